@@ -1,0 +1,169 @@
+/**
+ * Settings: a pure function from a record of texts (the environment, or the flags of a command line) to typed values.
+ * All problems are reported in one error, a line each, and a malformed value is never replaced by a default.
+ */
+import { z } from "zod";
+import { UsageError } from "./errors.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What `.env.example`, `--help` and error messages say of one setting. */
+export interface SettingInfo {
+  /** Completes "expected ...". */
+  readonly expected: string;
+  /** As it would be written in the environment; absent when there is none. */
+  readonly default?: string;
+  /** Never shown; may also come from the file that `<NAME>_FILE` names. */
+  readonly secret?: boolean;
+}
+
+const about = z.registry<SettingInfo>();
+
+/** The registered facts of a setting's schema. */
+export function settingInfo(schema: z.ZodType): SettingInfo {
+  const info = about.get(schema);
+  if (info === undefined) throw new TypeError("a setting was declared without settingInfo");
+  return info;
+}
+
+type Parse<T> = (text: string) => T | undefined;
+
+/** Declares a required setting, or one with a default. `parse` gives undefined for a text it does not accept. */
+function setting<T>(info: SettingInfo, parse: Parse<T>): z.ZodType<T> {
+  const schema = z.unknown().transform((raw, context) => {
+    const text = typeof raw === "string" && raw !== "" ? raw : info.default;
+    const value = text === undefined ? undefined : parse(text);
+    if (value !== undefined) return value;
+    const is = text === undefined
+      ? "is missing"
+      : info.secret
+      ? "is malformed (not shown)"
+      : `is ${JSON.stringify(text)}`;
+    context.addIssue({ code: "custom", message: `${is}, expected ${info.expected}` });
+    return z.NEVER;
+  });
+  about.add(schema, info);
+  return schema as unknown as z.ZodType<T>;
+}
+
+/** A setting that may be left out: then its value is undefined. */
+export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
+  const info = settingInfo(schema);
+  const relaxed = z.unknown().transform((raw, context) => {
+    if (raw === undefined || raw === "") return undefined;
+    const result = schema.safeParse(raw);
+    if (result.success) return result.data;
+    context.addIssue({ code: "custom", message: result.error.issues[0]?.message ?? "is malformed" });
+    return z.NEVER;
+  });
+  about.add(relaxed, info);
+  return relaxed as unknown as z.ZodType<T | undefined>;
+}
+
+/** Whole numbers, bounds included; `unit` is shown in messages. */
+export function integer(
+  options: { min: number; max: number; unit: string; default?: number },
+): z.ZodType<number> {
+  const { min, max, unit } = options;
+  return setting(withDefault(`an integer from ${min} to ${max} (${unit})`, options.default), (text) => {
+    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** Decimal numbers, bounds included; `unit` is shown in messages. */
+export function decimal(
+  options: { min: number; max: number; unit: string; default?: number },
+): z.ZodType<number> {
+  const { min, max, unit } = options;
+  return setting(withDefault(`a number from ${min} to ${max} (${unit})`, options.default), (text) => {
+    const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+export function text(options: { expected: string; pattern?: RegExp; default?: string }): z.ZodType<string> {
+  return setting(withDefault(options.expected, options.default), (value) => {
+    return options.pattern === undefined || options.pattern.test(value) ? value : undefined;
+  });
+}
+
+export function secret(options: { expected: string; pattern?: RegExp; default?: string }): z.ZodType<string> {
+  const { pattern } = options;
+  return setting({ ...withDefault(options.expected, options.default), secret: true }, (value) => {
+    return pattern === undefined || pattern.test(value) ? value : undefined;
+  });
+}
+
+export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
+  return setting(
+    withDefault(`one of ${values.join(", ")}`, initial),
+    (value) => values.find((one) => one === value),
+  );
+}
+
+function withDefault(expected: string, initial: string | number | undefined): SettingInfo {
+  return initial === undefined ? { expected } : { expected, default: String(initial) };
+}
+
+export interface ParseOptions {
+  /** Reads the file that `<NAME>_FILE` names; throws when it cannot. */
+  readonly readFile?: (path: string) => string;
+  /** How a setting is called in messages: `--rate` instead of `rate`. */
+  readonly label?: (name: string) => string;
+}
+
+/**
+ * Parses all settings of a program.
+ *
+ * @param program completes "Cannot start the ..."
+ * @param shape one schema of this module by name of the setting
+ * @throws UsageError with a line for each wrong setting
+ */
+export function parseSettings<S extends Record<string, z.ZodType>>(
+  program: string,
+  shape: S,
+  source: Environment,
+  { readFile, label = (name) => name }: ParseOptions = {},
+): { readonly [K in keyof S]: z.infer<S[K]> } {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(shape)) {
+    const raw = settingInfo(schema).secret ? readSecret(name, source, problems, readFile) : source[name];
+    if (raw === unreadable) continue;
+    const result = schema.safeParse(raw);
+    if (result.success) values[name] = result.data;
+    else problems.push(`${label(name)}: ${result.error.issues[0]?.message ?? "is malformed"}`);
+  }
+  if (problems.length > 0) throw settingsError(program, problems);
+  return values as { readonly [K in keyof S]: z.infer<S[K]> };
+}
+
+/** The error for settings that are each fine but do not go together. */
+export function settingsError(program: string, problems: readonly string[]): UsageError {
+  const count = problems.length === 1 ? "1 setting is wrong" : `${problems.length} settings are wrong`;
+  return new UsageError([`Cannot start the ${program}: ${count}`, ...problems].join("\n  "));
+}
+
+const unreadable = Symbol("unreadable");
+
+function readSecret(
+  name: string,
+  source: Environment,
+  problems: string[],
+  readFile?: (path: string) => string,
+): string | undefined | typeof unreadable {
+  const path = source[`${name}_FILE`];
+  if (path === undefined || path === "") return source[name];
+  if (source[name] !== undefined && source[name] !== "") {
+    problems.push(`${name}_FILE: is set together with ${name}, expected only one of the two`);
+    return unreadable;
+  }
+  try {
+    if (readFile === undefined) throw new TypeError("no file access");
+    return readFile(path).replace(/\r?\n$/, "");
+  } catch {
+    problems.push(`${name}_FILE: cannot read ${path}, expected a readable file`);
+    return unreadable;
+  }
+}

@@ -1,0 +1,111 @@
+/** A process from its first line to its exit code: signals, deadlines, and the order of closing. */
+import { CommanderError } from "commander";
+import type { Environment } from "./env.ts";
+import { describeError, PipelineError, UsageError } from "./errors.ts";
+
+/** After a signal a program has this long to finish what it has in hand. */
+const SHUTDOWN_DEADLINE_MS = 10_000;
+
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+
+export interface WorkerContext {
+  readonly args: readonly string[];
+  readonly env: Environment;
+  readonly readFile: (path: string) => string;
+  /** Aborts at the first SIGINT or SIGTERM, or when part of the program gives up; its reason is then the error. */
+  readonly signal: AbortSignal;
+  /** Ends the program from within, for what waiting cannot cure. */
+  readonly fail: (error: Error) => void;
+  readonly resources: Resources;
+}
+
+/** What was opened, by name, closed in reverse order. A missed deadline names what is still open. */
+export class Resources implements AsyncDisposable {
+  readonly #opened: { name: string; close: () => void | PromiseLike<void> }[] = [];
+
+  use<T extends Disposable | AsyncDisposable>(name: string, resource: T): T {
+    this.defer(name, () => {
+      return Symbol.asyncDispose in resource ? resource[Symbol.asyncDispose]() : resource[Symbol.dispose]();
+    });
+    return resource;
+  }
+
+  defer(name: string, close: () => void | PromiseLike<void>): void {
+    this.#opened.push({ name, close });
+  }
+
+  get open(): string[] {
+    return this.#opened.map(({ name }) => name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (let last = this.#opened.at(-1); last !== undefined; last = this.#opened.at(-1)) {
+      // Removed only after it closed: until then it is what the deadline would name.
+      await last.close();
+      this.#opened.pop();
+    }
+  }
+}
+
+/**
+ * Runs a program and ends the process: 0 when it returns (or returns its own code), 1 when it failed, 2 when it was
+ * called wrongly, 130 when a second signal or a missed deadline cut it short.
+ */
+export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
+  const stop = new AbortController();
+  const resources = new Resources();
+  const onSignal = () => {
+    if (stop.signal.aborted) exitNow("a second signal", resources);
+    stop.abort();
+    Deno.unrefTimer(
+      setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`, resources), SHUTDOWN_DEADLINE_MS),
+    );
+  };
+  for (const signal of terminationSignals()) Deno.addSignalListener(signal, onSignal);
+
+  let failure: Error | undefined;
+  const fail = (error: Error) => {
+    failure ??= error;
+    onSignal();
+  };
+  let code: number = EXIT.ok;
+  try {
+    await using opened = resources;
+    const context = {
+      args: Deno.args,
+      env: Deno.env.toObject(),
+      readFile: Deno.readTextFileSync,
+      signal: stop.signal,
+      fail,
+      resources: opened,
+    };
+    code = (await main(context)) ?? EXIT.ok;
+  } catch (error) {
+    code = report(failure ?? error);
+    failure = undefined;
+  }
+  if (failure !== undefined) code = report(failure);
+  Deno.exit(code);
+}
+
+/** Windows knows no SIGTERM; Ctrl-C and Ctrl-Break are what a console sends there. */
+function terminationSignals(): readonly Deno.Signal[] {
+  return Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+}
+
+function report(error: unknown): number {
+  // --help and --version, which commander has already answered, and a wrong flag, which it has already explained.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const expected = error instanceof UsageError || error instanceof PipelineError;
+  const text = expected || !(error instanceof Error) ? describeError(error) : error.stack ?? error.message;
+  Deno.stderr.writeSync(new TextEncoder().encode(`${error instanceof UsageError ? error.message : text}\n`));
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+}
+
+function exitNow(after: string, resources: Resources): never {
+  const open = resources.open.join(", ") || "nothing";
+  Deno.stderr.writeSync(
+    new TextEncoder().encode(`Stopped without finishing after ${after}; still open: ${open}\n`),
+  );
+  Deno.exit(EXIT.interrupted);
+}

@@ -1,0 +1,118 @@
+/** Structured logs on standard error and Prometheus metrics: the two ways in which a worker says what it did. */
+import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "@logtape/logtape";
+import { Registry } from "prom-client";
+import { choice } from "./env.ts";
+import { describeError, findInCauses } from "./errors.ts";
+
+export const LOG_SETTINGS = {
+  LOG_LEVEL: choice(["debug", "info", "warning", "error"], "info"),
+  LOG_FORMAT: choice(["json", "pretty"], "pretty"),
+};
+
+export interface LogOptions {
+  readonly LOG_LEVEL: "debug" | "info" | "warning" | "error";
+  readonly LOG_FORMAT: "json" | "pretty";
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** `event` is a stable name for programs (`batch.stored`), `message` a sentence for people, `fields` the context. */
+export interface Log {
+  debug(event: string, message: string, fields?: Fields): void;
+  info(event: string, message: string, fields?: Fields): void;
+  warning(event: string, message: string, fields?: Fields): void;
+  error(event: string, message: string, fields?: Fields): void;
+}
+
+export interface Telemetry extends Disposable {
+  readonly log: Log;
+  readonly metrics: Registry;
+}
+
+/**
+ * Opens the log and an empty registry of metrics.
+ *
+ * @param service the worker's name, in every line
+ * @param secrets texts that never appear in a line, whatever error carries them
+ */
+export function startTelemetry(
+  service: string,
+  options: LogOptions,
+  secrets: readonly string[] = [],
+): Telemetry {
+  const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
+  const hidden = secrets.filter((one) => one !== "");
+  const encoder = new TextEncoder();
+  const sink: Sink = (record) => {
+    let line = format(service, record);
+    for (const one of hidden) line = line.replaceAll(one, "***");
+    Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+  };
+  configureSync({
+    sinks: { stderr: sink },
+    loggers: [
+      { category: [], sinks: ["stderr"], lowestLevel: options.LOG_LEVEL },
+      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
+    ],
+    reset: true,
+  });
+  const logger = getLogger([service]);
+  const at =
+    (level: "debug" | "info" | "warning" | "error") =>
+    (event: string, message: string, fields: Fields = {}) => {
+      // The message goes in as a property: LogTape reads {braces} in a message as placeholders, and ours may quote data.
+      logger[level]("{message}", { ...fields, event, message });
+    };
+  return {
+    log: { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") },
+    metrics: new Registry(),
+    [Symbol.dispose]: () => resetSync(),
+  };
+}
+
+const LEVELS: Readonly<Record<string, string>> = {
+  debug: "DEBUG",
+  info: "INFO",
+  warning: "WARN",
+  error: "ERROR",
+};
+
+function formatJson(service: string, record: LogRecord): string {
+  const { event, message, ...fields } = record.properties;
+  const time = new Date(record.timestamp).toISOString();
+  return JSON.stringify({ time, level: record.level, service, event, message, ...fields }, plain);
+}
+
+function formatPretty(service: string, record: LogRecord): string {
+  const { event: _event, message, ...fields } = record.properties;
+  const context = Object.entries(fields)
+    .map(([name, value]) =>
+      `${name}=${typeof value === "string" ? value : JSON.stringify(plain(name, value), plain)}`
+    );
+  const line = [
+    new Date(record.timestamp).toISOString().slice(11, 23),
+    (LEVELS[record.level] ?? record.level).padEnd(5),
+    service,
+    message,
+    ...context,
+  ].join(" ");
+  return escapeControls(line);
+}
+
+/** Data in a log line must not be able to forge another line or to move the terminal's cursor. */
+function escapeControls(line: string): string {
+  // deno-lint-ignore no-control-regex
+  return line.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** JSON has no bigint and prints an Error as {}. */
+function plain(_name: string, value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof Error) {
+    const code = findInCauses(value, "code");
+    return code === undefined ? describeError(value) : `${describeError(value)} (${code})`;
+  }
+  return value;
+}
