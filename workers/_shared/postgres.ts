@@ -1,0 +1,178 @@
+/** How every worker reaches PostgreSQL: settings, sessions that cannot hang, transactions, what an error means. */
+import { Socket } from "node:net";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { integer, secret } from "./env.ts";
+import { describeError, findInCauses, PipelineError } from "./errors.ts";
+
+export const DATABASE_SETTINGS = {
+  DATABASE_URL: secret({
+    expected: "postgres://user:password@host:5432/database",
+    pattern: /^postgres(ql)?:\/\/[^\s]+$/,
+  }),
+  DATABASE_CONNECTIONS: integer({
+    min: 1,
+    max: 32,
+    unit: "connections that write at the same time",
+    default: 2,
+  }),
+};
+
+/** How long PostgreSQL lets our session keep anything; it ends what takes longer, also when we are frozen. */
+export interface SessionLimits {
+  readonly statementMs: number;
+  readonly lockMs: number;
+  readonly idleInTransactionMs: number;
+  readonly transactionMs: number;
+}
+
+/** Fractions of the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
+export function sessionLimits(groupSessionTimeoutMs: number): SessionLimits {
+  return {
+    statementMs: Math.floor(groupSessionTimeoutMs * 0.5),
+    lockMs: Math.floor(groupSessionTimeoutMs * 0.35),
+    idleInTransactionMs: Math.floor(groupSessionTimeoutMs * 0.25),
+    transactionMs: Math.floor(groupSessionTimeoutMs * 0.65),
+  };
+}
+
+export type Session = pg.PoolClient;
+export type Row = Record<string, unknown>;
+
+export interface Database extends AsyncDisposable {
+  /** Host, port and name, without the password: for messages. */
+  readonly target: string;
+  readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
+  /**
+   * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
+   * the outcome of a connection lost during COMMIT is unknown: whoever retries must read the state first.
+   */
+  readonly transaction: <T>(work: (session: Session) => Promise<T>) => Promise<T>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
+const NETWORK_GRACE_MS = 3_000;
+
+/** Opens a pool; no connection is made before the first use. */
+export function openDatabase(
+  url: string,
+  { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
+): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: name,
+    max: connections,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: limits.transactionMs + NETWORK_GRACE_MS,
+    keepAlive: true,
+    idleTimeoutMillis: 0,
+    onConnect: (client) => applyLimits(client, limits),
+  });
+  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  pool.on("error", () => {});
+  return {
+    target: describeTarget(url),
+    query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
+      return (await pool.query<T>(sql, [...parameters])).rows;
+    },
+    transaction: (work) => transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS),
+    [Symbol.asyncDispose]: () => pool.end(),
+  };
+}
+
+async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
+  await client.query(
+    `select set_config('statement_timeout', $1, false),
+            set_config('lock_timeout', $2, false),
+            set_config('idle_in_transaction_session_timeout', $3, false),
+            set_config('timezone', 'UTC', false),
+            case when current_setting('server_version_num')::int >= 170000
+                 then set_config('transaction_timeout', $4, false) end`,
+    [limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),
+  );
+}
+
+async function transaction<T>(
+  pool: pg.Pool,
+  work: (session: Session) => Promise<T>,
+  deadlineMs: number,
+): Promise<T> {
+  const session = await pool.connect();
+  // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
+  const deadline = setTimeout(() => socketOf(session)?.destroy(new Error("no answer in time")), deadlineMs);
+  // A connection that breaks between two statements says so by this event and not by a rejected query.
+  let broken: Error | undefined;
+  const onError = (error: Error) => void (broken = error);
+  session.on("error", onError);
+  try {
+    await session.query("begin");
+    const result = await work(session);
+    await session.query("commit");
+    return result;
+  } catch (error) {
+    if (broken === undefined && sqlState(error) !== undefined) {
+      await session.query("rollback").catch((failure) => broken = failure);
+    } else {
+      // Not an answer of the server: what the session is doing is unknown, so it is not used again.
+      broken ??= error instanceof Error ? error : new Error(String(error));
+    }
+    throw error;
+  } finally {
+    clearTimeout(deadline);
+    session.removeListener("error", onError);
+    session.release(broken);
+  }
+}
+
+function socketOf(session: Session): Socket | undefined {
+  const stream: unknown = (session as unknown as { connection?: { stream?: unknown } }).connection?.stream;
+  return stream instanceof Socket ? stream : undefined;
+}
+
+/** postgres://user@host:port/database, or a placeholder when the text is no URL. */
+function describeTarget(url: string): string {
+  const parsed = URL.parse(url);
+  return parsed === null
+    ? "(malformed DATABASE_URL)"
+    : `${parsed.hostname}:${parsed.port || "5432"}${parsed.pathname}`;
+}
+
+/** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
+export function sqlState(error: unknown): string | undefined {
+  const code = findInCauses(error, "code");
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? code : undefined;
+}
+
+/**
+ * Whether the values themselves were refused: classes 22 (data exception) and 23 (integrity constraint violation).
+ * 22P04 means that our COPY stream was malformed, which says nothing about the data.
+ */
+export function isDataError(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== undefined && /^2[23]/.test(state) && state !== "22P04";
+}
+
+/** What an operator does about an answer that waiting may not cure. */
+const NEXT_STEPS: readonly (readonly [RegExp, string])[] = [
+  [/^28/, "check the user and the password in DATABASE_URL"],
+  [/^3D000/, "create the database or correct its name in DATABASE_URL"],
+  [/^42501/, "grant the missing right to the user in DATABASE_URL"],
+  [/^42P01|^42703/, "restore the missing table or column, or run the migrations (--migrate-only)"],
+  [/^53100/, "free disk space on the database server"],
+  [/^25006/, "the server is read-only: point DATABASE_URL at the primary"],
+];
+
+/** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
+export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
+  const state = sqlState(error);
+  const next = NEXT_STEPS.find(([pattern]) => state !== undefined && pattern.test(state))?.[1] ??
+    (state === undefined ? "check that the server runs there (DATABASE_URL)" : undefined);
+  const reason = state === undefined ? describeError(error) : `${describeError(error)} (SQLSTATE ${state})`;
+  const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
+    next === undefined ? "" : `; ${next}`
+  }`;
+  const refused = state !== undefined && /^(28|3D|42)/.test(state);
+  const code = refused ? "database_refused" : "database_unavailable";
+  return new PipelineError(code, message, { retriable: true, cause: error });
+}
