@@ -26,3 +26,26 @@ export function sleep(ms: number, { signal }: { signal: AbortSignal }): Promise<
     signal.addEventListener("abort", done, { once: true });
   });
 }
+
+/**
+ * Tries until it works, waiting longer after each failure.
+ *
+ * @param onFailure hears of each failure, before the wait; what it throws ends the trying
+ * @returns undefined when `signal` aborted first
+ */
+export async function insist<T>(
+  attempt: () => Promise<T>,
+  onFailure: (error: unknown, attempts: number) => void,
+  { signal }: { signal: AbortSignal },
+): Promise<T | undefined> {
+  for (let attempts = 1; !signal.aborted; attempts++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      onFailure(error, attempts);
+      await sleep(backoffMs(attempts), { signal });
+    }
+  }
+  return undefined;
+}

@@ -59,10 +59,12 @@ export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
 ): Database {
+  const turns = new Turns(connections);
   const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
-    max: connections,
+    // One more than may write, so that a question is answered also while all of them are busy.
+    max: connections + 1,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: limits.transactionMs + NETWORK_GRACE_MS,
     keepAlive: true,
@@ -76,9 +78,38 @@ export function openDatabase(
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
-    transaction: (work) => transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS),
+    transaction: async (work) => {
+      // The pool's own queue would count the wait for a free connection as a failure to connect.
+      await turns.take();
+      try {
+        return await transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS);
+      } finally {
+        turns.giveBack();
+      }
+    },
     [Symbol.asyncDispose]: () => pool.end(),
   };
+}
+
+/** A fixed number of turns, handed out in the order they were asked for. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async take(): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  giveBack(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
 }
 
 async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {

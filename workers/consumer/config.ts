@@ -1,0 +1,95 @@
+/** The consumer's settings and flags. */
+import { Command } from "commander";
+import { choice, type Environment, integer, parseSettings, text } from "../_shared/env.ts";
+import { HEALTH_SETTINGS } from "../_shared/health.ts";
+import { LIMIT_SETTINGS, limitsFrom } from "../_shared/heartbeat.ts";
+import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
+import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
+import { LOG_SETTINGS } from "../_shared/telemetry.ts";
+
+const GROUP_SETTINGS = {
+  KAFKA_GROUP_ID: text({ expected: "a consumer group's name", pattern: /^\S+$/, default: "heartbeat-consumer" }),
+  KAFKA_SESSION_TIMEOUT_MS: integer({
+    min: 6_000,
+    max: 300_000,
+    unit: "milliseconds without a heartbeat until the group gives our partitions to others",
+    default: 30_000,
+  }),
+  KAFKA_OFFSET_RESET: choice(["fail", "earliest"], "fail"),
+  BATCH_MAX_RECORDS: integer({ min: 1, max: 100_000, unit: "records in one transaction, at most", default: 10_000 }),
+  LOG_SUMMARY_SECONDS: integer({ min: 1, max: 3_600, unit: "seconds between summaries", default: 10 }),
+};
+
+/** Every environment variable that the consumer reads. */
+export const CONSUMER_SETTINGS = {
+  ...KAFKA_SETTINGS,
+  ...GROUP_SETTINGS,
+  ...DATABASE_SETTINGS,
+  ...LIMIT_SETTINGS,
+  ...HEALTH_SETTINGS,
+  ...LOG_SETTINGS,
+};
+
+export type ConsumerConfig = ReturnType<typeof loadConsumerConfig>;
+
+/** @throws UsageError that names every setting that is wrong */
+export function loadConsumerConfig(env: Environment, readFile: (path: string) => string) {
+  const settings = parseSettings("consumer", CONSUMER_SETTINGS, env, { readFile });
+  const kafka = kafkaConnection("consumer", "heartbeat-consumer", env, readFile);
+  return {
+    kafka,
+    groupId: settings.KAFKA_GROUP_ID,
+    sessionTimeoutMs: settings.KAFKA_SESSION_TIMEOUT_MS,
+    offsetReset: settings.KAFKA_OFFSET_RESET,
+    batchRecords: settings.BATCH_MAX_RECORDS,
+    summaryIntervalMs: settings.LOG_SUMMARY_SECONDS * 1000,
+    limits: limitsFrom(settings, "consumer"),
+    database: {
+      url: settings.DATABASE_URL,
+      connections: settings.DATABASE_CONNECTIONS,
+      limits: sessionLimits(settings.KAFKA_SESSION_TIMEOUT_MS),
+      name: "heartbeat-consumer",
+    },
+    health: settings,
+    log: settings,
+    secrets: [...kafka.secrets, ...passwordOf(settings.DATABASE_URL)],
+  };
+}
+
+/** As it stands in the URL and as it is meant: an error may carry either. */
+function passwordOf(url: string): string[] {
+  const { password = "" } = URL.parse(url) ?? {};
+  if (password === "") return [];
+  try {
+    return [password, decodeURIComponent(password)];
+  } catch {
+    return [password];
+  }
+}
+
+export interface ConsumerFlags {
+  readonly untilCaughtUp: boolean;
+  readonly migrateOnly: boolean;
+}
+
+export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
+  const program = new Command("consume")
+    .description("Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL.")
+    .option("--until-caught-up", "stop with exit code 0 when everything that is in the topic now is accounted for", false)
+    .option("--migrate-only", "bring the database's schema up to date and stop", false)
+    .addHelpText(
+      "after",
+      `
+Settings come from the environment (.env.example lists them); DATABASE_URL is required.
+
+Examples:
+  DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume
+  deno task consume --migrate-only
+  HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up
+
+Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
+    )
+    .exitOverride();
+  program.parse([...args], { from: "user" });
+  return program.opts<ConsumerFlags>();
+}

@@ -1,0 +1,244 @@
+/** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
+import { backoffMs } from "../_shared/backoff.ts";
+import {
+  describeTopic,
+  type KafkaConnection,
+  kafkaFailure,
+  type TopicDescription,
+} from "../_shared/kafka.ts";
+import type { Database } from "../_shared/postgres.ts";
+import type { Decoded } from "./decode.ts";
+import { runFetchLoop } from "./fetch_loop.ts";
+import { Fetcher } from "./fetcher.ts";
+import { commitToGroup, keepWatch } from "./housekeeping.ts";
+import type { LogName } from "./ledger.ts";
+import { Membership } from "./membership.ts";
+import { Notifier } from "./notifier.ts";
+import type { OffsetResetPolicy } from "./offset_reset.ts";
+import { Partition } from "./partition.ts";
+import { type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
+import type { Progress } from "./progress.ts";
+import type { Sink } from "./sink.ts";
+import type { Offset } from "./slice.ts";
+import type { ConsumerTelemetry } from "./telemetry.ts";
+
+/** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
+const TOPIC_INTERVAL_MS = 5_000;
+const MISSING_TOPIC_INTERVAL_MS = 1_000;
+/** All partitions together may hold so many bytes of keys and values that wait for their write. */
+const BUFFER_BYTES = 24 * 1024 * 1024;
+const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
+
+export interface ConsumePorts {
+  readonly connection: KafkaConnection;
+  readonly database: Database;
+  readonly sink: Sink;
+  readonly decode: (value: Uint8Array | null) => Decoded;
+  readonly telemetry: ConsumerTelemetry;
+  readonly progress: Progress;
+}
+
+export interface ConsumeOptions {
+  readonly groupId: string;
+  readonly sessionTimeoutMs: number;
+  readonly offsetReset: OffsetResetPolicy;
+  /** Records in one transaction, at most. */
+  readonly batchRecords: number;
+  readonly summaryIntervalMs: number;
+  readonly signal: AbortSignal;
+  /** Ends the program for what waiting cannot cure. */
+  readonly fail: (error: Error) => void;
+}
+
+/** Resolves when `signal` aborted and everything in hand is written or given up. */
+export async function consume(ports: ConsumePorts, options: ConsumeOptions): Promise<void> {
+  await using consumption = new Consumption(ports, options);
+  await consumption.run();
+}
+
+class Consumption implements AsyncDisposable {
+  readonly #ports: ConsumePorts;
+  readonly #options: ConsumeOptions;
+  readonly #membership: Membership;
+  readonly #fetcher: Fetcher;
+  readonly #environment: Environment;
+  readonly #topicStale = new Notifier();
+  readonly #fetchLoops = new Map<number, { changed: Notifier; ended: Promise<void> }>();
+  readonly #partitions = new Map<number, Partition>();
+  readonly #closing = new Set<Promise<void>>();
+  readonly #uncommitted = new Map<number, Offset>();
+  #topic: TopicDescription | undefined;
+  #assigned: readonly number[] = [];
+
+  constructor(ports: ConsumePorts, options: ConsumeOptions) {
+    const { telemetry, progress, connection } = ports;
+    this.#ports = ports;
+    this.#options = options;
+    this.#membership = new Membership(connection, {
+      groupId: options.groupId,
+      sessionTimeoutMs: options.sessionTimeoutMs,
+      signal: options.signal,
+      onHeartbeat: () => progress.answered("kafka"),
+      onFailure: (error) =>
+        telemetry.kafkaFailed(kafkaFailure("stay in the consumer group", connection, error)),
+      onAssigned: (partitions, generation) => {
+        telemetry.assignmentChanged(partitions, generation);
+        this.#assigned = partitions;
+        this.#settlePartitions();
+      },
+    });
+    this.#fetcher = new Fetcher(connection, this.#membership.consumer);
+    this.#environment = {
+      ...ports,
+      client: this.#membership.consumer,
+      offsetReset: options.offsetReset,
+      onWritten: (partition, next) => this.#uncommitted.set(partition, next),
+      onChange: () => this.#wakeFetchLoops(),
+    };
+  }
+
+  async run(): Promise<void> {
+    const { database, telemetry, progress } = this.#ports;
+    await Promise.all([
+      this.#watchTopic(),
+      keepWatch(
+        { partitions: () => this.#partitions.values(), database, telemetry, progress },
+        this.#options,
+      ),
+      commitToGroup(this.#membership, this.#uncommitted, telemetry, this.#options),
+    ]);
+  }
+
+  /** Waits for the topic, then follows its leaders, its partitions and its identity. */
+  async #watchTopic(): Promise<void> {
+    const { connection, telemetry, progress } = this.#ports;
+    const { signal } = this.#options;
+    for (let failures = 0; !signal.aborted;) {
+      progress.mark("topic");
+      try {
+        this.#setTopic(await describeTopic(this.#membership.consumer, connection.topic));
+        failures = 0;
+        progress.answered("kafka");
+        progress.ready("kafka");
+        telemetry.kafkaWorks();
+      } catch (error) {
+        if (signal.aborted) break;
+        const failure = kafkaFailure("read the topic", connection, error);
+        progress.notReady("kafka", failure.message);
+        telemetry.kafkaFailed(failure);
+        failures++;
+      }
+      progress.mark("topic");
+      const pauseMs = this.#topic === undefined ? MISSING_TOPIC_INTERVAL_MS : TOPIC_INTERVAL_MS;
+      await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
+    }
+    progress.idle("topic");
+  }
+
+  #setTopic(topic: TopicDescription | undefined): void {
+    const { connection, telemetry, progress } = this.#ports;
+    const before = this.#topic;
+    this.#topic = topic;
+    if (topic === undefined) {
+      telemetry.topicMissing(connection.topic);
+      progress.notReady(
+        "topic",
+        `${connection.topic} does not exist; create it, or start the producer, which does`,
+      );
+      this.#settlePartitions();
+      return;
+    }
+    progress.ready("topic");
+    if (topic.id !== before?.id) telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
+    this.#settlePartitions();
+    for (const node of new Set(topic.leaders)) this.#ensureFetchLoop(node);
+    this.#wakeFetchLoops();
+    // The group learns of partitions that were added only when it is asked to share them out again.
+    if (topic.leaders.length !== before?.leaders.length) this.#membership.join();
+  }
+
+  /** Makes the open partitions those that are assigned to us and exist in this incarnation of the topic. */
+  #settlePartitions(): void {
+    const { id: topicId, leaders = [] } = this.#topic ?? {};
+    const ours = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
+    for (const [number, partition] of this.#partitions) {
+      if (ours.has(number) && partition.log.topicId === topicId) continue;
+      this.#partitions.delete(number);
+      this.#close(partition);
+    }
+    if (topicId === undefined) return;
+    const { topic } = this.#ports.connection;
+    for (const number of ours) {
+      if (!this.#partitions.has(number)) this.#open({ topic, topicId, partition: number }, ours.size);
+    }
+  }
+
+  /** @param sharers how many partitions share the buffer */
+  #open(log: LogName, sharers: number): void {
+    const bufferBytes = Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers));
+    const limits = { bufferBytes, batchRecords: this.#options.batchRecords };
+    const partition = new Partition(log, partitionPorts(this.#environment, log), limits);
+    this.#partitions.set(log.partition, partition);
+    partition.start((error) => this.#options.fail(error instanceof Error ? error : new Error(String(error))));
+  }
+
+  #close(partition: Partition): void {
+    const { telemetry, progress } = this.#ports;
+    const closing = partition[Symbol.asyncDispose]().then(() => {
+      this.#closing.delete(closing);
+      // Ours again in the meantime: then what is said of it is the new one's to say.
+      if (this.#partitions.has(partition.number)) return;
+      telemetry.partitionClosed(partition.number);
+      progress.ready(`partition ${partition.number}`);
+    });
+    this.#closing.add(closing);
+  }
+
+  #ensureFetchLoop(node: number): void {
+    const leaderless = -1;
+    if (node === leaderless || this.#fetchLoops.has(node)) return;
+    const { connection, telemetry, progress } = this.#ports;
+    const changed = new Notifier();
+    const ended = runFetchLoop(
+      node,
+      {
+        fetcher: this.#fetcher,
+        topic: () => this.#topic,
+        partitions: () => this.#partitions.values(),
+        onAttempt: (loop) => progress.mark(loop),
+        onIdle: (loop) => progress.idle(loop),
+        onAnswer: () => {
+          progress.answered("kafka");
+          progress.ready(`broker ${node}`);
+          telemetry.kafkaWorks();
+        },
+        onFailure: (error, fields) => {
+          const failure = kafkaFailure("fetch records", connection, error);
+          progress.notReady(`broker ${node}`, failure.message);
+          telemetry.kafkaFailed(failure, fields);
+        },
+        onStaleTopic: () => this.#topicStale.notify(),
+        onOutOfRange: (partition) =>
+          void findLostPlace(this.#environment, partition.log, partition, this.#options),
+      },
+      changed,
+      this.#options,
+    );
+    this.#fetchLoops.set(node, { changed, ended });
+  }
+
+  #wakeFetchLoops(): void {
+    for (const { changed } of this.#fetchLoops.values()) changed.notify();
+  }
+
+  /** Writes what is in hand, tells the group, and leaves it; then others take our partitions over at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const partition of this.#partitions.values()) this.#close(partition);
+    this.#partitions.clear();
+    await this.#fetcher[Symbol.asyncDispose]();
+    await Promise.all([...this.#fetchLoops.values()].map(({ ended }) => ended));
+    await Promise.all(this.#closing);
+    await this.#membership.commit(this.#uncommitted).catch(() => {});
+    await this.#membership[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,149 @@
+/** Keeps one broker asked for records of the partitions it leads, as long as they have room for them. */
+import { backoffMs, sleep } from "../_shared/backoff.ts";
+import type { TopicDescription } from "../_shared/kafka.ts";
+import type { Fetcher, FetchTarget } from "./fetcher.ts";
+import type { Notifier } from "./notifier.ts";
+import type { Partition } from "./partition.ts";
+import { gapSlice, type PartitionResponse, sliceOf } from "./slice.ts";
+
+/** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
+const IDLE_WAIT_MS = 500;
+const BUSY_WAIT_MS = 20;
+const RESPONSE_MAX_BYTES = 8 * 1024 * 1024;
+const PARTITION_MAX_BYTES = 1024 * 1024;
+/** After so many empty answers before the end of the log, the broker is asked for that partition alone. */
+const SUSPICIOUS_EMPTY_FETCHES = 2;
+
+/** Codes of https://kafka.apache.org/protocol#protocol_error_codes */
+const NONE = 0;
+const OFFSET_OUT_OF_RANGE = 1;
+
+export interface FetchLoopPorts {
+  readonly fetcher: Fetcher;
+  /** The topic as it is known now; undefined while it does not exist. */
+  readonly topic: () => TopicDescription | undefined;
+  /** The assigned partitions of that topic. */
+  readonly partitions: () => Iterable<Partition>;
+  readonly onAttempt: (loop: string) => void;
+  readonly onIdle: (loop: string) => void;
+  readonly onAnswer: () => void;
+  readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
+  /** Leaders moved, or the topic is another one now: look again. */
+  readonly onStaleTopic: () => void;
+  readonly onOutOfRange: (partition: Partition) => void;
+}
+
+/** Runs until `signal` aborts. @param changed wakes the loop when there may be something to fetch */
+export async function runFetchLoop(
+  node: number,
+  ports: FetchLoopPorts,
+  changed: Notifier,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const name = `fetch from broker ${node}`;
+  let failures = 0;
+  let turn = 0;
+  while (!signal.aborted) {
+    const led = partitionsLedBy(node, ports);
+    const wanted = led.filter((partition) => partition.wantsRecords);
+    if (wanted.length === 0) {
+      ports.onIdle(name);
+      await changed.wait({ signal });
+      continue;
+    }
+    ports.onAttempt(name);
+    // A broker fills its answer in the order of the request: turning it gives each partition its share.
+    const rotated = [...wanted.slice(turn % wanted.length), ...wanted.slice(0, turn % wanted.length)];
+    turn++;
+    try {
+      await fetchOnce(node, rotated, wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS, ports);
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted) break;
+      ports.onFailure(error, { broker: node, partitions: wanted.map(({ number }) => number) });
+      ports.onStaleTopic();
+      await sleep(backoffMs(++failures), { signal });
+    }
+    ports.onAttempt(name);
+  }
+  ports.onIdle(name);
+}
+
+function partitionsLedBy(node: number, ports: FetchLoopPorts): Partition[] {
+  const leaders = ports.topic()?.leaders ?? [];
+  return [...ports.partitions()].filter(({ number }) => leaders[number] === node);
+}
+
+async function fetchOnce(
+  node: number,
+  wanted: readonly Partition[],
+  maxWaitMs: number,
+  ports: FetchLoopPorts,
+): Promise<void> {
+  const topic = ports.topic();
+  const broker = topic?.brokers.get(node);
+  if (topic === undefined || broker === undefined) {
+    ports.onStaleTopic();
+    throw new Error(`broker ${node} is not known`);
+  }
+  // Asked for alone, a partition's empty answer is a proof: a broker returns at least one batch if there is one.
+  const suspicious = wanted.find(({ emptyFetches }) => emptyFetches >= SUSPICIOUS_EMPTY_FETCHES);
+  const asked = suspicious === undefined ? wanted : [suspicious];
+  const targets = asked.map((partition): FetchTarget => ({
+    partition: partition.number,
+    offset: partition.fetchOffset,
+  }));
+  const limits = {
+    maxWaitMs: suspicious === undefined ? maxWaitMs : BUSY_WAIT_MS,
+    maxBytes: RESPONSE_MAX_BYTES,
+    partitionMaxBytes: PARTITION_MAX_BYTES,
+  };
+  const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits);
+  ports.onAnswer();
+  let failed: number | undefined;
+  for (const response of answer.partitions) {
+    const index = asked.findIndex(({ number }) => number === response.partitionIndex);
+    const partition = asked[index];
+    const target = targets[index];
+    if (partition === undefined || target === undefined) continue;
+    if (response.errorCode === NONE) {
+      take(partition, target, response, suspicious !== undefined && !answer.throttled);
+    } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
+      if (partition.fetchOffset === target.offset) ports.onOutOfRange(partition);
+    } else failed = response.errorCode;
+  }
+  if (failed !== undefined) throw new FetchRefused(failed);
+}
+
+/** A broker's answer for a partition that it cannot serve now: it does not lead it, or the topic is gone. */
+class FetchRefused extends Error {
+  override readonly name = "FetchRefused";
+
+  constructor(readonly kafkaErrorCode: number) {
+    super(`the broker answered a fetch with Kafka's error code ${kafkaErrorCode}`);
+  }
+}
+
+function take(
+  partition: Partition,
+  target: FetchTarget,
+  response: PartitionResponse,
+  isProof: boolean,
+): void {
+  // Whether we moved elsewhere while the broker was being asked.
+  if (partition.fetchOffset !== target.offset) return;
+  const end = Number(response.lastStableOffset);
+  partition.endOffset = end;
+  const slice = sliceOf(response, target.offset);
+  if (slice.next > target.offset) {
+    partition.emptyFetches = 0;
+    partition.accept(slice);
+  } else if (end <= target.offset) {
+    partition.emptyFetches = 0;
+  } else if (isProof) {
+    partition.emptyFetches = 0;
+    partition.accept(gapSlice(target.offset, end, "compacted"));
+  } else {
+    partition.emptyFetches++;
+  }
+}

@@ -1,0 +1,78 @@
+/** What goes on beside reading and writing: watching over progress, summaries, and telling the group how far we are. */
+import { sleep } from "../_shared/backoff.ts";
+import { PipelineError } from "../_shared/errors.ts";
+import type { Database } from "../_shared/postgres.ts";
+import type { Membership } from "./membership.ts";
+import type { Partition } from "./partition.ts";
+import type { Progress } from "./progress.ts";
+import type { Offset } from "./slice.ts";
+import type { ConsumerTelemetry, Position } from "./telemetry.ts";
+
+const WATCH_INTERVAL_MS = 1_000;
+const COMMIT_INTERVAL_MS = 5_000;
+
+export interface Watched {
+  readonly partitions: () => Iterable<Partition>;
+  readonly database: Database;
+  readonly telemetry: ConsumerTelemetry;
+  readonly progress: Progress;
+}
+
+export interface WatchOptions {
+  readonly summaryIntervalMs: number;
+  readonly signal: AbortSignal;
+  readonly fail: (error: Error) => void;
+}
+
+/** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
+export async function keepWatch(
+  watched: Watched,
+  { signal, fail, summaryIntervalMs }: WatchOptions,
+): Promise<void> {
+  const { telemetry, progress, database } = watched;
+  let summarisedAt = performance.now();
+  while (!signal.aborted) {
+    await sleep(WATCH_INTERVAL_MS, { signal });
+    const positions = positionsOf(watched.partitions());
+    telemetry.positions(positions);
+    const lag = [...positions.values()].reduce((sum, { next, end }) => sum + Math.max(0, end - next), 0);
+    progress.lag(lag);
+    // Whether the database answers matters only while nothing gets written.
+    if (lag > 0) void database.query("select 1").then(() => progress.answered("database"), () => {});
+    const elapsedMs = performance.now() - summarisedAt;
+    if (elapsedMs >= summaryIntervalMs || signal.aborted) {
+      telemetry.summarise(elapsedMs / 1000);
+      summarisedAt = performance.now();
+    }
+    if (progress.isStuck()) {
+      fail(new PipelineError("stuck", `Cannot go on: ${progress.liveReasons().join("; ")}`));
+    }
+  }
+}
+
+function positionsOf(partitions: Iterable<Partition>): Map<number, Position> {
+  const positions = new Map<number, Position>();
+  for (const { number, nextOffset, endOffset, lastTimestampMs } of partitions) {
+    if (nextOffset === undefined) continue;
+    positions.set(number, { next: nextOffset, end: Math.max(endOffset, nextOffset), lastTimestampMs });
+  }
+  return positions;
+}
+
+/** Every few seconds, what was written since: lag tools read the group's offsets, we never do. */
+export async function commitToGroup(
+  membership: Membership,
+  uncommitted: Map<number, Offset>,
+  telemetry: ConsumerTelemetry,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(COMMIT_INTERVAL_MS, { signal });
+    if (signal.aborted) return;
+    const offsets = new Map(uncommitted);
+    uncommitted.clear();
+    await membership.commit(offsets).catch((error) => {
+      telemetry.log.debug("group.commit_failed", "The group was not told our offsets", { error });
+    });
+  }
+}

@@ -1,0 +1,102 @@
+/** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
+import type { Database } from "../_shared/postgres.ts";
+import type { Offset } from "./slice.ts";
+
+/** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
+export interface LedgerRow {
+  readonly id: number;
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  /** 0, and one more each time the log was cut below what we had read. */
+  readonly generation: number;
+  readonly firstOffset: Offset;
+  readonly nextOffset: Offset;
+}
+
+export interface LogName {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+}
+
+type Row = {
+  id: string;
+  topic: string;
+  topic_id: string;
+  kafka_partition: number;
+  generation: number;
+  first_offset: string;
+  next_offset: string;
+};
+
+const COLUMNS = "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset";
+
+/** The newest generation of a log, or undefined when it was never read. */
+export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
+  const [row] = await database.query<Row>(
+    `select ${COLUMNS} from public.ingest_offsets
+      where topic_id = $1 and kafka_partition = $2
+      order by generation desc
+      limit 1`,
+    [log.topicId, log.partition],
+  );
+  return row === undefined ? undefined : ledgerRow(row);
+}
+
+/** Opens a generation at this offset; when another consumer was first, its row is the answer. */
+export async function openLedger(
+  database: Database,
+  log: LogName,
+  generation: number,
+  firstOffset: Offset,
+): Promise<LedgerRow> {
+  await database.query(
+    `insert into public.ingest_offsets (topic, topic_id, kafka_partition, generation, first_offset, next_offset)
+     values ($1, $2, $3, $4, $5, $5)
+         on conflict on constraint ingest_offsets_log do nothing`,
+    [log.topic, log.topicId, log.partition, generation, firstOffset],
+  );
+  const row = await findLedger(database, log);
+  if (row === undefined) {
+    throw new Error(`the ledger row of partition ${log.partition} is gone right after its insert`);
+  }
+  return row;
+}
+
+/** The incarnations of a topic that were read before this one: it was deleted and made again. */
+export async function findOtherIncarnations(
+  database: Database,
+  topic: string,
+  topicId: string,
+): Promise<string[]> {
+  const rows = await database.query<{ topic_id: string }>(
+    "select distinct topic_id from public.ingest_offsets where topic = $1 and topic_id <> $2",
+    [topic, topicId],
+  );
+  return rows.map(({ topic_id }) => topic_id);
+}
+
+/** The next offset of each partition of a topic's incarnation, newest generation. */
+export async function nextOffsets(database: Database, topicId: string): Promise<Map<number, Offset>> {
+  const rows = await database.query<{ kafka_partition: number; next_offset: string }>(
+    `select distinct on (kafka_partition) kafka_partition, next_offset
+       from public.ingest_offsets
+      where topic_id = $1
+      order by kafka_partition, generation desc`,
+    [topicId],
+  );
+  return new Map(rows.map((row) => [row.kafka_partition, Number(row.next_offset)]));
+}
+
+function ledgerRow(row: Row): LedgerRow {
+  return {
+    id: Number(row.id),
+    topic: row.topic,
+    topicId: row.topic_id,
+    partition: row.kafka_partition,
+    generation: row.generation,
+    firstOffset: Number(row.first_offset),
+    nextOffset: Number(row.next_offset),
+  };
+}

@@ -1,0 +1,49 @@
+/** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import { serveHealth } from "../_shared/health.ts";
+import { runWorker } from "../_shared/lifecycle.ts";
+import { openDatabase } from "../_shared/postgres.ts";
+import { startTelemetry } from "../_shared/telemetry.ts";
+import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
+import { consume } from "./consume.ts";
+import { createDecoder } from "./decode.ts";
+import { migrateWhenReachable } from "./migrate.ts";
+import { Progress } from "./progress.ts";
+import { createSink } from "./sink.ts";
+import { consumerTelemetry } from "./telemetry.ts";
+import { untilCaughtUp } from "./until_caught_up.ts";
+
+await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
+  const flags = parseConsumerFlags(args);
+  const config = loadConsumerConfig(env, readFile);
+  const shared = resources.use("log", startTelemetry("consumer", config.log, config.secrets));
+  const telemetry = consumerTelemetry(shared, { debug: config.log.LOG_LEVEL === "debug" });
+  const progress = new Progress();
+  const probes = { live: () => progress.liveReasons(), ready: () => progress.readyReasons() };
+  const health = resources.use("health port", serveHealth(config.health, probes, shared.metrics));
+  telemetry.healthListening(health.port);
+
+  const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, {
+    onApplied: telemetry.migrated,
+    onFailure: (failure) => {
+      progress.notReady("database", failure.message);
+      telemetry.databaseFailed(failure);
+    },
+    signal,
+  });
+  if (!migrated || flags.migrateOnly) return;
+
+  const database = resources.use("database", openDatabase(config.database.url, config.database));
+  const decode = createDecoder(config.limits, Date.now);
+  const sink = createSink(database);
+  const ports = { connection: config.kafka, database, sink, decode, telemetry, progress };
+  const caughtUp = new AbortController();
+  const consuming = consume(ports, { ...config, signal: AbortSignal.any([signal, caughtUp.signal]), fail });
+  try {
+    if (flags.untilCaughtUp) {
+      await untilCaughtUp(config.kafka, database, progress, { signal }).finally(() => caughtUp.abort());
+    }
+  } finally {
+    await consuming;
+  }
+});

@@ -1,0 +1,85 @@
+/** Our place in the consumer group: which partitions are ours. Heartbeats go on by themselves while we write. */
+import { Consumer } from "@platformatic/kafka";
+import { backoffMs, sleep } from "../_shared/backoff.ts";
+import type { KafkaConnection } from "../_shared/kafka.ts";
+import type { Offset } from "./slice.ts";
+
+export interface MembershipOptions {
+  readonly groupId: string;
+  /** After so long without a heartbeat the group gives our partitions to others; milliseconds. */
+  readonly sessionTimeoutMs: number;
+  readonly onAssigned: (partitions: readonly number[], generation: number) => void;
+  readonly onFailure: (error: unknown) => void;
+  readonly onHeartbeat: () => void;
+  readonly signal: AbortSignal;
+}
+
+export class Membership implements AsyncDisposable {
+  /** Also the client for questions about the topic. */
+  readonly consumer: Consumer;
+  readonly #connection: KafkaConnection;
+  readonly #options: MembershipOptions;
+  #joining: Promise<void> | undefined;
+
+  constructor(connection: KafkaConnection, options: MembershipOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.consumer = new Consumer({
+      ...connection.options,
+      groupId: options.groupId,
+      sessionTimeout: options.sessionTimeoutMs,
+      rebalanceTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),
+      // A rebalance that another member set off interrupts a join as a matter of course.
+      retries: 3,
+      retryDelay: 200,
+      autocommit: false,
+    });
+    this.consumer.on("consumer:group:join", ({ assignments, generationId }) => {
+      const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
+      options.onAssigned(ours, generationId ?? 0);
+    });
+    this.consumer.on("consumer:heartbeat:end", options.onHeartbeat);
+    this.consumer.on("consumer:heartbeat:error", ({ error }) => options.onFailure(error));
+    // The client gave up on a join: without a new one there are no more heartbeats.
+    this.consumer.on("error", (error: Error) => {
+      options.onFailure(error);
+      this.join();
+    });
+  }
+
+  /** Joins, or joins again, which makes the group look at the topic's partitions anew. Keeps trying until it is in. */
+  join(): void {
+    this.#joining ??= this.#join().finally(() => this.#joining = undefined);
+  }
+
+  async #join(): Promise<void> {
+    const { signal, onFailure } = this.#options;
+    this.consumer.topics.track(this.#connection.topic);
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        await this.consumer.joinGroup();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        onFailure(error);
+        await sleep(backoffMs(attempt), { signal });
+      }
+    }
+  }
+
+  /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */
+  async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
+    if (offsets.size === 0 || !this.consumer.isActive()) return;
+    await this.consumer.commit({
+      offsets: [...offsets].map(([partition, offset]) => {
+        return { topic: this.#connection.topic, partition, offset: BigInt(offset), leaderEpoch: -1 };
+      }),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Leaving may fail when Kafka is away; the group then finds out by the missing heartbeats.
+    await this.consumer.close(true).catch(() => {});
+  }
+}

@@ -1,0 +1,136 @@
+/** Brings the schema to the version this program knows: once, whoever else starts at the same moment. */
+import { createHash } from "node:crypto";
+import type { Migration } from "../../migrations/mod.ts";
+import { insist } from "../_shared/backoff.ts";
+import { PipelineError } from "../_shared/errors.ts";
+import { type Database, databaseFailure, openDatabase, type Session, type SessionLimits } from "../_shared/postgres.ts";
+
+/** A migration may rewrite a large table, so its session gets more time than one that writes batches. */
+const MIGRATION_LIMITS: SessionLimits = {
+  statementMs: 3_600_000,
+  lockMs: 60_000,
+  idleInTransactionMs: 60_000,
+  transactionMs: 3_600_000,
+};
+
+/** Any constant that nothing else in the database uses for advisory locks: "hbmigrat" as bytes. */
+const MIGRATION_LOCK = "7521419864366932340";
+
+const LEDGER = `
+  create table if not exists public.schema_migrations (
+    version    integer     primary key,
+    name       text        not null,
+    checksum   text        not null,
+    breaking   boolean     not null,
+    applied_at timestamptz not null default now()
+  )`;
+
+export interface MigrationPorts {
+  readonly onApplied: (names: readonly string[]) => void;
+  /** The database is away; it is tried again. */
+  readonly onFailure: (failure: PipelineError) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Migrates as soon as the database can be reached.
+ *
+ * @returns false when `signal` aborted first
+ * @throws PipelineError for what waiting does not cure: a refused login, a missing right, a schema that does not fit
+ */
+export async function migrateWhenReachable(
+  url: string,
+  migrations: readonly Migration[],
+  { onApplied, onFailure, signal }: MigrationPorts,
+): Promise<boolean> {
+  await using database = openDatabase(url, { connections: 1, limits: MIGRATION_LIMITS, name: "heartbeat-migrations" });
+  const applied = await insist(
+    () => migrate(database, migrations),
+    (error) => {
+      if (error instanceof PipelineError) throw error;
+      const failure = databaseFailure("migrate the schema", database.target, error);
+      if (failure.code === "database_refused") throw failure;
+      onFailure(failure);
+    },
+    { signal },
+  );
+  if (applied !== undefined) onApplied(applied);
+  return applied !== undefined;
+}
+
+type Applied = { version: number; name: string; checksum: string; breaking: boolean };
+
+/**
+ * Applies what is missing in one transaction under a lock.
+ *
+ * @returns the names of the migrations that were applied now
+ * @throws PipelineError `migration_changed` when an applied migration's text is another one than ours
+ * @throws PipelineError `schema_too_new` when the database has a breaking migration that we do not know
+ */
+export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
+  // Without anything to do no right to create tables is needed, so a writer without it can start.
+  if (await isCurrent(database, migrations)) return [];
+  return await database.transaction(async (session) => {
+    await session.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
+    await session.query(LEDGER);
+    const pending = pendingMigrations(await applied(session), migrations);
+    for (const migration of pending) {
+      await session.query(migration.sql);
+      await session.query(
+        "insert into public.schema_migrations (version, name, checksum, breaking) values ($1, $2, $3, $4)",
+        [migration.version, migration.name, checksum(migration.sql), migration.breaking],
+      );
+    }
+    return pending.map(({ name }) => name);
+  });
+}
+
+async function isCurrent(database: Database, migrations: readonly Migration[]): Promise<boolean> {
+  const [found] = await database.query<{ exists: boolean }>(
+    "select to_regclass('public.schema_migrations') is not null as exists",
+  );
+  if (!found?.exists) return false;
+  const rows = await database.query<Applied>(
+    "select version, name, checksum, breaking from public.schema_migrations",
+  );
+  return pendingMigrations(rows, migrations).length === 0;
+}
+
+async function applied(session: Session): Promise<Applied[]> {
+  const result = await session.query<Applied>(
+    "select version, name, checksum, breaking from public.schema_migrations order by version",
+  );
+  return result.rows;
+}
+
+/** What is still to be applied, after comparing what was. */
+function pendingMigrations(applied: readonly Applied[], migrations: readonly Migration[]): Migration[] {
+  const known = new Map(migrations.map((migration) => [migration.version, migration]));
+  for (const row of applied) {
+    const migration = known.get(row.version);
+    if (migration === undefined) {
+      if (!row.breaking) continue;
+      throw new PipelineError(
+        "schema_too_new",
+        `Cannot use the database: its schema has ${row.name}, expected at most version ${migrations.length}; ` +
+          "start the newer release that made it",
+      );
+    }
+    if (row.checksum !== checksum(migration.sql)) {
+      throw new PipelineError(
+        "migration_changed",
+        `Cannot use the database: ${row.name} was applied with checksum ${
+          row.checksum.slice(0, 12)
+        }, expected ` +
+          `${checksum(migration.sql).slice(0, 12)}; start the release that applied it, or restore the file`,
+      );
+    }
+  }
+  const done = new Set(applied.map(({ version }) => version));
+  return migrations.filter(({ version }) => !done.has(version));
+}
+
+/** Hexadecimal SHA-256, the same on a checkout with other line endings. */
+export function checksum(sql: string): string {
+  return createHash("sha256").update(sql.replaceAll("\r\n", "\n")).digest("hex");
+}

@@ -1,0 +1,26 @@
+/** Lets a loop sleep until there may be something to do. A notification that nobody waits for is kept for the next. */
+export class Notifier {
+  #pending = false;
+  #wake: (() => void) | undefined;
+
+  notify(): void {
+    this.#pending = true;
+    this.#wake?.();
+  }
+
+  /** Resolves at a notification since the last call, after `atMostMs`, or when `signal` aborts. For one waiter. */
+  async wait({ signal, atMostMs }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
+    if (!this.#pending && !signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = atMostMs === undefined ? undefined : setTimeout(resolve, atMostMs);
+      const onAbort = () => resolve();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#wake = resolve;
+      await promise;
+      this.#wake = undefined;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+    this.#pending = false;
+  }
+}

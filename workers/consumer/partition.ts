@@ -1,0 +1,159 @@
+/** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
+import { joinSlices, type Offset, type Slice } from "./slice.ts";
+import { Notifier } from "./notifier.ts";
+import type { LedgerRow, LogName } from "./ledger.ts";
+
+/** What a partition's loop needs from outside; the partition itself knows neither Kafka nor PostgreSQL. */
+export interface PartitionPorts {
+  /** Finds or opens the ledger; resolves to undefined when `signal` aborted first. */
+  readonly open: (signal: AbortSignal) => Promise<LedgerRow | undefined>;
+  /** Writes a batch at the ledger's offset; undefined when given up because `signal` aborted. */
+  readonly write: (
+    ledger: LedgerRow,
+    slice: Slice,
+    signal: AbortSignal,
+  ) => Promise<{ readonly next: Offset } | undefined>;
+  /** There may be room for records again, or the fetch offset moved. */
+  readonly onChange: () => void;
+}
+
+export interface PartitionLimits {
+  /** Keys and values that may wait for their write, bytes. */
+  readonly bufferBytes: number;
+  /** Records in one transaction, at most; a single fetched stretch is never split. */
+  readonly batchRecords: number;
+}
+
+/**
+ * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the broker says the offset is out of
+ * range; being looked into. `held`: an operator must decide. `closed`: no longer ours.
+ */
+export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
+
+export class Partition implements AsyncDisposable {
+  readonly log: LogName;
+  state: PartitionState = "opening";
+  /** Where the next fetch begins: behind everything that waits here. */
+  fetchOffset: Offset = 0;
+  /** End of the committed log as of the last fetch. */
+  endOffset: Offset = 0;
+  lastTimestampMs: number | undefined;
+  /** Fetches in a row that brought nothing although the log goes on. */
+  emptyFetches = 0;
+
+  readonly #ports: PartitionPorts;
+  readonly #limits: PartitionLimits;
+  readonly #arrived = new Notifier();
+  readonly #closing = new AbortController();
+  #ledger: LedgerRow | undefined;
+  #waiting: Slice[] = [];
+  #waitingBytes = 0;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(log: LogName, ports: PartitionPorts, limits: PartitionLimits) {
+    this.log = log;
+    this.#ports = ports;
+    this.#limits = limits;
+  }
+
+  /** Starts the loop. @param onCrash hears of a bug; expected failures are retried inside the ports */
+  start(onCrash: (error: unknown) => void): void {
+    this.#running = this.#run().catch(onCrash);
+  }
+
+  get number(): number {
+    return this.log.partition;
+  }
+
+  get ledger(): LedgerRow | undefined {
+    return this.#ledger;
+  }
+
+  /** Everything before this offset is in the database. */
+  get nextOffset(): Offset | undefined {
+    return this.#ledger?.nextOffset;
+  }
+
+  /** Whether everything that was fetched is written. */
+  get isDrained(): boolean {
+    return this.nextOffset === this.fetchOffset;
+  }
+
+  get wantsRecords(): boolean {
+    return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;
+  }
+
+  /** Takes a fetched stretch; one that does not continue what we have (we moved since) is dropped. */
+  accept(slice: Slice): void {
+    if (this.state !== "reading" && this.state !== "asking") return;
+    if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
+    this.#waiting.push(slice);
+    this.#waitingBytes += slice.bytes;
+    this.fetchOffset = slice.next;
+    this.#arrived.notify();
+  }
+
+  /** Goes on in another generation of the log. */
+  reopen(ledger: LedgerRow): void {
+    this.#seek(ledger);
+    this.state = "reading";
+    this.#ports.onChange();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    const ledger = await this.#ports.open(signal);
+    if (ledger === undefined) return;
+    this.reopen(ledger);
+    while (!signal.aborted) {
+      const batch = this.#takeBatch();
+      if (batch === undefined) await this.#arrived.wait({ signal });
+      else await this.#write(batch, signal);
+    }
+  }
+
+  async #write(batch: Slice, signal: AbortSignal): Promise<void> {
+    const ledger = this.#ledger;
+    if (ledger === undefined || batch.from !== ledger.nextOffset) return;
+    const written = await this.#ports.write(ledger, batch, signal);
+    if (written === undefined) return;
+    if (written.next === batch.next) {
+      this.#ledger = { ...ledger, nextOffset: batch.next };
+      this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+    } else {
+      this.#seek({ ...ledger, nextOffset: written.next });
+    }
+    this.#ports.onChange();
+  }
+
+  /** Reads from the ledger's offset; what waited is dropped, since it was fetched for another one. */
+  #seek(ledger: LedgerRow): void {
+    this.#ledger = ledger;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.fetchOffset = ledger.nextOffset;
+  }
+
+  /** As much as has gathered while the last batch was written: small when quiet, large when busy. */
+  #takeBatch(): Slice | undefined {
+    let count = 0;
+    let records = 0;
+    for (const slice of this.#waiting) {
+      if (count > 0 && records + slice.records.length > this.#limits.batchRecords) break;
+      records += slice.records.length;
+      count++;
+    }
+    const [first, ...rest] = this.#waiting.splice(0, count);
+    if (first === undefined) return undefined;
+    const batch = joinSlices([first, ...rest]);
+    this.#waitingBytes -= batch.bytes;
+    return batch;
+  }
+
+  /** Finishes the batch in hand, if the database answers, and drops what waits. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.state = "closed";
+    this.#closing.abort();
+    await this.#running;
+  }
+}

@@ -1,0 +1,134 @@
+/** What a partition does towards the ledger and the log: find its place, write a batch, and resolve a lost place. */
+import type { Consumer } from "@platformatic/kafka";
+import { insist } from "../_shared/backoff.ts";
+import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
+import { type Database, databaseFailure, isDataError } from "../_shared/postgres.ts";
+import type { Decoded } from "./decode.ts";
+import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
+import { logRange } from "./log_range.ts";
+import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
+import type { Partition, PartitionPorts } from "./partition.ts";
+import { createBatchProcessor } from "./process_batch.ts";
+import type { Progress } from "./progress.ts";
+import type { Sink } from "./sink.ts";
+import { gapSlice, type Offset } from "./slice.ts";
+import type { ConsumerTelemetry } from "./telemetry.ts";
+
+export interface Environment {
+  readonly connection: KafkaConnection;
+  readonly client: Consumer;
+  readonly database: Database;
+  readonly sink: Sink;
+  readonly decode: (value: Uint8Array | null) => Decoded;
+  readonly telemetry: ConsumerTelemetry;
+  readonly progress: Progress;
+  readonly offsetReset: OffsetResetPolicy;
+  /** Everything before this offset is stored. */
+  readonly onWritten: (partition: number, next: Offset) => void;
+  readonly onChange: () => void;
+}
+
+/** The ports of one log's {@link Partition}. */
+export function partitionPorts(environment: Environment, log: LogName): PartitionPorts {
+  const { connection, client, database, sink, decode, telemetry, progress } = environment;
+  const loop = `write partition ${log.partition}`;
+  const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
+    const failure = databaseFailure(action, database.target, error);
+    progress.notReady("database", failure.message);
+    telemetry.writeFailed(log.partition, failure, fields);
+  };
+  const databaseWorks = () => {
+    progress.answered("database");
+    progress.ready("database");
+  };
+  const process = createBatchProcessor({
+    decode,
+    sink,
+    isDataError,
+    onAttempt: () => progress.mark(loop),
+    onFailure: (error, attempt) => databaseFailed("write a batch", error, { attempt }),
+  });
+  const query = <T>(attempt: () => Promise<T>, signal: AbortSignal) =>
+    insist(attempt, (error, attempts) => databaseFailed("open the ledger", error, { attempts }), { signal });
+
+  return {
+    open: async (signal) => {
+      const known = await query(async () => ({ row: await findLedger(database, log) }), signal);
+      if (known === undefined) return undefined;
+      let ledger = known.row;
+      if (ledger === undefined) {
+        const range = await insist(
+          () => logRange(client, log),
+          (error) => telemetry.kafkaFailed(kafkaFailure("read the log's offsets", connection, error)),
+          { signal },
+        );
+        if (range === undefined) return undefined;
+        ledger = await query(() => openLedger(database, log, 0, range.earliest), signal);
+        const earlier = await query(() => findOtherIncarnations(database, log.topic, log.topicId), signal);
+        if (earlier !== undefined && earlier.length > 0) {
+          telemetry.topicReplaced(log.partition, log.topicId, earlier);
+        }
+      }
+      if (ledger === undefined) return undefined;
+      databaseWorks();
+      telemetry.partitionOpened(log.partition, ledger.nextOffset, known.row === undefined);
+      return ledger;
+    },
+
+    write: async (ledger: LedgerRow, slice, signal) => {
+      const began = performance.now();
+      const outcome = await process(ledger, slice, signal);
+      progress.idle(loop);
+      if (outcome.kind === "abandoned") return undefined;
+      databaseWorks();
+      if (outcome.kind === "stale") {
+        telemetry.batchStale(log.partition, slice.from, outcome.nextOffset);
+        return { next: outcome.nextOffset };
+      }
+      progress.committed();
+      telemetry.batchWritten(log.partition, slice, outcome.batch, performance.now() - began);
+      environment.onWritten(log.partition, slice.next);
+      return { next: slice.next };
+    },
+
+    onChange: environment.onChange,
+  };
+}
+
+/** Looks at the log once everything fetched before is written, and does what the policy says. */
+export async function findLostPlace(
+  environment: Environment,
+  log: LogName,
+  partition: Partition,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  if (partition.state !== "reading" || !partition.isDrained) return;
+  const { connection, client, database, telemetry, progress, offsetReset } = environment;
+  partition.state = "asking";
+  await insist(
+    async () => {
+      const at = partition.fetchOffset;
+      const range = await logRange(client, log);
+      if (partition.state !== "asking" || partition.ledger === undefined) return;
+      const reset = resolveOutOfRange(at, range, offsetReset);
+      if (reset.kind === "hold") {
+        partition.state = "held";
+        progress.notReady(`partition ${log.partition}`, reset.reason);
+        telemetry.partitionHeld(log.partition, reset.reason);
+      } else if (reset.kind === "restart") {
+        const ledger = await openLedger(database, log, partition.ledger.generation + 1, reset.from);
+        telemetry.logCut(log.partition, at, range.end, reset.from);
+        partition.reopen(ledger);
+      } else {
+        if (reset.kind === "skip") {
+          telemetry.offsetsSkipped(log.partition, { from: at, to: reset.to, cause: "log_start" });
+          partition.accept(gapSlice(at, reset.to, "log_start"));
+        }
+        partition.state = "reading";
+        environment.onChange();
+      }
+    },
+    (error) => telemetry.kafkaFailed(kafkaFailure("find the place in the log", connection, error)),
+    { signal },
+  );
+}

@@ -1,0 +1,95 @@
+/** Whether the consumer can work (readiness) and whether it gets on (liveness), from facts and not from a timer. */
+
+/** No loop may go on for longer without an attempt that began or ended, and no lag without a commit. */
+export const STALL_MS = 30_000;
+/** A dependency counts as answering while its last answer is not older. */
+const ANSWER_AGE_MS = 10_000;
+/** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
+const GIVE_UP_MS = 30_000;
+
+/** A clock that never jumps, in milliseconds. */
+export type MonotonicClock = () => number;
+
+/** The loops that must not hang; a loop is watched from its first mark until it is idle. */
+export class Progress {
+  readonly #clock: MonotonicClock;
+  readonly #reasons = new Map<string, string>();
+  readonly #marks = new Map<string, number>();
+  readonly #answers = new Map<"kafka" | "database", number>();
+  #lagSince: number | undefined;
+  #lastCommit = 0;
+  #redSince: number | undefined;
+
+  constructor(clock: MonotonicClock = () => performance.now()) {
+    this.#clock = clock;
+  }
+
+  /** Not ready, because of this subject, until it is `ready` again. */
+  notReady(subject: string, reason: string): void {
+    this.#reasons.set(subject, reason);
+  }
+
+  ready(subject: string): void {
+    this.#reasons.delete(subject);
+  }
+
+  /** An attempt of this loop began or ended. */
+  mark(loop: string): void {
+    this.#marks.set(loop, this.#clock());
+  }
+
+  /** The loop waits for work, for however long. */
+  idle(loop: string): void {
+    this.#marks.delete(loop);
+  }
+
+  answered(dependency: "kafka" | "database"): void {
+    this.#answers.set(dependency, this.#clock());
+  }
+
+  committed(): void {
+    this.#lastCommit = this.#clock();
+  }
+
+  /** @param records how many committed records of our partitions are not stored yet */
+  lag(records: number): void {
+    if (records === 0) this.#lagSince = undefined;
+    else this.#lagSince ??= this.#clock();
+  }
+
+  /** Why the work cannot be done at the moment; empty when it can. */
+  readyReasons(): string[] {
+    return [...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`);
+  }
+
+  /** Why the process should be restarted; empty while it gets on. */
+  liveReasons(): string[] {
+    const now = this.#clock();
+    const reasons: string[] = [];
+    for (const [loop, at] of this.#marks) {
+      if (now - at > STALL_MS) reasons.push(`${loop}: no attempt began or ended for ${seconds(now - at)}`);
+    }
+    const answering = ["kafka", "database"] as const;
+    const allAnswer = answering.every((one) => now - (this.#answers.get(one) ?? -Infinity) <= ANSWER_AGE_MS);
+    if (this.#lagSince !== undefined && allAnswer) {
+      const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);
+      if (stalledFor > STALL_MS) {
+        reasons.push(
+          `writes: lag, and both servers answer, yet nothing was committed for ${seconds(stalledFor)}`,
+        );
+      }
+    }
+    this.#redSince = reasons.length === 0 ? undefined : this.#redSince ?? now;
+    return reasons;
+  }
+
+  /** Whether it has been red for so long that ending the process is the only thing left to try. */
+  isStuck(): boolean {
+    this.liveReasons();
+    return this.#redSince !== undefined && this.#clock() - this.#redSince > GIVE_UP_MS;
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}

@@ -1,0 +1,267 @@
+/** What the consumer says it did: one function a fact, which writes the log line and moves the metric. */
+import { Counter, Gauge, Histogram } from "prom-client";
+import { describeError } from "../_shared/errors.ts";
+import type { Fields, Telemetry } from "../_shared/telemetry.ts";
+import type { WrittenBatch } from "./process_batch.ts";
+import { SampledLog } from "./sampled_log.ts";
+import type { Gap, Offset, Slice } from "./slice.ts";
+
+export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
+
+/** The partition's committed end, and where we stand. */
+export interface Position {
+  readonly next: Offset;
+  readonly end: Offset;
+  /** Kafka's timestamp of the last record that was stored; milliseconds since the Unix epoch. */
+  readonly lastTimestampMs: number | undefined;
+}
+
+const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debug: boolean }) {
+  const registers = [metrics];
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name, help, labelNames, registers });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers });
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name, help, buckets, registers });
+
+  const records = counter("heartbeat_records_total", "Records by where they ended", ["outcome"]);
+  const rejects = counter("heartbeat_rejects_total", "Rejected records by reason", ["reason"]);
+  const anomalies = counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", [
+    "kind",
+  ]);
+  const gaps = counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", [
+    "cause",
+  ]);
+  const batchRecords = histogram("heartbeat_batch_records", "Records in a batch", [
+    1,
+    10,
+    100,
+    1000,
+    5000,
+    10_000,
+    50_000,
+  ]);
+  const batchSeconds = histogram(
+    "heartbeat_batch_duration_seconds",
+    "From a batch in hand to its commit",
+    SECONDS_BUCKETS,
+  );
+  const endToEnd = histogram(
+    "heartbeat_end_to_end_seconds",
+    "From Kafka's timestamp of a batch's newest record to the commit of the batch",
+    SECONDS_BUCKETS,
+  );
+  const lagRecords = gauge("heartbeat_lag_records", "Committed records not stored yet", ["partition"]);
+  const lagSeconds = gauge("heartbeat_lag_seconds", "Age of the last stored record while there is lag", [
+    "partition",
+  ]);
+  const assigned = gauge("heartbeat_assigned_partitions", "Partitions this consumer reads");
+  const paused = gauge(
+    "heartbeat_paused_partitions",
+    "Partitions whose batch waits for a dependency or an operator",
+  );
+  const retries = counter("heartbeat_retries_total", "Failed attempts that are tried again", ["dependency"]);
+  // Counters that exist from the start let a rate be computed over their first event.
+  for (const outcome of ["stored", "duplicate", "rejected"]) records.inc({ outcome }, 0);
+  for (const kind of ["low", "high"]) anomalies.inc({ kind }, 0);
+
+  const rejectLog = new SampledLog(log, "record.rejected");
+  const anomalyLog = new SampledLog(log, "reading.anomaly");
+  const failing = new Map<"kafka" | "database", { since: number; attempts: number }>();
+  let topicIsMissing = false;
+  const pausedPartitions = new Set<number>();
+  const summary = {
+    records: 0,
+    stored: 0,
+    duplicates: 0,
+    rejected: 0,
+    gaps: 0,
+    offsets: new Map<number, Offset>(),
+  };
+
+  const failed = (dependency: "kafka" | "database", error: unknown, fields: Fields) => {
+    retries.inc({ dependency });
+    const known = failing.get(dependency);
+    if (known !== undefined) {
+      known.attempts++;
+      log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+      return;
+    }
+    failing.set(dependency, { since: performance.now(), attempts: 1 });
+    log.error(`${dependency}.failed`, describeError(error), fields);
+  };
+  const works = (dependency: "kafka" | "database") => {
+    const known = failing.get(dependency);
+    if (known === undefined) return;
+    failing.delete(dependency);
+    const seconds = Math.round((performance.now() - known.since) / 100) / 10;
+    const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
+    log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
+  };
+
+  return {
+    log,
+    kafkaFailed: (error: unknown, fields: Fields = {}) => failed("kafka", error, fields),
+    kafkaWorks: () => works("kafka"),
+    databaseFailed: (error: unknown) => failed("database", error, {}),
+
+    healthListening: (port: number) => {
+      log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port });
+    },
+
+    migrated: (names: readonly string[]) => {
+      works("database");
+      const message = names.length === 0 ? "The schema is up to date" : `Applied ${names.join(", ")}`;
+      log.info("schema.migrated", message, { applied: names });
+    },
+
+    writeFailed: (partition: number, error: unknown, fields: Fields) => {
+      pausedPartitions.add(partition);
+      paused.set(pausedPartitions.size);
+      failed("database", error, { partition, ...fields });
+    },
+
+    batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
+      works("database");
+      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
+      const { counts } = batch;
+      records.inc({ outcome: "stored" }, counts.stored);
+      records.inc({ outcome: "duplicate" }, counts.duplicates);
+      records.inc({ outcome: "rejected" }, counts.rejected);
+      batchRecords.observe(slice.records.length);
+      batchSeconds.observe(durationMs / 1000);
+      const newest = slice.records.at(-1);
+      if (newest !== undefined) endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
+      for (const gap of slice.gaps) gaps.inc({ cause: gap.cause }, gap.to - gap.from);
+      for (const { record, reason, detail } of batch.rejects) {
+        rejects.inc({ reason });
+        rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset: record.offset });
+      }
+      for (const { record, reading } of batch.stored) {
+        const fields = () => ({
+          customer_id: reading.customerId,
+          ts: new Date(Number(reading.ts / 1000n)).toISOString(),
+          heart_rate: reading.heartRate,
+          partition,
+          offset: record.offset,
+        });
+        if (debug) log.debug("reading.stored", "Stored a reading", fields());
+        if (reading.anomaly === null) continue;
+        anomalies.inc({ kind: reading.anomaly });
+        anomalyLog.warning(`Heart rate ${reading.anomaly}: ${reading.heartRate} beats per minute`, {
+          anomaly: reading.anomaly,
+          ...fields(),
+        });
+      }
+      summary.records += slice.records.length;
+      summary.stored += counts.stored;
+      summary.duplicates += counts.duplicates;
+      summary.rejected += counts.rejected;
+      summary.gaps += counts.gaps;
+      summary.offsets.set(partition, slice.next);
+      log.debug("batch.stored", "Stored a batch", {
+        partition,
+        from: slice.from,
+        next: slice.next,
+        ...counts,
+        durationMs,
+      });
+    },
+
+    /** @param seconds since the last summary */
+    summarise: (seconds: number) => {
+      rejectLog.summarise();
+      anomalyLog.summarise();
+      if (summary.offsets.size === 0) return;
+      const { offsets, ...counts } = summary;
+      const message = `Stored ${counts.stored} of ${counts.records} records in ${seconds.toFixed(1)} s`;
+      log.info("store.summary", message, { ...counts, next_offsets: Object.fromEntries(offsets) });
+      Object.assign(summary, {
+        records: 0,
+        stored: 0,
+        duplicates: 0,
+        rejected: 0,
+        gaps: 0,
+        offsets: new Map(),
+      });
+    },
+
+    batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
+      log.info("batch.stale", "Another owner moved this partition on; reading from there", {
+        partition,
+        from,
+        nextOffset,
+      });
+    },
+
+    partitionOpened: (partition: number, nextOffset: Offset, isNew: boolean) => {
+      const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
+      log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
+    },
+
+    partitionHeld: (partition: number, reason: string) => {
+      pausedPartitions.add(partition);
+      paused.set(pausedPartitions.size);
+      log.error("partition.held", reason, { partition });
+    },
+
+    partitionClosed: (partition: number) => {
+      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
+      lagRecords.remove({ partition });
+      lagSeconds.remove({ partition });
+    },
+
+    offsetsSkipped: (partition: number, gap: Gap) => {
+      const message = `The log of partition ${partition} now begins at ${gap.to}: ${
+        gap.to - gap.from
+      } offsets are gone`;
+      log.warning("partition.gap", message, { partition, ...gap });
+    },
+
+    logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {
+      const message =
+        `The log of partition ${partition} ends at ${end}, before ${expected} which was read; reading it anew`;
+      log.warning("partition.log_cut", message, { partition, expected, end, from });
+    },
+
+    assignmentChanged: (partitions: readonly number[], generation: number) => {
+      assigned.set(partitions.length);
+      const list = [...partitions].sort((a, b) => a - b);
+      log.info("group.assigned", `The group gave us ${list.length} partitions`, {
+        partitions: list,
+        generation,
+      });
+    },
+
+    /** Said once for each time it is missing. */
+    topicMissing: (topic: string) => {
+      if (topicIsMissing) return;
+      topicIsMissing = true;
+      log.warning("topic.missing", `Topic ${topic} does not exist; waiting until it is created`, { topic });
+    },
+
+    topicFound: (topic: string, topicId: string, partitions: number) => {
+      topicIsMissing = false;
+      log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
+    },
+
+    topicReplaced: (partition: number, topicId: string, earlier: readonly string[]) => {
+      const message = `The topic was deleted and made again: partition ${partition} is read as a new log`;
+      log.warning("topic.replaced", message, { partition, topicId, earlier });
+    },
+
+    positions: (positions: ReadonlyMap<number, Position>) => {
+      for (const [partition, { next, end, lastTimestampMs }] of positions) {
+        const lag = Math.max(0, end - next);
+        lagRecords.set({ partition }, lag);
+        const age = lag === 0 || lastTimestampMs === undefined
+          ? 0
+          : Math.max(0, (Date.now() - lastTimestampMs) / 1000);
+        lagSeconds.set({ partition }, age);
+      }
+    },
+  };
+}

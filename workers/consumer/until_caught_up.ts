@@ -1,0 +1,41 @@
+/** Knows when everything that was in the topic at one moment is accounted for, whoever of the group did it. */
+import { Consumer } from "@platformatic/kafka";
+import { insist, sleep } from "../_shared/backoff.ts";
+import { PipelineError } from "../_shared/errors.ts";
+import { describeTopic, type KafkaConnection } from "../_shared/kafka.ts";
+import type { Database } from "../_shared/postgres.ts";
+import { nextOffsets } from "./ledger.ts";
+import { endOffsets } from "./log_range.ts";
+import type { Progress } from "./progress.ts";
+
+const POLL_MS = 200;
+
+/**
+ * Resolves when the ledger has reached the ends that the partitions have now, or `signal` aborted.
+ *
+ * @throws PipelineError `offset_out_of_range` when a partition is held, since it will not get there
+ */
+export async function untilCaughtUp(
+  connection: KafkaConnection,
+  database: Database,
+  progress: Progress,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const client = new Consumer({ ...connection.options, groupId: "heartbeat-ends" });
+  try {
+    const goal = await insist(async () => {
+      const topic = await describeTopic(client, connection.topic);
+      if (topic === undefined) throw new Error(`topic ${connection.topic} does not exist`);
+      return { topicId: topic.id, ends: await endOffsets(client, connection.topic) };
+    }, () => {}, { signal });
+    while (goal !== undefined && !signal.aborted) {
+      const held = progress.readyReasons().find((reason) => reason.startsWith("partition "));
+      if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
+      const reached = await nextOffsets(database, goal.topicId).catch(() => new Map<number, number>());
+      if (goal.ends.every((end, partition) => (reached.get(partition) ?? -1) >= end)) return;
+      await sleep(POLL_MS, { signal });
+    }
+  } finally {
+    await client.close().catch(() => {});
+  }
+}
