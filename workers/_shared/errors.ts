@@ -9,6 +9,7 @@ export type ErrorCode =
   | "migration_changed"
   | "schema_too_new"
   | "input_invalid"
+  | "stack_failed"
   | "stuck"
   | "unaccounted";
 

@@ -1,0 +1,168 @@
+/**
+ * Real Kafka and real PostgreSQL on this machine, without Docker: for `up`, for tests and for benchmarks.
+ *
+ * @example
+ * await using stack = await startStack({ home: await Deno.makeTempDir() });
+ * // stack.kafkaBootstrapServers, stack.databaseUrl, stack.postgres.freeze() ...
+ * await stack.destroy();
+ */
+import { join } from "node:path";
+import { removeFolder } from "./clone.ts";
+import { type Home, takeHome } from "./home.ts";
+import { endOrphanedKafka, startKafka } from "./kafka.ts";
+import { installKafka } from "./kafka_jars.ts";
+import { claimPort, HOST } from "./ports.ts";
+import { endOrphanedPostgres, type Postgres, startPostgres } from "./postgres.ts";
+import { installPostgres } from "./postgres_binaries.ts";
+import { postgresPlace } from "./postgres_place.ts";
+import type { Service } from "./service.ts";
+
+export type { Service };
+
+export interface StackOptions {
+  /** Data folder; made when it is missing. One process at a time may use it. */
+  readonly home: string;
+  /** Which servers to start; both unless told. */
+  readonly services?: readonly ("kafka" | "postgres")[];
+  /** 0, the default, takes any free one. */
+  readonly kafkaPort?: number;
+  /** 0, the default, takes any free one. */
+  readonly postgresPort?: number;
+  /** Lines of server.properties that win over ours. */
+  readonly kafkaConfig?: Readonly<Record<string, string>>;
+  /** Sentences about downloads and starts. */
+  readonly onProgress?: (text: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Stack extends AsyncDisposable {
+  /** Absolute path of the data folder. */
+  readonly home: string;
+  /** @throws TypeError when Kafka is not among the services; so does `kafka` */
+  readonly kafkaBootstrapServers: string;
+  readonly kafka: Service;
+  /** @throws TypeError when PostgreSQL is not among the services; so do the next three */
+  readonly databaseUrl: string;
+  /** As PostgreSQL's superuser, whom no revoked right holds back. */
+  readonly superuserUrl: string;
+  readonly postgres: Service;
+  /** Where PostgreSQL's data lies: not below `home` when run as root. */
+  readonly postgresFolder: string;
+  /** Stops both (Kafka first) and deletes the data folder and all that belongs to it. */
+  readonly destroy: () => Promise<void>;
+}
+
+export const KAFKA_PORT = { what: "Kafka", variable: "KAFKA_PORT", instead: "KAFKA_BOOTSTRAP_SERVERS" };
+export const POSTGRES_PORT = { what: "PostgreSQL", variable: "POSTGRES_PORT", instead: "DATABASE_URL" };
+
+type StartedPostgres = Postgres & { readonly folder: string };
+
+/**
+ * Starts the servers and waits until they answer. What an earlier, killed run left running in the same data folder is
+ * ended before.
+ *
+ * @throws PipelineError when a port is taken, a program is missing, the folder is in use or a server does not start
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { services = ["kafka", "postgres"], kafkaPort = 0, postgresPort = 0 } = options;
+  const onProgress = options.onProgress ?? (() => {});
+  await using opened = new AsyncDisposableStack();
+  const home = opened.use(await takeHome(options.home));
+  for (
+    const pid of [await endOrphanedKafka(kafkaFolder(home)), await endOrphanedPostgres(postgresFolder(home))]
+  ) {
+    if (pid !== undefined) onProgress(`Ended process ${pid}, which a killed run had left behind`);
+  }
+  // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
+  const kafkaAt = services.includes("kafka") ? await claimPort(kafkaPort, KAFKA_PORT) : undefined;
+  const postgresAt = services.includes("postgres") ? await claimPort(postgresPort, POSTGRES_PORT) : undefined;
+
+  const servers: { kafka?: Service; postgres?: StartedPostgres } = {};
+  opened.defer(async () => {
+    // PostgreSQL outlives Kafka, as the sink outlives the source.
+    await servers.kafka?.stop();
+    await servers.postgres?.service.stop();
+  });
+  // When one cannot start, the other does not go on.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  const both = { home, signal, onProgress };
+  await Promise.all([
+    kafkaAt === undefined
+      ? undefined
+      : startOneKafka(kafkaAt, options.kafkaConfig ?? {}, both).then((one) => void (servers.kafka = one)),
+    postgresAt === undefined
+      ? undefined
+      : startOnePostgres(postgresAt, both).then((one) => void (servers.postgres = one)),
+  ].map((start) => start?.catch((error) => failed.abort(error))));
+  signal.throwIfAborted();
+
+  const { kafka, postgres } = servers;
+  const owned = opened.move();
+  const dispose = () => owned.disposeAsync();
+  return {
+    home: home.path,
+    get kafkaBootstrapServers() {
+      return `${HOST}:${started("kafka", kafka).port}`;
+    },
+    get kafka() {
+      return started("kafka", kafka);
+    },
+    get databaseUrl() {
+      return started("postgres", postgres).databaseUrl;
+    },
+    get superuserUrl() {
+      return started("postgres", postgres).superuserUrl;
+    },
+    get postgres() {
+      return started("postgres", postgres).service;
+    },
+    get postgresFolder() {
+      return started("postgres", postgres).folder;
+    },
+    destroy: async () => {
+      await dispose();
+      if (postgres !== undefined) await removeFolder(postgres.folder);
+      await removeFolder(home.path);
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+interface StartOptions {
+  readonly home: Home;
+  readonly signal: AbortSignal;
+  readonly onProgress: (text: string) => void;
+}
+
+function kafkaFolder(home: Home): string {
+  return join(home.path, "kafka");
+}
+
+function postgresFolder(home: Home): string {
+  return join(home.path, "postgres");
+}
+
+async function startOneKafka(
+  port: number,
+  config: Readonly<Record<string, string>>,
+  { home, ...options }: StartOptions,
+): Promise<Service> {
+  const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
+  return await startKafka(kafka, { folder: kafkaFolder(home), port, config, ...options });
+}
+
+async function startOnePostgres(port: number, { home, ...options }: StartOptions): Promise<StartedPostgres> {
+  const { programs, folder, user } = await postgresPlace(home.path);
+  if (user !== undefined) {
+    options.onProgress(`PostgreSQL: runs as the user ${user.name}; its programs and data lie in ${programs}`);
+  }
+  const binaries = await installPostgres(programs, options);
+  const own = { folder: postgresFolder(home), dataFolder: folder, user, port };
+  return { ...await startPostgres(binaries, { ...own, ...options }), folder };
+}
+
+function started<T>(name: string, server: T | undefined): T {
+  if (server === undefined) throw new TypeError(`${name} is not among the services of this stack`);
+  return server;
+}

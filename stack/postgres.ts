@@ -1,0 +1,209 @@
+/** One PostgreSQL server that keeps its data between starts. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { PipelineError } from "../workers/_shared/errors.ts";
+import { Child, endOrphan, type OsUser } from "./child.ts";
+import { exists, removeFolder } from "./clone.ts";
+import { HOST } from "./ports.ts";
+import type { PostgresBinaries } from "./postgres_binaries.ts";
+import { commandLine } from "./process_table.ts";
+import { type Service, startService } from "./service.ts";
+
+const STOP_DEADLINE_MS = 4_000;
+const DATABASE = "heartbeat_db";
+const USER = "heartbeat_user";
+const SUPERUSER = "postgres";
+
+export interface PostgresOptions {
+  /** Absolute folder for the password, the process id and the log. */
+  readonly folder: string;
+  /** Absolute folder, writable for the user, for the data. */
+  readonly dataFolder: string;
+  readonly user: OsUser | undefined;
+  readonly port: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (text: string) => void;
+}
+
+export interface Postgres {
+  readonly service: Service;
+  /** As the owner of the database, who is no superuser. */
+  readonly databaseUrl: string;
+  /** As the superuser, for tests that disturb. */
+  readonly superuserUrl: string;
+}
+
+/** Ends a server that a killed run left in this folder. */
+export async function endOrphanedPostgres(folder: string): Promise<number | undefined> {
+  return await endOrphan(join(folder, "postgres.pid"), "SIGINT", STOP_DEADLINE_MS);
+}
+
+/** Starts the server, makes database and user the first time, and waits until it answers. */
+export async function startPostgres(binaries: PostgresBinaries, options: PostgresOptions): Promise<Postgres> {
+  const { folder, dataFolder, user, port, signal, onProgress } = options;
+  await Deno.mkdir(folder, { recursive: true });
+  const data = join(dataFolder, "data");
+  const logPath = join(folder, "postgres.log");
+  const password = await keptPassword(join(folder, "postgres.password"), data);
+  if (!await exists(data)) {
+    onProgress("PostgreSQL: making its data directory (once)");
+    await initialise(binaries, options, data, password);
+  }
+  onProgress(`PostgreSQL: starting on port ${port}`);
+  const url = (name: string, database: string) =>
+    `postgres://${name}:${encodeURIComponent(password)}@${HOST}:${port}/${database}`;
+  const superuserUrl = url(SUPERUSER, "postgres");
+  const spawn = async () => {
+    await removeStalePidFile(data);
+    const log = await Deno.open(logPath, { create: true, append: true });
+    const encoder = new TextEncoder();
+    const child = new Child({
+      command: binaries.postgres,
+      args: [
+        "-D",
+        data,
+        ...Object.entries({
+          listen_addresses: HOST,
+          port: String(port),
+          // TCP is enough, and a socket's path would have to be short and enterable.
+          unix_socket_directories: "",
+          timezone: "UTC",
+          log_timezone: "UTC",
+        }).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+      ],
+      user,
+      // Wherever we were started may be closed to that user.
+      cwd: dataFolder,
+      pidFile: join(folder, "postgres.pid"),
+      onLine: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
+    });
+    child.exited.finally(() => log.close());
+    return child;
+  };
+  const service = await startService({
+    name: "PostgreSQL",
+    port,
+    logPath,
+    spawn,
+    answers: () => answers(superuserUrl),
+    stop: (child) => stop(child, binaries, data),
+    passing: /pre-existing shared memory block is still in use/,
+  }, { signal });
+  try {
+    await makeDatabase(superuserUrl, password);
+  } catch (error) {
+    await service.stop();
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot prepare PostgreSQL in ${data}: its password is not the one kept in ${folder}, ` +
+        "or its data is damaged; delete both to begin anew",
+      { cause: error },
+    );
+  }
+  return { service, databaseUrl: url(USER, DATABASE), superuserUrl };
+}
+
+/** A "fast" shutdown: sessions are ended, what was committed is kept. */
+async function stop(child: Child, binaries: PostgresBinaries, data: string): Promise<void> {
+  if (Deno.build.os === "windows") {
+    // There are no signals there; this tool knows another way.
+    await new Deno.Command(binaries.pgCtl, { args: ["stop", "-m", "fast", "-w", "-D", data], stdout: "null" })
+      .output();
+  }
+  await child.stop("SIGINT", STOP_DEADLINE_MS);
+}
+
+/** Without data there is nothing that an old password would open. */
+async function keptPassword(path: string, data: string): Promise<string> {
+  const kept = await Deno.readTextFile(path).then((text) => text.trim(), () => "");
+  if (kept !== "" && await exists(data)) return kept;
+  const password = randomBytes(18).toString("base64url");
+  await Deno.writeTextFile(path, `${password}\n`, { mode: 0o600 });
+  return password;
+}
+
+async function initialise(
+  binaries: PostgresBinaries,
+  { dataFolder, user }: PostgresOptions,
+  data: string,
+  password: string,
+): Promise<void> {
+  const unfinished = `${data}.unfinished`;
+  await removeFolder(unfinished);
+  const passwordFile = join(dataFolder, "password");
+  await Deno.writeTextFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user !== undefined) await Deno.chown(passwordFile, user.uid, user.gid);
+  const { success, stdout, stderr } = await new Deno.Command(binaries.initdb, {
+    args: [
+      `--pgdata=${unfinished}`,
+      `--username=${SUPERUSER}`,
+      `--pwfile=${passwordFile}`,
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      // The same order and case rules on every machine, whatever locales it has.
+      "--locale=C",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
+    ],
+    stdin: "null",
+    cwd: dataFolder,
+    ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
+  }).output();
+  await Deno.remove(passwordFile);
+  if (!success) {
+    const said = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot make PostgreSQL's data directory ${data}: ${said.trim()}`,
+    );
+  }
+  await Deno.rename(unfinished, data);
+}
+
+/**
+ * PostgreSQL takes over the lock file of a dead server by itself, unless another process got the same id since; then
+ * it refuses to start. We hold the lock of the data folder, so that nobody else can be running there.
+ */
+async function removeStalePidFile(data: string): Promise<void> {
+  const path = join(data, "postmaster.pid");
+  const pid = Number((await Deno.readTextFile(path).catch(() => "")).split("\n")[0]);
+  if (!Number.isInteger(pid) || pid <= 0) return;
+  if (!(await commandLine(pid))?.includes(data)) await Deno.remove(path).catch(() => {});
+}
+
+async function answers(url: string): Promise<boolean> {
+  return await withClient(url, (client) => client.query("select 1")).then(() => true, isRefusal);
+}
+
+/** An answer that no amount of waiting changes counts as one. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^(28|3D)/.test(String(error.code));
+}
+
+async function makeDatabase(superuserUrl: string, password: string): Promise<void> {
+  await withClient(superuserUrl, async (client) => {
+    const roles = await client.query("select from pg_roles where rolname = $1", [USER]);
+    if (roles.rowCount === 0) {
+      await client.query(`create role ${USER} login password ${client.escapeLiteral(password)}`);
+    }
+    const databases = await client.query("select from pg_database where datname = $1", [DATABASE]);
+    if (databases.rowCount === 0) await client.query(`create database ${DATABASE} owner ${USER}`);
+  });
+}
+
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 10_000,
+  });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return await work(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

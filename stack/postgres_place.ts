@@ -1,0 +1,86 @@
+/**
+ * Where PostgreSQL's programs and data lie. Normally inside the clone and the data folder. PostgreSQL refuses to run as
+ * root, and the user that it runs as instead often cannot enter the clone (below /root, say): then both lie in a folder
+ * of their own outside, one per clone, that root owns and others may only read.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { PipelineError } from "../workers/_shared/errors.ts";
+import type { OsUser } from "./child.ts";
+import { CLONE, digest, exists, removeFolder, STACK_FOLDER } from "./clone.ts";
+import { isRoot, unprivilegedUser } from "./os_user.ts";
+
+export interface PostgresPlace {
+  readonly programs: string;
+  /** The parent of the data directory, writable for the user below. */
+  readonly folder: string;
+  /** Undefined: as whoever runs this. */
+  readonly user: OsUser | undefined;
+}
+
+/** Survives a reboot, unlike the temporary folder, and every user may enter it. */
+const OUTSIDE = "/var/tmp";
+const OWNER_FILE = "belongs-to";
+
+/** @param home absolute path of the data folder, which exists */
+export async function postgresPlace(home: string): Promise<PostgresPlace> {
+  if (!isRoot()) {
+    await Deno.mkdir(STACK_FOLDER, { recursive: true });
+    return { programs: STACK_FOLDER, folder: await folderIn(home), user: undefined };
+  }
+  const user = await unprivilegedUser();
+  const outside = join(OUTSIDE, `heartbeat-stack-${digest(CLONE)}`);
+  await ownFolder(outside);
+  await removeAbandoned(outside);
+
+  const pointer = join(home, "postgres.path");
+  const known = await Deno.readTextFile(pointer).then((text) => text.trim(), () => undefined);
+  if (known !== undefined && await exists(known) && await homeOf(known) === home) {
+    return { programs: outside, folder: known, user };
+  }
+  const folder = join(outside, `data-${randomBytes(6).toString("hex")}`);
+  await Deno.mkdir(folder, { mode: 0o700 });
+  await Deno.writeTextFile(join(folder, OWNER_FILE), `${home}\n`);
+  await Deno.chown(folder, user.uid, user.gid);
+  await Deno.writeTextFile(pointer, `${folder}\n`);
+  return { programs: outside, folder, user };
+}
+
+async function folderIn(home: string): Promise<string> {
+  const folder = join(home, "postgres");
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/** Makes sure that nobody else prepared this folder for us: root runs programs from it. */
+async function ownFolder(folder: string): Promise<void> {
+  await Deno.mkdir(folder, { mode: 0o755 }).catch((error) => {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  });
+  const { isDirectory, uid, mode } = await Deno.lstat(folder);
+  if (isDirectory && uid === 0 && ((mode ?? 0) & 0o022) === 0) return;
+  throw new PipelineError(
+    "stack_failed",
+    `Cannot start PostgreSQL: ${folder} belongs to somebody else or others may write to it, ` +
+      "expected a folder that only root may change; remove it",
+  );
+}
+
+async function homeOf(folder: string): Promise<string | undefined> {
+  return await Deno.readTextFile(join(folder, OWNER_FILE)).then((text) => text.trim(), () => undefined);
+}
+
+/** Data whose data folder was deleted, or was made again, belongs to nobody. */
+async function removeAbandoned(outside: string): Promise<void> {
+  for await (const { name } of Deno.readDir(outside)) {
+    if (!name.startsWith("data-")) continue;
+    const folder = join(outside, name);
+    const home = await homeOf(folder);
+    // Just being made by somebody else.
+    if (home === undefined) continue;
+    const pointer = await Deno.readTextFile(join(home, "postgres.path")).catch(() => "");
+    const inUse = await exists(join(folder, "data", "postmaster.pid"));
+    const age = Date.now() - ((await Deno.lstat(folder).catch(() => undefined))?.mtime?.getTime() ?? 0);
+    if (pointer.trim() !== folder && !inUse && age > 60_000) await removeFolder(folder);
+  }
+}

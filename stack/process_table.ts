@@ -1,0 +1,45 @@
+/** What the operating system knows of processes that are not (or no longer) our children. */
+
+/** Whether a process of this id exists; a zombie that nobody has waited for yet counts as gone. */
+export async function isRunning(pid: number): Promise<boolean> {
+  return await commandLine(pid) !== undefined;
+}
+
+/** The arguments of a process, separated by spaces; undefined when there is none of this id. */
+export async function commandLine(pid: number): Promise<string | undefined> {
+  const text = Deno.build.os === "linux"
+    // Slim images have no `ps`, but every Linux has this. It is empty for zombies.
+    ? await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")
+    : Deno.build.os === "windows"
+    ? await output("powershell", [
+      "-NoProfile",
+      "-Command",
+      `(Get-CimInstance Win32_Process -Filter "ProcessId=${pid}").CommandLine`,
+    ])
+    : await output("ps", ["-ww", "-o", "command=", "-p", String(pid)]);
+  const line = text.replaceAll("\0", " ").trim();
+  return line === "" ? undefined : line;
+}
+
+/** The direct children of a process. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const text = Deno.build.os === "linux"
+    ? await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "")
+    : await output("pgrep", ["-P", String(pid)]);
+  return text.split(/\s+/).filter((one) => one !== "").map(Number);
+}
+
+/** Sends a signal; a process that is already gone is no error. */
+export function sendSignal(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch (error) {
+    // ESRCH arrives as NotFound, and as a TypeError once Deno itself has seen the child's end.
+    if (!(error instanceof Deno.errors.NotFound || error instanceof TypeError)) throw error;
+  }
+}
+
+async function output(command: string, args: string[]): Promise<string> {
+  const { stdout } = await new Deno.Command(command, { args, stdin: "null", stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
+}
