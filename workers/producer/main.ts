@@ -1,0 +1,48 @@
+/** Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording. */
+import { EXIT, runWorker } from "../_shared/lifecycle.ts";
+import { serveHealth } from "../_shared/health.ts";
+import { startTelemetry } from "../_shared/telemetry.ts";
+import { readConfig } from "./config.ts";
+import { nowMicros } from "./instant.ts";
+import { openProgress } from "./progress.ts";
+import { publish } from "./publish.ts";
+import { openSource } from "./source.ts";
+import { ProducerTelemetry } from "./telemetry.ts";
+import { ensureTopic, openProducer } from "./topic.ts";
+
+const SUMMARY_EVERY_MS = 10_000;
+
+await runWorker(async ({ args, env, readFile, signal, resources }) => {
+  const config = readConfig(args, env, readFile, nowMicros());
+  const { log, metrics } = resources.use(
+    "telemetry",
+    startTelemetry("producer", config.log, config.kafka.secrets),
+  );
+  const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
+  const source = await openSource(config.records, { signal });
+
+  const health = serveHealth(config.health, { live: () => [], ready: () => telemetry.notReady }, metrics);
+  resources.use("health port", health);
+  telemetry.healthListening(health.port);
+
+  const producer = openProducer(config.kafka, config.compression);
+  resources.defer("Kafka producer", () => producer.close());
+  const ready = await ensureTopic(producer, config.kafka, config.partitions, telemetry, { signal });
+  if (!ready) return EXIT.ok;
+
+  const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
+  resources.defer("summary timer", () => clearInterval(summary));
+  const terminal = Deno.stderr.isTerminal() ? Deno.stderr : undefined;
+  const write = (text: string) => void terminal?.writeSync(new TextEncoder().encode(text));
+  using progress = openProgress(write, source.expected);
+
+  const tally = await publish(source.start(nowMicros()), producer, config.kafka, telemetry, {
+    nowMicros,
+    signal,
+    onProgress: progress.show,
+    ...(source.recordsPerSecond === undefined ? {} : { recordsPerSecond: source.recordsPerSecond }),
+  });
+  tally.skipped = source.skipped;
+  Deno.stdout.writeSync(new TextEncoder().encode(`${tally}\n`));
+  return tally.failed === 0 ? EXIT.ok : EXIT.failed;
+});

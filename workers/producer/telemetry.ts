@@ -1,0 +1,179 @@
+/** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Log } from "../_shared/telemetry.ts";
+import type { OutgoingRecord } from "./generate.ts";
+
+export interface PublishedBatch {
+  readonly records: readonly OutgoingRecord[];
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** The first offset that this batch got in each partition. */
+  readonly offsets: readonly { readonly partition: number; readonly offset: bigint }[];
+}
+
+export interface Backlog {
+  /** Offered or due, and not acknowledged. */
+  readonly records: number;
+  /** By how much the next record misses its instant. */
+  readonly lateMs: number;
+}
+
+/** Later than this is said; a tick of the schedule or a slow request is not. */
+const LATE_MS = 1_000;
+
+export class ProducerTelemetry {
+  readonly #log: Log;
+  /** Whether each record is logged: at a hundred thousand a second even skipping the lines costs. */
+  readonly #eachRecord: boolean;
+  readonly #published;
+  readonly #failures;
+  readonly #duration;
+  readonly #backlog;
+  #interval = emptyInterval();
+  #outageSince: number | undefined;
+  #late = false;
+
+  constructor(log: Log, metrics: Registry, { eachRecord }: { eachRecord: boolean }) {
+    this.#log = log;
+    this.#eachRecord = eachRecord;
+    const registers = [metrics];
+    this.#published = new Counter({
+      name: "heartbeat_published_total",
+      help: "Records that Kafka acknowledged.",
+      registers,
+    });
+    this.#failures = new Counter({
+      name: "heartbeat_publish_failures_total",
+      help: "Requests to publish that failed; each is tried again unless Kafka refused the record itself.",
+      registers,
+    });
+    this.#duration = new Histogram({
+      name: "heartbeat_publish_duration_seconds",
+      help: "From a request to publish to its acknowledgement.",
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.#backlog = new Gauge({
+      name: "heartbeat_publish_backlog_records",
+      help: "Records that are due and not acknowledged.",
+      registers,
+    });
+  }
+
+  /** Why nothing can be published at the moment; empty when it can. */
+  get notReady(): readonly string[] {
+    if (this.#outageSince === undefined) return [];
+    return [`Kafka has not taken a record for ${seconds(performance.now() - this.#outageSince)} s`];
+  }
+
+  healthListening(port: number): void {
+    this.#log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
+  }
+
+  topicCreated(topic: string, partitions: number): void {
+    this.#log.info("topic.created", "the topic was missing and has been created", { topic, partitions });
+  }
+
+  topicFound(topic: string, partitions: number): void {
+    this.#log.info("topic.found", "publishing", { topic, partitions });
+  }
+
+  batchPublished({ records, bytes, durationMs, offsets }: PublishedBatch): void {
+    this.#published.inc(records.length);
+    this.#duration.observe(durationMs / 1000);
+    this.#interval.records += records.length;
+    this.#interval.requests++;
+    this.#interval.bytes += bytes;
+    for (const { partition, offset } of offsets) this.#interval.offsets.set(partition, offset);
+    this.#recovered();
+    if (!this.#eachRecord) return;
+    for (const { key, value, fault } of records) {
+      this.#log.debug("record.published", "published", {
+        key: key.toString(),
+        value: value === null ? null : value.toString(),
+        ...(fault === undefined ? {} : { fault }),
+      });
+    }
+  }
+
+  /** Said once an outage; the tries after the first are for those who debug. */
+  publishFailed(error: Error, context: { attempt: number; records: number; retryInMs: number }): void {
+    this.#failures.inc();
+    if (this.#outageSince === undefined) {
+      this.#outageSince = performance.now();
+      this.#log.warning("kafka.unavailable", `${error.message}; trying again until it works`, {
+        ...context,
+        error,
+      });
+    } else {
+      this.#log.debug("kafka.still_unavailable", error.message, { ...context, error });
+    }
+  }
+
+  recordRefused(error: Error, { key, value }: OutgoingRecord): void {
+    this.#failures.inc();
+    this.#log.error("record.refused", "Kafka refuses this record, so it is counted as failed", {
+      key: key.toString(),
+      bytes: value?.length ?? 0,
+      error,
+    });
+  }
+
+  gaveUp(records: number): void {
+    this.#log.error("publish.gave_up", "stopped before Kafka acknowledged these records", { records });
+  }
+
+  backlogChanged({ records, lateMs }: Backlog): void {
+    this.#backlog.set(records);
+    this.#interval.lateMs = Math.max(this.#interval.lateMs, lateMs);
+    if (lateMs > LATE_MS && !this.#late) {
+      this.#late = true;
+      this.#log.warning(
+        "publish.late",
+        "records are offered later than they are due; none is dropped, they keep their instants and follow as fast as " +
+          "Kafka takes them",
+        { backlog_records: records, late_ms: Math.round(lateMs) },
+      );
+    } else if (lateMs < LATE_MS / 10 && this.#late) {
+      this.#late = false;
+      this.#log.info("publish.caught_up", "records are offered on time again", { backlog_records: records });
+    }
+  }
+
+  /** Says what happened since the last time it was called; silent when nothing did. */
+  summarise(): void {
+    const { records, requests, bytes, offsets, lateMs, since } = this.#interval;
+    this.#interval = emptyInterval();
+    if (requests === 0) return;
+    this.#log.info("publish.summary", `published ${records} records`, {
+      records,
+      requests,
+      bytes,
+      records_per_second: Math.round((records * 1000) / Math.max(1, performance.now() - since)),
+      late_ms: Math.round(lateMs),
+      newest_offsets: Object.fromEntries([...offsets].sort(([a], [b]) => a - b)),
+    });
+  }
+
+  #recovered(): void {
+    if (this.#outageSince === undefined) return;
+    const outage_s = seconds(performance.now() - this.#outageSince);
+    this.#outageSince = undefined;
+    this.#log.info("kafka.available", "Kafka takes records again", { outage_s });
+  }
+}
+
+function emptyInterval() {
+  return {
+    records: 0,
+    requests: 0,
+    bytes: 0,
+    offsets: new Map<number, bigint>(),
+    lateMs: 0,
+    since: performance.now(),
+  };
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}

@@ -1,0 +1,50 @@
+/** The connection that publishes, and the topic it publishes to. */
+import { compatibilityPartitioner, Producer } from "@platformatic/kafka";
+import { backoffMs, sleep } from "../_shared/backoff.ts";
+import { createTopic, describeTopic, kafkaFailure } from "../_shared/kafka.ts";
+import type { KafkaConnection } from "../_shared/kafka.ts";
+import type { ProducerTelemetry } from "./telemetry.ts";
+
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
+
+export function openProducer(connection: KafkaConnection, compression: Compression): Producer {
+  return new Producer({
+    ...connection.options,
+    compression,
+    // Java's partitioner: a customer's records meet in one partition whichever client published them. The client's own
+    // default keeps the hash's sign bit and so chooses other partitions when their number is no power of two.
+    partitioner: compatibilityPartitioner,
+  });
+}
+
+/**
+ * Waits for Kafka, however long, and creates the topic when it is missing.
+ *
+ * @returns false when the signal aborted before the topic was there
+ * @throws PipelineError when Kafka answers that it does not let us: nothing is published yet, so the operator hears it
+ */
+export async function ensureTopic(
+  producer: Producer,
+  connection: KafkaConnection,
+  partitions: number,
+  telemetry: ProducerTelemetry,
+  { signal }: { signal: AbortSignal },
+): Promise<boolean> {
+  for (let attempt = 1; !signal.aborted; attempt++) {
+    try {
+      const found = await describeTopic(producer, connection.topic);
+      if (found !== undefined) {
+        telemetry.topicFound(connection.topic, found.leaders.length);
+        return true;
+      }
+      if (await createTopic(connection, partitions)) telemetry.topicCreated(connection.topic, partitions);
+    } catch (error) {
+      const failure = kafkaFailure(`reach topic ${connection.topic}`, connection, error);
+      if (failure.code === "kafka_refused") throw failure;
+      const retryInMs = backoffMs(attempt);
+      telemetry.publishFailed(failure, { attempt, records: 0, retryInMs });
+      await sleep(retryInMs, { signal });
+    }
+  }
+  return false;
+}
