@@ -41,11 +41,11 @@ export function startTelemetry(
   secrets: readonly string[] = [],
 ): Telemetry {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
-  const hidden = secrets.filter((one) => one !== "");
+  const hidden = secrets.filter((one) => one !== "").map(asPattern);
   const encoder = new TextEncoder();
   const sink: Sink = (record) => {
     let line = format(service, record);
-    for (const one of hidden) line = line.replaceAll(one, "***");
+    for (const pattern of hidden) line = line.replace(pattern, "***");
     Deno.stderr.writeSync(encoder.encode(`${line}\n`));
   };
   configureSync({
@@ -68,6 +68,15 @@ export function startTelemetry(
     metrics: new Registry(),
     [Symbol.dispose]: () => resetSync(),
   };
+}
+
+/**
+ * Finds a secret as it is and as JSON writes it, where it stands for itself: a password that happens to be a word of
+ * ours must not blacken every line.
+ */
+function asPattern(secret: string): RegExp {
+  const forms = [secret, JSON.stringify(secret).slice(1, -1)].map(RegExp.escape);
+  return new RegExp(`(?<![A-Za-z0-9_])(${forms.join("|")})(?![A-Za-z0-9_])`, "g");
 }
 
 const LEVELS: Readonly<Record<string, string>> = {

@@ -8,7 +8,11 @@ import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 
 const GROUP_SETTINGS = {
-  KAFKA_GROUP_ID: text({ expected: "a consumer group's name", pattern: /^\S+$/, default: "heartbeat-consumer" }),
+  KAFKA_GROUP_ID: text({
+    expected: "a consumer group's name",
+    pattern: /^\S+$/,
+    default: "heartbeat-consumer",
+  }),
   KAFKA_SESSION_TIMEOUT_MS: integer({
     min: 6_000,
     max: 300_000,
@@ -16,7 +20,12 @@ const GROUP_SETTINGS = {
     default: 30_000,
   }),
   KAFKA_OFFSET_RESET: choice(["fail", "earliest"], "fail"),
-  BATCH_MAX_RECORDS: integer({ min: 1, max: 100_000, unit: "records in one transaction, at most", default: 10_000 }),
+  BATCH_MAX_RECORDS: integer({
+    min: 1,
+    max: 100_000,
+    unit: "records in one transaction, at most",
+    default: 10_000,
+  }),
   LOG_SUMMARY_SECONDS: integer({ min: 1, max: 3_600, unit: "seconds between summaries", default: 10 }),
 };
 
@@ -75,7 +84,11 @@ export interface ConsumerFlags {
 export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
   const program = new Command("consume")
     .description("Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL.")
-    .option("--until-caught-up", "stop with exit code 0 when everything that is in the topic now is accounted for", false)
+    .option(
+      "--until-caught-up",
+      "stop with exit code 0 when everything that is in the topic now is accounted for",
+      false,
+    )
     .option("--migrate-only", "bring the database's schema up to date and stop", false)
     .addHelpText(
       "after",

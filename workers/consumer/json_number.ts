@@ -58,7 +58,7 @@ export function numberSource(json: string, name: string): string | undefined {
 
 /** Whether a number as JSON writes it is whole: 72, 72.0, 7.2e1 and 0e-9 are, 0.72 and 1e-400 are not. */
 export function isWhole(source: string): boolean {
-  const [mantissa = "", exponent = "0"] = source.replace("-", "").split(/e/i);
+  const [mantissa = "", exponent = "0"] = source.replace(/^-/, "").split(/e/i);
   const [whole = "", fraction = ""] = mantissa.split(".");
   const digits = whole + fraction;
   let significant = digits.length;

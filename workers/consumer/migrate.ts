@@ -3,7 +3,13 @@ import { createHash } from "node:crypto";
 import type { Migration } from "../../migrations/mod.ts";
 import { insist } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
-import { type Database, databaseFailure, openDatabase, type Session, type SessionLimits } from "../_shared/postgres.ts";
+import {
+  type Database,
+  databaseFailure,
+  openDatabase,
+  type Session,
+  type SessionLimits,
+} from "../_shared/postgres.ts";
 
 /** A migration may rewrite a large table, so its session gets more time than one that writes batches. */
 const MIGRATION_LIMITS: SessionLimits = {
@@ -43,7 +49,11 @@ export async function migrateWhenReachable(
   migrations: readonly Migration[],
   { onApplied, onFailure, signal }: MigrationPorts,
 ): Promise<boolean> {
-  await using database = openDatabase(url, { connections: 1, limits: MIGRATION_LIMITS, name: "heartbeat-migrations" });
+  await using database = openDatabase(url, {
+    connections: 1,
+    limits: MIGRATION_LIMITS,
+    name: "heartbeat-migrations",
+  });
   const applied = await insist(
     () => migrate(database, migrations),
     (error) => {

@@ -23,11 +23,15 @@ export async function untilCaughtUp(
 ): Promise<void> {
   const client = new Consumer({ ...connection.options, groupId: "heartbeat-ends" });
   try {
-    const goal = await insist(async () => {
-      const topic = await describeTopic(client, connection.topic);
-      if (topic === undefined) throw new Error(`topic ${connection.topic} does not exist`);
-      return { topicId: topic.id, ends: await endOffsets(client, connection.topic) };
-    }, () => {}, { signal });
+    const goal = await insist(
+      async () => {
+        const topic = await describeTopic(client, connection.topic);
+        if (topic === undefined) throw new Error(`topic ${connection.topic} does not exist`);
+        return { topicId: topic.id, ends: await endOffsets(client, connection.topic) };
+      },
+      () => {},
+      { signal },
+    );
     while (goal !== undefined && !signal.aborted) {
       const held = progress.readyReasons().find((reason) => reason.startsWith("partition "));
       if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
