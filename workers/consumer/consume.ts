@@ -217,7 +217,11 @@ class Consumption implements AsyncDisposable {
           progress.notReady(`broker ${node}`, failure.message);
           telemetry.kafkaFailed(failure, fields);
         },
-        onStaleTopic: () => this.#topicStale.notify(),
+        onStaleTopic: (answer, fields) => {
+          progress.notReady(`broker ${node}`, answer);
+          telemetry.topicStale(answer, fields);
+          this.#topicStale.notify();
+        },
         onOutOfRange: (partition) =>
           void findLostPlace(this.#environment, partition.log, partition, this.#options),
       },

@@ -17,6 +17,18 @@ const SUSPICIOUS_EMPTY_FETCHES = 2;
 /** Codes of https://kafka.apache.org/protocol#protocol_error_codes */
 const NONE = 0;
 const OFFSET_OUT_OF_RANGE = 1;
+/** Answers of a broker that does not serve a partition now: leadership moved, or the topic was deleted. */
+const NOT_SERVED: Readonly<Record<number, string>> = {
+  3: "UNKNOWN_TOPIC_OR_PARTITION",
+  5: "LEADER_NOT_AVAILABLE",
+  6: "NOT_LEADER_OR_FOLLOWER",
+  9: "REPLICA_NOT_AVAILABLE",
+  74: "FENCED_LEADER_EPOCH",
+  75: "UNKNOWN_LEADER_EPOCH",
+  78: "OFFSET_NOT_AVAILABLE",
+  100: "UNKNOWN_TOPIC_ID",
+  103: "INCONSISTENT_TOPIC_ID",
+};
 
 export interface FetchLoopPorts {
   readonly fetcher: Fetcher;
@@ -28,8 +40,8 @@ export interface FetchLoopPorts {
   readonly onIdle: (loop: string) => void;
   readonly onAnswer: () => void;
   readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
-  /** Leaders moved, or the topic is another one now: look again. */
-  readonly onStaleTopic: () => void;
+  /** Leaders moved, or the topic is another one now: look again. `answer` is what the broker said. */
+  readonly onStaleTopic: (answer: string, fields: { broker: number }) => void;
   readonly onOutOfRange: (partition: Partition) => void;
 }
 
@@ -60,8 +72,11 @@ export async function runFetchLoop(
       failures = 0;
     } catch (error) {
       if (signal.aborted) break;
-      ports.onFailure(error, { broker: node, partitions: wanted.map(({ number }) => number) });
-      ports.onStaleTopic();
+      if (error instanceof NotServed) {
+        ports.onStaleTopic(error.message, { broker: node });
+      } else {
+        ports.onFailure(error, { broker: node, partitions: wanted.map(({ number }) => number) });
+      }
       await sleep(backoffMs(++failures), { signal });
     }
     ports.onAttempt(name);
@@ -82,10 +97,7 @@ async function fetchOnce(
 ): Promise<void> {
   const topic = ports.topic();
   const broker = topic?.brokers.get(node);
-  if (topic === undefined || broker === undefined) {
-    ports.onStaleTopic();
-    throw new Error(`broker ${node} is not known`);
-  }
+  if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
   // Asked for alone, a partition's empty answer is a proof: a broker returns at least one batch if there is one.
   const suspicious = wanted.find(({ emptyFetches }) => emptyFetches >= SUSPICIOUS_EMPTY_FETCHES);
   const asked = suspicious === undefined ? wanted : [suspicious];
@@ -112,16 +124,14 @@ async function fetchOnce(
       if (partition.fetchOffset === target.offset) ports.onOutOfRange(partition);
     } else failed = response.errorCode;
   }
-  if (failed !== undefined) throw new FetchRefused(failed);
+  const name = failed === undefined ? undefined : NOT_SERVED[failed];
+  if (name !== undefined) throw new NotServed(name);
+  if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
 }
 
-/** A broker's answer for a partition that it cannot serve now: it does not lead it, or the topic is gone. */
-class FetchRefused extends Error {
-  override readonly name = "FetchRefused";
-
-  constructor(readonly kafkaErrorCode: number) {
-    super(`the broker answered a fetch with Kafka's error code ${kafkaErrorCode}`);
-  }
+/** Expected while leaders move or a topic is deleted: the topic is looked at again, and the fetch repeated. */
+class NotServed extends Error {
+  override readonly name = "NotServed";
 }
 
 function take(

@@ -66,7 +66,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
         ledger = await query(() => openLedger(database, log, 0, range.earliest), signal);
         const earlier = await query(() => findOtherIncarnations(database, log.topic, log.topicId), signal);
         if (earlier !== undefined && earlier.length > 0) {
-          telemetry.topicReplaced(log.partition, log.topicId, earlier);
+          telemetry.topicReplaced(log.topic, log.topicId, earlier);
         }
       }
       if (ledger === undefined) return undefined;

@@ -72,6 +72,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   const anomalyLog = new SampledLog(log, "reading.anomaly");
   const failing = new Map<"kafka" | "database", { since: number; attempts: number }>();
   let topicIsMissing = false;
+  let replacedBy: string | undefined;
   const pausedPartitions = new Set<number>();
   const summary = {
     records: 0,
@@ -248,9 +249,17 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
     },
 
-    topicReplaced: (partition: number, topicId: string, earlier: readonly string[]) => {
-      const message = `The topic was deleted and made again: partition ${partition} is read as a new log`;
-      log.warning("topic.replaced", message, { partition, topicId, earlier });
+    /** Normal while leaders move; it shows in readiness, and here only for whoever looks closely. */
+    topicStale: (answer: string, fields: Fields) => {
+      log.debug("topic.stale", `The broker answered ${answer}; looking at the topic again`, fields);
+    },
+
+    /** Said once for each incarnation, whichever partition notices first. */
+    topicReplaced: (topic: string, topicId: string, earlier: readonly string[]) => {
+      if (replacedBy === topicId) return;
+      replacedBy = topicId;
+      const message = `Topic ${topic} was deleted and made again: its partitions are read as new logs`;
+      log.warning("topic.replaced", message, { topic, topicId, earlier });
     },
 
     positions: (positions: ReadonlyMap<number, Position>) => {
