@@ -1,0 +1,162 @@
+/** The flags and variables of `stack` and `up`, and what --help says of them. */
+import { join } from "node:path";
+import { Command } from "commander";
+import {
+  decimal,
+  type Environment,
+  integer,
+  optional,
+  parseSettings,
+  secret,
+  text,
+} from "../workers/_shared/env.ts";
+import { STACK_FOLDER } from "./clone.ts";
+
+const PORT = { min: 0, max: 65_535, unit: "TCP port, 0 = any free one" };
+
+/** Also what `.env.example` lists. */
+export const STACK_SETTINGS = {
+  KAFKA_PORT: integer({ ...PORT, default: 9092 }),
+  POSTGRES_PORT: integer({ ...PORT, default: 5432 }),
+};
+
+const STACK_FLAGS = {
+  home: text({ expected: "a folder", default: join(STACK_FOLDER, "data") }),
+  "kafka-port": optional(integer(PORT)),
+  "postgres-port": optional(integer(PORT)),
+};
+
+const UP_FLAGS = {
+  ...STACK_FLAGS,
+  customers: integer({ min: 1, max: 1_000_000, unit: "synthetic customers", default: 200 }),
+  rate: decimal({ min: 0.001, max: 1_000_000, unit: "records per second", default: 100 }),
+  producer: text({ expected: "true or false", default: "true" }),
+};
+
+/** A server that somebody else runs; where it is given, none is started. */
+const OWN_SERVERS = {
+  KAFKA_BOOTSTRAP_SERVERS: optional(text({ expected: "host:port, several separated by commas" })),
+  DATABASE_URL: optional(secret({ expected: "postgres://user:password@host:5432/database" })),
+};
+
+export interface StackFlags {
+  readonly home: string;
+  readonly kafkaPort: number;
+  readonly postgresPort: number;
+}
+
+export interface UpFlags extends StackFlags {
+  readonly ownKafka: string | undefined;
+  readonly ownDatabaseUrl: string | undefined;
+  readonly customers: number;
+  /** Records per second. */
+  readonly rate: number;
+  readonly producer: boolean;
+}
+
+/**
+ * @throws UsageError that names every wrong flag or variable
+ * @throws CommanderError after --help, or for a flag that does not exist
+ */
+export function parseStackFlags(args: readonly string[], env: Environment): StackFlags {
+  const flags = parseFlags("stack", stackCommand(), STACK_FLAGS, args);
+  return withPorts("stack", flags, env);
+}
+
+/**
+ * @throws UsageError that names every wrong flag or variable
+ * @throws CommanderError after --help, or for a flag that does not exist
+ */
+export function parseUpFlags(
+  args: readonly string[],
+  env: Environment,
+  readFile: (path: string) => string,
+): UpFlags {
+  const flags = parseFlags("pipeline", upCommand(), UP_FLAGS, args);
+  const own = parseSettings("pipeline", OWN_SERVERS, env, { readFile });
+  return {
+    ...withPorts("pipeline", flags, env),
+    ownKafka: own.KAFKA_BOOTSTRAP_SERVERS,
+    ownDatabaseUrl: own.DATABASE_URL,
+    customers: flags.customers,
+    rate: flags.rate,
+    producer: flags.producer === "true",
+  };
+}
+
+function parseFlags<S extends Parameters<typeof parseSettings>[1]>(
+  program: string,
+  command: Command,
+  shape: S,
+  args: readonly string[],
+) {
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(command.parse([...args], { from: "user" }).opts())) {
+    values[name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)] = String(value);
+  }
+  return parseSettings(program, shape, values, { label: (name) => `--${name}` });
+}
+
+function withPorts(
+  program: string,
+  flags: { home: string; "kafka-port": number | undefined; "postgres-port": number | undefined },
+  env: Environment,
+): StackFlags {
+  const ports = parseSettings(program, STACK_SETTINGS, env);
+  return {
+    home: flags.home,
+    kafkaPort: flags["kafka-port"] ?? ports.KAFKA_PORT,
+    postgresPort: flags["postgres-port"] ?? ports.POSTGRES_PORT,
+  };
+}
+
+function withStackOptions(command: Command): Command {
+  return command.exitOverride()
+    .option("--home <folder>", "where the data lies (default .stack/data of this clone)")
+    .option("--kafka-port <port>", "instead of KAFKA_PORT (default 9092; 0 = any free one)")
+    .option("--postgres-port <port>", "instead of POSTGRES_PORT (default 5432; 0 = any free one)");
+}
+
+function stackCommand(): Command {
+  return withStackOptions(new Command("stack"))
+    .description("Runs a real Kafka broker and a real PostgreSQL server on this machine until Ctrl-C.")
+    .addHelpText(
+      "after",
+      `
+Standard output gets two lines, KAFKA_BOOTSTRAP_SERVERS=... and DATABASE_URL=..., once both answer; all else goes to
+standard error. The data is kept; delete the folder to begin anew.
+
+Examples:
+  deno task stack
+  deno task stack --kafka-port 0 --postgres-port 0 --home ./scratch
+  deno task stack > .env & ... deno task consume        the workers read the two lines with --env-file
+
+Environment: KAFKA_PORT (9092), POSTGRES_PORT (5432), JAVA_HOME (where to look for Java before PATH).
+Needs Java 17 or later, and Maven the first time.`,
+    );
+}
+
+function upCommand(): Command {
+  return withStackOptions(new Command("up"))
+    .description(
+      "Runs the whole pipeline on this machine until Ctrl-C: Kafka, PostgreSQL, consumer, producer.",
+    )
+    .option("--customers <n>", "synthetic customers (default 200)")
+    .option("--rate <n>", "records per second, all customers together (default 100)")
+    .option("--no-producer", "publish nothing: for data of your own")
+    .addHelpText(
+      "after",
+      `
+About 1 % of the published records are bad on purpose, so that there is something to see. The data is kept.
+
+Examples:
+  deno task up
+  deno task up --customers 1000 --rate 500
+  KAFKA_PORT=19092 POSTGRES_PORT=15432 deno task up      when the default ports are taken
+  KAFKA_BOOTSTRAP_SERVERS=broker:9092 deno task up       a broker of your own; only PostgreSQL is started
+  deno task up --no-producer                             then, elsewhere: deno task produce --file heartrate.csv ...
+
+Environment: KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL (servers of your own), KAFKA_PORT (9092), POSTGRES_PORT (5432),
+JAVA_HOME, NO_COLOR, and all settings of the workers. Needs Java 17 or later, and Maven the first time.`,
+    );
+}
