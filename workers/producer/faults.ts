@@ -1,5 +1,6 @@
 /** Records that are wrong on purpose, as devices in the field send them: a consumer must reject each, and only it. */
 import { Buffer } from "node:buffer";
+import type { RejectReason } from "../_shared/heartbeat.ts";
 import type { Random } from "./random.ts";
 
 /** What a sound record would say. */
@@ -16,44 +17,55 @@ export function encodeReading({ customerId, timestamp, heartRate }: Reading): Bu
   );
 }
 
-type Breaker = (reading: Reading, random: Random) => Buffer | null;
+/** Why a consumer will not store a record: the reason it rejects it with, or that it has the reading already. */
+export type Fault = RejectReason | "duplicate";
 
-const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+export interface Malformed {
+  readonly fault: Fault;
+  /** null is a tombstone. */
+  readonly value: Buffer | null;
+}
 
-/** Every way of being malformed, by the name under which the summary counts it. */
-const BREAKERS = {
-  truncated: (reading, random) => {
+type Malformation = (reading: Reading, random: Random) => Malformed;
+
+const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
+  (reading, random) => {
     const whole = encodeReading(reading);
-    return whole.subarray(0, random.integer(1, whole.length - 1));
+    return { fault: "invalid_json", value: whole.subarray(0, random.integer(1, whole.length - 1)) };
   },
-  not_json: () => Buffer.from("heart_rate=72"),
-  trailing_text: (reading) => Buffer.concat([encodeReading(reading), Buffer.from(" ok")]),
-  wrong_shape: (reading) => json([reading.customerId, reading.timestamp, reading.heartRate]),
-  invalid_utf8: (reading) => Buffer.concat([Buffer.from([0xc3, 0x28]), encodeReading(reading)]),
-  empty_value: () => Buffer.alloc(0),
-  tombstone: () => null,
-  missing_field: ({ timestamp, heartRate }) => json({ timestamp, heart_rate: heartRate }),
-  empty_customer_id: ({ timestamp, heartRate }) =>
-    json({ customer_id: "", timestamp, heart_rate: heartRate }),
-  impossible_date: ({ customerId, heartRate }) =>
-    json({ customer_id: customerId, timestamp: "2026-02-30T12:00:00Z", heart_rate: heartRate }),
-  fractional_rate: ({ customerId, timestamp, heartRate }) =>
-    json({ customer_id: customerId, timestamp, heart_rate: heartRate + 0.5 }),
-  textual_rate: ({ customerId, timestamp, heartRate }) =>
-    json({ customer_id: customerId, timestamp, heart_rate: `${heartRate} bpm` }),
-  absent_rate: ({ customerId, timestamp }) => json({ customer_id: customerId, timestamp, heart_rate: null }),
-} as const satisfies Record<string, Breaker>;
+  () => text("invalid_json", "heart_rate=72"),
+  (reading) => text("invalid_json", `${encodeReading(reading)} ok`),
+  ({ customerId, timestamp, heartRate }) => json("not_an_object", [customerId, timestamp, heartRate]),
+  (reading) => ({
+    fault: "invalid_utf8",
+    value: Buffer.concat([Buffer.from([0xc3, 0x28]), encodeReading(reading)]),
+  }),
+  () => text("empty_value", ""),
+  () => ({ fault: "tombstone", value: null }),
+  ({ timestamp, heartRate }) => json("missing_customer_id", { timestamp, heart_rate: heartRate }),
+  (reading) => altered("invalid_customer_id", reading, { customer_id: "" }),
+  (reading) => altered("invalid_timestamp", reading, { timestamp: "2026-02-30T12:00:00Z" }),
+  (reading) => altered("timestamp_in_future", reading, { timestamp: "9999-12-31T23:59:59Z" }),
+  (reading) => altered("invalid_heart_rate", reading, { heart_rate: reading.heartRate + 0.5 }),
+  (reading) => altered("invalid_heart_rate", reading, { heart_rate: `${reading.heartRate} bpm` }),
+  ({ customerId, timestamp }) => json("missing_heart_rate", { customer_id: customerId, timestamp }),
+];
 
-export type Malformation = keyof typeof BREAKERS;
-export type Fault = Malformation | "out_of_range" | "duplicate";
+function text(fault: Fault, value: string): Malformed {
+  return { fault, value: Buffer.from(value) };
+}
 
-const MALFORMATIONS = Object.keys(BREAKERS) as [Malformation, ...Malformation[]];
+function json(fault: Fault, value: unknown): Malformed {
+  return text(fault, JSON.stringify(value));
+}
 
-/** @returns the value to publish in place of the reading; null is a tombstone */
-export function malform(reading: Reading, random: Random): { fault: Malformation; value: Buffer | null } {
-  const fault = random.pick(MALFORMATIONS);
-  const breaker: Breaker = BREAKERS[fault];
-  return { fault, value: breaker(reading, random) };
+function altered(fault: Fault, { customerId, timestamp, heartRate }: Reading, fields: object): Malformed {
+  return json(fault, { customer_id: customerId, timestamp, heart_rate: heartRate, ...fields });
+}
+
+/** @returns what to publish in place of the reading */
+export function malform(reading: Reading, random: Random): Malformed {
+  return random.pick(MALFORMATIONS)(reading, random);
 }
 
 /** A rate outside of 30 to 220 bpm: a loose sensor's zero, a byte's 255, or anything near the bounds. */

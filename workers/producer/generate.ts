@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { encodeReading, type Fault, malform, outOfRangeBpm, type Reading } from "./faults.ts";
 import { Heart } from "./heart.ts";
-import { formatInstant } from "./instant.ts";
+import { formatInstant } from "./clock.ts";
 import { Random } from "./random.ts";
 
 /** A record on its way to Kafka. */
@@ -91,7 +91,7 @@ function createRecord(customer: Customer, micros: number, rates: FaultRates): Ou
   if (random.chance(rates.malformed)) return { key, ...malform(reading, random) };
   if (random.chance(rates.outOfRange)) {
     const value = encodeReading({ ...reading, heartRate: outOfRangeBpm(random) });
-    return { key, value, fault: "out_of_range" };
+    return { key, value, fault: "heart_rate_out_of_range" };
   }
   if (customer.last !== undefined && random.chance(rates.duplicate)) {
     return { key, value: customer.last, fault: "duplicate" };

@@ -3,7 +3,7 @@ import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { serveHealth } from "../_shared/health.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { readConfig } from "./config.ts";
-import { nowMicros } from "./instant.ts";
+import { systemClock } from "./clock.ts";
 import { openProgress } from "./progress.ts";
 import { publish } from "./publish.ts";
 import { openSource } from "./source.ts";
@@ -13,7 +13,7 @@ import { ensureTopic, openProducer } from "./topic.ts";
 const SUMMARY_EVERY_MS = 10_000;
 
 await runWorker(async ({ args, env, readFile, signal, resources }) => {
-  const config = readConfig(args, env, readFile, nowMicros());
+  const config = readConfig(args, env, readFile, systemClock.nowMicros());
   const { log, metrics } = resources.use(
     "telemetry",
     startTelemetry("producer", config.log, config.kafka.secrets),
@@ -36,8 +36,8 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const write = (text: string) => void terminal?.writeSync(new TextEncoder().encode(text));
   using progress = openProgress(write, source.expected);
 
-  const tally = await publish(source.start(nowMicros()), producer, config.kafka, telemetry, {
-    nowMicros,
+  const tally = await publish(source.start(systemClock.nowMicros()), producer, config.kafka, telemetry, {
+    clock: systemClock,
     signal,
     onProgress: progress.show,
     ...(source.recordsPerSecond === undefined ? {} : { recordsPerSecond: source.recordsPerSecond }),

@@ -7,14 +7,14 @@
  * as fast as Kafka takes them; how late is logged, measured and in the summary.
  */
 import { murmur2, type Producer } from "@platformatic/kafka";
-import { sleep } from "../_shared/backoff.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
+import type { Clock } from "./clock.ts";
 import { deliver, type Delivery } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
-/** A few megabytes; enough to fill every lane several times over. */
+/** A few megabytes, and more than Kafka takes in several ticks, so that looking for room once a tick is often enough. */
 const MAX_QUEUED = 20_000;
 /** Waiting records are looked at this often, and so gathered into batches. */
 const TICK_MS = 10;
@@ -38,7 +38,7 @@ const MAX_BATCH_RECORDS = 2_000;
 const MAX_BATCH_BYTES = 512 * 1024;
 
 export interface PublishOptions {
-  readonly nowMicros: () => number;
+  readonly clock: Clock;
   /** Stops taking records; what was taken is still flushed. */
   readonly signal: AbortSignal;
   /** Of the schedule, to tell how many records are overdue; undefined when there is none. */
@@ -70,8 +70,7 @@ export async function publish(
     signal.removeEventListener("abort", onStop);
   }
   if (tally.failed > 0 && gaveUp.signal.aborted) telemetry.gaveUp(tally.failed);
-  telemetry.backlogChanged({ records: tally.failed, lateMs: 0 });
-  telemetry.summarise();
+  telemetry.finished();
   options.onProgress?.(tally);
   return tally;
 }
@@ -82,11 +81,11 @@ async function offer(
   lanes: Lanes,
   tally: Tally,
   telemetry: ProducerTelemetry,
-  { nowMicros, signal, recordsPerSecond = 0, onProgress }: PublishOptions,
+  { clock, signal, recordsPerSecond = 0, onProgress }: PublishOptions,
 ): Promise<void> {
   let record = await take(source);
   for (let taken = 0; record !== undefined && !signal.aborted;) {
-    const lateMs = record.dueMicros === undefined ? 0 : (nowMicros() - record.dueMicros) / 1000;
+    const lateMs = record.dueMicros === undefined ? 0 : (clock.nowMicros() - record.dueMicros) / 1000;
     if (lateMs >= 0 && lanes.queued < MAX_QUEUED && taken < MAX_TAKEN_AT_ONCE) {
       tally.maxLateMs = Math.max(tally.maxLateMs, lateMs);
       tally.offered(record);
@@ -100,8 +99,8 @@ async function offer(
     const overdue = Math.max(0, Math.floor((lateMs / 1000) * recordsPerSecond));
     telemetry.backlogChanged({ records: lanes.queued + overdue, lateMs: Math.max(0, lateMs) });
     onProgress?.(tally);
-    if (lanes.queued >= MAX_QUEUED) await lanes.room({ signal });
-    else await sleep(lateMs < 0 ? Math.min(TICK_MS, -lateMs) : 0, { signal });
+    const full = lanes.queued >= MAX_QUEUED;
+    await clock.sleep(lateMs < 0 ? Math.min(TICK_MS, -lateMs) : full ? TICK_MS : 0, { signal });
     taken = 0;
   }
   lanes.start();
@@ -120,7 +119,6 @@ class Lanes {
   readonly #queues: OutgoingRecord[][] = Array.from({ length: LANES }, () => []);
   readonly #running = new Map<OutgoingRecord[], Promise<void>>();
   #queued = 0;
-  #onRoom = Promise.withResolvers<void>();
 
   constructor(delivery: Delivery) {
     this.#delivery = delivery;
@@ -143,14 +141,6 @@ class Lanes {
     }
   }
 
-  async room({ signal }: { signal: AbortSignal }): Promise<void> {
-    const stopped = Promise.withResolvers<void>();
-    const onStop = () => stopped.resolve();
-    signal.addEventListener("abort", onStop, { once: true });
-    await Promise.race([this.#onRoom.promise, sleep(1_000, { signal }), stopped.promise]);
-    signal.removeEventListener("abort", onStop);
-  }
-
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
@@ -160,8 +150,6 @@ class Lanes {
       const batch = queue.splice(0, batchLength(queue));
       await deliver(batch, this.#delivery);
       this.#queued -= batch.length;
-      this.#onRoom.resolve();
-      this.#onRoom = Promise.withResolvers();
     }
   }
 }

@@ -1,6 +1,6 @@
 /** The readings of a recorded file, CSV or NDJSON, of any size, a piece at a time. */
-import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { describeError, PipelineError } from "../_shared/errors.ts";
 import type { Recording } from "./config.ts";
@@ -66,8 +66,13 @@ function badRow(path: string, line: number, column: string, problem: string): Pi
   );
 }
 
+/** Opened before it is piped: a stream that fails to open would fail beside the parser that waits for it. */
+async function openFile(path: string): Promise<Readable> {
+  return Readable.from((await Deno.open(path)).readable);
+}
+
 async function* csvLines(path: string): AsyncGenerator<Line> {
-  const parser = createReadStream(path).pipe(
+  const parser = (await openFile(path)).pipe(
     parse({ bom: true, columns: true, info: true, skip_empty_lines: true, relax_column_count: true }),
   );
   try {
@@ -82,7 +87,7 @@ async function* csvLines(path: string): AsyncGenerator<Line> {
 }
 
 async function* ndjsonLines(path: string): AsyncGenerator<Line> {
-  const input = createReadStream(path);
+  const input = await openFile(path);
   let line = 0;
   for await (const text of createInterface({ input, crlfDelay: Infinity })) {
     line++;

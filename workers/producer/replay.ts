@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Recording } from "./config.ts";
 import { encodeReading } from "./faults.ts";
 import type { OutgoingRecord } from "./generate.ts";
-import { formatInstant } from "./instant.ts";
+import { formatInstant } from "./clock.ts";
 import { readRecording } from "./recording.ts";
 
 export interface Scan {

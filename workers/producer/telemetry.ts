@@ -18,6 +18,14 @@ export interface Backlog {
   readonly lateMs: number;
 }
 
+export interface FailedTry {
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** That wait for it. */
+  readonly records: number;
+  readonly retryInMs: number;
+}
+
 /** Later than this is said; a tick of the schedule or a slow request is not. */
 const LATE_MS = 1_000;
 
@@ -30,7 +38,9 @@ export class ProducerTelemetry {
   readonly #duration;
   readonly #backlog;
   #interval = emptyInterval();
-  #outageSince: number | undefined;
+  /** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
+  #outage: { readonly since: number; said: boolean } | undefined;
+  #backlogRecords = 0;
   #late = false;
 
   constructor(log: Log, metrics: Registry, { eachRecord }: { eachRecord: boolean }) {
@@ -62,8 +72,8 @@ export class ProducerTelemetry {
 
   /** Why nothing can be published at the moment; empty when it can. */
   get notReady(): readonly string[] {
-    if (this.#outageSince === undefined) return [];
-    return [`Kafka has not taken a record for ${seconds(performance.now() - this.#outageSince)} s`];
+    if (this.#outage === undefined) return [];
+    return [`Kafka has not taken a record for ${seconds(performance.now() - this.#outage.since)} s`];
   }
 
   healthListening(port: number): void {
@@ -75,6 +85,8 @@ export class ProducerTelemetry {
   }
 
   topicFound(topic: string, partitions: number): void {
+    this.#recovered();
+    this.#interval = emptyInterval();
     this.#log.info("topic.found", "publishing", { topic, partitions });
   }
 
@@ -96,18 +108,17 @@ export class ProducerTelemetry {
     }
   }
 
-  /** Said once an outage; the tries after the first are for those who debug. */
-  publishFailed(error: Error, context: { attempt: number; records: number; retryInMs: number }): void {
+  /** Said once an outage; the other tries are for those who debug. */
+  publishFailed(error: Error, { attempt, records, retryInMs }: FailedTry): void {
     this.#failures.inc();
-    if (this.#outageSince === undefined) {
-      this.#outageSince = performance.now();
-      this.#log.warning("kafka.unavailable", `${error.message}; trying again until it works`, {
-        ...context,
-        error,
-      });
-    } else {
-      this.#log.debug("kafka.still_unavailable", error.message, { ...context, error });
+    this.#outage ??= { since: performance.now(), said: false };
+    const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
+    if (attempt === 1 || this.#outage.said) {
+      this.#log.debug("publish.failed", error.message, context);
+      return;
     }
+    this.#outage.said = true;
+    this.#log.warning("kafka.unavailable", `${error.message}; trying again until it works`, context);
   }
 
   recordRefused(error: Error, { key, value }: OutgoingRecord): void {
@@ -115,7 +126,7 @@ export class ProducerTelemetry {
     this.#log.error("record.refused", "Kafka refuses this record, so it is counted as failed", {
       key: key.toString(),
       bytes: value?.length ?? 0,
-      error,
+      reason: error.message,
     });
   }
 
@@ -124,6 +135,7 @@ export class ProducerTelemetry {
   }
 
   backlogChanged({ records, lateMs }: Backlog): void {
+    this.#backlogRecords = records;
     this.#backlog.set(records);
     this.#interval.lateMs = Math.max(this.#interval.lateMs, lateMs);
     if (lateMs > LATE_MS && !this.#late) {
@@ -140,26 +152,37 @@ export class ProducerTelemetry {
     }
   }
 
-  /** Says what happened since the last time it was called; silent when nothing did. */
+  /** All that was offered is acknowledged or given up. */
+  finished(): void {
+    this.#backlogRecords = 0;
+    this.#backlog.set(0);
+    this.summarise();
+  }
+
+  /** Says what happened since the last time it was called; silent when nothing did and nothing waits. */
   summarise(): void {
     const { records, requests, bytes, offsets, lateMs, since } = this.#interval;
     this.#interval = emptyInterval();
-    if (requests === 0) return;
+    if (requests === 0 && this.#backlogRecords === 0) return;
     this.#log.info("publish.summary", `published ${records} records`, {
       records,
       requests,
       bytes,
       records_per_second: Math.round((records * 1000) / Math.max(1, performance.now() - since)),
+      backlog_records: this.#backlogRecords,
       late_ms: Math.round(lateMs),
       newest_offsets: Object.fromEntries([...offsets].sort(([a], [b]) => a - b)),
     });
   }
 
   #recovered(): void {
-    if (this.#outageSince === undefined) return;
-    const outage_s = seconds(performance.now() - this.#outageSince);
-    this.#outageSince = undefined;
-    this.#log.info("kafka.available", "Kafka takes records again", { outage_s });
+    if (this.#outage === undefined) return;
+    const { since, said } = this.#outage;
+    this.#outage = undefined;
+    if (!said) return;
+    this.#log.info("kafka.available", "Kafka takes records again", {
+      outage_s: seconds(performance.now() - since),
+    });
   }
 }
 

@@ -1,4 +1,5 @@
 /** Times as recordings write them: ISO 8601, numbers of seconds or milliseconds, or a pattern. */
+import { parseInstant } from "../_shared/instant.ts";
 
 export interface TimeFormat {
   /** Completes "expected ...". */
@@ -45,9 +46,6 @@ const TOKENS: Readonly<Record<string, Part>> = {
 };
 const TOKEN = /YYYY|MM|M|DD|D|HH|H|hh|h|mm|m|ss|s|S|A|Z/g;
 
-const ISO =
-  /^(?<year>\d{4})-(?<month>\d{2})-(?<day>\d{2})[Tt ](?<hour>\d{2}):(?<minute>\d{2}):(?<second>\d{2})(?:[.,](?<fraction>\d{1,9}))?(?<offset>[Zz]|[+-]\d{2}:?\d{2})?$/;
-
 /**
  * Reads a format's name or pattern.
  *
@@ -60,7 +58,7 @@ export function timeFormat(text: string, offsetMinutes: number): TimeFormat | un
   if (text === "iso") {
     return {
       expected: "an ISO 8601 time such as 2026-01-31T07:54:05Z",
-      parse: (time) => readMatch(ISO.exec(time), offsetMinutes),
+      parse: (time) => readIso(time, offsetMinutes),
     };
   }
   if (text === "epoch_s") {
@@ -73,6 +71,14 @@ export function timeFormat(text: string, offsetMinutes: number): TimeFormat | un
     };
   }
   return patternFormat(text, offsetMinutes);
+}
+
+/** The times that a consumer takes. */
+function readIso(text: string, offsetMinutes: number): number | undefined {
+  const micros = parseInstant(text);
+  if (micros === undefined) return undefined;
+  const namesOffset = /([Zz]|[+-]\d{2}(:?\d{2})?)$/.test(text.slice("YYYY-MM-DD".length));
+  return Number(micros) - (namesOffset ? 0 : offsetMinutes * 60e6);
 }
 
 function patternFormat(text: string, offsetMinutes: number): TimeFormat | undefined {
