@@ -5,6 +5,8 @@ import { describeError, PipelineError, UsageError } from "./errors.ts";
 
 /** After a signal a program has this long to finish what it has in hand. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
+/** One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx in front of us. */
+const SAME_SIGNAL_MS = 1_000;
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -54,8 +56,12 @@ export class Resources implements AsyncDisposable {
 export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   const stop = new AbortController();
   const resources = new Resources();
+  let firstSignalAt: number | undefined;
   const onSignal = () => {
-    if (stop.signal.aborted) exitNow("a second signal", resources);
+    const now = performance.now();
+    if (firstSignalAt !== undefined && now - firstSignalAt < SAME_SIGNAL_MS) return;
+    if (firstSignalAt !== undefined) exitNow("a second signal", resources);
+    firstSignalAt = now;
     stop.abort();
     Deno.unrefTimer(
       setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`, resources), SHUTDOWN_DEADLINE_MS),
@@ -66,7 +72,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   let failure: Error | undefined;
   const fail = (error: Error) => {
     failure ??= error;
-    onSignal();
+    if (firstSignalAt === undefined) onSignal();
   };
   let code: number = EXIT.ok;
   try {
