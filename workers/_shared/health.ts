@@ -1,6 +1,7 @@
 /** The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET only. */
 import type { Registry } from "prom-client";
 import { integer, text } from "./env.ts";
+import { describeError, UsageError } from "./errors.ts";
 
 export const HEALTH_SETTINGS = {
   HEALTH_HOST: text({
@@ -19,6 +20,11 @@ export interface Probes {
   readonly ready: () => readonly string[];
 }
 
+export interface HealthOptions {
+  readonly HEALTH_HOST: string;
+  readonly HEALTH_PORT: number;
+}
+
 export interface HealthServer extends AsyncDisposable {
   readonly port: number;
 }
@@ -26,10 +32,10 @@ export interface HealthServer extends AsyncDisposable {
 /**
  * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format.
  *
- * @throws Deno.errors.AddrInUse when the port is taken
+ * @throws UsageError when the port cannot be had
  */
 export function serveHealth(
-  options: { HEALTH_HOST: string; HEALTH_PORT: number },
+  options: HealthOptions,
   probes: Probes,
   metrics: Registry,
 ): HealthServer {
@@ -48,11 +54,21 @@ export function serveHealth(
         return new Response("not found, expected /livez, /readyz or /metrics\n", { status: 404 });
     }
   };
-  const server = Deno.serve(
-    { hostname: options.HEALTH_HOST, port: options.HEALTH_PORT, onListen: () => {} },
-    answer,
-  );
+  const server = listen(options, answer);
   return { port: server.addr.port, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+function listen({ HEALTH_HOST, HEALTH_PORT }: HealthOptions, answer: Deno.ServeHandler) {
+  try {
+    return Deno.serve({ hostname: HEALTH_HOST, port: HEALTH_PORT, onListen: () => {} }, answer);
+  } catch (error) {
+    const problem = error instanceof Deno.errors.AddrInUse
+      ? "is taken by another program"
+      : describeError(error);
+    throw new UsageError(
+      `Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; set HEALTH_PORT, or 0 for any free port`,
+    );
+  }
 }
 
 function probe(reasons: readonly string[]): Response {

@@ -26,13 +26,17 @@ export interface SessionLimits {
   readonly transactionMs: number;
 }
 
-/** Fractions of the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
+/** However patient the group is, an attempt ends within the 30 s after which a silent loop counts as hung. */
+const MAX_TRANSACTION_MS = 20_000;
+
+/** Well under the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
 export function sessionLimits(groupSessionTimeoutMs: number): SessionLimits {
+  const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
   return {
-    statementMs: Math.floor(groupSessionTimeoutMs * 0.5),
-    lockMs: Math.floor(groupSessionTimeoutMs * 0.35),
-    idleInTransactionMs: Math.floor(groupSessionTimeoutMs * 0.25),
-    transactionMs: Math.floor(groupSessionTimeoutMs * 0.65),
+    transactionMs,
+    statementMs: Math.floor(transactionMs * 0.75),
+    lockMs: Math.floor(transactionMs * 0.5),
+    idleInTransactionMs: Math.floor(transactionMs * 0.4),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
+import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import {
   describeTopic,
@@ -60,6 +61,8 @@ class Consumption implements AsyncDisposable {
   readonly #ports: ConsumePorts;
   readonly #options: ConsumeOptions;
   readonly #membership: Membership;
+  /** For questions about the topic; never a member. */
+  readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
   readonly #topicStale = new Notifier();
@@ -87,10 +90,11 @@ class Consumption implements AsyncDisposable {
         this.#settlePartitions();
       },
     });
-    this.#fetcher = new Fetcher(connection, this.#membership.consumer);
+    this.#client = new Consumer({ ...connection.options, groupId: options.groupId });
+    this.#fetcher = new Fetcher(connection, this.#client);
     this.#environment = {
       ...ports,
-      client: this.#membership.consumer,
+      client: this.#client,
       offsetReset: options.offsetReset,
       onWritten: (partition, next) => this.#uncommitted.set(partition, next),
       onChange: () => this.#wakeFetchLoops(),
@@ -116,7 +120,7 @@ class Consumption implements AsyncDisposable {
     for (let failures = 0; !signal.aborted;) {
       progress.mark("topic");
       try {
-        this.#setTopic(await describeTopic(this.#membership.consumer, connection.topic));
+        this.#setTopic(await describeTopic(this.#client, connection.topic));
         failures = 0;
         progress.answered("kafka");
         progress.ready("kafka");
@@ -126,6 +130,8 @@ class Consumption implements AsyncDisposable {
         const failure = kafkaFailure("read the topic", connection, error);
         progress.notReady("kafka", failure.message);
         telemetry.kafkaFailed(failure);
+        // A login that was refused from the start is a wrong setting: waiting would hide it.
+        if (failure.code === "kafka_refused" && this.#topic === undefined) this.#options.fail(failure);
         failures++;
       }
       progress.mark("topic");
@@ -244,5 +250,6 @@ class Consumption implements AsyncDisposable {
     await Promise.all(this.#closing);
     await this.#membership.commit(this.#uncommitted).catch(() => {});
     await this.#membership[Symbol.asyncDispose]();
+    await this.#client.close().catch(() => {});
   }
 }

@@ -35,7 +35,10 @@ export async function keepWatch(
     await sleep(WATCH_INTERVAL_MS, { signal });
     const positions = positionsOf(watched.partitions());
     telemetry.positions(positions);
-    const lag = [...positions.values()].reduce((sum, { next, end }) => sum + Math.max(0, end - next), 0);
+    const lag = [...positions.values()].reduce(
+      (sum, { next, end, held }) => sum + (held ? 0 : end - next),
+      0,
+    );
     progress.lag(lag);
     // Whether the database answers matters only while nothing gets written.
     if (lag > 0) void database.query("select 1").then(() => progress.answered("database"), () => {});
@@ -52,9 +55,10 @@ export async function keepWatch(
 
 function positionsOf(partitions: Iterable<Partition>): Map<number, Position> {
   const positions = new Map<number, Position>();
-  for (const { number, nextOffset, endOffset, lastTimestampMs } of partitions) {
+  for (const { number, nextOffset, endOffset, lastTimestampMs, state } of partitions) {
     if (nextOffset === undefined) continue;
-    positions.set(number, { next: nextOffset, end: Math.max(endOffset, nextOffset), lastTimestampMs });
+    const end = Math.max(endOffset, nextOffset);
+    positions.set(number, { next: nextOffset, end, lastTimestampMs, held: state === "held" });
   }
   return positions;
 }

@@ -1,5 +1,9 @@
-/** Our place in the consumer group: which partitions are ours. Heartbeats go on by themselves while we write. */
-import { Consumer } from "@platformatic/kafka";
+/**
+ * Our place in the consumer group: which partitions are ours. Heartbeats go on by themselves while we write, on a
+ * connection that nothing else uses.
+ */
+import type { Buffer } from "node:buffer";
+import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
 import type { Offset } from "./slice.ts";
@@ -14,9 +18,10 @@ export interface MembershipOptions {
   readonly signal: AbortSignal;
 }
 
+const JOIN_GRACE_MS = 5_000;
+
 export class Membership implements AsyncDisposable {
-  /** Also the client for questions about the topic. */
-  readonly consumer: Consumer;
+  readonly #consumer: Consumer;
   readonly #connection: KafkaConnection;
   readonly #options: MembershipOptions;
   #joining: Promise<void> | undefined;
@@ -24,25 +29,27 @@ export class Membership implements AsyncDisposable {
   constructor(connection: KafkaConnection, options: MembershipOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.consumer = new Consumer({
+    this.#consumer = new Consumer({
       ...connection.options,
       groupId: options.groupId,
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.sessionTimeoutMs,
       heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),
+      // A join is answered when every member has joined, or when the missing one's session is over.
+      requestTimeout: options.sessionTimeoutMs + JOIN_GRACE_MS,
       // A rebalance that another member set off interrupts a join as a matter of course.
       retries: 3,
       retryDelay: 200,
       autocommit: false,
-    });
-    this.consumer.on("consumer:group:join", ({ assignments, generationId }) => {
+    } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
+    this.#consumer.on("consumer:group:join", ({ assignments, generationId }) => {
       const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
       options.onAssigned(ours, generationId ?? 0);
     });
-    this.consumer.on("consumer:heartbeat:end", options.onHeartbeat);
-    this.consumer.on("consumer:heartbeat:error", ({ error }) => options.onFailure(error));
+    this.#consumer.on("consumer:heartbeat:end", options.onHeartbeat);
+    this.#consumer.on("consumer:heartbeat:error", ({ error }) => options.onFailure(error));
     // The client gave up on a join: without a new one there are no more heartbeats.
-    this.consumer.on("error", (error: Error) => {
+    this.#consumer.on("error", (error: Error) => {
       options.onFailure(error);
       this.join();
     });
@@ -55,10 +62,10 @@ export class Membership implements AsyncDisposable {
 
   async #join(): Promise<void> {
     const { signal, onFailure } = this.#options;
-    this.consumer.topics.track(this.#connection.topic);
+    this.#consumer.topics.track(this.#connection.topic);
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        await this.consumer.joinGroup();
+        await this.#consumer.joinGroup();
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -70,8 +77,8 @@ export class Membership implements AsyncDisposable {
 
   /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */
   async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
-    if (offsets.size === 0 || !this.consumer.isActive()) return;
-    await this.consumer.commit({
+    if (offsets.size === 0 || !this.#consumer.isActive()) return;
+    await this.#consumer.commit({
       offsets: [...offsets].map(([partition, offset]) => {
         return { topic: this.#connection.topic, partition, offset: BigInt(offset), leaderEpoch: -1 };
       }),
@@ -80,6 +87,6 @@ export class Membership implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     // Leaving may fail when Kafka is away; the group then finds out by the missing heartbeats.
-    await this.consumer.close(true).catch(() => {});
+    await this.#consumer.close(true).catch(() => {});
   }
 }

@@ -114,7 +114,7 @@ export class Partition implements AsyncDisposable {
 
   async #write(batch: Slice, signal: AbortSignal): Promise<void> {
     const ledger = this.#ledger;
-    if (ledger === undefined || batch.from !== ledger.nextOffset) return;
+    if (ledger === undefined) return;
     const written = await this.#ports.write(ledger, batch, signal);
     if (written === undefined) return;
     if (written.next === batch.next) {

@@ -14,6 +14,8 @@ export interface Position {
   readonly end: Offset;
   /** Kafka's timestamp of the last record that was stored; milliseconds since the Unix epoch. */
   readonly lastTimestampMs: number | undefined;
+  /** It waits for an operator, so its lag is no sign that we are stuck. */
+  readonly held: boolean;
 }
 
 const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -264,7 +266,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
 
     positions: (positions: ReadonlyMap<number, Position>) => {
       for (const [partition, { next, end, lastTimestampMs }] of positions) {
-        const lag = Math.max(0, end - next);
+        const lag = end - next;
         lagRecords.set({ partition }, lag);
         const age = lag === 0 || lastTimestampMs === undefined
           ? 0
