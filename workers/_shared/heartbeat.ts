@@ -56,6 +56,23 @@ export const heartbeatSchema = z.object({
 /** What a producer writes. */
 export type Heartbeat = z.input<typeof heartbeatSchema>;
 
+/** What parsing gives: the customer as text, microseconds since the Unix epoch, beats per minute. */
+export type ParsedHeartbeat = z.output<typeof heartbeatSchema>;
+
+/**
+ * Parses a record that has a text as its customer and nothing wrong, as nearly all are, in half the schema's time. It
+ * is made of the schema's own parts, and a test holds its answers to the schema's.
+ *
+ * @returns undefined when the schema itself has to be asked
+ */
+export function parseUsual(members: Readonly<Record<string, unknown>>): ParsedHeartbeat | undefined {
+  const { customer_id, timestamp, heart_rate } = members;
+  if (typeof customer_id !== "string" || !CUSTOMER_ID.test(customer_id)) return undefined;
+  if (typeof heart_rate !== "number" || !Number.isSafeInteger(heart_rate)) return undefined;
+  const instant = typeof timestamp === "string" ? parseInstant(timestamp) : undefined;
+  return instant === undefined ? undefined : { customer_id, timestamp: instant, heart_rate };
+}
+
 const EXAMPLES: readonly Heartbeat[] = [
   { customer_id: "c-0017", timestamp: "2026-07-14T09:30:00.123456Z", heart_rate: 72 },
   { customer_id: 42, timestamp: "2026-07-14 11:30+02:00", heart_rate: 181 },

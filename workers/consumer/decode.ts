@@ -4,6 +4,7 @@ import {
   anomalyOf,
   heartbeatSchema,
   type Limits,
+  parseUsual,
   type Reading,
   type RejectReason,
 } from "../_shared/heartbeat.ts";
@@ -46,9 +47,14 @@ export function createDecoder(limits: Limits, now: () => number): (value: Uint8A
     if (!isObject(json)) {
       return reject("not_an_object", `value: is ${describe(json)}, expected ${EXPECTED_OBJECT}`);
     }
-    const result = heartbeatSchema.safeParse(exactly(json, text, value));
-    if (!result.success) return rejectFields(result.error.issues, json, text, limits);
-    const { customer_id: customerId, timestamp: ts, heart_rate: heartRate } = result.data;
+    const members = exactly(json, text, value);
+    let parsed = parseUsual(members);
+    if (parsed === undefined) {
+      const result = heartbeatSchema.safeParse(members);
+      if (!result.success) return rejectFields(result.error.issues, json, text, limits);
+      parsed = result.data;
+    }
+    const { customer_id: customerId, timestamp: ts, heart_rate: heartRate } = parsed;
     if (!(heartRate >= limits.minBpm && heartRate <= limits.maxBpm)) {
       return reject("heart_rate_out_of_range", rangeDetail(heartRate, limits));
     }
@@ -84,7 +90,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    return error instanceof SyntaxError ? error : new SyntaxError("is too deep or too long");
+    return error instanceof SyntaxError ? error : new SyntaxError("too deep or too long");
   }
 }
 
