@@ -48,6 +48,8 @@ export function describeError(error: unknown): string {
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message.replace(/\.$/, ""));
     }
+    // Ours say it all: their message was made from their cause.
+    if (current instanceof PipelineError) break;
     current = innerError(current);
   }
   return parts.join(": ");
