@@ -16,8 +16,10 @@ import type { ProducerTelemetry } from "./telemetry.ts";
 
 /** A few megabytes, and more than Kafka takes in several ticks, so that looking for room once a tick is often enough. */
 const MAX_QUEUED = 20_000;
-/** Waiting records are looked at this often, and so gathered into batches. */
+/** The schedule is looked at this often, so that what is due by then travels in one request. */
 const TICK_MS = 10;
+/** A backlog in Kafka's hands is told at least this often. */
+const MAX_PAUSE_MS = 1_000;
 /** In one go before the event loop, with its sockets and signals, has its turn. */
 const MAX_TAKEN_AT_ONCE = 2_000;
 /** After SIGTERM what is in hand has this long, less than the process itself has. */
@@ -99,11 +101,16 @@ async function offer(
     const overdue = Math.max(0, Math.floor((lateMs / 1000) * recordsPerSecond));
     telemetry.backlogChanged({ records: lanes.queued + overdue, lateMs: Math.max(0, lateMs) });
     onProgress?.(tally);
-    const full = lanes.queued >= MAX_QUEUED;
-    await clock.sleep(lateMs < 0 ? Math.min(TICK_MS, -lateMs) : full ? TICK_MS : 0, { signal });
+    await clock.sleep(pauseMs(lateMs, lanes.queued), { signal });
     taken = 0;
   }
   lanes.start();
+}
+
+/** Until the next record is due, or there may be room; nothing but a turn for the event loop when we are behind. */
+function pauseMs(lateMs: number, queued: number): number {
+  if (lateMs < 0) return Math.min(MAX_PAUSE_MS, Math.max(TICK_MS, -lateMs));
+  return queued >= MAX_QUEUED ? TICK_MS : 0;
 }
 
 /** Of a synchronous source without the detour over a promise: that alone would halve the rate. */

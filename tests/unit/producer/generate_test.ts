@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { createDecoder } from "../../../workers/consumer/decode.ts";
+import { generate, type GenerateOptions, type OutgoingRecord } from "../../../workers/producer/generate.ts";
+
+const DAY_MICROS = 86_400e6;
+const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
+
+function options(changes: Partial<GenerateOptions> = {}): GenerateOptions {
+  return {
+    seed: 7,
+    customers: 20,
+    startMicros: START_MICROS,
+    spacingMicros: 1e6,
+    count: 5_000,
+    live: false,
+    arrhythmiaShare: 0.1,
+    dropoutShare: 0.01,
+    faults: { outOfRange: 0.02, malformed: 0.02, duplicate: 0.02 },
+    ...changes,
+  };
+}
+
+const SOUND = { outOfRange: 0, malformed: 0, duplicate: 0 };
+
+function bytes(records: Iterable<OutgoingRecord>): string[] {
+  return Array.from(records, ({ key, value }) => `${key} ${value?.toString("hex") ?? null}`);
+}
+
+/** The values of one customer, or of all. */
+function values(records: Iterable<OutgoingRecord>, customer?: string): string[] {
+  return Array.from(records).filter(({ key }) => customer === undefined || key.toString() === customer)
+    .map(({ value }) => value?.toString() ?? "");
+}
+
+Deno.test("generate() yields the same bytes for the same seed, and others for another", () => {
+  const first = bytes(generate(options()));
+  assert.equal(first.length, 5_000);
+  assert.deepEqual(bytes(generate(options())), first);
+  assert.notDeepEqual(bytes(generate(options({ seed: 8 }))), first);
+});
+
+Deno.test("generate() yields the same bytes whether they are asked for at once or in two parts", () => {
+  const whole = bytes(generate(options()));
+  const source = generate(options());
+  const parts: OutgoingRecord[] = [];
+  for (let taken = 0; taken < 1_234; taken++) {
+    const { value } = source.next();
+    if (value) parts.push(value);
+  }
+  parts.push(...source);
+  assert.deepEqual(bytes(parts), whole);
+});
+
+Deno.test("generate() gives a customer the same readings however many others there are", () => {
+  const base = { faults: SOUND, endMicros: START_MICROS + 3_600e6, count: Infinity };
+  const few = values(generate(options({ ...base, customers: 2, spacingMicros: 5e6 })), "customer-00001");
+  const many = values(generate(options({ ...base, customers: 10, spacingMicros: 1e6 })), "customer-00001");
+  assert.ok(few.length > 300);
+  assert.deepEqual(many, few);
+});
+
+Deno.test("generate() changes no other reading when faults are added", () => {
+  const sound = new Set(values(generate(options({ faults: SOUND }))));
+  const faulty = Array.from(generate(options())).filter(({ fault }) => fault === undefined);
+  const strange = faulty.map(({ value }) => value?.toString() ?? "").filter((value) => !sound.has(value));
+  assert.deepEqual(strange, []);
+});
+
+Deno.test("generate() stamps each record on its schedule, and only live ones are due then", () => {
+  const live = Array.from(
+    generate(options({ live: true, dropoutShare: 0, faults: SOUND, count: 3, spacingMicros: 333_333.5 })),
+  );
+  assert.deepEqual(live.map(({ dueMicros }) => dueMicros), [
+    START_MICROS,
+    START_MICROS + 333_333,
+    START_MICROS + 666_667,
+  ]);
+  assert.deepEqual(live.map(({ value }) => JSON.parse(String(value)).timestamp), [
+    "2026-01-05T00:00:00.000Z",
+    "2026-01-05T00:00:00.333333Z",
+    "2026-01-05T00:00:00.666667Z",
+  ]);
+  const [backfilled] = generate(options());
+  assert.equal(backfilled?.dueMicros, undefined);
+});
+
+Deno.test("generate() takes no sample at or after the end", () => {
+  const records = Array.from(
+    generate(options({ count: Infinity, endMicros: START_MICROS + 10e6, dropoutShare: 0 })),
+  );
+  assert.equal(records.length, 10);
+});
+
+Deno.test("generate() yields records that a consumer takes or rejects exactly as they are labelled", () => {
+  const limits = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
+  const decode = createDecoder(limits, () => (START_MICROS + DAY_MICROS) / 1000);
+  const seen = new Map<string, number>();
+  const wrong: string[] = [];
+  const faults = { outOfRange: 0.1, malformed: 0.3, duplicate: 0.1 };
+  for (const { value, fault } of generate(options({ faults }))) {
+    const decoded = decode(value);
+    const outcome = decoded.kind === "reject" ? decoded.reason : "stored";
+    const expected = fault === undefined || fault === "duplicate" ? "stored" : fault;
+    if (outcome !== expected) wrong.push(`${expected}, but ${outcome}: ${value}`);
+    seen.set(fault ?? "stored", (seen.get(fault ?? "stored") ?? 0) + 1);
+  }
+  assert.deepEqual(wrong, []);
+  const share = (faults: string[]) => faults.reduce((sum, fault) => sum + (seen.get(fault) ?? 0), 0) / 5_000;
+  assert.ok(
+    Math.abs(share(["heart_rate_out_of_range"]) - 0.07) < 0.02,
+    `${share(["heart_rate_out_of_range"])}`,
+  );
+  assert.equal(seen.size, 14, `every kind occurs: ${[...seen.keys()]}`);
+});
+
+Deno.test("generate() repeats the customer's own last record as a duplicate", () => {
+  const last = new Map<string, string>();
+  let duplicates = 0;
+  for (const { key, value, fault } of generate(options())) {
+    const customer = key.toString();
+    if (fault === "duplicate") {
+      duplicates++;
+      assert.equal(String(value), last.get(customer));
+    }
+    if (fault === undefined) last.set(customer, String(value));
+  }
+  assert.ok(duplicates > 50, `${duplicates} duplicates`);
+});

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { Activity } from "../../../workers/producer/activity.ts";
+import { Arrhythmia } from "../../../workers/producer/arrhythmia.ts";
+import { Heart } from "../../../workers/producer/heart.ts";
+import { drawPerson, type Person } from "../../../workers/producer/person.ts";
+import { Random } from "../../../workers/producer/random.ts";
+import { Sensor } from "../../../workers/producer/sensor.ts";
+import { Variability } from "../../../workers/producer/variability.ts";
+
+const MIDNIGHT_S = Date.UTC(2026, 0, 5) / 1000;
+const PERSON: Person = {
+  restingBpm: 65,
+  maximalBpm: 180,
+  troughHour: 5,
+  onsetSeconds: 57.6,
+  variability: 1,
+  arrhythmia: "none",
+};
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function deviation(values: readonly number[]): number {
+  const middle = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
+}
+
+function within(value: number, [low, high]: readonly [number, number], what: string): void {
+  assert.ok(value >= low && value <= high, `${what} is ${value}, expected ${low} to ${high}`);
+}
+
+function readings(heart: Heart, fromSeconds: number, seconds: number, step: number): number[] {
+  const values: number[] = [];
+  for (let at = fromSeconds; at < fromSeconds + seconds; at += step) {
+    const bpm = heart.read(at);
+    if (bpm !== undefined) values.push(bpm);
+  }
+  return values;
+}
+
+function heart(customer: number): Heart {
+  return new Heart({ seed: 1, customer, startSeconds: MIDNIGHT_S, arrhythmiaShare: 0, dropoutShare: 0 });
+}
+
+Deno.test("drawPerson() draws resting rates as Quer et al. measured them", () => {
+  const people = Array.from({ length: 4_000 }, (_, index) => drawPerson(new Random(3, index, "person"), 0.1));
+  const resting = people.map(({ restingBpm }) => restingBpm);
+  within(mean(resting), [65, 66.2], "the mean");
+  within(deviation(resting), [7.2, 8.1], "the standard deviation");
+  within(Math.min(...resting), [39.7, 50], "the lowest");
+  within(people.filter(({ arrhythmia }) => arrhythmia !== "none").length / 4_000, [0.08, 0.12], "the share");
+});
+
+Deno.test("a heart is 10 to 25 % slower by night than by day, and always within what a sensor shows", () => {
+  const nights: number[] = [];
+  const days: number[] = [];
+  for (let customer = 1; customer <= 40; customer++) {
+    const one = heart(customer);
+    nights.push(...readings(one, MIDNIGHT_S + 2 * 3600, 4 * 3600, 60));
+    days.push(...readings(one, MIDNIGHT_S + 10 * 3600, 10 * 3600, 60));
+  }
+  within(1 - mean(nights) / mean(days), [0.1, 0.25], "the nightly dip");
+  within(Math.min(...nights), [30, 60], "the lowest");
+  within(Math.max(...days), [110, 215], "the highest");
+});
+
+Deno.test("a heart's readings are correlated: the next second is near, the next hour is not", () => {
+  const values = readings(heart(5), MIDNIGHT_S, 6 * 3600, 1);
+  const correlation = (lag: number) => {
+    const middle = mean(values);
+    const products = values.slice(lag).map((value, index) =>
+      (value - middle) * ((values[index] ?? 0) - middle)
+    );
+    return mean(products) / deviation(values) ** 2;
+  };
+  within(correlation(1), [0.8, 0.995], "the correlation of neighbouring seconds");
+  within(correlation(1) - correlation(60), [0.05, 1], "what is lost within a minute");
+});
+
+Deno.test("Variability has the short-term deviation of healthy adults, and less in effort", () => {
+  const sample = (reserve: number) => {
+    const variability = new Variability(PERSON, new Random(2, 1, "variability"));
+    const spreads: number[] = [];
+    for (let window = 0; window < 100; window++) {
+      spreads.push(deviation(Array.from({ length: 300 }, () => variability.step(1, reserve))));
+    }
+    return mean(spreads);
+  };
+  // Within five minutes, of which slow components show only a part: 3.5 bpm at most.
+  within(sample(0), [2.4, 3.7], "at rest");
+  within(sample(1) / sample(0), [0.2, 0.6], "effort against rest");
+});
+
+Deno.test("Variability does not depend on how often it is sampled", () => {
+  const spread = (step: number) => {
+    const variability = new Variability(PERSON, new Random(2, 1, "variability"));
+    return deviation(Array.from({ length: 20_000 }, () => variability.step(step, 0)));
+  };
+  within(spread(600) / spread(3_600), [0.9, 1.1], "the ratio of the deviations");
+});
+
+Deno.test("Activity rises towards its target and recovers by more than 12 bpm in the first minute", () => {
+  const activity = new Activity(PERSON, new Random(4, 2, "activity"), MIDNIGHT_S + 8 * 3600);
+  let vigorous = 0;
+  let at = MIDNIGHT_S + 8 * 3600;
+  for (let day = 0; vigorous < 3 && day < 200 * 86_400; day += 10) {
+    activity.advance(at += 10);
+    const { bout } = activity;
+    if (bout === undefined || bout.reserve < 0.6 || bout.toSeconds - bout.fromSeconds < 600) continue;
+    vigorous++;
+    const before = activity.bpm;
+    activity.advance(bout.fromSeconds + PERSON.onsetSeconds + 10);
+    assert.ok(activity.bpm > before, "it rises");
+    activity.advance(bout.toSeconds - 1);
+    const peak = activity.bpm;
+    within(peak, [60, 105], "the peak above rest");
+    activity.advance(bout.toSeconds + 60);
+    within(peak - activity.bpm, [12.1, 60], "the fall in the first minute");
+    at = bout.toSeconds + 60;
+  }
+  assert.equal(vigorous, 3);
+});
+
+Deno.test("Activity does not depend on how often it is asked", () => {
+  const often = new Activity(PERSON, new Random(4, 1, "activity"), MIDNIGHT_S);
+  const seldom = new Activity(PERSON, new Random(4, 1, "activity"), MIDNIGHT_S);
+  for (let second = 0; second <= 86_400; second++) {
+    often.advance(MIDNIGHT_S + second);
+    if (second % 7_200 !== 0) continue;
+    seldom.advance(MIDNIGHT_S + second);
+    assert.ok(Math.abs(often.bpm - seldom.bpm) < 1e-6, `${often.bpm} and ${seldom.bpm} after ${second} s`);
+  }
+});
+
+for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", [32, 50]]] as const) {
+  Deno.test(`Arrhythmia gives a person with ${form} rare episodes at rates of ${low} to ${high}`, () => {
+    const arrhythmia = new Arrhythmia(
+      { ...PERSON, arrhythmia: form },
+      new Random(5, 1, "arrhythmia"),
+      MIDNIGHT_S,
+    );
+    const values = Array.from(
+      { length: 20 * 8_640 },
+      (_, index) => arrhythmia.apply(70, MIDNIGHT_S + index * 10),
+    );
+    const ectopic = values.filter((bpm) => Math.abs(bpm - 70) > 15);
+    within(ectopic.length / values.length, [0.001, 0.05], "the share of the time");
+    // Beginnings and ends lie between the two rhythms; nine tenths are inside of an episode.
+    const ordered = ectopic.toSorted((a, b) => a - b);
+    const quantile = (share: number) => ordered[Math.floor(share * ordered.length)] ?? NaN;
+    within(quantile(0.05), [low, high], "the lower end");
+    within(quantile(0.95), [low, high], "the upper end");
+  });
+}
+
+Deno.test("Sensor says nothing for the share of the time that was asked for, in gaps", () => {
+  const sensor = new Sensor(new Random(6, 1, "sensor"), 0.05, 0);
+  let silent = 0;
+  let gaps = 0;
+  let before: number | undefined = 70;
+  const seconds = 400_000;
+  for (let at = 0; at < seconds; at++) {
+    const bpm = sensor.read(70, at, undefined);
+    if (bpm === undefined) {
+      silent++;
+      if (before !== undefined) gaps++;
+    }
+    before = bpm;
+  }
+  within(silent / seconds, [0.04, 0.06], "the share of silence");
+  within(silent / gaps, [45, 75], "the mean gap in seconds");
+});
+
+Deno.test("Sensor now and then counts the steps for the pulse, for the rest of that bout", () => {
+  const sensor = new Sensor(new Random(6, 2, "sensor"), 0, 0);
+  let locked = 0;
+  for (let number = 0; number < 1_000; number++) {
+    const from = number * 100;
+    const bout = { reserve: 0.5, cadence: 117, fromSeconds: from, toSeconds: from + 50 };
+    const shown = [from, from + 20, from + 40].map((at) => sensor.read(90, at, bout));
+    if (shown.filter((bpm) => bpm === 117).length >= 2) locked++;
+  }
+  within(locked, [25, 80], "locked bouts of a thousand");
+});

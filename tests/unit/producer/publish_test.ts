@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { Producer } from "@platformatic/kafka";
+import { Registry } from "prom-client";
+import type { KafkaConnection } from "../../../workers/_shared/kafka.ts";
+import type { Log } from "../../../workers/_shared/telemetry.ts";
+import type { Clock } from "../../../workers/producer/clock.ts";
+import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
+import { publish } from "../../../workers/producer/publish.ts";
+import { ProducerTelemetry } from "../../../workers/producer/telemetry.ts";
+
+const CONNECTION = {
+  topic: "heartbeats",
+  servers: "nowhere:1",
+  options: {},
+  secrets: [],
+} as unknown as KafkaConnection;
+
+interface Message {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** Time that passes only while somebody sleeps. */
+class FakeClock implements Clock {
+  micros = 1_000_000_000;
+  readonly nowMicros = () => this.micros;
+  readonly sleep = async (ms: number) => {
+    this.micros += ms * 1000;
+    // Everything that is ready goes first, as with a real timer.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
+}
+
+/** A broker that answers as it is told; `sent` is what reached it, with the instant. */
+function fakeBroker(clock: FakeClock, answer: (batch: readonly Message[]) => Promise<void>) {
+  const sent: { readonly value: string; readonly atMicros: number }[] = [];
+  const producer = {
+    send: async ({ messages }: { messages: readonly Message[] }) => {
+      for (const { value } of messages) sent.push({ value: value.toString(), atMicros: clock.micros });
+      await answer(messages);
+      return { offsets: [] };
+    },
+  } as unknown as Producer;
+  return { producer, sent };
+}
+
+function fakeLog() {
+  const events: string[] = [];
+  const say = (event: string) => void events.push(event);
+  const log: Log = { debug: () => {}, info: say, warning: say, error: say };
+  return { events, telemetry: new ProducerTelemetry(log, new Registry(), { eachRecord: false }) };
+}
+
+function* schedule(clock: FakeClock, count: number, spacingMicros: number): Generator<OutgoingRecord> {
+  const startMicros = clock.micros;
+  for (let number = 0; number < count; number++) {
+    yield {
+      key: Buffer.from(`customer-${number % 7}`),
+      value: Buffer.from(String(number)),
+      dueMicros: startMicros + number * spacingMicros,
+    };
+  }
+}
+
+Deno.test("publish() offers each record at its instant, not before and not a tick later", async () => {
+  const clock = new FakeClock();
+  const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
+  const source = Array.from(schedule(clock, 200, 7_000));
+  const { telemetry } = fakeLog();
+  const tally = await publish(source[Symbol.iterator](), producer, CONNECTION, telemetry, {
+    clock,
+    signal: new AbortController().signal,
+  });
+  assert.equal(tally.acknowledged, 200);
+  const late = sent.map(({ value, atMicros }) => atMicros - (source[Number(value)]?.dueMicros ?? NaN));
+  assert.deepEqual(late.filter((micros) => !(micros >= 0 && micros < 10_000)), []);
+});
+
+Deno.test("publish() offers on time while nothing is acknowledged, and bounds what it holds", async () => {
+  const clock = new FakeClock();
+  const released = Promise.withResolvers<void>();
+  const { producer } = fakeBroker(clock, () => released.promise);
+  let taken = 0;
+  const source = (function* () {
+    for (const record of schedule(clock, 60_000, 100)) {
+      taken++;
+      yield record;
+    }
+  })();
+  const { telemetry, events } = fakeLog();
+  let blocked = 0;
+  const publishing = publish(source, producer, CONNECTION, telemetry, {
+    clock: {
+      nowMicros: clock.nowMicros,
+      sleep: async (ms) => {
+        // All 60,000 are due after 6 s; a while later the broker answers.
+        if (clock.micros > 1_000_000_000 + 9e6 && blocked === 0) {
+          blocked = taken;
+          released.resolve();
+        }
+        await clock.sleep(ms);
+      },
+    },
+    signal: new AbortController().signal,
+    recordsPerSecond: 10_000,
+  });
+  const tally = await publishing;
+  assert.equal(blocked, 20_001, "what was taken from the source while nothing was acknowledged");
+  assert.equal(tally.acknowledged, 60_000);
+  assert.ok(tally.maxLateMs > 3_000, `the delay is told: ${tally.maxLateMs} ms`);
+  assert.ok(events.includes("publish.late"), `${events}`);
+});
+
+Deno.test("publish() tries again until Kafka answers, in the order of each customer, and says it once", async () => {
+  const clock = new FakeClock();
+  let requests = 0;
+  const stored: Message[] = [];
+  const { producer } = fakeBroker(clock, (batch) => {
+    requests++;
+    if (requests <= 10) return Promise.reject(new Error("Connection closed"));
+    stored.push(...batch);
+    return Promise.resolve();
+  });
+  const { telemetry, events } = fakeLog();
+  const tally = await publish(schedule(clock, 40, 1), producer, CONNECTION, telemetry, {
+    clock,
+    signal: new AbortController().signal,
+  });
+  assert.equal(tally.acknowledged, 40);
+  assert.equal(tally.failed, 0);
+  assert.ok(tally.retried > 0);
+  const last = new Map<string, number>();
+  for (const { key, value } of stored) {
+    const number = Number(value.toString());
+    assert.ok(
+      number > (last.get(key.toString()) ?? -1),
+      `${key} got ${number} after ${last.get(key.toString())}`,
+    );
+    last.set(key.toString(), number);
+  }
+  assert.equal(stored.length, 40);
+  assert.deepEqual(events, ["kafka.unavailable", "kafka.available", "publish.summary"]);
+});
+
+Deno.test("publish() finds the one record that Kafka refuses and publishes its neighbours", async () => {
+  const clock = new FakeClock();
+  const stored: string[] = [];
+  const { producer } = fakeBroker(clock, (batch) => {
+    if (batch.some(({ value }) => value.toString() === "13")) {
+      return Promise.reject(Object.assign(new Error("too large"), { apiId: "MESSAGE_TOO_LARGE" }));
+    }
+    stored.push(...batch.map(({ value }) => value.toString()));
+    return Promise.resolve();
+  });
+  const { telemetry, events } = fakeLog();
+  const tally = await publish(schedule(clock, 40, 0), producer, CONNECTION, telemetry, {
+    clock,
+    signal: new AbortController().signal,
+  });
+  assert.deepEqual({ acknowledged: tally.acknowledged, failed: tally.failed }, {
+    acknowledged: 39,
+    failed: 1,
+  });
+  assert.equal(new Set(stored).size, 39);
+  assert.equal(events.filter((event) => event === "record.refused").length, 1);
+});
+
+Deno.test("publish() flushes what it has taken when it is stopped, and takes no more", async () => {
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
+  const { telemetry } = fakeLog();
+  const tally = await publish(schedule(clock, Infinity, 1_000), producer, CONNECTION, telemetry, {
+    clock: {
+      nowMicros: clock.nowMicros,
+      sleep: (ms) => {
+        if (clock.micros > 1_000_000_000 + 1e6) stop.abort();
+        return clock.sleep(ms);
+      },
+    },
+    signal: stop.signal,
+  });
+  assert.equal(tally.failed, 0);
+  assert.equal(tally.acknowledged, tally.sent);
+  assert.equal(sent.length, tally.sent);
+  assert.ok(tally.sent >= 1_000 && tally.sent <= 1_020, `${tally.sent}`);
+});

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { parseDuration, parseOffset } from "../../../workers/producer/duration.ts";
+import { timeFormat } from "../../../workers/producer/time_format.ts";
+
+const micros = (iso: string) => Date.parse(iso) * 1000;
+
+const GOOD: readonly [format: string, offset: number, text: string, expected: number][] = [
+  ["M/D/YYYY h:mm:ss A", 0, "4/1/2016 7:54:00 AM", micros("2016-04-01T07:54:00Z")],
+  ["M/D/YYYY h:mm:ss A", 0, "4/1/2016 12:00:00 AM", micros("2016-04-01T00:00:00Z")],
+  ["M/D/YYYY h:mm:ss A", 0, "12/31/2016 12:59:59 pm", micros("2016-12-31T12:59:59Z")],
+  ["M/D/YYYY h:mm:ss A", 120, "4/1/2016 1:00:00 AM", micros("2016-03-31T23:00:00Z")],
+  ["DD.MM.YYYY HH:mm", 0, "29.02.2024 23:05", micros("2024-02-29T23:05:00Z")],
+  ["YYYY-MM-DD HH:mm:ss.S", 0, "2026-01-31 08:00:00.123456789", micros("2026-01-31T08:00:00.123Z") + 456],
+  ["YYYY-MM-DDTHH:mm:ssZ", 60, "2026-01-31T08:00:00-0530", micros("2026-01-31T13:30:00Z")],
+  ["YYYY.MM.DD", 0, "0042.01.31", micros("0042-01-31T00:00:00Z")],
+  ["iso", 0, "2026-01-31T08:00:00.000001Z", micros("2026-01-31T08:00:00Z") + 1],
+  ["iso", 120, "2026-01-31 08:00:00", micros("2026-01-31T06:00:00Z")],
+  ["iso", 120, "2026-01-31T08:00:00+01:00", micros("2026-01-31T07:00:00Z")],
+  ["epoch_s", 120, "1459497240", micros("2016-04-01T07:54:00Z")],
+  ["epoch_s", 0, "1459497240.25", micros("2016-04-01T07:54:00.250Z")],
+  ["epoch_ms", 0, "1459497240001", micros("2016-04-01T07:54:00.001Z")],
+];
+
+for (const [format, offset, text, expected] of GOOD) {
+  Deno.test(`timeFormat() reads ${text} as ${format} at offset ${offset}`, () => {
+    assert.equal(timeFormat(format, offset)?.parse(text), expected);
+  });
+}
+
+const BAD: readonly [format: string, texts: readonly string[]][] = [
+  ["M/D/YYYY h:mm:ss A", [
+    "13/1/2016 7:54:00 AM",
+    "2/30/2016 7:54:00 AM",
+    "4/1/2016 13:54:00 PM",
+    "4/1/2016 0:54:00 AM",
+    "4/1/2016 7:60:00 AM",
+    "4/1/16 7:54:00 AM",
+    "4/1/2016 7:54:00",
+    "x4/1/2016 7:54:00 AM",
+    "",
+  ]],
+  ["YYYY.MM.DD", ["2026x01x31", "2023.02.29", "2026.01.31 "]],
+  ["iso", ["2026-02-30T00:00:00Z", "yesterday", "1459497240"]],
+  ["epoch_s", ["", "1e9", "0x10", "12 ", "999999999999999"]],
+];
+
+for (const [format, texts] of BAD) {
+  Deno.test(`timeFormat() refuses what is no time of ${format}`, () => {
+    const read = texts.filter((text) => timeFormat(format, 0)?.parse(text) !== undefined);
+    assert.deepEqual(read, []);
+  });
+}
+
+Deno.test("timeFormat() refuses patterns that leave the instant open", () => {
+  const patterns = ["HH:mm", "YYYY-MM", "M/D/YYYY h:mm", "YYYY-MM-DD HH:mm A", "YYYY YYYY-MM-DD", ""];
+  assert.deepEqual(patterns.filter((pattern) => timeFormat(pattern, 0) !== undefined), []);
+});
+
+Deno.test("parseDuration() and parseOffset() read what people write, and nothing else", () => {
+  assert.deepEqual(["500ms", "30s", "1.5m", "2h", "7d"].map(parseDuration), [5e5, 3e7, 9e7, 7.2e9, 6.048e11]);
+  assert.deepEqual(["", "5", "0s", "-1s", "1 s", "1w", "1e3s"].filter((text) => parseDuration(text)), []);
+  assert.deepEqual(["UTC", "z", "+02:00", "-0530"].map(parseOffset), [0, 0, 120, -330]);
+  assert.deepEqual(
+    ["", "CET", "+2", "+02:60", "+19:00"].filter((text) => parseOffset(text) !== undefined),
+    [],
+  );
+});
