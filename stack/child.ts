@@ -2,6 +2,7 @@
  * A child process that leaves a trace: its id is on disk while it runs, so that the next start finds and ends it when
  * this process was killed before it could.
  */
+import { join } from "node:path";
 import { TextLineStream } from "./lines.ts";
 import { commandLine, isRunning, sendSignal } from "./process_table.ts";
 import { settlesWithin, waitFor } from "./wait.ts";
@@ -21,6 +22,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** Where the id is kept while the process runs. */
   readonly pidFile: string;
+  /** What asks the process to end. */
+  readonly stopSignal: "SIGTERM" | "SIGINT";
   /** Each line that the process writes to standard output or standard error. */
   readonly onLine: (line: string) => void;
 }
@@ -35,10 +38,11 @@ export class Child {
   readonly exited: Promise<Deno.CommandStatus>;
   /** The newest lines of output. */
   readonly tail: string[] = [];
+  readonly #stopSignal: Deno.Signal;
   #running = true;
 
   constructor(options: ChildOptions) {
-    const { command, args, user, env, cwd, pidFile } = options;
+    const { command, args, user, env, cwd, pidFile, stopSignal } = options;
     const child = new Deno.Command(command, {
       args: [...args],
       stdin: "null",
@@ -52,8 +56,9 @@ export class Child {
       ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
     }).spawn();
     this.pid = child.pid;
+    this.#stopSignal = stopSignal;
     // The command line tells our process from a later one that happens to get the same id.
-    Deno.writeTextFileSync(pidFile, `${child.pid}\n${[command, ...args].join(" ")}\n`);
+    Deno.writeTextFileSync(pidFile, `${child.pid}\n${[command, ...args].join(" ")}\n${stopSignal}\n`);
     // Whatever way this process ends short of SIGKILL, it leaves no child behind.
     const last = () => sendSignal(child.pid, "SIGKILL");
     globalThis.addEventListener("unload", last);
@@ -83,8 +88,8 @@ export class Child {
   }
 
   /** Asks the process to end and, when it has not after the deadline, ends it. */
-  async stop(signal: Deno.Signal, deadlineMs: number): Promise<void> {
-    this.signal(signal);
+  async stop(deadlineMs: number): Promise<void> {
+    this.signal(this.#stopSignal);
     if (await settlesWithin(this.exited, deadlineMs)) return;
     await this.kill();
   }
@@ -95,29 +100,45 @@ export class Child {
   }
 }
 
-/** Ends the process that an earlier, killed run left behind, if it still runs. Returns its id when there was one. */
-export async function endOrphan(
-  pidFile: string,
-  signal: Deno.Signal,
+/**
+ * Ends the processes that an earlier, killed run left behind, those first that were started last.
+ *
+ * @param folder holds the files that keep the ids, and nothing else
+ * @param deadlineMs what each gets to end by itself
+ * @returns the names (of the files, without their ending) and ids of those that were still running
+ */
+export async function endOrphans(
+  folder: string,
   deadlineMs: number,
-): Promise<number | undefined> {
-  const text = await Deno.readTextFile(pidFile).catch(() => undefined);
-  if (text === undefined) return undefined;
-  const [first = "", command = ""] = text.split("\n");
-  const pid = Number(first);
-  // Windows quotes arguments as it likes.
-  const unquoted = (line: string | undefined) => line?.replaceAll('"', "");
-  const ours = Number.isInteger(pid) && pid > 1 && command !== "" &&
-    unquoted(await commandLine(pid)) === unquoted(command);
-  if (ours) {
-    sendSignal(pid, "SIGCONT");
-    sendSignal(pid, signal);
-    const gone = async () => !await isRunning(pid);
-    if (!await waitFor(gone, deadlineMs)) {
-      sendSignal(pid, "SIGKILL");
-      await waitFor(gone, KILL_DEADLINE_MS);
-    }
+): Promise<{ readonly name: string; readonly pid: number }[]> {
+  const files: { path: string; name: string; at: number }[] = [];
+  for await (const { name } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    files.push({ path, name: name.replace(/\.pid$/, ""), at: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
   }
-  await Deno.remove(pidFile).catch(() => {});
-  return ours ? pid : undefined;
+  const ended: { name: string; pid: number }[] = [];
+  for (const { path, name } of files.sort((a, b) => b.at - a.at)) {
+    const [id = "", command = "", signal = ""] = (await Deno.readTextFile(path)).split("\n");
+    const pid = Number(id);
+    if (
+      Number.isInteger(pid) && pid > 1 && command !== "" &&
+      unquoted(await commandLine(pid)) === unquoted(command)
+    ) {
+      sendSignal(pid, "SIGCONT");
+      sendSignal(pid, signal === "SIGINT" ? "SIGINT" : "SIGTERM");
+      const gone = async () => !await isRunning(pid);
+      if (!await waitFor(gone, deadlineMs)) {
+        sendSignal(pid, "SIGKILL");
+        await waitFor(gone, KILL_DEADLINE_MS);
+      }
+      ended.push({ name, pid });
+    }
+    await Deno.remove(path).catch(() => {});
+  }
+  return ended;
+}
+
+/** Windows quotes arguments as it likes. */
+function unquoted(line: string | undefined): string | undefined {
+  return line?.replaceAll('"', "");
 }

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { Admin } from "@platformatic/kafka";
 import { PipelineError } from "../workers/_shared/errors.ts";
-import { Child, endOrphan } from "./child.ts";
+import { Child } from "./child.ts";
 import { CLONE, exists, removeFolder, STACK_FOLDER } from "./clone.ts";
 import type { Kafka } from "./kafka_jars.ts";
 import { freePort, HOST } from "./ports.ts";
@@ -16,6 +16,7 @@ const STOP_DEADLINE_MS = 6_000;
 export interface KafkaOptions {
   /** Absolute folder for its data, configuration and log. */
   readonly folder: string;
+  readonly pidFile: string;
   readonly port: number;
   /** Lines of server.properties that win over ours. */
   readonly config: Readonly<Record<string, string>>;
@@ -23,14 +24,9 @@ export interface KafkaOptions {
   readonly onProgress: (text: string) => void;
 }
 
-/** Ends a broker that a killed run left in this folder. */
-export async function endOrphanedKafka(folder: string): Promise<number | undefined> {
-  return await endOrphan(join(folder, "kafka.pid"), "SIGTERM", STOP_DEADLINE_MS);
-}
-
 /** Starts the broker and waits until it answers. */
 export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<Service> {
-  const { folder, port, signal, onProgress } = options;
+  const { folder, pidFile, port, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(folder, "data");
   const logPath = join(folder, "kafka.log");
@@ -50,7 +46,8 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     const child = new Child({
       command: kafka.java,
       args: [...javaOptions(kafka, logPath), ...archive.options, "kafka.Kafka", properties],
-      pidFile: join(folder, "kafka.pid"),
+      pidFile,
+      stopSignal: "SIGTERM",
       onLine: () => {},
     });
     child.exited.then(archive.keep);
@@ -62,7 +59,7 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     logPath,
     spawn,
     answers: () => answers(port),
-    stop: (child) => child.stop("SIGTERM", STOP_DEADLINE_MS),
+    stop: (child) => child.stop(STOP_DEADLINE_MS),
   }, { signal });
 }
 

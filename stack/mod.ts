@@ -9,10 +9,10 @@
 import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { type Home, takeHome } from "./home.ts";
-import { endOrphanedKafka, startKafka } from "./kafka.ts";
+import { startKafka } from "./kafka.ts";
 import { installKafka } from "./kafka_jars.ts";
 import { claimPort, HOST } from "./ports.ts";
-import { endOrphanedPostgres, type Postgres, startPostgres } from "./postgres.ts";
+import { type Postgres, startPostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
 import { postgresPlace } from "./postgres_place.ts";
 import type { Service } from "./service.ts";
@@ -38,6 +38,8 @@ export interface StackOptions {
 export interface Stack extends AsyncDisposable {
   /** Absolute path of the data folder. */
   readonly home: string;
+  /** Where the id of another child process is kept, so that the next start ends it when this one is killed. */
+  readonly pidFile: (name: string) => string;
   /** @throws TypeError when Kafka is not among the services; so does `kafka` */
   readonly kafkaBootstrapServers: string;
   readonly kafka: Service;
@@ -68,10 +70,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const onProgress = options.onProgress ?? (() => {});
   await using opened = new AsyncDisposableStack();
   const home = opened.use(await takeHome(options.home));
-  for (
-    const pid of [await endOrphanedKafka(kafkaFolder(home)), await endOrphanedPostgres(postgresFolder(home))]
-  ) {
-    if (pid !== undefined) onProgress(`Ended process ${pid}, which a killed run had left behind`);
+  for (const { name, pid } of await home.endOrphans()) {
+    onProgress(`Ended ${name}, process ${pid}, which a killed run had left behind`);
   }
   // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
   const kafkaAt = services.includes("kafka") ? await claimPort(kafkaPort, KAFKA_PORT) : undefined;
@@ -102,6 +102,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const dispose = () => owned.disposeAsync();
   return {
     home: home.path,
+    pidFile: home.pidFile,
     get kafkaBootstrapServers() {
       return `${HOST}:${started("kafka", kafka).port}`;
     },
@@ -135,21 +136,14 @@ interface StartOptions {
   readonly onProgress: (text: string) => void;
 }
 
-function kafkaFolder(home: Home): string {
-  return join(home.path, "kafka");
-}
-
-function postgresFolder(home: Home): string {
-  return join(home.path, "postgres");
-}
-
 async function startOneKafka(
   port: number,
   config: Readonly<Record<string, string>>,
   { home, ...options }: StartOptions,
 ): Promise<Service> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
-  return await startKafka(kafka, { folder: kafkaFolder(home), port, config, ...options });
+  const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka"), port, config };
+  return await startKafka(kafka, { ...own, ...options });
 }
 
 async function startOnePostgres(port: number, { home, ...options }: StartOptions): Promise<StartedPostgres> {
@@ -158,7 +152,13 @@ async function startOnePostgres(port: number, { home, ...options }: StartOptions
     options.onProgress(`PostgreSQL: runs as the user ${user.name}; its programs and data lie in ${programs}`);
   }
   const binaries = await installPostgres(programs, options);
-  const own = { folder: postgresFolder(home), dataFolder: folder, user, port };
+  const own = {
+    folder: join(home.path, "postgres"),
+    dataFolder: folder,
+    pidFile: home.pidFile("postgres"),
+    user,
+    port,
+  };
   return { ...await startPostgres(binaries, { ...own, ...options }), folder };
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { PipelineError } from "../workers/_shared/errors.ts";
-import { Child, endOrphan, type OsUser } from "./child.ts";
+import { Child, type OsUser } from "./child.ts";
 import { exists, removeFolder } from "./clone.ts";
 import { HOST } from "./ports.ts";
 import type { PostgresBinaries } from "./postgres_binaries.ts";
@@ -17,8 +17,9 @@ const USER = "heartbeat_user";
 const SUPERUSER = "postgres";
 
 export interface PostgresOptions {
-  /** Absolute folder for the password, the process id and the log. */
+  /** Absolute folder for the password and the log. */
   readonly folder: string;
+  readonly pidFile: string;
   /** Absolute folder, writable for the user, for the data. */
   readonly dataFolder: string;
   readonly user: OsUser | undefined;
@@ -35,14 +36,9 @@ export interface Postgres {
   readonly superuserUrl: string;
 }
 
-/** Ends a server that a killed run left in this folder. */
-export async function endOrphanedPostgres(folder: string): Promise<number | undefined> {
-  return await endOrphan(join(folder, "postgres.pid"), "SIGINT", STOP_DEADLINE_MS);
-}
-
 /** Starts the server, makes database and user the first time, and waits until it answers. */
 export async function startPostgres(binaries: PostgresBinaries, options: PostgresOptions): Promise<Postgres> {
-  const { folder, dataFolder, user, port, signal, onProgress } = options;
+  const { folder, pidFile, dataFolder, user, port, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(dataFolder, "data");
   const logPath = join(folder, "postgres.log");
@@ -76,7 +72,9 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
       user,
       // Wherever we were started may be closed to that user.
       cwd: dataFolder,
-      pidFile: join(folder, "postgres.pid"),
+      pidFile,
+      // A "fast" shutdown: sessions are ended, what was committed is kept.
+      stopSignal: "SIGINT",
       onLine: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
     });
     child.exited.finally(() => log.close());
@@ -105,14 +103,13 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
   return { service, databaseUrl: url(USER, DATABASE), superuserUrl };
 }
 
-/** A "fast" shutdown: sessions are ended, what was committed is kept. */
 async function stop(child: Child, binaries: PostgresBinaries, data: string): Promise<void> {
   if (Deno.build.os === "windows") {
     // There are no signals there; this tool knows another way.
     await new Deno.Command(binaries.pgCtl, { args: ["stop", "-m", "fast", "-w", "-D", data], stdout: "null" })
       .output();
   }
-  await child.stop("SIGINT", STOP_DEADLINE_MS);
+  await child.stop(STOP_DEADLINE_MS);
 }
 
 /** Without data there is nothing that an old password would open. */

@@ -1,0 +1,78 @@
+/** The two workers on top of the servers. */
+import { join } from "node:path";
+import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
+import type { Resources } from "../../workers/_shared/lifecycle.ts";
+import type { Stack } from "../mod.ts";
+import type { UpFlags } from "../command_line.ts";
+import type { LogLine } from "./worker_log.ts";
+import { Worker } from "./worker.ts";
+import { type Query, StatusSource } from "./status.ts";
+
+/** Of the demo's records: what makes rejects and duplicates to look at. */
+const BAD_SHARE = 0.005;
+const DUPLICATE_SHARE = 0.002;
+
+export interface Pipeline {
+  readonly workers: readonly Worker[];
+  readonly status: StatusSource;
+  /** Where everything is, for people. */
+  readonly places: readonly string[];
+}
+
+export interface PipelineOptions {
+  readonly flags: UpFlags;
+  readonly stack: Stack;
+  readonly resources: Resources;
+  readonly onLine: (line: LogLine) => void;
+  readonly onProgress: (text: string) => void;
+}
+
+/** Starts the consumer, which brings the schema, and the producer. They are closed in the reverse order. */
+export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { flags, stack, resources, onLine, onProgress } = options;
+  const folder = join(stack.home, "workers");
+  await Deno.mkdir(folder, { recursive: true });
+  // What the caller's environment says itself, a secret's file included, is inherited as it is.
+  const env = {
+    ...(flags.ownKafka === undefined ? { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers } : {}),
+    ...(flags.ownDatabaseUrl === undefined ? { DATABASE_URL: stack.databaseUrl } : {}),
+  };
+  const databaseUrl = flags.ownDatabaseUrl ?? stack.databaseUrl;
+  const database = resources.use(
+    "PostgreSQL connection",
+    openDatabase(databaseUrl, { connections: 1, limits: sessionLimits(5_000), name: "heartbeat-up" }),
+  );
+  onProgress("Consumer: starting");
+  const worker = (name: "consumer" | "producer", args: readonly string[]) =>
+    resources.use(name, new Worker({ name, args, env, folder, pidFile: stack.pidFile(name), onLine }));
+  const consumer = worker("consumer", []);
+  const workers = [consumer];
+  if (flags.producer) {
+    onProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records a second`);
+    workers.push(worker("producer", producerArgs(flags)));
+  }
+  const ports = { consumer: () => consumer.healthPort, producer: () => workers[1]?.healthPort };
+  const query: Query = (sql) => database.query(sql);
+  // The password of our own server lies beside its data and opens nothing else; another's is not shown.
+  const shownDatabase = flags.ownDatabaseUrl === undefined ? stack.databaseUrl : database.target;
+  return {
+    workers,
+    status: new StatusSource(ports, query),
+    places: [
+      `Kafka ${flags.ownKafka ?? stack.kafkaBootstrapServers} | PostgreSQL ${shownDatabase}`,
+      `Data ${stack.home} | logs ${folder} | Ctrl-C ends everything`,
+    ],
+  };
+}
+
+function producerArgs({ customers, rate }: UpFlags): string[] {
+  return Object.entries({
+    "customers": customers,
+    "rate": rate,
+    // Another one each time: repeated readings would all be duplicates.
+    "seed": Math.floor(Math.random() * 2 ** 32),
+    "out-of-range-rate": BAD_SHARE,
+    "malformed-rate": BAD_SHARE,
+    "duplicate-rate": DUPLICATE_SHARE,
+  }).flatMap(([name, value]) => [`--${name}`, String(value)]);
+}

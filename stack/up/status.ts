@@ -1,0 +1,121 @@
+/** What `up` shows: gathered from the workers' metrics and from PostgreSQL. */
+import type { Row } from "../../workers/_shared/postgres.ts";
+import { Meter } from "./meter.ts";
+import { parseMetrics, total } from "./metrics_text.ts";
+
+export interface Reading {
+  readonly customerId: string;
+  readonly ts: Date;
+  readonly heartRate: number;
+  readonly anomaly: "low" | "high" | null;
+}
+
+export interface Totals {
+  readonly stored: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+}
+
+/** Undefined where nothing is known yet. Counts with `Run` are of this run, the totals of all time. */
+export interface Status {
+  readonly publishedPerSecond: number | undefined;
+  readonly storedPerSecond: number | undefined;
+  readonly totals: Totals | undefined;
+  readonly rejectsRun: ReadonlyMap<string, number>;
+  readonly anomaliesRun: { readonly low: number; readonly high: number };
+  readonly lagRecords: number | undefined;
+  readonly lagSeconds: number | undefined;
+  /** Seconds from Kafka's timestamp to the commit, over the last half minute. */
+  readonly latency: { readonly p50: number | undefined; readonly p99: number | undefined };
+  readonly latest: readonly Reading[];
+}
+
+/** Asks PostgreSQL; rejects when it does not answer. */
+export type Query = <T extends Row>(sql: string) => Promise<T[]>;
+
+const LATEST_READINGS = 6;
+const SCRAPE_TIMEOUT_MS = 1_500;
+
+export class StatusSource {
+  readonly #consumer = new Meter("heartbeat_records_total", [
+    ["heartbeat_rejects_total", "reason"],
+    ["heartbeat_anomalies_total", "kind"],
+  ]);
+  readonly #producer = new Meter("heartbeat_published_total");
+  #totals: Totals | undefined;
+  #latest: readonly Reading[] = [];
+
+  constructor(
+    readonly ports: {
+      readonly consumer: () => number | undefined;
+      readonly producer: () => number | undefined;
+    },
+    readonly query: Query,
+  ) {}
+
+  /** Asks all at once; what does not answer keeps its last known values. */
+  async gather(): Promise<Status> {
+    await Promise.all([
+      this.#scrape(this.#consumer, this.ports.consumer()),
+      this.#scrape(this.#producer, this.ports.producer()),
+      this.#ask().catch(() => {}),
+    ]);
+    const consumer = this.#consumer.newest;
+    const anomalies = this.#consumer.sums("heartbeat_anomalies_total", "kind");
+    const lagSeconds = (consumer.get("heartbeat_lag_seconds") ?? []).map(({ value }) => value);
+    return {
+      publishedPerSecond: this.#producer.rate("heartbeat_published_total"),
+      storedPerSecond: this.#consumer.rate("heartbeat_records_total", { outcome: "stored" }),
+      totals: this.#totals,
+      rejectsRun: this.#consumer.sums("heartbeat_rejects_total", "reason"),
+      anomaliesRun: { low: anomalies.get("low") ?? 0, high: anomalies.get("high") ?? 0 },
+      lagRecords: consumer.has("heartbeat_lag_records")
+        ? total(consumer, "heartbeat_lag_records")
+        : undefined,
+      lagSeconds: lagSeconds.length === 0 ? undefined : Math.max(...lagSeconds),
+      latency: {
+        p50: this.#consumer.quantile("heartbeat_end_to_end_seconds", 0.5),
+        p99: this.#consumer.quantile("heartbeat_end_to_end_seconds", 0.99),
+      },
+      latest: this.#latest,
+    };
+  }
+
+  async #scrape(meter: Meter, port: number | undefined): Promise<void> {
+    if (port === undefined) return;
+    try {
+      const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
+      const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal });
+      const metrics = parseMetrics(await response.text());
+      if (response.ok) meter.add(performance.now(), metrics);
+    } catch {
+      // It is starting, stopping or stuck; its supervisor and its own log say so.
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const [totals] = await this.query<Row & Record<keyof Totals, string | null>>(
+      `select sum(stored) as stored, sum(duplicates) as duplicates, sum(rejected) as rejected
+         from public.ingest_offsets`,
+    );
+    this.#totals = {
+      stored: Number(totals?.stored ?? 0),
+      duplicates: Number(totals?.duplicates ?? 0),
+      rejected: Number(totals?.rejected ?? 0),
+    };
+    const rows = await this.query<
+      Row & { customer_id: string; ts: Date; heart_rate: number; anomaly: Reading["anomaly"] }
+    >(
+      `select customer_id, ts, heart_rate, anomaly
+         from public.heartbeats
+        order by ts desc
+        limit ${LATEST_READINGS}`,
+    );
+    this.#latest = rows.map((row) => ({
+      customerId: row.customer_id,
+      ts: row.ts,
+      heartRate: row.heart_rate,
+      anomaly: row.anomaly,
+    }));
+  }
+}

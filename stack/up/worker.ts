@@ -1,0 +1,91 @@
+/** A worker as a child process: started, read, stopped. */
+import { join } from "node:path";
+import { Child } from "../child.ts";
+import { CLONE } from "../clone.ts";
+import type { Restartable } from "../keep_running.ts";
+import { EXIT } from "../../workers/_shared/lifecycle.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { type LogLine, parseLogLine } from "./worker_log.ts";
+
+/** Of the ten seconds in which all has to end; a worker normally needs a fraction of one. */
+const STOP_DEADLINE_MS = 3_000;
+
+export interface WorkerOptions {
+  readonly name: "consumer" | "producer";
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute folder for its log. */
+  readonly folder: string;
+  readonly pidFile: string;
+  readonly onLine: (line: LogLine) => void;
+}
+
+export class Worker implements Restartable, AsyncDisposable {
+  readonly name: string;
+  readonly logPath: string;
+  /** Where /metrics is answered; undefined until it is. */
+  healthPort: number | undefined;
+  readonly #options: WorkerOptions;
+  #child: Child;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.name = `The ${options.name}`;
+    this.logPath = join(options.folder, `${options.name}.log`);
+    this.#child = this.#spawn();
+  }
+
+  get running(): boolean {
+    return this.#child.running;
+  }
+
+  get exited(): Promise<Deno.CommandStatus> {
+    return this.#child.exited;
+  }
+
+  start(): Promise<void> {
+    if (!this.#child.running) this.#child = this.#spawn();
+    return Promise.resolve();
+  }
+
+  /** Wrong settings stay wrong; the worker's own words say which. */
+  hopeless(status: Deno.CommandStatus): Error | undefined {
+    if (status.code !== EXIT.usage) return undefined;
+    return new PipelineError("stack_failed", this.#child.tail.join("\n"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child.stop(STOP_DEADLINE_MS);
+  }
+
+  #spawn(): Child {
+    const { name, args, env, pidFile, onLine } = this.#options;
+    this.healthPort = undefined;
+    const log = Deno.openSync(this.logPath, { create: true, append: true });
+    const encoder = new TextEncoder();
+    const child = new Child({
+      command: Deno.execPath(),
+      args: [
+        "run",
+        "-q",
+        "--no-prompt",
+        `-P=${name}`,
+        join(CLONE, "workers", name, "main.ts"),
+        ...args,
+      ],
+      env: { ...env, LOG_FORMAT: "json", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
+      cwd: CLONE,
+      pidFile,
+      stopSignal: "SIGTERM",
+      onLine: (text) => {
+        log.writeSync(encoder.encode(`${text}\n`));
+        const line = parseLogLine(text);
+        if (line === undefined) return;
+        if (line.event === "health.listening") this.healthPort = Number(line.fields["port"]);
+        onLine(line);
+      },
+    });
+    child.exited.finally(() => log.close());
+    return child;
+  }
+}
