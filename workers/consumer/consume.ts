@@ -27,7 +27,7 @@ import type { ConsumerTelemetry } from "./telemetry.ts";
 const TOPIC_INTERVAL_MS = 5_000;
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 /** All partitions together may hold so many bytes of keys and values that wait for their write. */
-const BUFFER_BYTES = 24 * 1024 * 1024;
+const BUFFER_BYTES = 16 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
 
 export interface ConsumePorts {

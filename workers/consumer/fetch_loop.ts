@@ -9,8 +9,8 @@ import { gapSlice, type PartitionResponse, sliceOf } from "./slice.ts";
 /** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
 const IDLE_WAIT_MS = 500;
 const BUSY_WAIT_MS = 20;
-const RESPONSE_MAX_BYTES = 8 * 1024 * 1024;
-const PARTITION_MAX_BYTES = 1024 * 1024;
+const RESPONSE_MAX_BYTES = 2 * 1024 * 1024;
+const PARTITION_MAX_BYTES = 512 * 1024;
 /** After so many empty answers before the end of the log, the broker is asked for that partition alone. */
 const SUSPICIOUS_EMPTY_FETCHES = 2;
 

@@ -53,13 +53,15 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   let mode: "copy" | "merge" = "copy";
 
   return async (ledger, slice, signal) => {
-    const plan = planBatch(slice.records, ports.decode);
+    let plan: Plan | undefined;
     let attempted: WrittenBatch | undefined;
     for (let attempt = 1;; attempt++) {
       try {
         ports.onAttempt();
         const outcome = await ports.sink.write(ledger, slice.from, async (transaction) => {
           attempted = undefined;
+          // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
+          plan ??= planBatch(slice.records, ports.decode);
           const written = await writePlan(transaction, plan, slice, mode, ports.isDataError);
           mode = written.repeatsInTable ? "merge" : "copy";
           attempted = written.batch;
