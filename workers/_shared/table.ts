@@ -1,0 +1,38 @@
+/** Aligned columns for a terminal, as psql prints them. */
+import CliTable from "cli-table3";
+
+export interface Column {
+  readonly title: string;
+  /** Numbers read best from the right. */
+  readonly align?: "left" | "right";
+}
+
+const NO_FRAME = {
+  "top": "",
+  "top-mid": "",
+  "top-left": "",
+  "top-right": "",
+  "bottom": "",
+  "bottom-mid": "",
+  "bottom-left": "",
+  "bottom-right": "",
+  "left": "",
+  "left-mid": "",
+  "mid": "",
+  "mid-mid": "",
+  "right": "",
+  "right-mid": "",
+  "middle": "  ",
+};
+
+/** One line for the titles and one for each row, without colours and without a line break at the end. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const table = new CliTable({
+    head: columns.map(({ title }) => title),
+    colAligns: columns.map(({ align = "left" }) => align),
+    chars: NO_FRAME,
+    style: { "head": [], "border": [], "padding-left": 0, "padding-right": 0, "compact": true },
+  });
+  table.push(...rows.map((row) => [...row]));
+  return table.toString().split("\n").map((line) => line.trimEnd()).join("\n");
+}

@@ -1,0 +1,156 @@
+/** Sets the ledger beside what was recounted and beside Kafka, and says what does not agree. Pure. */
+import type { KafkaLog } from "./kafka_logs.ts";
+import type { Account, Recount } from "./recount.ts";
+
+/** A line of the report: a log with its sums. */
+export interface Line extends Omit<Account, "found" | "newest"> {
+  /** Kafka's committed end; null when Kafka was not asked, or has no such log any more. */
+  readonly end: number | null;
+  /** Records that were not read yet. */
+  readonly lag: number | null;
+  /** Offsets behind us that are in none of the tables; below zero when something is there twice. */
+  readonly unaccounted: number;
+}
+
+export interface Judgement {
+  readonly lines: readonly Line[];
+  readonly heartbeatRows: number;
+  /** What is not accounted for, a sentence each. Empty means that everything is. */
+  readonly problems: readonly string[];
+  /** What is worth knowing and no problem. */
+  readonly notes: readonly string[];
+  readonly comparedWithKafka: boolean;
+  /** Why the ledger could not be compared with Kafka, when it should have been. */
+  readonly unchecked: string | null;
+}
+
+/** Whether every offset is accounted for, and that could be told. */
+export function isAccounted({ problems, unchecked }: Judgement): boolean {
+  return problems.length === 0 && unchecked === null;
+}
+
+/** @param logs of every topic in the ledger, read after the recount; undefined when Kafka was not asked */
+export function judge(recount: Recount, logs: readonly KafkaLog[] | undefined): Judgement {
+  const problems: string[] = [];
+  const notes: string[] = [];
+  const unread = new Set(logs);
+  const lines = recount.accounts.map((account) => {
+    const log = logs?.find((one) => one.topicId === account.topicId && one.partition === account.partition);
+    if (log !== undefined) unread.delete(log);
+    const current = account.newest ? log : undefined;
+    problems.push(...accountProblems(account));
+    if (current !== undefined) compareWithKafka(account, current, problems, notes);
+    return lineOf(account, current);
+  });
+  for (const log of unread) lines.push(unreadLine(log));
+  if (logs !== undefined) notes.push(...missingTopics(recount.accounts, logs));
+  problems.push(...heartbeatProblems(recount));
+  return {
+    lines,
+    heartbeatRows: recount.heartbeatRows,
+    problems,
+    notes,
+    comparedWithKafka: logs !== undefined,
+    unchecked: null,
+  };
+}
+
+function lineOf({ newest: _newest, found, ...account }: Account, log: KafkaLog | undefined): Line {
+  return {
+    ...account,
+    end: log?.end ?? null,
+    lag: log === undefined ? null : Math.max(0, log.end - account.next),
+    unaccounted: account.next - account.first - account.stored - account.duplicates - found.rejects -
+      found.gapOffsets,
+  };
+}
+
+/** A partition that no consumer has opened yet: all that it holds is lag. */
+function unreadLine({ topic, topicId, partition, earliest, end }: KafkaLog): Line {
+  const none = { generation: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0, unaccounted: 0 };
+  return { topic, topicId, partition, ...none, first: earliest, next: earliest, end, lag: end - earliest };
+}
+
+function accountProblems(account: Account): string[] {
+  const { first, next, stored, duplicates, rejected, gaps, found } = account;
+  const problems: string[] = [];
+  const say = (text: string) => void problems.push(`${nameOf(account)}: ${text}`);
+  const sum = stored + duplicates + rejected + gaps;
+  if (next - first !== sum) {
+    say(
+      `${next - first} offsets were read (${first} to ${next}), but its counts add up to ${sum}: ${
+        difference(next - first - sum)
+      }`,
+    );
+  }
+  if (found.rejects !== rejected) {
+    say(
+      `rejected is ${rejected}, but heartbeat_rejects has ${found.rejects} rows: ${
+        difference(rejected - found.rejects)
+      }`,
+    );
+  }
+  if (found.gapOffsets !== gaps) {
+    say(
+      `gaps is ${gaps}, but ingest_gaps has ${found.gapOffsets} offsets: ${
+        difference(gaps - found.gapOffsets)
+      }`,
+    );
+  }
+  const wrong = [
+    [found.rejectsOutside, `rows of heartbeat_rejects lie outside ${first} to ${next}`],
+    [found.rejectsMisfiled, "rows of heartbeat_rejects name another topic or partition"],
+    [found.rejectsInGaps, "rows of heartbeat_rejects lie in a gap"],
+    [found.gapsOutside, `rows of ingest_gaps reach outside ${first} to ${next}`],
+    [found.gapsOverlapping, "rows of ingest_gaps overlap another"],
+  ] as const;
+  for (const [count, text] of wrong) if (count > 0) say(`${count} ${text}`);
+  return problems;
+}
+
+/** Kafka was asked after the snapshot, and an end never goes back: being ahead of it is no matter of timing. */
+function compareWithKafka(account: Account, log: KafkaLog, problems: string[], notes: string[]): void {
+  if (account.next > log.end) {
+    problems.push(
+      `${nameOf(account)}: was read to ${account.next}, but the log ends at ${log.end}: ` +
+        `the log lost ${account.next - log.end} records; see KAFKA_OFFSET_RESET`,
+    );
+  }
+  // The snapshot is older than Kafka's answer: a consumer may have read them in between.
+  if (account.next < log.earliest) {
+    notes.push(
+      `${nameOf(account)}: the log now begins at ${log.earliest}: unless read since, the records from ` +
+        `${account.next} are gone; the consumer records the gap, or holds (KAFKA_OFFSET_RESET)`,
+    );
+  }
+}
+
+/** Rows carry no partition, so only their total can be told. */
+function heartbeatProblems({ accounts, heartbeatRows }: Recount): string[] {
+  const stored = accounts.reduce((sum, account) => sum + account.stored, 0);
+  if (stored === heartbeatRows) return [];
+  return [
+    `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${
+      difference(stored - heartbeatRows)
+    } (a row does not say which partition it came from)`,
+  ];
+}
+
+function missingTopics(accounts: readonly Account[], logs: readonly KafkaLog[]): string[] {
+  const there = new Set(logs.map(({ topicId }) => topicId));
+  const gone = new Map(
+    accounts.filter(({ topicId }) => !there.has(topicId)).map((one) => [one.topicId, one.topic]),
+  );
+  return [...gone].map(([id, topic]) =>
+    `topic ${topic} with the id ${id} was deleted: it has no end in Kafka`
+  );
+}
+
+function nameOf({ topic, topicId, partition, generation }: Account): string {
+  const cut = generation === 0 ? "" : `, generation ${generation}`;
+  return `partition ${partition} of ${topic} (${topicId.slice(0, 8)}${cut})`;
+}
+
+function difference(missing: number): string {
+  return missing > 0 ? `${missing} missing` : `${-missing} too many`;
+}

@@ -1,0 +1,95 @@
+/** How the outcome is shown: a table with a verdict for people, JSON for programs. */
+import { type Column, formatTable } from "../_shared/table.ts";
+import { isAccounted, type Judgement, type Line } from "./judge.ts";
+
+const SUMS = ["stored", "duplicates", "rejected", "gaps", "lag", "unaccounted"] as const;
+
+/** As those of a line; `unaccounted` includes rows of heartbeats that are missing or too many. */
+type Totals = Readonly<Record<Exclude<typeof SUMS[number], "lag">, number> & { lag: number | null }>;
+
+/** One object; offsets and counts are numbers, and null is what was not asked. */
+export function formatJson(judgement: Judgement): string {
+  const outcome = { accounted: isAccounted(judgement), totals: totalsOf(judgement), ...judgement };
+  return JSON.stringify(outcome, null, 2);
+}
+
+export function formatReport(judgement: Judgement): string {
+  const { lines, notes } = judgement;
+  const totals = totalsOf(judgement);
+  const parts = [
+    lines.length === 0 ? "The ledger is empty: no consumer has read anything yet." : table(lines, totals),
+  ];
+  if (notes.length > 0) parts.push(notes.map((note) => `Note: ${note}.`).join("\n"));
+  parts.push(verdict(judgement, totals));
+  return parts.join("\n\n");
+}
+
+function verdict({ problems, unchecked }: Judgement, totals: Totals): string {
+  if (problems.length > 0) {
+    const count = problems.length === 1 ? "1 difference" : `${problems.length} differences`;
+    const rest = unchecked === null ? [] : [`and not compared with Kafka: ${unchecked}`];
+    return [`NOT ACCOUNTED FOR: ${count}`, ...problems, ...rest].join("\n  ");
+  }
+  if (unchecked !== null) {
+    return `NOT COMPARED WITH KAFKA, the tables agree: ${unchecked}, or leave Kafka out with --no-kafka`;
+  }
+  const { stored, duplicates, rejected, gaps, lag } = totals;
+  const read = stored + duplicates + rejected + gaps;
+  return `ACCOUNTED FOR: ${grouped(read)} offsets = ${grouped(stored)} stored + ${
+    grouped(duplicates)
+  } duplicates + ` +
+    `${grouped(rejected)} rejected + ${grouped(gaps)} gaps; ` +
+    (lag === null ? "Kafka was not asked" : `${grouped(lag)} not read yet`);
+}
+
+function table(lines: readonly Line[], totals: Totals): string {
+  const incarnations = new Set(lines.map(({ topicId }) => topicId)).size;
+  const topics = new Set(lines.map(({ topic }) => topic)).size;
+  const right = "right" as const;
+  const columns: (Column & { of: (line: Line) => string; total?: string })[] = [
+    { title: "topic", of: ({ topic }) => topic, total: "total" },
+    // Topics that were made once have one id each.
+    ...incarnations > topics
+      ? [{ title: "incarnation", of: ({ topicId }: Line) => topicId.slice(0, 8) }]
+      : [],
+    { title: "partition", align: right, of: ({ partition }) => String(partition) },
+    ...lines.some(({ generation }) => generation > 0)
+      ? [{ title: "generation", align: right, of: ({ generation }: Line) => String(generation) }]
+      : [],
+    { title: "first", align: right, of: ({ first }) => grouped(first) },
+    { title: "next", align: right, of: ({ next }) => grouped(next) },
+    ...SUMS.slice(0, 4).map((name) => sum(name, totals)),
+    { title: "end", align: right, of: ({ end }) => grouped(end) },
+    ...SUMS.slice(4).map((name) => sum(name, totals)),
+  ];
+  return formatTable(columns, [
+    ...lines.map((line) => columns.map(({ of }) => of(line))),
+    columns.map(({ total = "" }) => total),
+  ]);
+}
+
+function sum(title: typeof SUMS[number], totals: Totals) {
+  return {
+    title,
+    align: "right" as const,
+    of: (line: Line) => grouped(line[title]),
+    total: grouped(totals[title]),
+  };
+}
+
+function totalsOf({ lines, heartbeatRows, comparedWithKafka }: Judgement): Totals {
+  const total = (name: keyof Totals) => lines.reduce((sum, line) => sum + (line[name] ?? 0), 0);
+  const stored = total("stored");
+  return {
+    stored,
+    duplicates: total("duplicates"),
+    rejected: total("rejected"),
+    gaps: total("gaps"),
+    lag: comparedWithKafka ? total("lag") : null,
+    unaccounted: total("unaccounted") + stored - heartbeatRows,
+  };
+}
+
+function grouped(value: number | null): string {
+  return value === null ? "-" : value.toLocaleString("en-US");
+}
