@@ -1,0 +1,29 @@
+/** Publishes known records and looks each up where it must have ended: a rehearsal of the whole path. */
+import { EXIT, runWorker } from "../_shared/lifecycle.ts";
+import { openDatabase, sessionLimits } from "../_shared/postgres.ts";
+import { SCENARIOS } from "./catalogue/mod.ts";
+import { readConfig } from "./config.ts";
+import { rehearse } from "./rehearse.ts";
+import { formatList, formatSummary, formatVerdicts } from "./report.ts";
+import { createRun } from "./scenario.ts";
+
+const encoder = new TextEncoder();
+const print = (text: string) => void Deno.stdout.writeSync(encoder.encode(`${text}\n`));
+const say = (text: string) => void Deno.stderr.writeSync(encoder.encode(`${text}\n`));
+
+await runWorker(async ({ args, env, readFile, signal, resources }) => {
+  const newRunId = crypto.randomUUID().slice(0, 8);
+  const config = readConfig(args, env, readFile, { all: SCENARIOS, newRunId });
+  if (config === undefined) return print(formatList(SCENARIOS));
+
+  const { kafka, runId, timeout, timeoutMs } = config;
+  const session = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-scenarios" };
+  const database = resources.use("database", openDatabase(config.databaseUrl, session));
+  const run = createRun(runId, config.limits, Date.now());
+  const ports = { kafka, database };
+
+  const verdicts = await rehearse(ports, config.scenarios, run, { signal, timeoutMs, onProgress: say });
+  if (verdicts === undefined) return EXIT.interrupted;
+  print(`${formatVerdicts(verdicts)}\n\n${formatSummary(verdicts, { runId, topic: kafka.topic, timeout })}`);
+  return verdicts.every(({ pass }) => pass) ? EXIT.ok : EXIT.failed;
+});

@@ -1,0 +1,153 @@
+/** Publishes the records and remembers where each of them lies in Kafka. */
+import { murmur2, Producer } from "@platformatic/kafka";
+import { Buffer } from "node:buffer";
+import { insist } from "../_shared/backoff.ts";
+import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
+import { describeTopic, type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
+import type { Codec, PlannedRecord } from "./scenario.ts";
+
+/** Under the million bytes that brokers accept by default. */
+const MAX_BATCH_BYTES = 512 * 1024;
+const ALL_IN_SYNC_REPLICAS = -1;
+/** Answers about the records themselves: trying again cannot help. */
+const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
+
+/** A record with the scenario that it belongs to. */
+export interface ScenarioRecord extends PlannedRecord {
+  readonly scenario: string;
+}
+
+export interface PublishedRecord {
+  readonly record: ScenarioRecord;
+  readonly partition: number;
+  /** Undefined when Kafka refused the record; then `refusal` says why. */
+  readonly offset: number | undefined;
+  readonly refusal?: string;
+}
+
+export interface Publication {
+  /** Of the topic's incarnation that the records lie in. */
+  readonly topicId: string;
+  readonly records: readonly PublishedRecord[];
+}
+
+export interface PublishOptions {
+  readonly signal: AbortSignal;
+  /** Kafka may be away for so long. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Resolves when every record is acknowledged by all in-sync replicas, or refused for what it is.
+ *
+ * @returns undefined when `signal` aborted first
+ * @throws PipelineError when the topic does not exist, or Kafka is away for longer than the timeout
+ */
+export async function publish(
+  connection: KafkaConnection,
+  records: readonly ScenarioRecord[],
+  options: PublishOptions,
+): Promise<Publication | undefined> {
+  const producer = new Producer(connection.options);
+  try {
+    const topic = await patiently("read the topic", connection, options, async () => {
+      return { found: await describeTopic(producer, connection.topic) };
+    });
+    if (topic === undefined) return undefined;
+    if (topic.found === undefined) {
+      throw new PipelineError(
+        "topic_missing",
+        `Cannot publish: topic ${connection.topic} does not exist; create it, or start the producer, which does`,
+      );
+    }
+    const { id: topicId, leaders } = topic.found;
+    const published: PublishedRecord[] = [];
+    for (const batch of batches(records)) {
+      const send = () => sendBatch(producer, connection.topic, batch, leaders.length);
+      const sent = await patiently("publish", connection, options, send);
+      if (sent === undefined) return undefined;
+      published.push(...sent);
+    }
+    return { topicId, records: published };
+  } finally {
+    await producer.close().catch(() => {});
+  }
+}
+
+/** A retry may publish a batch twice: then the first copy is a bystander, and what is looked up is the second. */
+async function patiently<T>(
+  action: string,
+  connection: KafkaConnection,
+  { signal, timeoutMs }: PublishOptions,
+  attempt: () => Promise<T>,
+): Promise<T | undefined> {
+  let failure: PipelineError | undefined;
+  const result = await insist(
+    async () => ({ value: await attempt() }),
+    (error) => {
+      failure = kafkaFailure(action, connection, error);
+      if (failure.code === "kafka_refused") throw failure;
+    },
+    { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) },
+  );
+  if (result !== undefined || signal.aborted) return result?.value;
+  throw failure ?? kafkaFailure(action, connection, "there was no answer in time");
+}
+
+/** Neighbours of one codec travel together, so that duplicates meet in one batch, up to what a broker takes. */
+function batches(records: readonly ScenarioRecord[]): ScenarioRecord[][] {
+  const result: ScenarioRecord[][] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    const last = result.at(-1);
+    const fits = last !== undefined && bytes + size <= MAX_BATCH_BYTES &&
+      codecOf(last[0]) === codecOf(record);
+    if (fits) last.push(record);
+    else result.push([record]);
+    bytes = fits ? bytes + size : size;
+  }
+  return result;
+}
+
+function codecOf(record: PlannedRecord | undefined): Codec {
+  return record?.codec ?? "none";
+}
+
+async function sendBatch(
+  producer: Producer,
+  topic: string,
+  batch: readonly ScenarioRecord[],
+  partitions: number,
+): Promise<PublishedRecord[]> {
+  const placed = batch.map((record) => ({ record, partition: partitionOf(record, partitions) }));
+  const messages = placed.map(({ record: { key, value }, partition }) => ({
+    topic,
+    partition,
+    // The client writes null as what it is, though its types do not say so.
+    key: (key === null ? null : Buffer.from(key)) as Buffer,
+    value: (value === null ? null : Buffer.from(value)) as Buffer,
+  }));
+  try {
+    const compression = codecOf(batch[0]);
+    const { offsets = [] } = await producer.send({ messages, acks: ALL_IN_SYNC_REPLICAS, compression });
+    // Kafka tells the offset of a batch's first record in each partition; the others follow it.
+    const next = new Map(offsets.map(({ partition, offset }) => [partition, Number(offset)]));
+    return placed.map(({ record, partition }) => {
+      const offset = next.get(partition);
+      if (offset === undefined) throw new Error(`no offset was given for partition ${partition}`);
+      next.set(partition, offset + 1);
+      return { record, partition, offset };
+    });
+  } catch (error) {
+    if (!REFUSALS.has(String(findInCauses(error, "apiId")))) throw error;
+    const refusal = describeError(error);
+    return placed.map((one) => ({ ...one, offset: undefined, refusal }));
+  }
+}
+
+/** As Java's partitioner does it, which most clients follow: the customer's real records meet ours. */
+function partitionOf({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
+  const own = key === null ? 0 : murmur2(Buffer.from(key)) & 0x7fffffff;
+  return (own + partitionShift) % partitions;
+}
