@@ -1,18 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { RejectReason } from "../../../workers/_shared/heartbeat.ts";
-import { createDecoder } from "../../../workers/consumer/decode.ts";
 import { assertStorable } from "../../support/storable.ts";
-
-const NOW = Date.UTC(2026, 6, 14, 9, 30);
-const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
-const decode = createDecoder(LIMITS, () => NOW);
-
-const bytes = (text: string) => new TextEncoder().encode(text);
-const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:29:59.123456Z", heart_rate: 72 };
-/** A valid record's JSON with one member written differently. */
-const written = (name: keyof typeof VALID, source: string) =>
-  JSON.stringify({ ...VALID, [name]: "SOURCE" }).replace('"SOURCE"', () => source);
+import { bytes, decode, VALID, written } from "../../support/wire_record.ts";
 
 const FIELDS = "expected one JSON object with customer_id, timestamp and heart_rate";
 const ID = "expected 1 to 128 characters without NUL and unpaired surrogates, or an integer up to 2^53-1";

@@ -3,20 +3,11 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { REJECT_REASONS } from "../../../workers/_shared/heartbeat.ts";
 import { parseInstant } from "../../../workers/_shared/instant.ts";
-import { createDecoder } from "../../../workers/consumer/decode.ts";
 import { assertStorable } from "../../support/storable.ts";
+import { bytes, decode, NOW, VALID, written } from "../../support/wire_record.ts";
 import { anyText, property, timestampText } from "../../support/property.ts";
 
-const NOW = Date.UTC(2026, 6, 14, 9, 30);
-const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
-const decode = createDecoder(LIMITS, () => NOW);
-
-const bytes = (text: string) => new TextEncoder().encode(text);
-const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:29:59.123456Z", heart_rate: 72 };
 const TS = parseInstant(VALID.timestamp);
-/** A valid record's JSON with one member written differently. */
-const written = (name: keyof typeof VALID, source: string) =>
-  JSON.stringify({ ...VALID, [name]: "SOURCE" }).replace('"SOURCE"', () => source);
 
 const READ: readonly (readonly [why: string, json: string, expected: object])[] = [
   ["the usual record", JSON.stringify(VALID), {}],

@@ -1,0 +1,19 @@
+/** A valid record, ways to write it wrongly, and a decoder whose clock stands just after it. */
+import { createDecoder } from "../../workers/consumer/decode.ts";
+
+export const NOW = Date.UTC(2026, 6, 14, 9, 30);
+export const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:29:59.123456Z", heart_rate: 72 };
+
+export const decode = createDecoder(
+  { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 },
+  () => NOW,
+);
+
+export function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** The valid record's JSON with one member's value as given, which need not be JSON. */
+export function written(name: keyof typeof VALID, source: string): string {
+  return JSON.stringify({ ...VALID, [name]: "SOURCE" }).replace('"SOURCE"', () => source);
+}
