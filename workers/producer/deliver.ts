@@ -8,10 +8,22 @@ import type { OutgoingRecord } from "./generate.ts";
 import type { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
-export interface Delivery {
+/** Where records go, and who is told. */
+export interface Target {
   readonly producer: Producer;
   readonly connection: KafkaConnection;
+  /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
+  readonly partitions: number;
   readonly telemetry: ProducerTelemetry;
+}
+
+/** Records that travel in one request. */
+export interface Batch {
+  readonly partition: number;
+  readonly records: readonly OutgoingRecord[];
+}
+
+export interface Delivery extends Target {
   readonly tally: Tally;
   /** Aborts when there is no time left to try again. */
   readonly gaveUp: AbortSignal;
@@ -23,42 +35,47 @@ const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID
 const ALL_IN_SYNC_REPLICAS = -1;
 
 /** Resolves when every record of the batch is acknowledged, refused or given up; it never rejects. */
-export async function deliver(batch: readonly OutgoingRecord[], delivery: Delivery): Promise<void> {
-  const { producer, connection, telemetry, tally, gaveUp } = delivery;
-  const messages = batch.map(({ key, value }) => ({ topic: connection.topic, key, value: value as Buffer }));
-  const bytes = batch.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+export async function deliver(batch: Batch, delivery: Delivery): Promise<void> {
+  const { producer, connection: { topic }, telemetry, tally, gaveUp } = delivery;
+  const { partition, records } = batch;
+  const messages = records.map(({ key, value }) => ({ topic, partition, key, value: value as Buffer }));
+  const bytes = records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
   for (let attempt = 1; !gaveUp.aborted; attempt++) {
     const startedMs = performance.now();
     try {
-      const { offsets = [] } = await before(gaveUp, producer.send({ messages, acks: ALL_IN_SYNC_REPLICAS }));
+      const { offsets } = await before(gaveUp, producer.send({ messages, acks: ALL_IN_SYNC_REPLICAS }));
       const durationMs = performance.now() - startedMs;
-      tally.published(batch.length, bytes, durationMs);
-      telemetry.batchPublished({ records: batch, bytes, durationMs, offsets });
+      tally.published(records.length, bytes, durationMs);
+      telemetry.batchPublished(batch, { bytes, durationMs, firstOffset: offsets?.[0]?.offset });
       return;
     } catch (error) {
       if (gaveUp.aborted) break;
-      const failure = kafkaFailure(`publish to topic ${connection.topic}`, connection, error);
+      const failure = kafkaFailure(
+        `publish to topic ${topic}, partition ${partition}`,
+        delivery.connection,
+        error,
+      );
       if (REFUSALS.has(String(findInCauses(error, "apiId")))) return await isolate(batch, failure, delivery);
       const retryInMs = backoffMs(attempt);
-      telemetry.publishFailed(failure, { attempt, records: batch.length, retryInMs });
-      if (attempt === 1) tally.retried += batch.length;
+      telemetry.publishFailed(failure, { attempt, records: records.length, retryInMs });
+      if (attempt === 1) tally.retried += records.length;
       await sleep(retryInMs, { signal: gaveUp });
     }
   }
-  tally.failed += batch.length;
+  tally.failed += records.length;
 }
 
 /** Halves a refused batch until the culprit stands alone, so that its neighbours are published. */
-async function isolate(batch: readonly OutgoingRecord[], failure: Error, delivery: Delivery): Promise<void> {
-  const [first, second] = batch;
+async function isolate({ partition, records }: Batch, failure: Error, delivery: Delivery): Promise<void> {
+  const [first, second] = records;
   if (first !== undefined && second === undefined) {
     delivery.tally.failed++;
     delivery.telemetry.recordRefused(failure, first);
     return;
   }
-  const half = Math.ceil(batch.length / 2);
-  await deliver(batch.slice(0, half), delivery);
-  await deliver(batch.slice(half), delivery);
+  const half = Math.ceil(records.length / 2);
+  await deliver({ partition, records: records.slice(0, half) }, delivery);
+  await deliver({ partition, records: records.slice(half) }, delivery);
 }
 
 /** The promise's outcome, unless the signal comes first: a request to a dead broker may take longer than we have. */

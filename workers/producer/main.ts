@@ -27,8 +27,8 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
 
   const producer = openProducer(config.kafka, config.compression);
   resources.defer("Kafka producer", () => producer.close());
-  const ready = await ensureTopic(producer, config.kafka, config.partitions, telemetry, { signal });
-  if (!ready) return EXIT.ok;
+  const partitions = await ensureTopic(producer, config.kafka, config.partitions, telemetry, { signal });
+  if (partitions === undefined) return EXIT.ok;
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
   resources.defer("summary timer", () => clearInterval(summary));
@@ -36,7 +36,8 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const write = (text: string) => void terminal?.writeSync(new TextEncoder().encode(text));
   using progress = openProgress(write, source.expected);
 
-  const tally = await publish(source.start(systemClock.nowMicros()), producer, config.kafka, telemetry, {
+  const target = { producer, connection: config.kafka, partitions, telemetry };
+  const tally = await publish(source.start(systemClock.nowMicros()), target, {
     clock: systemClock,
     signal,
     onProgress: progress.show,

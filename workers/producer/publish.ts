@@ -6,11 +6,10 @@
  * source. They are not dropped: the source is a schedule or a file, its records keep their instants and follow, late,
  * as fast as Kafka takes them; how late is logged, measured and in the summary.
  */
-import { murmur2, type Producer } from "@platformatic/kafka";
-import type { KafkaConnection } from "../_shared/kafka.ts";
 import type { Clock } from "./clock.ts";
-import { deliver, type Delivery } from "./deliver.ts";
+import type { Target } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import { Lanes } from "./lanes.ts";
 import { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
@@ -25,20 +24,6 @@ const MAX_TAKEN_AT_ONCE = 2_000;
 /** After SIGTERM what is in hand has this long, less than the process itself has. */
 const FLUSH_MS = 7_000;
 
-/**
- * A customer's records always travel in the same lane, and a lane has one request under way. So several are in flight
- * and yet a request that is tried again cannot be overtaken by a later one of the same customer.
- *
- * The client's idempotent mode would give the order too, but allows a single request in flight for all customers
- * together, retries within the client without end, where neither an outage nor SIGTERM can be seen, and after the
- * broker lost its state begins a new producer epoch that lets the duplicate in all the same. A record whose
- * acknowledgement was lost may therefore be in the topic twice, which the consumer counts as a duplicate.
- */
-const LANES = 4;
-const MAX_BATCH_RECORDS = 2_000;
-/** Under the million bytes that brokers accept by default. */
-const MAX_BATCH_BYTES = 512 * 1024;
-
 export interface PublishOptions {
   readonly clock: Clock;
   /** Stops taking records; what was taken is still flushed. */
@@ -50,16 +35,12 @@ export interface PublishOptions {
 
 type Source = Iterator<OutgoingRecord> | AsyncIterator<OutgoingRecord>;
 
-export async function publish(
-  source: Source,
-  producer: Producer,
-  connection: KafkaConnection,
-  telemetry: ProducerTelemetry,
-  options: PublishOptions,
-): Promise<Tally> {
+/** Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken. */
+export async function publish(source: Source, target: Target, options: PublishOptions): Promise<Tally> {
+  const { telemetry } = target;
   const tally = new Tally();
   const gaveUp = new AbortController();
-  const lanes = new Lanes({ producer, connection, telemetry, tally, gaveUp: gaveUp.signal });
+  const lanes = new Lanes({ ...target, tally, gaveUp: gaveUp.signal });
   const { signal } = options;
   const onStop = () => {
     Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
@@ -118,58 +99,4 @@ function take(source: Source): OutgoingRecord | undefined | Promise<OutgoingReco
   const step = source.next();
   if (step instanceof Promise) return step.then(({ done, value }) => (done ? undefined : value));
   return step.done ? undefined : step.value;
-}
-
-/** Queues of records, each emptied in order by one request after the other. */
-class Lanes {
-  readonly #delivery: Delivery;
-  readonly #queues: OutgoingRecord[][] = Array.from({ length: LANES }, () => []);
-  readonly #running = new Map<OutgoingRecord[], Promise<void>>();
-  #queued = 0;
-
-  constructor(delivery: Delivery) {
-    this.#delivery = delivery;
-  }
-
-  /** Offered and not yet acknowledged or given up. */
-  get queued(): number {
-    return this.#queued;
-  }
-
-  push(record: OutgoingRecord): void {
-    this.#queues[(murmur2(record.key) >>> 0) % LANES]?.push(record);
-    this.#queued++;
-  }
-
-  start(): void {
-    for (const queue of this.#queues) {
-      if (queue.length === 0 || this.#running.has(queue)) continue;
-      this.#running.set(queue, this.#empty(queue).finally(() => this.#running.delete(queue)));
-    }
-  }
-
-  async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running.values());
-  }
-
-  async #empty(queue: OutgoingRecord[]): Promise<void> {
-    while (queue.length > 0) {
-      const batch = queue.splice(0, batchLength(queue));
-      await deliver(batch, this.#delivery);
-      this.#queued -= batch.length;
-    }
-  }
-}
-
-function batchLength(queue: readonly OutgoingRecord[]): number {
-  let bytes = 0;
-  for (const [index, record] of queue.entries()) {
-    bytes += sizeOf(record);
-    if (index > 0 && (index === MAX_BATCH_RECORDS || bytes > MAX_BATCH_BYTES)) return index;
-  }
-  return queue.length;
-}
-
-function sizeOf({ key, value }: OutgoingRecord): number {
-  return key.length + (value?.length ?? 0);
 }

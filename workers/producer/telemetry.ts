@@ -1,14 +1,14 @@
 /** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../_shared/telemetry.ts";
+import type { Batch } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
 
-export interface PublishedBatch {
-  readonly records: readonly OutgoingRecord[];
+export interface Acknowledgement {
   readonly bytes: number;
   readonly durationMs: number;
-  /** The first offset that this batch got in each partition. */
-  readonly offsets: readonly { readonly partition: number; readonly offset: bigint }[];
+  /** That the batch's first record got. */
+  readonly firstOffset: bigint | undefined;
 }
 
 export interface Backlog {
@@ -90,17 +90,21 @@ export class ProducerTelemetry {
     this.#log.info("topic.found", "publishing", { topic, partitions });
   }
 
-  batchPublished({ records, bytes, durationMs, offsets }: PublishedBatch): void {
+  batchPublished({ partition, records }: Batch, { bytes, durationMs, firstOffset }: Acknowledgement): void {
     this.#published.inc(records.length);
     this.#duration.observe(durationMs / 1000);
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
-    for (const { partition, offset } of offsets) this.#interval.offsets.set(partition, offset);
+    if (firstOffset !== undefined) {
+      this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
+    }
     this.#recovered();
     if (!this.#eachRecord) return;
-    for (const { key, value, fault } of records) {
+    for (const [index, { key, value, fault }] of records.entries()) {
       this.#log.debug("record.published", "published", {
+        partition,
+        offset: firstOffset === undefined ? undefined : firstOffset + BigInt(index),
         key: key.toString(),
         value: value === null ? null : value.toString(),
         ...(fault === undefined ? {} : { fault }),

@@ -1,5 +1,5 @@
 /** The connection that publishes, and the topic it publishes to. */
-import { compatibilityPartitioner, Producer } from "@platformatic/kafka";
+import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { createTopic, describeTopic, kafkaFailure } from "../_shared/kafka.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
@@ -8,19 +8,13 @@ import type { ProducerTelemetry } from "./telemetry.ts";
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 export function openProducer(connection: KafkaConnection, compression: Compression): Producer {
-  return new Producer({
-    ...connection.options,
-    compression,
-    // Java's partitioner: a customer's records meet in one partition whichever client published them. The client's own
-    // default keeps the hash's sign bit and so chooses other partitions when their number is no power of two.
-    partitioner: compatibilityPartitioner,
-  });
+  return new Producer({ ...connection.options, compression });
 }
 
 /**
  * Waits for Kafka, however long, and creates the topic when it is missing.
  *
- * @returns false when the signal aborted before the topic was there
+ * @returns the number of its partitions; undefined when the signal aborted before it was there
  * @throws PipelineError when Kafka answers that it does not let us: nothing is published yet, so the operator hears it
  */
 export async function ensureTopic(
@@ -29,13 +23,13 @@ export async function ensureTopic(
   partitions: number,
   telemetry: ProducerTelemetry,
   { signal }: { signal: AbortSignal },
-): Promise<boolean> {
+): Promise<number | undefined> {
   for (let attempt = 1; !signal.aborted; attempt++) {
     try {
       const found = await describeTopic(producer, connection.topic);
       if (found !== undefined) {
         telemetry.topicFound(connection.topic, found.leaders.length);
-        return true;
+        return found.leaders.length;
       }
       if (await createTopic(connection, partitions)) telemetry.topicCreated(connection.topic, partitions);
     } catch (error) {
@@ -46,5 +40,5 @@ export async function ensureTopic(
       await sleep(retryInMs, { signal });
     }
   }
-  return false;
+  return undefined;
 }

@@ -21,6 +21,10 @@ interface Message {
   readonly value: Buffer;
 }
 
+function targetOf(producer: Producer, telemetry: ProducerTelemetry) {
+  return { producer, connection: CONNECTION, partitions: 6, telemetry };
+}
+
 /** Time that passes only while somebody sleeps. */
 class FakeClock implements Clock {
   micros = 1_000_000_000;
@@ -68,7 +72,7 @@ Deno.test("publish() offers each record at its instant, not before and not a tic
   const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
   const source = Array.from(schedule(clock, 200, 7_000));
   const { telemetry } = fakeLog();
-  const tally = await publish(source[Symbol.iterator](), producer, CONNECTION, telemetry, {
+  const tally = await publish(source[Symbol.iterator](), targetOf(producer, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -90,7 +94,7 @@ Deno.test("publish() offers on time while nothing is acknowledged, and bounds wh
   })();
   const { telemetry, events } = fakeLog();
   let blocked = 0;
-  const publishing = publish(source, producer, CONNECTION, telemetry, {
+  const publishing = publish(source, targetOf(producer, telemetry), {
     clock: {
       nowMicros: clock.nowMicros,
       sleep: async (ms) => {
@@ -123,7 +127,7 @@ Deno.test("publish() tries again until Kafka answers, in the order of each custo
     return Promise.resolve();
   });
   const { telemetry, events } = fakeLog();
-  const tally = await publish(schedule(clock, 40, 1), producer, CONNECTION, telemetry, {
+  const tally = await publish(schedule(clock, 40, 1), targetOf(producer, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -154,7 +158,7 @@ Deno.test("publish() finds the one record that Kafka refuses and publishes its n
     return Promise.resolve();
   });
   const { telemetry, events } = fakeLog();
-  const tally = await publish(schedule(clock, 40, 0), producer, CONNECTION, telemetry, {
+  const tally = await publish(schedule(clock, 40, 0), targetOf(producer, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -171,7 +175,7 @@ Deno.test("publish() flushes what it has taken when it is stopped, and takes no 
   const stop = new AbortController();
   const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
   const { telemetry } = fakeLog();
-  const tally = await publish(schedule(clock, Infinity, 1_000), producer, CONNECTION, telemetry, {
+  const tally = await publish(schedule(clock, Infinity, 1_000), targetOf(producer, telemetry), {
     clock: {
       nowMicros: clock.nowMicros,
       sleep: (ms) => {

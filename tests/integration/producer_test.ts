@@ -1,0 +1,308 @@
+/** The producer as it runs in the field, on a real broker: what it says it sent is what the log holds. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import { Consumer } from "@platformatic/kafka";
+import { type Stack, startStack } from "../../stack/mod.ts";
+import { describeTopic } from "../../workers/_shared/kafka.ts";
+import { generate } from "../../workers/producer/generate.ts";
+import { eventually } from "../support/eventually.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
+
+let starting: Promise<Stack> | undefined;
+
+function kafka(): Promise<Stack> {
+  return starting ??= Deno.makeTempDir({ prefix: "heartbeat-test-" })
+    .then((home) => startStack({ home, services: ["kafka"] }));
+}
+
+Deno.test.afterAll(async () => {
+  await (await starting)?.destroy();
+});
+
+interface Logged {
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** A topic of one test, and the producers that run on it. */
+class Field implements AsyncDisposable {
+  readonly topic = `producer_${randomBytes(4).toString("hex")}`;
+  readonly #stack: Stack;
+  readonly #reader: Consumer;
+  readonly #running: WorkerProcess[] = [];
+
+  constructor(stack: Stack) {
+    this.#stack = stack;
+    this.#reader = new Consumer({
+      clientId: "heartbeat-test",
+      groupId: this.topic,
+      bootstrapBrokers: [stack.kafkaBootstrapServers],
+      retries: 2,
+      retryDelay: 100,
+    });
+  }
+
+  produce(...args: string[]): WorkerProcess {
+    const worker = WorkerProcess.start("producer", {
+      args,
+      env: {
+        KAFKA_BOOTSTRAP_SERVERS: this.#stack.kafkaBootstrapServers,
+        KAFKA_TOPIC: this.topic,
+        LOG_FORMAT: "json",
+      },
+    });
+    this.#running.push(worker);
+    return worker;
+  }
+
+  async partitions(): Promise<number | undefined> {
+    return (await describeTopic(this.#reader, this.topic))?.leaders.length;
+  }
+
+  /** Everything that the topic holds at this moment, each partition in its order. */
+  async log(): Promise<Logged[]> {
+    const ends = (await this.#reader.listOffsets({ topics: [this.topic] })).get(this.topic) ?? [];
+    const total = ends.reduce((sum, end) => sum + Number(end), 0);
+    const records: Logged[] = [];
+    const stream = await this.#reader.consume({
+      topics: [this.topic],
+      mode: "earliest",
+      autocommit: false,
+      maxWaitTime: 100,
+    });
+    for await (const { partition, offset, key, value } of stream) {
+      // A tombstone has no value, whatever the client's type says.
+      const bytes: Uint8Array | undefined = value;
+      records.push({
+        partition,
+        offset,
+        key: key.toString(),
+        value: bytes === undefined ? null : value.toString(),
+      });
+      if (records.length === total) break;
+    }
+    await stream.close();
+    return records;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const worker of this.#running) await worker[Symbol.asyncDispose]();
+    await this.#reader.close(true);
+  }
+}
+
+/** A number of the summary. */
+function told(worker: WorkerProcess, name: string): number {
+  const match = new RegExp(`^ *${name} +([\\d.]+)$`, "m").exec(worker.output);
+  assert.ok(match, `the summary says ${name}:\n${worker.output}`);
+  return Number(match[1]);
+}
+
+const identity = ({ key, value }: { key: unknown; value: unknown }) => `${key} ${value}`;
+
+Deno.test("produce writes exactly the seed's records, and creates the missing topic", async () => {
+  await using field = new Field(await kafka());
+  const from = Date.UTC(2026, 0, 5) * 1000;
+  const worker = field.produce(
+    ..."--from 2026-01-05T00:00:00Z --to 2026-01-05T02:00:00Z --interval 10s --customers 5 --seed 42".split(
+      " ",
+    ),
+    ..."--malformed-rate 0.05 --out-of-range-rate 0.05 --duplicate-rate 0.05 --partitions 3".split(" "),
+  );
+  assert.equal(await worker.exitCode(), 0, worker.tail());
+  assert.equal(worker.events("topic.created")[0]?.["partitions"], 3);
+  assert.equal(await field.partitions(), 3);
+
+  const expected = Array.from(generate({
+    seed: 42,
+    customers: 5,
+    startMicros: from,
+    endMicros: from + 7_200e6,
+    spacingMicros: 2e6,
+    live: false,
+    arrhythmiaShare: 0.1,
+    dropoutShare: 0.01,
+    faults: { outOfRange: 0.05, malformed: 0.05, duplicate: 0.05 },
+  }));
+  const log = await field.log();
+  // A customer's records, in their order: the order of different partitions is not defined.
+  const byCustomer = (records: readonly { key: unknown; value: unknown }[]) =>
+    Map.groupBy(records.map(identity), (text) => text.slice(0, "customer-00001".length));
+  assert.deepEqual(
+    new Map([...byCustomer(log)].sort()),
+    new Map([...byCustomer(expected)].sort()),
+  );
+  assert.equal(told(worker, "acknowledged"), expected.length);
+  assert.equal(told(worker, "failed"), 0);
+  assert.equal(told(worker, "tombstone"), log.filter(({ value }) => value === null).length);
+  assert.equal(told(worker, "deliberately_bad"), expected.filter(({ fault }) => fault !== undefined).length);
+});
+
+for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"]) {
+  Deno.test(`produce --compression ${compression} writes what a consumer can read`, async () => {
+    await using field = new Field(await kafka());
+    const worker = field.produce("--rate", "5000", "--count", "2000", "--compression", compression);
+    assert.equal(await worker.exitCode(), 0, worker.tail());
+    const log = await field.log();
+    assert.equal(new Set(log.map(identity)).size, 2_000);
+    assert.deepEqual(log.filter(({ value }) => !/"heart_rate":\d+}$/.test(value ?? "")), []);
+    assert.equal(await field.partitions(), 6);
+  });
+}
+
+Deno.test("produce loses nothing that was acknowledged, nor a customer's order, when the broker is killed under it", async () => {
+  const stack = await kafka();
+  await using field = new Field(stack);
+  const worker = field.produce("--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3");
+  const acknowledged = () => worker.metric("heartbeat_published_total");
+  await eventually("some thousand records to be acknowledged", async () => await acknowledged() > 3_000);
+  await stack.kafka.kill();
+  await worker.said("kafka.unavailable");
+  await worker.notReady(/Kafka has not taken a record/);
+  await stack.kafka.start();
+  await worker.said("kafka.available");
+  assert.equal(await worker.exitCode(), 0, worker.tail());
+  assert.equal(worker.events("kafka.unavailable").length, 1, "said once");
+
+  assert.equal(told(worker, "acknowledged"), 20_000);
+  const log = await field.log();
+  const unique = new Set(log.map(identity));
+  // A record's instant is unique to its customer, so each of the 20,000 is its own.
+  assert.equal(unique.size, 20_000, "records in the log");
+  assert.ok(log.length - unique.size <= told(worker, "retried"), "twice only what was sent again");
+
+  const seen = new Map<string, string>();
+  const first = new Set<string>();
+  const disordered: string[] = [];
+  for (const { key, value } of log) {
+    if (first.has(identity({ key, value }))) continue;
+    first.add(identity({ key, value }));
+    const { timestamp } = JSON.parse(value ?? "");
+    if (timestamp < (seen.get(key) ?? "")) disordered.push(`${key} ${timestamp}`);
+    seen.set(key, timestamp);
+  }
+  assert.deepEqual(disordered, []);
+});
+
+Deno.test("produce flushes on SIGTERM, tells what it did and exits with 0", async () => {
+  await using field = new Field(await kafka());
+  const worker = field.produce("--rate", "3000");
+  await eventually(
+    "records to be acknowledged",
+    async () => await worker.metric("heartbeat_published_total") > 0,
+  );
+  assert.equal(await worker.stop(), 0, worker.tail());
+  assert.equal(told(worker, "sent"), told(worker, "acknowledged"));
+  assert.equal((await field.log()).length, told(worker, "acknowledged"));
+});
+
+Deno.test("produce exits with 1 when Kafka did not acknowledge everything before it had to end", async () => {
+  const stack = await kafka();
+  await using field = new Field(stack);
+  const worker = field.produce("--rate", "500");
+  await eventually(
+    "records to be acknowledged",
+    async () => await worker.metric("heartbeat_published_total") > 100,
+  );
+  await stack.kafka.freeze();
+  try {
+    await eventually("a backlog", async () => await worker.metric("heartbeat_publish_backlog_records") > 100);
+    assert.equal(await worker.stop(), 1, worker.tail());
+  } finally {
+    await stack.kafka.thaw();
+  }
+  assert.ok(told(worker, "failed") > 100, worker.tail());
+  assert.equal(told(worker, "sent"), told(worker, "acknowledged") + told(worker, "failed"));
+});
+
+Deno.test("produce waits for a broker that is not there yet", async () => {
+  const stack = await kafka();
+  await using field = new Field(stack);
+  await stack.kafka.stop();
+  const worker = field.produce("--rate", "100", "--count", "50");
+  await worker.said("kafka.unavailable");
+  await stack.kafka.start();
+  assert.equal(await worker.exitCode(), 0, worker.tail());
+  assert.equal((await field.log()).length, 50);
+});
+
+const RECORDING = [
+  "Id,Time,Value",
+  "2022484408,4/1/2016 11:59:55 PM,93",
+  "2022484408,4/2/2016 12:00:00 AM,91",
+  '"Zo\u00eb ""Z""",4/2/2016 12:00:05 AM,250',
+];
+const MAPPED = [
+  "--map",
+  "customer_id=Id,timestamp=Time,heart_rate=Value",
+  "--time-format",
+  "M/D/YYYY h:mm:ss A",
+];
+
+async function withFile(name: string, lines: readonly string[], body: (path: string) => Promise<void>) {
+  const folder = await Deno.makeTempDir();
+  const path = join(folder, name);
+  await Deno.writeTextFile(path, lines.join("\n"));
+  try {
+    await body(path);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("produce --file publishes a recording as it is, to the second", async () => {
+  await using field = new Field(await kafka());
+  await withFile("a.csv", RECORDING, async (path) => {
+    const worker = field.produce("--file", path, ...MAPPED, "--timezone", "-05:00");
+    assert.equal(await worker.exitCode(), 0, worker.tail());
+  });
+  assert.deepEqual((await field.log()).map(({ key, value }) => [key, JSON.parse(value ?? "")]).sort(), [
+    ["2022484408", { customer_id: "2022484408", timestamp: "2016-04-02T04:59:55.000Z", heart_rate: 93 }],
+    ["2022484408", { customer_id: "2022484408", timestamp: "2016-04-02T05:00:00.000Z", heart_rate: 91 }],
+    ['Zo\u00eb "Z"', { customer_id: 'Zo\u00eb "Z"', timestamp: "2016-04-02T05:00:05.000Z", heart_rate: 250 }],
+  ]);
+});
+
+Deno.test("produce --file publishes nothing when one row cannot be read, and names the place", async () => {
+  await using field = new Field(await kafka());
+  await withFile("a.csv", [...RECORDING, "x,4/31/2016 1:00:00 AM,80"], async (path) => {
+    const worker = field.produce("--file", path, ...MAPPED);
+    assert.equal(await worker.exitCode(), 1);
+    const place =
+      `${path}, line 5, column Time: is "4/31/2016 1:00:00 AM", expected a time like M/D/YYYY h:mm:ss A`;
+    assert.ok(worker.output.includes(place), worker.output);
+    assert.equal(await field.partitions(), undefined, "the topic was not even created");
+
+    const skipping = field.produce("--file", path, ...MAPPED, "--skip-bad");
+    assert.equal(await skipping.exitCode(), 0, skipping.tail());
+    assert.equal(told(skipping, "acknowledged"), 3);
+    assert.equal(told(skipping, "skipped_rows"), 1);
+  });
+});
+
+Deno.test("produce --file --speed --shift-to-now paces NDJSON and ends it in the present", async () => {
+  await using field = new Field(await kafka());
+  const lines = [0, 30, 60].map((second) =>
+    JSON.stringify({ customer_id: 7, timestamp: 1_459_497_240 + second, heart_rate: 60 + second })
+  );
+  const before = Date.now();
+  await withFile("a.ndjson", lines, async (path) => {
+    const worker = field.produce(
+      "--file",
+      path,
+      "--time-format",
+      "epoch_s",
+      "--speed",
+      "60",
+      "--shift-to-now",
+    );
+    assert.equal(await worker.exitCode(), 0, worker.tail());
+    assert.ok(told(worker, "duration_seconds") >= 1, "a minute at sixty times the speed");
+  });
+  const stamps = (await field.log()).map(({ value }) => Date.parse(JSON.parse(value ?? "").timestamp));
+  assert.deepEqual(stamps.map((stamp) => stamp - (stamps[0] ?? NaN)), [0, 30_000, 60_000]);
+  assert.ok((stamps[2] ?? 0) >= before && (stamps[2] ?? 0) <= Date.now(), "the last reading is now");
+});
