@@ -1,0 +1,179 @@
+/** Offsets without a record: transactions, compaction, and logs that lost their beginning. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { eventually } from "../../support/eventually.ts";
+import { judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+function readings(customer: string, count: number, partition = 0) {
+  return Array.from({ length: count }, (_, index) => {
+    const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
+    return reading(customer, timestamp, 60 + index % 60, { partition });
+  });
+}
+
+async function gaps(place: Place): Promise<string[]> {
+  const rows = await place.sql<{ gap: string }>(
+    `select kafka_partition || ': ' || from_offset || ' to ' || to_offset || ' ' || cause as gap
+       from public.ingest_gaps join public.ingest_offsets on id = ledger_id
+      order by kafka_partition, from_offset`,
+  );
+  return rows.map(({ gap }) => gap);
+}
+
+Deno.test(
+  "a partition that ends in a committed, then an aborted transaction reaches lag 0, each gap with its cause",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send(readings("a", 2));
+    sent.push(...await place.publisher.transact(readings("b", 3), "commit"));
+    await place.consumeAll();
+    await judge(place, sent);
+    deepStrictEqual(await gaps(place), ["0: 5 to 6 control"]);
+
+    await place.publisher.transact(readings("c", 4), "abort");
+    await place.consumeAll();
+    await judge(place, sent);
+    deepStrictEqual(await gaps(place), ["0: 5 to 6 control", "0: 6 to 10 aborted", "0: 10 to 11 control"]);
+  }),
+);
+
+Deno.test(
+  "an aborted transaction whose marker lies far beyond the first fetch leaves no row",
+  onPlace({}, async (place) => {
+    // Several answers of a broker long: its records come without the marker that aborts them.
+    const padding = "x".repeat(2_000);
+    const long = readings("aborted", 5_000).map((one) => ({ ...one, value: { ...one.value, padding } }));
+    const sent = await place.publisher.send(readings("before", 3));
+    await place.publisher.transact(long, "abort");
+    sent.push(...await place.publisher.transact(readings("after", 3), "commit"));
+    await place.consumeAll();
+    await judge(place, sent);
+    const [{ aborted }] = await place.sql<{ aborted: string }>(
+      "select sum(to_offset - from_offset) as aborted from public.ingest_gaps where cause = 'aborted'",
+    ) as [{ aborted: string }];
+    strictEqual(aborted, "5000");
+  }),
+);
+
+Deno.test(
+  "nothing behind the beginning of an open transaction is read before it ends, and then all of it",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    const sent = await place.publisher.send(readings("before", 3));
+    const { sent: inside, close } = await place.publisher.openTransaction(readings("inside", 3));
+    const after = await place.publisher.send(readings("after", 3));
+    await place.caughtUp();
+    await judge(place, sent);
+    strictEqual(await consumer.metric("heartbeat_lag_records"), 0);
+
+    await close("commit");
+    await eventually("the end to be committed", async () => (await place.ends())[0] === 10);
+    await place.caughtUp();
+    await judge(place, [...sent, ...inside, ...after]);
+    deepStrictEqual(await gaps(place), ["0: 9 to 10 control"]);
+  }),
+);
+
+Deno.test(
+  "records that compaction removed are gaps, and what is left is stored",
+  onPlace({
+    topicConfig: {
+      "cleanup.policy": "compact",
+      "segment.ms": "100",
+      "min.cleanable.dirty.ratio": "0.01",
+      "min.compaction.lag.ms": "0",
+    },
+  }, async (place) => {
+    const size = async () => {
+      const [broker] = await place.admin.describeLogDirs({
+        topics: [{ name: place.topic, partitions: [0] }],
+      });
+      const topic = broker?.results[0]?.topics.find(({ name }) => name === place.topic);
+      return Number(topic?.partitions[0]?.partitionSize);
+    };
+    const all = await place.publisher.send(readings("a", 500));
+    const before = await size();
+    // A segment is closed by the first record after its time, and only closed ones are compacted.
+    const last = await eventually("compaction", async () => {
+      all.push(...await place.publisher.send(readings("b", 1)));
+      return await size() < before / 2;
+    });
+    ok(last);
+    await place.consumeAll();
+    // Of customer b any number of the first may be gone; of a only the last is left.
+    const rows = await place.sql(
+      "select distinct customer_id, heart_rate from public.heartbeats order by 1, 2",
+    );
+    deepStrictEqual(rows, [{ customer_id: "a", heart_rate: 79 }, { customer_id: "b", heart_rate: 60 }]);
+    const [ledger] = await place.sql(
+      "select next_offset, next_offset = stored + duplicates + gaps as adds_up, rejected from public.ingest_offsets",
+    );
+    deepStrictEqual(ledger, { next_offset: String(all.length), adds_up: true, rejected: "0" });
+    match((await gaps(place))[0] ?? "", /^0: 0 to 499 compacted$/);
+  }),
+);
+
+Deno.test(
+  "unread records that were deleted hold their partition, visibly; nothing is lost and the others go on",
+  onPlace({ partitions: 2 }, async (place) => {
+    const first = await place.publisher.send([...readings("a", 10, 0), ...readings("b", 10, 1)]);
+    await place.consumeAll();
+    const second = await place.publisher.send([...readings("c", 10, 0), ...readings("d", 10, 1)]);
+    await place.admin.deleteRecords({
+      topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
+    });
+    const consumer = place.consumer();
+    await consumer.notReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
+    const others = second.filter(({ partition }) => partition === 1);
+    await eventually("partition 1 to be read", async () => {
+      const [row] = await place.sql(
+        "select next_offset from public.ingest_offsets where kafka_partition = 1",
+      );
+      return row?.next_offset === "20";
+    });
+    await judge(place, [...first, ...others]);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    strictEqual(consumer.events("partition.held").length, 1);
+    await eventually("the lag of the held partition to be shown", async () => {
+      return await consumer.metric("heartbeat_lag_records", 'partition="0"') === 10;
+    });
+    strictEqual(await consumer.stop(), 0);
+
+    const bounded = place.consumer({ args: ["--until-caught-up"] });
+    strictEqual(await bounded.exitCode(), 1);
+    match(bounded.output, /Cannot catch up: partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/);
+
+    await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
+    deepStrictEqual(await gaps(place), ["0: 10 to 15 log_start"]);
+    const left = second.filter(({ partition, offset }) => partition === 1 || offset >= 15);
+    await judge(place, [...first, ...left]);
+  }),
+);
+
+Deno.test(
+  "a log that lies behind the stored offset is held, and with earliest read as a new generation",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send(readings("a", 10));
+    await place.consumeAll();
+    // As after an unclean election: what the ledger has read is not in the log any more.
+    await place.sql("update public.ingest_offsets set next_offset = 15, gaps = gaps + 5");
+    await place.sql(
+      "insert into public.ingest_gaps select id, 10, 15, 'compacted' from public.ingest_offsets",
+    );
+    const consumer = place.consumer();
+    await consumer.notReady(
+      /partition 0: offset 15 is stored, but the log holds 0 to 10: the log lost records/,
+    );
+    strictEqual(await consumer.stop(), 0);
+
+    await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
+    const rows = await place.sql(
+      "select generation, first_offset, next_offset, stored, duplicates from public.ingest_offsets order by 1",
+    );
+    deepStrictEqual(rows.map((row) => Object.values(row)), [
+      [0, "0", "15", "10", "0"],
+      [1, "0", "10", "0", "10"],
+    ]);
+    strictEqual(sent.length, 10);
+  }),
+);

@@ -1,0 +1,90 @@
+/** Topics that come late, grow, go, and come back as another one. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+const T = "2026-07-14T09:30:00Z";
+
+function readings(prefix: string, count: number, partitions = 1) {
+  return Array.from({ length: count }, (_, index) => {
+    return reading(`${prefix}-${index}`, T, 70, { partition: index % partitions });
+  });
+}
+
+async function ledgers(place: Place): Promise<unknown[][]> {
+  const rows = await place.sql(
+    `select kafka_partition, first_offset, next_offset, stored
+       from public.ingest_offsets
+      order by min(opened_at) over (partition by topic_id), kafka_partition`,
+  );
+  return rows.map((row) => Object.values(row));
+}
+
+Deno.test(
+  "a missing topic is waited for, not ready and with the reason, and read once somebody creates it",
+  onPlace({ partitions: 0 }, async (place) => {
+    const consumer = place.consumer();
+    await consumer.said("topic.missing");
+    await consumer.notReady(/topic: .* does not exist; create it/);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    strictEqual(await place.describeTopic(), undefined, "the consumer does not create it");
+    await place.createTopic(3);
+    const sent = await place.publisher.send(readings("a", 9, 3));
+    await place.caughtUp();
+    await judge(place, sent);
+    await consumer.ready();
+  }),
+);
+
+Deno.test(
+  "partitions that are added later are picked up, by several consumers too",
+  onPlace({ partitions: 1 }, async (place) => {
+    const consumers = [place.consumer(), place.consumer()];
+    const sent = await place.publisher.send(readings("a", 5));
+    await place.caughtUp();
+    await place.addPartitions(4);
+    sent.push(...await place.publisher.send(readings("b", 40, 4)));
+    await place.caughtUp();
+    await judge(place, sent);
+    for (const consumer of consumers) await consumer.ready();
+  }),
+);
+
+Deno.test(
+  "a topic that was made again while the consumer was away is read as a new log, though it is longer than the old",
+  onPlace({}, async (place) => {
+    const old = await place.publisher.send(readings("old", 5));
+    await place.consumeAll();
+    await place.deleteTopic();
+    await place.createTopic(1);
+    const young = await place.publisher.send(readings("new", 8));
+    const consumer = await place.consumeAll();
+    await judge(place, [...old, ...young]);
+    deepStrictEqual(await ledgers(place), [[0, "0", "5", "5"], [0, "0", "8", "8"]]);
+    strictEqual(consumer.events("topic.replaced").length, 1);
+  }),
+);
+
+Deno.test(
+  "a topic that is made again under a running consumer, with more partitions, is read as a new log",
+  onPlace({ partitions: 2 }, async (place) => {
+    const consumer = place.consumer();
+    const old = await place.publisher.send(readings("old", 6, 2));
+    await place.caughtUp();
+    await place.deleteTopic();
+    await consumer.notReady(/topic: .* does not exist/);
+    await place.createTopic(3);
+    const young = await place.publisher.send(readings("new", 12, 3));
+    await place.caughtUp();
+    await judge(place, [...old, ...young]);
+    deepStrictEqual(await ledgers(place), [
+      [0, "0", "3", "3"],
+      [1, "0", "3", "3"],
+      [0, "0", "4", "4"],
+      [1, "0", "4", "4"],
+      [2, "0", "4", "4"],
+    ]);
+    await consumer.ready();
+  }),
+);

@@ -1,0 +1,176 @@
+/** A topic and a database that belong to one test, and the workers that run on them. */
+import { randomBytes } from "node:crypto";
+import { Admin, Consumer } from "@platformatic/kafka";
+// @ts-types="@types/pg"
+import pg from "pg";
+import type { Stack } from "../../stack/mod.ts";
+import { describeTopic, type TopicDescription } from "../../workers/_shared/kafka.ts";
+import { eventually } from "./eventually.ts";
+import { Publisher } from "./produce.ts";
+import { type StartOptions, WorkerProcess } from "./worker_process.ts";
+
+export interface PlaceOptions {
+  /** 0: the topic is not made. */
+  readonly partitions?: number;
+  readonly topicConfig?: Readonly<Record<string, string>>;
+}
+
+type Row = Record<string, unknown>;
+
+export async function createPlace(stack: Stack, test: string, options: PlaceOptions): Promise<Place> {
+  const slug = test.toLowerCase().replace(/[^a-z0-9]+/g, "_").slice(0, 40);
+  const place = new Place(stack, `${slug}_${randomBytes(3).toString("hex")}`);
+  await place.asSuperuser(`create database "${place.database}" owner heartbeat_user`);
+  if (options.partitions !== 0) await place.createTopic(options.partitions ?? 1, options.topicConfig);
+  return place;
+}
+
+export class Place implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly topic: string;
+  readonly database: string;
+  readonly databaseUrl: string;
+  readonly publisher: Publisher;
+  readonly admin: Admin;
+  readonly #pool: pg.Pool;
+  readonly #ends: Consumer;
+  readonly #workers: WorkerProcess[] = [];
+
+  constructor(stack: Stack, name: string) {
+    this.stack = stack;
+    this.topic = name;
+    this.database = name;
+    const url = new URL(stack.databaseUrl);
+    url.pathname = `/${name}`;
+    this.databaseUrl = url.href;
+    this.#pool = openPool(this.databaseUrl);
+    const options = {
+      clientId: "heartbeat-test",
+      bootstrapBrokers: [stack.kafkaBootstrapServers],
+      retries: 5,
+    };
+    this.admin = new Admin(options);
+    this.#ends = new Consumer({ ...options, groupId: "heartbeat-test" });
+    this.publisher = new Publisher(stack.kafkaBootstrapServers, name);
+  }
+
+  /** Rows of a query on the test's database, as its owner. */
+  async sql<T extends Row = Row>(text: string, values: readonly unknown[] = []): Promise<T[]> {
+    return (await this.#pool.query<T>(text, [...values])).rows;
+  }
+
+  /** A session of its own, for locks and open transactions. The caller ends it. */
+  async session(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.databaseUrl });
+    client.on("error", () => {});
+    await client.connect();
+    return client;
+  }
+
+  async asSuperuser(text: string, database?: string): Promise<void> {
+    const url = new URL(this.stack.superuserUrl);
+    if (database !== undefined) url.pathname = `/${database}`;
+    const client = new pg.Client({ connectionString: url.href });
+    await client.connect();
+    await client.query(text);
+    await client.end();
+  }
+
+  /** Makes the topic and waits until the broker serves it. */
+  async createTopic(partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
+    const configs = Object.entries(config).map(([name, value]) => ({ name, value }));
+    await this.admin.createTopics({ topics: [this.topic], partitions, replicas: 1, configs });
+    await eventually(`topic ${this.topic}`, async () => {
+      return (await this.describeTopic())?.leaders.filter((leader) => leader >= 0).length === partitions;
+    });
+  }
+
+  async describeTopic(): Promise<TopicDescription | undefined> {
+    return await describeTopic(this.#ends, this.topic);
+  }
+
+  /** @param count how many there are afterwards */
+  async addPartitions(count: number): Promise<void> {
+    const { leaders: [broker = 0, ...others] } = await eventually("the topic", () => this.describeTopic());
+    const assignments = Array.from({ length: count - others.length - 1 }, () => ({ brokerIds: [broker] }));
+    await this.admin.createPartitions({ topics: [{ name: this.topic, count, assignments }] });
+    await eventually(
+      "the new partitions",
+      async () => (await this.describeTopic())?.leaders.length === count,
+    );
+    await this.publisher.forget();
+  }
+
+  async deleteTopic(): Promise<void> {
+    await this.admin.deleteTopics({ topics: [this.topic] });
+    await eventually("the topic to be gone", async () => (await this.describeTopic()) === undefined);
+    await this.publisher.forget();
+  }
+
+  /** End of what is committed, by partition, as Kafka says. */
+  async ends(): Promise<number[]> {
+    const ends = await this.#ends.listOffsets({ topics: [this.topic] });
+    return (ends.get(this.topic) ?? []).map(Number);
+  }
+
+  /** Waits until the ledger stands at Kafka's own ends. */
+  async caughtUp({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
+    const topicId = (await eventually("the topic", () => this.describeTopic())).id;
+    let seen: unknown;
+    await eventually("the ledger to reach the ends of the log", async () => {
+      const ends = await this.ends();
+      const rows = await this.sql<{ kafka_partition: number; next: string }>(
+        `select distinct on (kafka_partition) kafka_partition, next_offset as next
+           from public.ingest_offsets where topic_id = $1
+          order by kafka_partition, generation desc`,
+        [topicId],
+      );
+      const next = new Map(rows.map((row) => [row.kafka_partition, Number(row.next)]));
+      seen = { ends, next };
+      return ends.length > 0 && ends.every((end, partition) => next.get(partition) === end);
+    }, { withinMs, seen: () => seen });
+  }
+
+  /** Starts a consumer process on this topic and database; it ends with the test at the latest. */
+  consumer(options: StartOptions = {}): WorkerProcess {
+    const env = {
+      KAFKA_BOOTSTRAP_SERVERS: this.stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: this.topic,
+      KAFKA_GROUP_ID: this.topic,
+      DATABASE_URL: this.databaseUrl,
+      LOG_FORMAT: "json",
+      ...options.env,
+    };
+    const worker = WorkerProcess.start("consumer", { ...options, env });
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  /** A consumer that ends by itself when everything is read. @throws unless it exits with 0 */
+  async consumeAll(options: StartOptions = {}): Promise<WorkerProcess> {
+    const worker = this.consumer({ ...options, args: ["--until-caught-up"] });
+    const code = await worker.exitCode();
+    if (code !== 0) throw new Error(`--until-caught-up ended with ${code}, expected 0:\n${worker.tail()}`);
+    return worker;
+  }
+
+  /** For the failing test's reader: the end of what each worker said. */
+  workersTail(): string {
+    return this.#workers.map((worker) => worker.tail()).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker[Symbol.asyncDispose]()));
+    await this.publisher[Symbol.asyncDispose]();
+    await this.#pool.end();
+    await this.admin.close().catch(() => {});
+    await this.#ends.close(true).catch(() => {});
+  }
+}
+
+function openPool(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 5_000 });
+  // A server that a test stops ends idle connections; the next query makes a new one.
+  pool.on("error", () => {});
+  return pool;
+}

@@ -1,0 +1,146 @@
+/** Publishes given records and says where each one went: its partition and offset are its id. */
+import { Buffer } from "node:buffer";
+import { Producer } from "@platformatic/kafka";
+
+export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
+
+/** A record to publish. An object as value becomes JSON; bytes and null go as they are. */
+export interface Outgoing {
+  readonly value: Uint8Array | null | string | Readonly<Record<string, unknown>>;
+  /** null: keyless. Left out: the customer_id of the value. */
+  readonly key?: string | Uint8Array | null;
+  /** 0 unless told. */
+  readonly partition?: number;
+}
+
+/** A record that the broker acknowledged. */
+export interface Sent<T extends Outgoing = Outgoing> {
+  /** partition:offset */
+  readonly id: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly record: T;
+}
+
+type Message = { topic: string; partition: number; key?: Buffer; value?: Buffer };
+type Send = (messages: Message[]) => Promise<{ offsets?: readonly { partition: number; offset: bigint }[] }>;
+
+/** A broker takes a request of one partition up to 1 MiB. */
+const RECORDS_A_REQUEST = 2_000;
+const BYTES_A_REQUEST = 900_000;
+
+export class Publisher implements AsyncDisposable {
+  readonly #servers: string;
+  readonly #topic: string;
+  readonly #producers = new Map<string, Producer>();
+
+  constructor(servers: string, topic: string) {
+    this.#servers = servers;
+    this.#topic = topic;
+  }
+
+  /** @throws when the broker did not acknowledge; then some may be in the log all the same */
+  async send<T extends Outgoing>(
+    records: readonly T[],
+    { compression = "none" }: { compression?: Compression } = {},
+  ): Promise<Sent<T>[]> {
+    const producer = this.#producer("");
+    return await this.#sendWith(records, (messages) => producer.send({ messages, acks: -1, compression }));
+  }
+
+  /** In one transaction, committed or aborted at the end. */
+  async transact<T extends Outgoing>(records: readonly T[], end: "commit" | "abort"): Promise<Sent<T>[]> {
+    const { sent, close } = await this.openTransaction(records);
+    await close(end);
+    return sent;
+  }
+
+  /** Leaves the transaction open until `close`: nothing behind its first record is committed meanwhile. */
+  async openTransaction<T extends Outgoing>(
+    records: readonly T[],
+  ): Promise<{ sent: Sent<T>[]; close: (end: "commit" | "abort") => Promise<void> }> {
+    const producer = this.#producer(`${this.#topic}-transactions`);
+    const transaction = await producer.beginTransaction();
+    const sent = await this.#sendWith(records, (messages) => transaction.send({ messages }));
+    return { sent, close: (end) => transaction[end]() };
+  }
+
+  async #sendWith<T extends Outgoing>(records: readonly T[], send: Send): Promise<Sent<T>[]> {
+    const sent: Sent<T>[] = [];
+    const byPartition = Map.groupBy(records, ({ partition = 0 }) => partition);
+    for (const [partition, ours] of byPartition) {
+      for (const part of requests(ours)) {
+        const messages = part.map(({ key, value }): Message => ({
+          topic: this.#topic,
+          partition,
+          ...(key === null ? {} : { key }),
+          ...(value === null ? {} : { value }),
+        }));
+        const { offsets } = await send(messages);
+        const first = offsets?.find((one) => one.partition === partition)?.offset;
+        if (first === undefined) throw new Error(`no offset came back for partition ${partition}`);
+        part.forEach((one, index) => {
+          const offset = Number(first) + index;
+          sent.push({ id: `${partition}:${offset}`, partition, offset, ...one });
+        });
+      }
+    }
+    return sent;
+  }
+
+  #producer(transactionalId: string): Producer {
+    const known = this.#producers.get(transactionalId);
+    if (known !== undefined) return known;
+    const producer = new Producer({
+      clientId: "heartbeat-test",
+      bootstrapBrokers: [this.#servers],
+      idempotent: true,
+      retries: 10,
+      ...(transactionalId === "" ? {} : { transactionalId }),
+    });
+    this.#producers.set(transactionalId, producer);
+    return producer;
+  }
+
+  /** Begins anew with the next record: the client keeps what it knows of the topic's partitions for minutes. */
+  async forget(): Promise<void> {
+    const producers = [...this.#producers.values()];
+    this.#producers.clear();
+    for (const producer of producers) await producer.close(true).catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.forget();
+  }
+}
+
+function* requests<T extends Outgoing>(records: readonly T[]) {
+  let part: { record: T; key: Buffer | null; value: Buffer | null }[] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const one = { record, key: keyOf(record), value: bytesOf(record.value) };
+    const size = (one.key?.length ?? 0) + (one.value?.length ?? 0) + 20;
+    if (part.length > 0 && (part.length === RECORDS_A_REQUEST || bytes + size > BYTES_A_REQUEST)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(one);
+    bytes += size;
+  }
+  if (part.length > 0) yield part;
+}
+
+function bytesOf(value: Outgoing["value"]): Buffer | null {
+  if (value === null) return null;
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  return Buffer.from(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+function keyOf({ key, value }: Outgoing): Buffer | null {
+  if (key !== undefined) return bytesOf(key);
+  if (value === null || typeof value === "string" || value instanceof Uint8Array) return null;
+  return Buffer.from(String(value.customer_id));
+}
