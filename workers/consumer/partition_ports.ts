@@ -113,6 +113,8 @@ export async function findLostPlace(
       const reset = resolveOutOfRange(at, range, offsetReset);
       if (reset.kind === "hold") {
         partition.state = "held";
+        // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
+        partition.endOffset = range.end;
         progress.notReady(`partition ${log.partition}`, reset.reason);
         telemetry.partitionHeld(log.partition, reset.reason);
       } else if (reset.kind === "restart") {

@@ -7,6 +7,7 @@ import type { Database } from "../_shared/postgres.ts";
 import { nextOffsets } from "./ledger.ts";
 import { endOffsets } from "./log_range.ts";
 import type { Progress } from "./progress.ts";
+import type { Offset } from "./slice.ts";
 
 const POLL_MS = 200;
 
@@ -36,10 +37,21 @@ export async function untilCaughtUp(
       const held = progress.readyReasons().find((reason) => reason.startsWith("partition "));
       if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
       const reached = await nextOffsets(database, goal.topicId).catch(() => new Map<number, number>());
-      if (goal.ends.every((end, partition) => (reached.get(partition) ?? -1) >= end)) return;
+      const isReached = goal.ends.every((end, partition) => (reached.get(partition) ?? -1) >= end);
+      if (isReached && await noneIsAheadOfKafka(client, connection.topic, reached)) return;
       await sleep(POLL_MS, { signal });
     }
   } finally {
     await client.close().catch(() => {});
   }
+}
+
+/** A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read. */
+async function noneIsAheadOfKafka(
+  client: Consumer,
+  topic: string,
+  reached: ReadonlyMap<number, Offset>,
+): Promise<boolean> {
+  const ends = await endOffsets(client, topic).catch(() => []);
+  return ends.length > 0 && ends.every((end, partition) => (reached.get(partition) ?? 0) <= end);
 }
