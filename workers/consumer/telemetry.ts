@@ -154,7 +154,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         if (debug) log.debug("reading.stored", "Stored a reading", fields());
         if (reading.anomaly === null) continue;
         anomalies.inc({ kind: reading.anomaly });
-        anomalyLog.warning(`Heart rate ${reading.anomaly}: ${reading.heartRate} beats per minute`, {
+        anomalyLog.warning(`Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`, {
           anomaly: reading.anomaly,
           ...fields(),
         });
