@@ -1,0 +1,173 @@
+/** The consumer as a process: how it starts, says what is wrong, shares its work, and ends. */
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
+import { eventually } from "../../support/eventually.ts";
+import { judge, reading } from "../../support/judge.ts";
+import { onPlace } from "../../support/services.ts";
+import { WorkerProcess } from "../../support/worker_process.ts";
+
+const T = "2026-07-14T09:30:00Z";
+
+function readings(prefix: string, count: number, partitions = 1) {
+  return Array.from({ length: count }, (_, index) => {
+    return reading(`${prefix}-${index}`, T, 70, { partition: index % partitions });
+  });
+}
+
+Deno.test(
+  "SIGTERM finishes the batch in hand, tells the group, and ends with 0",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer({ env: { LOG_SUMMARY_SECONDS: "3600" } });
+    const sent = await place.publisher.send(readings("a", 100));
+    await place.caughtUp();
+    // The batch in hand waits for this lock when the signal comes.
+    const holder = await place.session();
+    await holder.query("begin; lock table public.heartbeats in share mode");
+    sent.push(...await place.publisher.send(readings("b", 100)));
+    await eventually("the batch to wait for the lock", async () => {
+      const rows = await place.sql(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows.length === 1;
+    });
+    consumer.kill("SIGTERM");
+    // Only a stop brings a summary before its hour, so that the signal has arrived when it comes.
+    await consumer.said("store.summary");
+    await holder.query("commit");
+    await holder.end();
+    strictEqual(await consumer.exitCode(), 0);
+    await place.caughtUp();
+    await judge(place, sent);
+    const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
+    const partition = groups[0]?.topics[0]?.partitions[0];
+    deepStrictEqual(partition?.committedOffset, 200n);
+  }),
+);
+
+Deno.test(
+  "a second consumer takes its share at once, and gives it back when it leaves",
+  onPlace({ partitions: 4 }, async (place) => {
+    const shares = async () => {
+      const assigned = [
+        ...await Promise.all(consumers.map((one) => one.metric("heartbeat_assigned_partitions"))),
+      ];
+      return assigned.join("+");
+    };
+    const consumers = [place.consumer()];
+    await eventually("all partitions", async () => await shares() === "4");
+    const sent = await place.publisher.send(readings("a", 40, 4));
+    consumers.push(place.consumer());
+    await eventually("half each", async () => await shares() === "2+2");
+    sent.push(...await place.publisher.send(readings("b", 40, 4)));
+    await place.caughtUp();
+    strictEqual(await consumers.pop()?.stop(), 0);
+    await eventually("all partitions again", async () => await shares() === "4");
+    sent.push(...await place.publisher.send(readings("c", 40, 4)));
+    await place.caughtUp();
+    await judge(place, sent);
+  }),
+);
+
+Deno.test(
+  "malformed settings are told all at once, with 2 as exit code and no secret",
+  async () => {
+    await using consumer = WorkerProcess.start("consumer", {
+      env: {
+        DATABASE_URL: "mysql://u:sesame-open@h/d",
+        HEART_RATE_LOW: "fourty",
+        KAFKA_BOOTSTRAP_SERVERS: "broker",
+        KAFKA_SASL_PASSWORD_FILE: "/nonexistent/secret",
+        LOG_FORMAT: "xml",
+      },
+    });
+    strictEqual(await consumer.exitCode(), 2);
+    deepStrictEqual(consumer.output.trimEnd().split("\n"), [
+      "Cannot start the consumer: 5 settings are wrong",
+      '  KAFKA_BOOTSTRAP_SERVERS: is "broker", expected host:port, several separated by commas',
+      "  KAFKA_SASL_PASSWORD_FILE: cannot read /nonexistent/secret, expected a readable file",
+      "  DATABASE_URL: is malformed (not shown), expected postgres://user:password@host:5432/database",
+      '  HEART_RATE_LOW: is "fourty", expected an integer from 1 to 1000 (beats per minute)',
+      '  LOG_FORMAT: is "xml", expected one of json, pretty',
+    ]);
+  },
+);
+
+Deno.test("a flag that does not exist is named, with 2 as exit code", async () => {
+  await using consumer = WorkerProcess.start("consumer", { args: ["--nonsense"] });
+  strictEqual(await consumer.exitCode(), 2);
+  match(consumer.output, /unknown option '--nonsense'/);
+});
+
+Deno.test("--help shows examples and exits with 0 without any setting", async () => {
+  await using consumer = WorkerProcess.start("consumer", { args: ["--help"] });
+  strictEqual(await consumer.exitCode(), 0);
+  match(consumer.output, /Examples:[^]*--until-caught-up/);
+});
+
+Deno.test(
+  "a wrong database password ends the start with what to check, and is never shown",
+  onPlace({ partitions: 0 }, async (place) => {
+    const url = new URL(place.databaseUrl);
+    url.password = "sesame-%2Fopen";
+    const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
+    strictEqual(await consumer.exitCode(), 1);
+    match(
+      consumer.output,
+      /password authentication failed.*28P01.*check the user and the password in DATABASE_URL/,
+    );
+    doesNotMatch(consumer.output, /sesame/);
+  }),
+);
+
+Deno.test(
+  "a database that does not exist ends the start with what to do",
+  onPlace({ partitions: 0 }, async (place) => {
+    const url = new URL(place.databaseUrl);
+    url.pathname = "/nowhere";
+    const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
+    strictEqual(await consumer.exitCode(), 1);
+    match(consumer.output, /database "nowhere" does not exist.*create the database or correct its name/);
+  }),
+);
+
+Deno.test(
+  "an unreachable database is waited for, not ready and with the reason, and a stop meanwhile is orderly",
+  onPlace({ partitions: 0 }, async (place) => {
+    const consumer = place.consumer({
+      env: { DATABASE_URL: "postgres://someone:sesame-open@127.0.0.1:9/nowhere" },
+    });
+    await consumer.notReady(/database: .*127\.0\.0\.1:9.*ECONNREFUSED|refused/);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    strictEqual(await consumer.stop(), 0);
+    doesNotMatch(consumer.output, /sesame/);
+  }),
+);
+
+Deno.test(
+  "an unreachable broker is waited for, not ready and with the reason, and a stop meanwhile is orderly",
+  onPlace({ partitions: 0 }, async (place) => {
+    const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:9" } });
+    await consumer.notReady(/kafka: .*127\.0\.0\.1:9.*KAFKA_BOOTSTRAP_SERVERS/);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    strictEqual(await consumer.stop(), 0);
+  }),
+);
+
+Deno.test(
+  "a password may come from a file, and a health port that is taken is named",
+  onPlace({ partitions: 0 }, async (place) => {
+    const file = await Deno.makeTempFile();
+    try {
+      await Deno.writeTextFile(file, `${place.databaseUrl}\n`);
+      const env = { DATABASE_URL: "", DATABASE_URL_FILE: file };
+      strictEqual(await place.consumer({ args: ["--migrate-only"], env }).exitCode(), 0);
+    } finally {
+      await Deno.remove(file);
+    }
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const port = String(listener.addr.port);
+    const consumer = place.consumer({ env: { HEALTH_PORT: port } });
+    strictEqual(await consumer.exitCode(), 2);
+    match(consumer.output, new RegExp(`port ${port}: is taken.*HEALTH_PORT`));
+    doesNotMatch(consumer.output, /\n {4}at /, "a taken port is no bug: no stack trace");
+  }),
+);
