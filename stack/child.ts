@@ -57,8 +57,8 @@ export class Child {
     }).spawn();
     this.pid = child.pid;
     this.#stopSignal = stopSignal;
-    // The command line tells our process from a later one that happens to get the same id.
-    Deno.writeTextFileSync(pidFile, `${child.pid}\n${[command, ...args].join(" ")}\n${stopSignal}\n`);
+    // The arguments tell our process from a later one that happens to get the same id.
+    Deno.writeTextFileSync(pidFile, `${child.pid}\n${args.join(" ")}\n${stopSignal}\n`);
     // Whatever way this process ends short of SIGKILL, it leaves no child behind.
     const last = () => sendSignal(child.pid, "SIGKILL");
     globalThis.addEventListener("unload", last);
@@ -118,12 +118,9 @@ export async function endOrphans(
   }
   const ended: { name: string; pid: number }[] = [];
   for (const { path, name } of files.sort((a, b) => b.at - a.at)) {
-    const [id = "", command = "", signal = ""] = (await Deno.readTextFile(path)).split("\n");
+    const [id = "", args = "", signal = ""] = (await Deno.readTextFile(path)).split("\n");
     const pid = Number(id);
-    if (
-      Number.isInteger(pid) && pid > 1 && command !== "" &&
-      unquoted(await commandLine(pid)) === unquoted(command)
-    ) {
+    if (Number.isInteger(pid) && pid > 1 && await hasArguments(pid, args)) {
       sendSignal(pid, "SIGCONT");
       sendSignal(pid, signal === "SIGINT" ? "SIGINT" : "SIGTERM");
       const gone = async () => !await isRunning(pid);
@@ -138,7 +135,9 @@ export async function endOrphans(
   return ended;
 }
 
-/** Windows quotes arguments as it likes. */
-function unquoted(line: string | undefined): string | undefined {
-  return line?.replaceAll('"', "");
+async function hasArguments(pid: number, args: string): Promise<boolean> {
+  // Windows quotes arguments as it likes.
+  const unquoted = (text: string) => text.replaceAll('"', "");
+  const line = await commandLine(pid);
+  return args !== "" && line !== undefined && unquoted(line).endsWith(` ${unquoted(args)}`);
 }

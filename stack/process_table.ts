@@ -8,8 +8,9 @@ export async function isRunning(pid: number): Promise<boolean> {
 /** The arguments of a process, separated by spaces; undefined when there is none of this id. */
 export async function commandLine(pid: number): Promise<string | undefined> {
   const text = Deno.build.os === "linux"
-    // Slim images have no `ps`, but every Linux has this. It is empty for zombies.
-    ? await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "")
+    // Slim images have no `ps`, but every Linux has this. It is empty for zombies. Read by another program, because
+    // Deno lets nobody look there who has not all permissions.
+    ? await output("cat", [`/proc/${pid}/cmdline`])
     : Deno.build.os === "windows"
     ? await output("powershell", [
       "-NoProfile",
@@ -24,7 +25,7 @@ export async function commandLine(pid: number): Promise<string | undefined> {
 /** The direct children of a process. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = Deno.build.os === "linux"
-    ? await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "")
+    ? await output("cat", [`/proc/${pid}/task/${pid}/children`])
     : await output("pgrep", ["-P", String(pid)]);
   return text.split(/\s+/).filter((one) => one !== "").map(Number);
 }

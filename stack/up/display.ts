@@ -4,16 +4,15 @@ import { createLogUpdate } from "log-update";
 import { type Notice, printable, renderLine, renderScreen } from "./screen.ts";
 import type { Status } from "./status.ts";
 
-const REDRAW_EVERY_MS = 1_000;
 const LINE_EVERY_MS = 5_000;
 const KEPT_NOTICES = 20;
 /** Warnings between two plain lines; the rest is in the worker's log. */
 const PRINTED_WARNINGS = 5;
 
 export interface Display extends Disposable {
-  readonly everyMs: number;
   /** Something to know: on a terminal among the warnings, elsewhere a line on standard error. */
   readonly notice: (notice: Omit<Notice, "at">) => void;
+  /** To be called about once a second; prints no oftener than is good to read. */
   readonly show: (status: Status) => void;
 }
 
@@ -36,7 +35,6 @@ function liveDisplay(
   const startedAt = performance.now();
   const notices: Notice[] = [];
   return {
-    everyMs: REDRAW_EVERY_MS,
     notice: (notice) => {
       notices.push({ ...notice, at: new Date() });
       if (notices.length > KEPT_NOTICES) notices.shift();
@@ -54,14 +52,16 @@ function liveDisplay(
 
 function plainDisplay({ footer }: DisplayOptions): Display {
   let warnings = 0;
+  let printedAt = performance.now();
   for (const line of footer) print(Deno.stderr, line);
   return {
-    everyMs: LINE_EVERY_MS,
     notice: ({ level, from, text }) => {
       if (level === "warning" && ++warnings > PRINTED_WARNINGS) return;
       print(Deno.stderr, printable(`${level === "info" ? "" : `${level}: `}${from}: ${text}`));
     },
     show: (status) => {
+      if (performance.now() - printedAt < LINE_EVERY_MS) return;
+      printedAt = performance.now();
       if (warnings > PRINTED_WARNINGS) {
         print(Deno.stderr, `... and ${warnings - PRINTED_WARNINGS} more warnings in the log`);
       }

@@ -7,6 +7,8 @@ import { startStack } from "../mod.ts";
 import { type Display, openDisplay } from "./display.ts";
 import { startPipeline } from "./pipeline.ts";
 
+const GATHER_EVERY_MS = 1_000;
+
 await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseUpFlags(args, env, readFile);
   if (Deno.build.os !== "windows") {
@@ -40,6 +42,8 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
       if (level === "warning" || level === "error") notice(level, service, message);
     },
   });
+  // Closed right after the display: the last picture, then this.
+  resources.defer("message", () => onProgress("Stopping: producer, consumer, then the servers"));
   const display = openDisplay({ colour: env["NO_COLOR"] === undefined, footer: places });
   shown.display = resources.use("display", display);
 
@@ -48,9 +52,19 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
     return keepRunning(one, { signal, onProgress: (text) => notice("error", "up", text) });
   });
   const showing = (async () => {
+    let storing = false;
     while (!signal.aborted) {
-      display.show(await status.gather());
-      await sleep(display.everyMs, { signal });
+      const now = await status.gather();
+      if (!storing && now.storedRun > 0) {
+        storing = true;
+        notice(
+          "info",
+          "up",
+          `the first reading was stored within ${(performance.now() / 1000).toFixed(1)} s`,
+        );
+      }
+      display.show(now);
+      await sleep(GATHER_EVERY_MS, { signal });
     }
   })();
   await Promise.all([...watching, showing]);

@@ -59,8 +59,8 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     workers,
     status: new StatusSource(ports, query),
     places: [
-      `Kafka ${flags.ownKafka ?? stack.kafkaBootstrapServers} | PostgreSQL ${shownDatabase}`,
-      `Data ${stack.home} | logs ${folder} | Ctrl-C ends everything`,
+      `Kafka ${flags.ownKafka ?? stack.kafkaBootstrapServers}   PostgreSQL ${shownDatabase}`,
+      `Data and logs ${stack.home}   Ctrl-C ends everything`,
     ],
   };
 }

@@ -23,8 +23,8 @@ export interface ScreenOptions {
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Lines that are always there: title, figures, headings, blank lines. */
-const FIXED_LINES = 14;
+/** Lines that are always there: title, figures, headings, blank lines, and the one that the cursor is on. */
+const FIXED_LINES = 15;
 const MOST_READINGS = 6;
 const MOST_NOTICES = 6;
 const WIDEST = 110;
@@ -35,9 +35,12 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
   const width = Math.min(options.width, WIDEST);
   const paint = (style: Style, text: string) =>
     options.colour ? styleText(style, text, { validateStream: false }) : text;
-  const cut = (text: string) =>
-    [...text].length > width - 1 ? `${[...text].slice(0, width - 2).join("")}…` : text;
-  const label = (text: string) => paint("dim", text.padEnd(LABEL_WIDTH));
+  const cut = (text: string, columns = width - 1) =>
+    [...text].length > columns ? `${[...text].slice(0, columns - 1).join("")}…` : text;
+  const field = (label: string, text: string, style?: Style) => {
+    const fitting = cut(text, width - 1 - LABEL_WIDTH);
+    return paint("dim", label.padEnd(LABEL_WIDTH)) + (style === undefined ? fitting : paint(style, fitting));
+  };
   const spare = Math.max(0, options.height - FIXED_LINES - options.footer.length);
   const readings = status.latest.slice(0, Math.min(MOST_READINGS, Math.ceil(spare / 2)));
   const notices = options.notices.slice(-Math.min(MOST_NOTICES, Math.max(1, spare - readings.length)));
@@ -51,18 +54,13 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
     paint(["bold", "red"], title.slice(0, 1)) + paint("bold", title.slice(1)) +
     paint("dim", clock.padStart(Math.max(clock.length + 1, width - 1 - title.length))),
     paint("dim", "─".repeat(width - 1)),
-    `${label("published")}${paint("cyan", rate(status.publishedPerSecond))}`,
-    `${label("stored")}${paint("green", rate(status.storedPerSecond))}${
-      count(totals?.stored).padStart(14)
-    } in all`,
-    `${label("lag")}${paint(behind ? "red" : "green", lag)}`,
-    `${label("end to end")}${duration(latency.p50)} p50, ${duration(latency.p99)} p99 (last 30 s)`,
-    `${label("anomalies")}${
-      paint("yellow", `${count(anomaliesRun.low)} low, ${count(anomaliesRun.high)} high`)
-    }`,
-    cut(`${"rejected".padEnd(LABEL_WIDTH)}${count(totals?.rejected)} in all${reasons(status.rejectsRun)}`)
-      .replace("rejected".padEnd(LABEL_WIDTH), () => label("rejected")),
-    `${label("duplicates")}${count(totals?.duplicates)} in all`,
+    field("published", rate(status.publishedPerSecond), "cyan"),
+    field("stored", `${rate(status.storedPerSecond)}${count(totals?.stored).padStart(14)} in all`, "green"),
+    field("lag", lag, behind ? "red" : "green"),
+    field("end to end", `${duration(latency.p50)} p50, ${duration(latency.p99)} p99 (last 30 s)`),
+    field("anomalies", `${count(anomaliesRun.low)} low, ${count(anomaliesRun.high)} high`, "yellow"),
+    field("rejected", `${count(totals?.rejected)} in all${reasons(status.rejectsRun)}`),
+    field("duplicates", `${count(totals?.duplicates)} in all`),
     "",
     paint("bold", "Latest readings"),
     ...(readings.length === 0 ? [paint("dim", "  none yet")] : readings.map((one) => {
@@ -70,7 +68,7 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
       return one.anomaly === null ? line : paint(one.anomaly === "high" ? "red" : "yellow", line);
     })),
     "",
-    paint("bold", "Latest warnings"),
+    paint("bold", "Latest events"),
     ...(notices.length === 0 ? [paint("dim", "  none")] : notices.map((notice) => {
       const line = cut(`  ${clockTime(notice.at)}  ${printable(`${notice.from}: ${notice.text}`)}`);
       return notice.level === "info" ? line : paint(notice.level === "error" ? "red" : "yellow", line);
@@ -118,18 +116,18 @@ function reasons(rejects: ReadonlyMap<string, number>): string {
 }
 
 function count(value: number | undefined): string {
-  return value === undefined ? "–" : value.toLocaleString("en-US");
+  return value === undefined ? "-" : value.toLocaleString("en-US");
 }
 
 function rate(perSecond: number | undefined): string {
   return `${
-    perSecond === undefined ? "–" : perSecond.toLocaleString("en-US", { maximumFractionDigits: 1 })
+    perSecond === undefined ? "-" : perSecond.toLocaleString("en-US", { maximumFractionDigits: 1 })
   }/s`
     .padStart(10);
 }
 
 function duration(seconds: number | undefined): string {
-  if (seconds === undefined) return "–";
+  if (seconds === undefined) return "-";
   if (seconds === Infinity) return "minutes";
   return seconds < 1 ? `${Math.max(1, Math.round(seconds * 1000))}ms` : `${seconds.toFixed(1)}s`;
 }

@@ -21,6 +21,7 @@ export interface Status {
   readonly publishedPerSecond: number | undefined;
   readonly storedPerSecond: number | undefined;
   readonly totals: Totals | undefined;
+  readonly storedRun: number;
   readonly rejectsRun: ReadonlyMap<string, number>;
   readonly anomaliesRun: { readonly low: number; readonly high: number };
   readonly lagRecords: number | undefined;
@@ -38,6 +39,7 @@ const SCRAPE_TIMEOUT_MS = 1_500;
 
 export class StatusSource {
   readonly #consumer = new Meter("heartbeat_records_total", [
+    ["heartbeat_records_total", "outcome"],
     ["heartbeat_rejects_total", "reason"],
     ["heartbeat_anomalies_total", "kind"],
   ]);
@@ -67,6 +69,7 @@ export class StatusSource {
       publishedPerSecond: this.#producer.rate("heartbeat_published_total"),
       storedPerSecond: this.#consumer.rate("heartbeat_records_total", { outcome: "stored" }),
       totals: this.#totals,
+      storedRun: this.#consumer.sums("heartbeat_records_total", "outcome").get("stored") ?? 0,
       rejectsRun: this.#consumer.sums("heartbeat_rejects_total", "reason"),
       anomaliesRun: { low: anomalies.get("low") ?? 0, high: anomalies.get("high") ?? 0 },
       lagRecords: consumer.has("heartbeat_lag_records")

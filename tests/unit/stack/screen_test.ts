@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { stripVTControlCharacters } from "node:util";
+import { type Notice, renderLine, renderScreen, type ScreenOptions } from "../../../stack/up/screen.ts";
+import type { Status } from "../../../stack/up/status.ts";
+
+const STATUS: Status = {
+  publishedPerSecond: 100.04,
+  storedPerSecond: 99,
+  totals: { stored: 1_234_567, duplicates: 12, rejected: 345 },
+  storedRun: 5,
+  rejectsRun: new Map([["tombstone", 2], ["invalid_json", 40], ["empty", 0]]),
+  anomaliesRun: { low: 3, high: 4 },
+  lagRecords: 7,
+  lagSeconds: 0.25,
+  latency: { p50: 0.0042, p99: 1.5 },
+  latest: [
+    { customerId: "customer-1", ts: new Date("2026-01-31T08:00:00.123Z"), heartRate: 72, anomaly: null },
+    {
+      customerId: "\u001b[2Jevil\n\u202Eid",
+      ts: new Date("2026-01-31T08:00:01Z"),
+      heartRate: 190,
+      anomaly: "high",
+    },
+  ],
+};
+
+const NOTHING: Status = {
+  publishedPerSecond: undefined,
+  storedPerSecond: undefined,
+  totals: undefined,
+  storedRun: 0,
+  rejectsRun: new Map(),
+  anomaliesRun: { low: 0, high: 0 },
+  lagRecords: undefined,
+  lagSeconds: undefined,
+  latency: { p50: undefined, p99: undefined },
+  latest: [],
+};
+
+const notice = (text: string): Notice => ({ at: new Date(), level: "warning", from: "consumer", text });
+
+const OPTIONS: ScreenOptions = {
+  width: 100,
+  height: 40,
+  colour: false,
+  runningSeconds: 3_723,
+  notices: [notice("Rejected: value: is empty")],
+  footer: ["Kafka 127.0.0.1:9092"],
+};
+
+Deno.test("renderScreen() shows rates, totals, rejects by reason, lag, latency, readings and events", () => {
+  const text = renderScreen(STATUS, OPTIONS).join("\n");
+  for (
+    const fact of [
+      /running 01:02:03/,
+      /published +100\/s/,
+      /stored +99\/s +1,234,567 in all/,
+      /lag +7 records, 0\.3 s/,
+      /4ms p50, 1\.5s p99/,
+      /3 low, 4 high/,
+      /rejected +345 in all; now: invalid_json 40, tombstone 2\n/,
+      /duplicates +12 in all/,
+      /2026-01-31 08:00:00 +customer-1 +72 bpm\n/,
+      /190 bpm +high/,
+      /consumer: Rejected: value: is empty/,
+      /Kafka 127\.0\.0\.1:9092/,
+    ]
+  ) assert.match(text, fact);
+});
+
+Deno.test("renderScreen() lets no text from outside move the cursor or forge a line", () => {
+  const options = { ...OPTIONS, notices: [notice("\u001b[31mred\r\nforged")] };
+  const lines = renderScreen(STATUS, options);
+  // deno-lint-ignore no-control-regex
+  for (const line of lines) assert.doesNotMatch(line, /[\u0000-\u001f\u202e]/);
+});
+
+Deno.test("renderScreen() fits the terminal, however small, in colour and without", () => {
+  const many = Array.from({ length: 20 }, (_, index) => notice(`warning ${index} ${"long ".repeat(40)}`));
+  for (const [width, height] of [[200, 60], [100, 40], [80, 24], [40, 20]] as const) {
+    for (const colour of [true, false]) {
+      const lines = renderScreen(STATUS, { ...OPTIONS, width, height, colour, notices: many });
+      assert.ok(lines.length < height, `${lines.length} lines in ${height} rows`);
+      for (const line of lines) {
+        const columns = [...stripVTControlCharacters(line)].length;
+        assert.ok(columns < width, `${columns} columns in ${width}: ${line}`);
+      }
+    }
+  }
+});
+
+Deno.test("renderScreen() uses colours only when it may", () => {
+  const render = (colour: boolean) => renderScreen(STATUS, { ...OPTIONS, colour }).join("\n");
+  assert.notEqual(render(true), render(false));
+  assert.equal(stripVTControlCharacters(render(true)), render(false));
+});
+
+Deno.test("renderLine() says stored, rejected and lag, also when nothing is known yet", () => {
+  assert.equal(
+    renderLine(STATUS),
+    "published=100/s stored=1234567 (99/s) duplicates=12 rejected=345 anomalies_low=3 anomalies_high=4 lag=7 " +
+      "end_to_end_p50=4ms end_to_end_p99=1.5s",
+  );
+  assert.match(renderLine(NOTHING), /stored=0 \(-\/s\) .*rejected=0 .*lag=unknown/);
+});
