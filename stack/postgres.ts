@@ -8,7 +8,7 @@ import { Child, type OsUser } from "./child.ts";
 import { exists, removeFolder } from "./clone.ts";
 import { HOST } from "./ports.ts";
 import type { PostgresBinaries } from "./postgres_binaries.ts";
-import { commandLine } from "./process_table.ts";
+import { removeStaleLock } from "./postmaster.ts";
 import { type Service, startService } from "./service.ts";
 
 const STOP_DEADLINE_MS = 4_000;
@@ -52,7 +52,7 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
     `postgres://${name}:${encodeURIComponent(password)}@${HOST}:${port}/${database}`;
   const superuserUrl = url(SUPERUSER, "postgres");
   const spawn = async () => {
-    await removeStalePidFile(data);
+    await removeStaleLock(data);
     const log = await Deno.open(logPath, { create: true, append: true });
     const encoder = new TextEncoder();
     const child = new Child({
@@ -157,17 +157,6 @@ async function initialise(
     );
   }
   await Deno.rename(unfinished, data);
-}
-
-/**
- * PostgreSQL takes over the lock file of a dead server by itself, unless another process got the same id since; then
- * it refuses to start. We hold the lock of the data folder, so that nobody else can be running there.
- */
-async function removeStalePidFile(data: string): Promise<void> {
-  const path = join(data, "postmaster.pid");
-  const pid = Number((await Deno.readTextFile(path).catch(() => "")).split("\n")[0]);
-  if (!Number.isInteger(pid) || pid <= 0) return;
-  if (!(await commandLine(pid))?.includes(data)) await Deno.remove(path).catch(() => {});
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import { PipelineError } from "../workers/_shared/errors.ts";
 import type { OsUser } from "./child.ts";
 import { CLONE, digest, exists, removeFolder, STACK_FOLDER } from "./clone.ts";
 import { isRoot, unprivilegedUser } from "./os_user.ts";
+import { postmasterPid } from "./postmaster.ts";
 
 export interface PostgresPlace {
   readonly programs: string;
@@ -21,6 +22,8 @@ export interface PostgresPlace {
 /** Survives a reboot, unlike the temporary folder, and every user may enter it. */
 const OUTSIDE = "/var/tmp";
 const OWNER_FILE = "belongs-to";
+/** Younger folders may be on their way to being pointed at. */
+const BEING_MADE_MS = 60_000;
 
 /** @param home absolute path of the data folder, which exists */
 export async function postgresPlace(home: string): Promise<PostgresPlace> {
@@ -79,8 +82,8 @@ async function removeAbandoned(outside: string): Promise<void> {
     // Just being made by somebody else.
     if (home === undefined) continue;
     const pointer = await Deno.readTextFile(join(home, "postgres.path")).catch(() => "");
-    const inUse = await exists(join(folder, "data", "postmaster.pid"));
     const age = Date.now() - ((await Deno.lstat(folder).catch(() => undefined))?.mtime?.getTime() ?? 0);
-    if (pointer.trim() !== folder && !inUse && age > 60_000) await removeFolder(folder);
+    if (pointer.trim() === folder || age < BEING_MADE_MS) continue;
+    if (await postmasterPid(join(folder, "data")) === undefined) await removeFolder(folder);
   }
 }
