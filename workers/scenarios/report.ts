@@ -47,7 +47,7 @@ export function formatSummary(
   const unread = failed.filter((verdict) => verdict.unread);
   if (unread.length > 0) {
     lines.push(`  not read within ${timeout}: ${unread.length} records of topic ${topic}`);
-    for (const line of new Set(unread.map(unreadLine))) lines.push(`    ${line}`);
+    for (const line of [...new Set(unread.map(unreadLine))].sort()) lines.push(`    ${line}`);
     lines.push(
       "Start a consumer (deno task consume) with this KAFKA_TOPIC and DATABASE_URL. If one runs, its /readyz says what",
       "it waits for; behind a backlog, --timeout gives it more time. The records stay in the topic, and so they are",

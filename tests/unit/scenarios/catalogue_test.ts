@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { REJECT_REASONS } from "../../../workers/_shared/heartbeat.ts";
+import { SCENARIOS } from "../../../workers/scenarios/catalogue/mod.ts";
+import { createRun, instantOf } from "../../../workers/scenarios/scenario.ts";
+
+const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
+const NOW = Date.UTC(2026, 6, 14, 9, 30);
+
+function recordsOf(id: string, limits = LIMITS) {
+  const run = createRun(id, limits, NOW);
+  return SCENARIOS.flatMap(({ name: scenario, records }) =>
+    records(run).map((one) => ({ scenario, ...one }))
+  );
+}
+
+Deno.test("every reject reason that data alone can cause is in a scenario", () => {
+  const caused = new Set(
+    recordsOf("a").flatMap(({ expected }) => expected.kind === "rejected" ? [expected.reason] : []),
+  );
+  const missing = REJECT_REASONS.filter((reason) => reason !== "database_rejected" && !caused.has(reason));
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("the default thresholds are tried on both sides", () => {
+  const rates = recordsOf("a")
+    .filter(({ scenario }) => /anomaly|boundaries|out_of_range/.test(scenario))
+    .map(({ value, expected }) => {
+      const outcome = expected.kind === "rejected" ? "rejected" : expected.row.anomaly;
+      return [JSON.parse(Buffer.from(value ?? []).toString()).heart_rate, outcome] as const;
+    });
+  const tried = new Map(rates);
+  assert.deepEqual([29, 30, 44, 45, 180, 181, 220, 221].map((rate) => tried.get(rate)), [
+    "rejected",
+    "low",
+    "low",
+    null,
+    null,
+    "high",
+    "high",
+    "rejected",
+  ]);
+});
+
+Deno.test("names are unique, and every scenario has records", () => {
+  const names = SCENARIOS.map(({ name }) => name);
+  assert.deepEqual([...new Set(names)], names);
+  const run = createRun("a", LIMITS, NOW);
+  assert.deepEqual(SCENARIOS.filter(({ records }) => records(run).length === 0).map(({ name }) => name), []);
+});
+
+Deno.test("the same run makes the same records, byte for byte", () => {
+  assert.deepEqual(recordsOf("a"), recordsOf("a"));
+});
+
+Deno.test("two runs share no row, so that they cannot conflict", () => {
+  const keys = (id: string) =>
+    recordsOf(id).flatMap(({ expected }) => expected.kind === "stored" ? [keyOf(expected.row)] : []);
+  const first = new Set(keys("a"));
+  assert.deepEqual(keys("b").filter((key) => first.has(key)), []);
+});
+
+Deno.test("no two records claim the same row unless one is a duplicate", () => {
+  const keys = recordsOf("a").flatMap(({ expected }) =>
+    expected.kind === "stored" ? [keyOf(expected.row)] : []
+  );
+  assert.deepEqual(keys.filter((key, index) => keys.indexOf(key) !== index), []);
+});
+
+Deno.test("a run with the longest name keeps its customers within 128 characters", () => {
+  for (const { scenario, what, expected } of recordsOf("r".repeat(40))) {
+    if (expected.kind === "rejected") continue;
+    const length = [...expected.row.customerId].length;
+    assert.ok(length >= 1 && length <= 128, `${scenario}, ${what}: ${length} code points`);
+  }
+});
+
+Deno.test("thresholds without room between them leave out what cannot exist", () => {
+  const limits = { minBpm: 30, lowBpm: 30, highBpm: 220, maxBpm: 220, maxClockSkewSeconds: 0 };
+  const anomalies = recordsOf("a", limits).filter(({ expected }) =>
+    expected.kind !== "rejected" && expected.row.anomaly !== null
+  );
+  assert.deepEqual(anomalies.map(({ what }) => what), []);
+});
+
+Deno.test("instantOf() is exact to the microsecond", () => {
+  const run = { ...createRun("a", LIMITS, NOW), number: 1e15 + 1_234_567_890_123 };
+  assert.equal(instantOf(run), "1970-01-15T06:56:07.890123Z");
+});
+
+function keyOf({ customerId, ts }: { customerId: string; ts: string }): string {
+  return `${ts} ${customerId}`;
+}

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import type { Evidence, FoundReject } from "../../../workers/scenarios/evidence.ts";
+import { judge } from "../../../workers/scenarios/judge.ts";
+import type { PublishedRecord } from "../../../workers/scenarios/publish.ts";
+import { bytes, duplicate, type Expected, rejected, stored } from "../../../workers/scenarios/scenario.ts";
+
+const TS = "2026-07-14T09:30:00.000001Z";
+const ROW = { customerId: "c", ts: TS, heartRate: 44, anomaly: "low" as const };
+const STORED = stored("c", TS, 44, "low");
+const REJECT: FoundReject = {
+  reason: "invalid_timestamp",
+  detail: "timestamp: is no date",
+  key: bytes("k"),
+  payload: bytes("v"),
+};
+
+function published(expected: Expected, offset: number | undefined = 7): PublishedRecord {
+  const record = { scenario: "s", what: "w", key: bytes("k"), value: bytes("v"), customer: "c", expected };
+  return { record, partition: 2, offset, ...offset === undefined ? { refusal: "too large" } : {} };
+}
+
+function evidence(found: { rows?: Evidence["rows"]; reject?: FoundReject; next?: number }): Evidence {
+  const { rows = [], reject, next = 8 } = found;
+  return {
+    next: new Map([[2, next]]),
+    rows,
+    rejects: new Map(reject === undefined ? [] : [["2:7", reject]]),
+  };
+}
+
+const PASSING = [
+  ["a row as expected", STORED, { rows: [ROW] }],
+  ["a duplicate's row", duplicate("c", TS, 44, "low"), { rows: [ROW] }],
+  ["a reject as expected", rejected("invalid_timestamp"), { reject: REJECT }],
+] as const;
+
+for (const [what, expected, found] of PASSING) {
+  Deno.test(`judge() passes ${what}`, () => {
+    assert.deepEqual(judge([published(expected)], evidence(found)).map(({ pass }) => pass), [true]);
+  });
+}
+
+const FAILING: readonly (readonly [string, Expected, Parameters<typeof evidence>[0], RegExp])[] = [
+  ["no row", STORED, {}, /^no row$/],
+  ["another microsecond", STORED, { rows: [{ ...ROW, ts: "2026-07-14T09:30:00.000002Z" }] }, /^no row$/],
+  ["another heart rate", STORED, { rows: [{ ...ROW, heartRate: 43 }] }, /^row 43 low/],
+  ["a missing anomaly", STORED, { rows: [{ ...ROW, anomaly: null }] }, /^row 44 at/],
+  ["a reject beside the row", STORED, { rows: [ROW], reject: REJECT }, /^rejected: invalid_timestamp$/],
+  ["a rejected duplicate", duplicate("c", TS, 44, "low"), { rows: [ROW], reject: REJECT }, /^rejected/],
+  ["no reject", rejected("invalid_timestamp"), {}, /^no reject$/],
+  ["another reason", rejected("tombstone"), { reject: REJECT }, /^rejected: invalid_timestamp$/],
+  [
+    "another payload",
+    rejected("invalid_timestamp"),
+    { reject: { ...REJECT, payload: bytes("w") } },
+    /payload is 1 bytes/,
+  ],
+  [
+    "a null payload",
+    rejected("invalid_timestamp"),
+    { reject: { ...REJECT, payload: null } },
+    /payload is null/,
+  ],
+  [
+    "another key",
+    rejected("invalid_timestamp"),
+    { reject: { ...REJECT, key: new Uint8Array() } },
+    /key is 0 bytes/,
+  ],
+  [
+    "a detail without the field",
+    rejected("invalid_timestamp"),
+    { reject: { ...REJECT, detail: "bad" } },
+    /does not say timestamp/,
+  ],
+  ["a record that is not read yet", STORED, { rows: [ROW], next: 7 }, /not read: the ledger stands at 7/],
+];
+
+for (const [what, expected, found, text] of FAILING) {
+  Deno.test(`judge() fails ${what}`, () => {
+    const [verdict] = judge([published(expected)], evidence(found));
+    assert.equal(verdict?.pass, false);
+    assert.match(verdict.found, text);
+    assert.equal(verdict.unread, what.includes("not read"));
+  });
+}
+
+Deno.test("judge() fails a record that Kafka did not take", () => {
+  const [verdict] = judge([{ ...published(STORED), offset: undefined, refusal: "too large" }], evidence({}));
+  assert.equal(verdict?.found, "not taken by Kafka: too large");
+});
+
+Deno.test("judge() fails a row that no record of its customer explains", () => {
+  const found = evidence({ rows: [ROW], reject: REJECT });
+  const verdicts = judge([published(rejected("invalid_timestamp"))], found);
+  assert.deepEqual(verdicts.map(({ pass, found }) => [pass, found]), [[true, ""], [
+    false,
+    `row 44 low at ${TS}`,
+  ]]);
+});
