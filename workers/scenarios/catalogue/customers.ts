@@ -1,6 +1,5 @@
 /** Customer ids: integers, and what Unicode can do to a text. */
-import { instantOf, raw, reading, rejected, type Scenario, stored } from "../scenario.ts";
-import { duplicate } from "../scenario.ts";
+import { duplicate, instantOf, raw, reading, rejected, type Scenario, stored } from "../scenario.ts";
 
 const TIMESTAMP = "2026-07-14T09:30:00.000000Z";
 

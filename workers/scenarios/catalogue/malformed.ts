@@ -72,7 +72,6 @@ const MALFORMED:
     ],
   ];
 
-/** Of JSON that is fine and of no use. */
 function record(run: Run, [what, value, reason]: typeof MALFORMED[number], index: number) {
   const customer = run.customer(`malformed-${index}`);
   const text = typeof value === "string"

@@ -1,6 +1,6 @@
 /** Heart rates: normal ones, anomalies, and both sides of every threshold. */
 import type { Anomaly } from "../../_shared/heartbeat.ts";
-import { type Expected, reading, rejected, type Run, type Scenario, stored } from "../scenario.ts";
+import { type Expected, raw, reading, rejected, type Run, type Scenario, stored } from "../scenario.ts";
 
 const TIMESTAMP = "2026-07-14T09:30:00.123456Z";
 
@@ -79,13 +79,7 @@ export const RATES: readonly Scenario[] = [
         const expected = accepted
           ? stored(customer, TIMESTAMP, run.heartRate)
           : rejected("invalid_heart_rate");
-        return {
-          what: `written as ${written}`,
-          key: new TextEncoder().encode(customer),
-          value: new TextEncoder().encode(value),
-          expected,
-          customer,
-        };
+        return raw(`written as ${written}`, customer, value, expected, customer);
       };
       const rate = run.heartRate;
       return [

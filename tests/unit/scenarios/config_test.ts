@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { settingInfo } from "../../../workers/_shared/env.ts";
+import { RECONCILE_SETTINGS } from "../../../workers/reconcile/config.ts";
+import { SCENARIOS } from "../../../workers/scenarios/catalogue/mod.ts";
+import { readConfig, SCENARIO_SETTINGS } from "../../../workers/scenarios/config.ts";
+
+const ENV = { DATABASE_URL: "postgres://u@127.0.0.1:5432/d" };
+const read = (...args: string[]) => {
+  return readConfig(args, ENV, () => "", { all: SCENARIOS, newRunId: "new" });
+};
+
+Deno.test("readConfig() takes every scenario, 30 s and a new run unless told", () => {
+  const config = read();
+  assert.equal(config?.scenarios, SCENARIOS);
+  assert.deepEqual([config?.timeoutMs, config?.runId], [30_000, "new"]);
+});
+
+Deno.test("readConfig() takes --only several times, in the order of publishing", () => {
+  const config = read("--only", "malformed", "--only", "duplicate", "--timeout", "2m", "--run", "a.b");
+  assert.deepEqual(config?.scenarios.map(({ name }) => name), ["duplicate", "malformed"]);
+  assert.deepEqual([config?.timeoutMs, config?.runId], [120_000, "a.b"]);
+});
+
+Deno.test("readConfig() refuses what it does not know", () => {
+  assert.throws(() => read("--only", "nope"), /--only: is "nope", expected one of normal, /);
+  assert.throws(
+    () => read("--timeout", "soon"),
+    /--timeout: is "soon", expected a time such as 500ms, 30s or 2m/,
+  );
+  assert.throws(() => read("--run", "a b"), /--run: is "a b", expected 1 to 40 letters/);
+});
+
+for (
+  const [name, settings] of Object.entries({ reconcile: RECONCILE_SETTINGS, scenarios: SCENARIO_SETTINGS })
+) {
+  Deno.test(`${name} may read exactly the variables that it has settings for`, async () => {
+    const config = JSON.parse(await Deno.readTextFile(new URL("../../../deno.json", import.meta.url)));
+    const secrets = Object.entries(settings).filter(([, schema]) => settingInfo(schema).secret);
+    const expected = [...Object.keys(settings), ...secrets.map(([secret]) => `${secret}_FILE`)];
+    assert.deepEqual([...config.permissions[name].env.allow].sort(), expected.sort());
+  });
+}
