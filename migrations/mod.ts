@@ -1,5 +1,8 @@
 /** The ordered list of migrations. Static text imports, so that a compiled program carries them. */
 import createLedgerAndHeartbeats from "./0001_create_ledger_and_heartbeats.sql" with { type: "text" };
+import partitionHeartbeats from "./0002_partition_heartbeats.sql" with { type: "text" };
+import addMinuteRollup from "./0003_add_minute_rollup.sql" with { type: "text" };
+import addLedgerPositions from "./0004_add_ledger_positions.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -13,4 +16,8 @@ export interface Migration {
 
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: "0001_create_ledger_and_heartbeats", sql: createLedgerAndHeartbeats, breaking: true },
+  // A program that does not keep the roll-up up to date must not write.
+  { version: 2, name: "0002_partition_heartbeats", sql: partitionHeartbeats, breaking: true },
+  { version: 3, name: "0003_add_minute_rollup", sql: addMinuteRollup, breaking: true },
+  { version: 4, name: "0004_add_ledger_positions", sql: addLedgerPositions, breaking: false },
 ];
