@@ -1,6 +1,6 @@
 /** THE wire schema of a heartbeat and the thresholds that judge it. Nothing else says what a valid record is. */
 import { z } from "zod";
-import { integer, settingsError } from "./env.ts";
+import { integer, optional, settingsError } from "./env.ts";
 import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
 
 /** 1 to 128 code points; NUL and unpaired surrogates are what a PostgreSQL text cannot hold. */
@@ -102,6 +102,8 @@ export const REJECT_REASONS = [
   "missing_timestamp",
   "invalid_timestamp",
   "timestamp_in_future",
+  // Older than RETENTION_DAYS: it would be dropped at once.
+  "too_old",
   "missing_heart_rate",
   "invalid_heart_rate",
   "heart_rate_out_of_range",
@@ -115,6 +117,12 @@ export type RejectReason = typeof REJECT_REASONS[number];
 
 const beatsPerMinute = (initial: number) =>
   integer({ min: 1, max: 1_000, unit: "beats per minute", default: initial });
+
+/** Left out, nothing is ever too old and nothing is dropped. */
+export const RETENTION_SETTINGS = {
+  RETENTION_DAYS: optional(integer({ min: 1, max: 100_000, unit: "days that readings are kept" })),
+  MINUTE_RETENTION_DAYS: optional(integer({ min: 1, max: 100_000, unit: "days that minutes are kept" })),
+};
 
 /**
  * Wearables report 30 to 220; what lies outside is a sensor's error and no heart. Below 45 and above 180 is rare enough
@@ -137,6 +145,8 @@ export interface Limits {
   readonly highBpm: number;
   /** How far ahead of our clock a timestamp may be. */
   readonly maxClockSkewSeconds: number;
+  /** How far back a timestamp may be; undefined means however far. */
+  readonly retentionDays?: number;
 }
 
 /**

@@ -46,6 +46,8 @@ export type Row = Record<string, unknown>;
 export interface Database extends AsyncDisposable {
   /** Host, port and name, without the password: for messages. */
   readonly target: string;
+  /** Whoever writes takes a turn first: there are as many as connections for writing. */
+  readonly turns: Turns;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
    * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
@@ -63,7 +65,6 @@ export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
 ): Database {
-  const turns = new Turns(connections);
   const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
@@ -79,24 +80,17 @@ export function openDatabase(
   pool.on("error", () => {});
   return {
     target: describeTarget(url),
+    turns: new Turns(connections),
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
-    transaction: async (work) => {
-      // The pool's own queue would count the wait for a free connection as a failure to connect.
-      await turns.take();
-      try {
-        return await transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS);
-      } finally {
-        turns.giveBack();
-      }
-    },
+    transaction: (work) => transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS),
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }
 
 /** A fixed number of turns, handed out in the order they were asked for. */
-class Turns {
+export class Turns {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
@@ -104,15 +98,16 @@ class Turns {
     this.#free = count;
   }
 
-  async take(): Promise<void> {
+  async take<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  giveBack(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free++;
-    else next();
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
   }
 }
 

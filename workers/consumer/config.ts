@@ -1,8 +1,8 @@
 /** The consumer's settings and flags. */
 import { Command } from "commander";
-import { choice, type Environment, integer, parseSettings, text } from "../_shared/env.ts";
+import { choice, type Environment, integer, parseSettings, settingsError, text } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { LIMIT_SETTINGS, limitsFrom } from "../_shared/heartbeat.ts";
+import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/heartbeat.ts";
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
 import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
@@ -35,6 +35,7 @@ export const CONSUMER_SETTINGS = {
   ...GROUP_SETTINGS,
   ...DATABASE_SETTINGS,
   ...LIMIT_SETTINGS,
+  ...RETENTION_SETTINGS,
   ...HEALTH_SETTINGS,
   ...LOG_SETTINGS,
 };
@@ -52,7 +53,11 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     offsetReset: settings.KAFKA_OFFSET_RESET,
     batchRecords: settings.BATCH_MAX_RECORDS,
     summaryIntervalMs: settings.LOG_SUMMARY_SECONDS * 1000,
-    limits: limitsFrom(settings, "consumer"),
+    limits: {
+      ...limitsFrom(settings, "consumer"),
+      ...(settings.RETENTION_DAYS === undefined ? {} : { retentionDays: settings.RETENTION_DAYS }),
+    },
+    ...retention(settings),
     database: {
       url: settings.DATABASE_URL,
       connections: settings.DATABASE_CONNECTIONS,
@@ -63,6 +68,22 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     log: settings,
     secrets: [...kafka.secrets, ...passwordOf(settings.DATABASE_URL)],
   };
+}
+
+/** Minutes outlive the readings they were made of, or a late reading would begin a minute anew. */
+function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS }: {
+  RETENTION_DAYS: number | undefined;
+  MINUTE_RETENTION_DAYS: number | undefined;
+}) {
+  if (MINUTE_RETENTION_DAYS !== undefined && MINUTE_RETENTION_DAYS < (RETENTION_DAYS ?? Infinity)) {
+    const least = RETENTION_DAYS === undefined
+      ? "RETENTION_DAYS to be set too"
+      : `at least ${RETENTION_DAYS}, RETENTION_DAYS`;
+    throw settingsError("consumer", [
+      `MINUTE_RETENTION_DAYS: is ${MINUTE_RETENTION_DAYS}, expected ${least}`,
+    ]);
+  }
+  return { retentionDays: RETENTION_DAYS, minuteRetentionDays: MINUTE_RETENTION_DAYS };
 }
 
 /** As it stands in the URL and as it is meant: an error may carry either. */

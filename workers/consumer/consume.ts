@@ -8,12 +8,14 @@ import {
   type TopicDescription,
 } from "../_shared/kafka.ts";
 import type { Database } from "../_shared/postgres.ts";
+import type { DayPartitions } from "./day_partitions.ts";
 import type { Decoded } from "./decode.ts";
 import { runFetchLoop } from "./fetch_loop.ts";
 import { Fetcher } from "./fetcher.ts";
 import { commitToGroup, keepWatch } from "./housekeeping.ts";
 import type { LogName } from "./ledger.ts";
 import { Membership } from "./membership.ts";
+import { keepPartitions, type RetentionOptions } from "./retention.ts";
 import { Notifier } from "./notifier.ts";
 import type { OffsetResetPolicy } from "./offset_reset.ts";
 import { Partition } from "./partition.ts";
@@ -34,12 +36,13 @@ export interface ConsumePorts {
   readonly connection: KafkaConnection;
   readonly database: Database;
   readonly sink: Sink;
+  readonly dayPartitions: DayPartitions;
   readonly decode: (value: Uint8Array | null) => Decoded;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }
 
-export interface ConsumeOptions {
+export interface ConsumeOptions extends RetentionOptions {
   readonly groupId: string;
   readonly sessionTimeoutMs: number;
   readonly offsetReset: OffsetResetPolicy;
@@ -109,6 +112,7 @@ class Consumption implements AsyncDisposable {
         { partitions: () => this.#partitions.values(), database, telemetry, progress },
         this.#options,
       ),
+      keepPartitions(this.#ports, this.#options),
       commitToGroup(this.#membership, this.#uncommitted, telemetry, this.#options),
     ]);
   }

@@ -21,6 +21,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 /** Longer quotations from a record are cut; its exact bytes are stored beside the detail. */
 const QUOTED_CHARS = 60;
+const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 
 /**
@@ -60,6 +61,10 @@ export function createDecoder(limits: Limits, now: () => number): (value: Uint8A
     }
     const latestMs = now() + maxSkewMs;
     if (ts > BigInt(Math.floor(latestMs * 1_000))) return rejectFuture(json, latestMs, limits);
+    if (limits.retentionDays !== undefined && ts < BigInt(now() - limits.retentionDays * DAY_MS) * 1_000n) {
+      const expected = `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`;
+      return reject("too_old", `timestamp: is ${describe(json.timestamp)}, expected ${expected}`);
+    }
     return { kind: "reading", reading: { customerId, ts, heartRate, anomaly: anomalyOf(heartRate, limits) } };
   };
 }

@@ -6,6 +6,7 @@ import { openDatabase } from "../_shared/postgres.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
 import { consume } from "./consume.ts";
+import { DayPartitions } from "./day_partitions.ts";
 import { createDecoder } from "./decode.ts";
 import { migrateWhenReachable } from "./migrate.ts";
 import { Progress } from "./progress.ts";
@@ -36,7 +37,8 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   const decode = createDecoder(config.limits, Date.now);
   const sink = createSink(database);
-  const ports = { connection: config.kafka, database, sink, decode, telemetry, progress };
+  const dayPartitions = new DayPartitions(database, telemetry);
+  const ports = { connection: config.kafka, database, sink, dayPartitions, decode, telemetry, progress };
   const caughtUp = new AbortController();
   const consuming = consume(ports, { ...config, signal: AbortSignal.any([signal, caughtUp.signal]), fail });
   try {

@@ -3,6 +3,7 @@ import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
 import { type Database, databaseFailure, isDataError } from "../_shared/postgres.ts";
+import type { DayPartitions } from "./day_partitions.ts";
 import type { Decoded } from "./decode.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
 import { logRange } from "./log_range.ts";
@@ -19,6 +20,7 @@ export interface Environment {
   readonly client: Consumer;
   readonly database: Database;
   readonly sink: Sink;
+  readonly dayPartitions: DayPartitions;
   readonly decode: (value: Uint8Array | null) => Decoded;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
@@ -45,6 +47,8 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     decode,
     sink,
     isDataError,
+    takeTurn: (attempt) => database.turns.take(attempt),
+    prepare: (readings) => environment.dayPartitions.prepare(readings),
     onAttempt: () => progress.mark(loop),
     onFailure: (error, attempt) => databaseFailed("write a batch", error, { attempt }),
   });

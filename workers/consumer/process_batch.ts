@@ -41,6 +41,10 @@ export interface BatchPorts {
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
+  /** Runs an attempt when it is our turn to write. */
+  readonly takeTurn: <T>(attempt: () => Promise<T>) => Promise<T>;
+  /** Prepares the table for readings of these instants; outside the transaction, since it may take locks. */
+  readonly prepare: (readings: Iterable<Reading>) => Promise<void>;
   readonly onAttempt: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
@@ -58,14 +62,17 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
     for (let attempt = 1;; attempt++) {
       try {
         ports.onAttempt();
-        const outcome = await ports.sink.write(ledger, slice.from, async (transaction) => {
-          attempted = undefined;
+        const outcome = await ports.takeTurn(async () => {
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
-          plan ??= planBatch(slice.records, ports.decode);
-          const written = await writePlan(transaction, plan, slice, mode, ports.isDataError);
-          mode = written.repeatsInTable ? "merge" : "copy";
-          attempted = written.batch;
-          return written.batch;
+          const planned = plan ??= planBatch(slice.records, ports.decode);
+          await ports.prepare(planned.candidates.map(({ reading }) => reading));
+          return await ports.sink.write(ledger, slice.from, async (transaction) => {
+            attempted = undefined;
+            const written = await writePlan(transaction, planned, slice, mode, ports.isDataError);
+            mode = written.repeatsInTable ? "merge" : "copy";
+            attempted = written.batch;
+            return written.batch;
+          });
         });
         if (outcome.at === "written") return { kind: "written", batch: outcome.value };
         // The answer to an earlier COMMIT of ours was lost, and it did commit.
@@ -127,6 +134,7 @@ async function writePlan(
 ): Promise<{ batch: WrittenBatch; repeatsInTable: boolean }> {
   const tally = new Tally(plan.rejects);
   await place(transaction, plan.candidates, mode, isDataError, tally);
+  await transaction.rollUp(tally.stored.map(({ reading }) => reading));
   await transaction.reject(tally.rejects);
   const counts = {
     stored: tally.stored.length,
@@ -134,9 +142,15 @@ async function writePlan(
     rejected: tally.rejects.length,
     gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
   };
-  await transaction.advance(slice.next, counts, slice.gaps);
+  await transaction.advance(slice, counts, latestInstant(tally.stored));
   const { stored, rejects } = tally;
   return { batch: { counts, stored, rejects }, repeatsInTable: tally.repeatsInTable };
+}
+
+function latestInstant(stored: readonly StoredReading[]): bigint | undefined {
+  return stored.reduce<bigint | undefined>((latest, { reading: { ts } }) => {
+    return latest === undefined || ts > latest ? ts : latest;
+  }, undefined);
 }
 
 /** Where each record ended, counted from its own fact. */

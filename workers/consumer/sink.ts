@@ -4,7 +4,8 @@ import type { Reading } from "../_shared/heartbeat.ts";
 import { type Database, type Session, sqlState } from "../_shared/postgres.ts";
 import { CopyBuffer, copyInto } from "./copy.ts";
 import type { LedgerRow } from "./ledger.ts";
-import type { Gap, Offset, RawRecord } from "./slice.ts";
+import { rollUp } from "./roll_up.ts";
+import type { Gap, Offset, RawRecord, Slice } from "./slice.ts";
 
 /** A record that is refused, and why. */
 export interface Reject {
@@ -36,9 +37,15 @@ export interface BatchTransaction {
     readings: readonly Reading[],
     mode: "copy" | "merge",
   ): Promise<readonly (number | undefined)[] | undefined>;
+  /** Adds stored readings to what is derived from them: their minutes, and each customer's latest. */
+  rollUp(stored: readonly Reading[]): Promise<void>;
   reject(rejects: readonly Reject[]): Promise<void>;
-  /** Moves the partition's offset and adds the counts; the last step. */
-  advance(to: Offset, counts: Counts, gaps: readonly Gap[]): Promise<void>;
+  /**
+   * Moves the partition's offset to the end of the slice and adds the counts; the last step.
+   *
+   * @param latest the latest instant that was stored, microseconds since the Unix epoch
+   */
+  advance(slice: Slice, counts: Counts, latest: bigint | undefined): Promise<void>;
 }
 
 export interface Sink {
@@ -57,8 +64,8 @@ export interface Sink {
   >;
 }
 
-/** The constraint that keeps a (customer_id, ts) from being stored twice. */
-const PRIMARY_KEY = "heartbeats_pkey";
+/** The indexes, one a partition, that keep a (customer_id, ts) from being stored twice. */
+const PRIMARY_KEY = /^heartbeats(_\w+)?_pkey$/;
 
 export function createSink(database: Database): Sink {
   return {
@@ -97,22 +104,36 @@ function batchTransaction(session: Session, ledger: LedgerRow): BatchTransaction
       }
     },
     reject: (rejects) => storeRejects(session, ledger, rejects),
-    advance: async (to, counts, gaps) => {
+    rollUp: (stored) => rollUp(session, stored),
+    advance: async ({ next, gaps, logEnd, records }, counts, latest) => {
       if (gaps.length > 0) await storeGaps(session, ledger, gaps);
       await session.query({
         name: "advance_offset",
         text: `update public.ingest_offsets
                   set next_offset = $2, stored = stored + $3, duplicates = duplicates + $4,
-                      rejected = rejected + $5, gaps = gaps + $6, updated_at = now()
+                      rejected = rejected + $5, gaps = gaps + $6, updated_at = now(), log_end_offset = $7,
+                      last_event_ts = greatest(last_event_ts, to_timestamp($8)),
+                      last_record_at = coalesce(to_timestamp($9), last_record_at),
+                      last_batch_at = case when $9 is null then last_batch_at else now() end
                 where id = $1`,
-        values: [ledger.id, to, counts.stored, counts.duplicates, counts.rejected, counts.gaps],
+        values: [
+          ledger.id,
+          next,
+          counts.stored,
+          counts.duplicates,
+          counts.rejected,
+          counts.gaps,
+          logEnd,
+          latest === undefined ? null : Number(latest) / 1e6,
+          records.length === 0 ? null : (records.at(-1)?.timestampMs ?? 0) / 1000,
+        ],
       });
     },
   };
 }
 
 function isPrimaryKeyViolation(error: unknown): boolean {
-  return sqlState(error) === "23505" && (error as { constraint?: string }).constraint === PRIMARY_KEY;
+  return sqlState(error) === "23505" && PRIMARY_KEY.test((error as { constraint?: string }).constraint ?? "");
 }
 
 /** The fast path: straight into the table. One reading that is already there fails it as a whole. */
@@ -147,7 +168,7 @@ async function merge(session: Session, readings: readonly Reading[]): Promise<(n
      select customer_id, ts, heart_rate, anomaly
        from staged_heartbeats
       order by position
-         on conflict on constraint ${PRIMARY_KEY} do nothing`,
+         on conflict (customer_id, ts) do nothing`,
   );
   // Another writer committed one of our keys between the two statements: which one is found by looking again.
   if ((inserted.rowCount ?? 0) + present.rows.length !== readings.length) throw new MergeRaced();

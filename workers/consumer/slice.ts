@@ -37,6 +37,8 @@ export interface Slice {
   readonly next: Offset;
   readonly records: readonly RawRecord[];
   readonly gaps: readonly Gap[];
+  /** Committed end of the log when it was fetched. */
+  readonly logEnd: Offset;
   /** Memory that it holds, about: keys and values, and what the runtime needs for each record around them. */
   readonly bytes: number;
 }
@@ -57,7 +59,7 @@ class SliceBuilder {
   bytes = 0;
   next: Offset;
 
-  constructor(readonly from: Offset) {
+  constructor(readonly from: Offset, readonly logEnd: Offset) {
     this.next = from;
   }
 
@@ -87,7 +89,7 @@ class SliceBuilder {
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
  */
 export function sliceOf(partition: PartitionResponse, from: Offset): Slice {
-  const slice = new SliceBuilder(from);
+  const slice = new SliceBuilder(from, Number(partition.lastStableOffset));
   const aborted = [...partition.abortedTransactions ?? []]
     .sort((a, b) => Number(a.firstOffset - b.firstOffset));
   const aborting = new Set<bigint>();
@@ -133,16 +135,18 @@ function controlType(batch: RecordsBatch): number | undefined {
 
 /** A stretch that holds nothing but a gap. */
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
-  return { from, next: to, records: [], gaps: [{ from, to, cause }], bytes: 0 };
+  return { from, next: to, records: [], gaps: [{ from, to, cause }], logEnd: to, bytes: 0 };
 }
 
 /** Joins neighbouring stretches into one. */
 export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
   const [first] = slices;
   if (slices.length === 1) return first;
+  const last = slices.at(-1) ?? first;
   return {
     from: first.from,
-    next: slices.at(-1)?.next ?? first.next,
+    next: last.next,
+    logEnd: last.logEnd,
     records: slices.flatMap(({ records }) => records),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),

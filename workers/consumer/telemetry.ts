@@ -154,10 +154,13 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         if (debug) log.debug("reading.stored", "Stored a reading", fields());
         if (reading.anomaly === null) continue;
         anomalies.inc({ kind: reading.anomaly });
-        anomalyLog.warning(`Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`, {
-          anomaly: reading.anomaly,
-          ...fields(),
-        });
+        anomalyLog.warning(
+          `Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`,
+          {
+            anomaly: reading.anomaly,
+            ...fields(),
+          },
+        );
       }
       summary.records += slice.records.length;
       summary.stored += counts.stored;
@@ -190,6 +193,27 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         gaps: 0,
         offsets: new Map(),
       });
+    },
+
+    onMade: (partition: string) => {
+      log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition });
+    },
+
+    onFailure: (error: unknown, day: string) => {
+      const message = `No partition for ${day}: its readings go to the default partition (${
+        describeError(error)
+      })`;
+      log.warning("table.partition_failed", message, { day });
+    },
+
+    onDropped: (partition: string) => {
+      log.info("table.partition_dropped", `Dropped ${partition}: older than RETENTION_DAYS`, {
+        table_partition: partition,
+      });
+    },
+
+    retentionFailed: (error: unknown) => {
+      log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
     },
 
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {

@@ -108,7 +108,11 @@ export async function recount(database: Database, { signal }: { signal: AbortSig
       await session.query("set transaction isolation level repeatable read, read only");
       using _ = await cancelOnAbort(database, session, signal);
       const accounts = await session.query<Row>(ACCOUNTS);
-      const rows = await session.query<{ count: string }>("select count(*) from public.heartbeats");
+      const rows = await session.query<{ count: string }>(
+        // What was dropped for its age was stored once, and counted when it was dropped.
+        `select (select count(*) from public.heartbeats)
+              + (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as count`,
+      );
       return { accounts: accounts.rows.map(account), heartbeatRows: Number(rows.rows[0]?.count) };
     });
   } catch (error) {

@@ -1,0 +1,75 @@
+/**
+ * The partitions of public.heartbeats: made ahead, and for any day before its readings are written. Never inside the
+ * transaction that writes, since making one takes locks; where it cannot be made, the default partition takes the rows.
+ */
+import type { Reading } from "../_shared/heartbeat.ts";
+import { type Database, sqlState } from "../_shared/postgres.ts";
+
+const DAY_MICROS = 86_400_000_000n;
+/** Today and as many days ahead, so that midnight finds its partition made. */
+const DAYS_AHEAD = 2;
+/** A lock that cannot be had within the function's lock_timeout is asked for again so many times. */
+const ATTEMPTS = 3;
+
+export interface DayPartitionPorts {
+  readonly onMade: (partition: string) => void;
+  /** It could not be made; its rows go to the default partition and are moved when it can. */
+  readonly onFailure: (error: unknown, day: string) => void;
+}
+
+export class DayPartitions {
+  readonly #database: Database;
+  readonly #ports: DayPartitionPorts;
+  /** Days, counted since the Unix epoch, that need no further look. */
+  readonly #seen = new Set<bigint>();
+
+  constructor(database: Database, ports: DayPartitionPorts) {
+    this.#database = database;
+    this.#ports = ports;
+  }
+
+  /** Makes what readings of these instants need. Fails for a database that is away, never for a partition. */
+  async prepare(readings: Iterable<Reading>): Promise<void> {
+    const days = new Set<bigint>();
+    for (const { ts } of readings) {
+      const day = dayOf(ts);
+      if (!this.#seen.has(day)) days.add(day);
+    }
+    for (const day of days) await this.#ensure(day);
+  }
+
+  /** Makes today's and the next days' partitions. @param nowMs milliseconds since the Unix epoch */
+  async makeAhead(nowMs: number): Promise<void> {
+    const today = dayOf(BigInt(nowMs) * 1000n);
+    for (let ahead = 0n; ahead <= DAYS_AHEAD; ahead++) {
+      if (!this.#seen.has(today + ahead)) await this.#ensure(today + ahead);
+    }
+  }
+
+  async #ensure(day: bigint): Promise<void> {
+    const at = new Date(Number(day * DAY_MICROS / 1000n)).toISOString();
+    for (let attempt = 1;; attempt++) {
+      try {
+        const [row] = await this.#database.query<{ made: string | null }>(
+          "select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as made",
+          [at],
+        );
+        if (typeof row?.made === "string") this.#ports.onMade(row.made);
+        break;
+      } catch (error) {
+        if (sqlState(error) === undefined) throw error;
+        if (attempt < ATTEMPTS && sqlState(error) === LOCK_NOT_AVAILABLE) continue;
+        this.#ports.onFailure(error, at.slice(0, 10));
+        break;
+      }
+    }
+    this.#seen.add(day);
+  }
+}
+
+const LOCK_NOT_AVAILABLE = "55P03";
+
+function dayOf(micros: bigint): bigint {
+  const day = micros / DAY_MICROS;
+  return micros < 0n && day * DAY_MICROS !== micros ? day - 1n : day;
+}

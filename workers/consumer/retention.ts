@@ -1,0 +1,73 @@
+/** Keeps tomorrow's partition made and what is too old dropped, beside the ingest and never in its way. */
+import { sleep } from "../_shared/backoff.ts";
+import type { Database } from "../_shared/postgres.ts";
+import type { DayPartitions } from "./day_partitions.ts";
+
+const INTERVAL_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
+const MINUTES_AT_A_TIME = 10_000;
+
+export interface RetentionOptions {
+  /** Undefined keeps everything. */
+  readonly retentionDays: number | undefined;
+  readonly minuteRetentionDays: number | undefined;
+}
+
+export interface RetentionPorts {
+  readonly database: Database;
+  readonly dayPartitions: DayPartitions;
+  readonly telemetry: {
+    readonly onDropped: (partition: string) => void;
+    readonly retentionFailed: (error: unknown) => void;
+  };
+}
+
+/** Runs until `signal` aborts. What fails is tried again at the next round. */
+export async function keepPartitions(
+  { database, dayPartitions, telemetry }: RetentionPorts,
+  { retentionDays, minuteRetentionDays, signal }: RetentionOptions & { readonly signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await dayPartitions.makeAhead(Date.now());
+      if (retentionDays !== undefined) await dropDays(database, retentionDays, telemetry.onDropped);
+      if (minuteRetentionDays !== undefined) await deleteMinutes(database, minuteRetentionDays);
+    } catch (error) {
+      telemetry.retentionFailed(error);
+    }
+    await sleep(INTERVAL_MS, { signal });
+  }
+}
+
+/** Partitions that lie before the oldest reading that is still accepted, as a whole. */
+async function dropDays(
+  database: Database,
+  days: number,
+  onDropped: (partition: string) => void,
+): Promise<void> {
+  for (;;) {
+    const [row] = await database.query<{ dropped: string | null }>(
+      "select public.drop_old_heartbeat_partition('public.heartbeats', $1::timestamptz) as dropped",
+      [before(days)],
+    );
+    if (typeof row?.dropped !== "string") return;
+    onDropped(row.dropped);
+  }
+}
+
+async function deleteMinutes(database: Database, days: number): Promise<void> {
+  for (;;) {
+    const deleted = await database.query(
+      `delete from public.heartbeats_1m
+        where ctid in (select ctid from public.heartbeats_1m where minute < $1::timestamptz limit ${MINUTES_AT_A_TIME})
+    returning 1`,
+      [before(days)],
+    );
+    if (deleted.length < MINUTES_AT_A_TIME) return;
+  }
+}
+
+function before(days: number): string {
+  return new Date(Date.now() - days * DAY_MS).toISOString();
+}
