@@ -4,6 +4,7 @@ import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
 import { type Database, databaseFailure, isDataError } from "../_shared/postgres.ts";
 import type { Decoded } from "./decode.ts";
+import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
 import { logRange } from "./log_range.ts";
 import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
@@ -46,7 +47,10 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     sink,
     isDataError,
     onAttempt: () => progress.mark(loop),
-    onFailure: (error, attempt) => databaseFailed("write a batch", error, { attempt }),
+    onFailure: (error, attempt) => {
+      databaseFailed("write a batch", error, { attempt });
+      if (isLockTimeout(error)) void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
+    },
   });
   const query = <T>(attempt: () => Promise<T>, signal: AbortSignal) =>
     insist(attempt, (error, attempts) => databaseFailed("open the ledger", error, { attempts }), { signal });

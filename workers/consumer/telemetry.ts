@@ -154,10 +154,13 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         if (debug) log.debug("reading.stored", "Stored a reading", fields());
         if (reading.anomaly === null) continue;
         anomalies.inc({ kind: reading.anomaly });
-        anomalyLog.warning(`Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`, {
-          anomaly: reading.anomaly,
-          ...fields(),
-        });
+        anomalyLog.warning(
+          `Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`,
+          {
+            anomaly: reading.anomaly,
+            ...fields(),
+          },
+        );
       }
       summary.records += slice.records.length;
       summary.stored += counts.stored;
@@ -190,6 +193,12 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         gaps: 0,
         offsets: new Map(),
       });
+    },
+
+    frozenWritersEnded: (sessions: number) => {
+      if (sessions === 0) return;
+      const message = `Ended ${sessions} database sessions of consumers that froze while they held locks`;
+      log.warning("database.frozen_writers_ended", message, { sessions });
     },
 
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
