@@ -28,9 +28,8 @@ export async function installKafka(
   env: { readonly JAVA_HOME?: string | undefined },
   { signal, onProgress }: { signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Kafka> {
-  const java = env.JAVA_HOME === undefined || env.JAVA_HOME === ""
-    ? "java"
-    : join(env.JAVA_HOME, "bin", "java");
+  // An empty variable is one that is not set.
+  const java = env.JAVA_HOME ? join(env.JAVA_HOME, "bin", "java") : "java";
   const javaVersion = await requireJava(java);
   const pom = await Deno.readTextFile(POM);
   const version = /<artifactId>kafka_2\.13<\/artifactId>\s*<version>([^<]+)</.exec(pom)?.[1] ?? "unknown";
@@ -45,7 +44,9 @@ async function requireJava(java: string): Promise<string> {
   const version = /version "([^"]+)"/.exec(output ?? "")?.[1];
   const major = Number.parseInt(version?.replace(/^1\./, "") ?? "", 10);
   if (version !== undefined && major >= OLDEST_JAVA) return version;
-  const found = version === undefined ? "there is none (looked at JAVA_HOME and PATH)" : `it is ${version}`;
+  const found = version === undefined
+    ? java === "java" ? "there is none on PATH" : `there is no ${java} (JAVA_HOME)`
+    : `it is ${version}`;
   throw new PipelineError(
     "stack_failed",
     `Cannot start Kafka: it needs Java ${OLDEST_JAVA} or later and ${found}; ` +

@@ -67,6 +67,24 @@ export async function keepRunning(
   }
 }
 
+/** Runs all until the signal. When one fails, the others are told to end before its failure is thrown. */
+export async function runTogether(
+  tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const outcomes = await Promise.allSettled(tasks.map(async (task) => {
+    try {
+      await task(either);
+    } catch (error) {
+      over.abort();
+      throw error;
+    }
+  }));
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+}
+
 export function describeExit(status: Deno.CommandStatus): string {
   return status.signal === null ? `exit code ${status.code}` : status.signal;
 }

@@ -1,12 +1,15 @@
 /** Where the status goes: redrawn in place on a terminal, a line every few seconds elsewhere. */
-import process from "node:process";
+import { Writable } from "node:stream";
 import { createLogUpdate } from "log-update";
+import { sleep } from "../../workers/_shared/backoff.ts";
+import { sayProgress, sayResult } from "../output.ts";
 import { type Notice, printable, renderLine, renderScreen } from "./screen.ts";
-import type { Status } from "./status.ts";
+import type { Status, StatusSource } from "./status.ts";
 
+const GATHER_EVERY_MS = 1_000;
 const LINE_EVERY_MS = 5_000;
 const KEPT_NOTICES = 20;
-/** Warnings between two plain lines; the rest is in the worker's log. */
+/** Warnings of the workers between two plain lines; the rest is in their logs. */
 const PRINTED_WARNINGS = 5;
 
 export interface Display extends Disposable {
@@ -21,17 +24,44 @@ export interface DisplayOptions {
   readonly footer: readonly string[];
 }
 
+const NO_SIZE = { columns: 0, rows: 0 };
+
 export function openDisplay(options: DisplayOptions): Display {
   // A terminal of no size is one that nobody looks at.
-  const size = () => Deno.stdout.isTerminal() ? Deno.consoleSize() : { columns: 0, rows: 0 };
+  const size = () => {
+    try {
+      return Deno.stdout.isTerminal() ? Deno.consoleSize() : NO_SIZE;
+    } catch {
+      return NO_SIZE;
+    }
+  };
   return size().rows > 0 ? liveDisplay(options, size) : plainDisplay(options);
+}
+
+/** Gathers and shows the status until the signal. */
+export async function showStatus(
+  source: StatusSource,
+  display: Display,
+  { signal, onFirstStored }: { signal: AbortSignal; onFirstStored: () => void },
+): Promise<void> {
+  let storing = false;
+  while (!signal.aborted) {
+    const status = await source.gather();
+    if (!storing && status.storedRun > 0) {
+      storing = true;
+      onFirstStored();
+    }
+    display.show(status);
+    await sleep(GATHER_EVERY_MS, { signal });
+  }
 }
 
 function liveDisplay(
   { colour, footer }: DisplayOptions,
   size: () => { columns: number; rows: number },
 ): Display {
-  const draw = createLogUpdate(process.stdout);
+  // Hiding the cursor would bring handlers of signals and exits that get in the way of ours.
+  const draw = createLogUpdate(terminal(size), { showCursor: true });
   const startedAt = performance.now();
   const notices: Notice[] = [];
   return {
@@ -41,6 +71,7 @@ function liveDisplay(
     },
     show: (status) => {
       const { columns, rows } = size();
+      if (rows === 0) return;
       const runningSeconds = (performance.now() - startedAt) / 1000;
       const screen = { width: columns, height: rows, colour, runningSeconds, notices, footer };
       draw(renderScreen(status, screen).join("\n"));
@@ -50,28 +81,49 @@ function liveDisplay(
   };
 }
 
+/**
+ * Standard output as log-update wants it. Not `process.stdout`: when the terminal is closed under it, its failure reaches
+ * no listener and ends the process before the signal that came with the closing can end all in order.
+ */
+function terminal(size: () => { columns: number; rows: number }): NodeJS.WriteStream {
+  const stream = new Writable({
+    decodeStrings: false,
+    write: (text, _encoding, done) => {
+      try {
+        const bytes = new TextEncoder().encode(String(text));
+        for (let from = 0; from < bytes.length;) from += Deno.stdout.writeSync(bytes.subarray(from));
+      } catch {
+        // Closed.
+      }
+      done();
+    },
+  });
+  Object.defineProperties(stream, {
+    isTTY: { value: true },
+    columns: { get: () => size().columns },
+    rows: { get: () => size().rows },
+  });
+  return stream as unknown as NodeJS.WriteStream;
+}
+
 function plainDisplay({ footer }: DisplayOptions): Display {
   let warnings = 0;
   let printedAt = performance.now();
-  for (const line of footer) print(Deno.stderr, line);
+  for (const line of footer) sayProgress(line);
   return {
     notice: ({ level, from, text }) => {
-      if (level === "warning" && ++warnings > PRINTED_WARNINGS) return;
-      print(Deno.stderr, printable(`${level === "info" ? "" : `${level}: `}${from}: ${text}`));
+      if (level === "warning" && from !== "up" && ++warnings > PRINTED_WARNINGS) return;
+      sayProgress(printable(`${level === "info" ? "" : `${level}: `}${from}: ${text}`));
     },
     show: (status) => {
       if (performance.now() - printedAt < LINE_EVERY_MS) return;
       printedAt = performance.now();
       if (warnings > PRINTED_WARNINGS) {
-        print(Deno.stderr, `... and ${warnings - PRINTED_WARNINGS} more warnings in the log`);
+        sayProgress(`... and ${warnings - PRINTED_WARNINGS} more warnings in the log`);
       }
       warnings = 0;
-      print(Deno.stdout, renderLine(status));
+      sayResult(renderLine(status));
     },
     [Symbol.dispose]: () => {},
   };
-}
-
-function print(to: { writeSync(bytes: Uint8Array): number }, line: string): void {
-  to.writeSync(new TextEncoder().encode(`${line}\n`));
 }

@@ -4,7 +4,7 @@ import { Child } from "../child.ts";
 import { CLONE } from "../clone.ts";
 import type { Restartable } from "../keep_running.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
-import { PipelineError } from "../../workers/_shared/errors.ts";
+import { UsageError } from "../../workers/_shared/errors.ts";
 import { type LogLine, parseLogLine } from "./worker_log.ts";
 
 /** Of the ten seconds in which all has to end; a worker normally needs a fraction of one. */
@@ -51,7 +51,7 @@ export class Worker implements Restartable, AsyncDisposable {
   /** Wrong settings stay wrong; the worker's own words say which. */
   hopeless(status: Deno.CommandStatus): Error | undefined {
     if (status.code !== EXIT.usage) return undefined;
-    return new PipelineError("stack_failed", this.#child.tail.join("\n"));
+    return new UsageError(this.#child.tail.join("\n"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

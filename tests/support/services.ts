@@ -3,7 +3,7 @@ import { type Stack, startStack } from "../../stack/mod.ts";
 import { createPlace, type Place, type PlaceOptions } from "./place.ts";
 
 let starting: Promise<Stack> | undefined;
-const failed: string[] = [];
+let failed = false;
 
 /** The servers of this test file. */
 export function servers(): Promise<Stack> {
@@ -29,22 +29,22 @@ export function onPlace(
     try {
       await body(place, t);
     } catch (error) {
-      failed.push(`topic ${place.topic}, database ${place.database}: ${t.name}`);
-      tell(place.workersTail());
-      throw error;
+      failed = true;
+      // Told in the error, since a quiet run shows nothing that a test writes.
+      const { home, postgresFolder } = place.stack;
+      const kept = `kept: topic ${place.topic} in ${home}, database ${place.database} in ${postgresFolder}`;
+      throw new Error(
+        `${kept}
+${place.workersTail()}`,
+        { cause: error },
+      );
     }
   };
 }
 
 Deno.test.afterAll(async () => {
   const stack = await starting;
-  if (stack === undefined) return;
-  if (failed.length === 0) return await stack.destroy();
   // What a failed test left is worth a look: startStack({ home }) opens it again.
-  await stack[Symbol.asyncDispose]();
-  tell(`Kept in ${stack.home} (PostgreSQL: ${stack.postgresFolder})\n  ${failed.join("\n  ")}`);
+  if (failed) await stack?.[Symbol.asyncDispose]();
+  else await stack?.destroy();
 });
-
-function tell(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
-}

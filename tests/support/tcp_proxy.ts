@@ -9,7 +9,7 @@ export interface TcpProxyOptions {
 export type Watch = (bytes: Uint8Array) => boolean;
 
 export class TcpProxy implements AsyncDisposable {
-  /** Swallow everything in both directions; connections stay open. */
+  /** Swallow everything, the end of a connection too: neither side hears of the other. */
   silent = false;
   /** Sees what clients send. */
   onRequest: Watch = () => true;
@@ -78,7 +78,8 @@ export class TcpProxy implements AsyncDisposable {
     } catch {
       // Either side went away: so does the other.
     }
-    for (const one of [from, to]) {
+    // What is closed while the wire is silent stays open on its other side, for good.
+    for (const one of this.silent ? [from] : [from, to]) {
       close(one);
       this.#open.delete(one);
     }

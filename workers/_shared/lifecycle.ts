@@ -41,11 +41,18 @@ export class Resources implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const failures: unknown[] = [];
     for (let last = this.#opened.at(-1); last !== undefined; last = this.#opened.at(-1)) {
+      try {
+        await last.close();
+      } catch (error) {
+        // What was opened before it must be closed all the same.
+        failures.push(error);
+      }
       // Removed only after it closed: until then it is what the deadline would name.
-      await last.close();
       this.#opened.pop();
     }
+    if (failures.length > 0) throw failures[0];
   }
 }
 
@@ -104,14 +111,21 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const expected = error instanceof UsageError || error instanceof PipelineError;
   const text = expected || !(error instanceof Error) ? describeError(error) : error.stack ?? error.message;
-  Deno.stderr.writeSync(new TextEncoder().encode(`${error instanceof UsageError ? error.message : text}\n`));
+  say(error instanceof UsageError ? error.message : text);
   return error instanceof UsageError ? EXIT.usage : EXIT.failed;
 }
 
 function exitNow(after: string, resources: Resources): never {
   const open = resources.open.join(", ") || "nothing";
-  Deno.stderr.writeSync(
-    new TextEncoder().encode(`Stopped without finishing after ${after}; still open: ${open}\n`),
-  );
+  say(`Stopped without finishing after ${after}; still open: ${open}`);
   Deno.exit(EXIT.interrupted);
+}
+
+/** Last words; nobody may be listening any more, and the exit code has to be right all the same. */
+function say(text: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  } catch {
+    // The terminal was closed.
+  }
 }

@@ -5,6 +5,7 @@ import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
 import { type Database, databaseFailure, isDataError } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import type { Decoded } from "./decode.ts";
+import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
 import { logRange } from "./log_range.ts";
 import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
@@ -50,7 +51,10 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     takeTurn: (attempt) => database.turns.take(attempt),
     prepare: (readings) => environment.dayPartitions.prepare(readings),
     onAttempt: () => progress.mark(loop),
-    onFailure: (error, attempt) => databaseFailed("write a batch", error, { attempt }),
+    onFailure: (error, attempt) => {
+      databaseFailed("write a batch", error, { attempt });
+      if (isLockTimeout(error)) void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
+    },
   });
   const query = <T>(attempt: () => Promise<T>, signal: AbortSignal) =>
     insist(attempt, (error, attempts) => databaseFailed("open the ledger", error, { attempts }), { signal });

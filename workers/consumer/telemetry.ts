@@ -216,6 +216,12 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
     },
 
+    frozenWritersEnded: (sessions: number) => {
+      if (sessions === 0) return;
+      const message = `Ended ${sessions} database sessions of consumers that froze while they held locks`;
+      log.warning("database.frozen_writers_ended", message, { sessions });
+    },
+
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
       log.info("batch.stale", "Another owner moved this partition on; reading from there", {
         partition,
