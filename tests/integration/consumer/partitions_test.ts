@@ -1,0 +1,152 @@
+/** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { MIGRATIONS } from "../../../migrations/mod.ts";
+import { openDatabase } from "../../../workers/_shared/postgres.ts";
+import { migrate } from "../../../workers/consumer/migrate.ts";
+import { bad, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+import { WorkerProcess } from "../../support/worker_process.ts";
+
+const DAY_MS = 86_400_000;
+
+function daysAgo(days: number): string {
+  return new Date(Date.now() - days * DAY_MS).toISOString();
+}
+
+async function reconcile(place: Place): Promise<number> {
+  const env = {
+    KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+    KAFKA_TOPIC: place.topic,
+    DATABASE_URL: place.databaseUrl,
+  };
+  await using worker = WorkerProcess.start("reconcile", { env });
+  return await worker.exitCode();
+}
+
+async function rowsByPartition(place: Place): Promise<Record<string, number>> {
+  const rows = await place.sql<{ name: string; count: string }>(
+    "select tableoid::regclass::text as name, count(*) from public.heartbeats group by 1 order by 1",
+  );
+  return Object.fromEntries(rows.map(({ name, count }) => [name, Number(count)]));
+}
+
+Deno.test(
+  "a reading of any day finds a partition of its own, coarser when it is old, and none is left in the default",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send([
+      reading("a", daysAgo(0), 70),
+      reading("a", daysAgo(30), 70),
+      reading("a", "2024-02-29T12:00:00Z", 70),
+      reading("a", "1999-12-31T23:59:59.999999Z", 70),
+      reading("a", "0001-01-01T00:00:00Z", 70),
+    ]);
+    await place.consumeAll();
+    await judge(place, sent);
+    const names = Object.keys(await rowsByPartition(place));
+    const day = (ago: number) => `heartbeats_d${daysAgo(ago).slice(0, 10).replaceAll("-", "")}`;
+    deepStrictEqual(
+      names.sort(),
+      [day(0), day(30), "heartbeats_m202402", "heartbeats_y0001", "heartbeats_y1999"].sort(),
+    );
+  }),
+);
+
+Deno.test(
+  "rows of a day that sit in the default are moved when the day gets its partition, and still count as duplicates",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer({ args: ["--migrate-only"] });
+    strictEqual(await consumer.exitCode(), 0);
+    const at = daysAgo(20);
+    // As if no partition could have been made when it came.
+    await place.sql("insert into public.heartbeats values ('early', $1, 70, null)", [at]);
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 1 });
+    await place.publisher.send([reading("early", at, 70), reading("late", at, 71)]);
+    await place.consumeAll();
+    const name = `heartbeats_d${at.slice(0, 10).replaceAll("-", "")}`;
+    deepStrictEqual(await rowsByPartition(place), { [name]: 2 });
+    const [ledger] = await place.sql("select stored, duplicates from public.ingest_offsets");
+    deepStrictEqual(ledger, { stored: "1", duplicates: "1" });
+  }),
+);
+
+Deno.test(
+  "where no partition can be made the default takes the rows, and the ingest goes on",
+  onPlace({}, async (place) => {
+    const migrated = place.consumer({ args: ["--migrate-only"] });
+    strictEqual(await migrated.exitCode(), 0);
+    await place.sql("drop function public.ensure_heartbeat_partition");
+    const sent = await place.publisher.send([reading("a", daysAgo(0), 70), reading("a", daysAgo(3), 70)]);
+    const consumer = await place.consumeAll();
+    await judge(place, sent);
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 2 });
+    match(consumer.output, /go to the default partition/);
+  }),
+);
+
+Deno.test(
+  "with RETENTION_DAYS old partitions are dropped, counted, and an older reading is rejected as too_old",
+  onPlace({}, async (place) => {
+    const old = await place.publisher.send([reading("a", daysAgo(40), 70), reading("a", daysAgo(41), 71)]);
+    await place.consumeAll();
+    await judge(place, old);
+    const sent = await place.publisher.send([
+      bad("too_old", { customer_id: "a", timestamp: daysAgo(11), heart_rate: 70 }),
+      reading("a", daysAgo(9), 72),
+    ]);
+    const consumer = place.consumer({ env: { RETENTION_DAYS: "10" } });
+    await consumer.said("table.partition_dropped", ({ message }) => /d\d{8}/.test(message));
+    await place.caughtUp();
+    await consumer.stop();
+    const rejects = await place.sql("select reason from public.heartbeat_rejects");
+    deepStrictEqual(rejects, [{ reason: "too_old" }]);
+    strictEqual(sent.length, 2);
+    const [dropped] = await place.sql("select sum(dropped_rows) as rows from public.heartbeat_retention");
+    deepStrictEqual(dropped, { rows: "2" });
+    strictEqual(await reconcile(place), 0, "what was dropped is accounted for");
+    const [minutes] = await place.sql("select sum(readings) as readings from public.heartbeats_1m");
+    deepStrictEqual(minutes, { readings: "3" }, "minutes have a retention of their own");
+  }),
+);
+
+Deno.test(
+  "a filled table of the first version is migrated with its data, and the pipeline goes on with it",
+  onPlace({}, async (place) => {
+    const limits = { statementMs: 60_000, lockMs: 5_000, idleInTransactionMs: 60_000, transactionMs: 60_000 };
+    {
+      await using database = openDatabase(place.databaseUrl, {
+        connections: 1,
+        limits,
+        name: "first version",
+      });
+      await migrate(database, MIGRATIONS.slice(0, 1));
+    }
+    await place.sql(
+      `insert into public.heartbeats
+       select 'customer-' || n % 100, timestamptz '2026-01-01 00:00Z' + n * interval '7 seconds',
+              40 + n % 150, case when 40 + n % 150 < 45 then 'low' when 40 + n % 150 > 180 then 'high' end
+         from generate_series(1, 50000) n`,
+    );
+    const before = await place.sql(
+      "select count(*), sum(heart_rate), min(ts), max(ts) from public.heartbeats",
+    );
+    await place.publisher.send([
+      reading("customer-1", "2026-01-01T00:00:07Z", 41),
+      reading("customer-1", "2026-01-01T00:00:07.000001Z", 50),
+    ]);
+    await place.consumeAll();
+    const [ledger] = await place.sql("select stored, duplicates from public.ingest_offsets");
+    deepStrictEqual(ledger, { stored: "1", duplicates: "1" }, "an old row is still known");
+    await place.sql("delete from public.heartbeats where ts = '2026-01-01T00:00:07.000001Z'");
+    const after = await place.sql(
+      "select count(*), sum(heart_rate), min(ts), max(ts) from public.heartbeats",
+    );
+    deepStrictEqual(after, before);
+    const [minutes] = await place.sql(
+      "select sum(readings) as readings, count(*) > 1 as many from public.heartbeats_1m",
+    );
+    deepStrictEqual(minutes, { readings: "50001", many: true });
+    const [latest] = await place.sql("select count(*) from public.customer_latest");
+    deepStrictEqual(latest, { count: "100" });
+  }),
+);

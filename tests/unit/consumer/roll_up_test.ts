@@ -1,0 +1,68 @@
+import { deepStrictEqual } from "node:assert";
+import type { Anomaly, Reading } from "../../../workers/_shared/heartbeat.ts";
+import { parseInstant } from "../../../workers/_shared/instant.ts";
+import { latestOf, minutesOf } from "../../../workers/consumer/roll_up.ts";
+
+function reading(customerId: string, at: string, heartRate: number, anomaly: Anomaly | null = null): Reading {
+  const ts = parseInstant(at);
+  if (ts === undefined) throw new TypeError(at);
+  return { customerId, ts, heartRate, anomaly };
+}
+
+function seconds(at: string): number {
+  return Date.parse(at) / 1000;
+}
+
+Deno.test("minutesOf() adds up each customer's minutes, anomalies by kind", () => {
+  const minutes = minutesOf([
+    reading("b", "2026-07-14T09:30:00Z", 60),
+    reading("a", "2026-07-14T09:30:59.999999Z", 200, "high"),
+    reading("a", "2026-07-14T09:30:00Z", 40, "low"),
+    reading("a", "2026-07-14T09:31:00Z", 70),
+  ]);
+  deepStrictEqual(minutes, [
+    {
+      customerId: "a",
+      epochSeconds: seconds("2026-07-14T09:30:00Z"),
+      readings: 2,
+      sum: 240,
+      min: 40,
+      max: 200,
+      low: 1,
+      high: 1,
+    },
+    {
+      customerId: "a",
+      epochSeconds: seconds("2026-07-14T09:31:00Z"),
+      readings: 1,
+      sum: 70,
+      min: 70,
+      max: 70,
+      low: 0,
+      high: 0,
+    },
+    {
+      customerId: "b",
+      epochSeconds: seconds("2026-07-14T09:30:00Z"),
+      readings: 1,
+      sum: 60,
+      min: 60,
+      max: 60,
+      low: 0,
+      high: 0,
+    },
+  ]);
+});
+
+Deno.test("minutesOf() puts an instant before 1970 into the minute that began before it", () => {
+  const [minute] = minutesOf([reading("a", "1969-12-31T23:59:59.999999Z", 60)]);
+  deepStrictEqual(minute?.epochSeconds, -60);
+});
+
+Deno.test("latestOf() keeps the latest by event time, whenever it arrived, customers in order", () => {
+  const late = reading("a", "2026-07-14T09:00:00Z", 61);
+  const latest = reading("a", "2026-07-14T09:30:00.000001Z", 62);
+  const earlier = reading("a", "2026-07-14T09:30:00Z", 63);
+  const other = reading("B", "2001-01-01T00:00:00Z", 64);
+  deepStrictEqual(latestOf([earlier, latest, late, other]), [other, latest]);
+});
