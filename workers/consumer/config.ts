@@ -6,6 +6,7 @@ import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/heart
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
 import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
+import { ROLE_SETTINGS } from "./roles.ts";
 
 const GROUP_SETTINGS = {
   KAFKA_GROUP_ID: text({
@@ -34,6 +35,7 @@ export const CONSUMER_SETTINGS = {
   ...KAFKA_SETTINGS,
   ...GROUP_SETTINGS,
   ...DATABASE_SETTINGS,
+  ...ROLE_SETTINGS,
   ...LIMIT_SETTINGS,
   ...RETENTION_SETTINGS,
   ...HEALTH_SETTINGS,
@@ -64,9 +66,15 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
       limits: sessionLimits(settings.KAFKA_SESSION_TIMEOUT_MS),
       name: "heartbeat-consumer",
     },
+    roles: { writer: settings.HEARTBEAT_WRITER_PASSWORD, reader: settings.HEARTBEAT_READER_PASSWORD },
     health: settings,
     log: settings,
-    secrets: [...kafka.secrets, ...passwordOf(settings.DATABASE_URL)],
+    secrets: [
+      ...kafka.secrets,
+      ...passwordOf(settings.DATABASE_URL),
+      settings.HEARTBEAT_WRITER_PASSWORD ?? "",
+      settings.HEARTBEAT_READER_PASSWORD ?? "",
+    ],
   };
 }
 
@@ -110,7 +118,11 @@ export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
       "stop with exit code 0 when everything that is in the topic now is accounted for",
       false,
     )
-    .option("--migrate-only", "bring the database's schema up to date and stop", false)
+    .option(
+      "--migrate-only",
+      "bring the database's schema up to date, make the roles whose passwords are set, and stop",
+      false,
+    )
     .addHelpText(
       "after",
       `
@@ -119,6 +131,7 @@ Settings come from the environment (.env.example lists them); DATABASE_URL is re
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume
   deno task consume --migrate-only
+  HEALTH_PORT=9464 deno task consume health-check      asks the consumer that runs there; 0 when it is well
   HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up
 
 Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,

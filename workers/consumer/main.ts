@@ -1,6 +1,7 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { serveHealth } from "../_shared/health.ts";
+import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
@@ -10,11 +11,13 @@ import { DayPartitions } from "./day_partitions.ts";
 import { createDecoder } from "./decode.ts";
 import { migrateWhenReachable } from "./migrate.ts";
 import { Progress } from "./progress.ts";
+import { makeRoles } from "./roles.ts";
 import { createSink } from "./sink.ts";
 import { consumerTelemetry } from "./telemetry.ts";
 import { untilCaughtUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
+  if (isHealthCheck(args)) return await healthCheck(args, env);
   const flags = parseConsumerFlags(args);
   const config = loadConsumerConfig(env, readFile);
   const shared = resources.use("log", startTelemetry("consumer", config.log, config.secrets));
@@ -32,9 +35,10 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
     },
     signal,
   });
-  if (!migrated || flags.migrateOnly) return;
-
+  if (!migrated) return;
   const database = resources.use("database", openDatabase(config.database.url, config.database));
+  if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
+
   const decode = createDecoder(config.limits, Date.now);
   const sink = createSink(database);
   const dayPartitions = new DayPartitions(database, telemetry);

@@ -20,7 +20,7 @@ const MIGRATION_LIMITS: SessionLimits = {
 };
 
 /** Any constant that nothing else in the database uses for advisory locks: "hbmigrat" as bytes. */
-const MIGRATION_LOCK = "7521419864366932340";
+export const MIGRATION_LOCK = "7521419864366932340";
 
 const LEDGER = `
   create table if not exists public.schema_migrations (

@@ -121,6 +121,10 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       log.info("schema.migrated", message, { applied: names });
     },
 
+    rolesMade: (names: readonly string[]) => {
+      if (names.length > 0) log.info("roles.made", `The rights of ${names.join(" and ")} are up to date`);
+    },
+
     writeFailed: (partition: number, error: unknown, fields: Fields) => {
       pausedPartitions.add(partition);
       paused.set(pausedPartitions.size);

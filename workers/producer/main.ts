@@ -1,6 +1,7 @@
 /** Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { serveHealth } from "../_shared/health.ts";
+import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { readConfig } from "./config.ts";
 import { systemClock } from "./clock.ts";
@@ -13,6 +14,7 @@ import { ensureTopic, openProducer } from "./topic.ts";
 const SUMMARY_EVERY_MS = 10_000;
 
 await runWorker(async ({ args, env, readFile, signal, resources }) => {
+  if (isHealthCheck(args)) return await healthCheck(args, env);
   const config = readConfig(args, env, readFile, systemClock.nowMicros());
   const { log, metrics } = resources.use(
     "telemetry",

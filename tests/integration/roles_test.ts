@@ -1,0 +1,257 @@
+/** Three roles with least rights: what each may do is enough, and what it may not do is refused. */
+import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert";
+import { join } from "node:path";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { eventually } from "../support/eventually.ts";
+import { bad, judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
+
+const WRITER_PASSWORD = "writer-pass-1";
+const READER_PASSWORD = "reader-pass-1";
+
+const PERMISSION_DENIED = "42501";
+const READ_ONLY_TRANSACTION = "25006";
+
+async function makeRoles(place: Place, env: Record<string, string> = {}): Promise<string> {
+  await place.asSuperuser("alter role heartbeat_user createrole");
+  const migrate = place.consumer({
+    args: ["--migrate-only"],
+    env: { HEARTBEAT_WRITER_PASSWORD: WRITER_PASSWORD, HEARTBEAT_READER_PASSWORD: READER_PASSWORD, ...env },
+  });
+  strictEqual(await migrate.exitCode(), 0);
+  return migrate.output;
+}
+
+function urlOf(place: Place, role: string, password: string): string {
+  const url = new URL(place.databaseUrl);
+  url.username = role;
+  url.password = password;
+  return url.href;
+}
+
+async function as<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */
+async function answers(
+  client: pg.Client,
+  statements: readonly string[],
+): Promise<(readonly [string, string])[]> {
+  const told: [string, string][] = [];
+  for (const statement of statements) {
+    await client.query("begin");
+    const answer = await client.query(statement).then(() => "done", ({ code }: { code: string }) => code);
+    await client.query("rollback");
+    told.push([statement, answer]);
+  }
+  return told;
+}
+
+function daysAgo(days: number): string {
+  return new Date(Date.now() - days * 86_400_000).toISOString();
+}
+
+Deno.test(
+  "the consumer runs as the writer: partitions, duplicates, rejects, gaps, roll-up and retention included",
+  onPlace({ partitions: 2 }, async (place) => {
+    await makeRoles(place);
+    const DATABASE_URL = urlOf(place, "heartbeat_writer", WRITER_PASSWORD);
+    const old = await place.publisher.send([reading("a", daysAgo(90), 70), reading("b", daysAgo(0), 71)]);
+    await place.consumeAll({ env: { DATABASE_URL } });
+    const again = await place.publisher.send([
+      reading("b", JSON.parse(old[1]?.value?.toString() ?? "").timestamp, 71),
+      reading("b", daysAgo(1), 200),
+      reading("c", daysAgo(3), 72, { partition: 1 }),
+      bad("invalid_json", "{"),
+    ]);
+    again.push(...await place.publisher.transact([reading("d", daysAgo(2), 73)], "commit"));
+    await place.consumeAll({ env: { DATABASE_URL } });
+    await judge(place, [...old, ...again]);
+    const gaps = await place.sql("select cause from public.ingest_gaps");
+    deepStrictEqual(gaps, [{ cause: "control" }]);
+
+    const env = { DATABASE_URL, RETENTION_DAYS: "10", MINUTE_RETENTION_DAYS: "20" };
+    const keeping = place.consumer({ env });
+    await keeping.said("table.partition_dropped");
+    await eventually("the old minutes to be deleted", async () => {
+      const rows = await place.sql(
+        "select from public.heartbeats_1m where minute < now() - interval '60 days'",
+      );
+      return rows.length === 0;
+    });
+    strictEqual(await keeping.stop(), 0);
+    const owners = await place.sql(
+      `select distinct pg_get_userbyid(relowner) as owner from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')`,
+    );
+    deepStrictEqual(owners, [{ owner: "heartbeat_user" }], "also the partitions that the writer had made");
+  }),
+);
+
+Deno.test(
+  "the writer may not change the schema, take rows away, or see what it does not need",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    const forbidden = [
+      "create table public.mine (id int)",
+      "create schema mine",
+      "drop table public.heartbeats",
+      "alter table public.heartbeats add column mine int",
+      "create index mine on public.heartbeats (heart_rate)",
+      "truncate public.heartbeats",
+      "delete from public.heartbeats",
+      "update public.heartbeats set heart_rate = 1",
+      "delete from public.ingest_offsets",
+      "delete from public.heartbeat_rejects",
+      "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('mine', now(), 0)",
+      "insert into public.schema_migrations values (99, 'mine', '', false)",
+      "create role mine",
+      "alter role heartbeat_user password 'mine'",
+      "alter role heartbeat_reader password 'mine'",
+      "set role heartbeat_user",
+      "select rolpassword from pg_authid",
+      "copy (select 1) to program 'true'",
+      "create extension file_fdw",
+    ];
+    const told = await as(
+      urlOf(place, "heartbeat_writer", WRITER_PASSWORD),
+      (client) => answers(client, forbidden),
+    );
+    deepStrictEqual(told, forbidden.map((statement) => [statement, PERMISSION_DENIED]));
+  }),
+);
+
+Deno.test(
+  "the functions that run as the owner manage the pipeline's tables and no other",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    await place.sql("create table public.other (ts timestamptz) partition by range (ts)");
+    const calls = [
+      "select public.ensure_heartbeat_partition('public.other', now())",
+      "select public.drop_old_heartbeat_partition('public.other', now())",
+    ];
+    const told = await as(
+      urlOf(place, "heartbeat_writer", WRITER_PASSWORD),
+      (client) => answers(client, calls),
+    );
+    deepStrictEqual(told.map(([, state]) => state), ["22023", "22023"]);
+    const paths = await place.sql<{ name: string; settings: string[] }>(
+      `select proname as name, proconfig as settings from pg_proc
+        where pronamespace = 'public'::regnamespace and prosecdef order by 1`,
+    );
+    deepStrictEqual(paths.map(({ name }) => name), [
+      "drop_old_heartbeat_partition",
+      "ensure_heartbeat_partition",
+    ]);
+    for (const { name, settings } of paths) {
+      strictEqual(settings.includes("search_path=pg_catalog, pg_temp"), true, name);
+    }
+    const reader = await as(
+      urlOf(place, "heartbeat_reader", READER_PASSWORD),
+      (client) => answers(client, ["select public.ensure_heartbeat_partition('public.heartbeats', now())"]),
+    );
+    deepStrictEqual(reader.map(([, state]) => state), [PERMISSION_DENIED]);
+  }),
+);
+
+Deno.test(
+  "the reader sees every table, partitions made later included, and writes nothing even when it tries hard",
+  onPlace({}, async (place) => {
+    await makeRoles(place);
+    await place.publisher.send([reading("a", daysAgo(0), 70), reading("a", daysAgo(5), 71)]);
+    await place.consumeAll({ env: { DATABASE_URL: urlOf(place, "heartbeat_writer", WRITER_PASSWORD) } });
+    const tables = await place.sql<{ name: string }>(
+      `select oid::regclass::text as name from pg_class
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm') and not relispartition`,
+    );
+    const reads = tables.map(({ name }) => `select count(*) from ${name}`);
+    const writes = [
+      "insert into public.heartbeats values ('mine', now(), 70, null)",
+      "update public.heartbeats set heart_rate = 1",
+      "delete from public.heartbeats",
+      "truncate public.heartbeats",
+      "create table public.mine (id int)",
+      "drop table public.heartbeats",
+      "select * from public.ingest_offsets for update",
+    ];
+    // Not a write to the transaction's eyes, and not its right either.
+    const peeks = [
+      "select rolpassword from pg_authid",
+      "set role heartbeat_user",
+      "set role heartbeat_writer",
+    ];
+    await as(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
+      deepStrictEqual(await answers(client, reads), reads.map((read) => [read, "done"]));
+      const seen = await client.query("select count(*)::int as count from public.heartbeats");
+      deepStrictEqual(seen.rows, [{ count: 2 }]);
+      for (const [write, state] of await answers(client, writes)) {
+        strictEqual([READ_ONLY_TRANSACTION, PERMISSION_DENIED].includes(state), true, `${write}: ${state}`);
+      }
+      deepStrictEqual(await answers(client, peeks), peeks.map((peek) => [peek, PERMISSION_DENIED]));
+      await client.query("set default_transaction_read_only = off");
+      const tries = [...writes, "create temporary table mine (id int)"];
+      deepStrictEqual(await answers(client, tries), tries.map((write) => [write, PERMISSION_DENIED]));
+    });
+  }),
+);
+
+Deno.test(
+  "roles are made again without harm, a changed password counts, and none is in a log",
+  onPlace({ partitions: 0 }, async (place) => {
+    await place.asSuperuser(`alter database "${place.database}" set log_statement = 'all'`);
+    const first = await makeRoles(place);
+    match(first, /heartbeat_writer and heartbeat_reader/);
+    const rights = () =>
+      place.sql(
+        `select grantee, table_name, privilege_type from information_schema.role_table_grants
+          where table_schema = 'public' and grantee like 'heartbeat%' order by 1, 2, 3`,
+      );
+    const before = await rights();
+    const file = await Deno.makeTempFile();
+    await Deno.writeTextFile(file, "writer-pass-2\n");
+    const second = await makeRoles(place, {
+      HEARTBEAT_WRITER_PASSWORD: "",
+      HEARTBEAT_WRITER_PASSWORD_FILE: file,
+    });
+    await Deno.remove(file);
+    deepStrictEqual(await rights(), before);
+    await as(urlOf(place, "heartbeat_writer", "writer-pass-2"), (client) => client.query("select 1"));
+    await rejects(
+      as(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), (client) => client.query("select 1")),
+      { code: "28P01" },
+    );
+    const server = await Deno.readTextFile(join(place.stack.home, "postgres", "postgres.log"));
+    match(server, /(create|alter) role heartbeat_writer login password 'SCRAM-SHA-256\$/);
+    doesNotMatch(first + second + server, /(writer|reader)-pass-\d/);
+  }),
+);
+
+Deno.test(
+  "a user who may not make roles is told so, and without passwords none is made",
+  onPlace({ partitions: 0 }, async (place) => {
+    await place.asSuperuser("alter role heartbeat_user nocreaterole");
+    const refused = place.consumer({
+      args: ["--migrate-only"],
+      env: { HEARTBEAT_READER_PASSWORD: READER_PASSWORD },
+    });
+    strictEqual(await refused.exitCode(), 1);
+    match(refused.output, /Cannot make the roles .*42501.*grant the missing right/);
+    const alone = place.consumer({ args: ["--migrate-only"] });
+    strictEqual(await alone.exitCode(), 0);
+    const weak = place.consumer({
+      args: ["--migrate-only"],
+      env: { HEARTBEAT_WRITER_PASSWORD: "pass word@" },
+    });
+    strictEqual(await weak.exitCode(), 2);
+    match(weak.output, /HEARTBEAT_WRITER_PASSWORD: is malformed \(not shown\), expected 8 to 128/);
+  }),
+);

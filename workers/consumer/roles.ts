@@ -1,0 +1,104 @@
+/** The database roles beside the owner: one that writes and cannot change the schema, one that only reads. */
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
+import { optional, secret } from "../_shared/env.ts";
+import { type Database, databaseFailure, type Session } from "../_shared/postgres.ts";
+import { MIGRATION_LOCK } from "./migrate.ts";
+
+const PASSWORD = {
+  // Nothing that SASLprep or a URL would change: the password is the same wherever it is written.
+  expected: "8 to 128 letters, digits or any of - . _ ~, so that it can stand in a URL",
+  pattern: /^[A-Za-z0-9._~-]{8,128}$/,
+};
+
+export const ROLE_SETTINGS = {
+  HEARTBEAT_WRITER_PASSWORD: optional(secret(PASSWORD)),
+  HEARTBEAT_READER_PASSWORD: optional(secret(PASSWORD)),
+};
+
+/** A role whose password is undefined is left as it is. */
+export interface RolePasswords {
+  readonly writer: string | undefined;
+  readonly reader: string | undefined;
+}
+
+interface Role {
+  readonly name: string;
+  readonly password: string;
+  readonly grants: readonly string[];
+}
+
+/** What a consumer does, right by right. No DDL: partitions come and go by functions that run as the owner. */
+const WRITER_GRANTS = [
+  "grant connect, temporary on database %database% to heartbeat_writer",
+  "grant select on public.schema_migrations to heartbeat_writer",
+  "grant select, insert on public.heartbeats to heartbeat_writer",
+  "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
+  "grant select, insert, update on public.customer_latest to heartbeat_writer",
+  "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
+  "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
+  `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
+         public.drop_old_heartbeat_partition(regclass, timestamptz) to heartbeat_writer`,
+];
+
+const READER_GRANTS = [
+  "grant connect on database %database% to heartbeat_reader",
+  // A partition made later is read through its parent, whose right is the one that counts.
+  "grant select on all tables in schema public to heartbeat_reader",
+  // The rights forbid it already; this makes a mistaken write fail with a clear message, and ends a runaway query.
+  "alter role heartbeat_reader set default_transaction_read_only = on",
+  "alter role heartbeat_reader set statement_timeout = '30s'",
+];
+
+/**
+ * Makes the roles or brings them up to date, passwords and rights, in one transaction. Rights that are not in the lists
+ * above are taken away, also from PUBLIC on this database.
+ *
+ * @returns the names of the roles
+ * @throws PipelineError when the user of the database may not make roles (CREATEROLE)
+ */
+export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
+  const roles: Role[] = [];
+  if (writer !== undefined) roles.push({ name: "heartbeat_writer", password: writer, grants: WRITER_GRANTS });
+  if (reader !== undefined) roles.push({ name: "heartbeat_reader", password: reader, grants: READER_GRANTS });
+  if (roles.length === 0) return [];
+  try {
+    await database.transaction(async (session) => {
+      await session.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
+      const { rows } = await session.query<{ name: string }>(
+        "select quote_ident(current_database()) as name",
+      );
+      const name = rows[0]?.name ?? "";
+      await session.query(`revoke all on database ${name} from public`);
+      for (const role of roles) await makeRole(session, role, name);
+    });
+  } catch (error) {
+    throw databaseFailure("make the roles", database.target, error);
+  }
+  return roles.map(({ name }) => name);
+}
+
+async function makeRole(session: Session, { name, password, grants }: Role, database: string): Promise<void> {
+  const { rowCount } = await session.query("select from pg_roles where rolname = $1", [name]);
+  const verb = rowCount === 0 ? "create" : "alter";
+  await session.query(
+    `${verb} role ${name} login password ${session.escapeLiteral(scramVerifier(password))}`,
+  );
+  await session.query(
+    `revoke all on all tables in schema public from ${name};
+     revoke all on all functions in schema public from ${name};
+     revoke all on database ${database} from ${name}`,
+  );
+  for (const grant of grants) await session.query(grant.replace("%database%", database));
+}
+
+/**
+ * What PostgreSQL keeps in place of a password (RFC 5803). Made here, as libpq's PQencryptPasswordConn does for psql's
+ * \password, so that the password itself is in no statement that a server might log.
+ */
+function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
+  const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
+  const keyed = (text: string) => createHmac("sha256", salted).update(text).digest();
+  const storedKey = createHash("sha256").update(keyed("Client Key")).digest("base64");
+  const serverKey = keyed("Server Key").toString("base64");
+  return `SCRAM-SHA-256$${iterations}:${salt.toString("base64")}$${storedKey}:${serverKey}`;
+}
