@@ -10,6 +10,7 @@ export type ErrorCode =
   | "schema_too_new"
   | "input_invalid"
   | "stack_failed"
+  | "compile_failed"
   | "stuck"
   | "unaccounted";
 
