@@ -51,7 +51,12 @@ export interface Database extends AsyncDisposable {
    * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
    * the outcome of a connection lost during COMMIT is unknown: whoever retries must read the state first.
    */
-  readonly transaction: <T>(work: (session: Session) => Promise<T>) => Promise<T>;
+  readonly transaction: <T>(work: (session: Session) => Promise<T>, options?: TurnOptions) => Promise<T>;
+}
+
+export interface TurnOptions {
+  /** Told when the wait for others is over: not more transactions than connections are open at a time. */
+  readonly onTurn?: () => void;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -82,9 +87,10 @@ export function openDatabase(
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
-    transaction: async (work) => {
+    transaction: async (work, { onTurn } = {}) => {
       // The pool's own queue would count the wait for a free connection as a failure to connect.
       await turns.take();
+      onTurn?.();
       try {
         return await transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS);
       } finally {

@@ -47,6 +47,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     sink,
     isDataError,
     onAttempt: () => progress.mark(loop),
+    onAttemptEnd: () => progress.idle(loop),
     onFailure: (error, attempt) => {
       databaseFailed("write a batch", error, { attempt });
       if (isLockTimeout(error)) void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
@@ -82,7 +83,6 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     write: async (ledger: LedgerRow, slice, signal) => {
       const began = performance.now();
       const outcome = await process(ledger, slice, signal);
-      progress.idle(loop);
       if (outcome.kind === "abandoned") return undefined;
       databaseWorks();
       if (outcome.kind === "stale") {

@@ -41,7 +41,9 @@ export interface BatchPorts {
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
+  /** It is our turn to write: from now on something happens, or something hangs. */
   readonly onAttempt: () => void;
+  readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
@@ -57,7 +59,6 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
     let attempted: WrittenBatch | undefined;
     for (let attempt = 1;; attempt++) {
       try {
-        ports.onAttempt();
         const outcome = await ports.sink.write(ledger, slice.from, async (transaction) => {
           attempted = undefined;
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
@@ -66,7 +67,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           mode = written.repeatsInTable ? "merge" : "copy";
           attempted = written.batch;
           return written.batch;
-        });
+        }, ports.onAttempt);
         if (outcome.at === "written") return { kind: "written", batch: outcome.value };
         // The answer to an earlier COMMIT of ours was lost, and it did commit.
         if (attempted !== undefined && outcome.nextOffset === slice.next) {
@@ -78,7 +79,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
       } finally {
-        ports.onAttempt();
+        ports.onAttemptEnd();
       }
     }
   };

@@ -45,6 +45,7 @@ export interface Sink {
   /**
    * Opens a transaction that owns the partition's offset.
    *
+   * @param onTurn told when the wait for other partitions' transactions is over
    * @returns what `work` returned, or where the offset stands when it is not at `from`: another owner moved it, or an
    *   earlier COMMIT of ours whose answer was lost
    */
@@ -52,6 +53,7 @@ export interface Sink {
     ledger: LedgerRow,
     from: Offset,
     work: (batch: BatchTransaction) => Promise<T>,
+    onTurn: () => void,
   ): Promise<
     { readonly at: "written"; readonly value: T } | { readonly at: "moved"; readonly nextOffset: Offset }
   >;
@@ -62,7 +64,7 @@ const PRIMARY_KEY = "heartbeats_pkey";
 
 export function createSink(database: Database): Sink {
   return {
-    write: (ledger, from, work) =>
+    write: (ledger, from, work, onTurn) =>
       database.transaction(async (session) => {
         // The offset row is locked first: a second owner waits here, reads the moved offset and finds its batch stale.
         const locked = await session.query<{ next_offset: string }>({
@@ -73,7 +75,7 @@ export function createSink(database: Database): Sink {
         const nextOffset = Number(locked.rows[0]?.next_offset);
         if (nextOffset !== from) return { at: "moved" as const, nextOffset };
         return { at: "written" as const, value: await work(batchTransaction(session, ledger)) };
-      }),
+      }, { onTurn }),
   };
 }
 
