@@ -88,10 +88,11 @@ Deno.test("in workers only main.ts and lifecycle.ts touch the environment, signa
     const { path } = source;
     if (workerOf(path) === undefined || path.endsWith("/main.ts")) return [];
     if (path === "workers/_shared/lifecycle.ts") return [];
+    const calls = codeOf(source).matchAll(/\bDeno\.(env|exit|addSignalListener|args)\b/g);
     return [
-      ...codeOf(source).matchAll(/\bDeno\.(env|exit|addSignalListener|args)\b|\bprocess\.(env|exit|on)\b/g),
-    ]
-      .map(([call]) => `uses ${call}`);
+      ...[...calls].map(([call]) => `uses ${call}`),
+      ...source.packages.filter((name) => name === "node:process").map((name) => `imports ${name}`),
+    ];
   });
   deepStrictEqual(found, []);
 });

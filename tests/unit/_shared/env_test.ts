@@ -76,7 +76,6 @@ Deno.test("a secret may come from a file, whose last line ending is no part of i
   for (const content of ["se same", "se same\n", "se same\r\n"]) {
     strictEqual(parse({ NAME: "x", PASSWORD_FILE: "/run/p" }, () => content).PASSWORD, "se same");
   }
-  strictEqual(parse({ NAME: "x", PASSWORD_FILE: "/run/p" }, () => "sesame\n\n").PASSWORD, "sesame\n");
 });
 
 Deno.test("a secret's file that cannot be read, or that is given together with the secret, is a problem", () => {
