@@ -46,7 +46,10 @@ export class WorkerProcess implements AsyncDisposable {
     })();
   }
 
-  static start(worker: "consumer" | "producer" | "reconcile" | "scenarios", options: StartOptions): WorkerProcess {
+  static start(
+    worker: "consumer" | "producer" | "reconcile" | "scenarios",
+    options: StartOptions,
+  ): WorkerProcess {
     const passed = PASSED_ON.flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value] as const];
