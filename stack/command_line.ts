@@ -52,6 +52,8 @@ export interface UpFlags extends StackFlags {
   /** Records per second. */
   readonly rate: number;
   readonly producer: boolean;
+  /** For the consumer, which judges it. */
+  readonly sessionTimeoutMs: string;
 }
 
 /**
@@ -81,8 +83,12 @@ export function parseUpFlags(
     customers: flags.customers,
     rate: flags.rate,
     producer: flags.producer === "true",
+    sessionTimeoutMs: env["KAFKA_SESSION_TIMEOUT_MS"] || UP_SESSION_TIMEOUT_MS,
   };
 }
+
+/** One consumer on one machine: when it dies, its successor need not wait as long as a fleet's would. */
+const UP_SESSION_TIMEOUT_MS = "10000";
 
 function parseFlags<S extends Parameters<typeof parseSettings>[1]>(
   program: string,

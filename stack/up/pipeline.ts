@@ -36,6 +36,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const env = {
     ...(flags.ownKafka === undefined ? { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers } : {}),
     ...(flags.ownDatabaseUrl === undefined ? { DATABASE_URL: stack.databaseUrl } : {}),
+    KAFKA_SESSION_TIMEOUT_MS: flags.sessionTimeoutMs,
   };
   const databaseUrl = flags.ownDatabaseUrl ?? stack.databaseUrl;
   const database = resources.use(

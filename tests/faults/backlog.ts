@@ -22,7 +22,7 @@ export function backlog(from: number, count: number, partitions: number): Intend
     if (index % 100 === 37) {
       return BAD[(index - 37) / 100 % BAD.length]?.(index, partition) ?? good(index, partition);
     }
-    if (index % 100 === 91) return good(index - 10 * partitions, partition);
+    if (index % 100 === 91) return good(index - partitions, partition);
     return good(index, partition);
   });
 }

@@ -147,3 +147,26 @@ Deno.test(
     await judge(place, sent);
   }),
 );
+
+Deno.test(
+  "while a silent database keeps many partitions waiting for their turn, the process counts as alive",
+  onPlace({ partitions: 24 }, async (place) => {
+    await using proxy = proxied(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: proxy.through(place.databaseUrl) };
+    const consumer = place.consumer({ env });
+    const sent = await place.publisher.send(backlog(0, 240, 24));
+    await place.caughtUp();
+
+    proxy.silent = true;
+    sent.push(...await place.publisher.send(backlog(240, 240, 24)));
+    // Two at a time, each until it gives up: the last in the queue waits for longer than a hung loop may take.
+    await eventually("three quarters to have had their turn", async () => {
+      const { status, text } = await consumer.get("/livez");
+      strictEqual(status, 200, text);
+      return await consumer.metric("heartbeat_retries_total") >= 18;
+    });
+    proxy.silent = false;
+    await place.caughtUp();
+    await judge(place, sent);
+  }),
+);

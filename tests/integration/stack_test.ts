@@ -46,6 +46,8 @@ class Program implements AsyncDisposable {
         POSTGRES_PORT: "0",
         KAFKA_BOOTSTRAP_SERVERS: "",
         DATABASE_URL: "",
+        // The group lets the successor of a killed consumer in only when the session of the killed one is over.
+        KAFKA_SESSION_TIMEOUT_MS: "6000",
         NO_COLOR: "1",
       },
       stdin: "null",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { settingInfo } from "../../workers/_shared/env.ts";
+import { parseSettings, settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
+import { ROLE_SETTINGS } from "../../workers/consumer/roles.ts";
 
 /** NAME=value lines, comments left out. */
 async function example(): Promise<Map<string, string>> {
@@ -9,19 +10,41 @@ async function example(): Promise<Map<string, string>> {
   return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
 
+/** Required by docker-compose.yml; elsewhere there is no default for a password. */
+function isPassword(name: string): boolean {
+  return name.endsWith("_PASSWORD") && !name.startsWith("KAFKA_");
+}
+
 /** What `up` and `stack` read beside the workers' settings. */
 const STACK_VARIABLES = ["KAFKA_PORT", "POSTGRES_PORT"];
 
+/** What docker-compose.yml takes from .env. */
+async function composeVariables(): Promise<string[]> {
+  const text = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
+  return [...text.matchAll(/(?<!\$)\$\{?([A-Z_]+)/g)].map(([, name]) => name ?? "");
+}
+
 Deno.test(".env.example names every variable that is read, and no other", async () => {
-  const read = [...Object.keys(CONSUMER_SETTINGS), ...STACK_VARIABLES];
-  assert.deepEqual([...(await example()).keys()].sort(), read.sort());
+  const read = new Set([...Object.keys(CONSUMER_SETTINGS), ...STACK_VARIABLES, ...await composeVariables()]);
+  assert.deepEqual([...(await example()).keys()].sort(), [...read].sort());
 });
 
 Deno.test(".env.example gives each variable the default that the program has", async () => {
   for (const [name, value] of await example()) {
     const schema = (CONSUMER_SETTINGS as Record<string, Parameters<typeof settingInfo>[0]>)[name];
-    if (schema !== undefined) assert.equal(value, settingInfo(schema).default ?? "", name);
+    if (schema !== undefined && !isPassword(name)) {
+      assert.equal(value, settingInfo(schema).default ?? "", name);
+    }
   }
+});
+
+Deno.test(".env.example has a password wherever compose wants one: it works, and says that it is to be changed", async () => {
+  const passwords = [...await example()].filter(([name]) => isPassword(name));
+  assert.equal(passwords.length, 5);
+  for (const [name, value] of passwords) assert.match(value, /^change-me-[a-z]+$/, name);
+  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "each of its own");
+  const settings = parseSettings("consumer", ROLE_SETTINGS, Object.fromEntries(passwords));
+  assert.notEqual(settings.HEARTBEAT_WRITER_PASSWORD, undefined);
 });
 
 Deno.test("the consumer may read exactly the variables that it has settings for", async () => {

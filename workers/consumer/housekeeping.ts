@@ -31,6 +31,15 @@ export async function keepWatch(
 ): Promise<void> {
   const { telemetry, progress, database } = watched;
   let summarisedAt = performance.now();
+  let asking = false;
+  const ask = () => {
+    // One question at a time: those that a slow database leaves unanswered would take the writers' connections.
+    if (asking) return;
+    asking = true;
+    database.query("select 1")
+      .then(() => progress.answered("database"), () => {})
+      .finally(() => asking = false);
+  };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
     const positions = positionsOf(watched.partitions());
@@ -41,7 +50,7 @@ export async function keepWatch(
     );
     progress.lag(lag);
     // Whether the database answers matters only while nothing gets written.
-    if (lag > 0) void database.query("select 1").then(() => progress.answered("database"), () => {});
+    if (lag > 0) ask();
     const elapsedMs = performance.now() - summarisedAt;
     if (elapsedMs >= summaryIntervalMs || signal.aborted) {
       telemetry.summarise(elapsedMs / 1000);

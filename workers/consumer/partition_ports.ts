@@ -51,6 +51,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     takeTurn: (attempt) => database.turns.take(attempt),
     prepare: (readings) => environment.dayPartitions.prepare(readings),
     onAttempt: () => progress.mark(loop),
+    onAttemptEnd: () => progress.idle(loop),
     onFailure: (error, attempt) => {
       databaseFailed("write a batch", error, { attempt });
       if (isLockTimeout(error)) void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
@@ -86,7 +87,6 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     write: async (ledger: LedgerRow, slice, signal) => {
       const began = performance.now();
       const outcome = await process(ledger, slice, signal);
-      progress.idle(loop);
       if (outcome.kind === "abandoned") return undefined;
       databaseWorks();
       if (outcome.kind === "stale") {

@@ -45,7 +45,9 @@ export interface BatchPorts {
   readonly takeTurn: <T>(attempt: () => Promise<T>) => Promise<T>;
   /** Prepares the table for readings of these instants; outside the transaction, since it may take locks. */
   readonly prepare: (readings: Iterable<Reading>) => Promise<void>;
+  /** It is our turn to write: from now on something happens, or something hangs. */
   readonly onAttempt: () => void;
+  readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
@@ -61,8 +63,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
     let attempted: WrittenBatch | undefined;
     for (let attempt = 1;; attempt++) {
       try {
-        ports.onAttempt();
         const outcome = await ports.takeTurn(async () => {
+          ports.onAttempt();
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
           const planned = plan ??= planBatch(slice.records, ports.decode);
           await ports.prepare(planned.candidates.map(({ reading }) => reading));
@@ -85,7 +87,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
       } finally {
-        ports.onAttempt();
+        ports.onAttemptEnd();
       }
     }
   };

@@ -227,6 +227,8 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
+      works("database");
+      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
       log.info("batch.stale", "Another owner moved this partition on; reading from there", {
         partition,
         from,
@@ -235,6 +237,8 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     partitionOpened: (partition: number, nextOffset: Offset, isNew: boolean) => {
+      works("database");
+      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
       const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
       log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
     },

@@ -1,0 +1,47 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { databaseFailure, isDataError, sessionLimits, sqlState } from "../../../workers/_shared/postgres.ts";
+
+const answered = (code: string) => Object.assign(new Error("refused"), { code });
+
+Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", () => {
+  strictEqual(sqlState(answered("23505")), "23505");
+  strictEqual(sqlState(answered("P0001")), "P0001");
+  strictEqual(sqlState(new Error("outer", { cause: answered("57P01") })), "57P01");
+  for (const code of ["ECONNREFUSED", "EPIPE", "ETIMEDOUT", "E2BIG", ""]) {
+    strictEqual(sqlState(answered(code)), undefined, code);
+  }
+  strictEqual(sqlState(new Error("Query read timeout")), undefined);
+});
+
+Deno.test("isDataError() blames the values for classes 22 and 23 only: nothing else may cost a record", () => {
+  for (const code of ["22001", "22003", "22P02", "23502", "23505", "23514"]) {
+    ok(isDataError(answered(code)), code);
+  }
+  const others = ["08006", "0A000", "25006", "28P01", "40001", "40P01", "42501", "42P01", "53100", "53300"];
+  // 22P04 is a COPY stream that we wrote wrongly.
+  for (const code of [...others, "55P03", "57014", "57P01", "58030", "XX000", "22P04", "ECONNRESET"]) {
+    ok(!isDataError(answered(code)), code);
+  }
+});
+
+Deno.test("sessionLimits() let PostgreSQL end a frozen owner's transaction before the group gives its partitions away", () => {
+  for (const sessionTimeoutMs of [6_000, 30_000, 300_000]) {
+    const limits = sessionLimits(sessionTimeoutMs);
+    for (const [name, value] of Object.entries(limits)) ok(value > 0 && value < sessionTimeoutMs * 0.7, name);
+    ok(limits.lockMs < limits.statementMs && limits.statementMs < limits.transactionMs);
+  }
+  deepStrictEqual(sessionLimits(30_000).transactionMs, 19_500);
+});
+
+Deno.test("databaseFailure() names the server, the SQLSTATE and the operator's next step", () => {
+  const failure = databaseFailure("write a batch", "db:5432/heartbeats", answered("42501"));
+  strictEqual(failure.code, "database_refused");
+  strictEqual(
+    failure.message,
+    "Cannot write a batch at PostgreSQL db:5432/heartbeats: refused (SQLSTATE 42501); " +
+      "grant the missing right to the user in DATABASE_URL",
+  );
+  const away = databaseFailure("write a batch", "db:5432/heartbeats", answered("ECONNREFUSED"));
+  strictEqual(away.code, "database_unavailable");
+  match(away.message, /: refused; check that the server runs there \(DATABASE_URL\)$/);
+});

@@ -1,0 +1,141 @@
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { Partition, type PartitionPorts } from "../../../workers/consumer/partition.ts";
+import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
+import { eventually } from "../../support/eventually.ts";
+
+const LOG = { topic: "t", topicId: "i", partition: 3 };
+const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10 };
+
+function records(from: number, count: number, bytes = 10): Slice {
+  const all = Array.from({ length: count }, (_, index) => {
+    return { offset: from + index, timestampMs: from + index, key: null, value: null };
+  });
+  return { from, next: from + count, records: all, gaps: [], bytes: bytes * count };
+}
+
+/** A partition whose writes wait until they are let go. */
+function opened(overrides: Partial<PartitionPorts> = {}, limits = { bufferBytes: 100, batchRecords: 5 }) {
+  const written: string[] = [];
+  const gates: (() => void)[] = [];
+  let changes = 0;
+  const partition = new Partition(LOG, {
+    open: () => Promise.resolve(LEDGER),
+    write: async (_ledger, slice) => {
+      written.push(`${slice.from} to ${slice.next}`);
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return { next: slice.next };
+    },
+    onChange: () => changes++,
+    ...overrides,
+  }, limits);
+  partition.start((error) => {
+    throw error;
+  });
+  const letGo = async () => {
+    const gate = await eventually("a write", () => gates.shift());
+    gate();
+  };
+  return { partition, written, letGo, changes: () => changes };
+}
+
+Deno.test("a partition asks for nothing before its ledger is read, and then from the ledger's offset", async () => {
+  const { promise, resolve } = Promise.withResolvers<typeof LEDGER>();
+  const { partition, changes } = opened({ open: () => promise });
+  strictEqual(partition.wantsRecords, false);
+  partition.accept(records(0, 3));
+  resolve(LEDGER);
+  await eventually("the ledger", () => partition.wantsRecords);
+  strictEqual(partition.fetchOffset, 10);
+  strictEqual(changes(), 1);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition drops a stretch that does not continue what it has", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(9, 3));
+  partition.accept(records(11, 3));
+  partition.accept(records(10, 0));
+  strictEqual(partition.fetchOffset, 10);
+  partition.accept(records(10, 2));
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12"]);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition writes in order, what gathered meanwhile in one batch up to its limit", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  await eventually("the first write", () => written.length === 1);
+  partition.accept(records(12, 2));
+  partition.accept(records(14, 2));
+  partition.accept(gapSlice(16, 20, "control"));
+  partition.accept(records(20, 9));
+  for (let writes = 0; writes < 3; writes++) await letGo();
+  await eventually("all of it", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12", "12 to 20", "20 to 29"]);
+  strictEqual(partition.nextOffset, 29);
+  strictEqual(partition.lastTimestampMs, 28);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition asks for no more while its buffer is full, and again when there is room", async () => {
+  const { partition, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 1));
+  partition.accept(records(11, 10));
+  strictEqual(partition.wantsRecords, false);
+  await letGo();
+  await eventually("room", () => partition.wantsRecords);
+  await letGo();
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition whose batch was stale reads on from where the other owner is, and drops what waits", async () => {
+  let stale = true;
+  const written: string[] = [];
+  const { partition } = opened({
+    write: (_ledger, slice) => {
+      written.push(`${slice.from} to ${slice.next}`);
+      return Promise.resolve({ next: stale ? 40 : slice.next });
+    },
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  partition.accept(records(12, 2));
+  await eventually("the other's offset", () => partition.fetchOffset === 40);
+  strictEqual(partition.nextOffset, 40);
+  stale = false;
+  partition.accept(records(40, 2));
+  await eventually("the next batch", () => partition.nextOffset === 42);
+  strictEqual(written.at(-1), "40 to 42");
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  await eventually("the write", () => written.length === 1);
+  partition.accept(records(12, 2));
+  const closed = partition[Symbol.asyncDispose]();
+  await letGo();
+  await closed;
+  deepStrictEqual(written, ["10 to 12"]);
+  strictEqual(partition.nextOffset, 12);
+  partition.accept(records(14, 2));
+  strictEqual(partition.wantsRecords, false);
+});
+
+Deno.test("a partition that is held asks for nothing and takes nothing", async () => {
+  const { partition, written } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.state = "held";
+  partition.accept(records(10, 2));
+  strictEqual(partition.wantsRecords, false);
+  strictEqual(partition.fetchOffset, 10);
+  await partition[Symbol.asyncDispose]();
+  deepStrictEqual(written, []);
+});

@@ -1,0 +1,220 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import type { LedgerRow } from "../../../workers/consumer/ledger.ts";
+import { type BatchOutcome, createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
+import type { BatchTransaction, Counts, Reject, Sink } from "../../../workers/consumer/sink.ts";
+import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
+
+const LEDGER: LedgerRow = {
+  id: 1,
+  topic: "t",
+  topicId: "00000000-0000-0000-0000-000000000001",
+  partition: 0,
+  generation: 0,
+  firstOffset: 0,
+  nextOffset: 0,
+};
+
+class Refused extends Error {}
+
+/** A table and a ledger in memory that fail on demand. */
+class MemorySink implements Sink {
+  readonly rows = new Map<string, number>();
+  rejects: readonly Reject[] = [];
+  counts: Counts | undefined;
+  nextOffset = 0;
+  inserts: string[] = [];
+  /** Keys that the database refuses, by customer. */
+  readonly refuses = new Set<string>();
+  /** Thrown by the next writes, one each. */
+  readonly failures: Error[] = [];
+  /** The next commit takes place, and its answer is lost. */
+  loseAnswer = false;
+
+  async write<T>(
+    _ledger: LedgerRow,
+    from: number,
+    work: (batch: BatchTransaction) => Promise<T>,
+    onTurn: () => void,
+  ) {
+    onTurn();
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
+    const rows = new Map(this.rows);
+    let advanced: { to: number; counts: Counts } | undefined;
+    let rejects: readonly Reject[] = [];
+    const value = await work({
+      insert: (readings, mode) => {
+        this.inserts.push(`${mode} ${readings.length}`);
+        const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
+        if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
+        if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
+          throw new TypeError("keys out of order");
+        }
+        if (mode === "copy" && keys.some((key) => rows.has(key))) return Promise.resolve(undefined);
+        if (readings.some(({ customerId }) => this.refuses.has(customerId))) {
+          return Promise.reject(new Refused("no"));
+        }
+        const present = keys.map((key) => rows.get(key));
+        keys.forEach((key, at) => {
+          if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
+        });
+        return Promise.resolve(present);
+      },
+      reject: (all) => Promise.resolve(void (rejects = all)),
+      advance: (to: number, counts: Counts, _gaps: readonly Gap[]) => {
+        return Promise.resolve(void (advanced = { to, counts }));
+      },
+    });
+    if (advanced === undefined) throw new TypeError("the offset was not moved");
+    for (const [key, heartRate] of rows) this.rows.set(key, heartRate);
+    this.rejects = rejects;
+    this.counts = advanced.counts;
+    this.nextOffset = advanced.to;
+    if (this.loseAnswer) {
+      this.loseAnswer = false;
+      throw new Error("connection lost");
+    }
+    return { at: "written" as const, value };
+  }
+}
+
+/** Records as text: "customer heart_rate", or anything else for a bad one. */
+function slice(from: number, records: readonly string[], gaps: readonly Gap[] = []): Slice {
+  return {
+    from,
+    next: from + records.length + gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0),
+    records: records.map((text, index) => {
+      return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(text) };
+    }),
+    gaps,
+    bytes: 0,
+  };
+}
+
+function processor(sink: Sink, failures: unknown[] = []) {
+  const process = createBatchProcessor({
+    sink,
+    decode: (value) => {
+      const [customerId, heartRate] = String(value).split(" ");
+      if (customerId === undefined || heartRate === undefined) {
+        return { kind: "reject", reason: "invalid_json", detail: "bad" };
+      }
+      return {
+        kind: "reading",
+        reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
+      };
+    },
+    isDataError: (error) => error instanceof Refused,
+    onAttempt: () => {},
+    onAttemptEnd: () => {},
+    onFailure: (error) => failures.push(error),
+  });
+  return (one: Slice, signal = new AbortController().signal): Promise<BatchOutcome> => {
+    return process({ ...LEDGER, nextOffset: one.from }, one, signal);
+  };
+}
+
+Deno.test("processBatch() puts each record in exactly one place, and counts each place from its own fact", async () => {
+  const sink = new MemorySink();
+  const records = ["b 70", "a 70", "bad", "a 70", "a 71"];
+  const outcome = await processor(sink)(slice(0, records, [{ from: 5, to: 8, cause: "control" }]));
+  strictEqual(outcome.kind, "written");
+  deepStrictEqual([...sink.rows], [["a@0", 70], ["b@0", 70]]);
+  deepStrictEqual(sink.counts, { stored: 2, duplicates: 1, rejected: 2, gaps: 3 });
+  deepStrictEqual(sink.rejects.map(({ record, reason }) => [record.offset, reason]), [
+    [2, "invalid_json"],
+    [4, "conflicting_duplicate"],
+  ]);
+  strictEqual(sink.nextOffset, 8);
+});
+
+Deno.test("processBatch() lets the heart rate in the table decide, whatever comes first in the batch", async () => {
+  const sink = new MemorySink();
+  sink.rows.set("a@0", 70);
+  await processor(sink)(slice(0, ["a 71", "a 70", "a 71"]));
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 1, rejected: 2, gaps: 0 });
+  deepStrictEqual([...sink.rows], [["a@0", 70]]);
+});
+
+Deno.test("processBatch() rejects only the reading that the database refuses, in about 2 log2 n inserts", async () => {
+  const sink = new MemorySink();
+  sink.refuses.add("c0637");
+  const records = Array.from({ length: 1_000 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  await processor(sink)(slice(0, records));
+  deepStrictEqual(sink.counts, { stored: 999, duplicates: 0, rejected: 1, gaps: 0 });
+  deepStrictEqual(sink.rejects.map(({ record, reason, detail }) => [record.offset, reason, detail]), [
+    [637, "database_rejected", "PostgreSQL refused it: no"],
+  ]);
+  ok(sink.inserts.length <= 1 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
+});
+
+Deno.test("processBatch() gives the next record of a key its chance when the first was refused", async () => {
+  const sink = new MemorySink();
+  sink.refuses.add("a");
+  await processor(sink)(slice(0, ["a 70", "b 70", "a 70", "a 71"]));
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 3, gaps: 0 });
+  deepStrictEqual(sink.rejects.map(({ record }) => record.offset), [0, 2, 3]);
+});
+
+Deno.test("processBatch() goes the careful way only while repeats keep coming", async () => {
+  const sink = new MemorySink();
+  const process = processor(sink);
+  await process(slice(0, ["a 70"]));
+  await process(slice(1, ["a 70", "b 70"]));
+  await process(slice(3, ["b 70"]));
+  await process(slice(4, ["c 70"]));
+  await process(slice(5, ["d 70"]));
+  deepStrictEqual(sink.inserts, ["copy 1", "copy 2", "merge 2", "merge 1", "merge 1", "copy 1"]);
+});
+
+Deno.test("processBatch() waits for a broken database, rejects nothing for it, and tells each failure", async () => {
+  const sink = new MemorySink();
+  sink.failures.push(new Error("away"), new Error("still away"));
+  const failures: unknown[] = [];
+  const outcome = await processor(sink, failures)(slice(0, ["a 70"]));
+  strictEqual(outcome.kind, "written");
+  strictEqual(failures.length, 2);
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
+});
+
+Deno.test("processBatch() counts a batch once whose COMMIT took place though its answer was lost", async () => {
+  const sink = new MemorySink();
+  sink.loseAnswer = true;
+  const outcome = await processor(sink)(slice(0, ["a 70", "a 70"]));
+  strictEqual(outcome.kind, "written");
+  deepStrictEqual(outcome.kind === "written" && outcome.batch.counts, {
+    stored: 1,
+    duplicates: 1,
+    rejected: 0,
+    gaps: 0,
+  });
+  strictEqual(sink.nextOffset, 2);
+});
+
+Deno.test("processBatch() writes nothing when another owner has moved the offset, and says where to", async () => {
+  const sink = new MemorySink();
+  sink.nextOffset = 40;
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 40 });
+  // Where our batch would have ended, yet we never tried to commit it.
+  sink.nextOffset = 1;
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
+  strictEqual(sink.rows.size, 0);
+});
+
+Deno.test("processBatch() gives up after a failure once it is told to stop, and finishes what succeeds", async () => {
+  const stopped = AbortSignal.abort();
+  const sink = new MemorySink();
+  strictEqual((await processor(sink)(slice(0, ["a 70"]), stopped)).kind, "written");
+  sink.failures.push(new Error("away"));
+  strictEqual((await processor(sink)(slice(1, ["b 70"]), stopped)).kind, "abandoned");
+});
+
+Deno.test("processBatch() moves the offset over a stretch that holds nothing but a gap", async () => {
+  const sink = new MemorySink();
+  await processor(sink)(slice(0, [], [{ from: 0, to: 9, cause: "aborted" }]));
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 0, gaps: 9 });
+  deepStrictEqual(sink.inserts, []);
+  strictEqual(sink.nextOffset, 9);
+});

@@ -1,0 +1,178 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { gapSlice, joinSlices, type PartitionResponse, sliceOf } from "../../../workers/consumer/slice.ts";
+
+type Batch = NonNullable<PartitionResponse["records"]>[number];
+
+const TRANSACTIONAL = 1 << 4;
+const CONTROL = 1 << 5;
+const LOG_APPEND_TIME = 1 << 3;
+
+/** A batch with records at these offsets; its last offset may lie behind them when compaction took the last ones. */
+function batch(first: number, offsets: number[], more: Partial<Batch> & { last?: number } = {}): Batch {
+  const { last = offsets.at(-1) ?? first, ...fields } = more;
+  return {
+    firstOffset: BigInt(first),
+    length: 0,
+    partitionLeaderEpoch: 0,
+    magic: 2,
+    crc: 0,
+    attributes: 0,
+    lastOffsetDelta: last - first,
+    firstTimestamp: 1_000n,
+    maxTimestamp: 9_000n,
+    producerId: -1n,
+    producerEpoch: 0,
+    firstSequence: 0,
+    records: offsets.map((offset) => ({
+      length: 0,
+      attributes: 0,
+      timestampDelta: BigInt(offset),
+      offsetDelta: offset - first,
+      key: Buffer.from("k"),
+      value: Buffer.from(`v${offset}`),
+      headers: [],
+    })),
+    ...fields,
+  };
+}
+
+function marker(offset: number, producerId: bigint, kind: "abort" | "commit"): Batch {
+  const one = batch(offset, [offset], { attributes: TRANSACTIONAL | CONTROL, producerId });
+  const key = Buffer.from([0, 0, 0, kind === "abort" ? 0 : 1]);
+  return { ...one, records: one.records.map((record) => ({ ...record, key })) };
+}
+
+function inTransaction(first: number, offsets: number[], producerId: bigint): Batch {
+  return batch(first, offsets, { attributes: TRANSACTIONAL, producerId });
+}
+
+function response(
+  records: Batch[],
+  aborted: [producerId: bigint, firstOffset: number][] = [],
+): PartitionResponse {
+  return {
+    partitionIndex: 0,
+    errorCode: 0,
+    highWatermark: 0n,
+    lastStableOffset: 0n,
+    logStartOffset: 0n,
+    abortedTransactions: aborted.map(([producerId, firstOffset]) => {
+      return { producerId, firstOffset: BigInt(firstOffset) };
+    }),
+    preferredReadReplica: -1,
+    records,
+  } as unknown as PartitionResponse;
+}
+
+function summary({ next, records, gaps }: ReturnType<typeof sliceOf>) {
+  return { next, offsets: records.map(({ offset }) => offset), gaps: gaps.map((gap) => Object.values(gap)) };
+}
+
+Deno.test("sliceOf() leaves out what lies before the offset that was asked for", () => {
+  const slice = sliceOf(response([batch(10, [10, 11, 12, 13])]), 12);
+  deepStrictEqual(summary(slice), { next: 14, offsets: [12, 13], gaps: [] });
+  ok(slice.bytes >= 2 * (1 + 3));
+});
+
+Deno.test("sliceOf() counts offsets that compaction took: before, between and behind the records of a batch", () => {
+  const slice = sliceOf(response([batch(10, [12, 14], { last: 16 }), batch(20, [20])]), 8);
+  deepStrictEqual(summary(slice), {
+    next: 21,
+    offsets: [12, 14, 20],
+    gaps: [[8, 12, "compacted"], [13, 14, "compacted"], [15, 20, "compacted"]],
+  });
+});
+
+Deno.test("sliceOf() moves past a batch of which compaction left nothing", () => {
+  deepStrictEqual(summary(sliceOf(response([batch(5, [], { last: 9 })]), 5)), {
+    next: 10,
+    offsets: [],
+    gaps: [[5, 10, "compacted"]],
+  });
+});
+
+Deno.test("sliceOf() takes the records of an aborted transaction for a gap, its marker for another", () => {
+  const slice = sliceOf(
+    response([batch(0, [0, 1]), inTransaction(2, [2, 3], 7n), marker(4, 7n, "abort"), batch(5, [5])], [[
+      7n,
+      2,
+    ]]),
+    0,
+  );
+  deepStrictEqual(summary(slice), {
+    next: 6,
+    offsets: [0, 1, 5],
+    gaps: [[2, 4, "aborted"], [4, 5, "control"]],
+  });
+});
+
+Deno.test("sliceOf() knows of an abort whose marker lies beyond this answer, in the first answer and in the next", () => {
+  const first = sliceOf(response([inTransaction(0, [0, 1], 7n), inTransaction(2, [2, 3], 7n)], [[7n, 0]]), 0);
+  deepStrictEqual(summary(first), { next: 4, offsets: [], gaps: [[0, 4, "aborted"]] });
+  const second = sliceOf(response([inTransaction(4, [4, 5], 7n), marker(6, 7n, "abort")], [[7n, 0]]), 4);
+  deepStrictEqual(summary(second), { next: 7, offsets: [], gaps: [[4, 6, "aborted"], [6, 7, "control"]] });
+});
+
+Deno.test("sliceOf() keeps what the same producer commits after an abort, and what others commit meanwhile", () => {
+  const slice = sliceOf(
+    response([
+      inTransaction(0, [0], 7n),
+      inTransaction(1, [1], 8n),
+      marker(2, 7n, "abort"),
+      inTransaction(3, [3], 7n),
+      marker(4, 8n, "commit"),
+      marker(5, 7n, "commit"),
+    ], [[7n, 0]]),
+    0,
+  );
+  deepStrictEqual(summary(slice), {
+    next: 6,
+    offsets: [1, 3],
+    gaps: [[0, 1, "aborted"], [2, 3, "control"], [4, 6, "control"]],
+  });
+});
+
+Deno.test("sliceOf() knows two aborted transactions of one producer apart from a committed one between them", () => {
+  const slice = sliceOf(
+    response([
+      inTransaction(0, [0], 7n),
+      marker(1, 7n, "abort"),
+      inTransaction(2, [2], 7n),
+      marker(3, 7n, "commit"),
+      inTransaction(4, [4], 7n),
+      marker(5, 7n, "abort"),
+    ], [[7n, 4], [7n, 0]]),
+    0,
+  );
+  deepStrictEqual(summary(slice).offsets, [2]);
+});
+
+Deno.test("sliceOf() takes the time of the record, or the broker's where the topic says so", () => {
+  const times = (attributes: number) => {
+    return sliceOf(response([batch(5, [5, 6], { attributes })]), 5).records.map(({ timestampMs }) =>
+      timestampMs
+    );
+  };
+  deepStrictEqual(times(0), [1_005, 1_006]);
+  deepStrictEqual(times(LOG_APPEND_TIME), [9_000, 9_000]);
+});
+
+Deno.test("sliceOf() tells a tombstone from an empty value and a missing key from an empty one", () => {
+  const one = batch(0, [0, 1]);
+  one.records[0] = { ...one.records[0] as Batch["records"][number], key: null, value: null };
+  one.records[1] = {
+    ...one.records[1] as Batch["records"][number],
+    key: Buffer.alloc(0),
+    value: Buffer.alloc(0),
+  };
+  const [tombstone, empty] = sliceOf(response([one]), 0).records;
+  deepStrictEqual([tombstone?.key, tombstone?.value], [null, null]);
+  deepStrictEqual([empty?.key?.length, empty?.value?.length], [0, 0]);
+});
+
+Deno.test("joinSlices() is one stretch from the first to the last", () => {
+  const joined = joinSlices([sliceOf(response([batch(0, [0, 1])]), 0), gapSlice(2, 5, "log_start")]);
+  deepStrictEqual(summary(joined), { next: 5, offsets: [0, 1], gaps: [[2, 5, "log_start"]] });
+  strictEqual(joined.from, 0);
+});

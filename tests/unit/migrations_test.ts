@@ -1,0 +1,42 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { createHash } from "node:crypto";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import { checksum } from "../../workers/consumer/migrate.ts";
+
+/** SHA-256 of each file. A line that changes here is a database somewhere that no longer starts. */
+const RELEASED: Readonly<Record<string, string>> = {
+  "0001_create_ledger_and_heartbeats": "e2f33e226475acd5382e0d8af9650e1583f9336f1a8126ff796b710f6a753e3d",
+};
+
+Deno.test("migrations are numbered without a hole and named after their files", async () => {
+  deepStrictEqual(MIGRATIONS.map(({ version }) => version), MIGRATIONS.map((_, index) => index + 1));
+  for (const { version, name, sql } of MIGRATIONS) {
+    match(name, new RegExp(`^${String(version).padStart(4, "0")}_[a-z0-9_]+$`));
+    const file = new URL(`../../migrations/${name}.sql`, import.meta.url);
+    strictEqual(sql, await Deno.readTextFile(file), name);
+  }
+});
+
+Deno.test("every migration file is in the list", async () => {
+  const files: string[] = [];
+  for await (const { name } of Deno.readDir(new URL("../../migrations", import.meta.url))) {
+    if (name.endsWith(".sql")) files.push(name.slice(0, -4));
+  }
+  deepStrictEqual(files.sort(), MIGRATIONS.map(({ name }) => name));
+});
+
+Deno.test("a migration says what it is called, why it is there and what it locks", () => {
+  for (const { name, sql } of MIGRATIONS) {
+    match(sql, new RegExp(`^-- ${name}\\r?\\n-- Why: [^]*?\\n-- Locks: `));
+  }
+});
+
+Deno.test("a released migration is never edited", () => {
+  deepStrictEqual(Object.fromEntries(MIGRATIONS.map(({ name, sql }) => [name, checksum(sql)])), RELEASED);
+});
+
+Deno.test("checksum() is the SHA-256 of the file, and the same for a checkout with other line endings", () => {
+  const sql = "select 1;\nselect 2;\n";
+  strictEqual(checksum(sql), createHash("sha256").update(sql).digest("hex"));
+  strictEqual(checksum(sql.replaceAll("\n", "\r\n")), checksum(sql));
+});
