@@ -10,7 +10,7 @@ function records(from: number, count: number, bytes = 10): Slice {
   const all = Array.from({ length: count }, (_, index) => {
     return { offset: from + index, timestampMs: from + index, key: null, value: null };
   });
-  return { from, next: from + count, records: all, gaps: [], bytes: bytes * count };
+  return { from, next: from + count, records: all, gaps: [], logEnd: from + count, bytes: bytes * count };
 }
 
 /** A partition whose writes wait until they are let go. */

@@ -35,15 +35,14 @@ class MemorySink implements Sink {
     _ledger: LedgerRow,
     from: number,
     work: (batch: BatchTransaction) => Promise<T>,
-    onTurn: () => void,
   ) {
-    onTurn();
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
     const rows = new Map(this.rows);
     let advanced: { to: number; counts: Counts } | undefined;
     let rejects: readonly Reject[] = [];
+    let rolledUp = 0;
     const value = await work({
       insert: (readings, mode) => {
         this.inserts.push(`${mode} ${readings.length}`);
@@ -63,8 +62,13 @@ class MemorySink implements Sink {
         return Promise.resolve(present);
       },
       reject: (all) => Promise.resolve(void (rejects = all)),
-      advance: (to: number, counts: Counts, _gaps: readonly Gap[]) => {
-        return Promise.resolve(void (advanced = { to, counts }));
+      rollUp: (stored) => {
+        rolledUp = stored.length;
+        return Promise.resolve();
+      },
+      advance: (slice: Slice, counts: Counts) => {
+        strictEqual(rolledUp, counts.stored, "what is derived counts exactly the stored rows");
+        return Promise.resolve(void (advanced = { to: slice.next, counts }));
       },
     });
     if (advanced === undefined) throw new TypeError("the offset was not moved");
@@ -89,6 +93,7 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
       return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(text) };
     }),
     gaps,
+    logEnd: 1_000_000,
     bytes: 0,
   };
 }
@@ -106,6 +111,8 @@ function processor(sink: Sink, failures: unknown[] = []) {
         reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
       };
     },
+    takeTurn: (attempt) => attempt(),
+    prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,
     onAttempt: () => {},
     onAttemptEnd: () => {},
