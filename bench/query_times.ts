@@ -1,0 +1,138 @@
+/**
+ * How long people wait: every query of the dashboards and alert rules at its default range, the latest twenty readings,
+ * and a customer's last day, on a small and on a large table in the same run.
+ */
+import { Command } from "commander";
+import { MIGRATIONS } from "../migrations/mod.ts";
+import { startStack } from "../stack/mod.ts";
+import { builtQueries } from "../tests/support/grafana_files.ts";
+import { expandMacros } from "../tests/support/grafana_macros.ts";
+import { integer, parseSettings } from "../workers/_shared/env.ts";
+import { runWorker } from "../workers/_shared/lifecycle.ts";
+import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
+import { formatTable } from "../workers/_shared/table.ts";
+import { migrate } from "../workers/consumer/migrate.ts";
+import { CUSTOMERS, fillTable } from "./large_table.ts";
+
+const HOUR_MS = 3_600_000;
+const LIMITS = {
+  statementMs: HOUR_MS,
+  lockMs: HOUR_MS,
+  idleInTransactionMs: HOUR_MS,
+  transactionMs: HOUR_MS,
+};
+const RUNS = 7;
+
+interface Timed {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly plan: string;
+}
+
+await runWorker(async ({ args, resources, signal }) => {
+  const flags = parseFlags(args);
+  const say = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
+  const stack = await startStack({ home, services: ["postgres"], signal, onProgress: say });
+  resources.defer("PostgreSQL", () => stack.destroy());
+  const measured = new Map<number, Timed[]>();
+  for (const rows of [flags.small, flags.large]) {
+    const name = `rows_${rows}`;
+    const admin = openDatabase(stack.superuserUrl, { connections: 1, limits: LIMITS, name: "bench" });
+    await admin.query(`create database ${name} owner heartbeat_user`);
+    await admin[Symbol.asyncDispose]();
+    const url = new URL(stack.databaseUrl);
+    url.pathname = `/${name}`;
+    await using database = openDatabase(url.href, { connections: 1, limits: LIMITS, name: "bench" });
+    await migrate(database, MIGRATIONS);
+    const end = Date.now();
+    const began = performance.now();
+    await fillTable(database, rows, end, (there) => {
+      if (there % 5_000_000 === 0) {
+        say(`${there} of ${rows} rows after ${Math.round((performance.now() - began) / 1000)} s`);
+      }
+    });
+    say(`${rows} rows are there after ${Math.round((performance.now() - began) / 1000)} s`);
+    measured.set(rows, await timeQueries(database, new Date(end)));
+  }
+  await report(measured, flags, await versionOf(stack.superuserUrl));
+});
+
+function parseFlags(args: readonly string[]): { small: number; large: number } {
+  const command = new Command("bench queries")
+    .description("Measures the dashboards' queries on a small and a large table.")
+    .option("--small <rows>", "rows of the small table", "1000000")
+    .option("--large <rows>", "rows of the large table", "50000000")
+    .addHelpText("after", "\nExample:\n  deno task bench:queries --large 5000000")
+    .exitOverride();
+  const rows = integer({ min: CUSTOMERS, max: 1_000_000_000, unit: "rows" });
+  const values = command.parse([...args], { from: "user" }).opts();
+  return parseSettings("benchmark", { small: rows, large: rows }, values, { label: (name) => `--${name}` });
+}
+
+async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
+  const queries = (await builtQueries()).map(({ name, sql, context }) => ({
+    name,
+    sql: expandMacros(sql, context(end)),
+  }));
+  queries.push(
+    {
+      name: "SQL: the latest twenty readings",
+      sql: "select customer_id, ts, heart_rate from public.heartbeats order by ts desc limit 20",
+    },
+    {
+      name: "SQL: a customer's last day",
+      sql: `select ts, heart_rate from public.heartbeats
+             where customer_id = 'customer-0500' and ts > '${
+        new Date(end.getTime() - 24 * HOUR_MS).toISOString()
+      }'
+             order by ts`,
+    },
+  );
+  const timed: Timed[] = [];
+  for (const { name, sql } of queries) {
+    const times: number[] = [];
+    for (let run = 0; run < RUNS; run++) {
+      const began = performance.now();
+      await database.query(sql);
+      times.push(performance.now() - began);
+    }
+    const plan = await database.query<Record<string, string>>(`explain (analyze, buffers) ${sql}`);
+    timed.push({
+      name,
+      medianMs: times.sort((a, b) => a - b)[RUNS >> 1] ?? NaN,
+      plan: `${sql}\n\n${plan.map((row) => row["QUERY PLAN"]).join("\n")}`,
+    });
+  }
+  return timed;
+}
+
+async function versionOf(url: string): Promise<string> {
+  await using database = openDatabase(url, { connections: 1, limits: LIMITS, name: "bench" });
+  const [row] = await database.query<{ server_version: string }>("show server_version");
+  return `PostgreSQL ${row?.server_version}, Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`;
+}
+
+async function report(
+  measured: ReadonlyMap<number, readonly Timed[]>,
+  { small, large }: { small: number; large: number },
+  versions: string,
+): Promise<void> {
+  const [before = [], after = []] = [measured.get(small), measured.get(large)];
+  const lines = after.map(({ name, medianMs }, index) => {
+    const smallMs = before[index]?.medianMs ?? NaN;
+    return [name, smallMs.toFixed(1), medianMs.toFixed(1), (medianMs / smallMs).toFixed(2)];
+  });
+  const numbers = [`ms at ${small}`, `ms at ${large}`, "ratio"].map((title) => ({
+    title,
+    align: "right" as const,
+  }));
+  const table = formatTable([{ title: "query" }, ...numbers], lines);
+  const text = `${versions}; median of ${RUNS} runs, the client's time included\n\n${table}\n`;
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  const folder = new URL("results/", import.meta.url);
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(new URL("query_times.txt", folder), text);
+  const plans = after.map(({ name, plan }) => `## ${name}\n\n${plan}\n`).join("\n");
+  await Deno.writeTextFile(new URL("query_plans.txt", folder), `${versions}; ${large} rows\n\n${plans}`);
+}
