@@ -71,10 +71,15 @@ function parseFlags(args: readonly string[]): { small: number; large: number } {
 }
 
 async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
-  const queries = (await builtQueries()).map(({ name, sql, context }) => ({
-    name,
-    sql: expandMacros(sql, context(end)),
-  }));
+  const queries = (await builtQueries()).map(({ name, sql, context }) => {
+    const { variables, ...rest } = context(end);
+    // A customer that exists: a search that finds nothing would be quick for the wrong reason.
+    const chosen = {
+      ...variables,
+      ...(variables?.["customer"] === undefined ? {} : { customer: "customer-0500" }),
+    };
+    return { name, sql: expandMacros(sql, { ...rest, variables: chosen }) };
+  });
   queries.push(
     {
       name: "SQL: the latest twenty readings",

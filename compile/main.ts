@@ -1,0 +1,87 @@
+/** Compiles the workers: one executable each, with its permissions, its packages and the migrations inside. */
+import { join } from "node:path";
+import { Argument, Command, Option } from "commander";
+import { PipelineError } from "../workers/_shared/errors.ts";
+import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+
+/** V8's flags by worker; the permissions are the sets of the same name in deno.json. */
+const WORKERS: Readonly<Record<string, string>> = {
+  // As in the task `consume`: what the heap may hold beside the bounded buffers.
+  consumer: "--max-old-space-size=160",
+  producer: "",
+};
+
+/** As Docker's TARGETARCH calls them. */
+const TARGETS: Readonly<Record<string, string>> = {
+  amd64: "x86_64-unknown-linux-gnu",
+  arm64: "aarch64-unknown-linux-gnu",
+};
+
+await runWorker(async ({ args, signal }) => {
+  const command = new Command("compile").exitOverride()
+    .description(
+      "Writes heartbeat-consumer and heartbeat-producer: executables that need no file beside them.",
+    )
+    .addArgument(new Argument("[workers...]", "which ones").choices(Object.keys(WORKERS)))
+    .addOption(new Option("--arch <name>", "for Linux on this processor (default: this machine)")
+      .choices(Object.keys(TARGETS)))
+    .option("--output <folder>", "where to", "dist")
+    .addHelpText("after", "\nExample: deno task compile consumer --arch arm64")
+    .parse([...args], { from: "user" });
+  const { arch, output } = command.opts<{ arch?: string; output: string }>();
+  const workers = command.args.length === 0 ? Object.keys(WORKERS) : command.args;
+  const target = arch === undefined ? [] : ["--target", TARGETS[arch] ?? arch];
+  const excluded = (await unparsable()).flatMap((path) => ["--exclude", path]);
+  for (const worker of workers) {
+    const flags = WORKERS[worker] ? [`--v8-flags=${WORKERS[worker]}`] : [];
+    const program = join(output, `heartbeat-${worker}`);
+    await deno([
+      "compile",
+      "-q",
+      "--no-prompt",
+      "--frozen",
+
+      "--no-check",
+      "--no-code-cache",
+      "--exclude-unused-npm",
+      ...excluded,
+      ...target,
+      `-P=${worker}`,
+      ...flags,
+      "-o",
+      program,
+      `workers/${worker}/main.ts`,
+    ], signal);
+    Deno.stdout.writeSync(new TextEncoder().encode(`${program}\n`));
+  }
+  return EXIT.ok;
+});
+
+/**
+ * Deno 2.9 parses every file of a package that it embeds, and overflows its stack at bintrees' test data: 100,000 lines
+ * that read as one sum (denoland/deno#36746). bintrees comes with prom-client; its tests are left out.
+ */
+async function unparsable(): Promise<string[]> {
+  const { npmCache } = JSON.parse(await deno(["info", "--json"]));
+  const found: string[] = [];
+  for await (const registry of Deno.readDir(npmCache)) {
+    const versions = join(npmCache, registry.name, "bintrees");
+    for (const { name } of await Array.fromAsync(Deno.readDir(versions)).catch(() => [])) {
+      if (/^\d/.test(name)) found.push(join(versions, name, "test"));
+    }
+  }
+  return found;
+}
+
+async function deno(args: readonly string[], signal?: AbortSignal): Promise<string> {
+  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    stdout: "piped",
+    stderr: "inherit",
+    ...(signal === undefined ? {} : { signal }),
+  }).output();
+  if (!success) {
+    throw new PipelineError("compile_failed", `Cannot compile: deno ${args[0]} failed, see above`);
+  }
+  return new TextDecoder().decode(stdout);
+}

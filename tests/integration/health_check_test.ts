@@ -1,0 +1,102 @@
+/** The health-check subcommand, asked of the real programs as a container's health check does. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
+
+async function healthCheck(
+  worker: "consumer" | "producer",
+  port: unknown,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+): Promise<{ code: number; output: string }> {
+  await using check = WorkerProcess.start(worker, {
+    args: ["health-check", ...args],
+    // A container may be given a proxy; the check must not go through it.
+    env: {
+      HEALTH_PORT: String(port),
+      HTTP_PROXY: "http://127.0.0.1:9",
+      http_proxy: "http://127.0.0.1:9",
+      ...env,
+    },
+  });
+  return { code: await check.exitCode(), output: check.output };
+}
+
+async function portOf(worker: WorkerProcess): Promise<unknown> {
+  return (await worker.said("health.listening")).port;
+}
+
+function startProducer(place: Place): WorkerProcess {
+  return WorkerProcess.start("producer", {
+    args: ["--customers", "3"],
+    env: {
+      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: place.topic,
+      LOG_FORMAT: "json",
+    },
+  });
+}
+
+Deno.test(
+  "health-check says 0 of a consumer that is ready, wherever it listens",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer({ env: { HEALTH_HOST: "0.0.0.0" } });
+    await consumer.ready();
+    const port = await portOf(consumer);
+    const ready = await healthCheck("consumer", port, [], { HEALTH_HOST: "0.0.0.0" });
+    match(ready.output, /readyz: 200 .*"ok"/);
+    strictEqual(ready.code, 0);
+    strictEqual((await healthCheck("consumer", port, ["livez"])).code, 0);
+    strictEqual(await consumer.stop(), 0);
+  }),
+);
+
+Deno.test(
+  "health-check says 1 and why of a consumer that waits, which is alive all the same",
+  onPlace({ partitions: 0 }, async (place) => {
+    const consumer = place.consumer();
+    await consumer.notReady(/topic/);
+    const port = await portOf(consumer);
+    const ready = await healthCheck("consumer", port, ["readyz"]);
+    strictEqual(ready.code, 1);
+    match(ready.output, /readyz: 503 .*does not exist/);
+    strictEqual((await healthCheck("consumer", port, ["livez"])).code, 0);
+  }),
+);
+
+Deno.test(
+  "health-check says 1 when the program hangs or is gone",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    await consumer.ready();
+    const port = await portOf(consumer);
+    consumer.kill("SIGSTOP");
+    const hung = await healthCheck("consumer", port);
+    strictEqual(hung.code, 1);
+    match(hung.output, /no answer/);
+    consumer.kill("SIGKILL");
+    await consumer.exited;
+    const gone = await healthCheck("consumer", port);
+    strictEqual(gone.code, 1);
+    match(gone.output, /no answer.*refused/i);
+  }),
+);
+
+Deno.test(
+  "health-check of the producer, and what a wrong call is told",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using producer = startProducer(place);
+    const port = await portOf(producer);
+    await producer.said("topic.found");
+    await eventually("the producer to be well", async () => (await healthCheck("producer", port)).code === 0);
+    strictEqual(await producer.stop(), 0);
+    const wrong = await healthCheck("producer", "0");
+    deepStrictEqual([wrong.code, /HEALTH_PORT: is "0", expected an integer from 1/.test(wrong.output)], [
+      2,
+      true,
+    ]);
+    strictEqual((await healthCheck("producer", port, ["metrics"])).code, 2);
+  }),
+);

@@ -1,0 +1,266 @@
+/** What a reviewer would look for in docker-compose.yml and the Dockerfile, so that it stays so. */
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
+import { parse } from "yaml";
+import { settingInfo } from "../../workers/_shared/env.ts";
+import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+interface Service {
+  readonly image: string;
+  readonly build?: { readonly context: string; readonly target: string };
+  readonly container_name?: string;
+  readonly command?: readonly string[];
+  readonly restart?: string;
+  readonly profiles?: readonly string[];
+  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly logging?: { readonly options: Readonly<Record<string, string>> };
+  readonly mem_limit?: string;
+  readonly read_only?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+}
+
+async function text(path: string): Promise<string> {
+  return await Deno.readTextFile(new URL(path, ROOT));
+}
+
+const source = await text("docker-compose.yml");
+const compose: { services: Record<string, Service>; volumes: Record<string, null> } = parse(source, {
+  merge: true,
+});
+const services = Object.entries(compose.services);
+const dockerfile = await text("Dockerfile");
+
+/** The service of this name; a test without it has nothing to say. */
+function service(name: string): Service {
+  const found = compose.services[name];
+  ok(found, `docker-compose.yml has no service ${name}`);
+  return found;
+}
+
+Deno.test("compose has the services and container names that people type", () => {
+  deepStrictEqual(Object.fromEntries(services.map(([name, one]) => [name, one.container_name])), {
+    "kafka": "kafka",
+    "postgres": "postgres",
+    "migrate": "heartbeat-migrate",
+    "heartbeat-producer": "heartbeat-producer",
+    "heartbeat-consumer": "heartbeat-consumer",
+    "heartbeat-consumer-extra": undefined,
+    "kafka-ui": "kafka-ui",
+    "grafana": "grafana",
+    "prometheus": "prometheus",
+  });
+  const behindProfiles = services.filter(([, one]) => one.profiles !== undefined);
+  deepStrictEqual(behindProfiles.map(([name, one]) => [name, one.profiles]), [
+    ["heartbeat-consumer-extra", ["scale"]],
+    ["prometheus", ["metrics"]],
+  ]);
+});
+
+Deno.test("compose pins every image that it does not build to a full version", () => {
+  for (const [name, { image, build }] of services) {
+    if (build === undefined) match(image, /^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?$/, name);
+    else match(image, /^heartbeat-(consumer|producer):local$/, name);
+  }
+  for (const [, image] of dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)) {
+    const stage = new RegExp(`^FROM .* AS ${image}$`, "m").test(dockerfile);
+    ok(stage || /:\d+\.\d+(\.\d+)?(-slim)?$/.test(image ?? ""), `${image} in the Dockerfile is not pinned`);
+  }
+});
+
+Deno.test("compose limits memory, rotates logs and restarts every service", () => {
+  for (const [name, { mem_limit, logging, restart }] of services) {
+    match(mem_limit ?? "", /^\d+[mg]$/, name);
+    deepStrictEqual(Object.keys(logging?.options ?? {}).sort(), ["max-file", "max-size"], name);
+    strictEqual(restart, name === "migrate" ? "on-failure:5" : "unless-stopped", name);
+  }
+});
+
+Deno.test("compose publishes on loopback only", () => {
+  const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
+  for (const port of published) match(port, / 127\.0\.0\.1:/);
+  ok(published.includes("kafka-ui 127.0.0.1:8080:8080"));
+  ok(published.includes("grafana 127.0.0.1:3000:3000"));
+});
+
+Deno.test("compose runs our images without rights that they do not need", () => {
+  const ours = services.filter(([, { build }]) => build !== undefined);
+  strictEqual(ours.length, 4);
+  for (const [name, one] of ours) {
+    strictEqual(one.read_only, true, name);
+    deepStrictEqual(one.cap_drop, ["ALL"], name);
+    deepStrictEqual(one.security_opt, ["no-new-privileges:true"], name);
+    match(dockerfile, new RegExp(`^FROM runtime AS ${one.build?.target}$`, "m"), name);
+  }
+  match(dockerfile, /^FROM .* AS runtime(\n(?!FROM).*)*\nUSER [1-9]\d*:[1-9]\d*$/m);
+  const entrypoints = [...dockerfile.matchAll(/^ENTRYPOINT (.*)$/gm)].map(([, one]) => one);
+  deepStrictEqual(entrypoints, [
+    '["/usr/local/bin/heartbeat-producer"]',
+    '["/usr/local/bin/heartbeat-consumer"]',
+  ]);
+});
+
+Deno.test("compose checks the service of each container, not its port", () => {
+  const checks = Object.fromEntries(
+    services.map(([name, { healthcheck }]) => [name, healthcheck?.test.join(" ") ?? ""]),
+  );
+  match(checks["kafka"] ?? "", /kafka-broker-api-versions\.sh --bootstrap-server kafka:19092/);
+  match(checks["postgres"] ?? "", /psql -h 127\.0\.0\.1 -U heartbeat_user -d heartbeat_db .*select 1/);
+  match(
+    checks["heartbeat-consumer"] ?? "",
+    /^CMD \/usr\/local\/bin\/heartbeat-consumer health-check readyz$/,
+  );
+  match(
+    checks["heartbeat-producer"] ?? "",
+    /^CMD \/usr\/local\/bin\/heartbeat-producer health-check readyz$/,
+  );
+  match(checks["kafka-ui"] ?? "", /\/actuator\/health/);
+  match(checks["grafana"] ?? "", /\/api\/health/);
+  match(checks["prometheus"] ?? "", /\/-\/ready/);
+  strictEqual(checks["migrate"], "", "it runs once: its exit code is what others wait for");
+});
+
+Deno.test("compose starts a service when what it needs is healthy, and the schema is there", () => {
+  const consumer = {
+    kafka: { condition: "service_healthy" },
+    postgres: { condition: "service_healthy" },
+    migrate: { condition: "service_completed_successfully" },
+  };
+  deepStrictEqual(service("heartbeat-consumer").depends_on, consumer);
+  deepStrictEqual(service("heartbeat-consumer-extra").depends_on, consumer);
+  for (const [name, { depends_on = {} }] of services) {
+    for (const [other, { condition }] of Object.entries(depends_on)) {
+      const expected = service(other).healthcheck ? "service_healthy" : "service_completed_successfully";
+      strictEqual(condition, expected, `${name} on ${other}`);
+    }
+  }
+});
+
+Deno.test("compose keeps data in named volumes at the paths that the images use, and mounts files that exist", async () => {
+  const mounts = services.flatMap(([name, { volumes = [] }]) =>
+    volumes.map((volume) => [name, volume] as const)
+  );
+  const named = mounts.filter(([, volume]) => !volume.startsWith("."));
+  deepStrictEqual(named, [
+    ["kafka", "kafka-data:/var/lib/kafka/data"],
+    ["postgres", "postgres-data:/var/lib/postgresql"],
+    ["grafana", "grafana-data:/var/lib/grafana"],
+    ["prometheus", "prometheus-data:/prometheus"],
+  ]);
+  deepStrictEqual(Object.keys(compose.volumes).sort(), named.map(([, one]) => one.split(":")[0]).sort());
+  strictEqual(service("kafka").environment?.["KAFKA_LOG_DIRS"], "/var/lib/kafka/data");
+  for (const [name, volume] of mounts.filter(([, one]) => one.startsWith("."))) {
+    const [path = "", , mode] = volume.split(":");
+    ok(await exists(path), `${name} mounts ${path}, which is not there`);
+    strictEqual(mode, "ro", `${name} ${path}`);
+  }
+});
+
+Deno.test("Kafka gives containers and this machine each an address that they can reach", () => {
+  const { environment = {} } = service("kafka");
+  strictEqual(
+    environment["KAFKA_ADVERTISED_LISTENERS"],
+    "INSIDE://kafka:19092,LOOPBACK://127.0.0.1:${KAFKA_PORT:-9092}",
+  );
+  deepStrictEqual(service("kafka").ports, ["127.0.0.1:${KAFKA_PORT:-9092}:9092"]);
+  strictEqual(service("heartbeat-producer").environment?.["KAFKA_BOOTSTRAP_SERVERS"], "kafka:19092");
+});
+
+Deno.test("compose has no password, and refuses to start without each", () => {
+  const secrets = new Set([...source.matchAll(/\$\{([A-Z_]*PASSWORD)([^}]*)\}/g)].map(([, name]) => name));
+  deepStrictEqual([...secrets].sort(), [
+    "GRAFANA_ADMIN_PASSWORD",
+    "HEARTBEAT_OWNER_PASSWORD",
+    "HEARTBEAT_READER_PASSWORD",
+    "HEARTBEAT_WRITER_PASSWORD",
+    "POSTGRES_PASSWORD",
+  ]);
+  doesNotMatch(source, /\$\{[A-Z_]*PASSWORD(?!:\?)/, "a password with a default, or none");
+  for (const [name, { environment = {} }] of services) {
+    for (const [variable, value] of Object.entries(environment)) {
+      if (/PASSWORD/.test(variable)) match(String(value), /^\$\{[A-Z_]+:\?[^}]+\}$/, `${name} ${variable}`);
+      if (/^postgres:/.test(String(value))) {
+        match(String(value), /^postgres:\/\/\w+:\$\{\w+:\?[^}]+\}@/, name);
+      }
+    }
+  }
+});
+
+Deno.test("each container gets only the passwords that it needs", () => {
+  const given = services.map(([name, { environment = {} }]) => {
+    const names = JSON.stringify(environment).matchAll(/\$\{([A-Z_]*PASSWORD)/g);
+    return [name, [...new Set([...names].map(([, one]) => one))].sort()] as const;
+  });
+  deepStrictEqual(Object.fromEntries(given.filter(([, names]) => names.length > 0)), {
+    "postgres": ["HEARTBEAT_OWNER_PASSWORD", "POSTGRES_PASSWORD"],
+    "migrate": ["HEARTBEAT_OWNER_PASSWORD", "HEARTBEAT_READER_PASSWORD", "HEARTBEAT_WRITER_PASSWORD"],
+    "heartbeat-consumer": ["HEARTBEAT_WRITER_PASSWORD"],
+    "heartbeat-consumer-extra": ["HEARTBEAT_WRITER_PASSWORD"],
+    "grafana": ["GRAFANA_ADMIN_PASSWORD", "HEARTBEAT_READER_PASSWORD"],
+  });
+});
+
+Deno.test("every setting of the consumer that .env may have reaches the container", () => {
+  const elsewhere = /^KAFKA_(SECURITY|SASL|SSL)_/;
+  const expected = Object.entries(CONSUMER_SETTINGS)
+    .filter(([name, schema]) =>
+      !elsewhere.test(name) && (name === "DATABASE_URL" || !settingInfo(schema).secret)
+    )
+    .map(([name]) => name);
+  const { environment = {} } = service("heartbeat-consumer");
+  deepStrictEqual(Object.keys(environment).sort(), expected.sort());
+  const fixed = ["DATABASE_URL", "HEALTH_HOST", "HEALTH_PORT", "KAFKA_BOOTSTRAP_SERVERS"];
+  for (const [name, value] of Object.entries(environment)) {
+    if (!fixed.includes(name)) strictEqual(value, `\${${name}:-}`);
+  }
+});
+
+Deno.test("Grafana's provisioning finds its variables and its dashboards in the container", async () => {
+  const { environment = {}, volumes = [] } = service("grafana");
+  const targets = volumes.map((volume) => volume.split(":")[1]);
+  const variables = new Set<string>();
+  for await (const path of files("grafana/provisioning/")) {
+    const content = (await text(path)).replace(/^\s*#.*$/gm, "");
+    for (const [, name] of content.matchAll(/(?<!\$)\$(?:__env)?\{?([A-Z][A-Z_]*)/g)) {
+      variables.add(name ?? "");
+    }
+    for (const [, folder] of content.matchAll(/^\s*path: (\S+)/gm)) {
+      ok(targets.includes(folder), `${path} looks in ${folder}`);
+    }
+  }
+  ok(variables.has("HEARTBEAT_READER_PASSWORD"), "the data source has no password");
+  for (const name of variables) ok(name in environment, `Grafana is not given ${name}`);
+});
+
+Deno.test("the Dockerfile copies what is there, and .dockerignore lets it through", async () => {
+  const allowed = (await text(".dockerignore")).split("\n").filter((line) => line.startsWith("!"));
+  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.*) \S+$/gm)]
+    .flatMap(([, paths = ""]) => paths.split(" "));
+  deepStrictEqual(copied.map((path) => `!${path}`).sort(), allowed.sort());
+  for (const path of copied) ok(await exists(path), `COPY ${path}, which is not there`);
+  const stages = [...dockerfile.matchAll(/ AS (\w+)$/gm)].map(([, name]) => name);
+  for (const [, from] of dockerfile.matchAll(/COPY --from=(\w+)/g)) {
+    ok(stages.includes(from), `no stage ${from}`);
+  }
+});
+
+Deno.test("the images are built by the Deno that the README and CI name", async () => {
+  const version = /^FROM .*denoland\/deno:(\S+) /m.exec(dockerfile)?.[1];
+  match(await text(".ci/run"), new RegExp(`deno@${version}"`));
+});
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(new URL(path, ROOT)).then(() => true, () => false);
+}
+
+async function* files(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+    if (isDirectory) yield* files(`${folder}${name}/`);
+    else yield `${folder}${name}`;
+  }
+}
