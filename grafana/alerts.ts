@@ -1,0 +1,217 @@
+/** The alert rules, as Grafana's provisioning reads them. Each is a time series of one point that is reduced and compared. */
+import { type DashboardName, UID } from "./frame.ts";
+import { CURRENT_LOGS, LAG_SECONDS, MINUTES_AGAINST_ROWS, UNACCOUNTED } from "./ledger_sql.ts";
+import { POSTGRES, unindent } from "./sources.ts";
+
+export const FOLDER = "Heartbeat Monitoring";
+
+interface AlertRule {
+  readonly uid: string;
+  readonly title: string;
+  readonly severity: "critical" | "warning";
+  /** Gives the columns `time` and one number. */
+  readonly sql: string;
+  /** Fires when the number is greater, */
+  readonly above: number;
+  /** for as long as this. */
+  readonly lasting: string;
+  /** What the macros for time see: the seconds until now. */
+  readonly lookBackSeconds: number;
+  readonly panel: { readonly dashboard: DashboardName; readonly id: number };
+  readonly summary: string;
+  readonly description: string;
+  readonly noData: { readonly state: "OK" | "Alerting"; readonly because: string };
+  readonly error: { readonly state: "Alerting" | "KeepLast"; readonly because: string };
+}
+
+/** One rule speaks for a database that cannot be read; five that say the same would be noise. */
+const SILENT_ON_ERROR = {
+  state: "KeepLast",
+  because: "A database that cannot be read is told by the rule Ingestion stalled; this one keeps its state.",
+} as const;
+
+/** @param what completes "The query always gives a row" */
+const alwaysARow = (what: string) => ({
+  state: "Alerting",
+  because: `The query always gives a row${what}, so no data means that the rule is broken.`,
+} as const);
+
+export const RULES: readonly AlertRule[] = [
+  {
+    uid: "heartbeat-ingestion-stalled",
+    title: "Ingestion stalled",
+    severity: "critical",
+    sql: `
+      select now() as time, extract(epoch from now() - max(last_batch_at))::float8 as seconds
+        from public.ingest_offsets
+      having max(last_batch_at) is not null`,
+    above: 300,
+    lasting: "1m",
+    lookBackSeconds: 600,
+    panel: { dashboard: "pipeline", id: 1 },
+    summary: "No batch was written for {{ humanizeDuration $values.B.Value }}",
+    description:
+      "Nothing is published, or no consumer is alive, or none can write. Judged by the age of the last " +
+      "batch: a dead consumer's lag stands still. Look at the consumer's /readyz, then at the producer.",
+    noData: { state: "Alerting", because: "Nothing was ever ingested: the pipeline has not come up." },
+    error: {
+      state: "Alerting",
+      because: "The database cannot be read, and most likely not be written either.",
+    },
+  },
+  {
+    uid: "heartbeat-lag-growing",
+    title: "Lag growing",
+    severity: "warning",
+    sql: `
+      select now() as time, max(${LAG_SECONDS})::float8 as seconds
+        from (${CURRENT_LOGS}) log
+      having count(*) > 0`,
+    above: 60,
+    lasting: "5m",
+    lookBackSeconds: 600,
+    panel: { dashboard: "pipeline", id: 4 },
+    summary: "The slowest partition is {{ humanizeDuration $values.B.Value }} behind",
+    description:
+      "Records come faster than they are stored, or a partition is held. In time and not in records, " +
+      "because only a backlog that is not worked off gets older. Look at the batch times, start another consumer.",
+    noData: {
+      state: "OK",
+      because: "No partition was read in 24 hours; the rule Ingestion stalled tells that.",
+    },
+    error: SILENT_ON_ERROR,
+  },
+  {
+    uid: "heartbeat-reject-spike",
+    title: "Reject spike",
+    severity: "warning",
+    sql: `
+      select now() as time,
+             (case when recent >= 20 then recent / greatest(usual, 1) else 0 end)::float8 as times
+        from (
+          select count(*) filter (where rejected_at > now() - interval '5 minutes') as recent,
+                 count(*) filter (where rejected_at <= now() - interval '5 minutes') / 11.0 as usual
+            from public.heartbeat_rejects
+           where rejected_at > now() - interval '1 hour'
+        ) rejects`,
+    above: 3,
+    lasting: "0s",
+    lookBackSeconds: 3600,
+    panel: { dashboard: "pipeline", id: 9 },
+    summary: `{{ printf "%.1f" $values.B.Value }} times as many rejects as usual`,
+    description:
+      "In the last five minutes at least 20 records were rejected, more than three times as many as in " +
+      "the five minutes before on average over an hour. Look at reason and detail in public.heartbeat_rejects.",
+    noData: alwaysARow(""),
+    error: SILENT_ON_ERROR,
+  },
+  {
+    uid: "heartbeat-customers-quiet",
+    title: "Many customers quiet at once",
+    severity: "critical",
+    sql: `
+      select now() as time,
+             (case when count(*) >= 5
+                   then 100.0 * count(*) filter (where ts <= now() - interval '5 minutes') / count(*)
+                   else 0 end)::float8 as percent
+        from public.customer_latest
+       where ts > now() - interval '1 hour'`,
+    above: 20,
+    lasting: "2m",
+    lookBackSeconds: 3600,
+    panel: { dashboard: "overview", id: 8 },
+    summary: `{{ printf "%.0f" $values.B.Value }} % of the customers went quiet`,
+    description:
+      "Of at least five customers with a reading in the last hour, more than a fifth had none in the last " +
+      "five minutes: rather a gateway, a producer or the pipeline than so many sensors.",
+    noData: alwaysARow(", also without customers"),
+    error: SILENT_ON_ERROR,
+  },
+  {
+    uid: "heartbeat-unaccounted",
+    title: "Unaccounted records",
+    severity: "critical",
+    sql: `
+      select now() as time, ((${UNACCOUNTED}) + (${MINUTES_AGAINST_ROWS}))::float8 as records`,
+    above: 0,
+    lasting: "0s",
+    lookBackSeconds: 180,
+    panel: { dashboard: "pipeline", id: 5 },
+    summary: `{{ printf "%.0f" $values.B.Value }} records are unaccounted for`,
+    description:
+      "The ledger does not add up, or the minute table does not equal the rows of the last minutes. " +
+      "Somebody changed the tables by hand, or there is a defect: `deno task reconcile` says where.",
+    noData: alwaysARow(", also on an empty ledger"),
+    error: SILENT_ON_ERROR,
+  },
+];
+
+/** The content of a file in provisioning/alerting. Grafana reads $NAME there as a variable of the environment. */
+export function alertingFile() {
+  return {
+    apiVersion: 1,
+    groups: [{
+      orgId: 1,
+      name: "heartbeat-pipeline",
+      folder: FOLDER,
+      interval: "1m",
+      rules: RULES.map(provisioned),
+    }],
+  };
+}
+
+function provisioned(rule: AlertRule) {
+  return {
+    uid: rule.uid,
+    title: rule.title,
+    condition: "C",
+    data: [
+      {
+        refId: "A",
+        relativeTimeRange: { from: rule.lookBackSeconds, to: 0 },
+        datasourceUid: POSTGRES.uid,
+        model: {
+          refId: "A",
+          datasource: POSTGRES,
+          editorMode: "code",
+          format: "time_series",
+          rawQuery: true,
+          rawSql: literal(unindent(rule.sql)),
+          intervalMs: 1000,
+          maxDataPoints: 43200,
+        },
+      },
+      expression("B", { type: "reduce", expression: "A", reducer: "last", settings: { mode: "dropNN" } }),
+      expression("C", {
+        type: "threshold",
+        expression: "B",
+        conditions: [{ evaluator: { type: "gt", params: [rule.above] } }],
+      }),
+    ],
+    dashboardUid: UID[rule.panel.dashboard],
+    panelId: rule.panel.id,
+    noDataState: rule.noData.state,
+    execErrState: rule.error.state,
+    for: rule.lasting,
+    annotations: {
+      summary: literal(rule.summary),
+      description: rule.description,
+      no_data: `${rule.noData.state}: ${rule.noData.because}`,
+      on_error: `${rule.error.state}: ${rule.error.because}`,
+    },
+    labels: { severity: rule.severity, service: "heartbeat" },
+    isPaused: false,
+  };
+}
+
+function expression(refId: string, model: Record<string, unknown>) {
+  return {
+    refId,
+    relativeTimeRange: { from: 0, to: 0 },
+    datasourceUid: "__expr__",
+    model: { refId, datasource: { type: "__expr__", uid: "__expr__" }, ...model },
+  };
+}
+
+/** A $ that is meant, and no variable of the environment. */
+const literal = (text: string) => text.replaceAll("$", "$$$$");

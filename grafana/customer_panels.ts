@@ -1,0 +1,229 @@
+/** The panels of one customer. */
+import {
+  GraphDrawStyle,
+  GraphThresholdsStyleConfigBuilder,
+  GraphThresholdsStyleMode,
+  VisibilityMode,
+} from "@grafana/grafana-foundation-sdk/common";
+import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
+import { CUSTOMER, LONG_RANGE, RAW_UP_TO, SHORT_RANGE } from "./customer_sql.ts";
+import { framed, type PanelFrame } from "./frame.ts";
+import { LIMITS } from "./limits.ts";
+import { anomalyCell, BPM, COLOUR, colour, heartRateCell, heartRateSteps, steps } from "./look.ts";
+import { overTime, stat } from "./panels.ts";
+import { series, table } from "./sources.ts";
+
+/** Two readings further apart are not connected: nobody knows what was between them. */
+const GAP_MS = 60_000;
+const SILENCE = "2 minutes";
+
+/** Beats per minute, coloured by the alarm thresholds. */
+const heartRateStat = (frame: PanelFrame, sql: string) =>
+  stat(frame, sql, heartRateSteps).unit(BPM).decimals(0);
+
+const inRange = (columns: string) => `
+    select ${columns}
+      from public.heartbeats_1m
+     where customer_id = ${CUSTOMER}
+       and $__timeFilter(minute)
+    having count(*) > 0`;
+
+export function customerStats() {
+  const size = { width: 4, height: 4 };
+  const none = "No readings in this time range";
+  const latest = (column: string) => `
+    select ${column}
+      from public.customer_latest
+     where customer_id = ${CUSTOMER}`;
+  return [
+    heartRateStat({
+      id: 1,
+      title: "Latest heart rate",
+      description: "The reading with the latest instant, whenever it arrived and whatever the time range.",
+      empty: "Unknown customer",
+      ...size,
+    }, latest(`heart_rate as "Heart rate"`)),
+    stat(
+      {
+        id: 2,
+        title: "Last reading",
+        description: "How long ago the latest reading was measured.",
+        empty: "Unknown customer",
+        ...size,
+      },
+      latest(`greatest(extract(epoch from now() - ts), 0) as "Age"`),
+      steps(COLOUR.within, [300, COLOUR.warning], [86_400, COLOUR.high]),
+    ).unit("s").decimals(0),
+    heartRateStat({
+      id: 3,
+      title: "Mean",
+      description: "Of all readings in the time range.",
+      empty: none,
+      ...size,
+    }, inRange(`sum(heart_rate_sum)::float8 / sum(readings) as "Mean"`)),
+    heartRateStat({
+      id: 4,
+      title: "Lowest",
+      description: "In the time range.",
+      empty: none,
+      ...size,
+    }, inRange(`min(heart_rate_min) as "Lowest"`)),
+    heartRateStat({
+      id: 5,
+      title: "Highest",
+      description: "In the time range.",
+      empty: none,
+      ...size,
+    }, inRange(`max(heart_rate_max) as "Highest"`)),
+    stat(
+      {
+        id: 6,
+        title: "Anomalies",
+        description: "Readings outside the alarm thresholds in the time range.",
+        empty: none,
+        ...size,
+      },
+      inRange(`sum(low) + sum(high) as "Anomalies"`),
+      steps(COLOUR.within, [1, COLOUR.high]),
+    ),
+  ];
+}
+
+export function rate() {
+  return overTime({
+    id: 7,
+    title: "Heart rate",
+    description:
+      `Every reading up to ${RAW_UP_TO}; over longer ranges the lowest, mean and highest of each interval. ` +
+      `Dashed: the alarm thresholds, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line breaks where there was no ` +
+      "reading for a minute, or for an interval.",
+    empty: "No readings of this customer in this time range",
+    width: 24,
+    height: 12,
+  }, COLOUR.within)
+    .interval("1m")
+    .withTarget(series(
+      `
+      select ts as time, heart_rate as "Heart rate"
+        from public.heartbeats
+       where customer_id = ${CUSTOMER}
+         and $__timeFilter(ts)
+         and ${SHORT_RANGE}
+       order by ts`,
+      "Raw",
+    ))
+    .withTarget(series(
+      `
+      select $__timeGroupAlias(minute,'$__interval',NULL),
+             min(heart_rate_min) as "Lowest",
+             sum(heart_rate_sum)::float8 / sum(readings) as "Mean",
+             max(heart_rate_max) as "Highest"
+        from public.heartbeats_1m
+       where customer_id = ${CUSTOMER}
+         and $__timeFilter(minute)
+         and ${LONG_RANGE}
+       group by 1
+       order by 1`,
+      "Minutes",
+    ))
+    .unit(BPM)
+    .decimals(0)
+    // The valid range: nothing outside it is ever stored.
+    .min(LIMITS.minBpm)
+    .max(LIMITS.maxBpm)
+    .thresholds(heartRateSteps)
+    .thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed))
+    .showPoints(VisibilityMode.Auto)
+    .overrideByQuery("Raw", [{ id: "custom.insertNulls", value: GAP_MS }])
+    .overrideByName("Lowest", [colour(COLOUR.low), { id: "custom.lineWidth", value: 1 }])
+    .overrideByName("Highest", [
+      colour(COLOUR.high),
+      { id: "custom.lineWidth", value: 1 },
+      { id: "custom.fillBelowTo", value: "Lowest" },
+      { id: "custom.fillOpacity", value: 15 },
+    ]);
+}
+
+export function readingsPerMinute() {
+  return overTime({
+    id: 8,
+    title: "Readings per minute",
+    description: "How densely the sensor reported. An empty place is a silence.",
+    empty: "No readings of this customer in this time range",
+    width: 24,
+    height: 5,
+  }, COLOUR.neutral)
+    .interval("1m")
+    .withTarget(series(`
+      select $__timeGroupAlias(minute,'$__interval',0),
+             sum(readings) / ($__interval_ms / 60000.0) as "Readings per minute"
+        from public.heartbeats_1m
+       where customer_id = ${CUSTOMER}
+         and $__timeFilter(minute)
+       group by 1
+       order by 1`))
+    .drawStyle(GraphDrawStyle.Bars)
+    .fillOpacity(60)
+    .lineWidth(0)
+    .showPoints(VisibilityMode.Never)
+    .min(0);
+}
+
+export function customerTables() {
+  const size = { width: 8, height: 9 };
+  return [
+    framed(new TableBuilder(), {
+      id: 9,
+      title: "Latest readings",
+      description: "The last fifty readings in the time range.",
+      empty: "No readings of this customer in this time range",
+      ...size,
+    })
+      .withTarget(table(`
+        select ts as "Time", heart_rate as "Heart rate", anomaly as "Anomaly"
+          from public.heartbeats
+         where customer_id = ${CUSTOMER}
+           and $__timeFilter(ts)
+         order by ts desc
+         limit 50`))
+      .overrideByName("Heart rate", heartRateCell)
+      .overrideByName("Anomaly", anomalyCell),
+    framed(new TableBuilder(), {
+      id: 10,
+      title: "Silences",
+      description:
+        `More than ${SILENCE} without a reading between two readings in the time range, to the minute.`,
+      empty: `Never more than ${SILENCE} without a reading in this time range`,
+      ...size,
+    })
+      .withTarget(table(`
+        with neighbours as (
+          select lag(minute) over (order by minute) + interval '1 minute' as silent_from, minute as silent_to
+            from public.heartbeats_1m
+           where customer_id = ${CUSTOMER}
+             and $__timeFilter(minute)
+        )
+        select silent_from as "From", silent_to as "To", extract(epoch from silent_to - silent_from) as "Silent for"
+          from neighbours
+         where silent_to - silent_from >= interval '${SILENCE}'
+         order by silent_from desc
+         limit 50`))
+      .overrideByName("Silent for", [{ id: "unit", value: "s" }]),
+    framed(new TableBuilder(), {
+      id: 11,
+      title: "Rejected records",
+      description:
+        "Records with this customer's key that were not stored, by the time of the refusal. Records with " +
+        "no key or another one cannot be told to be this customer's.",
+      empty: "Nothing was rejected in this time range",
+      ...size,
+    })
+      .withTarget(table(`
+        select rejected_at as "Rejected at", reason as "Reason", left(detail, 200) as "Detail"
+          from public.heartbeat_rejects
+         where $__timeFilter(rejected_at)
+           and key = convert_to(${CUSTOMER}, 'UTF8')
+         order by rejected_at desc
+         limit 50`)),
+  ];
+}

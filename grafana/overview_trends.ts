@@ -1,0 +1,217 @@
+/** The overview's lower half: distributions, counts over time, the latest rows. */
+import { HeatmapCellLayout, StackingMode, VisibilityMode } from "@grafana/grafana-foundation-sdk/common";
+import { PanelBuilder as BarChartBuilder } from "@grafana/grafana-foundation-sdk/barchart";
+import {
+  HeatmapColorMode,
+  HeatmapColorOptionsBuilder,
+  PanelBuilder as HeatmapBuilder,
+  RowsHeatmapOptionsBuilder,
+  YAxisConfigBuilder,
+} from "@grafana/grafana-foundation-sdk/heatmap";
+import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
+import { customerLink, framed } from "./frame.ts";
+import { CURRENT_LOGS } from "./ledger_sql.ts";
+import { LIMITS } from "./limits.ts";
+import { anomalyCell, BPM, COLOUR, colour, filledCell, fixed, heartRateCell, steps } from "./look.ts";
+import { countsOverTime } from "./panels.ts";
+import { series, table } from "./sources.ts";
+
+/** Beats per minute in a bucket; the last one ends at the highest valid rate, which it includes. */
+const BUCKET = 10;
+const BUCKETS = Math.ceil((LIMITS.maxBpm - LIMITS.minBpm) / BUCKET);
+const bucketOf = (rate: string) =>
+  `least(greatest((${rate} - ${LIMITS.minBpm}) / ${BUCKET}, 0), ${BUCKETS - 1})`;
+
+export function distributionNow() {
+  return framed(new BarChartBuilder(), {
+    id: 9,
+    title: "Heart rates now",
+    description:
+      "Reporting customers by their latest reading. Bars are coloured by the alarm thresholds of " +
+      `${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm.`,
+    empty: "No customer is reporting",
+    width: 10,
+    height: 9,
+  })
+    .withTarget(table(`
+      select ${LIMITS.minBpm} + ${BUCKET} * bucket || '–' || ${LIMITS.minBpm} + ${BUCKET} * bucket + ${
+      BUCKET - 1
+    } as "bpm",
+             count(*) filter (where heart_rate < ${LIMITS.lowBpm}) as "Low",
+             count(*) filter (where heart_rate between ${LIMITS.lowBpm} and ${LIMITS.highBpm}) as "Within",
+             count(*) filter (where heart_rate > ${LIMITS.highBpm}) as "High"
+        from generate_series(0, ${BUCKETS - 1}) bucket
+        left join public.customer_latest
+          on ${bucketOf("heart_rate")} = bucket
+         and ts > now() - make_interval(mins => $quiet_minutes)
+       group by bucket
+       order by bucket`))
+    .colorScheme(fixed(COLOUR.within))
+    .xField("bpm")
+    .stacking(StackingMode.Normal)
+    .fillOpacity(80)
+    .axisLabel("customers")
+    .xTickLabelSpacing(50)
+    .overrideByName("Low", [colour(COLOUR.low)])
+    .overrideByName("Within", [colour(COLOUR.within)])
+    .overrideByName("High", [colour(COLOUR.high)]);
+}
+
+/**
+ * One minute for each interval is read, each by the index (lateral: a join would read the whole table), so a month costs
+ * what an hour does. Columns are in order of rate because the
+ * heat map stacks them in the order in which they come.
+ */
+export function distributionOverTime() {
+  const columns = Array.from({ length: BUCKETS }, (_, bucket) => {
+    return `coalesce(sum(customers) filter (where bucket = ${bucket}), 0) as "${
+      LIMITS.minBpm + bucket * BUCKET
+    }"`;
+  });
+  return framed(new HeatmapBuilder(), {
+    id: 10,
+    title: "Heart rates over time",
+    description:
+      "Customers by their mean heart rate in one minute of each interval; the axis shows where a band of " +
+      `${BUCKET} bpm begins. The scale of colours (Cividis) grows from dark to bright for every kind of eye.`,
+    empty: "No readings in this time range",
+    width: 14,
+    height: 9,
+  })
+    .interval("1m")
+    .maxDataPoints(60)
+    .withTarget(series(`
+      with counted as (
+        select at, bucket, customers
+          from generate_series(
+                 date_bin($__interval_ms * interval '1 ms', $__timeFrom()::timestamptz, 'epoch'::timestamptz),
+                 $__timeTo()::timestamptz,
+                 $__interval_ms * interval '1 ms') at
+         cross join lateral (
+           select ${bucketOf("heart_rate_sum / readings")} as bucket, count(*) as customers
+             from public.heartbeats_1m
+            where minute = at
+            group by 1
+         ) of_minute
+      )
+      select at as time,
+             ${columns.join(",\n             ")}
+        from counted
+       group by at
+       order by at`))
+    .calculate(false)
+    .showValue(VisibilityMode.Never)
+    .rowsFrame(new RowsHeatmapOptionsBuilder().layout(HeatmapCellLayout.Ge).value("customers"))
+    .yAxis(new YAxisConfigBuilder().unit(BPM))
+    .color(
+      new HeatmapColorOptionsBuilder().mode(HeatmapColorMode.Scheme).scheme("Cividis").exponent(0.5).steps(64)
+        .min(0),
+    )
+    .showLegend();
+}
+
+export function anomalies() {
+  return countsOverTime(
+    {
+      id: 11,
+      title: "Anomalies by kind",
+      description:
+        `Readings below ${LIMITS.lowBpm} or above ${LIMITS.highBpm} bpm, by the minute of the measurement.`,
+      empty: "No anomalies in this time range",
+      width: 12,
+      height: 8,
+    },
+    COLOUR.high,
+    `
+    select $__timeGroupAlias(minute,'$__interval',0),
+           sum(low) as "Low",
+           sum(high) as "High"
+      from public.heartbeats_1m
+     where $__timeFilter(minute)
+       and low + high > 0
+     group by 1
+     order by 1`,
+  ).decimals(0).overrideByName("Low", [colour(COLOUR.low)]).overrideByName("High", [colour(COLOUR.high)]);
+}
+
+export function latest() {
+  const size = { width: 8, height: 9 };
+  const readings = framed(new TableBuilder(), {
+    id: 13,
+    title: "Latest readings",
+    description: "The last twenty readings in the time range, by the instant of the measurement.",
+    empty: "No readings in this time range",
+    ...size,
+  }).withTarget(table(`
+    select ts as "Time", customer_id as "Customer", heart_rate as "Heart rate"
+      from public.heartbeats
+     where $__timeFilter(ts)
+     order by ts desc
+     limit 20`));
+  // Anomalies are rare, so walking back through the readings until there are twenty could mean all of them. The
+  // minutes say where they are.
+  const warnings = framed(new TableBuilder(), {
+    id: 14,
+    title: "Latest warnings",
+    description: "The last twenty readings outside the alarm thresholds in the time range.",
+    empty: "No anomalies in this time range",
+    ...size,
+  }).withTarget(table(`
+    with flagged as (
+      select customer_id, minute
+        from public.heartbeats_1m
+       where $__timeFilter(minute)
+         and low + high > 0
+       order by minute desc
+       fetch first 20 rows with ties
+    )
+    select reading.ts as "Time", flagged.customer_id as "Customer",
+           reading.heart_rate as "Heart rate", reading.anomaly as "Anomaly"
+      from flagged
+     cross join lateral (
+       select ts, heart_rate, anomaly
+         from public.heartbeats
+        where customer_id = flagged.customer_id
+          and $__timeFilter(ts)
+          and ts >= flagged.minute and ts < flagged.minute + interval '1 minute'
+          and anomaly is not null
+     ) reading
+     order by reading.ts desc
+     limit 20`)).overrideByName("Anomaly", anomalyCell);
+  return [readings, warnings].map((panel) =>
+    panel
+      .overrideByName("Customer", [customerLink])
+      .overrideByName("Heart rate", heartRateCell)
+  );
+}
+
+export function delay() {
+  return framed(new TableBuilder(), {
+    id: 15,
+    title: "Ingest delay",
+    description:
+      "Of each partition's last batch: from the newest measurement, and from Kafka's timestamp of the " +
+      "newest record, to the commit.",
+    empty: "Nothing was ingested in the last 24 hours",
+    width: 8,
+    height: 9,
+  })
+    .withTarget(table(`
+      select topic || '/' || kafka_partition as "Partition",
+             greatest(extract(epoch from last_batch_at - last_event_ts), 0) as "From measurement",
+             greatest(extract(epoch from last_batch_at - last_record_at), 0) as "From Kafka",
+             last_batch_at as "Last batch"
+        from (${CURRENT_LOGS}) log
+       order by "From Kafka" desc nulls last, "Partition"
+       limit 50`))
+    .overrideByRegexp("/^From/", [
+      { id: "unit", value: "s" },
+      { id: "decimals", value: 1 },
+      {
+        id: "thresholds",
+        value: steps(COLOUR.within, [10, COLOUR.warning], [60, COLOUR.high]).build(),
+      },
+      filledCell,
+    ])
+    .overrideByName("Last batch", [{ id: "unit", value: "dateTimeFromNow" }]);
+}

@@ -1,0 +1,22 @@
+/** Pipeline: is every record on its way, and is each accounted for? From PostgreSQL alone, then from Prometheus. */
+import type { DashboardBuilder } from "@grafana/grafana-foundation-sdk/dashboard";
+import { dashboard, row } from "./frame.ts";
+import { rejectsByReason } from "./panels.ts";
+import { prometheusPanels } from "./pipeline_metrics.ts";
+import { health, ledger, partitions, throughput } from "./pipeline_panels.ts";
+
+export function pipeline(): DashboardBuilder {
+  const builder = dashboard("pipeline", {
+    title: "Heartbeat Monitoring Pipeline",
+    description: "Throughput, lag, freshness, rejects and the ledger.",
+  });
+  for (const panel of health()) builder.withPanel(panel);
+  builder.withPanel(throughput()).withPanel(rejectsByReason(9)).withPanel(partitions());
+  builder.withRow(row(20, "Reconciliation"));
+  for (const panel of ledger()) builder.withPanel(panel);
+  // Without its profile there is no Prometheus: folded, the row asks nothing of it.
+  const metrics = row(21, "Prometheus (needs the metrics profile: docker compose --profile metrics up -d)")
+    .collapsed(true);
+  for (const panel of prometheusPanels()) metrics.withPanel(panel);
+  return builder.withRow(metrics);
+}

@@ -1,0 +1,102 @@
+/** What only the processes know, when Prometheus scrapes them. Names: the telemetry.ts of consumer and producer. */
+import { COLOUR, colour, cycle, shadesOf } from "./look.ts";
+import { overTime } from "./panels.ts";
+import { PROMETHEUS, promQuery } from "./sources.ts";
+
+const RATE = "[$__rate_interval]";
+
+interface MetricPanel {
+  readonly title: string;
+  readonly description: string;
+  readonly unit: string;
+  readonly queries: readonly (readonly [legend: string, expr: string])[];
+}
+
+const quantiles = (metric: string): MetricPanel["queries"] =>
+  [0.5, 0.95, 0.99].map((q) => [
+    `p${q * 100}`,
+    `histogram_quantile(${q}, sum by (le) (rate(${metric}_bucket${RATE})))`,
+  ]);
+
+const PANELS: readonly MetricPanel[] = [
+  {
+    title: "Records by outcome",
+    description: "Per second, over all consumers.",
+    unit: "suffix:records/s",
+    queries: [["{{outcome}}", `sum by (outcome) (rate(heartbeat_records_total${RATE}))`]],
+  },
+  {
+    title: "Batch time",
+    description: "From a batch in hand to its commit.",
+    unit: "s",
+    queries: quantiles("heartbeat_batch_duration_seconds"),
+  },
+  {
+    title: "End to end",
+    description: "From Kafka's timestamp of a batch's newest record to the commit.",
+    unit: "s",
+    queries: quantiles("heartbeat_end_to_end_seconds"),
+  },
+  {
+    title: "Batch size",
+    description: "Records in a batch.",
+    unit: "short",
+    queries: quantiles("heartbeat_batch_records"),
+  },
+  {
+    title: "Lag in records",
+    description: "As each consumer sees it at this moment, also while it cannot write.",
+    unit: "short",
+    queries: [["partition {{partition}}", "max by (partition) (heartbeat_lag_records)"]],
+  },
+  {
+    title: "Lag in time",
+    description: "Age of the last stored record while there is lag.",
+    unit: "s",
+    queries: [["partition {{partition}}", "max by (partition) (heartbeat_lag_seconds)"]],
+  },
+  {
+    title: "Waiting and retrying",
+    description:
+      "Partitions whose batch waits for a dependency or an operator, and failed attempts per second.",
+    unit: "short",
+    queries: [
+      ["paused partitions", "sum(heartbeat_paused_partitions)"],
+      ["retries/s, {{dependency}}", `sum by (dependency) (rate(heartbeat_retries_total${RATE}))`],
+    ],
+  },
+  {
+    title: "Producer",
+    description: "Records that Kafka acknowledged per second, and those that wait for it.",
+    unit: "short",
+    queries: [
+      ["published/s", `sum(rate(heartbeat_published_total${RATE}))`],
+      ["failed requests/s", `sum(rate(heartbeat_publish_failures_total${RATE}))`],
+      ["waiting", "sum(heartbeat_publish_backlog_records)"],
+    ],
+  },
+];
+
+export function prometheusPanels() {
+  return PANELS.map(({ title, description, unit, queries }, index) => {
+    const panel = overTime({
+      id: 30 + index,
+      title,
+      description,
+      empty: "No metrics: is the metrics profile on?",
+      width: 12,
+      height: 8,
+      source: PROMETHEUS,
+    }, COLOUR.neutral).unit(unit).min(0);
+    queries.forEach(([legend, expr], at) => {
+      const refId = String.fromCharCode("A".charCodeAt(0) + at);
+      panel.withTarget(promQuery(expr, legend, refId));
+      // A query of many series gets shades, one of a single series its own colour.
+      const many = legend.includes("{{");
+      panel.overrideByQuery(refId, [
+        many ? { id: "color", value: shadesOf(cycle(at)).build() } : colour(cycle(at)),
+      ]);
+    });
+    return panel;
+  });
+}
