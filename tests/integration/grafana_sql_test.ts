@@ -1,0 +1,269 @@
+/** Every query that Grafana would send, on a real database, as the role that Grafana logs in with. */
+import assert from "node:assert/strict";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { monitored, type Row, type RunOptions } from "../support/grafana_database.ts";
+import { HOSTILE_CUSTOMER, insertDay } from "../support/grafana_day.ts";
+import type { BuiltQuery } from "../support/grafana_files.ts";
+import { expandMacros } from "../support/grafana_macros.ts";
+
+const HOUR = 3_600_000;
+
+/** Of PostgreSQL's catalogue pg_type; what Grafana's PostgreSQL data source knows as a number, a time and a text. */
+const NUMBERS = [20, 21, 23, 700, 701, 1700];
+const TIME = 1184;
+const TEXT = 25;
+
+/** What Grafana needs to draw it, said as problems. */
+function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.FieldDef[]): string[] {
+  const problems: string[] = [];
+  const must = (holds: boolean, what: string) => holds || problems.push(`${name}: ${what}`);
+  const typeOf = (column: string) => fields.find((field) => field.name === column)?.dataTypeID ?? 0;
+  const isNumber = (oid: number) => NUMBERS.includes(oid);
+  const numbers = fields.filter((field) => field.name !== "time" && isNumber(field.dataTypeID));
+  for (const field of fields) {
+    const known = isNumber(field.dataTypeID) || field.dataTypeID === TIME || field.dataTypeID === TEXT;
+    must(known, `${field.name} is of type ${field.dataTypeID}, which is no number, time or text`);
+  }
+  must(new Set(fields.map((field) => field.name)).size === fields.length, "two columns have one name");
+  if (format === "time_series") {
+    must(fields[0]?.name === "time", "the first column is not time");
+    // Seconds since the epoch, which $__timeGroup gives, or an instant.
+    must(typeOf("time") === TIME || isNumber(typeOf("time")), "time is no time");
+    must(numbers.length > 0, "has no number to draw");
+    const texts = fields.filter((field) => field.dataTypeID === TEXT);
+    must(
+      texts.every((field) => field.name === "metric") && texts.length <= 1,
+      "a label is not called metric",
+    );
+    // With a third column only, Grafana names the series after the metric alone.
+    must(texts.length === 0 || fields.length === 3, "metric is not one of three columns");
+  }
+  if (kind === "alert") must(fields.length === 2, "is not a time and one number");
+  if (type === "stat") must(fields.length === 1 && numbers.length === 1, "is not one number");
+  if (kind === "variable") must(fields.length === 1 && fields[0]?.dataTypeID === TEXT, "is not one text");
+  if (kind === "annotation") {
+    must(typeOf("time") === TIME, "time is no time");
+    must(typeOf("text") === TEXT && typeOf("tags") === TEXT, "text or tags is no text");
+    must(typeOf("timeend") === TIME || typeOf("timeend") === 0, "timeend is no time");
+  }
+  return problems;
+}
+
+/** A time series has to come in order of time. */
+function outOfOrder({ name, format }: BuiltQuery, rows: readonly Row[]): string[] {
+  if (format !== "time_series") return [];
+  const times = rows.map(({ time }) => Number(time));
+  return times.some((time, index) => time < (times[index - 1] ?? -Infinity))
+    ? [`${name}: is out of order`]
+    : [];
+}
+
+Deno.test("every query runs on an empty schema as the reader, and its columns are what its panel needs", async () => {
+  await using database = await monitored("grafana_empty");
+  assert.ok(database.queries.length >= 45, `only ${database.queries.length} queries were found`);
+  const problems: string[] = [];
+  for (const query of database.queries) {
+    const { fields, rows } = await database.run(query);
+    problems.push(...misfits(query, fields));
+    for (const row of rows) {
+      // A count of nothing is 0; a stat of nothing is no row or null, and the panel says what that means.
+      const values = Object.entries(row).filter(([name]) => name !== "time" && name !== "bpm");
+      if (values.some(([, value]) => Number(value) !== 0)) {
+        problems.push(`${query.name}: ${JSON.stringify(row)}`);
+      }
+    }
+  }
+  assert.deepEqual(problems, []);
+});
+
+Deno.test("every query has something to show of a day, in order, over an hour and over a day", async () => {
+  await using database = await monitored("grafana_day");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  const problems: string[] = [];
+  for (const query of database.queries) {
+    let shown = 0;
+    // Low anomalies, silences and rejects are each in another customer's day.
+    for (const customer of ["high-now", "low-now", "c-0007", "c-0001"]) {
+      for (const rangeMs of [HOUR, 24 * HOUR]) {
+        const { fields, rows } = await database.run(query, { rangeMs, customer });
+        problems.push(...misfits(query, fields), ...outOfOrder(query, rows));
+        shown += rows.length;
+      }
+    }
+    if (shown === 0) problems.push(`${query.name}: gives no row`);
+  }
+  assert.deepEqual([...new Set(problems)], []);
+});
+
+Deno.test("what the dashboards and alert rules say of that day is true", async (t) => {
+  await using database = await monitored("grafana_truth");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  const customers = async (part: string, options: RunOptions = {}) =>
+    (await database.rows(part, options)).map((row) => row["Customer"] ?? row["customer_id"]);
+
+  await t.step("who needs attention: the worst first, those who were outside lately last", async () => {
+    assert.deepEqual(await customers("Who needs attention now"), ["low-now", "high-now", "high-lately"]);
+    assert.equal(await database.number("Need attention"), 3);
+  });
+
+  await t.step("who went quiet: those with an anomaly first", async () => {
+    assert.deepEqual(await customers("Who went quiet"), ["quiet-and-low", "quiet"]);
+    assert.equal(await database.number("Gone quiet"), 2);
+    assert.equal(await database.number("Reporting"), 24);
+  });
+
+  await t.step(
+    "everybody is in one bucket of the distribution, low and high in their own colour",
+    async () => {
+      const rows = await database.rows("Heart rates now");
+      const sum = (column: string) => rows.reduce((total, row) => total + Number(row[column]), 0);
+      assert.equal(rows.length, 19);
+      assert.deepEqual([sum("Low"), sum("Within"), sum("High")], [1, 22, 1]);
+      assert.equal(rows[0]?.["bpm"], "30–39");
+    },
+  );
+
+  await t.step("the heat map's columns are in order of rate, and each customer is in one cell", async () => {
+    const { fields, rows } = await database.run(database.query("Heart rates over time"));
+    const names = fields.slice(1).map((field) => Number(field.name));
+    assert.deepEqual(names, names.toSorted((a, b) => a - b));
+    const of = (row: Row) => names.reduce((total, name) => total + Number(row[name]), 0);
+    assert.ok(rows.slice(1, -10).every((row) => of(row) >= 21), "a minute lacks customers");
+  });
+
+  await t.step("the latest warnings are the latest readings outside the thresholds", async () => {
+    const { rows } = await database.owner.query<{ ts: Date }>(
+      "select ts from public.heartbeats where anomaly is not null order by ts desc limit 20",
+    );
+    const shown = await database.rows("Latest warnings");
+    assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
+  });
+
+  await t.step("lag and freshness leave out the log of the topic that was deleted", async () => {
+    assert.equal(await database.number("pipeline.json: Lag (A)"), 500);
+    const seconds = await database.number("alert rule: Lag growing");
+    assert.ok(seconds >= 30 && seconds < 300, `${seconds} s`);
+    const age = await database.number("alert rule: Ingestion stalled");
+    assert.ok(age >= 1 && age < 300, `${age} s`);
+    assert.equal((await database.rows("Partitions (A)")).length, 2);
+  });
+
+  await t.step("a third of the customers of the last hour is quiet", async () => {
+    await database.owner.query(
+      "update public.customer_latest set ts = now() - interval '10 minutes' where customer_id < 'c-0008'",
+    );
+    const percent = await database.number("alert rule: Many customers quiet at once");
+    // Seven of 25, and the one that was quiet already.
+    assert.equal(Math.round(percent), 32);
+  });
+
+  await t.step("a flood of rejects is a spike, the trickle before it is not", async () => {
+    assert.equal(await database.number("alert rule: Reject spike"), 0);
+    await database.owner.query(
+      `insert into public.heartbeat_rejects
+       select 2, 'heartbeats', 0, 3000 + n, 'tombstone', '', null, null, now() from generate_series(1, 40) n`,
+    );
+    assert.equal(await database.number("alert rule: Reject spike"), 40);
+  });
+
+  await t.step("nothing is unaccounted for, until somebody changes a table", async () => {
+    for (
+      const part of ["alert rule: Unaccounted", "pipeline.json: Unaccounted", "Minute table against rows"]
+    ) {
+      assert.equal(await database.number(part), 0, part);
+    }
+    await database.owner.query("delete from public.ingest_gaps where cause = 'aborted'");
+    assert.equal(await database.number("pipeline.json: Unaccounted"), 10);
+    await database.owner.query(
+      "alter table public.ingest_offsets drop constraint ingest_offsets_accounted; update public.ingest_offsets set stored = stored - 3 where id = 3",
+    );
+    assert.equal(await database.number("pipeline.json: Unaccounted"), 13);
+    // All of the last whole minute, whichever that is.
+    await database.owner.query(
+      `delete from public.heartbeats
+        where customer_id = 'high-now'
+          and ts >= date_trunc('minute', now()) - interval '2 minutes' and ts < date_trunc('minute', now())`,
+    );
+    assert.ok(await database.number("Minute table against rows") > 0);
+    assert.ok(await database.number("alert rule: Unaccounted") > 13);
+  });
+});
+
+Deno.test("a customer is shown whatever the id is made of", async (t) => {
+  await using database = await monitored("grafana_customer");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  const hostile = { customer: HOSTILE_CUSTOMER };
+
+  await t.step("readings, minutes and the reject with the id as its key are found", async () => {
+    assert.equal(await database.number("customer.json: Latest heart rate", hostile), 75);
+    assert.ok((await database.rows("Heart rate (Raw)", hostile)).length > 1_700);
+    assert.equal((await database.rows("customer.json: Rejected records", hostile)).length, 1);
+    assert.equal((await database.rows("annotation Rejected", hostile)).length, 1);
+  });
+
+  await t.step("raw readings up to two hours, minutes beyond, never both", async () => {
+    for (
+      const [rangeMs, raw] of [[HOUR, true], [2 * HOUR, true], [3 * HOUR, false], [24 * HOUR, false]] as const
+    ) {
+      const counts = [
+        (await database.rows("Heart rate (Raw)", { rangeMs })).length > 0,
+        (await database.rows("Heart rate (Minutes)", { rangeMs })).length > 0,
+      ];
+      assert.deepEqual(counts, [raw, !raw], `${rangeMs / HOUR} h`);
+    }
+  });
+
+  await t.step("minutes that follow each other are one episode", async () => {
+    const episodes = await database.rows("annotation High", { rangeMs: 24 * HOUR });
+    assert.equal(episodes.length, 2);
+    assert.match(String(episodes[1]?.["text"]), /^Heart rate high: \d+ readings, up to 200 bpm$/);
+  });
+
+  await t.step("the variable lists what begins with what was typed", async () => {
+    const list = async (search?: string) =>
+      (await database.rows("variable customer", search === undefined ? {} : { search }))
+        .map((row) => row["customer_id"]);
+    assert.equal((await list()).length, 26);
+    assert.deepEqual(await list("high"), ["high-lately", "high-now"]);
+    const { context, sql } = database.query("variable customer");
+    const plan = await database.reader.query<Row>(
+      `set enable_seqscan = off; explain ${expandMacros(sql, { ...context(new Date()), search: "high" })}`,
+    ) as unknown as { rows: Row[] }[];
+    assert.match(JSON.stringify(plan[1]?.rows), /Index.*customer_latest_pkey.*Index Cond/);
+  });
+});
+
+Deno.test("no query opens partitions outside its time range", async () => {
+  await using database = await monitored("grafana_pruning");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  for (const query of database.queries) {
+    const context = query.context(new Date());
+    const variables = { ...context.variables, customer: "c-0001" };
+    const { rows } = await database.reader.query<Row>(
+      `explain (verbose) ${expandMacros(query.sql, { ...context, variables })}`,
+    );
+    const opened = new Set(JSON.stringify(rows).match(/heartbeats_(d\d{8}|default)/g));
+    // The range may lie on both sides of midnight.
+    assert.ok(
+      opened.size <= 2 && !opened.has("heartbeats_default"),
+      `${query.name}: ${[...opened].join(", ")}`,
+    );
+  }
+});
+
+Deno.test("Grafana's role cannot change anything", async () => {
+  await using database = await monitored("grafana_rights");
+  const refused = [
+    "insert into public.heartbeats values ('c', now(), 70)",
+    "update public.ingest_offsets set stored = 0",
+    "delete from public.heartbeat_rejects",
+    "truncate public.heartbeats_1m",
+    "create table public.mine (n int)",
+    "select public.ensure_heartbeat_partition('public.heartbeats', now())",
+  ];
+  await database.reader.query("set default_transaction_read_only = off");
+  for (const sql of refused) {
+    await assert.rejects(database.reader.query(sql), { code: "42501" }, sql);
+  }
+});

@@ -1,0 +1,104 @@
+/** A database that dashboards look at, for one test: the queries that Grafana would send, sent as Grafana would. */
+// @ts-types="@types/pg"
+import pg from "pg";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import { type Stack, startStack } from "../../stack/mod.ts";
+import { openDatabase } from "../../workers/_shared/postgres.ts";
+import { migrate } from "../../workers/consumer/migrate.ts";
+import { makeRoles } from "../../workers/consumer/roles.ts";
+import { builtQueries, type BuiltQuery } from "./grafana_files.ts";
+import { expandMacros } from "./grafana_macros.ts";
+
+const READER_PASSWORD = "reader-pass-1";
+
+let starting: Promise<Stack> | undefined;
+const postgres = () =>
+  starting ??= Deno.makeTempDir({ prefix: "heartbeat-test-" })
+    .then((home) => startStack({ home, services: ["postgres"] }));
+
+Deno.test.afterAll(async () => await (await starting)?.destroy());
+
+export type Row = Record<string, unknown>;
+
+/** A migrated database, its superuser, and the role that only reads. */
+export class Monitored implements AsyncDisposable {
+  constructor(
+    readonly owner: pg.Client,
+    readonly reader: pg.Client,
+    readonly queries: readonly BuiltQuery[],
+  ) {}
+
+  /** The query of a panel, variable, annotation or rule, found by a part of its name. */
+  query(part: string): BuiltQuery {
+    const found = this.queries.filter(({ name }) => name.includes(part));
+    if (found.length !== 1) throw new TypeError(`${found.length} queries are called ${part}`);
+    return found[0] as BuiltQuery;
+  }
+
+  async run(query: BuiltQuery, options: RunOptions = {}) {
+    const context = query.context(new Date(), options.rangeMs);
+    const variables = { ...context.variables, customer: options.customer ?? "high-now" };
+    const search = options.search === undefined ? {} : { search: options.search };
+    const sql = expandMacros(query.sql, { ...context, variables, ...search });
+    try {
+      return await this.reader.query<Row>(sql);
+    } catch (error) {
+      throw new Error(`${query.name} failed:\n${sql}`, { cause: error });
+    }
+  }
+
+  async rows(part: string, options: RunOptions = {}): Promise<Row[]> {
+    return (await this.run(this.query(part), options)).rows;
+  }
+
+  /** The only number of a stat, or of an alert rule. */
+  async number(part: string, options: RunOptions = {}): Promise<number> {
+    const [row = {}] = await this.rows(part, options);
+    const numbers = Object.entries(row).filter(([name]) => name !== "time").map(([, value]) => Number(value));
+    return numbers[0] ?? NaN;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.reader.end();
+    await this.owner.end();
+  }
+}
+
+export interface RunOptions {
+  readonly rangeMs?: number;
+  readonly customer?: string;
+  readonly search?: string;
+}
+
+/** @param name of a database that is made for it */
+export async function monitored(name: string): Promise<Monitored> {
+  const { superuserUrl } = await postgres();
+  const at = (database: string, user?: string) => {
+    const url = new URL(superuserUrl);
+    url.pathname = `/${database}`;
+    if (user !== undefined) [url.username, url.password] = [user, READER_PASSWORD];
+    return url.href;
+  };
+  const connect = async (url: string) => {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    return client;
+  };
+  const maintenance = await connect(superuserUrl);
+  await maintenance.query(`create database ${name}`);
+  await maintenance.end();
+  {
+    await using database = openDatabase(at(name), {
+      connections: 1,
+      name: "heartbeat-test",
+      limits: { statementMs: 60_000, lockMs: 60_000, idleInTransactionMs: 60_000, transactionMs: 60_000 },
+    });
+    await migrate(database, MIGRATIONS);
+    await makeRoles(database, { writer: undefined, reader: READER_PASSWORD });
+  }
+  return new Monitored(
+    await connect(at(name)),
+    await connect(at(name, "heartbeat_reader")),
+    await builtQueries(),
+  );
+}

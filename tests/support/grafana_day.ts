@@ -1,0 +1,93 @@
+/** A day of data that has something for every panel to show, as SQL: no broker is needed to look at a database. */
+
+/** Quotes, a comment, a macro that Grafana's server would expand, percent signs, and letters beyond ASCII. */
+export const HOSTILE_CUSTOMER = `o'brien"; -- $__timeFilter(ts) \${quiet_minutes} %41%zz\\ é心😀`;
+
+/** The day ends now. Each list is for one customer, or says for how many. */
+const READINGS = `
+  insert into public.heartbeats (customer_id, ts, heart_rate, anomaly)
+  select customer_id, ts, heart_rate, case when heart_rate < 45 then 'low' when heart_rate > 180 then 'high' end
+    from (
+      -- Twenty well ones, one of them silent for half an hour.
+      select 'c-' || lpad(n::text, 4, '0') as customer_id, ts, 60 + 2 * n as heart_rate
+        from generate_series(1, 20) n
+       cross join generate_series(now() - interval '24 hours', now() - interval '1 second', interval '30 seconds') ts
+       where n <> 7 or ts not between now() - interval '4 hours' and now() - interval '210 minutes'
+      union all
+      -- High at this moment, by 10; with an episode of three minutes in the morning.
+      select 'high-now', ts, case when ts > now() - interval '5 minutes' then 190
+                                  when ts between now() - interval '10 hours' and now() - interval '597 minutes' then 200
+                                  else 80 end
+        from generate_series(now() - interval '24 hours', now() - interval '1 second', interval '30 seconds') ts
+      union all
+      -- Low at this moment, by 12.
+      select 'low-now', ts, 33 from generate_series(now() - interval '2 minutes', now(), interval '20 seconds') ts
+      union all
+      -- Was high four minutes ago.
+      select 'high-lately', ts, case when ts < now() - interval '4 minutes' then 185 else 90 end
+        from generate_series(now() - interval '6 minutes', now(), interval '20 seconds') ts
+      union all
+      -- Went quiet twenty minutes ago, and six hours ago with an anomaly as its last reading.
+      select 'quiet', now() - n * interval '20 minutes', 70 from generate_series(1, 3) n
+      union all
+      select 'quiet-and-low', now() - n * interval '6 hours', 40 from generate_series(1, 3) n
+      union all
+      select $1, ts, 75 from generate_series(now() - interval '30 minutes', now(), interval '1 second') ts
+    ) reading`;
+
+/** What the consumer's transaction keeps, made from the rows. */
+const DERIVED = `
+  insert into public.heartbeats_1m
+  select customer_id, date_trunc('minute', ts), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
+         count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
+    from public.heartbeats
+   group by 1, 2;
+  insert into public.customer_latest
+  select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
+    from public.heartbeats
+   order by customer_id, ts desc`;
+
+/** Two partitions in use, one 500 records and 30 s behind, and the log of a topic that was deleted. */
+const LEDGER = `
+  insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored, duplicates,
+         rejected, gaps, log_end_offset, last_event_ts, last_record_at, last_batch_at, updated_at)
+  values ('heartbeats', '00000000-0000-0000-0000-000000000001', 0, 0, 900, 900, 0, 0, 0, 999,
+          now() - interval '3 days', now() - interval '3 days', now() - interval '3 days', now() - interval '3 days'),
+         ('heartbeats', '00000000-0000-0000-0000-000000000002', 0, 10, 5010, 4900, 20, 60, 20, 5510,
+          now() - interval '31 seconds', now() - interval '30 seconds', now() - interval '29 seconds', now()),
+         ('heartbeats', '00000000-0000-0000-0000-000000000002', 1, 0, 3000, 3000, 0, 0, 0, 3000,
+          now() - interval '3 seconds', now() - interval '2 seconds', now() - interval '1 second', now());
+  insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
+  values (2, 100, 110, 'control'), (2, 200, 210, 'aborted');
+  insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
+  values ('heartbeats_d20200101', '2020-01-01', '2020-01-02', 5)`;
+
+/** Three by hand: one customer's, one without a key, one whose key is no UTF-8; and what a day brings. */
+const REJECTS = `
+  insert into public.heartbeat_rejects
+         (ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, rejected_at)
+  select 2, 'heartbeats', 0, place, reason, detail, key, '\\x00ff'::bytea, rejected_at
+    from (values
+      (1000, 'invalid_heart_rate', 'heart_rate is "x"', convert_to($1, 'UTF8'), now() - interval '10 minutes'),
+      (1001, 'tombstone', 'no value', null, now() - interval '11 minutes'),
+      (1002, 'invalid_json', 'not JSON', '\\xff00fe'::bytea, now() - interval '12 minutes')
+    ) one (place, reason, detail, key, rejected_at)
+   union all
+  select 2, 'heartbeats', 0, 2000 + n, 'heart_rate_out_of_range', 'is 300', convert_to('c-0001', 'UTF8'), '{}'::bytea,
+         now() - n * interval '25 minutes'
+    from generate_series(1, 57) n`;
+
+type Execute = (sql: string, values?: readonly unknown[]) => Promise<unknown>;
+
+/** Fills an empty schema. */
+export async function insertDay(execute: Execute): Promise<void> {
+  await execute(
+    `select public.ensure_heartbeat_partition('public.heartbeats', day)
+       from generate_series(now() - interval '7 days', now() + interval '2 days', interval '1 day') day`,
+  );
+  await execute(READINGS, [HOSTILE_CUSTOMER]);
+  await execute(DERIVED);
+  await execute(LEDGER);
+  await execute(REJECTS, [HOSTILE_CUSTOMER]);
+  await execute("analyze");
+}
