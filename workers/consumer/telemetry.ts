@@ -1,7 +1,7 @@
 /** What the consumer says it did: one function a fact, which writes the log line and moves the metric. */
-import { Counter, Gauge, Histogram } from "prom-client";
 import { describeError } from "../_shared/errors.ts";
 import type { Fields, Telemetry } from "../_shared/telemetry.ts";
+import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
 import { SampledLog } from "./sampled_log.ts";
 import type { Gap, Offset, Slice } from "./slice.ts";
@@ -18,58 +18,21 @@ export interface Position {
   readonly held: boolean;
 }
 
-const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
-
 export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debug: boolean }) {
-  const registers = [metrics];
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name, help, labelNames, registers });
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new Gauge({ name, help, labelNames, registers });
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name, help, buckets, registers });
-
-  const records = counter("heartbeat_records_total", "Records by where they ended", ["outcome"]);
-  const rejects = counter("heartbeat_rejects_total", "Rejected records by reason", ["reason"]);
-  const anomalies = counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", [
-    "kind",
-  ]);
-  const gaps = counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", [
-    "cause",
-  ]);
-  const batchRecords = histogram("heartbeat_batch_records", "Records in a batch", [
-    1,
-    10,
-    100,
-    1000,
-    5000,
-    10_000,
-    50_000,
-  ]);
-  const batchSeconds = histogram(
-    "heartbeat_batch_duration_seconds",
-    "From a batch in hand to its commit",
-    SECONDS_BUCKETS,
-  );
-  const endToEnd = histogram(
-    "heartbeat_end_to_end_seconds",
-    "From Kafka's timestamp of a batch's newest record to the commit of the batch",
-    SECONDS_BUCKETS,
-  );
-  const lagRecords = gauge("heartbeat_lag_records", "Committed records not stored yet", ["partition"]);
-  const lagSeconds = gauge("heartbeat_lag_seconds", "Age of the last stored record while there is lag", [
-    "partition",
-  ]);
-  const assigned = gauge("heartbeat_assigned_partitions", "Partitions this consumer reads");
-  const paused = gauge(
-    "heartbeat_paused_partitions",
-    "Partitions whose batch waits for a dependency or an operator",
-  );
-  const retries = counter("heartbeat_retries_total", "Failed attempts that are tried again", ["dependency"]);
-  // Counters that exist from the start let a rate be computed over their first event.
-  for (const outcome of ["stored", "duplicate", "rejected"]) records.inc({ outcome }, 0);
-  for (const kind of ["low", "high"]) anomalies.inc({ kind }, 0);
-
+  const {
+    records,
+    rejects,
+    anomalies,
+    gaps,
+    batchRecords,
+    batchSeconds,
+    endToEnd,
+    lagRecords,
+    lagSeconds,
+    assigned,
+    paused,
+    retries,
+  } = consumerMetrics(metrics);
   const rejectLog = new SampledLog(log, "record.rejected");
   const anomalyLog = new SampledLog(log, "reading.anomaly");
   const failing = new Map<"kafka" | "database", { since: number; attempts: number }>();

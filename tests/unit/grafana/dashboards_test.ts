@@ -107,8 +107,8 @@ Deno.test("only a folded row depends on Prometheus, and it says what it needs", 
 
 Deno.test("every metric that is asked for is one that a worker has", async () => {
   const told = (await Promise.all(
-    ["consumer", "producer"].map((worker) =>
-      Deno.readTextFile(new URL(`../../../workers/${worker}/telemetry.ts`, import.meta.url))
+    ["consumer/metrics.ts", "producer/telemetry.ts"].map((file) =>
+      Deno.readTextFile(new URL(`../../../workers/${file}`, import.meta.url))
     ),
   )).join("");
   for (const { model } of await dashboards()) {

@@ -1,0 +1,121 @@
+/**
+ * How long the ingest stands still while partitions are made under full load: ten days that begin one after the other,
+ * and a day whose rows sit in the default partition and are moved.
+ */
+import { startStack } from "../stack/mod.ts";
+import { createPlace, type Place } from "../tests/support/place.ts";
+import { WorkerProcess } from "../tests/support/worker_process.ts";
+import { runWorker } from "../workers/_shared/lifecycle.ts";
+import { formatTable } from "../workers/_shared/table.ts";
+
+const CUSTOMERS = 1_000;
+const DAYS = 10;
+const ROWS_IN_DEFAULT = 500_000;
+const DAY_MS = 86_400_000;
+const LOOK_EVERY_MS = 5;
+
+await runWorker(async ({ resources, signal }) => {
+  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
+  const stack = await startStack({ home, signal });
+  resources.defer("servers", () => stack.destroy());
+  const place = resources.use("topic and database", await createPlace(stack, "roll over", { partitions: 6 }));
+  const migrated = place.consumer({ args: ["--migrate-only"] });
+  if (await migrated.exitCode() !== 0) throw new Error(migrated.tail());
+
+  // Older than the backlog, and in the default as if no partition could have been made for it.
+  const old = new Date(Date.now() - (DAYS + 20) * DAY_MS).toISOString();
+  await place.sql(
+    `insert into public.heartbeats
+     select 'early-' || n % 1000, date_trunc('day', $1::timestamptz, 'UTC') + n * interval '0.1 seconds', 70, null
+       from generate_series(1, ${ROWS_IN_DEFAULT}) n`,
+    [old],
+  );
+  const interval = `${DAYS * 86_400 / 1_000}s`;
+  await using producer = WorkerProcess.start("producer", {
+    env: { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, KAFKA_TOPIC: place.topic },
+    args: [
+      "--customers",
+      String(CUSTOMERS),
+      "--from",
+      `${DAYS}d`,
+      "--interval",
+      interval,
+      "--seed",
+      "1",
+    ],
+  });
+  if (await producer.exitCode({ withinMs: 600_000 }) !== 0) throw new Error(producer.tail());
+
+  const consumer = place.consumer();
+  const watching = watchStalls(place);
+  await consumer.said("partition.opened");
+  const moved = await moveDefault(place, old);
+  await place.caughtUp({ withinMs: 600_000 });
+  const stalls = await watching.end();
+  await consumer.stop();
+  const made = consumer.events("table.partition_made").length;
+  const rows = [
+    ["partitions made while records came", String(made)],
+    ["records", String(stalls.stored)],
+    ["records a second", String(Math.round(stalls.stored / stalls.seconds))],
+    ["longest time without a commit, ms", stalls.longestMs.toFixed(0)],
+    [`moving ${ROWS_IN_DEFAULT} rows out of the default took, ms`, moved.toFixed(0)],
+  ];
+  const versions = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`;
+  const text = `${versions}\n\n${
+    formatTable([{ title: "what" }, { title: "figure", align: "right" }], rows)
+  }\n`;
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  await Deno.mkdir(new URL("results/", import.meta.url), { recursive: true });
+  await Deno.writeTextFile(new URL("results/roll_over.txt", import.meta.url), text);
+});
+
+/** @returns how long it took, milliseconds */
+async function moveDefault(place: Place, at: string): Promise<number> {
+  const session = await place.session();
+  const began = performance.now();
+  // Its own lock_timeout is short; under load it is asked for until it has its turn, as the consumer does at each batch.
+  for (;;) {
+    try {
+      await session.query("select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz)", [
+        at,
+      ]);
+      break;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "55P03") throw error;
+    }
+  }
+  await session.end();
+  return performance.now() - began;
+}
+
+/** Looks at the ledger again and again, from the first stored row on. */
+function watchStalls(place: Place) {
+  let stored = 0;
+  let first: number | undefined;
+  let last = 0;
+  let longestMs = 0;
+  let watching = true;
+  const loop = (async () => {
+    while (watching) {
+      const [row] = await place.sql<{ stored: string }>(
+        "select coalesce(sum(stored), 0) as stored from public.ingest_offsets",
+      );
+      const now = performance.now();
+      if (Number(row?.stored) > stored) {
+        if (first === undefined) first = now;
+        else longestMs = Math.max(longestMs, now - last);
+        stored = Number(row?.stored);
+        last = now;
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  })();
+  return {
+    end: async () => {
+      watching = false;
+      await loop;
+      return { stored, longestMs, seconds: (last - (first ?? last)) / 1000 };
+    },
+  };
+}
