@@ -177,3 +177,20 @@ Deno.test(
     strictEqual(sent.length, 10);
   }),
 );
+
+Deno.test(
+  "a database that was restored from a backup goes on from its own offset, whatever the group's is",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send(readings("a", 10));
+    await place.consumeAll();
+    await place.sql("create table backup as select * from public.heartbeats order by ts limit 4");
+    sent.push(...await place.publisher.send(readings("b", 10)));
+    await place.consumeAll();
+    await place.sql(`
+      truncate public.heartbeats;
+      insert into public.heartbeats select * from backup;
+      update public.ingest_offsets set next_offset = 4, stored = 4`);
+    await place.consumeAll();
+    await judge(place, sent);
+  }),
+);

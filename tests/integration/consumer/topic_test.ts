@@ -88,3 +88,21 @@ Deno.test(
     await consumer.ready();
   }),
 );
+
+Deno.test(
+  "a topic that is replaced while a running consumer looks away is read as a new log",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    const old = await place.publisher.send(readings("old", 5));
+    await place.caughtUp();
+    consumer.kill("SIGSTOP");
+    await place.deleteTopic();
+    await place.createTopic(1);
+    const young = await place.publisher.send(readings("new", 8));
+    consumer.kill("SIGCONT");
+    await place.caughtUp();
+    await judge(place, [...old, ...young]);
+    deepStrictEqual(await ledgers(place), [[0, "0", "5", "5"], [0, "0", "8", "8"]]);
+    strictEqual(consumer.events("topic.missing").length, 0, "it never saw the topic missing");
+  }),
+);

@@ -28,6 +28,8 @@ class MemorySink implements Sink {
   readonly refuses = new Set<string>();
   /** Thrown by the next writes, one each. */
   readonly failures: Error[] = [];
+  /** Thrown by the next inserts, one each. */
+  readonly insertFailures: Error[] = [];
   /** The next commit takes place, and its answer is lost. */
   loseAnswer = false;
 
@@ -46,6 +48,8 @@ class MemorySink implements Sink {
     const value = await work({
       insert: (readings, mode) => {
         this.inserts.push(`${mode} ${readings.length}`);
+        const failure = this.insertFailures.shift();
+        if (failure !== undefined) return Promise.reject(failure);
         const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
         if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
         if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
@@ -118,7 +122,8 @@ function processor(sink: Sink, failures: unknown[] = []) {
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),
   });
-  return (one: Slice, signal = new AbortController().signal): Promise<BatchOutcome> => {
+  // A bug in the batch's algorithm is retried like any failure: the test ends all the same.
+  return (one: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
     return process({ ...LEDGER, nextOffset: one.from }, one, signal);
   };
 }
@@ -140,8 +145,8 @@ Deno.test("processBatch() puts each record in exactly one place, and counts each
 Deno.test("processBatch() lets the heart rate in the table decide, whatever comes first in the batch", async () => {
   const sink = new MemorySink();
   sink.rows.set("a@0", 70);
-  await processor(sink)(slice(0, ["a 71", "a 70", "a 71"]));
-  deepStrictEqual(sink.counts, { stored: 0, duplicates: 1, rejected: 2, gaps: 0 });
+  await processor(sink)(slice(0, ["a 71", "a 70", "a 70"]));
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 2, rejected: 1, gaps: 0 });
   deepStrictEqual([...sink.rows], [["a@0", 70]]);
 });
 
@@ -178,7 +183,8 @@ Deno.test("processBatch() goes the careful way only while repeats keep coming", 
 
 Deno.test("processBatch() waits for a broken database, rejects nothing for it, and tells each failure", async () => {
   const sink = new MemorySink();
-  sink.failures.push(new Error("away"), new Error("still away"));
+  sink.failures.push(new Error("away"));
+  sink.insertFailures.push(new Error("gone in the middle"));
   const failures: unknown[] = [];
   const outcome = await processor(sink, failures)(slice(0, ["a 70"]));
   strictEqual(outcome.kind, "written");
