@@ -52,7 +52,8 @@ export async function fillTable(
      select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
             count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
        from public.heartbeats
-      group by 1, 2`,
+      group by 1, 2
+      order by 2, 1`,
   );
   await database.query(
     `insert into public.customer_latest

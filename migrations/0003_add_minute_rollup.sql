@@ -26,7 +26,8 @@ insert into public.heartbeats_1m
 select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
        count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
   from public.heartbeats
- group by 1, 2;
+ group by 1, 2
+ order by 2, 1;   -- as they are written in operation, so that a range of time lies together
 
 create table public.customer_latest (
   customer_id text        collate "C" primary key,

