@@ -1,7 +1,7 @@
 /** What goes on beside reading and writing: watching over progress, summaries, and telling the group how far we are. */
 import { sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
-import type { Database } from "../_shared/postgres.ts";
+import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import type { Membership } from "./membership.ts";
 import type { Partition } from "./partition.ts";
 import type { Progress } from "./progress.ts";
@@ -10,6 +10,9 @@ import type { ConsumerTelemetry, Position } from "./telemetry.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
+const IDLE_QUESTION_INTERVAL_MS = 5_000;
+/** The subject of readiness; a write that fails is a subject of its own, since a server that answers may refuse it. */
+const CONNECTION = "database connection";
 
 export interface Watched {
   readonly partitions: () => Iterable<Partition>;
@@ -32,12 +35,17 @@ export async function keepWatch(
   const { telemetry, progress, database } = watched;
   let summarisedAt = performance.now();
   let asking = false;
+  let askedAt = 0;
   const ask = () => {
     // One question at a time: those that a slow database leaves unanswered would take the writers' connections.
     if (asking) return;
     asking = true;
+    askedAt = performance.now();
     database.query("select 1")
-      .then(() => progress.answered("database"), () => {})
+      .then(() => {
+        progress.answered("database");
+        progress.ready(CONNECTION);
+      }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
       .finally(() => asking = false);
   };
   while (!signal.aborted) {
@@ -49,8 +57,8 @@ export async function keepWatch(
       0,
     );
     progress.lag(lag);
-    // Whether the database answers matters only while nothing gets written.
-    if (lag > 0) ask();
+    // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
+    if (lag > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
     const elapsedMs = performance.now() - summarisedAt;
     if (elapsedMs >= summaryIntervalMs || signal.aborted) {
       telemetry.summarise(elapsedMs / 1000);
