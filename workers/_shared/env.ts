@@ -142,7 +142,29 @@ export function parseSettings<S extends Record<string, z.ZodType>>(
 /** The error for settings that are each fine but do not go together. */
 export function settingsError(program: string, problems: readonly string[]): UsageError {
   const count = problems.length === 1 ? "1 setting is wrong" : `${problems.length} settings are wrong`;
-  return new UsageError([`Cannot start the ${program}: ${count}`, ...problems].join("\n  "));
+  return new UsageError([`Cannot start the ${program}: ${count}`, ...problems].join("\n  "), problems);
+}
+
+/**
+ * Runs every part of reading a program's settings, so that what is wrong in one does not hide what is wrong in another.
+ *
+ * @throws UsageError with the problems of all parts, each once
+ */
+export function readTogether<const P extends readonly (() => unknown)[]>(
+  program: string,
+  parts: P,
+): { [K in keyof P]: ReturnType<P[K]> } {
+  const problems = new Set<string>();
+  const values = parts.map((part) => {
+    try {
+      return part();
+    } catch (error) {
+      if (!(error instanceof UsageError) || error.problems.length === 0) throw error;
+      for (const problem of error.problems) problems.add(problem);
+    }
+  });
+  if (problems.size > 0) throw settingsError(program, [...problems]);
+  return values as { [K in keyof P]: ReturnType<P[K]> };
 }
 
 const unreadable = Symbol("unreadable");

@@ -6,6 +6,7 @@ export type ErrorCode =
   | "offset_out_of_range"
   | "database_unavailable"
   | "database_refused"
+  | "database_unfit"
   | "migration_changed"
   | "schema_too_new"
   | "input_invalid"
@@ -35,6 +36,13 @@ export class PipelineError extends Error {
 /** A command line or an environment that cannot be used; the program exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  /** A line for each thing that is wrong, when they can be told apart. */
+  readonly problems: readonly string[];
+
+  constructor(message: string, problems: readonly string[] = []) {
+    super(message);
+    this.problems = problems;
+  }
 }
 
 /**

@@ -115,3 +115,10 @@ function twoDigits(text: string, at: number): number {
 function digit(text: string, at: number): number {
   return text.charCodeAt(at) - 48;
 }
+
+/** The instant in RFC 3339, UTC, with all six decimals. @param micros microseconds since the Unix epoch */
+export function formatInstant(micros: bigint): string {
+  const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
+  const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString();
+  return `${whole.slice(0, -5)}.${String(fraction).padStart(6, "0")}Z`;
+}

@@ -158,8 +158,11 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
   const reason = describeError(error);
   const refused = REFUSALS.has(String(api)) ||
     /authentication failed|certificate|requires TLS|TLS handshake/i.test(reason);
+  // A broker that answers with an error runs there: what it says is the hint.
   const next = refused
     ? "check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_*"
+    : api !== undefined
+    ? `the broker answered ${api}`
     : "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS)";
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;
   return new PipelineError(refused ? "kafka_refused" : "kafka_unavailable", message, {

@@ -1,6 +1,14 @@
 /** The consumer's settings and flags. */
 import { Command } from "commander";
-import { choice, type Environment, integer, parseSettings, settingsError, text } from "../_shared/env.ts";
+import {
+  choice,
+  type Environment,
+  integer,
+  parseSettings,
+  readTogether,
+  settingsError,
+  text,
+} from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
 import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/heartbeat.ts";
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
@@ -46,8 +54,12 @@ export type ConsumerConfig = ReturnType<typeof loadConsumerConfig>;
 
 /** @throws UsageError that names every setting that is wrong */
 export function loadConsumerConfig(env: Environment, readFile: (path: string) => string) {
-  const settings = parseSettings("consumer", CONSUMER_SETTINGS, env, { readFile });
-  const kafka = kafkaConnection("consumer", "heartbeat-consumer", env, readFile);
+  const [settings, kafka, limits, kept] = readTogether("consumer", [
+    () => parseSettings("consumer", CONSUMER_SETTINGS, env, { readFile }),
+    () => kafkaConnection("consumer", "heartbeat-consumer", env, readFile),
+    () => limitsFrom(parseSettings("consumer", LIMIT_SETTINGS, env), "consumer"),
+    () => retention(parseSettings("consumer", RETENTION_SETTINGS, env)),
+  ]);
   return {
     kafka,
     groupId: settings.KAFKA_GROUP_ID,
@@ -56,10 +68,10 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     batchRecords: settings.BATCH_MAX_RECORDS,
     summaryIntervalMs: settings.LOG_SUMMARY_SECONDS * 1000,
     limits: {
-      ...limitsFrom(settings, "consumer"),
+      ...limits,
       ...(settings.RETENTION_DAYS === undefined ? {} : { retentionDays: settings.RETENTION_DAYS }),
     },
-    ...retention(settings),
+    ...kept,
     database: {
       url: settings.DATABASE_URL,
       connections: settings.DATABASE_CONNECTIONS,

@@ -84,10 +84,22 @@ class Consumption implements AsyncDisposable {
       groupId: options.groupId,
       sessionTimeoutMs: options.sessionTimeoutMs,
       signal: options.signal,
-      onHeartbeat: () => progress.answered("kafka"),
-      onFailure: (error) =>
-        telemetry.kafkaFailed(kafkaFailure("stay in the consumer group", connection, error)),
+      onHeartbeat: () => {
+        progress.answered("kafka");
+        progress.joined();
+        progress.ready("group");
+        telemetry.groupWorks();
+      },
+      onFailure: (error) => {
+        const failure = kafkaFailure(`be a member of the group ${options.groupId}`, connection, error);
+        progress.outside();
+        progress.notReady("group", failure.message);
+        telemetry.groupFailed(failure);
+      },
       onAssigned: (partitions, generation) => {
+        progress.joined();
+        progress.ready("group");
+        telemetry.groupWorks();
         telemetry.assignmentChanged(partitions, generation);
         this.#assigned = partitions;
         this.#settlePartitions();
@@ -174,6 +186,8 @@ class Consumption implements AsyncDisposable {
     for (const [number, partition] of this.#partitions) {
       if (ours.has(number) && partition.log.topicId === topicId) continue;
       this.#partitions.delete(number);
+      // Its next owner tells the group from now on.
+      this.#uncommitted.delete(number);
       this.#close(partition);
     }
     if (topicId === undefined) return;
@@ -218,7 +232,10 @@ class Consumption implements AsyncDisposable {
         topic: () => this.#topic,
         partitions: () => this.#partitions.values(),
         onAttempt: (loop) => progress.mark(loop),
-        onIdle: (loop) => progress.idle(loop),
+        onIdle: (loop) => {
+          progress.idle(loop);
+          progress.ready(`broker ${node}`);
+        },
         onAnswer: () => {
           progress.answered("kafka");
           progress.ready(`broker ${node}`);

@@ -4,15 +4,22 @@ import type { TopicDescription } from "../_shared/kafka.ts";
 import type { Fetcher, FetchTarget } from "./fetcher.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Partition } from "./partition.ts";
-import { gapSlice, type PartitionResponse, sliceOf } from "./slice.ts";
+import { gapSlice, type PartitionResponse, sliceOf, wireBytes } from "./slice.ts";
 
 /** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
 const IDLE_WAIT_MS = 500;
 const BUSY_WAIT_MS = 20;
-const RESPONSE_MAX_BYTES = 2 * 1024 * 1024;
-const PARTITION_MAX_BYTES = 512 * 1024;
+/** What an answer may take in memory, of one partition and of all: wire bytes times their expansion. */
+const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
+const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
+/** A broker sends at least one batch however little is asked for; these bound what is asked for. */
+const MIN_FETCH_BYTES = 16 * 1024;
+const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
+const MAX_FETCH_BYTES = 2 * 1024 * 1024;
 /** After so many empty answers before the end of the log, the broker is asked for that partition alone. */
 const SUSPICIOUS_EMPTY_FETCHES = 2;
+/** And after so many in a row to that question it is believed: a slow object store behind it may answer late. */
+const PROVING_EMPTY_FETCHES = 12;
 
 /** Codes of https://kafka.apache.org/protocol#protocol_error_codes */
 const NONE = 0;
@@ -106,9 +113,8 @@ async function fetchOnce(
     offset: partition.fetchOffset,
   }));
   const limits = {
-    maxWaitMs: suspicious === undefined ? maxWaitMs : BUSY_WAIT_MS,
-    maxBytes: RESPONSE_MAX_BYTES,
-    partitionMaxBytes: PARTITION_MAX_BYTES,
+    maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
+    ...fetchSizes(Math.max(...asked.map(({ expansion }) => expansion))),
   };
   const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits);
   ports.onAnswer();
@@ -134,6 +140,16 @@ class NotServed extends Error {
   override readonly name = "NotServed";
 }
 
+/** Compressed records may take a hundred times their bytes: the fetch is made as small as the last ones were dense. */
+function fetchSizes(expansion: number): { maxBytes: number; partitionMaxBytes: number } {
+  const within = (memory: number, most: number) =>
+    Math.max(MIN_FETCH_BYTES, Math.min(most, Math.floor(memory / expansion)));
+  return {
+    maxBytes: within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES),
+    partitionMaxBytes: within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES),
+  };
+}
+
 function take(
   partition: Partition,
   target: FetchTarget,
@@ -147,10 +163,12 @@ function take(
   const slice = sliceOf(response, target.offset);
   if (slice.next > target.offset) {
     partition.emptyFetches = 0;
+    // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
+    partition.expansion = Math.max(slice.bytes / wireBytes(response), partition.expansion * 0.8, 1);
     partition.accept(slice);
   } else if (end <= target.offset) {
     partition.emptyFetches = 0;
-  } else if (isProof) {
+  } else if (isProof && partition.emptyFetches >= PROVING_EMPTY_FETCHES) {
     partition.emptyFetches = 0;
     partition.accept(gapSlice(target.offset, end, "compacted"));
   } else {

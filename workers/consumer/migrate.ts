@@ -75,9 +75,11 @@ type Applied = { version: number; name: string; checksum: string; breaking: bool
  *
  * @returns the names of the migrations that were applied now
  * @throws PipelineError `migration_changed` when an applied migration's text is another one than ours
+ * @throws PipelineError `database_unfit` when the database's encoding is not UTF-8
  * @throws PipelineError `schema_too_new` when the database has a breaking migration that we do not know
  */
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
+  await requireUtf8(database);
   // Without anything to do no right to create tables is needed, so a writer without it can start.
   if (await isCurrent(database, migrations)) return [];
   return await database.transaction(async (session) => {
@@ -93,6 +95,17 @@ export async function migrate(database: Database, migrations: readonly Migration
     }
     return pending.map(({ name }) => name);
   });
+}
+
+/** Customers and details are any Unicode: in another encoding a good record could not be stored, nor a bad one's reject. */
+async function requireUtf8(database: Database): Promise<void> {
+  const [row] = await database.query<{ server_encoding: string }>("show server_encoding");
+  if (row?.server_encoding === "UTF8") return;
+  throw new PipelineError(
+    "database_unfit",
+    `Cannot use the database at ${database.target}: its encoding is ${row?.server_encoding}, expected UTF8; ` +
+      "create one with: create database heartbeat_db encoding 'UTF8' template template0",
+  );
 }
 
 async function isCurrent(database: Database, migrations: readonly Migration[]): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
-import { joinSlices, type Offset, type Slice } from "./slice.ts";
+import { joinSlices, type Offset, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
 
@@ -20,7 +20,7 @@ export interface PartitionPorts {
 export interface PartitionLimits {
   /** Keys and values that may wait for their write, bytes. */
   readonly bufferBytes: number;
-  /** Records in one transaction, at most; a single fetched stretch is never split. */
+  /** Records in one batch, at most. */
   readonly batchRecords: number;
 }
 
@@ -30,6 +30,9 @@ export interface PartitionLimits {
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
+/** Until a fetch has shown better: well-compressed JSON. */
+const ASSUMED_EXPANSION = 100;
+
 export class Partition implements AsyncDisposable {
   readonly log: LogName;
   state: PartitionState = "opening";
@@ -38,6 +41,8 @@ export class Partition implements AsyncDisposable {
   /** End of the committed log as of the last fetch. */
   endOffset: Offset = 0;
   lastTimestampMs: number | undefined;
+  /** How many bytes of memory a byte on the wire has turned into: records in objects, and decompressed. */
+  expansion = ASSUMED_EXPANSION;
   /** Fetches in a row that brought nothing although the log goes on. */
   emptyFetches = 0;
 
@@ -143,8 +148,11 @@ export class Partition implements AsyncDisposable {
       records += slice.records.length;
       count++;
     }
-    const [first, ...rest] = this.#waiting.splice(0, count);
-    if (first === undefined) return undefined;
+    const [whole, ...rest] = this.#waiting.splice(0, count);
+    if (whole === undefined) return undefined;
+    // Only a first stretch can be too long by itself: compressed, hundreds of thousands of records fit into one.
+    const [first, remainder] = splitSlice(whole, this.#limits.batchRecords);
+    if (remainder !== undefined) this.#waiting.unshift(remainder);
     const batch = joinSlices([first, ...rest]);
     this.#waitingBytes -= batch.bytes;
     return batch;

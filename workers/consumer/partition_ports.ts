@@ -2,7 +2,7 @@
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
-import { type Database, databaseFailure, isDataError } from "../_shared/postgres.ts";
+import { type Database, databaseFailure, isDataError, sqlState } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import type { Decoded } from "./decode.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
@@ -138,7 +138,15 @@ export async function findLostPlace(
         environment.onChange();
       }
     },
-    (error) => telemetry.kafkaFailed(kafkaFailure("find the place in the log", connection, error)),
+    (error) => {
+      if (sqlState(error) === undefined) {
+        telemetry.kafkaFailed(kafkaFailure("find the place in the log", connection, error));
+      } else {
+        telemetry.databaseFailed(
+          databaseFailure("open another generation of the ledger", database.target, error),
+        );
+      }
+    },
     { signal },
   );
 }

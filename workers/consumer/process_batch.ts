@@ -64,6 +64,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
     for (let attempt = 1;; attempt++) {
       try {
         const outcome = await ports.takeTurn(async () => {
+          // Given up while others had their turns: a stop need not wait for all of them.
+          if (signal.aborted) return undefined;
           ports.onAttempt();
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
           const planned = plan ??= planBatch(slice.records, ports.decode);
@@ -76,6 +78,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
             return written.batch;
           });
         });
+        if (outcome === undefined) return { kind: "abandoned" };
         if (outcome.at === "written") return { kind: "written", batch: outcome.value };
         // The answer to an earlier COMMIT of ours was lost, and it did commit.
         if (attempted !== undefined && outcome.nextOffset === slice.next) {

@@ -4,6 +4,8 @@
 export const STALL_MS = 30_000;
 /** A dependency counts as answering while its last answer is not older. */
 const ANSWER_AGE_MS = 10_000;
+/** A join may take as long as the session of a member that died, so it is given longer than an attempt. */
+const JOIN_MS = 90_000;
 /** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
 const GIVE_UP_MS = 30_000;
 
@@ -16,6 +18,7 @@ export class Progress {
   readonly #reasons = new Map<string, string>();
   readonly #marks = new Map<string, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
+  #outsideSince: number | undefined;
   #lagSince: number | undefined;
   #lastCommit = 0;
   #redSince: number | undefined;
@@ -51,6 +54,16 @@ export class Progress {
     this.#lastCommit = this.#clock();
   }
 
+  /** The group has us as a member. */
+  joined(): void {
+    this.#outsideSince = undefined;
+  }
+
+  /** The group does not have us, or not any more: nothing is ours to read, so nothing shows as lag. */
+  outside(): void {
+    this.#outsideSince ??= this.#clock();
+  }
+
   /** @param records how many committed records of our partitions are not stored yet */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
@@ -69,9 +82,7 @@ export class Progress {
     for (const [loop, at] of this.#marks) {
       if (now - at > STALL_MS) reasons.push(`${loop}: no attempt began or ended for ${seconds(now - at)}`);
     }
-    const answering = ["kafka", "database"] as const;
-    const allAnswer = answering.every((one) => now - (this.#answers.get(one) ?? -Infinity) <= ANSWER_AGE_MS);
-    if (this.#lagSince !== undefined && allAnswer) {
+    if (this.#lagSince !== undefined && this.#answersFrom("kafka") && this.#answersFrom("database")) {
       const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);
       if (stalledFor > STALL_MS) {
         reasons.push(
@@ -79,8 +90,18 @@ export class Progress {
         );
       }
     }
+    if (this.#outsideSince !== undefined && this.#answersFrom("kafka")) {
+      const outsideFor = now - this.#outsideSince;
+      if (outsideFor > JOIN_MS) {
+        reasons.push(`group: Kafka answers, yet we are no member for ${seconds(outsideFor)}`);
+      }
+    }
     this.#redSince = reasons.length === 0 ? undefined : this.#redSince ?? now;
     return reasons;
+  }
+
+  #answersFrom(dependency: "kafka" | "database"): boolean {
+    return this.#clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
   }
 
   /** Whether it has been red for so long that ending the process is the only thing left to try. */

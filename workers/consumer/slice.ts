@@ -133,6 +133,29 @@ function controlType(batch: RecordsBatch): number | undefined {
   return key === null || key === undefined || key.length < 4 ? undefined : key.readInt16BE(2);
 }
 
+/** Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. */
+export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
+  const cut = slice.records[count];
+  if (cut === undefined) return [slice];
+  const part = (from: Offset, next: Offset, records: readonly RawRecord[]): Slice => ({
+    from,
+    next,
+    records,
+    gaps: slice.gaps.filter((gap) => gap.from >= from && gap.to <= next),
+    logEnd: slice.logEnd,
+    bytes: Math.round(slice.bytes * records.length / slice.records.length),
+  });
+  return [
+    part(slice.from, cut.offset, slice.records.slice(0, count)),
+    part(cut.offset, slice.next, slice.records.slice(count)),
+  ];
+}
+
+/** Bytes of a partition's part of a response as they came over the wire, compressed as they may be. */
+export function wireBytes(partition: PartitionResponse): number {
+  return (partition.records ?? []).reduce((sum, { length }) => sum + length, 0);
+}
+
 /** A stretch that holds nothing but a gap. */
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
   return { from, next: to, records: [], gaps: [{ from, to, cause }], logEnd: to, bytes: 0 };

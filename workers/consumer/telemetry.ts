@@ -1,5 +1,6 @@
 /** What the consumer says it did: one function a fact, which writes the log line and moves the metric. */
 import { describeError } from "../_shared/errors.ts";
+import { formatInstant } from "../_shared/instant.ts";
 import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
@@ -7,6 +8,8 @@ import { SampledLog } from "./sampled_log.ts";
 import type { Gap, Offset, Slice } from "./slice.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
+
+type Dependency = "kafka" | "group" | "database";
 
 /** The partition's committed end, and where we stand. */
 export interface Position {
@@ -35,7 +38,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   } = consumerMetrics(metrics);
   const rejectLog = new SampledLog(log, "record.rejected");
   const anomalyLog = new SampledLog(log, "reading.anomaly");
-  const failing = new Map<"kafka" | "database", { since: number; attempts: number }>();
+  const failing = new Map<Dependency, { since: number; attempts: number }>();
   let topicIsMissing = false;
   let replacedBy: string | undefined;
   const pausedPartitions = new Set<number>();
@@ -48,7 +51,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     offsets: new Map<number, Offset>(),
   };
 
-  const failed = (dependency: "kafka" | "database", error: unknown, fields: Fields) => {
+  const failed = (dependency: Dependency, error: unknown, fields: Fields) => {
     retries.inc({ dependency });
     const known = failing.get(dependency);
     if (known !== undefined) {
@@ -59,7 +62,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     failing.set(dependency, { since: performance.now(), attempts: 1 });
     log.error(`${dependency}.failed`, describeError(error), fields);
   };
-  const works = (dependency: "kafka" | "database") => {
+  const works = (dependency: Dependency) => {
     const known = failing.get(dependency);
     if (known === undefined) return;
     failing.delete(dependency);
@@ -72,6 +75,8 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     log,
     kafkaFailed: (error: unknown, fields: Fields = {}) => failed("kafka", error, fields),
     kafkaWorks: () => works("kafka"),
+    groupFailed: (error: unknown) => failed("group", error, {}),
+    groupWorks: () => works("group"),
     databaseFailed: (error: unknown) => failed("database", error, {}),
 
     healthListening: (port: number) => {
@@ -113,7 +118,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       for (const { record, reading } of batch.stored) {
         const fields = () => ({
           customer_id: reading.customerId,
-          ts: new Date(Number(reading.ts / 1000n)).toISOString(),
+          ts: formatInstant(reading.ts),
           heart_rate: reading.heartRate,
           partition,
           offset: record.offset,

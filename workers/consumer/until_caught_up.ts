@@ -10,6 +10,7 @@ import type { Progress } from "./progress.ts";
 import type { Offset } from "./slice.ts";
 
 const POLL_MS = 200;
+const POLLS_A_LOOK = 25;
 
 /**
  * Resolves when the ledger has reached the ends that the partitions have now, or `signal` aborted.
@@ -33,7 +34,8 @@ export async function untilCaughtUp(
       () => {},
       { signal },
     );
-    while (goal !== undefined && !signal.aborted) {
+    for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
+      if (polls % POLLS_A_LOOK === 0) await requireSameTopic(client, connection.topic, goal.topicId);
       const held = progress.readyReasons().find((reason) => reason.startsWith("partition "));
       if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
       const reached = await nextOffsets(database, goal.topicId).catch(() => new Map<number, number>());
@@ -54,4 +56,14 @@ async function noneIsAheadOfKafka(
 ): Promise<boolean> {
   const ends = await endOffsets(client, topic).catch(() => []);
   return ends.length > 0 && ends.every((end, partition) => (reached.get(partition) ?? 0) <= end);
+}
+
+/** The ends of a topic that is gone are never reached. */
+async function requireSameTopic(client: Consumer, topic: string, topicId: string): Promise<void> {
+  const now = await describeTopic(client, topic).catch(() => ({ id: topicId }));
+  if (now?.id === topicId) return;
+  throw new PipelineError(
+    "topic_missing",
+    `Cannot catch up: topic ${topic} was deleted or made again; start anew`,
+  );
 }
