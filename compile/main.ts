@@ -7,7 +7,7 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 /** V8's flags by worker; the permissions are the sets of the same name in deno.json. */
 const WORKERS: Readonly<Record<string, string>> = {
   // As in the task `consume`: what the heap may hold beside the bounded buffers.
-  consumer: "--max-old-space-size=160",
+  consumer: "--max-old-space-size=256",
   producer: "",
 };
 

@@ -49,6 +49,15 @@ export function consumerMetrics(registry: Registry) {
     "heartbeat_paused_partitions",
     "Partitions whose batch waits for a dependency or an operator",
   );
+  // Scraped when asked: nothing runs in between.
+  new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Resident memory",
+    registers,
+    collect() {
+      this.set(Deno.memoryUsage().rss);
+    },
+  });
   const retries = counter("heartbeat_retries_total", "Failed attempts that are tried again", ["dependency"]);
   // Counters that exist from the start let a rate be computed over their first event.
   for (const outcome of ["stored", "duplicate", "rejected"]) records.inc({ outcome }, 0);

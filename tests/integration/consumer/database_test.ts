@@ -152,3 +152,18 @@ Deno.test(
     strictEqual(deadlocks, "0");
   }),
 );
+
+Deno.test(
+  "a database in another encoding than UTF-8 is refused at the start, with what to do",
+  onPlace({}, async (place) => {
+    const name = `${place.database}_latin1`;
+    await place.asSuperuser(
+      `create database "${name}" owner heartbeat_user encoding 'LATIN1' locale 'C' template template0`,
+    );
+    const url = new URL(place.databaseUrl);
+    url.pathname = `/${name}`;
+    const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
+    strictEqual(await consumer.exitCode(), 1);
+    match(consumer.output, /its encoding is LATIN1, expected UTF8; create one with/);
+  }),
+);

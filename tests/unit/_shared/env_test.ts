@@ -6,6 +6,7 @@ import {
   integer,
   optional,
   parseSettings,
+  readTogether,
   secret,
   text,
 } from "../../../workers/_shared/env.ts";
@@ -99,6 +100,26 @@ Deno.test("problems are told by the name that the caller used", () => {
     () => parseSettings("tester", { rate: SHAPE.RATE }, { rate: "x" }, { label: (name) => `--${name}` }),
     {
       message: /1 setting is wrong\n {2}--rate: is "x", /,
+    },
+  );
+});
+
+Deno.test("readTogether() tells what is wrong in every part, each once", () => {
+  const port = { PORT: integer({ min: 1, max: 9, unit: "port" }) };
+  const size = { SIZE: integer({ min: 1, max: 9, unit: "bytes" }) };
+  const env = { PORT: "x", SIZE: "0" };
+  throws(
+    () =>
+      readTogether("program", [
+        () => parseSettings("program", { ...port, ...size }, env),
+        () => parseSettings("program", port, env),
+        () => parseSettings("program", size, env),
+      ]),
+    {
+      name: "UsageError",
+      message: "Cannot start the program: 2 settings are wrong\n" +
+        '  PORT: is "x", expected an integer from 1 to 9 (port)\n' +
+        '  SIZE: is "0", expected an integer from 1 to 9 (bytes)',
     },
   );
 });

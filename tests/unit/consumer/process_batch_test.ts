@@ -32,12 +32,14 @@ class MemorySink implements Sink {
   readonly insertFailures: Error[] = [];
   /** The next commit takes place, and its answer is lost. */
   loseAnswer = false;
+  onWrite = () => {};
 
   async write<T>(
     _ledger: LedgerRow,
     from: number,
     work: (batch: BatchTransaction) => Promise<T>,
   ) {
+    this.onWrite();
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
@@ -216,12 +218,22 @@ Deno.test("processBatch() writes nothing when another owner has moved the offset
   strictEqual(sink.rows.size, 0);
 });
 
-Deno.test("processBatch() gives up after a failure once it is told to stop, and finishes what succeeds", async () => {
-  const stopped = AbortSignal.abort();
+Deno.test("processBatch() finishes a write that has begun when it is told to stop, and begins none afterwards", async () => {
+  const stop = new AbortController();
   const sink = new MemorySink();
-  strictEqual((await processor(sink)(slice(0, ["a 70"]), stopped)).kind, "written");
+  sink.onWrite = () => stop.abort();
+  strictEqual((await processor(sink)(slice(0, ["a 70"]), stop.signal)).kind, "written");
+  strictEqual((await processor(sink)(slice(1, ["b 70"]), stop.signal)).kind, "abandoned");
+  strictEqual(sink.nextOffset, 1);
+});
+
+Deno.test("processBatch() gives up after a failure once it is told to stop", async () => {
+  const stop = new AbortController();
+  const sink = new MemorySink();
+  sink.onWrite = () => stop.abort();
   sink.failures.push(new Error("away"));
-  strictEqual((await processor(sink)(slice(1, ["b 70"]), stopped)).kind, "abandoned");
+  strictEqual((await processor(sink)(slice(0, ["a 70"]), stop.signal)).kind, "abandoned");
+  strictEqual(sink.rows.size, 0);
 });
 
 Deno.test("processBatch() moves the offset over a stretch that holds nothing but a gap", async () => {

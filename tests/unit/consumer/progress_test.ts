@@ -104,3 +104,18 @@ Deno.test("readyReasons() are told by subject until the subject is well again", 
   progress.ready("database");
   deepStrictEqual(progress.readyReasons(), []);
 });
+
+Deno.test("liveReasons() tell of a group that does not have us although Kafka answers, for longer than a join may take", () => {
+  const { progress, pass } = watched();
+  progress.outside();
+  pass(90);
+  progress.answered("kafka");
+  deepStrictEqual(progress.liveReasons(), []);
+  pass(1);
+  deepStrictEqual(progress.liveReasons(), ["group: Kafka answers, yet we are no member for 91 s"]);
+  pass(60);
+  deepStrictEqual(progress.liveReasons(), [], "Kafka is away: then waiting is right");
+  progress.joined();
+  progress.answered("kafka");
+  deepStrictEqual(progress.liveReasons(), []);
+});

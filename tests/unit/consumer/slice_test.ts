@@ -1,6 +1,12 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { gapSlice, joinSlices, type PartitionResponse, sliceOf } from "../../../workers/consumer/slice.ts";
+import {
+  gapSlice,
+  joinSlices,
+  type PartitionResponse,
+  sliceOf,
+  splitSlice,
+} from "../../../workers/consumer/slice.ts";
 
 type Batch = NonNullable<PartitionResponse["records"]>[number];
 
@@ -175,4 +181,27 @@ Deno.test("joinSlices() is one stretch from the first to the last", () => {
   const joined = joinSlices([sliceOf(response([batch(0, [0, 1])]), 0), gapSlice(2, 5, "log_start")]);
   deepStrictEqual(summary(joined), { next: 5, offsets: [0, 1], gaps: [[2, 5, "log_start"]] });
   strictEqual(joined.from, 0);
+});
+
+Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, and nothing is said twice", () => {
+  const record = (offset: number) => ({ offset, timestampMs: 0, key: null, value: null });
+  const whole = {
+    from: 0,
+    next: 12,
+    records: [record(1), record(2), record(7), record(8)],
+    gaps: [{ from: 0, to: 1, cause: "control" as const }, { from: 3, to: 7, cause: "compacted" as const }, {
+      from: 9,
+      to: 12,
+      cause: "aborted" as const,
+    }],
+    logEnd: 20,
+    bytes: 400,
+  };
+  const [first, second] = splitSlice(whole, 2);
+  deepStrictEqual([first.from, first.next, first.records.map(({ offset }) => offset)], [0, 7, [1, 2]]);
+  deepStrictEqual([second?.from, second?.next, second?.records.map(({ offset }) => offset)], [7, 12, [7, 8]]);
+  deepStrictEqual(first.gaps, whole.gaps.slice(0, 2));
+  deepStrictEqual(second?.gaps, whole.gaps.slice(2));
+  strictEqual(first.bytes + (second?.bytes ?? 0), 400);
+  deepStrictEqual(splitSlice(whole, 4), [whole]);
 });

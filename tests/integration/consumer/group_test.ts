@@ -1,0 +1,45 @@
+/** A group that does not take us, and what is left of readiness when partitions go away. */
+import { strictEqual } from "node:assert";
+import { Consumer } from "@platformatic/kafka";
+import { judge, reading } from "../../support/judge.ts";
+import { onPlace } from "../../support/services.ts";
+
+const T = "2026-07-14T09:30:00Z";
+
+Deno.test(
+  "a consumer that its group refuses is not ready and says why, and reads once the group takes it",
+  onPlace({}, async (place) => {
+    const other = new Consumer({
+      clientId: "other",
+      bootstrapBrokers: [place.stack.kafkaBootstrapServers],
+      groupId: place.topic,
+      protocols: [{ name: "another-protocol", version: 1 }],
+    });
+    other.topics.track(place.topic);
+    await other.joinGroup();
+    const consumer = place.consumer();
+    await consumer.notReady(/group: Cannot be a member of the group .*INCONSISTENT_GROUP_PROTOCOL/);
+    const sent = await place.publisher.send([reading("a", T, 70)]);
+    strictEqual(consumer.events("kafka.failed").length, 0, "Kafka itself answers");
+    await other.close(true);
+    await place.caughtUp();
+    await judge(place, sent);
+    await consumer.ready();
+  }),
+);
+
+Deno.test(
+  "a consumer that has no partition left, because the topic came back smaller, is ready",
+  onPlace({ partitions: 2 }, async (place) => {
+    const consumers = [place.consumer(), place.consumer()];
+    const old = await place.publisher.send([reading("a", T, 70), reading("b", T, 70, { partition: 1 })]);
+    await place.caughtUp();
+    await place.deleteTopic();
+    for (const consumer of consumers) await consumer.notReady(/topic: /);
+    await place.createTopic(1);
+    const young = await place.publisher.send([reading("c", T, 70)]);
+    await place.caughtUp();
+    for (const consumer of consumers) await consumer.ready();
+    await judge(place, [...old, ...young]);
+  }),
+);
