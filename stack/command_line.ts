@@ -135,7 +135,7 @@ standard error. The data is kept; delete the folder to begin anew.
 Examples:
   deno task stack
   deno task stack --kafka-port 0 --postgres-port 0 --home ./scratch
-  deno task stack > .env & ... deno task consume        the workers read the two lines with --env-file
+  deno task stack > stack.env &                        then: deno task --env-file=stack.env consume
 
 Environment: KAFKA_PORT (9092), POSTGRES_PORT (5432), JAVA_HOME (where to look for Java before PATH).
 Needs Java 17 or later, and Maven the first time.`,

@@ -22,20 +22,7 @@ export interface Position {
 }
 
 export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debug: boolean }) {
-  const {
-    records,
-    rejects,
-    anomalies,
-    gaps,
-    batchRecords,
-    batchSeconds,
-    endToEnd,
-    lagRecords,
-    lagSeconds,
-    assigned,
-    paused,
-    retries,
-  } = consumerMetrics(metrics);
+  const meters = consumerMetrics(metrics);
   const rejectLog = new SampledLog(log, "record.rejected");
   const anomalyLog = new SampledLog(log, "reading.anomaly");
   const failing = new Map<Dependency, { since: number; attempts: number }>();
@@ -52,7 +39,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   };
 
   const failed = (dependency: Dependency, error: unknown, fields: Fields) => {
-    retries.inc({ dependency });
+    meters.retries.inc({ dependency });
     const known = failing.get(dependency);
     if (known !== undefined) {
       known.attempts++;
@@ -95,24 +82,26 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
 
     writeFailed: (partition: number, error: unknown, fields: Fields) => {
       pausedPartitions.add(partition);
-      paused.set(pausedPartitions.size);
+      meters.paused.set(pausedPartitions.size);
       failed("database", error, { partition, ...fields });
     },
 
     batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
       works("database");
-      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
+      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
       const { counts } = batch;
-      records.inc({ outcome: "stored" }, counts.stored);
-      records.inc({ outcome: "duplicate" }, counts.duplicates);
-      records.inc({ outcome: "rejected" }, counts.rejected);
-      batchRecords.observe(slice.records.length);
-      batchSeconds.observe(durationMs / 1000);
+      meters.records.inc({ outcome: "stored" }, counts.stored);
+      meters.records.inc({ outcome: "duplicate" }, counts.duplicates);
+      meters.records.inc({ outcome: "rejected" }, counts.rejected);
+      meters.batchRecords.observe(slice.records.length);
+      meters.batchSeconds.observe(durationMs / 1000);
       const newest = slice.records.at(-1);
-      if (newest !== undefined) endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
-      for (const gap of slice.gaps) gaps.inc({ cause: gap.cause }, gap.to - gap.from);
+      if (newest !== undefined) {
+        meters.endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
+      }
+      for (const gap of slice.gaps) meters.gaps.inc({ cause: gap.cause }, gap.to - gap.from);
       for (const { record, reason, detail } of batch.rejects) {
-        rejects.inc({ reason });
+        meters.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset: record.offset });
       }
       for (const { record, reading } of batch.stored) {
@@ -125,7 +114,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         });
         if (debug) log.debug("reading.stored", "Stored a reading", fields());
         if (reading.anomaly === null) continue;
-        anomalies.inc({ kind: reading.anomaly });
+        meters.anomalies.inc({ kind: reading.anomaly });
         anomalyLog.warning(
           `Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`,
           {
@@ -196,7 +185,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
 
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
       works("database");
-      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
+      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
       log.info("batch.stale", "Another owner moved this partition on; reading from there", {
         partition,
         from,
@@ -206,21 +195,21 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
 
     partitionOpened: (partition: number, nextOffset: Offset, isNew: boolean) => {
       works("database");
-      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
+      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
       const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
       log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
     },
 
     partitionHeld: (partition: number, reason: string) => {
       pausedPartitions.add(partition);
-      paused.set(pausedPartitions.size);
+      meters.paused.set(pausedPartitions.size);
       log.error("partition.held", reason, { partition });
     },
 
     partitionClosed: (partition: number) => {
-      if (pausedPartitions.delete(partition)) paused.set(pausedPartitions.size);
-      lagRecords.remove({ partition });
-      lagSeconds.remove({ partition });
+      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      meters.lagRecords.remove({ partition });
+      meters.lagSeconds.remove({ partition });
     },
 
     offsetsSkipped: (partition: number, gap: Gap) => {
@@ -237,7 +226,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     assignmentChanged: (partitions: readonly number[], generation: number) => {
-      assigned.set(partitions.length);
+      meters.assigned.set(partitions.length);
       const list = [...partitions].sort((a, b) => a - b);
       log.info("group.assigned", `The group gave us ${list.length} partitions`, {
         partitions: list,
@@ -273,11 +262,11 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     positions: (positions: ReadonlyMap<number, Position>) => {
       for (const [partition, { next, end, lastTimestampMs }] of positions) {
         const lag = end - next;
-        lagRecords.set({ partition }, lag);
+        meters.lagRecords.set({ partition }, lag);
         const age = lag === 0 || lastTimestampMs === undefined
           ? 0
           : Math.max(0, (Date.now() - lastTimestampMs) / 1000);
-        lagSeconds.set({ partition }, age);
+        meters.lagSeconds.set({ partition }, age);
       }
     },
   };
