@@ -183,12 +183,20 @@ Deno.test(
   onPlace({}, async (place) => {
     const sent = await place.publisher.send(readings("a", 10));
     await place.consumeAll();
-    await place.sql("create table backup as select * from public.heartbeats order by ts limit 4");
+    // As a backup is: every table as it was at one moment, here after four records.
+    await place.sql(
+      "create table backup as select * from public.heartbeats order by ts, customer_id limit 4",
+    );
     sent.push(...await place.publisher.send(readings("b", 10)));
     await place.consumeAll();
     await place.sql(`
-      truncate public.heartbeats;
+      truncate public.heartbeats, public.heartbeats_1m, public.customer_latest;
       insert into public.heartbeats select * from backup;
+      insert into public.heartbeats_1m
+      select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate), 0, 0
+        from backup group by 1, 2;
+      insert into public.customer_latest
+      select distinct on (customer_id) customer_id, ts, heart_rate, anomaly from backup order by customer_id, ts desc;
       update public.ingest_offsets set next_offset = 4, stored = 4`);
     await place.consumeAll();
     await judge(place, sent);
