@@ -18,5 +18,5 @@ export function builtFiles(): ReadonlyMap<string, string> {
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 
 const yaml = (value: unknown) =>
-  "# Built by `deno task dashboards` from grafana/alerts.ts. A doubled $ is one $: Grafana reads $NAME as a variable.\n" +
+  "# Built by `deno task dashboards` from grafana/alerts.ts.\n" +
   stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });

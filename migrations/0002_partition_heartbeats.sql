@@ -116,8 +116,9 @@ begin
   child := parent_name || '_' || left(unit, 1) || to_char(from_bound at time zone 'UTC',
     case unit when 'day' then 'YYYYMMDD' when 'month' then 'YYYYMM' else 'YYYY' end);
   execute format('create table public.%I (like %s including defaults including constraints)', child, parent);
-  -- Nobody writes into the default from here on, so no row of the range can slip in behind the move.
-  execute format('lock table public.%I in share row exclusive mode', parent_name || '_default');
+  -- Nobody writes into the default from here on, so no row of the range can slip in behind the move. At once as strong
+  -- as attaching needs it: a lock that is made stronger later deadlocks with a writer that reads the default first.
+  execute format('lock table public.%I in access exclusive mode', parent_name || '_default');
   execute format(
     'with moved as (delete from public.%I where ts >= %L and ts < %L returning *) insert into public.%I select * from moved',
     parent_name || '_default', from_bound, to_bound, child);
@@ -142,6 +143,10 @@ declare
 begin
   if parent not in ('public.heartbeats'::regclass) then
     raise exception 'drop_old_heartbeat_partition does not manage %', parent using errcode = 'invalid_parameter_value';
+  end if;
+  if before > now() - interval '23 hours' then
+    raise exception 'drop_old_heartbeat_partition keeps at least a day, but was asked to drop all before %', before
+      using errcode = 'invalid_parameter_value';
   end if;
   perform pg_advisory_xact_lock(7521419864366932341);
   select * into oldest

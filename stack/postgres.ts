@@ -14,6 +14,14 @@ import { type Service, startService } from "./service.ts";
 const STOP_DEADLINE_MS = 4_000;
 const DATABASE = "heartbeat_db";
 const USER = "heartbeat_user";
+/** The same order and case rules on every machine, whatever locales it has; docker-compose.yml says the same. */
+export const INITDB_LOCALE = [
+  "--encoding=UTF8",
+  "--locale=C",
+  "--locale-provider=builtin",
+  "--builtin-locale=C.UTF-8",
+];
+
 const SUPERUSER = "postgres";
 
 export interface PostgresOptions {
@@ -138,11 +146,7 @@ async function initialise(
       `--username=${SUPERUSER}`,
       `--pwfile=${passwordFile}`,
       "--auth=scram-sha-256",
-      "--encoding=UTF8",
-      // The same order and case rules on every machine, whatever locales it has.
-      "--locale=C",
-      "--locale-provider=builtin",
-      "--builtin-locale=C.UTF-8",
+      ...INITDB_LOCALE,
     ],
     stdin: "null",
     cwd: dataFolder,

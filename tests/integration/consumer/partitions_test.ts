@@ -85,6 +85,26 @@ Deno.test(
 );
 
 Deno.test(
+  "a partition that could not be made while somebody held a lock is made later, and its rows are moved into it",
+  onPlace({}, async (place) => {
+    const migrated = place.consumer({ args: ["--migrate-only"] });
+    strictEqual(await migrated.exitCode(), 0);
+    // As pg_dump does.
+    const dump = await place.session();
+    await dump.query("begin; lock table public.heartbeats_default in access share mode");
+    const sent = await place.publisher.send([reading("a", daysAgo(5), 70)]);
+    const consumer = place.consumer();
+    await place.caughtUp();
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 1 });
+    await dump.end();
+    const name = `heartbeats_d${daysAgo(5).slice(0, 10).replaceAll("-", "")}`;
+    await consumer.said("table.partition_made", ({ message }) => message.includes(name));
+    deepStrictEqual(await rowsByPartition(place), { [name]: 1 });
+    await judge(place, sent);
+  }),
+);
+
+Deno.test(
   "with RETENTION_DAYS old partitions are dropped, counted, and an older reading is rejected as too_old",
   onPlace({}, async (place) => {
     const old = await place.publisher.send([reading("a", daysAgo(40), 70), reading("a", daysAgo(41), 71)]);
