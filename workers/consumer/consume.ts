@@ -75,6 +75,7 @@ class Consumption implements AsyncDisposable {
   readonly #uncommitted = new Map<number, Offset>();
   #topic: TopicDescription | undefined;
   #assigned: readonly number[] = [];
+  #joinsDue = 0;
 
   constructor(ports: ConsumePorts, options: ConsumeOptions) {
     const { telemetry, progress, connection } = ports;
@@ -175,8 +176,13 @@ class Consumption implements AsyncDisposable {
     this.#settlePartitions();
     for (const node of new Set(topic.leaders)) this.#ensureFetchLoop(node);
     this.#wakeFetchLoops();
-    // The group learns of partitions that were added only when it is asked to share them out again.
-    if (topic.leaders.length !== before?.leaders.length) this.#membership.join();
+    // The group learns of partitions that were added only when it is asked to share them out again; and once more at the
+    // next look, since the broker that its leader asks may have heard of them later than ours.
+    if (topic.leaders.length !== before?.leaders.length) this.#joinsDue = 2;
+    if (this.#joinsDue > 0) {
+      this.#joinsDue--;
+      this.#membership.join();
+    }
   }
 
   /** Makes the open partitions those that are assigned to us and exist in this incarnation of the topic. */

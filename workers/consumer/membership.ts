@@ -41,6 +41,8 @@ export class Membership implements AsyncDisposable {
       retries: 3,
       retryDelay: 200,
       autocommit: false,
+      // The group's leader shares out the partitions that its metadata names: old metadata would leave new ones to nobody.
+      metadataMaxAge: 0,
     } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
     this.#consumer.on("consumer:group:join", ({ assignments, generationId }) => {
       const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
