@@ -3,7 +3,6 @@ import { eventually } from "../support/eventually.ts";
 import { bad, reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
 
 interface Outcome {
   readonly accounted: boolean;
@@ -12,17 +11,8 @@ interface Outcome {
   readonly problems: readonly string[];
 }
 
-async function reconcile(place: Place, args: readonly string[] = [], env: Record<string, string> = {}) {
-  await using worker = WorkerProcess.start("reconcile", {
-    args,
-    env: {
-      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-      KAFKA_TOPIC: place.topic,
-      DATABASE_URL: place.databaseUrl,
-      ...env,
-    },
-  });
-  return { code: await worker.exitCode(), output: worker.output };
+function reconcile(place: Place, args: readonly string[] = [], env: Record<string, string> = {}) {
+  return place.run("reconcile", args, env);
 }
 
 async function reconcileAsJson(place: Place): Promise<Outcome & { code: number }> {

@@ -3,17 +3,8 @@ import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
 import { WorkerProcess } from "../support/worker_process.ts";
 
-async function scenarios(place: Place, args: readonly string[], env: Record<string, string> = {}) {
-  await using worker = WorkerProcess.start("scenarios", {
-    args,
-    env: {
-      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-      KAFKA_TOPIC: place.topic,
-      DATABASE_URL: place.databaseUrl,
-      ...env,
-    },
-  });
-  return { code: await worker.exitCode(), output: worker.output };
+function scenarios(place: Place, args: readonly string[], env: Record<string, string> = {}) {
+  return place.run("scenarios", args, env);
 }
 
 /** The verdicts that are not PASS, as the table prints them. */

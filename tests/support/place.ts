@@ -154,6 +154,24 @@ export class Place implements AsyncDisposable {
     return worker;
   }
 
+  /** Runs a program that ends by itself on this topic and database. */
+  async run(
+    program: "reconcile" | "scenarios",
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<{ code: number; output: string }> {
+    await using worker = WorkerProcess.start(program, {
+      args,
+      env: {
+        KAFKA_BOOTSTRAP_SERVERS: this.stack.kafkaBootstrapServers,
+        KAFKA_TOPIC: this.topic,
+        DATABASE_URL: this.databaseUrl,
+        ...env,
+      },
+    });
+    return { code: await worker.exitCode(), output: worker.output };
+  }
+
   /** For the failing test's reader: the end of what each worker said. */
   workersTail(): string {
     return this.#workers.map((worker) => worker.tail()).join("\n");

@@ -1,15 +1,7 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
-import {
-  describeTopic,
-  type KafkaConnection,
-  kafkaFailure,
-  type TopicDescription,
-} from "../_shared/kafka.ts";
-import type { Database } from "../_shared/postgres.ts";
-import type { DayPartitions } from "./day_partitions.ts";
-import type { Decoded } from "./decode.ts";
+import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
 import { runFetchLoop } from "./fetch_loop.ts";
 import { Fetcher } from "./fetcher.ts";
 import { commitToGroup, keepWatch } from "./housekeeping.ts";
@@ -19,28 +11,15 @@ import { keepPartitions, type RetentionOptions } from "./retention.ts";
 import { Notifier } from "./notifier.ts";
 import type { OffsetResetPolicy } from "./offset_reset.ts";
 import { Partition } from "./partition.ts";
-import { type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
-import type { Progress } from "./progress.ts";
-import type { Sink } from "./sink.ts";
+import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
 import type { Offset } from "./slice.ts";
-import type { ConsumerTelemetry } from "./telemetry.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
-/** All partitions together may hold so many bytes of keys and values that wait for their write. */
+/** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 16 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-
-export interface ConsumePorts {
-  readonly connection: KafkaConnection;
-  readonly database: Database;
-  readonly sink: Sink;
-  readonly dayPartitions: DayPartitions;
-  readonly decode: (value: Uint8Array | null) => Decoded;
-  readonly telemetry: ConsumerTelemetry;
-  readonly progress: Progress;
-}
 
 export interface ConsumeOptions extends RetentionOptions {
   readonly groupId: string;

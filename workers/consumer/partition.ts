@@ -18,7 +18,7 @@ export interface PartitionPorts {
 }
 
 export interface PartitionLimits {
-  /** Keys and values that may wait for their write, bytes. */
+  /** Bytes that may wait for their write, as `Slice.bytes` counts them. */
   readonly bufferBytes: number;
   /** Records in one batch, at most. */
   readonly batchRecords: number;

@@ -16,15 +16,19 @@ import type { Sink } from "./sink.ts";
 import { gapSlice, type Offset } from "./slice.ts";
 import type { ConsumerTelemetry } from "./telemetry.ts";
 
-export interface Environment {
+/** What the whole consumer works with. */
+export interface ConsumePorts {
   readonly connection: KafkaConnection;
-  readonly client: Consumer;
   readonly database: Database;
   readonly sink: Sink;
   readonly dayPartitions: DayPartitions;
   readonly decode: (value: Uint8Array | null) => Decoded;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
+}
+
+export interface Environment extends ConsumePorts {
+  readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
   /** Everything before this offset is stored. */
   readonly onWritten: (partition: number, next: Offset) => void;

@@ -6,22 +6,11 @@ import { migrate } from "../../../workers/consumer/migrate.ts";
 import { bad, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
 import { onPlace } from "../../support/services.ts";
-import { WorkerProcess } from "../../support/worker_process.ts";
 
 const DAY_MS = 86_400_000;
 
 function daysAgo(days: number): string {
   return new Date(Date.now() - days * DAY_MS).toISOString();
-}
-
-async function reconcile(place: Place): Promise<number> {
-  const env = {
-    KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-    KAFKA_TOPIC: place.topic,
-    DATABASE_URL: place.databaseUrl,
-  };
-  await using worker = WorkerProcess.start("reconcile", { env });
-  return await worker.exitCode();
 }
 
 async function rowsByPartition(place: Place): Promise<Record<string, number>> {
@@ -123,7 +112,7 @@ Deno.test(
     strictEqual(sent.length, 2);
     const [dropped] = await place.sql("select sum(dropped_rows) as rows from public.heartbeat_retention");
     deepStrictEqual(dropped, { rows: "2" });
-    strictEqual(await reconcile(place), 0, "what was dropped is accounted for");
+    strictEqual((await place.run("reconcile")).code, 0, "what was dropped is accounted for");
     const [minutes] = await place.sql("select sum(readings) as readings from public.heartbeats_1m");
     deepStrictEqual(minutes, { readings: "3" }, "minutes have a retention of their own");
   }),
