@@ -13,11 +13,23 @@ const LOG_CONFIGURATION = join(CLONE, "stack", "kafka", "log4j2.xml");
 /** The first stop of a clone also writes the class archive, which takes two of these seconds. */
 const STOP_DEADLINE_MS = 6_000;
 
+/**
+ * A second way to the broker, through a proxy. Who comes by it is told to come back by it: a client asks the first
+ * address only where the brokers are, and would go past a proxy that stands before that address alone.
+ */
+export interface KafkaLink {
+  /** Where the broker listens, for the proxy to connect to. */
+  readonly port: number;
+  /** Where the proxy listens, for clients to connect to. */
+  readonly proxyPort: number;
+}
+
 export interface KafkaOptions {
   /** Absolute folder for its data, configuration and log. */
   readonly folder: string;
   readonly pidFile: string;
   readonly port: number;
+  readonly link?: KafkaLink | undefined;
   /** Lines of server.properties that win over ours. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -26,7 +38,7 @@ export interface KafkaOptions {
 
 /** Starts the broker and waits until it answers. */
 export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<Service> {
-  const { folder, pidFile, port, signal, onProgress } = options;
+  const { folder, pidFile, port, link, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(folder, "data");
   const logPath = join(folder, "kafka.log");
@@ -40,7 +52,7 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     // The controller is asked by nobody but its own process; its port may change with each start.
     await Deno.writeTextFile(
       properties,
-      serverProperties({ port, controllerPort: await freePort(), data, config: options.config }),
+      serverProperties({ port, link, controllerPort: await freePort(), data, config: options.config }),
     );
     const archive = await classArchive(kafka);
     const child = new Child({
@@ -139,22 +151,25 @@ function clusterId(): string {
 }
 
 function serverProperties(
-  { port, controllerPort, data, config }: {
+  { port, link, controllerPort, data, config }: {
     port: number;
+    link?: KafkaLink | undefined;
     controllerPort: number;
     data: string;
     config: Readonly<Record<string, string>>;
   },
 ): string {
+  const listeners = { PLAINTEXT: port, ...(link === undefined ? {} : { LINK: link.port }) };
+  const advertised = { PLAINTEXT: port, ...(link === undefined ? {} : { LINK: link.proxyPort }) };
   const properties: Record<string, string> = {
     "process.roles": "broker,controller",
     "node.id": "1",
     // Named here and not in the formatted storage, so that the controller may move to another port.
     "controller.quorum.voters": `1@${HOST}:${controllerPort}`,
     "controller.listener.names": "CONTROLLER",
-    "listeners": `PLAINTEXT://${HOST}:${port},CONTROLLER://${HOST}:${controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://${HOST}:${port}`,
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "listeners": addresses({ ...listeners, CONTROLLER: controllerPort }),
+    "advertised.listeners": addresses(advertised),
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT",
     "log.dirs": data,
     // A typing error in a topic's name must not make a topic.
     "auto.create.topics.enable": "false",
@@ -177,6 +192,11 @@ function serverProperties(
   return Object.entries(properties).map(([name, value]) => `${name}=${value.replaceAll("\\", "/")}\n`).join(
     "",
   );
+}
+
+/** @param ports of each listener, by its name */
+function addresses(ports: Readonly<Record<string, number>>): string {
+  return Object.entries(ports).map(([name, port]) => `${name}://${HOST}:${port}`).join(",");
 }
 
 /** Its port opens before the controller lets it serve; from then on it is in its own metadata. */

@@ -9,9 +9,9 @@
 import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { type Home, takeHome } from "./home.ts";
-import { startKafka } from "./kafka.ts";
+import { type KafkaLink, startKafka } from "./kafka.ts";
 import { installKafka } from "./kafka_jars.ts";
-import { claimPort, HOST } from "./ports.ts";
+import { claimPort, freePort, HOST } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
 import { postgresPlace } from "./postgres_place.ts";
@@ -30,6 +30,11 @@ export interface StackOptions {
   readonly postgresPort?: number;
   /** Lines of server.properties that win over ours. */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
+  /**
+   * Port of a proxy on this machine, which listens already and need not know its target yet. Clients that come to Kafka
+   * through it stay behind it; the others go on as if it were not there.
+   */
+  readonly kafkaLink?: number;
   /** Sentences about downloads and starts. */
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -43,6 +48,8 @@ export interface Stack extends AsyncDisposable {
   /** @throws TypeError when Kafka is not among the services; so does `kafka` */
   readonly kafkaBootstrapServers: string;
   readonly kafka: Service;
+  /** Where the proxy of `kafkaLink` has to connect to. @throws TypeError when there is none */
+  readonly kafkaLinkPort: number;
   /** @throws TypeError when PostgreSQL is not among the services; so do the next three */
   readonly databaseUrl: string;
   /** As PostgreSQL's superuser, whom no revoked right holds back. */
@@ -75,6 +82,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
   const kafkaAt = services.includes("kafka") ? await claimPort(kafkaPort, KAFKA_PORT) : undefined;
+  const kafkaLink = options.kafkaLink === undefined
+    ? undefined
+    : { port: await freePort(), proxyPort: options.kafkaLink };
   const postgresAt = services.includes("postgres") ? await claimPort(postgresPort, POSTGRES_PORT) : undefined;
 
   const servers: { kafka?: Service; postgres?: StartedPostgres } = {};
@@ -90,7 +100,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await Promise.all([
     kafkaAt === undefined
       ? undefined
-      : startOneKafka(kafkaAt, options.kafkaConfig ?? {}, both).then((one) => void (servers.kafka = one)),
+      : startOneKafka({ port: kafkaAt, link: kafkaLink, config: options.kafkaConfig ?? {} }, both).then((
+        one,
+      ) => void (servers.kafka = one)),
     postgresAt === undefined
       ? undefined
       : startOnePostgres(postgresAt, both).then((one) => void (servers.postgres = one)),
@@ -108,6 +120,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     get kafka() {
       return started("kafka", kafka);
+    },
+    get kafkaLinkPort() {
+      return started("a link to kafka", kafka && kafkaLink).port;
     },
     get databaseUrl() {
       return started("postgres", postgres).databaseUrl;
@@ -137,13 +152,12 @@ interface StartOptions {
 }
 
 async function startOneKafka(
-  port: number,
-  config: Readonly<Record<string, string>>,
+  broker: { port: number; link: KafkaLink | undefined; config: Readonly<Record<string, string>> },
   { home, ...options }: StartOptions,
 ): Promise<Service> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
-  const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka"), port, config };
-  return await startKafka(kafka, { ...own, ...options });
+  const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka") };
+  return await startKafka(kafka, { ...broker, ...own, ...options });
 }
 
 async function startOnePostgres(port: number, { home, ...options }: StartOptions): Promise<StartedPostgres> {

@@ -9,6 +9,7 @@ import { childrenOf, isRunning } from "../../stack/process_table.ts";
 import { TextLineStream } from "../../stack/lines.ts";
 import { startStack } from "../../stack/mod.ts";
 import { settlesWithin, waitFor } from "../../stack/wait.ts";
+import { TcpProxy } from "../support/tcp_proxy.ts";
 
 const PATIENCE_MS = 60_000;
 
@@ -164,6 +165,20 @@ Deno.test("a frozen PostgreSQL answers no open session until it is thawed", asyn
     await stack.postgres.thaw();
     assert.deepEqual((await answer).rows, [{ n: 2 }]);
     await client.end();
+  });
+});
+
+Deno.test("who comes to Kafka through a link is told to stay behind it, and nobody else is", async () => {
+  await withHome(async (home) => {
+    await using proxy = new TcpProxy();
+    await using stack = await startStack({ home, services: ["kafka"], kafkaLink: proxy.port });
+    proxy.target = { host: "127.0.0.1", port: stack.kafkaLinkPort };
+    const brokers = (servers: string) =>
+      withAdmin(servers, async (admin) => [...(await admin.metadata({ topics: [] })).brokers.values()]);
+    const through = `127.0.0.1:${proxy.port}`;
+    assert.deepEqual((await brokers(through)).map(({ host, port }) => `${host}:${port}`), [through]);
+    const direct = stack.kafkaBootstrapServers;
+    assert.deepEqual((await brokers(direct)).map(({ host, port }) => `${host}:${port}`), [direct]);
   });
 });
 

@@ -20,10 +20,11 @@ export class TcpProxy implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #open = new Set<Deno.TcpConn>();
   readonly #accepting: Promise<void>;
-  readonly #target: TcpProxyOptions;
+  /** Where new connections go to; undefined while that is not known yet: they are refused. */
+  target: TcpProxyOptions | undefined;
 
-  constructor(target: TcpProxyOptions) {
-    this.#target = target;
+  constructor(target?: TcpProxyOptions) {
+    this.target = target;
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.#accepting = this.#accept();
   }
@@ -43,8 +44,12 @@ export class TcpProxy implements AsyncDisposable {
   async #accept(): Promise<void> {
     const wires: Promise<void>[] = [];
     for await (const client of this.#listener) {
+      if (this.target === undefined) {
+        close(client);
+        continue;
+      }
       wires.push(
-        Deno.connect({ hostname: this.#target.host, port: this.#target.port }).then(
+        Deno.connect({ hostname: this.target.host, port: this.target.port }).then(
           (server) => this.#wire(client, server),
           () => close(client),
         ),
