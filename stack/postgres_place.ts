@@ -32,7 +32,7 @@ export async function postgresPlace(home: string): Promise<PostgresPlace> {
     return { programs: STACK_FOLDER, folder: await folderIn(home), user: undefined };
   }
   const user = await unprivilegedUser();
-  const outside = join(OUTSIDE, `heartbeat-stack-${digest(CLONE)}`);
+  const outside = outsideFolder(CLONE);
   await ownFolder(outside);
   await removeAbandoned(outside);
 
@@ -47,6 +47,11 @@ export async function postgresPlace(home: string): Promise<PostgresPlace> {
   await Deno.chown(folder, user.uid, user.gid);
   await Deno.writeTextFile(pointer, `${folder}\n`);
   return { programs: outside, folder, user };
+}
+
+/** Where root keeps what belongs to a clone. */
+export function outsideFolder(clone: string): string {
+  return join(OUTSIDE, `heartbeat-stack-${digest(clone)}`);
 }
 
 async function folderIn(home: string): Promise<string> {

@@ -1,0 +1,69 @@
+/** One broken build: the edits, its test, and whether the test noticed. */
+import { applyEdits, type BrokenBuild } from "./broken_build.ts";
+import { runProgram } from "./run_program.ts";
+import { endLeftServers, type Tree } from "./tree.ts";
+
+/** A test waits for minutes at most for what never comes. */
+const DEADLINE_MS = 420_000;
+
+export type Verdict =
+  /** The test failed, and said this. */
+  | { readonly kind: "noticed"; readonly said: string }
+  /** The test passed: it does not hold what it promises. */
+  | { readonly kind: "passed" }
+  /** Nothing was learned: the build does not compile, or the test failed of something else than a missed fact. */
+  | { readonly kind: "unclear"; readonly said: string };
+
+/** Errors of a program that is wrong, not of a promise that was broken; and of a stack that did not start. */
+const NO_MISSED_FACT = /^(TypeError|ReferenceError|SyntaxError|PipelineError|NotCapable|.*\bLeaks detected)/;
+
+/** Breaks the tree, runs the test in it with the repository's own permissions, and mends it. */
+export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSignal): Promise<Verdict> {
+  const restore = await applyEdits(tree.root, build.edits);
+  try {
+    const context = {
+      cwd: tree.root,
+      env: { NO_COLOR: "1", TMPDIR: tree.temporary },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
+    };
+    // A build that does not compile fails every test and shows nothing. The workers' files are no part of the test's.
+    const sources = build.edits.map(({ file }) => file).filter((file) => file.endsWith(".ts"));
+    if (sources.length > 0) {
+      const checked = await runProgram(Deno.execPath(), ["check", "-q", ...sources], context);
+      if (checked.code !== 0) return { kind: "unclear", said: firstError(checked.output) };
+    }
+    const filter = `/^${build.test.name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}$/`;
+    const args = ["test", "-q", "-P", "--no-check", "--filter", filter, build.test.file];
+    const { output } = await runProgram(Deno.execPath(), args, context);
+    signal.throwIfAborted();
+    return verdictOf(output);
+  } finally {
+    await restore();
+    await endLeftServers(tree.temporary);
+  }
+}
+
+/** @param output what `deno test` of a single test printed, without colours */
+export function verdictOf(output: string): Verdict {
+  const [, passed, failed] = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m.exec(output) ?? [];
+  if (passed === "1" && failed === "0") return { kind: "passed" };
+  const said = firstError(output);
+  const noticed = passed === "0" && failed === "1" && !NO_MISSED_FACT.test(said);
+  return { kind: noticed ? "noticed" : "unclear", said };
+}
+
+const SAID_AT_MOST = 240;
+const DIFFERING_LINES = 6;
+
+/** What the innermost error says first: the outer ones say where to look. */
+function firstError(output: string): string {
+  const report = output.slice(Math.max(0, output.indexOf("\n ERRORS \n")));
+  const errors = [...report.matchAll(/^(?:error|Caused by):? (?:\(in promise\) )?(?!Test failed)(.*)$/gm)];
+  const last = errors.at(-1);
+  if (last === undefined) return (output.trim().split("\n").at(-1) ?? "").slice(0, SAID_AT_MOST);
+  const [line, said = ""] = last;
+  // "Expected values to be strictly equal:" says nothing without what comes next.
+  const rest = report.slice(last.index + line.length).split("\n").filter((one) => /^ *[+-]? *\S/.test(one));
+  const more = said.endsWith(":") ? rest.slice(0, DIFFERING_LINES).map((one) => one.trim()) : [];
+  return [said.replace(/^Error: /, ""), ...more].join(" ").slice(0, SAID_AT_MOST);
+}
