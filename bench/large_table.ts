@@ -68,7 +68,7 @@ export async function fillTable(
 }
 
 /** A rate that wanders between rest and effort, now and then beyond the thresholds; the same at every run. */
-function heartRateOf(customer: number, round: number): number {
+export function heartRateOf(customer: number, round: number): number {
   const wave = Math.sin((round + customer * 37) / 400) * 40 + Math.sin((round * 7 + customer) / 31) * 6;
   const rare = (round * 2_654_435_761 + customer * 40_503) % 1_000;
   return Math.round(rare === 0 ? 190 : rare === 1 ? 40 : 95 + wave);

@@ -1,0 +1,168 @@
+/**
+ * What the consumer takes while it works at full speed for a long time with millions of records waiting: memory,
+ * descriptors, connections, threads, once a second; and how fast it is. Fails when the peak is above the limit or when
+ * something is unaccounted for at the end.
+ */
+import { Child } from "../stack/child.ts";
+import { startStack } from "../stack/mod.ts";
+import { createPlace, type Place } from "../tests/support/place.ts";
+import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+import { type ProcessSample, sampleProcess } from "./process_sample.ts";
+import { parseSoakFlags, type SoakFlags } from "./soak_flags.ts";
+import { SoakLoad } from "./soak_load.ts";
+import { report, type Sample } from "./soak_report.ts";
+
+const SAMPLE_EVERY_MS = 1_000;
+const STOP_DEADLINE_MS = 15_000;
+const SAY_EVERY_SAMPLES = 30;
+
+/** What was deleted from the log leaves the disk soon. */
+const QUICK_DELETION = { "log.retention.check.interval.ms": "5000" };
+const SMALL_SEGMENTS = { "segment.bytes": String(32 * 1024 * 1024), "file.delete.delay.ms": "1000" };
+
+await runWorker(async ({ args, signal, resources }) => {
+  const flags = parseSoakFlags(args);
+  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
+  const stack = await startStack({ home, kafkaConfig: QUICK_DELETION, signal });
+  resources.defer("servers", () => stack.destroy());
+  const place = resources.use(
+    "topic and database",
+    await createPlace(stack, "soak", { partitions: flags.partitions, topicConfig: SMALL_SEGMENTS }),
+  );
+  const load = resources.use("load", new SoakLoad(place, flags.partitions));
+  say(`Publishing a backlog of ${flags.backlog} records`);
+  while (load.loaded < flags.backlog && !signal.aborted) await load.publish();
+  if (signal.aborted) return;
+
+  say(`Consuming for ${flags.minutes} minutes`);
+  const consumer = startConsumer(place, await consumeCommand());
+  resources.defer("consumer", () => consumer.stop(STOP_DEADLINE_MS));
+  const samples = await soak(place, load, consumer, flags, signal);
+  if (!consumer.running) {
+    throw new Error(`the consumer ended by itself; its last words:\n${consumer.tail.join("\n")}`);
+  }
+  await consumer.stop(STOP_DEADLINE_MS);
+  const { code } = await consumer.exited;
+  if (code !== 0) {
+    throw new Error(`the consumer ended with ${code}, expected 0:\n${consumer.tail.join("\n")}`);
+  }
+  const { peakMb } = await report(samples, flags);
+  const problems = await unaccounted(place);
+  if (peakMb > flags.limit) {
+    problems.push(`peak memory is ${peakMb.toFixed(0)} MB, expected at most ${flags.limit}`);
+  }
+  for (const problem of problems) say(problem);
+  return problems.length === 0 ? EXIT.ok : EXIT.failed;
+});
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+/** As the field runs it: the flags of the task `consume`. */
+async function consumeCommand(): Promise<string[]> {
+  const root = new URL("../", import.meta.url);
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const [, ...args] = String(tasks.consume.command).split(" ");
+  return args;
+}
+
+function startConsumer(place: Place, args: string[]): Child {
+  return new Child({
+    command: Deno.execPath(),
+    args,
+    cwd: new URL("../", import.meta.url).pathname,
+    env: {
+      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: place.topic,
+      DATABASE_URL: place.databaseUrl,
+      NO_COLOR: "1",
+    },
+    pidFile: place.stack.pidFile("consumer"),
+    stopSignal: "SIGTERM",
+    onLine: () => {},
+  });
+}
+
+/** Samples once a second while the load is refilled, until the time is over or the consumer ended. */
+async function soak(
+  place: Place,
+  load: SoakLoad,
+  consumer: Child,
+  { minutes, backlog }: SoakFlags,
+  signal: AbortSignal,
+): Promise<Sample[]> {
+  const over = new AbortController();
+  const until = { signal: AbortSignal.any([signal, over.signal]) };
+  const samples: Sample[] = [];
+  let next = new Map<number, number>();
+  const stored = () => [...next.values()].reduce((sum, offset) => sum + offset, 0);
+  const began = performance.now();
+  const sampling = async () => {
+    for (let tick = 1; !until.signal.aborted && consumer.running; tick++) {
+      const took: ProcessSample | undefined = await sampleProcess(consumer.pid);
+      next = await nextOffsets(place);
+      const seconds = (performance.now() - began) / 1000;
+      if (took !== undefined) {
+        samples.push({ ...took, seconds, stored: stored(), waiting: load.loaded - stored() });
+      }
+      if (tick % SAY_EVERY_SAMPLES === 0) sayProgress(samples);
+      if (seconds >= minutes * 60) break;
+      const pauseMs = began + tick * SAMPLE_EVERY_MS - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, pauseMs)));
+    }
+    over.abort();
+  };
+  try {
+    await Promise.all([
+      sampling(),
+      load.keepFilled(backlog, stored, until),
+      load.takeAway(() => next, until),
+    ]);
+  } finally {
+    over.abort();
+  }
+  return samples;
+}
+
+async function nextOffsets(place: Place): Promise<Map<number, number>> {
+  // The table is not there before the consumer has made it.
+  const rows = await place.sql<{ kafka_partition: number; next_offset: string }>(
+    "select kafka_partition, next_offset from public.ingest_offsets",
+  ).catch(() => []);
+  return new Map(rows.map(({ kafka_partition, next_offset }) => [kafka_partition, Number(next_offset)]));
+}
+
+function sayProgress(samples: readonly Sample[]): void {
+  const last = samples.at(-1);
+  const before = samples.at(-1 - SAY_EVERY_SAMPLES) ?? samples[0];
+  if (last === undefined || before === undefined || last === before) return;
+  const rate = Math.round((last.stored - before.stored) / (last.seconds - before.seconds));
+  const memory = `${Math.round(last.residentKb / 1024)} MB, peak ${Math.round(last.peakKb / 1024)} MB`;
+  say(
+    `${
+      (last.seconds / 60).toFixed(1)
+    } min: ${last.stored} stored, ${rate}/s, ${last.waiting} waiting, ${memory}`,
+  );
+}
+
+/** Whether every offset that was read is a row, in the table or dropped with its day. */
+async function unaccounted(place: Place): Promise<string[]> {
+  const [ledger] = await place.sql<{ read: string; stored: string }>(
+    "select sum(next_offset - first_offset) as read, sum(stored) as stored from public.ingest_offsets",
+  );
+  const [rows] = await place.sql<{ count: string }>(
+    `select (select count(*) from public.heartbeats)
+          + (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as count`,
+  );
+  const problems: string[] = [];
+  if (ledger?.read !== ledger?.stored) {
+    problems.push(`${ledger?.read} records were read, ${ledger?.stored} stored`);
+  }
+  if (ledger?.stored !== rows?.count) {
+    problems.push(`the ledger counts ${ledger?.stored} rows, there are ${rows?.count}`);
+  }
+  const { code, output } = await place.run("reconcile");
+  if (code !== 0) problems.push(`reconcile ended with ${code}, expected 0:\n${output}`);
+  return problems;
+}

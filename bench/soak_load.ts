@@ -1,0 +1,121 @@
+/** Keeps a topic filled so that its consumer never waits, and takes away what it has stored. */
+import { Buffer } from "node:buffer";
+import { Producer } from "@platformatic/kafka";
+import type { Place } from "../tests/support/place.ts";
+import { sleep } from "../workers/_shared/backoff.ts";
+import { sqlState } from "../workers/_shared/postgres.ts";
+import { CUSTOMERS, heartRateOf } from "./large_table.ts";
+
+export const INTERVAL_SECONDS = 5;
+/** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
+const ROUNDS_A_REQUEST = 12;
+const LOOK_EVERY_MS = 50;
+const TAKE_AWAY_EVERY_MS = 10_000;
+const DAY_MS = 86_400_000;
+/** Above it a day's readings would be younger than what the database lets anyone drop. */
+const MAX_AGE_DAYS = 60;
+
+/** As many records as fit between the oldest instant of a day partition and the present. */
+export const MOST_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS / 1000 / INTERVAL_SECONDS);
+
+type Message = { topic: string; partition: number; key: Buffer; value: Buffer };
+
+/**
+ * Readings of 1,000 customers, one every five seconds, that begin sixty days ago. A customer's records are all in one
+ * partition, in order, so that an offset says which instant it is.
+ */
+export class SoakLoad implements AsyncDisposable {
+  /** Records that the broker acknowledged. */
+  loaded = 0;
+  readonly #place: Place;
+  readonly #partitions: number;
+  readonly #producer: Producer<Buffer, Buffer, Buffer, Buffer>;
+  readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
+  readonly #keys = Array.from({ length: CUSTOMERS }, (_, customer) => Buffer.from(nameOf(customer)));
+  #round = 0;
+
+  constructor(place: Place, partitions: number) {
+    this.#place = place;
+    this.#partitions = partitions;
+    this.#producer = new Producer({
+      clientId: "heartbeat-soak",
+      bootstrapBrokers: [place.stack.kafkaBootstrapServers],
+      retries: 10,
+    });
+  }
+
+  /** Publishes until so many records are in the log beyond those that are stored; then refills, until `signal`. */
+  async keepFilled(
+    backlog: number,
+    stored: () => number,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
+    while (!signal.aborted) {
+      if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
+      else await this.publish();
+    }
+  }
+
+  async publish(): Promise<void> {
+    const messages: Message[] = [];
+    const { topic } = this.#place;
+    for (let round = this.#round; round < this.#round + ROUNDS_A_REQUEST; round++) {
+      for (const [customer, key] of this.#keys.entries()) {
+        const at = new Date(this.#startMs + round * INTERVAL_SECONDS * 1000 + customer).toISOString();
+        const rate = heartRateOf(customer, round);
+        const value = Buffer.from(
+          `{"customer_id":"${nameOf(customer)}","timestamp":"${at}","heart_rate":${rate}}`,
+        );
+        messages.push({ topic, partition: customer % this.#partitions, key, value });
+      }
+    }
+    await this.#producer.send({ messages, acks: 1 });
+    this.#round += ROUNDS_A_REQUEST;
+    this.loaded += messages.length;
+  }
+
+  /**
+   * Every few seconds, until `signal`: what is stored is deleted from the log, and days that no unread record belongs to
+   * are dropped from the table by the function that retention uses, which counts them. So an hour at full speed fits on
+   * a small disk, and the ledger still adds up.
+   */
+  async takeAway(
+    next: () => ReadonlyMap<number, number>,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(TAKE_AWAY_EVERY_MS, { signal });
+      const offsets = [...next()];
+      if (offsets.length < this.#partitions) continue;
+      await this.#place.admin.deleteRecords({
+        topics: [{
+          name: this.#place.topic,
+          partitions: offsets.map(([partition, offset]) => ({ partition, offset: BigInt(offset) })),
+        }],
+      });
+      const rounds = offsets.map(([partition, offset]) => {
+        return Math.floor(offset / Math.ceil((CUSTOMERS - partition) / this.#partitions));
+      });
+      const unread = this.#startMs + Math.min(...rounds) * INTERVAL_SECONDS * 1000;
+      await this.#dropBefore(unread - DAY_MS);
+    }
+  }
+
+  async #dropBefore(instantMs: number): Promise<void> {
+    const before = new Date(Math.min(instantMs, Date.now() - DAY_MS)).toISOString();
+    try {
+      await this.#place.sql("select public.drop_old_heartbeat_partition('public.heartbeats', $1)", [before]);
+    } catch (error) {
+      // Its lock could not be had in time beside the writers: the next round tries again.
+      if (sqlState(error) !== "55P03" && sqlState(error) !== "40P01") throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#producer.close(true).catch(() => {});
+  }
+}
+
+function nameOf(customer: number): string {
+  return `customer-${String(customer).padStart(4, "0")}`;
+}

@@ -1,0 +1,110 @@
+/** What a soak measured: a summary, every sample, and the curves as a picture. */
+import { join } from "node:path";
+import { formatTable } from "../workers/_shared/table.ts";
+import { lineChart } from "./line_chart.ts";
+import type { ProcessSample } from "./process_sample.ts";
+import type { SoakFlags } from "./soak_flags.ts";
+
+export interface Sample extends ProcessSample {
+  /** Since the consumer was started. */
+  readonly seconds: number;
+  /** Records that are accounted for in the database. */
+  readonly stored: number;
+  /** Records in the log that are not. */
+  readonly waiting: number;
+}
+
+/** Seconds over which the picture takes the mean rate: a commit brings thousands of rows at once. */
+const RATE_SECONDS = 5;
+
+/** Writes soak.txt, soak.csv and soak.svg, and the summary to standard output. */
+export async function report(samples: readonly Sample[], flags: SoakFlags): Promise<{ peakMb: number }> {
+  const memory = samples.map(({ residentKb }) => residentKb / 1024);
+  const peakMb = Math.max(0, ...samples.slice(-1).map(({ peakKb }) => peakKb / 1024));
+  const rates = ratesOf(samples);
+  const text = summary(samples, memory, peakMb, flags);
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  await Deno.mkdir(flags.out, { recursive: true });
+  await Deno.writeTextFile(join(flags.out, "soak.txt"), text);
+  await Deno.writeTextFile(join(flags.out, "soak.csv"), csv(samples, rates));
+  const minutes = samples.map(({ seconds }) => seconds / 60);
+  await Deno.writeTextFile(
+    join(flags.out, "soak.svg"),
+    lineChart(`One consumer at full speed, ${flags.backlog.toLocaleString("en")} records waiting`, minutes, [
+      {
+        title: "Resident memory, MB",
+        values: memory,
+        limit: { value: flags.limit, name: `${flags.limit} MB` },
+      },
+      { title: "Records stored per second", values: rates },
+    ]),
+  );
+  return { peakMb };
+}
+
+function summary(
+  samples: readonly Sample[],
+  memory: readonly number[],
+  peakMb: number,
+  flags: SoakFlags,
+): string {
+  const [first, last] = [samples[0], samples.at(-1)];
+  const quarter = Math.ceil(samples.length / 4);
+  const seconds = (last?.seconds ?? 0) - (first?.seconds ?? 0);
+  const range = (of: (sample: Sample) => number) => {
+    const values = samples.slice(quarter).map(of);
+    return `${Math.min(...values)} to ${Math.max(...values)}`;
+  };
+  const rows = [
+    ["minutes at full speed", (seconds / 60).toFixed(1)],
+    ["records stored", String(last?.stored ?? 0)],
+    ["records a second, mean", String(Math.round(((last?.stored ?? 0) - (first?.stored ?? 0)) / seconds))],
+    [
+      "records waiting, fewest after the start",
+      String(Math.min(...samples.slice(quarter).map(({ waiting }) => waiting))),
+    ],
+    ["peak resident memory, MB", peakMb.toFixed(0)],
+    ["median of the first quarter, MB", median(memory.slice(0, quarter)).toFixed(0)],
+    ["median of the last quarter, MB", median(memory.slice(-quarter)).toFixed(0)],
+    ["slope after the first quarter, MB an hour", slopeAnHour(samples.slice(quarter)).toFixed(1)],
+    ["file descriptors after the first quarter", range(({ descriptors }) => descriptors)],
+    ["of them sockets", range(({ sockets }) => sockets)],
+    ["threads", range(({ threads }) => threads)],
+  ];
+  const machine = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ` +
+    `backlog ${flags.backlog}, ${flags.partitions} partitions`;
+  return `${machine}\n\n${formatTable([{ title: "what" }, { title: "figure", align: "right" }], rows)}\n`;
+}
+
+function csv(samples: readonly Sample[], rates: readonly number[]): string {
+  const lines = samples.map((sample, index) => {
+    const { seconds, residentKb, peakKb, descriptors, sockets, threads, stored, waiting } = sample;
+    const rate = Math.round(rates[index] ?? 0);
+    return [seconds.toFixed(1), residentKb, peakKb, descriptors, sockets, threads, stored, waiting, rate]
+      .join();
+  });
+  return `seconds,resident_kb,peak_kb,descriptors,sockets,threads,stored,waiting,per_second\n${
+    lines.join("\n")
+  }\n`;
+}
+
+function ratesOf(samples: readonly Sample[]): number[] {
+  return samples.map((sample, index) => {
+    const before = samples[Math.max(0, index - RATE_SECONDS)] ?? sample;
+    return before === sample ? 0 : (sample.stored - before.stored) / (sample.seconds - before.seconds);
+  });
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+/** The line of least squares through the memory curve. */
+function slopeAnHour(samples: readonly Sample[]): number {
+  const mean = (of: (sample: Sample) => number) =>
+    samples.reduce((sum, one) => sum + of(one), 0) / samples.length;
+  const [middle, level] = [mean(({ seconds }) => seconds), mean(({ residentKb }) => residentKb)];
+  const along = mean(({ seconds }) => (seconds - middle) ** 2);
+  const both = mean(({ seconds, residentKb }) => (seconds - middle) * (residentKb - level));
+  return both / along * 3600 / 1024;
+}
