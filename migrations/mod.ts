@@ -3,6 +3,7 @@ import createLedgerAndHeartbeats from "./0001_create_ledger_and_heartbeats.sql" 
 import partitionHeartbeats from "./0002_partition_heartbeats.sql" with { type: "text" };
 import addMinuteRollup from "./0003_add_minute_rollup.sql" with { type: "text" };
 import addLedgerPositions from "./0004_add_ledger_positions.sql" with { type: "text" };
+import addLeaderEpoch from "./0005_add_leader_epoch.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, name: "0002_partition_heartbeats", sql: partitionHeartbeats, breaking: true },
   { version: 3, name: "0003_add_minute_rollup", sql: addMinuteRollup, breaking: true },
   { version: 4, name: "0004_add_ledger_positions", sql: addLedgerPositions, breaking: false },
+  { version: 5, name: "0005_add_leader_epoch", sql: addLeaderEpoch, breaking: false },
 ];

@@ -106,6 +106,8 @@ export interface TopicDescription {
   readonly id: string;
   /** Node that leads each partition, by partition; -1 while there is none. */
   readonly leaders: readonly number[];
+  /** How many leaders each partition had before, by partition; -1 while it is not known. */
+  readonly leaderEpochs: readonly number[];
   readonly brokers: ClusterMetadata["brokers"];
 }
 
@@ -115,7 +117,12 @@ export async function describeTopic(client: Base, topic: string): Promise<TopicD
     const metadata = await client.metadata({ topics: [topic], forceUpdate: true });
     const found = metadata.topics.get(topic);
     if (found === undefined) return undefined;
-    return { id: found.id, leaders: found.partitions.map(({ leader }) => leader), brokers: metadata.brokers };
+    return {
+      id: found.id,
+      leaders: found.partitions.map(({ leader }) => leader),
+      leaderEpochs: found.partitions.map(({ leaderEpoch }) => leaderEpoch),
+      brokers: metadata.brokers,
+    };
   } catch (error) {
     if (isUnknownTopic(error)) return undefined;
     throw error;

@@ -236,8 +236,8 @@ class Consumption implements AsyncDisposable {
           telemetry.topicStale(answer, fields);
           this.#topicStale.notify();
         },
-        onOutOfRange: (partition) =>
-          void findLostPlace(this.#environment, partition.log, partition, this.#options),
+        onLostPlace: (partition, divergence) =>
+          void findLostPlace(this.#environment, partition, divergence, this.#options),
       },
       changed,
       this.#options,

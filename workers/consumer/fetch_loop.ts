@@ -2,6 +2,7 @@
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { TopicDescription } from "../_shared/kafka.ts";
 import type { Fetcher, FetchTarget } from "./fetcher.ts";
+import { type Divergence, divergenceOf, requiredEpoch } from "./leader_epoch.ts";
 import type { Notifier } from "./notifier.ts";
 import type { Partition } from "./partition.ts";
 import { gapSlice, type PartitionResponse, sliceOf, wireBytes } from "./slice.ts";
@@ -49,7 +50,8 @@ export interface FetchLoopPorts {
   readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
   /** Leaders moved, or the topic is another one now: look again. `answer` is what the broker said. */
   readonly onStaleTopic: (answer: string, fields: { broker: number }) => void;
-  readonly onOutOfRange: (partition: Partition) => void;
+  /** The log does not hold the offset that was asked for, or holds other records before it than we read. */
+  readonly onLostPlace: (partition: Partition, divergence?: Divergence) => void;
 }
 
 /** Runs until `signal` aborts. @param changed wakes the loop when there may be something to fetch */
@@ -111,6 +113,8 @@ async function fetchOnce(
   const targets = asked.map((partition): FetchTarget => ({
     partition: partition.number,
     offset: partition.fetchOffset,
+    lastEpoch: partition.lastEpoch,
+    requiredEpoch: requiredEpoch(topic, partition.number, partition.lastEpoch),
   }));
   const limits = {
     maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
@@ -124,10 +128,13 @@ async function fetchOnce(
     const partition = asked[index];
     const target = targets[index];
     if (partition === undefined || target === undefined) continue;
-    if (response.errorCode === NONE) {
+    const divergence = divergenceOf(response);
+    if (divergence !== undefined) {
+      if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
+    } else if (response.errorCode === NONE) {
       take(partition, target, response, suspicious !== undefined && !answer.throttled);
     } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
-      if (partition.fetchOffset === target.offset) ports.onOutOfRange(partition);
+      if (partition.fetchOffset === target.offset) ports.onLostPlace(partition);
     } else failed = response.errorCode;
   }
   const name = failed === undefined ? undefined : NOT_SERVED[failed];

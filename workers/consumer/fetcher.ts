@@ -16,6 +16,10 @@ import type { Offset, PartitionResponse } from "./slice.ts";
 export interface FetchTarget {
   readonly partition: number;
   readonly offset: Offset;
+  /** Of the last record before `offset`; -1 when it is not known. */
+  readonly lastEpoch: number;
+  /** In which the broker must lead the partition to answer; -1 for any. */
+  readonly requiredEpoch: number;
 }
 
 export interface FetchLimits {
@@ -36,7 +40,6 @@ type Response = Awaited<ReturnType<Consumer["fetch"]>>;
 const READ_COMMITTED = 1;
 /** The protocol's "no fetch session": every request is complete in itself, so there is no state to get out of step. */
 const NO_SESSION = { id: 0, epoch: -1 };
-const UNKNOWN_EPOCH = -1;
 
 const VERSIONS = [
   { version: 17, api: fetchV17.api },
@@ -71,11 +74,11 @@ export class Fetcher implements AsyncDisposable {
   ): Promise<FetchAnswer> {
     const api = this.#api ??= await this.#negotiate();
     const connection: Connection = await this.#pool.get(broker);
-    const partitions = targets.map(({ partition, offset }) => ({
+    const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch }) => ({
       partition,
-      currentLeaderEpoch: UNKNOWN_EPOCH,
+      currentLeaderEpoch: requiredEpoch,
       fetchOffset: BigInt(offset),
-      lastFetchedEpoch: UNKNOWN_EPOCH,
+      lastFetchedEpoch: lastEpoch,
       partitionMaxBytes: limits.partitionMaxBytes,
     }));
     const { maxWaitMs, maxBytes } = limits;

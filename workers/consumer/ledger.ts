@@ -1,5 +1,6 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
 import type { Database } from "../_shared/postgres.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { Offset } from "./slice.ts";
 
 /** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
@@ -12,6 +13,8 @@ export interface LedgerRow {
   readonly generation: number;
   readonly firstOffset: Offset;
   readonly nextOffset: Offset;
+  /** Of the record before `nextOffset`; -1 while it is not known. */
+  readonly leaderEpoch: number;
 }
 
 export interface LogName {
@@ -28,9 +31,11 @@ type Row = {
   generation: number;
   first_offset: string;
   next_offset: string;
+  leader_epoch: number | null;
 };
 
-const COLUMNS = "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset";
+const COLUMNS = "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, " +
+  "case when leader_epoch_at = next_offset then leader_epoch end as leader_epoch";
 
 /** The newest generation of a log, or undefined when it was never read. */
 export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
@@ -98,5 +103,6 @@ function ledgerRow(row: Row): LedgerRow {
     generation: row.generation,
     firstOffset: Number(row.first_offset),
     nextOffset: Number(row.next_offset),
+    leaderEpoch: row.leader_epoch ?? UNKNOWN_EPOCH,
   };
 }

@@ -1,6 +1,7 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
 import { joinSlices, type Offset, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
 
 /** What a partition's loop needs from outside; the partition itself knows neither Kafka nor PostgreSQL. */
@@ -38,6 +39,8 @@ export class Partition implements AsyncDisposable {
   state: PartitionState = "opening";
   /** Where the next fetch begins: behind everything that waits here. */
   fetchOffset: Offset = 0;
+  /** Of the last record before `fetchOffset`; -1 while it is not known. */
+  lastEpoch = UNKNOWN_EPOCH;
   /** End of the committed log as of the last fetch. */
   endOffset: Offset = 0;
   lastTimestampMs: number | undefined;
@@ -95,6 +98,7 @@ export class Partition implements AsyncDisposable {
     this.#waiting.push(slice);
     this.#waitingBytes += slice.bytes;
     this.fetchOffset = slice.next;
+    this.lastEpoch = slice.leaderEpoch;
     this.#arrived.notify();
   }
 
@@ -123,10 +127,10 @@ export class Partition implements AsyncDisposable {
     const written = await this.#ports.write(ledger, batch, signal);
     if (written === undefined) return;
     if (written.next === batch.next) {
-      this.#ledger = { ...ledger, nextOffset: batch.next };
+      this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
       this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
     } else {
-      this.#seek({ ...ledger, nextOffset: written.next });
+      this.#seek({ ...ledger, nextOffset: written.next, leaderEpoch: UNKNOWN_EPOCH });
     }
     this.#ports.onChange();
   }
@@ -137,6 +141,7 @@ export class Partition implements AsyncDisposable {
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.fetchOffset = ledger.nextOffset;
+    this.lastEpoch = ledger.leaderEpoch;
   }
 
   /** As much as has gathered while the last batch was written: small when quiet, large when busy. */

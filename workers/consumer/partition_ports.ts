@@ -7,6 +7,7 @@ import type { DayPartitions } from "./day_partitions.ts";
 import type { Decoded } from "./decode.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
+import { type Divergence, resolveDivergence } from "./leader_epoch.ts";
 import { logRange } from "./log_range.ts";
 import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
 import type { Partition, PartitionPorts } from "./partition.ts";
@@ -107,22 +108,29 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
   };
 }
 
-/** Looks at the log once everything fetched before is written, and does what the policy says. */
+/**
+ * Looks at the log once everything fetched before is written, and does what the policy says.
+ *
+ * @param divergence what the broker has instead of what we read; undefined when our offset is out of range
+ */
 export async function findLostPlace(
   environment: Environment,
-  log: LogName,
   partition: Partition,
+  divergence: Divergence | undefined,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   if (partition.state !== "reading" || !partition.isDrained) return;
   const { connection, client, database, telemetry, progress, offsetReset } = environment;
+  const { log } = partition;
   partition.state = "asking";
   await insist(
     async () => {
       const at = partition.fetchOffset;
       const range = await logRange(client, log);
       if (partition.state !== "asking" || partition.ledger === undefined) return;
-      const reset = resolveOutOfRange(at, range, offsetReset);
+      const reset = divergence === undefined
+        ? resolveOutOfRange(at, range, offsetReset)
+        : resolveDivergence(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
         partition.state = "held";
         // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.

@@ -3,6 +3,7 @@ import type { RejectReason } from "../_shared/heartbeat.ts";
 import type { Reading } from "../_shared/heartbeat.ts";
 import { type Database, type Session, sqlState } from "../_shared/postgres.ts";
 import { CopyBuffer, copyInto } from "./copy.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow } from "./ledger.ts";
 import { rollUp } from "./roll_up.ts";
 import type { Gap, Offset, RawRecord, Slice } from "./slice.ts";
@@ -105,13 +106,14 @@ function batchTransaction(session: Session, ledger: LedgerRow): BatchTransaction
     },
     reject: (rejects) => storeRejects(session, ledger, rejects),
     rollUp: (stored) => rollUp(session, stored),
-    advance: async ({ next, gaps, logEnd, records }, counts, latest) => {
+    advance: async ({ next, gaps, logEnd, leaderEpoch, records }, counts, latest) => {
       if (gaps.length > 0) await storeGaps(session, ledger, gaps);
       await session.query({
         name: "advance_offset",
         text: `update public.ingest_offsets
                   set next_offset = $2, stored = stored + $3, duplicates = duplicates + $4,
                       rejected = rejected + $5, gaps = gaps + $6, updated_at = now(), log_end_offset = $7,
+                      leader_epoch = $10, leader_epoch_at = $2,
                       last_event_ts = greatest(last_event_ts, to_timestamp($8)),
                       last_record_at = coalesce(to_timestamp($9), last_record_at),
                       last_batch_at = case when $9 is null then last_batch_at else now() end
@@ -126,6 +128,7 @@ function batchTransaction(session: Session, ledger: LedgerRow): BatchTransaction
           logEnd,
           latest === undefined ? null : Number(latest) / 1e6,
           records.length === 0 ? null : (records.at(-1)?.timestampMs ?? 0) / 1000,
+          leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch,
         ],
       });
     },

@@ -1,5 +1,6 @@
 /** What one fetch says about one stretch of a partition's log: its committed records, and the offsets without one. */
 import type { Consumer } from "@platformatic/kafka";
+import { lastEpochOf, UNKNOWN_EPOCH } from "./leader_epoch.ts";
 
 /** The client's reading of a partition in a fetch response. */
 export type PartitionResponse = Awaited<
@@ -39,6 +40,8 @@ export interface Slice {
   readonly gaps: readonly Gap[];
   /** Committed end of the log when it was fetched. */
   readonly logEnd: Offset;
+  /** Of the leader that took the last record; -1 when that is not known. */
+  readonly leaderEpoch: number;
   /** Memory that it holds, about: keys and values, and what the runtime needs for each record around them. */
   readonly bytes: number;
 }
@@ -59,7 +62,7 @@ class SliceBuilder {
   bytes = 0;
   next: Offset;
 
-  constructor(readonly from: Offset, readonly logEnd: Offset) {
+  constructor(readonly from: Offset, readonly logEnd: Offset, readonly leaderEpoch: number) {
     this.next = from;
   }
 
@@ -89,7 +92,7 @@ class SliceBuilder {
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
  */
 export function sliceOf(partition: PartitionResponse, from: Offset): Slice {
-  const slice = new SliceBuilder(from, Number(partition.lastStableOffset));
+  const slice = new SliceBuilder(from, Number(partition.lastStableOffset), lastEpochOf(partition));
   const aborted = [...partition.abortedTransactions ?? []]
     .sort((a, b) => Number(a.firstOffset - b.firstOffset));
   const aborting = new Set<bigint>();
@@ -143,6 +146,7 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
     records,
     gaps: slice.gaps.filter((gap) => gap.from >= from && gap.to <= next),
     logEnd: slice.logEnd,
+    leaderEpoch: slice.leaderEpoch,
     bytes: Math.round(slice.bytes * records.length / slice.records.length),
   });
   return [
@@ -156,9 +160,10 @@ export function wireBytes(partition: PartitionResponse): number {
   return (partition.records ?? []).reduce((sum, { length }) => sum + length, 0);
 }
 
-/** A stretch that holds nothing but a gap. */
+/** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
-  return { from, next: to, records: [], gaps: [{ from, to, cause }], logEnd: to, bytes: 0 };
+  const gaps = [{ from, to, cause }];
+  return { from, next: to, records: [], gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: 0 };
 }
 
 /** Joins neighbouring stretches into one. */
@@ -170,6 +175,7 @@ export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
     from: first.from,
     next: last.next,
     logEnd: last.logEnd,
+    leaderEpoch: last.leaderEpoch,
     records: slices.flatMap(({ records }) => records),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -220,8 +220,10 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {
-      const message =
-        `The log of partition ${partition} ends at ${end}, before ${expected} which was read; reading it anew`;
+      const how = end < expected
+        ? `ends at ${end}, before ${expected} which was read`
+        : `was cut below ${expected}, which was read, and holds other records there now, up to ${end}`;
+      const message = `The log of partition ${partition} ${how}; reading it anew`;
       log.warning("partition.log_cut", message, { partition, expected, end, from });
     },
 

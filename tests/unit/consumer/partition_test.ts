@@ -4,13 +4,14 @@ import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
-const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10 };
+const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
 
-function records(from: number, count: number, bytes = 10): Slice {
+function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slice {
   const all = Array.from({ length: count }, (_, index) => {
     return { offset: from + index, timestampMs: from + index, key: null, value: null };
   });
-  return { from, next: from + count, records: all, gaps: [], logEnd: from + count, bytes: bytes * count };
+  const next = from + count;
+  return { from, next, records: all, gaps: [], logEnd: next, leaderEpoch, bytes: bytes * count };
 }
 
 /** A partition whose writes wait until they are let go. */
@@ -112,6 +113,24 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
   partition.accept(records(40, 2));
   await eventually("the next batch", () => partition.nextOffset === 42);
   strictEqual(written.at(-1), "40 to 42");
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition knows the leader epoch of what it fetched last, and forgets it where another owner has moved it", async () => {
+  let stale = false;
+  const { partition } = opened({
+    write: (_ledger, slice) => Promise.resolve({ next: stale ? 40 : slice.next }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
+  partition.accept(records(10, 2, 10, 7));
+  strictEqual(partition.lastEpoch, 7);
+  await eventually("the write", () => partition.nextOffset === 12);
+  strictEqual(partition.ledger?.leaderEpoch, 7);
+  stale = true;
+  partition.accept(records(12, 2, 10, 7));
+  await eventually("the other's offset", () => partition.fetchOffset === 40);
+  strictEqual(partition.lastEpoch, -1);
   await partition[Symbol.asyncDispose]();
 });
 

@@ -13,6 +13,7 @@ const LEDGER: LedgerRow = {
   generation: 0,
   firstOffset: 0,
   nextOffset: 0,
+  leaderEpoch: -1,
 };
 
 class Refused extends Error {}
@@ -100,6 +101,7 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
     }),
     gaps,
     logEnd: 1_000_000,
+    leaderEpoch: 0,
     bytes: 0,
   };
 }

@@ -177,6 +177,15 @@ Deno.test("sliceOf() tells a tombstone from an empty value and a missing key fro
   deepStrictEqual([empty?.key?.length, empty?.value?.length], [0, 0]);
 });
 
+Deno.test("a stretch has the leader epoch of its last batch, and none when it ends in a gap that was inferred", () => {
+  const epochs = [3, 3, 5].map((epoch, index) => batch(index, [index], { partitionLeaderEpoch: epoch }));
+  const slice = sliceOf(response(epochs), 0);
+  strictEqual(slice.leaderEpoch, 5);
+  strictEqual(sliceOf(response([]), 3).leaderEpoch, -1);
+  // What compaction took may have been of a later epoch: an earlier one would make the log look cut.
+  strictEqual(joinSlices([slice, gapSlice(3, 9, "compacted")]).leaderEpoch, -1);
+});
+
 Deno.test("joinSlices() is one stretch from the first to the last", () => {
   const joined = joinSlices([sliceOf(response([batch(0, [0, 1])]), 0), gapSlice(2, 5, "log_start")]);
   deepStrictEqual(summary(joined), { next: 5, offsets: [0, 1], gaps: [[2, 5, "log_start"]] });
@@ -195,6 +204,7 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
       cause: "aborted" as const,
     }],
     logEnd: 20,
+    leaderEpoch: 3,
     bytes: 400,
   };
   const [first, second] = splitSlice(whole, 2);

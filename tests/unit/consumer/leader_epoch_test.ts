@@ -1,0 +1,39 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import type { TopicDescription } from "../../../workers/_shared/kafka.ts";
+import { divergenceOf, requiredEpoch, resolveDivergence } from "../../../workers/consumer/leader_epoch.ts";
+import type { PartitionResponse } from "../../../workers/consumer/slice.ts";
+
+function answered(divergingEpoch?: { epoch: number; endOffset: bigint }): PartitionResponse {
+  return { divergingEpoch } as unknown as PartitionResponse;
+}
+
+Deno.test("divergenceOf() is undefined unless the broker says that it has other records", () => {
+  strictEqual(divergenceOf(answered()), undefined);
+  strictEqual(divergenceOf(answered({ epoch: -1, endOffset: -1n })), undefined);
+  deepStrictEqual(divergenceOf(answered({ epoch: 0, endOffset: 0n })), { epoch: 0, endOffset: 0 });
+  deepStrictEqual(divergenceOf(answered({ epoch: 4, endOffset: 20n })), { epoch: 4, endOffset: 20 });
+});
+
+Deno.test("requiredEpoch() never asks a leader older than the one whose records were read", () => {
+  const topic = (epoch: number): TopicDescription => {
+    return { id: "i", leaders: [1], leaderEpochs: [epoch], brokers: new Map() };
+  };
+  strictEqual(requiredEpoch(topic(6), 0, 4), 6);
+  strictEqual(requiredEpoch(topic(4), 0, 6), 6);
+  strictEqual(requiredEpoch(topic(4), 0, -1), 4);
+  strictEqual(requiredEpoch(topic(-1), 0, 6), -1, "a cluster that knows no epochs is asked for none");
+  strictEqual(requiredEpoch(topic(4), 1, 2), -1, "a partition that is not known yet");
+});
+
+Deno.test("resolveDivergence() holds the partition by default, and with earliest reads the log anew", () => {
+  const diverged = { epoch: 3, endOffset: 12 };
+  const held = resolveDivergence(15, diverged, { earliest: 2, end: 40 }, "fail");
+  match(
+    held.kind === "hold" ? held.reason : "",
+    /offset 15 is stored, but the log was cut.*up to 40 \(those of leader epoch 3 end at 12\).*=earliest/,
+  );
+  deepStrictEqual(
+    resolveDivergence(15, diverged, { earliest: 2, end: 40 }, "earliest"),
+    { kind: "restart", from: 2 },
+  );
+});
