@@ -135,9 +135,12 @@ function rejectFields(
       return reject(`missing_${field}`, `${field}: is missing, expected ${message}`);
     }
     const value = json[field];
-    const is = typeof value === "number" ? clip(numberSource(text, field) ?? "") : describe(value);
-    // Too large for the schema's integers, but a number of beats all the same.
-    if (field === "heart_rate" && typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    const source = typeof value === "number" ? numberSource(text, field) ?? "" : undefined;
+    const is = source === undefined ? describe(value) : clip(source);
+    // Too large for the schema's integers, but a whole number of beats all the same.
+    const large = source !== undefined && Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER &&
+      isWhole(source);
+    if (field === "heart_rate" && large) {
       return reject("heart_rate_out_of_range", rangeDetail(is, limits));
     }
     return reject(`invalid_${field}`, `${field}: is ${is}, expected ${message}`);
