@@ -1,0 +1,47 @@
+/** Holds a decoder to the verdict of the specification, one record at a time. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import type { Limits } from "../../../workers/_shared/heartbeat.ts";
+import type { Decoded } from "../../../workers/consumer/decode.ts";
+import { assertStorable } from "../storable.ts";
+import { verdictOf } from "./verdict.ts";
+
+const SHOWN_BYTES = 400;
+
+/**
+ * @param decode any decoder that was made for the same limits and clock
+ * @throws AssertionError that shows the record and both answers
+ */
+export function assertAgrees(
+  decode: (value: Uint8Array | null) => Decoded,
+  value: Uint8Array | null,
+  limits: Limits,
+  nowMs: number,
+): void {
+  const expected = verdictOf(value, limits, nowMs);
+  const decoded = decode(value);
+  const about = () =>
+    `\n${show(value)}\ndecoded: ${Deno.inspect(decoded)}\nverdict: ${Deno.inspect(expected)}`;
+  if (expected.kind === "reading") {
+    assert.equal(decoded.kind, "reading", `rejected, but good${about()}`);
+    const { kind: _, ...reading } = expected;
+    assert.deepEqual(decoded.kind === "reading" && decoded.reading, reading, `read otherwise${about()}`);
+    return;
+  }
+  assert(decoded.kind === "reject", `accepted, but bad${about()}`);
+  assert.equal(decoded.reason, expected.reason, `another reason${about()}`);
+  assert(
+    decoded.detail.startsWith(`${expected.about[0]}: is`),
+    `the detail is about another field${about()}`,
+  );
+  for (const field of expected.about) assert(decoded.detail.includes(`${field}: is`), `unnamed${about()}`);
+  assertStorable(decoded.detail);
+}
+
+/** The record as text and as bytes, cut. */
+export function show(value: Uint8Array | null): string {
+  if (value === null) return "null";
+  const { buffer, byteOffset, length } = value;
+  const bytes = Buffer.from(buffer, byteOffset, Math.min(length, SHOWN_BYTES));
+  return `${length} bytes ${JSON.stringify(bytes.toString())} 0x${bytes.toString("hex")}`;
+}
