@@ -29,7 +29,7 @@ export interface KafkaOptions {
   readonly folder: string;
   readonly pidFile: string;
   readonly port: number;
-  readonly link?: KafkaLink | undefined;
+  readonly links: readonly KafkaLink[];
   /** Lines of server.properties that win over ours. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -38,7 +38,7 @@ export interface KafkaOptions {
 
 /** Starts the broker and waits until it answers. */
 export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<Service> {
-  const { folder, pidFile, port, link, signal, onProgress } = options;
+  const { folder, pidFile, port, links, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(folder, "data");
   const logPath = join(folder, "kafka.log");
@@ -52,7 +52,7 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     // The controller is asked by nobody but its own process; its port may change with each start.
     await Deno.writeTextFile(
       properties,
-      serverProperties({ port, link, controllerPort: await freePort(), data, config: options.config }),
+      serverProperties({ port, links, controllerPort: await freePort(), data, config: options.config }),
     );
     const archive = await classArchive(kafka);
     const child = new Child({
@@ -151,25 +151,27 @@ function clusterId(): string {
 }
 
 function serverProperties(
-  { port, link, controllerPort, data, config }: {
+  { port, links = [], controllerPort, data, config }: {
     port: number;
-    link?: KafkaLink | undefined;
+    links?: readonly KafkaLink[];
     controllerPort: number;
     data: string;
     config: Readonly<Record<string, string>>;
   },
 ): string {
-  const listeners = { PLAINTEXT: port, ...(link === undefined ? {} : { LINK: link.port }) };
-  const advertised = { PLAINTEXT: port, ...(link === undefined ? {} : { LINK: link.proxyPort }) };
+  const named = (of: (link: KafkaLink) => number) =>
+    Object.fromEntries(links.map((link, index) => [`LINK${index}`, of(link)]));
+  const listeners = { PLAINTEXT: port, ...named((link) => link.port), CONTROLLER: controllerPort };
+  const advertised = { PLAINTEXT: port, ...named((link) => link.proxyPort) };
   const properties: Record<string, string> = {
     "process.roles": "broker,controller",
     "node.id": "1",
     // Named here and not in the formatted storage, so that the controller may move to another port.
     "controller.quorum.voters": `1@${HOST}:${controllerPort}`,
     "controller.listener.names": "CONTROLLER",
-    "listeners": addresses({ ...listeners, CONTROLLER: controllerPort }),
+    "listeners": addresses(listeners),
     "advertised.listeners": addresses(advertised),
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,LINK:PLAINTEXT",
+    "listener.security.protocol.map": Object.keys(listeners).map((name) => `${name}:PLAINTEXT`).join(","),
     "log.dirs": data,
     // A typing error in a topic's name must not make a topic.
     "auto.create.topics.enable": "false",

@@ -31,10 +31,10 @@ export interface StackOptions {
   /** Lines of server.properties that win over ours. */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
   /**
-   * Port of a proxy on this machine, which listens already and need not know its target yet. Clients that come to Kafka
-   * through it stay behind it; the others go on as if it were not there.
+   * Ports of links on this machine (see link.ts), which listen already and need not know their target yet. Clients that
+   * come to Kafka through one stay behind it; the others go on as if it were not there.
    */
-  readonly kafkaLink?: number;
+  readonly kafkaLinks?: readonly number[];
   /** Sentences about downloads and starts. */
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -48,8 +48,8 @@ export interface Stack extends AsyncDisposable {
   /** @throws TypeError when Kafka is not among the services; so does `kafka` */
   readonly kafkaBootstrapServers: string;
   readonly kafka: Service;
-  /** Where the proxy of `kafkaLink` has to connect to. @throws TypeError when there is none */
-  readonly kafkaLinkPort: number;
+  /** Where each of the `kafkaLinks` has to connect to. */
+  readonly kafkaLinkPorts: readonly number[];
   /** @throws TypeError when PostgreSQL is not among the services; so do the next three */
   readonly databaseUrl: string;
   /** As PostgreSQL's superuser, whom no revoked right holds back. */
@@ -82,9 +82,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
   const kafkaAt = services.includes("kafka") ? await claimPort(kafkaPort, KAFKA_PORT) : undefined;
-  const kafkaLink = options.kafkaLink === undefined
-    ? undefined
-    : { port: await freePort(), proxyPort: options.kafkaLink };
+  const kafkaLinks: KafkaLink[] = [];
+  for (const proxyPort of options.kafkaLinks ?? []) kafkaLinks.push({ port: await freePort(), proxyPort });
   const postgresAt = services.includes("postgres") ? await claimPort(postgresPort, POSTGRES_PORT) : undefined;
 
   const servers: { kafka?: Service; postgres?: StartedPostgres } = {};
@@ -100,9 +99,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await Promise.all([
     kafkaAt === undefined
       ? undefined
-      : startOneKafka({ port: kafkaAt, link: kafkaLink, config: options.kafkaConfig ?? {} }, both).then((
-        one,
-      ) => void (servers.kafka = one)),
+      : startOneKafka({ port: kafkaAt, links: kafkaLinks, config: options.kafkaConfig ?? {} }, both)
+        .then((one) => void (servers.kafka = one)),
     postgresAt === undefined
       ? undefined
       : startOnePostgres(postgresAt, both).then((one) => void (servers.postgres = one)),
@@ -121,9 +119,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     get kafka() {
       return started("kafka", kafka);
     },
-    get kafkaLinkPort() {
-      return started("a link to kafka", kafka && kafkaLink).port;
-    },
+    kafkaLinkPorts: kafkaLinks.map(({ port }) => port),
     get databaseUrl() {
       return started("postgres", postgres).databaseUrl;
     },
@@ -152,7 +148,7 @@ interface StartOptions {
 }
 
 async function startOneKafka(
-  broker: { port: number; link: KafkaLink | undefined; config: Readonly<Record<string, string>> },
+  broker: { port: number; links: readonly KafkaLink[]; config: Readonly<Record<string, string>> },
   { home, ...options }: StartOptions,
 ): Promise<Service> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);

@@ -1,18 +1,18 @@
 /** Owners that do not know whether they still own: frozen ones, lost answers, wires that went silent. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
+import { type Link, openLink } from "../../stack/link.ts";
 import { eventually } from "../support/eventually.ts";
 import { judge } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
-import { TcpProxy } from "../support/tcp_proxy.ts";
 import { backlog } from "./backlog.ts";
 
 const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
 
-function proxied(place: Place): TcpProxy {
+function linkToDatabase(place: Place): Promise<Link> {
   const url = new URL(place.databaseUrl);
-  return new TcpProxy({ host: url.hostname, port: Number(url.port) });
+  return openLink({ host: url.hostname, port: Number(url.port) });
 }
 
 async function nextOffset(place: Place): Promise<number> {
@@ -64,15 +64,15 @@ Deno.test(
 Deno.test(
   "the answer to a COMMIT that took place gets lost: its batch is counted once",
   onPlace({}, async (place) => {
-    await using proxy = proxied(place);
-    const consumer = place.consumer({ env: { DATABASE_URL: proxy.through(place.databaseUrl) } });
+    await using link = await linkToDatabase(place);
+    const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
     const sent = await place.publisher.send(backlog(0, 300, 1));
     await place.caughtUp();
 
     const committed = Buffer.from("COMMIT\0");
-    proxy.onAnswer = (bytes) => proxy.cuts > 0 || !Buffer.from(bytes).includes(committed);
+    link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    await eventually("the answer to be cut off", () => proxy.cuts === 1);
+    await eventually("the answer to be cut off", () => link.cuts === 1);
     strictEqual(await nextOffset(place), 600, "it did commit");
     sent.push(...await place.publisher.send(backlog(600, 300, 1)));
     await place.caughtUp();
@@ -89,15 +89,15 @@ Deno.test(
 Deno.test(
   "a COMMIT that never arrived is done again",
   onPlace({}, async (place) => {
-    await using proxy = proxied(place);
-    place.consumer({ env: { DATABASE_URL: proxy.through(place.databaseUrl) } });
+    await using link = await linkToDatabase(place);
+    place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
     const sent = await place.publisher.send(backlog(0, 300, 1));
     await place.caughtUp();
 
     const commit = Buffer.from("commit\0");
-    proxy.onRequest = (bytes) => proxy.cuts > 0 || !Buffer.from(bytes).includes(commit);
+    link.onRequest = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(commit);
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    await eventually("the request to be cut off", () => proxy.cuts === 1);
+    await eventually("the request to be cut off", () => link.cuts === 1);
     await place.caughtUp();
     await judge(place, sent);
   }),
@@ -106,17 +106,17 @@ Deno.test(
 Deno.test(
   "a database connection that falls silent is given up, shown, and replaced",
   onPlace({ partitions: 2 }, async (place) => {
-    await using proxy = proxied(place);
-    const env = { ...QUICK_TAKEOVER, DATABASE_URL: proxy.through(place.databaseUrl) };
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 300, 2));
     await place.caughtUp();
 
-    proxy.silent = true;
+    link.silent = true;
     sent.push(...await place.publisher.send(backlog(300, 300, 2)));
     await consumer.notReady(/database: Cannot /);
     strictEqual((await consumer.get("/livez")).status, 200);
-    proxy.silent = false;
+    link.silent = false;
     await place.caughtUp();
     await judge(place, sent);
     await consumer.ready();
@@ -126,21 +126,21 @@ Deno.test(
 Deno.test(
   "a connection that falls silent in the middle of a COPY is given up, and the batch written again",
   onPlace({}, async (place) => {
-    await using proxy = proxied(place);
-    const env = { ...QUICK_TAKEOVER, DATABASE_URL: proxy.through(place.databaseUrl) };
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 300, 1));
     await place.caughtUp();
 
     const copying = Buffer.from("copy public.heartbeats");
-    proxy.onRequest = (bytes) => {
-      if (Buffer.from(bytes).includes(copying)) proxy.silent = true;
+    link.onRequest = (bytes) => {
+      if (Buffer.from(bytes).includes(copying)) link.silent = true;
       return true;
     };
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
     await consumer.notReady(/database: Cannot /);
-    proxy.onRequest = () => true;
-    proxy.silent = false;
+    link.onRequest = () => true;
+    link.silent = false;
     // Its session still holds the lock of the offset, since PostgreSQL never heard of the end.
     await consumer.said("database.frozen_writers_ended");
     await place.caughtUp();
@@ -151,13 +151,13 @@ Deno.test(
 Deno.test(
   "while a silent database keeps many partitions waiting for their turn, the process counts as alive",
   onPlace({ partitions: 24 }, async (place) => {
-    await using proxy = proxied(place);
-    const env = { ...QUICK_TAKEOVER, DATABASE_URL: proxy.through(place.databaseUrl) };
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 240, 24));
     await place.caughtUp();
 
-    proxy.silent = true;
+    link.silent = true;
     sent.push(...await place.publisher.send(backlog(240, 240, 24)));
     // Two at a time, each until it gives up: the last in the queue waits for longer than a hung loop may take.
     await eventually("three quarters to have had their turn", async () => {
@@ -165,7 +165,7 @@ Deno.test(
       strictEqual(status, 200, text);
       return await consumer.metric("heartbeat_retries_total") >= 18;
     });
-    proxy.silent = false;
+    link.silent = false;
     await place.caughtUp();
     await judge(place, sent);
   }),

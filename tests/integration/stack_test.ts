@@ -7,9 +7,9 @@ import pg from "pg";
 import { CLONE } from "../../stack/clone.ts";
 import { childrenOf, isRunning } from "../../stack/process_table.ts";
 import { TextLineStream } from "../../stack/lines.ts";
+import { openLink } from "../../stack/link.ts";
 import { startStack } from "../../stack/mod.ts";
 import { settlesWithin, waitFor } from "../../stack/wait.ts";
-import { TcpProxy } from "../support/tcp_proxy.ts";
 
 const PATIENCE_MS = 60_000;
 
@@ -168,16 +168,22 @@ Deno.test("a frozen PostgreSQL answers no open session until it is thawed", asyn
   });
 });
 
-Deno.test("who comes to Kafka through a link is told to stay behind it, and nobody else is", async () => {
+Deno.test("who comes to Kafka through a link is told to stay behind that one, and nobody else is", async () => {
   await withHome(async (home) => {
-    await using proxy = new TcpProxy();
-    await using stack = await startStack({ home, services: ["kafka"], kafkaLink: proxy.port });
-    proxy.target = { host: "127.0.0.1", port: stack.kafkaLinkPort };
+    const [one, other] = [await openLink(), await openLink()];
+    await using links = new AsyncDisposableStack();
+    links.use(one);
+    links.use(other);
+    const kafkaLinks = [one.port, other.port];
+    await using stack = await startStack({ home, services: ["kafka"], kafkaLinks });
     const brokers = (servers: string) =>
       withAdmin(servers, async (admin) => [...(await admin.metadata({ topics: [] })).brokers.values()]);
-    const through = `127.0.0.1:${proxy.port}`;
-    assert.deepEqual((await brokers(through)).map(({ host, port }) => `${host}:${port}`), [through]);
-    const direct = stack.kafkaBootstrapServers;
+    const { kafkaLinkPorts, kafkaBootstrapServers: direct } = stack;
+    for (const [index, link] of [one, other].entries()) {
+      link.target = { host: "127.0.0.1", port: kafkaLinkPorts[index] ?? 0 };
+      const through = `127.0.0.1:${link.port}`;
+      assert.deepEqual((await brokers(through)).map(({ host, port }) => `${host}:${port}`), [through]);
+    }
     assert.deepEqual((await brokers(direct)).map(({ host, port }) => `${host}:${port}`), [direct]);
   });
 });
