@@ -9,8 +9,9 @@
 import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { type Home, takeHome } from "./home.ts";
-import { type KafkaLink, startKafka } from "./kafka.ts";
+import { startKafka } from "./kafka.ts";
 import { installKafka } from "./kafka_jars.ts";
+import type { KafkaLink } from "./kafka_properties.ts";
 import { claimPort, freePort, HOST } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
