@@ -4,10 +4,9 @@ import { createDecoder } from "../../workers/consumer/decode.ts";
 export const NOW = Date.UTC(2026, 6, 14, 9, 30);
 export const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:29:59.123456Z", heart_rate: 72 };
 
-export const decode = createDecoder(
-  { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 },
-  () => NOW,
-);
+export const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
+
+export const decode = createDecoder(LIMITS, () => NOW);
 
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);

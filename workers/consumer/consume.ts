@@ -12,7 +12,7 @@ import { Notifier } from "./notifier.ts";
 import type { OffsetResetPolicy } from "./offset_reset.ts";
 import { Partition } from "./partition.ts";
 import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;

@@ -2,10 +2,9 @@
  * The partitions of public.heartbeats: made ahead, and for any day before its readings are written. Never inside the
  * transaction that writes, since making one takes locks; where it cannot be made, the default partition takes the rows.
  */
-import type { Reading } from "../_shared/heartbeat.ts";
 import { type Database, sqlState } from "../_shared/postgres.ts";
 
-const DAY_MICROS = 86_400_000_000n;
+const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
 const DAYS_AHEAD = 2;
 /** A lock that cannot be had within the function's lock_timeout is asked for again so many times. */
@@ -21,29 +20,28 @@ export class DayPartitions {
   readonly #database: Database;
   readonly #ports: DayPartitionPorts;
   /** Days, counted since the Unix epoch, that have a partition. */
-  readonly #made = new Set<bigint>();
+  readonly #made = new Set<number>();
   /** Days whose partition could not be made: their rows go to the default until a later try moves them. */
-  readonly #failed = new Set<bigint>();
+  readonly #failed = new Set<number>();
 
   constructor(database: Database, ports: DayPartitionPorts) {
     this.#database = database;
     this.#ports = ports;
   }
 
-  /** Makes what readings of these instants need. Fails for a database that is away, never for a partition. */
-  async prepare(readings: Iterable<Reading>): Promise<void> {
-    const days = new Set<bigint>();
-    for (const { ts } of readings) {
-      const day = dayOf(ts);
-      if (!this.#made.has(day) && !this.#failed.has(day)) days.add(day);
-    }
-    for (const day of days) await this.#ensure(day);
+  /**
+   * Makes what readings of these days need. Fails for a database that is away, never for a partition.
+   *
+   * @param days counted since the Unix epoch
+   */
+  async prepare(days: Iterable<number>): Promise<void> {
+    for (const day of days) if (!this.#made.has(day) && !this.#failed.has(day)) await this.#ensure(day);
   }
 
   /** Makes today's and the next days' partitions. @param nowMs milliseconds since the Unix epoch */
   async makeAhead(nowMs: number): Promise<void> {
-    const today = dayOf(BigInt(nowMs) * 1000n);
-    for (let ahead = 0n; ahead <= DAYS_AHEAD; ahead++) {
+    const today = Math.floor(nowMs / DAY_MS);
+    for (let ahead = 0; ahead <= DAYS_AHEAD; ahead++) {
       if (!this.#made.has(today + ahead)) await this.#ensure(today + ahead);
     }
   }
@@ -53,8 +51,8 @@ export class DayPartitions {
     for (const day of [...this.#failed]) await this.#ensure(day);
   }
 
-  async #ensure(day: bigint): Promise<void> {
-    const at = new Date(Number(day * DAY_MICROS / 1000n)).toISOString();
+  async #ensure(day: number): Promise<void> {
+    const at = new Date(day * DAY_MS).toISOString();
     for (let attempt = 1;; attempt++) {
       try {
         const [row] = await this.#database.query<{ made: string | null }>(
@@ -81,8 +79,3 @@ export class DayPartitions {
 const LOST_RACES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 /** Connection exceptions, insufficient resources, operator intervention: nothing is said about the partition. */
 const SERVER_AWAY = /^(08|53|57P)/;
-
-function dayOf(micros: bigint): bigint {
-  const day = micros / DAY_MICROS;
-  return micros < 0n && day * DAY_MICROS !== micros ? day - 1n : day;
-}

@@ -2,10 +2,11 @@
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { TopicDescription } from "../_shared/kafka.ts";
 import type { Fetcher, FetchTarget } from "./fetcher.ts";
-import { type Divergence, divergenceOf, requiredEpoch } from "./leader_epoch.ts";
+import { type Divergence, requiredEpoch } from "./leader_epoch.ts";
 import type { Notifier } from "./notifier.ts";
+import type { FetchedPartition } from "./fetch_response.ts";
 import type { Partition } from "./partition.ts";
-import { gapSlice, type PartitionResponse, sliceOf, wireBytes } from "./slice.ts";
+import { gapSlice, sliceOf } from "./slice.ts";
 
 /** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
 const IDLE_WAIT_MS = 500;
@@ -124,11 +125,11 @@ async function fetchOnce(
   ports.onAnswer();
   let failed: number | undefined;
   for (const response of answer.partitions) {
-    const index = asked.findIndex(({ number }) => number === response.partitionIndex);
+    const index = asked.findIndex(({ number }) => number === response.partition);
     const partition = asked[index];
     const target = targets[index];
     if (partition === undefined || target === undefined) continue;
-    const divergence = divergenceOf(response);
+    const divergence = response.divergence;
     if (divergence !== undefined) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
     } else if (response.errorCode === NONE) {
@@ -160,18 +161,18 @@ function fetchSizes(expansion: number): { maxBytes: number; partitionMaxBytes: n
 function take(
   partition: Partition,
   target: FetchTarget,
-  response: PartitionResponse,
+  response: FetchedPartition,
   isProof: boolean,
 ): void {
   // Whether we moved elsewhere while the broker was being asked.
   if (partition.fetchOffset !== target.offset) return;
-  const end = Number(response.lastStableOffset);
+  const end = response.lastStableOffset;
   partition.endOffset = end;
   const slice = sliceOf(response, target.offset);
   if (slice.next > target.offset) {
     partition.emptyFetches = 0;
     // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
-    partition.expansion = Math.max(slice.bytes / wireBytes(response), partition.expansion * 0.8, 1);
+    partition.expansion = Math.max(slice.bytes / response.records.length, partition.expansion * 0.8, 1);
     partition.accept(slice);
   } else if (end <= target.offset) {
     partition.emptyFetches = 0;

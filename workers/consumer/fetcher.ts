@@ -8,10 +8,12 @@ import {
   fetchV15,
   fetchV16,
   fetchV17,
+  type Writer,
 } from "@platformatic/kafka";
 import { PipelineError } from "../_shared/errors.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
-import type { Offset, PartitionResponse } from "./slice.ts";
+import { type FetchAnswer, readFetchResponse } from "./fetch_response.ts";
+import type { Offset } from "./records.ts";
 
 export interface FetchTarget {
   readonly partition: number;
@@ -29,31 +31,28 @@ export interface FetchLimits {
   readonly partitionMaxBytes: number;
 }
 
-export interface FetchAnswer {
-  /** The broker held records back to slow us down: an empty answer proves nothing then. */
-  readonly throttled: boolean;
-  readonly partitions: readonly PartitionResponse[];
-}
-
-type Response = Awaited<ReturnType<Consumer["fetch"]>>;
-
+/** Number of the request in Kafka's protocol. */
+const FETCH = 1;
 const READ_COMMITTED = 1;
 /** The protocol's "no fetch session": every request is complete in itself, so there is no state to get out of step. */
 const NO_SESSION = { id: 0, epoch: -1 };
 
+/** How each version asks; the answers of all are read the same way. */
 const VERSIONS = [
-  { version: 17, api: fetchV17.api },
-  { version: 16, api: fetchV16.api },
-  { version: 15, api: fetchV15.api },
-  { version: 14, api: fetchV14.api },
-  { version: 13, api: fetchV13.api },
+  { version: 17, createRequest: fetchV17.createRequest },
+  { version: 16, createRequest: fetchV16.createRequest },
+  { version: 15, createRequest: fetchV15.createRequest },
+  { version: 14, createRequest: fetchV14.createRequest },
+  { version: 13, createRequest: fetchV13.createRequest },
 ] as const;
+
+type Version = { readonly version: number; readonly createRequest: typeof fetchV17.createRequest };
 
 /** Connections of their own, one a broker: a long poll on the group's connection would hold its heartbeats back. */
 export class Fetcher implements AsyncDisposable {
   readonly #pool: ConnectionPool;
   readonly #client: Consumer;
-  #api: typeof fetchV17.api | undefined;
+  #version: Version | undefined;
 
   /** @param client answers which protocol versions the brokers speak */
   constructor(connection: KafkaConnection, client: Consumer) {
@@ -72,7 +71,7 @@ export class Fetcher implements AsyncDisposable {
     targets: readonly FetchTarget[],
     limits: FetchLimits,
   ): Promise<FetchAnswer> {
-    const api = this.#api ??= await this.#negotiate();
+    const { version, createRequest } = this.#version ??= await this.#negotiate();
     const connection: Connection = await this.#pool.get(broker);
     const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch }) => ({
       partition,
@@ -83,31 +82,16 @@ export class Fetcher implements AsyncDisposable {
     }));
     const { maxWaitMs, maxBytes } = limits;
     const topics = [{ topicId, partitions }];
-    try {
-      const { id, epoch } = NO_SESSION;
-      return answer(
-        await api.async(
-          connection,
-          maxWaitMs,
-          1,
-          maxBytes,
-          READ_COMMITTED,
-          id,
-          epoch,
-          topics,
-          [],
-          "",
-        ) as Response,
-      );
-    } catch (error) {
-      // The client throws when any partition has an error; what the others brought is in the error.
-      const response = (error as { response?: Response }).response;
-      if (response === undefined || response.errorCode !== 0) throw error;
-      return answer(response);
+    const { id, epoch } = NO_SESSION;
+    const request = () => createRequest(maxWaitMs, 1, maxBytes, READ_COMMITTED, id, epoch, topics, [], "");
+    const answer = await send(connection, version, request);
+    if (answer.errorCode !== 0) {
+      throw new Error(`a fetch was answered with Kafka's error code ${answer.errorCode}`);
     }
+    return answer;
   }
 
-  async #negotiate(): Promise<typeof fetchV17.api> {
+  async #negotiate(): Promise<Version> {
     const apis = await this.#client.listApis();
     const range = apis.find(({ name }) => name === "Fetch");
     const found = VERSIONS.find(({ version }) => {
@@ -120,7 +104,7 @@ export class Fetcher implements AsyncDisposable {
           "(topic ids); run Kafka 3.1 or later",
       );
     }
-    return found.api;
+    return found;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -128,9 +112,16 @@ export class Fetcher implements AsyncDisposable {
   }
 }
 
-function answer(response: Response): FetchAnswer {
-  return {
-    throttled: response.throttleTimeMs > 0,
-    partitions: response.responses.flatMap(({ partitions }) => partitions),
-  };
+function send(connection: Connection, version: number, request: () => Writer): Promise<FetchAnswer> {
+  return new Promise((resolve, reject) => {
+    connection.send(
+      FETCH,
+      version,
+      request,
+      (_correlation, _api, _version, reader) => readFetchResponse(reader),
+      true,
+      true,
+      (error, answer) => answer === undefined ? reject(error) : resolve(answer),
+    );
+  });
 }

@@ -5,7 +5,7 @@ import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import type { Membership } from "./membership.ts";
 import type { Partition } from "./partition.ts";
 import type { Progress } from "./progress.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 import type { ConsumerTelemetry, Position } from "./telemetry.ts";
 
 const WATCH_INTERVAL_MS = 1_000;

@@ -6,7 +6,7 @@
  */
 import type { TopicDescription } from "../_shared/kafka.ts";
 import type { LogRange, OffsetResetPolicy, Reset } from "./offset_reset.ts";
-import type { Offset, PartitionResponse } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 /** The protocol's "not known": nothing is compared then. */
 export const UNKNOWN_EPOCH = -1;
@@ -15,17 +15,6 @@ export const UNKNOWN_EPOCH = -1;
 export interface Divergence {
   readonly epoch: number;
   readonly endOffset: Offset;
-}
-
-/** What the broker says of the offset and epoch that a fetch named; undefined when it has what we read. */
-export function divergenceOf({ divergingEpoch }: PartitionResponse): Divergence | undefined {
-  const { epoch, endOffset } = divergingEpoch ?? { epoch: UNKNOWN_EPOCH, endOffset: -1n };
-  return endOffset < 0n ? undefined : { epoch, endOffset: Number(endOffset) };
-}
-
-/** The epoch of the last batch of a fetch, which may be later than that of an earlier record, but never earlier. */
-export function lastEpochOf({ records }: PartitionResponse): number {
-  return records?.at(-1)?.partitionLeaderEpoch ?? UNKNOWN_EPOCH;
 }
 
 /**

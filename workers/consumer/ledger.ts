@@ -1,7 +1,7 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
 import type { Database } from "../_shared/postgres.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 /** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
 export interface LedgerRow {

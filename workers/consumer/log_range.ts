@@ -3,7 +3,7 @@ import type { Consumer } from "@platformatic/kafka";
 import { describeTopic } from "../_shared/kafka.ts";
 import type { LogName } from "./ledger.ts";
 import type { LogRange } from "./offset_reset.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 /** Timestamps that Kafka's ListOffsets understands as questions. */
 const LATEST = -1n;

@@ -8,8 +8,8 @@ import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
 import { consume } from "./consume.ts";
 import { DayPartitions } from "./day_partitions.ts";
-import { createDecoder } from "./decode.ts";
 import { migrateWhenReachable } from "./migrate.ts";
+import { createPlanner } from "./plan_batch.ts";
 import { Progress } from "./progress.ts";
 import { makeRoles } from "./roles.ts";
 import { createSink } from "./sink.ts";
@@ -39,10 +39,10 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const decode = createDecoder(config.limits, Date.now);
+  const plan = createPlanner(config.limits, Date.now);
   const sink = createSink(database);
   const dayPartitions = new DayPartitions(database, telemetry);
-  const ports = { connection: config.kafka, database, sink, dayPartitions, decode, telemetry, progress };
+  const ports = { connection: config.kafka, database, sink, dayPartitions, plan, telemetry, progress };
   const caughtUp = new AbortController();
   const consuming = consume(ports, { ...config, signal: AbortSignal.any([signal, caughtUp.signal]), fail });
   try {

@@ -6,7 +6,7 @@ import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 export interface MembershipOptions {
   readonly groupId: string;

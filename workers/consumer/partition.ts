@@ -1,5 +1,6 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
-import { joinSlices, type Offset, type Slice, splitSlice } from "./slice.ts";
+import type { Offset } from "./records.ts";
+import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";

@@ -4,7 +4,6 @@ import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
 import { type Database, databaseFailure, isDataError, sqlState } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
-import type { Decoded } from "./decode.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
 import { type Divergence, resolveDivergence } from "./leader_epoch.ts";
@@ -12,9 +11,11 @@ import { logRange } from "./log_range.ts";
 import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
 import type { Partition, PartitionPorts } from "./partition.ts";
 import { createBatchProcessor } from "./process_batch.ts";
+import type { PlanBatch } from "./plan_batch.ts";
 import type { Progress } from "./progress.ts";
 import type { Sink } from "./sink.ts";
-import { gapSlice, type Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
+import { gapSlice } from "./slice.ts";
 import type { ConsumerTelemetry } from "./telemetry.ts";
 
 /** What the whole consumer works with. */
@@ -23,7 +24,7 @@ export interface ConsumePorts {
   readonly database: Database;
   readonly sink: Sink;
   readonly dayPartitions: DayPartitions;
-  readonly decode: (value: Uint8Array | null) => Decoded;
+  readonly plan: PlanBatch;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }
@@ -38,7 +39,7 @@ export interface Environment extends ConsumePorts {
 
 /** The ports of one log's {@link Partition}. */
 export function partitionPorts(environment: Environment, log: LogName): PartitionPorts {
-  const { connection, client, database, sink, decode, telemetry, progress } = environment;
+  const { connection, client, database, sink, plan, telemetry, progress } = environment;
   const loop = `write partition ${log.partition}`;
   const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
     const failure = databaseFailure(action, database.target, error);
@@ -50,11 +51,11 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     progress.ready("database");
   };
   const process = createBatchProcessor({
-    decode,
+    plan,
     sink,
     isDataError,
     takeTurn: (attempt) => database.turns.take(attempt),
-    prepare: (readings) => environment.dayPartitions.prepare(readings),
+    prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days()),
     onAttempt: () => progress.mark(loop),
     onAttemptEnd: () => progress.idle(loop),
     onFailure: (error, attempt) => {

@@ -4,28 +4,17 @@
  */
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
-import type { Reading } from "../_shared/heartbeat.ts";
-import type { Decoded } from "./decode.ts";
 import type { LedgerRow } from "./ledger.ts";
+import type { Plan, PlanBatch } from "./plan_batch.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
-import type { Offset, RawRecord, Slice } from "./slice.ts";
-
-/** A reading that is the first of its key in the batch, and what else came with that key. */
-interface Candidate {
-  readonly record: RawRecord;
-  readonly reading: Reading;
-  readonly repeats: readonly { readonly record: RawRecord; readonly reading: Reading }[];
-}
-
-/** A stored reading with the record that brought it. */
-export interface StoredReading {
-  readonly record: RawRecord;
-  readonly reading: Reading;
-}
+import type { Offset } from "./records.ts";
+import type { Slice } from "./slice.ts";
 
 export interface WrittenBatch {
   readonly counts: Counts;
-  readonly stored: readonly StoredReading[];
+  readonly plan: Plan;
+  /** Rows of the plan's readings that were stored, by customer and time. */
+  readonly stored: Int32Array;
   readonly rejects: readonly Reject[];
 }
 
@@ -37,14 +26,14 @@ export type BatchOutcome =
   | { readonly kind: "abandoned" };
 
 export interface BatchPorts {
-  readonly decode: (value: Uint8Array | null) => Decoded;
+  readonly plan: PlanBatch;
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
   /** Runs an attempt when it is our turn to write. */
   readonly takeTurn: <T>(attempt: () => Promise<T>) => Promise<T>;
-  /** Prepares the table for readings of these instants; outside the transaction, since it may take locks. */
-  readonly prepare: (readings: Iterable<Reading>) => Promise<void>;
+  /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
+  readonly prepare: (plan: Plan) => Promise<void>;
   /** It is our turn to write: from now on something happens, or something hangs. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
@@ -68,8 +57,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           if (signal.aborted) return undefined;
           ports.onAttempt();
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
-          const planned = plan ??= planBatch(slice.records, ports.decode);
-          await ports.prepare(planned.candidates.map(({ reading }) => reading));
+          const planned = plan ??= ports.plan(slice.records);
+          await ports.prepare(planned);
           return await ports.sink.write(ledger, slice.from, async (transaction) => {
             attempted = undefined;
             const written = await writePlan(transaction, planned, slice, mode, ports.isDataError);
@@ -96,40 +85,6 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   };
 }
 
-interface Plan {
-  readonly candidates: readonly Candidate[];
-  readonly rejects: readonly Reject[];
-}
-
-/** Decodes the records, puts repeats of a key behind the first of it, and orders the keys. */
-function planBatch(records: readonly RawRecord[], decode: BatchPorts["decode"]): Plan {
-  const rejects: Reject[] = [];
-  const byKey = new Map<string, { record: RawRecord; reading: Reading; repeats: StoredReading[] }>();
-  for (const record of records) {
-    const decoded = decode(record.value);
-    if (decoded.kind === "reject") {
-      rejects.push({ record, reason: decoded.reason, detail: decoded.detail });
-      continue;
-    }
-    const { reading } = decoded;
-    // An instant has no space in it, so the key is unambiguous whatever the customer is called.
-    const key = `${reading.ts} ${reading.customerId}`;
-    const first = byKey.get(key);
-    if (first === undefined) byKey.set(key, { record, reading, repeats: [] });
-    else first.repeats.push({ record, reading });
-  }
-  return { candidates: [...byKey.values()].sort(byCustomerAndTime), rejects };
-}
-
-/**
- * One order for all writers, so that two which insert the same keys wait for each other and never in a circle; and
- * neighbours in the index are written together.
- */
-function byCustomerAndTime({ reading: a }: Candidate, { reading: b }: Candidate): number {
-  if (a.customerId !== b.customerId) return a.customerId < b.customerId ? -1 : 1;
-  return a.ts < b.ts ? -1 : a.ts > b.ts ? 1 : 0;
-}
-
 async function writePlan(
   transaction: BatchTransaction,
   plan: Plan,
@@ -137,103 +92,131 @@ async function writePlan(
   mode: "copy" | "merge",
   isDataError: BatchPorts["isDataError"],
 ): Promise<{ batch: WrittenBatch; repeatsInTable: boolean }> {
-  const tally = new Tally(plan.rejects);
-  await place(transaction, plan.candidates, mode, isDataError, tally);
-  await transaction.rollUp(tally.stored.map(({ reading }) => reading));
-  await transaction.reject(tally.rejects);
+  const placement = new Placement(transaction, plan, isDataError);
+  await placement.place(0, placement.keyCount, mode);
+  const { stored, rejects, duplicates, repeatsInTable } = placement;
+  await transaction.rollUp(plan.readings, stored);
+  await transaction.reject(rejects);
   const counts = {
-    stored: tally.stored.length,
-    duplicates: tally.duplicates,
-    rejected: tally.rejects.length,
+    stored: stored.length,
+    duplicates,
+    rejected: rejects.length,
     gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
   };
-  await transaction.advance(slice, counts, latestInstant(tally.stored));
-  const { stored, rejects } = tally;
-  return { batch: { counts, stored, rejects }, repeatsInTable: tally.repeatsInTable };
+  await transaction.advance(slice, counts, latestSeconds(plan, stored));
+  return { batch: { counts, plan, stored, rejects }, repeatsInTable };
 }
 
-function latestInstant(stored: readonly StoredReading[]): bigint | undefined {
-  return stored.reduce<bigint | undefined>((latest, { reading: { ts } }) => {
-    return latest === undefined || ts > latest ? ts : latest;
-  }, undefined);
+/** Seconds since the Unix epoch, with decimals. */
+function latestSeconds({ readings }: Plan, stored: Int32Array): number | undefined {
+  let latest: number | undefined;
+  for (const row of stored) {
+    const instant = (readings.seconds[row] ?? 0) + (readings.micros[row] ?? 0) / 1e6;
+    if (latest === undefined || instant > latest) latest = instant;
+  }
+  return latest;
 }
 
-/** Where each record ended, counted from its own fact. */
-class Tally {
-  readonly stored: StoredReading[] = [];
+/** One try at placing a batch's readings: where each ended, counted from its own fact. */
+class Placement {
+  readonly #transaction: BatchTransaction;
+  readonly #plan: Plan;
+  readonly #isDataError: BatchPorts["isDataError"];
+  /** Of each key the place in the plan's rows of the reading that is being tried: what is before it was refused. */
+  readonly #tried: Int32Array;
+  readonly #heads: Int32Array;
+  readonly #stored: Int32Array;
+  #storedCount = 0;
   readonly rejects: Reject[];
   duplicates = 0;
   repeatsInTable = false;
 
-  constructor(rejects: readonly Reject[]) {
-    this.rejects = [...rejects];
+  constructor(transaction: BatchTransaction, plan: Plan, isDataError: BatchPorts["isDataError"]) {
+    this.#transaction = transaction;
+    this.#plan = plan;
+    this.#isDataError = isDataError;
+    this.#tried = plan.keys.slice(0, -1);
+    this.#heads = this.#tried.map((at) => plan.rows[at] ?? 0);
+    this.#stored = new Int32Array(this.#heads.length);
+    this.rejects = [...plan.rejects];
+  }
+
+  get keyCount(): number {
+    return this.#heads.length;
+  }
+
+  /** The stored rows, in the order of their keys. */
+  get stored(): Int32Array {
+    return this.#stored.subarray(0, this.#storedCount);
+  }
+
+  /**
+   * Inserts the first reading of each of the keys [from, to). What PostgreSQL refuses is halved until the culprit stands
+   * alone: of n readings with one bad one, about 2 log2 n inserts find it, and all others are stored.
+   */
+  async place(from: number, to: number, mode: "copy" | "merge"): Promise<void> {
+    if (from === to) return;
+    const { readings } = this.#plan;
+    const rows = this.#heads.subarray(from, to);
+    try {
+      let inserted = await this.#transaction.insert(readings, rows, mode);
+      if (inserted.kind === "repeats") inserted = await this.#transaction.insert(readings, rows, "merge");
+      if (inserted.kind === "repeats") throw new TypeError("a merge must say what was present");
+      const { present } = inserted;
+      for (let key = from; key < to; key++) this.#settle(key, present?.[key - from]);
+    } catch (error) {
+      if (!this.#isDataError(error)) throw error;
+      if (to - from === 1) return await this.#setApart(from, error);
+      const middle = (from + to) >> 1;
+      await this.place(from, middle, mode);
+      await this.place(middle, to, mode);
+    }
   }
 
   /** @param present the heart rate the table had before for this key, undefined when ours was stored */
-  settle({ record, reading, repeats }: Candidate, present: number | undefined): void {
-    if (present === undefined) this.stored.push({ record, reading });
+  #settle(key: number, present: number | undefined): void {
+    const { rows, keys, readings } = this.#plan;
+    const tried = this.#tried[key] ?? 0;
+    const head = this.#heads[key] ?? 0;
+    if (present === undefined) this.#stored[this.#storedCount++] = head;
     else {
       this.repeatsInTable = true;
-      this.#repeat({ record, reading }, present);
+      this.#repeat(head, present);
     }
-    for (const repeat of repeats) this.#repeat(repeat, present ?? reading.heartRate);
+    const kept = present ?? readings.heartRate[head] ?? 0;
+    for (let at = tried + 1; at < (keys[key + 1] ?? 0); at++) this.#repeat(rows[at] ?? 0, kept);
   }
 
-  #repeat({ record, reading }: StoredReading, kept: number): void {
-    if (reading.heartRate === kept) {
+  #repeat(row: number, kept: number): void {
+    const heartRate = this.#plan.readings.heartRate[row];
+    if (heartRate === kept) {
       this.duplicates++;
       return;
     }
     const detail =
-      `heart_rate: is ${reading.heartRate}, expected ${kept} as stored before for this customer and instant`;
-    this.rejects.push({ record, reason: "conflicting_duplicate", detail });
+      `heart_rate: is ${heartRate}, expected ${kept} as stored before for this customer and instant`;
+    this.#reject(row, "conflicting_duplicate", detail);
   }
-}
 
-/**
- * Inserts the candidates. What PostgreSQL refuses is halved until the culprit stands alone: of n readings with one bad
- * one, about 2 log2 n inserts find it, and all others are stored.
- */
-async function place(
-  transaction: BatchTransaction,
-  candidates: readonly Candidate[],
-  mode: "copy" | "merge",
-  isDataError: BatchPorts["isDataError"],
-  tally: Tally,
-): Promise<void> {
-  if (candidates.length === 0) return;
-  const readings = candidates.map(({ reading }) => reading);
-  let present: readonly (number | undefined)[] | undefined;
-  try {
-    present = await transaction.insert(readings, mode) ?? await transaction.insert(readings, "merge");
-  } catch (error) {
-    if (!isDataError(error)) throw error;
-    const [only, ...others] = candidates;
-    if (only !== undefined && others.length === 0) {
-      return await setApart(transaction, only, error, isDataError, tally);
-    }
-    const middle = candidates.length >> 1;
-    await place(transaction, candidates.slice(0, middle), mode, isDataError, tally);
-    await place(transaction, candidates.slice(middle), mode, isDataError, tally);
-    return;
+  /** Rejects one that PostgreSQL refused; its key is still free, so the next reading that has it gets its chance. */
+  async #setApart(key: number, error: unknown): Promise<void> {
+    const { keys, rows } = this.#plan;
+    this.#reject(
+      this.#heads[key] ?? 0,
+      "database_rejected",
+      `PostgreSQL refused it: ${describeError(error)}`,
+    );
+    const next = (this.#tried[key] ?? 0) + 1;
+    if (next === keys[key + 1]) return;
+    this.#tried[key] = next;
+    this.#heads[key] = rows[next] ?? 0;
+    await this.place(key, key + 1, "merge");
   }
-  if (present === undefined) throw new TypeError("a merge must say what was present");
-  candidates.forEach((candidate, index) => tally.settle(candidate, present[index]));
-}
 
-/** Rejects one that PostgreSQL refused; its key is still free, so the next record that has it gets its chance. */
-async function setApart(
-  transaction: BatchTransaction,
-  { record, repeats }: Candidate,
-  error: unknown,
-  isDataError: BatchPorts["isDataError"],
-  tally: Tally,
-): Promise<void> {
-  tally.rejects.push({
-    record,
-    reason: "database_rejected",
-    detail: `PostgreSQL refused it: ${describeError(error)}`,
-  });
-  const [next, ...rest] = repeats;
-  if (next !== undefined) await place(transaction, [{ ...next, repeats: rest }], "merge", isDataError, tally);
+  #reject(row: number, reason: Reject["reason"], detail: string): void {
+    const { readings, records } = this.#plan;
+    const record = records.at(readings.record[row] ?? 0);
+    if (record === undefined) throw new TypeError(`row ${row} was made from no record of its batch`);
+    this.rejects.push({ record, reason, detail });
+  }
 }

@@ -1,12 +1,14 @@
 /** The only place that writes: one transaction for the rows, the rejects, the gaps and the next offset of a batch. */
 import type { RejectReason } from "../_shared/heartbeat.ts";
-import type { Reading } from "../_shared/heartbeat.ts";
 import { type Database, type Session, sqlState } from "../_shared/postgres.ts";
+import type { BinaryWriter } from "./binary_writer.ts";
 import { CopyBuffer, copyInto } from "./copy.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow } from "./ledger.ts";
+import type { Readings } from "./readings.ts";
+import type { Offset, RawRecord } from "./records.ts";
 import { rollUp } from "./roll_up.ts";
-import type { Gap, Offset, RawRecord, Slice } from "./slice.ts";
+import type { Gap, Slice } from "./slice.ts";
 
 /** A record that is refused, and why. */
 export interface Reject {
@@ -24,29 +26,33 @@ export interface Counts {
   readonly gaps: number;
 }
 
+/**
+ * `inserted`: each was stored, but for those whose key was in the table before: `present` has their heart rates by the
+ * order of the rows, undefined where ours was stored; left out when all were stored. `repeats`: some key was in the
+ * table before, so that nothing was stored.
+ */
+export type Inserted =
+  | { readonly kind: "inserted"; readonly present?: readonly (number | undefined)[] }
+  | { readonly kind: "repeats" };
+
 /** A batch's transaction while it is open. */
 export interface BatchTransaction {
   /**
-   * Inserts the readings, of which no two have the same key, in the order given.
+   * Inserts rows of these readings, of which no two have the same key, in the order given.
    *
-   * @param mode `copy` when none is expected to be in the table, `merge` when some may be
-   * @returns for each reading undefined when it was stored, else the heart rate that was already there;
-   *   or undefined for all when mode is `copy` and one of them was there: nothing is stored then
+   * @param mode `copy` when none is expected to be in the table, `merge` when some may be: it never answers `repeats`
    * @throws what PostgreSQL refused; nothing is stored then, and the transaction goes on
    */
-  insert(
-    readings: readonly Reading[],
-    mode: "copy" | "merge",
-  ): Promise<readonly (number | undefined)[] | undefined>;
-  /** Adds stored readings to what is derived from them: their minutes, and each customer's latest. */
-  rollUp(stored: readonly Reading[]): Promise<void>;
+  insert(readings: Readings, rows: Int32Array, mode: "copy" | "merge"): Promise<Inserted>;
+  /** Adds stored rows to what is derived from them: their minutes, and each customer's latest. */
+  rollUp(readings: Readings, stored: Int32Array): Promise<void>;
   reject(rejects: readonly Reject[]): Promise<void>;
   /**
    * Moves the partition's offset to the end of the slice and adds the counts; the last step.
    *
-   * @param latest the latest instant that was stored, microseconds since the Unix epoch
+   * @param latest the latest instant that was stored, seconds since the Unix epoch
    */
-  advance(slice: Slice, counts: Counts, latest: bigint | undefined): Promise<void>;
+  advance(slice: Slice, counts: Counts, latest: number | undefined): Promise<void>;
 }
 
 export interface Sink {
@@ -64,6 +70,9 @@ export interface Sink {
     { readonly at: "written"; readonly value: T } | { readonly at: "moved"; readonly nextOffset: Offset }
   >;
 }
+
+/** JavaScript's own limit for a Date, well inside of PostgreSQL's for a timestamptz. */
+const MAX_TIMESTAMP_MS = 8.64e15;
 
 /** The indexes, one a partition, that keep a (customer_id, ts) from being stored twice. */
 const PRIMARY_KEY = /^heartbeats(_\w+)?_pkey$/;
@@ -87,25 +96,25 @@ export function createSink(database: Database): Sink {
 
 function batchTransaction(session: Session, ledger: LedgerRow): BatchTransaction {
   return {
-    insert: async (readings, mode) => {
+    insert: async (readings, rows, mode) => {
       for (;;) {
         await session.query("savepoint readings");
         try {
-          const present = mode === "copy" ? await copy(session, readings) : await merge(session, readings);
+          const inserted = await (mode === "copy" ? copy : merge)(session, readings, rows);
           await session.query("release savepoint readings");
-          return present;
+          return inserted;
         } catch (error) {
           const raced = error instanceof MergeRaced;
           if (!raced && sqlState(error) === undefined) throw error;
           await session.query("rollback to savepoint readings");
           if (raced) continue;
-          if (mode === "copy" && isPrimaryKeyViolation(error)) return undefined;
+          if (mode === "copy" && isPrimaryKeyViolation(error)) return { kind: "repeats" };
           throw error;
         }
       }
     },
     reject: (rejects) => storeRejects(session, ledger, rejects),
-    rollUp: (stored) => rollUp(session, stored),
+    rollUp: (readings, stored) => rollUp(session, readings, stored),
     advance: async ({ next, gaps, logEnd, leaderEpoch, records }, counts, latest) => {
       if (gaps.length > 0) await storeGaps(session, ledger, gaps);
       await session.query({
@@ -126,8 +135,8 @@ function batchTransaction(session: Session, ledger: LedgerRow): BatchTransaction
           counts.rejected,
           counts.gaps,
           logEnd,
-          latest === undefined ? null : Number(latest) / 1e6,
-          records.length === 0 ? null : (records.at(-1)?.timestampMs ?? 0) / 1000,
+          latest ?? null,
+          lastRecordSeconds(records),
           leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch,
         ],
       });
@@ -139,29 +148,36 @@ function isPrimaryKeyViolation(error: unknown): boolean {
   return sqlState(error) === "23505" && PRIMARY_KEY.test((error as { constraint?: string }).constraint ?? "");
 }
 
+/** Seconds since the Unix epoch; null when there is none, or none that PostgreSQL could store: producers may lie. */
+function lastRecordSeconds(records: Slice["records"]): number | null {
+  const last = records.at(-1);
+  return last === undefined || Math.abs(last.timestampMs) > MAX_TIMESTAMP_MS ? null : last.timestampMs / 1000;
+}
+
 /** The fast path: straight into the table. One reading that is already there fails it as a whole. */
-async function copy(session: Session, readings: readonly Reading[]): Promise<undefined[]> {
-  const rows = new CopyBuffer(readings.length * 64);
-  for (const reading of readings) addReading(rows, 4, reading);
-  await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", rows);
-  return readings.map(() => undefined);
+async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
+  const buffer = new CopyBuffer();
+  for (const row of rows) addReading(buffer.row(4), readings, row);
+  await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", buffer);
+  return { kind: "inserted" };
 }
 
 /** The careful path: through a staging table, so that what is already there can be told from what is new. */
-async function merge(session: Session, readings: readonly Reading[]): Promise<(number | undefined)[]> {
+async function merge(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
   await session.query(
     `create temporary table if not exists staged_heartbeats (
        customer_id text collate "C", ts timestamptz, heart_rate smallint, anomaly text, position integer
      ) on commit delete rows`,
   );
   await session.query("truncate staged_heartbeats");
-  const rows = new CopyBuffer(readings.length * 72);
-  readings.forEach((reading, position) => {
-    addReading(rows, 5, reading);
-    rows.int32(position);
+  const buffer = new CopyBuffer();
+  rows.forEach((row, position) => {
+    const fields = buffer.row(5);
+    addReading(fields, readings, row);
+    fields.int32(position);
   });
-  await copyInto(session, "staged_heartbeats (customer_id, ts, heart_rate, anomaly, position)", rows);
-  const present = await session.query<{ position: number; heart_rate: number }>(
+  await copyInto(session, "staged_heartbeats (customer_id, ts, heart_rate, anomaly, position)", buffer);
+  const known = await session.query<{ position: number; heart_rate: number }>(
     `select staged.position, stored.heart_rate
        from staged_heartbeats staged
        join public.heartbeats stored using (customer_id, ts)`,
@@ -174,44 +190,43 @@ async function merge(session: Session, readings: readonly Reading[]): Promise<(n
          on conflict (customer_id, ts) do nothing`,
   );
   // Another writer committed one of our keys between the two statements: which one is found by looking again.
-  if ((inserted.rowCount ?? 0) + present.rows.length !== readings.length) throw new MergeRaced();
-  const heartRates = new Array<number | undefined>(readings.length).fill(undefined);
-  for (const { position, heart_rate } of present.rows) heartRates[position] = heart_rate;
-  return heartRates;
+  if ((inserted.rowCount ?? 0) + known.rows.length !== rows.length) throw new MergeRaced();
+  const present = new Array<number | undefined>(rows.length).fill(undefined);
+  for (const { position, heart_rate } of known.rows) present[position] = heart_rate;
+  return { kind: "inserted", present };
 }
 
 class MergeRaced extends Error {
   override readonly name = "MergeRaced";
 }
 
-function addReading(rows: CopyBuffer, fields: number, reading: Reading): void {
-  rows.row(fields);
-  rows.text(reading.customerId);
-  rows.timestamptz(reading.ts);
-  rows.int16(reading.heartRate);
-  if (reading.anomaly === null) rows.null();
-  else rows.text(reading.anomaly);
+function addReading(fields: BinaryWriter, readings: Readings, row: number): void {
+  fields.customer(readings.customers, readings.customer[row] ?? 0);
+  fields.timestamptz(readings.seconds[row] ?? 0, readings.micros[row] ?? 0);
+  fields.int16(readings.heartRate[row] ?? 0);
+  const anomaly = readings.anomaly(row);
+  if (anomaly === null) fields.null();
+  else fields.text(anomaly);
 }
 
 async function storeRejects(session: Session, ledger: LedgerRow, rejects: readonly Reject[]): Promise<void> {
   if (rejects.length === 0) return;
-  const payloads = rejects.reduce((sum, { record }) => sum + (record.value?.length ?? 0), 0);
-  const rows = new CopyBuffer(payloads + rejects.length * 256);
+  const buffer = new CopyBuffer();
   for (const { record, reason, detail } of rejects) {
-    rows.row(8);
-    rows.int64(BigInt(ledger.id));
-    rows.text(ledger.topic);
-    rows.int32(ledger.partition);
-    rows.int64(BigInt(record.offset));
-    rows.text(reason);
-    rows.text(detail);
-    if (record.key === null) rows.null();
-    else rows.bytea(record.key);
-    if (record.value === null) rows.null();
-    else rows.bytea(record.value);
+    const fields = buffer.row(8);
+    fields.int64(ledger.id);
+    fields.text(ledger.topic);
+    fields.int32(ledger.partition);
+    fields.int64(record.offset);
+    fields.text(reason);
+    fields.text(detail);
+    for (const bytes of [record.key, record.value]) {
+      if (bytes === null) fields.null();
+      else fields.bytea(bytes);
+    }
   }
   const columns = "ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload";
-  await copyInto(session, `public.heartbeat_rejects (${columns})`, rows);
+  await copyInto(session, `public.heartbeat_rejects (${columns})`, buffer);
 }
 
 async function storeGaps(session: Session, ledger: LedgerRow, gaps: readonly Gap[]): Promise<void> {

@@ -1,23 +1,15 @@
 /** What one fetch says about one stretch of a partition's log: its committed records, and the offsets without one. */
-import type { Consumer } from "@platformatic/kafka";
-import { lastEpochOf, UNKNOWN_EPOCH } from "./leader_epoch.ts";
-
-/** The client's reading of a partition in a fetch response. */
-export type PartitionResponse = Awaited<
-  ReturnType<Consumer["fetch"]>
->["responses"][number]["partitions"][number];
-type RecordsBatch = NonNullable<PartitionResponse["records"]>[number];
-
-/** Kafka offsets are 64-bit, yet no log comes near 2^53 (at a million records a second it takes 285 years). */
-export type Offset = number;
-
-export interface RawRecord {
-  readonly offset: Offset;
-  /** When the producer made it or the broker took it, as the topic is configured; milliseconds since the Unix epoch. */
-  readonly timestampMs: number;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-}
+import {
+  addRecords,
+  controlKey,
+  countIn,
+  decompress,
+  readBatches,
+  type RecordBatch,
+} from "./record_batch.ts";
+import type { FetchedPartition } from "./fetch_response.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
+import { type Offset, type RecordRange, Records, RecordTable } from "./records.ts";
 
 /**
  * Why an offset has no committed record: a transaction's marker, a record of an aborted transaction, one that
@@ -36,41 +28,36 @@ export interface Gap {
 export interface Slice {
   readonly from: Offset;
   readonly next: Offset;
-  readonly records: readonly RawRecord[];
+  readonly records: Records;
   readonly gaps: readonly Gap[];
   /** Committed end of the log when it was fetched. */
   readonly logEnd: Offset;
   /** Of the leader that took the last record; -1 when that is not known. */
   readonly leaderEpoch: number;
-  /** Memory that it holds, about: keys and values, and what the runtime needs for each record around them. */
+  /** Memory that it holds, about. */
   readonly bytes: number;
 }
 
-/** Two buffers and an object: measured as the growth of the heap by a million fetched records, rounded up. */
-const RECORD_OVERHEAD_BYTES = 500;
-
-const TRANSACTIONAL = 1 << 4;
-const CONTROL = 1 << 5;
-const LOG_APPEND_TIME = 1 << 3;
 /** Type of a control record, the second of the two 16-bit numbers in its key. */
 const ABORT_MARKER = 0;
 
 /** Puts records and gaps together in the order of the log; what is skipped between two records is a gap. */
 class SliceBuilder {
-  readonly records: RawRecord[] = [];
+  readonly #ranges: RecordRange[] = [];
   readonly gaps: Gap[] = [];
-  bytes = 0;
   next: Offset;
 
-  constructor(readonly from: Offset, readonly logEnd: Offset, readonly leaderEpoch: number) {
+  constructor(readonly from: Offset) {
     this.next = from;
   }
 
-  add(record: RawRecord): void {
-    this.skipTo(record.offset, "compacted");
-    this.records.push(record);
-    this.bytes += RECORD_OVERHEAD_BYTES + (record.key?.length ?? 0) + (record.value?.length ?? 0);
-    this.next = record.offset + 1;
+  add(batch: RecordBatch, table: RecordTable, at: number): void {
+    const from = table.length;
+    addRecords(table, batch, at, this.from, (offset) => {
+      this.skipTo(offset, "compacted");
+      this.next = offset + 1;
+    });
+    this.#ranges.push({ table, from, to: table.length });
   }
 
   skipTo(offset: Offset, cause: GapCause): void {
@@ -81,66 +68,77 @@ class SliceBuilder {
     this.gaps.push({ from, to: offset, cause });
     this.next = offset;
   }
+
+  finish(logEnd: Offset, leaderEpoch: number): Slice {
+    return {
+      from: this.from,
+      next: this.next,
+      records: new Records(this.#ranges),
+      gaps: this.gaps,
+      logEnd,
+      leaderEpoch,
+      bytes: [...new Set(this.#ranges.map(({ table }) => table))]
+        .reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+    };
+  }
 }
 
 /**
  * Reads a partition's part of a fetch response, committed records only.
  *
- * The client's own filter is not enough: it keeps the records of an aborted transaction whose marker lies beyond this
- * response. Like the Java client we go by the list of aborted transactions that comes with the records.
+ * Like the Java client we go by the list of aborted transactions that comes with the records, since the marker that
+ * aborts them may lie beyond this response.
  *
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
+ * @throws RangeError, or a codec's error, for bytes that cannot be read
  */
-export function sliceOf(partition: PartitionResponse, from: Offset): Slice {
-  const slice = new SliceBuilder(from, Number(partition.lastStableOffset), lastEpochOf(partition));
-  const aborted = [...partition.abortedTransactions ?? []]
-    .sort((a, b) => Number(a.firstOffset - b.firstOffset));
+export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
+  const { records: sent } = partition;
+  const slice = new SliceBuilder(from);
+  const aborted = [...partition.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborting = new Set<bigint>();
-  for (const batch of partition.records ?? []) {
-    const first = Number(batch.firstOffset);
-    const end = first + batch.lastOffsetDelta + 1;
-    for (let next = aborted[0]; next !== undefined && Number(next.firstOffset) < end; next = aborted[0]) {
+  const batches = readBatches(sent);
+  // What came uncompressed lies in one piece of memory, and one table holds it.
+  const plain = batches.reduce(
+    (sum, batch) => sum + (batch.compression === 0 ? countIn(batch, sent.length) : 0),
+    0,
+  );
+  const together = new RecordTable(sent, plain);
+  for (const batch of batches) {
+    const { firstOffset: first, endOffset: end } = batch;
+    for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
       aborting.add(next.producerId);
       aborted.shift();
     }
-    if ((batch.attributes & CONTROL) !== 0) {
-      if (controlType(batch) === ABORT_MARKER) aborting.delete(batch.producerId);
+    if (batch.isControl) {
+      if (controlType(controlKey(batch, sent)) === ABORT_MARKER) aborting.delete(batch.producerId);
       // The batch begins where the log goes on; offsets missing before it were compacted away.
       slice.skipTo(Math.min(first, end), "compacted");
       slice.skipTo(end, "control");
-    } else if ((batch.attributes & TRANSACTIONAL) !== 0 && aborting.has(batch.producerId)) {
+    } else if (batch.isTransactional && aborting.has(batch.producerId)) {
       slice.skipTo(first, "compacted");
       slice.skipTo(end, "aborted");
     } else {
-      addRecords(slice, batch, first);
+      const { bytes, at } = decompress(batch, sent);
+      slice.add(batch, bytes === sent ? together : new RecordTable(bytes, countIn(batch, bytes.length)), at);
       // Compaction keeps a batch's last offset although the record that had it is gone.
       slice.skipTo(end, "compacted");
     }
   }
-  return slice;
+  // It may be later than that of an earlier record, never earlier.
+  return slice.finish(partition.lastStableOffset, batches.at(-1)?.leaderEpoch ?? UNKNOWN_EPOCH);
 }
 
-function addRecords(slice: SliceBuilder, batch: RecordsBatch, first: Offset): void {
-  const base = Number(batch.firstTimestamp);
-  const appended = (batch.attributes & LOG_APPEND_TIME) !== 0 ? Number(batch.maxTimestamp) : undefined;
-  for (const record of batch.records) {
-    const offset = first + record.offsetDelta;
-    if (offset < slice.next) continue;
-    const timestampMs = appended ?? base + Number(record.timestampDelta);
-    slice.add({ offset, timestampMs, key: record.key ?? null, value: record.value ?? null });
-  }
-}
-
-function controlType(batch: RecordsBatch): number | undefined {
-  const key = batch.records[0]?.key;
-  return key === null || key === undefined || key.length < 4 ? undefined : key.readInt16BE(2);
+function controlType(key: Uint8Array | undefined): number | undefined {
+  if (key === undefined || key.length < 4) return undefined;
+  return new DataView(key.buffer, key.byteOffset, key.byteLength).getInt16(2);
 }
 
 /** Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
-  const cut = slice.records[count];
+  const cut = slice.records.at(count);
   if (cut === undefined) return [slice];
-  const part = (from: Offset, next: Offset, records: readonly RawRecord[]): Slice => ({
+  const part = (from: Offset, next: Offset, records: Records): Slice => ({
     from,
     next,
     records,
@@ -155,15 +153,11 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
   ];
 }
 
-/** Bytes of a partition's part of a response as they came over the wire, compressed as they may be. */
-export function wireBytes(partition: PartitionResponse): number {
-  return (partition.records ?? []).reduce((sum, { length }) => sum + length, 0);
-}
-
 /** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
   const gaps = [{ from, to, cause }];
-  return { from, next: to, records: [], gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: 0 };
+  const records = new Records([]);
+  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: 0 };
 }
 
 /** Joins neighbouring stretches into one. */
@@ -176,7 +170,7 @@ export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
     next: last.next,
     logEnd: last.logEnd,
     leaderEpoch: last.leaderEpoch,
-    records: slices.flatMap(({ records }) => records),
+    records: Records.join(slices.map(({ records }) => records)),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),
   };

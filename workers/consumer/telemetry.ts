@@ -5,7 +5,8 @@ import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
 import { SampledLog } from "./sampled_log.ts";
-import type { Gap, Offset, Slice } from "./slice.ts";
+import type { Offset } from "./records.ts";
+import type { Gap, Slice } from "./slice.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
 
@@ -104,24 +105,23 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
         meters.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset: record.offset });
       }
-      for (const { record, reading } of batch.stored) {
-        const fields = () => ({
-          customer_id: reading.customerId,
-          ts: formatInstant(reading.ts),
-          heart_rate: reading.heartRate,
+      const { readings, records } = batch.plan;
+      for (const row of batch.stored) {
+        const anomaly = readings.anomaly(row);
+        if (anomaly === null && !debug) continue;
+        const { customerId, ts, heartRate } = readings.reading(row);
+        const fields = {
+          customer_id: customerId,
+          ts: formatInstant(ts),
+          heart_rate: heartRate,
           partition,
-          offset: record.offset,
-        });
-        if (debug) log.debug("reading.stored", "Stored a reading", fields());
-        if (reading.anomaly === null) continue;
-        meters.anomalies.inc({ kind: reading.anomaly });
-        anomalyLog.warning(
-          `Heart rate ${reading.anomaly}: ${reading.heartRate} bpm, customer ${reading.customerId}`,
-          {
-            anomaly: reading.anomaly,
-            ...fields(),
-          },
-        );
+          offset: records.at(readings.record[row] ?? 0)?.offset,
+        };
+        if (debug) log.debug("reading.stored", "Stored a reading", fields);
+        if (anomaly === null) continue;
+        meters.anomalies.inc({ kind: anomaly });
+        const message = `Heart rate ${anomaly}: ${heartRate} bpm, customer ${customerId}`;
+        anomalyLog.warning(message, { anomaly, ...fields });
       }
       summary.records += slice.records.length;
       summary.stored += counts.stored;

@@ -7,7 +7,7 @@ import type { Database } from "../_shared/postgres.ts";
 import { nextOffsets } from "./ledger.ts";
 import { endOffsets } from "./log_range.ts";
 import type { Progress } from "./progress.ts";
-import type { Offset } from "./slice.ts";
+import type { Offset } from "./records.ts";
 
 const POLL_MS = 200;
 const POLLS_A_LOOK = 25;

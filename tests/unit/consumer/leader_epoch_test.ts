@@ -1,18 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import type { TopicDescription } from "../../../workers/_shared/kafka.ts";
-import { divergenceOf, requiredEpoch, resolveDivergence } from "../../../workers/consumer/leader_epoch.ts";
-import type { PartitionResponse } from "../../../workers/consumer/slice.ts";
-
-function answered(divergingEpoch?: { epoch: number; endOffset: bigint }): PartitionResponse {
-  return { divergingEpoch } as unknown as PartitionResponse;
-}
-
-Deno.test("divergenceOf() is undefined unless the broker says that it has other records", () => {
-  strictEqual(divergenceOf(answered()), undefined);
-  strictEqual(divergenceOf(answered({ epoch: -1, endOffset: -1n })), undefined);
-  deepStrictEqual(divergenceOf(answered({ epoch: 0, endOffset: 0n })), { epoch: 0, endOffset: 0 });
-  deepStrictEqual(divergenceOf(answered({ epoch: 4, endOffset: 20n })), { epoch: 4, endOffset: 20 });
-});
+import { requiredEpoch, resolveDivergence } from "../../../workers/consumer/leader_epoch.ts";
 
 Deno.test("requiredEpoch() never asks a leader older than the one whose records were read", () => {
   const topic = (epoch: number): TopicDescription => {

@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Partition, type PartitionPorts } from "../../../workers/consumer/partition.ts";
 import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
+import { recordsOf } from "../../support/record_batch.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
@@ -11,7 +12,15 @@ function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slic
     return { offset: from + index, timestampMs: from + index, key: null, value: null };
   });
   const next = from + count;
-  return { from, next, records: all, gaps: [], logEnd: next, leaderEpoch, bytes: bytes * count };
+  return {
+    from,
+    next,
+    records: recordsOf(all),
+    gaps: [],
+    logEnd: next,
+    leaderEpoch,
+    bytes: bytes * count,
+  };
 }
 
 /** A partition whose writes wait until they are let go. */

@@ -1,9 +1,12 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { LedgerRow } from "../../../workers/consumer/ledger.ts";
+import { planBy } from "../../../workers/consumer/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "../../../workers/consumer/sink.ts";
 import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
+import { recordsOf } from "../../support/record_batch.ts";
+import { LIMITS, NOW } from "../../support/wire_record.ts";
 
 const LEDGER: LedgerRow = {
   id: 1,
@@ -49,7 +52,8 @@ class MemorySink implements Sink {
     let rejects: readonly Reject[] = [];
     let rolledUp = 0;
     const value = await work({
-      insert: (readings, mode) => {
+      insert: (batch, indices, mode) => {
+        const readings = [...indices].map((row) => batch.reading(row));
         this.inserts.push(`${mode} ${readings.length}`);
         const failure = this.insertFailures.shift();
         if (failure !== undefined) return Promise.reject(failure);
@@ -58,7 +62,9 @@ class MemorySink implements Sink {
         if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
           throw new TypeError("keys out of order");
         }
-        if (mode === "copy" && keys.some((key) => rows.has(key))) return Promise.resolve(undefined);
+        if (mode === "copy" && keys.some((key) => rows.has(key))) {
+          return Promise.resolve({ kind: "repeats" as const });
+        }
         if (readings.some(({ customerId }) => this.refuses.has(customerId))) {
           return Promise.reject(new Refused("no"));
         }
@@ -66,10 +72,10 @@ class MemorySink implements Sink {
         keys.forEach((key, at) => {
           if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
         });
-        return Promise.resolve(present);
+        return Promise.resolve({ kind: "inserted" as const, present });
       },
       reject: (all) => Promise.resolve(void (rejects = all)),
-      rollUp: (stored) => {
+      rollUp: (_readings, stored) => {
         rolledUp = stored.length;
         return Promise.resolve();
       },
@@ -96,9 +102,9 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
   return {
     from,
     next: from + records.length + gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0),
-    records: records.map((text, index) => {
+    records: recordsOf(records.map((text, index) => {
       return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(text) };
-    }),
+    })),
     gaps,
     logEnd: 1_000_000,
     leaderEpoch: 0,
@@ -109,16 +115,20 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
 function processor(sink: Sink, failures: unknown[] = []) {
   const process = createBatchProcessor({
     sink,
-    decode: (value) => {
-      const [customerId, heartRate] = String(value).split(" ");
-      if (customerId === undefined || heartRate === undefined) {
-        return { kind: "reject", reason: "invalid_json", detail: "bad" };
-      }
-      return {
-        kind: "reading",
-        reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
-      };
-    },
+    plan: planBy(
+      (value) => {
+        const [customerId, heartRate] = String(value).split(" ");
+        if (customerId === undefined || heartRate === undefined) {
+          return { kind: "reject", reason: "invalid_json", detail: "bad" };
+        }
+        return {
+          kind: "reading",
+          reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
+        };
+      },
+      LIMITS,
+      () => NOW,
+    ),
     takeTurn: (attempt) => attempt(),
     prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,

@@ -1,78 +1,29 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
+import type { Records } from "../../../workers/consumer/records.ts";
+import { gapSlice, joinSlices, sliceOf, splitSlice } from "../../../workers/consumer/slice.ts";
 import {
-  gapSlice,
-  joinSlices,
-  type PartitionResponse,
-  sliceOf,
-  splitSlice,
-} from "../../../workers/consumer/slice.ts";
+  batch,
+  FIRST_TIMESTAMP,
+  listOf,
+  LOG_APPEND_TIME,
+  marker,
+  MAX_TIMESTAMP,
+  recordsOf,
+  response,
+  TRANSACTIONAL,
+} from "../../support/record_batch.ts";
 
-type Batch = NonNullable<PartitionResponse["records"]>[number];
-
-const TRANSACTIONAL = 1 << 4;
-const CONTROL = 1 << 5;
-const LOG_APPEND_TIME = 1 << 3;
-
-/** A batch with records at these offsets; its last offset may lie behind them when compaction took the last ones. */
-function batch(first: number, offsets: number[], more: Partial<Batch> & { last?: number } = {}): Batch {
-  const { last = offsets.at(-1) ?? first, ...fields } = more;
-  return {
-    firstOffset: BigInt(first),
-    length: 0,
-    partitionLeaderEpoch: 0,
-    magic: 2,
-    crc: 0,
-    attributes: 0,
-    lastOffsetDelta: last - first,
-    firstTimestamp: 1_000n,
-    maxTimestamp: 9_000n,
-    producerId: -1n,
-    producerEpoch: 0,
-    firstSequence: 0,
-    records: offsets.map((offset) => ({
-      length: 0,
-      attributes: 0,
-      timestampDelta: BigInt(offset),
-      offsetDelta: offset - first,
-      key: Buffer.from("k"),
-      value: Buffer.from(`v${offset}`),
-      headers: [],
-    })),
-    ...fields,
-  };
-}
-
-function marker(offset: number, producerId: bigint, kind: "abort" | "commit"): Batch {
-  const one = batch(offset, [offset], { attributes: TRANSACTIONAL | CONTROL, producerId });
-  const key = Buffer.from([0, 0, 0, kind === "abort" ? 0 : 1]);
-  return { ...one, records: one.records.map((record) => ({ ...record, key })) };
-}
-
-function inTransaction(first: number, offsets: number[], producerId: bigint): Batch {
+function inTransaction(first: number, offsets: number[], producerId: bigint): Buffer {
   return batch(first, offsets, { attributes: TRANSACTIONAL, producerId });
 }
 
-function response(
-  records: Batch[],
-  aborted: [producerId: bigint, firstOffset: number][] = [],
-): PartitionResponse {
-  return {
-    partitionIndex: 0,
-    errorCode: 0,
-    highWatermark: 0n,
-    lastStableOffset: 0n,
-    logStartOffset: 0n,
-    abortedTransactions: aborted.map(([producerId, firstOffset]) => {
-      return { producerId, firstOffset: BigInt(firstOffset) };
-    }),
-    preferredReadReplica: -1,
-    records,
-  } as unknown as PartitionResponse;
+function offsets(records: Records): number[] {
+  return listOf(records).map(({ offset }) => offset);
 }
 
 function summary({ next, records, gaps }: ReturnType<typeof sliceOf>) {
-  return { next, offsets: records.map(({ offset }) => offset), gaps: gaps.map((gap) => Object.values(gap)) };
+  return { next, offsets: offsets(records), gaps: gaps.map((gap) => Object.values(gap)) };
 }
 
 Deno.test("sliceOf() leaves out what lies before the offset that was asked for", () => {
@@ -156,34 +107,54 @@ Deno.test("sliceOf() knows two aborted transactions of one producer apart from a
 
 Deno.test("sliceOf() takes the time of the record, or the broker's where the topic says so", () => {
   const times = (attributes: number) => {
-    return sliceOf(response([batch(5, [5, 6], { attributes })]), 5).records.map(({ timestampMs }) =>
-      timestampMs
-    );
+    const { records } = sliceOf(response([batch(5, [5, 6], { attributes })]), 5);
+    return listOf(records).map(({ timestampMs }) => timestampMs);
   };
-  deepStrictEqual(times(0), [1_005, 1_006]);
-  deepStrictEqual(times(LOG_APPEND_TIME), [9_000, 9_000]);
+  deepStrictEqual(times(0), [FIRST_TIMESTAMP + 5, FIRST_TIMESTAMP + 6]);
+  deepStrictEqual(times(LOG_APPEND_TIME), [MAX_TIMESTAMP, MAX_TIMESTAMP]);
 });
 
 Deno.test("sliceOf() tells a tombstone from an empty value and a missing key from an empty one", () => {
-  const one = batch(0, [0, 1]);
-  one.records[0] = { ...one.records[0] as Batch["records"][number], key: null, value: null };
-  one.records[1] = {
-    ...one.records[1] as Batch["records"][number],
-    key: Buffer.alloc(0),
-    value: Buffer.alloc(0),
+  const record = (offset: number) => {
+    return offset === 0 ? { key: null, value: null } : { key: Buffer.alloc(0), value: Buffer.alloc(0) };
   };
-  const [tombstone, empty] = sliceOf(response([one]), 0).records;
+  const [tombstone, empty] = listOf(sliceOf(response([batch(0, [0, 1], { record })]), 0).records);
   deepStrictEqual([tombstone?.key, tombstone?.value], [null, null]);
   deepStrictEqual([empty?.key?.length, empty?.value?.length], [0, 0]);
 });
 
 Deno.test("a stretch has the leader epoch of its last batch, and none when it ends in a gap that was inferred", () => {
-  const epochs = [3, 3, 5].map((epoch, index) => batch(index, [index], { partitionLeaderEpoch: epoch }));
+  const epochs = [3, 3, 5].map((leaderEpoch, index) => batch(index, [index], { leaderEpoch }));
   const slice = sliceOf(response(epochs), 0);
   strictEqual(slice.leaderEpoch, 5);
   strictEqual(sliceOf(response([]), 3).leaderEpoch, -1);
   // What compaction took may have been of a later epoch: an earlier one would make the log look cut.
   strictEqual(joinSlices([slice, gapSlice(3, 9, "compacted")]).leaderEpoch, -1);
+});
+
+for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
+  Deno.test(`sliceOf() reads ${compression} between batches that are not compressed`, () => {
+    const slice = sliceOf(response([batch(0, [0]), batch(1, [1, 2], { compression }), batch(3, [3])]), 0);
+    deepStrictEqual(
+      listOf(slice.records).map(({ offset, key, value }) => `${offset} ${key} ${value}`),
+      ["0 k v0", "1 k v1", "2 k v2", "3 k v3"],
+    );
+  });
+}
+
+Deno.test("sliceOf() leaves a batch that was cut off to the next fetch", () => {
+  const bytes = [batch(0, [0, 1]), batch(2, [2, 3]).subarray(0, -1)];
+  deepStrictEqual(summary(sliceOf(response(bytes), 0)), { next: 2, offsets: [0, 1], gaps: [] });
+});
+
+Deno.test("sliceOf() throws for bytes that are no records, and never reads beyond them", () => {
+  const whole = batch(0, [0, 1]);
+  const lengthOfFirst = whole.length - 2 * (whole.length - 61) / 2;
+  for (const [at, byte] of [[16, 1], [lengthOfFirst, 0x7e], [lengthOfFirst, 0x01], [57, 0x7f]] as const) {
+    const broken = Buffer.from(whole);
+    broken[at] = byte;
+    throws(() => sliceOf(response([broken]), 0), RangeError, `byte ${at}`);
+  }
 });
 
 Deno.test("joinSlices() is one stretch from the first to the last", () => {
@@ -193,11 +164,11 @@ Deno.test("joinSlices() is one stretch from the first to the last", () => {
 });
 
 Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, and nothing is said twice", () => {
-  const record = (offset: number) => ({ offset, timestampMs: 0, key: null, value: null });
+  const at = (offset: number) => ({ offset, timestampMs: 0, key: null, value: null });
   const whole = {
     from: 0,
     next: 12,
-    records: [record(1), record(2), record(7), record(8)],
+    records: recordsOf([at(1), at(2), at(7), at(8)]),
     gaps: [{ from: 0, to: 1, cause: "control" as const }, { from: 3, to: 7, cause: "compacted" as const }, {
       from: 9,
       to: 12,
@@ -208,8 +179,8 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
     bytes: 400,
   };
   const [first, second] = splitSlice(whole, 2);
-  deepStrictEqual([first.from, first.next, first.records.map(({ offset }) => offset)], [0, 7, [1, 2]]);
-  deepStrictEqual([second?.from, second?.next, second?.records.map(({ offset }) => offset)], [7, 12, [7, 8]]);
+  deepStrictEqual([first.from, first.next, offsets(first.records)], [0, 7, [1, 2]]);
+  deepStrictEqual([second?.from, second?.next, second && offsets(second.records)], [7, 12, [7, 8]]);
   deepStrictEqual(first.gaps, whole.gaps.slice(0, 2));
   deepStrictEqual(second?.gaps, whole.gaps.slice(2));
   strictEqual(first.bytes + (second?.bytes ?? 0), 400);

@@ -1,0 +1,100 @@
+/** Kafka's bytes as a broker sends them, written with the client's own writer, and records as the consumer holds them. */
+import { Buffer } from "node:buffer";
+import { compressionsAlgorithms, createRecord, type MessageRecord, Writer } from "@platformatic/kafka";
+import type { FetchedPartition } from "../../workers/consumer/fetch_response.ts";
+import { type RawRecord, Records, RecordTable } from "../../workers/consumer/records.ts";
+
+export const TRANSACTIONAL = 1 << 4;
+export const CONTROL = 1 << 5;
+export const LOG_APPEND_TIME = 1 << 3;
+export const FIRST_TIMESTAMP = 1_000;
+export const MAX_TIMESTAMP = 9_000;
+
+export interface BatchOptions {
+  /** Its last offset, when compaction took the record that had it. */
+  readonly last?: number;
+  readonly attributes?: number;
+  readonly producerId?: bigint;
+  readonly leaderEpoch?: number;
+  readonly compression?: "gzip" | "snappy" | "lz4" | "zstd";
+  /** Key and value of the record at an offset. */
+  readonly record?: (offset: number) => { readonly key: Buffer | null; readonly value: Buffer | null };
+}
+
+const named = (offset: number) => ({ key: Buffer.from("k"), value: Buffer.from(`v${offset}`) });
+
+/** A batch with a record `v<offset>` at each of these offsets, made `offset` milliseconds after its first timestamp. */
+export function batch(first: number, offsets: readonly number[], options: BatchOptions = {}): Buffer {
+  const { last = offsets.at(-1) ?? first, attributes = 0, producerId = -1n, leaderEpoch = 0 } = options;
+  const { compression, record = named } = options;
+  const plain = Buffer.concat(offsets.map((offset) => {
+    // The client's types know no null, which its writer turns into a missing key and a tombstone.
+    const message = {
+      topic: "t",
+      timestamp: BigInt(FIRST_TIMESTAMP + offset),
+      ...record(offset),
+    } as MessageRecord;
+    return createRecord(message, offset - first, BigInt(FIRST_TIMESTAMP)).buffer;
+  }));
+  const codec = compression === undefined ? undefined : compressionsAlgorithms[compression];
+  const records = codec === undefined ? plain : Buffer.from(codec.compressSync(plain));
+  const behindLength = Writer.create()
+    .appendInt32(leaderEpoch)
+    .appendInt8(2)
+    .appendUnsignedInt32(0) // a checksum that nobody looks at
+    .appendInt16(attributes | (codec?.bitmask ?? 0))
+    .appendInt32(last - first)
+    .appendInt64(BigInt(FIRST_TIMESTAMP))
+    .appendInt64(BigInt(MAX_TIMESTAMP))
+    .appendInt64(producerId)
+    .appendInt16(0)
+    .appendInt32(0)
+    .appendInt32(offsets.length)
+    .buffer;
+  const length = behindLength.length + records.length;
+  const prefix = Writer.create().appendInt64(BigInt(first)).appendInt32(length).buffer;
+  return Buffer.concat([prefix, behindLength, records]);
+}
+
+/** The control batch that ends a transaction. */
+export function marker(offset: number, producerId: bigint, kind: "abort" | "commit"): Buffer {
+  const record = () => ({ key: Buffer.from([0, 0, 0, kind === "abort" ? 0 : 1]), value: Buffer.alloc(0) });
+  return batch(offset, [offset], { attributes: TRANSACTIONAL | CONTROL, producerId, record });
+}
+
+/** @param aborted transactions of which the response says that they were aborted */
+export function response(
+  batches: readonly Buffer[],
+  aborted: readonly [producerId: bigint, firstOffset: number][] = [],
+): FetchedPartition {
+  return {
+    partition: 0,
+    errorCode: 0,
+    lastStableOffset: 0,
+    divergence: undefined,
+    abortedTransactions: aborted.map(([producerId, firstOffset]) => ({ producerId, firstOffset })),
+    records: Buffer.concat(batches),
+  };
+}
+
+/** Records that never were in a batch. */
+export function recordsOf(all: readonly RawRecord[]): Records {
+  const table = new RecordTable(
+    Buffer.concat(all.flatMap(({ key, value }) => [key ?? Buffer.alloc(0), value ?? Buffer.alloc(0)])),
+    all.length,
+  );
+  let at = 0;
+  for (const { offset, timestampMs, key, value } of all) {
+    const valueAt = at + (key?.length ?? 0);
+    table.add(offset, timestampMs, at, key?.length ?? -1, valueAt, value?.length ?? -1);
+    at = valueAt + (value?.length ?? 0);
+  }
+  return new Records([{ table, from: 0, to: all.length }]);
+}
+
+/** Each of them by itself. */
+export function listOf(records: Records): RawRecord[] {
+  return Array.from({ length: records.length }, (_, index) => records.at(index)).filter((one) =>
+    one !== undefined
+  );
+}

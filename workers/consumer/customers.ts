@@ -1,0 +1,90 @@
+/** The customers of a batch: each one's bytes once, a number for each, and their order. */
+import { Buffer } from "node:buffer";
+
+/** Multiplier and start of FNV-1a, 32 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
+const FNV_PRIME = 0x01000193;
+const FNV_START = 0x811c9dc5;
+const EMPTY = -1;
+
+export class Customers {
+  /** The UTF-8 bytes of all, one behind the other. */
+  #bytes: Buffer = Buffer.allocUnsafeSlow(4_096);
+  /** Where each one's bytes begin; and behind the last, where they end. */
+  readonly #starts: number[] = [0];
+  readonly #slots: Int32Array;
+  readonly #hashes: number[] = [];
+
+  /** @param most how many different ones will be added, at most */
+  constructor(most: number) {
+    // A power of two, at most half full, so that probing stays short.
+    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, most) * 2))).fill(EMPTY);
+  }
+
+  get count(): number {
+    return this.#hashes.length;
+  }
+
+  /** The number of the customer with these bytes: 0 for the first that was seen, 1 for the next. */
+  number(source: Uint8Array, from: number, end: number): number {
+    let hash = FNV_START;
+    for (let at = from; at < end; at++) hash = Math.imul(hash ^ (source[at] ?? 0), FNV_PRIME);
+    const mask = this.#slots.length - 1;
+    // FNV's low bits vary least with the last characters: fold the high ones in.
+    for (let slot = (hash ^ (hash >>> 15)) & mask;; slot = (slot + 1) & mask) {
+      const known = this.#slots[slot] ?? EMPTY;
+      if (known === EMPTY) {
+        this.#slots[slot] = this.count;
+        return this.#add(source, from, end, hash);
+      }
+      if (this.#hashes[known] === hash && this.#is(known, source, from, end)) return known;
+    }
+  }
+
+  bytes(customer: number): Buffer {
+    return this.#bytes.subarray(this.#starts[customer], this.#starts[customer + 1]);
+  }
+
+  text(customer: number): string {
+    return this.bytes(customer).toString();
+  }
+
+  /** Copies a customer's bytes. @returns how many they are */
+  copy(customer: number, target: Buffer, at: number): number {
+    const start = this.#starts[customer] ?? 0;
+    const end = this.#starts[customer + 1] ?? start;
+    // Shorter than what a call of copy() costs.
+    for (let from = start; from < end; from++) target[at + from - start] = this.#bytes[from] ?? 0;
+    return end - start;
+  }
+
+  /** The place of each in the order of bytes, which is that of PostgreSQL's collation "C". */
+  ranks(): Int32Array {
+    const ordered = Array.from({ length: this.count }, (_, customer) => customer)
+      .sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)));
+    const ranks = new Int32Array(this.count);
+    ordered.forEach((customer, rank) => ranks[customer] = rank);
+    return ranks;
+  }
+
+  #add(source: Uint8Array, from: number, end: number, hash: number): number {
+    const start = this.#starts.at(-1) ?? 0;
+    const needed = start + end - from;
+    if (needed > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
+      this.#bytes.copy(larger, 0, 0, start);
+      this.#bytes = larger;
+    }
+    this.#bytes.set(source.subarray(from, end), start);
+    this.#starts.push(needed);
+    return this.#hashes.push(hash) - 1;
+  }
+
+  #is(customer: number, source: Uint8Array, from: number, end: number): boolean {
+    const start = this.#starts[customer] ?? 0;
+    if ((this.#starts[customer + 1] ?? 0) - start !== end - from) return false;
+    for (let at = from; at < end; at++) {
+      if (this.#bytes[start + at - from] !== source[at]) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Kafka's record batches, read where they lie. Only the format's second version is read: brokers send it to whoever
+ * asks for topics by id. Layout: https://kafka.apache.org/documentation/#recordbatch
+ */
+import type { Buffer } from "node:buffer";
+import { compressionsAlgorithmsByBitmask } from "@platformatic/kafka";
+import { type Offset, RecordTable } from "./records.ts";
+
+/** One batch of a log, its records still as they were sent. */
+export interface RecordBatch {
+  readonly firstOffset: Offset;
+  /** The offset behind its last one; compaction keeps it although the record that had it may be gone. */
+  readonly endOffset: Offset;
+  readonly leaderEpoch: number;
+  readonly producerId: bigint;
+  readonly isTransactional: boolean;
+  readonly isControl: boolean;
+  /** Milliseconds since the Unix epoch; what the records' own timestamps are counted from. */
+  readonly firstTimestampMs: number;
+  /** When the broker took the batch, where the topic wants that instead of the producer's clock. */
+  readonly appendedMs: number | undefined;
+  readonly count: number;
+  readonly compression: number;
+  /** Where its records lie in what was sent. */
+  readonly recordsAt: number;
+  readonly recordsEnd: number;
+}
+
+const COMPRESSION = 0b111;
+const LOG_APPEND_TIME = 1 << 3;
+const TRANSACTIONAL = 1 << 4;
+const CONTROL = 1 << 5;
+/** First offset and length, which the length does not count. */
+const PREFIX_BYTES = 12;
+const HEADER_BYTES = 61;
+const FORMAT = 2;
+/** Lengths and deltas of one byte each, attributes, an empty key, value and list of headers. */
+const SMALLEST_RECORD_BYTES = 7;
+
+/**
+ * The batches in a partition's part of a fetch response. The last may be cut off: it comes whole with the next fetch.
+ *
+ * @throws RangeError for bytes that are none
+ */
+export function readBatches(bytes: Buffer): RecordBatch[] {
+  const batches: RecordBatch[] = [];
+  for (let at = 0; at + PREFIX_BYTES <= bytes.length;) {
+    const end = at + PREFIX_BYTES + bytes.readInt32BE(at + 8);
+    if (end > bytes.length) break;
+    const format = bytes[at + 16];
+    if (end < at + HEADER_BYTES || format !== FORMAT) {
+      throw new RangeError(`a record batch has format ${format} and ends after ${end - at} bytes`);
+    }
+    batches.push(readHeader(bytes, at, end));
+    at = end;
+  }
+  return batches;
+}
+
+function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
+  const firstOffset = Number(bytes.readBigInt64BE(at));
+  const attributes = bytes.readInt16BE(at + 21);
+  return {
+    firstOffset,
+    leaderEpoch: bytes.readInt32BE(at + 12),
+    endOffset: firstOffset + bytes.readInt32BE(at + 23) + 1,
+    firstTimestampMs: Number(bytes.readBigInt64BE(at + 27)),
+    appendedMs: (attributes & LOG_APPEND_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(at + 35)),
+    producerId: bytes.readBigInt64BE(at + 43),
+    count: bytes.readInt32BE(at + 57),
+    isTransactional: (attributes & TRANSACTIONAL) !== 0,
+    isControl: (attributes & CONTROL) !== 0,
+    compression: attributes & COMPRESSION,
+    recordsAt: at + HEADER_BYTES,
+    recordsEnd: end,
+  };
+}
+
+/**
+ * Where the records of a batch lie once they are decompressed.
+ *
+ * @param sent what the batch was read from
+ * @returns for a batch that is not compressed, its place in `sent` itself
+ * @throws the codec's error, or RangeError for a codec that Kafka does not have
+ */
+export function decompress(
+  batch: RecordBatch,
+  sent: Buffer,
+): { readonly bytes: Buffer; readonly at: number } {
+  if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt };
+  const codec = compressionsAlgorithmsByBitmask[batch.compression];
+  if (codec === undefined) throw new RangeError(`no codec has the number ${batch.compression}`);
+  return { bytes: codec.decompressSync(sent.subarray(batch.recordsAt, batch.recordsEnd)), at: 0 };
+}
+
+/** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */
+export function countIn({ count }: RecordBatch, byteLength: number): number {
+  return Math.max(0, Math.min(count, Math.floor(byteLength / SMALLEST_RECORD_BYTES)));
+}
+
+/**
+ * Adds the records of a batch to a table over the same bytes.
+ *
+ * @param at where they begin
+ * @param from records with smaller offsets are left out
+ * @param onRecord hears of each offset before its record is added
+ * @throws RangeError for bytes that are none
+ */
+export function addRecords(
+  table: RecordTable,
+  batch: RecordBatch,
+  at: number,
+  from: Offset,
+  onRecord: (offset: Offset) => void,
+): void {
+  const cursor = new Cursor(table.bytes, at);
+  for (let index = 0; index < batch.count; index++) {
+    const length = cursor.varint();
+    const end = cursor.at + length;
+    cursor.at++;
+    const timestampDelta = cursor.varint();
+    const offset = batch.firstOffset + cursor.varint();
+    const keyLength = cursor.varint();
+    const keyAt = cursor.at;
+    if (keyLength > 0) cursor.at += keyLength;
+    const valueLength = cursor.varint();
+    const valueAt = cursor.at;
+    // Headers are of no use to us: the next record begins behind them.
+    if (!(length > 0 && end <= table.bytes.length && valueAt + Math.max(0, valueLength) <= end)) {
+      throw new RangeError(`record ${index} of the batch at offset ${batch.firstOffset} is malformed`);
+    }
+    cursor.at = end;
+    if (offset < from) continue;
+    onRecord(offset);
+    const timestampMs = batch.appendedMs ?? batch.firstTimestampMs + timestampDelta;
+    table.add(offset, timestampMs, keyAt, Math.max(-1, keyLength), valueAt, Math.max(-1, valueLength));
+  }
+}
+
+/** The key of a control batch's one record; undefined when there is none. */
+export function controlKey(batch: RecordBatch, sent: Buffer): Uint8Array | undefined {
+  const { bytes, at } = decompress(batch, sent);
+  const table = new RecordTable(bytes, countIn(batch, bytes.length - at));
+  addRecords(table, batch, at, 0, () => {});
+  return table.length === 0 ? undefined : table.record(0).key ?? undefined;
+}
+
+/** Reads zigzag varints, of up to 64 bits as far as a double holds them. */
+class Cursor {
+  readonly #bytes: Uint8Array;
+  at: number;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = bytes;
+    this.at = at;
+  }
+
+  varint(): number {
+    let byte = this.#bytes[this.at++] ?? 0;
+    let value = byte & 0x7f;
+    for (let unit = 128; byte > 0x7f; unit *= 128) {
+      byte = this.#bytes[this.at++] ?? 0;
+      value += (byte & 0x7f) * unit;
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+}

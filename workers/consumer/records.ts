@@ -1,0 +1,151 @@
+/** Records as they lie in the bytes that Kafka sent: where each begins and ends, and no object for any of them. */
+import type { Buffer } from "node:buffer";
+
+/** Kafka offsets are 64-bit, yet no log comes near 2^53 (at a million records a second it takes 285 years). */
+export type Offset = number;
+
+/** One record by itself, for those few that are looked at one by one. */
+export interface RawRecord {
+  readonly offset: Offset;
+  /** When the producer made it or the broker took it, as the topic is configured; milliseconds since the Unix epoch. */
+  readonly timestampMs: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+}
+
+/** Where the bytes of a key or a value lie; a length of -1 stands for null. */
+const NULL_LENGTH = -1;
+const BYTES_A_RECORD = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;
+/** The columns themselves and what the runtime needs around them. */
+const TABLE_OVERHEAD_BYTES = 1_000;
+
+/** The records of one stretch of memory, in the order of the log. */
+export class RecordTable {
+  readonly bytes: Buffer;
+  readonly valueAt: Int32Array;
+  readonly valueLength: Int32Array;
+  readonly #offset: Float64Array;
+  readonly #timestampMs: Float64Array;
+  readonly #keyAt: Int32Array;
+  readonly #keyLength: Int32Array;
+  #length = 0;
+
+  /** @param capacity how many records will be added, at most */
+  constructor(bytes: Buffer, capacity: number) {
+    this.bytes = bytes;
+    this.#offset = new Float64Array(capacity);
+    this.#timestampMs = new Float64Array(capacity);
+    this.#keyAt = new Int32Array(capacity);
+    this.#keyLength = new Int32Array(capacity);
+    this.valueAt = new Int32Array(capacity);
+    this.valueLength = new Int32Array(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Memory that it holds, about. */
+  get memoryBytes(): number {
+    return TABLE_OVERHEAD_BYTES + this.bytes.length + this.#offset.length * BYTES_A_RECORD;
+  }
+
+  add(
+    offset: Offset,
+    timestampMs: number,
+    keyAt: number,
+    keyLength: number,
+    valueAt: number,
+    valueLength: number,
+  ): void {
+    const row = this.#length++;
+    this.#offset[row] = offset;
+    this.#timestampMs[row] = timestampMs;
+    this.#keyAt[row] = keyAt;
+    this.#keyLength[row] = keyLength;
+    this.valueAt[row] = valueAt;
+    this.valueLength[row] = valueLength;
+  }
+
+  /** The value's bytes, not copied; null for a tombstone. */
+  value(row: number): Buffer | null {
+    return this.#part(this.valueAt[row], this.valueLength[row]);
+  }
+
+  /** @throws RangeError when there is no such row */
+  record(row: number): RawRecord {
+    const offset = this.#offset[row];
+    const timestampMs = this.#timestampMs[row];
+    if (row >= this.#length || offset === undefined || timestampMs === undefined) {
+      throw new RangeError(`there is no record ${row} of ${this.#length}`);
+    }
+    return {
+      offset,
+      timestampMs,
+      key: this.#part(this.#keyAt[row], this.#keyLength[row]),
+      value: this.value(row),
+    };
+  }
+
+  #part(at = 0, length = NULL_LENGTH): Buffer | null {
+    return length === NULL_LENGTH ? null : this.bytes.subarray(at, at + length);
+  }
+}
+
+/** Rows [from, to) of a table. */
+export interface RecordRange {
+  readonly table: RecordTable;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Records in the order of the log, wherever they lie. */
+export class Records {
+  readonly ranges: readonly RecordRange[];
+  readonly length: number;
+
+  constructor(ranges: readonly RecordRange[]) {
+    this.ranges = mergeNeighbours(ranges);
+    this.length = this.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+  }
+
+  static join(all: readonly Records[]): Records {
+    return new Records(all.flatMap(({ ranges }) => ranges));
+  }
+
+  /** The record at this place, counted from the end when it is negative, as an array's `at`. */
+  at(index: number): RawRecord | undefined {
+    let rest = index < 0 ? this.length + index : index;
+    if (rest < 0) return undefined;
+    for (const { table, from, to } of this.ranges) {
+      if (rest < to - from) return table.record(from + rest);
+      rest -= to - from;
+    }
+    return undefined;
+  }
+
+  /** The records [from, to); nothing is copied. */
+  slice(from: number, to: number = this.length): Records {
+    let before = 0;
+    return new Records(this.ranges.map((range) => {
+      const first = range.from - before;
+      before += range.to - range.from;
+      return {
+        table: range.table,
+        from: Math.max(range.from, first + from),
+        to: Math.min(range.to, first + to),
+      };
+    }));
+  }
+}
+
+/** Many small batches that lie in one table are one range. */
+function mergeNeighbours(ranges: readonly RecordRange[]): RecordRange[] {
+  const merged: RecordRange[] = [];
+  for (const { table, from, to } of ranges) {
+    const last = merged.at(-1);
+    if (last !== undefined && last.table === table && last.to === from) merged.splice(-1, 1, { ...last, to });
+    else if (to > from) merged.push({ table, from, to });
+  }
+  return merged;
+}
