@@ -30,17 +30,18 @@ export async function fillTable(
   for (let round = 0; round < rounds; round += roundsACopy) {
     const to = Math.min(rounds, round + roundsACopy);
     await database.transaction(async (session) => {
-      const buffer = new CopyBuffer(ROWS_A_COPY * 64);
+      const buffer = new CopyBuffer();
       // Sorted by customer, as the consumer writes a batch.
       for (let customer = 0; customer < CUSTOMERS; customer++) {
         for (let one = round; one < to; one++) {
           const heartRate = heartRateOf(customer, one);
-          buffer.row(4);
-          buffer.text(`customer-${String(customer).padStart(4, "0")}`);
-          buffer.timestamptz(BigInt(start + one * INTERVAL_SECONDS * 1000 + customer) * 1000n);
-          buffer.int16(heartRate);
-          if (heartRate >= 45 && heartRate <= 180) buffer.null();
-          else buffer.text(heartRate < 45 ? "low" : "high");
+          const fields = buffer.row(4);
+          fields.text(`customer-${String(customer).padStart(4, "0")}`);
+          const ms = start + one * INTERVAL_SECONDS * 1000 + customer;
+          fields.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
+          fields.int16(heartRate);
+          if (heartRate >= 45 && heartRate <= 180) fields.null();
+          else fields.text(heartRate < 45 ? "low" : "high");
         }
       }
       await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", buffer);

@@ -2,16 +2,18 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
+import type { Limits } from "../../../workers/_shared/heartbeat.ts";
+import { createDecoder } from "../../../workers/consumer/decode.ts";
 import { createPlanner, type Plan } from "../../../workers/consumer/plan_batch.ts";
 import { readUsualRecord, UsualRecord } from "../../../workers/consumer/usual_record.ts";
+import { hostileRecord } from "../../support/hostile/records.ts";
 import { property, timestampText } from "../../support/property.ts";
 import { recordsOf } from "../../support/record_batch.ts";
-import { bytes, decode, LIMITS, NOW, VALID, written } from "../../support/wire_record.ts";
+import { bytes, LIMITS, NOW, VALID, written } from "../../support/wire_record.ts";
 
-const plan = createPlanner(LIMITS, () => NOW);
-
-function planOf(values: readonly Uint8Array[]): Plan {
-  return plan(recordsOf(values.map((value, offset) => ({ offset, timestampMs: 0, key: null, value }))));
+function planOf(values: readonly (Uint8Array | null)[], limits: Limits = LIMITS): Plan {
+  const records = values.map((value, offset) => ({ offset, timestampMs: 0, key: null, value }));
+  return createPlanner(limits, () => NOW)(recordsOf(records));
 }
 
 function readings({ readings, rows }: Plan) {
@@ -19,9 +21,9 @@ function readings({ readings, rows }: Plan) {
 }
 
 /** Each record by itself: what the planner makes of it is what the decoder makes of it. */
-function agrees(value: Uint8Array): void {
-  const decoded = decode(value);
-  const planned = planOf([value]);
+function agrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
+  const decoded = createDecoder(limits, () => NOW)(value);
+  const planned = planOf([value], limits);
   const { rejects } = planned;
   if (decoded.kind === "reading") deepStrictEqual(readings(planned), [decoded.reading]);
   else deepStrictEqual(rejects.map(({ reason, detail }) => ({ kind: "reject", reason, detail })), [decoded]);
@@ -85,6 +87,25 @@ Deno.test("a planner says of a record with any byte changed, lost or doubled wha
       agrees(value);
     }),
     property("mutations", 5_000),
+  );
+});
+
+Deno.test("a planner says of hostile records what the decoder says, also when old readings are not wanted", () => {
+  const strict = {
+    minBpm: 50,
+    maxBpm: 150,
+    lowBpm: 60,
+    highBpm: 140,
+    maxClockSkewSeconds: 0,
+    retentionDays: 200,
+  };
+  fc.assert(
+    fc.property(
+      hostileRecord(NOW),
+      fc.constantFrom(LIMITS, strict),
+      ({ value }, limits) => agrees(value, limits),
+    ),
+    property("hostile records", 10_000),
   );
 });
 
