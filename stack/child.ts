@@ -19,6 +19,8 @@ export interface ChildOptions {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly user?: OsUser | undefined;
+  /** The beginning of a command line that runs the command in another place, in the same process and as whom it says. */
+  readonly within?: readonly string[] | undefined;
   readonly cwd?: string;
   /** Where the id is kept while the process runs. */
   readonly pidFile: string;
@@ -42,9 +44,10 @@ export class Child {
   #running = true;
 
   constructor(options: ChildOptions) {
-    const { command, args, user, env, cwd, pidFile, stopSignal } = options;
-    const child = new Deno.Command(command, {
-      args: [...args],
+    const { command, args, user, within = [], env, cwd, pidFile, stopSignal } = options;
+    const [program = command, ...rest] = [...within, command, ...args];
+    const child = new Deno.Command(program, {
+      args: rest,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -53,7 +56,7 @@ export class Child {
       detached: Deno.build.os !== "windows",
       ...(env === undefined ? {} : { env: { ...env } }),
       ...(cwd === undefined ? {} : { cwd }),
-      ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
+      ...(user === undefined || within.length > 0 ? {} : { uid: user.uid, gid: user.gid }),
     }).spawn();
     this.pid = child.pid;
     this.#stopSignal = stopSignal;

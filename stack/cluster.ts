@@ -12,7 +12,7 @@
 import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { takeHome } from "./home.ts";
-import { clusterId, startKafkaNode } from "./kafka.ts";
+import { newClusterId, startKafkaNode } from "./kafka.ts";
 import { installKafka } from "./kafka_jars.ts";
 import { THREE_COPIES } from "./kafka_properties.ts";
 import { freePort, HOST } from "./ports.ts";
@@ -108,7 +108,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 async function rememberedId(path: string): Promise<string> {
   const known = await Deno.readTextFile(path).catch(() => undefined);
   if (known !== undefined) return known;
-  const id = clusterId();
+  const id = newClusterId();
   await Deno.writeTextFile(path, id);
   return id;
 }

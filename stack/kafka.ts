@@ -32,6 +32,8 @@ export interface KafkaNodeOptions {
   /** Port of each controller, by node id; asked at each start. */
   readonly controllers: () => Promise<ReadonlyMap<number, number>>;
   readonly maxHeapMb: number;
+  /** What comes before each of its command lines, so that it runs where its disk is mounted. */
+  readonly within?: readonly string[] | undefined;
   /** Lines of server.properties that win over ours. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -59,7 +61,7 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
 
 /** Starts a node and waits until it answers, as a broker or else as a controller. */
 export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): Promise<Service> {
-  const { name, nodeId, folder, pidFile, clientPort, links, config, maxHeapMb, signal, onProgress } = options;
+  const { name, nodeId, folder, clientPort, links, config, maxHeapMb, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(folder, "data");
   const logPath = join(folder, "kafka.log");
@@ -68,7 +70,7 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
   };
   if (!await exists(data)) {
     onProgress(`${name}: formatting its storage (once)`);
-    await format(kafka, folder, await node(), options.clusterId ?? clusterId());
+    await format(kafka, await node(), options);
   }
   const port = clientPort ?? (await options.controllers()).get(nodeId) ?? 0;
   onProgress(`${name}: starting on port ${port}`);
@@ -79,7 +81,8 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
     const child = new Child({
       command: kafka.java,
       args: [...javaOptions(kafka, logPath, maxHeapMb), ...archive.options, "kafka.Kafka", properties],
-      pidFile,
+      within: options.within,
+      pidFile: options.pidFile,
       stopSignal: "SIGTERM",
       onLine: () => {},
     });
@@ -139,14 +142,20 @@ function useArchive(path: string): string[] {
   return [...QUIET, `-XX:SharedArchiveFile=${path}`];
 }
 
-async function format(kafka: Kafka, folder: string, node: KafkaNode, cluster: string): Promise<void> {
+async function format(
+  kafka: Kafka,
+  node: KafkaNode,
+  { folder, within = [], clusterId: cluster = newClusterId() }: KafkaNodeOptions,
+): Promise<void> {
   const unfinished = `${node.data}.unfinished`;
   await removeFolder(unfinished);
   const properties = join(folder, "format.properties");
   // The ports are not kept in what is formatted.
   await Deno.writeTextFile(properties, serverProperties({ ...node, data: unfinished }));
-  const { success, stderr, stdout } = await new Deno.Command(kafka.java, {
+  const [program = kafka.java, ...before] = [...within, kafka.java];
+  const { success, stderr, stdout } = await new Deno.Command(program, {
     args: [
+      ...before,
       "-XX:TieredStopAtLevel=1",
       ...javaOptions(kafka, join(folder, "kafka.log"), FORMAT_HEAP_MB),
       ...await exists(archivePath(kafka)) ? useArchive(archivePath(kafka)) : [],
@@ -164,11 +173,13 @@ async function format(kafka: Kafka, folder: string, node: KafkaNode, cluster: st
     throw new PipelineError("stack_failed", `Cannot format Kafka's storage in ${node.data}: ${said.trim()}`);
   }
   await Deno.remove(properties);
+  // Absent when `log.dirs` names another disk; then it only tells that this was done.
+  await Deno.mkdir(unfinished, { recursive: true });
   await Deno.rename(unfinished, node.data);
 }
 
 /** Kafka does not take an id that begins with a hyphen; without its first bit none does. */
-export function clusterId(): string {
+export function newClusterId(): string {
   const id = randomBytes(16);
   id.writeUInt8(id.readUInt8() & 0x7f);
   return id.toString("base64url");

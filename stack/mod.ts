@@ -17,6 +17,7 @@ import { type Postgres, startPostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
 import { postgresPlace } from "./postgres_place.ts";
 import type { Service } from "./service.ts";
+import type { SmallDisk } from "./small_disk.ts";
 
 export type { Service };
 
@@ -36,6 +37,10 @@ export interface StackOptions {
    * come to Kafka through one stay behind it; the others go on as if it were not there.
    */
   readonly kafkaLinks?: readonly number[];
+  /** Kafka keeps its data there. Whoever mounted it unmounts it, after the servers. */
+  readonly kafkaDisk?: SmallDisk;
+  /** PostgreSQL runs where it is mounted, and what `postgres_disk.ts` moves lies there. */
+  readonly postgresDisk?: SmallDisk;
   /** Sentences about downloads and starts. */
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -98,13 +103,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const signal = AbortSignal.any([failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
   const both = { home, signal, onProgress };
   await Promise.all([
-    kafkaAt === undefined
-      ? undefined
-      : startOneKafka({ port: kafkaAt, links: kafkaLinks, config: options.kafkaConfig ?? {} }, both)
-        .then((one) => void (servers.kafka = one)),
+    kafkaAt === undefined ? undefined : startOneKafka(
+      { port: kafkaAt, links: kafkaLinks, config: options.kafkaConfig ?? {} },
+      { ...both, disk: options.kafkaDisk },
+    ).then((one) => void (servers.kafka = one)),
     postgresAt === undefined
       ? undefined
-      : startOnePostgres(postgresAt, both).then((one) => void (servers.postgres = one)),
+      : startOnePostgres(postgresAt, { ...both, disk: options.postgresDisk })
+        .then((one) => void (servers.postgres = one)),
   ].map((start) => start?.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
 
@@ -144,20 +150,28 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 interface StartOptions {
   readonly home: Home;
+  readonly disk?: SmallDisk | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
 
 async function startOneKafka(
   broker: { port: number; links: readonly KafkaLink[]; config: Readonly<Record<string, string>> },
-  { home, ...options }: StartOptions,
+  { home, disk, ...options }: StartOptions,
 ): Promise<Service> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
   const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka") };
-  return await startKafka(kafka, { ...broker, ...own, ...options });
+  const onDisk = disk === undefined ? {} : {
+    within: disk.within(),
+    config: { "log.dirs": join(disk.path, "kafka"), ...broker.config },
+  };
+  return await startKafka(kafka, { ...broker, ...own, ...onDisk, ...options });
 }
 
-async function startOnePostgres(port: number, { home, ...options }: StartOptions): Promise<StartedPostgres> {
+async function startOnePostgres(
+  port: number,
+  { home, disk, ...options }: StartOptions,
+): Promise<StartedPostgres> {
   const { programs, folder, user } = await postgresPlace(home.path);
   if (user !== undefined) {
     options.onProgress(`PostgreSQL: runs as the user ${user.name}; its programs and data lie in ${programs}`);
@@ -168,6 +182,7 @@ async function startOnePostgres(port: number, { home, ...options }: StartOptions
     dataFolder: folder,
     pidFile: home.pidFile("postgres"),
     user,
+    within: disk?.within(user),
     port,
   };
   return { ...await startPostgres(binaries, { ...own, ...options }), folder };

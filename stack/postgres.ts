@@ -1,6 +1,6 @@
 /** One PostgreSQL server that keeps its data between starts. */
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { PipelineError } from "../workers/_shared/errors.ts";
@@ -31,6 +31,8 @@ export interface PostgresOptions {
   /** Absolute folder, writable for the user, for the data. */
   readonly dataFolder: string;
   readonly user: OsUser | undefined;
+  /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
+  readonly within?: readonly string[] | undefined;
   readonly port: number;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
@@ -46,7 +48,7 @@ export interface Postgres {
 
 /** Starts the server, makes database and user the first time, and waits until it answers. */
 export async function startPostgres(binaries: PostgresBinaries, options: PostgresOptions): Promise<Postgres> {
-  const { folder, pidFile, dataFolder, user, port, signal, onProgress } = options;
+  const { folder, dataFolder, port, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(dataFolder, "data");
   const logPath = join(folder, "postgres.log");
@@ -59,6 +61,44 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
   const url = (name: string, database: string) =>
     `postgres://${name}:${encodeURIComponent(password)}@${HOST}:${port}/${database}`;
   const superuserUrl = url(SUPERUSER, "postgres");
+  const service = await servePostgres(binaries, {
+    ...options,
+    name: "PostgreSQL",
+    data,
+    logPath,
+    superuserUrl,
+  });
+  try {
+    await makeDatabase(superuserUrl, password);
+  } catch (error) {
+    await service.stop();
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot prepare PostgreSQL in ${data}: its password is not the one kept in ${folder}, ` +
+        "or its data is damaged; delete both to begin anew",
+      { cause: error },
+    );
+  }
+  return { service, databaseUrl: url(USER, DATABASE), superuserUrl };
+}
+
+export interface ServeOptions {
+  readonly name: string;
+  /** Absolute path of a data directory that is there. */
+  readonly data: string;
+  readonly logPath: string;
+  readonly pidFile: string;
+  readonly user: OsUser | undefined;
+  /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
+  readonly within?: readonly string[] | undefined;
+  readonly port: number;
+  readonly superuserUrl: string;
+  readonly signal: AbortSignal;
+}
+
+/** Starts a server on a data directory and waits until it answers, be it a primary or a standby. */
+export async function servePostgres(binaries: PostgresBinaries, options: ServeOptions): Promise<Service> {
+  const { name, data, logPath, pidFile, user, within, port, superuserUrl, signal } = options;
   const spawn = async () => {
     await removeStaleLock(data);
     const log = await Deno.open(logPath, { create: true, append: true });
@@ -78,8 +118,9 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
         }).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
       ],
       user,
+      within,
       // Wherever we were started may be closed to that user.
-      cwd: dataFolder,
+      cwd: dirname(data),
       pidFile,
       // A "fast" shutdown: sessions are ended, what was committed is kept.
       stopSignal: "SIGINT",
@@ -88,8 +129,8 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
     child.exited.finally(() => log.close());
     return child;
   };
-  const service = await startService({
-    name: "PostgreSQL",
+  return await startService({
+    name,
     port,
     logPath,
     spawn,
@@ -97,18 +138,6 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
     stop: (child) => stop(child, binaries, data),
     passing: /pre-existing shared memory block is still in use/,
   }, { signal });
-  try {
-    await makeDatabase(superuserUrl, password);
-  } catch (error) {
-    await service.stop();
-    throw new PipelineError(
-      "stack_failed",
-      `Cannot prepare PostgreSQL in ${data}: its password is not the one kept in ${folder}, ` +
-        "or its data is damaged; delete both to begin anew",
-      { cause: error },
-    );
-  }
-  return { service, databaseUrl: url(USER, DATABASE), superuserUrl };
 }
 
 async function stop(child: Child, binaries: PostgresBinaries, data: string): Promise<void> {

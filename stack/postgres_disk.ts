@@ -1,0 +1,32 @@
+/** Puts part of a PostgreSQL server's data on the small disk that the server was started with. */
+import { join } from "node:path";
+// @ts-types="@types/pg"
+import pg from "pg";
+import type { Stack } from "./mod.ts";
+import { postgresPlace } from "./postgres_place.ts";
+import type { SmallDisk } from "./small_disk.ts";
+
+/** Moves a database, tables and indexes, to the disk. Nobody may be connected to it. */
+export async function moveDatabase(stack: Stack, disk: SmallDisk, database: string): Promise<void> {
+  const { user } = await postgresPlace(stack.home);
+  const folder = join(disk.path, "tables");
+  await disk.run(["mkdir", folder], user);
+  const client = new pg.Client({ connectionString: stack.superuserUrl });
+  await client.connect();
+  try {
+    await client.query(`create tablespace small location ${client.escapeLiteral(folder)}`);
+    await client.query(`alter database ${client.escapeIdentifier(database)} set tablespace small`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Moves the write-ahead log to the disk; the server is stopped meanwhile. */
+export async function moveWriteAheadLog(stack: Stack, disk: SmallDisk): Promise<void> {
+  const { user } = await postgresPlace(stack.home);
+  const log = join(stack.postgresFolder, "data", "pg_wal");
+  const there = join(disk.path, "pg_wal");
+  await stack.postgres.stop();
+  await disk.run(["sh", "-c", 'cp -r "$1" "$2" && rm -r "$1" && ln -s "$2" "$1"', "move", log, there], user);
+  await stack.postgres.start();
+}
