@@ -71,9 +71,6 @@ export interface Sink {
   >;
 }
 
-/** JavaScript's own limit for a Date, well inside of PostgreSQL's for a timestamptz. */
-const MAX_TIMESTAMP_MS = 8.64e15;
-
 /** The indexes, one a partition, that keep a (customer_id, ts) from being stored twice. */
 const PRIMARY_KEY = /^heartbeats(_\w+)?_pkey$/;
 
@@ -148,10 +145,18 @@ function isPrimaryKeyViolation(error: unknown): boolean {
   return sqlState(error) === "23505" && PRIMARY_KEY.test((error as { constraint?: string }).constraint ?? "");
 }
 
-/** Seconds since the Unix epoch; null when there is none, or none that PostgreSQL could store: producers may lie. */
+/** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
+const FIRST_SECOND = -62_135_596_800;
+const LAST_SECOND = 253_402_300_799.999;
+
+/**
+ * Seconds since the Unix epoch; null when there is no record. Kafka's timestamp is whatever 64 bits a producer puts
+ * there: one that PostgreSQL's calendar does not know, on either side, would fail its batch at every try, so it counts
+ * as the first or the last instant that ours knows.
+ */
 function lastRecordSeconds(records: Slice["records"]): number | null {
   const last = records.at(-1);
-  return last === undefined || Math.abs(last.timestampMs) > MAX_TIMESTAMP_MS ? null : last.timestampMs / 1000;
+  return last === undefined ? null : Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND);
 }
 
 /** The fast path: straight into the table. One reading that is already there fails it as a whole. */
