@@ -11,6 +11,16 @@ import type { Outgoing, Sent } from "./produce.ts";
 /** What becomes of a record: a reading (stored, or a duplicate of one that is), or a reject with this reason. */
 export interface Intended extends Outgoing {
   readonly fate: "reading" | { readonly reject: string };
+  /** The row of a reading; left out, it is what JSON.parse makes of the value. */
+  readonly row?: Row;
+}
+
+interface Row {
+  readonly customerId: string;
+  /** Microseconds since the Unix epoch. */
+  readonly ts: bigint;
+  /** Beats per minute. */
+  readonly heartRate: number;
 }
 
 export interface JudgeOptions {
@@ -64,7 +74,8 @@ export async function judge(
   if (problems.length > 0) throw new AssertionError({ message: problems.join("\n") });
 }
 
-function rowOf({ value }: Sent<Intended>): { key: string; heartRate: number } {
+function rowOf({ value, record: { row } }: Sent<Intended>): { key: string; heartRate: number } {
+  if (row !== undefined) return { key: `${row.customerId} @ ${row.ts}`, heartRate: row.heartRate };
   const { customer_id, timestamp, heart_rate } = JSON.parse(value?.toString() ?? "");
   return { key: `${customer_id} @ ${parseInstant(timestamp)}`, heartRate: heart_rate };
 }

@@ -147,9 +147,9 @@ export class Place implements AsyncDisposable {
   }
 
   /** A consumer that ends by itself when everything is read. @throws unless it exits with 0 */
-  async consumeAll(options: StartOptions = {}): Promise<WorkerProcess> {
+  async consumeAll(options: StartOptions & { readonly withinMs?: number } = {}): Promise<WorkerProcess> {
     const worker = this.consumer({ ...options, args: ["--until-caught-up"] });
-    const code = await worker.exitCode();
+    const code = await worker.exitCode(options);
     if (code !== 0) throw new Error(`--until-caught-up ended with ${code}, expected 0:\n${worker.tail()}`);
     return worker;
   }

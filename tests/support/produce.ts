@@ -11,6 +11,9 @@ export interface Outgoing {
   readonly key?: string | Uint8Array | null;
   /** 0 unless told. */
   readonly partition?: number;
+  readonly headers?: ReadonlyMap<Buffer, Buffer>;
+  /** Kafka's own, milliseconds since the Unix epoch; now unless told. */
+  readonly timestampMs?: bigint;
 }
 
 /** A record that the broker acknowledged. */
@@ -24,7 +27,14 @@ export interface Sent<T extends Outgoing = Outgoing> {
   readonly record: T;
 }
 
-type Message = { topic: string; partition: number; key?: Buffer; value?: Buffer };
+type Message = {
+  topic: string;
+  partition: number;
+  key?: Buffer;
+  value?: Buffer;
+  headers?: Map<Buffer, Buffer>;
+  timestamp?: bigint;
+};
 type Send = (messages: Message[]) => Promise<{ offsets?: readonly { partition: number; offset: bigint }[] }>;
 
 /** A broker takes a request of one partition up to 1 MiB. */
@@ -72,11 +82,13 @@ export class Publisher implements AsyncDisposable {
     const byPartition = Map.groupBy(records, ({ partition = 0 }) => partition);
     for (const [partition, ours] of byPartition) {
       for (const part of requests(ours)) {
-        const messages = part.map(({ key, value }): Message => ({
+        const messages = part.map(({ key, value, record }): Message => ({
           topic: this.#topic,
           partition,
           ...(key === null ? {} : { key }),
           ...(value === null ? {} : { value }),
+          ...(record.headers === undefined ? {} : { headers: new Map(record.headers) }),
+          ...(record.timestampMs === undefined ? {} : { timestamp: record.timestampMs }),
         }));
         const { offsets } = await send(messages);
         const first = offsets?.find((one) => one.partition === partition)?.offset;
@@ -121,7 +133,8 @@ function* requests<T extends Outgoing>(records: readonly T[]) {
   let bytes = 0;
   for (const record of records) {
     const one = { record, key: keyOf(record), value: bytesOf(record.value) };
-    const size = (one.key?.length ?? 0) + (one.value?.length ?? 0) + 20;
+    const headers = [...record.headers ?? []].flat();
+    const size = [one.key, one.value, ...headers].reduce((sum, bytes) => sum + (bytes?.length ?? 0) + 10, 0);
     if (part.length > 0 && (part.length === RECORDS_A_REQUEST || bytes + size > BYTES_A_REQUEST)) {
       yield part;
       part = [];

@@ -1,0 +1,75 @@
+/** Records that no one should send, in one topic with good ones: each ends where the specification says. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import fc from "fast-check";
+import { createDecoder } from "../../workers/consumer/decode.ts";
+import { intended } from "../support/hostile/intend.ts";
+import { hostileRecord } from "../support/hostile/records.ts";
+import { bad, type Intended, judge, reading } from "../support/judge.ts";
+import { assertAgrees } from "../support/oracle/compare.ts";
+import { property } from "../support/property.ts";
+import { onPlace } from "../support/services.ts";
+import { seeded } from "./backlog.ts";
+
+const COUNT = 100_000;
+const PARTITIONS = 4;
+const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
+/** The broker takes whatever a producer says the time is. */
+const ANY_TIME = { "message.timestamp.after.max.ms": "9223372036854775807", "retention.ms": "-1" };
+
+Deno.test(
+  "100,000 hostile records: each is stored or rejected as the specification says, with its exact bytes",
+  onPlace({ partitions: PARTITIONS, topicConfig: ANY_TIME }, async (place) => {
+    const { seed } = property("hostile records", COUNT);
+    const nowMs = Date.now();
+    const hostile = fc.sample(hostileRecord(nowMs), { numRuns: COUNT, seed });
+    const decode = createDecoder(LIMITS, () => nowMs);
+    for (const { value } of hostile) assertAgrees(decode, value, LIMITS, nowMs);
+    const records = intended(hostile, {
+      limits: LIMITS,
+      nowMs,
+      partitions: PARTITIONS,
+      random: seeded(seed),
+    });
+    assert(records.length > 0.99 * COUNT, "nearly all have a verdict that does not depend on the minute");
+    const sent = await place.publisher.send(records);
+    await place.consumeAll({ withinMs: 600_000 });
+    await judge(place, sent);
+    const { code, output } = await place.run("reconcile");
+    assert.equal(code, 0, output);
+  }),
+);
+
+Deno.test(
+  "records whose own timestamp no calendar knows are stored like any other",
+  onPlace({ topicConfig: ANY_TIME }, async (place) => {
+    const consumer = place.consumer();
+    const sent = [];
+    for (const [nth, timestampMs] of NO_CALENDAR.entries()) {
+      const records: Intended[] = [
+        { ...reading(`c-${nth}`, "2026-07-14T09:30:00Z", 72), timestampMs },
+        { ...bad("tombstone", null, { key: Buffer.from("nobody") }), timestampMs },
+      ];
+      sent.push(...await place.publisher.send(records));
+      // Each is the newest of its batch, whose time is kept beside the offset.
+      await place.caughtUp();
+    }
+    await judge(place, sent);
+    const { text } = await consumer.get("/metrics");
+    assert.doesNotMatch(text, /^heartbeat_\S+ (-|NaN)/m);
+  }),
+);
+
+/** The ends of 64 bits, about the ends of what PostgreSQL can store (294276-12-31), and about 1970 and the year 10000. */
+const NO_CALENDAR: readonly bigint[] = [
+  2n ** 63n - 1n,
+  -(2n ** 63n),
+  2n ** 62n,
+  -(2n ** 62n),
+  9_224_318_015_999_999n,
+  9_224_318_016_000_000n,
+  -210_866_803_200_001n,
+  -1n,
+  0n,
+  253_402_300_800_000n,
+];
