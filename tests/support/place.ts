@@ -12,6 +12,8 @@ import { type StartOptions, WorkerProcess } from "./worker_process.ts";
 export interface PlaceOptions {
   /** 0: the topic is not made. */
   readonly partitions?: number;
+  /** Brokers that have the topic's records; 1 unless told. */
+  readonly copies?: number;
   readonly topicConfig?: Readonly<Record<string, string>>;
 }
 
@@ -21,7 +23,9 @@ export async function createPlace(stack: Stack, test: string, options: PlaceOpti
   const slug = test.toLowerCase().replace(/[^a-z0-9]+/g, "_").slice(0, 40);
   const place = new Place(stack, `${slug}_${randomBytes(3).toString("hex")}`);
   await place.asSuperuser(`create database "${place.database}" owner heartbeat_user`);
-  if (options.partitions !== 0) await place.createTopic(options.partitions ?? 1, options.topicConfig);
+  if (options.partitions !== 0) {
+    await place.createTopic(options.partitions ?? 1, options.topicConfig, options.copies);
+  }
   return place;
 }
 
@@ -46,7 +50,7 @@ export class Place implements AsyncDisposable {
     this.#pool = openPool(this.databaseUrl);
     const options = {
       clientId: "heartbeat-test",
-      bootstrapBrokers: [stack.kafkaBootstrapServers],
+      bootstrapBrokers: stack.kafkaBootstrapServers.split(","),
       retries: 5,
     };
     this.admin = new Admin(options);
@@ -77,9 +81,13 @@ export class Place implements AsyncDisposable {
   }
 
   /** Makes the topic and waits until the broker serves it. */
-  async createTopic(partitions: number, config: Readonly<Record<string, string>> = {}): Promise<void> {
+  async createTopic(
+    partitions: number,
+    config: Readonly<Record<string, string>> = {},
+    copies = 1,
+  ): Promise<void> {
     const configs = Object.entries(config).map(([name, value]) => ({ name, value }));
-    await this.admin.createTopics({ topics: [this.topic], partitions, replicas: 1, configs });
+    await this.admin.createTopics({ topics: [this.topic], partitions, replicas: copies, configs });
     await eventually(`topic ${this.topic}`, async () => {
       return (await this.describeTopic())?.leaders.filter((leader) => leader >= 0).length === partitions;
     });

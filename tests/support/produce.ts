@@ -107,7 +107,7 @@ export class Publisher implements AsyncDisposable {
     if (known !== undefined) return known;
     const producer = new Producer({
       clientId: "heartbeat-test",
-      bootstrapBrokers: [this.#servers],
+      bootstrapBrokers: this.#servers.split(","),
       idempotent: true,
       retries: 10,
       ...(transactionalId === "" ? {} : { transactionalId }),

@@ -1,0 +1,93 @@
+/** A Kafka cluster and a PostgreSQL for one test file, as `services.ts` has a single broker. */
+import { join } from "node:path";
+import { type Cluster, startCluster } from "../../stack/cluster.ts";
+import { removeFolder } from "../../stack/clone.ts";
+import { type Stack, startStack } from "../../stack/mod.ts";
+import type { Service } from "../../stack/service.ts";
+import { eventually } from "./eventually.ts";
+import type { Place, PlaceOptions } from "./place.ts";
+import { SharedServers } from "./services.ts";
+
+const shared = new SharedServers(start);
+
+/** Its Kafka is the cluster; there is no single broker. */
+interface ClusterStack extends Stack {
+  readonly cluster: Cluster;
+}
+
+async function start(home: string): Promise<ClusterStack> {
+  await using opened = new AsyncDisposableStack();
+  const [cluster, postgres] = await Promise.all([
+    startCluster({ home: join(home, "kafka") }).then((one) => opened.use(one)),
+    startStack({ home: join(home, "postgres"), services: ["postgres"] }).then((one) => opened.use(one)),
+  ]);
+  opened.move();
+  const { pidFile, databaseUrl, superuserUrl, postgresFolder } = postgres;
+  return {
+    home,
+    pidFile,
+    cluster,
+    kafkaBootstrapServers: cluster.bootstrapServers,
+    get kafka(): Service {
+      throw new TypeError("a cluster has several brokers: take one of `cluster`");
+    },
+    kafkaLinkPorts: [],
+    databaseUrl,
+    superuserUrl,
+    postgres: postgres.postgres,
+    postgresFolder,
+    destroy: async () => {
+      await Promise.all([cluster.destroy(), postgres.destroy()]);
+      await removeFolder(home);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([cluster[Symbol.asyncDispose](), postgres[Symbol.asyncDispose]()]);
+    },
+  };
+}
+
+/**
+ * The body of a test that has a topic and a database of its own, and the cluster. Every node runs when it begins, and
+ * again when it is over.
+ */
+export function onCluster(
+  options: PlaceOptions,
+  body: (place: Place, cluster: Cluster) => Promise<void>,
+): (t: Deno.TestContext) => Promise<void> {
+  return async (t) => {
+    const { cluster } = await shared.started();
+    const withCluster = shared.onPlace(options, async (place) => {
+      if (options.partitions !== 0) await inSync(place, options.copies ?? 1);
+      await body(place, cluster);
+    });
+    try {
+      await withCluster(t);
+    } finally {
+      for (const node of [cluster.controller, ...cluster.brokers]) {
+        await node.thaw();
+        await node.start();
+      }
+    }
+  };
+}
+
+export interface PartitionState {
+  readonly leader: number;
+  readonly isr: readonly number[];
+}
+
+/** Who leads each partition of the topic and who has all of its records, as the brokers say now. */
+export async function partitionStates({ admin, topic }: Place): Promise<PartitionState[]> {
+  const { topics } = await admin.metadata({ topics: [topic], forceUpdate: true });
+  return topics.get(topic)?.partitions ?? [];
+}
+
+/** Waits until every partition has a leader and so many copies that are complete. */
+export async function inSync(place: Place, copies: number): Promise<void> {
+  let seen: unknown;
+  await eventually(`${copies} complete copies of each partition`, async () => {
+    const states = await partitionStates(place);
+    seen = states.map(({ leader, isr }) => ({ leader, isr }));
+    return states.length > 0 && states.every(({ leader, isr }) => leader > 0 && isr.length === copies);
+  }, { withinMs: 120_000, seen: () => seen });
+}
