@@ -1,7 +1,7 @@
 /** Fills an empty schema with readings of 1,000 customers, one every five seconds, by COPY; then derives the rest. */
 import { Buffer } from "node:buffer";
 import type { Database } from "../workers/_shared/postgres.ts";
-import { CopyBuffer, copyInto } from "../workers/consumer/copy.ts";
+import { copyInto } from "../workers/consumer/copy.ts";
 
 export const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 5;
@@ -30,21 +30,23 @@ export async function fillTable(
   for (let round = 0; round < rounds; round += roundsACopy) {
     const to = Math.min(rounds, round + roundsACopy);
     await database.transaction(async (session) => {
-      const buffer = new CopyBuffer();
-      // Sorted by customer, as the consumer writes a batch.
-      for (let customer = 0; customer < CUSTOMERS; customer++) {
-        for (let one = round; one < to; one++) {
+      const each = to - round;
+      await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
+        fields: 4,
+        count: each * CUSTOMERS,
+        // Sorted by customer, as the consumer writes a batch.
+        add: (row, index) => {
+          const customer = Math.floor(index / each);
+          const one = round + index % each;
           const heartRate = heartRateOf(customer, one);
-          const fields = buffer.row(4);
-          fields.text(`customer-${String(customer).padStart(4, "0")}`);
+          row.text(`customer-${String(customer).padStart(4, "0")}`);
           const ms = start + one * INTERVAL_SECONDS * 1000 + customer;
-          fields.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
-          fields.int16(heartRate);
-          if (heartRate >= 45 && heartRate <= 180) fields.null();
-          else fields.text(heartRate < 45 ? "low" : "high");
-        }
-      }
-      await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", buffer);
+          row.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
+          row.int16(heartRate);
+          if (heartRate >= 45 && heartRate <= 180) row.null();
+          else row.text(heartRate < 45 ? "low" : "high");
+        },
+      });
     });
     onProgress(to * CUSTOMERS);
   }

@@ -91,6 +91,16 @@ export class BinaryWriter {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  /** Memory that it holds. */
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  /** Begins anew in the same memory: what was written before is no more. */
+  clear(): void {
+    this.#length = 0;
+  }
+
   #rawInt64(value: number): void {
     this.#reserve(8);
     const high = Math.floor(value / TWO_TO_32);

@@ -18,7 +18,7 @@ import type { Offset } from "./records.ts";
 const TOPIC_INTERVAL_MS = 5_000;
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
-const BUFFER_BYTES = 16 * 1024 * 1024;
+const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
 
 export interface ConsumeOptions extends RetentionOptions {

@@ -12,35 +12,42 @@ import { BinaryWriter } from "./binary_writer.ts";
 const SIGNATURE = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const END_OF_ROWS = -1;
 
-/** Builds the body of one COPY in one growing buffer. */
-export class CopyBuffer {
-  readonly #fields = new BinaryWriter();
+/** Larger ones are not kept: they were made for records of a megabyte, which are rare. */
+const KEPT_AT_MOST_BYTES = 4 * 1024 * 1024;
 
-  constructor() {
-    this.#fields.raw(SIGNATURE);
-  }
-
-  /** Begins a row that has this many fields; they are added to what it returns. */
-  row(fields: number): BinaryWriter {
-    this.#fields.rawInt16(fields);
-    return this.#fields;
-  }
-
-  /** The whole body; nothing may be added afterwards. */
-  end(): Buffer {
-    this.#fields.rawInt16(END_OF_ROWS);
-    return this.#fields.written();
-  }
-}
+/** As many as there were ever transactions at once. */
+const spare: BinaryWriter[] = [];
 
 /**
- * Sends the rows.
+ * Sends rows to a table. Their bytes are put together in memory that is used again and again: left to the garbage
+ * collector, a batch's megabyte would wait there many times over.
  *
  * @param target table with its columns, as in `copy <target> from stdin`
+ * @param fields how many a row has
+ * @param count how many rows there are
+ * @param add adds the fields of this row
  * @throws what PostgreSQL answered; none of the rows is stored then
  */
-export async function copyInto(session: Session, target: string, rows: CopyBuffer): Promise<void> {
+export async function copyInto(
+  session: Session,
+  target: string,
+  { fields, count, add }: {
+    readonly fields: number;
+    readonly count: number;
+    readonly add: (row: BinaryWriter, index: number) => void;
+  },
+): Promise<void> {
+  const writer = spare.pop() ?? new BinaryWriter();
+  writer.clear();
+  writer.raw(SIGNATURE);
+  for (let index = 0; index < count; index++) {
+    writer.rawInt16(fields);
+    add(writer, index);
+  }
+  writer.rawInt16(END_OF_ROWS);
   const stream = session.query(copyFrom(`copy ${target} from stdin (format binary)`));
-  stream.end(rows.end());
+  stream.end(writer.written());
   await finished(stream);
+  // Only now: after a failure the socket may still hold the bytes.
+  if (writer.capacity <= KEPT_AT_MOST_BYTES) spare.push(writer);
 }

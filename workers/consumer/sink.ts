@@ -2,7 +2,7 @@
 import type { RejectReason } from "../_shared/heartbeat.ts";
 import { type Database, type Session, sqlState } from "../_shared/postgres.ts";
 import type { BinaryWriter } from "./binary_writer.ts";
-import { CopyBuffer, copyInto } from "./copy.ts";
+import { copyInto } from "./copy.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Readings } from "./readings.ts";
@@ -161,9 +161,11 @@ function lastRecordSeconds(records: Slice["records"]): number | null {
 
 /** The fast path: straight into the table. One reading that is already there fails it as a whole. */
 async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
-  const buffer = new CopyBuffer();
-  for (const row of rows) addReading(buffer.row(4), readings, row);
-  await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", buffer);
+  await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
+    fields: 4,
+    count: rows.length,
+    add: (row, index) => addReading(row, readings, rows[index] ?? 0),
+  });
   return { kind: "inserted" };
 }
 
@@ -175,13 +177,14 @@ async function merge(session: Session, readings: Readings, rows: Int32Array): Pr
      ) on commit delete rows`,
   );
   await session.query("truncate staged_heartbeats");
-  const buffer = new CopyBuffer();
-  rows.forEach((row, position) => {
-    const fields = buffer.row(5);
-    addReading(fields, readings, row);
-    fields.int32(position);
+  await copyInto(session, "staged_heartbeats (customer_id, ts, heart_rate, anomaly, position)", {
+    fields: 5,
+    count: rows.length,
+    add: (row, position) => {
+      addReading(row, readings, rows[position] ?? 0);
+      row.int32(position);
+    },
   });
-  await copyInto(session, "staged_heartbeats (customer_id, ts, heart_rate, anomaly, position)", buffer);
   const known = await session.query<{ position: number; heart_rate: number }>(
     `select staged.position, stored.heart_rate
        from staged_heartbeats staged
@@ -216,22 +219,28 @@ function addReading(fields: BinaryWriter, readings: Readings, row: number): void
 
 async function storeRejects(session: Session, ledger: LedgerRow, rejects: readonly Reject[]): Promise<void> {
   if (rejects.length === 0) return;
-  const buffer = new CopyBuffer();
-  for (const { record, reason, detail } of rejects) {
-    const fields = buffer.row(8);
-    fields.int64(ledger.id);
-    fields.text(ledger.topic);
-    fields.int32(ledger.partition);
-    fields.int64(record.offset);
-    fields.text(reason);
-    fields.text(detail);
-    for (const bytes of [record.key, record.value]) {
-      if (bytes === null) fields.null();
-      else fields.bytea(bytes);
-    }
-  }
   const columns = "ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload";
-  await copyInto(session, `public.heartbeat_rejects (${columns})`, buffer);
+  await copyInto(session, `public.heartbeat_rejects (${columns})`, {
+    fields: 8,
+    count: rejects.length,
+    add: (row, index) => {
+      const reject = rejects[index];
+      if (reject !== undefined) addReject(row, ledger, reject);
+    },
+  });
+}
+
+function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detail }: Reject): void {
+  row.int64(ledger.id);
+  row.text(ledger.topic);
+  row.int32(ledger.partition);
+  row.int64(record.offset);
+  row.text(reason);
+  row.text(detail);
+  for (const bytes of [record.key, record.value]) {
+    if (bytes === null) row.null();
+    else row.bytea(bytes);
+  }
 }
 
 async function storeGaps(session: Session, ledger: LedgerRow, gaps: readonly Gap[]): Promise<void> {
