@@ -17,6 +17,8 @@ export interface LogLine {
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
+  /** A module that runs in the process before the worker does. */
+  readonly preload?: string;
 }
 
 export interface Answer {
@@ -54,9 +56,10 @@ export class WorkerProcess implements AsyncDisposable {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value] as const];
     });
+    const preload = options.preload === undefined ? [] : ["--preload", options.preload];
     return new WorkerProcess(
       new Deno.Command(Deno.execPath(), {
-        args: ["run", "-q", `-P=${worker}`, `workers/${worker}/main.ts`, ...options.args ?? []],
+        args: ["run", "-q", `-P=${worker}`, ...preload, `workers/${worker}/main.ts`, ...options.args ?? []],
         cwd: ROOT,
         clearEnv: true,
         env: { ...Object.fromEntries(passed), NO_COLOR: "1", ...options.env },

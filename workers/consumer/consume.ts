@@ -97,11 +97,11 @@ class Consumption implements AsyncDisposable {
   }
 
   async run(): Promise<void> {
-    const { database, telemetry, progress } = this.#ports;
+    const { database, clocks, telemetry, progress } = this.#ports;
     await Promise.all([
       this.#watchTopic(),
       keepWatch(
-        { partitions: () => this.#partitions.values(), database, telemetry, progress },
+        { partitions: () => this.#partitions.values(), database, clocks, telemetry, progress },
         this.#options,
       ),
       keepPartitions(this.#ports, this.#options),

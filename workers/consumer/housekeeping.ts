@@ -7,6 +7,7 @@ import type { Partition } from "./partition.ts";
 import type { Progress } from "./progress.ts";
 import type { Offset } from "./records.ts";
 import type { ConsumerTelemetry, Position } from "./telemetry.ts";
+import type { TwoClocks } from "./two_clocks.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
@@ -17,6 +18,7 @@ const CONNECTION = "database connection";
 export interface Watched {
   readonly partitions: () => Iterable<Partition>;
   readonly database: Database;
+  readonly clocks: TwoClocks;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }
@@ -32,7 +34,7 @@ export async function keepWatch(
   watched: Watched,
   { signal, fail, summaryIntervalMs }: WatchOptions,
 ): Promise<void> {
-  const { telemetry, progress, database } = watched;
+  const { telemetry, progress, database, clocks } = watched;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -41,10 +43,11 @@ export async function keepWatch(
     if (asking) return;
     asking = true;
     askedAt = performance.now();
-    database.query("select 1")
+    clocks.ask(database)
       .then(() => {
         progress.answered("database");
         progress.ready(CONNECTION);
+        telemetry.clockIsAhead(clocks.aheadMs / 1000);
       }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
       .finally(() => asking = false);
   };

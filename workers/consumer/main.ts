@@ -14,6 +14,7 @@ import { Progress } from "./progress.ts";
 import { makeRoles } from "./roles.ts";
 import { createSink } from "./sink.ts";
 import { consumerTelemetry } from "./telemetry.ts";
+import { startClocks } from "./two_clocks.ts";
 import { untilCaughtUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
@@ -39,10 +40,20 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const plan = createPlanner(config.limits, Date.now);
+  const clocks = await startClocks(database, telemetry.databaseFailed, { signal });
+  const plan = createPlanner(config.limits, clocks.own, clocks.database);
   const sink = createSink(database);
   const dayPartitions = new DayPartitions(database, telemetry);
-  const ports = { connection: config.kafka, database, sink, dayPartitions, plan, telemetry, progress };
+  const ports = {
+    connection: config.kafka,
+    database,
+    sink,
+    dayPartitions,
+    plan,
+    clocks,
+    telemetry,
+    progress,
+  };
   const caughtUp = new AbortController();
   const consuming = consume(ports, { ...config, signal: AbortSignal.any([signal, caughtUp.signal]), fail });
   try {

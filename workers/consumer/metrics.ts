@@ -49,6 +49,10 @@ export function consumerMetrics(registry: Registry) {
     "heartbeat_paused_partitions",
     "Partitions whose batch waits for a dependency or an operator",
   );
+  const clockAhead = gauge(
+    "heartbeat_clock_ahead_seconds",
+    "This machine's clock before the database's; negative when it is behind",
+  );
   // Scraped when asked: nothing runs in between.
   new Gauge({
     name: "process_resident_memory_bytes",
@@ -74,6 +78,7 @@ export function consumerMetrics(registry: Registry) {
     lagSeconds,
     assigned,
     paused,
+    clockAhead,
     retries,
   };
 }

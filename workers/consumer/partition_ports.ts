@@ -17,6 +17,7 @@ import type { Sink } from "./sink.ts";
 import type { Offset } from "./records.ts";
 import { gapSlice } from "./slice.ts";
 import type { ConsumerTelemetry } from "./telemetry.ts";
+import type { TwoClocks } from "./two_clocks.ts";
 
 /** What the whole consumer works with. */
 export interface ConsumePorts {
@@ -25,6 +26,7 @@ export interface ConsumePorts {
   readonly sink: Sink;
   readonly dayPartitions: DayPartitions;
   readonly plan: PlanBatch;
+  readonly clocks: TwoClocks;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }

@@ -24,9 +24,10 @@ const DAY_SECONDS = 86_400;
 /**
  * @param limits valid and alarm thresholds, and how far from our clock a record may be
  * @param now milliseconds since the Unix epoch
+ * @param witness another clock, without whose consent no reading is rejected for its time
  */
-export function createPlanner(limits: Limits, now: () => number): PlanBatch {
-  return planBy(createDecoder(limits, now), limits, now);
+export function createPlanner(limits: Limits, now: () => number, witness: () => number = now): PlanBatch {
+  return planBy(createDecoder(limits, now, witness), limits, now);
 }
 
 /** @param decode looks at each record that is not plainly valid, and has the last word on it */

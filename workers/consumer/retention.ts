@@ -2,9 +2,9 @@
 import { sleep } from "../_shared/backoff.ts";
 import type { Database } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
+import type { TwoClocks } from "./two_clocks.ts";
 
 const INTERVAL_MS = 15_000;
-const DAY_MS = 86_400_000;
 /** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
 const MINUTES_AT_A_TIME = 10_000;
 
@@ -17,6 +17,7 @@ export interface RetentionOptions {
 export interface RetentionPorts {
   readonly database: Database;
   readonly dayPartitions: DayPartitions;
+  readonly clocks: TwoClocks;
   readonly telemetry: {
     readonly onDropped: (partition: string) => void;
     readonly retentionFailed: (error: unknown) => void;
@@ -25,15 +26,16 @@ export interface RetentionPorts {
 
 /** Runs until `signal` aborts. What fails is tried again at the next round. */
 export async function keepPartitions(
-  { database, dayPartitions, telemetry }: RetentionPorts,
+  { database, dayPartitions, clocks, telemetry }: RetentionPorts,
   { retentionDays, minuteRetentionDays, signal }: RetentionOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      await dayPartitions.makeAhead(Date.now());
+      await dayPartitions.makeAhead(clocks.database());
       await dayPartitions.retryFailed();
-      if (retentionDays !== undefined) await dropDays(database, retentionDays, telemetry.onDropped);
-      if (minuteRetentionDays !== undefined) await deleteMinutes(database, minuteRetentionDays);
+      const now = new Date(clocks.own()).toISOString();
+      if (retentionDays !== undefined) await dropDays(database, now, retentionDays, telemetry.onDropped);
+      if (minuteRetentionDays !== undefined) await deleteMinutes(database, now, minuteRetentionDays);
     } catch (error) {
       telemetry.retentionFailed(error);
     }
@@ -41,34 +43,34 @@ export async function keepPartitions(
   }
 }
 
+/** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
+const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
+
 /** Partitions that lie before the oldest reading that is still accepted, as a whole. */
 async function dropDays(
   database: Database,
+  now: string,
   days: number,
   onDropped: (partition: string) => void,
 ): Promise<void> {
   for (;;) {
     const [row] = await database.query<{ dropped: string | null }>(
-      "select public.drop_old_heartbeat_partition('public.heartbeats', $1::timestamptz) as dropped",
-      [before(days)],
+      `select public.drop_old_heartbeat_partition('public.heartbeats', ${OLDEST_KEPT}) as dropped`,
+      [now, days],
     );
     if (typeof row?.dropped !== "string") return;
     onDropped(row.dropped);
   }
 }
 
-async function deleteMinutes(database: Database, days: number): Promise<void> {
+async function deleteMinutes(database: Database, now: string, days: number): Promise<void> {
   for (;;) {
     const deleted = await database.query(
       `delete from public.heartbeats_1m
-        where ctid in (select ctid from public.heartbeats_1m where minute < $1::timestamptz limit ${MINUTES_AT_A_TIME})
+        where ctid in (select ctid from public.heartbeats_1m where minute < ${OLDEST_KEPT} limit ${MINUTES_AT_A_TIME})
     returning 1`,
-      [before(days)],
+      [now, days],
     );
     if (deleted.length < MINUTES_AT_A_TIME) return;
   }
-}
-
-function before(days: number): string {
-  return new Date(Date.now() - days * DAY_MS).toISOString();
 }

@@ -10,6 +10,9 @@ import type { Gap, Slice } from "./slice.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
 
+/** Network time keeps clocks within a second, and an answer takes a few at most. */
+const CLOCKS_DIFFER_SECONDS = 30;
+
 type Dependency = "kafka" | "group" | "database";
 
 /** The partition's committed end, and where we stand. */
@@ -28,6 +31,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   const anomalyLog = new SampledLog(log, "reading.anomaly");
   const failing = new Map<Dependency, { since: number; attempts: number }>();
   let topicIsMissing = false;
+  let clocksDiffer = false;
   let replacedBy: string | undefined;
   const pausedPartitions = new Set<number>();
   const summary = {
@@ -175,6 +179,22 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
 
     retentionFailed: (error: unknown) => {
       log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
+    },
+
+    /** @param seconds our clock before the database's; said when they part and when they meet again */
+    clockIsAhead: (seconds: number) => {
+      meters.clockAhead.set(seconds);
+      const differs = Math.abs(seconds) > CLOCKS_DIFFER_SECONDS;
+      if (differs === clocksDiffer) return;
+      clocksDiffer = differs;
+      const rounded = Math.round(Math.abs(seconds));
+      const which = seconds > 0 ? "ahead of" : "behind";
+      if (differs) {
+        const message =
+          `Our clock is ${rounded} s ${which} the database's: no reading is rejected for its time, and ` +
+          "nothing is dropped as old, unless both agree; set the wrong one right";
+        log.warning("clock.differs", message, { seconds });
+      } else log.info("clock.agrees", "Our clock and the database's agree again", { seconds });
     },
 
     frozenWritersEnded: (sessions: number) => {
