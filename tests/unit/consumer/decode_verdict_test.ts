@@ -11,7 +11,7 @@ import { property } from "../../support/property.ts";
 import { NOW } from "../../support/wire_record.ts";
 
 const LIMITS: Limits = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
-const INPUTS = Number(Deno.env.get("PROPERTY_RUNS") ?? 20_000);
+const INPUTS = Number(Deno.env.get("PROPERTY_RUNS") ?? 10_000);
 
 Deno.test("decode() answers as the specification does, whatever a record is made of", () => {
   const decode = createDecoder(LIMITS, () => NOW);

@@ -1,0 +1,98 @@
+/** UTF-8 at its limits, from the standard's definition (RFC 3629; Unicode, table 3-7): well formed and not. */
+import { Buffer } from "node:buffer";
+import { record, type TortureCase } from "./case.ts";
+
+/** The first and the last of each length, on either side of the surrogates, and what no text should hold. */
+const GOOD: readonly number[] = [
+  0x01,
+  0x7f,
+  0x80,
+  0x7ff,
+  0x800,
+  0xfff,
+  0x1000,
+  0xcfff,
+  0xd000,
+  0xd7ff,
+  0xe000,
+  0xfdd0,
+  0xfdef,
+  0xfeff,
+  0xfffd,
+  0xfffe,
+  0xffff,
+  0x10000,
+  0x1fffe,
+  0x1ffff,
+  0x3ffff,
+  0x40000,
+  0xfffff,
+  0x100000,
+  0x10fffe,
+  0x10ffff,
+];
+
+const BAD: readonly (readonly [name: string, hex: string])[] = [
+  [
+    "each continuation byte alone",
+    Array.from({ length: 64 }, (_, nth) => (0x80 + nth).toString(16)).join(""),
+  ],
+  ["one continuation byte", "80"],
+  ["seven continuation bytes", "80bf80bf80bf80"],
+  ["two-byte leads, each before a space", "c320c420df20"],
+  ["three-byte leads, each before a space", "e020e120ef20"],
+  ["four-byte leads, each before a space", "f020f120f420"],
+  ["the last byte of two missing", "c3"],
+  ["the last byte of three missing", "e282"],
+  ["the last byte of four missing", "f09f92"],
+  ["cut characters one behind the other", "c3e282f09f92"],
+  ["FE", "fe"],
+  ["FF", "ff"],
+  ["a slash in two bytes", "c0af"],
+  ["a slash in three bytes", "e080af"],
+  ["a slash in four bytes", "f08080af"],
+  ["a slash in five bytes", "f8808080af"],
+  ["a slash in six bytes", "fc80808080af"],
+  ["NUL in two bytes, as Java writes it", "c080"],
+  ["NUL in three bytes", "e08080"],
+  ["the largest overlong of two", "c1bf"],
+  ["the largest overlong of three", "e09fbf"],
+  ["the largest overlong of four", "f08fbfbf"],
+  ["the first high surrogate", "eda080"],
+  ["the last high surrogate", "edafbf"],
+  ["the first low surrogate", "edb080"],
+  ["the last low surrogate", "edbfbf"],
+  ["a pair of surrogates, as CESU-8 writes it", "eda0bdedb293"],
+  ["U+110000", "f4908080"],
+  ["U+1FFFFF", "f7bfbfbf"],
+  ["five bytes", "f888808080"],
+  ["six bytes", "fc8480808080"],
+  ["UTF-16 with its mark", "fffe6300"],
+  ["Latin 1", "e9"],
+];
+
+/** Each as a customer. @param from number of the first */
+export function utf8Cases(from: number): TortureCase[] {
+  const good = GOOD.map((code, index): TortureCase => {
+    const char = String.fromCodePoint(code);
+    // A raw control is no JSON; the only one here is written as an escape.
+    const source = code < 0x20 ? JSON.stringify(char) : `"${char}"`;
+    return {
+      name: `U+${code.toString(16)}`,
+      value: record(source, from + index),
+      key: Buffer.from(char),
+      expected: { customerId: char },
+    };
+  });
+  const bad = BAD.map(([name, hex], index): TortureCase => {
+    const bytes = Buffer.from(hex, "hex");
+    const quoted = Buffer.concat([Buffer.from('"'), bytes, Buffer.from('"')]);
+    return {
+      name,
+      value: record(quoted, from + GOOD.length + index),
+      key: bytes,
+      expected: { reject: "invalid_utf8" },
+    };
+  });
+  return [...good, ...bad];
+}
