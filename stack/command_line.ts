@@ -10,6 +10,7 @@ import {
   secret,
   text,
 } from "../workers/_shared/env.ts";
+import { databaseAddress } from "../workers/_shared/database_url.ts";
 import { STACK_FOLDER } from "./clone.ts";
 
 const PORT = { min: 0, max: 65_535, unit: "TCP port, 0 = any free one" };
@@ -76,6 +77,8 @@ export function parseUpFlags(
 ): UpFlags {
   const flags = parseFlags("pipeline", upCommand(), UP_FLAGS, args);
   const own = parseSettings("pipeline", OWN_SERVERS, env, { readFile });
+  // Told now, and not after Kafka was started for it.
+  if (own.DATABASE_URL !== undefined) databaseAddress("pipeline", own.DATABASE_URL, readFile);
   return {
     ...withPorts("pipeline", flags, env),
     ownKafka: own.KAFKA_BOOTSTRAP_SERVERS,

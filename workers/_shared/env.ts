@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
+import { printable } from "./printable.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -142,7 +143,9 @@ export function parseSettings<S extends Record<string, z.ZodType>>(
 /** The error for settings that are each fine but do not go together. */
 export function settingsError(program: string, problems: readonly string[]): UsageError {
   const count = problems.length === 1 ? "1 setting is wrong" : `${problems.length} settings are wrong`;
-  return new UsageError([`Cannot start the ${program}: ${count}`, ...problems].join("\n  "), problems);
+  // A line each, whatever a value brings along.
+  const lines = problems.map(printable);
+  return new UsageError([`Cannot start the ${program}: ${count}`, ...lines].join("\n  "), lines);
 }
 
 /**

@@ -1,7 +1,10 @@
-/** The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET only. */
+/** The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET and HEAD, whatever else comes in. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import type { Registry } from "prom-client";
 import { integer, text } from "./env.ts";
-import { describeError, UsageError } from "./errors.ts";
+import { describeError, findInCauses, UsageError } from "./errors.ts";
+import type { Secrets } from "./secrets.ts";
 
 export const HEALTH_SETTINGS = {
   HEALTH_HOST: text({
@@ -29,49 +32,109 @@ export interface HealthServer extends AsyncDisposable {
   readonly port: number;
 }
 
+/** Our askers send a few hundred bytes. */
+const REQUEST_BYTES = 8 * 1024;
+/** From the first byte, or from the connection without one; who is slower is told so and sent away. */
+const REQUEST_TIMEOUT_MS = 5_000;
+const CHECK_SLOW_EVERY_MS = 1_000;
+/** Each is a file descriptor and some memory. Beyond it the oldest has to go: a new one may be the supervisor's. */
+const CONNECTIONS_AT_MOST = 64;
+
 /**
- * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format.
+ * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format. By `node:http`,
+ * because `Deno.serve` waits for ever for a request that does not end.
  *
+ * @param secrets hidden in the reasons
  * @throws UsageError when the port cannot be had
  */
-export function serveHealth(
+export async function serveHealth(
   options: HealthOptions,
   probes: Probes,
   metrics: Registry,
-): HealthServer {
-  const answer = async (request: Request): Promise<Response> => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return new Response("only GET is answered here\n", { status: 405, headers: { allow: "GET, HEAD" } });
-    }
-    switch (new URL(request.url).pathname) {
+  secrets: Secrets,
+): Promise<HealthServer> {
+  const probe = (reasons: readonly string[]): Answer => {
+    const status = reasons.length === 0 ? "ok" : "failing";
+    const body = JSON.stringify({ status, reasons: reasons.map((reason) => secrets.redact(reason)) });
+    return { status: reasons.length === 0 ? 200 : 503, type: "application/json", body };
+  };
+  const answer = async ({ method, url = "/" }: IncomingMessage): Promise<Answer> => {
+    if (method !== "GET" && method !== "HEAD") return told(405, "only GET is answered here");
+    switch (url.replace(/\?.*$/, "")) {
       case "/livez":
         return probe(probes.live());
       case "/readyz":
         return probe(probes.ready());
       case "/metrics":
-        return new Response(await metrics.metrics(), { headers: { "content-type": metrics.contentType } });
+        return { status: 200, type: metrics.contentType, body: await metrics.metrics() };
       default:
-        return new Response("not found, expected /livez, /readyz or /metrics\n", { status: 404 });
+        return told(404, "not found, expected /livez, /readyz or /metrics");
     }
   };
-  const server = listen(options, answer);
-  return { port: server.addr.port, [Symbol.asyncDispose]: () => server.shutdown() };
+  const server = createServer({
+    maxHeaderSize: REQUEST_BYTES,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CHECK_SLOW_EVERY_MS,
+  }, (request, response) => void answer(request).then((one) => send(response, one)));
+  limitConnections(server);
+  await listen(server, options);
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Whoever has not asked by now gets no answer.
+      server.closeAllConnections();
+      return closed;
+    },
+  };
 }
 
-function listen({ HEALTH_HOST, HEALTH_PORT }: HealthOptions, answer: Deno.ServeHandler) {
-  try {
-    return Deno.serve({ hostname: HEALTH_HOST, port: HEALTH_PORT, onListen: () => {} }, answer);
-  } catch (error) {
-    const problem = error instanceof Deno.errors.AddrInUse
-      ? "is taken by another program"
-      : describeError(error);
-    throw new UsageError(
-      `Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; set HEALTH_PORT, or 0 for any free port`,
-    );
-  }
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
 }
 
-function probe(reasons: readonly string[]): Response {
-  const status = reasons.length === 0 ? "ok" : "failing";
-  return Response.json({ status, reasons }, { status: reasons.length === 0 ? 200 : 503 });
+function told(status: number, sentence: string): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: `${sentence}\n` };
+}
+
+function send(response: ServerResponse, { status, type, body }: Answer): void {
+  response.writeHead(status, {
+    "content-type": type,
+    "content-length": String(new TextEncoder().encode(body).length),
+    ...(status === 405 ? { allow: "GET, HEAD" } : {}),
+    // A body that comes with the question is not read, and nobody asks often enough to miss the connection.
+    connection: "close",
+  });
+  response.end(response.req.method === "HEAD" ? undefined : body);
+}
+
+function limitConnections(server: Server): void {
+  const open = new Set<Socket>();
+  server.on("connection", (socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+    // One that breaks off is no error of ours.
+    socket.on("error", () => {});
+    const [oldest] = open;
+    if (open.size > CONNECTIONS_AT_MOST) oldest?.destroy();
+  });
+}
+
+function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => {
+      const problem = findInCauses(error, "code") === "EADDRINUSE"
+        ? "is taken by another program"
+        : describeError(error);
+      reject(
+        new UsageError(
+          `Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; set HEALTH_PORT, or 0 for any free port`,
+        ),
+      );
+    });
+    server.listen(HEALTH_PORT, HEALTH_HOST, resolve);
+  });
 }

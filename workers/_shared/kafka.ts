@@ -3,6 +3,7 @@ import { Admin, type Base, type BaseOptions, type ClusterMetadata } from "@platf
 import { choice, optional, parseSettings, secret, settingsError, text } from "./env.ts";
 import type { Environment } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
+import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
 
 export const KAFKA_SETTINGS = {
   KAFKA_BOOTSTRAP_SERVERS: text({
@@ -22,6 +23,7 @@ export const KAFKA_SETTINGS = {
   KAFKA_SSL_CA_FILE: optional(text({ expected: "a PEM file with the authorities to trust" })),
   KAFKA_SSL_CERT_FILE: optional(text({ expected: "a PEM file with the client's certificate" })),
   KAFKA_SSL_KEY_FILE: optional(text({ expected: "a PEM file with the client's private key" })),
+  KAFKA_SSL_KEY_PASSWORD: optional(secret({ expected: "the password of an encrypted private key" })),
 };
 
 /** A request that is not answered for this long has failed; longer than any long poll. */
@@ -50,21 +52,15 @@ export function kafkaConnection(
 ): KafkaConnection {
   const settings = parseSettings(program, KAFKA_SETTINGS, env, { readFile });
   const problems: string[] = [];
-  const pem = (name: "KAFKA_SSL_CA_FILE" | "KAFKA_SSL_CERT_FILE" | "KAFKA_SSL_KEY_FILE") => {
-    const path = settings[name];
-    if (path === undefined) return {};
-    try {
-      const key = { KAFKA_SSL_CA_FILE: "ca", KAFKA_SSL_CERT_FILE: "cert", KAFKA_SSL_KEY_FILE: "key" }[name];
-      return { [key]: readFile(path) };
-    } catch {
-      problems.push(`${name}: cannot read ${path}, expected a readable PEM file`);
-      return {};
-    }
-  };
   const protocol = settings.KAFKA_SECURITY_PROTOCOL;
-  const tls = protocol.endsWith("SSL")
-    ? { ...pem("KAFKA_SSL_CA_FILE"), ...pem("KAFKA_SSL_CERT_FILE"), ...pem("KAFKA_SSL_KEY_FILE") }
-    : undefined;
+  const tls = protocol.endsWith("SSL") ? readTls(settings, readFile, problems) : undefined;
+  if (tls === undefined) {
+    // Whoever names a certificate means TLS: going on without it would tell everything to the network.
+    for (const name of TLS_SETTINGS) {
+      if (settings[name] === undefined) continue;
+      problems.push(`${name}: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL`);
+    }
+  }
   const { KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = settings;
   if (protocol.startsWith("SASL")) {
     if (username === undefined) problems.push(`KAFKA_SASL_USERNAME: is missing, expected with ${protocol}`);
@@ -84,7 +80,7 @@ export function kafkaConnection(
   return {
     topic: settings.KAFKA_TOPIC,
     servers: settings.KAFKA_BOOTSTRAP_SERVERS,
-    secrets: password === undefined ? [] : [password],
+    secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((one) => one !== undefined),
     options: {
       clientId,
       bootstrapBrokers: settings.KAFKA_BOOTSTRAP_SERVERS.split(",").map((server) => {
@@ -99,6 +95,31 @@ export function kafkaConnection(
       ...(protocol.startsWith("SASL") ? { sasl } : {}),
     } as BaseOptions,
   };
+}
+
+const TLS_SETTINGS = [
+  "KAFKA_SSL_CA_FILE",
+  "KAFKA_SSL_CERT_FILE",
+  "KAFKA_SSL_KEY_FILE",
+  "KAFKA_SSL_KEY_PASSWORD",
+] as const;
+
+function readTls(
+  settings: { readonly [name in (typeof TLS_SETTINGS)[number]]: string | undefined },
+  readFile: (path: string) => string,
+  problems: string[],
+): TlsOptions {
+  const file = (label: "KAFKA_SSL_CA_FILE" | "KAFKA_SSL_CERT_FILE" | "KAFKA_SSL_KEY_FILE") => {
+    return { label, path: settings[label] };
+  };
+  const { tls, problems: found } = readTlsFiles({
+    authorities: file("KAFKA_SSL_CA_FILE"),
+    certificate: file("KAFKA_SSL_CERT_FILE"),
+    key: file("KAFKA_SSL_KEY_FILE"),
+    keyPassword: { label: "KAFKA_SSL_KEY_PASSWORD", value: settings.KAFKA_SSL_KEY_PASSWORD },
+  }, readFile);
+  problems.push(...found);
+  return tls;
 }
 
 export interface TopicDescription {
@@ -149,30 +170,80 @@ export async function createTopic(connection: KafkaConnection, partitions: numbe
   }
 }
 
-/** Protocol errors that say who we are, or what we may do, is wrong: waiting alone does not cure them. */
-const REFUSALS = new Set([
-  "SASL_AUTHENTICATION_FAILED",
-  "UNSUPPORTED_SASL_MECHANISM",
-  "ILLEGAL_SASL_STATE",
-  "TOPIC_AUTHORIZATION_FAILED",
-  "GROUP_AUTHORIZATION_FAILED",
-  "CLUSTER_AUTHORIZATION_FAILED",
-]);
+interface NextStep {
+  /** Looked for in the broker's answer and in the error's text. */
+  readonly sign: RegExp;
+  readonly step: string;
+  /** Who we are, or what we may do, is wrong: waiting alone does not cure it. */
+  readonly refused: boolean;
+}
+
+/** What an operator does about an error; the first that fits. */
+const NEXT_STEPS: readonly NextStep[] = [
+  {
+    sign: /SASL_AUTHENTICATION_FAILED|authentication failed/i,
+    step: "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    refused: true,
+  },
+  {
+    sign: /UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE/,
+    step: "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
+    refused: true,
+  },
+  {
+    sign: /_AUTHORIZATION_FAILED/,
+    step: "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
+    refused: true,
+  },
+  {
+    sign: /altnames/,
+    step:
+      "its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS, or the certificate",
+    refused: true,
+  },
+  {
+    sign: /certificate/i,
+    step:
+      "check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired",
+    refused: true,
+  },
+  {
+    sign: /fatal alert/i,
+    step: "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
+    refused: true,
+  },
+  {
+    sign: /requires TLS/,
+    step: "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
+    refused: true,
+  },
+  {
+    // Also what a broker looks like that goes away at this very moment, so it may pass.
+    sign: /TLS handshake/,
+    step: "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
+    refused: false,
+  },
+  {
+    sign: /^Connection closed/,
+    step:
+      "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +
+      "KAFKA_SSL_CERT_FILE: that is how a broker turns away who comes without what its listener asks for",
+    refused: false,
+  },
+];
 
 /** Says what failed towards Kafka, and whether the operator has to act. */
 export function kafkaFailure(action: string, connection: KafkaConnection, error: unknown): PipelineError {
   const api = findInCauses(error, "apiId");
   const reason = describeError(error);
-  const refused = REFUSALS.has(String(api)) ||
-    /authentication failed|certificate|requires TLS|TLS handshake/i.test(reason);
+  const known = NEXT_STEPS.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
   // A broker that answers with an error runs there: what it says is the hint.
-  const next = refused
-    ? "check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_*"
-    : api !== undefined
-    ? `the broker answered ${api}`
-    : "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS)";
+  const next = known?.step ??
+    (api !== undefined
+      ? `the broker answered ${api}`
+      : "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS)");
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;
-  return new PipelineError(refused ? "kafka_refused" : "kafka_unavailable", message, {
+  return new PipelineError(known?.refused === true ? "kafka_refused" : "kafka_unavailable", message, {
     retriable: true,
     cause: error,
   });

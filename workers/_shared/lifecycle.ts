@@ -2,6 +2,8 @@
 import { CommanderError } from "commander";
 import type { Environment } from "./env.ts";
 import { describeError, PipelineError, UsageError } from "./errors.ts";
+import { printable, printableLines } from "./printable.ts";
+import { Secrets } from "./secrets.ts";
 
 /** After a signal a program has this long to finish what it has in hand. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
@@ -19,6 +21,8 @@ export interface WorkerContext {
   /** Ends the program from within, for what waiting cannot cure. */
   readonly fail: (error: Error) => void;
   readonly resources: Resources;
+  /** Hides what it is told of in everything that the process says, its last words included. */
+  readonly secrets: Secrets;
 }
 
 /** What was opened, by name, closed in reverse order. A missed deadline names what is still open. */
@@ -63,6 +67,7 @@ export class Resources implements AsyncDisposable {
 export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   const stop = new AbortController();
   const resources = new Resources();
+  const secrets = new Secrets();
   let firstSignalAt: number | undefined;
   const onSignal = () => {
     const now = performance.now();
@@ -75,6 +80,13 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
     );
   };
   for (const signal of terminationSignals()) Deno.addSignalListener(signal, onSignal);
+  // What nobody caught is told by us, since Deno would show the secrets in it.
+  const onUncaught = (event: Event, error: unknown) => {
+    event.preventDefault();
+    Deno.exit(report(error, secrets));
+  };
+  globalThis.addEventListener("error", (event) => onUncaught(event, event.error));
+  globalThis.addEventListener("unhandledrejection", (event) => onUncaught(event, event.reason));
 
   let failure: Error | undefined;
   const fail = (error: Error) => {
@@ -91,13 +103,14 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
       signal: stop.signal,
       fail,
       resources: opened,
+      secrets,
     };
     code = (await main(context)) ?? EXIT.ok;
   } catch (error) {
-    code = report(failure ?? error);
+    code = report(failure ?? error, secrets);
     failure = undefined;
   }
-  if (failure !== undefined) code = report(failure);
+  if (failure !== undefined) code = report(failure, secrets);
   Deno.exit(code);
 }
 
@@ -106,13 +119,18 @@ function terminationSignals(): readonly Deno.Signal[] {
   return Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
 }
 
-function report(error: unknown): number {
+function report(error: unknown, secrets: Secrets): number {
   // --help and --version, which commander has already answered, and a wrong flag, which it has already explained.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  const expected = error instanceof UsageError || error instanceof PipelineError;
-  const text = expected || !(error instanceof Error) ? describeError(error) : error.stack ?? error.message;
-  say(error instanceof UsageError ? error.message : text);
-  return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+  if (error instanceof UsageError) {
+    say(printableLines(secrets.redact(error.message)));
+    return EXIT.usage;
+  }
+  const expected = error instanceof PipelineError || !(error instanceof Error);
+  const text = secrets.redact(expected ? describeError(error) : error.stack ?? error.message);
+  // A bug of ours is told with its stack, anything else in one line.
+  say(expected ? printable(text) : printableLines(text));
+  return EXIT.failed;
 }
 
 function exitNow(after: string, resources: Resources): never {

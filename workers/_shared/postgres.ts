@@ -2,14 +2,12 @@
 import { Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
-import { integer, secret } from "./env.ts";
+import { DATABASE_URL, databaseAddress } from "./database_url.ts";
+import { integer } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
 
 export const DATABASE_SETTINGS = {
-  DATABASE_URL: secret({
-    expected: "postgres://user:password@host:5432/database",
-    pattern: /^postgres(ql)?:\/\/[^\s]+$/,
-  }),
+  DATABASE_URL,
   DATABASE_CONNECTIONS: integer({
     min: 1,
     max: 32,
@@ -60,14 +58,19 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
 const NETWORK_GRACE_MS = 3_000;
 
-/** Opens a pool; no connection is made before the first use. */
+/**
+ * Opens a pool; no connection is made before the first use.
+ *
+ * @throws UsageError when the URL, or a certificate that it names, cannot be used
+ */
 export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
 ): Database {
+  const { client, target } = databaseAddress(name, url, Deno.readTextFileSync);
   const pool = new pg.Pool({
-    connectionString: url,
     application_name: name,
+    ...client,
     // One more than may write, so that a question is answered also while all of them are busy.
     max: connections + 1,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -79,7 +82,7 @@ export function openDatabase(
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on("error", () => {});
   return {
-    target: describeTarget(url),
+    target,
     turns: new Turns(connections),
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
@@ -160,14 +163,6 @@ function socketOf(session: Session): Socket | undefined {
   return stream instanceof Socket ? stream : undefined;
 }
 
-/** postgres://user@host:port/database, or a placeholder when the text is no URL. */
-function describeTarget(url: string): string {
-  const parsed = URL.parse(url);
-  return parsed === null
-    ? "(malformed DATABASE_URL)"
-    : `${parsed.hostname}:${parsed.port || "5432"}${parsed.pathname}`;
-}
-
 /** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
 export function sqlState(error: unknown): string | undefined {
   const code = findInCauses(error, "code");
@@ -183,26 +178,47 @@ export function isDataError(error: unknown): boolean {
   return state !== undefined && /^2[23]/.test(state) && state !== "22P04";
 }
 
-/** What an operator does about an answer that waiting may not cure. */
-const NEXT_STEPS: readonly (readonly [RegExp, string])[] = [
-  [/^28/, "check the user and the password in DATABASE_URL"],
-  [/^3D000/, "create the database or correct its name in DATABASE_URL"],
-  [/^42501/, "grant the missing right to the user in DATABASE_URL"],
-  [/^42P01|^42703/, "restore the missing table or column, or run the migrations (--migrate-only)"],
-  [/^53100/, "free disk space on the database server"],
-  [/^25006/, "the server is read-only: point DATABASE_URL at the primary"],
+/** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
+const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
+  [/^28/, /no encryption/, "let DATABASE_URL end in ?sslmode=verify-full: the server wants TLS"],
+  [/^28/, /client certificate/, "name a client certificate in DATABASE_URL (sslcert, sslkey)"],
+  [/^28/, /./, "check the user and the password in DATABASE_URL"],
+  [/^3D000/, /./, "create the database or correct its name in DATABASE_URL"],
+  [/^42501/, /./, "grant the missing right to the user in DATABASE_URL"],
+  [/^42P01|^42703/, /./, "restore the missing table or column, or run the migrations (--migrate-only)"],
+  [/^53100/, /./, "free disk space on the database server"],
+  [/^25006/, /./, "the server is read-only: point DATABASE_URL at the primary"],
+];
+
+/** The same for what TLS says before PostgreSQL says anything. */
+const TLS_STEPS: readonly (readonly [reason: RegExp, step: string])[] = [
+  [/altnames/, "its certificate is for another name: correct the host in DATABASE_URL, or the certificate"],
+  [
+    /certificate/i,
+    "check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither has expired",
+  ],
+  [/fatal alert/i, "the server turns our certificate away: check sslcert and sslkey in DATABASE_URL"],
+  [
+    /does not support SSL/,
+    "the server has no TLS: switch it on there, or let DATABASE_URL say sslmode=disable",
+  ],
 ];
 
 /** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
 export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
   const state = sqlState(error);
-  const next = NEXT_STEPS.find(([pattern]) => state !== undefined && pattern.test(state))?.[1] ??
+  const said = describeError(error);
+  const tls = state === undefined ? TLS_STEPS.find(([reason]) => reason.test(said))?.[1] : undefined;
+  const answered = state === undefined
+    ? undefined
+    : NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said))?.[2];
+  const next = tls ?? answered ??
     (state === undefined ? "check that the server runs there (DATABASE_URL)" : undefined);
-  const reason = state === undefined ? describeError(error) : `${describeError(error)} (SQLSTATE ${state})`;
+  const reason = state === undefined ? said : `${said} (SQLSTATE ${state})`;
   const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
     next === undefined ? "" : `; ${next}`
   }`;
-  const refused = state !== undefined && /^(28|3D|42)/.test(state);
+  const refused = tls !== undefined || (state !== undefined && /^(28|3D|42)/.test(state));
   const code = refused ? "database_refused" : "database_unavailable";
   return new PipelineError(code, message, { retriable: true, cause: error });
 }

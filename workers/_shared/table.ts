@@ -1,5 +1,6 @@
 /** Aligned columns for a terminal, as psql prints them. */
 import CliTable from "cli-table3";
+import { printable } from "./printable.ts";
 
 export interface Column {
   readonly title: string;
@@ -33,6 +34,6 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
     chars: NO_FRAME,
     style: { "head": [], "border": [], "padding-left": 0, "padding-right": 0, "compact": true },
   });
-  table.push(...rows.map((row) => [...row]));
+  table.push(...rows.map((row) => row.map(printable)));
   return table.toString().split("\n").map((line) => line.trimEnd()).join("\n");
 }

@@ -3,6 +3,8 @@ import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "
 import { Registry } from "prom-client";
 import { choice } from "./env.ts";
 import { describeError, findInCauses } from "./errors.ts";
+import { printable } from "./printable.ts";
+import { Secrets } from "./secrets.ts";
 
 export const LOG_SETTINGS = {
   LOG_LEVEL: choice(["debug", "info", "warning", "error"], "info"),
@@ -33,19 +35,18 @@ export interface Telemetry extends Disposable {
  * Opens the log and an empty registry of metrics.
  *
  * @param service the worker's name, in every line
- * @param secrets texts that never appear in a line, whatever error carries them
+ * @param secrets what never appears in a line
  */
 export function startTelemetry(
   service: string,
   options: LogOptions,
-  secrets: readonly string[] = [],
+  secrets: Secrets = new Secrets(),
 ): Telemetry {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
-  const hidden = secrets.filter((one) => one !== "").map(asPattern);
   const encoder = new TextEncoder();
   const sink: Sink = (record) => {
-    let line = format(service, record);
-    for (const pattern of hidden) line = line.replace(pattern, "***");
+    // Data must not be able to forge another line or to move the terminal's cursor, in either format.
+    const line = printable(secrets.redact(format(service, record)));
     Deno.stderr.writeSync(encoder.encode(`${line}\n`));
   };
   configureSync({
@@ -70,15 +71,6 @@ export function startTelemetry(
   };
 }
 
-/**
- * Finds a secret as it is and as JSON writes it, where it stands for itself: a password that happens to be a word of
- * ours must not blacken every line.
- */
-function asPattern(secret: string): RegExp {
-  const forms = [secret, JSON.stringify(secret).slice(1, -1)].map(RegExp.escape);
-  return new RegExp(`(?<![A-Za-z0-9_])(${forms.join("|")})(?![A-Za-z0-9_])`, "g");
-}
-
 const LEVELS: Readonly<Record<string, string>> = {
   debug: "DEBUG",
   info: "INFO",
@@ -98,22 +90,13 @@ function formatPretty(service: string, record: LogRecord): string {
     .map(([name, value]) =>
       `${name}=${typeof value === "string" ? value : JSON.stringify(plain(name, value), plain)}`
     );
-  const line = [
+  return [
     new Date(record.timestamp).toISOString().slice(11, 23),
     (LEVELS[record.level] ?? record.level).padEnd(5),
     service,
     message,
     ...context,
   ].join(" ");
-  return escapeControls(line);
-}
-
-/** Data in a log line must not be able to forge another line or to move the terminal's cursor. */
-function escapeControls(line: string): string {
-  // deno-lint-ignore no-control-regex
-  return line.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => {
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 /** JSON has no bigint and prints an Error as {}. */

@@ -12,6 +12,7 @@ import {
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
 import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/heartbeat.ts";
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
+import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import { ROLE_SETTINGS } from "./roles.ts";
@@ -54,8 +55,9 @@ export type ConsumerConfig = ReturnType<typeof loadConsumerConfig>;
 
 /** @throws UsageError that names every setting that is wrong */
 export function loadConsumerConfig(env: Environment, readFile: (path: string) => string) {
-  const [settings, kafka, limits, kept] = readTogether("consumer", [
+  const [settings, address, kafka, limits, kept] = readTogether("consumer", [
     () => parseSettings("consumer", CONSUMER_SETTINGS, env, { readFile }),
+    () => readDatabaseAddress("consumer", env, readFile),
     () => kafkaConnection("consumer", "heartbeat-consumer", env, readFile),
     () => limitsFrom(parseSettings("consumer", LIMIT_SETTINGS, env), "consumer"),
     () => retention(parseSettings("consumer", RETENTION_SETTINGS, env)),
@@ -83,7 +85,7 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     log: settings,
     secrets: [
       ...kafka.secrets,
-      ...passwordOf(settings.DATABASE_URL),
+      ...address.secrets,
       settings.HEARTBEAT_WRITER_PASSWORD ?? "",
       settings.HEARTBEAT_READER_PASSWORD ?? "",
     ],
@@ -104,17 +106,6 @@ function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS }: {
     ]);
   }
   return { retentionDays: RETENTION_DAYS, minuteRetentionDays: MINUTE_RETENTION_DAYS };
-}
-
-/** As it stands in the URL and as it is meant: an error may carry either. */
-function passwordOf(url: string): string[] {
-  const { password = "" } = URL.parse(url) ?? {};
-  if (password === "") return [];
-  try {
-    return [password, decodeURIComponent(password)];
-  } catch {
-    return [password];
-  }
 }
 
 export interface ConsumerFlags {

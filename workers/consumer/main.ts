@@ -17,15 +17,19 @@ import { consumerTelemetry } from "./telemetry.ts";
 import { startClocks } from "./two_clocks.ts";
 import { untilCaughtUp } from "./until_caught_up.ts";
 
-await runWorker(async ({ args, env, readFile, signal, fail, resources }) => {
+await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
   const flags = parseConsumerFlags(args);
   const config = loadConsumerConfig(env, readFile);
-  const shared = resources.use("log", startTelemetry("consumer", config.log, config.secrets));
+  secrets.hide(config.secrets);
+  const shared = resources.use("log", startTelemetry("consumer", config.log, secrets));
   const telemetry = consumerTelemetry(shared, { debug: config.log.LOG_LEVEL === "debug" });
   const progress = new Progress();
   const probes = { live: () => progress.liveReasons(), ready: () => progress.readyReasons() };
-  const health = resources.use("health port", serveHealth(config.health, probes, shared.metrics));
+  const health = resources.use(
+    "health port",
+    await serveHealth(config.health, probes, shared.metrics, secrets),
+  );
   telemetry.healthListening(health.port);
 
   const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, {

@@ -1,5 +1,5 @@
 /** What the consumer says it did: one function a fact, which writes the log line and moves the metric. */
-import { describeError } from "../_shared/errors.ts";
+import { describeError, PipelineError } from "../_shared/errors.ts";
 import { formatInstant } from "../_shared/instant.ts";
 import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
@@ -29,7 +29,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   const meters = consumerMetrics(metrics);
   const rejectLog = new SampledLog(log, "record.rejected");
   const anomalyLog = new SampledLog(log, "reading.anomaly");
-  const failing = new Map<Dependency, { since: number; attempts: number }>();
+  const failing = new Map<Dependency, { since: number; attempts: number; refused: boolean }>();
   let topicIsMissing = false;
   let clocksDiffer = false;
   let replacedBy: string | undefined;
@@ -46,13 +46,16 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   const failed = (dependency: Dependency, error: unknown, fields: Fields) => {
     meters.retries.inc({ dependency });
     const known = failing.get(dependency);
-    if (known !== undefined) {
+    const refused = error instanceof PipelineError && error.code.endsWith("_refused");
+    // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
+    const isNews = known === undefined || (refused && !known.refused);
+    if (known === undefined) failing.set(dependency, { since: performance.now(), attempts: 1, refused });
+    else {
       known.attempts++;
-      log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
-      return;
+      known.refused ||= refused;
     }
-    failing.set(dependency, { since: performance.now(), attempts: 1 });
-    log.error(`${dependency}.failed`, describeError(error), fields);
+    if (!isNews) log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+    else log.error(`${dependency}.failed`, describeError(error), fields);
   };
   const works = (dependency: Dependency) => {
     const known = failing.get(dependency);

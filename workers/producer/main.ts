@@ -13,17 +13,16 @@ import { ensureTopic, openProducer } from "./topic.ts";
 
 const SUMMARY_EVERY_MS = 10_000;
 
-await runWorker(async ({ args, env, readFile, signal, resources }) => {
+await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
   const config = readConfig(args, env, readFile, systemClock.nowMicros());
-  const { log, metrics } = resources.use(
-    "telemetry",
-    startTelemetry("producer", config.log, config.kafka.secrets),
-  );
+  secrets.hide(config.kafka.secrets);
+  const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.log, secrets));
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
   const source = await openSource(config.records, { signal });
 
-  const health = serveHealth(config.health, { live: () => [], ready: () => telemetry.notReady }, metrics);
+  const probes = { live: () => [], ready: () => telemetry.notReady };
+  const health = await serveHealth(config.health, probes, metrics, secrets);
   resources.use("health port", health);
   telemetry.healthListening(health.port);
 

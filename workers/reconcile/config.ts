@@ -1,6 +1,7 @@
 /** The command line and the environment of `reconcile`. */
 import { Command } from "commander";
-import { type Environment, parseSettings } from "../_shared/env.ts";
+import { readDatabaseAddress } from "../_shared/database_url.ts";
+import { type Environment, parseSettings, readTogether } from "../_shared/env.ts";
 import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 
@@ -14,6 +15,7 @@ export interface ReconcileConfig {
   /** Undefined: only the database is looked at. */
   readonly kafka: KafkaConnection | undefined;
   readonly json: boolean;
+  readonly secrets: readonly string[];
 }
 
 /**
@@ -26,9 +28,13 @@ export function readConfig(
   readFile: (path: string) => string,
 ): ReconcileConfig {
   const flags = createCommand().parse([...args], { from: "user" }).opts<{ json: boolean; kafka: boolean }>();
-  const settings = parseSettings(PROGRAM, RECONCILE_SETTINGS, env, { readFile });
-  const kafka = flags.kafka ? kafkaConnection(PROGRAM, "heartbeat-reconcile", env, readFile) : undefined;
-  return { databaseUrl: settings.DATABASE_URL, kafka, json: flags.json };
+  const [settings, kafka, address] = readTogether(PROGRAM, [
+    () => parseSettings(PROGRAM, RECONCILE_SETTINGS, env, { readFile }),
+    () => flags.kafka ? kafkaConnection(PROGRAM, "heartbeat-reconcile", env, readFile) : undefined,
+    () => readDatabaseAddress(PROGRAM, env, readFile),
+  ]);
+  const secrets = [...address.secrets, ...kafka?.secrets ?? []];
+  return { databaseUrl: settings.DATABASE_URL, kafka, json: flags.json, secrets };
 }
 
 function createCommand(): Command {

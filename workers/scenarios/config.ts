@@ -1,6 +1,7 @@
 /** The command line and the environment of `scenarios`. */
 import { Command } from "commander";
-import { type Environment, parseSettings, settingsError, text } from "../_shared/env.ts";
+import { readDatabaseAddress } from "../_shared/database_url.ts";
+import { type Environment, parseSettings, readTogether, settingsError, text } from "../_shared/env.ts";
 import { LIMIT_SETTINGS, type Limits, limitsFrom } from "../_shared/heartbeat.ts";
 import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
@@ -29,6 +30,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 export interface ScenarioConfig {
   readonly kafka: KafkaConnection;
   readonly databaseUrl: string;
+  readonly secrets: readonly string[];
   readonly limits: Limits;
   readonly scenarios: readonly Scenario[];
   readonly runId: string;
@@ -57,10 +59,15 @@ export function readConfig(
     label: (name) => `--${name}`,
   });
   const scenarios = select(all, given.only);
-  const settings = parseSettings(PROGRAM, SCENARIO_SETTINGS, env, { readFile });
+  const [settings, kafka, address] = readTogether(PROGRAM, [
+    () => parseSettings(PROGRAM, SCENARIO_SETTINGS, env, { readFile }),
+    () => kafkaConnection(PROGRAM, "heartbeat-scenarios", env, readFile),
+    () => readDatabaseAddress(PROGRAM, env, readFile),
+  ]);
   return {
-    kafka: kafkaConnection(PROGRAM, "heartbeat-scenarios", env, readFile),
+    kafka,
     databaseUrl: settings.DATABASE_URL,
+    secrets: [...address.secrets, ...kafka.secrets],
     limits: limitsFrom(settings, PROGRAM),
     scenarios,
     runId: flags.run,

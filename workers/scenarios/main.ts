@@ -1,6 +1,7 @@
 /** Publishes known records and looks each up where it must have ended: a rehearsal of the whole path. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase, sessionLimits } from "../_shared/postgres.ts";
+import { printableLines } from "../_shared/printable.ts";
 import { SCENARIOS } from "./catalogue/mod.ts";
 import { readConfig } from "./config.ts";
 import { rehearse } from "./rehearse.ts";
@@ -8,14 +9,16 @@ import { formatList, formatSummary, formatVerdicts } from "./report.ts";
 import { createRun } from "./scenario.ts";
 
 const encoder = new TextEncoder();
-const print = (text: string) => void Deno.stdout.writeSync(encoder.encode(`${text}\n`));
-const say = (text: string) => void Deno.stderr.writeSync(encoder.encode(`${text}\n`));
 
-await runWorker(async ({ args, env, readFile, signal, resources }) => {
+await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
+  const line = (text: string) => encoder.encode(`${printableLines(secrets.redact(text))}\n`);
+  const print = (text: string) => void Deno.stdout.writeSync(line(text));
+  const say = (text: string) => void Deno.stderr.writeSync(line(text));
   const newRunId = crypto.randomUUID().slice(0, 8);
   const config = readConfig(args, env, readFile, { all: SCENARIOS, newRunId });
   if (config === undefined) return print(formatList(SCENARIOS));
 
+  secrets.hide(config.secrets);
   const { kafka, runId, timeout, timeoutMs } = config;
   const session = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-scenarios" };
   const database = resources.use("database", openDatabase(config.databaseUrl, session));

@@ -1,0 +1,149 @@
+/** DATABASE_URL: what it means, and everything that is wrong with it told at the start and without its secrets. */
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { type Environment, parseSettings, secret, settingsError } from "./env.ts";
+import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
+
+export const DATABASE_URL = secret({
+  expected: "postgres://user:password@host:5432/database",
+  pattern: /^postgres(ql)?:\/\/[^\s]+$/,
+});
+
+export interface DatabaseAddress {
+  /** Host, port and name, without the password: for messages. */
+  readonly target: string;
+  readonly client: pg.ClientConfig;
+  /** The passwords in it, as they stand there and as they are meant: an error may carry either. */
+  readonly secrets: readonly string[];
+}
+
+/**
+ * Understood after the question mark. Anything else is refused: a misspelt sslmode would be a connection without TLS.
+ * The names are those of libpq.
+ */
+const PARAMETERS = [
+  "sslmode",
+  "sslrootcert",
+  "sslcert",
+  "sslkey",
+  "sslpassword",
+  "host",
+  "application_name",
+  "options",
+] as const;
+
+type Parameters = Readonly<Partial<Record<(typeof PARAMETERS)[number], string>>>;
+
+/** libpq checks less for the first two; whoever asks for TLS gets the check of the name as well, never less than asked. */
+const WITH_TLS = ["require", "verify-ca", "verify-full"];
+
+const DEFAULT_PORT = 5432;
+/** A character of the password that was not written as %XX ends it early, and the rest would be shown as something else. */
+const MALFORMED = "is malformed (not shown), expected postgres://user:password@host:5432/database " +
+  "with %XX for special characters in user and password";
+
+/**
+ * Reads DATABASE_URL, or the file that holds it, and what it names.
+ *
+ * @throws UsageError as `databaseAddress` does
+ */
+export function readDatabaseAddress(
+  program: string,
+  env: Environment,
+  readFile: (path: string) => string,
+): DatabaseAddress {
+  const { DATABASE_URL: url } = parseSettings(program, { DATABASE_URL }, env, { readFile });
+  return databaseAddress(program, url, readFile);
+}
+
+/**
+ * Reads the URL and the certificates that it names.
+ *
+ * @throws UsageError with a line for each thing that is wrong, none of which shows a secret
+ */
+export function databaseAddress(
+  program: string,
+  url: string,
+  readFile: (path: string) => string,
+): DatabaseAddress {
+  const parts = splitUrl(url);
+  if (parts === undefined) throw settingsError(program, [`DATABASE_URL: ${MALFORMED}`]);
+  const { parsed, user, password, database } = parts;
+  const parameters: Parameters = Object.fromEntries(parsed.searchParams);
+  const problems: string[] = [];
+  if (Object.keys(parameters).some((name) => !(PARAMETERS as readonly string[]).includes(name))) {
+    problems.push(
+      `DATABASE_URL: has a parameter that is not understood (not shown), expected only ${
+        PARAMETERS.join(", ")
+      }`,
+    );
+  }
+  const ssl = tlsOf(parameters, readFile, problems);
+  if (problems.length > 0) throw settingsError(program, problems);
+  const host = parameters.host ?? parsed.hostname.replace(/^\[(.*)\]$/, "$1");
+  const port = parsed.port === "" ? DEFAULT_PORT : Number(parsed.port);
+  return {
+    target: `${host}:${port}/${database}`,
+    client: {
+      host,
+      port,
+      database,
+      ...(user === "" ? {} : { user }),
+      ...(password === "" ? {} : { password }),
+      ...(parameters.options === undefined ? {} : { options: parameters.options }),
+      ...(parameters.application_name === undefined ? {} : { application_name: parameters.application_name }),
+      ssl,
+    },
+    secrets: [parsed.password, password, parameters.sslpassword ?? ""].filter((one) => one !== ""),
+  };
+}
+
+function splitUrl(url: string) {
+  const parsed = URL.parse(url);
+  if (parsed === null || parsed.hash !== "" || !/^\/[^/@]+$/.test(parsed.pathname)) return undefined;
+  try {
+    return {
+      parsed,
+      user: decodeURIComponent(parsed.username),
+      password: decodeURIComponent(parsed.password),
+      database: decodeURIComponent(parsed.pathname.slice(1)),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function tlsOf(
+  { sslmode, sslrootcert, sslcert, sslkey, sslpassword }: Parameters,
+  readFile: (path: string) => string,
+  problems: string[],
+): TlsOptions | false {
+  if (sslmode !== undefined && sslmode !== "disable" && !WITH_TLS.includes(sslmode)) {
+    problems.push(
+      "DATABASE_URL: its sslmode is not understood, expected verify-full (TLS, with the server's certificate and name " +
+        "checked) or disable (no TLS)",
+    );
+    return false;
+  }
+  const files = { sslrootcert, sslcert, sslkey, sslpassword };
+  if (sslmode === undefined || sslmode === "disable") {
+    for (const [name, value] of Object.entries(files)) {
+      if (value === undefined) continue;
+      problems.push(`DATABASE_URL: has ${name}, expected only together with sslmode=verify-full`);
+    }
+    return false;
+  }
+  const labelled = (name: string) => `DATABASE_URL: ${name}`;
+  const { tls, problems: found } = readTlsFiles({
+    // libpq's name for the authorities that come with the system.
+    authorities: {
+      label: labelled("sslrootcert"),
+      path: sslrootcert === "system" ? undefined : sslrootcert,
+    },
+    certificate: { label: labelled("sslcert"), path: sslcert },
+    key: { label: labelled("sslkey"), path: sslkey },
+    keyPassword: { label: labelled("sslpassword"), value: sslpassword },
+  }, readFile);
+  problems.push(...found);
+  return tls;
+}

@@ -1,0 +1,114 @@
+/** PEM files that settings name: read, and refused at the start when TLS would refuse them later, less clearly. */
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+
+/** A path, and how the setting that gives it is called in messages. */
+export interface NamedFile {
+  readonly label: string;
+  readonly path: string | undefined;
+}
+
+export interface TlsFiles {
+  /** Authorities to trust. Without a path: those that Deno brings. */
+  readonly authorities: NamedFile;
+  /** What we show to the server, its own authorities behind it. */
+  readonly certificate: NamedFile;
+  readonly key: NamedFile;
+  readonly keyPassword: { readonly label: string; readonly value: string | undefined };
+}
+
+/** As `node:tls` takes it. */
+export interface TlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * Reads the files of one connection.
+ *
+ * @returns the options, and a line for each thing that is wrong; with such a line the options are not to be used
+ */
+export function readTlsFiles(
+  files: TlsFiles,
+  readFile: (path: string) => string,
+): { readonly tls: TlsOptions; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const read = ({ label, path }: NamedFile): string | undefined => {
+    if (path === undefined) return undefined;
+    try {
+      return readFile(path);
+    } catch {
+      problems.push(`${label}: cannot read ${path}, expected a readable PEM file`);
+      return undefined;
+    }
+  };
+  const { authorities, certificate, key, keyPassword } = files;
+  const ca = read(authorities);
+  const cert = read(certificate);
+  const keyText = read(key);
+  if (ca !== undefined) certificatesIn(ca, authorities, problems);
+  const [own] = cert === undefined ? [] : certificatesIn(cert, certificate, problems);
+  if (certificate.path !== undefined && key.path === undefined) {
+    problems.push(`${key.label}: is missing, expected with ${certificate.label}`);
+  }
+  if (key.path !== undefined && certificate.path === undefined) {
+    problems.push(`${certificate.label}: is missing, expected with ${key.label}`);
+  }
+  if (keyPassword.value !== undefined && key.path === undefined) {
+    problems.push(`${keyPassword.label}: is set, expected only with ${key.label}`);
+  }
+  const privateKey = keyText === undefined ? undefined : privateKeyIn(keyText, files, problems);
+  if (own !== undefined && privateKey !== undefined && !own.checkPrivateKey(privateKey)) {
+    problems.push(`${key.label}: does not belong to the certificate in ${certificate.path}`);
+  }
+  return {
+    tls: {
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      // Decrypted here: the TLS below takes no password.
+      ...(privateKey === undefined
+        ? {}
+        : { key: privateKey.export({ type: "pkcs8", format: "pem" }).toString() }),
+    },
+    problems,
+  };
+}
+
+function certificatesIn(text: string, { label, path }: NamedFile, problems: string[]): X509Certificate[] {
+  const found = [...text.matchAll(CERTIFICATE)].map(([block]) => block);
+  try {
+    if (found.length === 0) throw new TypeError("no certificate");
+    return found.map((block) => new X509Certificate(block));
+  } catch {
+    problems.push(
+      `${label}: ${path} has no readable certificate, expected -----BEGIN CERTIFICATE----- (PEM)`,
+    );
+    return [];
+  }
+}
+
+function privateKeyIn(
+  text: string,
+  { key: { label, path }, keyPassword }: TlsFiles,
+  problems: string[],
+): KeyObject | undefined {
+  const encrypted = /ENCRYPTED/.test(text);
+  if (encrypted && keyPassword.value === undefined) {
+    problems.push(`${keyPassword.label}: is missing, expected since the key in ${path} is encrypted`);
+    return undefined;
+  }
+  try {
+    return createPrivateKey(
+      encrypted ? { key: text, passphrase: keyPassword.value ?? "" } : { key: text },
+    );
+  } catch {
+    problems.push(
+      encrypted
+        ? `${keyPassword.label}: does not open the key in ${path} (not shown)`
+        : `${label}: ${path} has no readable private key, expected -----BEGIN PRIVATE KEY----- (PEM)`,
+    );
+    return undefined;
+  }
+}
