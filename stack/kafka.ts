@@ -34,7 +34,7 @@ export interface KafkaNodeOptions {
   readonly maxHeapMb: number;
   /** What comes before each of its command lines, so that it runs where its disk is mounted. */
   readonly within?: readonly string[] | undefined;
-  /** Lines of server.properties that win over ours. */
+  /** Lines of server.properties that win over ours; listeners come on top of ours. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;

@@ -21,7 +21,7 @@ export interface KafkaNode {
   readonly controllers: ReadonlyMap<number, number>;
   /** Absolute folder. */
   readonly data: string;
-  /** Lines of server.properties that win over ours. */
+  /** Lines of server.properties that win over ours; listeners come on top of ours. */
   readonly config: Readonly<Record<string, string>>;
 }
 
@@ -29,6 +29,8 @@ export interface KafkaNode {
 export const ONE_COPY = replication({ copies: 1, inSync: 1 });
 /** What a cluster of three is for: a record is acknowledged when two have it. */
 export const THREE_COPIES = { ...replication({ copies: 3, inSync: 2 }), "min.insync.replicas": "2" };
+
+const LISTS = ["listeners", "advertised.listeners", "listener.security.protocol.map"];
 
 /** The text of the file. */
 export function serverProperties({ id, clientPort, links, controllers, data, config }: KafkaNode): string {
@@ -44,7 +46,7 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
   const listeners = { ...own, ...named((link) => link.port), ...control };
   // A broker is told how to speak with the controller's listener, which it has not.
   const secured = Object.keys({ ...listeners, CONTROLLER: 0 }).map((name) => `${name}:PLAINTEXT`);
-  const properties: Record<string, string> = {
+  const ours: Record<string, string> = {
     "process.roles": roles.join(","),
     "node.id": String(id),
     // Named here and not in the formatted storage, so that a controller may move to another port.
@@ -65,8 +67,14 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
     "offsets.topic.num.partitions": "1",
     "transaction.state.log.num.partitions": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    ...config,
   };
+  const properties: Record<string, string> = { ...ours, ...config };
+  for (const name of LISTS) {
+    const more = config[name];
+    if (more !== undefined) {
+      properties[name] = [ours[name], more].filter((one) => one !== undefined).join(",");
+    }
+  }
   // Backslashes of Windows paths are escapes in this format.
   return Object.entries(properties).map(([name, value]) => `${name}=${value.replaceAll("\\", "/")}\n`).join(
     "",

@@ -16,6 +16,7 @@ import { claimPort, freePort, HOST } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
 import { postgresPlace } from "./postgres_place.ts";
+import { type PostgresTls, writePostgresTls } from "./postgres_tls.ts";
 import type { Service } from "./service.ts";
 import type { SmallDisk } from "./small_disk.ts";
 
@@ -30,7 +31,7 @@ export interface StackOptions {
   readonly kafkaPort?: number;
   /** 0, the default, takes any free one. */
   readonly postgresPort?: number;
-  /** Lines of server.properties that win over ours. */
+  /** Lines of server.properties that win over ours; listeners come on top of ours (`kafka_listeners.ts` makes some). */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
   /**
    * Ports of links on this machine (see link.ts), which listen already and need not know their target yet. Clients that
@@ -41,6 +42,8 @@ export interface StackOptions {
   readonly kafkaDisk?: SmallDisk;
   /** PostgreSQL runs where it is mounted, and what `postgres_disk.ts` moves lies there. */
   readonly postgresDisk?: SmallDisk;
+  /** With it, everybody but the superuser has to come by TLS. */
+  readonly postgresTls?: PostgresTls;
   /** Sentences about downloads and starts. */
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -109,7 +112,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ).then((one) => void (servers.kafka = one)),
     postgresAt === undefined
       ? undefined
-      : startOnePostgres(postgresAt, { ...both, disk: options.postgresDisk })
+      : startOnePostgres(postgresAt, options.postgresTls, { ...both, disk: options.postgresDisk })
         .then((one) => void (servers.postgres = one)),
   ].map((start) => start?.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
@@ -170,6 +173,7 @@ async function startOneKafka(
 
 async function startOnePostgres(
   port: number,
+  tls: PostgresTls | undefined,
   { home, disk, ...options }: StartOptions,
 ): Promise<StartedPostgres> {
   const { programs, folder, user } = await postgresPlace(home.path);
@@ -184,6 +188,7 @@ async function startOnePostgres(
     user,
     within: disk?.within(user),
     port,
+    config: tls === undefined ? {} : await writePostgresTls(folder, user, tls),
   };
   return { ...await startPostgres(binaries, { ...own, ...options }), folder };
 }

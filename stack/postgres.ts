@@ -34,6 +34,8 @@ export interface PostgresOptions {
   /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
   readonly within?: readonly string[] | undefined;
   readonly port: number;
+  /** Settings of the server on top of ours. */
+  readonly config?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
@@ -92,13 +94,15 @@ export interface ServeOptions {
   /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
   readonly within?: readonly string[] | undefined;
   readonly port: number;
+  /** Settings on top of ours. */
+  readonly config?: Readonly<Record<string, string>>;
   readonly superuserUrl: string;
   readonly signal: AbortSignal;
 }
 
 /** Starts a server on a data directory and waits until it answers, be it a primary or a standby. */
 export async function servePostgres(binaries: PostgresBinaries, options: ServeOptions): Promise<Service> {
-  const { name, data, logPath, pidFile, user, within, port, superuserUrl, signal } = options;
+  const { name, data, logPath, pidFile, user, within, port, config, superuserUrl, signal } = options;
   const spawn = async () => {
     await removeStaleLock(data);
     const log = await Deno.open(logPath, { create: true, append: true });
@@ -115,6 +119,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
           unix_socket_directories: "",
           timezone: "UTC",
           log_timezone: "UTC",
+          ...config,
         }).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
       ],
       user,

@@ -1,0 +1,101 @@
+/** Listeners of a broker that ask who somebody is, on top of the plain one that the stack itself uses. */
+import { createHash, pbkdf2Sync, randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { alterUserScramCredentialsV0, Connection } from "@platformatic/kafka";
+import { freePort, HOST } from "./ports.ts";
+
+export interface KafkaListener {
+  readonly protocol: "SSL" | "SASL_SSL" | "SASL_PLAINTEXT";
+  /** PEM, with SSL: the broker's certificate, its own first, and its key (PKCS #8, not encrypted). */
+  readonly certificate?: string;
+  readonly key?: string;
+  /** PEM. With it, clients have to show a certificate of this authority. */
+  readonly clientAuthority?: string;
+  /** Passwords by user for the mechanism PLAIN. Those of SCRAM are set while the broker runs, by `setScramPassword`. */
+  readonly plainUsers?: Readonly<Record<string, string>>;
+}
+
+export interface KafkaListeners {
+  /** For `startStack`. */
+  readonly config: Readonly<Record<string, string>>;
+  /** Where clients of each listener connect to, host:port. */
+  readonly servers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Makes the configuration of additional listeners.
+ *
+ * @param folder exists, and is for us alone; keys and certificates are written there
+ * @param listeners by name, in letters
+ */
+export async function kafkaListeners(
+  folder: string,
+  listeners: Readonly<Record<string, KafkaListener>>,
+): Promise<KafkaListeners> {
+  const servers: Record<string, string> = {};
+  const config: Record<string, string> = {};
+  for (const [name, listener] of Object.entries(listeners)) {
+    servers[name] = `${HOST}:${await freePort()}`;
+    const prefix = `listener.name.${name.toLowerCase()}`;
+    const keep = async (what: string, text: string) => {
+      const path = join(folder, `${name.toLowerCase()}-${what}.pem`);
+      await Deno.writeTextFile(path, text, { mode: 0o600 });
+      return path;
+    };
+    if (listener.certificate !== undefined && listener.key !== undefined) {
+      config[`${prefix}.ssl.keystore.type`] = "PEM";
+      config[`${prefix}.ssl.keystore.location`] = await keep("key", listener.key + listener.certificate);
+    }
+    if (listener.clientAuthority !== undefined) {
+      config[`${prefix}.ssl.truststore.type`] = "PEM";
+      config[`${prefix}.ssl.truststore.location`] = await keep("clients", listener.clientAuthority);
+      config[`${prefix}.ssl.client.auth`] = "required";
+    }
+    if (listener.protocol.startsWith("SASL")) Object.assign(config, saslConfig(prefix, listener));
+  }
+  const list = (text: (name: string) => string) => Object.keys(listeners).map(text).join(",");
+  config["listeners"] = list((name) => `${name}://${servers[name]}`);
+  config["advertised.listeners"] = config["listeners"];
+  config["listener.security.protocol.map"] = list((name) => `${name}:${listeners[name]?.protocol}`);
+  return { config, servers };
+}
+
+function saslConfig(prefix: string, { plainUsers = {} }: KafkaListener): Record<string, string> {
+  const module = "org.apache.kafka.common.security";
+  const users = Object.entries(plainUsers).map(([user, password]) => ` user_${user}="${password}"`);
+  return {
+    [`${prefix}.sasl.enabled.mechanisms`]: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+    [`${prefix}.plain.sasl.jaas.config`]: `${module}.plain.PlainLoginModule required${users.join("")};`,
+    [`${prefix}.scram-sha-256.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
+    [`${prefix}.scram-sha-512.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
+  };
+}
+
+/** Fewer are refused by clients. */
+const ITERATIONS = 4096;
+/** Kafka's number of each mechanism, and its hash. */
+const MECHANISMS = [[1, "sha256"], [2, "sha512"]] as const;
+
+/**
+ * Makes a user of SCRAM-SHA-256 and SCRAM-SHA-512, or changes its password. Over the broker's protocol, so that the
+ * password is on no command line.
+ *
+ * @param server host:port of a listener that lets us in
+ */
+export async function setScramPassword(server: string, user: string, password: string): Promise<void> {
+  const [host = HOST, port] = server.split(":");
+  const connection = new Connection("heartbeat-stack");
+  await connection.connect(host, Number(port));
+  try {
+    // Kafka takes a user only once in a request.
+    for (const [mechanism, hash] of MECHANISMS) {
+      const salt = randomBytes(16);
+      const length = createHash(hash).digest().length;
+      const saltedPassword = pbkdf2Sync(password, salt, ITERATIONS, length, hash);
+      const credential = { name: user, mechanism, iterations: ITERATIONS, salt, saltedPassword };
+      await alterUserScramCredentialsV0.api.async(connection, [], [credential]);
+    }
+  } finally {
+    await connection.close();
+  }
+}
