@@ -1,0 +1,190 @@
+/** Kafka with SASL and with certificates: what is right works for every worker, what is wrong is said. */
+import { match, strictEqual } from "node:assert";
+import { createPrivateKey } from "node:crypto";
+import { join } from "node:path";
+import { setScramPassword } from "../../stack/kafka_listeners.ts";
+import { judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { SASL_PASSWORD, SASL_USER, secure } from "../support/secure_services.ts";
+import { assertDiscreet } from "../support/secret_forms.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
+import { environment, type Refusal, refuses } from "./refusal.ts";
+
+const WRONG = "c4nary-Kafka+password";
+
+async function saslSettings(): Promise<Record<string, string>> {
+  const { listeners: kafka, files } = await secure.started();
+  return {
+    KAFKA_BOOTSTRAP_SERVERS: kafka.SASL,
+    KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+    KAFKA_SASL_USERNAME: SASL_USER,
+    KAFKA_SASL_PASSWORD: SASL_PASSWORD,
+    KAFKA_SSL_CA_FILE: files.authority,
+  };
+}
+
+function readings(customer: string) {
+  return Array.from({ length: 50 }, (_, index) => {
+    return reading(customer, new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString(), 60 + index);
+  });
+}
+
+/** Every worker does its whole work with these settings. */
+async function allWork(place: Place, env: Readonly<Record<string, string>>): Promise<void> {
+  const sent = await place.publisher.send(readings(crypto.randomUUID()));
+  await place.consumeAll({ env });
+  strictEqual(await rows(place), sent.length);
+  await judge(place, sent);
+  const settings = environment(place, env);
+  await using producer = WorkerProcess.start("producer", {
+    env: settings,
+    args: ["--count", "40", "--rate", "1000"],
+  });
+  strictEqual(await producer.exitCode(), 0, producer.tail());
+  const consumer = place.consumer({ env });
+  const scenarios = await place.run("scenarios", ["--timeout", "60s"], settings);
+  strictEqual(scenarios.code, 0, scenarios.output);
+  await place.caughtUp();
+  strictEqual(await consumer.stop(), 0);
+  match(producer.output, /acknowledged +40\n/);
+  const reconciled = await place.run("reconcile", [], settings);
+  strictEqual(reconciled.code, 0, reconciled.output);
+  match(reconciled.output, /ACCOUNTED FOR/);
+  const secrets = [settings.KAFKA_SASL_PASSWORD, settings.KAFKA_SSL_KEY_PASSWORD].filter((one) =>
+    one !== undefined
+  );
+  for (const output of [consumer.output, producer.output, scenarios.output, reconciled.output]) {
+    assertDiscreet(output, secrets);
+  }
+}
+
+async function rows(place: Place): Promise<number> {
+  const [row] = await place.sql<{ count: string }>("select count(*) as count from public.heartbeats");
+  return Number(row?.count);
+}
+
+for (const mechanism of ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]) {
+  Deno.test(
+    `every worker does its work over SASL_SSL with ${mechanism}, from the record to the row`,
+    secure.onPlace({}, async (place) => {
+      const user = mechanism === "PLAIN"
+        ? { KAFKA_SASL_USERNAME: "plain", KAFKA_SASL_PASSWORD: "plain-password-1" }
+        : {};
+      await allWork(place, { ...await saslSettings(), KAFKA_SASL_MECHANISM: mechanism, ...user });
+    }),
+  );
+}
+
+Deno.test(
+  "every worker does its work with mutual TLS, its key encrypted and the key's password in a file",
+  secure.onPlace({}, async (place) => {
+    const stack = await secure.started();
+    const { listeners: kafka, files } = stack;
+    const keyPassword = "k3y pass/word";
+    const key = createPrivateKey(await Deno.readTextFile(files.key));
+    const keyFile = join(stack.home, "encrypted.key");
+    const options = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: keyPassword } as const;
+    await Deno.writeTextFile(keyFile, key.export(options).toString());
+    const passwordFile = join(stack.home, "key.password");
+    await Deno.writeTextFile(passwordFile, `${keyPassword}\n`);
+    await allWork(place, {
+      KAFKA_BOOTSTRAP_SERVERS: kafka.MUTUAL,
+      KAFKA_SECURITY_PROTOCOL: "SSL",
+      KAFKA_SSL_CA_FILE: files.authority,
+      KAFKA_SSL_CERT_FILE: files.certificate,
+      KAFKA_SSL_KEY_FILE: keyFile,
+      KAFKA_SSL_KEY_PASSWORD_FILE: passwordFile,
+    });
+  }),
+);
+
+const LOGIN = /check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM/;
+const AUTHORITY =
+  /check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired/;
+const CLOSED =
+  /Connection closed; check that a broker runs there .* KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CERT_FILE/;
+
+type Wrong = Record<string, { env: Record<string, string>; says: RegExp }>;
+
+async function wrongSettings(): Promise<Wrong> {
+  const stack = await secure.started();
+  const { listeners: kafka, files } = stack;
+  const sasl = await saslSettings();
+  const tls = { KAFKA_SECURITY_PROTOCOL: "SSL", KAFKA_SSL_CA_FILE: files.authority };
+  const mutual = { ...tls, KAFKA_BOOTSTRAP_SERVERS: kafka.MUTUAL };
+  return {
+    "a wrong password": { env: { ...sasl, KAFKA_SASL_PASSWORD: WRONG }, says: LOGIN },
+    "an unknown user": { env: { ...sasl, KAFKA_SASL_USERNAME: "nobody" }, says: LOGIN },
+    "another mechanism": { env: { ...sasl, KAFKA_SASL_MECHANISM: "PLAIN" }, says: LOGIN },
+    "an untrusted certificate": { env: { ...sasl, KAFKA_SSL_CA_FILE: files.stranger }, says: AUTHORITY },
+    "an unknown authority": { env: { ...sasl, KAFKA_SSL_CA_FILE: "" }, says: AUTHORITY },
+    "an expired certificate": { env: { ...tls, KAFKA_BOOTSTRAP_SERVERS: kafka.EXPIRED }, says: AUTHORITY },
+    "a certificate for another host": {
+      env: { ...tls, KAFKA_BOOTSTRAP_SERVERS: kafka.ELSEWHERE },
+      says: /altnames.*its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS/,
+    },
+    "plaintext where TLS is spoken": {
+      env: { KAFKA_BOOTSTRAP_SERVERS: kafka.SASL },
+      says: /requires TLS; set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL/,
+    },
+    "TLS where plaintext is spoken": {
+      env: { ...tls, KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers },
+      says: /if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL/,
+    },
+    "no login where one is asked for": { env: { KAFKA_BOOTSTRAP_SERVERS: kafka.CLEAR }, says: CLOSED },
+    "a login where none is taken": {
+      env: { ...sasl, KAFKA_BOOTSTRAP_SERVERS: kafka.MUTUAL, ...certificate(files.certificate, files.key) },
+      says: /that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all/,
+    },
+    "no client certificate": { env: mutual, says: CLOSED },
+    "a client certificate of a stranger": {
+      env: { ...mutual, ...certificate(files.strangersCertificate, files.strangersKey) },
+      says: CLOSED,
+    },
+  };
+}
+
+function certificate(certificate: string, key: string) {
+  return { KAFKA_SSL_CERT_FILE: certificate, KAFKA_SSL_KEY_FILE: key };
+}
+
+Deno.test(
+  "whatever is wrong towards Kafka, every worker says what to do, shows no secret and writes nothing",
+  secure.onPlace({}, async (place, t) => {
+    await place.consumeAll();
+    for (const [what, { env, says }] of Object.entries(await wrongSettings())) {
+      await t.step(what, async () => {
+        const refusal: Refusal = { says, secrets: [WRONG, SASL_PASSWORD] };
+        await refuses(place, ["consumer", "producer", "reconcile", "scenarios"], env, refusal);
+      });
+    }
+  }),
+);
+
+Deno.test(
+  "a password of Kafka that changes while the consumer runs is said in readiness, and all goes on once it is right",
+  secure.onPlace({}, async (place) => {
+    const stack = await secure.started();
+    const consumer = place.consumer({ env: await saslSettings() });
+    const sent = await place.publisher.send(readings("before"));
+    await place.caughtUp();
+    try {
+      await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, "another");
+      // Who is logged in stays so; a broker that starts again asks everybody anew.
+      await stack.kafka.stop();
+      await stack.kafka.start();
+      await consumer.notReady(LOGIN);
+      sent.push(...await place.publisher.send(readings("meanwhile")));
+      strictEqual((await consumer.get("/livez")).status, 200);
+      await consumer.said("kafka.failed", ({ message }) => LOGIN.test(message));
+      const said = consumer.events("kafka.failed").filter(({ message }) => LOGIN.test(message));
+      strictEqual(said.length, 1, "once, and not at each try");
+    } finally {
+      await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, SASL_PASSWORD);
+    }
+    await place.caughtUp();
+    await consumer.ready();
+    await judge(place, sent);
+    assertDiscreet(consumer.output, [SASL_PASSWORD]);
+  }),
+);

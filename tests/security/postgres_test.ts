@@ -1,0 +1,154 @@
+/** PostgreSQL with TLS: what is right works for every worker, what is wrong is said. */
+import { strictEqual } from "node:assert";
+import { isRoot, unprivilegedUser } from "../../stack/os_user.ts";
+import { type PostgresTls, writePostgresTls } from "../../stack/postgres_tls.ts";
+import { judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { HERE, secure, withTls } from "../support/secure_services.ts";
+import { assertDiscreet } from "../support/secret_forms.ts";
+import { refuses } from "./refusal.ts";
+
+const WRONG = "c4nary-Postgres+password";
+const READERS = ["consumer", "reconcile", "scenarios"] as const;
+
+function readings(customer: string) {
+  return Array.from({ length: 50 }, (_, index) => {
+    return reading(customer, new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString(), 60 + index);
+  });
+}
+
+/** The place's URL with other parts. */
+function url(place: Place, change: (url: URL) => void): string {
+  const other = new URL(place.databaseUrl);
+  change(other);
+  return other.href;
+}
+
+/** Has the server show another certificate, or ask clients for one. */
+async function reload(place: Place, tls: PostgresTls): Promise<void> {
+  const user = isRoot() ? await unprivilegedUser() : undefined;
+  await writePostgresTls(place.stack.postgresFolder, user, tls);
+  await place.asSuperuser("select pg_reload_conf()");
+}
+
+async function work(place: Place, DATABASE_URL: string, customer: string): Promise<void> {
+  const sent = await place.publisher.send(readings(customer));
+  await place.consumeAll({ env: { DATABASE_URL } });
+  await judge(place, sent);
+  const consumer = place.consumer({ env: { DATABASE_URL } });
+  const scenarios = await place.run("scenarios", ["--timeout", "60s"], { DATABASE_URL });
+  strictEqual(scenarios.code, 0, scenarios.output);
+  strictEqual(await consumer.stop(), 0);
+  const reconciled = await place.run("reconcile", [], { DATABASE_URL });
+  strictEqual(reconciled.code, 0, reconciled.output);
+  const secrets = [new URL(DATABASE_URL).password];
+  for (const { output } of [consumer, scenarios, reconciled]) assertDiscreet(output, secrets);
+}
+
+Deno.test(
+  "every worker does its work over TLS with the server's name checked, and its sessions are encrypted",
+  secure.onPlace({}, async (place) => {
+    await work(place, place.databaseUrl, "a");
+    const consumer = place.consumer();
+    await consumer.said("partition.opened");
+    const sessions = await place.sql<{ ssl: boolean }>(
+      `select ssl from pg_stat_ssl join pg_stat_activity using (pid)
+        where datname = current_database() and application_name = 'heartbeat-consumer'`,
+    );
+    strictEqual(sessions.length > 0 && sessions.every(({ ssl }) => ssl), true);
+  }),
+);
+
+Deno.test(
+  "a server that asks for client certificates lets in who has one, and the others are told",
+  secure.onPlace({}, async (place) => {
+    const { postgresTls } = await secure.started();
+    await place.consumeAll();
+    try {
+      await reload(place, { ...postgresTls, asksForCertificate: true });
+      const DATABASE_URL = url(place, ({ searchParams }) => {
+        searchParams.delete("sslcert");
+        searchParams.delete("sslkey");
+      });
+      const says = /name a client certificate in DATABASE_URL \(sslcert, sslkey\)/;
+      const secrets = [new URL(place.databaseUrl).password];
+      await refuses(place, READERS, { DATABASE_URL }, { says, secrets });
+      const sent = await place.publisher.send(readings("certified"));
+      await place.consumeAll();
+      await judge(place, sent);
+    } finally {
+      await reload(place, postgresTls);
+    }
+  }),
+);
+
+const AUTHORITY =
+  /check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither/;
+
+Deno.test(
+  "whatever is wrong towards PostgreSQL, every worker says what to do, shows no secret and writes nothing",
+  secure.onPlace({}, async (place, t) => {
+    const { authority, files, postgresTls } = await secure.started();
+    await place.consumeAll();
+    await place.publisher.send(readings("unread"));
+    const secrets = [WRONG, new URL(place.databaseUrl).password];
+    const step = (what: string, DATABASE_URL: string, says: RegExp) =>
+      t.step(what, () => refuses(place, READERS, { DATABASE_URL }, { says, secrets }));
+    const login = /SQLSTATE 28P01\); check the user and the password in DATABASE_URL/;
+    const withPassword = url(place, (one) => one.password = WRONG);
+    await step("a wrong password", withPassword, login);
+    await step("an unknown user", url(place, (one) => one.username = "nobody"), login);
+    const untrusted = withTls(place.databaseUrl, { sslrootcert: files.stranger });
+    await step("an untrusted certificate", untrusted, AUTHORITY);
+    const strangers = { sslcert: files.strangersCertificate, sslkey: files.strangersKey };
+    const unknown = withTls(place.databaseUrl, strangers);
+    await step(
+      "a client certificate of a stranger",
+      unknown,
+      /alert.*check sslcert and sslkey in DATABASE_URL/,
+    );
+    const plain = url(place, (one) => one.search = "");
+    await step("plaintext where TLS is asked for", plain, /let DATABASE_URL end in \?sslmode=verify-full/);
+    try {
+      const old = authority.issue("expired", { names: HERE, fromDay: -9, toDay: -1 });
+      await reload(place, { ...postgresTls, ...old });
+      await step("an expired certificate", place.databaseUrl, AUTHORITY);
+      await reload(place, {
+        ...postgresTls,
+        ...authority.issue("elsewhere", { names: ["db.example"] }),
+      });
+      const otherName = /altnames.*its certificate is for another name: correct the host in DATABASE_URL/;
+      await step("a certificate for another host", place.databaseUrl, otherName);
+    } finally {
+      await reload(place, postgresTls);
+    }
+  }),
+);
+
+Deno.test(
+  "a password of PostgreSQL that changes while the consumer runs is said in readiness, and all goes on once it is right",
+  secure.onPlace({}, async (place) => {
+    const password = new URL(place.databaseUrl).password;
+    const consumer = place.consumer();
+    const sent = await place.publisher.send(readings("before"));
+    await place.caughtUp();
+    const says = /28P01.*check the user and the password in DATABASE_URL/;
+    await place.asSuperuser(`alter role heartbeat_user password 'another'`);
+    try {
+      // As an operator does who changes a password for good: who is logged in has to log in again.
+      await place.asSuperuser(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'heartbeat_user'",
+      );
+      sent.push(...await place.publisher.send(readings("meanwhile")));
+      await consumer.notReady(says);
+      strictEqual((await consumer.get("/livez")).status, 200);
+      await consumer.said("database.failed", ({ message }) => says.test(message));
+    } finally {
+      await place.asSuperuser(`alter role heartbeat_user password '${password}'`);
+    }
+    await place.caughtUp();
+    await consumer.ready();
+    await judge(place, sent);
+    assertDiscreet(consumer.output, [password]);
+  }),
+);

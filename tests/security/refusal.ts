@@ -1,0 +1,77 @@
+/** Runs a worker that is set up wrongly: it must say what to do, show nothing that is secret, and write nothing. */
+import { deepStrictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import type { Place } from "../support/place.ts";
+import { assertDiscreet } from "../support/secret_forms.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
+
+type Worker = "consumer" | "producer" | "reconcile" | "scenarios";
+
+/** Arguments with which each would write something, or look at something, and end. */
+const ARGUMENTS: Readonly<Record<Worker, readonly string[]>> = {
+  consumer: ["--until-caught-up"],
+  producer: ["--count", "3", "--rate", "1000"],
+  reconcile: [],
+  scenarios: ["--only", "duplicate", "--timeout", "4s"],
+};
+
+export interface Refusal {
+  /** The operator's next step, in the error. */
+  readonly says: RegExp;
+  readonly secrets: readonly string[];
+}
+
+/** Environment of a worker on this place; `env` wins. */
+export function environment(place: Place, env: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+    KAFKA_TOPIC: place.topic,
+    KAFKA_GROUP_ID: place.topic,
+    DATABASE_URL: place.databaseUrl,
+    LOG_FORMAT: "json",
+    ...env,
+  };
+}
+
+/**
+ * Starts the workers at the same time and waits until each has said it.
+ *
+ * @throws AssertionError when one is silent, ends as if all were well, shows a secret, or when anything was written
+ */
+export async function refuses(
+  place: Place,
+  workers: readonly Worker[],
+  env: Readonly<Record<string, string>>,
+  { says, secrets }: Refusal,
+): Promise<void> {
+  const before = await written(place);
+  await Promise.all(workers.map(async (name) => {
+    await using worker = WorkerProcess.start(name, { env: environment(place, env), args: ARGUMENTS[name] });
+    await eventually(`the ${name} to say ${says}`, async () => {
+      if (says.test(worker.output)) return true;
+      if (!worker.running) throw new Error(`it ended with ${(await worker.exited).code}:\n${worker.tail()}`);
+      return false;
+    }, { seen: () => worker.tail() });
+    // Either it has ended by itself by now, or it waits for better times: then it ends in order.
+    worker.kill("SIGTERM");
+    const code = await worker.exitCode();
+    const allowed = name === "consumer" || name === "producer" ? [0, 1] : [1];
+    if (!allowed.includes(code)) throw new Error(`the ${name} ended with ${code}:\n${worker.tail()}`);
+    assertDiscreet(worker.output, secrets);
+  }));
+  deepStrictEqual(await written(place), before, "something was written");
+}
+
+/** What there is in Kafka and in the database. */
+async function written(place: Place): Promise<unknown> {
+  const tables = await place.sql<{ name: string }>(
+    "select oid::regclass::text as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
+  );
+  const rows = await Promise.all(tables.map(async ({ name }) => {
+    const [{ count } = { count: "" }] = await place.sql<{ count: string }>(
+      `select count(*) as count from ${name}`,
+    );
+    return `${name}: ${count}`;
+  }));
+  return { ends: await place.ends(), rows: rows.sort() };
+}

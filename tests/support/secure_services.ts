@@ -1,0 +1,83 @@
+/** Kafka and PostgreSQL that ask who somebody is, with certificates that exist for one test file. */
+import { join } from "node:path";
+import { kafkaListeners, setScramPassword } from "../../stack/kafka_listeners.ts";
+import { type Stack, startStack } from "../../stack/mod.ts";
+import type { PostgresTls } from "../../stack/postgres_tls.ts";
+import { Authority } from "./certificates.ts";
+import { SharedServers } from "./services.ts";
+
+/** The names by which clients reach the servers here. */
+export const HERE = ["localhost", "127.0.0.1"];
+/** Nothing that would pass through a URL or a shell unchanged by accident. */
+export const SASL_USER = "heart, beat=1";
+export const SASL_PASSWORD = 'p@ss word/"ä';
+
+export type Listener = "SASL" | "MUTUAL" | "EXPIRED" | "ELSEWHERE" | "CLEAR";
+
+export interface SecureStack extends Stack {
+  /** host:port of each listener of Kafka. */
+  readonly listeners: Readonly<Record<Listener, string>>;
+  readonly authority: Authority;
+  /** What PostgreSQL shows when nobody changed it. */
+  readonly postgresTls: PostgresTls;
+  /** Paths of PEM files for clients. */
+  readonly files: {
+    readonly authority: string;
+    /** Of an authority that issued nothing here. */
+    readonly stranger: string;
+    readonly certificate: string;
+    readonly key: string;
+    /** A certificate with its key that the stranger issued. */
+    readonly strangersCertificate: string;
+    readonly strangersKey: string;
+  };
+}
+
+export const secure = new SharedServers<SecureStack>(startSecureServers);
+
+async function startSecureServers(home: string): Promise<SecureStack> {
+  const folder = join(home, "certificates");
+  await Deno.mkdir(folder, { mode: 0o700 });
+  const authority = new Authority("Heartbeat test authority");
+  const stranger = new Authority("Somebody else");
+  const server = authority.issue("server", { names: HERE });
+  const client = authority.issue("client");
+  const strange = stranger.issue("client");
+  const write = async (name: string, text: string) => {
+    const path = join(folder, name);
+    await Deno.writeTextFile(path, text, { mode: 0o600 });
+    return path;
+  };
+  const listeners = await kafkaListeners(folder, {
+    SASL: { protocol: "SASL_SSL", ...server, plainUsers: { plain: "plain-password-1" } },
+    MUTUAL: { protocol: "SSL", ...server, clientAuthority: authority.certificate },
+    EXPIRED: { protocol: "SSL", ...authority.issue("expired", { names: HERE, fromDay: -9, toDay: -1 }) },
+    ELSEWHERE: { protocol: "SSL", ...authority.issue("elsewhere", { names: ["kafka.example"] }) },
+    CLEAR: { protocol: "SASL_PLAINTEXT" },
+  });
+  const postgresTls = { ...server, clientAuthority: authority.certificate };
+  const stack = await startStack({ home, kafkaConfig: listeners.config, postgresTls });
+  await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, SASL_PASSWORD);
+  const files = {
+    authority: await write("authority.pem", authority.certificate),
+    stranger: await write("stranger.pem", stranger.certificate),
+    certificate: await write("client.pem", client.certificate),
+    key: await write("client.key", client.key),
+    strangersCertificate: await write("strange.pem", strange.certificate),
+    strangersKey: await write("strange.key", strange.key),
+  };
+  const { authority: sslrootcert, certificate: sslcert, key: sslkey } = files;
+  const databaseUrl = withTls(stack.databaseUrl, { sslrootcert, sslcert, sslkey });
+  const added = { databaseUrl, listeners: listeners.servers, authority, postgresTls, files };
+  const properties = Object.entries(added).map(([name, value]) => [name, { value }]);
+  return Object.create(stack, Object.fromEntries(properties));
+}
+
+/** The same URL with the server's certificate checked, or as told. */
+export function withTls(url: string, parameters: Readonly<Record<string, string>>): string {
+  const secure = new URL(url);
+  for (const [name, value] of Object.entries({ sslmode: "verify-full", ...parameters })) {
+    secure.searchParams.set(name, value);
+  }
+  return secure.href;
+}
