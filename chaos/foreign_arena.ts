@@ -1,0 +1,99 @@
+/**
+ * Somebody else's Kafka and PostgreSQL. Nothing that was not started here is disturbed, and nothing that was not made here
+ * is judged or deleted: the topic is of our own, and the database has to be one without readings.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { Admin } from "@platformatic/kafka";
+import { type Link, openLink } from "../stack/link.ts";
+import { type Environment, parseSettings } from "../workers/_shared/env.ts";
+import { PipelineError, UsageError } from "../workers/_shared/errors.ts";
+import { createTopic, kafkaConnection } from "../workers/_shared/kafka.ts";
+import { DATABASE_SETTINGS, openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
+import type { Arena } from "./arena.ts";
+
+const POSTGRES_PORT = 5432;
+
+export interface ForeignArenaOptions {
+  readonly seed: number;
+  readonly partitions: number;
+  readonly random: () => number;
+  readonly env: Environment;
+  readonly readFile: (path: string) => string;
+}
+
+/** @throws UsageError for settings that are wrong, or a database that holds somebody's readings */
+export async function openForeignArena(options: ForeignArenaOptions): Promise<Arena> {
+  const { seed, partitions, random, env, readFile } = options;
+  const shape = { DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
+  const { DATABASE_URL: databaseUrl } = parseSettings("chaos", shape, env, { readFile });
+  const topic = `heartbeat-chaos-${seed}-${randomBytes(4).toString("hex")}`;
+  const kafka = kafkaConnection("chaos", "heartbeat-chaos", { ...env, KAFKA_TOPIC: topic }, readFile);
+  await refuseReadings(databaseUrl);
+  await using opened = new AsyncDisposableStack();
+  const link = await linkTo(databaseUrl, env, random);
+  if (link !== undefined) opened.use(link);
+  if (!await createTopic(kafka, partitions)) {
+    throw new PipelineError("kafka_refused", `Cannot make the topic ${topic}: it is there already`);
+  }
+  opened.defer(async () => {
+    const admin = new Admin({ ...kafka.options, retries: 3 });
+    await admin.deleteTopics({ topics: [topic] }).finally(() => admin.close());
+  });
+  const folder = await Deno.makeTempDir({ prefix: "heartbeat-chaos-" });
+  const keeping = { keep: false };
+  opened.defer(() => keeping.keep ? undefined : Deno.remove(folder, { recursive: true }));
+  const owned = opened.move();
+  return {
+    topic,
+    kafka,
+    databaseUrl,
+    producerKafka: kafka,
+    // All else, secrets too, the consumers have from the same environment.
+    consumerEnv: link === undefined ? {} : { DATABASE_URL: link.through(databaseUrl) },
+    targets: ["consumer", ...(link === undefined ? [] : ["link consumer-PostgreSQL" as const])],
+    servers: {},
+    links: link === undefined ? {} : { "link consumer-PostgreSQL": link },
+    folder,
+    pidFile: (name) => join(folder, `${name}.pid`),
+    place: `topic ${topic}, which is deleted at the end; the rows stay in your database; logs in ${folder}`,
+    close: async ({ keep }) => {
+      keeping.keep = keep;
+      await owned.disposeAsync();
+    },
+  };
+}
+
+/** What is in the database would be judged, and our rows would be among them. */
+async function refuseReadings(databaseUrl: string): Promise<void> {
+  const options = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-chaos" };
+  await using database = openDatabase(databaseUrl, options);
+  const [{ known } = { known: false }] = await database.query<{ known: boolean }>(
+    "select to_regclass('public.ingest_offsets') is not null or to_regclass('public.heartbeats') is not null as known",
+  );
+  if (!known) return;
+  const [{ logs } = { logs: "0" }] = await database.query<{ logs: string }>(
+    `select (select count(*) from public.ingest_offsets) +
+            (select count(*) from (select from public.heartbeats limit 1) reading) as logs`,
+  );
+  if (Number(logs) === 0) return;
+  throw new UsageError(
+    `Cannot start chaos: the database ${database.target} holds readings or a ledger already, expected an empty one; ` +
+      "make one for this run (create database heartbeat_chaos) and name it in DATABASE_URL",
+  );
+}
+
+/** Undefined where a link would be noticed (the certificate is another host's) or cannot be put in between. */
+async function linkTo(
+  databaseUrl: string,
+  env: Environment,
+  random: () => number,
+): Promise<Link | undefined> {
+  const { hostname, port, searchParams } = new URL(databaseUrl);
+  if (hostname === "" || searchParams.has("host") || searchParams.get("sslmode") === "verify-full") {
+    return undefined;
+  }
+  // The consumers read the file themselves, and would refuse both.
+  if ((env["DATABASE_URL_FILE"] ?? "") !== "") return undefined;
+  return await openLink({ host: hostname, port: port === "" ? POSTGRES_PORT : Number(port) }, random);
+}

@@ -1,0 +1,57 @@
+/** What is kept beside the rows equals what the rows give when it is computed anew. */
+import { type Query, say } from "./query.ts";
+
+/** Whole minutes [from, to), microseconds since the Unix epoch. */
+export interface MinuteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * The minute table, in one snapshot: safe while consumers write.
+ *
+ * @param range everything unless told
+ */
+export async function judgeMinutes(query: Query, range?: MinuteRange): Promise<string[]> {
+  const [from, to] = range === undefined
+    ? ["-infinity", "infinity"]
+    : [instant(range.from), instant(range.to)];
+  const minutes = await query<{ id: string }>(
+    `select customer_id || ' @ ' || minute as id from (
+     with anew as (
+       select customer_id, date_trunc('minute', ts, 'UTC') as minute, count(*)::int as readings,
+              sum(heart_rate) as heart_rate_sum, min(heart_rate) as heart_rate_min, max(heart_rate) as heart_rate_max,
+              (count(*) filter (where anomaly = 'low'))::int as low,
+              (count(*) filter (where anomaly = 'high'))::int as high
+         from public.heartbeats
+        where ts >= $1::timestamptz and ts < $2::timestamptz
+        group by 1, 2
+     ), kept as (
+       select * from public.heartbeats_1m where minute >= $1::timestamptz and minute < $2::timestamptz
+     )
+     (table anew except table kept)
+     union
+     (table kept except table anew)) differing
+     limit 100`,
+    [from, to],
+  );
+  return say("minutes that differ from the rows:", minutes.map(({ id }) => id));
+}
+
+/** Each customer's latest reading. */
+export async function judgeLatest(query: Query): Promise<string[]> {
+  const latest = await query<{ id: string }>(
+    `select coalesce(anew.customer_id, kept.customer_id) as id
+       from (select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
+               from public.heartbeats
+              order by customer_id, ts desc) anew
+       full join public.customer_latest kept using (customer_id)
+      where (anew.ts, anew.heart_rate, anew.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)
+      limit 100`,
+  );
+  return say("latest readings that differ from the rows:", latest.map(({ id }) => id));
+}
+
+function instant(micros: number): string {
+  return new Date(micros / 1000).toISOString();
+}

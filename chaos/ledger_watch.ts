@@ -1,0 +1,57 @@
+/** Looks at the ledger all the time: how far the consumers are, and when they have reached what somebody waits for. */
+import { sleep } from "../workers/_shared/backoff.ts";
+import type { Query } from "./query.ts";
+
+const LOOK_EVERY_MS = 200;
+
+export class LedgerWatch {
+  /** The next offset by partition, as last seen. */
+  next: number[] = [];
+  stored = 0;
+  rejected = 0;
+  duplicates = 0;
+  gaps = 0;
+  readonly #query: Query;
+  readonly #topic: string;
+  readonly #waiting = new Set<{ ends: readonly number[]; reached: () => void }>();
+
+  constructor(query: Query, topic: string) {
+    this.#query = query;
+    this.#topic = topic;
+  }
+
+  /** Resolves when every partition is at its end or beyond; never, when that never comes. */
+  reaches(ends: readonly number[]): Promise<void> {
+    return new Promise((reached) => this.#waiting.add({ ends, reached }));
+  }
+
+  /** A database that is away is looked at again. */
+  async run({ signal }: { signal: AbortSignal }): Promise<void> {
+    while (!signal.aborted) {
+      await this.look().catch(() => {});
+      await sleep(LOOK_EVERY_MS, { signal });
+    }
+  }
+
+  async look(): Promise<void> {
+    const rows = await this.#query<Record<string, string>>(
+      `select kafka_partition, max(next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
+              sum(duplicates) as duplicates, sum(gaps) as gaps
+         from public.ingest_offsets
+        where topic = $1
+        group by kafka_partition`,
+      [this.#topic],
+    );
+    for (const row of rows) this.next[Number(row["kafka_partition"])] = Number(row["next"]);
+    const sum = (name: string) => rows.reduce((total, row) => total + Number(row[name]), 0);
+    this.stored = sum("stored");
+    this.rejected = sum("rejected");
+    this.duplicates = sum("duplicates");
+    this.gaps = sum("gaps");
+    for (const one of [...this.#waiting]) {
+      if (!one.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
+      this.#waiting.delete(one);
+      one.reached();
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/** The load: the records of the generator, at a rate, whatever the broker does. */
+import { Buffer } from "node:buffer";
+import { Producer } from "@platformatic/kafka";
+import { backoffMs, sleep } from "../workers/_shared/backoff.ts";
+import { describeError } from "../workers/_shared/errors.ts";
+import type { KafkaConnection } from "../workers/_shared/kafka.ts";
+import { settlesWithin } from "../stack/wait.ts";
+import { BLOCK, Records } from "./records.ts";
+import { type Send, Sends } from "./sends.ts";
+
+/** Who is behind catches up in larger sends; far below a megabyte a partition, which is what a broker takes. */
+const BLOCKS_AT_ONCE = 50;
+const CODECS = ["gzip", "none", "gzip", "gzip"] as const;
+/** A producer whose broker is silent is left behind. */
+const CLOSE_DEADLINE_MS = 1_000;
+
+export interface LoadOptions {
+  /** By way of the producer's link; the topic is the connection's. */
+  readonly connection: KafkaConnection;
+  readonly records: Records;
+  /** Records per second. */
+  readonly rate: number;
+  readonly onFailure: (text: string) => void;
+}
+
+export class Load implements AsyncDisposable {
+  readonly sends: Sends;
+  /** Records with an index below it may be in the log. */
+  attempted = 0;
+  /** Sends that were not acknowledged, whose records may be in the log once more than they are counted. */
+  failures = 0;
+  readonly #options: LoadOptions;
+  #producer: Producer | undefined;
+  #acknowledged = Promise.withResolvers<void>();
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.sends = new Sends(options.records.partitions);
+  }
+
+  /** Resolves at the next acknowledgement. */
+  get acknowledgement(): Promise<void> {
+    return this.#acknowledged.promise;
+  }
+
+  /** Sends until the signal aborts, and then ends with the send that is under way. */
+  async run({ signal, abandon }: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
+    const { rate } = this.#options;
+    const startedAt = performance.now();
+    for (let failures = 0; !signal.aborted || this.attempted > this.sends.acknowledged;) {
+      if (abandon.aborted) return;
+      const from = this.sends.acknowledged;
+      const due = Math.floor((performance.now() - startedAt) / 1000 * rate) - from;
+      // What may be in the log already is sent again as it was.
+      const again = this.attempted - from;
+      const count = again > 0 ? again : Math.min(BLOCKS_AT_ONCE, Math.floor(due / BLOCK)) * BLOCK;
+      if (count <= 0) {
+        await sleep(Math.max(5, (BLOCK - due) / rate * 1000), { signal });
+        continue;
+      }
+      this.attempted = from + count;
+      try {
+        this.sends.add(await this.#send(from, count));
+        failures = 0;
+        const { resolve } = this.#acknowledged;
+        this.#acknowledged = Promise.withResolvers<void>();
+        resolve();
+      } catch (error) {
+        this.failures++;
+        this.#options.onFailure(describeError(error));
+        await this.#forget();
+        await sleep(Math.min(1_000, backoffMs(++failures)), { signal: abandon });
+      }
+    }
+  }
+
+  async #send(from: number, count: number): Promise<Send> {
+    const { connection, records } = this.#options;
+    const { partitions } = records;
+    const messages: { topic: string; partition: number; key?: Buffer; value?: Buffer }[] = [];
+    const counts = new Array<number>(partitions).fill(0);
+    for (let position = from; position < from + count; position++) {
+      const { partition, key, value } = records.record(Records.at(position));
+      counts[partition] = (counts[partition] ?? 0) + 1;
+      messages.push({
+        topic: connection.topic,
+        partition,
+        ...(key === null ? {} : { key }),
+        ...(value === null ? {} : { value }),
+      });
+    }
+    const compression = CODECS[from / BLOCK % CODECS.length] ?? "none";
+    const { offsets = [] } = await this.#open().send({ messages, acks: -1, compression });
+    const bases = counts.map((ours, partition) => {
+      if (ours === 0) return undefined;
+      const base = offsets.find((one) => one.partition === partition)?.offset;
+      if (base === undefined) throw new Error(`no offset came back for partition ${partition}`);
+      return Number(base);
+    });
+    return { from, count, bases, counts };
+  }
+
+  #open(): Producer {
+    return this.#producer ??= new Producer({
+      ...this.#options.connection.options,
+      idempotent: true,
+      retries: 3,
+    });
+  }
+
+  async #forget(): Promise<void> {
+    const producer = this.#producer;
+    this.#producer = undefined;
+    if (producer !== undefined) await settlesWithin(producer.close(true), CLOSE_DEADLINE_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#forget();
+  }
+}
