@@ -7,7 +7,7 @@ import { judgeLatest, judgeMinutes } from "./judge_derived.ts";
 import { judgeLedger, type LogTotals } from "./judge_ledger.ts";
 import { judgeRejects } from "./judge_rejects.ts";
 import { FIRST_WINDOW_FROM, judgeRows, secondsOf } from "./judge_rows.ts";
-import { READINGS_PER_SECOND, Records } from "./records.ts";
+import { LATE_SECONDS, READINGS_PER_SECOND, Records } from "./records.ts";
 import { type Query, say } from "./query.ts";
 
 export interface JudgeOptions {
@@ -57,12 +57,16 @@ export class Judge {
     for (let turn = 0; turn < WINDOWS_A_LOOK; turn++) {
       const window = { from: this.#judgedSeconds, to: this.#judgedSeconds + WINDOW_SECONDS };
       if (window.to * READINGS_PER_SECOND > settled) break;
-      const rows = await judgeRows(query, records, window, { settled, attempted: load.attempted });
+      const extent = { settled, attempted: load.attempted };
+      const late = { from: window.from - LATE_SECONDS, to: window.to - LATE_SECONDS };
       const minutes = await judgeMinutes(query, {
         from: Records.microsOfSecond(window.from),
         to: Records.microsOfSecond(window.to),
       });
-      problems.push(...rows.problems, ...minutes);
+      for (const one of [window, late]) {
+        problems.push(...(await judgeRows(query, records, one, extent)).problems);
+      }
+      problems.push(...minutes);
       this.#judgedSeconds = window.to;
     }
     // The last one stays for the next look: what lies in the log behind it is not known yet.

@@ -7,14 +7,12 @@ import { openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
 import type { Arena } from "./arena.ts";
 import { type ChaosFlags, commandOf } from "./command_line.ts";
 import { ConsumerProcess } from "./consumer_process.ts";
-import type { Fault } from "./fault.ts";
+import { clock, type Fault } from "./fault.ts";
 import { Judge } from "./judge.ts";
 import { LedgerWatch } from "./ledger_watch.ts";
 import { Load } from "./load.ts";
-import { clock } from "./fault.ts";
 import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
-import { Records } from "./records.ts";
-import { LIMITS } from "./records.ts";
+import { LIMITS, Records } from "./records.ts";
 import { reconcile } from "./reconcile_process.ts";
 import { Siege } from "./siege.ts";
 
@@ -112,8 +110,13 @@ export async function run(
 
   const loadOver = new AbortController();
   const loading = load.run({ signal: AbortSignal.any([both, loadOver.signal]), abandon: both });
+  loading.catch((error) => over.abort(error));
+  // A pipeline that has not begun to run cannot be disturbed.
+  const running = load.acknowledgement.then(() => watch.reaches(load.sends.ends));
+  await Promise.race([running, aborted(both)]);
+  onProgress("The pipeline runs; the time begins");
   const besieging = siege.run({ signal: both });
-  for (const task of [loading, besieging]) task.catch((error) => over.abort(error));
+  besieging.catch((error) => over.abort(error));
   await sleep(flags.minutes * 60_000, { signal: both });
   loadOver.abort();
   await Promise.all([loading, besieging]);
@@ -166,6 +169,13 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
       KAFKA_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
       ...arena.consumerEnv,
     },
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }
 

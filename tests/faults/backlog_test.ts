@@ -1,11 +1,10 @@
 /** 100,000 records with 1 % bad ones: in peace, under kill -9, and with consumers that come and go. */
 import { strictEqual } from "node:assert";
-import { seeded } from "../../chaos/seeded.ts";
 import { eventually } from "../support/eventually.ts";
 import { judge } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
-import { backlog } from "./backlog.ts";
+import { backlog, seeded } from "./backlog.ts";
 
 const COUNT = 100_000;
 const PARTITIONS = 6;

@@ -4,6 +4,8 @@
  */
 import { AssertionError } from "node:assert";
 import { Buffer } from "node:buffer";
+import { judgeLatest, judgeMinutes } from "../../chaos/judge_derived.ts";
+import { type Query, say } from "../../chaos/query.ts";
 import { parseInstant } from "../../workers/_shared/instant.ts";
 import type { Place } from "./place.ts";
 import type { Outgoing, Sent } from "./produce.ts";
@@ -32,8 +34,6 @@ export interface JudgeOptions {
 export interface IntendedReading extends Intended {
   readonly value: { readonly customer_id: string; readonly timestamp: string; readonly heart_rate: number };
 }
-
-const NAMED_AT_MOST = 12;
 
 /** A record that becomes a row, or repeats one. */
 export function reading(
@@ -65,11 +65,13 @@ export async function judge(
   sent: readonly Sent<Intended>[],
   options: JudgeOptions = {},
 ): Promise<void> {
+  const query: Query = (sql, values) => place.sql(sql, values);
   const problems = [
     ...await judgeRows(place, sent),
     ...await judgeRejects(place, sent, options),
     ...await judgeLedger(place, sent, options),
-    ...await judgeDerived(place),
+    ...await judgeMinutes(query),
+    ...await judgeLatest(query),
   ];
   if (problems.length > 0) throw new AssertionError({ message: problems.join("\n") });
 }
@@ -186,42 +188,6 @@ async function judgeLedger(
     problems.push(`the ledger counts ${sums.duplicates} duplicates, expected ${duplicates}`);
   }
   return problems;
-}
-
-/** What is kept beside the rows equals what the rows give when it is computed anew. */
-async function judgeDerived(place: Place): Promise<string[]> {
-  const minutes = await place.sql<{ id: string }>(
-    `select customer_id || ' @ ' || minute as id from (
-     with anew as (
-       select customer_id, date_trunc('minute', ts, 'UTC') as minute, count(*)::int as readings,
-              sum(heart_rate) as heart_rate_sum, min(heart_rate) as heart_rate_min, max(heart_rate) as heart_rate_max,
-              (count(*) filter (where anomaly = 'low'))::int as low,
-              (count(*) filter (where anomaly = 'high'))::int as high
-         from public.heartbeats
-        group by 1, 2
-     )
-     (table anew except table public.heartbeats_1m)
-     union all
-     (table public.heartbeats_1m except table anew)) differing`,
-  );
-  const latest = await place.sql<{ id: string }>(
-    `select coalesce(anew.customer_id, kept.customer_id) as id
-       from (select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
-               from public.heartbeats
-              order by customer_id, ts desc) anew
-       full join public.customer_latest kept using (customer_id)
-      where (anew.ts, anew.heart_rate, anew.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)`,
-  );
-  return [
-    ...say("minutes that differ from the rows:", minutes.map(({ id }) => id)),
-    ...say("latest readings that differ from the rows:", latest.map(({ id }) => id)),
-  ];
-}
-
-function say(what: string, ids: readonly string[]): string[] {
-  if (ids.length === 0) return [];
-  const more = ids.length > NAMED_AT_MOST ? `, and ${ids.length - NAMED_AT_MOST} more` : "";
-  return [`${what} ${ids.slice(0, NAMED_AT_MOST).join(", ")}${more}`];
 }
 
 function same(a: Buffer | null, b: Buffer | null): boolean {

@@ -48,10 +48,12 @@ export class WorkerProcess implements AsyncDisposable {
     })();
   }
 
+  /** `chaos` is no worker, and has children of its own: end it by `stop`. */
   static start(
-    worker: "consumer" | "producer" | "reconcile" | "scenarios",
+    worker: "consumer" | "producer" | "reconcile" | "scenarios" | "chaos",
     options: StartOptions,
   ): WorkerProcess {
+    const folder = worker === "chaos" ? "chaos" : `workers/${worker}`;
     const passed = PASSED_ON.flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value] as const];
@@ -59,7 +61,7 @@ export class WorkerProcess implements AsyncDisposable {
     const preload = options.preload === undefined ? [] : ["--preload", options.preload];
     return new WorkerProcess(
       new Deno.Command(Deno.execPath(), {
-        args: ["run", "-q", `-P=${worker}`, ...preload, `workers/${worker}/main.ts`, ...options.args ?? []],
+        args: ["run", "-q", `-P=${worker}`, ...preload, `${folder}/main.ts`, ...options.args ?? []],
         cwd: ROOT,
         clearEnv: true,
         env: { ...Object.fromEntries(passed), NO_COLOR: "1", ...options.env },
@@ -164,9 +166,9 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   /** The newest lines, for a failure's message. */
-  tail(): string {
+  tail(lines = TAIL_LINES): string {
     return `--- process ${this.pid}, last lines\n${
-      this.output.trimEnd().split("\n").slice(-TAIL_LINES).join("\n")
+      this.output.trimEnd().split("\n").slice(-lines).join("\n")
     }`;
   }
 
