@@ -51,13 +51,18 @@ export class Publisher implements AsyncDisposable {
     this.#topic = topic;
   }
 
-  /** @throws when the broker did not acknowledge; then some may be in the log all the same */
+  /**
+   * @param inOneRequest the records of a partition as one batch of Kafka's, however long
+   * @throws when the broker did not acknowledge; then some may be in the log all the same
+   */
   async send<T extends Outgoing>(
     records: readonly T[],
-    { compression = "none" }: { compression?: Compression } = {},
+    { compression = "none", inOneRequest = false }: { compression?: Compression; inOneRequest?: boolean } =
+      {},
   ): Promise<Sent<T>[]> {
     const producer = this.#producer("");
-    return await this.#sendWith(records, (messages) => producer.send({ messages, acks: -1, compression }));
+    const send: Send = (messages) => producer.send({ messages, acks: -1, compression });
+    return await this.#sendWith(records, send, inOneRequest ? Infinity : RECORDS_A_REQUEST);
   }
 
   /** In one transaction, committed or aborted at the end. */
@@ -77,11 +82,15 @@ export class Publisher implements AsyncDisposable {
     return { sent, close: (end) => transaction[end]() };
   }
 
-  async #sendWith<T extends Outgoing>(records: readonly T[], send: Send): Promise<Sent<T>[]> {
+  async #sendWith<T extends Outgoing>(
+    records: readonly T[],
+    send: Send,
+    atMost = RECORDS_A_REQUEST,
+  ): Promise<Sent<T>[]> {
     const sent: Sent<T>[] = [];
     const byPartition = Map.groupBy(records, ({ partition = 0 }) => partition);
     for (const [partition, ours] of byPartition) {
-      for (const part of requests(ours)) {
+      for (const part of requests(ours, atMost)) {
         const messages = part.map(({ key, value, record }): Message => ({
           topic: this.#topic,
           partition,
@@ -128,14 +137,16 @@ export class Publisher implements AsyncDisposable {
   }
 }
 
-function* requests<T extends Outgoing>(records: readonly T[]) {
+/** @param atMost records in a request; without a limit they may also take as many bytes as they like */
+function* requests<T extends Outgoing>(records: readonly T[], atMost: number) {
+  const bytesAtMost = atMost === Infinity ? Infinity : BYTES_A_REQUEST;
   let part: { record: T; key: Buffer | null; value: Buffer | null }[] = [];
   let bytes = 0;
   for (const record of records) {
     const one = { record, key: keyOf(record), value: bytesOf(record.value) };
     const headers = [...record.headers ?? []].flat();
     const size = [one.key, one.value, ...headers].reduce((sum, bytes) => sum + (bytes?.length ?? 0) + 10, 0);
-    if (part.length > 0 && (part.length === RECORDS_A_REQUEST || bytes + size > BYTES_A_REQUEST)) {
+    if (part.length > 0 && (part.length === atMost || bytes + size > bytesAtMost)) {
       yield part;
       part = [];
       bytes = 0;

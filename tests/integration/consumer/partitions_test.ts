@@ -1,5 +1,5 @@
 /** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
-import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { deepStrictEqual, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
 import { openDatabase } from "../../../workers/_shared/postgres.ts";
 import { migrate } from "../../../workers/consumer/migrate.ts";
@@ -56,20 +56,6 @@ Deno.test(
     deepStrictEqual(await rowsByPartition(place), { [name]: 2 });
     const [ledger] = await place.sql("select stored, duplicates from public.ingest_offsets");
     deepStrictEqual(ledger, { stored: "1", duplicates: "1" });
-  }),
-);
-
-Deno.test(
-  "where no partition can be made the default takes the rows, and the ingest goes on",
-  onPlace({}, async (place) => {
-    const migrated = place.consumer({ args: ["--migrate-only"] });
-    strictEqual(await migrated.exitCode(), 0);
-    await place.sql("drop function public.ensure_heartbeat_partition");
-    const sent = await place.publisher.send([reading("a", daysAgo(0), 70), reading("a", daysAgo(3), 70)]);
-    const consumer = await place.consumeAll();
-    await judge(place, sent);
-    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 2 });
-    match(consumer.output, /go to the default partition/);
   }),
 );
 

@@ -52,21 +52,6 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that was made again while the consumer was away is read as a new log, though it is longer than the old",
-  onPlace({}, async (place) => {
-    const old = await place.publisher.send(readings("old", 5));
-    await place.consumeAll();
-    await place.deleteTopic();
-    await place.createTopic(1);
-    const young = await place.publisher.send(readings("new", 8));
-    const consumer = await place.consumeAll();
-    await judge(place, [...old, ...young]);
-    deepStrictEqual(await ledgers(place), [[0, "0", "5", "5"], [0, "0", "8", "8"]]);
-    strictEqual(consumer.events("topic.replaced").length, 1);
-  }),
-);
-
-Deno.test(
   "a topic that is made again under a running consumer, with more partitions, is read as a new log",
   onPlace({ partitions: 2 }, async (place) => {
     const consumer = place.consumer();
@@ -86,23 +71,5 @@ Deno.test(
       [2, "0", "4", "4"],
     ]);
     await consumer.ready();
-  }),
-);
-
-Deno.test(
-  "a topic that is replaced while a running consumer looks away is read as a new log",
-  onPlace({}, async (place) => {
-    const consumer = place.consumer();
-    const old = await place.publisher.send(readings("old", 5));
-    await place.caughtUp();
-    consumer.kill("SIGSTOP");
-    await place.deleteTopic();
-    await place.createTopic(1);
-    const young = await place.publisher.send(readings("new", 8));
-    consumer.kill("SIGCONT");
-    await place.caughtUp();
-    await judge(place, [...old, ...young]);
-    deepStrictEqual(await ledgers(place), [[0, "0", "5", "5"], [0, "0", "8", "8"]]);
-    strictEqual(consumer.events("topic.missing").length, 0, "it never saw the topic missing");
   }),
 );

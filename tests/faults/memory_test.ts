@@ -1,8 +1,8 @@
 /** Memory stays bounded by what records take in it, not by what they took on the wire. */
 import { ok, strictEqual } from "node:assert";
-import type { Place } from "../../support/place.ts";
-import { onPlace } from "../../support/services.ts";
-import { WorkerProcess } from "../../support/worker_process.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
 
 const MEGABYTE = 1024 * 1024;
 /** A consumer at rest takes about 90 MB; one that holds this whole backlog as objects takes more than 600 MB. */

@@ -1,0 +1,62 @@
+/** A consumer that cannot get on although it could: it says so, and ends, instead of looking well for days. */
+import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import { onPlace } from "../support/services.ts";
+import type { WorkerProcess } from "../support/worker_process.ts";
+import { accountFor } from "./account.ts";
+import { backlog } from "./backlog.ts";
+
+/** Longer than the consumer's own 30 s until it is red, and 30 s more until it ends. */
+const PATIENCE = { withinMs: 150_000 };
+
+async function red(consumer: WorkerProcess): Promise<string> {
+  const { text } = await eventually("liveness to turn red", async () => {
+    const answer = await consumer.get("/livez");
+    return answer.status === 503 && answer;
+  }, PATIENCE);
+  return text;
+}
+
+Deno.test(
+  "writes that fail although both servers answer turn liveness red, then end the process; repaired, all is stored",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    const sent = await place.publisher.send(backlog(0, 300, 1));
+    await accountFor(place, sent);
+    await place.sql(`
+      create function public.refuse() returns trigger language plpgsql
+        as $$ begin raise exception 'a trigger that somebody forgot'; end $$;
+      create trigger refuse before insert on public.heartbeats
+        for each row execute function public.refuse()`);
+    sent.push(...await place.publisher.send(backlog(300, 300, 1)));
+    match(await red(consumer), /writes: lag, and both servers answer, yet nothing was committed/);
+    strictEqual((await consumer.get("/readyz")).status, 503);
+    strictEqual(await consumer.exitCode(PATIENCE), 1);
+    match(consumer.output, /Cannot go on: writes: lag, and both servers answer/);
+    deepStrictEqual(await place.sql("select rejected from public.ingest_offsets"), [{ rejected: "3" }]);
+
+    const successor = place.consumer();
+    await successor.notReady(/database: .*a trigger that somebody forgot/);
+    await place.sql("drop trigger refuse on public.heartbeats");
+    await accountFor(place, sent);
+    await successor.ready();
+    strictEqual((await successor.get("/livez")).status, 200);
+  }),
+);
+
+Deno.test(
+  "a query that is never answered hangs its loop: liveness turns red, the process ends, and its successor goes on",
+  onPlace({}, async (place) => {
+    const hanging = place.consumer({ preload: "tests/support/hang.ts" });
+    const sent = await place.publisher.send(backlog(0, 300, 1));
+    await accountFor(place, sent);
+    hanging.kill("SIGUSR2");
+    sent.push(...await place.publisher.send(backlog(300, 300, 1)));
+    match(await red(hanging), /write partition 0: no attempt began or ended for/);
+    notStrictEqual(await hanging.exitCode(PATIENCE), 0);
+    // The loop that hangs cannot be waited for: it is named, and left.
+    match(hanging.output, /Cannot go on: .*write partition 0|Stopped without finishing/);
+    place.consumer();
+    await accountFor(place, sent);
+  }),
+);

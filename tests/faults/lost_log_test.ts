@@ -1,0 +1,159 @@
+/** Logs that are not what they were: records deleted unread, a restored database, another topic of the same name. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import { judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+function readings(customer: string, count: number, partition = 0) {
+  return Array.from({ length: count }, (_, index) => {
+    const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
+    return reading(customer, timestamp, 60 + index % 60, { partition });
+  });
+}
+
+async function gaps(place: Place): Promise<string[]> {
+  const rows = await place.sql<{ gap: string }>(
+    `select kafka_partition || ': ' || from_offset || ' to ' || to_offset || ' ' || cause as gap
+       from public.ingest_gaps join public.ingest_offsets on id = ledger_id
+      order by kafka_partition, from_offset`,
+  );
+  return rows.map(({ gap }) => gap);
+}
+
+/** First offset, next offset and stored rows of each ledger of partition 0, the oldest first. */
+async function ledgers(place: Place): Promise<unknown[][]> {
+  const rows = await place.sql(
+    "select first_offset, next_offset, stored from public.ingest_offsets order by opened_at",
+  );
+  return rows.map((row) => Object.values(row));
+}
+
+Deno.test(
+  "unread records that were deleted hold their partition, visibly; nothing is lost and the others go on",
+  onPlace({ partitions: 2 }, async (place) => {
+    const first = await place.publisher.send([...readings("a", 10, 0), ...readings("b", 10, 1)]);
+    await place.consumeAll();
+    const second = await place.publisher.send([...readings("c", 10, 0), ...readings("d", 10, 1)]);
+    await place.admin.deleteRecords({
+      topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
+    });
+    const consumer = place.consumer();
+    await consumer.notReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
+    const others = second.filter(({ partition }) => partition === 1);
+    await eventually("partition 1 to be read", async () => {
+      const [row] = await place.sql(
+        "select next_offset from public.ingest_offsets where kafka_partition = 1",
+      );
+      return row?.next_offset === "20";
+    });
+    await judge(place, [...first, ...others]);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    strictEqual(consumer.events("partition.held").length, 1);
+    await eventually("the lag of the held partition to be shown", async () => {
+      return await consumer.metric("heartbeat_lag_records", 'partition="0"') === 10;
+    });
+    strictEqual(await consumer.stop(), 0);
+
+    const bounded = place.consumer({ args: ["--until-caught-up"] });
+    strictEqual(await bounded.exitCode(), 1);
+    match(bounded.output, /Cannot catch up: partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/);
+
+    await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
+    deepStrictEqual(await gaps(place), ["0: 10 to 15 log_start"]);
+    const left = second.filter(({ partition, offset }) => partition === 1 || offset >= 15);
+    await accountFor(place, [...first, ...left]);
+  }),
+);
+
+Deno.test(
+  "a log that lies behind the stored offset is held, and with earliest read as a new generation",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send(readings("a", 10));
+    await place.consumeAll();
+    // As after an unclean election: what the ledger has read is not in the log any more.
+    await place.sql("update public.ingest_offsets set next_offset = 15, gaps = gaps + 5");
+    await place.sql(
+      "insert into public.ingest_gaps select id, 10, 15, 'compacted' from public.ingest_offsets",
+    );
+    const consumer = place.consumer();
+    await consumer.notReady(
+      /partition 0: offset 15 is stored, but the log holds 0 to 10: the log lost records/,
+    );
+    strictEqual(await consumer.stop(), 0);
+
+    await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
+    const rows = await place.sql(
+      "select generation, first_offset, next_offset, stored, duplicates from public.ingest_offsets order by 1",
+    );
+    deepStrictEqual(rows.map((row) => Object.values(row)), [
+      [0, "0", "15", "10", "0"],
+      [1, "0", "10", "0", "10"],
+    ]);
+    strictEqual(sent.length, 10);
+  }),
+);
+
+Deno.test(
+  "a database that was restored from a backup goes on from its own offset, whatever the group's is",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send(readings("a", 10));
+    await place.consumeAll();
+    // As a backup is: every table as it was at one moment, here after four records.
+    await place.sql(
+      "create table backup as select * from public.heartbeats order by ts, customer_id limit 4",
+    );
+    sent.push(...await place.publisher.send(readings("b", 10)));
+    await place.consumeAll();
+    await place.sql(`
+      truncate public.heartbeats, public.heartbeats_1m, public.customer_latest;
+      insert into public.heartbeats select * from backup;
+      insert into public.heartbeats_1m
+      select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate), 0, 0
+        from backup group by 1, 2;
+      insert into public.customer_latest
+      select distinct on (customer_id) customer_id, ts, heart_rate, anomaly from backup order by customer_id, ts desc;
+      update public.ingest_offsets set next_offset = 4, stored = 4`);
+    const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
+    strictEqual(
+      groups[0]?.topics[0]?.partitions[0]?.committedOffset,
+      20n,
+      "the group is ahead of the database",
+    );
+    await place.consumeAll();
+    await accountFor(place, sent);
+  }),
+);
+
+Deno.test(
+  "a topic that was made again while the consumer was away is read as a new log, though it is longer than the old",
+  onPlace({}, async (place) => {
+    const old = await place.publisher.send(readings("old", 5));
+    await place.consumeAll();
+    await place.deleteTopic();
+    await place.createTopic(1);
+    const young = await place.publisher.send(readings("new", 8));
+    const consumer = await place.consumeAll();
+    await accountFor(place, [...old, ...young]);
+    deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
+    strictEqual(consumer.events("topic.replaced").length, 1);
+  }),
+);
+
+Deno.test(
+  "a topic that is replaced while a running consumer looks away is read as a new log",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    const old = await place.publisher.send(readings("old", 5));
+    await place.caughtUp();
+    consumer.kill("SIGSTOP");
+    await place.deleteTopic();
+    await place.createTopic(1);
+    const young = await place.publisher.send(readings("new", 8));
+    consumer.kill("SIGCONT");
+    await accountFor(place, [...old, ...young]);
+    deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
+    strictEqual(consumer.events("topic.missing").length, 0, "it never saw the topic missing");
+  }),
+);

@@ -1,0 +1,80 @@
+/** A database that answers and refuses: nothing is committed past what it did not take. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import { bad, type Intended, reading } from "../support/judge.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const T = "2026-07-14T09:30:00Z";
+
+function batch(prefix: string): Intended[] {
+  const readings = Array.from({ length: 50 }, (_, index) => reading(`${prefix}-${index}`, T, 60 + index));
+  return [...readings, bad("invalid_json", `{"${prefix}`)];
+}
+
+/** What an operator does to a table, what the consumer says of it, and how it is repaired. */
+const REFUSALS = [
+  {
+    name: "the right to insert readings that was revoked",
+    refuse: "revoke insert on public.heartbeats from heartbeat_user",
+    says: /database: .*permission denied.*grant the missing right/,
+    repair: "grant insert on public.heartbeats to heartbeat_user",
+  },
+  {
+    name: "the right to insert rejects that was revoked",
+    refuse: "revoke insert on public.heartbeat_rejects from heartbeat_user",
+    says: /database: .*permission denied.*grant the missing right/,
+    repair: "grant insert on public.heartbeat_rejects to heartbeat_user",
+  },
+  {
+    name: "the right to move the offset that was revoked",
+    refuse: "revoke update on public.ingest_offsets from heartbeat_user",
+    says: /database: .*permission denied.*grant the missing right/,
+    repair: "grant update on public.ingest_offsets to heartbeat_user",
+  },
+  {
+    name: "the table of readings that is gone",
+    refuse: "alter table public.heartbeats rename to elsewhere",
+    says: /database: .*does not exist.*restore the missing table/,
+    repair: "alter table public.elsewhere rename to heartbeats",
+  },
+  {
+    name: "the table of minutes that was dropped, with a copy kept",
+    refuse: `create table public.kept as table public.heartbeats_1m;
+             create table public.kept_empty (like public.heartbeats_1m including all);
+             drop table public.heartbeats_1m`,
+    says: /database: .*does not exist.*restore the missing table/,
+    repair: `alter table public.kept_empty rename to heartbeats_1m;
+             insert into public.heartbeats_1m table public.kept;
+             drop table public.kept`,
+  },
+];
+
+for (const { name, refuse, says, repair } of REFUSALS) {
+  Deno.test(
+    `${name} holds the offset where it is, rejects nothing, and once repaired all is stored`,
+    onPlace({}, async (place) => {
+      const consumer = place.consumer();
+      const sent = await place.publisher.send(batch("a"));
+      await accountFor(place, sent);
+      await place.sql(refuse);
+      sent.push(...await place.publisher.send(batch("b")));
+      await consumer.notReady(says);
+      // The first try failed; nothing changes with the next ones.
+      await eventually("more tries", async () => await consumer.metric("heartbeat_retries_total") >= 4);
+      deepStrictEqual(await place.sql("select next_offset, stored, rejected from public.ingest_offsets"), [
+        { next_offset: "51", stored: "50", rejected: "1" },
+      ]);
+      await eventually("what is not stored to show as lag", async () => {
+        return await consumer.metric("heartbeat_lag_records") === 51;
+      });
+      strictEqual((await consumer.get("/livez")).status, 200);
+      const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
+      const told = groups[0]?.topics[0]?.partitions[0]?.committedOffset ?? 0n;
+      strictEqual(told <= 51n, true, `the group was told ${told}`);
+      await place.sql(repair);
+      await accountFor(place, sent);
+      await consumer.ready();
+    }),
+  );
+}

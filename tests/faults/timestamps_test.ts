@@ -1,0 +1,94 @@
+/** Instants far from now, and midnight: ingest never waits for a partition, and none is made for nonsense. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { bad, type Intended, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import type { Sent } from "../support/produce.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const DAY_MS = 86_400_000;
+const SKEW = { MAX_CLOCK_SKEW_SECONDS: "300" };
+
+function after(ms: number): string {
+  return new Date(Date.now() + ms).toISOString();
+}
+
+async function partitionsWithRows(place: Place): Promise<string[]> {
+  const rows = await place.sql<{ name: string }>(
+    "select distinct tableoid::regclass::text as name from public.heartbeats order by 1",
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function partitions(place: Place): Promise<string[]> {
+  const rows = await place.sql<{ name: string }>(
+    `select inhrelid::regclass::text as name
+       from pg_inherits where inhparent = 'public.heartbeats'::regclass order by 1`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+Deno.test(
+  "a timestamp in ten years is rejected and makes no partition; one of 1970, and one a minute ahead, are stored",
+  onPlace({}, async (place) => {
+    const future = (timestamp: string) =>
+      bad("timestamp_in_future", { customer_id: "a", timestamp, heart_rate: 70 });
+    const sent = await place.publisher.send<Intended>([
+      reading("a", "1970-01-01T00:00:00Z", 70),
+      future(after(3_652 * DAY_MS)),
+      future(after(DAY_MS)),
+      future("9999-12-31T23:59:59.999999Z"),
+      reading("a", after(60_000), 71),
+      reading("a", "0001-01-01T00:00:00Z", 72),
+    ]);
+    await place.consumeAll({ env: SKEW });
+    await accountFor(place, sent);
+    const made = await partitions(place);
+    const latest = new Date(Date.now() + 3 * DAY_MS).toISOString().slice(0, 10).replaceAll("-", "");
+    const beyond = made.filter((name) => /_d\d{8}$/.test(name) && name.slice(-8) > latest);
+    deepStrictEqual([beyond, made.filter((name) => /(203\d|9999)/.test(name))], [[], []]);
+    match((await partitionsWithRows(place)).join(" "), /heartbeats_y1970/);
+  }),
+);
+
+Deno.test(
+  "days that roll over under load each find their partition, with none of their rows in the default",
+  onPlace({ partitions: 3 }, async (place) => {
+    const consumer = place.consumer({ env: { BATCH_MAX_RECORDS: "1000" } });
+    const sent: Sent<Intended>[] = [];
+    // Around each midnight of ten days, in all partitions at once.
+    for (let day = 10; day > 0; day--) {
+      const midnight = Math.floor(Date.now() / DAY_MS) * DAY_MS - day * DAY_MS;
+      const records = Array.from({ length: 3_000 }, (_, index) => {
+        const timestamp = new Date(midnight + (index - 1_500) * 20).toISOString();
+        return reading(`c-${index % 10}`, timestamp, 60 + index % 100, { partition: index % 3 });
+      });
+      sent.push(...await place.publisher.send(records));
+    }
+    await accountFor(place, sent);
+    strictEqual((await partitionsWithRows(place)).length, 11);
+    strictEqual((await partitionsWithRows(place)).includes("heartbeats_default"), false);
+    deepStrictEqual(consumer.events("table.partition_failed"), []);
+    strictEqual(
+      await consumer.metric("heartbeat_retries_total"),
+      0,
+      "no batch failed for want of a partition",
+    );
+  }),
+);
+
+Deno.test(
+  "where no partition can be made the default takes the rows, and the ingest goes on",
+  onPlace({}, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await place.sql("drop function public.ensure_heartbeat_partition");
+    const sent = await place.publisher.send([
+      reading("a", after(0), 70),
+      reading("a", after(-3 * DAY_MS), 70),
+    ]);
+    const consumer = await place.consumeAll();
+    await accountFor(place, sent);
+    deepStrictEqual(await partitionsWithRows(place), ["heartbeats_default"]);
+    match(consumer.output, /go to the default partition/);
+  }),
+);

@@ -1,0 +1,86 @@
+/** Several writers on the same rows: one order for all, so that none waits for another in a circle. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { eventually } from "../support/eventually.ts";
+import { type Intended, reading } from "../support/judge.ts";
+import type { Sent } from "../support/produce.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const T = "2026-07-14T09:30:00Z";
+const PARTITIONS = 8;
+const ROUNDS = 30;
+
+Deno.test(
+  "four writers with overlapping keys store each key once and do not deadlock",
+  onPlace({ partitions: PARTITIONS }, async (place) => {
+    const consumers = [1, 2, 3, 4].map(() => place.consumer({ env: { BATCH_MAX_RECORDS: "200" } }));
+    await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));
+    const sent: Sent<Intended>[] = [];
+    // The same keys in each partition, each in an order of its own.
+    for (let round = 0; round < ROUNDS; round++) {
+      const keys = Array.from({ length: 300 }, (_, index) => index + round * 100);
+      const records = Array.from({ length: PARTITIONS }, (_, partition) => {
+        return keys.map((_key, index) => {
+          const key = keys[(index * (2 * partition * 5 + 1) + partition * 37) % keys.length];
+          return reading(`customer-${key}`, T, 70, { partition });
+        });
+      });
+      sent.push(...await place.publisher.send(records.flat()));
+    }
+    await accountFor(place, sent);
+    const [statistics] = await place.sql(
+      "select deadlocks from pg_stat_database where datname = current_database()",
+    );
+    deepStrictEqual(statistics, { deadlocks: "0" });
+  }),
+);
+
+Deno.test(
+  "a deadlock that somebody else forces is no reason to reject: the batch is written again, once",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    const sent = await place.publisher.send([reading("first", T, 70)]);
+    await accountFor(place, sent);
+    // Time for the circle to close before PostgreSQL looks for one, from the consumer's side only.
+    await place.asSuperuser(`alter database "${place.database}" set deadlock_timeout = '5s'`);
+    await place.sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'heartbeat-consumer%'",
+    );
+    const url = new URL(place.stack.superuserUrl);
+    url.pathname = `/${place.database}`;
+    const other = new pg.Client({ connectionString: url.href });
+    await other.connect();
+    try {
+      await other.query("set deadlock_timeout = '1h'");
+      const insert = (customer: string) =>
+        other.query("insert into public.heartbeats values ($1, $2, 71, null)", [customer, T]);
+      await other.query("begin");
+      await insert("z");
+      sent.push(...await place.publisher.send([reading("a", T, 70), reading("z", T, 70)]));
+      await eventually("the consumer to wait for z", async () => {
+        const rows = await place.sql(
+          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        return rows.length === 1;
+      });
+      // Waits for the consumer's a, and gets it when the consumer's batch is the victim.
+      await insert("a");
+      await other.query("rollback");
+    } finally {
+      await other.end();
+    }
+    await accountFor(place, sent);
+    const [statistics] = await place.sql(
+      "select deadlocks from pg_stat_database where datname = current_database()",
+    );
+    deepStrictEqual(statistics, { deadlocks: "1" });
+    const failures = consumer.lines.filter(({ message }) => /SQLSTATE 40P01/.test(message));
+    strictEqual(failures.length, 1, consumer.tail());
+    strictEqual(await consumer.metric("heartbeat_retries_total"), 1);
+    deepStrictEqual(await place.sql("select stored, rejected from public.ingest_offsets"), [
+      { stored: "3", rejected: "0" },
+    ]);
+  }),
+);
