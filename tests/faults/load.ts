@@ -1,10 +1,11 @@
 /** A load that goes on whatever the servers do, a consumer that keeps up with it, and a disturbance in between. */
 import { strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
-import { type Intended, judge } from "../support/judge.ts";
+import type { Intended } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import type { Sent } from "../support/produce.ts";
 import type { StartOptions, WorkerProcess } from "../support/worker_process.ts";
+import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 
 /** Of the topic of a test that uses this. */
@@ -75,8 +76,7 @@ export async function survives(
   } finally {
     await load.stop();
   }
-  await place.caughtUp();
-  await judge(place, load.sent, { resent: load.resent });
+  await accountFor(place, load.sent, { resent: load.resent });
   await consumer.ready();
   strictEqual(consumer.running, true, "the same process outlived it");
 }

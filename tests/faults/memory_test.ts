@@ -53,3 +53,24 @@ for (const compression of ["none", "zstd"]) {
     }),
   );
 }
+
+Deno.test(
+  "while PostgreSQL is away half a million records wait in Kafka and not in memory, and are stored afterwards",
+  onPlace({ partitions: 3 }, async (place) => {
+    const consumer = place.consumer();
+    await consumer.said("partition.opened");
+    await place.stack.postgres.stop();
+    const records = await publishBacklog(place, "none");
+    ok(records > 500_000, `${records} records`);
+    await consumer.notReady(/database: Cannot /);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    const held = await consumer.metric("process_resident_memory_bytes");
+    ok(held < MOST_BYTES, `${Math.round(held / MEGABYTE)} MB`);
+    await place.stack.postgres.start();
+    await place.caughtUp({ withinMs: 180_000 });
+    const [rows] = await place.sql("select count(*) from public.heartbeats");
+    strictEqual(rows?.count, String(records));
+    const { code, output } = await place.run("reconcile");
+    strictEqual(code, 0, output);
+  }),
+);

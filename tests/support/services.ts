@@ -1,4 +1,5 @@
 /** Real Kafka and real PostgreSQL for one test file: started at the first use, gone after its last test. */
+import { type Link, openLink } from "../../stack/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { createPlace, type Place, type PlaceOptions } from "./place.ts";
 
@@ -45,7 +46,26 @@ export class SharedServers<S extends Stack = Stack> {
   }
 }
 
-const one = new SharedServers((home) => startStack({ home, kafkaConfig: QUICK_COMPACTION }));
+let link: Link | undefined;
+
+const one = new SharedServers(async (home) => {
+  const kafkaLink = link = await openLink();
+  const stack = await startStack({ home, kafkaConfig: QUICK_COMPACTION, kafkaLinks: [kafkaLink.port] });
+  kafkaLink.target = { host: "127.0.0.1", port: stack.kafkaLinkPorts[0] ?? 0 };
+  return stack;
+});
+
+Deno.test.afterAll(async () => await link?.[Symbol.asyncDispose]());
+
+/**
+ * A way to Kafka that a test can break, beside the usual one: who takes 127.0.0.1 and its port as bootstrap server stays
+ * behind it. It is well again when the test ends.
+ */
+export async function linkToKafka(): Promise<Link> {
+  await one.started();
+  if (link === undefined) throw new TypeError("the servers started without their link");
+  return link;
+}
 
 /** The servers of this test file. */
 export function servers(): Promise<Stack> {
@@ -58,4 +78,11 @@ export function servers(): Promise<Stack> {
  * @example
  * Deno.test("a reading becomes a row", onPlace({ partitions: 3 }, async (place) => { ... }));
  */
-export const onPlace: typeof one.onPlace = (options, body) => one.onPlace(options, body);
+export const onPlace: typeof one.onPlace = (options, body) =>
+  one.onPlace(options, async (place, t) => {
+    try {
+      await body(place, t);
+    } finally {
+      link?.heal();
+    }
+  });

@@ -1,0 +1,92 @@
+/** Connections that stay open and carry nothing any more: given up, shown, and replaced. */
+import { strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { eventually } from "../support/eventually.ts";
+import { linkToKafka, onPlace } from "../support/services.ts";
+import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { backlog } from "./backlog.ts";
+import { linkToDatabase } from "./links.ts";
+
+Deno.test(
+  "a database connection that falls silent is given up, shown, and replaced",
+  onPlace({ partitions: 2 }, async (place) => {
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
+    const consumer = place.consumer({ env });
+    const sent = await place.publisher.send(backlog(0, 300, 2));
+    await place.caughtUp();
+
+    link.silent = true;
+    sent.push(...await place.publisher.send(backlog(300, 300, 2)));
+    await consumer.notReady(/database: Cannot /);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    link.silent = false;
+    await accountFor(place, sent);
+    await consumer.ready();
+  }),
+);
+
+Deno.test(
+  "a connection that falls silent in the middle of a COPY is given up, and the batch written again",
+  onPlace({}, async (place) => {
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
+    const consumer = place.consumer({ env });
+    const sent = await place.publisher.send(backlog(0, 300, 1));
+    await place.caughtUp();
+
+    const copying = Buffer.from("copy public.heartbeats");
+    link.onRequest = (bytes) => {
+      if (Buffer.from(bytes).includes(copying)) link.silent = true;
+      return true;
+    };
+    sent.push(...await place.publisher.send(backlog(300, 300, 1)));
+    await consumer.notReady(/database: Cannot /);
+    link.onRequest = () => true;
+    link.silent = false;
+    // Its session still holds the lock of the offset, since PostgreSQL never heard of the end.
+    await consumer.said("database.frozen_writers_ended");
+    await accountFor(place, sent);
+  }),
+);
+
+Deno.test(
+  "while a silent database keeps many partitions waiting for their turn, the process counts as alive",
+  onPlace({ partitions: 24 }, async (place) => {
+    await using link = await linkToDatabase(place);
+    const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
+    const consumer = place.consumer({ env });
+    const sent = await place.publisher.send(backlog(0, 240, 24));
+    await place.caughtUp();
+
+    link.silent = true;
+    sent.push(...await place.publisher.send(backlog(240, 240, 24)));
+    // Two at a time, each until it gives up: the last in the queue waits for longer than a hung loop may take.
+    await eventually("three quarters to have had their turn", async () => {
+      const { status, text } = await consumer.get("/livez");
+      strictEqual(status, 200, text);
+      return await consumer.metric("heartbeat_retries_total") >= 18;
+    });
+    link.silent = false;
+    await accountFor(place, sent);
+  }),
+);
+
+Deno.test(
+  "connections to Kafka that fall silent are given up, shown, and replaced",
+  onPlace({ partitions: 2 }, async (place) => {
+    const link = await linkToKafka();
+    const env = { ...QUICK_TAKEOVER, KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` };
+    const consumer = place.consumer({ env });
+    const sent = await place.publisher.send(backlog(0, 300, 2));
+    await accountFor(place, sent);
+
+    link.silent = true;
+    sent.push(...await place.publisher.send(backlog(300, 300, 2)));
+    await consumer.notReady(/(kafka|broker \d+): Cannot /);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    link.silent = false;
+    await accountFor(place, sent);
+    await consumer.ready();
+  }),
+);

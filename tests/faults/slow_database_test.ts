@@ -1,0 +1,77 @@
+/** A database that answers slowly: the group does not hear of it. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import type { Place } from "../support/place.ts";
+import { linkToKafka, onPlace } from "../support/services.ts";
+import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { backlog } from "./backlog.ts";
+import { atRest, Requests } from "./heartbeats.ts";
+import { linkToDatabase } from "./links.ts";
+
+/** Two consumers with a partition each, behind links that can be broken; the group is at rest. */
+async function pair(place: Place, env: Readonly<Record<string, string>>) {
+  const requests = new Requests(await linkToKafka());
+  const consumers = [place.consumer({ env }), place.consumer({ env })];
+  await eventually("a partition each", async () => {
+    const shares = await Promise.all(consumers.map((one) => one.metric("heartbeat_assigned_partitions")));
+    return shares.join("+") === "1+1";
+  });
+  return { requests, consumers, assignments: await atRest(requests, consumers) };
+}
+
+Deno.test(
+  "a database that answers after a minute costs no heartbeat: nobody is rebalanced, and all is stored afterwards",
+  onPlace({ partitions: 2 }, async (place) => {
+    await using link = await linkToDatabase(place);
+    const { port } = await linkToKafka();
+    // A session of 6 s: an attempt is given up after 7 s, and the pause before the next is 5 s at most.
+    const { requests, consumers, assignments } = await pair(place, {
+      ...QUICK_TAKEOVER,
+      DATABASE_URL: link.through(place.databaseUrl),
+      KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}`,
+    });
+    const sent = await place.publisher.send(backlog(0, 300, 2));
+    await accountFor(place, sent);
+
+    link.impair({ latencyMs: 60_000 }, "answers");
+    sent.push(...await place.publisher.send(backlog(300, 300, 2)));
+    for (const consumer of consumers) {
+      await consumer.notReady(/database: Cannot /);
+      // Together they take longer than three sessions.
+      await eventually("four attempts", async () => await consumer.metric("heartbeat_retries_total") >= 4);
+      strictEqual((await consumer.get("/livez")).status, 200);
+      await requests.more(10);
+    }
+    link.heal();
+    await accountFor(place, sent);
+    requests.stop();
+    const now = consumers.map((consumer) => consumer.events("group.assigned").length);
+    deepStrictEqual(now, assignments, "nobody was rebalanced");
+    for (const consumer of consumers) deepStrictEqual(consumer.events("batch.stale"), []);
+  }),
+);
+
+Deno.test(
+  "a database a third of a second away is slow, and neither retried nor a reason to rebalance",
+  onPlace({ partitions: 2 }, async (place) => {
+    await using link = await linkToDatabase(place);
+    const { port } = await linkToKafka();
+    const { requests, consumers, assignments } = await pair(place, {
+      // Its tenth is the interval of heartbeats; PostgreSQL's limits follow from it too, and stay far away here.
+      KAFKA_SESSION_TIMEOUT_MS: "15000",
+      DATABASE_URL: link.through(place.databaseUrl),
+      KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}`,
+    });
+    const sent = await place.publisher.send(backlog(0, 300, 2));
+    await accountFor(place, sent);
+    link.impair({ latencyMs: 300, jitterMs: 50 });
+    for (let round = 1; round <= 3; round++) {
+      sent.push(...await place.publisher.send(backlog(300 * round, 300, 2)));
+    }
+    await accountFor(place, sent);
+    requests.stop();
+    const now = consumers.map((consumer) => consumer.events("group.assigned").length);
+    deepStrictEqual(now, assignments, "nobody was rebalanced");
+    for (const consumer of consumers) strictEqual(await consumer.metric("heartbeat_retries_total"), 0);
+  }),
+);
