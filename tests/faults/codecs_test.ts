@@ -1,10 +1,8 @@
-/** Every compression that a client of Kafka can send, and a producer whose broker is killed. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+/** Every compression that a client of Kafka can send. What a producer does without its broker: producer_test.ts. */
+import { ok } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Compression, Sent } from "../support/produce.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
 import { accountFor } from "./account.ts";
 
 const T = "2026-07-14T09:30:00Z";
@@ -44,31 +42,3 @@ for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
     }),
   );
 }
-
-Deno.test(
-  "a producer whose broker is killed goes on by itself, and each of its records becomes one row",
-  onPlace({ partitions: 3 }, async (place) => {
-    place.consumer();
-    await using producer = WorkerProcess.start("producer", {
-      env: {
-        KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-        KAFKA_TOPIC: place.topic,
-        LOG_FORMAT: "json",
-      },
-      args: ["--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3"],
-    });
-    const published = () => producer.metric("heartbeat_published_total");
-    for (let time = 1; time <= 2; time++) {
-      const goal = await published() + 3_000;
-      await eventually("some thousand records more", async () => await published() >= goal);
-      await place.stack.kafka.kill();
-      await producer.said("kafka.unavailable");
-      await place.stack.kafka.start();
-    }
-    strictEqual(await producer.exitCode({ withinMs: 120_000 }), 0, producer.tail());
-    await place.caughtUp();
-    deepStrictEqual(await place.sql("select count(*) from public.heartbeats"), [{ count: "20000" }]);
-    const { code, output } = await place.run("reconcile");
-    strictEqual(code, 0, output);
-  }),
-);

@@ -47,7 +47,7 @@ Deno.test(
 Deno.test(
   "a query that is never answered hangs its loop: liveness turns red, the process ends, and its successor goes on",
   onPlace({}, async (place) => {
-    const hanging = place.consumer({ preload: "tests/support/hang.ts" });
+    const hanging = place.consumer({ preload: "tests/support/preload/hang.ts" });
     const sent = await place.publisher.send(backlog(0, 300, 1));
     await accountFor(place, sent);
     hanging.kill("SIGUSR2");
