@@ -66,6 +66,8 @@ export class Membership implements AsyncDisposable {
     const { signal, onFailure } = this.#options;
     this.#consumer.topics.track(this.#connection.topic);
     for (let attempt = 1; !signal.aborted; attempt++) {
+      // Its age is told by the wall clock, which may have been set back: then it would count as new for long.
+      this.#consumer.clearMetadata();
       try {
         await this.#consumer.joinGroup();
         return;

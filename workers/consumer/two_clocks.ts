@@ -4,7 +4,8 @@
  * ones, is done only when both agree.
  */
 import { insist } from "../_shared/backoff.ts";
-import type { Database } from "../_shared/postgres.ts";
+import type { PipelineError } from "../_shared/errors.ts";
+import { type Database, databaseFailure } from "../_shared/postgres.ts";
 
 export class TwoClocks {
   /** Of this machine; milliseconds since the Unix epoch. */
@@ -41,10 +42,11 @@ export class TwoClocks {
 /** Both clocks, before the first record is judged; for as long as the database takes to answer. */
 export async function startClocks(
   database: Database,
-  onFailure: (error: unknown) => void,
+  onFailure: (failure: PipelineError) => void,
   { signal }: { signal: AbortSignal },
 ): Promise<TwoClocks> {
   const clocks = new TwoClocks();
-  await insist(() => clocks.ask(database), onFailure, { signal });
+  const failed = (error: unknown) => onFailure(databaseFailure("ask for the time", database.target, error));
+  await insist(() => clocks.ask(database), failed, { signal });
   return clocks;
 }
