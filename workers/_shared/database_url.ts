@@ -9,6 +9,10 @@ export const DATABASE_URL = secret({
   pattern: /^postgres(ql)?:\/\/[^\s]+$/,
 });
 
+/** libpq takes a list; the client library would look for a host of that name. */
+const SEVERAL_HOSTS =
+  "names several hosts, expected one: for a pair that fails over, the address of a proxy or a virtual IP";
+
 export interface DatabaseAddress {
   /** Host, port and name, without the password: for messages. */
   readonly target: string;
@@ -66,6 +70,9 @@ export function databaseAddress(
   url: string,
   readFile: (path: string) => string,
 ): DatabaseAddress {
+  if (/^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,/.test(url)) {
+    throw settingsError(program, [`DATABASE_URL: ${SEVERAL_HOSTS}`]);
+  }
   const parts = splitUrl(url);
   if (parts === undefined) throw settingsError(program, [`DATABASE_URL: ${MALFORMED}`]);
   const { parsed, user, password, database } = parts;
@@ -78,6 +85,7 @@ export function databaseAddress(
       }`,
     );
   }
+  if (parameters.host?.includes(",")) problems.push(`DATABASE_URL: ${SEVERAL_HOSTS}`);
   const ssl = tlsOf(parameters, readFile, problems);
   if (problems.length > 0) throw settingsError(program, problems);
   const host = parameters.host ?? parsed.hostname.replace(/^\[(.*)\]$/, "$1");

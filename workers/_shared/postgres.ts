@@ -178,6 +178,15 @@ export function isDataError(error: unknown): boolean {
   return state !== undefined && /^2[23]/.test(state) && state !== "22P04";
 }
 
+/**
+ * Whether the server says that it can do nothing at the moment, whatever it is asked: connection exceptions (08), a
+ * read-only server (25006), insufficient resources such as a full disk (53), a shutdown or a start under way (57P) and
+ * errors of its system (58). It is as good as away.
+ */
+export function isServerUnable(error: unknown): boolean {
+  return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
+}
+
 /** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
 const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
   [/^28/, /no encryption/, "let DATABASE_URL end in ?sslmode=verify-full: the server wants TLS"],

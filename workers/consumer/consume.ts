@@ -97,15 +97,11 @@ class Consumption implements AsyncDisposable {
   }
 
   async run(): Promise<void> {
-    const { database, clocks, telemetry, progress } = this.#ports;
     await Promise.all([
       this.#watchTopic(),
-      keepWatch(
-        { partitions: () => this.#partitions.values(), database, clocks, telemetry, progress },
-        this.#options,
-      ),
+      keepWatch({ ...this.#ports, partitions: () => this.#partitions.values() }, this.#options),
       keepPartitions(this.#ports, this.#options),
-      commitToGroup(this.#membership, this.#uncommitted, telemetry, this.#options),
+      commitToGroup(this.#membership, this.#uncommitted, this.#ports.telemetry, this.#options),
     ]);
   }
 

@@ -2,7 +2,7 @@
  * The partitions of public.heartbeats: made ahead, and for any day before its readings are written. Never inside the
  * transaction that writes, since making one takes locks; where it cannot be made, the default partition takes the rows.
  */
-import { type Database, sqlState } from "../_shared/postgres.ts";
+import { type Database, isServerUnable, sqlState } from "../_shared/postgres.ts";
 
 const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
@@ -51,6 +51,12 @@ export class DayPartitions {
     for (const day of [...this.#failed]) await this.#ensure(day);
   }
 
+  /** What was made may not be there: the database was replaced by an older copy. */
+  forget(): void {
+    this.#made.clear();
+    this.#failed.clear();
+  }
+
   async #ensure(day: number): Promise<void> {
     const at = new Date(day * DAY_MS).toISOString();
     for (let attempt = 1;; attempt++) {
@@ -65,7 +71,7 @@ export class DayPartitions {
         return;
       } catch (error) {
         const state = sqlState(error);
-        if (state === undefined || SERVER_AWAY.test(state)) throw error;
+        if (state === undefined || isServerUnable(error)) throw error;
         if (attempt < ATTEMPTS && LOST_RACES.has(state)) continue;
         if (!this.#failed.has(day)) this.#ports.onFailure(error, at.slice(0, 10));
         this.#failed.add(day);
@@ -77,5 +83,3 @@ export class DayPartitions {
 
 /** lock_not_available and deadlock_detected: somebody else held a lock for a moment. */
 const LOST_RACES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
-/** Connection exceptions, insufficient resources, operator intervention: nothing is said about the partition. */
-const SERVER_AWAY = /^(08|53|57P)/;

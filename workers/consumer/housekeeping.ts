@@ -2,8 +2,11 @@
 import { sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
+import type { DayPartitions } from "./day_partitions.ts";
+import { findOlderRows, type LedgerRow } from "./ledger.ts";
 import type { Membership } from "./membership.ts";
 import type { Partition } from "./partition.ts";
+import { ledgerWentBack } from "./partition_ports.ts";
 import type { Progress } from "./progress.ts";
 import type { Offset } from "./records.ts";
 import type { ConsumerTelemetry, Position } from "./telemetry.ts";
@@ -19,6 +22,7 @@ export interface Watched {
   readonly partitions: () => Iterable<Partition>;
   readonly database: Database;
   readonly clocks: TwoClocks;
+  readonly dayPartitions: DayPartitions;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }
@@ -49,6 +53,8 @@ export async function keepWatch(
         progress.ready(CONNECTION);
         telemetry.clockIsAhead(clocks.aheadMs / 1000);
       }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
+      // What it refuses to tell is the writers' to notice.
+      .then(() => noticeOlderLedger(watched).catch(() => {}))
       .finally(() => asking = false);
   };
   while (!signal.aborted) {
@@ -70,6 +76,25 @@ export async function keepWatch(
     if (progress.isStuck()) {
       fail(new PipelineError("stuck", `Cannot go on: ${progress.liveReasons().join("; ")}`));
     }
+  }
+}
+
+/**
+ * Whoever writes notices that the ledger is not where he left it. A partition that has nothing to write asks, or it would
+ * wait for new records while those lie unread that a standby, promoted in the meantime, had not got.
+ */
+async function noticeOlderLedger({ partitions, database, telemetry, dayPartitions }: Watched): Promise<void> {
+  const idle = new Map<LedgerRow, Partition>();
+  for (const partition of partitions()) {
+    const { state, isDrained, ledger } = partition;
+    if (state === "reading" && isDrained && ledger !== undefined) idle.set(ledger, partition);
+  }
+  for (const { remembered, nextOffset } of await findOlderRows(database, [...idle.keys()])) {
+    const partition = idle.get(remembered);
+    // It wrote while we asked.
+    if (partition === undefined || partition.ledger !== remembered) continue;
+    ledgerWentBack({ telemetry, dayPartitions }, partition.number, remembered.nextOffset, nextOffset);
+    partition.doubt();
   }
 }
 

@@ -69,6 +69,33 @@ export async function openLedger(
   return row;
 }
 
+/** A row that the database has not, or has with a lower offset than we remember: then it is an older copy of itself. */
+export interface OlderRow {
+  readonly remembered: LedgerRow;
+  /** Undefined when there is no such row. */
+  readonly nextOffset: Offset | undefined;
+}
+
+/** @param remembered rows as they were when our last writes to them were committed */
+export async function findOlderRows(
+  database: Database,
+  remembered: readonly LedgerRow[],
+): Promise<OlderRow[]> {
+  if (remembered.length === 0) return [];
+  const rows = await database.query<Row>(
+    `select ${COLUMNS} from public.ingest_offsets where id = any($1::bigint[])`,
+    [remembered.map(({ id }) => id)],
+  );
+  const found = new Map(rows.map((row) => [Number(row.id), ledgerRow(row)]));
+  return remembered.flatMap((row): OlderRow[] => {
+    const now = found.get(row.id);
+    const same = now?.topicId === row.topicId && now.partition === row.partition &&
+      now.generation === row.generation;
+    const nextOffset = same ? now.nextOffset : undefined;
+    return nextOffset !== undefined && nextOffset >= row.nextOffset ? [] : [{ remembered: row, nextOffset }];
+  });
+}
+
 /** The incarnations of a topic that were read before this one: it was deleted and made again. */
 export async function findOtherIncarnations(
   database: Database,

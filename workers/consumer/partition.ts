@@ -9,12 +9,16 @@ import type { LedgerRow, LogName } from "./ledger.ts";
 export interface PartitionPorts {
   /** Finds or opens the ledger; resolves to undefined when `signal` aborted first. */
   readonly open: (signal: AbortSignal) => Promise<LedgerRow | undefined>;
-  /** Writes a batch at the ledger's offset; undefined when given up because `signal` aborted. */
+  /**
+   * Writes a batch at the ledger's offset; undefined when given up because `signal` aborted.
+   *
+   * @returns where the ledger stands now; next is undefined when it has to be opened anew
+   */
   readonly write: (
     ledger: LedgerRow,
     slice: Slice,
     signal: AbortSignal,
-  ) => Promise<{ readonly next: Offset } | undefined>;
+  ) => Promise<{ readonly next: Offset | undefined } | undefined>;
   /** There may be room for records again, or the fetch offset moved. */
   readonly onChange: () => void;
 }
@@ -57,6 +61,7 @@ export class Partition implements AsyncDisposable {
   #ledger: LedgerRow | undefined;
   #waiting: Slice[] = [];
   #waitingBytes = 0;
+  #doubted = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(log: LogName, ports: PartitionPorts, limits: PartitionLimits) {
@@ -110,16 +115,27 @@ export class Partition implements AsyncDisposable {
     this.#ports.onChange();
   }
 
+  /** Opens the ledger anew, for it does not say any more what we remember. */
+  doubt(): void {
+    this.#doubted = true;
+    this.#arrived.notify();
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const ledger = await this.#ports.open(signal);
-    if (ledger === undefined) return;
-    this.reopen(ledger);
+    await this.#open(signal);
     while (!signal.aborted) {
-      const batch = this.#takeBatch();
-      if (batch === undefined) await this.#arrived.wait({ signal });
+      const batch = this.#doubted ? undefined : this.#takeBatch();
+      if (this.#doubted) await this.#open(signal);
+      else if (batch === undefined) await this.#arrived.wait({ signal });
       else await this.#write(batch, signal);
     }
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    this.#doubted = false;
+    const ledger = await this.#ports.open(signal);
+    if (ledger !== undefined) this.reopen(ledger);
   }
 
   async #write(batch: Slice, signal: AbortSignal): Promise<void> {
@@ -130,6 +146,8 @@ export class Partition implements AsyncDisposable {
     if (written.next === batch.next) {
       this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
       this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+    } else if (written.next === undefined) {
+      return this.doubt();
     } else {
       this.#seek({ ...ledger, nextOffset: written.next, leaderEpoch: UNKNOWN_EPOCH });
     }

@@ -2,7 +2,13 @@
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
-import { type Database, databaseFailure, isDataError, sqlState } from "../_shared/postgres.ts";
+import {
+  type Database,
+  databaseFailure,
+  isDataError,
+  isServerUnable,
+  sqlState,
+} from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
@@ -46,10 +52,12 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
   const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
     const failure = databaseFailure(action, database.target, error);
     progress.notReady("database", failure.message);
+    progress.databaseRefuses(isServerUnable(error));
     telemetry.writeFailed(log.partition, failure, fields);
   };
   const databaseWorks = () => {
     progress.answered("database");
+    progress.databaseRefuses(false);
     progress.ready("database");
   };
   const process = createBatchProcessor({
@@ -98,8 +106,11 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
       if (outcome.kind === "abandoned") return undefined;
       databaseWorks();
       if (outcome.kind === "stale") {
-        telemetry.batchStale(log.partition, slice.from, outcome.nextOffset);
-        return { next: outcome.nextOffset };
+        const { nextOffset } = outcome;
+        if (nextOffset === undefined || nextOffset < slice.from) {
+          ledgerWentBack(environment, log.partition, slice.from, nextOffset);
+        } else telemetry.batchStale(log.partition, slice.from, nextOffset);
+        return { next: nextOffset };
       }
       progress.committed();
       telemetry.batchWritten(log.partition, slice, outcome.batch, performance.now() - began);
@@ -109,6 +120,17 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
 
     onChange: environment.onChange,
   };
+}
+
+/** The database is an older copy of the one that we wrote to: whatever else we remember of it may be wrong too. */
+export function ledgerWentBack(
+  { telemetry, dayPartitions }: Pick<Environment, "telemetry" | "dayPartitions">,
+  partition: number,
+  remembered: Offset,
+  nextOffset: Offset | undefined,
+): void {
+  dayPartitions.forget();
+  telemetry.ledgerWentBack(partition, remembered, nextOffset);
 }
 
 /**

@@ -20,8 +20,8 @@ export interface WrittenBatch {
 
 export type BatchOutcome =
   | { readonly kind: "written"; readonly batch: WrittenBatch }
-  /** Another owner moved the partition's offset: nothing of this batch was written by us. */
-  | { readonly kind: "stale"; readonly nextOffset: Offset }
+  /** The partition's offset is elsewhere, or unknown to the database: nothing of this batch was written by us. */
+  | { readonly kind: "stale"; readonly nextOffset: Offset | undefined }
   /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
   | { readonly kind: "abandoned" };
 

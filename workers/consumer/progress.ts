@@ -18,6 +18,7 @@ export class Progress {
   readonly #reasons = new Map<string, string>();
   readonly #marks = new Map<string, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
+  #databaseRefuses = false;
   #outsideSince: number | undefined;
   #lagSince: number | undefined;
   #lastCommit = 0;
@@ -48,6 +49,11 @@ export class Progress {
 
   answered(dependency: "kafka" | "database"): void {
     this.#answers.set(dependency, this.#clock());
+  }
+
+  /** It answers, but only that it cannot write for a reason of its own: away, until a write says otherwise. */
+  databaseRefuses(refuses: boolean): void {
+    this.#databaseRefuses = refuses;
   }
 
   committed(): void {
@@ -101,6 +107,7 @@ export class Progress {
   }
 
   #answersFrom(dependency: "kafka" | "database"): boolean {
+    if (dependency === "database" && this.#databaseRefuses) return false;
     return this.#clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
   }
 

@@ -60,14 +60,16 @@ export interface Sink {
    * Opens a transaction that owns the partition's offset.
    *
    * @returns what `work` returned, or where the offset stands when it is not at `from`: another owner moved it, or an
-   *   earlier COMMIT of ours whose answer was lost
+   *   earlier COMMIT of ours whose answer was lost, or the database is an older copy of itself; undefined when it has no
+   *   such row (any more)
    */
   write<T>(
     ledger: LedgerRow,
     from: Offset,
     work: (batch: BatchTransaction) => Promise<T>,
   ): Promise<
-    { readonly at: "written"; readonly value: T } | { readonly at: "moved"; readonly nextOffset: Offset }
+    | { readonly at: "written"; readonly value: T }
+    | { readonly at: "moved"; readonly nextOffset: Offset | undefined }
   >;
 }
 
@@ -79,12 +81,17 @@ export function createSink(database: Database): Sink {
     write: (ledger, from, work) =>
       database.transaction(async (session) => {
         // The offset row is locked first: a second owner waits here, reads the moved offset and finds its batch stale.
+        // By more than its id: a standby that never heard of our row may have given its id to another log.
         const locked = await session.query<{ next_offset: string }>({
           name: "lock_offset",
-          text: "select next_offset from public.ingest_offsets where id = $1 for update",
-          values: [ledger.id],
+          text: `select next_offset
+                   from public.ingest_offsets
+                  where id = $1 and topic_id = $2 and kafka_partition = $3 and generation = $4
+                    for update`,
+          values: [ledger.id, ledger.topicId, ledger.partition, ledger.generation],
         });
-        const nextOffset = Number(locked.rows[0]?.next_offset);
+        const [row] = locked.rows;
+        const nextOffset = row === undefined ? undefined : Number(row.next_offset);
         if (nextOffset !== from) return { at: "moved" as const, nextOffset };
         return { at: "written" as const, value: await work(batchTransaction(session, ledger)) };
       }),

@@ -216,6 +216,16 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       });
     },
 
+    ledgerWentBack: (partition: number, remembered: Offset, nextOffset: Offset | undefined) => {
+      works("database");
+      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      const stands = nextOffset === undefined ? "does not know this partition" : `stands at ${nextOffset}`;
+      const message =
+        `The ledger ${stands}, though everything before ${remembered} was stored: the database is an ` +
+        "older copy (a standby that lagged, a restored backup); reading again what it has not";
+      log.warning("ledger.went_back", message, { partition, remembered, nextOffset });
+    },
+
     partitionOpened: (partition: number, nextOffset: Offset, isNew: boolean) => {
       works("database");
       if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);

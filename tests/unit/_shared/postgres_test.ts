@@ -1,5 +1,12 @@
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { databaseFailure, isDataError, sessionLimits, sqlState } from "../../../workers/_shared/postgres.ts";
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert";
+import { databaseAddress } from "../../../workers/_shared/database_url.ts";
+import {
+  databaseFailure,
+  isDataError,
+  isServerUnable,
+  sessionLimits,
+  sqlState,
+} from "../../../workers/_shared/postgres.ts";
 
 const answered = (code: string) => Object.assign(new Error("refused"), { code });
 
@@ -22,6 +29,37 @@ Deno.test("isDataError() blames the values for classes 22 and 23 only: nothing e
   for (const code of [...others, "55P03", "57014", "57P01", "58030", "XX000", "22P04", "ECONNRESET"]) {
     ok(!isDataError(answered(code)), code);
   }
+});
+
+Deno.test("isServerUnable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {
+  for (const code of ["08006", "25006", "53100", "53300", "57P01", "57P03", "58030"]) {
+    ok(isServerUnable(answered(code)), code);
+  }
+  for (const code of ["22001", "23505", "25P02", "28P01", "40P01", "42501", "42P01", "57014", "ECONNRESET"]) {
+    ok(!isServerUnable(answered(code)), code);
+  }
+});
+
+Deno.test("databaseAddress() takes one host, and refuses libpq's lists, which the client library would misunderstand", () => {
+  const read = (url: string) => databaseAddress("consumer", url, () => "");
+  strictEqual(read("postgres://user:p,ss@[::1]:5433/database").target, "::1:5433/database");
+  for (
+    const url of [
+      "postgres://user:password@one:5432,two:5432/database",
+      "postgres://one,two/database?target_session_attrs=read-write",
+      "postgres://one/database?host=one,two",
+    ]
+  ) {
+    throws(
+      () => read(url),
+      /DATABASE_URL: names several hosts, expected one: .* the address of a proxy/,
+      url,
+    );
+  }
+  throws(
+    () => read("postgres://user:password@host:5432/database?target_session_attrs=read-write"),
+    /DATABASE_URL: has a parameter that is not understood/,
+  );
 });
 
 Deno.test("sessionLimits() let PostgreSQL end a frozen owner's transaction before the group gives its partitions away", () => {

@@ -143,6 +143,36 @@ Deno.test("a partition knows the leader epoch of what it fetched last, and forge
   await partition[Symbol.asyncDispose]();
 });
 
+Deno.test("a partition opens its ledger anew when the database does not know it any more, and reads from there", async () => {
+  let known = true;
+  let opens = 0;
+  const { partition } = opened({
+    open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
+    write: (_ledger, slice) => Promise.resolve({ next: known ? slice.next : undefined }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  known = false;
+  partition.accept(records(10, 2));
+  partition.accept(records(12, 2));
+  await eventually("the other ledger", () => partition.ledger?.id === 2);
+  strictEqual(partition.fetchOffset, 4);
+  known = true;
+  partition.accept(records(4, 2));
+  await eventually("the next batch", () => partition.nextOffset === 6);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition that waits opens its ledger anew when somebody doubts it", async () => {
+  let opens = 0;
+  const { partition } = opened({
+    open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.doubt();
+  await eventually("the older offset", () => partition.fetchOffset === 4);
+  await partition[Symbol.asyncDispose]();
+});
+
 Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
   const { partition, written, letGo } = opened();
   await eventually("the ledger", () => partition.wantsRecords);

@@ -53,6 +53,19 @@ Deno.test("liveReasons() tell of lag without a commit for 30 s though both serve
   deepStrictEqual(progress.liveReasons(), []);
 });
 
+Deno.test("liveReasons() are none while a database that answers says that it cannot write, for however long", () => {
+  const { progress, bothAnswer, pass } = watched();
+  progress.lag(5);
+  progress.databaseRefuses(true);
+  pass(3_600);
+  bothAnswer();
+  deepStrictEqual(progress.liveReasons(), []);
+  progress.databaseRefuses(false);
+  deepStrictEqual(progress.liveReasons(), [
+    "writes: lag, and both servers answer, yet nothing was committed for 3600 s",
+  ]);
+});
+
 Deno.test("liveReasons() are none while a server is away, for as long as it is away", () => {
   for (const dependency of ["kafka", "database"] as const) {
     const { progress, pass } = watched();

@@ -1,0 +1,166 @@
+/**
+ * A second PostgreSQL server that follows the first by streaming replication, and takes its place when it is promoted.
+ * Made by the low-level backup API, since the programs that we have include no pg_basebackup.
+ *
+ * @example
+ * await using standby = await startStandby(stack, { synchronous: true });
+ * await stack.postgres.kill();
+ * await standby.promote();
+ * link.target = { host: "127.0.0.1", port: standby.service.port };
+ */
+import { join } from "node:path";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { PipelineError } from "../workers/_shared/errors.ts";
+import type { OsUser } from "./child.ts";
+import { removeFolder } from "./clone.ts";
+import type { Stack } from "./mod.ts";
+import { freePort } from "./ports.ts";
+import { servePostgres } from "./postgres.ts";
+import { installPostgres } from "./postgres_binaries.ts";
+import { postgresPlace } from "./postgres_place.ts";
+import type { Service } from "./service.ts";
+import { waitFor } from "./wait.ts";
+
+export interface StandbyOptions {
+  /** Whether the primary confirms a commit only when the standby has it on its disk. */
+  readonly synchronous: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface Standby extends AsyncDisposable {
+  readonly service: Service;
+  /** Makes it a primary; the old one must be gone, since nobody stops two from both taking writes. */
+  readonly promote: () => Promise<void>;
+}
+
+/** By which the primary knows it: in pg_stat_replication, as replication slot, in synchronous_standby_names. */
+const NAME = "standby";
+const STREAMS_WITHIN_MS = 60_000;
+/** What a server makes anew, by the documentation of the low-level backup API. */
+const MADE_ANEW =
+  /^(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_serial|pg_snapshots|pg_stat_tmp|pg_subtrans)$/;
+const NOT_COPIED = /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*)$/;
+
+/** Copies the running primary, starts the copy, and waits until it follows. The stack's `destroy` deletes its data. */
+export async function startStandby(stack: Stack, options: StandbyOptions): Promise<Standby> {
+  const { programs, user } = await postgresPlace(stack.home);
+  const binaries = await installPostgres(programs, { onProgress: () => {} });
+  const data = join(stack.postgresFolder, NAME);
+  await using primary = await connect(stack.superuserUrl);
+  await backUp(primary.client, join(stack.postgresFolder, "data"), data, user);
+  await follow(stack.superuserUrl, data, user);
+
+  const port = await freePort();
+  const url = new URL(stack.superuserUrl);
+  url.port = String(port);
+  const service = await servePostgres(binaries, {
+    name: "PostgreSQL standby",
+    data,
+    logPath: join(stack.home, "postgres", "standby.log"),
+    pidFile: stack.pidFile(NAME),
+    user,
+    port,
+    superuserUrl: url.href,
+    signal: options.signal ?? new AbortController().signal,
+  });
+  await waitUntil(primary.client, "state = 'streaming'", "follow");
+  if (options.synchronous) {
+    await primary.client.query(`alter system set synchronous_standby_names = '${NAME}'`);
+    await primary.client.query("select pg_reload_conf()");
+    await waitUntil(primary.client, "sync_state = 'sync'", "become synchronous");
+  }
+  return {
+    service,
+    promote: async () => {
+      await using standby = await connect(url.href);
+      await standby.client.query("select pg_promote()");
+    },
+    [Symbol.asyncDispose]: async () => {
+      await service.stop();
+      await removeFolder(data);
+    },
+  };
+}
+
+/** Copies a data directory while its server writes; the write-ahead log from here on makes the copy consistent. */
+async function backUp(primary: pg.Client, from: string, to: string, user: OsUser | undefined): Promise<void> {
+  // The slot keeps that log until the standby has fetched it.
+  await primary.query(`select pg_create_physical_replication_slot('${NAME}', true)`);
+  await primary.query(`select pg_backup_start('${NAME}', fast => true)`);
+  await copyFolder(from, to, user);
+  const { rows } = await primary.query("select labelfile, spcmapfile from pg_backup_stop()");
+  if (String(rows[0].spcmapfile).trim() !== "") {
+    throw new PipelineError(
+      "stack_failed",
+      "Cannot make a standby: the primary has tablespaces, expected none",
+    );
+  }
+  await write(join(to, "backup_label"), rows[0].labelfile, user);
+}
+
+/** Tells the copy whom to follow. */
+async function follow(primaryUrl: string, data: string, user: OsUser | undefined): Promise<void> {
+  const { hostname, port, username, password } = new URL(primaryUrl);
+  const conninfo = Object.entries({
+    host: hostname,
+    port,
+    user: username,
+    password: decodeURIComponent(password),
+    application_name: NAME,
+  }).map(([name, value]) => `${name}=${value}`).join(" ");
+  const settings = join(data, "postgresql.auto.conf");
+  const before = await Deno.readTextFile(settings);
+  await write(settings, `${before}primary_conninfo = '${conninfo}'\nprimary_slot_name = '${NAME}'\n`, user);
+  await write(join(data, "standby.signal"), "", user);
+}
+
+async function waitUntil(primary: pg.Client, fact: string, what: string): Promise<void> {
+  const holds = async () => {
+    const found = await primary.query(
+      `select from pg_stat_replication where application_name = '${NAME}' and ${fact}`,
+    );
+    return found.rowCount === 1;
+  };
+  if (await waitFor(holds, STREAMS_WITHIN_MS)) return;
+  throw new PipelineError("stack_failed", `The standby did not ${what} within ${STREAMS_WITHIN_MS / 1000} s`);
+}
+
+async function copyFolder(from: string, to: string, user: OsUser | undefined): Promise<void> {
+  await Deno.mkdir(to, { mode: 0o700 });
+  await own(to, user);
+  for await (const { name, isDirectory, isFile } of Deno.readDir(from)) {
+    const [source, target] = [join(from, name), join(to, name)];
+    if (MADE_ANEW.test(name)) {
+      await Deno.mkdir(target, { mode: 0o700 });
+      await own(target, user);
+    } else if (isDirectory) {
+      await copyFolder(source, target, user);
+    } else if (isFile && !NOT_COPIED.test(name)) {
+      try {
+        await Deno.copyFile(source, target);
+        await own(target, user);
+      } catch (error) {
+        // A table that was dropped meanwhile; the log says so to the standby too.
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }
+    }
+  }
+}
+
+async function write(path: string, text: string, user: OsUser | undefined): Promise<void> {
+  await Deno.writeTextFile(path, text, { mode: 0o600 });
+  await own(path, user);
+}
+
+async function own(path: string, user: OsUser | undefined): Promise<void> {
+  if (user !== undefined) await Deno.chown(path, user.uid, user.gid);
+}
+
+async function connect(url: string): Promise<AsyncDisposable & { readonly client: pg.Client }> {
+  const client = new pg.Client({ connectionString: url });
+  // Whoever asks next hears of a server that died.
+  client.on("error", () => {});
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: () => client.end().catch(() => {}) };
+}
