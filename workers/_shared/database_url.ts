@@ -70,7 +70,7 @@ export function databaseAddress(
   url: string,
   readFile: (path: string) => string,
 ): DatabaseAddress {
-  if (/^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,/.test(url)) {
+  if (/^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url)) {
     throw settingsError(program, [`DATABASE_URL: ${SEVERAL_HOSTS}`]);
   }
   const parts = splitUrl(url);

@@ -5,6 +5,7 @@ import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
 import { SampledLog } from "./sampled_log.ts";
+import { tableTelemetry } from "./table_telemetry.ts";
 import type { Offset } from "./records.ts";
 import type { Gap, Slice } from "./slice.ts";
 
@@ -65,9 +66,14 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
     log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
   };
+  const resumes = (partition: number) => {
+    works("database");
+    if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+  };
 
   return {
     log,
+    ...tableTelemetry(log),
     kafkaFailed: (error: unknown, fields: Fields = {}) => failed("kafka", error, fields),
     kafkaWorks: () => works("kafka"),
     groupFailed: (error: unknown) => failed("group", error, {}),
@@ -95,8 +101,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
-      works("database");
-      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      resumes(partition);
       const { counts } = batch;
       meters.records.inc({ outcome: "stored" }, counts.stored);
       meters.records.inc({ outcome: "duplicate" }, counts.duplicates);
@@ -163,43 +168,6 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       });
     },
 
-    onMade: (partition: string) => {
-      log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition });
-    },
-
-    onFailure: (error: unknown, day: string) => {
-      const message = `No partition for ${day}: its readings go to the default partition (${
-        describeError(error)
-      })`;
-      log.warning("table.partition_failed", message, { day });
-    },
-
-    onDropped: (partition: string) => {
-      log.info("table.partition_dropped", `Dropped ${partition}: older than RETENTION_DAYS`, {
-        table_partition: partition,
-      });
-    },
-
-    retentionFailed: (error: unknown) => {
-      log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
-    },
-
-    /** @param seconds our clock before the database's; said when they part and when they meet again */
-    clockIsAhead: (seconds: number) => {
-      meters.clockAhead.set(seconds);
-      const differs = Math.abs(seconds) > CLOCKS_DIFFER_SECONDS;
-      if (differs === clocksDiffer) return;
-      clocksDiffer = differs;
-      const rounded = Math.round(Math.abs(seconds));
-      const which = seconds > 0 ? "ahead of" : "behind";
-      if (differs) {
-        const message =
-          `Our clock is ${rounded} s ${which} the database's: no reading is rejected for its time, and ` +
-          "nothing is dropped as old, unless both agree; set the wrong one right";
-        log.warning("clock.differs", message, { seconds });
-      } else log.info("clock.agrees", "Our clock and the database's agree again", { seconds });
-    },
-
     frozenWritersEnded: (sessions: number) => {
       if (sessions === 0) return;
       const message = `Ended ${sessions} database sessions of consumers that froze while they held locks`;
@@ -207,8 +175,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     batchStale: (partition: number, from: Offset, nextOffset: Offset) => {
-      works("database");
-      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      resumes(partition);
       log.info("batch.stale", "Another owner moved this partition on; reading from there", {
         partition,
         from,
@@ -217,8 +184,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     ledgerWentBack: (partition: number, remembered: Offset, nextOffset: Offset | undefined) => {
-      works("database");
-      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      resumes(partition);
       const stands = nextOffset === undefined ? "does not know this partition" : `stands at ${nextOffset}`;
       const message =
         `The ledger ${stands}, though everything before ${remembered} was stored: the database is an ` +
@@ -227,8 +193,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     partitionOpened: (partition: number, nextOffset: Offset, isNew: boolean) => {
-      works("database");
-      if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
+      resumes(partition);
       const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
       log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
     },
