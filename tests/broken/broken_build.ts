@@ -19,6 +19,16 @@ export interface Edit {
   readonly replace: string;
 }
 
+/** An edit in the consumer. */
+export function edit(file: string, find: string, replace: string): Edit {
+  return { file: `workers/consumer/${file}`, find, replace };
+}
+
+/** A test of tests/faults, by the theme that its file is named after. */
+export function noticedBy(theme: string, name: string): BrokenBuild["test"] {
+  return { file: `tests/faults/${theme}_test.ts`, name };
+}
+
 /** @throws when the text does not occur exactly once: then nobody knows any more what the build breaks */
 export function applyEdit(text: string, { file, find, replace }: Edit): string {
   const found = text.split(find).length - 1;

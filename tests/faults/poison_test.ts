@@ -97,7 +97,6 @@ Deno.test(
       // Each halving: a savepoint, an insert that fails and a rollback on the one side, three that work on the other.
       const halvings = Math.ceil(Math.log2(count));
       ok(refused - clean <= 6 * (halvings + 1), `${refused - clean} extra statements for ${count} rows`);
-      ok(refused > clean, "the row was refused");
     }
     const details = await place.sql<{ detail: string }>("select detail from public.heartbeat_rejects");
     for (const { detail } of details) {

@@ -1,0 +1,189 @@
+/** Broken builds: records that stopped other pipelines (docs/faults.md, 4 to 9, 16, 18). */
+import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
+
+const BAD_RECORD = "a bad record costs one reject with its exact bytes, and its neighbours are stored";
+const REFUSED_ROW =
+  "one row of 1,000, and of 8,000, that the database refuses costs statements that grow like log n, and no neighbour";
+const SAME_KEY =
+  "the same key three times in one batch is one row and two duplicates, and again later only duplicates";
+const DEADLOCK =
+  "a deadlock that somebody else forces is no reason to reject: the batch is written again, once";
+const FUTURE =
+  "a timestamp in ten years is rejected and makes no partition; one of 1970, and one a minute ahead, are stored";
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "a value that is no JSON fails its batch",
+    mode: 4,
+    edits: [
+      edit(
+        "decode.ts",
+        'return error instanceof SyntaxError ? error : new SyntaxError("too deep or too long");',
+        "throw error;",
+      ),
+    ],
+    test: noticedBy("poison", BAD_RECORD),
+  },
+  {
+    breaks: "a reject's payload is stored as text",
+    mode: 4,
+    edits: [
+      edit("sink.ts", "else row.bytea(bytes);", "else row.text(new TextDecoder().decode(bytes));"),
+    ],
+    test: noticedBy("poison", BAD_RECORD),
+  },
+  {
+    breaks: "a batch that the database refuses is tried again row by row",
+    mode: 5,
+    edits: [edit("process_batch.ts", "const middle = (from + to) >> 1;", "const middle = from + 1;")],
+    test: noticedBy("poison", REFUSED_ROW),
+  },
+  {
+    breaks: "a batch that the database refuses is rejected as a whole",
+    mode: 5,
+    edits: [
+      edit(
+        "process_batch.ts",
+        "if (to - from === 1) return await this.#setApart(from, error);",
+        `if (to > from) {
+        for (let key = from; key < to; key++) await this.#setApart(key, error);
+        return;
+      }`,
+      ),
+    ],
+    test: noticedBy("poison", REFUSED_ROW),
+  },
+  {
+    breaks: "NUL and unpaired surrogates in an id are left to the database",
+    mode: 6,
+    edits: [
+      {
+        file: "workers/_shared/heartbeat.ts",
+        find: "/^[^\\u0000\\uD800-\\uDFFF]{1,128}$/u",
+        replace: "/^[^]{1,128}$/u",
+      },
+    ],
+    test: noticedBy(
+      "poison",
+      "NUL bytes, lone surrogates and invalid UTF-8 in ids, keys and payloads never reach SQL, and their rejects are stored",
+    ),
+  },
+  {
+    breaks: "rows are inserted with a bind parameter for each value",
+    mode: 7,
+    edits: [
+      edit(
+        "sink.ts",
+        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {",
+        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
+  if (rows.length > 0) {
+    const values = [...rows].flatMap((row) => [
+      readings.customers.text(readings.customer[row] ?? 0),
+      new Date((readings.seconds[row] ?? 0) * 1000).toISOString(),
+      readings.heartRate[row],
+      readings.anomaly(row),
+    ]);
+    const tuples = [...rows].map((_, at) => \`(\${[1, 2, 3, 4].map((n) => \`$\${4 * at + n}\`).join()})\`);
+    await session.query(\`insert into public.heartbeats values \${tuples.join()}\`, values);
+    return { kind: "inserted" };
+  }`,
+      ),
+    ],
+    test: noticedBy("repeats", "a batch of 100,000 rows is one statement"),
+  },
+  {
+    breaks: "rows are copied a thousand at a time",
+    mode: 7,
+    edits: [
+      edit(
+        "sink.ts",
+        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {",
+        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
+  if (rows.length > 1_000) {
+    await copy(session, readings, rows.subarray(0, 1_000));
+    return await copy(session, readings, rows.subarray(1_000));
+  }`,
+      ),
+    ],
+    test: noticedBy("repeats", "a batch of 100,000 rows is one statement"),
+  },
+  {
+    breaks: "repeats within a batch are left to the database",
+    mode: 8,
+    edits: [
+      edit(
+        "plan_batch.ts",
+        "if (at === 0 || !readings.isSameKey(rows[at - 1] ?? 0, rows[at] ?? 0)) keys[count++] = at;",
+        "keys[count++] = at;",
+      ),
+    ],
+    test: noticedBy("repeats", SAME_KEY),
+  },
+  {
+    breaks: "another heart rate for a known key counts as a duplicate",
+    edits: [edit("process_batch.ts", "if (heartRate === kept) {", "if (heartRate !== undefined) {")],
+    test: noticedBy(
+      "repeats",
+      "of two heart rates for one key the first stored stays and the other is rejected",
+    ),
+  },
+  {
+    breaks: "customers are written in the order in which they came",
+    mode: 9,
+    edits: [edit("customers.ts", ".sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)))", "")],
+    test: noticedBy(
+      "writers",
+      "four writers with overlapping keys store each key once and do not deadlock",
+    ),
+  },
+  {
+    breaks: "a deadlock is taken for a fault of the data",
+    mode: 9,
+    edits: [
+      {
+        file: "workers/_shared/postgres.ts",
+        find: "/^2[23]/.test(state)",
+        replace: "/^(2[23]|40)/.test(state)",
+      },
+    ],
+    test: noticedBy("writers", DEADLOCK),
+  },
+  {
+    breaks: "a reading of any year to come is stored",
+    mode: 16,
+    edits: [
+      edit("decode.ts", "if (ts > micros(latestMs)) return", "if (ts > micros(latestMs) && ts < 0n) return"),
+    ],
+    test: noticedBy("timestamps", FUTURE),
+  },
+  {
+    breaks: "no partition is made before a day's rows come",
+    mode: 16,
+    edits: [edit("process_batch.ts", "await ports.prepare(planned);", "")],
+    test: noticedBy(
+      "timestamps",
+      "days that roll over under load each find their partition, with none of their rows in the default",
+    ),
+  },
+  {
+    breaks: "a day whose partition cannot be made is waited for",
+    mode: 16,
+    edits: [
+      edit(
+        "day_partitions.ts",
+        "if (state === undefined || SERVER_AWAY.test(state)) throw error;",
+        "if (state === undefined || !LOST_RACES.has(state)) throw error;",
+      ),
+    ],
+    test: noticedBy(
+      "timestamps",
+      "where no partition can be made the default takes the rows, and the ingest goes on",
+    ),
+  },
+  {
+    breaks: "the number of a codec is read with a bit too few",
+    mode: 18,
+    edits: [edit("record_batch.ts", "const COMPRESSION = 0b111;", "const COMPRESSION = 0b11;")],
+    test: noticedBy("codecs", "records that Kafka's own library compressed with zstd are read"),
+  },
+];

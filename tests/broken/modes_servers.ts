@@ -1,0 +1,236 @@
+/** Broken builds: processes and servers that hang, stop, and slow down (docs/faults.md, 1, 2, 10 to 12, 17, 20). */
+import { type BrokenBuild, type Edit, edit, noticedBy } from "./broken_build.ts";
+
+const STUCK =
+  "writes that fail although both servers answer turn liveness red, then end the process; repaired, all is stored";
+const FROZEN = "a consumer frozen in the middle of a batch stores nothing after its successor took over";
+/** Of two nets one holds: the driver's own limit, and the destroyed socket. */
+const WITHOUT_END: readonly Edit[] = [
+  {
+    file: "workers/_shared/postgres.ts",
+    find: "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,",
+    replace: "",
+  },
+  {
+    file: "workers/_shared/postgres.ts",
+    find: 'socketOf(session)?.destroy(new Error("no answer in time"))',
+    replace: "socketOf(session)",
+  },
+];
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "the end of every attempt to write counts as progress, whether it worked or not",
+    mode: 1,
+    edits: [
+      edit(
+        "partition_ports.ts",
+        "onAttemptEnd: () => progress.idle(loop),",
+        "onAttemptEnd: () => { progress.idle(loop); progress.committed(); },",
+      ),
+    ],
+    test: noticedBy("liveness", STUCK),
+  },
+  {
+    breaks: "a process that is red says so and does not end",
+    mode: 1,
+    edits: [
+      edit("housekeeping.ts", "if (progress.isStuck()) {", "if (signal.aborted && progress.isStuck()) {"),
+    ],
+    test: noticedBy("liveness", STUCK),
+  },
+  {
+    breaks: "nobody watches whether an attempt that began ever ends",
+    mode: 1,
+    edits: [edit("partition_ports.ts", "onAttempt: () => progress.mark(loop),", "onAttempt: () => {},")],
+    test: noticedBy(
+      "liveness",
+      "a query that is never answered hangs its loop: liveness turns red, the process ends, and its successor goes on",
+    ),
+  },
+  {
+    breaks: "the process ends when a batch has failed three times",
+    mode: 2,
+    edits: [
+      edit(
+        "process_batch.ts",
+        "ports.onFailure(error, attempt);",
+        "ports.onFailure(error, attempt);\n        if (attempt >= 3) throw error;",
+      ),
+    ],
+    test: noticedBy(
+      "outage",
+      "PostgreSQL stopped under load: not ready but alive, nothing rejected, caught up afterwards",
+    ),
+  },
+  {
+    breaks: "a batch that failed three times goes to the rejects",
+    mode: 2,
+    edits: [
+      edit(
+        "process_batch.ts",
+        "const planned = plan ??= ports.plan(slice.records);",
+        `let planned = plan ??= ports.plan(slice.records);
+          if (attempt > 3) {
+            const rejects = Array.from({ length: planned.records.length }, (_, index) => planned.records.at(index))
+              .flatMap((record) => record === undefined ? [] : [record])
+              .map((record) => ({ record, reason: "database_rejected" as const, detail: "failed three times" }));
+            planned = { ...planned, rejects, rows: new Int32Array(), keys: new Int32Array(1) };
+          }`,
+      ),
+    ],
+    test: noticedBy(
+      "outage",
+      "PostgreSQL stopped under load: not ready but alive, nothing rejected, caught up afterwards",
+    ),
+  },
+  {
+    breaks: "neither the consumer nor the database asks whether a batch begins where the offset stands",
+    mode: 10,
+    edits: [
+      edit(
+        "sink.ts",
+        'if (nextOffset !== from) return { at: "moved" as const, nextOffset };',
+        'if (nextOffset < 0) return { at: "moved" as const, nextOffset };',
+      ),
+      {
+        file: "migrations/0001_create_ledger_and_heartbeats.sql",
+        find: "check (next_offset - first_offset = stored + duplicates + rejected + gaps)",
+        replace: "check (next_offset >= first_offset)",
+      },
+    ],
+    test: noticedBy("rebalance", FROZEN),
+  },
+  {
+    breaks: "a partition that was given away and comes back stays closed",
+    mode: 10,
+    edits: [edit("consume.ts", "this.#partitions.delete(number);", "")],
+    test: noticedBy(
+      "rebalance",
+      "three consumers that join and leave every few seconds under load: none lost, none twice",
+    ),
+  },
+  {
+    breaks: "a lock that a frozen owner keeps is waited for",
+    mode: 10,
+    edits: [
+      edit(
+        "partition_ports.ts",
+        "if (isLockTimeout(error)) void endFrozenWriters",
+        "if (isLockTimeout(error) && attempt < 0) void endFrozenWriters",
+      ),
+    ],
+    test: noticedBy("rebalance", FROZEN),
+  },
+  {
+    breaks: "heartbeats come more seldom than the session lasts",
+    mode: 11,
+    edits: [
+      edit(
+        "membership.ts",
+        "heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),",
+        "heartbeatInterval: options.sessionTimeoutMs * 2,",
+      ),
+    ],
+    test: noticedBy(
+      "slow_database",
+      "a database that answers after a minute costs no heartbeat: nobody is rebalanced, and all is stored afterwards",
+    ),
+  },
+  {
+    breaks: "a statement may take no longer than a quick database needs",
+    mode: 11,
+    edits: [
+      {
+        file: "workers/_shared/postgres.ts",
+        find: "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,",
+        replace: "query_timeout: 250,",
+      },
+    ],
+    test: noticedBy(
+      "slow_database",
+      "a database a third of a second away is slow, and neither retried nor a reason to rebalance",
+    ),
+  },
+  {
+    breaks: "a query waits for its answer without end",
+    mode: 12,
+    edits: WITHOUT_END,
+    test: noticedBy("half_open", "a database connection that falls silent is given up, shown, and replaced"),
+  },
+  {
+    breaks: "a COPY waits for its answer without end",
+    mode: 12,
+    edits: WITHOUT_END,
+    test: noticedBy(
+      "half_open",
+      "a connection that falls silent in the middle of a COPY is given up, and the batch written again",
+    ),
+  },
+  {
+    breaks: "a partition that waits for its turn to write counts as hung",
+    mode: 12,
+    edits: [
+      edit(
+        "process_batch.ts",
+        "const outcome = await ports.takeTurn(async () => {",
+        "ports.onAttempt();\n        const outcome = await ports.takeTurn(async () => {",
+      ),
+    ],
+    test: noticedBy(
+      "half_open",
+      "while a silent database keeps many partitions waiting for their turn, the process counts as alive",
+    ),
+  },
+  {
+    breaks: "a request to Kafka waits for its answer for ten minutes",
+    mode: 12,
+    edits: [
+      {
+        file: "workers/_shared/kafka.ts",
+        find: "const REQUEST_TIMEOUT_MS = 10_000;",
+        replace: "const REQUEST_TIMEOUT_MS = 600_000;",
+      },
+    ],
+    test: noticedBy("half_open", "connections to Kafka that fall silent are given up, shown, and replaced"),
+  },
+  {
+    breaks: "Kafka is asked again at once when there is nothing new",
+    mode: 17,
+    edits: [edit("fetch_loop.ts", "const IDLE_WAIT_MS = 500;", "const IDLE_WAIT_MS = 0;")],
+    test: noticedBy(
+      "idle",
+      "an idle consumer asks Kafka a few times between two heartbeats, and warns of nothing",
+    ),
+  },
+  {
+    breaks: "an answer that the broker holds back counts as a failure",
+    mode: 17,
+    edits: [
+      edit(
+        "fetch_loop.ts",
+        "ports.onAnswer();\n  let failed",
+        'if (answer.throttled) throw new Error("the broker throttles");\n  ports.onAnswer();\n  let failed',
+      ),
+    ],
+    test: noticedBy(
+      "idle",
+      "a consumer that its quota throttles reads on without a stall, a retry or a warning",
+    ),
+  },
+  {
+    breaks: "records are fetched whether or not there is room for them",
+    mode: 20,
+    edits: [
+      edit(
+        "partition.ts",
+        'return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;',
+        'return this.state === "reading";',
+      ),
+    ],
+    test: noticedBy(
+      "memory",
+      "while PostgreSQL is away half a million records wait in Kafka and not in memory, and are stored afterwards",
+    ),
+  },
+];
