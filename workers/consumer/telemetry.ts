@@ -168,6 +168,22 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       });
     },
 
+    /** @param seconds our clock before the database's; said when they part and when they meet again */
+    clockIsAhead: (seconds: number) => {
+      meters.clockAhead.set(seconds);
+      const differs = Math.abs(seconds) > CLOCKS_DIFFER_SECONDS;
+      if (differs === clocksDiffer) return;
+      clocksDiffer = differs;
+      const rounded = Math.round(Math.abs(seconds));
+      const which = seconds > 0 ? "ahead of" : "behind";
+      if (differs) {
+        const message =
+          `Our clock is ${rounded} s ${which} the database's: no reading is rejected for its time, and ` +
+          "nothing is dropped as old, unless both agree; set the wrong one right";
+        log.warning("clock.differs", message, { seconds });
+      } else log.info("clock.agrees", "Our clock and the database's agree again", { seconds });
+    },
+
     frozenWritersEnded: (sessions: number) => {
       if (sessions === 0) return;
       const message = `Ended ${sessions} database sessions of consumers that froze while they held locks`;
