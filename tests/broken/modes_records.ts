@@ -171,7 +171,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "day_partitions.ts",
-        "if (state === undefined || SERVER_AWAY.test(state)) throw error;",
+        "if (state === undefined || isServerUnable(error)) throw error;",
         "if (state === undefined || !LOST_RACES.has(state)) throw error;",
       ),
     ],

@@ -91,7 +91,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       edit(
         "sink.ts",
         'if (nextOffset !== from) return { at: "moved" as const, nextOffset };',
-        'if (nextOffset < 0) return { at: "moved" as const, nextOffset };',
+        'if (nextOffset === undefined) return { at: "moved" as const, nextOffset };',
       ),
       {
         file: "migrations/0001_create_ledger_and_heartbeats.sql",
@@ -123,13 +123,23 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: noticedBy("rebalance", FROZEN),
   },
   {
-    breaks: "heartbeats come more seldom than the session lasts",
+    breaks: "a write that failed makes the consumer join its group anew",
     mode: 11,
     edits: [
       edit(
-        "membership.ts",
-        "heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),",
-        "heartbeatInterval: options.sessionTimeoutMs * 2,",
+        "consume.ts",
+        "onChange: () => this.#wakeFetchLoops(),",
+        "onChange: () => this.#wakeFetchLoops(),\n      onWriteFailed: () => this.#membership.join(),",
+      ),
+      edit(
+        "partition_ports.ts",
+        "readonly onChange: () => void;",
+        "readonly onChange: () => void;\n  readonly onWriteFailed: () => void;",
+      ),
+      edit(
+        "partition_ports.ts",
+        "telemetry.writeFailed(log.partition, failure, fields);",
+        "telemetry.writeFailed(log.partition, failure, fields);\n    environment.onWriteFailed();",
       ),
     ],
     test: noticedBy(

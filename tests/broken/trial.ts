@@ -58,6 +58,8 @@ const DIFFERING_LINES = 6;
 /** What the innermost error says first: the outer ones say where to look. */
 function firstError(output: string): string {
   const report = output.slice(Math.max(0, output.indexOf("\n ERRORS \n")));
+  const wrongType = /^TS\d+ \[ERROR\]: .*$/m.exec(report);
+  if (wrongType !== null) return wrongType[0].slice(0, SAID_AT_MOST);
   const errors = [...report.matchAll(/^(?:error|Caused by):? (?:\(in promise\) )?(?!Test failed)(.*)$/gm)];
   const last = errors.at(-1);
   if (last === undefined) return (output.trim().split("\n").at(-1) ?? "").slice(0, SAID_AT_MOST);
