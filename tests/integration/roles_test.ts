@@ -255,3 +255,55 @@ Deno.test(
     match(weak.output, /HEARTBEAT_WRITER_PASSWORD: is malformed \(not shown\), expected 8 to 128/);
   }),
 );
+
+Deno.test(
+  "the owner of the database is no superuser: it reaches no file, program, setting or database of the server",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    const forbidden = [
+      "create role mine superuser",
+      "alter role heartbeat_user superuser",
+      "set role postgres",
+      "select rolpassword from pg_authid",
+      "select pg_read_file('postgresql.conf')",
+      "copy (select 1) to program 'true'",
+      "copy (select 1) to '/tmp/mine'",
+      "set session_replication_role = replica",
+      "create extension file_fdw",
+      "create function public.mine() returns int language c as 'libc', 'abs'",
+      "select pg_reload_conf()",
+      "grant pg_execute_server_program to heartbeat_user",
+    ];
+    const told = await as(place.databaseUrl, (client) => answers(client, forbidden));
+    deepStrictEqual(told, forbidden.map((statement) => [statement, PERMISSION_DENIED]));
+  }),
+);
+
+Deno.test(
+  "the functions that run as the owner are not led astray by the writer's own objects and search path",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    await as(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), async (client) => {
+      await client.query(`
+        create temporary table seen (who text);
+        create function pg_temp.note() returns oid language sql volatile
+          as $$ insert into seen values (current_user) returning 0::oid $$;
+        create temporary view pg_class as
+          select pg_temp.note() as oid, 'mine'::name as relname, null::pg_node_tree as relpartbound;
+        create temporary view pg_inherits as select pg_temp.note() as inhrelid, pg_temp.note() as inhparent;
+        create temporary table heartbeats (ts timestamptz);
+        set search_path = pg_temp, pg_catalog, public`);
+      const { rows } = await client.query<{ made: string }>(
+        "select public.ensure_heartbeat_partition('public.heartbeats', '2026-01-02') as made",
+      );
+      strictEqual(rows[0]?.made.startsWith("heartbeats_"), true);
+      deepStrictEqual((await client.query("select who from seen")).rows, [], "what the writer made was run");
+      const who = await client.query("select current_user as who");
+      deepStrictEqual(who.rows, [{ who: "heartbeat_writer" }]);
+    });
+    const partitions = await place.sql(
+      "select pg_get_userbyid(relowner) as owner from pg_class where relname ~ '^heartbeats_[dmy]2026' and relkind = 'r'",
+    );
+    strictEqual(partitions.length > 0 && partitions.every(({ owner }) => owner === "heartbeat_user"), true);
+  }),
+);

@@ -1,0 +1,138 @@
+/** The health port, asked by those who should not: it answers little, waits for nobody, and goes on answering others. */
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
+import { Registry } from "prom-client";
+import { type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
+import { Secrets } from "../../workers/_shared/secrets.ts";
+import { eventually } from "../support/eventually.ts";
+
+const OPTIONS = { HEALTH_HOST: "127.0.0.1", HEALTH_PORT: 0 };
+
+async function serve(reasons: readonly string[] = [], secrets = new Secrets()): Promise<HealthServer> {
+  return await serveHealth(OPTIONS, { live: () => [], ready: () => reasons }, new Registry(), secrets);
+}
+
+/** Sends bytes and reads to the end of the connection. */
+async function ask(port: number, request: string): Promise<string> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  let answer = "";
+  try {
+    await connection.write(new TextEncoder().encode(request));
+    for await (const bytes of connection.readable) answer += new TextDecoder().decode(bytes);
+  } catch (error) {
+    // The server may hang up on what it did not read.
+    if (!(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)) {
+      throw error;
+    }
+  }
+  return answer;
+}
+
+const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+
+/** Connections that never finish their request. */
+class SlowClients implements AsyncDisposable {
+  readonly #connections: Deno.TcpConn[] = [];
+  readonly #ends: Promise<void>[] = [];
+  /** How many the server has not sent away. */
+  open = 0;
+
+  async connect(port: number, count: number, said: string): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      this.#connections.push(connection);
+      this.open++;
+      this.#ends.push(this.#end(connection).finally(() => this.open--));
+      if (said !== "") await connection.write(new TextEncoder().encode(said));
+    }
+  }
+
+  /** Resolves when the server ends it, with or without an answer. */
+  async #end(connection: Deno.TcpConn): Promise<void> {
+    const buffer = new Uint8Array(1024);
+    try {
+      while (await connection.read(buffer) !== null);
+    } catch {
+      // Cut off.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.#connections) connection.close();
+    await Promise.all(this.#ends);
+  }
+}
+
+Deno.test("the health port answers GET and HEAD, closes after each answer, and nothing else", async () => {
+  await using server = await serve();
+  for (const path of ["/livez", "/readyz", "/metrics", "/livez?x=1"]) {
+    match(await ask(server.port, get(path)), /^HTTP\/1\.1 200 .*\r\nconnection: close\r\n/is);
+  }
+  match(await ask(server.port, get("/")), /^HTTP\/1\.1 404 /);
+  match(await ask(server.port, get("/livez/../secret")), /^HTTP\/1\.1 404 /);
+  const head = await ask(server.port, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+  match(head, /^HTTP\/1\.1 200 /);
+  match(head, /\r\n\r\n$/);
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]) {
+    const answer = await ask(
+      server.port,
+      `${method} /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n`,
+    );
+    match(answer, /^HTTP\/1\.1 405 .*allow: GET, HEAD/is, method);
+  }
+});
+
+Deno.test("the health port refuses what is no request, or too large a one, and reads no body", async () => {
+  await using server = await serve();
+  match(await ask(server.port, get("/livez", `X: ${"a".repeat(20_000)}\r\n`)), /^HTTP\/1\.1 431 /);
+  doesNotMatch(await ask(server.port, get(`/${"a".repeat(200_000)}`)), /^HTTP\/1\.1 200 /);
+  doesNotMatch(await ask(server.port, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), / 200 /);
+  // Answered at once: it does not wait for the hundred megabytes.
+  match(await ask(server.port, get("/livez", "Content-Length: 100000000\r\n")), /^HTTP\/1\.1 200 /);
+  match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
+});
+
+Deno.test("clients that never finish their request are sent away, however many, and others are answered", async (t) => {
+  const kinds = {
+    "say nothing": "",
+    "stop in the middle of a line": "GET /live",
+    "stop in the middle of their headers": "GET /livez HTTP/1.1\r\nHost: x\r\nX-",
+  };
+  for (const [what, said] of Object.entries(kinds)) {
+    await t.step(what, async () => {
+      await using server = await serve();
+      await using slow = new SlowClients();
+      await slow.connect(server.port, 200, said);
+      match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
+      await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
+        seen: () => slow.open,
+      });
+      await eventually("all of them to be gone", () => slow.open === 0, { seen: () => slow.open });
+      match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
+    });
+  }
+});
+
+Deno.test("a reason in readiness shows no secret, however a server wrote it", async () => {
+  const secrets = new Secrets();
+  secrets.hide(["c4nary pass/word"]);
+  const reasons = ["c4nary pass/word", "c4nary%20pass%2Fword", btoa("c4nary pass/word")];
+  await using server = await serve(reasons, secrets);
+  const answer = await ask(server.port, get("/readyz"));
+  deepStrictEqual(
+    JSON.parse(answer.slice(answer.indexOf("{"))).reasons.map((one: string) => one.replace(/=+$/, "")),
+    [
+      "***",
+      "***",
+      "***",
+    ],
+  );
+});
+
+Deno.test("the health port is closed in order while slow clients hold it", async () => {
+  const server = await serve();
+  await using slow = new SlowClients();
+  await slow.connect(server.port, 20, "GET /");
+  await server[Symbol.asyncDispose]();
+  const refused = await ask(server.port, get("/livez")).then(() => false, () => true);
+  strictEqual(refused, true);
+});

@@ -1,0 +1,90 @@
+/** What each worker's own permission set refuses, tried from inside: by a module that runs before the worker does. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const WORKERS = ["consumer", "producer", "reconcile", "scenarios"] as const;
+
+/** What a package that turned hostile would try; each throws when it is refused. */
+const TRIES: Readonly<Record<string, string>> = {
+  "write a file": `Deno.writeTextFileSync(FOLDER + "/written", "x")`,
+  "remove a file": `Deno.removeSync(FOLDER + "/kept")`,
+  "write into the clone": `Deno.writeTextFileSync("workers/consumer/main.ts", "")`,
+  "run a program": `new Deno.Command("id").outputSync()`,
+  "load a library": `Deno.dlopen("/lib/libc.so.6", {})`,
+  "ask for the machine's name": `Deno.hostname()`,
+  "list the network's interfaces": `Deno.networkInterfaces()`,
+  "read the memory of a process": `Deno.readFileSync("/proc/self/mem")`,
+  "read the environment of a process": `Deno.readTextFileSync("/proc/self/environ")`,
+  "ask for more":
+    `if (Deno.permissions.requestSync({ name: "run" }).state !== "granted") throw new Deno.errors.NotCapable()`,
+};
+
+/** Runs a worker as its task does, with the tries before it. @returns what became of each */
+async function tryAll(worker: string, folder: string): Promise<Record<string, string>> {
+  const module = join(folder, `${worker}.ts`);
+  const tries = Object.entries(TRIES).map(([what, code]) => {
+    return `try { ${code}; told[${JSON.stringify(what)}] = "done" } catch (e) { told[${
+      JSON.stringify(what)
+    }] = e.name }`;
+  });
+  await Deno.writeTextFile(
+    module,
+    `const told = {}; const FOLDER = ${JSON.stringify(folder)};
+${tries.join("\n")}
+told["other variables"] = JSON.stringify([Deno.env.get("CANARY"), Deno.env.toObject().CANARY]);
+Deno.stdout.writeSync(new TextEncoder().encode("TRIED " + JSON.stringify(told) + "\\n"));\n`,
+  );
+  const { stdout, code } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-q",
+      "--no-prompt",
+      `-P=${worker}`,
+      "--preload",
+      module,
+      `workers/${worker}/main.ts`,
+      "--help",
+    ],
+    cwd: ROOT,
+    env: { CANARY: "in the environment", NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  strictEqual(code, 0, "and the worker itself still starts");
+  const line = new TextDecoder().decode(stdout).split("\n").find((one) => one.startsWith("TRIED "));
+  return JSON.parse(line?.slice("TRIED ".length) ?? "{}");
+}
+
+Deno.test("each worker's permissions refuse files, programs, libraries and other people's variables", async (t) => {
+  const expected = Object.fromEntries(Object.keys(TRIES).map((what) => [what, "NotCapable"]));
+  for (const worker of WORKERS) {
+    await t.step(worker, async () => {
+      const folder = await Deno.makeTempDir({ prefix: "heartbeat-permissions-" });
+      try {
+        await Deno.writeTextFile(join(folder, "kept"), "");
+        deepStrictEqual(await tryAll(worker, folder), { ...expected, "other variables": "[null,null]" });
+        await Deno.stat(join(folder, "kept"));
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    });
+  }
+});
+
+Deno.test("no worker may run, write, load libraries or see the system, and each reads only its own variables", async () => {
+  const { permissions } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json"))) as {
+    permissions: Record<string, Record<string, unknown> & { env: { allow: string[]; ignore: boolean } }>;
+  };
+  for (const worker of WORKERS) {
+    const { env, ...rest } = permissions[worker] ?? { env: { allow: [], ignore: false } };
+    deepStrictEqual(rest, { net: true, read: true }, worker);
+    strictEqual(env.ignore, true, "what is not listed is as if it were not set");
+    deepStrictEqual(
+      env.allow.filter((name) =>
+        !/^(KAFKA|DATABASE|HEART|HEARTBEAT|HEALTH|LOG|BATCH|MAX_CLOCK|\w*RETENTION)_/.test(name)
+      ),
+      [],
+    );
+  }
+});

@@ -1,0 +1,116 @@
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
+import { createPrivateKey } from "node:crypto";
+import { databaseAddress } from "../../../workers/_shared/database_url.ts";
+import { UsageError } from "../../../workers/_shared/errors.ts";
+import { kafkaConnection } from "../../../workers/_shared/kafka.ts";
+import { Authority } from "../../support/certificates.ts";
+
+const authority = new Authority("authority");
+const ours = authority.issue("ours");
+const other = authority.issue("other");
+const encrypted = createPrivateKey(ours.key)
+  .export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "sesame" }).toString();
+const FILES: Readonly<Record<string, string>> = {
+  "/ca": authority.certificate,
+  "/cert": ours.certificate,
+  "/key": ours.key,
+  "/other.key": other.key,
+  "/encrypted.key": encrypted,
+  "/junk": "no certificate",
+};
+
+function readFile(path: string): string {
+  const text = FILES[path];
+  if (text === undefined) throw new Deno.errors.NotFound(path);
+  return text;
+}
+
+function parse(url: string) {
+  return databaseAddress("tester", url, readFile);
+}
+
+function problems(run: () => unknown): readonly string[] {
+  try {
+    run();
+  } catch (error) {
+    ok(error instanceof UsageError);
+    return error.problems;
+  }
+  return [];
+}
+
+Deno.test("databaseAddress() gives the parts, decoded, and both forms of the password as secrets", () => {
+  const { target, client, secrets } = parse(
+    "postgres://me:p%40ss@db.example:6000/heart%20beat?application_name=x",
+  );
+  strictEqual(target, "db.example:6000/heart beat");
+  deepStrictEqual(client, {
+    host: "db.example",
+    port: 6000,
+    database: "heart beat",
+    user: "me",
+    password: "p@ss",
+    application_name: "x",
+    ssl: false,
+  });
+  deepStrictEqual(secrets, ["p%40ss", "p@ss"]);
+});
+
+Deno.test("databaseAddress() checks the server for each sslmode that asks for TLS, and none is less strict", () => {
+  for (const mode of ["require", "verify-ca", "verify-full"]) {
+    const { client } = parse(`postgres://a:b@c/d?sslmode=${mode}&sslrootcert=/ca`);
+    deepStrictEqual(client.ssl, { ca: authority.certificate }, mode);
+  }
+  deepStrictEqual(parse("postgres://a:b@c/d?sslmode=verify-full&sslrootcert=system").client.ssl, {});
+});
+
+Deno.test("databaseAddress() refuses what would quietly be a weaker connection", () => {
+  for (
+    const search of [
+      "sslmode=prefer",
+      "sslmode=allow",
+      "sslmode=no-verify",
+      "ssl_mode=verify-full",
+      "ssl=true",
+    ]
+  ) {
+    strictEqual(problems(() => parse(`postgres://a:b@c/d?${search}`)).length, 1, search);
+  }
+  const [lonely] = problems(() => parse("postgres://a:b@c/d?sslrootcert=/ca"));
+  match(lonely ?? "", /has sslrootcert, expected only together with sslmode=verify-full/);
+});
+
+Deno.test("databaseAddress() shows nothing of a password that was not written as a URL wants it", () => {
+  const urls = ["pa#ss", "pa/ss", "pa?ss", "1/2", "12?x", "%zz", "1#2"].map((one) =>
+    `postgres://me:${one}@db/x`
+  );
+  for (const url of urls) {
+    const [problem = "", ...more] = problems(() => parse(url));
+    deepStrictEqual(more, [], url);
+    match(problem, /\(not shown\)/, url);
+    doesNotMatch(problem, /pa[#/?]|%zz|@db/, url);
+  }
+});
+
+Deno.test("a certificate, key or password that cannot be used is told at the start, each in its own words", () => {
+  const told = (search: string) =>
+    problems(() => parse(`postgres://a:b@c/d?sslmode=verify-full&${search}`)).join();
+  match(told("sslrootcert=/none"), /sslrootcert: cannot read \/none, expected a readable PEM file/);
+  match(told("sslrootcert=/junk"), /sslrootcert: \/junk has no readable certificate/);
+  match(told("sslcert=/cert"), /sslkey: is missing, expected with/);
+  match(told("sslkey=/key"), /sslcert: is missing, expected with/);
+  match(told("sslcert=/cert&sslkey=/junk"), /sslkey: \/junk has no readable private key/);
+  match(told("sslcert=/cert&sslkey=/other.key"), /sslkey: does not belong to the certificate in \/cert/);
+  match(told("sslcert=/cert&sslkey=/encrypted.key"), /sslpassword: is missing, expected since the key/);
+  const wrong = told("sslcert=/cert&sslkey=/encrypted.key&sslpassword=wr0ng");
+  match(wrong, /sslpassword: does not open the key in \/encrypted.key \(not shown\)/);
+  doesNotMatch(wrong, /wr0ng/);
+  strictEqual(told("sslcert=/cert&sslkey=/encrypted.key&sslpassword=sesame"), "");
+});
+
+Deno.test("kafkaConnection() takes no certificate without TLS: going on in the clear is not what was meant", () => {
+  const told = problems(() => kafkaConnection("tester", "id", { KAFKA_SSL_CA_FILE: "/ca" }, readFile));
+  deepStrictEqual(told, [
+    "KAFKA_SSL_CA_FILE: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL",
+  ]);
+});
