@@ -1,0 +1,92 @@
+/** What the programs are made of, from deno.lock and from what Maven resolved, as a CycloneDX document. Pure. */
+import { Buffer } from "node:buffer";
+import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
+
+interface LockedPackage {
+  readonly integrity?: string;
+  /** name, or name@version when several versions are locked. */
+  readonly dependencies?: readonly string[];
+}
+
+export interface Lock {
+  /** Version by specifier, as the import map asks for it. */
+  readonly specifiers: Readonly<Record<string, string>>;
+  /** By name@version, and after an underscore the peers that it was resolved with. */
+  readonly npm: Readonly<Record<string, LockedPackage>>;
+}
+
+/**
+ * @param lock deno.lock
+ * @param mavenList what `mvn dependency:list` wrote
+ * @returns JSON of CycloneDX 1.6, the same for the same input
+ */
+export function billOfMaterials(lock: Lock, mavenList: string): string {
+  const bom = new Models.Bom();
+  const heartbeat = new Models.Component(Enums.ComponentType.Application, "heartbeat", {
+    bomRef: "heartbeat",
+  });
+  bom.metadata.component = heartbeat;
+  const packages = new Map<string, Models.Component>();
+  for (const [key, { integrity }] of Object.entries(lock.npm)) {
+    const { name, version } = split(key);
+    if (packages.has(`${name}@${version}`)) continue;
+    const component = npmComponent(name, version, integrity);
+    packages.set(`${name}@${version}`, component);
+    bom.components.add(component);
+  }
+  const find = (text: string) => {
+    const { name, version } = split(text);
+    const exact = packages.get(`${name}@${version}`);
+    return exact ??
+      [...packages.values()].find((one) => `${one.group ?? ""}/${one.name}`.endsWith(`/${text}`));
+  };
+  for (const [key, { dependencies = [] }] of Object.entries(lock.npm)) {
+    const own = find(key);
+    for (const dependency of dependencies) {
+      const other = find(dependency);
+      if (other !== undefined) own?.dependencies.add(other.bomRef);
+    }
+  }
+  for (const [specifier, version] of Object.entries(lock.specifiers)) {
+    const direct = find(`${split(specifier.replace(/^npm:/, "")).name}@${version}`);
+    if (direct !== undefined) heartbeat.dependencies.add(direct.bomRef);
+  }
+  for (const jar of jarsOf(mavenList)) {
+    bom.components.add(jar);
+    heartbeat.dependencies.add(jar.bomRef);
+  }
+  const factory = new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6);
+  return `${new Serialize.JsonSerializer(factory).serialize(bom, { sortLists: true, space: 2 })}\n`;
+}
+
+/** Of "@scope/name@1.2.3_peer@4": the peers say with what it was resolved, not what it is. */
+function split(key: string): { name: string; version: string } {
+  const at = key.indexOf("@", 1);
+  if (at < 0) return { name: key, version: "" };
+  return { name: key.slice(0, at), version: key.slice(at + 1).replace(/_.*$/, "") };
+}
+
+function npmComponent(name: string, version: string, integrity: string | undefined): Models.Component {
+  const [scope, short] = name.startsWith("@") ? name.split("/") : [undefined, name];
+  const purl = `pkg:npm/${name.replace(/^@/, "%40")}@${version}`;
+  const component = new Models.Component(Enums.ComponentType.Library, short ?? name, {
+    version,
+    bomRef: purl,
+    purl,
+  });
+  if (scope !== undefined) component.group = scope;
+  const sha512 = /^sha512-(.+)$/.exec(integrity ?? "")?.[1];
+  if (sha512 !== undefined) {
+    component.hashes.set(Enums.HashAlgorithm["SHA-512"], Buffer.from(sha512, "base64").toString("hex"));
+  }
+  return component;
+}
+
+/** Lines such as "   org.apache.kafka:kafka-clients:jar:4.4.0:compile -- module kafka.clients (auto)". */
+function jarsOf(list: string): Models.Component[] {
+  return [...list.matchAll(/^\s*([\w.-]+):([\w.-]+):jar:(?:[\w.-]+:)?([\w.-]+):(?:compile|runtime)\b/gm)]
+    .map(([, group = "", name = "", version = ""]) => {
+      const purl = `pkg:maven/${group}/${name}@${version}`;
+      return new Models.Component(Enums.ComponentType.Library, name, { group, version, bomRef: purl, purl });
+    });
+}

@@ -1,0 +1,134 @@
+/** Broken builds of what keeps others out and secrets in. */
+import type { BrokenBuild } from "./broken_build.ts";
+
+const HEALTH = "tests/security/health_port_test.ts";
+const WRONG_KAFKA =
+  "whatever is wrong towards Kafka, every worker says what to do, shows no secret and writes nothing";
+const WRONG_POSTGRES =
+  "whatever is wrong towards PostgreSQL, every worker says what to do, shows no secret and writes nothing";
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "the certificate of PostgreSQL is not checked",
+    edits: [{
+      file: "workers/_shared/database_url.ts",
+      find: "  problems.push(...found);\n  return tls;",
+      replace: "  problems.push(...found);\n  return { ...tls, rejectUnauthorized: false } as TlsOptions;",
+    }],
+    test: { file: "tests/security/postgres_test.ts", name: WRONG_POSTGRES },
+  },
+  {
+    breaks: "the name in the certificate of a broker is not checked",
+    edits: [{
+      file: "workers/_shared/kafka.ts",
+      find: "...(tls === undefined ? {} : { tls }),",
+      replace: "...(tls === undefined ? {} : { tls: { ...tls, checkServerIdentity: () => undefined } }),",
+    }],
+    test: { file: "tests/security/kafka_test.ts", name: WRONG_KAFKA },
+  },
+  {
+    breaks: "a refused login is retried for ever without saying what to do",
+    edits: [{
+      file: "workers/_shared/kafka.ts",
+      find: "sign: /SASL_AUTHENTICATION_FAILED|authentication failed/i,",
+      replace: "sign: /SASL_AUTHENTICATION_FAILURE/,",
+    }],
+    test: {
+      file: "tests/security/kafka_test.ts",
+      name:
+        "a password of Kafka that changes while the consumer runs is said in readiness, and all goes on once it is right",
+    },
+  },
+  {
+    breaks: "the key's password is passed on to TLS, which takes none, instead of opening the key",
+    edits: [{
+      file: "workers/_shared/tls_files.ts",
+      find: `: { key: privateKey.export({ type: "pkcs8", format: "pem" }).toString() }),`,
+      replace: ": { key: keyText as string }),",
+    }],
+    test: {
+      file: "tests/security/kafka_test.ts",
+      name: "every worker does its work with mutual TLS, its key encrypted and the key's password in a file",
+    },
+  },
+  {
+    breaks: "the health port waits for a request that does not end",
+    edits: [{
+      file: "workers/_shared/health.ts",
+      find: "const REQUEST_TIMEOUT_MS = 5_000;",
+      replace: "const REQUEST_TIMEOUT_MS = 0;",
+    }],
+    test: {
+      file: HEALTH,
+      name: "clients that never finish their request are sent away, however many, and others are answered",
+    },
+  },
+  {
+    breaks: "the health port answers every method",
+    edits: [{
+      file: "workers/_shared/health.ts",
+      find: `method !== "GET" && method !== "HEAD"`,
+      replace: `method === "DELETE"`,
+    }],
+    test: {
+      file: HEALTH,
+      name: "the health port answers GET and HEAD, closes after each answer, and nothing else",
+    },
+  },
+  {
+    breaks: "a secret in another encoding is not hidden",
+    edits: [{
+      file: "workers/_shared/secrets.ts",
+      find: "encodeURIComponent(secret.toWellFormed()),",
+      replace: "",
+    }],
+    test: { file: HEALTH, name: "a reason in readiness shows no secret, however a server wrote it" },
+  },
+  {
+    breaks: "only control characters of ASCII are escaped",
+    edits: [{
+      file: "workers/_shared/printable.ts",
+      find: String.raw`/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu`,
+      replace: String.raw`/[\0-\x1f]/gu`,
+    }],
+    test: {
+      file: "tests/unit/_shared/printable_test.ts",
+      name: "printable() writes what moves or misleads a reader as an escape, and JSON stays the same JSON",
+    },
+  },
+  {
+    breaks: "a worker may run programs",
+    edits: [{
+      file: "deno.json",
+      find: `    "consumer": {
+      "net": true,`,
+      replace: `    "consumer": {
+      "run": true,
+      "net": true,`,
+    }],
+    test: {
+      file: "tests/security/permissions_test.ts",
+      name: "each worker's permissions refuse files, programs, libraries and other people's variables",
+    },
+  },
+  {
+    breaks: "a registry that does not answer counts as one that knows no vulnerability",
+    edits: [{ file: "supply_chain/audit.ts", find: "return NOT_ASKED;", replace: "return 0;" }],
+    test: {
+      file: "tests/security/audit_test.ts",
+      name: "the audit says that it could not ask, which is neither green nor a vulnerability",
+    },
+  },
+  {
+    breaks: "the writer is given the owner's rights",
+    edits: [{
+      file: "workers/consumer/roles.ts",
+      find: `"grant select, insert on public.heartbeats to heartbeat_writer",`,
+      replace: `"grant select, insert, delete on public.heartbeats to heartbeat_writer",`,
+    }],
+    test: {
+      file: "tests/integration/roles_test.ts",
+      name: "the writer may not change the schema, take rows away, or see what it does not need",
+    },
+  },
+];

