@@ -27,6 +27,8 @@ export interface SmallDisk extends AsyncDisposable {
 }
 
 const BALLAST = "ballast";
+/** The user that PostgreSQL runs as when we are root must be able to come here, wherever our temporary folder is. */
+const OPEN_TO_ALL = "/var/tmp";
 const MEGABYTE = 1024 * 1024;
 
 /**
@@ -34,7 +36,10 @@ const MEGABYTE = 1024 * 1024;
  * @throws PipelineError when this machine lets nobody mount anything, with what to do
  */
 export async function mountSmallDisk(size: number): Promise<SmallDisk> {
-  const path = await Deno.makeTempDir({ prefix: "heartbeat-disk-" });
+  const path = await Deno.makeTempDir({
+    prefix: "heartbeat-disk-",
+    ...(isRoot() ? { dir: OPEN_TO_ALL } : {}),
+  });
   const holder = await mount(path, size).catch(async (error) => {
     await Deno.remove(path);
     throw error;

@@ -4,8 +4,8 @@ import { type Link, openLink } from "../../stack/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { type Standby, startStandby } from "../../stack/standby.ts";
 import { eventually } from "../support/eventually.ts";
-import { judge } from "../support/judge.ts";
 import { createPlace, type Place } from "../support/place.ts";
+import { accountFor } from "./account.ts";
 import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
 import { backlog } from "./backlog.ts";
 
@@ -60,11 +60,6 @@ async function ledger(place: Place): Promise<Map<number, number>> {
   return new Map(rows.map((row) => [row.kafka_partition, Number(row.next)]));
 }
 
-async function reconciles(place: Place): Promise<void> {
-  const { code, output } = await place.run("reconcile");
-  strictEqual(code, 0, output);
-}
-
 Deno.test(
   "a primary killed under load and its synchronous standby promoted: what was acknowledged is there, and once",
   onPair({ synchronous: true }, async ({ place, primary, standby, move }) => {
@@ -95,7 +90,6 @@ Deno.test(
         return [...await ledger(place)].every(([partition, next]) => next > (taken.get(partition) ?? 0));
       });
     });
-    await reconciles(place);
   }),
 );
 
@@ -113,7 +107,6 @@ Deno.test(
       move();
       await eventually("progress", async () => await stored(place) > had + 20 * BATCH);
     });
-    await reconciles(place);
   }),
 );
 
@@ -131,9 +124,7 @@ Deno.test(
     await standby.promote();
     move();
     await consumer.said("ledger.went_back");
-    await place.caughtUp();
-    await judge(place, sent);
-    await reconciles(place);
+    await accountFor(place, sent);
     await consumer.ready();
     ok(consumer.running, "the same process outlived it");
   }),
@@ -153,9 +144,7 @@ Deno.test(
     await standby.promote();
     move();
     sent.push(...await place.publisher.send(backlog(2_000, 2_000, PARTITIONS)));
-    await place.caughtUp();
-    await judge(place, sent);
-    await reconciles(place);
+    await accountFor(place, sent);
     ok(consumer.running, "the same process outlived it");
   }),
 );

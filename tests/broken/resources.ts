@@ -1,0 +1,150 @@
+/** Full disks, a read-only database, a standby that takes over, a broker that is slow or silent. */
+import type { BrokenBuild } from "./broken_build.ts";
+
+const FULL_DISK = "tests/faults/full_disk_test.ts";
+const READ_ONLY = "tests/faults/read_only_test.ts";
+const FAILOVER = "tests/faults/failover_test.ts";
+const BROKER = "tests/faults/broker_test.ts";
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "what PostgreSQL answers for want of space is taken for an answer about the data",
+    edits: [{ file: "workers/_shared/postgres.ts", find: "/^2[23]/", replace: "/^(2[23]|53)/" }],
+    test: {
+      file: FULL_DISK,
+      name:
+        "PostgreSQL's disk for tables is full: not ready because of 53100 but alive, nothing rejected, caught up with space",
+    },
+  },
+  {
+    breaks: "an idle connection that the database breaks off ends the process",
+    edits: [{ file: "workers/_shared/postgres.ts", find: 'pool.on("error", () => {});', replace: "" }],
+    test: {
+      file: FULL_DISK,
+      name:
+        "PostgreSQL's disk for the write-ahead log is full: the server dies, nothing is lost, caught up with space",
+    },
+  },
+  {
+    breaks: "the producer counts a record as published without waiting for the broker's answer",
+    edits: [{
+      file: "workers/producer/deliver.ts",
+      find: "ALL_IN_SYNC_REPLICAS = -1",
+      replace: "ALL_IN_SYNC_REPLICAS = 0",
+    }],
+    test: {
+      file: FULL_DISK,
+      name:
+        "Kafka's disk is full: what the producer counts as published is stored once when there is space again",
+    },
+  },
+  {
+    breaks:
+      "a database that answers is expected to take writes: read-only for a minute, and the process ends itself",
+    edits: [{
+      file: "workers/_shared/postgres.ts",
+      find: "/^(08|25006|53|57P|58)/",
+      replace: "/^(08|53|57P|58)/",
+    }],
+    test: {
+      file: READ_ONLY,
+      name:
+        "a database that turns read-only under load: not ready because of 25006, alive for as long as it takes, nothing rejected",
+    },
+  },
+  {
+    breaks: "a consumer that starts while the database is read-only takes that for a wrong setting and ends",
+    edits: [{ file: "workers/_shared/postgres.ts", find: "/^(28|3D|42)/", replace: "/^(2[58]|3D|42)/" }],
+    test: {
+      file: READ_ONLY,
+      name:
+        "a consumer that starts on a read-only database waits, says so, and migrates when it turns writable",
+    },
+  },
+  {
+    breaks: "the primary confirms a commit that its standby has not got, and so loses what it confirmed",
+    edits: [{
+      file: "stack/standby.ts",
+      find: "`alter system set synchronous_standby_names = '${NAME}'`",
+      replace: "`alter system set synchronous_standby_names = ''`",
+    }],
+    test: {
+      file: FAILOVER,
+      name:
+        "a primary killed under load and its synchronous standby promoted: what was acknowledged is there, and once",
+    },
+  },
+  {
+    breaks: "only an offset ahead of ours counts as moved: one behind is written to as if it were ours",
+    edits: [{
+      file: "workers/consumer/sink.ts",
+      find: "if (nextOffset !== from)",
+      replace: "if (nextOffset === undefined || nextOffset > from)",
+    }],
+    test: {
+      file: FAILOVER,
+      name: "a standby that lagged is promoted under load: what it had not got is read again from Kafka",
+    },
+  },
+  {
+    breaks: "who has nothing to write does not look whether the ledger is still where he left it",
+    edits: [{
+      file: "workers/consumer/housekeeping.ts",
+      find: ".then(() => noticeOlderLedger(watched).catch(() => {}))",
+      replace: "",
+    }],
+    test: {
+      file: FAILOVER,
+      name:
+        "a standby that lagged is promoted while nothing comes: the consumer notices, and reads again what it had not got",
+    },
+  },
+  {
+    breaks: "a ledger row that the database does not have is not opened again",
+    edits: [{
+      file: "workers/consumer/partition.ts",
+      find: "      return this.doubt();",
+      replace: "      return;",
+    }],
+    test: {
+      file: FAILOVER,
+      name:
+        "a standby that never heard of the log is promoted: its ledger is opened anew, and everything read again",
+    },
+  },
+  {
+    breaks: "a request to Kafka may go unanswered for ten minutes before anybody says so",
+    edits: [{
+      file: "workers/_shared/kafka.ts",
+      find: "requestTimeout: REQUEST_TIMEOUT_MS,",
+      replace: "requestTimeout: 60 * REQUEST_TIMEOUT_MS,",
+    }],
+    test: {
+      file: BROKER,
+      name:
+        "a broker that accepts connections and never answers: consumer and producer wait, say so, and begin when it speaks",
+    },
+  },
+  {
+    breaks: "a batch that is too large for its topic is sent again and again as it is",
+    edits: [{ file: "workers/producer/deliver.ts", find: '"MESSAGE_TOO_LARGE", ', replace: "" }],
+    test: {
+      file: BROKER,
+      name:
+        "a topic that takes small batches only: the producer sends smaller ones, and every record is stored",
+    },
+  },
+  {
+    breaks: "of a rejected record no more than its first megabyte is kept",
+    edits: [{
+      file: "workers/consumer/sink.ts",
+      find: "row.bytea(bytes);",
+      replace: "row.bytea(bytes.subarray(0, 1_048_576));",
+    }],
+    test: {
+      file: BROKER,
+      name:
+        "a topic that takes records of megabytes: they are read whole, rejected with their bytes, and hold nothing up",
+    },
+  },
+];
