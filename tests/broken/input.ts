@@ -114,8 +114,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     }],
     test: {
       file: "tests/faults/torture_test.ts",
-      name:
-        "what has broken writers into PostgreSQL: each is stored or rejected as it must be, with its exact bytes",
+      name: "naughty strings: each is stored or rejected as it must be, with its exact bytes",
     },
   },
   {
