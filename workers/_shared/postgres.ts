@@ -50,8 +50,13 @@ export interface Database extends AsyncDisposable {
   /**
    * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
    * the outcome of a connection lost during COMMIT is unknown: whoever retries must read the state first.
+   *
+   * @param first a query without parameters that travels with BEGIN; `work` gets its rows
    */
-  readonly transaction: <T>(work: (session: Session) => Promise<T>) => Promise<T>;
+  readonly transaction: <T>(
+    work: (session: Session, rows: readonly Row[]) => Promise<T>,
+    first?: string,
+  ) => Promise<T>;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -87,7 +92,7 @@ export function openDatabase(
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
-    transaction: (work) => transaction(pool, work, limits.transactionMs + NETWORK_GRACE_MS),
+    transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }
@@ -128,7 +133,8 @@ async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promis
 
 async function transaction<T>(
   pool: pg.Pool,
-  work: (session: Session) => Promise<T>,
+  work: (session: Session, rows: readonly Row[]) => Promise<T>,
+  first: string | undefined,
   deadlineMs: number,
 ): Promise<T> {
   const session = await pool.connect();
@@ -139,8 +145,10 @@ async function transaction<T>(
   const onError = (error: Error) => void (broken = error);
   session.on("error", onError);
   try {
-    await session.query("begin");
-    const result = await work(session);
+    // Several statements in one text give several results, which the driver's types do not know.
+    const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
+    const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
+    const result = await work(session, rows);
     await session.query("commit");
     return result;
   } catch (error) {

@@ -127,13 +127,15 @@ function viewOf(buffer: Buffer): DataView {
 /** Numbers of PostgreSQL's types: https://www.postgresql.org/docs/18/catalog-pg-type.html */
 const TYPE = { int2: 21, int4: 23, int8: 20, text: 25, timestamptz: 1184 } as const;
 
+export type ElementType = keyof typeof TYPE;
+
 /**
  * A parameter that is an array without nulls.
  *
  * @param add adds the element at this index
  */
 export function binaryArray(
-  type: keyof typeof TYPE,
+  type: ElementType,
   count: number,
   add: (writer: BinaryWriter, index: number) => void,
 ): Buffer {

@@ -4,6 +4,7 @@
  */
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
+import type { InsertMode } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Plan, PlanBatch } from "./plan_batch.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
@@ -45,7 +46,7 @@ export type ProcessBatch = (ledger: LedgerRow, slice: Slice, signal: AbortSignal
 /** @returns a processor for one partition; it remembers whether this partition's records tend to be repeats */
 export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   // COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice.
-  let mode: "copy" | "merge" = "copy";
+  let mode: InsertMode = "copy";
 
   return async (ledger, slice, signal) => {
     let plan: Plan | undefined;
@@ -59,13 +60,21 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
           const planned = plan ??= ports.plan(slice.records);
           await ports.prepare(planned);
-          return await ports.sink.write(ledger, slice.from, async (transaction) => {
-            attempted = undefined;
-            const written = await writePlan(transaction, planned, slice, mode, ports.isDataError);
-            mode = written.repeatsInTable ? "merge" : "copy";
-            attempted = written.batch;
-            return written.batch;
-          });
+          const write = () =>
+            ports.sink.write(ledger, slice.from, async (transaction) => {
+              attempted = undefined;
+              const written = await writePlan(transaction, planned, slice, mode, ports.isDataError);
+              mode = written.repeatsInTable ? "merge" : "copy";
+              attempted = written.batch;
+              return written.batch;
+            });
+          try {
+            return await write();
+          } catch (error) {
+            if (mode === "merge" || !ports.isDataError(error)) throw error;
+            mode = "merge";
+            return await write();
+          }
         });
         if (outcome === undefined) return { kind: "abandoned" };
         if (outcome.at === "written") return { kind: "written", batch: outcome.value };
@@ -89,13 +98,12 @@ async function writePlan(
   transaction: BatchTransaction,
   plan: Plan,
   slice: Slice,
-  mode: "copy" | "merge",
+  mode: InsertMode,
   isDataError: BatchPorts["isDataError"],
 ): Promise<{ batch: WrittenBatch; repeatsInTable: boolean }> {
   const placement = new Placement(transaction, plan, isDataError);
   await placement.place(0, placement.keyCount, mode);
   const { stored, rejects, duplicates, repeatsInTable } = placement;
-  await transaction.rollUp(plan.readings, stored);
   await transaction.reject(rejects);
   const counts = {
     stored: stored.length,
@@ -103,18 +111,8 @@ async function writePlan(
     rejected: rejects.length,
     gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
   };
-  await transaction.advance(slice, counts, latestSeconds(plan, stored));
+  await transaction.conclude({ slice, counts, readings: plan.readings, stored });
   return { batch: { counts, plan, stored, rejects }, repeatsInTable };
-}
-
-/** Seconds since the Unix epoch, with decimals. */
-function latestSeconds({ readings }: Plan, stored: Int32Array): number | undefined {
-  let latest: number | undefined;
-  for (const row of stored) {
-    const instant = (readings.seconds[row] ?? 0) + (readings.micros[row] ?? 0) / 1e6;
-    if (latest === undefined || instant > latest) latest = instant;
-  }
-  return latest;
 }
 
 /** One try at placing a batch's readings: where each ended, counted from its own fact. */
@@ -151,21 +149,20 @@ class Placement {
   }
 
   /**
-   * Inserts the first reading of each of the keys [from, to). What PostgreSQL refuses is halved until the culprit stands
-   * alone: of n readings with one bad one, about 2 log2 n inserts find it, and all others are stored.
+   * Inserts the first reading of each of the keys [from, to). With care, what PostgreSQL refuses is halved until the
+   * culprit stands alone: of n readings with one bad one, about 2 log2 n inserts find it, and all others are stored.
    */
-  async place(from: number, to: number, mode: "copy" | "merge"): Promise<void> {
+  async place(from: number, to: number, mode: InsertMode): Promise<void> {
     if (from === to) return;
     const { readings } = this.#plan;
     const rows = this.#heads.subarray(from, to);
     try {
-      let inserted = await this.#transaction.insert(readings, rows, mode);
-      if (inserted.kind === "repeats") inserted = await this.#transaction.insert(readings, rows, "merge");
-      if (inserted.kind === "repeats") throw new TypeError("a merge must say what was present");
-      const { present } = inserted;
-      for (let key = from; key < to; key++) this.#settle(key, present?.[key - from]);
+      const present = await this.#transaction.insert(readings, rows, mode);
+      for (let key = from; key < to; key++) {
+        this.#settle(key, present === "all stored" ? undefined : present[key - from]);
+      }
     } catch (error) {
-      if (!this.#isDataError(error)) throw error;
+      if (mode === "copy" || !this.#isDataError(error)) throw error;
       if (to - from === 1) return await this.#setApart(from, error);
       const middle = (from + to) >> 1;
       await this.place(from, middle, mode);

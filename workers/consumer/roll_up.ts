@@ -1,6 +1,6 @@
 /** What is derived from the stored readings, kept in their transaction: minutes, and each customer's latest reading. */
-import type { Session } from "../_shared/postgres.ts";
-import { binaryArray } from "./binary_writer.ts";
+import type { Buffer } from "node:buffer";
+import { binaryArray, type BinaryWriter, type ElementType } from "./binary_writer.ts";
 import type { Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;
@@ -55,70 +55,79 @@ export function latestOf(readings: Readings, rows: Int32Array): number[] {
   return latest;
 }
 
-/** @param rows what was stored, in order of customer and time */
-export async function rollUp(session: Session, readings: Readings, rows: Int32Array): Promise<void> {
-  if (rows.length === 0) return;
-  const { customers } = readings;
-  const minutes = minutesOf(readings, rows);
-  const column = (type: "int2" | "int4" | "int8", value: (minute: Minute) => number) =>
+/** Part of a statement: what its WITH clause does, the name of its last step, and its parameters. */
+export interface RollUp {
+  readonly with: string;
+  readonly last: string;
+  readonly values: readonly Buffer[];
+}
+
+/**
+ * @param rows what was stored, in order of customer and time; at least one
+ * @param from number of the first of its parameters
+ */
+export function rollUp(readings: Readings, rows: Int32Array, from: number): RollUp {
+  const $ = (index: number) => `$${from + index}`;
+  return {
+    with: `with minutes as (
+             insert into public.heartbeats_1m as known
+                    (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
+             select *
+               from unnest(${$(0)}::text[], ${$(1)}::timestamptz[], ${$(2)}::int[], ${$(3)}::bigint[],
+                           ${$(4)}::smallint[], ${$(5)}::smallint[], ${$(6)}::int[], ${$(7)}::int[])
+                 on conflict (customer_id, minute) do update
+                set readings = known.readings + excluded.readings,
+                    heart_rate_sum = known.heart_rate_sum + excluded.heart_rate_sum,
+                    heart_rate_min = least(known.heart_rate_min, excluded.heart_rate_min),
+                    heart_rate_max = greatest(known.heart_rate_max, excluded.heart_rate_max),
+                    low = known.low + excluded.low,
+                    high = known.high + excluded.high
+          returning 1
+           ), latest as (
+             insert into public.customer_latest as known (customer_id, ts, heart_rate, anomaly)
+             select customer_id, ts, heart_rate, nullif(anomaly, '')
+               from unnest(${$(8)}::text[], ${$(9)}::timestamptz[], ${$(10)}::smallint[], ${$(11)}::text[])
+                    as added (customer_id, ts, heart_rate, anomaly)
+              where (select count(*) from minutes) >= 0
+                 on conflict (customer_id) do update
+                set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
+              where excluded.ts > known.ts
+          returning 1
+           )`,
+    last: "latest",
+    values: [
+      ...minuteColumns(readings, minutesOf(readings, rows)),
+      ...latestColumns(readings, latestOf(readings, rows)),
+    ],
+  };
+}
+
+function minuteColumns({ customers }: Readings, minutes: readonly Minute[]): Buffer[] {
+  const column = (type: ElementType, add: (writer: BinaryWriter, minute: Minute) => void) =>
     binaryArray(type, minutes.length, (writer, index) => {
       const minute = minutes[index];
-      if (minute === undefined) return;
-      const write = { int2: writer.int16, int4: writer.int32, int8: writer.int64 }[type];
-      write.call(writer, value(minute));
+      if (minute !== undefined) add(writer, minute);
     });
-  await session.query({
-    name: "roll_up_minutes",
-    text: `insert into public.heartbeats_1m as known
-                  (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
-           select *
-             from unnest($1::text[], $2::timestamptz[], $3::int[], $4::bigint[], $5::smallint[], $6::smallint[],
-                         $7::int[], $8::int[])
-               on conflict (customer_id, minute) do update
-              set readings = known.readings + excluded.readings,
-                  heart_rate_sum = known.heart_rate_sum + excluded.heart_rate_sum,
-                  heart_rate_min = least(known.heart_rate_min, excluded.heart_rate_min),
-                  heart_rate_max = greatest(known.heart_rate_max, excluded.heart_rate_max),
-                  low = known.low + excluded.low,
-                  high = known.high + excluded.high`,
-    values: [
-      binaryArray(
-        "text",
-        minutes.length,
-        (writer, at) => writer.customer(customers, minutes[at]?.customer ?? 0),
-      ),
-      binaryArray(
-        "timestamptz",
-        minutes.length,
-        (writer, at) => writer.timestamptz(minutes[at]?.seconds ?? 0, 0),
-      ),
-      column("int4", ({ readings }) => readings),
-      column("int8", ({ sum }) => sum),
-      column("int2", ({ min }) => min),
-      column("int2", ({ max }) => max),
-      column("int4", ({ low }) => low),
-      column("int4", ({ high }) => high),
-    ],
-  });
-  const latest = latestOf(readings, rows);
-  const row = (index: number) => latest[index] ?? 0;
-  const { customer, seconds, micros, heartRate } = readings;
-  await session.query({
-    name: "roll_up_latest",
-    text: `insert into public.customer_latest as known (customer_id, ts, heart_rate, anomaly)
-           select customer_id, ts, heart_rate, nullif(anomaly, '')
-             from unnest($1::text[], $2::timestamptz[], $3::smallint[], $4::text[])
-                  as added (customer_id, ts, heart_rate, anomaly)
-               on conflict (customer_id) do update
-              set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
-            where excluded.ts > known.ts`,
-    values: [
-      binaryArray("text", latest.length, (writer, at) => writer.customer(customers, customer[row(at)] ?? 0)),
-      binaryArray("timestamptz", latest.length, (writer, at) => {
-        writer.timestamptz(seconds[row(at)] ?? 0, micros[row(at)] ?? 0);
-      }),
-      binaryArray("int2", latest.length, (writer, at) => writer.int16(heartRate[row(at)] ?? 0)),
-      binaryArray("text", latest.length, (writer, at) => writer.text(readings.anomaly(row(at)) ?? "")),
-    ],
-  });
+  return [
+    column("text", (writer, { customer }) => writer.customer(customers, customer)),
+    column("timestamptz", (writer, { seconds }) => writer.timestamptz(seconds, 0)),
+    column("int4", (writer, { readings }) => writer.int32(readings)),
+    column("int8", (writer, { sum }) => writer.int64(sum)),
+    column("int2", (writer, { min }) => writer.int16(min)),
+    column("int2", (writer, { max }) => writer.int16(max)),
+    column("int4", (writer, { low }) => writer.int32(low)),
+    column("int4", (writer, { high }) => writer.int32(high)),
+  ];
+}
+
+function latestColumns(readings: Readings, latest: readonly number[]): Buffer[] {
+  const { customers, customer, seconds, micros, heartRate } = readings;
+  const column = (type: ElementType, add: (writer: BinaryWriter, row: number) => void) =>
+    binaryArray(type, latest.length, (writer, index) => add(writer, latest[index] ?? 0));
+  return [
+    column("text", (writer, row) => writer.customer(customers, customer[row] ?? 0)),
+    column("timestamptz", (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0)),
+    column("int2", (writer, row) => writer.int16(heartRate[row] ?? 0)),
+    column("text", (writer, row) => writer.text(readings.anomaly(row) ?? "")),
+  ];
 }
