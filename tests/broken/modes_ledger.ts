@@ -138,12 +138,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "sink.ts",
-        "rollUp: (readings, stored) => rollUp(session, readings, stored),",
-        `rollUp: async (readings, stored) => {
-      await session.query("savepoint minutes");
-      await rollUp(session, readings, stored)
-        .catch(async () => void await session.query("rollback to savepoint minutes"));
-    },`,
+        "      await session.query(concludeQuery(ledger, conclusion));",
+        `      await session.query("savepoint minutes");
+      await session.query(concludeQuery(ledger, conclusion)).catch(async () => {
+        await session.query("rollback to savepoint minutes");
+        await session.query(concludeQuery(ledger, { ...conclusion, stored: new Int32Array() }));
+      });`,
       ),
     ],
     test: noticedBy("refused_writes", holds("the table of minutes that was dropped, with a copy kept")),

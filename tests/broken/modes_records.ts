@@ -73,9 +73,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 7,
     edits: [
       edit(
-        "sink.ts",
-        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {",
-        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
+        "insert_readings.ts",
+        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {",
+        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
   if (rows.length > 0) {
     const values = [...rows].flatMap((row) => [
       readings.customers.text(readings.customer[row] ?? 0),
@@ -85,7 +85,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     ]);
     const tuples = [...rows].map((_, at) => \`(\${[1, 2, 3, 4].map((n) => \`$\${4 * at + n}\`).join()})\`);
     await session.query(\`insert into public.heartbeats values \${tuples.join()}\`, values);
-    return { kind: "inserted" };
+    return "all stored";
   }`,
       ),
     ],
@@ -96,9 +96,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 7,
     edits: [
       edit(
-        "sink.ts",
-        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {",
-        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Inserted> {
+        "insert_readings.ts",
+        "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {",
+        `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
   if (rows.length > 1_000) {
     await copy(session, readings, rows.subarray(0, 1_000));
     return await copy(session, readings, rows.subarray(1_000));
