@@ -17,8 +17,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
-    breaks: "an idle connection that the database breaks off ends the process",
-    edits: [{ file: "workers/_shared/postgres.ts", find: 'pool.on("error", () => {});', replace: "" }],
+    breaks: "a batch is tried four times, then the process ends",
+    edits: [{
+      file: "workers/consumer/process_batch.ts",
+      find: "ports.onFailure(error, attempt);",
+      replace: "if (attempt > 3) throw error;\n        ports.onFailure(error, attempt);",
+    }],
     test: {
       file: FULL_DISK,
       name:
