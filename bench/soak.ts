@@ -6,6 +6,7 @@
 import { Child } from "../stack/child.ts";
 import { startStack } from "../stack/mod.ts";
 import { createPlace, type Place } from "../tests/support/place.ts";
+import { describeError } from "../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { type ProcessSample, sampleProcess } from "./process_sample.ts";
 import { parseSoakFlags, type SoakFlags } from "./soak_flags.ts";
@@ -29,7 +30,7 @@ await runWorker(async ({ args, signal, resources }) => {
     "topic and database",
     await createPlace(stack, "soak", { partitions: flags.partitions, topicConfig: SMALL_SEGMENTS }),
   );
-  const load = resources.use("load", new SoakLoad(place, flags.partitions));
+  const load = resources.use("load", new SoakLoad(place, flags.partitions, sayTrouble));
   say(`Publishing a backlog of ${flags.backlog} records`);
   while (load.loaded < flags.backlog && !signal.aborted) await load.publish();
   if (signal.aborted) return;
@@ -54,6 +55,10 @@ await runWorker(async ({ args, signal, resources }) => {
   for (const problem of problems) say(problem);
   return problems.length === 0 ? EXIT.ok : EXIT.failed;
 });
+
+function sayTrouble(error: unknown): void {
+  say(`${describeError(error)}; trying again`);
+}
 
 function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
@@ -101,7 +106,11 @@ async function soak(
   const sampling = async () => {
     for (let tick = 1; !until.signal.aborted && consumer.running; tick++) {
       const took: ProcessSample | undefined = await sampleProcess(consumer.pid);
-      next = await nextOffsets(place);
+      next = await nextOffsets(place).catch((error) => {
+        // The table is not there before the consumer has made it.
+        if (next.size > 0) sayTrouble(error);
+        return next;
+      });
       const seconds = (performance.now() - began) / 1000;
       if (took !== undefined) {
         samples.push({ ...took, seconds, stored: stored(), waiting: load.loaded - stored() });
@@ -126,10 +135,9 @@ async function soak(
 }
 
 async function nextOffsets(place: Place): Promise<Map<number, number>> {
-  // The table is not there before the consumer has made it.
   const rows = await place.sql<{ kafka_partition: number; next_offset: string }>(
     "select kafka_partition, next_offset from public.ingest_offsets",
-  ).catch(() => []);
+  );
   return new Map(rows.map(({ kafka_partition, next_offset }) => [kafka_partition, Number(next_offset)]));
 }
 
@@ -148,15 +156,17 @@ function sayProgress(samples: readonly Sample[]): void {
 
 /** Whether every offset that was read is a row, in the table or dropped with its day. */
 async function unaccounted(place: Place): Promise<string[]> {
-  const [ledger] = await place.sql<{ read: string; stored: string }>(
-    "select sum(next_offset - first_offset) as read, sum(stored) as stored from public.ingest_offsets",
+  // A request that was repeated may bring its records twice.
+  const [ledger] = await place.sql<{ read: string; kept: string; stored: string }>(
+    `select sum(next_offset - first_offset) as read, sum(stored + duplicates) as kept, sum(stored) as stored
+       from public.ingest_offsets`,
   );
   const [rows] = await place.sql<{ count: string }>(
     `select (select count(*) from public.heartbeats)
           + (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as count`,
   );
   const problems: string[] = [];
-  if (ledger?.read !== ledger?.stored) {
+  if (ledger?.read !== ledger?.kept) {
     problems.push(`${ledger?.read} records were read, ${ledger?.stored} stored`);
   }
   if (ledger?.stored !== rows?.count) {

@@ -29,22 +29,28 @@ export class SoakLoad implements AsyncDisposable {
   loaded = 0;
   readonly #place: Place;
   readonly #partitions: number;
+  readonly #onTrouble: (error: unknown) => void;
   readonly #producer: Producer<Buffer, Buffer, Buffer, Buffer>;
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
   readonly #keys = Array.from({ length: CUSTOMERS }, (_, customer) => Buffer.from(nameOf(customer)));
   #round = 0;
 
-  constructor(place: Place, partitions: number) {
+  constructor(place: Place, partitions: number, onTrouble: (error: unknown) => void) {
+    this.#onTrouble = onTrouble;
     this.#place = place;
     this.#partitions = partitions;
     this.#producer = new Producer({
       clientId: "heartbeat-soak",
       bootstrapBrokers: [place.stack.kafkaBootstrapServers],
+      idempotent: true,
       retries: 10,
     });
   }
 
-  /** Publishes until so many records are in the log beyond those that are stored; then refills, until `signal`. */
+  /**
+   * Refills until `signal`: so many records are in the log beyond those that are stored. What fails is told and tried
+   * again, since an hour's run shall not end because the machine was busy for a moment.
+   */
   async keepFilled(
     backlog: number,
     stored: () => number,
@@ -52,7 +58,7 @@ export class SoakLoad implements AsyncDisposable {
   ): Promise<void> {
     while (!signal.aborted) {
       if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
-      else await this.publish();
+      else await this.publish().catch(this.#onTrouble);
     }
   }
 
@@ -69,7 +75,7 @@ export class SoakLoad implements AsyncDisposable {
         messages.push({ topic, partition: customer % this.#partitions, key, value });
       }
     }
-    await this.#producer.send({ messages, acks: 1 });
+    await this.#producer.send({ messages, acks: -1 });
     this.#round += ROUNDS_A_REQUEST;
     this.loaded += messages.length;
   }
@@ -87,18 +93,22 @@ export class SoakLoad implements AsyncDisposable {
       await sleep(TAKE_AWAY_EVERY_MS, { signal });
       const offsets = [...next()];
       if (offsets.length < this.#partitions) continue;
-      await this.#place.admin.deleteRecords({
-        topics: [{
-          name: this.#place.topic,
-          partitions: offsets.map(([partition, offset]) => ({ partition, offset: BigInt(offset) })),
-        }],
-      });
+      await this.#deleteUpTo(offsets).catch(this.#onTrouble);
       const rounds = offsets.map(([partition, offset]) => {
         return Math.floor(offset / Math.ceil((CUSTOMERS - partition) / this.#partitions));
       });
       const unread = this.#startMs + Math.min(...rounds) * INTERVAL_SECONDS * 1000;
-      await this.#dropBefore(unread - DAY_MS);
+      await this.#dropBefore(unread - DAY_MS).catch(this.#onTrouble);
     }
+  }
+
+  async #deleteUpTo(offsets: readonly (readonly [partition: number, offset: number])[]): Promise<void> {
+    await this.#place.admin.deleteRecords({
+      topics: [{
+        name: this.#place.topic,
+        partitions: offsets.map(([partition, offset]) => ({ partition, offset: BigInt(offset) })),
+      }],
+    });
   }
 
   async #dropBefore(instantMs: number): Promise<void> {

@@ -69,8 +69,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the primary confirms a commit that its standby has not got, and so loses what it confirmed",
     edits: [{
       file: "stack/standby.ts",
-      find: "`alter system set synchronous_standby_names = '${NAME}'`",
-      replace: "`alter system set synchronous_standby_names = ''`",
+      find: "if (options.synchronous)",
+      replace: "if (!options.synchronous)",
     }],
     test: {
       file: FAILOVER,
