@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { createDecoder } from "../../workers/consumer/decode.ts";
 import { intended } from "../support/hostile/intend.ts";
-import { hostileRecord } from "../support/hostile/records.ts";
+import { hostileRecord, repeatedReading } from "../support/hostile/records.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import { assertAgrees } from "../support/oracle/compare.ts";
 import { property } from "../support/property.ts";
@@ -37,6 +37,19 @@ Deno.test(
     await judge(place, sent);
     const { code, output } = await place.run("reconcile");
     assert.equal(code, 0, output);
+  }),
+);
+
+Deno.test(
+  "3,000 readings that repeat and contradict each other: the first of a key stays, the rest is told apart",
+  onPlace({ partitions: PARTITIONS }, async (place) => {
+    const { seed } = property("repeated readings", 3_000);
+    const nowMs = Date.now();
+    const hostile = fc.sample(repeatedReading(nowMs), { numRuns: 3_000, seed });
+    const options = { limits: LIMITS, nowMs, partitions: PARTITIONS, random: seeded(seed) };
+    const sent = await place.publisher.send(intended(hostile, options));
+    await place.consumeAll({ env: { BATCH_MAX_RECORDS: "200" } });
+    await judge(place, sent);
   }),
 );
 

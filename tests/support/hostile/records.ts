@@ -155,7 +155,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
       weight: 400,
       arbitrary: good.map(({ json, made }): Hostile => ({ family: "good", value: bytes(json), made })),
     },
-    { weight: 200, arbitrary: repeat(nowMs) },
+    { weight: 200, arbitrary: repeatedReading(nowMs) },
     {
       weight: 20,
       arbitrary: fc.constantFrom<Hostile>(
@@ -174,7 +174,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
 }
 
 /** A few customers and instants, so that many readings meet: duplicates, and the same key with another rate. */
-function repeat(nowMs: number): fc.Arbitrary<Hostile> {
+export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
   const dayMs = Math.floor(nowMs / 86_400_000) * 86_400_000 - 86_400_000;
   return fc.tuple(fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.integer({ min: 60, max: 62 })).map((
     [who, minute, rate],
