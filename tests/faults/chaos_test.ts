@@ -30,8 +30,10 @@ async function withChaos(
   }
 }
 
+// The seed was chosen for its harm: connections that end in the middle of transactions, half-open ones, a database and a
+// consumer that are killed, three servers that freeze or stop.
 Deno.test("15 seeded faults in half a minute: none lost, none twice, and the schedule is told", async () => {
-  await withChaos("--seed 7 --minutes 0.5 --faults 15 --rate 500", {}, async (chaos) => {
+  await withChaos("--seed 4246 --minutes 0.5 --faults 15 --rate 500", {}, async (chaos) => {
     const code = await chaos.exitCode(PATIENCE);
     strictEqual(code, 0, chaos.tail(200));
     match(chaos.output, /differences of any kind \| 0 \|/);
