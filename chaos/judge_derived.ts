@@ -17,7 +17,7 @@ export async function judgeMinutes(query: Query, range?: MinuteRange): Promise<s
     ? ["-infinity", "infinity"]
     : [instant(range.from), instant(range.to)];
   const minutes = await query<{ id: string }>(
-    `select customer_id || ' @ ' || minute as id from (
+    `select distinct customer_id || ' @ ' || minute as id from (
      with anew as (
        select customer_id, date_trunc('minute', ts, 'UTC') as minute, count(*)::int as readings,
               sum(heart_rate) as heart_rate_sum, min(heart_rate) as heart_rate_min, max(heart_rate) as heart_rate_max,

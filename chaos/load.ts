@@ -10,6 +10,8 @@ import { type Send, Sends } from "./sends.ts";
 
 /** Who is behind catches up in larger sends; far below a megabyte a partition, which is what a broker takes. */
 const BLOCKS_AT_ONCE = 50;
+/** More only cost time; less would be too coarse to tell how soon after a fault all is well. */
+const SENDS_A_SECOND = 5;
 const CODECS = ["gzip", "none", "gzip", "gzip"] as const;
 /** A producer whose broker is silent is left behind. */
 const CLOSE_DEADLINE_MS = 1_000;
@@ -47,6 +49,7 @@ export class Load implements AsyncDisposable {
   async run({ signal, abandon }: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
     const { rate } = this.#options;
     const startedAt = performance.now();
+    const least = Math.max(1, Math.min(BLOCKS_AT_ONCE, Math.floor(rate / SENDS_A_SECOND / BLOCK))) * BLOCK;
     for (let failures = 0; !signal.aborted || this.attempted > this.sends.acknowledged;) {
       if (abandon.aborted) return;
       const from = this.sends.acknowledged;
@@ -54,8 +57,8 @@ export class Load implements AsyncDisposable {
       // What may be in the log already is sent again as it was.
       const again = this.attempted - from;
       const count = again > 0 ? again : Math.min(BLOCKS_AT_ONCE, Math.floor(due / BLOCK)) * BLOCK;
-      if (count <= 0) {
-        await sleep(Math.max(5, (BLOCK - due) / rate * 1000), { signal });
+      if (again <= 0 && due < least) {
+        await sleep(Math.max(5, (least - due) / rate * 1000), { signal });
         continue;
       }
       this.attempted = from + count;
@@ -104,7 +107,8 @@ export class Load implements AsyncDisposable {
     return this.#producer ??= new Producer({
       ...this.#options.connection.options,
       idempotent: true,
-      retries: 3,
+      // A send that fails is repeated by us, with a producer that the broker does not know.
+      retries: 0,
     });
   }
 
