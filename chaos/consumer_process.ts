@@ -45,7 +45,9 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
 
   /** Once nobody holds it down. */
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
-    await this.#held?.promise;
+    const stopped = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+    await Promise.race([this.#held?.promise, stopped.promise]);
     if (!signal.aborted && !this.#child.running) this.#child = this.#spawn();
   }
 

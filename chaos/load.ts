@@ -13,6 +13,8 @@ const BLOCKS_AT_ONCE = 50;
 /** More only cost time; less would be too coarse to tell how soon after a fault all is well. */
 const SENDS_A_SECOND = 5;
 const CODECS = ["gzip", "none", "gzip", "gzip"] as const;
+/** The client waits for ever for some answers that a silent link swallowed. */
+const SEND_DEADLINE_MS = 15_000;
 /** A producer whose broker is silent is left behind. */
 const CLOSE_DEADLINE_MS = 1_000;
 
@@ -34,6 +36,7 @@ export class Load implements AsyncDisposable {
   readonly #options: LoadOptions;
   #producer: Producer | undefined;
   #acknowledged = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<void>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -45,8 +48,21 @@ export class Load implements AsyncDisposable {
     return this.#acknowledged.promise;
   }
 
+  /** Resolves when nothing more is sent. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
   /** Sends until the signal aborts, and then ends with the send that is under way. */
-  async run({ signal, abandon }: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
+  async run(signals: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
+    try {
+      await this.#run(signals);
+    } finally {
+      this.#finished.resolve();
+    }
+  }
+
+  async #run({ signal, abandon }: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
     const { rate } = this.#options;
     const startedAt = performance.now();
     const least = Math.max(1, Math.min(BLOCKS_AT_ONCE, Math.floor(rate / SENDS_A_SECOND / BLOCK))) * BLOCK;
@@ -63,7 +79,7 @@ export class Load implements AsyncDisposable {
       }
       this.attempted = from + count;
       try {
-        this.sends.add(await this.#send(from, count));
+        this.sends.add(await inTime(this.#send(from, count), abandon));
         failures = 0;
         const { resolve } = this.#acknowledged;
         this.#acknowledged = Promise.withResolvers<void>();
@@ -121,4 +137,17 @@ export class Load implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#forget();
   }
+}
+
+/** @throws when it did not settle within the deadline, or somebody gives up */
+function inTime(send: Promise<Send>, abandon: AbortSignal): Promise<Send> {
+  const { promise, resolve, reject } = Promise.withResolvers<Send>();
+  const timer = setTimeout(() => reject(new Error("no answer in time")), SEND_DEADLINE_MS);
+  const giveUp = () => reject(new Error("given up"));
+  abandon.addEventListener("abort", giveUp, { once: true });
+  send.then(resolve, reject);
+  return promise.finally(() => {
+    clearTimeout(timer);
+    abandon.removeEventListener("abort", giveUp);
+  });
 }

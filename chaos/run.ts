@@ -63,8 +63,11 @@ export async function run(
   const judge = new Judge({ query: judging.query, records, load, topic: arena.topic });
   const consumers = Array.from(
     { length: flags.consumers },
-    (_, index) => resources.use(startConsumer(index, arena, onProgress)),
+    (_, index) => startConsumer(index, arena, onProgress),
   );
+  resources.defer(() => Promise.all(consumers.map((one) => one[Symbol.asyncDispose]())).then(() => {}));
+  // Closed first: who says goodbye to a frozen server waits for it.
+  resources.defer(() => calm(arena));
   const siege = new Siege({ faults, arena, consumers, load, watch, onProgress });
   const counts = (): Counts => ({
     produced: load.sends.acknowledged,
@@ -117,9 +120,10 @@ export async function run(
   onProgress("The pipeline runs; the time begins");
   const besieging = siege.run({ signal: both });
   besieging.catch((error) => over.abort(error));
-  await sleep(flags.minutes * 60_000, { signal: both });
+  // A server that takes long to come back does so under load too.
+  await Promise.all([sleep(flags.minutes * 60_000, { signal: both }), besieging]);
   loadOver.abort();
-  await Promise.all([loading, besieging]);
+  await loading;
   let lost: number | undefined;
   if (!both.aborted) {
     onProgress("Load and faults are over; the consumers catch up");
@@ -134,7 +138,7 @@ export async function run(
     }
   }
   over.abort();
-  await Promise.all(background);
+  await Promise.race([Promise.all(background), aborted(signal)]);
   if (signal.aborted && problems.length === 0) return undefined;
   return {
     command: commandOf(flags),
@@ -170,6 +174,12 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
       ...arena.consumerEnv,
     },
   });
+}
+
+/** Undoes what was under way when the run was cut short, as far as that takes no time. */
+async function calm({ servers, links }: Arena): Promise<void> {
+  for (const link of Object.values(links)) link.heal();
+  await Promise.all([servers.broker?.thaw(), servers.database?.thaw()]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

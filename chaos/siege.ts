@@ -88,7 +88,9 @@ export class Siege {
     const endedAt = performance.now();
     const { what } = one.fault.target;
     // While nothing gets into the log there is nothing to be behind with.
-    if (what === "broker" || what === "link producer-Kafka") await load.acknowledgement;
+    if (what === "broker" || what === "link producer-Kafka") {
+      await Promise.race([load.acknowledgement, load.finished]);
+    }
     await watch.reaches(load.sends.ends);
     one.recoveryMs = performance.now() - endedAt;
     onProgress(describeRecovery(one));

@@ -1,5 +1,5 @@
 /** A short run of `chaos`, and that its judge notices what it is there for. */
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { Judge } from "../../chaos/judge.ts";
 import { Load } from "../../chaos/load.ts";
 import { Records } from "../../chaos/records.ts";
@@ -72,6 +72,32 @@ Deno.test(
     await withChaos("--against --minutes 1", env, async (again) => {
       strictEqual(await again.exitCode(PATIENCE), 2, again.tail());
       match(again.output, /holds readings or a ledger already, expected an empty one/);
+    });
+  }),
+);
+
+Deno.test(
+  "chaos that is interrupted in the middle of a fault ends in order, and takes what it made with it",
+  onPlace({ partitions: 0 }, async (place) => {
+    const env = {
+      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+      DATABASE_URL: place.databaseUrl,
+    };
+    await withChaos("--against --seed 8 --minutes 10 --faults 50 --rate 300", env, async (chaos) => {
+      await eventually("a fault", () => /^begins /m.test(chaos.output), {
+        ...PATIENCE,
+        seen: () => chaos.tail(),
+      });
+      const [, folder = ""] = /logs in (\S+)/.exec(chaos.output) ?? [];
+      ok((await Deno.stat(folder)).isDirectory);
+      chaos.kill("SIGINT");
+      strictEqual(await chaos.exitCode(), 130, chaos.tail());
+      match(chaos.output, /Stopped before everything was judged; nothing differed so far/);
+      await rejects(Deno.stat(folder), Deno.errors.NotFound);
+      deepStrictEqual(
+        (await place.admin.listTopics()).filter((name) => name.startsWith("heartbeat-chaos-8")),
+        [],
+      );
     });
   }),
 );
