@@ -57,8 +57,11 @@ export async function copyTree(
 /** A test that fails keeps its servers' data, one that was killed even the servers. */
 export async function endLeftServers(temporary: string): Promise<void> {
   for await (const { name } of Deno.readDir(temporary)) {
-    const pids = join(temporary, name, "pids");
-    if (await exists(pids)) await endOrphans(pids, ORPHAN_DEADLINE_MS);
+    // A test with a cluster has a folder in its folder for each of the two.
+    for (const home of [name, join(name, "kafka"), join(name, "postgres")]) {
+      const pids = join(temporary, home, "pids");
+      if (await exists(pids)) await endOrphans(pids, ORPHAN_DEADLINE_MS);
+    }
     await removeFolder(join(temporary, name));
   }
 }

@@ -1,0 +1,140 @@
+/** What breaks a consumer and a producer when brokers die, logs lose their end, and acknowledgements are lost. */
+import type { BrokenBuild } from "./broken_build.ts";
+
+const CLUSTER = "tests/faults/cluster_test.ts";
+const PRODUCER = "tests/faults/producer_test.ts";
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "the leaders of a topic are those of the first look",
+    edits: [{
+      file: "workers/consumer/consume.ts",
+      find: "this.#topic = topic;",
+      replace: "this.#topic ??= topic;",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "the leader of every partition is killed under load, one after the other: nothing acknowledged is lost",
+    },
+  },
+  {
+    breaks: "a broker that does not answer ends the consumer",
+    edits: [{
+      file: "workers/consumer/consume.ts",
+      find: "telemetry.kafkaFailed(failure, fields);",
+      replace: "telemetry.kafkaFailed(failure, fields);\n          this.#options.fail(failure);",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "all brokers and the controller are restarted in turn under load: nothing is lost, nobody has to be helped",
+    },
+  },
+  {
+    breaks: "the producer takes the leader's word alone for an acknowledgement",
+    edits: [{
+      file: "workers/producer/deliver.ts",
+      find: "const ALL_IN_SYNC_REPLICAS = -1;",
+      replace: "const ALL_IN_SYNC_REPLICAS = 1;",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "with two of three copies away nothing is called sent, producer and consumer wait, and go on when they return",
+    },
+  },
+  {
+    breaks: "a join of the group that failed is not tried again",
+    edits: [{
+      file: "workers/consumer/membership.ts",
+      find: "await sleep(backoffMs(attempt), { signal });",
+      replace: "return;",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "the group's coordinator dies: its members go on, one more is let in, and one that leaves is replaced",
+    },
+  },
+  {
+    breaks: "the leader epoch of what was read is not kept with the offset",
+    edits: [{
+      file: "workers/consumer/sink.ts",
+      find: "leader_epoch = $10, leader_epoch_at = $2,",
+      replace: "leader_epoch = nullif($10::int, $10::int),",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "an unclean election loses stored records, and the log grows past them unseen: held, the others go on, then read anew",
+    },
+  },
+  {
+    breaks: "a fetch does not say of which leader epoch the last record was",
+    edits: [{
+      file: "workers/consumer/fetcher.ts",
+      find: "lastFetchedEpoch: lastEpoch,",
+      replace: "lastFetchedEpoch: -1,",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "an unclean election loses stored records, and the log grows past them unseen: held, the others go on, then read anew",
+    },
+  },
+  {
+    breaks: "a log that was cut is read anew within the same generation of the ledger",
+    edits: [{
+      file: "workers/consumer/partition_ports.ts",
+      find: "partition.ledger.generation + 1",
+      replace: "partition.ledger.generation",
+    }],
+    test: {
+      file: CLUSTER,
+      name:
+        "an unclean election under a running consumer that may read anew: reported, all that is left is stored, it goes on",
+    },
+  },
+  {
+    breaks: "the producer gives a batch up after three tries",
+    mode: 18,
+    edits: [{
+      file: "workers/producer/deliver.ts",
+      find: "for (let attempt = 1; !gaveUp.aborted; attempt++) {",
+      replace: "for (let attempt = 1; attempt <= 3 && !gaveUp.aborted; attempt++) {",
+    }],
+    test: {
+      file: PRODUCER,
+      name:
+        "a broker that is killed under load, three times: all that the producer calls sent is stored, and it goes on",
+    },
+  },
+  {
+    breaks: "the producer believes that a request without an answer arrived",
+    edits: [{
+      file: "workers/producer/deliver.ts",
+      find: "if (gaveUp.aborted) break;",
+      replace:
+        'if (gaveUp.aborted) break;\n      if (String(error).includes("imed out")) return tally.published(records.length, bytes, 0);',
+    }],
+    test: {
+      file: PRODUCER,
+      name: "a broker that hangs with requests in hand: the producer says so, sends them again, and goes on",
+    },
+  },
+  {
+    breaks: "a batch whose connection broke is not sent again",
+    mode: 18,
+    edits: [{
+      file: "workers/producer/deliver.ts",
+      find: "await sleep(retryInMs, { signal: gaveUp });",
+      replace: "break;",
+    }],
+    test: {
+      file: PRODUCER,
+      name:
+        "a broker that lost its log and what it knew of producers: the producer goes on, and what it sends is stored",
+    },
+  },
+];
