@@ -46,6 +46,8 @@ export class Partition implements AsyncDisposable {
   fetchOffset: Offset = 0;
   /** Of the last record before `fetchOffset`; -1 while it is not known. */
   lastEpoch = UNKNOWN_EPOCH;
+  /** The log has lost this offset; there is no sense in asking for it before what waits is written. */
+  lostAt: Offset | undefined;
   /** End of the committed log as of the last fetch. */
   endOffset: Offset = 0;
   lastTimestampMs: number | undefined;
@@ -94,7 +96,8 @@ export class Partition implements AsyncDisposable {
   }
 
   get wantsRecords(): boolean {
-    return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;
+    if (this.state !== "reading" || this.#waitingBytes >= this.#limits.bufferBytes) return false;
+    return this.lostAt !== this.fetchOffset || this.isDrained;
   }
 
   /** Takes a fetched stretch; one that does not continue what we have (we moved since) is dropped. */

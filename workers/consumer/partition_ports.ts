@@ -144,7 +144,9 @@ export async function findLostPlace(
   divergence: Divergence | undefined,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  if (partition.state !== "reading" || !partition.isDrained) return;
+  if (partition.state !== "reading") return;
+  partition.lostAt = partition.fetchOffset;
+  if (!partition.isDrained) return;
   const { connection, client, database, telemetry, progress, offsetReset } = environment;
   const { log } = partition;
   partition.state = "asking";

@@ -188,6 +188,18 @@ Deno.test("a partition that closes finishes the batch in hand and drops what wai
   strictEqual(partition.wantsRecords, false);
 });
 
+Deno.test("a partition whose log lost its place asks again only when what it has is written", async () => {
+  const { partition, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  partition.lostAt = partition.fetchOffset;
+  strictEqual(partition.wantsRecords, false, "the same answer would come back at once, again and again");
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  strictEqual(partition.wantsRecords, true);
+  await partition[Symbol.asyncDispose]();
+});
+
 Deno.test("a partition that is held asks for nothing and takes nothing", async () => {
   const { partition, written } = opened();
   await eventually("the ledger", () => partition.wantsRecords);
