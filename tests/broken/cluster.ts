@@ -45,11 +45,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
-    breaks: "a join of the group that failed is not tried again",
+    breaks: "a coordinator that does not answer ends the consumer",
     edits: [{
-      file: "workers/consumer/membership.ts",
-      find: "await sleep(backoffMs(attempt), { signal });",
-      replace: "return;",
+      file: "workers/consumer/consume.ts",
+      find: "progress.outside();",
+      replace: "progress.outside();\n        options.fail(failure);",
     }],
     test: {
       file: CLUSTER,
