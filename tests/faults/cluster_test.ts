@@ -37,10 +37,15 @@ async function survives(place: Place, disturb: (running: Running) => Promise<voi
   await place.caughtUp();
   // A record whose acknowledgement died with its leader is sent again.
   await judge(place, [...load.sent, ...producer.sent()], { resent: true });
-  await consumer.ready();
-  strictEqual(consumer.running, true, "the same consumer outlived it");
+  await isWell(consumer);
   const { code, output } = await place.run("reconcile");
   strictEqual(code, 0, output);
+}
+
+/** The process that was started at first, and ready again. */
+async function isWell(consumer: WorkerProcess): Promise<void> {
+  strictEqual(consumer.running, true, "the same consumer outlived it");
+  await consumer.ready();
 }
 
 /** Waits until no partition of the topic is led by this broker. */
@@ -55,7 +60,7 @@ Deno.test(
   onCluster(
     { partitions: PARTITIONS, copies: COPIES },
     (place, cluster) =>
-      survives(place, async ({ load, producer }) => {
+      survives(place, async ({ load, producer, consumer }) => {
         const lost = new Set<number>();
         for (const broker of [1, 2, 3]) {
           for (const [partition, { leader }] of (await partitionStates(place)).entries()) {
@@ -67,6 +72,7 @@ Deno.test(
           await producer.grows(50);
           await cluster.broker(broker).start();
           await inSync(place, COPIES);
+          await isWell(consumer);
         }
         deepStrictEqual([...lost].sort(), [0, 1, 2, 3], "each partition lost its leader");
       }),
@@ -78,13 +84,14 @@ Deno.test(
   onCluster(
     { partitions: PARTITIONS, copies: COPIES },
     (place, cluster) =>
-      survives(place, async ({ load, producer }) => {
+      survives(place, async ({ load, producer, consumer }) => {
         for (const node of [...cluster.brokers, cluster.controller]) {
           await node.stop();
           await load.grows(BATCH);
           await producer.grows(50);
           await node.start();
           await inSync(place, COPIES);
+          await isWell(consumer);
         }
       }),
   ),
@@ -241,7 +248,6 @@ Deno.test(
       [0, 1],
       [1, 0],
     ]);
-    await consumer.ready();
-    strictEqual(consumer.running, true);
+    await isWell(consumer);
   }),
 );

@@ -96,8 +96,8 @@ export class Partition implements AsyncDisposable {
   }
 
   get wantsRecords(): boolean {
-    if (this.state !== "reading" || this.#waitingBytes >= this.#limits.bufferBytes) return false;
-    return this.lostAt !== this.fetchOffset || this.isDrained;
+    if (this.lostAt === this.fetchOffset && !this.isDrained) return false;
+    return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;
   }
 
   /** Takes a fetched stretch; one that does not continue what we have (we moved since) is dropped. */
