@@ -28,19 +28,21 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       edit(
         "process_batch.ts",
         "if (attempted !== undefined && outcome.nextOffset === slice.next) {",
-        "if (attempted !== undefined && outcome.nextOffset < 0) {",
+        "if (attempted !== undefined && outcome.nextOffset === slice.next && slice.next < 0) {",
       ),
     ],
     test: noticedBy("crash", "the answer to a COMMIT that took place gets lost: its batch is counted once"),
   },
   {
-    breaks: "a COMMIT without an answer counts as done",
+    breaks:
+      "a COMMIT without an answer counts as done, and nobody compares what is remembered with the ledger",
     edits: [
       {
         file: "workers/_shared/postgres.ts",
         find: 'await session.query("commit");',
         replace: 'await session.query("commit").catch(() => {});',
       },
+      edit("ledger.ts", "if (remembered.length === 0) return [];", "if (remembered.length >= 0) return [];"),
     ],
     test: noticedBy("crash", "a COMMIT that never arrived is done again"),
   },
