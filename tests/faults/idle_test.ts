@@ -1,6 +1,7 @@
 /** A client that has nothing to do, or is told to go slowly, does so quietly and without a stall. */
 import { deepStrictEqual, doesNotMatch, ok } from "node:assert";
 import { Buffer } from "node:buffer";
+import type { Link } from "../../stack/link.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../support/produce.ts";
@@ -9,8 +10,11 @@ import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { Requests } from "./heartbeats.ts";
 
+/** https://kafka.apache.org/protocol#protocol_api_keys */
+const FETCH = 1;
 /** Behind the message's length: correlation id, and the empty list of tags. */
 const THROTTLE_TIME_AT = 4 + 4 + 1;
+const BYTES_PER_SECOND = 5_000;
 
 Deno.test(
   "an idle consumer asks Kafka a few times between two heartbeats, and warns of nothing",
@@ -35,35 +39,49 @@ Deno.test(
   onPlace({}, async (place) => {
     const link = await linkToKafka();
     const entities = [{ entityType: "client-id" as const, entityName: "heartbeat-consumer" }];
-    const quota = { key: "consumer_byte_rate" as const, value: 20_000, remove: false as const };
+    const quota = { key: "consumer_byte_rate" as const, value: BYTES_PER_SECOND, remove: false as const };
     await place.admin.alterClientQuotas({ entries: [{ entities, ops: [quota] }] });
     try {
-      let throttled = 0;
-      link.onAnswer = (bytes) => {
-        const message = Buffer.from(bytes);
-        const whole = message.length > THROTTLE_TIME_AT + 4 && message.readInt32BE(0) === message.length - 4;
-        if (whole && message.readInt32BE(THROTTLE_TIME_AT) > 0) throttled++;
-        return true;
-      };
+      const throttled = countThrottled(link);
       const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` } });
-      // Several seconds' worth of the quota, in many answers.
       const sent: Sent<Intended>[] = [];
-      for (let round = 0; round < 10; round++) {
-        sent.push(...await place.publisher.send(backlog(round * 200, 200, 1)));
-        await eventually("the records to be fetched", async () => {
+      // Small answers: the broker makes each wait for about a second once the quota is used up.
+      for (let round = 0; throttled.fetches < 3; round++) {
+        ok(round < 300, "the broker throttles");
+        sent.push(...await place.publisher.send(backlog(round * 50, 50, 1)));
+        await eventually("the records to be written", async () => {
           return await consumer.metric("heartbeat_records_total") === sent.length;
         });
       }
       await accountFor(place, sent);
-      ok(throttled > 0, "the broker throttled");
       const alarming = consumer.lines.filter(({ level, event }) => {
         return level !== "info" && level !== "debug" && event !== "record.rejected";
       });
       deepStrictEqual(alarming, []);
       doesNotMatch(consumer.output, /TimeoutNegativeWarning/);
     } finally {
+      link.onRequest = link.onAnswer = () => true;
       const { key } = quota;
       await place.admin.alterClientQuotas({ entries: [{ entities, ops: [{ key, remove: true }] }] });
     }
   }),
 );
+
+/** Counts the answers to fetches with which the broker says that it held them back. */
+function countThrottled(link: Link): { fetches: number } {
+  const count = { fetches: 0 };
+  const asked = new Set<number>();
+  link.onRequest = (bytes) => {
+    const request = Buffer.from(bytes);
+    // Behind length, API and version.
+    if (request.readInt16BE(4) === FETCH) asked.add(request.readInt32BE(8));
+    return true;
+  };
+  link.onAnswer = (bytes) => {
+    const answer = Buffer.from(bytes);
+    if (answer.length < THROTTLE_TIME_AT + 4 || !asked.delete(answer.readInt32BE(4))) return true;
+    if (answer.readInt32BE(THROTTLE_TIME_AT) > 0) count.fetches++;
+    return true;
+  };
+  return count;
+}
