@@ -1,12 +1,15 @@
 /** Memory stays bounded by what records take in it, not by what they took on the wire. */
 import { ok, strictEqual } from "node:assert";
 import type { Place } from "../support/place.ts";
-import { onPlace } from "../support/services.ts";
+import { linkToKafka, onPlace } from "../support/services.ts";
 import { WorkerProcess } from "../support/worker_process.ts";
 
 const MEGABYTE = 1024 * 1024;
 /** A consumer at rest takes about 90 MB; one that holds this whole backlog as objects takes more than 600 MB. */
 const MOST_BYTES = 400 * MEGABYTE;
+
+/** On the wire, without its key. */
+const SMALLEST_RECORD_BYTES = 80;
 
 /** Far more records than may wait in memory, of which thousands fit into a kilobyte. @returns how many */
 async function publishBacklog(place: Place, compression: string): Promise<number> {
@@ -57,13 +60,22 @@ for (const compression of ["none", "zstd"]) {
 Deno.test(
   "while PostgreSQL is away half a million records wait in Kafka and not in memory, and are stored afterwards",
   onPlace({ partitions: 3 }, async (place) => {
-    const consumer = place.consumer();
+    const link = await linkToKafka();
+    const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` } });
     await consumer.said("partition.opened");
     await place.stack.postgres.stop();
+    let fetched = 0;
+    link.onAnswer = (bytes) => {
+      fetched += bytes.length;
+      return true;
+    };
     const records = await publishBacklog(place, "none");
     ok(records > 500_000, `${records} records`);
     await consumer.notReady(/database: Cannot /);
     strictEqual((await consumer.get("/livez")).status, 200);
+    link.onAnswer = () => true;
+    const most = records * SMALLEST_RECORD_BYTES / 2;
+    ok(fetched < most, `${Math.round(fetched / MEGABYTE)} MB were fetched that nobody could store`);
     const held = await consumer.metric("process_resident_memory_bytes");
     ok(held < MOST_BYTES, `${Math.round(held / MEGABYTE)} MB`);
     await place.stack.postgres.start();
