@@ -7,7 +7,7 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 /** V8's flags by worker; the permissions are the sets of the same name in deno.json. */
 const WORKERS: Readonly<Record<string, string>> = {
   // As in the task `consume`: what the heap may hold beside the bounded buffers, and a small space for what is young, so
-  // that the batches' buffers are freed soon after them (a fifth less memory, measured by `task bench:soak`).
+  // that the batches' buffers are freed soon after them (a quarter less memory, measured by `task bench:soak`).
   consumer: "--max-old-space-size=256,--max-semi-space-size=4",
   producer: "",
 };
