@@ -1,0 +1,99 @@
+/** What the programs say while hostile data passes through them: a line an event, no secret, nothing a terminal obeys. */
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
+import { commandLine } from "../../stack/process_table.ts";
+import { bad, type Intended, judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { assertDiscreet, leaks } from "../support/secret_forms.ts";
+import { onPlace } from "../support/services.ts";
+
+/** As customers, keys and other members: each is one text, and stays one. */
+const HOSTILE = [
+  "line\nFAKE 00:00:00 ERROR consumer all data was deleted",
+  "carriage\rreturn",
+  "escape\x1b[2J\x1b]0;title\x07",
+  "one byte\x9b31m",
+  "direction\u202efdp.exe\u2066",
+  "separator\u2028\u2029",
+  '"}\n{"time":"now","level":"error","event":"forged"}',
+  "{braces} %s ${1} {{message}}",
+  "'; drop table public.heartbeats; --",
+  "\\'; copy (select 1) to program 'true'; --",
+  "1) or (1=1",
+  "__proto__",
+  "constructor",
+  "toString",
+];
+
+const TIMESTAMP = "2026-07-14T09:30:00.000Z";
+
+function records(): Intended[] {
+  return HOSTILE.flatMap((text, index) => [
+    // Alarming, so that a line names the customer.
+    { ...reading(text, TIMESTAMP, 200), key: text },
+    // More members than a record has are no harm; this one is JSON text, since a literal would set the prototype.
+    {
+      value:
+        `{"__proto__":{"heart_rate":1},"constructor":{"prototype":{"customer_id":"mine"}},"customer_id":"p-${index}",` +
+        `"timestamp":"${TIMESTAMP}","heart_rate":72,${JSON.stringify(text)}:1}`,
+      key: text,
+      fate: "reading" as const,
+    },
+    bad("invalid_json", text.startsWith("{") ? `${text}}` : text, { key: text }),
+    bad("invalid_timestamp", { customer_id: "t", timestamp: text, heart_rate: 72 }, { key: text }),
+  ]);
+}
+
+async function staysOneLine(place: Place, format: "json" | "pretty"): Promise<void> {
+  const sent = await place.publisher.send(records());
+  const env = { LOG_FORMAT: format, LOG_LEVEL: "debug" };
+  const { output } = await place.consumeAll({ env });
+  await judge(place, sent);
+  const [customer] = await place.sql(
+    "select heart_rate from public.heartbeats where customer_id = '__proto__'",
+  );
+  deepStrictEqual(customer, { heart_rate: 200 });
+  doesNotMatch(output, /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+  const line = format === "json"
+    ? /^\{"time":"[^"]+","level":"\w+","service":"consumer",/
+    : /^\d\d:\d\d:\d\d\.\d{3} \w+ +consumer /;
+  for (const one of output.trimEnd().split("\n")) match(one, line);
+  strictEqual(output.includes("drop table public.heartbeats"), true, "the customer is named, as text");
+}
+
+Deno.test(
+  "hostile customers, keys and details are stored as text, and an event stays one line of JSON",
+  onPlace({}, (place) => staysOneLine(place, "json")),
+);
+
+Deno.test(
+  "hostile customers, keys and details are stored as text, and an event stays one line for people",
+  onPlace({}, (place) => staysOneLine(place, "pretty")),
+);
+
+Deno.test(
+  "the passwords of a running consumer are in no log line, metric, probe or process list",
+  onPlace({}, async (place) => {
+    const password = new URL(place.databaseUrl).password;
+    const roles = ["c4nary-writer", "c4nary-reader"];
+    const consumer = place.consumer({
+      env: {
+        LOG_LEVEL: "debug",
+        HEARTBEAT_WRITER_PASSWORD: roles[0] ?? "",
+        HEARTBEAT_READER_PASSWORD: roles[1] ?? "",
+      },
+    });
+    await place.publisher.send(records());
+    await place.caughtUp();
+    await place.stack.postgres.stop();
+    await consumer.notReady(/database/);
+    const said = [(await consumer.get("/readyz")).text, (await consumer.get("/metrics")).text];
+    await place.stack.postgres.start();
+    await consumer.ready();
+    const secrets = [password, ...roles];
+    const lists = await Promise.all(
+      [consumer.pid, place.stack.postgres.pid, place.stack.kafka.pid].map(commandLine),
+    );
+    deepStrictEqual(leaks(lists.join("\n"), secrets), []);
+    assertDiscreet([consumer.output, ...said].join("\n"), secrets);
+  }),
+);
