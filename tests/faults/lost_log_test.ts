@@ -1,26 +1,11 @@
 /** Logs that are not what they were: records deleted unread, a restored database, another topic of the same name. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
-import { judge, reading } from "../support/judge.ts";
+import { judge } from "../support/judge.ts";
+import { gapsOf, secondsOf } from "../support/log_content.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
-
-function readings(customer: string, count: number, partition = 0) {
-  return Array.from({ length: count }, (_, index) => {
-    const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
-    return reading(customer, timestamp, 60 + index % 60, { partition });
-  });
-}
-
-async function gaps(place: Place): Promise<string[]> {
-  const rows = await place.sql<{ gap: string }>(
-    `select kafka_partition || ': ' || from_offset || ' to ' || to_offset || ' ' || cause as gap
-       from public.ingest_gaps join public.ingest_offsets on id = ledger_id
-      order by kafka_partition, from_offset`,
-  );
-  return rows.map(({ gap }) => gap);
-}
 
 /** First offset, next offset and stored rows of each ledger of partition 0, the oldest first. */
 async function ledgers(place: Place): Promise<unknown[][]> {
@@ -33,9 +18,9 @@ async function ledgers(place: Place): Promise<unknown[][]> {
 Deno.test(
   "unread records that were deleted hold their partition, visibly; nothing is lost and the others go on",
   onPlace({ partitions: 2 }, async (place) => {
-    const first = await place.publisher.send([...readings("a", 10, 0), ...readings("b", 10, 1)]);
+    const first = await place.publisher.send([...secondsOf("a", 10, 0), ...secondsOf("b", 10, 1)]);
     await place.consumeAll();
-    const second = await place.publisher.send([...readings("c", 10, 0), ...readings("d", 10, 1)]);
+    const second = await place.publisher.send([...secondsOf("c", 10, 0), ...secondsOf("d", 10, 1)]);
     await place.admin.deleteRecords({
       topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
     });
@@ -61,7 +46,7 @@ Deno.test(
     match(bounded.output, /Cannot catch up: partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/);
 
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
-    deepStrictEqual(await gaps(place), ["0: 10 to 15 log_start"]);
+    deepStrictEqual(await gapsOf(place), ["0: 10 to 15 log_start"]);
     const left = second.filter(({ partition, offset }) => partition === 1 || offset >= 15);
     await accountFor(place, [...first, ...left]);
   }),
@@ -70,7 +55,7 @@ Deno.test(
 Deno.test(
   "a log that lies behind the stored offset is held, and with earliest read as a new generation",
   onPlace({}, async (place) => {
-    const sent = await place.publisher.send(readings("a", 10));
+    const sent = await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
     // As after an unclean election: what the ledger has read is not in the log any more.
     await place.sql("update public.ingest_offsets set next_offset = 15, gaps = gaps + 5");
@@ -98,13 +83,13 @@ Deno.test(
 Deno.test(
   "a database that was restored from a backup goes on from its own offset, whatever the group's is",
   onPlace({}, async (place) => {
-    const sent = await place.publisher.send(readings("a", 10));
+    const sent = await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
     // As a backup is: every table as it was at one moment, here after four records.
     await place.sql(
       "create table backup as select * from public.heartbeats order by ts, customer_id limit 4",
     );
-    sent.push(...await place.publisher.send(readings("b", 10)));
+    sent.push(...await place.publisher.send(secondsOf("b", 10)));
     await place.consumeAll();
     await place.sql(`
       truncate public.heartbeats, public.heartbeats_1m, public.customer_latest;
@@ -129,11 +114,11 @@ Deno.test(
 Deno.test(
   "a topic that was made again while the consumer was away is read as a new log, though it is longer than the old",
   onPlace({}, async (place) => {
-    const old = await place.publisher.send(readings("old", 5));
+    const old = await place.publisher.send(secondsOf("old", 5));
     await place.consumeAll();
     await place.deleteTopic();
     await place.createTopic(1);
-    const young = await place.publisher.send(readings("new", 8));
+    const young = await place.publisher.send(secondsOf("new", 8));
     const consumer = await place.consumeAll();
     await accountFor(place, [...old, ...young]);
     deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
@@ -145,12 +130,12 @@ Deno.test(
   "a topic that is replaced while a running consumer looks away is read as a new log",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
-    const old = await place.publisher.send(readings("old", 5));
+    const old = await place.publisher.send(secondsOf("old", 5));
     await place.caughtUp();
     consumer.kill("SIGSTOP");
     await place.deleteTopic();
     await place.createTopic(1);
-    const young = await place.publisher.send(readings("new", 8));
+    const young = await place.publisher.send(secondsOf("new", 8));
     consumer.kill("SIGCONT");
     await accountFor(place, [...old, ...young]);
     deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);

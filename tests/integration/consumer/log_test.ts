@@ -1,39 +1,23 @@
 /** Offsets without a record: transactions, compaction, and logs that lost their beginning. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually } from "../../support/eventually.ts";
-import { judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
+import { judge } from "../../support/judge.ts";
+import { gapsOf, secondsOf } from "../../support/log_content.ts";
 import { onPlace } from "../../support/services.ts";
-
-function readings(customer: string, count: number, partition = 0) {
-  return Array.from({ length: count }, (_, index) => {
-    const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
-    return reading(customer, timestamp, 60 + index % 60, { partition });
-  });
-}
-
-async function gaps(place: Place): Promise<string[]> {
-  const rows = await place.sql<{ gap: string }>(
-    `select kafka_partition || ': ' || from_offset || ' to ' || to_offset || ' ' || cause as gap
-       from public.ingest_gaps join public.ingest_offsets on id = ledger_id
-      order by kafka_partition, from_offset`,
-  );
-  return rows.map(({ gap }) => gap);
-}
 
 Deno.test(
   "a partition that ends in a committed, then an aborted transaction reaches lag 0, each gap with its cause",
   onPlace({}, async (place) => {
-    const sent = await place.publisher.send(readings("a", 2));
-    sent.push(...await place.publisher.transact(readings("b", 3), "commit"));
+    const sent = await place.publisher.send(secondsOf("a", 2));
+    sent.push(...await place.publisher.transact(secondsOf("b", 3), "commit"));
     await place.consumeAll();
     await judge(place, sent);
-    deepStrictEqual(await gaps(place), ["0: 5 to 6 control"]);
+    deepStrictEqual(await gapsOf(place), ["0: 5 to 6 control"]);
 
-    await place.publisher.transact(readings("c", 4), "abort");
+    await place.publisher.transact(secondsOf("c", 4), "abort");
     await place.consumeAll();
     await judge(place, sent);
-    deepStrictEqual(await gaps(place), ["0: 5 to 6 control", "0: 6 to 10 aborted", "0: 10 to 11 control"]);
+    deepStrictEqual(await gapsOf(place), ["0: 5 to 6 control", "0: 6 to 10 aborted", "0: 10 to 11 control"]);
   }),
 );
 
@@ -42,10 +26,10 @@ Deno.test(
   onPlace({}, async (place) => {
     // Several answers of a broker long: its records come without the marker that aborts them.
     const padding = "x".repeat(2_000);
-    const long = readings("aborted", 5_000).map((one) => ({ ...one, value: { ...one.value, padding } }));
-    const sent = await place.publisher.send(readings("before", 3));
+    const long = secondsOf("aborted", 5_000).map((one) => ({ ...one, value: { ...one.value, padding } }));
+    const sent = await place.publisher.send(secondsOf("before", 3));
     await place.publisher.transact(long, "abort");
-    sent.push(...await place.publisher.transact(readings("after", 3), "commit"));
+    sent.push(...await place.publisher.transact(secondsOf("after", 3), "commit"));
     await place.consumeAll();
     await judge(place, sent);
     const [{ aborted }] = await place.sql<{ aborted: string }>(
@@ -59,9 +43,9 @@ Deno.test(
   "nothing behind the beginning of an open transaction is read before it ends, and then all of it",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
-    const sent = await place.publisher.send(readings("before", 3));
-    const { sent: inside, close } = await place.publisher.openTransaction(readings("inside", 3));
-    const after = await place.publisher.send(readings("after", 3));
+    const sent = await place.publisher.send(secondsOf("before", 3));
+    const { sent: inside, close } = await place.publisher.openTransaction(secondsOf("inside", 3));
+    const after = await place.publisher.send(secondsOf("after", 3));
     await place.caughtUp();
     await judge(place, sent);
     strictEqual(await consumer.metric("heartbeat_lag_records"), 0);
@@ -70,7 +54,7 @@ Deno.test(
     await eventually("the end to be committed", async () => (await place.ends())[0] === 10);
     await place.caughtUp();
     await judge(place, [...sent, ...inside, ...after]);
-    deepStrictEqual(await gaps(place), ["0: 9 to 10 control"]);
+    deepStrictEqual(await gapsOf(place), ["0: 9 to 10 control"]);
   }),
 );
 
@@ -91,11 +75,11 @@ Deno.test(
       const topic = broker?.results[0]?.topics.find(({ name }) => name === place.topic);
       return Number(topic?.partitions[0]?.partitionSize);
     };
-    const all = await place.publisher.send(readings("a", 500));
+    const all = await place.publisher.send(secondsOf("a", 500));
     const before = await size();
     // A segment is closed by the first record after its time, and only closed ones are compacted.
     const last = await eventually("compaction", async () => {
-      all.push(...await place.publisher.send(readings("b", 1)));
+      all.push(...await place.publisher.send(secondsOf("b", 1)));
       return await size() < before / 2;
     });
     ok(last);
@@ -109,6 +93,6 @@ Deno.test(
       "select next_offset, next_offset = stored + duplicates + gaps as adds_up, rejected from public.ingest_offsets",
     );
     deepStrictEqual(ledger, { next_offset: String(all.length), adds_up: true, rejected: "0" });
-    match((await gaps(place))[0] ?? "", /^0: 0 to 499 compacted$/);
+    match((await gapsOf(place))[0] ?? "", /^0: 0 to 499 compacted$/);
   }),
 );
