@@ -15,7 +15,8 @@ Object.assign(pg.Client.prototype, {
   },
 });
 
-/** The first thing that a batch asks; the watch over liveness asks others, and is answered. */
+/** The first thing that a batch asks, however it is sent; the watch over liveness asks others, and is answered. */
 function isLockOffset(config: unknown): boolean {
-  return typeof config === "object" && config !== null && "name" in config && config.name === "lock_offset";
+  const text = typeof config === "object" && config !== null && "text" in config ? config.text : config;
+  return typeof text === "string" && /from public\.ingest_offsets\b[^]*\bfor update\b/.test(text);
 }
