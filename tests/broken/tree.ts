@@ -29,10 +29,28 @@ export async function copyTree(
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "heartbeat-broken-" }));
   const root = join(folder, "tree");
   const temporary = join(folder, "tmp");
-  await Deno.mkdir(temporary, { recursive: true });
+  try {
+    await fillTree(root, jars, options.signal);
+  } catch (error) {
+    await removeFolder(folder);
+    throw error;
+  }
+  await Deno.mkdir(temporary);
+  return {
+    root,
+    temporary,
+    [Symbol.asyncDispose]: async () => {
+      await endLeftServers(temporary);
+      await removeFolder(outsideFolder(root));
+      await removeFolder(folder);
+    },
+  };
+}
+
+async function fillTree(root: string, jars: string, signal: AbortSignal): Promise<void> {
   const listed = await runProgram("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     cwd: CLONE,
-    signal: options.signal,
+    signal,
   });
   if (listed.code !== 0) throw new Error(`Cannot list the files of ${CLONE}: ${listed.output.trim()}`);
   for (const path of listed.output.split("\0")) {
@@ -43,15 +61,6 @@ export async function copyTree(
   }
   await Deno.mkdir(join(root, ".stack"));
   await Deno.symlink(jars, join(root, ".stack", basename(jars)));
-  return {
-    root,
-    temporary,
-    [Symbol.asyncDispose]: async () => {
-      await endLeftServers(temporary);
-      await removeFolder(outsideFolder(root));
-      await removeFolder(folder);
-    },
-  };
 }
 
 /** A test that fails keeps its servers' data, one that was killed even the servers. */

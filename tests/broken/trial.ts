@@ -30,6 +30,7 @@ export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSign
     const sources = build.edits.map(({ file }) => file).filter((file) => file.endsWith(".ts"));
     if (sources.length > 0) {
       const checked = await runProgram(Deno.execPath(), ["check", "-q", ...sources], context);
+      signal.throwIfAborted();
       if (checked.code !== 0) return { kind: "unclear", said: firstError(checked.output) };
     }
     const filter = `/^${build.test.name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}$/`;
