@@ -1,9 +1,11 @@
 /** A database that answers and takes no writes. */
-import { strictEqual } from "node:assert";
+import { ok, strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
-import { PARTITIONS, stored, survives } from "./load.ts";
+import { accountFor } from "./account.ts";
+import { backlog } from "./backlog.ts";
+import { PARTITIONS, stored } from "./load.ts";
 
 /** As an operator does it in an emergency: for all sessions, those that are open too. */
 async function setReadOnly(place: Place, readOnly: boolean): Promise<void> {
@@ -14,28 +16,30 @@ async function setReadOnly(place: Place, readOnly: boolean): Promise<void> {
 Deno.test(
   "a database that turns read-only under load: not ready because of 25006, alive for as long as it takes, nothing rejected",
   onPlace({ partitions: PARTITIONS }, async (place) => {
+    const consumer = place.consumer();
+    const sent = await place.publisher.send(backlog(0, 20_000, PARTITIONS));
     try {
-      await survives(place, async (load, consumer) => {
-        await setReadOnly(place, true);
-        await consumer.notReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
-        await load.grows(20_000);
-        // By now, what had begun to be written before is.
-        const before = await stored(place);
-        // Each partition asks every five seconds at most: for longer than a process may be stuck that could get on.
-        const retries = async () => await consumer.metric("heartbeat_retries_total", 'dependency="database"');
-        const goal = await retries() + 20 * PARTITIONS;
-        await eventually("many more tries", async () => {
-          const { status, text } = await consumer.get("/livez");
-          strictEqual(status, 200, text);
-          return await retries() >= goal;
-        }, { withinMs: 180_000 });
-        strictEqual(await stored(place), before);
-        await setReadOnly(place, false);
-        await eventually("progress", async () => await stored(place) > before);
-      });
+      await eventually("the first rows", async () => await stored(place) > 0);
+      await setReadOnly(place, true);
+      sent.push(...await place.publisher.send(backlog(20_000, 20_000, PARTITIONS)));
+      await consumer.notReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
+      // By now, what had begun to be written before is.
+      const before = await stored(place);
+      // Each partition asks every five seconds at most: for longer than a process may be stuck that could get on.
+      const retries = async () => await consumer.metric("heartbeat_retries_total", 'dependency="database"');
+      const goal = await retries() + 20 * PARTITIONS;
+      await eventually("many more tries", async () => {
+        const { status, text } = await consumer.get("/livez");
+        strictEqual(status, 200, text);
+        return await retries() >= goal;
+      }, { withinMs: 180_000 });
+      strictEqual(await stored(place), before);
     } finally {
       await setReadOnly(place, false);
     }
+    await accountFor(place, sent);
+    await consumer.ready();
+    ok(consumer.running, "the same process outlived it");
   }),
 );
 
