@@ -186,4 +186,22 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [edit("record_batch.ts", "const COMPRESSION = 0b111;", "const COMPRESSION = 0b11;")],
     test: noticedBy("codecs", "records that Kafka's own library compressed with zstd are read"),
   },
+  {
+    breaks: "what a cut leaves nothing of is kept",
+    edits: [edit("records.ts", "if (to <= from) continue;", "")],
+    test: {
+      file: "tests/unit/consumer/slice_test.ts",
+      name: "splitSlice() loses nothing of plain and compressed batches in turns, wherever it cuts",
+    },
+  },
+  {
+    breaks: "a batch waits for the partitions of all its days",
+    mode: 16,
+    edits: [edit("day_partitions.ts", "if (asked++ < DAYS_AT_ONCE) await", "if (asked++ >= 0) await")],
+    test: {
+      file: "tests/unit/consumer/day_partitions_test.ts",
+      name:
+        "a batch with readings of thousands of days waits for a few partitions only; the others are made later",
+    },
+  },
 ];

@@ -239,7 +239,9 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
   const known = NEXT_STEPS.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
   // A broker that answers with an error runs there: what it says is the hint.
   const next = known?.step ??
-    (api !== undefined
+    (error instanceof RangeError
+      ? "the broker runs there, but what it sent cannot be read: look at that batch"
+      : api !== undefined
       ? `the broker answered ${api}`
       : "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS)");
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;

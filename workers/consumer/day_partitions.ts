@@ -7,6 +7,10 @@ import { type Database, isServerUnable, sqlState } from "../_shared/postgres.ts"
 const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
 const DAYS_AHEAD = 2;
+/** Unknown days that a batch, or one round of trying again, asks for at most; the default takes the others' rows. */
+const DAYS_AT_ONCE = 32;
+/** Days that are remembered for later; what comes beyond is asked for again with its next reading. */
+const MOST_POSTPONED = 10_000;
 /** A lock that cannot be had within the function's lock_timeout is asked for again so many times. */
 const ATTEMPTS = 3;
 
@@ -35,7 +39,13 @@ export class DayPartitions {
    * @param days counted since the Unix epoch
    */
   async prepare(days: Iterable<number>): Promise<void> {
-    for (const day of days) if (!this.#made.has(day) && !this.#failed.has(day)) await this.#ensure(day);
+    let asked = 0;
+    for (const day of days) {
+      if (this.#made.has(day) || this.#failed.has(day)) continue;
+      // A batch must not wait for thousands, as a producer that means harm could make it: they are made later.
+      if (asked++ < DAYS_AT_ONCE) await this.#ensure(day);
+      else if (this.#failed.size < MOST_POSTPONED) this.#failed.add(day);
+    }
   }
 
   /** Makes today's and the next days' partitions. @param nowMs milliseconds since the Unix epoch */
@@ -48,7 +58,7 @@ export class DayPartitions {
 
   /** Tries again what could not be made before; the rows that went to the default meanwhile are moved. */
   async retryFailed(): Promise<void> {
-    for (const day of [...this.#failed]) await this.#ensure(day);
+    for (const day of [...this.#failed].slice(0, DAYS_AT_ONCE)) await this.#ensure(day);
   }
 
   /** What was made may not be there: the database was replaced by an older copy. */
@@ -74,6 +84,8 @@ export class DayPartitions {
         if (state === undefined || isServerUnable(error)) throw error;
         if (attempt < ATTEMPTS && LOST_RACES.has(state)) continue;
         if (!this.#failed.has(day)) this.#ports.onFailure(error, at.slice(0, 10));
+        // Behind the others, so that the next round begins with those.
+        this.#failed.delete(day);
         this.#failed.add(day);
         return;
       }

@@ -124,6 +124,7 @@ async function fetchOnce(
   const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits);
   ports.onAnswer();
   let failed: number | undefined;
+  let unreadable: unknown;
   for (const response of answer.partitions) {
     const index = asked.findIndex(({ number }) => number === response.partition);
     const partition = asked[index];
@@ -133,13 +134,19 @@ async function fetchOnce(
     if (divergence !== undefined) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
     } else if (response.errorCode === NONE) {
-      take(partition, target, response, suspicious !== undefined && !answer.throttled);
+      try {
+        take(partition, target, response, suspicious !== undefined && !answer.throttled);
+      } catch (error) {
+        // What the answer holds for the others is taken all the same.
+        unreadable = error;
+      }
     } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition);
     } else failed = response.errorCode;
   }
   const name = failed === undefined ? undefined : NOT_SERVED[failed];
   if (name !== undefined) throw new NotServed(name);
+  if (unreadable !== undefined) throw unreadable;
   if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
 }
 

@@ -171,8 +171,10 @@ export class Partition implements AsyncDisposable {
     let count = 0;
     let records = 0;
     for (const slice of this.#waiting) {
-      if (count > 0 && records + slice.records.length > this.#limits.batchRecords) break;
-      records += slice.records.length;
+      // A gap is a row too.
+      const rows = slice.records.length + slice.gaps.length;
+      if (count > 0 && records + rows > this.#limits.batchRecords) break;
+      records += rows;
       count++;
     }
     const [whole, ...rest] = this.#waiting.splice(0, count);

@@ -3,6 +3,7 @@
  * asks for topics by id. Layout: https://kafka.apache.org/documentation/#recordbatch
  */
 import type { Buffer } from "node:buffer";
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { compressionsAlgorithmsByBitmask } from "@platformatic/kafka";
 import { type Offset, RecordTable } from "./records.ts";
 
@@ -27,6 +28,10 @@ export interface RecordBatch {
 }
 
 const COMPRESSION = 0b111;
+const GZIP = 1;
+const ZSTD = 4;
+/** A hundred times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
+const MOST_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
 const LOG_APPEND_TIME = 1 << 3;
 const TRANSACTIONAL = 1 << 4;
 const CONTROL = 1 << 5;
@@ -81,16 +86,29 @@ function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
  *
  * @param sent what the batch was read from
  * @returns for a batch that is not compressed, its place in `sent` itself
- * @throws the codec's error, or RangeError for a codec that Kafka does not have
+ * @throws RangeError for a batch that is too large once decompressed, or a codec that Kafka does not have; or the codec's
+ *   own error
  */
 export function decompress(
   batch: RecordBatch,
   sent: Buffer,
 ): { readonly bytes: Buffer; readonly at: number } {
   if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt };
+  const records = sent.subarray(batch.recordsAt, batch.recordsEnd);
+  const limit = { maxOutputLength: MOST_DECOMPRESSED_BYTES };
+  try {
+    // These two can make a thousand bytes of one, the others a few hundred at most, and those have no limit to set.
+    if (batch.compression === GZIP) return { bytes: gunzipSync(records, limit), at: 0 };
+    if (batch.compression === ZSTD) return { bytes: zstdDecompressSync(records, limit), at: 0 };
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ERR_BUFFER_TOO_LARGE") throw error;
+    throw new RangeError(
+      `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
+    );
+  }
   const codec = compressionsAlgorithmsByBitmask[batch.compression];
   if (codec === undefined) throw new RangeError(`no codec has the number ${batch.compression}`);
-  return { bytes: codec.decompressSync(sent.subarray(batch.recordsAt, batch.recordsEnd)), at: 0 };
+  return { bytes: codec.decompressSync(records), at: 0 };
 }
 
 /** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */

@@ -143,9 +143,11 @@ export class Records {
 function mergeNeighbours(ranges: readonly RecordRange[]): RecordRange[] {
   const merged: RecordRange[] = [];
   for (const { table, from, to } of ranges) {
+    // What a cut left nothing of: its ends may lie the wrong way round.
+    if (to <= from) continue;
     const last = merged.at(-1);
     if (last !== undefined && last.table === table && last.to === from) merged.splice(-1, 1, { ...last, to });
-    else if (to > from) merged.push({ table, from, to });
+    else merged.push({ table, from, to });
   }
   return merged;
 }

@@ -38,6 +38,8 @@ export interface Slice {
   readonly bytes: number;
 }
 
+/** Memory that a gap takes, about. */
+const GAP_BYTES = 100;
 /** Type of a control record, the second of the two 16-bit numbers in its key. */
 const ABORT_MARKER = 0;
 
@@ -78,7 +80,7 @@ class SliceBuilder {
       logEnd,
       leaderEpoch,
       bytes: [...new Set(this.#ranges.map(({ table }) => table))]
-        .reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+        .reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
     };
   }
 }
@@ -157,7 +159,7 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
   const gaps = [{ from, to, cause }];
   const records = new Records([]);
-  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: 0 };
+  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: GAP_BYTES };
 }
 
 /** Joins neighbouring stretches into one. */

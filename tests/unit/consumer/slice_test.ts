@@ -142,6 +142,36 @@ for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
   });
 }
 
+Deno.test("splitSlice() loses nothing of plain and compressed batches in turns, wherever it cuts", () => {
+  const batches = [0, 3, 6, 9, 12].map((first, index) => {
+    return batch(first, [first, first + 1, first + 2], index % 2 === 1 ? { compression: "gzip" } : {});
+  });
+  const whole = sliceOf(response(batches), 0);
+  for (let count = 1; count <= 15; count++) {
+    const parts = splitSlice(whole, count);
+    deepStrictEqual(offsets(parts[0].records), Array.from({ length: count }, (_, offset) => offset));
+    const rest = parts.flatMap(({ records }) => offsets(records));
+    deepStrictEqual(rest, Array.from({ length: 15 }, (_, offset) => offset), `cut at ${count}`);
+  }
+});
+
+for (const compression of ["gzip", "zstd"] as const) {
+  Deno.test(`sliceOf() refuses ${compression} of a kilobyte that stands for more than may be in memory`, () => {
+    const bomb = Buffer.alloc(130 * 1024 * 1024);
+    const record = () => ({ key: null, value: bomb });
+    throws(
+      () => sliceOf(response([batch(7, [7], { compression, record })]), 7),
+      /batch at offset 7 is larger/,
+    );
+  });
+}
+
+Deno.test("a stretch counts the memory of its gaps, so that an aborted backlog has a bound too", () => {
+  const slice = sliceOf(response([inTransaction(0, [0, 1], 7n), marker(2, 7n, "abort")], [[7n, 0]]), 0);
+  ok(slice.bytes > 0);
+  ok(gapSlice(0, 5, "compacted").bytes > 0);
+});
+
 Deno.test("sliceOf() leaves a batch that was cut off to the next fetch", () => {
   const bytes = [batch(0, [0, 1]), batch(2, [2, 3]).subarray(0, -1)];
   deepStrictEqual(summary(sliceOf(response(bytes), 0)), { next: 2, offsets: [0, 1], gaps: [] });
