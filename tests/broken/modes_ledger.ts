@@ -27,8 +27,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "if (attempted !== undefined && outcome.nextOffset === slice.next) {",
-        "if (attempted !== undefined && outcome.nextOffset === slice.next && slice.next < 0) {",
+        "if (attempted !== undefined && outcome.nextOffset === attempted.slice.next) return attempted;",
+        "",
       ),
     ],
     test: noticedBy("crash", "the answer to a COMMIT that took place gets lost: its batch is counted once"),

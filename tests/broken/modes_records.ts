@@ -204,4 +204,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
         "a batch with readings of thousands of days waits for a few partitions only; the others are made later",
     },
   },
+  {
+    breaks: "a batch of which most is refused is tried as a whole for ever",
+    mode: 5,
+    edits: [edit("process_batch.ts", "if (refusals > 1 && part", "if (refusals < 0 && part")],
+    test: noticedBy(
+      "poison",
+      "a batch of which the database refuses every row gets on, in parts that fit an attempt",
+    ),
+  },
 ];

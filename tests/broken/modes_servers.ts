@@ -69,8 +69,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "const planned = plan ??= ports.plan(slice.records);",
-        `let planned = plan ??= ports.plan(slice.records);
+        "const planned = plan ??= ports.plan(part.records);",
+        `let planned = plan ??= ports.plan(part.records);
           if (attempt > 3) {
             const rejects = Array.from({ length: planned.records.length }, (_, index) => planned.records.at(index))
               .flatMap((record) => record === undefined ? [] : [record])

@@ -4,7 +4,7 @@ import { bad, type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../support/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { logStatements } from "../support/statements.ts";
-import { accountFor } from "./account.ts";
+import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 
 const T = "2026-07-14T09:30:00Z";
 
@@ -104,6 +104,23 @@ Deno.test(
     for (const { detail } of details) {
       match(detail, /^PostgreSQL refused it: .*violates check constraint "not_this"/);
     }
+    await accountFor(place, sent);
+  }),
+);
+
+Deno.test(
+  "a batch of which the database refuses every row gets on, in parts that fit an attempt",
+  onPlace({}, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await place.sql("alter table public.heartbeats add constraint strict check (heart_rate < 60)");
+    // Far more refusals than statements fit into the few seconds that an attempt has with this session.
+    const refused = Array.from({ length: 1_200 }, (_, index): Intended => {
+      return { ...reading(`a-${index}`, T, 70), fate: { reject: "database_rejected" } };
+    });
+    const sent = await place.publisher.send(refused, { inOneRequest: true });
+    const consumer = place.consumer({ env: QUICK_TAKEOVER });
+    await place.caughtUp({ withinMs: 300_000 });
+    ok(consumer.running, "it did not end itself");
     await accountFor(place, sent);
   }),
 );

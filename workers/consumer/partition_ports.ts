@@ -113,9 +113,10 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
         return { next: nextOffset };
       }
       progress.committed();
-      telemetry.batchWritten(log.partition, slice, outcome.batch, performance.now() - began);
-      environment.onWritten(log.partition, slice.next);
-      return { next: slice.next };
+      const { slice: written, batch } = outcome;
+      telemetry.batchWritten(log.partition, written, batch, performance.now() - began);
+      environment.onWritten(log.partition, written.next);
+      return { next: written.next };
     },
 
     onChange: environment.onChange,

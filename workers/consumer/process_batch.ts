@@ -9,7 +9,7 @@ import type { LedgerRow } from "./ledger.ts";
 import type { Plan, PlanBatch } from "./plan_batch.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
 import type { Offset } from "./records.ts";
-import type { Slice } from "./slice.ts";
+import { type Slice, splitSlice } from "./slice.ts";
 
 export interface WrittenBatch {
   readonly counts: Counts;
@@ -19,8 +19,15 @@ export interface WrittenBatch {
   readonly rejects: readonly Reject[];
 }
 
+/** What was written: the whole stretch, or the first part of it. */
+export interface Written {
+  readonly kind: "written";
+  readonly slice: Slice;
+  readonly batch: WrittenBatch;
+}
+
 export type BatchOutcome =
-  | { readonly kind: "written"; readonly batch: WrittenBatch }
+  | Written
   /** The partition's offset is elsewhere, or unknown to the database: nothing of this batch was written by us. */
   | { readonly kind: "stale"; readonly nextOffset: Offset | undefined }
   /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
@@ -43,55 +50,85 @@ export interface BatchPorts {
 
 export type ProcessBatch = (ledger: LedgerRow, slice: Slice, signal: AbortSignal) => Promise<BatchOutcome>;
 
-/** @returns a processor for one partition; it remembers whether this partition's records tend to be repeats */
+/** When refused readings took longer than an attempt may last, the next try is on a part as small as this. */
+const SMALLER = 16;
+
+/**
+ * @returns a processor for one partition; it remembers whether this partition's records tend to be repeats, and how many
+ *   of them an attempt can write while many are refused
+ */
 export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   // COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice.
   let mode: InsertMode = "copy";
+  let mostRecords = Infinity;
 
   return async (ledger, slice, signal) => {
+    let part = firstPart(slice, mostRecords);
     let plan: Plan | undefined;
-    let attempted: WrittenBatch | undefined;
+    let attempted: Written | undefined;
     for (let attempt = 1;; attempt++) {
+      let refusals = 0;
+      const isDataError = (error: unknown) => {
+        const is = ports.isDataError(error);
+        if (is) refusals++;
+        return is;
+      };
       try {
         const outcome = await ports.takeTurn(async () => {
           // Given up while others had their turns: a stop need not wait for all of them.
           if (signal.aborted) return undefined;
           ports.onAttempt();
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
-          const planned = plan ??= ports.plan(slice.records);
+          const planned = plan ??= ports.plan(part.records);
           await ports.prepare(planned);
           const write = () =>
-            ports.sink.write(ledger, slice.from, async (transaction) => {
+            ports.sink.write(ledger, part.from, async (transaction): Promise<Written> => {
               attempted = undefined;
-              const written = await writePlan(transaction, planned, slice, mode, ports.isDataError);
-              mode = written.repeatsInTable ? "merge" : "copy";
-              attempted = written.batch;
-              return written.batch;
+              const { batch, repeatsInTable } = await writePlan(
+                transaction,
+                planned,
+                part,
+                mode,
+                isDataError,
+              );
+              mode = repeatsInTable ? "merge" : "copy";
+              return attempted = { kind: "written", slice: part, batch };
             });
           try {
             return await write();
           } catch (error) {
-            if (mode === "merge" || !ports.isDataError(error)) throw error;
+            if (mode === "merge" || !isDataError(error)) throw error;
             mode = "merge";
             return await write();
           }
         });
         if (outcome === undefined) return { kind: "abandoned" };
-        if (outcome.at === "written") return { kind: "written", batch: outcome.value };
-        // The answer to an earlier COMMIT of ours was lost, and it did commit.
-        if (attempted !== undefined && outcome.nextOffset === slice.next) {
-          return { kind: "written", batch: attempted };
+        if (outcome.at === "written") {
+          mostRecords *= 2;
+          return outcome.value;
         }
+        // The answer to an earlier COMMIT of ours was lost, and it did commit.
+        if (attempted !== undefined && outcome.nextOffset === attempted.slice.next) return attempted;
         return { kind: "stale", nextOffset: outcome.nextOffset };
       } catch (error) {
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
+        // One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
+        if (refusals > 1 && part.records.length > 1) {
+          mostRecords = Math.ceil(part.records.length / SMALLER);
+          part = firstPart(slice, mostRecords);
+          plan = undefined;
+        }
       } finally {
         ports.onAttemptEnd();
       }
     }
   };
+}
+
+function firstPart(slice: Slice, records: number): Slice {
+  return splitSlice(slice, records)[0];
 }
 
 async function writePlan(

@@ -37,6 +37,8 @@ class MemorySink implements Sink {
   /** The next commit takes place, and its answer is lost. */
   loseAnswer = false;
   onWrite = () => {};
+  /** An attempt with more inserts takes too long. */
+  mostInserts = Infinity;
 
   async write<T>(
     _ledger: LedgerRow,
@@ -44,6 +46,7 @@ class MemorySink implements Sink {
     work: (batch: BatchTransaction) => Promise<T>,
   ) {
     this.onWrite();
+    const before = this.inserts.length;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
@@ -54,6 +57,9 @@ class MemorySink implements Sink {
       insert: (batch, indices, mode) => {
         const readings = [...indices].map((row) => batch.reading(row));
         this.inserts.push(`${mode} ${readings.length}`);
+        if (this.inserts.length - before > this.mostInserts) {
+          return Promise.reject(new Error("no answer in time"));
+        }
         const failure = this.insertFailures.shift();
         if (failure !== undefined) return Promise.reject(failure);
         const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
@@ -169,6 +175,23 @@ Deno.test("processBatch() rejects only the reading that the database refuses, in
     [637, "database_rejected", "PostgreSQL refused it: no"],
   ]);
   ok(sink.inserts.length <= 2 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
+});
+
+Deno.test("processBatch() writes a part of a batch whose refused readings take longer than an attempt may", async () => {
+  const sink = new MemorySink();
+  sink.mostInserts = 100;
+  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  for (let index = 0; index < 400; index++) sink.refuses.add(`c${String(index).padStart(4, "0")}`);
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  const outcome = await process(slice(0, records));
+  strictEqual(failures.length, 1);
+  strictEqual(outcome.kind === "written" && outcome.slice.next, 25);
+  strictEqual(sink.nextOffset, 25, "the offset moves with what was written and no further");
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 25, gaps: 0 });
+  // With parts that grow again, the rest is written too.
+  for (let next = 25; next < 400; next = sink.nextOffset) await process(slice(next, records.slice(next)));
+  strictEqual(sink.nextOffset, 400);
 });
 
 Deno.test("processBatch() gives the next record of a key its chance when the first was refused", async () => {
