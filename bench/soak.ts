@@ -48,7 +48,7 @@ await runWorker(async ({ args, signal, resources }) => {
     throw new Error(`the consumer ended with ${code}, expected 0:\n${consumer.tail.join("\n")}`);
   }
   const { peakMb } = await report(samples, flags);
-  const problems = await unaccounted(place);
+  const problems = await unaccounted(place, load);
   if (peakMb > flags.limit) {
     problems.push(`peak memory is ${peakMb.toFixed(0)} MB, expected at most ${flags.limit}`);
   }
@@ -154,23 +154,33 @@ function sayProgress(samples: readonly Sample[]): void {
   );
 }
 
-/** Whether every offset that was read is a row, in the table or dropped with its day. */
-async function unaccounted(place: Place): Promise<string[]> {
-  // A request that was repeated may bring its records twice.
-  const [ledger] = await place.sql<{ read: string; kept: string; stored: string }>(
-    `select sum(next_offset - first_offset) as read, sum(stored + duplicates) as kept, sum(stored) as stored
+/** Whether every offset that was read is a row of its own, in the table or dropped with its day. */
+async function unaccounted(place: Place, { repeated }: SoakLoad): Promise<string[]> {
+  const [ledger] = await place.sql<Record<"read" | "stored" | "duplicates", string>>(
+    `select sum(next_offset - first_offset) as read, sum(stored) as stored, sum(duplicates) as duplicates
        from public.ingest_offsets`,
   );
-  const [rows] = await place.sql<{ count: string }>(
-    `select (select count(*) from public.heartbeats)
-          + (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as count`,
+  const [rows] = await place.sql<Record<"kept" | "dropped", string>>(
+    `select (select count(*) from public.heartbeats) as kept,
+            (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as dropped`,
   );
+  const [read, stored, duplicates, kept, dropped] = [
+    ledger?.read,
+    ledger?.stored,
+    ledger?.duplicates,
+    rows?.kept,
+    rows?.dropped,
+  ].map(Number);
+  say(`${read} records were read: ${kept} rows are there, ${dropped} were dropped with their days`);
   const problems: string[] = [];
-  if (ledger?.read !== ledger?.kept) {
-    problems.push(`${ledger?.read} records were read, ${ledger?.stored} stored`);
+  if (stored !== (kept ?? NaN) + (dropped ?? NaN)) {
+    problems.push(`the ledger counts ${stored} rows, not as many`);
   }
-  if (ledger?.stored !== rows?.count) {
-    problems.push(`the ledger counts ${ledger?.stored} rows, there are ${rows?.count}`);
+  // What was published once becomes a row, and nothing else.
+  if (read !== (stored ?? NaN) + (duplicates ?? NaN) || (repeated === 0 && duplicates !== 0)) {
+    problems.push(
+      `of ${read} records ${stored} were stored and ${duplicates} were repeats, expected all stored`,
+    );
   }
   const { code, output } = await place.run("reconcile");
   if (code !== 0) problems.push(`reconcile ended with ${code}, expected 0:\n${output}`);
