@@ -47,10 +47,16 @@ await runWorker(async ({ args, signal, resources }) => {
   if (code !== 0) {
     throw new Error(`the consumer ended with ${code}, expected 0:\n${consumer.tail.join("\n")}`);
   }
-  const { peakMb } = await report(samples, flags);
+  const { peakMb, fewestWaiting } = await report(samples, flags);
   const problems = await unaccounted(place, load);
   if (peakMb > flags.limit) {
     problems.push(`peak memory is ${peakMb.toFixed(0)} MB, expected at most ${flags.limit}`);
+  }
+  if (fewestWaiting < flags.backlog / 2) {
+    // Who waits for records is neither at full speed nor under the pressure that this is about.
+    problems.push(
+      `only ${fewestWaiting} records waited at one moment, expected ${flags.backlog}: the load is too slow`,
+    );
   }
   for (const problem of problems) say(problem);
   return problems.length === 0 ? EXIT.ok : EXIT.failed;
