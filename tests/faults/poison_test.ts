@@ -112,9 +112,15 @@ Deno.test(
   "a batch of which the database refuses every row gets on, in parts that fit an attempt",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    await place.sql("alter table public.heartbeats add constraint strict check (heart_rate < 60)");
-    // Far more refusals than statements fit into the few seconds that an attempt has with this session.
-    const refused = Array.from({ length: 1_200 }, (_, index): Intended => {
+    // Each refusal takes its time, so that all of them take several attempts of this session on any machine.
+    await place.sql(`
+      create function refuse() returns trigger language plpgsql as $$
+      begin
+        perform pg_sleep(0.02);
+        raise exception 'not this' using errcode = 'check_violation';
+      end $$;
+      create trigger refuse before insert on public.heartbeats for each row execute function refuse()`);
+    const refused = Array.from({ length: 400 }, (_, index): Intended => {
       return { ...reading(`a-${index}`, T, 70), fate: { reject: "database_rejected" } };
     });
     const sent = await place.publisher.send(refused, { inOneRequest: true });
