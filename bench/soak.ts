@@ -32,7 +32,7 @@ await runWorker(async ({ args, signal, resources }) => {
   );
   const load = resources.use("load", new SoakLoad(place, flags.partitions, sayTrouble));
   say(`Publishing a backlog of ${flags.backlog} records`);
-  while (load.loaded < flags.backlog && !signal.aborted) await load.publish();
+  await load.fill(flags.backlog, { signal });
   if (signal.aborted) return;
 
   say(`Consuming for ${flags.minutes} minutes`);

@@ -11,6 +11,7 @@ export const INTERVAL_SECONDS = 5;
 /** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
 const ROUNDS_A_REQUEST = 12;
 const LOOK_EVERY_MS = 50;
+const AFTER_TROUBLE_MS = 500;
 const TAKE_AWAY_EVERY_MS = 10_000;
 const DAY_MS = 86_400_000;
 /** Above it a day's readings would be younger than what the database lets anyone drop. */
@@ -68,10 +69,12 @@ export class SoakLoad implements AsyncDisposable {
     this.#batch = new ReadingsBatch(names, ROUNDS_A_REQUEST * Math.ceil(CUSTOMERS / partitions));
   }
 
-  /**
-   * Refills until `signal`: so many records are in the log beyond those that are stored. What fails is told and tried
-   * again, since an hour's run shall not end because the machine was busy for a moment.
-   */
+  /** Publishes until so many records are in the log. */
+  async fill(backlog: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    while (!signal.aborted && this.loaded < backlog) await this.#publishOrTell(signal);
+  }
+
+  /** Refills until `signal`: so many records are in the log beyond those that are stored. */
   async keepFilled(
     backlog: number,
     stored: () => number,
@@ -79,17 +82,23 @@ export class SoakLoad implements AsyncDisposable {
   ): Promise<void> {
     while (!signal.aborted) {
       if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
-      else {
-        await this.publish().catch((error) => {
-          this.repeated++;
-          this.#onTrouble(error);
-        });
-      }
+      else await this.#publishOrTell(signal);
+    }
+  }
+
+  /** What fails is told and tried again: an hour's run shall not end because the machine was busy for a moment. */
+  async #publishOrTell(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#publish();
+    } catch (error) {
+      this.repeated++;
+      this.#onTrouble(error);
+      await sleep(AFTER_TROUBLE_MS, { signal });
     }
   }
 
   /** One request: a batch for each partition. */
-  async publish(): Promise<void> {
+  async #publish(): Promise<void> {
     const byPartition = Array.from({ length: this.#partitions }, (): TimedReading[] => []);
     for (let round = this.#round; round < this.#round + ROUNDS_A_REQUEST; round++) {
       for (let customer = 0; customer < CUSTOMERS; customer++) {
