@@ -134,6 +134,9 @@ export function anomalies() {
   ).decimals(0).overrideByName("Low", [colour(COLOUR.low)]).overrideByName("High", [colour(COLOUR.high)]);
 }
 
+// No index has the readings of everybody in order of time. The minutes say where they are: the last twenty whole ones of
+// the range have one reading each at least, so none before them is looked at. And of anomalies, which are rare, there may
+// be no twenty among all the readings of an hour.
 export function latest() {
   const size = { width: 8, height: 9 };
   const readings = framed(new TableBuilder(), {
@@ -143,13 +146,35 @@ export function latest() {
     empty: "No readings in this time range",
     ...size,
   }).withTarget(table(`
-    select ts as "Time", customer_id as "Customer", heart_rate as "Heart rate"
-      from public.heartbeats
-     where $__timeFilter(ts)
-     order by ts desc
+    with bound as (
+      select case when count(*) = 20 then min(minute) end as since
+        from (
+          select minute
+            from public.heartbeats_1m
+           where minute < date_trunc('minute', $__timeTo()::timestamptz)
+             and $__timeFilter(minute)
+           order by minute desc
+           limit 20
+        ) whole
+    ), active as (
+      select customer_id, minute
+        from public.heartbeats_1m
+       where minute >= coalesce((select since from bound), date_trunc('minute', $__timeFrom()::timestamptz))
+         and minute <= $__timeTo()
+    )
+    select reading.ts as "Time", active.customer_id as "Customer", reading.heart_rate as "Heart rate"
+      from active
+     cross join lateral (
+       select ts, heart_rate
+         from public.heartbeats
+        where customer_id = active.customer_id
+          and $__timeFilter(ts)
+          and ts >= active.minute and ts < active.minute + interval '1 minute'
+        order by ts desc
+        limit 20
+     ) reading
+     order by reading.ts desc
      limit 20`));
-  // Anomalies are rare, so walking back through the readings until there are twenty could mean all of them. The
-  // minutes say where they are.
   const warnings = framed(new TableBuilder(), {
     id: 14,
     title: "Latest warnings",

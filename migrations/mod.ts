@@ -4,6 +4,7 @@ import partitionHeartbeats from "./0002_partition_heartbeats.sql" with { type: "
 import addMinuteRollup from "./0003_add_minute_rollup.sql" with { type: "text" };
 import addLedgerPositions from "./0004_add_ledger_positions.sql" with { type: "text" };
 import addLeaderEpoch from "./0005_add_leader_epoch.sql" with { type: "text" };
+import indexTsByBlockRange from "./0006_index_ts_by_block_range.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 3, name: "0003_add_minute_rollup", sql: addMinuteRollup, breaking: true },
   { version: 4, name: "0004_add_ledger_positions", sql: addLedgerPositions, breaking: false },
   { version: 5, name: "0005_add_leader_epoch", sql: addLeaderEpoch, breaking: false },
+  { version: 6, name: "0006_index_ts_by_block_range", sql: indexTsByBlockRange, breaking: false },
 ];

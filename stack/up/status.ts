@@ -109,10 +109,7 @@ export class StatusSource {
     const rows = await this.query<
       Row & { customer_id: string; ts: Date; heart_rate: number; anomaly: Reading["anomaly"] }
     >(
-      `select customer_id, ts, heart_rate, anomaly
-         from public.heartbeats
-        order by ts desc
-        limit ${LATEST_READINGS}`,
+      `select customer_id, ts, heart_rate, anomaly from public.latest_heartbeats(${LATEST_READINGS})`,
     );
     this.#latest = rows.map((row) => ({
       customerId: row.customer_id,

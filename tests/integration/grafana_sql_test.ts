@@ -140,6 +140,18 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
   });
 
+  await t.step("the latest readings are the latest in the time range, whenever it ends", async () => {
+    for (const agoMs of [0, 90_500, 3 * HOUR]) {
+      const end = new Date(Date.now() - agoMs);
+      const { rows } = await database.owner.query<{ ts: Date }>(
+        "select ts from public.heartbeats where ts <= $1 order by ts desc limit 20",
+        [end],
+      );
+      const shown = await database.rows("overview.json: Latest readings", { end });
+      assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
+    }
+  });
+
   await t.step("lag and freshness leave out the log of the topic that was deleted", async () => {
     assert.equal(await database.number("pipeline.json: Lag (A)"), 500);
     const seconds = await database.number("alert rule: Lag growing");

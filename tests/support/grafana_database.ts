@@ -36,7 +36,7 @@ export class Monitored implements AsyncDisposable {
   }
 
   async run(query: BuiltQuery, options: RunOptions = {}) {
-    const context = query.context(new Date(), options.rangeMs);
+    const context = query.context(options.end ?? new Date(), options.rangeMs);
     const variables = { ...context.variables, customer: options.customer ?? "high-now" };
     const search = options.search === undefined ? {} : { search: options.search };
     const sql = expandMacros(query.sql, { ...context, variables, ...search });
@@ -66,6 +66,8 @@ export class Monitored implements AsyncDisposable {
 
 export interface RunOptions {
   readonly rangeMs?: number;
+  /** Of the time range; now unless told. */
+  readonly end?: Date;
   readonly customer?: string;
   readonly search?: string;
 }
