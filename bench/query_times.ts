@@ -12,7 +12,7 @@ import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 import { migrate } from "../workers/consumer/migrate.ts";
-import { CUSTOMERS, fillTable } from "./large_table.ts";
+import { CUSTOMERS, fillTable } from "./lab/large_table.ts";
 
 const HOUR_MS = 3_600_000;
 const LIMITS = {

@@ -1,11 +1,10 @@
 /** Keeps a topic filled so that its consumer never waits, and takes away what it has stored. */
-import type { Buffer } from "node:buffer";
-import { ConnectionPool, createAPI, produceV11, Writer } from "@platformatic/kafka";
-import type { Place } from "../tests/support/place.ts";
-import { sleep } from "../workers/_shared/backoff.ts";
-import { sqlState } from "../workers/_shared/postgres.ts";
-import { CUSTOMERS, heartRateOf } from "./large_table.ts";
-import { ReadingsBatch, type TimedReading } from "./readings_batch.ts";
+import type { Place } from "../../tests/support/place.ts";
+import { sleep } from "../../workers/_shared/backoff.ts";
+import { sqlState } from "../../workers/_shared/postgres.ts";
+import { CUSTOMERS, heartRateOf, nameOf } from "../lab/large_table.ts";
+import { RawProducer } from "../lab/raw_producer.ts";
+import { ReadingsBatch, type TimedReading } from "../lab/readings_batch.ts";
 
 export const INTERVAL_SECONDS = 5;
 /** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
@@ -20,27 +19,6 @@ const MAX_AGE_DAYS = 60;
 /** As many records as fit between the oldest instant of a day partition and the present. */
 export const MOST_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS / 1000 / INTERVAL_SECONDS);
 
-const PRODUCE = 0;
-const REQUEST_TIMEOUT_MS = 30_000;
-
-/** The client's own request would encode each record anew, at the cost of a core. */
-const produce = createAPI<[topic: string, batches: readonly Buffer[]], produceV11.ProduceResponse>(
-  PRODUCE,
-  produceV11.api.version,
-  (topic: string, batches: readonly Buffer[]) =>
-    Writer.create()
-      .appendString(null)
-      .appendInt16(-1) // all replicas
-      .appendInt32(REQUEST_TIMEOUT_MS)
-      .appendArray([topic], (writer, name) => {
-        writer.appendString(name).appendArray([...batches], (part, batch, partition) => {
-          part.appendInt32(partition).appendUnsignedVarInt(batch.length + 1).append(batch);
-        });
-      })
-      .appendTaggedFields(),
-  produceV11.parseResponse,
-);
-
 /**
  * Readings of 1,000 customers, one every five seconds, that begin sixty days ago. A customer's records are all in one
  * partition, in order, so that an offset says which instant it is.
@@ -53,8 +31,7 @@ export class SoakLoad implements AsyncDisposable {
   readonly #place: Place;
   readonly #partitions: number;
   readonly #onTrouble: (error: unknown) => void;
-  readonly #connections = new ConnectionPool("heartbeat-soak", { requestTimeout: REQUEST_TIMEOUT_MS });
-  readonly #broker: { readonly host: string; readonly port: number };
+  readonly #producer: RawProducer;
   readonly #batch: ReadingsBatch;
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
   #round = 0;
@@ -63,8 +40,7 @@ export class SoakLoad implements AsyncDisposable {
     this.#onTrouble = onTrouble;
     this.#place = place;
     this.#partitions = partitions;
-    const [host = "", port] = place.stack.kafkaBootstrapServers.split(":");
-    this.#broker = { host, port: Number(port) };
+    this.#producer = new RawProducer(place.stack.kafkaBootstrapServers, place.topic);
     const names = Array.from({ length: CUSTOMERS }, (_, customer) => nameOf(customer));
     this.#batch = new ReadingsBatch(names, ROUNDS_A_REQUEST * Math.ceil(CUSTOMERS / partitions));
   }
@@ -110,9 +86,7 @@ export class SoakLoad implements AsyncDisposable {
         });
       }
     }
-    const batches = byPartition.map((readings) => this.#batch.write(readings));
-    const connection = await this.#connections.get(this.#broker);
-    await produce.async(connection, this.#place.topic, batches);
+    await this.#producer.send(byPartition.map((readings, index) => [index, this.#batch.write(readings)]));
     this.#round += ROUNDS_A_REQUEST;
     this.loaded += ROUNDS_A_REQUEST * CUSTOMERS;
   }
@@ -159,10 +133,6 @@ export class SoakLoad implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connections.close().catch(() => {});
+    await this.#producer[Symbol.asyncDispose]();
   }
-}
-
-function nameOf(customer: number): string {
-  return `customer-${String(customer).padStart(4, "0")}`;
 }

@@ -3,15 +3,15 @@
  * descriptors, connections, threads, once a second; and how fast it is. Fails when the peak is above the limit or when
  * something is unaccounted for at the end.
  */
-import { Child } from "../stack/child.ts";
-import { startStack } from "../stack/mod.ts";
-import { createPlace, type Place } from "../tests/support/place.ts";
-import { describeError } from "../workers/_shared/errors.ts";
-import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
-import { type ProcessSample, sampleProcess } from "./process_sample.ts";
-import { parseSoakFlags, type SoakFlags } from "./soak_flags.ts";
-import { SoakLoad } from "./soak_load.ts";
-import { report, type Sample } from "./soak_report.ts";
+import { Child } from "../../stack/child.ts";
+import { startStack } from "../../stack/mod.ts";
+import { createPlace, type Place } from "../../tests/support/place.ts";
+import { describeError } from "../../workers/_shared/errors.ts";
+import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
+import { type ProcessSample, sampleProcess } from "../lab/process_sample.ts";
+import { parseSoakFlags, type SoakFlags } from "./flags.ts";
+import { SoakLoad } from "./load.ts";
+import { report, type Sample } from "./report.ts";
 
 const SAMPLE_EVERY_MS = 1_000;
 const STOP_DEADLINE_MS = 15_000;
@@ -72,7 +72,7 @@ function say(text: string): void {
 
 /** As the field runs it: the flags of the task `consume`. */
 async function consumeCommand(): Promise<string[]> {
-  const root = new URL("../", import.meta.url);
+  const root = new URL("../../", import.meta.url);
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
   const [, ...args] = String(tasks.consume.command).split(" ");
   return args;
@@ -82,7 +82,7 @@ function startConsumer(place: Place, args: string[]): Child {
   return new Child({
     command: Deno.execPath(),
     args,
-    cwd: new URL("../", import.meta.url).pathname,
+    cwd: new URL("../../", import.meta.url).pathname,
     env: {
       KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
       KAFKA_TOPIC: place.topic,

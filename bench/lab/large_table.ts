@@ -1,7 +1,7 @@
 /** Fills an empty schema with readings of 1,000 customers, one every five seconds, by COPY; then derives the rest. */
 import { Buffer } from "node:buffer";
-import type { Database } from "../workers/_shared/postgres.ts";
-import { copyInto } from "../workers/consumer/copy.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { copyInto } from "../../workers/consumer/copy.ts";
 
 export const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 5;
@@ -39,7 +39,7 @@ export async function fillTable(
           const customer = Math.floor(index / each);
           const one = round + index % each;
           const heartRate = heartRateOf(customer, one);
-          row.text(`customer-${String(customer).padStart(4, "0")}`);
+          row.text(nameOf(customer));
           const ms = start + one * INTERVAL_SECONDS * 1000 + customer;
           row.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
           row.int16(heartRate);
@@ -68,6 +68,10 @@ export async function fillTable(
   );
   await fillLedger(database, rounds * CUSTOMERS, end);
   await database.query("vacuum (analyze)");
+}
+
+export function nameOf(customer: number): string {
+  return `customer-${String(customer).padStart(4, "0")}`;
 }
 
 /** A rate that wanders between rest and effort, now and then beyond the thresholds; the same at every run. */

@@ -1,5 +1,5 @@
 /** What a process takes, as Linux tells it. */
-import { PipelineError } from "../workers/_shared/errors.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
 
 export interface ProcessSample {
   /** Resident memory now. */

@@ -1,8 +1,8 @@
 /** The flags of the soak, and what --help says of them. */
 import { join } from "node:path";
 import { Command } from "commander";
-import { decimal, integer, parseSettings, settingsError, text } from "../workers/_shared/env.ts";
-import { MOST_RECORDS } from "./soak_load.ts";
+import { decimal, integer, parseSettings, settingsError, text } from "../../workers/_shared/env.ts";
+import { MOST_RECORDS } from "./load.ts";
 
 const PROGRAM = "soak";
 /** More than one consumer stores on any machine of today. */
@@ -13,7 +13,7 @@ const FLAGS = {
   backlog: integer({ min: 10_000, max: 100_000_000, unit: "records that wait", default: 5_000_000 }),
   partitions: integer({ min: 1, max: 100, unit: "partitions", default: 6 }),
   limit: integer({ min: 1, max: 1_000_000, unit: "megabytes of resident memory, at most", default: 256 }),
-  out: text({ expected: "a folder", default: join(import.meta.dirname ?? ".", "results") }),
+  out: text({ expected: "a folder", default: join(import.meta.dirname ?? ".", "..", "results") }),
 };
 
 export type SoakFlags = ReturnType<typeof parseSoakFlags>;

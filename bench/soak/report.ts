@@ -1,9 +1,9 @@
 /** What a soak measured: a summary, every sample, and the curves as a picture. */
 import { join } from "node:path";
-import { formatTable } from "../workers/_shared/table.ts";
-import { lineChart } from "./line_chart.ts";
-import type { ProcessSample } from "./process_sample.ts";
-import type { SoakFlags } from "./soak_flags.ts";
+import { formatTable } from "../../workers/_shared/table.ts";
+import { lineChart } from "../charts/line_chart.ts";
+import type { ProcessSample } from "../lab/process_sample.ts";
+import type { SoakFlags } from "./flags.ts";
 
 export interface Sample extends ProcessSample {
   /** Since the consumer was started. */
