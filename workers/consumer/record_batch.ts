@@ -5,6 +5,7 @@
 import type { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { compressionsAlgorithmsByBitmask } from "@platformatic/kafka";
+import { lz4Length, snappyLength } from "./decompressed_length.ts";
 import { type Offset, RecordTable } from "./records.ts";
 
 /** One batch of a log, its records still as they were sent. */
@@ -29,6 +30,8 @@ export interface RecordBatch {
 
 const COMPRESSION = 0b111;
 const GZIP = 1;
+const SNAPPY = 2;
+const LZ4 = 3;
 const ZSTD = 4;
 /** A hundred times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
 const MOST_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
@@ -95,20 +98,29 @@ export function decompress(
 ): { readonly bytes: Buffer; readonly at: number } {
   if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt };
   const records = sent.subarray(batch.recordsAt, batch.recordsEnd);
+  if (lengthBefore(batch.compression, records) > MOST_DECOMPRESSED_BYTES) throw tooLarge(batch);
   const limit = { maxOutputLength: MOST_DECOMPRESSED_BYTES };
   try {
-    // These two can make a thousand bytes of one, the others a few hundred at most, and those have no limit to set.
     if (batch.compression === GZIP) return { bytes: gunzipSync(records, limit), at: 0 };
     if (batch.compression === ZSTD) return { bytes: zstdDecompressSync(records, limit), at: 0 };
   } catch (error) {
-    if ((error as { code?: unknown }).code !== "ERR_BUFFER_TOO_LARGE") throw error;
-    throw new RangeError(
-      `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
-    );
+    throw (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(batch) : error;
   }
   const codec = compressionsAlgorithmsByBitmask[batch.compression];
   if (codec === undefined) throw new RangeError(`no codec has the number ${batch.compression}`);
   return { bytes: codec.decompressSync(records), at: 0 };
+}
+
+/** The length that the records will have, where only their format can tell before; 0 where the codec takes a limit. */
+function lengthBefore(compression: number, records: Buffer): number {
+  if (compression === SNAPPY) return snappyLength(records);
+  return compression === LZ4 ? lz4Length(records) : 0;
+}
+
+function tooLarge({ firstOffset }: RecordBatch): RangeError {
+  return new RangeError(
+    `the batch at offset ${firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
+  );
 }
 
 /** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */

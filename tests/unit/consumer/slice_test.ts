@@ -155,17 +155,6 @@ Deno.test("splitSlice() loses nothing of plain and compressed batches in turns, 
   }
 });
 
-for (const compression of ["gzip", "zstd"] as const) {
-  Deno.test(`sliceOf() refuses ${compression} of a kilobyte that stands for more than may be in memory`, () => {
-    const bomb = Buffer.alloc(130 * 1024 * 1024);
-    const record = () => ({ key: null, value: bomb });
-    throws(
-      () => sliceOf(response([batch(7, [7], { compression, record })]), 7),
-      /batch at offset 7 is larger/,
-    );
-  });
-}
-
 Deno.test("a stretch counts the memory of its gaps, so that an aborted backlog has a bound too", () => {
   const slice = sliceOf(response([inTransaction(0, [0, 1], 7n), marker(2, 7n, "abort")], [[7n, 0]]), 0);
   ok(slice.bytes > 0);
