@@ -1,0 +1,114 @@
+/** Our consumer, as the field runs it: with its default settings and every feature. */
+import { Child } from "../../stack/child.ts";
+import type { Stack } from "../../stack/mod.ts";
+import { sleep } from "../../workers/_shared/backoff.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { sampleProcess } from "../lab/process_sample.ts";
+import { type Contender, cpuTime, type Lab, type Run, spent, withDatabase } from "./lab.ts";
+
+const LOOK_EVERY_MS = 50;
+const STOP_DEADLINE_MS = 15_000;
+/** Longer than any machine of today needs for what `task bench` publishes. */
+const DEADLINE_MS = 600_000;
+
+export const heartbeatConsumer: Contender = {
+  name: "this consumer",
+  run: (lab) => withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url)),
+};
+
+/** What the consumer is started with beyond its defaults. */
+export type Env = Readonly<Record<string, string>>;
+
+/** @param name of its process's id on disk: two at once need two */
+export async function startConsumer(
+  stack: Stack,
+  topic: string,
+  databaseUrl: string,
+  { name = "consumer", env = {} }: { name?: string; env?: Env } = {},
+): Promise<Child> {
+  const root = new URL("../../", import.meta.url);
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+  const [, ...args] = String(tasks.consume.command).split(" ");
+  return new Child({
+    command: Deno.execPath(),
+    args,
+    cwd: root.pathname,
+    env: {
+      KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: topic,
+      // The group would remember the last run.
+      KAFKA_GROUP_ID: new URL(databaseUrl).pathname.slice(1),
+      DATABASE_URL: databaseUrl,
+      NO_COLOR: "1",
+      ...env,
+    },
+    pidFile: stack.pidFile(name),
+    stopSignal: "SIGTERM",
+    onLine: () => {},
+  });
+}
+
+/** Runs one consumer until it has stored all of the log. @throws Error when a record is unaccounted for */
+export async function consumeAll(
+  { stack, place, log }: Lab,
+  database: Database,
+  url: string,
+  env: Env = {},
+): Promise<Run> {
+  const before = await cpuTime(stack);
+  const began = performance.now();
+  const consumer = await startConsumer(stack, place.topic, url, { env });
+  try {
+    let first: { readonly rows: number; readonly at: number } | undefined;
+    for (;;) {
+      const rows = await storedRows(database);
+      const at = performance.now();
+      if (rows > 0) first ??= { rows, at };
+      if (first !== undefined && rows >= log.records) {
+        const cpu = spent(before, await cpuTime(stack, consumer.pid));
+        const memory = await sampleProcess(consumer.pid);
+        await insistOnAll(database, log.records);
+        return {
+          rowsPerSecond: (rows - first.rows) / (at - first.at) * 1000,
+          seconds: (at - began) / 1000,
+          cpu,
+          peakMb: memory && memory.peakKb / 1024,
+        };
+      }
+      if (!consumer.running || at - began > DEADLINE_MS) {
+        throw new Error(
+          `the consumer stored ${rows} of ${log.records} records; its last words:\n${
+            consumer.tail.join("\n")
+          }`,
+        );
+      }
+      await sleep(LOOK_EVERY_MS, { signal: AbortSignal.timeout(DEADLINE_MS) });
+    }
+  } finally {
+    await consumer.stop(STOP_DEADLINE_MS);
+  }
+}
+
+/** As the ledger counts them; 0 while there is no ledger. */
+export async function storedRows(database: Database): Promise<number> {
+  const [{ there } = { there: false }] = await database.query<{ there: boolean }>(
+    "select to_regclass('public.ingest_offsets') is not null as there",
+  );
+  if (!there) return 0;
+  const [row] = await database.query<{ stored: string }>(
+    "select coalesce(sum(stored), 0) as stored from public.ingest_offsets",
+  );
+  return Number(row?.stored);
+}
+
+/** A fast run that lost something, or stored something twice, is no run. */
+async function insistOnAll(database: Database, records: number): Promise<void> {
+  const [row] = await database.query<Record<"rows" | "minutes", string>>(
+    `select (select count(*) from public.heartbeats) as rows,
+            (select sum(readings) from public.heartbeats_1m) as minutes`,
+  );
+  if (Number(row?.rows) === records && Number(row?.minutes) === records) return;
+  throw new Error(
+    `the table has ${row?.rows} rows and the minutes ${row?.minutes} readings, expected ${records}`,
+  );
+}

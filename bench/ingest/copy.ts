@@ -1,0 +1,75 @@
+/** The yardstick: COPY of a clean file, in the order in which the readings were measured, by one connection. */
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
+// @ts-types="@types/pg-copy-streams"
+import { from as copyFrom } from "pg-copy-streams";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { migrate } from "../../workers/consumer/migrate.ts";
+import { type Contender, cpuTime, type Lab, type Run, spent, withDatabase } from "./lab.ts";
+
+const DAY_MS = 86_400_000;
+const READ_BYTES = 1024 * 1024;
+
+/** As anybody would make it who wants no reading twice and looks at ranges of time. */
+export const REFERENCE_TABLE = `
+  create table public.readings (
+    customer_id text        not null,
+    ts          timestamptz not null,
+    heart_rate  smallint    not null,
+    anomaly     text,
+    primary key (customer_id, ts)
+  )`;
+export const REFERENCE_INDEX = "create index readings_ts on public.readings (ts)";
+
+export const copyIntoReference: Contender = {
+  name: "\\copy into the reference table",
+  run: (lab) =>
+    copyFile(lab, "public.readings", async (database) => {
+      await database.query(REFERENCE_TABLE);
+      await database.query(REFERENCE_INDEX);
+    }),
+};
+
+export const copyIntoOurs: Contender = {
+  name: "\\copy into our table",
+  run: (lab) =>
+    copyFile(lab, "public.heartbeats", async (database) => {
+      await migrate(database, MIGRATIONS);
+      await makePartitions(database, lab.log.range);
+    }),
+};
+
+export async function makePartitions(
+  database: Database,
+  [fromMs, endMs]: readonly [number, number],
+): Promise<void> {
+  for (let day = fromMs; day < endMs + DAY_MS; day += DAY_MS) {
+    const at = new Date(Math.min(day, endMs)).toISOString();
+    await database.query("select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz)", [
+      at,
+    ]);
+  }
+}
+
+function copyFile(
+  { stack, log, csvPath }: Lab,
+  table: string,
+  prepare: (database: Database) => Promise<void>,
+): Promise<Run> {
+  return withDatabase(stack, async (database) => {
+    await prepare(database);
+    const before = await cpuTime(stack);
+    const began = performance.now();
+    await database.transaction(async (session) => {
+      const target = `${table} (customer_id, ts, heart_rate, anomaly)`;
+      await pipeline(
+        createReadStream(csvPath, { highWaterMark: READ_BYTES }),
+        session.query(copyFrom(`copy ${target} from stdin (format csv)`)),
+      );
+    });
+    const seconds = (performance.now() - began) / 1000;
+    const cpu = spent(before, await cpuTime(stack));
+    return { rowsPerSecond: log.records / seconds, seconds, cpu, peakMb: undefined };
+  });
+}

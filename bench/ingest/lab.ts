@@ -1,0 +1,117 @@
+/** What all contenders share: the servers, the readings as a topic and as a file, and a fresh database for each run. */
+import { join } from "node:path";
+import { type Stack, startStack } from "../../stack/mod.ts";
+import { createPlace, type Place } from "../../tests/support/place.ts";
+import type { Resources } from "../../workers/_shared/lifecycle.ts";
+import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
+import { cpuSeconds } from "../lab/cpu_time.ts";
+import { PreparedLog } from "../lab/prepared_log.ts";
+import { RawProducer } from "../lab/raw_producer.ts";
+
+const HOUR_MS = 3_600_000;
+const NO_LIMITS = {
+  statementMs: HOUR_MS,
+  lockMs: HOUR_MS,
+  idleInTransactionMs: HOUR_MS,
+  transactionMs: HOUR_MS,
+};
+
+export interface Lab {
+  readonly stack: Stack;
+  /** The topic; its database stays empty. */
+  readonly place: Place;
+  readonly log: PreparedLog;
+  /** The readings of the topic as a file. */
+  readonly csvPath: string;
+}
+
+export interface LabOptions {
+  readonly records: number;
+  readonly partitions: number;
+  readonly signal: AbortSignal;
+  readonly resources: Resources;
+  readonly say: (text: string) => void;
+}
+
+export async function openLab({ records, partitions, signal, resources, say }: LabOptions): Promise<Lab> {
+  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
+  const stack = await startStack({ home, signal, onProgress: say });
+  resources.defer("servers", () => stack.destroy());
+  return await prepare(stack, { records, partitions, resources, say });
+}
+
+/** Another log on servers that run already. */
+export async function prepare(
+  stack: Stack,
+  { records, partitions, resources, say }: Omit<LabOptions, "signal">,
+): Promise<Lab> {
+  const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));
+  const log = new PreparedLog(records, partitions, Date.now());
+  say(`Publishing ${log.records} records to ${partitions} partitions`);
+  await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
+  await log.publish(producer);
+  const csvPath = join(stack.home, "readings.csv");
+  await log.writeCsv(csvPath);
+  return { stack, place, log, csvPath };
+}
+
+/** A database of its own, deleted afterwards; the server begins with nothing left to write. */
+export async function withDatabase<T>(
+  stack: Stack,
+  work: (database: Database, url: string) => Promise<T>,
+): Promise<T> {
+  await using admin = openDatabase(stack.superuserUrl, { connections: 1, limits: NO_LIMITS, name: "bench" });
+  const name = `run_${crypto.randomUUID().replaceAll("-", "")}`;
+  await admin.query(`create database ${name} owner heartbeat_user`);
+  try {
+    const url = new URL(stack.databaseUrl);
+    url.pathname = `/${name}`;
+    await using database = openDatabase(url.href, { connections: 2, limits: NO_LIMITS, name: "bench" });
+    await admin.query("checkpoint");
+    return await work(database, url.href);
+  } finally {
+    await admin.query(`drop database ${name} with (force)`);
+  }
+}
+
+/** Processor time in seconds. */
+export interface CpuTime {
+  /** Of the contender's own process. */
+  readonly worker: number;
+  readonly postgres: number;
+  readonly kafka: number;
+}
+
+/** @param worker its process; undefined when PostgreSQL does all the work */
+export async function cpuTime(stack: Stack, worker?: number): Promise<CpuTime> {
+  const [own, postgres, kafka] = await Promise.all([
+    worker === undefined ? 0 : cpuSeconds(worker),
+    cpuSeconds(stack.postgres.pid),
+    cpuSeconds(stack.kafka.pid),
+  ]);
+  return { worker: own, postgres, kafka };
+}
+
+/** One contender's run. */
+export interface Run {
+  /** Of rows that were stored between the first look that saw some and the last row. */
+  readonly rowsPerSecond: number;
+  /** From the start of the process, or the statement, to the last row. */
+  readonly seconds: number;
+  readonly cpu: CpuTime;
+  /** Resident memory of the contender's process. */
+  readonly peakMb: number | undefined;
+}
+
+export interface Contender {
+  readonly name: string;
+  readonly run: (lab: Lab) => Promise<Run>;
+}
+
+export function spent(before: CpuTime, after: CpuTime): CpuTime {
+  return {
+    worker: after.worker - before.worker,
+    postgres: after.postgres - before.postgres,
+    kafka: after.kafka - before.kafka,
+  };
+}

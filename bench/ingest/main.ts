@@ -1,0 +1,44 @@
+/** How fast the same readings get from Kafka into PostgreSQL, by us, by others, and by COPY of a file. */
+import { Command } from "commander";
+import { integer, parseSettings } from "../../workers/_shared/env.ts";
+import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import { CUSTOMERS } from "../lab/large_table.ts";
+import { copyIntoOurs, copyIntoReference } from "./copy.ts";
+import { heartbeatConsumer } from "./consumer.ts";
+import { type Contender, openLab, type Run } from "./lab.ts";
+import { report } from "./report.ts";
+
+await runWorker(async ({ args, signal, resources }) => {
+  const flags = parseFlags(args);
+  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  const contenders: Contender[] = [copyIntoReference, copyIntoOurs, heartbeatConsumer];
+  const lab = await openLab({ ...flags, signal, resources, say });
+  const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+  // By turns, so that a slow minute of the machine does not fall on one of them alone.
+  for (let turn = 1; turn <= flags.runs; turn++) {
+    for (const { name, run } of contenders) {
+      if (signal.aborted) return;
+      const took = await run(lab);
+      say(`${turn}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
+      runs.get(name)?.push(took);
+    }
+  }
+  await report(runs, lab, copyIntoReference.name);
+});
+
+function parseFlags(args: readonly string[]) {
+  const command = new Command("bench:ingest")
+    .description("Measures how fast readings get from Kafka into PostgreSQL, beside COPY of a file.")
+    .option("--records <n>", "that each contender stores", "5000000")
+    .option("--runs <n>", "of each", "3")
+    .option("--partitions <n>", "of the topic", "6")
+    .addHelpText("after", "\nExample:\n  deno task bench:ingest --records 1000000 --runs 1")
+    .exitOverride();
+  const settings = {
+    records: integer({ min: CUSTOMERS, max: 100_000_000, unit: "records" }),
+    runs: integer({ min: 1, max: 100, unit: "runs" }),
+    partitions: integer({ min: 1, max: 64, unit: "partitions" }),
+  };
+  const values = command.parse([...args], { from: "user" }).opts();
+  return parseSettings("bench:ingest", settings, values, { label: (name) => `--${name}` });
+}

@@ -1,0 +1,51 @@
+/** What the contenders did, as a table. */
+import { formatTable } from "../../workers/_shared/table.ts";
+import { summarize } from "../lab/statistics.ts";
+import type { Lab, Run } from "./lab.ts";
+
+const MILLION = 1_000_000;
+
+export async function report(
+  runs: ReadonlyMap<string, readonly Run[]>,
+  { log }: Lab,
+  yardstick: string,
+): Promise<void> {
+  const rateOf = (one: readonly Run[]) => summarize(one.map(({ rowsPerSecond }) => rowsPerSecond));
+  const most = rateOf(runs.get(yardstick) ?? []).median;
+  const rows = [...runs].map(([name, one]) => {
+    const rate = rateOf(one);
+    const cpu = (of: (run: Run) => number) => summarize(one.map(of)).median / log.records * MILLION;
+    const peaks = one.map(({ peakMb }) => peakMb ?? 0);
+    return [
+      name,
+      Math.round(rate.median).toLocaleString("en"),
+      `±${(rate.spread * 100).toFixed(0)} %`,
+      (rate.median / most).toFixed(2),
+      cpu(({ cpu }) => cpu.worker + cpu.postgres).toFixed(1),
+      cpu(({ cpu }) => cpu.worker).toFixed(1),
+      cpu(({ cpu }) => cpu.postgres).toFixed(1),
+      cpu(({ cpu }) => cpu.kafka).toFixed(1),
+      Math.max(...peaks) === 0 ? "" : Math.max(...peaks).toFixed(0),
+    ];
+  });
+  const right = { align: "right" as const };
+  const table = formatTable([
+    { title: "contender" },
+    { title: "rows/s", ...right },
+    { title: "spread", ...right },
+    { title: "ratio", ...right },
+    { title: "CPU s/million", ...right },
+    { title: "worker", ...right },
+    { title: "PostgreSQL", ...right },
+    { title: "Kafka", ...right },
+    { title: "peak MB", ...right },
+  ], rows);
+  const turns = Math.max(...[...runs.values()].map((one) => one.length));
+  const text =
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${log.records} records, ${log.partitions} ` +
+    `partitions, median of ${turns} runs\n\n${table}\n`;
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  const folder = new URL("../results/", import.meta.url);
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(new URL("ingest.txt", folder), text);
+}

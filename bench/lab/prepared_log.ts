@@ -1,0 +1,89 @@
+/** The same readings as a topic and as a file: what one contender reads, the other can copy. */
+import { sleep } from "../../workers/_shared/backoff.ts";
+import { CUSTOMERS, heartRateOf, nameOf } from "./large_table.ts";
+import type { RawProducer } from "./raw_producer.ts";
+import { ReadingsBatch, type TimedReading } from "./readings_batch.ts";
+
+/** How often a customer is measured, as the Fitbit data that this project tries things on. */
+const INTERVAL_MS = 5_000;
+const ROUNDS_A_REQUEST = 12;
+const LOW_BPM = 45;
+const HIGH_BPM = 180;
+const TRIES = 20;
+const BETWEEN_TRIES_MS = 250;
+
+/** Readings of 1,000 customers in the order in which they were measured. */
+export class PreparedLog {
+  readonly records: number;
+  readonly partitions: number;
+  readonly #rounds: number;
+  readonly #startMs: number;
+
+  /**
+   * @param records rounded up to whole rounds
+   * @param endMs the instant behind the last reading, milliseconds since the Unix epoch
+   */
+  constructor(records: number, partitions: number, endMs: number) {
+    this.#rounds = Math.ceil(records / CUSTOMERS);
+    this.records = this.#rounds * CUSTOMERS;
+    this.partitions = partitions;
+    this.#startMs = Math.floor(endMs / 1000) * 1000 - this.#rounds * INTERVAL_MS;
+  }
+
+  /** The first instant, and one behind the last; milliseconds since the Unix epoch. */
+  get range(): readonly [fromMs: number, endMs: number] {
+    return [this.#startMs, this.#startMs + this.#rounds * INTERVAL_MS];
+  }
+
+  /** A customer's records are all in one partition, as a producer's key does it. */
+  async publish(producer: RawProducer): Promise<void> {
+    const names = Array.from({ length: CUSTOMERS }, (_, customer) => nameOf(customer));
+    const batch = new ReadingsBatch(names, ROUNDS_A_REQUEST * Math.ceil(CUSTOMERS / this.partitions));
+    for (let round = 0; round < this.#rounds; round += ROUNDS_A_REQUEST) {
+      const byPartition = Array.from({ length: this.partitions }, (): TimedReading[] => []);
+      const end = Math.min(this.#rounds, round + ROUNDS_A_REQUEST);
+      for (const reading of this.#readings(round, end)) {
+        byPartition[reading.customer % this.partitions]?.push(reading);
+      }
+      await insist(() =>
+        producer.send(byPartition.map((readings, index) => [index, batch.write(readings)] as const))
+      );
+    }
+  }
+
+  /** Lines of CSV: customer, instant, heart rate, anomaly. */
+  async writeCsv(path: string): Promise<void> {
+    using file = await Deno.open(path, { write: true, create: true, truncate: true });
+    const encoder = new TextEncoder();
+    for (let round = 0; round < this.#rounds; round++) {
+      let lines = "";
+      for (const { customer, at, heartRate } of this.#readings(round, round + 1)) {
+        const anomaly = heartRate < LOW_BPM ? "low" : heartRate > HIGH_BPM ? "high" : "";
+        lines += `${nameOf(customer)},${new Date(at).toISOString()},${heartRate},${anomaly}\n`;
+      }
+      const bytes = encoder.encode(lines);
+      for (let sent = 0; sent < bytes.length;) sent += await file.write(bytes.subarray(sent));
+    }
+  }
+
+  *#readings(fromRound: number, endRound: number): Generator<TimedReading> {
+    for (let round = fromRound; round < endRound; round++) {
+      for (let customer = 0; customer < CUSTOMERS; customer++) {
+        const at = this.#startMs + round * INTERVAL_MS + customer;
+        yield { customer, at, heartRate: heartRateOf(customer, round) };
+      }
+    }
+  }
+}
+
+/** A broker that was just started may turn the first requests away; what it took twice would be counted as a fault. */
+async function insist(send: () => Promise<void>): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await send();
+    } catch (error) {
+      if (attempt === TRIES) throw error;
+      await sleep(BETWEEN_TRIES_MS, { signal: AbortSignal.timeout(BETWEEN_TRIES_MS * 2) });
+    }
+  }
+}
