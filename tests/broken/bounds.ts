@@ -27,4 +27,19 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       name: "snappyLength() and lz4Length() are what comes out, whatever went in",
     },
   },
+  {
+    breaks: "two loops of one partition are watched as one",
+    mode: 1,
+    edits: [
+      edit(
+        "partition_ports.ts",
+        "const loop = { name: `write partition ${log.partition}` };",
+        "const loop = `write partition ${log.partition}`;",
+      ),
+    ],
+    test: {
+      file: "tests/unit/consumer/partition_ports_test.ts",
+      name: "a partition that is given away leaves it to be seen that its successor's write hangs",
+    },
+  },
 ];

@@ -48,7 +48,8 @@ export interface Environment extends ConsumePorts {
 /** The ports of one log's {@link Partition}. */
 export function partitionPorts(environment: Environment, log: LogName): PartitionPorts {
   const { connection, client, database, sink, plan, telemetry, progress } = environment;
-  const loop = `write partition ${log.partition}`;
+  // Ours alone: a predecessor of the same number that is still closing must not speak for us.
+  const loop = { name: `write partition ${log.partition}` };
   const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
     const failure = databaseFailure(action, database.target, error);
     progress.notReady("database", failure.message);

@@ -12,11 +12,14 @@ const GIVE_UP_MS = 30_000;
 /** A clock that never jumps, in milliseconds. */
 export type MonotonicClock = () => number;
 
+/** By its name; where there may be two of one name (a partition's predecessor is still closing), each by its own object. */
+export type Loop = string | { readonly name: string };
+
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   readonly #clock: MonotonicClock;
   readonly #reasons = new Map<string, string>();
-  readonly #marks = new Map<string, number>();
+  readonly #marks = new Map<Loop, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
   #outsideSince: number | undefined;
@@ -38,12 +41,12 @@ export class Progress {
   }
 
   /** An attempt of this loop began or ended. */
-  mark(loop: string): void {
+  mark(loop: Loop): void {
     this.#marks.set(loop, this.#clock());
   }
 
   /** The loop waits for work, for however long. */
-  idle(loop: string): void {
+  idle(loop: Loop): void {
     this.#marks.delete(loop);
   }
 
@@ -86,7 +89,9 @@ export class Progress {
     const now = this.#clock();
     const reasons: string[] = [];
     for (const [loop, at] of this.#marks) {
-      if (now - at > STALL_MS) reasons.push(`${loop}: no attempt began or ended for ${seconds(now - at)}`);
+      if (now - at <= STALL_MS) continue;
+      const name = typeof loop === "string" ? loop : loop.name;
+      reasons.push(`${name}: no attempt began or ended for ${seconds(now - at)}`);
     }
     if (this.#lagSince !== undefined && this.#answersFrom("kafka") && this.#answersFrom("database")) {
       const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);

@@ -39,6 +39,22 @@ Deno.test("liveReasons() do not watch a loop that waits for work", () => {
   deepStrictEqual(progress.liveReasons(), []);
 });
 
+Deno.test("liveReasons() watch a loop that hangs although another of its name began or ended", () => {
+  const { progress, pass } = watched();
+  const closing = { name: "write partition 3" };
+  const successor = { name: "write partition 3" };
+  progress.mark(closing);
+  progress.mark(successor);
+  pass(20);
+  progress.mark(closing);
+  pass(11);
+  deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
+  progress.idle(closing);
+  deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
+  progress.idle(successor);
+  deepStrictEqual(progress.liveReasons(), []);
+});
+
 Deno.test("liveReasons() tell of lag without a commit for 30 s though both servers answer", () => {
   const { progress, bothAnswer, pass } = watched();
   progress.committed();
