@@ -1,0 +1,71 @@
+/** Telegraf with the three plugins that this takes, built by Go from its module. */
+import { join } from "node:path";
+import type { Child } from "../../stack/child.ts";
+import { digest, installOnce } from "../../stack/clone.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { cacheFolder, placeVariables, run, startBuilt } from "./cache.ts";
+import type { Peer, PeerRun, PrepareOptions, Setting } from "./peer.ts";
+import { ensureReferenceTable } from "./reference_table.ts";
+
+const VERSION = "1.37.3";
+const PROGRAM = "github.com/influxdata/telegraf/cmd/telegraf";
+const TAGS = ["custom", "inputs.kafka_consumer", "outputs.postgresql", "parsers.json_v2"].join(",");
+
+export const TELEGRAF_CONFIG = join(import.meta.dirname ?? ".", "telegraf", "telegraf.toml");
+
+/** How long a batch waits that is not full, and how many records make it full. */
+const BATCHES: Record<Setting, { readonly flushInterval: string; readonly records: number }> = {
+  throughput: { flushInterval: "200ms", records: 10_000 },
+  latency: { flushInterval: "10ms", records: 10_000 },
+};
+/** One is written, one waits, and the others are being read. */
+const UNDELIVERED_BATCHES = 6;
+
+export const telegraf: Peer = { title: `Telegraf ${VERSION}`, prepare, start };
+
+/** What the configuration asks for. */
+export function telegrafVariables(options: PeerRun): Record<string, string> {
+  const { flushInterval, records } = BATCHES[options.setting];
+  const undelivered = records * UNDELIVERED_BATCHES;
+  return {
+    ...placeVariables("telegraf", options),
+    PEER_FLUSH_INTERVAL: flushInterval,
+    PEER_BATCH_RECORDS: String(records),
+    PEER_UNDELIVERED_RECORDS: String(undelivered),
+    PEER_BUFFER_RECORDS: String(undelivered + records),
+  };
+}
+
+async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<void> {
+  await installOnce(await folder(), async (empty) => {
+    if (await run("go", ["version"]) === undefined) {
+      throw new PipelineError(
+        "stack_failed",
+        "Cannot build Telegraf: it needs Go 1.25.7 or later and there is none on PATH; install it (https://go.dev/dl), " +
+          "or measure without Telegraf",
+      );
+    }
+    onProgress(`Telegraf ${VERSION}: building it (once, some minutes)`);
+    // One compiler at a time, and behind everything else: whoever measures something else meanwhile sees little of it.
+    await run(
+      "nice",
+      ["-n", "19", "go", "install", "-ldflags=-s -w", "-tags", TAGS, `${PROGRAM}@v${VERSION}`],
+      { GOBIN: empty, GOFLAGS: "-p=1", CGO_ENABLED: "0" },
+    );
+  });
+}
+
+async function start(options: PeerRun): Promise<Child> {
+  await ensureReferenceTable(options.databaseUrl, options.table);
+  return await startBuilt("telegraf", {
+    command: join(await folder(), "telegraf"),
+    // Numbers stand in the configuration without quotes, which the strict way does not fill in.
+    args: ["--config", TELEGRAF_CONFIG, "--non-strict-env-handling"],
+    env: telegrafVariables(options),
+    onLine: options.onLine ?? (() => {}),
+  });
+}
+
+async function folder(): Promise<string> {
+  return join(await cacheFolder(), `telegraf-${VERSION}-${digest(TAGS)}`);
+}
