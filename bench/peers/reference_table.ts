@@ -1,7 +1,7 @@
 /** The table that every contender stores into: not partitioned, and with the two indexes that the questions need. */
 // @ts-types="@types/pg"
 import pg from "pg";
-import { UsageError } from "../../workers/_shared/errors.ts";
+import { describeError, PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 
 /** Needs no quoting, in SQL and in what the peers make of it. */
 const PLAIN_NAME = /^[a-z_][a-z0-9_]{0,54}$/;
@@ -22,15 +22,26 @@ export function referenceTable(table: string): string {
 create index ${table}_ts_idx on public.${table} (ts);`;
 }
 
-/** Makes it unless it is there. */
+/**
+ * Makes it unless it is there. One that has more columns will do when they may be null.
+ *
+ * @throws PipelineError when the database cannot be asked
+ */
 export async function ensureReferenceTable(databaseUrl: string, table: string): Promise<void> {
   const statements = referenceTable(table);
   const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
+  client.on("error", () => {});
   try {
+    await client.connect();
     const { rows } = await client.query("select to_regclass($1) is not null as there", [`public.${table}`]);
     if (!rows[0].there) await client.query(statements);
+  } catch (error) {
+    throw new PipelineError(
+      "database_refused",
+      `Cannot make the table public.${table}: ${describeError(error)}`,
+      { cause: error },
+    );
   } finally {
-    await client.end();
+    await client.end().catch(() => {});
   }
 }
