@@ -102,7 +102,7 @@ export async function storedRows(database: Database): Promise<number> {
 }
 
 /** A fast run that lost something, or stored something twice, is no run. */
-async function insistOnAll(database: Database, records: number): Promise<void> {
+export async function insistOnAll(database: Database, records: number): Promise<void> {
   const [row] = await database.query<Record<"rows" | "minutes", string>>(
     `select (select count(*) from public.heartbeats) as rows,
             (select sum(readings) from public.heartbeats_1m) as minutes`,

@@ -40,16 +40,27 @@ export async function openLab({ records, partitions, signal, resources, say }: L
   return await prepare(stack, { records, partitions, resources, say });
 }
 
-/** Another log on servers that run already. */
-export async function prepare(
+export interface LogOptions extends Omit<LabOptions, "signal"> {
+  /** Who the readings are of; 1,000 unless told. */
+  readonly customers?: number;
+}
+
+/** Another log on servers that run already, without a file. */
+export async function publishLog(
   stack: Stack,
-  { records, partitions, resources, say }: Omit<LabOptions, "signal">,
-): Promise<Lab> {
+  { records, partitions, customers, resources, say }: LogOptions,
+): Promise<Omit<Lab, "csvPath">> {
   const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));
-  const log = new PreparedLog(records, partitions, Date.now());
+  const log = new PreparedLog(records, partitions, Date.now(), customers);
   say(`Publishing ${log.records} records to ${partitions} partitions`);
   await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
   await log.publish(producer);
+  return { stack, place, log };
+}
+
+/** Another log on servers that run already. */
+export async function prepare(stack: Stack, options: LogOptions): Promise<Lab> {
+  const { place, log } = await publishLog(stack, options);
   const csvPath = join(stack.home, "readings.csv");
   await log.writeCsv(csvPath);
   return { stack, place, log, csvPath };

@@ -1,4 +1,5 @@
 /** The same readings as a topic and as a file: what one contender reads, the other can copy. */
+import type { Buffer } from "node:buffer";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { CUSTOMERS, heartRateOf, nameOf } from "./large_table.ts";
 import type { RawProducer } from "./raw_producer.ts";
@@ -6,16 +7,18 @@ import { ReadingsBatch, type TimedReading } from "./readings_batch.ts";
 
 /** How often a customer is measured, as the Fitbit data that this project tries things on. */
 const INTERVAL_MS = 5_000;
-const ROUNDS_A_REQUEST = 12;
+/** About 200 KB, however many partitions and customers there are: what a reading costs depends on it. */
+const READINGS_A_BATCH = 2_000;
 const LOW_BPM = 45;
 const HIGH_BPM = 180;
 const TRIES = 20;
 const BETWEEN_TRIES_MS = 250;
 
-/** Readings of 1,000 customers in the order in which they were measured. */
+/** Readings of some customers in the order in which they were measured. */
 export class PreparedLog {
   readonly records: number;
   readonly partitions: number;
+  readonly #customers: number;
   readonly #rounds: number;
   readonly #startMs: number;
 
@@ -23,10 +26,11 @@ export class PreparedLog {
    * @param records rounded up to whole rounds
    * @param endMs the instant behind the last reading, milliseconds since the Unix epoch
    */
-  constructor(records: number, partitions: number, endMs: number) {
-    this.#rounds = Math.ceil(records / CUSTOMERS);
-    this.records = this.#rounds * CUSTOMERS;
+  constructor(records: number, partitions: number, endMs: number, customers = CUSTOMERS) {
+    this.#rounds = Math.ceil(records / customers);
+    this.records = this.#rounds * customers;
     this.partitions = partitions;
+    this.#customers = customers;
     this.#startMs = Math.floor(endMs / 1000) * 1000 - this.#rounds * INTERVAL_MS;
   }
 
@@ -37,18 +41,30 @@ export class PreparedLog {
 
   /** A customer's records are all in one partition, as a producer's key does it. */
   async publish(producer: RawProducer): Promise<void> {
-    const names = Array.from({ length: CUSTOMERS }, (_, customer) => nameOf(customer));
-    const batch = new ReadingsBatch(names, ROUNDS_A_REQUEST * Math.ceil(CUSTOMERS / this.partitions));
-    for (let round = 0; round < this.#rounds; round += ROUNDS_A_REQUEST) {
-      const byPartition = Array.from({ length: this.partitions }, (): TimedReading[] => []);
-      const end = Math.min(this.#rounds, round + ROUNDS_A_REQUEST);
-      for (const reading of this.#readings(round, end)) {
-        byPartition[reading.customer % this.partitions]?.push(reading);
-      }
-      await insist(() =>
-        producer.send(byPartition.map((readings, index) => [index, batch.write(readings)] as const))
-      );
+    const names = Array.from({ length: this.#customers }, (_, customer) => nameOf(customer));
+    const batch = new ReadingsBatch(names, READINGS_A_BATCH);
+    const filling = Array.from({ length: this.partitions }, (): TimedReading[] => []);
+    const full: [partition: number, batch: Buffer][] = [];
+    // Customers take turns, so that the partitions' batches are full at about the same time.
+    const send = async () => {
+      await insist(() => producer.send(full));
+      full.length = 0;
+    };
+    const close = (partition: number, readings: TimedReading[]) => {
+      if (readings.length > 0) full.push([partition, batch.write(readings)]);
+      readings.length = 0;
+    };
+    for (const reading of this.#readings(0, this.#rounds)) {
+      const partition = reading.customer % this.partitions;
+      const readings = filling[partition] ?? [];
+      if (readings.push(reading) < READINGS_A_BATCH) continue;
+      // A request takes one batch of each partition.
+      if (full.some(([one]) => one === partition)) await send();
+      close(partition, readings);
     }
+    if (full.length > 0) await send();
+    filling.forEach((readings, partition) => close(partition, readings));
+    if (full.length > 0) await send();
   }
 
   /** Lines of CSV: customer, instant, heart rate, anomaly. */
@@ -67,9 +83,11 @@ export class PreparedLog {
   }
 
   *#readings(fromRound: number, endRound: number): Generator<TimedReading> {
+    // A millisecond apart, or as far as there is room before the next round.
+    const spread = Math.min(1, INTERVAL_MS / this.#customers);
     for (let round = fromRound; round < endRound; round++) {
-      for (let customer = 0; customer < CUSTOMERS; customer++) {
-        const at = this.#startMs + round * INTERVAL_MS + customer;
+      for (let customer = 0; customer < this.#customers; customer++) {
+        const at = this.#startMs + round * INTERVAL_MS + Math.floor(customer * spread);
         yield { customer, at, heartRate: heartRateOf(customer, round) };
       }
     }

@@ -1,0 +1,122 @@
+/** What a record costs, by how many partitions and customers there are: processor time and write-ahead log. */
+import { eventually } from "../../tests/support/eventually.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { formatTable } from "../../workers/_shared/table.ts";
+import { insistOnAll, startConsumer, storedRows } from "../ingest/consumer.ts";
+import { type CpuTime, cpuTime, type Lab, publishLog, spent, withDatabase } from "../ingest/lab.ts";
+import { summarize } from "../lab/statistics.ts";
+import type { Trial } from "./trial.ts";
+
+interface Shape {
+  readonly partitions: number;
+  readonly customers: number;
+}
+
+/**
+ * Each reading belongs to a minute and is perhaps its customer's latest: with many customers a batch has few readings of
+ * each, and those two rows are written for fewer readings at once.
+ */
+const SHAPES: readonly Shape[] = [
+  ...[1, 2, 6, 16, 64].map((partitions) => ({ partitions, customers: 1_000 })),
+  ...[10_000, 100_000].map((customers) => ({ partitions: 6, customers })),
+];
+/** Stored before anything counts: the program's start and its just-in-time compiler are no cost of a record. */
+const WARM_UP_RECORDS = 500_000;
+const DEADLINE_MS = 300_000;
+const STOP_DEADLINE_MS = 15_000;
+const MILLION = 1_000_000;
+
+interface Cost {
+  readonly rowsPerSecond: number;
+  /** Seconds for a million records. */
+  readonly cpu: CpuTime;
+  /** Bytes for a record. */
+  readonly wal: number;
+}
+
+export async function compareShapes(trial: Trial): Promise<string> {
+  const logs: { shape: Shape; lab: Omit<Lab, "csvPath">; costs: Cost[] }[] = [];
+  for (const shape of SHAPES) {
+    logs.push({ shape, lab: await publishLog(trial.stack, { ...trial, ...shape }), costs: [] });
+  }
+  for (let turn = 1; turn <= trial.runs; turn++) {
+    for (const { shape, lab, costs } of logs) {
+      if (trial.signal.aborted) return "";
+      const cost = await storeAll(lab);
+      trial.say(
+        `${turn}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
+          `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s a million`,
+      );
+      costs.push(cost);
+    }
+  }
+  const rows = logs.map(({ shape, costs }) => {
+    const of = (one: (cost: Cost) => number) => summarize(costs.map(one));
+    const own = of(({ cpu }) => cpu.worker);
+    return [
+      String(shape.partitions),
+      shape.customers.toLocaleString("en"),
+      Math.round(of(({ rowsPerSecond }) => rowsPerSecond).median).toLocaleString("en"),
+      own.median.toFixed(2),
+      `±${(own.spread * 100).toFixed(0)} %`,
+      of(({ cpu }) => cpu.postgres).median.toFixed(2),
+      `±${(of(({ cpu }) => cpu.postgres).spread * 100).toFixed(0)} %`,
+      of(({ cpu }) => cpu.kafka).median.toFixed(2),
+      of(({ wal }) => wal).median.toFixed(0),
+    ];
+  });
+  const titles = [
+    "partitions",
+    "customers",
+    "rows/s",
+    "consumer",
+    "",
+    "PostgreSQL",
+    "",
+    "Kafka",
+    "WAL bytes/record",
+  ];
+  return `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; CPU seconds for a million records, ` +
+    `${trial.records} records a run without the first ${WARM_UP_RECORDS}, median of ${trial.runs} runs\n\n` +
+    formatTable(titles.map((title) => ({ title, align: "right" })), rows);
+}
+
+/** Runs one consumer on all of the log. @throws Error when a record is unaccounted for */
+function storeAll({ stack, place, log }: Omit<Lab, "csvPath">): Promise<Cost> {
+  return withDatabase(stack, async (database, url) => {
+    const consumer = await startConsumer(stack, place.topic, url);
+    try {
+      const look = async (records: number) => {
+        let rows = 0;
+        await eventually(`${records} records to be stored`, async () => {
+          rows = await storedRows(database);
+          return rows >= records || !consumer.running;
+        }, { withinMs: DEADLINE_MS, seen: () => rows });
+        const at = performance.now();
+        if (!consumer.running) throw new Error(`the consumer ended:\n${consumer.tail.join("\n")}`);
+        return { rows, at, cpu: await cpuTime(stack, consumer.pid), wal: await walBytes(database) };
+      };
+      const before = await look(WARM_UP_RECORDS);
+      const after = await look(log.records);
+      await insistOnAll(database, log.records);
+      const records = after.rows - before.rows;
+      const { worker, postgres, kafka } = spent(before.cpu, after.cpu);
+      const forMillion = (seconds: number) => seconds / records * MILLION;
+      return {
+        rowsPerSecond: records / (after.at - before.at) * 1000,
+        cpu: { worker: forMillion(worker), postgres: forMillion(postgres), kafka: forMillion(kafka) },
+        wal: (after.wal - before.wal) / records,
+      };
+    } finally {
+      await consumer.stop(STOP_DEADLINE_MS);
+    }
+  });
+}
+
+/** Of the server, since it was made. */
+export async function walBytes(database: Database): Promise<number> {
+  const [row] = await database.query<{ bytes: string }>(
+    "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn as bytes",
+  );
+  return Number(row?.bytes);
+}

@@ -1,0 +1,112 @@
+/** Bytes that a reading takes on disks and on the wire, after a backlog of one day's readings or less was stored. */
+import { openLink } from "../../stack/link.ts";
+import { eventually } from "../../tests/support/eventually.ts";
+import type { Place } from "../../tests/support/place.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { formatTable } from "../../workers/_shared/table.ts";
+import { insistOnAll, startConsumer, storedRows } from "../ingest/consumer.ts";
+import { publishLog, withDatabase } from "../ingest/lab.ts";
+import { walBytes } from "./shapes.ts";
+import type { Trial } from "./trial.ts";
+
+const PARTITIONS = 6;
+const DEADLINE_MS = 600_000;
+const STOP_DEADLINE_MS = 15_000;
+const DAY_SECONDS = 86_400;
+/** Readings a second that the last column is for. */
+const RATE = 100_000;
+
+export async function measureStorage(trial: Trial): Promise<string> {
+  const { stack, records } = trial;
+  const { place, log } = await publishLog(stack, { ...trial, records, partitions: PARTITIONS });
+  const kafka = await logBytes(place);
+  const took = await withDatabase(stack, async (database, url) => {
+    const { hostname, port } = new URL(url);
+    await using link = await openLink({ host: hostname, port: Number(port) });
+    const wire = { requests: 0, answers: 0 };
+    link.onRequest = ({ length }) => (wire.requests += length) > 0;
+    link.onAnswer = ({ length }) => (wire.answers += length) > 0;
+    const walBefore = await walBytes(database);
+    const consumer = await startConsumer(stack, place.topic, link.through(url));
+    try {
+      let rows = 0;
+      await eventually("all to be stored", async () => {
+        rows = await storedRows(database);
+        return rows >= log.records || !consumer.running;
+      }, { withinMs: DEADLINE_MS, seen: () => rows });
+    } finally {
+      await consumer.stop(STOP_DEADLINE_MS);
+    }
+    await insistOnAll(database, log.records);
+    const wal = await walBytes(database) - walBefore;
+    return { ...wire, wal, tables: await tableBytes(database) };
+  });
+  const lines: [what: string, bytes: number][] = [
+    ["Kafka: the record in the log, one copy, no compression", kafka],
+    ["PostgreSQL, sent by the consumer", took.requests],
+    ["PostgreSQL, its answers", took.answers],
+    ["write-ahead log", took.wal],
+    ...took.tables,
+  ];
+  const rows = lines.map(([what, bytes]) => {
+    const each = bytes / log.records;
+    return [
+      what,
+      each.toFixed(1),
+      (each * RATE / 1e6).toFixed(1),
+      Math.round(each * RATE * DAY_SECONDS / 1e9).toLocaleString("en"),
+    ];
+  });
+  return `${log.records} readings of 1,000 customers, one every 5 s each, stored as a backlog\n\n` +
+    formatTable([
+      { title: "what" },
+      { title: "bytes/reading", align: "right" },
+      { title: "MB/s at 100,000/s", align: "right" },
+      { title: "GB a day at 100,000/s", align: "right" },
+    ], rows);
+}
+
+/** Of the topic's segments on its broker. */
+async function logBytes(place: Place): Promise<number> {
+  const brokers = await place.admin.describeLogDirs({
+    topics: [{ name: place.topic, partitions: Array.from({ length: PARTITIONS }, (_, index) => index) }],
+  });
+  let bytes = 0;
+  for (const { results } of brokers) {
+    for (const { topics } of results) {
+      for (const { partitions } of topics) {
+        for (const { partitionSize } of partitions) bytes += Number(partitionSize);
+      }
+    }
+  }
+  return bytes;
+}
+
+async function tableBytes(database: Database): Promise<[what: string, bytes: number][]> {
+  const relations = await database.query<{ what: string; bytes: string }>(
+    `with tables as (
+       select 'public.heartbeats' as name, 1 as place, relid
+         from pg_partition_tree('public.heartbeats') where isleaf
+       union all
+       select name, place, name::regclass
+         from unnest(array['public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
+     ), sizes as (
+       select name, place, 0 as part, 'rows' as what, pg_table_size(relid) as bytes from tables
+       union all
+       select name, place, 1, access.amname || ' index on (' || columns.names || ')', pg_relation_size(index.indexrelid)
+         from tables
+         join pg_index index on index.indrelid = tables.relid
+         join pg_class class on class.oid = index.indexrelid
+         join pg_am access on access.oid = class.relam
+        cross join lateral (
+          select string_agg(pg_get_indexdef(index.indexrelid, n, true), ', ' order by n) as names
+            from generate_series(1, index.indnkeyatts) n
+        ) columns
+     )
+     select name || ', ' || what as what, sum(bytes) as bytes
+       from sizes
+      group by name, part, sizes.what
+      order by min(place), name desc, part, sizes.what`,
+  );
+  return relations.map(({ what, bytes }) => [what, Number(bytes)]);
+}

@@ -1,0 +1,52 @@
+/** Which control group is taken, and what is written there, on trees of files that look like Linux's. */
+import { deepStrictEqual, rejects, strictEqual } from "node:assert";
+import { dirname, join } from "node:path";
+import { cpuQuota } from "../../../bench/lab/cpu_quota.ts";
+
+async function inTree(files: Record<string, string>, test: (root: string) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(root, path)), { recursive: true });
+      await Deno.writeTextFile(join(root, path), text);
+    }
+    await test(root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+function read(root: string, ...paths: string[]): string[] {
+  return paths.map((path) => Deno.readTextFileSync(join(root, path)).trim());
+}
+
+Deno.test("a share is a quota of each 20 ms in version 2 of the control groups", () =>
+  inTree({ "cgroup.controllers": "cpuset cpu memory", "cgroup.subtree_control": "" }, async (root) => {
+    const quota = await cpuQuota("one", 0.1, root);
+    await quota.hold(4711);
+    strictEqual(quota.folder, join(root, "one"));
+    deepStrictEqual(read(root, "cgroup.subtree_control", "one/cpu.max", "one/cgroup.procs"), [
+      "+cpu",
+      "2000 20000",
+      "4711",
+    ]);
+  }));
+
+Deno.test("where version 2 has no cpu controller, version 1's is taken", () =>
+  inTree({
+    "cgroup.controllers": "hugetlb cpuset",
+    "cpu,cpuacct/cpu.cfs_quota_us": "-1",
+  }, async (root) => {
+    const quota = await cpuQuota("one", 0.15, root);
+    await quota.hold(4711);
+    const group = "cpu,cpuacct/one";
+    deepStrictEqual(
+      read(root, `${group}/cpu.cfs_period_us`, `${group}/cpu.cfs_quota_us`, `${group}/cgroup.procs`),
+      ["20000", "3000", "4711"],
+    );
+  }));
+
+Deno.test("without a controller that can be written it says in one sentence what to do", () =>
+  inTree({ "cgroup.controllers": "memory" }, async (root) => {
+    await rejects(cpuQuota("one", 0.1, root), /no cpu controller below .* run as root/);
+  }));
