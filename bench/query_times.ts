@@ -5,14 +5,14 @@
 import { Command } from "commander";
 import { MIGRATIONS } from "../migrations/mod.ts";
 import { startStack } from "../stack/mod.ts";
-import { builtQueries } from "../tests/support/grafana_files.ts";
-import { expandMacros } from "../tests/support/grafana_macros.ts";
 import { integer, parseSettings } from "../workers/_shared/env.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 import { migrate } from "../workers/consumer/migrate.ts";
 import { CUSTOMERS, fillTable } from "./lab/large_table.ts";
+import { peoplesQueries } from "./lab/peoples_queries.ts";
+import { summarize } from "./lab/statistics.ts";
 
 const HOUR_MS = 3_600_000;
 const LIMITS = {
@@ -71,31 +71,8 @@ function parseFlags(args: readonly string[]): { small: number; large: number } {
 }
 
 async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
-  const queries = (await builtQueries()).map(({ name, sql, context }) => {
-    const { variables, ...rest } = context(end);
-    // A customer that exists: a search that finds nothing would be quick for the wrong reason.
-    const chosen = {
-      ...variables,
-      ...(variables?.["customer"] === undefined ? {} : { customer: "customer-0500" }),
-    };
-    return { name, sql: expandMacros(sql, { ...rest, variables: chosen }) };
-  });
-  queries.push(
-    {
-      name: "SQL: the latest twenty readings",
-      sql: "select * from public.latest_heartbeats(20)",
-    },
-    {
-      name: "SQL: a customer's last day",
-      sql: `select ts, heart_rate from public.heartbeats
-             where customer_id = 'customer-0500' and ts > '${
-        new Date(end.getTime() - 24 * HOUR_MS).toISOString()
-      }'
-             order by ts`,
-    },
-  );
   const timed: Timed[] = [];
-  for (const { name, sql } of queries) {
+  for (const { name, sql } of await peoplesQueries(end)) {
     const times: number[] = [];
     for (let run = 0; run < RUNS; run++) {
       const began = performance.now();
@@ -105,7 +82,7 @@ async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
     const plan = await database.query<Record<string, string>>(`explain (analyze, buffers) ${sql}`);
     timed.push({
       name,
-      medianMs: times.sort((a, b) => a - b)[RUNS >> 1] ?? NaN,
+      medianMs: summarize(times).median,
       plan: `${sql}\n\n${plan.map((row) => row["QUERY PLAN"]).join("\n")}`,
     });
   }

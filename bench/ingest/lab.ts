@@ -28,16 +28,19 @@ export interface Lab {
 export interface LabOptions {
   readonly records: number;
   readonly partitions: number;
+  /** The instant behind the last reading, milliseconds since the Unix epoch; now unless told. */
+  readonly endMs?: number;
   readonly signal: AbortSignal;
   readonly resources: Resources;
   readonly say: (text: string) => void;
 }
 
-export async function openLab({ records, partitions, signal, resources, say }: LabOptions): Promise<Lab> {
+export async function openLab({ signal, ...options }: LabOptions): Promise<Lab> {
+  const { resources, say } = options;
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, signal, onProgress: say });
   resources.defer("servers", () => stack.destroy());
-  return await prepare(stack, { records, partitions, resources, say });
+  return await prepare(stack, options);
 }
 
 export interface LogOptions extends Omit<LabOptions, "signal"> {
@@ -48,10 +51,10 @@ export interface LogOptions extends Omit<LabOptions, "signal"> {
 /** Another log on servers that run already, without a file. */
 export async function publishLog(
   stack: Stack,
-  { records, partitions, customers, resources, say }: LogOptions,
+  { records, partitions, customers, endMs = Date.now(), resources, say }: LogOptions,
 ): Promise<Omit<Lab, "csvPath">> {
   const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));
-  const log = new PreparedLog(records, partitions, Date.now(), customers);
+  const log = new PreparedLog(records, partitions, endMs, customers);
   say(`Publishing ${log.records} records to ${partitions} partitions`);
   await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
   await log.publish(producer);
@@ -61,7 +64,7 @@ export async function publishLog(
 /** Another log on servers that run already. */
 export async function prepare(stack: Stack, options: LogOptions): Promise<Lab> {
   const { place, log } = await publishLog(stack, options);
-  const csvPath = join(stack.home, "readings.csv");
+  const csvPath = join(stack.home, `${place.topic}.csv`);
   await log.writeCsv(csvPath);
   return { stack, place, log, csvPath };
 }

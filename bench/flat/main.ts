@@ -1,0 +1,92 @@
+/**
+ * Whether a full table slows anything down: the rate into an empty table and into one of 50 million rows, and people's
+ * queries on the full one while it is quiet and while readings come in at full speed.
+ */
+import { Command } from "commander";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import { integer, parseSettings } from "../../workers/_shared/env.ts";
+import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { migrate } from "../../workers/consumer/migrate.ts";
+import { consumeAll } from "../ingest/consumer.ts";
+import { type Lab, openLab, prepare, withDatabase } from "../ingest/lab.ts";
+import { CUSTOMERS, fillTable } from "../lab/large_table.ts";
+import { type NamedQuery, peoplesQueries } from "../lab/peoples_queries.ts";
+import { type AskedTimes, report } from "./report.ts";
+
+const PARTITIONS = 6;
+const QUIET_ROUNDS = 5;
+/** More than a log's readings take, so that the next log's come behind them. */
+const LOG_MS = 12 * 3_600_000;
+
+await runWorker(async ({ args, signal, resources }) => {
+  const flags = parseFlags(args);
+  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  // One log for each run, and one for the queries; each later than the one before.
+  const options = { records: flags.records, partitions: PARTITIONS, resources, say };
+  const endMs = Date.now() - flags.runs * LOG_MS;
+  const first = await openLab({ ...options, endMs, signal });
+  const labs: Lab[] = [first];
+  for (let run = 1; run <= flags.runs; run++) {
+    labs.push(await prepare(first.stack, { ...options, endMs: endMs + run * LOG_MS }));
+  }
+  await withDatabase(first.stack, async (full, url) => {
+    await migrate(full, MIGRATIONS);
+    say(`Filling a table with ${flags.rows} rows`);
+    await fillTable(full, flags.rows, first.log.range[0] - 1, () => {});
+    const rates = { empty: [] as number[], full: [] as number[] };
+    for (const lab of labs.slice(0, flags.runs)) {
+      if (signal.aborted) return;
+      const empty = await withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url));
+      rates.empty.push(empty.rowsPerSecond);
+      rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);
+      say(`rows/s into an empty table: ${rates.empty.at(-1)}; into the full one: ${rates.full.at(-1)}`);
+    }
+    const last = labs.at(-1) ?? first;
+    const queries = await peoplesQueries(new Date(last.log.range[0]));
+    const quiet = await askInTurns(full, queries, (round) => round < QUIET_ROUNDS);
+    const ingest = consumeAll(last, full, url);
+    const ended = ingest.then(() => {}, () => {});
+    let busy = true;
+    void ended.then(() => busy = false);
+    const asked = await askInTurns(full, queries, () => busy);
+    await ingest;
+    await report(flags, { rates, queries, quiet, busy: asked });
+  });
+});
+
+function parseFlags(args: readonly string[]) {
+  const command = new Command("bench:flat")
+    .description("Measures the ingest into an empty and a full table, and queries meanwhile.")
+    .option("--rows <n>", "of the full table", "50000000")
+    .option("--records <n>", "that come in at each run", "5000000")
+    .option("--runs <n>", "of each", "3")
+    .exitOverride();
+  const rows = integer({ min: CUSTOMERS, max: 1_000_000_000, unit: "rows" });
+  const settings = {
+    rows,
+    // Eight hours of readings: more would reach into the next log.
+    records: integer({ min: CUSTOMERS, max: 8_000_000, unit: "records" }),
+    runs: integer({ min: 1, max: 20, unit: "runs" }),
+  };
+  const values = command.parse([...args], { from: "user" }).opts();
+  return parseSettings("bench:flat", settings, values, { label: (name) => `--${name}` });
+}
+
+/** Milliseconds that each query took, the client's time included; the first round, which nothing is cached for, left out. */
+async function askInTurns(
+  database: Database,
+  queries: readonly NamedQuery[],
+  goesOn: (round: number) => boolean,
+): Promise<AskedTimes> {
+  const times = new Map<string, number[]>(queries.map(({ name }) => [name, []]));
+  for (let round = 0; goesOn(round); round++) {
+    for (const { name, sql } of queries) {
+      if (!goesOn(round)) break;
+      const began = performance.now();
+      await database.query(sql);
+      if (round > 0) times.get(name)?.push(performance.now() - began);
+    }
+  }
+  return times;
+}

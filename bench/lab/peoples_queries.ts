@@ -1,0 +1,34 @@
+/** Every query of the dashboards and alert rules at its default range, the newest readings, and a customer's last day. */
+import { builtQueries } from "../../tests/support/grafana_files.ts";
+import { expandMacros } from "../../tests/support/grafana_macros.ts";
+
+export interface NamedQuery {
+  readonly name: string;
+  readonly sql: string;
+}
+
+const DAY_MS = 86_400_000;
+
+/** @param end of the time ranges: where the readings end */
+export async function peoplesQueries(end: Date): Promise<NamedQuery[]> {
+  const queries = (await builtQueries()).map(({ name, sql, context }) => {
+    const { variables, ...rest } = context(end);
+    // A customer that exists: a search that finds nothing would be quick for the wrong reason.
+    const chosen = {
+      ...variables,
+      ...(variables?.["customer"] === undefined ? {} : { customer: "customer-0500" }),
+    };
+    return { name, sql: expandMacros(sql, { ...rest, variables: chosen }) };
+  });
+  const dayAgo = new Date(end.getTime() - DAY_MS).toISOString();
+  return [
+    ...queries,
+    { name: "SQL: the latest twenty readings", sql: "select * from public.latest_heartbeats(20)" },
+    {
+      name: "SQL: a customer's last day",
+      sql: `select ts, heart_rate from public.heartbeats
+             where customer_id = 'customer-0500' and ts > '${dayAgo}'
+             order by ts`,
+    },
+  ];
+}
