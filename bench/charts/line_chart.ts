@@ -1,4 +1,5 @@
 /** Curves over time as an SVG picture, one panel below the other. */
+import { escape } from "./svg.ts";
 
 export interface Panel {
   readonly title: string;
@@ -81,8 +82,4 @@ function ticks(most: number): number[] {
 
 function text(x: number, y: number, content: string, style: string): string {
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${content}</text>`;
-}
-
-function escape(content: string): string {
-  return content.replace(/[<&]/g, (sign) => sign === "<" ? "&lt;" : "&amp;");
 }

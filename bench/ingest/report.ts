@@ -1,6 +1,8 @@
 /** What the contenders did, as a table. */
 import { formatTable } from "../../workers/_shared/table.ts";
+import { barChart } from "../charts/bar_chart.ts";
 import { summarize } from "../lab/statistics.ts";
+import { heartbeatConsumer } from "./consumer.ts";
 import type { Lab, Run } from "./lab.ts";
 
 const MILLION = 1_000_000;
@@ -48,4 +50,13 @@ export async function report(
   const folder = new URL("../results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(new URL("ingest.txt", folder), text);
+  const bars = [...runs].map(([name, one]) => {
+    return { name, value: rateOf(one).median, ours: name === heartbeatConsumer.name };
+  });
+  await Deno.writeTextFile(
+    new URL("ingest.svg", folder),
+    barChart("Rows a second into PostgreSQL", bars, ({ value }) => {
+      return `${Math.round(value).toLocaleString("en")} (${(value / most).toFixed(2)})`;
+    }),
+  );
 }

@@ -1,0 +1,4 @@
+/** Text that stands in an SVG file. */
+export function escape(content: string): string {
+  return content.replace(/[<&]/g, (sign) => sign === "<" ? "&lt;" : "&amp;");
+}

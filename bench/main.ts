@@ -1,0 +1,56 @@
+/** Runs the measurements one after the other, and puts their tables into docs/performance.md. */
+import { Command } from "commander";
+import { settingsError } from "../workers/_shared/env.ts";
+import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+
+/** Each is the task `bench:<name>`, and writes results/<name>.txt. */
+const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle"];
+const PROGRAM = "bench";
+const DOCUMENT = new URL("../docs/performance.md", import.meta.url);
+
+await runWorker(async ({ args, signal }) => {
+  const chosen = parseFlags(args);
+  let code: number = EXIT.ok;
+  for (const name of chosen) {
+    if (signal.aborted) break;
+    Deno.stderr.writeSync(new TextEncoder().encode(`\n${name}\n`));
+    const child = new Deno.Command(Deno.execPath(), { args: ["task", "-q", `bench:${name}`], stdin: "null" })
+      .spawn();
+    const stop = () => child.kill("SIGTERM");
+    signal.addEventListener("abort", stop, { once: true });
+    if (!(await child.status).success) code = EXIT.failed;
+    signal.removeEventListener("abort", stop);
+  }
+  await Deno.writeTextFile(DOCUMENT, await withTables(await Deno.readTextFile(DOCUMENT)));
+  return code;
+});
+
+function parseFlags(args: readonly string[]): readonly string[] {
+  const command = new Command(PROGRAM)
+    .description(
+      "Runs the measurements and writes their tables into docs/performance.md; half an hour of work.",
+    )
+    .option("--only <names>", `of ${MEASUREMENTS.join(", ")}, separated by commas`)
+    .addHelpText("after", "\nExample:\n  deno task bench --only ingest,latency")
+    .exitOverride();
+  const { only } = command.parse([...args], { from: "user" }).opts<{ only?: string }>();
+  const names = only?.split(",") ?? MEASUREMENTS;
+  const unknown = names.find((name) => !MEASUREMENTS.includes(name));
+  if (unknown !== undefined) {
+    throw settingsError(PROGRAM, [`--only: is ${unknown}, expected some of ${MEASUREMENTS.join(", ")}`]);
+  }
+  return names;
+}
+
+/** What stands between `<!-- results/x.txt -->` and `<!-- end -->` becomes what the file holds now. */
+async function withTables(document: string): Promise<string> {
+  const parts: string[] = [];
+  let at = 0;
+  for (const match of document.matchAll(/<!-- results\/(\w+)\.txt -->\n[^]*?<!-- end -->/g)) {
+    const table = await Deno.readTextFile(new URL(`results/${match[1]}.txt`, import.meta.url));
+    parts.push(document.slice(at, match.index));
+    parts.push(`<!-- results/${match[1]}.txt -->\n\`\`\`\n${table.trimEnd()}\n\`\`\`\n<!-- end -->`);
+    at = match.index + match[0].length;
+  }
+  return parts.join("") + document.slice(at);
+}
