@@ -1,17 +1,18 @@
-/** How the pipeline grows: two consumers against one, what a record costs in other shapes, what a reading takes. */
+/** How the pipeline grows: two consumers against one, what a record costs by partitions and customers, what a reading takes. */
 import { Command } from "commander";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { compareGroups } from "./groups.ts";
-import { compareShapes } from "./shapes.ts";
+import { compareCustomers, comparePartitions } from "./shapes.ts";
 import { keepSection } from "./results.ts";
 import { measureStorage } from "./storage.ts";
 import type { Trial } from "./trial.ts";
 
 const PARTS = {
   groups: { title: "two consumers against one", measure: compareGroups },
-  shapes: { title: "what a record costs", measure: compareShapes },
+  partitions: { title: "what a record costs, by partitions", measure: comparePartitions },
+  customers: { title: "what a record costs, by customers", measure: compareCustomers },
   storage: { title: "what a reading takes", measure: measureStorage },
 };
 
@@ -38,13 +39,13 @@ function parseFlags(args: readonly string[]) {
     )
     .option("--only <part>", `${Object.keys(PARTS).join(", ")}, or all of them`, "all")
     .option("--runs <n>", "of each, by turns", "3")
-    .option("--records <n>", "that each run of shapes and storage stores", "2000000")
+    .option("--records <n>", "that each run stores, but in groups", "2000000")
     .option("--share <n>", "percent of a core that each consumer of groups may use", "10")
     .option("--seconds <n>", "that each run of groups is watched, once warm", "20")
     .addHelpText("after", "\nExample:\n  deno task bench:scale --only groups --share 15")
     .exitOverride();
   const settings = {
-    only: choice(["all", "groups", "shapes", "storage"], "all"),
+    only: choice(["all", "groups", "partitions", "customers", "storage"], "all"),
     runs: integer({ min: 1, max: 100, unit: "runs" }),
     records: integer({ min: 1_000_000, max: 100_000_000, unit: "records" }),
     share: integer({ min: 5, max: 100, unit: "percent" }),

@@ -5,7 +5,7 @@ import type { Resources } from "../../workers/_shared/lifecycle.ts";
 export interface Trial {
   readonly stack: Stack;
   readonly runs: number;
-  /** That each run of shapes and storage stores. */
+  /** That each run stores, but those of groups. */
   readonly records: number;
   /** Percent of a core that each consumer of a group may use. */
   readonly share: number;
