@@ -15,6 +15,7 @@ export interface Kafka {
   /** The program that runs it. */
   readonly java: string;
   readonly javaVersion: string;
+  readonly version: string;
   /** The folder with the jars, and only jars. */
   readonly jars: string;
 }
@@ -35,8 +36,9 @@ export async function installKafka(
   const version = /<artifactId>kafka_2\.13<\/artifactId>\s*<version>([^<]+)</.exec(pom)?.[1] ?? "unknown";
   await Deno.mkdir(STACK_FOLDER, { recursive: true });
   const jars = join(STACK_FOLDER, `kafka-${version}-${digest(pom)}`);
-  await installOnce(jars, (empty) => fetchJars(version, empty, { signal, onProgress }));
-  return { java, javaVersion, jars };
+  const fetch = { pom: POM, version, size: "50 MB", jar: `kafka_2.13-${version}.jar`, signal, onProgress };
+  await installOnce(jars, (empty) => fetchJars(empty, fetch));
+  return { java, javaVersion, version, jars };
 }
 
 async function requireJava(java: string): Promise<string> {
@@ -67,20 +69,35 @@ async function run(command: string, args: string[]): Promise<string | undefined>
   }
 }
 
-async function fetchJars(
-  version: string,
-  folder: string,
-  { signal, onProgress }: { signal: AbortSignal; onProgress: (text: string) => void },
-): Promise<void> {
-  onProgress(`Kafka ${version}: asking Maven for its jars (once, about 50 MB)`);
+export interface Fetch {
+  /** Absolute path. */
+  readonly pom: string;
+  /** Of Kafka; a pom that does not name it reads it from `kafka.version`. */
+  readonly version: string;
+  /** For messages. */
+  readonly size: string;
+  /** The file without which all of it is of no use. */
+  readonly jar: string;
+  /** More of Maven's command line. */
+  readonly options?: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onProgress: (text: string) => void;
+}
+
+/** @throws PipelineError when Maven is missing or cannot have the jars */
+export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
+  const { pom, version, size, jar: wanted, options: more = [], signal, onProgress } = fetch;
+  onProgress(`Kafka ${version}: asking Maven for its jars (once, about ${size})`);
   const args = [
     "--batch-mode",
     "--strict-checksums",
     "--file",
-    POM,
+    pom,
     "dependency:copy-dependencies",
+    `-Dkafka.version=${version}`,
     `-DoutputDirectory=${folder}`,
     "-DincludeScope=runtime",
+    ...more,
   ];
   // On Windows `mvn` is a batch file, which only the command interpreter can run.
   const [command, prefix] = Deno.build.os === "windows" ? ["cmd", ["/c", "mvn"]] : ["mvn", []];
@@ -119,7 +136,7 @@ async function fetchJars(
   await unread;
   const { success } = await maven.status;
   signal.throwIfAborted();
-  if (success && await exists(join(folder, `kafka_2.13-${version}.jar`))) return;
+  if (success && await exists(join(folder, wanted))) return;
   throw new PipelineError(
     "stack_failed",
     `Cannot fetch Kafka ${version} with Maven: ${errors[0] ?? "it failed without saying why"}; ` +

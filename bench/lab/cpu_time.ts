@@ -11,6 +11,8 @@ const TICKS_A_SECOND = 100;
 interface Process {
   readonly parent: number;
   readonly seconds: number;
+  /** Of `seconds`, what its children took that ended. */
+  readonly childSeconds: number;
 }
 
 /** @returns seconds since the process began, of itself and of its descendants; 0 when there is no such process */
@@ -21,6 +23,11 @@ export async function cpuSeconds(pid: number): Promise<number> {
     if (descendsFrom(id, pid, processes)) seconds += own;
   }
   return seconds;
+}
+
+/** @returns seconds that the children of this process took which have ended, and their own such children */
+export async function endedCpuSeconds(): Promise<number> {
+  return (await readProcesses()).get(Deno.pid)?.childSeconds ?? 0;
 }
 
 async function readProcesses(): Promise<Map<number, Process>> {
@@ -43,8 +50,13 @@ async function readProcesses(): Promise<Map<number, Process>> {
     const match = /^(\d+) \(.*\) (.*)$/.exec(line);
     if (match === null) continue;
     const fields = (match[2] ?? "").split(" ").map(Number);
-    const ticks = fields.slice(USER_TIME, USER_TIME + TIMES).reduce((sum, one) => sum + one, 0);
-    processes.set(Number(match[1]), { parent: fields[PARENT] ?? 0, seconds: ticks / TICKS_A_SECOND });
+    const [user = 0, system = 0, childUser = 0, childSystem = 0] = fields.slice(USER_TIME, USER_TIME + TIMES);
+    const childSeconds = (childUser + childSystem) / TICKS_A_SECOND;
+    processes.set(Number(match[1]), {
+      parent: fields[PARENT] ?? 0,
+      seconds: (user + system) / TICKS_A_SECOND + childSeconds,
+      childSeconds,
+    });
   }
   return processes;
 }

@@ -1,0 +1,61 @@
+/** How fast our producer publishes readings, beside Kafka's own tool with records of the same size. */
+import { join } from "node:path";
+import { Command } from "commander";
+import { startStack } from "../../stack/mod.ts";
+import { integer, parseSettings } from "../../workers/_shared/env.ts";
+import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import { backfill, type Contender, meanBytes, perfTest, replay, writeRecording } from "./contenders.ts";
+import type { Run } from "./lab.ts";
+import { installPerfTest } from "./perf_test.ts";
+import { report } from "./report.ts";
+
+const KEYS = 1_000;
+
+await runWorker(async ({ args, signal, resources }) => {
+  const { records, recorded, runs, partitions } = parseFlags(args);
+  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+  const tool = await installPerfTest({ signal, onProgress: say });
+  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
+  const stack = await startStack({ home, services: ["kafka"], signal, onProgress: say });
+  resources.defer("servers", () => stack.destroy());
+  const recording = join(stack.home, "readings.csv");
+  await writeRecording(recording, recorded);
+
+  const bytes = meanBytes();
+  const yardstick = perfTest(tool, records, bytes, 0);
+  const contenders: Contender[] = [
+    yardstick,
+    perfTest(tool, records, bytes, KEYS),
+    backfill(records),
+    replay(recording, recorded),
+  ];
+  const took = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+  // By turns, so that a slow minute of the machine does not fall on one of them alone.
+  for (let turn = 1; turn <= runs; turn++) {
+    for (const { name, run } of contenders) {
+      const one = await run({ stack, partitions, signal });
+      say(`${turn}/${runs} ${name}: ${Math.round(one.recordsPerSecond)} records/s`);
+      took.get(name)?.push(one);
+    }
+  }
+  await report(took, { bytes, partitions, yardstick: yardstick.name });
+});
+
+function parseFlags(args: readonly string[]) {
+  const command = new Command("bench:producer")
+    .description("Measures how fast the producer publishes, beside Kafka's own kafka-producer-perf-test.")
+    .option("--records <n>", "of a run", "5000000")
+    .option("--recorded <n>", "in the file that is published as a recording", "1000000")
+    .option("--runs <n>", "of each", "3")
+    .option("--partitions <n>", "of the topic", "6")
+    .addHelpText("after", "\nExample:\n  deno task bench:producer --records 1000000 --runs 1")
+    .exitOverride();
+  const settings = {
+    records: integer({ min: 1_000, max: 1_000_000_000, unit: "records" }),
+    recorded: integer({ min: 1_000, max: 1_000_000_000, unit: "records" }),
+    runs: integer({ min: 1, max: 100, unit: "runs" }),
+    partitions: integer({ min: 1, max: 1_000, unit: "partitions" }),
+  };
+  const values = command.parse([...args], { from: "user" }).opts();
+  return parseSettings("bench:producer", settings, values, { label: (name) => `--${name}` });
+}

@@ -1,0 +1,59 @@
+/** What the contenders did, as a table. */
+import { formatTable } from "../../workers/_shared/table.ts";
+import { summarize } from "../lab/statistics.ts";
+import type { Run } from "./lab.ts";
+
+const MILLION = 1_000_000;
+
+export interface Conditions {
+  /** Mean of a record's key and value. */
+  readonly bytes: number;
+  readonly partitions: number;
+  /** The contender that the others are compared with. */
+  readonly yardstick: string;
+}
+
+export async function report(
+  runs: ReadonlyMap<string, readonly Run[]>,
+  { bytes, partitions, yardstick }: Conditions,
+): Promise<void> {
+  const rateOf = (one: readonly Run[]) => summarize(one.map(({ recordsPerSecond }) => recordsPerSecond));
+  const most = rateOf(runs.get(yardstick) ?? []).median;
+  const rows = [...runs].map(([name, one]) => {
+    const rate = rateOf(one);
+    const median = (of: (run: Run) => number) => summarize(one.map(of)).median;
+    const aMillion = (of: (run: Run) => number) =>
+      median((run) => of(run) / run.records * MILLION).toFixed(2);
+    return [
+      name,
+      (one[0]?.records ?? 0).toLocaleString("en"),
+      Math.round(rate.median).toLocaleString("en"),
+      `±${(rate.spread * 100).toFixed(0)} %`,
+      (rate.median / most).toFixed(2),
+      median(({ seconds }) => seconds).toFixed(1),
+      aMillion(({ cpu }) => cpu.producer),
+      aMillion(({ cpu }) => cpu.kafka),
+      Math.max(...one.map(({ peakMb }) => peakMb ?? 0)).toFixed(0),
+    ];
+  });
+  const right = { align: "right" as const };
+  const table = formatTable([
+    { title: "contender" },
+    { title: "records", ...right },
+    { title: "records/s", ...right },
+    { title: "spread", ...right },
+    { title: "ratio", ...right },
+    { title: "all s", ...right },
+    { title: "CPU s/million", ...right },
+    { title: "Kafka", ...right },
+    { title: "peak MB", ...right },
+  ], rows);
+  const turns = Math.max(...[...runs.values()].map((one) => one.length));
+  const text =
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${bytes} bytes of key and value, ` +
+    `${partitions} partitions, acks=all, median of ${turns} runs\n\n${table}\n`;
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  const folder = new URL("../results/", import.meta.url);
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(new URL("producer.txt", folder), text);
+}
