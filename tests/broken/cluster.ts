@@ -34,7 +34,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the producer takes the leader's word alone for an acknowledgement",
     edits: [{
-      file: "workers/producer/deliver.ts",
+      file: "workers/producer/sender.ts",
       find: "const ALL_IN_SYNC_REPLICAS = -1;",
       replace: "const ALL_IN_SYNC_REPLICAS = 1;",
     }],

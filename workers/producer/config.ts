@@ -7,8 +7,8 @@ import { DURATION, type Flags, INSTANT, parseFlags, PROGRAM } from "./command_li
 import { parseDuration, parseOffset } from "./duration.ts";
 import type { GenerateOptions } from "./generate.ts";
 import { type Mapping, parseMapping } from "./mapping.ts";
+import type { Compression } from "./record_batch.ts";
 import { type TimeFormat, timeFormat } from "./time_format.ts";
-import type { Compression } from "./topic.ts";
 
 /** Published when neither --rate, --from nor --file says how fast: one reading a second from each customer. */
 const DEFAULT_INTERVAL_SECONDS = 1;

@@ -1,16 +1,16 @@
 /** One batch, from the first try to the acknowledgement, or to the refusal of the one record that Kafka does not take. */
-import type { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { findInCauses } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import type { Sender } from "./sender.ts";
 import type { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
 /** Where records go, and who is told. */
 export interface Target {
-  readonly producer: Producer;
+  readonly sender: Pick<Sender, "send">;
   readonly connection: KafkaConnection;
   /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
   readonly partitions: number;
@@ -32,21 +32,18 @@ export interface Delivery extends Target {
 /** Answers about the records themselves: trying again cannot help, sending fewer at a time may. */
 const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
 
-const ALL_IN_SYNC_REPLICAS = -1;
-
 /** Resolves when every record of the batch is acknowledged, refused or given up; it never rejects. */
 export async function deliver(batch: Batch, delivery: Delivery): Promise<void> {
-  const { producer, connection: { topic }, telemetry, tally, gaveUp } = delivery;
+  const { sender, connection: { topic }, telemetry, tally, gaveUp } = delivery;
   const { partition, records } = batch;
-  const messages = records.map(({ key, value }) => ({ topic, partition, key, value: value as Buffer }));
   const bytes = records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
   for (let attempt = 1; !gaveUp.aborted; attempt++) {
     const startedMs = performance.now();
     try {
-      const { offsets } = await before(gaveUp, producer.send({ messages, acks: ALL_IN_SYNC_REPLICAS }));
+      const firstOffset = await before(gaveUp, sender.send(batch));
       const durationMs = performance.now() - startedMs;
       tally.published(records.length, bytes, durationMs);
-      telemetry.batchPublished(batch, { bytes, durationMs, firstOffset: offsets?.[0]?.offset });
+      telemetry.batchPublished(batch, { bytes, durationMs, firstOffset });
       return;
     } catch (error) {
       if (gaveUp.aborted) break;

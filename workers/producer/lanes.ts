@@ -1,7 +1,7 @@
 /** What waits to be sent, by partition. */
-import { murmur2 } from "@platformatic/kafka";
 import { deliver, type Delivery } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import { partitionOf } from "./partitioner.ts";
 
 const MAX_BATCH_RECORDS = 2_000;
 /** Under the million bytes that brokers accept by default. */
@@ -34,7 +34,7 @@ export class Lanes {
   }
 
   push(record: OutgoingRecord): void {
-    this.#queues[this.#partitionOf(record)]?.push(record);
+    this.#queues[partitionOf(record.key, this.#queues.length)]?.push(record);
     this.#queued++;
   }
 
@@ -51,11 +51,6 @@ export class Lanes {
 
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
-  }
-
-  /** As Java's client does: a customer's records meet in one partition whichever client published them. */
-  #partitionOf({ key }: OutgoingRecord): number {
-    return (murmur2(key) & 0x7fffffff) % this.#queues.length;
   }
 
   async #empty(partition: number, queue: OutgoingRecord[]): Promise<void> {

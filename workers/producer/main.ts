@@ -7,9 +7,10 @@ import { readConfig } from "./config.ts";
 import { systemClock } from "./clock.ts";
 import { openProgress } from "./progress.ts";
 import { publish } from "./publish.ts";
+import { Sender } from "./sender.ts";
 import { openSource } from "./source.ts";
 import { ProducerTelemetry } from "./telemetry.ts";
-import { ensureTopic, openProducer } from "./topic.ts";
+import { ensureTopic } from "./topic.ts";
 
 const SUMMARY_EVERY_MS = 10_000;
 
@@ -26,9 +27,9 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   resources.use("health port", health);
   telemetry.healthListening(health.port);
 
-  const producer = openProducer(config.kafka, config.compression);
-  resources.defer("Kafka producer", () => producer.close());
-  const partitions = await ensureTopic(producer, config.kafka, config.partitions, telemetry, { signal });
+  const sender = new Sender(config.kafka, config.compression);
+  resources.defer("Kafka connection", () => sender.close());
+  const partitions = await ensureTopic(sender.client, config.kafka, config.partitions, telemetry, { signal });
   if (partitions === undefined) return EXIT.ok;
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
@@ -37,7 +38,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const write = (text: string) => void terminal?.writeSync(new TextEncoder().encode(text));
   using progress = openProgress(write, source.expected);
 
-  const target = { producer, connection: config.kafka, partitions, telemetry };
+  const target = { sender, connection: config.kafka, partitions, telemetry };
   const tally = await publish(source.start(systemClock.nowMicros()), target, {
     clock: systemClock,
     signal,

@@ -8,7 +8,7 @@ export interface Acknowledgement {
   readonly bytes: number;
   readonly durationMs: number;
   /** That the batch's first record got. */
-  readonly firstOffset: bigint | undefined;
+  readonly firstOffset: bigint;
 }
 
 export interface Backlog {
@@ -96,15 +96,13 @@ export class ProducerTelemetry {
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
-    if (firstOffset !== undefined) {
-      this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
-    }
+    this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
     this.#recovered();
     if (!this.#eachRecord) return;
     for (const [index, { key, value, fault }] of records.entries()) {
       this.#log.debug("record.published", "published", {
         partition,
-        offset: firstOffset === undefined ? undefined : firstOffset + BigInt(index),
+        offset: firstOffset + BigInt(index),
         key: key.toString(),
         value: value === null ? null : value.toString(),
         ...(fault === undefined ? {} : { fault }),

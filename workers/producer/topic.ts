@@ -1,15 +1,9 @@
-/** The connection that publishes, and the topic it publishes to. */
-import { Producer } from "@platformatic/kafka";
+/** The topic that is published to. */
+import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { createTopic, describeTopic, kafkaFailure } from "../_shared/kafka.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
-
-export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
-
-export function openProducer(connection: KafkaConnection, compression: Compression): Producer {
-  return new Producer({ ...connection.options, compression });
-}
 
 /**
  * Waits for Kafka, however long, and creates the topic when it is missing.
@@ -18,7 +12,7 @@ export function openProducer(connection: KafkaConnection, compression: Compressi
  * @throws PipelineError when Kafka answers that it does not let us: nothing is published yet, so the operator hears it
  */
 export async function ensureTopic(
-  producer: Producer,
+  client: Base,
   connection: KafkaConnection,
   partitions: number,
   telemetry: ProducerTelemetry,
@@ -26,7 +20,7 @@ export async function ensureTopic(
 ): Promise<number | undefined> {
   for (let attempt = 1; !signal.aborted; attempt++) {
     try {
-      const found = await describeTopic(producer, connection.topic);
+      const found = await describeTopic(client, connection.topic);
       if (found !== undefined) {
         telemetry.topicFound(connection.topic, found.leaders.length);
         return found.leaders.length;

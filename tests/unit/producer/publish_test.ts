@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Producer } from "@platformatic/kafka";
 import { Registry } from "prom-client";
 import type { KafkaConnection } from "../../../workers/_shared/kafka.ts";
 import type { Log } from "../../../workers/_shared/telemetry.ts";
 import type { Clock } from "../../../workers/producer/clock.ts";
+import type { Target } from "../../../workers/producer/deliver.ts";
 import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
 import { publish } from "../../../workers/producer/publish.ts";
 import { ProducerTelemetry } from "../../../workers/producer/telemetry.ts";
@@ -16,13 +16,8 @@ const CONNECTION = {
   secrets: [],
 } as unknown as KafkaConnection;
 
-interface Message {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
-
-function targetOf(producer: Producer, telemetry: ProducerTelemetry) {
-  return { producer, connection: CONNECTION, partitions: 6, telemetry };
+function targetOf(sender: Target["sender"], telemetry: ProducerTelemetry): Target {
+  return { sender, connection: CONNECTION, partitions: 6, telemetry };
 }
 
 /** Time that passes only while somebody sleeps. */
@@ -37,16 +32,16 @@ class FakeClock implements Clock {
 }
 
 /** A broker that answers as it is told; `sent` is what reached it, with the instant. */
-function fakeBroker(clock: FakeClock, answer: (batch: readonly Message[]) => Promise<void>) {
+function fakeBroker(clock: FakeClock, answer: (batch: readonly OutgoingRecord[]) => Promise<void>) {
   const sent: { readonly value: string; readonly atMicros: number }[] = [];
-  const producer = {
-    send: async ({ messages }: { messages: readonly Message[] }) => {
-      for (const { value } of messages) sent.push({ value: value.toString(), atMicros: clock.micros });
-      await answer(messages);
-      return { offsets: [] };
+  const sender: Target["sender"] = {
+    send: async ({ records }) => {
+      for (const { value } of records) sent.push({ value: String(value), atMicros: clock.micros });
+      await answer(records);
+      return 0n;
     },
-  } as unknown as Producer;
-  return { producer, sent };
+  };
+  return { sender, sent };
 }
 
 function fakeLog() {
@@ -69,10 +64,10 @@ function* schedule(clock: FakeClock, count: number, spacingMicros: number): Gene
 
 Deno.test("publish() offers each record at its instant, not before and not a tick later", async () => {
   const clock = new FakeClock();
-  const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
+  const { sender, sent } = fakeBroker(clock, () => Promise.resolve());
   const source = Array.from(schedule(clock, 200, 7_000));
   const { telemetry } = fakeLog();
-  const tally = await publish(source[Symbol.iterator](), targetOf(producer, telemetry), {
+  const tally = await publish(source[Symbol.iterator](), targetOf(sender, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -84,7 +79,7 @@ Deno.test("publish() offers each record at its instant, not before and not a tic
 Deno.test("publish() offers on time while nothing is acknowledged, and bounds what it holds", async () => {
   const clock = new FakeClock();
   const released = Promise.withResolvers<void>();
-  const { producer } = fakeBroker(clock, () => released.promise);
+  const { sender } = fakeBroker(clock, () => released.promise);
   let taken = 0;
   const source = (function* () {
     for (const record of schedule(clock, 60_000, 100)) {
@@ -94,7 +89,7 @@ Deno.test("publish() offers on time while nothing is acknowledged, and bounds wh
   })();
   const { telemetry, events } = fakeLog();
   let blocked = 0;
-  const publishing = publish(source, targetOf(producer, telemetry), {
+  const publishing = publish(source, targetOf(sender, telemetry), {
     clock: {
       nowMicros: clock.nowMicros,
       sleep: async (ms) => {
@@ -119,15 +114,15 @@ Deno.test("publish() offers on time while nothing is acknowledged, and bounds wh
 Deno.test("publish() tries again until Kafka answers, in the order of each customer, and says it once", async () => {
   const clock = new FakeClock();
   let requests = 0;
-  const stored: Message[] = [];
-  const { producer } = fakeBroker(clock, (batch) => {
+  const stored: OutgoingRecord[] = [];
+  const { sender } = fakeBroker(clock, (batch) => {
     requests++;
     if (requests <= 10) return Promise.reject(new Error("Connection closed"));
     stored.push(...batch);
     return Promise.resolve();
   });
   const { telemetry, events } = fakeLog();
-  const tally = await publish(schedule(clock, 40, 1), targetOf(producer, telemetry), {
+  const tally = await publish(schedule(clock, 40, 1), targetOf(sender, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -136,7 +131,7 @@ Deno.test("publish() tries again until Kafka answers, in the order of each custo
   assert.ok(tally.retried > 0);
   const last = new Map<string, number>();
   for (const { key, value } of stored) {
-    const number = Number(value.toString());
+    const number = Number(String(value));
     assert.ok(
       number > (last.get(key.toString()) ?? -1),
       `${key} got ${number} after ${last.get(key.toString())}`,
@@ -150,15 +145,15 @@ Deno.test("publish() tries again until Kafka answers, in the order of each custo
 Deno.test("publish() finds the one record that Kafka refuses and publishes its neighbours", async () => {
   const clock = new FakeClock();
   const stored: string[] = [];
-  const { producer } = fakeBroker(clock, (batch) => {
-    if (batch.some(({ value }) => value.toString() === "13")) {
+  const { sender } = fakeBroker(clock, (batch) => {
+    if (batch.some(({ value }) => String(value) === "13")) {
       return Promise.reject(Object.assign(new Error("too large"), { apiId: "MESSAGE_TOO_LARGE" }));
     }
-    stored.push(...batch.map(({ value }) => value.toString()));
+    stored.push(...batch.map(({ value }) => String(value)));
     return Promise.resolve();
   });
   const { telemetry, events } = fakeLog();
-  const tally = await publish(schedule(clock, 40, 0), targetOf(producer, telemetry), {
+  const tally = await publish(schedule(clock, 40, 0), targetOf(sender, telemetry), {
     clock,
     signal: new AbortController().signal,
   });
@@ -173,9 +168,9 @@ Deno.test("publish() finds the one record that Kafka refuses and publishes its n
 Deno.test("publish() flushes what it has taken when it is stopped, and takes no more", async () => {
   const clock = new FakeClock();
   const stop = new AbortController();
-  const { producer, sent } = fakeBroker(clock, () => Promise.resolve());
+  const { sender, sent } = fakeBroker(clock, () => Promise.resolve());
   const { telemetry } = fakeLog();
-  const tally = await publish(schedule(clock, Infinity, 1_000), targetOf(producer, telemetry), {
+  const tally = await publish(schedule(clock, Infinity, 1_000), targetOf(sender, telemetry), {
     clock: {
       nowMicros: clock.nowMicros,
       sleep: (ms) => {

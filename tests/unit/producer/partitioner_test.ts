@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { murmur2 as clientMurmur2 } from "@platformatic/kafka";
+import fc from "fast-check";
+import { murmur2, partitionOf } from "../../../workers/producer/partitioner.ts";
+
+Deno.test("murmur2() is the client's, for keys of any length and of any bytes", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (key) => {
+    assert.equal(murmur2(key), clientMurmur2(Buffer.from(key)));
+  }));
+});
+
+Deno.test("partitionOf() puts a key where Java's client does", () => {
+  // From the tests of Kafka's own clients, UtilsTest.testMurmur2.
+  const known = { "21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536 };
+  for (const [key, hash] of Object.entries(known)) {
+    assert.equal(murmur2(Buffer.from(key)), hash);
+    assert.equal(partitionOf(Buffer.from(key), 6), (hash & 0x7fffffff) % 6);
+  }
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
+import fc from "fast-check";
+import { addRecords, decompress, readBatches } from "../../../workers/consumer/record_batch.ts";
+import { RecordTable } from "../../../workers/consumer/records.ts";
+import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
+import { type Compression, encodeBatch } from "../../../workers/producer/record_batch.ts";
+
+const NOW = Date.UTC(2026, 0, 5);
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((one) => Buffer.from(one));
+const RECORD: fc.Arbitrary<OutgoingRecord> = fc.record({
+  key: bytes(200),
+  // Around the lengths at which a varint gets a byte more, and a tombstone.
+  value: fc.oneof(
+    bytes(200),
+    fc.constantFrom(63, 64, 8_191, 8_192).map((n) => Buffer.alloc(n, 7)),
+    fc.constant(null),
+  ),
+});
+
+/** What each record is: its place, its key and its value. */
+type Said = readonly [place: number, key: string | null, value: string | null];
+
+function hex(bytes: Uint8Array | null | undefined): string | null {
+  return bytes ? Buffer.from(bytes).toString("hex") : null;
+}
+
+/** As the client reads it, from one field to the next. */
+function readByFields(batch: Buffer) {
+  const { records, ...header } = readRecordsBatch(Reader.from(batch));
+  return {
+    header,
+    said: records.map(({ offsetDelta, key, value }): Said => [offsetDelta, hex(key), hex(value)]),
+  };
+}
+
+/** As our consumer reads it, from one record to the next by the length that each states. */
+function readByLengths(bytes: Buffer): Said[] {
+  const [batch = assert.fail("no batch")] = readBatches(bytes);
+  const { bytes: records, at } = decompress(batch, bytes);
+  const table = new RecordTable(records, batch.count);
+  addRecords(table, batch, at, 0, () => {});
+  return Array.from({ length: table.length }, (_, index) => {
+    const { offset, key, value } = table.record(index);
+    return [offset, hex(key), hex(value)];
+  });
+}
+
+for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] satisfies Compression[]) {
+  Deno.test(`encodeBatch() with ${compression} writes what is read as the same records, in their order`, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(RECORD, { minLength: 1, maxLength: 50 }), async (records) => {
+        const batch = await encodeBatch(records, compression, NOW);
+        const expected = records.map(({ key, value }, place): Said => [place, hex(key), hex(value)]);
+        const { header, said } = readByFields(batch);
+        assert.deepEqual(said, expected);
+        assert.deepEqual(readByLengths(batch), expected);
+        assert.equal(header.length, batch.length - 12);
+        assert.equal(header.crc, crc32c(batch.subarray(21)) >>> 0);
+        assert.equal(header.lastOffsetDelta, records.length - 1);
+        assert.deepEqual([header.firstTimestamp, header.maxTimestamp], [BigInt(NOW), BigInt(NOW)]);
+        assert.deepEqual([header.magic, header.producerId, header.producerEpoch], [2, -1n, -1]);
+      }),
+      { numRuns: 25 },
+    );
+  });
+}
+
+Deno.test("encodeBatch() takes a batch of thousands of records, and one of several megabytes", async () => {
+  const many = Array.from(
+    { length: 20_000 },
+    (_, n) => ({ key: Buffer.from("k"), value: Buffer.from(String(n)) }),
+  );
+  const large = [{ key: Buffer.alloc(0), value: Buffer.alloc(20_000_000, 1) }];
+  for (const records of [many, large]) {
+    const batch = await encodeBatch(records, "none");
+    const expected = records.map(({ key, value }, place): Said => [place, hex(key), hex(value)]);
+    assert.deepEqual(readByFields(batch).said, expected);
+    assert.deepEqual(readByLengths(batch), expected);
+  }
+});
