@@ -10,6 +10,7 @@ import type { Clock } from "./clock.ts";
 import type { Target } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { Lanes } from "./lanes.ts";
+import type { Source } from "./pieces.ts";
 import { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
@@ -33,10 +34,12 @@ export interface PublishOptions {
   readonly onProgress?: (tally: Tally) => void;
 }
 
-type Source = Iterator<OutgoingRecord> | AsyncIterator<OutgoingRecord>;
-
 /** Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken. */
-export async function publish(source: Source, target: Target, options: PublishOptions): Promise<Tally> {
+export async function publish(
+  source: Source<OutgoingRecord>,
+  target: Target,
+  options: PublishOptions,
+): Promise<Tally> {
   const { telemetry } = target;
   const tally = new Tally();
   const gaveUp = new AbortController();
@@ -60,7 +63,7 @@ export async function publish(source: Source, target: Target, options: PublishOp
 
 /** Takes records from the source, each when it is due and there is room. */
 async function offer(
-  source: Source,
+  source: Source<OutgoingRecord>,
   lanes: Lanes,
   tally: Tally,
   telemetry: ProducerTelemetry,
@@ -94,9 +97,11 @@ function pauseMs(lateMs: number, queued: number): number {
   return queued >= MAX_QUEUED ? TICK_MS : 0;
 }
 
-/** Of a synchronous source without the detour over a promise: that alone would halve the rate. */
-function take(source: Source): OutgoingRecord | undefined | Promise<OutgoingRecord | undefined> {
+/** Of a record that is there without the detour over a promise: that alone would halve the rate. */
+function take(
+  source: Source<OutgoingRecord>,
+): OutgoingRecord | undefined | Promise<OutgoingRecord | undefined> {
   const step = source.next();
-  if (step instanceof Promise) return step.then(({ done, value }) => (done ? undefined : value));
-  return step.done ? undefined : step.value;
+  if (step instanceof Promise) return step.then((one) => one.done === true ? undefined : one.value);
+  return step.done === true ? undefined : step.value;
 }

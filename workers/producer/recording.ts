@@ -1,6 +1,4 @@
 /** The readings of a recorded file, CSV or NDJSON, of any size, a piece at a time. */
-import { createInterface } from "node:readline";
-import { Readable } from "node:stream";
 import { CsvError, parse } from "csv-parse";
 import { describeError, PipelineError } from "../_shared/errors.ts";
 import type { Recording } from "./config.ts";
@@ -14,8 +12,11 @@ interface BadLine {
 
 type Line = { readonly line: number; readonly row: Row } | BadLine;
 
+/** What is read at a time; its rows are the piece that is handed on. */
+const CHUNK_BYTES = 128 * 1024;
+
 /**
- * Yields the readings in the order of the file, at most `count`.
+ * Yields the readings in the order of the file, at most `count`, many in a piece.
  *
  * @param onBad told of each row that is skipped
  * @throws PipelineError with file, line, column, value and what was expected, for a bad row that is not to be skipped
@@ -23,38 +24,44 @@ type Line = { readonly line: number; readonly row: Row } | BadLine;
 export async function* readRecording(
   recording: Recording,
   onBad: () => void = () => {},
-): AsyncGenerator<RecordedReading, void, undefined> {
-  const { path, mapping, time, skipBad, count = Infinity } = recording;
-  const lines = recording.format === "csv" ? csvLines(path) : ndjsonLines(path);
-  let yielded = 0;
+): AsyncGenerator<readonly RecordedReading[], void, undefined> {
+  const { path, count = Infinity } = recording;
+  let left = count;
   try {
-    for await (const line of lines) {
-      const reading = "row" in line ? readRow(line.row, mapping, time) : line;
-      if ("reading" in reading) {
-        yield reading.reading;
-        if (++yielded >= count) return;
-        continue;
-      }
-      if (!skipBad) {
-        throw badRow(
-          path,
-          line.line,
-          "column" in reading ? `, column ${reading.column}` : "",
-          reading.problem,
-        );
-      }
-      onBad();
+    for await (const lines of recording.format === "csv" ? csvLines(path) : ndjsonLines(path)) {
+      const readings = readLines(lines, left, recording, onBad);
+      left -= readings.length;
+      yield readings;
+      if (left <= 0) return;
     }
   } catch (error) {
     if (error instanceof PipelineError) throw error;
-    throw new PipelineError(
-      "input_invalid",
-      `Cannot read ${path}: ${describeError(error)}, expected a readable file`,
-      {
-        cause: error,
-      },
-    );
+    const message = `Cannot read ${path}: ${describeError(error)}, expected a readable file`;
+    throw new PipelineError("input_invalid", message, { cause: error });
   }
+}
+
+/** @param atMost readings; what is behind them is not looked at */
+function readLines(
+  lines: readonly Line[],
+  atMost: number,
+  { path, mapping, time, skipBad }: Recording,
+  onBad: () => void,
+): RecordedReading[] {
+  const readings: RecordedReading[] = [];
+  for (const line of lines) {
+    if (readings.length >= atMost) break;
+    const reading = "row" in line ? readRow(line.row, mapping, time) : line;
+    if ("reading" in reading) {
+      readings.push(reading.reading);
+    } else if (skipBad) {
+      onBad();
+    } else {
+      const column = "column" in reading ? `, column ${reading.column}` : "";
+      throw badRow(path, line.line, column, reading.problem);
+    }
+  }
+  return readings;
 }
 
 function badRow(path: string, line: number, column: string, problem: string): PipelineError {
@@ -66,44 +73,74 @@ function badRow(path: string, line: number, column: string, problem: string): Pi
   );
 }
 
-/** Opened before it is piped: a stream that fails to open would fail beside the parser that waits for it. */
-async function openFile(path: string): Promise<Readable> {
-  return Readable.from((await Deno.open(path)).readable);
+/** Its bytes, each piece in memory of its own. */
+async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
+  using file = await Deno.open(path);
+  for (;;) {
+    const bytes = new Uint8Array(CHUNK_BYTES);
+    const length = await file.read(bytes);
+    if (length === null) return;
+    yield bytes.subarray(0, length);
+  }
 }
 
-async function* csvLines(path: string): AsyncGenerator<Line> {
-  const parser = (await openFile(path)).pipe(
-    parse({ bom: true, columns: true, info: true, skip_empty_lines: true, relax_column_count: true }),
-  );
+async function* csvLines(path: string): AsyncGenerator<readonly Line[]> {
+  let lines: Line[] = [];
+  const parser = parse({
+    bom: true,
+    columns: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    // Not through the parser's stream, which would hand on a row at a time.
+    on_record: (row: Row, { lines: line }) => void lines.push({ line, row }),
+  });
+  // Told by the write that fails.
+  parser.on("error", () => {});
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: Row; info: { lines: number } }>) {
-      yield { line: info.lines, row: record };
+    for await (const chunk of chunksOf(path)) {
+      await settled((done) => parser.write(chunk, done));
+      yield lines;
+      lines = [];
     }
+    await settled((done) => parser.end(done));
+    yield lines;
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
+    // Those before it, one of which may be the last that was asked for.
+    yield lines;
     // Past a broken quote it is unknown where rows begin, so this one is not skipped.
     throw badRow(path, Number(error["lines"] ?? 0), "", error.message);
   }
 }
 
-async function* ndjsonLines(path: string): AsyncGenerator<Line> {
-  const input = await openFile(path);
-  let line = 0;
-  for await (const text of createInterface({ input, crlfDelay: Infinity })) {
-    line++;
-    if (text.trim() === "") continue;
-    yield parseJson(text, line);
-  }
+/** Of a call that takes a callback. */
+function settled(call: (done: (error?: Error | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => call((error) => error ? reject(error) : resolve()));
 }
 
-function parseJson(text: string, line: number): Line {
+async function* ndjsonLines(path: string): AsyncGenerator<readonly Line[]> {
+  const decoder = new TextDecoder();
+  let line = 0;
+  let rest = "";
+  const parseAll = (texts: readonly string[]) => texts.flatMap((text) => parseJson(text, ++line));
+  for await (const chunk of chunksOf(path)) {
+    const texts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = texts.pop() ?? "";
+    yield parseAll(texts);
+  }
+  yield parseAll([rest + decoder.decode()]);
+}
+
+/** @returns nothing for an empty line */
+function parseJson(text: string, line: number): Line[] {
+  if (text.trim() === "") return [];
   const problem = `is ${JSON.stringify(text.slice(0, 80))}, expected a JSON object`;
   try {
     const row: unknown = JSON.parse(text);
     return typeof row === "object" && row !== null && !Array.isArray(row)
-      ? { line, row: row as Row }
-      : { line, problem };
+      ? [{ line, row: row as Row }]
+      : [{ line, problem }];
   } catch {
-    return { line, problem };
+    return [{ line, problem }];
   }
 }

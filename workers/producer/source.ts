@@ -1,11 +1,12 @@
 /** Where the records come from: a schedule of synthetic customers, or a file. */
 import type { ProducerConfig, Synthetic } from "./config.ts";
 import { generate, type OutgoingRecord } from "./generate.ts";
+import { onePiecewise, type Source } from "./pieces.ts";
 import { replay, scanRecording } from "./replay.ts";
 
-export interface Source {
+export interface RecordSource {
   /** Begins the schedule at this instant, microseconds since the Unix epoch. */
-  readonly start: (nowMicros: number) => Iterator<OutgoingRecord> | AsyncIterator<OutgoingRecord>;
+  readonly start: (nowMicros: number) => Source<OutgoingRecord>;
   /** Records to come, where it is known. */
   readonly expected?: number;
   /** How fast the schedule offers them, where it has a rate. */
@@ -22,17 +23,17 @@ export interface Source {
 export async function openSource(
   records: ProducerConfig["records"],
   { signal }: { signal: AbortSignal },
-): Promise<Source> {
+): Promise<RecordSource> {
   if (records.kind === "synthetic") return syntheticSource(records.options);
   const scan = await scanRecording(records.options, { signal });
   return {
-    start: (nowMicros) => replay(records.options, scan, nowMicros),
+    start: (nowMicros) => onePiecewise(replay(records.options, scan, nowMicros)),
     expected: scan.readings,
     skipped: scan.bad,
   };
 }
 
-function syntheticSource(options: Synthetic): Source {
+function syntheticSource(options: Synthetic): RecordSource {
   const { durationMicros, expected, startMicros } = options;
   return {
     start: (nowMicros) => {

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { PipelineError } from "../../../workers/_shared/errors.ts";
+import type { Recording } from "../../../workers/producer/config.ts";
+import { parseMapping } from "../../../workers/producer/mapping.ts";
+import { onePiecewise } from "../../../workers/producer/pieces.ts";
+import { readRecording } from "../../../workers/producer/recording.ts";
+import type { RecordedReading } from "../../../workers/producer/row.ts";
+import { timeFormat } from "../../../workers/producer/time_format.ts";
+
+const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
+
+/** Several times what is read at once; names of several bytes a character, so that some lie across two reads. */
+const READINGS: readonly RecordedReading[] = Array.from({ length: 20_000 }, (_, number) => ({
+  customerId: `Zo\u00eb \u{1F493} "${number % 97}", ${"x".repeat(number % 13)}.`,
+  micros: START_MICROS + number * 1_000_000,
+  heartRate: 60 + number % 100,
+}));
+
+function lineOf(format: "csv" | "ndjson", { customerId, micros, heartRate }: RecordedReading): string {
+  const timestamp = new Date(micros / 1000).toISOString();
+  return format === "csv"
+    ? `"${customerId.replaceAll('"', '""')}",${timestamp},${heartRate}`
+    : JSON.stringify({ customer_id: customerId, timestamp, heart_rate: heartRate });
+}
+
+function textOf(format: "csv" | "ndjson", end: string): string {
+  const header = format === "csv" ? ["\ufeffcustomer_id,timestamp,heart_rate"] : [];
+  return [...header, ...READINGS.map((reading) => lineOf(format, reading))].join(end);
+}
+
+interface Read {
+  readonly readings: readonly RecordedReading[];
+  readonly bad: number;
+}
+
+async function read(text: string, format: "csv" | "ndjson", changes: Partial<Recording> = {}): Promise<Read> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = join(folder, "recording");
+    await Deno.writeTextFile(path, text);
+    const mapping = parseMapping("customer_id=customer_id") ?? assert.fail();
+    const time = timeFormat("iso", 0) ?? assert.fail();
+    const recording = {
+      path,
+      format,
+      mapping,
+      time,
+      speed: 1,
+      shiftToNow: false,
+      skipBad: false,
+      ...changes,
+    };
+    let bad = 0;
+    const readings: RecordedReading[] = [];
+    for await (const piece of readRecording(recording, () => bad++)) readings.push(...piece);
+    return { readings, bad };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const format of ["csv", "ndjson"] as const) {
+  for (const [name, end] of [["\\n", "\n"], ["\\r\\n", "\r\n"]] as const) {
+    Deno.test(`readRecording() reads every row of a large ${format} with ${name}, in order`, async () => {
+      assert.deepEqual((await read(textOf(format, end), format)).readings, READINGS);
+      assert.deepEqual((await read(textOf(format, end) + end + end, format)).readings, READINGS);
+    });
+  }
+
+  Deno.test(`readRecording() stops after so many readings of a ${format}, whatever follows them`, async () => {
+    const broken = `${textOf(format, "\n")}\nx"y\n`;
+    for (const count of [1, 3_000, 20_000]) {
+      const { readings } = await read(broken, format, { count });
+      assert.deepEqual(readings, READINGS.slice(0, count));
+    }
+    await assert.rejects(read(broken, format), PipelineError);
+  });
+
+  Deno.test(`readRecording() names the line of a bad row of a ${format}, or skips and counts it`, async () => {
+    const lines = textOf(format, "\n").split("\n");
+    lines.splice(15_000, 0, format === "csv" ? "x,yesterday,80" : '{"customer_id":"x"', "");
+    const text = lines.join("\n");
+    await assert.rejects(read(text, format), /recording, line 15001[,:]/);
+    assert.deepEqual(await read(text, format, { skipBad: true }), { readings: READINGS, bad: 1 });
+  });
+}
+
+Deno.test("readRecording() says that a file cannot be read", async () => {
+  const missing = read("", "csv", { path: "/nowhere/at/all.csv" });
+  await assert.rejects(missing, /Cannot read \/nowhere\/at\/all.csv: .*, expected a readable file/);
+});
+
+Deno.test("onePiecewise() gives each in its order, at once within a piece, and skips empty pieces", async () => {
+  async function* pieces() {
+    yield* [[], [1, 2], [], [], [3], []];
+  }
+  const source = onePiecewise(pieces());
+  const given: unknown[] = [];
+  const promised: boolean[] = [];
+  for (;;) {
+    const step = source.next();
+    promised.push(step instanceof Promise);
+    const { done, value } = await step;
+    if (done === true) break;
+    given.push(value);
+  }
+  assert.deepEqual(given, [1, 2, 3]);
+  assert.deepEqual(promised, [true, false, true, true]);
+});
