@@ -85,6 +85,12 @@ export function databaseAddress(
       }`,
     );
   }
+  const names = [...parsed.searchParams.keys()];
+  const repeated = PARAMETERS.filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
+  if (repeated.length > 0) {
+    // Of two the last would count: a second sslmode could take TLS away that the first asks for.
+    problems.push(`DATABASE_URL: has ${repeated.join(" and ")} more than once, expected each parameter once`);
+  }
   if (parameters.host?.includes(",")) problems.push(`DATABASE_URL: ${SEVERAL_HOSTS}`);
   const ssl = tlsOf(parameters, readFile, problems);
   if (problems.length > 0) throw settingsError(program, problems);

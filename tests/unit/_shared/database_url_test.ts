@@ -80,6 +80,16 @@ Deno.test("databaseAddress() refuses what would quietly be a weaker connection",
   match(lonely ?? "", /has sslrootcert, expected only together with sslmode=verify-full/);
 });
 
+Deno.test("databaseAddress() refuses a parameter that is there twice: one of them would count in silence", () => {
+  for (const search of ["sslmode=verify-full&sslmode=disable", "sslmode=disable&sslmode=verify-full"]) {
+    deepStrictEqual(problems(() => parse(`postgres://a:b@c/d?${search}`)), [
+      "DATABASE_URL: has sslmode more than once, expected each parameter once",
+    ]);
+  }
+  const [twice] = problems(() => parse("postgres://a:b@c/d?host=x&host=y&options=&options="));
+  match(twice ?? "", /has host and options more than once/);
+});
+
 Deno.test("databaseAddress() shows nothing of a password that was not written as a URL wants it", () => {
   const urls = ["pa#ss", "pa/ss", "pa?ss", "1/2", "12?x", "%zz", "1#2"].map((one) =>
     `postgres://me:${one}@db/x`
