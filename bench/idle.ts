@@ -1,4 +1,5 @@
 /** What a consumer takes that has nothing to do: processor time of its process, its group and its health port at work. */
+import { Command } from "commander";
 import { startStack } from "../stack/mod.ts";
 import { createPlace } from "../tests/support/place.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
@@ -11,7 +12,17 @@ const PARTITIONS = 6;
 const SETTLE_MS = 30_000;
 const WATCH_MS = 60_000;
 
-await runWorker(async ({ resources, signal }) => {
+await runWorker(async ({ args, resources, signal }) => {
+  new Command("bench:idle")
+    .description(
+      "Measures what a consumer takes that has nothing to do, for a minute after half a minute of rest.",
+    )
+    .addHelpText(
+      "after",
+      "\nStarts a Kafka and a PostgreSQL of its own; writes bench/results/idle.txt.\n\nExample: deno task bench:idle",
+    )
+    .exitOverride()
+    .parse([...args], { from: "user" });
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, signal });
   resources.defer("servers", () => stack.destroy());

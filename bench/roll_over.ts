@@ -2,6 +2,7 @@
  * How long the ingest stands still while partitions are made under full load: ten days that begin one after the other,
  * and a day whose rows sit in the default partition and are moved.
  */
+import { Command } from "commander";
 import { startStack } from "../stack/mod.ts";
 import { createPlace, type Place } from "../tests/support/place.ts";
 import { WorkerProcess } from "../tests/support/worker_process.ts";
@@ -14,7 +15,17 @@ const ROWS_IN_DEFAULT = 500_000;
 const DAY_MS = 86_400_000;
 const LOOK_EVERY_MS = 5;
 
-await runWorker(async ({ resources, signal }) => {
+await runWorker(async ({ args, resources, signal }) => {
+  new Command("bench:roll-over")
+    .description(
+      "Measures how long the ingest stands still while partitions are made under full load.",
+    )
+    .addHelpText(
+      "after",
+      "\nStarts a Kafka and a PostgreSQL of its own; writes bench/results/roll_over.txt.\n\nExample: deno task bench:roll-over",
+    )
+    .exitOverride()
+    .parse([...args], { from: "user" });
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, signal });
   resources.defer("servers", () => stack.destroy());

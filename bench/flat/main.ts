@@ -61,6 +61,7 @@ function parseFlags(args: readonly string[]) {
     .option("--rows <n>", "of the full table", "50000000")
     .option("--records <n>", "that come in at each run", "5000000")
     .option("--runs <n>", "of each", "3")
+    .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1")
     .exitOverride();
   const rows = integer({ min: CUSTOMERS, max: 1_000_000_000, unit: "rows" });
   const settings = {

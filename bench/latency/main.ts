@@ -65,6 +65,7 @@ function parseFlags(args: readonly string[]) {
   const command = new Command("bench:latency")
     .description("Measures how long a reading takes from the sender to its commit.")
     .option("--seconds <n>", "to measure at each rate", "60")
+    .addHelpText("after", "\nExample:\n  deno task bench:latency --seconds 20")
     .exitOverride();
   const settings = { seconds: integer({ min: 1, max: 3_600, unit: "seconds" }) };
   const values = command.parse([...args], { from: "user" }).opts();

@@ -179,7 +179,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: "tests/faults/growth_test.ts",
       name:
-        "300 cut connections, rebalances and database restarts leave no connection, descriptor, timer or listener behind",
+        "60 cuts of every connection, rebalances and database restarts leave no connection, descriptor, timer or listener behind",
     },
   },
   {
@@ -192,7 +192,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: "tests/faults/growth_test.ts",
       name:
-        "300 cut connections, rebalances and database restarts leave no connection, descriptor, timer or listener behind",
+        "60 cuts of every connection, rebalances and database restarts leave no connection, descriptor, timer or listener behind",
     },
   },
 ];

@@ -6,7 +6,7 @@ const ROOT = resolve(import.meta.dirname ?? ".", "../..");
 /** Where a name may begin: at the root, beside the document, or where docs/faults.md says that its tests are. */
 const FROM = ["", "docs/", "tests/", "tests/faults/"];
 /** What is made by a command is not in the repository, and neither are downloads. */
-const NOT_OURS = /^(\..*|dist|node_modules|sbom|target)$/;
+const NOT_OURS = /^(\..*|dist|node_modules|target)$/;
 
 /** Files and, with a slash at their end, folders; from the root. */
 async function pathsBelow(folder: string): Promise<string[]> {
@@ -66,10 +66,16 @@ function isPath(word: string): boolean {
   return /\.(ts|sql|md|json|svg|xml|ya?ml)$/.test(word) || paths.includes(`${word.split("/")[0]}/`);
 }
 
+/** Folders at the root that are quoted alone, also those that are there no more. */
+function folders(text: string): string[] {
+  return [...text.matchAll(/`(\w[\w-]*)\/`/g)].map(([, name = ""]) => name)
+    .filter((name) => !NOT_OURS.test(name)).map((name) => `${name}/`);
+}
+
 Deno.test("every file and folder of this repository that the documents quote is there", () => {
   let found = 0;
   const missing = complaints(({ text }) =>
-    quoted(text).filter(isPath)
+    [...quoted(text).filter(isPath), ...folders(text)]
       .filter((word) => {
         found++;
         const isThere = FROM.some((folder) => exists(folder + word)) ||
@@ -80,6 +86,16 @@ Deno.test("every file and folder of this repository that the documents quote is 
   );
   deepStrictEqual(missing, []);
   ok(found > 100, `${found} names were found`);
+});
+
+Deno.test("no table in the documents is cut in two by an empty line", () => {
+  const cut = /\|\n\n(?=\|.*\|\n(?!\|[-:| ]+\|\n))/g;
+  deepStrictEqual(
+    complaints(({ text }) =>
+      [...text.matchAll(cut)].map(({ index }) => `line ${text.slice(0, index).split("\n").length + 1}`)
+    ),
+    [],
+  );
 });
 
 Deno.test("nothing in the documents waits to be written", () => {

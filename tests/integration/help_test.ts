@@ -1,0 +1,34 @@
+/** Whoever wants to know what a task does is told, and nothing is started. */
+import { deepStrictEqual, match, ok } from "node:assert";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+async function tasks(): Promise<string[]> {
+  const config: { tasks: Record<string, { command: string }> } = JSON.parse(
+    await Deno.readTextFile(new URL("../../deno.json", import.meta.url)),
+  );
+  // Deno's own programs have a help of their own.
+  return Object.entries(config.tasks).filter(([, { command }]) => command.endsWith(".ts")).map(([name]) =>
+    name
+  );
+}
+
+Deno.test("every task answers --help with what it does and an example, at once", async (t) => {
+  const names = await tasks();
+  ok(names.length > 20, `${names.length} tasks were found`);
+  for (const name of names) {
+    await t.step(name, async () => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["task", "-q", name, "--help"],
+        cwd: ROOT,
+        env: { NO_COLOR: "1" },
+        stdin: "null",
+      }).output();
+      const said = new TextDecoder().decode(stdout);
+      deepStrictEqual([code, new TextDecoder().decode(stderr)], [0, ""]);
+      match(said, /^Usage: /);
+      match(said, /Examples?:/);
+    });
+  }
+});
