@@ -28,6 +28,19 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
+    breaks: "an end that hangs hides why the process gave up",
+    mode: 1,
+    edits: [{
+      file: "workers/_shared/lifecycle.ts",
+      find: "failure === undefined ? EXIT.interrupted : report(failure, secrets)",
+      replace: "EXIT.interrupted",
+    }],
+    test: {
+      file: "tests/integration/lifecycle_test.ts",
+      name: "a program that gave up and then hangs ends with 1, and says why before it says that it hung",
+    },
+  },
+  {
     breaks: "two loops of one partition are watched as one",
     mode: 1,
     edits: [

@@ -62,22 +62,27 @@ export class Resources implements AsyncDisposable {
 
 /**
  * Runs a program and ends the process: 0 when it returns (or returns its own code), 1 when it failed, 2 when it was
- * called wrongly, 130 when a second signal or a missed deadline cut it short.
+ * called wrongly, 130 when a second signal or a missed deadline cut an orderly stop short.
  */
 export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   const stop = new AbortController();
   const resources = new Resources();
   const secrets = new Secrets();
   let firstSignalAt: number | undefined;
+  let failure: Error | undefined;
+  const exitNow = (after: string): never => {
+    // Why it stops is what a supervisor restarts it for; that the stop itself hung comes second.
+    const code = failure === undefined ? EXIT.interrupted : report(failure, secrets);
+    say(`Stopped without finishing after ${after}; still open: ${resources.open.join(", ") || "nothing"}`);
+    Deno.exit(code);
+  };
   const onSignal = () => {
     const now = performance.now();
     if (firstSignalAt !== undefined && now - firstSignalAt < SAME_SIGNAL_MS) return;
-    if (firstSignalAt !== undefined) exitNow("a second signal", resources);
+    if (firstSignalAt !== undefined) exitNow("a second signal");
     firstSignalAt = now;
     stop.abort();
-    Deno.unrefTimer(
-      setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`, resources), SHUTDOWN_DEADLINE_MS),
-    );
+    Deno.unrefTimer(setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`), SHUTDOWN_DEADLINE_MS));
   };
   for (const signal of terminationSignals()) Deno.addSignalListener(signal, onSignal);
   // What nobody caught is told by us, since Deno would show the secrets in it.
@@ -88,7 +93,6 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   globalThis.addEventListener("error", (event) => onUncaught(event, event.error));
   globalThis.addEventListener("unhandledrejection", (event) => onUncaught(event, event.reason));
 
-  let failure: Error | undefined;
   const fail = (error: Error) => {
     failure ??= error;
     if (firstSignalAt === undefined) onSignal();
@@ -131,12 +135,6 @@ function report(error: unknown, secrets: Secrets): number {
   // A bug of ours is told with its stack, anything else in one line.
   say(expected ? printable(text) : printableLines(text));
   return EXIT.failed;
-}
-
-function exitNow(after: string, resources: Resources): never {
-  const open = resources.open.join(", ") || "nothing";
-  say(`Stopped without finishing after ${after}; still open: ${open}`);
-  Deno.exit(EXIT.interrupted);
 }
 
 /** Last words; nobody may be listening any more, and the exit code has to be right all the same. */
