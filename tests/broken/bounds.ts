@@ -1,6 +1,7 @@
 /** What has a bound: what a batch may become in memory, and how long a loop may stand still. */
 import { type BrokenBuild, edit } from "./broken_build.ts";
 
+const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
 const DECOMPRESS = "tests/unit/consumer/decompress_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
@@ -53,6 +54,58 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: "tests/unit/consumer/partition_ports_test.ts",
       name: "a partition that is given away leaves it to be seen that its successor's write hangs",
+    },
+  },
+  {
+    breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
+    edits: [edit("empty_answers.ts", "if (alone && !throttled) this.", "if (alone) this.")],
+    test: {
+      file: FETCH_LOOP,
+      name: "records that come after many answers that a quota held back are stored, not written off",
+    },
+  },
+  {
+    breaks: "the first empty answer is believed",
+    edits: [edit("empty_answers.ts", "const PROVING = 12;", "const PROVING = 0;")],
+    test: {
+      file: FETCH_LOOP,
+      name: "records that come after eleven late answers to the question alone are stored, not written off",
+    },
+  },
+  {
+    breaks: "the rest of a log that gives no record is written off in silence",
+    edits: [edit("fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", "")],
+    test: {
+      file: FETCH_LOOP,
+      name: "a log that never gives another record is read to its end, and the gap is told",
+    },
+  },
+  {
+    breaks: "a batch that cannot be read counts as lag of ours",
+    edits: [
+      edit(
+        "fetch_loop.ts",
+        "partition.outOfReach = true;\n        unreadable = error;",
+        "unreadable = error;",
+      ),
+    ],
+    test: {
+      file: FETCH_LOOP,
+      name: "what a partition holds that cannot be read is not due, and the partition beside it is read",
+    },
+  },
+  {
+    breaks: "what lies on a broker that does not answer counts as lag of ours",
+    edits: [
+      edit(
+        "fetch_loop.ts",
+        "partitionsLedBy(node, ports)) partition.outOfReach = true;",
+        "partitionsLedBy(node, ports).filter((one) => one.outOfReach)) partition.outOfReach = true;",
+      ),
+    ],
+    test: {
+      file: FETCH_LOOP,
+      name: "what a broker holds that went away is not due, though its lag is known",
     },
   },
 ];

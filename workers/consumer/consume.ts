@@ -232,6 +232,7 @@ class Consumption implements AsyncDisposable {
           telemetry.topicStale(answer, fields);
           this.#topicStale.notify();
         },
+        onSilentGap: ({ number }, gap) => telemetry.silentGap(number, gap),
         onLostPlace: (partition, divergence) =>
           void findLostPlace(this.#environment, partition, divergence, this.#options),
       },

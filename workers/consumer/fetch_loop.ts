@@ -6,7 +6,7 @@ import { type Divergence, requiredEpoch } from "./leader_epoch.ts";
 import type { Notifier } from "./notifier.ts";
 import type { FetchedPartition } from "./fetch_response.ts";
 import type { Partition } from "./partition.ts";
-import { gapSlice, sliceOf } from "./slice.ts";
+import { type Gap, gapSlice, sliceOf } from "./slice.ts";
 
 /** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
 const IDLE_WAIT_MS = 500;
@@ -18,10 +18,6 @@ const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
 const MAX_FETCH_BYTES = 2 * 1024 * 1024;
-/** After so many empty answers before the end of the log, the broker is asked for that partition alone. */
-const SUSPICIOUS_EMPTY_FETCHES = 2;
-/** And after so many in a row to that question it is believed: a slow object store behind it may answer late. */
-const PROVING_EMPTY_FETCHES = 12;
 
 /** Codes of https://kafka.apache.org/protocol#protocol_error_codes */
 const NONE = 0;
@@ -51,6 +47,8 @@ export interface FetchLoopPorts {
   readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
   /** Leaders moved, or the topic is another one now: look again. `answer` is what the broker said. */
   readonly onStaleTopic: (answer: string, fields: { broker: number }) => void;
+  /** Kafka sends nothing of this stretch, however it is asked, and it is counted as gone. */
+  readonly onSilentGap: (partition: Partition, gap: Gap) => void;
   /** The log does not hold the offset that was asked for, or holds other records before it than we read. */
   readonly onLostPlace: (partition: Partition, divergence?: Divergence) => void;
 }
@@ -107,9 +105,14 @@ async function fetchOnce(
 ): Promise<void> {
   const topic = ports.topic();
   const broker = topic?.brokers.get(node);
-  if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
-  // Asked for alone, a partition's empty answer is a proof: a broker returns at least one batch if there is one.
-  const suspicious = wanted.find(({ emptyFetches }) => emptyFetches >= SUSPICIOUS_EMPTY_FETCHES);
+  const unanswered = (error: unknown): never => {
+    for (const partition of partitionsLedBy(node, ports)) partition.outOfReach = true;
+    throw error;
+  };
+  if (topic === undefined || broker === undefined) {
+    return unanswered(new NotServed("the broker left the cluster"));
+  }
+  const suspicious = wanted.find(({ emptyAnswers }) => emptyAnswers.areSuspicious);
   const asked = suspicious === undefined ? wanted : [suspicious];
   const targets = asked.map((partition): FetchTarget => ({
     partition: partition.number,
@@ -121,7 +124,7 @@ async function fetchOnce(
     maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
     ...fetchSizes(Math.max(...asked.map(({ expansion }) => expansion))),
   };
-  const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits);
+  const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits).catch(unanswered);
   ports.onAnswer();
   let failed: number | undefined;
   let unreadable: unknown;
@@ -130,19 +133,28 @@ async function fetchOnce(
     const partition = asked[index];
     const target = targets[index];
     if (partition === undefined || target === undefined) continue;
+    partition.outOfReach = false;
     const divergence = response.divergence;
     if (divergence !== undefined) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
     } else if (response.errorCode === NONE) {
       try {
-        take(partition, target, response, suspicious !== undefined && !answer.throttled);
+        const gap = take(partition, target, response, {
+          alone: suspicious !== undefined,
+          throttled: answer.throttled,
+        });
+        if (gap !== undefined) ports.onSilentGap(partition, gap);
       } catch (error) {
         // What the answer holds for the others is taken all the same.
+        partition.outOfReach = true;
         unreadable = error;
       }
     } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition);
-    } else failed = response.errorCode;
+    } else {
+      partition.outOfReach = true;
+      failed = response.errorCode;
+    }
   }
   const name = failed === undefined ? undefined : NOT_SERVED[failed];
   if (name !== undefined) throw new NotServed(name);
@@ -165,28 +177,27 @@ function fetchSizes(expansion: number): { maxBytes: number; partitionMaxBytes: n
   };
 }
 
+/** @returns the rest of the log, when that turned out to hold no record */
 function take(
   partition: Partition,
   target: FetchTarget,
   response: FetchedPartition,
-  isProof: boolean,
-): void {
+  question: { readonly alone: boolean; readonly throttled: boolean },
+): Gap | undefined {
   // Whether we moved elsewhere while the broker was being asked.
   if (partition.fetchOffset !== target.offset) return;
   const end = response.lastStableOffset;
   partition.endOffset = end;
   const slice = sliceOf(response, target.offset);
   if (slice.next > target.offset) {
-    partition.emptyFetches = 0;
     // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
     partition.expansion = Math.max(slice.bytes / response.records.length, partition.expansion * 0.8, 1);
     partition.accept(slice);
   } else if (end <= target.offset) {
-    partition.emptyFetches = 0;
-  } else if (isProof && partition.emptyFetches >= PROVING_EMPTY_FETCHES) {
-    partition.emptyFetches = 0;
-    partition.accept(gapSlice(target.offset, end, "compacted"));
-  } else {
-    partition.emptyFetches++;
+    partition.emptyAnswers.forget();
+  } else if (partition.emptyAnswers.add(question)) {
+    const rest = gapSlice(target.offset, end, "compacted");
+    partition.accept(rest);
+    return rest.gaps[0];
   }
 }

@@ -59,15 +59,12 @@ export async function keepWatch(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const positions = positionsOf(watched.partitions());
-    telemetry.positions(positions);
-    const lag = [...positions.values()].reduce(
-      (sum, { next, end, held }) => sum + (held ? 0 : end - next),
-      0,
-    );
-    progress.lag(lag);
+    const partitions = [...watched.partitions()];
+    telemetry.positions(positionsOf(partitions));
+    const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
+    progress.lag(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
-    if (lag > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
+    if (due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
     const elapsedMs = performance.now() - summarisedAt;
     if (elapsedMs >= summaryIntervalMs || signal.aborted) {
       telemetry.summarise(elapsedMs / 1000);
@@ -100,10 +97,10 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
 
 function positionsOf(partitions: Iterable<Partition>): Map<number, Position> {
   const positions = new Map<number, Position>();
-  for (const { number, nextOffset, endOffset, lastTimestampMs, state } of partitions) {
+  for (const { number, nextOffset, endOffset, lastTimestampMs } of partitions) {
     if (nextOffset === undefined) continue;
     const end = Math.max(endOffset, nextOffset);
-    positions.set(number, { next: nextOffset, end, lastTimestampMs, held: state === "held" });
+    positions.set(number, { next: nextOffset, end, lastTimestampMs });
   }
   return positions;
 }

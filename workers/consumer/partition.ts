@@ -1,4 +1,5 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
+import { EmptyAnswers } from "./empty_answers.ts";
 import type { Offset } from "./records.ts";
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
@@ -53,8 +54,10 @@ export class Partition implements AsyncDisposable {
   lastTimestampMs: number | undefined;
   /** How many bytes of memory a byte on the wire has turned into: records in objects, and decompressed. */
   expansion = ASSUMED_EXPANSION;
-  /** Fetches in a row that brought nothing although the log goes on. */
-  emptyFetches = 0;
+  /** Fetches that brought nothing although the log goes on. */
+  readonly emptyAnswers = new EmptyAnswers();
+  /** The last fetch failed: its broker is away, or sent what cannot be read. */
+  outOfReach = false;
 
   readonly #ports: PartitionPorts;
   readonly #limits: PartitionLimits;
@@ -95,6 +98,12 @@ export class Partition implements AsyncDisposable {
     return this.nextOffset === this.fetchOffset;
   }
 
+  /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
+  get due(): number {
+    const end = this.state === "held" || this.outOfReach ? this.fetchOffset : this.endOffset;
+    return Math.max(0, end - (this.nextOffset ?? end));
+  }
+
   get wantsRecords(): boolean {
     if (this.lostAt === this.fetchOffset && !this.isDrained) return false;
     return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;
@@ -108,6 +117,7 @@ export class Partition implements AsyncDisposable {
     this.#waitingBytes += slice.bytes;
     this.fetchOffset = slice.next;
     this.lastEpoch = slice.leaderEpoch;
+    this.emptyAnswers.forget();
     this.#arrived.notify();
   }
 
@@ -164,6 +174,7 @@ export class Partition implements AsyncDisposable {
     this.#waitingBytes = 0;
     this.fetchOffset = ledger.nextOffset;
     this.lastEpoch = ledger.leaderEpoch;
+    this.emptyAnswers.forget();
   }
 
   /** As much as has gathered while the last batch was written: small when quiet, large when busy. */

@@ -73,7 +73,7 @@ export class Progress {
     this.#outsideSince ??= this.#clock();
   }
 
-  /** @param records how many committed records of our partitions are not stored yet */
+  /** @param records how many committed records of our partitions are not stored yet although they could be */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
     else this.#lagSince ??= this.#clock();

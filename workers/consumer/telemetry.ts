@@ -5,9 +5,10 @@ import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
 import { SampledLog } from "./sampled_log.ts";
+import { logTelemetry } from "./log_telemetry.ts";
 import { tableTelemetry } from "./table_telemetry.ts";
 import type { Offset } from "./records.ts";
-import type { Gap, Slice } from "./slice.ts";
+import type { Slice } from "./slice.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
 
@@ -22,8 +23,6 @@ export interface Position {
   readonly end: Offset;
   /** Kafka's timestamp of the last record that was stored; milliseconds since the Unix epoch. */
   readonly lastTimestampMs: number | undefined;
-  /** It waits for an operator, so its lag is no sign that we are stuck. */
-  readonly held: boolean;
 }
 
 export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debug: boolean }) {
@@ -74,6 +73,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   return {
     log,
     ...tableTelemetry(log),
+    ...logTelemetry(log),
     kafkaFailed: (error: unknown, fields: Fields = {}) => failed("kafka", error, fields),
     kafkaWorks: () => works("kafka"),
     groupFailed: (error: unknown) => failed("group", error, {}),
@@ -224,21 +224,6 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
       if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
       meters.lagRecords.remove({ partition });
       meters.lagSeconds.remove({ partition });
-    },
-
-    offsetsSkipped: (partition: number, gap: Gap) => {
-      const message = `The log of partition ${partition} now begins at ${gap.to}: ${
-        gap.to - gap.from
-      } offsets are gone`;
-      log.warning("partition.gap", message, { partition, ...gap });
-    },
-
-    logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {
-      const how = end < expected
-        ? `ends at ${end}, before ${expected} which was read`
-        : `was cut below ${expected}, which was read, and holds other records there now, up to ${end}`;
-      const message = `The log of partition ${partition} ${how}; reading it anew`;
-      log.warning("partition.log_cut", message, { partition, expected, end, from });
     },
 
     assignmentChanged: (partitions: readonly number[], generation: number) => {

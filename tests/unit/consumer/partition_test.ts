@@ -210,3 +210,21 @@ Deno.test("a partition that is held asks for nothing and takes nothing", async (
   await partition[Symbol.asyncDispose]();
   deepStrictEqual(written, []);
 });
+
+Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
+  const { partition, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.endOffset = 100;
+  partition.accept(records(10, 3));
+  strictEqual(partition.due, 90);
+  partition.outOfReach = true;
+  strictEqual(partition.due, 3);
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  strictEqual(partition.due, 0);
+  partition.outOfReach = false;
+  strictEqual(partition.due, 87);
+  partition.state = "held";
+  strictEqual(partition.due, 0);
+  await partition[Symbol.asyncDispose]();
+});

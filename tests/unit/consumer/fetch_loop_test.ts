@@ -1,0 +1,174 @@
+/** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
+import { Buffer } from "node:buffer";
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import type { Fetcher, FetchTarget } from "../../../workers/consumer/fetcher.ts";
+import type { FetchAnswer, FetchedPartition } from "../../../workers/consumer/fetch_response.ts";
+import { runFetchLoop } from "../../../workers/consumer/fetch_loop.ts";
+import { Notifier } from "../../../workers/consumer/notifier.ts";
+import { Partition } from "../../../workers/consumer/partition.ts";
+import type { Gap } from "../../../workers/consumer/slice.ts";
+import { eventually } from "../../support/eventually.ts";
+import { batch } from "../../support/record_batch.ts";
+
+const BROKER = 1;
+const END = 100;
+
+type Answer = Partial<FetchedPartition>;
+/** Says what a partition is answered; thrown, the request fails. */
+type Broker = (
+  target: FetchTarget,
+  request: { readonly targets: number },
+) => Answer & { readonly throttled?: boolean };
+
+/** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
+async function fetched(
+  partitions: number,
+  broker: Broker,
+  enough: (all: readonly Partition[], failures: readonly string[]) => boolean,
+) {
+  const stop = new AbortController();
+  const written: string[] = [];
+  const gaps: Gap[] = [];
+  const failures: string[] = [];
+  const all = Array.from({ length: partitions }, (_, partition) => {
+    const log = { topic: "t", topicId: "i", partition };
+    const ledger = { ...log, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
+    return new Partition(log, {
+      open: () => Promise.resolve(ledger),
+      write: (_ledger, slice) => {
+        written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
+        return Promise.resolve({ next: slice.next });
+      },
+      onChange: () => changed.notify(),
+    }, { bufferBytes: 1_000_000, batchRecords: 1_000 });
+  });
+  const changed = new Notifier();
+  for (const partition of all) partition.start((error) => failures.push(String(error)));
+  const fetcher: Pick<Fetcher, "fetch"> = {
+    fetch: async (_broker, _topic, targets): Promise<FetchAnswer> => {
+      // A turn for the partitions' own loops, as the network gives them.
+      await new Promise((resolve) => setTimeout(resolve));
+      const answers = targets.map((target) => ({
+        partition: target.partition,
+        errorCode: 0,
+        lastStableOffset: END,
+        abortedTransactions: [],
+        divergence: undefined,
+        records: Buffer.alloc(0),
+        ...broker(target, { targets: targets.length }),
+      }));
+      return {
+        throttled: answers.some(({ throttled }) => throttled === true),
+        errorCode: 0,
+        partitions: answers,
+      };
+    },
+  };
+  const topic = {
+    id: "i",
+    leaders: all.map(() => BROKER),
+    leaderEpochs: all.map(() => 0),
+    brokers: new Map([[BROKER, { host: "h", port: 1 }]]),
+  };
+  const running = runFetchLoop(
+    BROKER,
+    {
+      fetcher: fetcher as Fetcher,
+      topic: () => topic as never,
+      partitions: () => all,
+      onAttempt: () => {},
+      onIdle: () => {},
+      onAnswer: () => {},
+      onFailure: (error) => failures.push(String(error)),
+      onStaleTopic: (answer) => failures.push(answer),
+      onSilentGap: (_partition, gap) => gaps.push(gap),
+      onLostPlace: () => {},
+    },
+    changed,
+    { signal: stop.signal },
+  );
+  try {
+    await eventually("the loop to have asked enough", () => enough(all, failures), {
+      seen: () => ({ written, failures }),
+    });
+  } finally {
+    stop.abort();
+    await running;
+    for (const partition of all) await partition[Symbol.asyncDispose]();
+  }
+  return { written, gaps, failures, all };
+}
+
+const records = (from: number, to: number) =>
+  batch(from, Array.from({ length: to - from }, (_, index) => from + index));
+const stored = (offset: number) => (all: readonly Partition[]) =>
+  all.every(({ nextOffset }) => nextOffset === offset);
+
+Deno.test("records that come after many answers that a quota held back are stored, not written off", async () => {
+  let asked = 0;
+  const { written, gaps } = await fetched(1, ({ offset }) => {
+    asked++;
+    // Two that are late, then the question alone, which a quota holds back; and so on.
+    if (asked <= 60) return { throttled: asked % 3 === 0 };
+    return offset === END ? {} : { records: records(0, END) };
+  }, stored(END));
+  deepStrictEqual([written, gaps], [["0: 100 records to 100"], []]);
+});
+
+Deno.test("records that come after eleven late answers to the question alone are stored, not written off", async () => {
+  let late = 0;
+  const { written, gaps } = await fetched(2, ({ partition, offset }, { targets }) => {
+    if (offset === END) return {};
+    // What is asked together with the other partition is late as well, and proves nothing at all.
+    if (partition === 0 && (targets > 1 || late++ < 11)) return {};
+    return { records: records(0, END) };
+  }, stored(END));
+  deepStrictEqual([written.sort(), gaps], [["0: 100 records to 100", "1: 100 records to 100"], []]);
+});
+
+Deno.test("a log that never gives another record is read to its end, and the gap is told", async () => {
+  const { gaps, written } = await fetched(1, ({ offset }) => {
+    return offset < 50 ? { records: records(0, 50) } : {};
+  }, stored(END));
+  deepStrictEqual(gaps, [{ from: 50, to: END, cause: "compacted" }]);
+  deepStrictEqual(written, ["0: 50 records to 50", "0: 0 records to 100"]);
+});
+
+/** A batch of which nothing can be made. */
+const UNREADABLE = Buffer.concat([
+  records(0, 1).subarray(0, 16),
+  Buffer.from([0]),
+  records(0, 1).subarray(17),
+]);
+
+Deno.test("what a partition holds that cannot be read is not due, and the partition beside it is read", async () => {
+  const { all, written, failures } = await fetched(2, ({ partition, offset }) => {
+    if (partition === 0) return { records: UNREADABLE };
+    return offset === END ? {} : { records: records(0, END) };
+  }, ([, read], failures) => read?.nextOffset === END && failures.length > 0);
+  deepStrictEqual(written, ["1: 100 records to 100"]);
+  match(failures[0] ?? "", /RangeError/);
+  deepStrictEqual(all.map(({ due }) => due), [0, 0]);
+  strictEqual(all[0]?.endOffset, END, "its lag is shown all the same");
+});
+
+Deno.test("what a broker holds that went away is not due, though its lag is known", async () => {
+  let asked = 0;
+  const { all } = await fetched(2, ({ partition }) => {
+    if (++asked > 2) throw new Error("Connection closed");
+    return partition === 0 ? { records: records(0, 40) } : { records: records(0, 1), lastStableOffset: 1 };
+  }, (all, failures) => all.every(({ isDrained }) => isDrained) && failures.length > 0);
+  deepStrictEqual(all.map(({ nextOffset, endOffset, due }) => [nextOffset, endOffset, due]), [
+    [40, END, 0],
+    [1, 1, 0],
+  ]);
+});
+
+Deno.test("a partition whose broker answers again is due up to its end", async () => {
+  let asked = 0;
+  const { all } = await fetched(1, () => {
+    if (++asked === 1) throw new Error("Connection closed");
+    return asked === 2 ? { records: records(0, 40) } : {};
+  }, ([one]) => one?.nextOffset === 40);
+  deepStrictEqual(all.map(({ due }) => due), [60]);
+});

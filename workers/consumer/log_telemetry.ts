@@ -1,0 +1,43 @@
+/** What is said of the logs of partitions: records that are gone from them, and logs that nobody serves. */
+import type { Telemetry } from "../_shared/telemetry.ts";
+import type { Offset } from "./records.ts";
+import type { Gap } from "./slice.ts";
+
+export function logTelemetry(log: Telemetry["log"]) {
+  let leaderless = "";
+  return {
+    offsetsSkipped: (partition: number, gap: Gap) => {
+      const message = `The log of partition ${partition} now begins at ${gap.to}: ${
+        gap.to - gap.from
+      } offsets are gone`;
+      log.warning("partition.gap", message, { partition, ...gap });
+    },
+
+    silentGap: (partition: number, gap: Gap) => {
+      const message =
+        `Kafka sends no record of partition ${partition} from ${gap.from} to its end at ${gap.to}, ` +
+        "however often it is asked: counted as compacted, and not asked for again; if the topic is not compacted, " +
+        "look at the broker's storage";
+      log.warning("partition.gap", message, { partition, ...gap });
+    },
+
+    logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {
+      const how = end < expected
+        ? `ends at ${end}, before ${expected} which was read`
+        : `was cut below ${expected}, which was read, and holds other records there now, up to ${end}`;
+      const message = `The log of partition ${partition} ${how}; reading it anew`;
+      log.warning("partition.log_cut", message, { partition, expected, end, from });
+    },
+
+    /** Said when they change. @param partitions of ours that no broker leads */
+    leadersMissing: (partitions: readonly number[]) => {
+      const list = [...partitions].sort((a, b) => a - b).join(", ");
+      if (list === leaderless) return;
+      leaderless = list;
+      if (list === "") return log.info("partitions.led", "Each of our partitions has a leader again");
+      const message =
+        `No broker leads partition ${list}: waiting for one that has its records, the others go on`;
+      log.warning("partitions.leaderless", message, { partitions });
+    },
+  };
+}
