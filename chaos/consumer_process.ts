@@ -4,6 +4,7 @@ import { Child } from "../stack/child.ts";
 import { CLONE } from "../stack/clone.ts";
 import { describeExit, type Restartable } from "../stack/keep_running.ts";
 import { settlesWithin } from "../stack/wait.ts";
+import { taskArguments } from "../stack/worker_task.ts";
 import { UsageError } from "../workers/_shared/errors.ts";
 import { EXIT } from "../workers/_shared/lifecycle.ts";
 
@@ -104,7 +105,7 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
     const encoder = new TextEncoder();
     const child = new Child({
       command: Deno.execPath(),
-      args: ["run", "-q", "--no-prompt", "-P=consumer", join(CLONE, "workers", "consumer", "main.ts")],
+      args: taskArguments("consumer"),
       // Its summaries and each reject would be most of what is written.
       env: { LOG_FORMAT: "json", LOG_LEVEL: "warning", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0", ...env },
       cwd: CLONE,

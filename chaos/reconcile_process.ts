@@ -1,12 +1,12 @@
 /** `deno task reconcile` as its users run it: a process that shares no code with the judge. */
-import { join } from "node:path";
 import { CLONE } from "../stack/clone.ts";
+import { taskArguments } from "../stack/worker_task.ts";
 import type { Arena } from "./arena.ts";
 
 /** @returns its words when it finds something unaccounted for */
 export async function reconcile(arena: Arena, { signal }: { signal: AbortSignal }): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-q", "--no-prompt", "-P=reconcile", join(CLONE, "workers", "reconcile", "main.ts")],
+    args: taskArguments("reconcile"),
     env: {
       KAFKA_BOOTSTRAP_SERVERS: arena.kafka.servers,
       KAFKA_TOPIC: arena.topic,

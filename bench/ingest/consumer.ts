@@ -1,6 +1,8 @@
 /** Our consumer, as the field runs it: with its default settings and every feature. */
 import { Child } from "../../stack/child.ts";
+import { CLONE } from "../../stack/clone.ts";
 import type { Stack } from "../../stack/mod.ts";
+import { taskArguments } from "../../stack/worker_task.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { sampleProcess } from "../lab/process_sample.ts";
@@ -20,19 +22,16 @@ export const heartbeatConsumer: Contender = {
 export type Env = Readonly<Record<string, string>>;
 
 /** @param name of its process's id on disk: two at once need two */
-export async function startConsumer(
+export function startConsumer(
   stack: Stack,
   topic: string,
   databaseUrl: string,
   { name = "consumer", env = {} }: { name?: string; env?: Env } = {},
-): Promise<Child> {
-  const root = new URL("../../", import.meta.url);
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const [, ...args] = String(tasks.consume.command).split(" ");
+): Child {
   return new Child({
     command: Deno.execPath(),
-    args,
-    cwd: root.pathname,
+    args: taskArguments("consumer"),
+    cwd: CLONE,
     env: {
       KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
       KAFKA_TOPIC: topic,
@@ -58,7 +57,7 @@ export async function consumeAll(
   const there = await storedRows(database);
   const before = await cpuTime(stack);
   const began = performance.now();
-  const consumer = await startConsumer(stack, place.topic, url, { env });
+  const consumer = startConsumer(stack, place.topic, url, { env });
   try {
     let first: { readonly rows: number; readonly at: number } | undefined;
     for (;;) {

@@ -83,7 +83,7 @@ async function keepCommitTimes(stack: Stack): Promise<void> {
 async function measure(stack: Stack, rate: number, ms: number, signal: AbortSignal): Promise<Latency> {
   await using place = await createPlace(stack, `latency_${rate}`, { partitions: PARTITIONS });
   return await withDatabase(stack, async (database, url) => {
-    const consumer = await startConsumer(stack, place.topic, url);
+    const consumer = startConsumer(stack, place.topic, url);
     try {
       await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
       const over = new AbortController();

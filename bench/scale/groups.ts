@@ -74,7 +74,7 @@ function watch({ stack, share, seconds, signal }: Trial, place: Place, size: num
     await using held = new AsyncDisposableStack();
     const consumers: Child[] = [];
     for (let index = 0; index < size; index++) {
-      const consumer = await startConsumer(stack, place.topic, url, { name: `consumer-${index}` });
+      const consumer = startConsumer(stack, place.topic, url, { name: `consumer-${index}` });
       held.defer(() => consumer.stop(STOP_DEADLINE_MS));
       consumers.push(consumer);
     }

@@ -98,7 +98,7 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
 /** Runs one consumer on all of the log. @throws Error when a record is unaccounted for */
 function storeAll({ stack, place, log }: Omit<Lab, "csvPath">): Promise<Cost> {
   return withDatabase(stack, async (database, url) => {
-    const consumer = await startConsumer(stack, place.topic, url);
+    const consumer = startConsumer(stack, place.topic, url);
     try {
       const look = async (records: number) => {
         let rows = 0;

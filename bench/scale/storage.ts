@@ -27,7 +27,7 @@ export async function measureStorage(trial: Trial): Promise<string> {
     link.onRequest = ({ length }) => (wire.requests += length) > 0;
     link.onAnswer = ({ length }) => (wire.answers += length) > 0;
     const walBefore = await walBytes(database);
-    const consumer = await startConsumer(stack, place.topic, link.through(url));
+    const consumer = startConsumer(stack, place.topic, link.through(url));
     try {
       let rows = 0;
       await eventually("all to be stored", async () => {

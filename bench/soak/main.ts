@@ -4,7 +4,9 @@
  * something is unaccounted for at the end.
  */
 import { Child } from "../../stack/child.ts";
+import { CLONE } from "../../stack/clone.ts";
 import { startStack } from "../../stack/mod.ts";
+import { taskArguments } from "../../stack/worker_task.ts";
 import { createPlace, type Place } from "../../tests/support/place.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
@@ -36,7 +38,7 @@ await runWorker(async ({ args, signal, resources }) => {
   if (signal.aborted) return;
 
   say(`Consuming for ${flags.minutes} minutes`);
-  const consumer = startConsumer(place, await consumeCommand());
+  const consumer = startConsumer(place);
   resources.defer("consumer", () => consumer.stop(STOP_DEADLINE_MS));
   const samples = await soak(place, load, consumer, flags, signal);
   if (!consumer.running) {
@@ -70,19 +72,12 @@ function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-/** As the field runs it: the flags of the task `consume`. */
-async function consumeCommand(): Promise<string[]> {
-  const root = new URL("../../", import.meta.url);
-  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
-  const [, ...args] = String(tasks.consume.command).split(" ");
-  return args;
-}
-
-function startConsumer(place: Place, args: string[]): Child {
+/** As the field runs it. */
+function startConsumer(place: Place): Child {
   return new Child({
     command: Deno.execPath(),
-    args,
-    cwd: new URL("../../", import.meta.url).pathname,
+    args: taskArguments("consumer"),
+    cwd: CLONE,
     env: {
       KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
       KAFKA_TOPIC: place.topic,

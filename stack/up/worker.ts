@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Child } from "../child.ts";
 import { CLONE } from "../clone.ts";
 import type { Restartable } from "../keep_running.ts";
+import { taskArguments } from "../worker_task.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { UsageError } from "../../workers/_shared/errors.ts";
 import { type LogLine, parseLogLine } from "./worker_log.ts";
@@ -65,14 +66,7 @@ export class Worker implements Restartable, AsyncDisposable {
     const encoder = new TextEncoder();
     const child = new Child({
       command: Deno.execPath(),
-      args: [
-        "run",
-        "-q",
-        "--no-prompt",
-        `-P=${name}`,
-        join(CLONE, "workers", name, "main.ts"),
-        ...args,
-      ],
+      args: [...taskArguments(name), ...args],
       env: { ...env, LOG_FORMAT: "json", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
       cwd: CLONE,
       pidFile,

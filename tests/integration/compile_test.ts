@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MIGRATIONS } from "../../migrations/mod.ts";
+import { taskArguments } from "../../stack/worker_task.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -83,8 +84,7 @@ async function mainOf(npmPackage: string): Promise<Buffer> {
 Deno.test("the compiled consumer carries its permissions, its heap limit, every migration and the client's wasm", async () => {
   const program = await compile("consumer");
   await checkPermissions("consumer", program);
-  const task: string = (await configuration()).tasks.consume.command;
-  const [, heap = "?"] = /--v8-flags=(\S+)/.exec(task) ?? [];
+  const [, heap = "?"] = /--v8-flags=(\S+)/.exec(taskArguments("consumer").join(" ")) ?? [];
   for (const flag of heap.split(",")) ok(metadata(program).v8_flags.includes(flag), `${flag} as in the task`);
   for (const { name, sql } of MIGRATIONS) {
     strictEqual(sql, await Deno.readTextFile(join(ROOT, "migrations", `${name}.sql`)));

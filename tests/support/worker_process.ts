@@ -1,7 +1,8 @@
-/** A worker as it runs in the field: a child process with its own permissions, judged by what it says and how it ends. */
+/** A worker as it runs in the field: a child process that its task starts, judged by what it says and how it ends. */
+import { CLONE } from "../../stack/clone.ts";
+import { taskArguments, type TaskWorker } from "../../stack/worker_task.ts";
 import { eventually } from "./eventually.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 /** What Deno itself needs to start; nothing else of the tester's environment reaches a worker. */
 const PASSED_ON = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE", "SYSTEMROOT"];
 const TAIL_LINES = 30;
@@ -50,10 +51,9 @@ export class WorkerProcess implements AsyncDisposable {
 
   /** `chaos` is no worker, and has children of its own: end it by `stop`. */
   static start(
-    worker: "consumer" | "producer" | "reconcile" | "scenarios" | "chaos",
+    worker: TaskWorker,
     options: StartOptions,
   ): WorkerProcess {
-    const folder = worker === "chaos" ? "chaos" : `workers/${worker}`;
     const passed = PASSED_ON.flatMap((name) => {
       const value = Deno.env.get(name);
       return value === undefined ? [] : [[name, value] as const];
@@ -61,8 +61,8 @@ export class WorkerProcess implements AsyncDisposable {
     const preload = options.preload === undefined ? [] : ["--preload", options.preload];
     return new WorkerProcess(
       new Deno.Command(Deno.execPath(), {
-        args: ["run", "-q", `-P=${worker}`, ...preload, `${folder}/main.ts`, ...options.args ?? []],
-        cwd: ROOT,
+        args: [...taskArguments(worker, preload), ...options.args ?? []],
+        cwd: CLONE,
         clearEnv: true,
         env: { ...Object.fromEntries(passed), NO_COLOR: "1", ...options.env },
         stdin: "null",
