@@ -12,11 +12,13 @@ import { type Send, Sends } from "./sends.ts";
 const BLOCKS_AT_ONCE = 50;
 /** More only cost time; less would be too coarse to tell how soon after a fault all is well. */
 const SENDS_A_SECOND = 5;
-const CODECS = ["gzip", "none", "gzip", "gzip"] as const;
+const CODECS: readonly Codec[] = ["gzip", "none", "gzip", "gzip"];
 /** The client waits for ever for some answers that a silent link swallowed. */
 const SEND_DEADLINE_MS = 15_000;
 /** A producer whose broker is silent is left behind. */
 const CLOSE_DEADLINE_MS = 1_000;
+
+export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 export interface LoadOptions {
   /** By way of the producer's link; the topic is the connection's. */
@@ -25,6 +27,8 @@ export interface LoadOptions {
   /** Records per second. */
   readonly rate: number;
   readonly onFailure: (text: string) => void;
+  /** By turns; left out, mostly gzip. */
+  readonly codecs?: readonly Codec[];
 }
 
 export class Load implements AsyncDisposable {
@@ -94,7 +98,7 @@ export class Load implements AsyncDisposable {
   }
 
   async #send(from: number, count: number): Promise<Send> {
-    const { connection, records } = this.#options;
+    const { connection, records, codecs = CODECS } = this.#options;
     const { partitions } = records;
     const messages: { topic: string; partition: number; key?: Buffer; value?: Buffer }[] = [];
     const counts = new Array<number>(partitions).fill(0);
@@ -108,7 +112,7 @@ export class Load implements AsyncDisposable {
         ...(value === null ? {} : { value }),
       });
     }
-    const compression = CODECS[from / BLOCK % CODECS.length] ?? "none";
+    const compression = codecs[from / BLOCK % codecs.length] ?? "none";
     const { offsets = [] } = await this.#open().send({ messages, acks: -1, compression });
     const bases = counts.map((ours, partition) => {
       if (ours === 0) return undefined;

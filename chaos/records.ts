@@ -43,6 +43,15 @@ export interface ChaosRecord {
   readonly fate: { readonly row: number } | { readonly reject: RejectReason };
 }
 
+export interface RecordsOptions {
+  readonly seed: number;
+  readonly partitions: number;
+  /** Of the customers' ids. */
+  readonly prefix?: string;
+  /** Keys that are shorter are filled with spaces, which cost memory, and compressed next to nothing. */
+  readonly keyLength?: number;
+}
+
 export type Kind = "good" | "late" | "repeat" | "conflict" | "bad";
 
 /**
@@ -65,12 +74,13 @@ export class Records {
   readonly #seed: number;
   readonly partitions: number;
   readonly #prefix: string;
+  readonly #keyLength: number;
 
-  /** @param prefix of the customers' ids */
-  constructor({ seed, partitions, prefix = "chaos" }: { seed: number; partitions: number; prefix?: string }) {
+  constructor({ seed, partitions, prefix = "chaos", keyLength = 0 }: RecordsOptions) {
     this.#seed = seed;
     this.partitions = partitions;
     this.#prefix = prefix;
+    this.#keyLength = keyLength;
   }
 
   /** The index that is sent at this position; a permutation within each block, a fifth of which moves. */
@@ -105,7 +115,7 @@ export class Records {
     const row = kind === "repeat" ? repeated(index) : index;
     const reading = this.readingOf(row);
     // Every eighth has no key, as some clients' records.
-    const key = index % 8 === 0 ? null : Buffer.from(reading.customerId);
+    const key = index % 8 === 0 ? null : Buffer.from(reading.customerId.padEnd(this.#keyLength));
     return { index, partition, key, value: json(reading), fate: { row } };
   }
 

@@ -1,5 +1,5 @@
 /** What has a bound: what a batch may become in memory, and how long a loop may stand still. */
-import { type BrokenBuild, edit } from "./broken_build.ts";
+import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
 
 const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
 const DECOMPRESS = "tests/unit/consumer/decompress_test.ts";
@@ -39,6 +39,29 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: "tests/integration/lifecycle_test.ts",
       name: "a program that gave up and then hangs ends with 1, and says why before it says that it hung",
+    },
+  },
+  {
+    breaks: "what waits for its write counts as nothing but its gaps",
+    mode: 20,
+    edits: [
+      edit("slice.ts", ".reduce((sum, { memoryBytes }) => sum + memoryBytes,", ".reduce((sum) => sum,"),
+    ],
+    test: noticedBy(
+      "memory",
+      "a backlog compressed with zstd is read in bounded memory, in batches of bounded length",
+    ),
+  },
+  {
+    breaks: "a worker is started with its permissions and without the rest of its task",
+    edits: [{
+      file: "stack/worker_task.ts",
+      find: "return [...words, ...flags,",
+      replace: 'return ["run", "-q", "--no-prompt", `-P=${worker}`, ...flags,',
+    }],
+    test: {
+      file: "tests/unit/stack/worker_task_test.ts",
+      name: "taskArguments() are those of the task: permissions, and what V8 may take for the heap",
     },
   },
   {

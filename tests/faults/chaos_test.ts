@@ -1,15 +1,11 @@
 /** A short run of `chaos`, and that its judge notices what it is there for. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { Judge } from "../../chaos/judge.ts";
-import { Load } from "../../chaos/load.ts";
-import { Records } from "../../chaos/records.ts";
-import { kafkaConnection } from "../../workers/_shared/kafka.ts";
 import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
 import { WorkerProcess } from "../support/worker_process.ts";
+import { publish } from "./known_records.ts";
 
-const SEED = 7;
 const PARTITIONS = 6;
 /** A machine that has much else to do takes long to start what was killed, and a standstill is told after two minutes. */
 const PATIENCE = { withinMs: 480_000 };
@@ -169,18 +165,7 @@ const TAMPERED: readonly { what: string; sql: string; told: readonly RegExp[] }[
 Deno.test(
   "the judge of chaos finds nothing in what is well, and each thing that was done to the tables",
   onPlace({ partitions: PARTITIONS }, async (place, t) => {
-    const records = new Records({ seed: SEED, partitions: PARTITIONS });
-    await using load = new Load({
-      connection: connectionTo(place),
-      records,
-      rate: 1_000_000,
-      onFailure: () => {},
-    });
-    const enough = new AbortController();
-    const loading = load.run({ signal: enough.signal, abandon: new AbortController().signal });
-    await eventually("the load", () => load.sends.acknowledged >= 20_000);
-    enough.abort();
-    await loading;
+    const { records, load } = await publish(place, 20_000, { partitions: PARTITIONS });
     await place.consumeAll();
     const ends = await place.ends();
     const session = await place.session();
@@ -208,8 +193,3 @@ Deno.test(
     }
   }),
 );
-
-function connectionTo({ stack, topic }: Place) {
-  const env = { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, KAFKA_TOPIC: topic };
-  return kafkaConnection("chaos", "heartbeat-chaos", env, Deno.readTextFileSync);
-}

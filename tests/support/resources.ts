@@ -36,6 +36,14 @@ export async function heldBy(worker: WorkerProcess, place: Place): Promise<Held>
   };
 }
 
+/** The most memory that it ever had, which no sampling misses; where no /proc tells, what it has now. Bytes. */
+export async function peakMemory(worker: WorkerProcess): Promise<number> {
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${worker.pid}/status`] }).output();
+  const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout)) ?? [];
+  if (kilobytes !== undefined) return Number(kilobytes) * 1024;
+  return await worker.metric("process_resident_memory_bytes");
+}
+
 /** Waits until nothing is above what there was before, but for a few that come and go. */
 export async function holdsNoMoreThan(before: Held, worker: WorkerProcess, place: Place): Promise<void> {
   let now: Held | undefined;

@@ -1,0 +1,39 @@
+/** Many records that are a function of their index: each can be judged by its id, and none has to be remembered. */
+import { type Codec, Load } from "../../chaos/load.ts";
+import { Records } from "../../chaos/records.ts";
+import { kafkaConnection } from "../../workers/_shared/kafka.ts";
+import type { Place } from "../support/place.ts";
+
+const SEED = 7;
+/** More than any machine can send. */
+const RECORDS_A_SECOND = 1_000_000;
+
+/** What chaos's judge wants to know of what was sent. */
+export interface Published {
+  readonly records: Records;
+  readonly load: Pick<Load, "sends" | "attempted">;
+}
+
+/** Sends so many records, or a few more, as fast as Kafka takes them. */
+export async function publish(
+  { stack, topic }: Place,
+  count: number,
+  options: { readonly partitions: number; readonly keyLength?: number; readonly codec?: Codec },
+): Promise<Published> {
+  const env = { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, KAFKA_TOPIC: topic };
+  const { codec, ...shape } = options;
+  const records = new Records({ seed: SEED, ...shape });
+  await using load = new Load({
+    connection: kafkaConnection("chaos", "heartbeat-chaos", env, Deno.readTextFileSync),
+    records,
+    rate: RECORDS_A_SECOND,
+    onFailure: () => {},
+    ...(codec === undefined ? {} : { codecs: [codec] }),
+  });
+  const enough = new AbortController();
+  const loading = load.run({ signal: enough.signal, abandon: new AbortController().signal });
+  while (load.sends.acknowledged < count) await load.acknowledgement;
+  enough.abort();
+  await loading;
+  return { records, load };
+}
