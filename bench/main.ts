@@ -5,17 +5,21 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
 /** Each is the task `bench:<name>`, and writes results/<name>.txt. */
 const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle"];
+const WITH_PEERS = ["ingest", "latency"];
 const PROGRAM = "bench";
 const DOCUMENT = new URL("../docs/performance.md", import.meta.url);
 
 await runWorker(async ({ args, signal }) => {
-  const chosen = parseFlags(args);
+  const { names, peers } = parseFlags(args);
   let code: number = EXIT.ok;
-  for (const name of chosen) {
+  for (const name of names) {
     if (signal.aborted) break;
     Deno.stderr.writeSync(new TextEncoder().encode(`\n${name}\n`));
-    const child = new Deno.Command(Deno.execPath(), { args: ["task", "-q", `bench:${name}`], stdin: "null" })
-      .spawn();
+    const flags = peers && WITH_PEERS.includes(name) ? ["--peers"] : [];
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["task", "-q", `bench:${name}`, ...flags],
+      stdin: "null",
+    }).spawn();
     const stop = () => child.kill("SIGTERM");
     signal.addEventListener("abort", stop, { once: true });
     if (!(await child.status).success) code = EXIT.failed;
@@ -25,21 +29,24 @@ await runWorker(async ({ args, signal }) => {
   return code;
 });
 
-function parseFlags(args: readonly string[]): readonly string[] {
+function parseFlags(args: readonly string[]): { names: readonly string[]; peers: boolean } {
   const command = new Command(PROGRAM)
     .description(
       "Runs the measurements and writes their tables into docs/performance.md; half an hour of work.",
     )
     .option("--only <names>", `of ${MEASUREMENTS.join(", ")}, separated by commas`)
+    .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
     .addHelpText("after", "\nExample:\n  deno task bench --only ingest,latency")
     .exitOverride();
-  const { only } = command.parse([...args], { from: "user" }).opts<{ only?: string }>();
+  const { only, peers = false } = command.parse([...args], { from: "user" }).opts<
+    { only?: string; peers?: boolean }
+  >();
   const names = only?.split(",") ?? MEASUREMENTS;
   const unknown = names.find((name) => !MEASUREMENTS.includes(name));
   if (unknown !== undefined) {
     throw settingsError(PROGRAM, [`--only: is ${unknown}, expected some of ${MEASUREMENTS.join(", ")}`]);
   }
-  return names;
+  return { names, peers };
 }
 
 /** What stands between `<!-- results/x.txt -->` and `<!-- end -->` becomes what the file holds now. */

@@ -6,28 +6,17 @@ import { from as copyFrom } from "pg-copy-streams";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/migrate.ts";
+import { referenceTable } from "../peers/mod.ts";
 import { type Contender, cpuTime, type Lab, type Run, spent, withDatabase } from "./lab.ts";
 
 const DAY_MS = 86_400_000;
 const READ_BYTES = 1024 * 1024;
 
-/** As anybody would make it who wants no reading twice and looks at ranges of time. */
-export const REFERENCE_TABLE = `
-  create table public.readings (
-    customer_id text        not null,
-    ts          timestamptz not null,
-    heart_rate  smallint    not null,
-    anomaly     text,
-    primary key (customer_id, ts)
-  )`;
-export const REFERENCE_INDEX = "create index readings_ts on public.readings (ts)";
-
 export const copyIntoReference: Contender = {
   name: "\\copy into the reference table",
   run: (lab) =>
     copyFile(lab, "public.readings", async (database) => {
-      await database.query(REFERENCE_TABLE);
-      await database.query(REFERENCE_INDEX);
+      await database.query(referenceTable("readings"));
     }),
 };
 
@@ -62,7 +51,7 @@ function copyFile(
     const before = await cpuTime(stack);
     const began = performance.now();
     await database.transaction(async (session) => {
-      const target = `${table} (customer_id, ts, heart_rate, anomaly)`;
+      const target = `${table} (customer_id, ts, heart_rate)`;
       await pipeline(
         createReadStream(csvPath, { highWaterMark: READ_BYTES }),
         session.query(copyFrom(`copy ${target} from stdin (format csv)`)),

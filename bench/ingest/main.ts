@@ -3,15 +3,24 @@ import { Command } from "commander";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { CUSTOMERS } from "../lab/large_table.ts";
+import { PEERS } from "../peers/mod.ts";
 import { copyIntoOurs, copyIntoReference } from "./copy.ts";
 import { heartbeatConsumer } from "./consumer.ts";
 import { type Contender, openLab, type Run } from "./lab.ts";
+import { peerContender } from "./peer.ts";
 import { report } from "./report.ts";
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
-  const contenders: Contender[] = [copyIntoReference, copyIntoOurs, heartbeatConsumer];
+  const peers = flags.peers ? Object.values(PEERS) : [];
+  for (const peer of peers) await peer.prepare({ onProgress: say });
+  const contenders: Contender[] = [
+    copyIntoReference,
+    copyIntoOurs,
+    heartbeatConsumer,
+    ...peers.map(peerContender),
+  ];
   const lab = await openLab({ ...flags, signal, resources, say });
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
   // By turns, so that a slow minute of the machine does not fall on one of them alone.
@@ -32,6 +41,7 @@ function parseFlags(args: readonly string[]) {
     .option("--records <n>", "that each contender stores", "5000000")
     .option("--runs <n>", "of each", "3")
     .option("--partitions <n>", "of the topic", "6")
+    .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
     .addHelpText("after", "\nExample:\n  deno task bench:ingest --records 1000000 --runs 1")
     .exitOverride();
   const settings = {
@@ -39,6 +49,9 @@ function parseFlags(args: readonly string[]) {
     runs: integer({ min: 1, max: 100, unit: "runs" }),
     partitions: integer({ min: 1, max: 64, unit: "partitions" }),
   };
-  const values = command.parse([...args], { from: "user" }).opts();
-  return parseSettings("bench:ingest", settings, values, { label: (name) => `--${name}` });
+  const { peers = false, ...values } = command.parse([...args], { from: "user" }).opts();
+  return {
+    ...parseSettings("bench:ingest", settings, values, { label: (name) => `--${name}` }),
+    peers: Boolean(peers),
+  };
 }
