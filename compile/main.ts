@@ -8,7 +8,7 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 const WORKERS: Readonly<Record<string, string>> = {
   // As in the task `consume`: what the heap may hold beside the bounded buffers, and a small space for what is young, so
   // that the batches' buffers are freed soon after them (a quarter less memory, measured by `task bench:soak`).
-  consumer: "--max-old-space-size=256,--max-semi-space-size=4",
+  consumer: "--max-old-space-size=256,--max-semi-space-size=4,--heap-growing-percent=150",
   producer: "",
 };
 

@@ -12,7 +12,7 @@ export const DATABASE_SETTINGS = {
     min: 1,
     max: 32,
     unit: "connections that write at the same time",
-    default: 2,
+    default: 4,
   }),
 };
 

@@ -34,7 +34,7 @@ const GROUP_SETTINGS = {
     min: 1,
     max: 100_000,
     unit: "records in one transaction, at most",
-    default: 10_000,
+    default: 20_000,
   }),
   LOG_SUMMARY_SECONDS: integer({ min: 1, max: 3_600, unit: "seconds between summaries", default: 10 }),
 };
