@@ -1,14 +1,19 @@
 /** The health port, asked by those who should not: it answers little, waits for nobody, and goes on answering others. */
-import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
-import { type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
+import { HEALTH_LIMITS, type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
 import { Secrets } from "../../workers/_shared/secrets.ts";
 import { eventually } from "../support/eventually.ts";
 
 const OPTIONS = { HEALTH_HOST: "127.0.0.1", HEALTH_PORT: 0 };
 
-async function serve(reasons: readonly string[] = [], secrets = new Secrets()): Promise<HealthServer> {
-  return await serveHealth(OPTIONS, { live: () => [], ready: () => reasons }, new Registry(), secrets);
+async function serve(
+  reasons: readonly string[] = [],
+  secrets = new Secrets(),
+  limits = HEALTH_LIMITS,
+): Promise<HealthServer> {
+  const probes = { live: () => [], ready: () => reasons };
+  return await serveHealth(OPTIONS, probes, new Registry(), secrets, limits);
 }
 
 /** Sends bytes and reads to the end of the connection. */
@@ -33,15 +38,24 @@ const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${m
 class SlowClients implements AsyncDisposable {
   readonly #connections: Deno.TcpConn[] = [];
   readonly #ends: Promise<void>[] = [];
+  readonly #open = new Set<number>();
+
   /** How many the server has not sent away. */
-  open = 0;
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Which ones, in the order in which they came. */
+  get left(): number[] {
+    return [...this.#open];
+  }
 
   async connect(port: number, count: number, said: string): Promise<void> {
     for (let n = 0; n < count; n++) {
       const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-      this.#connections.push(connection);
-      this.open++;
-      this.#ends.push(this.#end(connection).finally(() => this.open--));
+      const number = this.#connections.push(connection) - 1;
+      this.#open.add(number);
+      this.#ends.push(this.#end(connection).finally(() => this.#open.delete(number)));
       if (said !== "") await connection.write(new TextEncoder().encode(said));
     }
   }
@@ -83,7 +97,9 @@ Deno.test("the health port answers GET and HEAD, closes after each answer, and n
 
 Deno.test("the health port refuses what is no request, or too large a one, and reads no body", async () => {
   await using server = await serve();
-  match(await ask(server.port, get("/livez", `X: ${"a".repeat(20_000)}\r\n`)), /^HTTP\/1\.1 431 /);
+  // Eight kilobytes are the limit, and Node's own would be sixteen.
+  match(await ask(server.port, get("/livez", `X: ${"a".repeat(7_900)}\r\n`)), /^HTTP\/1\.1 200 /);
+  match(await ask(server.port, get("/livez", `X: ${"a".repeat(8_400)}\r\n`)), /^HTTP\/1\.1 431 /);
   doesNotMatch(await ask(server.port, get(`/${"a".repeat(200_000)}`)), /^HTTP\/1\.1 200 /);
   doesNotMatch(await ask(server.port, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), / 200 /);
   // Answered at once: it does not wait for the hundred megabytes.
@@ -103,13 +119,23 @@ Deno.test("clients that never finish their request are sent away, however many, 
       await using slow = new SlowClients();
       await slow.connect(server.port, 200, said);
       match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
-      await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
-        seen: () => slow.open,
-      });
       await eventually("all of them to be gone", () => slow.open === 0, { seen: () => slow.open });
       match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
     });
   }
+});
+
+Deno.test("of those who take their time only 64 are waited for: beyond that the oldest has to go", async () => {
+  // Nobody's time is over while this test lasts.
+  await using server = await serve([], new Secrets(), { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 });
+  await using slow = new SlowClients();
+  await slow.connect(server.port, 200, "GET /live");
+  await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
+    seen: () => slow.open,
+  });
+  match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
+  deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
+  ok(slow.open >= 60, `${slow.open} are left`);
 });
 
 Deno.test("a reason in readiness shows no secret, however a server wrote it", async () => {

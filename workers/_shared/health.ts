@@ -32,13 +32,16 @@ export interface HealthServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Our askers send a few hundred bytes. */
-const REQUEST_BYTES = 8 * 1024;
-/** From the first byte, or from the connection without one; who is slower is told so and sent away. */
-const REQUEST_TIMEOUT_MS = 5_000;
+/** What one asker may take of us. */
+export const HEALTH_LIMITS = {
+  /** Our askers send a few hundred bytes. */
+  requestBytes: 8 * 1024,
+  /** From the first byte, or from the connection without one; who is slower is told so and sent away. */
+  requestTimeoutMs: 5_000,
+  /** Each is a file descriptor and some memory. Beyond it the oldest has to go: a new one may be the supervisor's. */
+  connections: 64,
+};
 const CHECK_SLOW_EVERY_MS = 1_000;
-/** Each is a file descriptor and some memory. Beyond it the oldest has to go: a new one may be the supervisor's. */
-const CONNECTIONS_AT_MOST = 64;
 
 /**
  * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format. By `node:http`,
@@ -52,6 +55,7 @@ export async function serveHealth(
   probes: Probes,
   metrics: Registry,
   secrets: Secrets,
+  limits: typeof HEALTH_LIMITS = HEALTH_LIMITS,
 ): Promise<HealthServer> {
   const probe = (reasons: readonly string[]): Answer => {
     const status = reasons.length === 0 ? "ok" : "failing";
@@ -72,12 +76,12 @@ export async function serveHealth(
     }
   };
   const server = createServer({
-    maxHeaderSize: REQUEST_BYTES,
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    maxHeaderSize: limits.requestBytes,
+    headersTimeout: limits.requestTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
     connectionsCheckingInterval: CHECK_SLOW_EVERY_MS,
   }, (request, response) => void answer(request).then((one) => send(response, one)));
-  limitConnections(server);
+  limitConnections(server, limits.connections);
   await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
@@ -111,7 +115,7 @@ function send(response: ServerResponse, { status, type, body }: Answer): void {
   response.end(response.req.method === "HEAD" ? undefined : body);
 }
 
-function limitConnections(server: Server): void {
+function limitConnections(server: Server, atMost: number): void {
   const open = new Set<Socket>();
   server.on("connection", (socket) => {
     open.add(socket);
@@ -119,7 +123,7 @@ function limitConnections(server: Server): void {
     // One that breaks off is no error of ours.
     socket.on("error", () => {});
     const [oldest] = open;
-    if (open.size > CONNECTIONS_AT_MOST) oldest?.destroy();
+    if (open.size > atMost) oldest?.destroy();
   });
 }
 
