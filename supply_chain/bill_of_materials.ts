@@ -17,10 +17,11 @@ export interface Lock {
 
 /**
  * @param lock deno.lock
- * @param mavenList what `mvn dependency:list` wrote
+ * @param mavenList what `mvn dependency:list` wrote, with the absolute path of each file
+ * @param sha512 hexadecimal, of the file at a path
  * @returns JSON of CycloneDX 1.6, the same for the same input
  */
-export function billOfMaterials(lock: Lock, mavenList: string): string {
+export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: string) => string): string {
   const bom = new Models.Bom();
   const heartbeat = new Models.Component(Enums.ComponentType.Application, "heartbeat", {
     bomRef: "heartbeat",
@@ -51,7 +52,7 @@ export function billOfMaterials(lock: Lock, mavenList: string): string {
     const direct = find(`${split(specifier.replace(/^npm:/, "")).name}@${version}`);
     if (direct !== undefined) heartbeat.dependencies.add(direct.bomRef);
   }
-  for (const jar of jarsOf(mavenList)) {
+  for (const jar of jarsOf(mavenList, sha512)) {
     bom.components.add(jar);
     heartbeat.dependencies.add(jar.bomRef);
   }
@@ -82,11 +83,19 @@ function npmComponent(name: string, version: string, integrity: string | undefin
   return component;
 }
 
-/** Lines such as "   org.apache.kafka:kafka-clients:jar:4.4.0:compile -- module kafka.clients (auto)". */
-function jarsOf(list: string): Models.Component[] {
-  return [...list.matchAll(/^\s*([\w.-]+):([\w.-]+):jar:(?:[\w.-]+:)?([\w.-]+):(?:compile|runtime)\b/gm)]
-    .map(([, group = "", name = "", version = ""]) => {
-      const purl = `pkg:maven/${group}/${name}@${version}`;
-      return new Models.Component(Enums.ComponentType.Library, name, { group, version, bomRef: purl, purl });
+/** Lines such as "   org.apache.kafka:kafka-clients:jar:4.4.0:compile:/m2/kafka-clients-4.4.0.jar -- module kafka.clients (auto)". */
+function jarsOf(list: string, sha512: (path: string) => string): Models.Component[] {
+  const line =
+    /^\s*([\w.-]+):([\w.-]+):jar:(?:[\w.-]+:)?([\w.-]+):(?:compile|runtime):(.+?\.jar)(?: -- module .*)?\s*$/gm;
+  return [...list.matchAll(line)].map(([, group = "", name = "", version = "", path = ""]) => {
+    const purl = `pkg:maven/${group}/${name}@${version}`;
+    const jar = new Models.Component(Enums.ComponentType.Library, name, {
+      group,
+      version,
+      bomRef: purl,
+      purl,
     });
+    jar.hashes.set(Enums.HashAlgorithm["SHA-512"], sha512(path));
+    return jar;
+  });
 }

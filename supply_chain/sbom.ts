@@ -1,4 +1,5 @@
 /** Writes the bill of materials to standard output. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Command } from "commander";
 import { CLONE } from "../stack/clone.ts";
@@ -13,22 +14,35 @@ await runWorker(async ({ args, readFile, signal }) => {
     )
     .addHelpText(
       "after",
-      "\nFrom deno.lock, and from what Maven resolves for stack/kafka/pom.xml (needs Java and Maven).\n\n" +
+      "\nFrom deno.lock, and from what Maven resolves for stack/kafka/pom.xml (needs Java and Maven): hashes of jars\n" +
+        "are those of the files that Maven has here.\n\n" +
         "Example: deno task -q sbom > heartbeat.cdx.json",
     )
     .exitOverride()
     .parse([...args], { from: "user" });
   const lock = JSON.parse(readFile(join(CLONE, "deno.lock")));
   const jars = await mavenList(signal);
-  const bytes = new TextEncoder().encode(billOfMaterials(lock, jars));
+  const bytes = new TextEncoder().encode(billOfMaterials(lock, jars, sha512));
   for (let from = 0; from < bytes.length;) from += Deno.stdout.writeSync(bytes.subarray(from));
 });
+
+function sha512(path: string): string {
+  return createHash("sha512").update(Deno.readFileSync(path)).digest("hex");
+}
 
 async function mavenList(signal: AbortSignal): Promise<string> {
   const pom = join(CLONE, "stack", "kafka", "pom.xml");
   const [command, prefix] = Deno.build.os === "windows" ? ["cmd", ["/c", "mvn"]] : ["mvn", []];
   const run = new Deno.Command(command, {
-    args: [...prefix, "--batch-mode", "--file", pom, "dependency:list", "-DincludeScope=runtime"],
+    args: [
+      ...prefix,
+      "--batch-mode",
+      "--file",
+      pom,
+      "dependency:list",
+      "-DincludeScope=runtime",
+      "-DoutputAbsoluteArtifactFilename=true",
+    ],
     stdin: "null",
     signal,
   });

@@ -67,12 +67,36 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the health port waits for a request that does not end",
     edits: [{
       file: "workers/_shared/health.ts",
-      find: "const REQUEST_TIMEOUT_MS = 5_000;",
-      replace: "const REQUEST_TIMEOUT_MS = 0;",
+      find: "requestTimeoutMs: 5_000,",
+      replace: "requestTimeoutMs: 0,",
     }],
     test: {
       file: HEALTH,
       name: "clients that never finish their request are sent away, however many, and others are answered",
+    },
+  },
+  {
+    breaks: "the health port keeps as many connections as come",
+    edits: [{
+      file: "workers/_shared/health.ts",
+      find: "connections: 64,",
+      replace: "connections: 100_000,",
+    }],
+    test: {
+      file: HEALTH,
+      name: "of those who take their time only 64 are waited for: beyond that the oldest has to go",
+    },
+  },
+  {
+    breaks: "the health port takes requests as large as Node's own limit",
+    edits: [{
+      file: "workers/_shared/health.ts",
+      find: "    maxHeaderSize: limits.requestBytes,\n",
+      replace: "",
+    }],
+    test: {
+      file: HEALTH,
+      name: "the health port refuses what is no request, or too large a one, and reads no body",
     },
   },
   {
@@ -121,6 +145,40 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: "tests/security/permissions_test.ts",
       name: "each worker's permissions refuse files, programs, libraries and other people's variables",
+    },
+  },
+  {
+    breaks: "the producer may read the database's password, which it has no use for",
+    edits: [{
+      file: "deno.json",
+      find: `    "producer": {
+      "net": true,
+      "read": true,
+      "env": {
+        "allow": [`,
+      replace: `    "producer": {
+      "net": true,
+      "read": true,
+      "env": {
+        "allow": [
+          "DATABASE_URL",`,
+    }],
+    test: {
+      file: "tests/unit/permissions_test.ts",
+      name: "the producer may read exactly the variables that it has settings for",
+    },
+  },
+  {
+    breaks: "the bill of materials has no hashes of jars",
+    edits: [{
+      file: "supply_chain/bill_of_materials.ts",
+      find: `    jar.hashes.set(Enums.HashAlgorithm["SHA-512"], sha512(path));\n`,
+      replace: "",
+    }],
+    test: {
+      file: "tests/security/supply_chain_test.ts",
+      name:
+        "the bill of materials has every locked package and every jar, with hashes, and is valid CycloneDX",
     },
   },
   {

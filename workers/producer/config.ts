@@ -1,7 +1,7 @@
 /** The producer's command line and environment. */
 import { type Environment, parseSettings, settingsError } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
+import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
 import { LOG_SETTINGS, type LogOptions } from "../_shared/telemetry.ts";
 import { DURATION, type Flags, INSTANT, parseFlags, PROGRAM } from "./command_line.ts";
 import { parseDuration, parseOffset } from "./duration.ts";
@@ -9,6 +9,10 @@ import type { GenerateOptions } from "./generate.ts";
 import { type Mapping, parseMapping } from "./mapping.ts";
 import type { Compression } from "./record_batch.ts";
 import { type TimeFormat, timeFormat } from "./time_format.ts";
+
+const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };
+/** Every environment variable that the producer reads. */
+export const PRODUCER_SETTINGS = { ...KAFKA_SETTINGS, ...OWN_SETTINGS };
 
 /** Published when neither --rate, --from nor --file says how fast: one reading a second from each customer. */
 const DEFAULT_INTERVAL_SECONDS = 1;
@@ -62,11 +66,7 @@ export function readConfig(
 ): ProducerConfig {
   const flags = parseFlags(args);
   const kafka = kafkaConnection(PROGRAM, "heartbeat-producer", env, readFile);
-  const { HEALTH_HOST, HEALTH_PORT, LOG_LEVEL, LOG_FORMAT } = parseSettings(
-    PROGRAM,
-    { ...HEALTH_SETTINGS, ...LOG_SETTINGS },
-    env,
-  );
+  const { HEALTH_HOST, HEALTH_PORT, LOG_LEVEL, LOG_FORMAT } = parseSettings(PROGRAM, OWN_SETTINGS, env);
   const problems: string[] = [];
   const { file } = flags;
   const records: ProducerConfig["records"] = file === undefined

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { settingInfo } from "../../../workers/_shared/env.ts";
-import { RECONCILE_SETTINGS } from "../../../workers/reconcile/config.ts";
 import { SCENARIOS } from "../../../workers/scenarios/catalogue/mod.ts";
-import { readConfig, SCENARIO_SETTINGS } from "../../../workers/scenarios/config.ts";
+import { readConfig } from "../../../workers/scenarios/config.ts";
 
 const ENV = { DATABASE_URL: "postgres://u@127.0.0.1:5432/d" };
 const read = (...args: string[]) => {
@@ -29,14 +27,3 @@ Deno.test("readConfig() refuses what it does not know", () => {
   );
   assert.throws(() => read("--run", "a b"), /--run: is "a b", expected 1 to 40 letters/);
 });
-
-for (
-  const [name, settings] of Object.entries({ reconcile: RECONCILE_SETTINGS, scenarios: SCENARIO_SETTINGS })
-) {
-  Deno.test(`${name} may read exactly the variables that it has settings for`, async () => {
-    const config = JSON.parse(await Deno.readTextFile(new URL("../../../deno.json", import.meta.url)));
-    const secrets = Object.entries(settings).filter(([, schema]) => settingInfo(schema).secret);
-    const expected = [...Object.keys(settings), ...secrets.map(([secret]) => `${secret}_FILE`)];
-    assert.deepEqual([...config.permissions[name].env.allow].sort(), expected.sort());
-  });
-}
