@@ -54,7 +54,7 @@ export async function deliver(batch: Batch, delivery: Delivery): Promise<void> {
       );
       if (REFUSALS.has(String(findInCauses(error, "apiId")))) return await isolate(batch, failure, delivery);
       const retryInMs = backoffMs(attempt);
-      telemetry.publishFailed(failure, { attempt, records: records.length, retryInMs });
+      telemetry.publishFailed(failure, { attempt, records: records.length, retryInMs, partition });
       if (attempt === 1) tally.retried += records.length;
       await sleep(retryInMs, { signal: gaveUp });
     }

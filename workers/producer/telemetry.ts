@@ -24,6 +24,8 @@ export interface FailedTry {
   /** That wait for it. */
   readonly records: number;
   readonly retryInMs: number;
+  /** Left out when it was no batch that failed. */
+  readonly partition?: number;
 }
 
 /** Later than this is said; a tick of the schedule or a slow request is not. */
@@ -39,7 +41,7 @@ export class ProducerTelemetry {
   readonly #backlog;
   #interval = emptyInterval();
   /** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
-  #outage: { readonly since: number; said: boolean } | undefined;
+  #outage: { readonly since: number; said: boolean; readonly partitions: Set<number> } | undefined;
   #backlogRecords = 0;
   #late = false;
 
@@ -73,7 +75,12 @@ export class ProducerTelemetry {
   /** Why nothing can be published at the moment; empty when it can. */
   get notReady(): readonly string[] {
     if (this.#outage === undefined) return [];
-    return [`Kafka has not taken a record for ${seconds(performance.now() - this.#outage.since)} s`];
+    const { since, partitions } = this.#outage;
+    // Some may have no leader while the others take what they are sent.
+    const of = partitions.size === 0
+      ? ""
+      : ` of partition ${[...partitions].sort((a, b) => a - b).join(", ")}`;
+    return [`Kafka has not taken a record${of} for ${seconds(performance.now() - since)} s`];
   }
 
   healthListening(port: number): void {
@@ -97,7 +104,7 @@ export class ProducerTelemetry {
     this.#interval.requests++;
     this.#interval.bytes += bytes;
     this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
-    this.#recovered();
+    this.#recovered(partition);
     if (!this.#eachRecord) return;
     for (const [index, { key, value, fault }] of records.entries()) {
       this.#log.debug("record.published", "published", {
@@ -110,10 +117,11 @@ export class ProducerTelemetry {
     }
   }
 
-  /** Said once an outage; the other tries are for those who debug. */
-  publishFailed(error: Error, { attempt, records, retryInMs }: FailedTry): void {
+  /** Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who debug. */
+  publishFailed(error: Error, { attempt, records, retryInMs, partition }: FailedTry): void {
     this.#failures.inc();
-    this.#outage ??= { since: performance.now(), said: false };
+    this.#outage ??= { since: performance.now(), said: false, partitions: new Set() };
+    if (partition !== undefined) this.#outage.partitions.add(partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
     if (attempt === 1 || this.#outage.said) {
       this.#log.debug("publish.failed", error.message, context);
@@ -177,9 +185,11 @@ export class ProducerTelemetry {
     });
   }
 
-  #recovered(): void {
+  #recovered(partition?: number): void {
     if (this.#outage === undefined) return;
-    const { since, said } = this.#outage;
+    const { since, said, partitions } = this.#outage;
+    if (partition !== undefined) partitions.delete(partition);
+    if (partitions.size > 0) return;
     this.#outage = undefined;
     if (!said) return;
     this.#log.info("kafka.available", "Kafka takes records again", {

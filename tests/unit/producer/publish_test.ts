@@ -142,6 +142,35 @@ Deno.test("publish() tries again until Kafka answers, in the order of each custo
   assert.deepEqual(events, ["kafka.unavailable", "kafka.available", "publish.summary"]);
 });
 
+Deno.test("publish() goes on with the other partitions while one takes nothing, and says that once", async () => {
+  const clock = new FakeClock();
+  const { telemetry, events } = fakeLog();
+  let tries = 0;
+  let meanwhile = 0;
+  const sender: Target["sender"] = {
+    send: ({ partition, records }) => {
+      if (partition === 0 && ++tries <= 4) return Promise.reject(new Error("Connection closed"));
+      if (partition !== 0 && tries > 2) meanwhile += records.length;
+      return Promise.resolve(0n);
+    },
+  };
+  const source = (function* () {
+    for (const record of schedule(clock, 100_000, 10_000)) {
+      if (tries > 4) return;
+      yield record;
+    }
+  })();
+  const tally = await publish(source, targetOf(sender, telemetry), {
+    clock,
+    signal: new AbortController().signal,
+  });
+  assert.equal(tally.failed, 0);
+  assert.ok(meanwhile > 0, "others were published between the tries");
+  const said = events.filter((event) => event.startsWith("kafka."));
+  assert.deepEqual(said, ["kafka.unavailable", "kafka.available"]);
+  assert.deepEqual(telemetry.notReady, []);
+});
+
 Deno.test("publish() finds the one record that Kafka refuses and publishes its neighbours", async () => {
   const clock = new FakeClock();
   const stored: string[] = [];
