@@ -2,6 +2,9 @@
 import type { BrokenBuild } from "./broken_build.ts";
 
 const CLUSTER = "tests/faults/cluster_test.ts";
+const STANDSTILL = "tests/faults/standstill_test.ts";
+const ALONE =
+  "a broker is away that alone has a partition: a new consumer and a new producer go on with the others, and with all";
 const PRODUCER = "tests/faults/producer_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
@@ -135,6 +138,77 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       file: PRODUCER,
       name:
         "a broker that lost its log and what it knew of producers: the producer goes on, and what it sends is stored",
+    },
+  },
+  {
+    breaks: "the group is not joined while a partition has no leader",
+    edits: [{
+      file: "workers/consumer/membership.ts",
+      find: "    bearLeaderless(this.#consumer);\n",
+      replace: "",
+    }],
+    test: { file: STANDSTILL, name: ALONE },
+  },
+  {
+    breaks: "the producer does not begin while a partition has no leader",
+    edits: [{
+      file: "workers/producer/sender.ts",
+      find: "bearLeaderless(new Base(connection.options))",
+      replace: "new Base(connection.options)",
+    }],
+    test: { file: STANDSTILL, name: ALONE },
+  },
+  {
+    breaks: "what is wrong with a topic is taken for a partition without a leader",
+    edits: [{
+      file: "workers/_shared/leaderless.ts",
+      find: 'OF_A_PARTITION.test(path ?? "") && WITHOUT_LEADER',
+      replace: "WITHOUT_LEADER",
+    }],
+    test: {
+      file: "tests/unit/_shared/leaderless_test.ts",
+      name:
+        "bearLeaderless() hides nothing else: what is wrong with the topic, with a partition, or with another request",
+    },
+  },
+  {
+    breaks: "records on a broker that is away count as lag of ours",
+    mode: 1,
+    edits: [{
+      file: "workers/consumer/partition.ts",
+      find: 'this.state === "held" || this.outOfReach',
+      replace: 'this.state === "held"',
+    }],
+    test: {
+      file: STANDSTILL,
+      name:
+        "a broker goes away with records that nobody else has: the consumer stays alive for as long, and stores them then",
+    },
+  },
+  {
+    breaks: "records that cannot be read count as lag of ours",
+    mode: 1,
+    edits: [{
+      file: "workers/consumer/housekeeping.ts",
+      find: "sum + partition.due",
+      replace: "sum + Math.max(0, partition.endOffset - (partition.nextOffset ?? Infinity))",
+    }],
+    test: {
+      file: STANDSTILL,
+      name:
+        "a batch that cannot be read stops its partition: readiness names it, the process stays alive, the others go on",
+    },
+  },
+  {
+    breaks: "a record for one partition ends the outage of another",
+    edits: [{
+      file: "workers/producer/telemetry.ts",
+      find: "if (partition !== undefined) partitions.delete(partition);",
+      replace: "partitions.clear();",
+    }],
+    test: {
+      file: "tests/unit/producer/publish_test.ts",
+      name: "publish() goes on with the other partitions while one takes nothing, and says that once",
     },
   },
 ];

@@ -1,6 +1,7 @@
 /** Publishes given records and says where each one went: its partition and offset are its id. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
+import { bearLeaderless } from "../../workers/_shared/leaderless.ts";
 
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
@@ -114,13 +115,16 @@ export class Publisher implements AsyncDisposable {
   #producer(transactionalId: string): Producer {
     const known = this.#producers.get(transactionalId);
     if (known !== undefined) return known;
-    const producer = new Producer({
-      clientId: "heartbeat-test",
-      bootstrapBrokers: this.#servers.split(","),
-      idempotent: true,
-      retries: 10,
-      ...(transactionalId === "" ? {} : { transactionalId }),
-    });
+    // What a test sends to the other partitions is not kept back by one that has no leader.
+    const producer = bearLeaderless(
+      new Producer({
+        clientId: "heartbeat-test",
+        bootstrapBrokers: this.#servers.split(","),
+        idempotent: true,
+        retries: 10,
+        ...(transactionalId === "" ? {} : { transactionalId }),
+      }),
+    );
     this.#producers.set(transactionalId, producer);
     return producer;
   }

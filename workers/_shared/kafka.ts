@@ -224,6 +224,11 @@ const NEXT_STEPS: readonly NextStep[] = [
     refused: false,
   },
   {
+    sign: /LEADER_NOT_AVAILABLE|not available in the current cluster metadata/,
+    step: "no broker leads that partition: start the one that has its records",
+    refused: false,
+  },
+  {
     sign: /^Connection closed/,
     step:
       "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +

@@ -2,6 +2,7 @@
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
+import { bearLeaderless } from "../_shared/leaderless.ts";
 import { runFetchLoop } from "./fetch_loop.ts";
 import { Fetcher } from "./fetcher.ts";
 import { commitToGroup, keepWatch } from "./housekeeping.ts";
@@ -16,7 +17,10 @@ import type { Offset } from "./records.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
+/** While there is none, or one of our partitions has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
+/** In place of the number of a partition's leader. */
+const NO_LEADER = -1;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
@@ -85,13 +89,14 @@ class Consumption implements AsyncDisposable {
         this.#settlePartitions();
       },
     });
-    this.#client = new Consumer({ ...connection.options, groupId: options.groupId });
+    this.#client = bearLeaderless(new Consumer({ ...connection.options, groupId: options.groupId }));
     this.#fetcher = new Fetcher(connection, this.#client);
     this.#environment = {
       ...ports,
       client: this.#client,
       offsetReset: options.offsetReset,
       onWritten: (partition, next) => this.#uncommitted.set(partition, next),
+      isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
     };
   }
@@ -127,7 +132,9 @@ class Consumption implements AsyncDisposable {
         failures++;
       }
       progress.mark("topic");
-      const pauseMs = this.#topic === undefined ? MISSING_TOPIC_INTERVAL_MS : TOPIC_INTERVAL_MS;
+      const pauseMs = this.#topic === undefined || this.#leaderless().length > 0
+        ? MISSING_TOPIC_INTERVAL_MS
+        : TOPIC_INTERVAL_MS;
       await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
     }
     progress.idle("topic");
@@ -171,11 +178,30 @@ class Consumption implements AsyncDisposable {
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
-    if (topicId === undefined) return;
     const { topic } = this.#ports.connection;
     for (const number of ours) {
-      if (!this.#partitions.has(number)) this.#open({ topic, topicId, partition: number }, ours.size);
+      if (topicId === undefined || this.#partitions.has(number)) continue;
+      this.#open({ topic, topicId, partition: number }, ours.size);
     }
+    this.#tellLeaderless();
+  }
+
+  /** Partitions of ours that no broker serves; no fetch loop has them in hand. */
+  #leaderless(): Partition[] {
+    return [...this.#partitions.values()].filter(({ number }) => this.#topic?.leaders[number] === NO_LEADER);
+  }
+
+  #tellLeaderless(): void {
+    const { connection: { topic }, telemetry, progress } = this.#ports;
+    const leaderless = this.#leaderless();
+    for (const partition of leaderless) partition.outOfReach = true;
+    const numbers = leaderless.map(({ number }) => number);
+    telemetry.leadersMissing(numbers);
+    if (numbers.length === 0) return progress.ready("leaders");
+    progress.notReady(
+      "leaders",
+      `no broker leads partition ${numbers.join(", ")} of ${topic}; start the broker that has its records`,
+    );
   }
 
   /** @param sharers how many partitions share the buffer */
@@ -202,8 +228,7 @@ class Consumption implements AsyncDisposable {
   }
 
   #ensureFetchLoop(node: number): void {
-    const leaderless = -1;
-    if (node === leaderless || this.#fetchLoops.has(node)) return;
+    if (node === NO_LEADER || this.#fetchLoops.has(node)) return;
     const { connection, telemetry, progress } = this.#ports;
     const changed = new Notifier();
     const ended = runFetchLoop(

@@ -6,6 +6,7 @@ import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { KafkaConnection } from "../_shared/kafka.ts";
+import { bearLeaderless } from "../_shared/leaderless.ts";
 import type { Offset } from "./records.ts";
 
 export interface MembershipOptions {
@@ -44,6 +45,7 @@ export class Membership implements AsyncDisposable {
       // The group's leader shares out the partitions that its metadata names: old metadata would leave new ones to nobody.
       metadataMaxAge: 0,
     } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
+    bearLeaderless(this.#consumer);
     this.#consumer.on("consumer:group:join", ({ assignments, generationId }) => {
       const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
       options.onAssigned(ours, generationId ?? 0);

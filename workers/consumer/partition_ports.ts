@@ -40,6 +40,8 @@ export interface ConsumePorts {
 export interface Environment extends ConsumePorts {
   readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
+  /** Whether the partition has a leader to ask; who has none is told of by whoever looks at the topic. */
+  readonly isLed: (partition: number) => boolean;
   /** Everything before this offset is stored. */
   readonly onWritten: (partition: number, next: Offset) => void;
   readonly onChange: () => void;
@@ -85,7 +87,10 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
       if (ledger === undefined) {
         const range = await insist(
           () => logRange(client, log),
-          (error) => telemetry.kafkaFailed(kafkaFailure("read the log's offsets", connection, error)),
+          (error) => {
+            if (!environment.isLed(log.partition)) return;
+            telemetry.kafkaFailed(kafkaFailure("read the log's offsets", connection, error));
+          },
           { signal },
         );
         if (range === undefined) return undefined;
@@ -156,6 +161,7 @@ export async function findLostPlace(
     async () => {
       const at = partition.fetchOffset;
       const range = await logRange(client, log);
+      partition.outOfReach = false;
       if (partition.state !== "asking" || partition.ledger === undefined) return;
       const reset = divergence === undefined
         ? resolveOutOfRange(at, range, offsetReset)
@@ -181,6 +187,8 @@ export async function findLostPlace(
     },
     (error) => {
       if (sqlState(error) === undefined) {
+        partition.outOfReach = true;
+        if (!environment.isLed(log.partition)) return;
         telemetry.kafkaFailed(kafkaFailure("find the place in the log", connection, error));
       } else {
         telemetry.databaseFailed(

@@ -3,6 +3,7 @@ import { Consumer } from "@platformatic/kafka";
 import { insist, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
 import { describeTopic, type KafkaConnection } from "../_shared/kafka.ts";
+import { bearLeaderless } from "../_shared/leaderless.ts";
 import type { Database } from "../_shared/postgres.ts";
 import { nextOffsets } from "./ledger.ts";
 import { endOffsets } from "./log_range.ts";
@@ -23,7 +24,7 @@ export async function untilCaughtUp(
   progress: Progress,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  const client = new Consumer({ ...connection.options, groupId: "heartbeat-ends" });
+  const client = bearLeaderless(new Consumer({ ...connection.options, groupId: "heartbeat-ends" }));
   try {
     const goal = await insist(
       async () => {

@@ -12,6 +12,7 @@ import {
 } from "@platformatic/kafka";
 import { PipelineError } from "../_shared/errors.ts";
 import { describeTopic, type KafkaConnection, type TopicDescription } from "../_shared/kafka.ts";
+import { bearLeaderless } from "../_shared/leaderless.ts";
 import type { Batch } from "./deliver.ts";
 import { type Compression, encodeBatch } from "./record_batch.ts";
 
@@ -64,7 +65,7 @@ export class Sender {
   #route: Promise<Route> | undefined;
 
   constructor(connection: KafkaConnection, compression: Compression) {
-    this.client = new Base(connection.options);
+    this.client = bearLeaderless(new Base(connection.options));
     this.#topic = connection.topic;
     this.#compression = compression;
   }

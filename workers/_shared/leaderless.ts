@@ -1,0 +1,51 @@
+/** What lets the client work with a topic of which some partitions have no leader at the moment. */
+import { type Base, kGetApi } from "@platformatic/kafka";
+
+/** Codes of https://kafka.apache.org/protocol#protocol_error_codes that are about the leader of a single partition. */
+const WITHOUT_LEADER = new Set<unknown>([
+  5, // LEADER_NOT_AVAILABLE
+  9, // REPLICA_NOT_AVAILABLE
+  72, // LISTENER_NOT_FOUND: the leader is not to be reached where we came in
+]);
+const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
+
+type Done = (error: unknown, response?: unknown) => void;
+/** As the client makes them: the last argument hears of the outcome. */
+type Api = ((...args: unknown[]) => void) & { readonly key: number; readonly version: number };
+
+/**
+ * Kafka tells of each partition whether it has a leader. The client takes one that has none for the failure of the whole
+ * answer, so that nobody could read or write the others, join a group or even learn who leads them.
+ *
+ * @returns the same client; its metadata names -1 as the leader of such a partition
+ */
+export function bearLeaderless<Client extends Pick<Base, typeof kGetApi>>(client: Client): Client {
+  const getApi = client[kGetApi].bind(client) as (name: string, callback: Done) => void;
+  const bearing = (name: string, callback: Done) => {
+    getApi(name, (error, api) => callback(error, name === "Metadata" && api ? bear(api as Api) : api));
+  };
+  return Object.assign(client, { [kGetApi]: bearing });
+}
+
+function bear(api: Api): Api {
+  const bearing = (...args: unknown[]) => {
+    const done = args.at(-1) as Done;
+    api(...args.slice(0, -1), (error: unknown, response: unknown) => {
+      const known = error instanceof Error ? leaderlessAnswer(error) : undefined;
+      return known === undefined ? done(error, response) : done(null, known);
+    });
+  };
+  return Object.assign(bearing, { key: api.key, version: api.version });
+}
+
+interface AnswerError extends Error {
+  readonly errors?: readonly { readonly path?: string; readonly apiCode?: number }[];
+  readonly response?: unknown;
+}
+
+/** The answer, when nothing else is wrong with it. */
+function leaderlessAnswer({ errors = [], response }: AnswerError): unknown {
+  const isHarmless = errors.length > 0 &&
+    errors.every(({ path, apiCode }) => OF_A_PARTITION.test(path ?? "") && WITHOUT_LEADER.has(apiCode));
+  return isHarmless ? response : undefined;
+}
