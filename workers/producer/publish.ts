@@ -20,8 +20,8 @@ const MAX_QUEUED = 20_000;
 const TICK_MS = 10;
 /** A backlog in Kafka's hands is told at least this often. */
 const MAX_PAUSE_MS = 1_000;
-/** In one go before the event loop, with its sockets and signals, has its turn. */
-const MAX_TAKEN_AT_ONCE = 2_000;
+/** In one go, some ten milliseconds, before the event loop with its sockets and signals has its turn. */
+const MAX_TAKEN_AT_ONCE = 8_000;
 /** After SIGTERM what is in hand has this long, less than the process itself has. */
 const FLUSH_MS = 7_000;
 
