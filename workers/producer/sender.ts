@@ -109,7 +109,7 @@ export class Sender {
       throw new PipelineError(
         "kafka_refused",
         `Cannot publish to Kafka: its brokers speak Produce up to version ${range?.maxVersion}, expected 9 or later; ` +
-          "run Kafka 2.4 or later",
+          "run Kafka 2.8 or later",
       );
     }
     return { topic, produce };
