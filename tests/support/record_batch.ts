@@ -1,6 +1,12 @@
 /** Kafka's bytes as a broker sends them, written with the client's own writer, and records as the consumer holds them. */
 import { Buffer } from "node:buffer";
-import { compressionsAlgorithms, createRecord, type MessageRecord, Writer } from "@platformatic/kafka";
+import {
+  compressionsAlgorithms,
+  crc32c,
+  createRecord,
+  type MessageRecord,
+  Writer,
+} from "@platformatic/kafka";
 import type { FetchedPartition } from "../../workers/consumer/fetch_response.ts";
 import { type RawRecord, Records, RecordTable } from "../../workers/consumer/records.ts";
 
@@ -38,10 +44,7 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
   }));
   const codec = compression === undefined ? undefined : compressionsAlgorithms[compression];
   const records = codec === undefined ? plain : Buffer.from(codec.compressSync(plain));
-  const behindLength = Writer.create()
-    .appendInt32(leaderEpoch)
-    .appendInt8(2)
-    .appendUnsignedInt32(0) // a checksum that nobody looks at
+  const checked = Writer.create()
     .appendInt16(attributes | (codec?.bitmask ?? 0))
     .appendInt32(last - first)
     .appendInt64(BigInt(FIRST_TIMESTAMP))
@@ -50,10 +53,23 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
     .appendInt16(0)
     .appendInt32(0)
     .appendInt32(offsets.length)
+    .append(records)
     .buffer;
-  const length = behindLength.length + records.length;
-  const prefix = Writer.create().appendInt64(BigInt(first)).appendInt32(length).buffer;
-  return Buffer.concat([prefix, behindLength, records]);
+  const behindLength = Writer.create()
+    .appendInt32(leaderEpoch)
+    .appendInt8(2)
+    .appendUnsignedInt32(crc32c(checked))
+    .append(checked)
+    .buffer;
+  const prefix = Writer.create().appendInt64(BigInt(first)).appendInt32(behindLength.length).buffer;
+  return Buffer.concat([prefix, behindLength]);
+}
+
+/** The same batch, with the checksum of what is in it now. */
+export function withRightChecksum(bytes: Buffer): Buffer {
+  const right = Buffer.from(bytes);
+  right.writeUInt32BE(crc32c(right.subarray(21)), 17);
+  return right;
 }
 
 /** The control batch that ends a transaction. */

@@ -11,11 +11,17 @@ const POSTGRES_EPOCH_SECONDS = 946_684_800;
 const MICROS = 1_000_000;
 const TWO_TO_32 = 2 ** 32;
 const FIRST_BYTES = 8 * 1024;
+/** From this length on bytes are referred to, and not copied. */
+const LARGE_BYTES = 64 * 1024;
 
 export class BinaryWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #view = viewOf(this.#buffer);
   #length = 0;
+  /** What lies before the bytes from `#from` on. */
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #from = 0;
 
   null(): void {
     this.rawInt32(NULL_LENGTH);
@@ -68,8 +74,9 @@ export class BinaryWriter {
     this.#length += 4 + length;
   }
 
-  /** Without a length before it, as the following ones. */
+  /** Without a length before it, as the following ones. Large bytes must stay as they are until they are sent. */
   raw(value: Uint8Array): void {
+    if (value.length >= LARGE_BYTES) return this.#refer(value);
     this.#reserve(value.length);
     this.#buffer.set(value, this.#length);
     this.#length += value.length;
@@ -87,8 +94,14 @@ export class BinaryWriter {
     this.#length += 4;
   }
 
-  written(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+  /** All of it, in order. */
+  written(): readonly Buffer[] {
+    return [...this.#parts, this.#buffer.subarray(this.#from, this.#length)];
+  }
+
+  /** How much was written since it began anew. */
+  get length(): number {
+    return this.#partBytes + this.#length - this.#from;
   }
 
   /** Memory that it holds. */
@@ -99,6 +112,17 @@ export class BinaryWriter {
   /** Begins anew in the same memory: what was written before is no more. */
   clear(): void {
     this.#length = 0;
+    this.#from = 0;
+    this.#parts = [];
+    this.#partBytes = 0;
+  }
+
+  #refer(value: Uint8Array): void {
+    const before = this.#buffer.subarray(this.#from, this.#length);
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    this.#parts.push(before, bytes);
+    this.#partBytes += before.length + bytes.length;
+    this.#from = this.#length;
   }
 
   #rawInt64(value: number): void {
@@ -143,5 +167,6 @@ export function binaryArray(
   // Dimensions, no nulls, the elements' type; then of the one dimension its length and its first index.
   for (const value of [1, 0, TYPE[type], count, 1]) writer.rawInt32(value);
   for (let index = 0; index < count; index++) add(writer, index);
-  return writer.written();
+  const [all, ...more] = writer.written();
+  return all !== undefined && more.length === 0 ? all : Buffer.concat(writer.written());
 }

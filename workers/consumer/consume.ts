@@ -24,6 +24,8 @@ const NO_LEADER = -1;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
+/** Bytes of records in one transaction, about: one of a few large records may not last longer than one of many small. */
+const BATCH_BYTES = 16 * 1024 * 1024;
 
 export interface ConsumeOptions extends RetentionOptions {
   readonly groupId: string;
@@ -207,7 +209,7 @@ class Consumption implements AsyncDisposable {
   /** @param sharers how many partitions share the buffer */
   #open(log: LogName, sharers: number): void {
     const bufferBytes = Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers));
-    const limits = { bufferBytes, batchRecords: this.#options.batchRecords };
+    const limits = { bufferBytes, batchRecords: this.#options.batchRecords, batchBytes: BATCH_BYTES };
     const partition = new Partition(log, partitionPorts(this.#environment, log), limits);
     this.#partitions.set(log.partition, partition);
     partition.start((error) => this.#options.fail(error instanceof Error ? error : new Error(String(error))));

@@ -21,6 +21,11 @@ type Members = Readonly<Record<string, unknown>>;
 
 /** Longer quotations from a record are cut; its exact bytes are stored beside the detail. */
 const QUOTED_CHARS = 60;
+/**
+ * Of what is longer no JSON is made: a reading takes a hundred bytes, and a text of brackets takes thirty times its bytes
+ * once it is parsed.
+ */
+const MOST_JSON_BYTES = 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 
@@ -39,6 +44,11 @@ export function createDecoder(
   return (value) => {
     if (value === null) return reject("tombstone", `value: is null, expected ${EXPECTED_OBJECT}`);
     if (value.length === 0) return reject("empty_value", `value: is empty, expected ${EXPECTED_OBJECT}`);
+    if (value.length > MOST_JSON_BYTES) {
+      const detail =
+        `value: has ${value.length} bytes, expected ${EXPECTED_OBJECT} in at most ${MOST_JSON_BYTES}`;
+      return reject("invalid_json", detail);
+    }
     const text = decodeUtf8(value);
     if (text === undefined) {
       return reject("invalid_utf8", "value: is not valid UTF-8, expected JSON in UTF-8");

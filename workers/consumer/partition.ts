@@ -29,6 +29,8 @@ export interface PartitionLimits {
   readonly bufferBytes: number;
   /** Records in one batch, at most. */
   readonly batchRecords: number;
+  /** Bytes in one batch, about, unless its first record has more. */
+  readonly batchBytes: number;
 }
 
 /**
@@ -179,19 +181,23 @@ export class Partition implements AsyncDisposable {
 
   /** As much as has gathered while the last batch was written: small when quiet, large when busy. */
   #takeBatch(): Slice | undefined {
+    const { batchRecords, batchBytes } = this.#limits;
     let count = 0;
     let records = 0;
+    let bytes = 0;
     for (const slice of this.#waiting) {
       // A gap is a row too.
       const rows = slice.records.length + slice.gaps.length;
-      if (count > 0 && records + rows > this.#limits.batchRecords) break;
+      if (count > 0 && (records + rows > batchRecords || bytes + slice.bytes > batchBytes)) break;
       records += rows;
+      bytes += slice.bytes;
       count++;
     }
     const [whole, ...rest] = this.#waiting.splice(0, count);
     if (whole === undefined) return undefined;
-    // Only a first stretch can be too long by itself: compressed, hundreds of thousands of records fit into one.
-    const [first, remainder] = splitSlice(whole, this.#limits.batchRecords);
+    // Only a first stretch can be too much by itself: compressed, hundreds of thousands of records fit into one.
+    const fitting = whole.bytes > batchBytes ? whole.records.countWithin(batchBytes) : batchRecords;
+    const [first, remainder] = splitSlice(whole, Math.min(fitting, batchRecords));
     if (remainder !== undefined) this.#waiting.unshift(remainder);
     const batch = joinSlices([first, ...rest]);
     this.#waitingBytes -= batch.bytes;

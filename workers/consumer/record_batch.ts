@@ -4,9 +4,10 @@
  */
 import type { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { compressionsAlgorithmsByBitmask } from "@platformatic/kafka";
-import { lz4Length, snappyLength } from "./decompressed_length.ts";
+import { crc32c } from "@platformatic/kafka";
+import { unpackLz4 } from "./lz4.ts";
 import { type Offset, RecordTable } from "./records.ts";
+import { unpackSnappy } from "./snappy.ts";
 
 /** One batch of a log, its records still as they were sent. */
 export interface RecordBatch {
@@ -23,7 +24,8 @@ export interface RecordBatch {
   readonly appendedMs: number | undefined;
   readonly count: number;
   readonly compression: number;
-  /** Where its records lie in what was sent. */
+  /** Where it begins in what was sent, and where its records lie. */
+  readonly at: number;
   readonly recordsAt: number;
   readonly recordsEnd: number;
 }
@@ -33,13 +35,17 @@ const GZIP = 1;
 const SNAPPY = 2;
 const LZ4 = 3;
 const ZSTD = 4;
-/** A hundred times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
-const MOST_DECOMPRESSED_BYTES = 128 * 1024 * 1024;
+/** Thirty times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
+const MOST_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
+/** Of more records than these, a compressed batch is read in parts: the smallest take less than their row in the table. */
+const MOST_RECORDS_AT_ONCE = 128 * 1024;
 const LOG_APPEND_TIME = 1 << 3;
 const TRANSACTIONAL = 1 << 4;
 const CONTROL = 1 << 5;
 /** First offset and length, which the length does not count. */
 const PREFIX_BYTES = 12;
+const CHECKSUM_AT = 17;
+const CHECKED_FROM = 21;
 const HEADER_BYTES = 61;
 const FORMAT = 2;
 /** Lengths and deltas of one byte each, attributes, an empty key, value and list of headers. */
@@ -48,7 +54,7 @@ const SMALLEST_RECORD_BYTES = 7;
 /**
  * The batches in a partition's part of a fetch response. The last may be cut off: it comes whole with the next fetch.
  *
- * @throws RangeError for bytes that are none
+ * @throws RangeError when it begins with bytes that are none; what is none behind a batch comes first with the next fetch
  */
 export function readBatches(bytes: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = [];
@@ -57,6 +63,7 @@ export function readBatches(bytes: Buffer): RecordBatch[] {
     if (end > bytes.length) break;
     const format = bytes[at + 16];
     if (end < at + HEADER_BYTES || format !== FORMAT) {
+      if (batches.length > 0) break;
       throw new RangeError(`a record batch has format ${format} and ends after ${end - at} bytes`);
     }
     batches.push(readHeader(bytes, at, end));
@@ -79,9 +86,23 @@ function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
     isTransactional: (attributes & TRANSACTIONAL) !== 0,
     isControl: (attributes & CONTROL) !== 0,
     compression: attributes & COMPRESSION,
+    at,
     recordsAt: at + HEADER_BYTES,
     recordsEnd: end,
   };
+}
+
+/**
+ * Compares a batch with its checksum: what changed on the way, or on the broker's disk, must not be taken for data.
+ *
+ * @param sent what the batch was read from
+ * @throws RangeError for a batch that is not what its producer sent
+ */
+export function verify(batch: RecordBatch, sent: Buffer): void {
+  const stated = sent.readUInt32BE(batch.at + CHECKSUM_AT);
+  if (crc32c(sent.subarray(batch.at + CHECKED_FROM, batch.recordsEnd)) !== stated) {
+    throw new RangeError(`the batch at offset ${batch.firstOffset} does not match its checksum`);
+  }
 }
 
 /**
@@ -89,38 +110,42 @@ function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
  *
  * @param sent what the batch was read from
  * @returns for a batch that is not compressed, its place in `sent` itself
- * @throws RangeError for a batch that is too large once decompressed, or a codec that Kafka does not have; or the codec's
- *   own error
+ * @throws RangeError for a batch that is too large once decompressed, or that its codec cannot read
  */
 export function decompress(
   batch: RecordBatch,
   sent: Buffer,
 ): { readonly bytes: Buffer; readonly at: number } {
   if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt };
-  const records = sent.subarray(batch.recordsAt, batch.recordsEnd);
-  if (lengthBefore(batch.compression, records) > MOST_DECOMPRESSED_BYTES) throw tooLarge(batch);
+  let bytes: Buffer | undefined;
+  try {
+    bytes = unpack(batch.compression, sent.subarray(batch.recordsAt, batch.recordsEnd));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RangeError(`the batch at offset ${batch.firstOffset} cannot be decompressed: ${why}`, {
+      cause: error,
+    });
+  }
+  if (bytes !== undefined) return { bytes, at: 0 };
+  throw new RangeError(
+    `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
+  );
+}
+
+/** @returns undefined when it would be more than the most that is taken */
+function unpack(compression: number, records: Buffer): Buffer | undefined {
+  if (compression === LZ4) return unpackLz4(records, MOST_DECOMPRESSED_BYTES);
+  if (compression === SNAPPY) return unpackSnappy(records, MOST_DECOMPRESSED_BYTES);
+  if (compression !== GZIP && compression !== ZSTD) {
+    throw new RangeError(`no codec has the number ${compression}`);
+  }
   const limit = { maxOutputLength: MOST_DECOMPRESSED_BYTES };
   try {
-    if (batch.compression === GZIP) return { bytes: gunzipSync(records, limit), at: 0 };
-    if (batch.compression === ZSTD) return { bytes: zstdDecompressSync(records, limit), at: 0 };
+    return compression === GZIP ? gunzipSync(records, limit) : zstdDecompressSync(records, limit);
   } catch (error) {
-    throw (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(batch) : error;
+    if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") return undefined;
+    throw error;
   }
-  const codec = compressionsAlgorithmsByBitmask[batch.compression];
-  if (codec === undefined) throw new RangeError(`no codec has the number ${batch.compression}`);
-  return { bytes: codec.decompressSync(records), at: 0 };
-}
-
-/** The length that the records will have, where only their format can tell before; 0 where the codec takes a limit. */
-function lengthBefore(compression: number, records: Buffer): number {
-  if (compression === SNAPPY) return snappyLength(records);
-  return compression === LZ4 ? lz4Length(records) : 0;
-}
-
-function tooLarge({ firstOffset }: RecordBatch): RangeError {
-  return new RangeError(
-    `the batch at offset ${firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
-  );
 }
 
 /** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */
@@ -128,13 +153,19 @@ export function countIn({ count }: RecordBatch, byteLength: number): number {
   return Math.max(0, Math.min(count, Math.floor(byteLength / SMALLEST_RECORD_BYTES)));
 }
 
+/** A table for a batch that was decompressed; it may not have room for all of its records. */
+export function tableFor(batch: RecordBatch, bytes: Buffer): RecordTable {
+  return new RecordTable(bytes, Math.max(1, Math.min(countIn(batch, bytes.length), MOST_RECORDS_AT_ONCE)));
+}
+
 /**
- * Adds the records of a batch to a table over the same bytes.
+ * Adds the records of a batch to a table over the same bytes, as many as it has room for.
  *
  * @param at where they begin
  * @param from records with smaller offsets are left out
  * @param onRecord hears of each offset before its record is added
- * @throws RangeError for bytes that are none
+ * @returns whether these were all
+ * @throws RangeError for bytes that are none; what came before them is in the table
  */
 export function addRecords(
   table: RecordTable,
@@ -142,7 +173,7 @@ export function addRecords(
   at: number,
   from: Offset,
   onRecord: (offset: Offset) => void,
-): void {
+): boolean {
   const cursor = new Cursor(table.bytes, at);
   for (let index = 0; index < batch.count; index++) {
     const length = cursor.varint();
@@ -161,10 +192,12 @@ export function addRecords(
     }
     cursor.at = end;
     if (offset < from) continue;
+    if (table.isFull) return false;
     onRecord(offset);
     const timestampMs = batch.appendedMs ?? batch.firstTimestampMs + timestampDelta;
     table.add(offset, timestampMs, keyAt, Math.max(-1, keyLength), valueAt, Math.max(-1, valueLength));
   }
+  return true;
 }
 
 /** The key of a control batch's one record; undefined when there is none. */

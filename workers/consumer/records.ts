@@ -45,6 +45,10 @@ export class RecordTable {
     return this.#length;
   }
 
+  get isFull(): boolean {
+    return this.#length === this.#offset.length;
+  }
+
   /** Memory that it holds, about. */
   get memoryBytes(): number {
     return TABLE_OVERHEAD_BYTES + this.bytes.length + this.#offset.length * BYTES_A_RECORD;
@@ -122,6 +126,20 @@ export class Records {
       rest -= to - from;
     }
     return undefined;
+  }
+
+  /** How many of the first have values of so many bytes together; at least one. */
+  countWithin(bytes: number): number {
+    let count = 0;
+    let sum = 0;
+    for (const { table, from, to } of this.ranges) {
+      for (let row = from; row < to; row++) {
+        sum += Math.max(0, table.valueLength[row] ?? 0);
+        if (sum > bytes) return Math.max(1, count);
+        count++;
+      }
+    }
+    return Math.max(1, count);
   }
 
   /** The records [from, to); nothing is copied. */

@@ -6,6 +6,8 @@ import {
   decompress,
   readBatches,
   type RecordBatch,
+  tableFor,
+  verify,
 } from "./record_batch.ts";
 import type { FetchedPartition } from "./fetch_response.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
@@ -38,6 +40,8 @@ export interface Slice {
   readonly bytes: number;
 }
 
+/** What comes decompressed to more ends behind the batch that made it so; the rest is fetched again. */
+const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 /** Memory that a gap takes, about. */
 const GAP_BYTES = 100;
 /** Type of a control record, the second of the two 16-bit numbers in its key. */
@@ -48,18 +52,25 @@ class SliceBuilder {
   readonly #ranges: RecordRange[] = [];
   readonly gaps: Gap[] = [];
   next: Offset;
+  /** Of the last batch that there is something of. */
+  leaderEpoch = UNKNOWN_EPOCH;
 
   constructor(readonly from: Offset) {
     this.next = from;
   }
 
-  add(batch: RecordBatch, table: RecordTable, at: number): void {
+  /** @returns whether all of its records were added */
+  add(batch: RecordBatch, table: RecordTable, at: number): boolean {
     const from = table.length;
-    addRecords(table, batch, at, this.from, (offset) => {
-      this.skipTo(offset, "compacted");
-      this.next = offset + 1;
-    });
-    this.#ranges.push({ table, from, to: table.length });
+    try {
+      return addRecords(table, batch, at, this.from, (offset) => {
+        this.skipTo(offset, "compacted");
+        this.next = offset + 1;
+      });
+    } finally {
+      if (table.length > from) this.leaderEpoch = batch.leaderEpoch;
+      this.#ranges.push({ table, from, to: table.length });
+    }
   }
 
   skipTo(offset: Offset, cause: GapCause): void {
@@ -71,14 +82,14 @@ class SliceBuilder {
     this.next = offset;
   }
 
-  finish(logEnd: Offset, leaderEpoch: number): Slice {
+  finish(logEnd: Offset): Slice {
     return {
       from: this.from,
       next: this.next,
       records: new Records(this.#ranges),
       gaps: this.gaps,
       logEnd,
-      leaderEpoch,
+      leaderEpoch: this.leaderEpoch,
       bytes: [...new Set(this.#ranges.map(({ table }) => table))]
         .reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
     };
@@ -92,7 +103,8 @@ class SliceBuilder {
  * aborts them may lie beyond this response.
  *
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
- * @throws RangeError, or a codec's error, for bytes that cannot be read
+ * @returns what lies before the first batch that cannot be read, or that would be too much
+ * @throws RangeError when it begins with a batch that cannot be read
  */
 export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const { records: sent } = partition;
@@ -106,8 +118,10 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     0,
   );
   const together = new RecordTable(sent, plain);
-  for (const batch of batches) {
+  let decompressed = 0;
+  const read = (batch: RecordBatch): boolean => {
     const { firstOffset: first, endOffset: end } = batch;
+    verify(batch, sent);
     for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
       aborting.add(next.producerId);
       aborted.shift();
@@ -122,13 +136,25 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       slice.skipTo(end, "aborted");
     } else {
       const { bytes, at } = decompress(batch, sent);
-      slice.add(batch, bytes === sent ? together : new RecordTable(bytes, countIn(batch, bytes.length)), at);
+      const table = bytes === sent ? together : tableFor(batch, bytes);
+      if (!slice.add(batch, table, at)) return false;
       // Compaction keeps a batch's last offset although the record that had it is gone.
       slice.skipTo(end, "compacted");
+      if (table !== together) decompressed += table.memoryBytes;
+    }
+    // It may be later than that of an earlier record, never earlier.
+    slice.leaderEpoch = batch.leaderEpoch;
+    return decompressed < MOST_DECOMPRESSED_BYTES;
+  };
+  for (const batch of batches) {
+    try {
+      if (!read(batch)) break;
+    } catch (error) {
+      if (slice.next === from) throw error;
+      break;
     }
   }
-  // It may be later than that of an earlier record, never earlier.
-  return slice.finish(partition.lastStableOffset, batches.at(-1)?.leaderEpoch ?? UNKNOWN_EPOCH);
+  return slice.finish(partition.lastStableOffset);
 }
 
 function controlType(key: Uint8Array | undefined): number | undefined {

@@ -37,6 +37,12 @@ const REJECTED: readonly Row[] = [
     "invalid_json",
     "value: is no JSON",
   ],
+  [
+    "a megabyte and a byte, JSON or not: parsed, a text of brackets takes thirty times as much memory",
+    `${JSON.stringify(VALID)}`.padEnd(1024 * 1024 + 1),
+    "invalid_json",
+    "value: has 1048577 bytes, expected one JSON object with customer_id, timestamp and heart_rate in at most 1048576",
+  ],
   ["a truncated object", JSON.stringify(VALID).slice(0, -1), "invalid_json", "value: is no JSON"],
   ["a comma at the end", JSON.stringify(VALID).replace("}", ",}"), "invalid_json", "value: is no JSON"],
   ["a comment", `/* */${JSON.stringify(VALID)}`, "invalid_json", "value: is no JSON"],

@@ -1,15 +1,16 @@
 /** What a compressed batch may become in memory, and how that is known before it does. */
-import { strictEqual, throws } from "node:assert";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
-import { lz4Length, snappyLength } from "../../../workers/consumer/decompressed_length.ts";
+import { lz4Length, unpackLz4 } from "../../../workers/consumer/lz4.ts";
 import { decompress, readBatches } from "../../../workers/consumer/record_batch.ts";
+import { snappyLength, unpackSnappy } from "../../../workers/consumer/snappy.ts";
 import { property } from "../../support/property.ts";
 import { batch } from "../../support/record_batch.ts";
 
 const MEGABYTE = 1024 * 1024;
-const LIMIT = 128 * MEGABYTE;
+const LIMIT = 32 * MEGABYTE;
 const { gzip, snappy, lz4, zstd } = compressionsAlgorithms;
 
 /** As Kafka's Java client writes snappy: blocks, each behind its length. */
@@ -66,14 +67,21 @@ const content = fc.array(
   { maxLength: 5 },
 ).map((parts) => Buffer.concat([Buffer.from("x"), ...parts]));
 
-Deno.test("snappyLength() and lz4Length() are what comes out, whatever went in", () => {
+Deno.test("unpackLz4() and unpackSnappy() give what the client's codecs were given, of the length told before", () => {
   fc.assert(
     fc.property(content, (plain) => {
-      strictEqual(lz4Length(Buffer.from(lz4.compressSync(plain))), plain.length);
+      const frame = Buffer.from(lz4.compressSync(plain));
+      deepStrictEqual(unpackLz4(frame, plain.length), plain);
+      strictEqual(unpackLz4(frame, plain.length - 1), undefined);
+      const wrapped = xerial([snappyBlock(plain), snappyBlock(plain)]);
+      deepStrictEqual(unpackSnappy(snappyBlock(plain), plain.length), plain);
+      deepStrictEqual(unpackSnappy(wrapped, 2 * plain.length), Buffer.concat([plain, plain]));
+      strictEqual(unpackSnappy(wrapped, 2 * plain.length - 1), undefined);
+      strictEqual(lz4Length(frame), plain.length);
       strictEqual(snappyLength(snappyBlock(plain)), plain.length);
-      strictEqual(snappyLength(xerial([snappyBlock(plain), snappyBlock(plain)])), 2 * plain.length);
+      strictEqual(snappyLength(wrapped), 2 * plain.length);
     }),
-    property("lengths", 300),
+    property("unpacked", 300),
   );
 });
 
@@ -90,16 +98,16 @@ const codecs: readonly [name: string, bitmask: number, compress: (plain: Buffer)
 ];
 
 for (const [name, bitmask, compress] of codecs) {
-  Deno.test(`decompress() gives 128 MB of ${name}, and refuses a byte more`, () => {
+  Deno.test(`decompress() gives 32 MB of ${name}, and refuses a byte more`, () => {
     strictEqual(lengthAfter(bitmask, Buffer.from(compress(Buffer.alloc(LIMIT)))), LIMIT);
     const bomb = Buffer.from(compress(Buffer.alloc(LIMIT + 1)));
-    throws(() => lengthAfter(bitmask, bomb), /batch at offset 7 is larger than 134217728 bytes/);
+    throws(() => lengthAfter(bitmask, bomb), /batch at offset 7 is larger than 33554432 bytes/);
   });
 }
 
 Deno.test("decompress() counts all blocks of snappy as the Java client writes it", () => {
   const block = snappyBlock(Buffer.alloc(MEGABYTE));
-  const blocks = Array.from({ length: 128 }, () => block);
+  const blocks = Array.from({ length: 32 }, () => block);
   strictEqual(lengthAfter(snappy.bitmask, xerial(blocks)), LIMIT);
   const bomb = xerial([...blocks, snappyBlock(Buffer.from("x"))]);
   throws(() => lengthAfter(snappy.bitmask, bomb), /batch at offset 7 is larger/);
@@ -107,7 +115,7 @@ Deno.test("decompress() counts all blocks of snappy as the Java client writes it
 
 Deno.test("decompress() does not believe a frame of lz4 that says that it is small", () => {
   const block = lz4Block(Buffer.alloc(65_536));
-  const bomb = fullFrame(1n, Array.from({ length: 2_049 }, () => block));
+  const bomb = fullFrame(1n, Array.from({ length: 513 }, () => block));
   throws(() => lengthAfter(lz4.bitmask, bomb), /batch at offset 7 is larger/);
 });
 
@@ -116,6 +124,54 @@ Deno.test("decompress() makes no room for what a few bytes of snappy only claim 
   throws(() => lengthAfter(snappy.bitmask, claim), /5 bytes of snappy cannot stand for 100663296/);
   throws(() => lengthAfter(snappy.bitmask, xerial([claim])), RangeError);
   throws(() => lengthAfter(snappy.bitmask, Buffer.alloc(9, 0xff)), RangeError);
+});
+
+Deno.test("a damaged batch of lz4 or snappy is refused as such, or read as something else", () => {
+  const plain = Buffer.from(
+    JSON.stringify(Array.from({ length: 500 }, (_, index) => ({ index, at: index * 7 }))),
+  );
+  const whole = [
+    [lz4.bitmask, Buffer.from(lz4.compressSync(plain))],
+    [snappy.bitmask, snappyBlock(plain)],
+    [snappy.bitmask, xerial([snappyBlock(plain)])],
+  ] as const;
+  for (const [bitmask, good] of whole) {
+    let refused = 0;
+    for (let at = 0; at < good.length; at++) {
+      const damaged = Buffer.from(good);
+      damaged[at] = (damaged[at] ?? 0) ^ 0xff;
+      try {
+        lengthAfter(bitmask, damaged);
+      } catch (error) {
+        refused++;
+        ok(error instanceof RangeError && error.message.startsWith("the batch at offset 7 "), String(error));
+      }
+      try {
+        lengthAfter(bitmask, good.subarray(0, at));
+      } catch (error) {
+        ok(error instanceof RangeError, String(error));
+      }
+    }
+    ok(refused > 100, `${refused} of ${good.length} were refused`);
+    strictEqual(lengthAfter(bitmask, good), plain.length);
+  }
+});
+
+Deno.test("a frame of lz4 whose own checksum is wrong is read, as Kafka's Java client reads it", () => {
+  const plain = Buffer.alloc(1_000, "heartbeat");
+  const frame = Buffer.from(lz4.compressSync(plain));
+  const hasContentChecksum = 1 << 2;
+  frame.writeUInt8(frame.readUInt8(4) | hasContentChecksum, 4);
+  deepStrictEqual(unpackLz4(Buffer.concat([frame, Buffer.from([1, 2, 3, 4])]), plain.length), plain);
+});
+
+Deno.test("decompress() names the offset of a batch that its codec cannot read", () => {
+  for (const { bitmask } of [gzip, snappy, lz4, zstd, { bitmask: 6 }]) {
+    throws(() => lengthAfter(bitmask, Buffer.alloc(40, 0x5a)), {
+      name: "RangeError",
+      message: /^the batch at offset 7 cannot be decompressed: /,
+    });
+  }
 });
 
 Deno.test("decompress() refuses bytes that are no frame of lz4", () => {

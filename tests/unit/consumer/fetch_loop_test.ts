@@ -40,7 +40,7 @@ async function fetched(
         return Promise.resolve({ next: slice.next });
       },
       onChange: () => changed.notify(),
-    }, { bufferBytes: 1_000_000, batchRecords: 1_000 });
+    }, { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000 });
   });
   const changed = new Notifier();
   for (const partition of all) partition.start((error) => failures.push(String(error)));

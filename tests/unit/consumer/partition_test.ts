@@ -23,8 +23,20 @@ function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slic
   };
 }
 
+/** Records with values of these lengths. */
+function sized(from: number, lengths: readonly number[]): Slice {
+  const all = lengths.map((length, index) => {
+    return { offset: from + index, timestampMs: 0, key: null, value: new Uint8Array(length) };
+  });
+  const bytes = lengths.reduce((sum, length) => sum + length, 0);
+  return { ...records(from, lengths.length), records: recordsOf(all), bytes };
+}
+
 /** A partition whose writes wait until they are let go. */
-function opened(overrides: Partial<PartitionPorts> = {}, limits = { bufferBytes: 100, batchRecords: 5 }) {
+function opened(
+  overrides: Partial<PartitionPorts> = {},
+  limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000 },
+) {
   const written: string[] = [];
   const gates: (() => void)[] = [];
   let changes = 0;
@@ -89,6 +101,23 @@ Deno.test("a partition writes in order, what gathered meanwhile in one batch up 
   deepStrictEqual(written, ["10 to 12", "12 to 20", "20 to 25", "25 to 29"]);
   strictEqual(partition.nextOffset, 29);
   strictEqual(partition.lastTimestampMs, 28);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition writes no more bytes in a batch than its limit, unless one record alone has more", async () => {
+  const { partition, written, letGo } = opened({}, {
+    bufferBytes: 100_000,
+    batchRecords: 50,
+    batchBytes: 1_000,
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  // One stretch, as of one compressed batch: 400 bytes a record, but 3,000 the fourth.
+  partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
+  partition.accept(sized(15, [50]));
+  partition.accept(sized(16, [600]));
+  for (let writes = 0; writes < 5; writes++) await letGo();
+  await eventually("all of it", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 16", "16 to 17"]);
   await partition[Symbol.asyncDispose]();
 });
 
