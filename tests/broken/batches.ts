@@ -2,8 +2,13 @@
 import { type BrokenBuild, edit } from "./broken_build.ts";
 
 const COPY = "tests/unit/consumer/copy_test.ts";
+const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
+const INFLATE = "tests/unit/consumer/inflate_test.ts";
+const PARTITION = "tests/unit/consumer/partition_test.ts";
 const UNREADABLE = "tests/unit/consumer/unreadable_test.ts";
 const DECOMPRESS = "tests/unit/consumer/decompress_test.ts";
+const SHARED = "partitions ask for no more while together they hold too much, waiting or being written";
+const APART = "while a batch cannot be read its partition is asked for now and then, and the others at once";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
@@ -100,5 +105,82 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       file: COPY,
       name: "copyInto() has no second copy of large values, and no more than a few megabytes in hand",
     },
+  },
+  {
+    breaks: "each partition has room of its own, however many there are",
+    edits: [
+      edit(
+        "partition.ts",
+        "this.#waitingBytes < bufferBytes && !room.isFull;",
+        "this.#waitingBytes < bufferBytes;",
+      ),
+    ],
+    test: { file: PARTITION, name: SHARED },
+  },
+  {
+    breaks: "what is being written is not counted as held",
+    edits: [
+      edit(
+        "partition.ts",
+        "    this.#waitingBytes -= batch.bytes;\n",
+        "    this.#waitingBytes -= batch.bytes;\n    this.#limits.room.give(batch.bytes);\n",
+      ),
+      edit(
+        "partition.ts",
+        "    } finally {\n      this.#limits.room.give(batch.bytes);\n    }",
+        "    } finally {\n      // Given already.\n    }",
+      ),
+    ],
+    test: { file: PARTITION, name: SHARED },
+  },
+  {
+    breaks: "who closes or moves away keeps its room",
+    edits: [edit("partition.ts", "this.#limits.room.give(this.#waitingBytes);", "")],
+    test: { file: PARTITION, name: SHARED },
+  },
+  {
+    breaks: "an answer is taken as a whole, however dense it is",
+    edits: [
+      edit("fetch_loop.ts", "if (taken >= ANSWER_MEMORY_BYTES && response.records.length > 0) continue;", ""),
+    ],
+    test: {
+      file: FETCH_LOOP,
+      name:
+        "of an answer that is far denser than was foreseen the rest is asked for again, when there is room",
+    },
+  },
+  {
+    breaks: "a batch that cannot be read is asked for, and decompressed, again and again",
+    edits: [edit("unreadable.ts", "backoffMs(++this.#tries)", "0 * ++this.#tries")],
+    test: { file: FETCH_LOOP, name: APART },
+  },
+  {
+    breaks: "a batch that cannot be read holds all of its broker's partitions up",
+    edits: [
+      edit(
+        "fetch_loop.ts",
+        "const [led, left] = readableOf(partitionsLedBy(node, ports));",
+        "const [led, left] = readableOf(partitionsLedBy(node, ports));\n    if (left.length > 0) await sleep(left[0]?.unreadable.pauseMs ?? 0, { signal });",
+      ),
+    ],
+    test: { file: FETCH_LOOP, name: APART },
+  },
+  {
+    breaks: "what gzip states of its length is its limit",
+    edits: [
+      edit("inflate.ts", "for (const piece of [...guesses, most]) {", "for (const piece of guesses) {"),
+    ],
+    test: { file: INFLATE, name: "a stated length that is wrong changes nothing of what comes out" },
+  },
+  {
+    breaks: "a small batch keeps a large piece of memory",
+    edits: [
+      edit(
+        "inflate.ts",
+        "unpacked.buffer.byteLength > unpacked.length * MOST_SLACK ?",
+        "unpacked.length < 0 ?",
+      ),
+    ],
+    test: { file: INFLATE, name: "what was unpacked keeps no more than a few times its memory alive" },
   },
 ];

@@ -84,8 +84,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "fetch_loop.ts",
-        "partition.outOfReach = true;\n        unreadable = error;",
-        "unreadable = error;",
+        "partition.outOfReach = true;\n        ports.onUnreadable(",
+        "ports.onUnreadable(",
       ),
     ],
     test: {

@@ -24,9 +24,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a broker that does not answer ends the consumer",
     edits: [{
-      file: "workers/consumer/consume.ts",
+      file: "workers/consumer/fetch_facts.ts",
       find: "telemetry.kafkaFailed(failure, fields);",
-      replace: "telemetry.kafkaFailed(failure, fields);\n          this.#options.fail(failure);",
+      replace: "telemetry.kafkaFailed(failure, fields);\n      throw failure;",
     }],
     test: {
       file: CLUSTER,

@@ -234,7 +234,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "partition.ts",
-        'return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;',
+        'return this.state === "reading" && this.#waitingBytes < bufferBytes && !room.isFull;',
         'return this.state === "reading";',
       ),
     ],

@@ -3,6 +3,7 @@ import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
 import { bearLeaderless } from "../_shared/leaderless.ts";
+import { fetchFacts } from "./fetch_facts.ts";
 import { runFetchLoop } from "./fetch_loop.ts";
 import { Fetcher } from "./fetcher.ts";
 import { commitToGroup, keepWatch } from "./housekeeping.ts";
@@ -14,6 +15,7 @@ import type { OffsetResetPolicy } from "./offset_reset.ts";
 import { Partition } from "./partition.ts";
 import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
 import type { Offset } from "./records.ts";
+import { Room } from "./room.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
@@ -24,6 +26,8 @@ const NO_LEADER = -1;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
+/** And so many with what is being written: it is reached with hundreds of partitions, or with batches of many megabytes. */
+const ROOM_BYTES = 24 * 1024 * 1024;
 /** Bytes of records in one transaction, about: one of a few large records may not last longer than one of many small. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
@@ -53,6 +57,7 @@ class Consumption implements AsyncDisposable {
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
+  readonly #room = new Room(ROOM_BYTES);
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, { changed: Notifier; ended: Promise<void> }>();
   readonly #partitions = new Map<number, Partition>();
@@ -209,8 +214,12 @@ class Consumption implements AsyncDisposable {
   /** @param sharers how many partitions share the buffer */
   #open(log: LogName, sharers: number): void {
     const bufferBytes = Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers));
-    const limits = { bufferBytes, batchRecords: this.#options.batchRecords, batchBytes: BATCH_BYTES };
-    const partition = new Partition(log, partitionPorts(this.#environment, log), limits);
+    const partition = new Partition(log, partitionPorts(this.#environment, log), {
+      bufferBytes,
+      batchRecords: this.#options.batchRecords,
+      batchBytes: BATCH_BYTES,
+      room: this.#room,
+    });
     this.#partitions.set(log.partition, partition);
     partition.start((error) => this.#options.fail(error instanceof Error ? error : new Error(String(error))));
   }
@@ -225,41 +234,21 @@ class Consumption implements AsyncDisposable {
       if (this.#partitions.has(partition.number)) return;
       telemetry.partitionClosed(partition.number);
       progress.ready(`partition ${partition.number}`);
+      progress.ready(`records of partition ${partition.number}`);
     });
     this.#closing.add(closing);
   }
 
   #ensureFetchLoop(node: number): void {
     if (node === NO_LEADER || this.#fetchLoops.has(node)) return;
-    const { connection, telemetry, progress } = this.#ports;
     const changed = new Notifier();
     const ended = runFetchLoop(
       node,
       {
+        ...fetchFacts(node, this.#ports, () => this.#topicStale.notify()),
         fetcher: this.#fetcher,
         topic: () => this.#topic,
         partitions: () => this.#partitions.values(),
-        onAttempt: (loop) => progress.mark(loop),
-        onIdle: (loop) => {
-          progress.idle(loop);
-          progress.ready(`broker ${node}`);
-        },
-        onAnswer: () => {
-          progress.answered("kafka");
-          progress.ready(`broker ${node}`);
-          telemetry.kafkaWorks();
-        },
-        onFailure: (error, fields) => {
-          const failure = kafkaFailure("fetch records", connection, error);
-          progress.notReady(`broker ${node}`, failure.message);
-          telemetry.kafkaFailed(failure, fields);
-        },
-        onStaleTopic: (answer, fields) => {
-          progress.notReady(`broker ${node}`, answer);
-          telemetry.topicStale(answer, fields);
-          this.#topicStale.notify();
-        },
-        onSilentGap: ({ number }, gap) => telemetry.silentGap(number, gap),
         onLostPlace: (partition, divergence) =>
           void findLostPlace(this.#environment, partition, divergence, this.#options),
       },

@@ -25,7 +25,7 @@ const QUOTED_CHARS = 60;
  * Of what is longer no JSON is made: a reading takes a hundred bytes, and a text of brackets takes thirty times its bytes
  * once it is parsed.
  */
-const MOST_JSON_BYTES = 1024 * 1024;
+const MOST_JSON_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 

@@ -44,6 +44,9 @@ export interface FetchLoopPorts {
   readonly onAttempt: (loop: string) => void;
   readonly onIdle: (loop: string) => void;
   readonly onAnswer: () => void;
+  /** The records at the place where a partition goes on cannot be read; `onReadable` once they can. */
+  readonly onUnreadable: (partition: Partition, error: unknown, fields: { broker: number }) => void;
+  readonly onReadable: (partition: Partition) => void;
   readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
   /** Leaders moved, or the topic is another one now: look again. `answer` is what the broker said. */
   readonly onStaleTopic: (answer: string, fields: { broker: number }) => void;
@@ -64,11 +67,12 @@ export async function runFetchLoop(
   let failures = 0;
   let turn = 0;
   while (!signal.aborted) {
-    const led = partitionsLedBy(node, ports);
+    const [led, left] = readableOf(partitionsLedBy(node, ports));
     const wanted = led.filter((partition) => partition.wantsRecords);
     if (wanted.length === 0) {
       ports.onIdle(name);
-      await changed.wait({ signal });
+      const pauses = left.map(({ unreadable }) => unreadable.pauseMs);
+      await changed.wait({ signal, ...(pauses.length === 0 ? {} : { atMostMs: Math.min(...pauses) }) });
       continue;
     }
     ports.onAttempt(name);
@@ -95,6 +99,14 @@ export async function runFetchLoop(
 function partitionsLedBy(node: number, ports: FetchLoopPorts): Partition[] {
   const leaders = ports.topic()?.leaders ?? [];
   return [...ports.partitions()].filter(({ number }) => leaders[number] === node);
+}
+
+/** Those that may be asked for, and those that are left alone for a while. */
+function readableOf(partitions: readonly Partition[]): [readable: Partition[], left: Partition[]] {
+  const readable: Partition[] = [];
+  const left: Partition[] = [];
+  for (const partition of partitions) (partition.unreadable.pauseMs === 0 ? readable : left).push(partition);
+  return [readable, left];
 }
 
 async function fetchOnce(
@@ -127,7 +139,7 @@ async function fetchOnce(
   const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits).catch(unanswered);
   ports.onAnswer();
   let failed: number | undefined;
-  let unreadable: unknown;
+  let taken = 0;
   for (const response of answer.partitions) {
     const index = asked.findIndex(({ number }) => number === response.partition);
     const partition = asked[index];
@@ -138,16 +150,24 @@ async function fetchOnce(
     if (divergence !== undefined) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
     } else if (response.errorCode === NONE) {
+      // Far denser than was foreseen: the rest is asked for again when there is room for it.
+      if (taken >= ANSWER_MEMORY_BYTES && response.records.length > 0) continue;
       try {
-        const gap = take(partition, target, response, {
+        const { bytes, gap } = take(partition, target, response, {
           alone: suspicious !== undefined,
           throttled: answer.throttled,
         });
+        taken += bytes;
         if (gap !== undefined) ports.onSilentGap(partition, gap);
+        if (partition.unreadable.isKnown) {
+          partition.unreadable.forget();
+          ports.onReadable(partition);
+        }
       } catch (error) {
         // What the answer holds for the others is taken all the same.
         partition.outOfReach = true;
-        unreadable = error;
+        ports.onUnreadable(partition, error, { broker: node });
+        partition.unreadable.add();
       }
     } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
       if (partition.fetchOffset === target.offset) ports.onLostPlace(partition);
@@ -158,7 +178,6 @@ async function fetchOnce(
   }
   const name = failed === undefined ? undefined : NOT_SERVED[failed];
   if (name !== undefined) throw new NotServed(name);
-  if (unreadable !== undefined) throw unreadable;
   if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
 }
 
@@ -177,15 +196,20 @@ function fetchSizes(expansion: number): { maxBytes: number; partitionMaxBytes: n
   };
 }
 
-/** @returns the rest of the log, when that turned out to hold no record */
+/** What was made of a partition's part of an answer: so many bytes of memory, and the rest of the log when that is empty. */
+interface Taken {
+  readonly bytes: number;
+  readonly gap?: Gap;
+}
+
 function take(
   partition: Partition,
   target: FetchTarget,
   response: FetchedPartition,
   question: { readonly alone: boolean; readonly throttled: boolean },
-): Gap | undefined {
+): Taken {
   // Whether we moved elsewhere while the broker was being asked.
-  if (partition.fetchOffset !== target.offset) return;
+  if (partition.fetchOffset !== target.offset) return { bytes: 0 };
   const end = response.lastStableOffset;
   partition.endOffset = end;
   const slice = sliceOf(response, target.offset);
@@ -193,11 +217,15 @@ function take(
     // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
     partition.expansion = Math.max(slice.bytes / response.records.length, partition.expansion * 0.8, 1);
     partition.accept(slice);
-  } else if (end <= target.offset) {
+    return { bytes: slice.bytes };
+  }
+  if (end <= target.offset) {
     partition.emptyAnswers.forget();
   } else if (partition.emptyAnswers.add(question)) {
     const rest = gapSlice(target.offset, end, "compacted");
     partition.accept(rest);
-    return rest.gaps[0];
+    const [gap] = rest.gaps;
+    if (gap !== undefined) return { bytes: rest.bytes, gap };
   }
+  return { bytes: 0 };
 }

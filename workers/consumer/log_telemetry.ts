@@ -1,4 +1,5 @@
 /** What is said of the logs of partitions: records that are gone from them, and logs that nobody serves. */
+import { describeError } from "../_shared/errors.ts";
 import type { Telemetry } from "../_shared/telemetry.ts";
 import type { Offset } from "./records.ts";
 import type { Gap } from "./slice.ts";
@@ -27,6 +28,19 @@ export function logTelemetry(log: Telemetry["log"]) {
         : `was cut below ${expected}, which was read, and holds other records there now, up to ${end}`;
       const message = `The log of partition ${partition} ${how}; reading it anew`;
       log.warning("partition.log_cut", message, { partition, expected, end, from });
+    },
+
+    /** Said once, as an outage is. @param again whether it was said of these records before */
+    recordsUnreadable: (partition: number, error: unknown, fields: { broker: number; again: boolean }) => {
+      const { broker, again } = fields;
+      if (again) log.debug("partition.still_unreadable", describeError(error), { partition, broker });
+      else log.error("partition.unreadable", describeError(error), { partition, broker });
+    },
+
+    recordsReadable: (partition: number) => {
+      log.info("partition.readable", `The records of partition ${partition} can be read again`, {
+        partition,
+      });
     },
 
     /** Said when they change. @param partitions of ours that no broker leads */

@@ -5,6 +5,8 @@ import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
+import type { Room } from "./room.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** What a partition's loop needs from outside; the partition itself knows neither Kafka nor PostgreSQL. */
 export interface PartitionPorts {
@@ -31,6 +33,8 @@ export interface PartitionLimits {
   readonly batchRecords: number;
   /** Bytes in one batch, about, unless its first record has more. */
   readonly batchBytes: number;
+  /** What all partitions share, for what waits and for what is being written. */
+  readonly room: Room;
 }
 
 /**
@@ -60,6 +64,8 @@ export class Partition implements AsyncDisposable {
   readonly emptyAnswers = new EmptyAnswers();
   /** The last fetch failed: its broker is away, or sent what cannot be read. */
   outOfReach = false;
+  /** What lies at `fetchOffset`, when that cannot be read. */
+  readonly unreadable = new Unreadable();
 
   readonly #ports: PartitionPorts;
   readonly #limits: PartitionLimits;
@@ -108,7 +114,8 @@ export class Partition implements AsyncDisposable {
 
   get wantsRecords(): boolean {
     if (this.lostAt === this.fetchOffset && !this.isDrained) return false;
-    return this.state === "reading" && this.#waitingBytes < this.#limits.bufferBytes;
+    const { bufferBytes, room } = this.#limits;
+    return this.state === "reading" && this.#waitingBytes < bufferBytes && !room.isFull;
   }
 
   /** Takes a fetched stretch; one that does not continue what we have (we moved since) is dropped. */
@@ -117,6 +124,7 @@ export class Partition implements AsyncDisposable {
     if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
     this.#waiting.push(slice);
     this.#waitingBytes += slice.bytes;
+    this.#limits.room.take(slice.bytes);
     this.fetchOffset = slice.next;
     this.lastEpoch = slice.leaderEpoch;
     this.emptyAnswers.forget();
@@ -156,7 +164,12 @@ export class Partition implements AsyncDisposable {
   async #write(batch: Slice, signal: AbortSignal): Promise<void> {
     const ledger = this.#ledger;
     if (ledger === undefined) return;
-    const written = await this.#ports.write(ledger, batch, signal);
+    let written: Awaited<ReturnType<PartitionPorts["write"]>>;
+    try {
+      written = await this.#ports.write(ledger, batch, signal);
+    } finally {
+      this.#limits.room.give(batch.bytes);
+    }
     if (written === undefined) return;
     if (written.next === batch.next) {
       this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
@@ -172,11 +185,17 @@ export class Partition implements AsyncDisposable {
   /** Reads from the ledger's offset; what waited is dropped, since it was fetched for another one. */
   #seek(ledger: LedgerRow): void {
     this.#ledger = ledger;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#dropWaiting();
     this.fetchOffset = ledger.nextOffset;
     this.lastEpoch = ledger.leaderEpoch;
     this.emptyAnswers.forget();
+    this.unreadable.forget();
+  }
+
+  #dropWaiting(): void {
+    this.#limits.room.give(this.#waitingBytes);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
   }
 
   /** As much as has gathered while the last batch was written: small when quiet, large when busy. */
@@ -209,5 +228,8 @@ export class Partition implements AsyncDisposable {
     this.state = "closed";
     this.#closing.abort();
     await this.#running;
+    this.#dropWaiting();
+    // Others may have waited for the room that it leaves.
+    this.#ports.onChange();
   }
 }

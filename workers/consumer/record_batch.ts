@@ -3,8 +3,8 @@
  * asks for topics by id. Layout: https://kafka.apache.org/documentation/#recordbatch
  */
 import type { Buffer } from "node:buffer";
-import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { crc32c } from "@platformatic/kafka";
+import { unpackGzip, unpackZstd } from "./inflate.ts";
 import { unpackLz4 } from "./lz4.ts";
 import { type Offset, RecordTable } from "./records.ts";
 import { unpackSnappy } from "./snappy.ts";
@@ -134,17 +134,17 @@ export function decompress(
 
 /** @returns undefined when it would be more than the most that is taken */
 function unpack(compression: number, records: Buffer): Buffer | undefined {
-  if (compression === LZ4) return unpackLz4(records, MOST_DECOMPRESSED_BYTES);
-  if (compression === SNAPPY) return unpackSnappy(records, MOST_DECOMPRESSED_BYTES);
-  if (compression !== GZIP && compression !== ZSTD) {
-    throw new RangeError(`no codec has the number ${compression}`);
-  }
-  const limit = { maxOutputLength: MOST_DECOMPRESSED_BYTES };
-  try {
-    return compression === GZIP ? gunzipSync(records, limit) : zstdDecompressSync(records, limit);
-  } catch (error) {
-    if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") return undefined;
-    throw error;
+  switch (compression) {
+    case GZIP:
+      return unpackGzip(records, MOST_DECOMPRESSED_BYTES);
+    case SNAPPY:
+      return unpackSnappy(records, MOST_DECOMPRESSED_BYTES);
+    case LZ4:
+      return unpackLz4(records, MOST_DECOMPRESSED_BYTES);
+    case ZSTD:
+      return unpackZstd(records, MOST_DECOMPRESSED_BYTES);
+    default:
+      throw new RangeError(`no codec has the number ${compression}`);
   }
 }
 

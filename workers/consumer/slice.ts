@@ -162,22 +162,25 @@ function controlType(key: Uint8Array | undefined): number | undefined {
   return new DataView(key.buffer, key.byteOffset, key.byteLength).getInt16(2);
 }
 
-/** Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. */
+/**
+ * Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. The memory is all
+ * counted with the second: as long as that is there, none of it is free.
+ */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
   const cut = slice.records.at(count);
   if (cut === undefined) return [slice];
-  const part = (from: Offset, next: Offset, records: Records): Slice => ({
+  const part = (from: Offset, next: Offset, records: Records, bytes: number): Slice => ({
     from,
     next,
     records,
     gaps: slice.gaps.filter((gap) => gap.from >= from && gap.to <= next),
     logEnd: slice.logEnd,
     leaderEpoch: slice.leaderEpoch,
-    bytes: Math.round(slice.bytes * records.length / slice.records.length),
+    bytes,
   });
   return [
-    part(slice.from, cut.offset, slice.records.slice(0, count)),
-    part(cut.offset, slice.next, slice.records.slice(count)),
+    part(slice.from, cut.offset, slice.records.slice(0, count), 0),
+    part(cut.offset, slice.next, slice.records.slice(count), slice.bytes),
   ];
 }
 

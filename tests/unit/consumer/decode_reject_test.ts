@@ -38,10 +38,10 @@ const REJECTED: readonly Row[] = [
     "value: is no JSON",
   ],
   [
-    "a megabyte and a byte, JSON or not: parsed, a text of brackets takes thirty times as much memory",
-    `${JSON.stringify(VALID)}`.padEnd(1024 * 1024 + 1),
+    "2 MB and a byte, JSON or not: parsed, a text of brackets takes thirty times as much memory",
+    `${JSON.stringify(VALID)}`.padEnd(2 * 1024 * 1024 + 1),
     "invalid_json",
-    "value: has 1048577 bytes, expected one JSON object with customer_id, timestamp and heart_rate in at most 1048576",
+    "value: has 2097153 bytes, expected one JSON object with customer_id, timestamp and heart_rate in at most 2097152",
   ],
   ["a truncated object", JSON.stringify(VALID).slice(0, -1), "invalid_json", "value: is no JSON"],
   ["a comma at the end", JSON.stringify(VALID).replace("}", ",}"), "invalid_json", "value: is no JSON"],

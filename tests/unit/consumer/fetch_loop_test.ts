@@ -1,16 +1,18 @@
 /** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
 import { Buffer } from "node:buffer";
-import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import type { Fetcher, FetchTarget } from "../../../workers/consumer/fetcher.ts";
 import type { FetchAnswer, FetchedPartition } from "../../../workers/consumer/fetch_response.ts";
 import { runFetchLoop } from "../../../workers/consumer/fetch_loop.ts";
 import { Notifier } from "../../../workers/consumer/notifier.ts";
 import { Partition } from "../../../workers/consumer/partition.ts";
-import type { Gap } from "../../../workers/consumer/slice.ts";
+import { Room } from "../../../workers/consumer/room.ts";
+import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
 import { eventually } from "../../support/eventually.ts";
 import { batch } from "../../support/record_batch.ts";
 
 const BROKER = 1;
+const MEGABYTE = 1024 * 1024;
 const END = 100;
 
 type Answer = Partial<FetchedPartition>;
@@ -25,22 +27,28 @@ async function fetched(
   partitions: number,
   broker: Broker,
   enough: (all: readonly Partition[], failures: readonly string[]) => boolean,
+  { roomBytes = 1_000_000_000, write }: {
+    readonly roomBytes?: number;
+    readonly write?: (slice: Slice) => Promise<{ next: number }>;
+  } = {},
 ) {
   const stop = new AbortController();
   const written: string[] = [];
   const gaps: Gap[] = [];
   const failures: string[] = [];
+  const room = new Room(roomBytes);
   const all = Array.from({ length: partitions }, (_, partition) => {
     const log = { topic: "t", topicId: "i", partition };
     const ledger = { ...log, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
     return new Partition(log, {
       open: () => Promise.resolve(ledger),
       write: (_ledger, slice) => {
+        if (write !== undefined) return write(slice);
         written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
         return Promise.resolve({ next: slice.next });
       },
       onChange: () => changed.notify(),
-    }, { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000 });
+    }, { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000, room });
   });
   const changed = new Notifier();
   for (const partition of all) partition.start((error) => failures.push(String(error)));
@@ -79,6 +87,8 @@ async function fetched(
       onAttempt: () => {},
       onIdle: () => {},
       onAnswer: () => {},
+      onUnreadable: ({ number }, error) => failures.push(`${number}: ${error}`),
+      onReadable: ({ number }) => failures.push(`${number}: readable`),
       onFailure: (error) => failures.push(String(error)),
       onStaleTopic: (answer) => failures.push(answer),
       onSilentGap: (_partition, gap) => gaps.push(gap),
@@ -172,4 +182,50 @@ Deno.test("a partition whose broker answers again is due up to its end", async (
     return asked === 2 ? { records: records(0, 40) } : { throttled: true };
   }, ([one]) => one?.nextOffset === 40);
   deepStrictEqual(all.map(({ due }) => due), [60]);
+});
+
+Deno.test("while a batch cannot be read its partition is asked for now and then, and the others at once", async () => {
+  let damaged = 0;
+  let others = 0;
+  const { failures, written } = await fetched(2, ({ partition, offset }) => {
+    if (partition === 1) {
+      others++;
+      return { records: records(offset, offset + 1), lastStableOffset: offset + 2 };
+    }
+    // Damaged on the way six times; then as it is in the log.
+    if (offset === 0 && damaged++ < 6) return { records: UNREADABLE };
+    return offset === END ? {} : { records: records(0, END) };
+  }, ([first]) => first?.nextOffset === END);
+  strictEqual(failures.filter((said) => said.startsWith("0: RangeError")).length, 6);
+  strictEqual(failures.at(-1), "0: readable");
+  ok(others > 60, `the other was asked ${others} times meanwhile`);
+  ok(written.includes("0: 100 records to 100"));
+});
+
+Deno.test("of an answer that is far denser than was foreseen the rest is asked for again, when there is room", async () => {
+  const value = Buffer.alloc(5 * MEGABYTE, "heartbeat");
+  const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
+  const letGo = Promise.withResolvers<void>();
+  let held = 0;
+  await fetched(
+    12,
+    ({ offset }) => ({ records: offset === 0 ? dense : Buffer.alloc(0), lastStableOffset: 1 }),
+    (all) => {
+      if (
+        held === 0 && all.some(({ fetchOffset }) => fetchOffset > 0) && all.every((one) => !one.wantsRecords)
+      ) {
+        held = all.filter(({ fetchOffset }) => fetchOffset > 0).length * value.length;
+        letGo.resolve();
+      }
+      return stored(1)(all);
+    },
+    {
+      roomBytes: 24 * MEGABYTE,
+      write: async ({ next }) => {
+        await letGo.promise;
+        return { next };
+      },
+    },
+  );
+  ok(held >= 24 * MEGABYTE && held <= 45 * MEGABYTE, `${held} bytes were held`);
 });

@@ -1,5 +1,6 @@
-import { deepStrictEqual, strictEqual } from "node:assert";
-import { Partition, type PartitionPorts } from "../../../workers/consumer/partition.ts";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Partition, type PartitionLimits, type PartitionPorts } from "../../../workers/consumer/partition.ts";
+import { Room } from "../../../workers/consumer/room.ts";
 import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
 import { recordsOf } from "../../support/record_batch.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -33,10 +34,8 @@ function sized(from: number, lengths: readonly number[]): Slice {
 }
 
 /** A partition whose writes wait until they are let go. */
-function opened(
-  overrides: Partial<PartitionPorts> = {},
-  limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000 },
-) {
+function opened(overrides: Partial<PartitionPorts> = {}, own: Partial<PartitionLimits> = {}) {
+  const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
   const written: string[] = [];
   const gates: (() => void)[] = [];
   let changes = 0;
@@ -117,20 +116,56 @@ Deno.test("a partition writes no more bytes in a batch than its limit, unless on
   partition.accept(sized(16, [600]));
   for (let writes = 0; writes < 5; writes++) await letGo();
   await eventually("all of it", () => partition.isDrained);
-  deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 16", "16 to 17"]);
+  deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
   await partition[Symbol.asyncDispose]();
 });
 
 Deno.test("a partition asks for no more while its buffer is full, and again when there is room", async () => {
-  const { partition, letGo } = opened();
+  const { partition, written, letGo } = opened();
   await eventually("the ledger", () => partition.wantsRecords);
   partition.accept(records(10, 1));
   partition.accept(records(11, 10));
   strictEqual(partition.wantsRecords, false);
   await letGo();
+  await eventually("the long stretch's first part", () => written.length === 2);
+  strictEqual(partition.wantsRecords, false, "its memory is not free before all of it is written");
+  await letGo();
   await eventually("room", () => partition.wantsRecords);
   await letGo();
   await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
+  const room = new Room(1_000);
+  const many = Array.from({ length: 40 }, () => opened({}, { room }));
+  await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
+  let held = 0;
+  for (const { partition } of many) {
+    if (!partition.wantsRecords) continue;
+    partition.accept(records(10, 9));
+    held += 90;
+  }
+  strictEqual(held, 1_080, "each had room of its own");
+  await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
+  ok(many.every(({ partition }) => !partition.wantsRecords), "what is being written is held too");
+  // Nine records are two batches, and their memory is free with the second.
+  await many[0]?.letGo();
+  strictEqual(many[1]?.partition.wantsRecords, false);
+  await many[0]?.letGo();
+  await eventually("room for others", () => many[20]?.partition.wantsRecords);
+  // Whoever closes or moves away leaves its room to the others.
+  many[20]?.partition.accept(records(10, 9));
+  strictEqual(many[21]?.partition.wantsRecords, false);
+  many[20]?.partition.reopen({ ...LEDGER, nextOffset: 30 });
+  const closing = many[1]?.partition[Symbol.asyncDispose]();
+  await many[1]?.letGo();
+  await closing;
+  await eventually("their room", () => many[21]?.partition.wantsRecords);
+  await Promise.all(many.map(async ({ partition, letGo }, index) => {
+    const closed = partition[Symbol.asyncDispose]();
+    if (index > 1 && index < 12) await letGo();
+    await closed;
+  }));
 });
 
 Deno.test("a partition whose batch was stale reads on from where the other owner is, and drops what waits", async () => {
