@@ -128,7 +128,7 @@ Deno.test(
     const zeros = new Uint8Array(2 ** 20);
     const bomb = Array.from({ length: 140 }, () => bad("invalid_json", zeros, { key: "k", partition: 0 }));
     await place.publisher.send(bomb, { compression: "zstd", inOneRequest: true });
-    await consumer.notReady(/broker \d: Cannot fetch records .*the batch at offset 0/);
+    await consumer.notReady(/records of partition 0: Cannot read what was fetched .*the batch at offset 0/);
     await staysAlive(consumer);
     sent.push(...await place.publisher.send(readings("later", 50, 1)));
     await reached(place, { 1: 100 });
