@@ -1,16 +1,13 @@
 /** The same readings as a topic and as a file: what one contender reads, the other can copy. */
 import type { Buffer } from "node:buffer";
-import { sleep } from "../../workers/_shared/backoff.ts";
 import { CUSTOMERS, heartRateOf, nameOf } from "./large_table.ts";
-import type { RawProducer } from "./raw_producer.ts";
+import { insist, type RawProducer } from "./raw_producer.ts";
 import { ReadingsBatch, type TimedReading } from "./readings_batch.ts";
 
 /** How often a customer is measured, as the Fitbit data that this project tries things on. */
 const INTERVAL_MS = 5_000;
 /** About 200 KB, however many partitions and customers there are: what a reading costs depends on it. */
 const READINGS_A_BATCH = 2_000;
-const TRIES = 20;
-const BETWEEN_TRIES_MS = 250;
 
 /** Readings of some customers in the order in which they were measured. */
 export class PreparedLog {
@@ -96,18 +93,6 @@ export class PreparedLog {
         const at = this.#startMs + round * INTERVAL_MS + Math.floor(customer * spread);
         yield { customer, at, heartRate: heartRateOf(customer, round) };
       }
-    }
-  }
-}
-
-/** A broker that was just started may turn the first requests away; what it took twice would be counted as a fault. */
-async function insist(send: () => Promise<void>): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await send();
-    } catch (error) {
-      if (attempt === TRIES) throw error;
-      await sleep(BETWEEN_TRIES_MS, { signal: AbortSignal.timeout(BETWEEN_TRIES_MS * 2) });
     }
   }
 }

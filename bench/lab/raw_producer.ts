@@ -1,9 +1,12 @@
 /** Sends record batches that are bytes already: the client's own request would encode each record anew. */
 import type { Buffer } from "node:buffer";
 import { ConnectionPool, createAPI, produceV11, Writer } from "@platformatic/kafka";
+import { sleep } from "../../workers/_shared/backoff.ts";
 
 const PRODUCE = 0;
 const REQUEST_TIMEOUT_MS = 30_000;
+const TRIES = 20;
+const BETWEEN_TRIES_MS = 250;
 
 type Batches = readonly (readonly [partition: number, batch: Buffer])[];
 
@@ -48,5 +51,17 @@ export class RawProducer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connections.close().catch(() => {});
+  }
+}
+
+/** A broker whose topic was just made may turn the first requests away; what it took twice would be counted as a fault. */
+export async function insist(send: () => Promise<void>): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await send();
+    } catch (error) {
+      if (attempt === TRIES) throw error;
+      await sleep(BETWEEN_TRIES_MS, { signal: AbortSignal.timeout(BETWEEN_TRIES_MS * 2) });
+    }
   }
 }

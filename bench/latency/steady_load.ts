@@ -1,7 +1,7 @@
 /** Readings at a fixed rate, sent by a client that waits a millisecond for company. */
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { CUSTOMERS, heartRateOf, nameOf } from "../lab/large_table.ts";
-import type { RawProducer } from "../lab/raw_producer.ts";
+import { insist, type RawProducer } from "../lab/raw_producer.ts";
 import { ReadingsBatch, type TimedReading } from "../lab/readings_batch.ts";
 
 const LINGER_MS = 1;
@@ -38,7 +38,7 @@ export async function steadyLoad(
     const batches = byPartition.flatMap((readings, partition) =>
       readings.length === 0 ? [] : [[partition, batch.write(readings)] as const]
     );
-    const request = producer.send(batches).catch((error) => {
+    const request = insist(() => producer.send(batches)).catch((error) => {
       failure = error;
     }).finally(() => inFlight.delete(request));
     inFlight.add(request);

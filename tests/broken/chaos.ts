@@ -16,7 +16,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the next offset is written in a transaction of its own, under links that end inside of it",
     mode: 3,
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/batch_transaction.ts",
       find: "if (gaps.length > 0) await storeGaps(session, ledger, gaps);",
       replace: `await session.query("commit");
       await session.query("begin");

@@ -63,9 +63,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the leader epoch of what was read is not kept with the offset",
     edits: [{
-      file: "workers/consumer/sink.ts",
-      find: "leader_epoch = $10, leader_epoch_at = $2,",
-      replace: "leader_epoch = nullif($10::int, $10::int),",
+      file: "workers/consumer/batch_transaction.ts",
+      find: "leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,",
+      replace: "leader_epoch = nullif(batch.leader_epoch, batch.leader_epoch),",
     }],
     test: {
       file: CLUSTER,

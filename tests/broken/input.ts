@@ -55,7 +55,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the exact bytes of a reject are stored as text",
     mode: 6,
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/batch_transaction.ts",
       find: "else row.bytea(bytes);",
       replace: "else row.bytea(new TextEncoder().encode(new TextDecoder().decode(bytes)));",
     }],
@@ -75,7 +75,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "Kafka's timestamp of a record goes to PostgreSQL whatever it is",
     mode: 4,
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/batch_transaction.ts",
       find: "Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND)",
       replace: "last.timestampMs / 1000",
     }],

@@ -13,7 +13,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 3,
     edits: [
       edit(
-        "sink.ts",
+        "batch_transaction.ts",
         "if (gaps.length > 0) await storeGaps(session, ledger, gaps);",
         `await session.query("commit");
       await session.query("begin");
@@ -139,13 +139,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 15,
     edits: [
       edit(
-        "sink.ts",
-        "      await session.query(concludeQuery(ledger, conclusion));",
-        `      await session.query("savepoint minutes");
-      await session.query(concludeQuery(ledger, conclusion)).catch(async () => {
-        await session.query("rollback to savepoint minutes");
-        await session.query(concludeQuery(ledger, { ...conclusion, stored: new Int32Array() }));
-      });`,
+        "batch_transaction.ts",
+        "  await session.query(concludeQuery(parts, readings, stored));",
+        `  await session.query("savepoint minutes");
+  await session.query(concludeQuery(parts, readings, stored)).catch(async () => {
+    await session.query("rollback to savepoint minutes");
+    await session.query(concludeQuery(parts, readings, new Int32Array()));
+  });`,
       ),
     ],
     test: noticedBy("refused_writes", holds("the table of minutes that was dropped, with a copy kept")),

@@ -28,7 +28,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a reject's payload is stored as text",
     mode: 4,
     edits: [
-      edit("sink.ts", "else row.bytea(bytes);", "else row.text(new TextDecoder().decode(bytes));"),
+      edit(
+        "batch_transaction.ts",
+        "else row.bytea(bytes);",
+        "else row.text(new TextDecoder().decode(bytes));",
+      ),
     ],
     test: noticedBy("poison", BAD_RECORD),
   },

@@ -183,8 +183,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "const outcome = await ports.takeTurn(async () => {",
-        "ports.onAttempt();\n        const outcome = await ports.takeTurn(async () => {",
+        "const outcome = await ports.takeTurn(part.records.length, async (turn) => {",
+        "ports.onAttempt();\n        const outcome = await ports.takeTurn(part.records.length, async (turn) => {",
       ),
     ],
     test: noticedBy(

@@ -141,7 +141,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "of a rejected record no more than its first megabyte is kept",
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/batch_transaction.ts",
       find: "row.bytea(bytes);",
       replace: "row.bytea(bytes.subarray(0, 1_048_576));",
     }],

@@ -44,8 +44,6 @@ export type Row = Record<string, unknown>;
 export interface Database extends AsyncDisposable {
   /** Host, port and name, without the password: for messages. */
   readonly target: string;
-  /** Whoever writes takes a turn first: there are as many as connections for writing. */
-  readonly turns: Turns;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
    * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
@@ -88,35 +86,12 @@ export function openDatabase(
   pool.on("error", () => {});
   return {
     target,
-    turns: new Turns(connections),
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     [Symbol.asyncDispose]: () => pool.end(),
   };
-}
-
-/** A fixed number of turns, handed out in the order they were asked for. */
-export class Turns {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
 }
 
 async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {

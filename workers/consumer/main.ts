@@ -12,7 +12,8 @@ import { migrateWhenReachable } from "./migrate.ts";
 import { createPlanner } from "./plan_batch.ts";
 import { Progress } from "./progress.ts";
 import { makeRoles } from "./roles.ts";
-import { createSink } from "./sink.ts";
+import { SharedTurns } from "./shared_turns.ts";
+import { executeRequests, sink } from "./sink.ts";
 import { consumerTelemetry } from "./telemetry.ts";
 import { startClocks } from "./two_clocks.ts";
 import { untilCaughtUp } from "./until_caught_up.ts";
@@ -46,11 +47,15 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
 
   const clocks = await startClocks(database, telemetry.databaseFailed, { signal });
   const plan = createPlanner(config.limits, clocks.own, clocks.database);
-  const sink = createSink(database);
+  const turns = new SharedTurns(
+    config.database.connections,
+    (requests) => executeRequests(database, requests),
+  );
   const dayPartitions = new DayPartitions(database, telemetry);
   const ports = {
     connection: config.kafka,
     database,
+    turns,
     sink,
     dayPartitions,
     plan,

@@ -19,6 +19,7 @@ import type { Partition, PartitionPorts } from "./partition.ts";
 import { createBatchProcessor } from "./process_batch.ts";
 import type { PlanBatch } from "./plan_batch.ts";
 import type { Progress } from "./progress.ts";
+import type { SharedTurns } from "./shared_turns.ts";
 import type { Sink } from "./sink.ts";
 import type { Offset } from "./records.ts";
 import { gapSlice } from "./slice.ts";
@@ -29,6 +30,7 @@ import type { TwoClocks } from "./two_clocks.ts";
 export interface ConsumePorts {
   readonly connection: KafkaConnection;
   readonly database: Database;
+  readonly turns: SharedTurns;
   readonly sink: Sink;
   readonly dayPartitions: DayPartitions;
   readonly plan: PlanBatch;
@@ -67,7 +69,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     plan,
     sink,
     isDataError,
-    takeTurn: (attempt) => database.turns.take(attempt),
+    takeTurn: (records, attempt) => environment.turns.take(records, attempt),
     prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days()),
     onAttempt: () => progress.mark(loop),
     onAttemptEnd: () => progress.idle(loop),

@@ -7,6 +7,7 @@ import { describeError } from "../_shared/errors.ts";
 import type { InsertMode } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Plan, PlanBatch } from "./plan_batch.ts";
+import type { Turn } from "./shared_turns.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
 import type { Offset } from "./records.ts";
 import { type Slice, splitSlice } from "./slice.ts";
@@ -38,8 +39,8 @@ export interface BatchPorts {
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
-  /** Runs an attempt when it is our turn to write. */
-  readonly takeTurn: <T>(attempt: () => Promise<T>) => Promise<T>;
+  /** Runs an attempt to write so many records when it is our turn, which others may share. */
+  readonly takeTurn: <T>(records: number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
   /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   /** It is our turn to write: from now on something happens, or something hangs. */
@@ -61,6 +62,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   // COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice.
   let mode: InsertMode = "copy";
   let mostRecords = Infinity;
+  // After a failure, whoever's it was: others shall not fail with us again, nor we with them.
+  let alone = false;
 
   return async (ledger, slice, signal) => {
     let part = firstPart(slice, mostRecords);
@@ -74,26 +77,21 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         return is;
       };
       try {
-        const outcome = await ports.takeTurn(async () => {
+        const outcome = await ports.takeTurn(part.records.length, async (turn) => {
           // Given up while others had their turns: a stop need not wait for all of them.
           if (signal.aborted) return undefined;
           ports.onAttempt();
           // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
           const planned = plan ??= ports.plan(part.records);
           await ports.prepare(planned);
+          const work = async (transaction: BatchTransaction): Promise<Written> => {
+            attempted = undefined;
+            const { batch, repeatsInTable } = await writePlan(transaction, planned, part, mode, isDataError);
+            mode = repeatsInTable ? "merge" : "copy";
+            return attempted = { kind: "written", slice: part, batch };
+          };
           const write = () =>
-            ports.sink.write(ledger, part.from, async (transaction): Promise<Written> => {
-              attempted = undefined;
-              const { batch, repeatsInTable } = await writePlan(
-                transaction,
-                planned,
-                part,
-                mode,
-                isDataError,
-              );
-              mode = repeatsInTable ? "merge" : "copy";
-              return attempted = { kind: "written", slice: part, batch };
-            });
+            ports.sink.write(ledger, part.from, work, { turn, alone: alone || mode === "merge" });
           try {
             return await write();
           } catch (error) {
@@ -103,6 +101,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           }
         });
         if (outcome === undefined) return { kind: "abandoned" };
+        alone = refusals > 0;
         if (outcome.at === "written") {
           mostRecords *= 2;
           return outcome.value;
@@ -111,6 +110,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         if (attempted !== undefined && outcome.nextOffset === attempted.slice.next) return attempted;
         return { kind: "stale", nextOffset: outcome.nextOffset };
       } catch (error) {
+        alone = true;
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };

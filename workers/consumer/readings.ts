@@ -34,6 +34,25 @@ export class Readings {
     this.record = new Int32Array(capacity);
   }
 
+  /** Rows of several as one's; the places of the records that brought them mean nothing any more. */
+  static joined(parts: readonly { readonly readings: Readings; readonly stored: Int32Array }[]): Readings {
+    const all = new Readings(parts.reduce((sum, { stored }) => sum + stored.length, 0));
+    for (const { readings, stored } of parts) {
+      for (const row of stored) {
+        const customer = readings.customers.bytes(readings.customer[row] ?? 0);
+        all.add(
+          all.customers.number(customer, 0, customer.length),
+          readings.seconds[row] ?? 0,
+          readings.micros[row] ?? 0,
+          readings.heartRate[row] ?? 0,
+          readings.anomaly(row),
+          readings.record[row] ?? 0,
+        );
+      }
+    }
+    return all;
+  }
+
   get count(): number {
     return this.#count;
   }

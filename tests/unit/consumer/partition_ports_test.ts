@@ -17,7 +17,7 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
     progress,
     plan: planBy(decode, LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
-    database: { turns: { take: (attempt: () => Promise<unknown>) => attempt() } },
+    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
     sink: {
       write: () => {
         hanging.resolve();

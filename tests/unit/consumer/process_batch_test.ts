@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import type { LedgerRow } from "../../../workers/consumer/ledger.ts";
 import { planBy } from "../../../workers/consumer/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
+import { Turn } from "../../../workers/consumer/shared_turns.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "../../../workers/consumer/sink.ts";
 import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
 import { recordsOf } from "../../support/record_batch.ts";
@@ -130,7 +131,7 @@ function processor(sink: Sink, failures: unknown[] = []) {
       LIMITS,
       () => NOW,
     ),
-    takeTurn: (attempt) => attempt(),
+    takeTurn: (_, attempt) => attempt(new Turn(1, () => Promise.resolve())),
     prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,
     onAttempt: () => {},

@@ -1,0 +1,126 @@
+/**
+ * Turns to write, as many as there are connections for it. A few records are not worth a transaction of their own: what
+ * gathers while one is under way takes the next turn together, so that a quiet pipeline commits as often as the disk
+ * allows and not once for each partition.
+ */
+import type { WriteRequest } from "./sink.ts";
+
+/** With so many records a turn begins although others are under way. */
+const WORTH_A_TURN = 1_000;
+/** Attempts share a turn up to so many records; a longer batch has its turn for itself. */
+const SHARED_RECORDS = 4_000;
+/** Nobody waits longer for company while a connection is free: the transaction under way may be stuck. */
+const PATIENCE_MS = 20;
+
+interface Waiting {
+  readonly records: number;
+  readonly since: number;
+  /** Never rejects. */
+  readonly run: (turn: Turn) => Promise<void>;
+}
+
+/** Handed out in the order in which they were asked for. */
+export class SharedTurns {
+  readonly #count: number;
+  readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
+  #free: number;
+  readonly #queue: Waiting[] = [];
+  #due: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param execute writes what the attempts of one turn ask for; settles each request and never rejects */
+  constructor(count: number, execute: (requests: readonly WriteRequest[]) => Promise<void>) {
+    this.#count = count;
+    this.#free = count;
+    this.#execute = execute;
+  }
+
+  /**
+   * Runs an attempt when it has a turn.
+   *
+   * @param records how many it will write
+   */
+  take<T>(records: number, attempt: (turn: Turn) => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const run = (turn: Turn) => attempt(turn).then(resolve, reject).finally(() => turn.leave());
+    this.#queue.push({ records, since: performance.now(), run });
+    // What one answer of a broker brings for several partitions shall meet.
+    this.#lookAfter(0);
+    return promise;
+  }
+
+  #lookAfter(ms: number): void {
+    if (this.#due !== undefined) return;
+    this.#due = setTimeout(() => {
+      this.#due = undefined;
+      this.#begin();
+    }, ms);
+  }
+
+  #begin(): void {
+    for (let first = this.#queue[0]; first !== undefined && this.#free > 0; first = this.#queue[0]) {
+      const waited = performance.now() - first.since;
+      const queued = this.#queue.reduce((sum, { records }) => sum + records, 0);
+      if (this.#free < this.#count && queued < WORTH_A_TURN && waited < PATIENCE_MS) {
+        return this.#lookAfter(PATIENCE_MS - waited);
+      }
+      const company = this.#takeCompany();
+      const turn = new Turn(company.length, this.#execute);
+      this.#free--;
+      void Promise.all(company.map(({ run }) => run(turn))).then(() => {
+        this.#free++;
+        this.#begin();
+      });
+    }
+  }
+
+  #takeCompany(): Waiting[] {
+    let records = 0;
+    let count = 0;
+    for (const waiting of this.#queue) {
+      records += waiting.records;
+      if (count > 0 && records > SHARED_RECORDS) break;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+}
+
+/** A turn that some attempts have together. What they want to write is written when none of them does anything else. */
+export class Turn {
+  readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
+  /** Attempts that are not waiting for their write. */
+  #busy: number;
+  #executing = false;
+  #requests: WriteRequest[] = [];
+
+  constructor(attempts: number, execute: (requests: readonly WriteRequest[]) => Promise<void>) {
+    this.#busy = attempts;
+    this.#execute = execute;
+  }
+
+  request(request: WriteRequest): void {
+    // Who has its answer is busy again before it can do anything with it.
+    const back = <T>(settle: (value: T) => void) => (value: T) => {
+      this.#busy++;
+      settle(value);
+    };
+    this.#requests.push({ ...request, resolve: back(request.resolve), reject: back(request.reject) });
+    this.leave();
+  }
+
+  /** An attempt that has ended holds nobody back. */
+  leave(): void {
+    this.#busy--;
+    void this.#executeWhenAllWait();
+  }
+
+  async #executeWhenAllWait(): Promise<void> {
+    if (this.#busy > 0 || this.#executing || this.#requests.length === 0) return;
+    this.#executing = true;
+    const requests = this.#requests;
+    this.#requests = [];
+    await this.#execute(requests);
+    this.#executing = false;
+    await this.#executeWhenAllWait();
+  }
+}
