@@ -11,8 +11,8 @@ export interface Panel {
 
 const WIDTH = 960;
 const PANEL_HEIGHT = 220;
-const LEFT = 70;
-const RIGHT = 20;
+const LEFT = 90;
+const RIGHT = 40;
 const TOP = 56;
 const GAP = 56;
 /** Okabe and Ito: can be told apart with any colour blindness. */
