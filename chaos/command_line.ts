@@ -90,8 +90,8 @@ and what is kept beside the rows must equal the rows. The ledger and what is set
 at the end, and by "reconcile" as a process of its own. The first difference ends the run.
 
 With --against nothing is disturbed that was not started here: only the consumers that it starts and their link to
-PostgreSQL (no link with sslmode=verify-full or DATABASE_URL_FILE); brokers, servers, other consumers and links to Kafka
-are left alone. The topic is a new one, deleted at the end. The database must have no readings yet, or the run is
+PostgreSQL (no link with TLS or DATABASE_URL_FILE); brokers, servers, other consumers and links to Kafka are left alone.
+A pipeline that does not begin, or stands still for two minutes, is a difference. The topic is a new one, deleted at the end. The database must have no readings yet, or the run is
 refused; its rows stay.
 
 Examples:

@@ -83,16 +83,15 @@ async function refuseReadings(databaseUrl: string): Promise<void> {
   );
 }
 
-/** Undefined where a link would be noticed (the certificate is another host's) or cannot be put in between. */
-async function linkTo(
+/** Undefined where a link would be noticed (with TLS: the certificate is another host's) or cannot be put in between. */
+export async function linkTo(
   databaseUrl: string,
   env: Environment,
   random: () => number,
 ): Promise<Link | undefined> {
   const { hostname, port, searchParams } = new URL(databaseUrl);
-  if (hostname === "" || searchParams.has("host") || searchParams.get("sslmode") === "verify-full") {
-    return undefined;
-  }
+  const withTls = (searchParams.get("sslmode") ?? "disable") !== "disable";
+  if (hostname === "" || searchParams.has("host") || withTls) return undefined;
   // The consumers read the file themselves, and would refuse both.
   if ((env["DATABASE_URL_FILE"] ?? "") !== "") return undefined;
   return await openLink({ host: hostname, port: port === "" ? POSTGRES_PORT : Number(port) }, random);

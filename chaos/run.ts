@@ -1,7 +1,6 @@
 /** A run: load, consumers, faults and the judge, until the time is over, something differs, or somebody stops it. */
 import { Consumer } from "@platformatic/kafka";
 import { keepRunning } from "../stack/keep_running.ts";
-import { waitFor } from "../stack/wait.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
 import { openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
 import type { Arena } from "./arena.ts";
@@ -15,11 +14,10 @@ import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
 import { LIMITS, Records } from "./records.ts";
 import { reconcile } from "./reconcile_process.ts";
 import { Siege } from "./siege.ts";
+import { comesWhileMoving, STANDSTILL_MS, type StandstillOptions } from "./standstill.ts";
 
 const LOOK_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
-/** A consumer group that is left alone and does not move for so long will not. */
-const STANDSTILL_MS = 120_000;
 /** Of a judge's question over all that is stored, and of one while the run is under way. */
 const JUDGE_LIMITS = {
   statementMs: 600_000,
@@ -36,11 +34,13 @@ export interface RunOptions {
   readonly faults: readonly Fault[];
   readonly onProgress: (text: string) => void;
   readonly signal: AbortSignal;
+  /** Milliseconds without a commit after which consumers that nobody disturbs count as standing still. */
+  readonly standstillMs?: number;
 }
 
 /** @returns undefined when it was stopped before it could be judged */
 export async function run(
-  { flags, arena, faults, onProgress, signal }: RunOptions,
+  { flags, arena, faults, onProgress, signal, standstillMs = STANDSTILL_MS }: RunOptions,
 ): Promise<Outcome | undefined> {
   await using resources = new AsyncDisposableStack();
   const over = new AbortController();
@@ -116,8 +116,11 @@ export async function run(
   loading.catch((error) => over.abort(error));
   // A pipeline that has not begun to run cannot be disturbed.
   const running = load.acknowledgement.then(() => watch.reaches(load.sends.ends));
-  await Promise.race([running, aborted(both)]);
-  onProgress("The pipeline runs; the time begins");
+  if (!await comesWhileMoving(running, watch, { standstillMs, signal: both })) {
+    problems.push(standstill("not begun", watch, load.sends.ends, standstillMs));
+    over.abort();
+  }
+  if (!both.aborted) onProgress("The pipeline runs; the time begins");
   const besieging = siege.run({ signal: both });
   besieging.catch((error) => over.abort(error));
   // A server that takes long to come back does so under load too.
@@ -128,7 +131,7 @@ export async function run(
   if (!both.aborted) {
     onProgress("Load and faults are over; the consumers catch up");
     const ends = await endsOf(arena);
-    problems.push(...await catchUp(watch, ends, both));
+    problems.push(...await catchUp(watch, ends, { standstillMs, signal: both }));
     if (problems.length === 0 && !both.aborted) {
       await siege.recovered();
       onProgress("Caught up; everything is judged");
@@ -216,19 +219,16 @@ async function endsOf({ kafka, topic }: Arena): Promise<number[]> {
 }
 
 /** @returns a sentence when the consumers stand still before the ends of the log */
-async function catchUp(watch: LedgerWatch, ends: readonly number[], signal: AbortSignal): Promise<string[]> {
-  let reached = false;
-  watch.reaches(ends).then(() => reached = true);
-  for (let seen = -1; !reached && !signal.aborted;) {
-    const at = () => watch.next.reduce((sum, next) => sum + next, 0);
-    seen = at();
-    const moved = () => Promise.resolve(reached || signal.aborted || at() !== seen);
-    if (!await waitFor(moved, STANDSTILL_MS)) {
-      const where = ends.map((end, partition) => `${watch.next[partition] ?? 0} of ${end}`).join(", ");
-      return [
-        `not caught up: nothing was committed for ${STANDSTILL_MS / 1000} s, next offsets are ${where}`,
-      ];
-    }
-  }
-  return [];
+async function catchUp(
+  watch: LedgerWatch,
+  ends: readonly number[],
+  options: StandstillOptions,
+): Promise<string[]> {
+  if (await comesWhileMoving(watch.reaches(ends), watch, options)) return [];
+  return [standstill("not caught up", watch, ends, options.standstillMs)];
+}
+
+function standstill(what: string, { next }: LedgerWatch, ends: readonly number[], ms: number): string {
+  const where = ends.map((end, partition) => `${next[partition] ?? 0} of ${end}`).join(", ");
+  return `${what}: nothing was committed for ${ms / 1000} s, next offsets are ${where}`;
 }

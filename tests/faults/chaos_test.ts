@@ -1,6 +1,10 @@
 /** A short run of `chaos`, and that its judge notices what it is there for. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import { parseChaosFlags } from "../../chaos/command_line.ts";
+import { openForeignArena } from "../../chaos/foreign_arena.ts";
 import { Judge } from "../../chaos/judge.ts";
+import { run } from "../../chaos/run.ts";
+import { seeded } from "../../chaos/seeded.ts";
 import { eventually } from "../support/eventually.ts";
 import { onPlace } from "../support/services.ts";
 import { WorkerProcess } from "../support/worker_process.ts";
@@ -72,6 +76,48 @@ Deno.test(
       strictEqual(await again.exitCode(PATIENCE), 2, again.tail());
       match(again.output, /holds readings or a ledger already, expected an empty one/);
     });
+  }),
+);
+
+Deno.test(
+  "a pipeline that cannot begin ends a run of chaos with a difference, and is not waited for",
+  onPlace({ partitions: 0 }, async (place) => {
+    // Who may log in and nothing more: no consumer can make its schema.
+    await place.asSuperuser(
+      "drop role if exists nobody_at_all; create role nobody_at_all login password 'nobody-pass-1'",
+    );
+    const url = new URL(place.databaseUrl);
+    url.username = "nobody_at_all";
+    url.password = "nobody-pass-1";
+    const env = { KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers, DATABASE_URL: url.href };
+    const flags = {
+      ...parseChaosFlags(["--against", "--seed", "1", "--consumers", "1", "--partitions", "1"]),
+      faults: 0,
+    };
+    const random = seeded(flags.seed);
+    const arena = await openForeignArena({ ...flags, random, env, readFile: Deno.readTextFileSync });
+    // A run that waits for ever is ended by us.
+    const over = new AbortController();
+    const patience = setTimeout(() => over.abort(), 120_000);
+    try {
+      const outcome = await run({
+        flags,
+        arena,
+        faults: [],
+        onProgress: () => {},
+        signal: over.signal,
+        standstillMs: 8_000,
+      });
+      strictEqual(outcome?.problems.length, 1);
+      match(
+        outcome.problems[0] ?? "",
+        /^not begun: nothing was committed for 8 s, next offsets are 0 of \d+$/,
+      );
+      strictEqual(outcome.lost, undefined, "nothing is said about the whole");
+    } finally {
+      clearTimeout(patience);
+      await arena.close({ keep: false });
+    }
   }),
 );
 
