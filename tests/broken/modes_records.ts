@@ -201,7 +201,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch waits for the partitions of all its days",
     mode: 16,
-    edits: [edit("day_partitions.ts", "if (asked++ < DAYS_AT_ONCE) await", "if (asked++ >= 0) await")],
+    edits: [edit("day_partitions.ts", "asked < DAYS_AT_ONCE && ", "")],
     test: {
       file: "tests/unit/consumer/day_partitions_test.ts",
       name:

@@ -11,6 +11,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0004_add_ledger_positions": "43d77fc1b4834c68c70cadd4ddcdb1dda070064db8835468855628e6d2d3fe3a",
   "0005_add_leader_epoch": "0740b35b231e1aafdb7e4035242f51658e25a5d58376bcc30ab0f13c37864d74",
   "0006_index_ts_by_block_range": "fe8f810f183be7f42ef19dc382e6e4be5539acede52f7298d771b47324048463",
+  "0007_lock_partitions_briefly": "7593e88700afb5cee207b5f4b764785b10044aa31040123b21f43bd9171d1614",
 };
 
 Deno.test("migrations are numbered without a hole and named after their files", async () => {

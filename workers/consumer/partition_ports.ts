@@ -70,7 +70,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     sink,
     isDataError,
     takeTurn: (records, attempt) => environment.turns.take(records, attempt),
-    prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days()),
+    prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),
     onAttempt: () => progress.mark(loop),
     onAttemptEnd: () => progress.idle(loop),
     onFailure: (error, attempt) => {

@@ -1,10 +1,16 @@
 /** Keeps tomorrow's partition made and what is too old dropped, beside the ingest and never in its way. */
 import { sleep } from "../_shared/backoff.ts";
 import type { Database } from "../_shared/postgres.ts";
-import type { DayPartitions } from "./day_partitions.ts";
+import { type DayPartitions, isLostRace } from "./day_partitions.ts";
+import type { MonotonicClock } from "./progress.ts";
 import type { TwoClocks } from "./two_clocks.ts";
 
 const INTERVAL_MS = 15_000;
+/**
+ * For so long after a lock that could not be had nothing is dropped: a dump takes its time, and each try makes whoever
+ * reads or writes wait behind it.
+ */
+const DROP_PAUSE_MS = 300_000;
 /** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
 const MINUTES_AT_A_TIME = 10_000;
 
@@ -26,21 +32,43 @@ export interface RetentionPorts {
 
 /** Runs until `signal` aborts. What fails is tried again at the next round. */
 export async function keepPartitions(
-  { database, dayPartitions, clocks, telemetry }: RetentionPorts,
-  { retentionDays, minuteRetentionDays, signal }: RetentionOptions & { readonly signal: AbortSignal },
+  ports: RetentionPorts,
+  { signal, ...options }: RetentionOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
+  const round = retentionRounds(ports, options);
   while (!signal.aborted) {
+    await round();
+    await sleep(INTERVAL_MS, { signal });
+  }
+}
+
+/** @returns one round, which never rejects: what fails is told, and does not keep the rest from being done */
+export function retentionRounds(
+  { database, dayPartitions, clocks, telemetry }: RetentionPorts,
+  { retentionDays, minuteRetentionDays }: RetentionOptions,
+  clock: MonotonicClock = () => performance.now(),
+): () => Promise<void> {
+  let dropAt = -Infinity;
+  const drop = async (now: string) => {
+    if (retentionDays === undefined || clock() < dropAt) return;
+    try {
+      await dropDays(database, now, retentionDays, telemetry.onDropped);
+    } catch (error) {
+      if (isLostRace(error)) dropAt = clock() + DROP_PAUSE_MS;
+      telemetry.retentionFailed(error);
+    }
+  };
+  return async () => {
     try {
       await dayPartitions.makeAhead(clocks.database());
       await dayPartitions.retryFailed();
       const now = new Date(clocks.own()).toISOString();
-      if (retentionDays !== undefined) await dropDays(database, now, retentionDays, telemetry.onDropped);
+      await drop(now);
       if (minuteRetentionDays !== undefined) await deleteMinutes(database, now, minuteRetentionDays);
     } catch (error) {
       telemetry.retentionFailed(error);
     }
-    await sleep(INTERVAL_MS, { signal });
-  }
+  };
 }
 
 /** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */

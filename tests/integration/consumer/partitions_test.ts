@@ -1,8 +1,10 @@
 /** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, doesNotMatch, ok, rejects, strictEqual } from "node:assert";
+import { join } from "node:path";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
 import { openDatabase } from "../../../workers/_shared/postgres.ts";
 import { migrate } from "../../../workers/consumer/migrate.ts";
+import { eventually } from "../../support/eventually.ts";
 import { bad, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
 import { onPlace } from "../../support/services.ts";
@@ -60,22 +62,54 @@ Deno.test(
 );
 
 Deno.test(
-  "a partition that could not be made while somebody held a lock is made later, and its rows are moved into it",
+  "partitions that cannot be made during a dump hold nothing up, and are made with their rows when it is over",
   onPlace({}, async (place) => {
     const migrated = place.consumer({ args: ["--migrate-only"] });
     strictEqual(await migrated.exitCode(), 0);
     // As pg_dump does.
     const dump = await place.session();
-    await dump.query("begin; lock table public.heartbeats_default in access share mode");
-    const sent = await place.publisher.send([reading("a", daysAgo(5), 70)]);
+    await dump.query("begin; lock table public.heartbeats, public.heartbeats_default in access share mode");
+    const days = Array.from({ length: 20 }, (_, day) => daysAgo(5 + day));
+    const sent = await place.publisher.send(days.map((day) => reading("a", day, 70)));
     const consumer = place.consumer();
     await place.caughtUp();
-    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 1 });
+    strictEqual((await consumer.get("/livez")).status, 200);
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: days.length });
     await dump.end();
-    const name = `heartbeats_d${daysAgo(5).slice(0, 10).replaceAll("-", "")}`;
-    await consumer.said("table.partition_made", ({ message }) => message.includes(name));
-    deepStrictEqual(await rowsByPartition(place), { [name]: 1 });
+    await eventually("all rows to be moved into their days", async () => {
+      const names = Object.keys(await rowsByPartition(place));
+      return names.length === days.length && !names.includes("heartbeats_default");
+    });
+    ok(consumer.running, "the same process");
     await judge(place, sent);
+  }),
+);
+
+Deno.test(
+  "a partition that cannot be dropped during a dump makes nobody wait behind it for long, and is dropped after it",
+  onPlace({}, async (place) => {
+    await place.publisher.send([reading("a", daysAgo(40), 70)]);
+    await place.consumeAll();
+    // Whoever waits for a lock for a second is in the server's log.
+    await place.asSuperuser(`alter database "${place.database}" set log_lock_waits = on`);
+    const dump = await place.session();
+    await dump.query("begin; lock table public.heartbeats in access share mode");
+    const owner = await place.session();
+    const drop = () =>
+      owner.query(
+        "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days') as name",
+      );
+    await rejects(drop(), { code: "55P03" });
+    doesNotMatch(
+      await Deno.readTextFile(join(place.stack.home, "postgres", "postgres.log")),
+      /still waiting for AccessExclusiveLock/,
+    );
+    await dump.end();
+    strictEqual(
+      (await drop()).rows[0].name,
+      `public.heartbeats_d${daysAgo(40).slice(0, 10).replaceAll("-", "")}`,
+    );
+    await owner.end();
   }),
 );
 

@@ -34,3 +34,34 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
   now += 31_000;
   deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
 });
+
+Deno.test("a batch whose partitions take long is seen to get on", async () => {
+  let now = 0;
+  const progress = new Progress(() => now);
+  const written = Promise.withResolvers<void>();
+  const environment = {
+    progress,
+    plan: planBy(decode, LIMITS, () => NOW),
+    dayPartitions: {
+      prepare: (_days: unknown, onDay: () => void) => {
+        for (let day = 0; day < 3; day++) {
+          now += 15_000;
+          onDay();
+        }
+        return Promise.resolve();
+      },
+    },
+    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
+    sink: {
+      write: () => {
+        written.resolve();
+        return new Promise(() => {});
+      },
+    },
+  };
+  const ports = partitionPorts(environment as unknown as Environment, LOG);
+  void ports.write(LEDGER, gapSlice(0, 5, "control"), new AbortController().signal);
+  await written.promise;
+  now += 15_000;
+  deepStrictEqual(progress.liveReasons(), []);
+});

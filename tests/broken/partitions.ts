@@ -1,0 +1,77 @@
+/** Making and dropping the partitions of a table that somebody holds, as a dump does. */
+import { type BrokenBuild, edit } from "./broken_build.ts";
+
+const DAYS = "tests/unit/consumer/day_partitions_test.ts";
+const DUMP = "tests/integration/consumer/partitions_test.ts";
+
+export const BROKEN_BUILDS: readonly BrokenBuild[] = [
+  {
+    breaks: "while one day's lock cannot be had, each batch asks for its days all the same",
+    edits: [edit("day_partitions.ts", "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;", "")],
+    test: {
+      file: DAYS,
+      name: "while a dump holds the table a batch waits for one day's lock and not for each of its days",
+    },
+  },
+  {
+    breaks: "a batch makes all its partitions, however long they take",
+    edits: [edit("day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0")],
+    test: {
+      file: DAYS,
+      name: "a batch makes partitions for some seconds and no longer, and it is seen that it gets on",
+    },
+  },
+  {
+    breaks: "the time that a batch's partitions take counts as standing still",
+    edits: [
+      edit(
+        "partition_ports.ts",
+        "environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop))",
+        "environment.dayPartitions.prepare(readings.days(), () => {})",
+      ),
+    ],
+    test: {
+      file: "tests/unit/consumer/partition_ports_test.ts",
+      name: "a batch whose partitions take long is seen to get on",
+    },
+  },
+  {
+    breaks: "a dump of the database is waited for by each batch, once for each of its days",
+    edits: [
+      edit("day_partitions.ts", "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;", ""),
+      edit("day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0"),
+      {
+        file: "migrations/0007_lock_partitions_briefly.sql",
+        find: "perform set_config('lock_timeout', '500ms', true);",
+        replace: "",
+      },
+    ],
+    test: {
+      file: DUMP,
+      name:
+        "partitions that cannot be made during a dump hold nothing up, and are made with their rows when it is over",
+    },
+  },
+  {
+    breaks: "the lock for dropping a partition is waited for, and everybody behind it",
+    edits: [{
+      file: "migrations/0007_lock_partitions_briefly.sql",
+      find: "perform set_config('lock_timeout', (100 * 2 ^ try)::integer::text, true);",
+      replace: "",
+    }],
+    test: {
+      file: DUMP,
+      name:
+        "a partition that cannot be dropped during a dump makes nobody wait behind it for long, and is dropped after it",
+    },
+  },
+  {
+    breaks: "what cannot be dropped during a dump is asked for at each round",
+    edits: [edit("retention.ts", "if (isLostRace(error)) dropAt = clock() + DROP_PAUSE_MS;", "")],
+    test: {
+      file: "tests/unit/consumer/retention_test.ts",
+      name:
+        "what cannot be dropped for a lock is asked for again minutes later, and minutes are deleted meanwhile",
+    },
+  },
+];
