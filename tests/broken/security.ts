@@ -2,6 +2,11 @@
 import type { BrokenBuild } from "./broken_build.ts";
 
 const HEALTH = "tests/security/health_port_test.ts";
+const EXCESS = "tests/integration/role_excess_test.ts";
+const BROUGHT_BACK =
+  "roles that were given more are brought back to their rights and settings, or it is said what a superuser has to do";
+const LOCKS =
+  "a reader who keeps every lock that it can get stops neither migrations nor partitions nor writing";
 const WRONG_KAFKA =
   "whatever is wrong towards Kafka, every worker says what to do, shows no secret and writes nothing";
 const WRONG_POSTGRES =
@@ -212,5 +217,46 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       file: "tests/security/log_test.ts",
       name: "hostile customers, keys and details are stored as text, and an event stays one line of JSON",
     },
+  },
+  {
+    breaks: "a role keeps the attributes and the roles that it was given",
+    edits: [{ file: "workers/consumer/roles.ts", find: "await takeExcess(session, name);", replace: "" }],
+    test: { file: EXCESS, name: BROUGHT_BACK },
+  },
+  {
+    breaks: "a role keeps the settings that it was given",
+    edits: [{
+      file: "workers/consumer/roles.ts",
+      find: "alter role ${name} in database ${database} reset all;",
+      replace: "",
+    }],
+    test: { file: EXCESS, name: BROUGHT_BACK },
+  },
+  {
+    breaks: "a membership that the owner cannot revoke is left without a word",
+    edits: [{
+      file: "workers/consumer/role_excess.ts",
+      find: "if (left.length === 0) return;",
+      replace: "if (left.length >= 0) return;",
+    }],
+    test: { file: EXCESS, name: BROUGHT_BACK },
+  },
+  {
+    breaks: "partitions are made under a lock that anybody may keep",
+    edits: [{
+      file: "migrations/0007_lock_partitions_briefly.sql",
+      find: "execute format('lock table only %s in share update exclusive mode', parent);\n  end loop;",
+      replace: "perform pg_advisory_xact_lock(7521419864366932341);\n  end loop;",
+    }],
+    test: { file: EXCESS, name: LOCKS },
+  },
+  {
+    breaks: "the schema is changed under a lock that anybody may keep",
+    edits: [{
+      file: "workers/consumer/migrate.ts",
+      find: `"lock table public.schema_migrations in share row exclusive mode"`,
+      replace: `"select pg_advisory_xact_lock(7521419864366932340)"`,
+    }],
+    test: { file: EXCESS, name: LOCKS },
   },
 ];

@@ -1,60 +1,19 @@
 /** Three roles with least rights: what each may do is enough, and what it may not do is refused. */
 import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-// @ts-types="@types/pg"
-import pg from "pg";
 import { eventually } from "../support/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import {
+  answers,
+  as,
+  makeRoles,
+  PERMISSION_DENIED,
+  READ_ONLY_TRANSACTION,
+  READER_PASSWORD,
+  urlOf,
+  WRITER_PASSWORD,
+} from "../support/roles.ts";
 import { onPlace } from "../support/services.ts";
-
-const WRITER_PASSWORD = "writer-pass-1";
-const READER_PASSWORD = "reader-pass-1";
-
-const PERMISSION_DENIED = "42501";
-const READ_ONLY_TRANSACTION = "25006";
-
-async function makeRoles(place: Place, env: Record<string, string> = {}): Promise<string> {
-  await place.asSuperuser("alter role heartbeat_user createrole");
-  const migrate = place.consumer({
-    args: ["--migrate-only"],
-    env: { HEARTBEAT_WRITER_PASSWORD: WRITER_PASSWORD, HEARTBEAT_READER_PASSWORD: READER_PASSWORD, ...env },
-  });
-  strictEqual(await migrate.exitCode(), 0);
-  return migrate.output;
-}
-
-function urlOf(place: Place, role: string, password: string): string {
-  const url = new URL(place.databaseUrl);
-  url.username = role;
-  url.password = password;
-  return url.href;
-}
-
-async function as<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
-/** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */
-async function answers(
-  client: pg.Client,
-  statements: readonly string[],
-): Promise<(readonly [string, string])[]> {
-  const told: [string, string][] = [];
-  for (const statement of statements) {
-    await client.query("begin");
-    const answer = await client.query(statement).then(() => "done", ({ code }: { code: string }) => code);
-    await client.query("rollback");
-    told.push([statement, answer]);
-  }
-  return told;
-}
 
 function daysAgo(days: number): string {
   return new Date(Date.now() - days * 86_400_000).toISOString();

@@ -7,6 +7,7 @@ import {
   type Database,
   databaseFailure,
   openDatabase,
+  type Row,
   type Session,
   type SessionLimits,
 } from "../_shared/postgres.ts";
@@ -20,7 +21,7 @@ const MIGRATION_LIMITS: SessionLimits = {
 };
 
 /** Any constant that nothing else in the database uses for advisory locks: "hbmigrat" as bytes. */
-export const MIGRATION_LOCK = "7521419864366932340";
+const FIRST_LOCK = "7521419864366932340";
 
 const LEDGER = `
   create table if not exists public.schema_migrations (
@@ -83,8 +84,12 @@ export async function migrate(database: Database, migrations: readonly Migration
   // Without anything to do no right to create tables is needed, so a writer without it can start.
   if (await isCurrent(database, migrations)) return [];
   return await database.transaction(async (session) => {
-    await session.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
-    await session.query(LEDGER);
+    if (!await hasLedger((sql) => session.query(sql).then(({ rows }) => rows))) {
+      // An advisory lock is anybody's who may log in, and may be kept: it serves only while there is nothing else to lock.
+      await session.query("select pg_advisory_xact_lock($1::bigint)", [FIRST_LOCK]);
+      await session.query(LEDGER);
+    }
+    await lockSchema(session);
     const pending = pendingMigrations(await applied(session), migrations);
     for (const migration of pending) {
       await session.query(migration.sql);
@@ -95,6 +100,11 @@ export async function migrate(database: Database, migrations: readonly Migration
     }
     return pending.map(({ name }) => name);
   });
+}
+
+/** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */
+export async function lockSchema(session: Session): Promise<void> {
+  await session.query("lock table public.schema_migrations in share row exclusive mode");
 }
 
 /** Customers and details are any Unicode: in another encoding a good record could not be stored, nor a bad one's reject. */
@@ -109,14 +119,16 @@ async function requireUtf8(database: Database): Promise<void> {
 }
 
 async function isCurrent(database: Database, migrations: readonly Migration[]): Promise<boolean> {
-  const [found] = await database.query<{ exists: boolean }>(
-    "select to_regclass('public.schema_migrations') is not null as exists",
-  );
-  if (!found?.exists) return false;
+  if (!await hasLedger(database.query)) return false;
   const rows = await database.query<Applied>(
     "select version, name, checksum, breaking from public.schema_migrations",
   );
   return pendingMigrations(rows, migrations).length === 0;
+}
+
+async function hasLedger(query: (sql: string) => Promise<Row[]>): Promise<boolean> {
+  const [found] = await query("select to_regclass('public.schema_migrations') is not null as exists");
+  return found?.["exists"] === true;
 }
 
 async function applied(session: Session): Promise<Applied[]> {

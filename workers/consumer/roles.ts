@@ -1,8 +1,10 @@
 /** The database roles beside the owner: one that writes and cannot change the schema, one that only reads. */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
+import { PipelineError } from "../_shared/errors.ts";
 import { optional, secret } from "../_shared/env.ts";
 import { type Database, databaseFailure, type Session } from "../_shared/postgres.ts";
-import { MIGRATION_LOCK } from "./migrate.ts";
+import { lockSchema } from "./migrate.ts";
+import { takeExcess } from "./role_excess.ts";
 
 const PASSWORD = {
   // Nothing that SASLprep or a URL would change: the password is the same wherever it is written.
@@ -30,6 +32,7 @@ interface Role {
 /** What a consumer does, right by right. No DDL: partitions come and go by functions that run as the owner. */
 const WRITER_GRANTS = [
   "grant connect, temporary on database %database% to heartbeat_writer",
+  "grant usage on schema public to heartbeat_writer",
   "grant select on public.schema_migrations to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
   "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
@@ -42,19 +45,24 @@ const WRITER_GRANTS = [
 
 const READER_GRANTS = [
   "grant connect on database %database% to heartbeat_reader",
+  "grant usage on schema public to heartbeat_reader",
   // A partition made later is read through its parent, whose right is the one that counts.
   "grant select on all tables in schema public to heartbeat_reader",
   // The rights forbid it already; this makes a mistaken write fail with a clear message, and ends a runaway query.
   "alter role heartbeat_reader set default_transaction_read_only = on",
   "alter role heartbeat_reader set statement_timeout = '30s'",
+  // A transaction that is left open keeps partitions from being made and dropped.
+  "alter role heartbeat_reader set idle_in_transaction_session_timeout = '1min'",
+  // Two Grafanas with ten each; the writers need connections, too.
+  "alter role heartbeat_reader connection limit 20",
 ];
 
 /**
- * Makes the roles or brings them up to date, passwords and rights, in one transaction. Rights that are not in the lists
- * above are taken away, also from PUBLIC on this database.
+ * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
+ * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
  *
  * @returns the names of the roles
- * @throws PipelineError when the user of the database may not make roles (CREATEROLE)
+ * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have
  */
 export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
   const roles: Role[] = [];
@@ -63,15 +71,20 @@ export async function makeRoles(database: Database, { writer, reader }: RolePass
   if (roles.length === 0) return [];
   try {
     await database.transaction(async (session) => {
-      await session.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
+      await lockSchema(session);
       const { rows } = await session.query<{ name: string }>(
         "select quote_ident(current_database()) as name",
       );
       const name = rows[0]?.name ?? "";
-      await session.query(`revoke all on database ${name} from public`);
+      await session.query(
+        `revoke all on database ${name} from public;
+         revoke create on schema public from public;
+         revoke all on all tables in schema public from public`,
+      );
       for (const role of roles) await makeRole(session, role, name);
     });
   } catch (error) {
+    if (error instanceof PipelineError) throw error;
     throw databaseFailure("make the roles", database.target, error);
   }
   return roles.map(({ name }) => name);
@@ -83,11 +96,17 @@ async function makeRole(session: Session, { name, password, grants }: Role, data
   await session.query(
     `${verb} role ${name} login password ${session.escapeLiteral(scramVerifier(password))}`,
   );
+  // Its own settings anybody may change, also those that a role begins with.
   await session.query(
-    `revoke all on all tables in schema public from ${name};
+    `alter role ${name} reset all;
+     alter role ${name} in database ${database} reset all;
+     revoke all on all tables in schema public from ${name};
+     revoke all on all sequences in schema public from ${name};
      revoke all on all functions in schema public from ${name};
+     revoke all on schema public from ${name};
      revoke all on database ${database} from ${name}`,
   );
+  await takeExcess(session, name);
   for (const grant of grants) await session.query(grant.replace("%database%", database));
 }
 

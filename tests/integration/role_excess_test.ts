@@ -1,0 +1,126 @@
+/** What a role was given beyond its rights is taken away again, and what it may do all the same stops nobody. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { reading } from "../support/judge.ts";
+import {
+  answers,
+  as,
+  makeRoles,
+  PERMISSION_DENIED,
+  READER_PASSWORD,
+  urlOf,
+  WRITER_PASSWORD,
+} from "../support/roles.ts";
+import { onPlace } from "../support/services.ts";
+
+function daysAgo(days: number): string {
+  return new Date(Date.now() - days * 86_400_000).toISOString();
+}
+
+Deno.test(
+  "roles that were given more are brought back to their rights and settings, or it is said what a superuser has to do",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    await place.asSuperuser(
+      `grant create on schema public to public, heartbeat_writer;
+       grant update (heart_rate), delete on public.heartbeats to heartbeat_writer;
+       grant select on public.heartbeat_retention to public;
+       alter role heartbeat_reader createrole connection limit -1;
+       alter role heartbeat_reader in database "${place.database}" set statement_timeout = 0;
+       alter role heartbeat_reader set default_transaction_read_only = off`,
+      place.database,
+    );
+    await place.sql("grant heartbeat_writer to heartbeat_reader");
+    await makeRoles(place);
+    const denied = async (role: string, password: string, statements: readonly string[]) => {
+      const told = await as(urlOf(place, role, password), (client) => answers(client, statements));
+      deepStrictEqual(told, statements.map((statement) => [statement, PERMISSION_DENIED]));
+    };
+    await denied("heartbeat_writer", WRITER_PASSWORD, [
+      "create table public.mine (id int)",
+      "update public.heartbeats set heart_rate = 1",
+      "delete from public.heartbeats",
+      "select from public.heartbeat_retention",
+    ]);
+    await denied("heartbeat_reader", READER_PASSWORD, ["set role heartbeat_writer"]);
+    const settings = await as(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
+      const { rows } = await client.query(
+        `select current_setting('statement_timeout') as statement,
+                current_setting('idle_in_transaction_session_timeout') as idle,
+                current_setting('default_transaction_read_only') as "readOnly",
+                rolcreaterole as "makesRoles", rolconnlimit as connections
+           from pg_roles where rolname = current_user`,
+      );
+      return rows;
+    });
+    deepStrictEqual(settings, [
+      { statement: "30s", idle: "1min", readOnly: "on", makesRoles: false, connections: 20 },
+    ]);
+
+    const gifts = {
+      given: "grant pg_write_all_data to %",
+      taken: "revoke pg_write_all_data from % granted by postgres",
+    };
+    await place.asSuperuser(gifts.given.replace("%", "heartbeat_writer"));
+    const again = place.consumer({
+      args: ["--migrate-only"],
+      env: { HEARTBEAT_WRITER_PASSWORD: WRITER_PASSWORD },
+    });
+    const taken = gifts.taken.replace("%", "heartbeat_writer");
+    try {
+      strictEqual(await again.exitCode(), 1);
+      match(again.output, /Cannot make the roles: heartbeat_writer was given more than it should have/);
+      strictEqual(again.output.includes(`do it as a superuser: ${taken}`), true, again.output);
+    } finally {
+      await place.asSuperuser(taken);
+    }
+    await makeRoles(place);
+  }),
+);
+
+Deno.test(
+  "a reader who keeps every lock that it can get stops neither migrations nor partitions nor writing",
+  onPlace({}, async (place) => {
+    await makeRoles(place);
+    const reader = new pg.Client({ connectionString: urlOf(place, "heartbeat_reader", READER_PASSWORD) });
+    await reader.connect();
+    try {
+      // The advisory locks that migrations and partitions were made under once.
+      await reader.query(
+        "select pg_advisory_lock(7521419864366932340), pg_advisory_lock(7521419864366932341)",
+      );
+      await makeRoles(place);
+      const env = { DATABASE_URL: urlOf(place, "heartbeat_writer", WRITER_PASSWORD) };
+      await place.publisher.send([reading("a", daysAgo(3), 70), reading("a", daysAgo(4), 70)]);
+      await place.consumeAll({ env });
+      const misplaced = () => place.sql("select count(*)::int as rows from public.heartbeats_default");
+      deepStrictEqual(await misplaced(), [{ rows: 0 }]);
+
+      await reader.query("set idle_in_transaction_session_timeout = 0");
+      await reader.query("begin");
+      const tables = await place.sql<{ name: string }>(
+        `select oid::regclass::text as name from pg_class
+          where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')`,
+      );
+      let kept = 0;
+      for (const { name } of tables) {
+        await reader.query("savepoint one");
+        const got = await reader.query(`lock table ${name} in access share mode`).then(
+          () => true,
+          () => false,
+        );
+        if (got) kept++;
+        else await reader.query("rollback to savepoint one");
+      }
+      strictEqual(kept > 5, true, `${kept} tables`);
+      await makeRoles(place);
+      await place.publisher.send([reading("a", daysAgo(5), 70), reading("a", daysAgo(6), 70)]);
+      await place.consumeAll({ env });
+      // Where a dump's lock would have sent them, too.
+      deepStrictEqual(await misplaced(), [{ rows: 2 }]);
+    } finally {
+      await reader.end();
+    }
+  }),
+);
