@@ -12,10 +12,10 @@ interface Shape {
   readonly customers: number;
 }
 
-const BY_PARTITIONS: readonly Shape[] = [1, 2, 6, 16, 64].map((partitions) => ({
-  partitions,
-  customers: 1_000,
-}));
+/** As many customers in each partition, so that a batch is alike in all of them. */
+const BY_PARTITIONS: readonly Shape[] = [1, 2, 6, 16, 64].map((partitions) => {
+  return { partitions, customers: partitions * 100 };
+});
 /**
  * Each reading belongs to a minute and is perhaps its customer's latest. The more customers a partition has, the fewer
  * readings of each are in a batch, and those two rows are written for fewer readings at once.
