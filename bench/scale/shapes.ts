@@ -1,5 +1,6 @@
 /** What a record costs, by how many partitions and customers there are: processor time and write-ahead log. */
 import { eventually } from "../../tests/support/eventually.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { insistOnAll, startConsumer, storedRows } from "../ingest/consumer.ts";
@@ -56,7 +57,7 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
   for (let turn = 1; turn <= trial.runs; turn++) {
     for (const { shape, lab, costs } of logs) {
       if (trial.signal.aborted) return "";
-      const cost = await storeAll(lab);
+      const cost = await storeAll(lab, trial.signal);
       trial.say(
         `${turn}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
           `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s a million`,
@@ -96,7 +97,7 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
 }
 
 /** Runs one consumer on all of the log. @throws Error when a record is unaccounted for */
-function storeAll({ stack, place, log }: Omit<Lab, "csvPath">): Promise<Cost> {
+function storeAll({ stack, place, log }: Omit<Lab, "csvPath">, signal: AbortSignal): Promise<Cost> {
   return withDatabase(stack, async (database, url) => {
     const consumer = startConsumer(stack, place.topic, url);
     try {
@@ -104,8 +105,9 @@ function storeAll({ stack, place, log }: Omit<Lab, "csvPath">): Promise<Cost> {
         let rows = 0;
         await eventually(`${records} records to be stored`, async () => {
           rows = await storedRows(database);
-          return rows >= records || !consumer.running;
+          return rows >= records || !consumer.running || signal.aborted;
         }, { withinMs: DEADLINE_MS, seen: () => rows });
+        if (signal.aborted) throw new PipelineError("stack_failed", "Stopped before all was stored");
         const at = performance.now();
         if (!consumer.running) throw new Error(`the consumer ended:\n${consumer.tail.join("\n")}`);
         return { rows, at, cpu: await cpuTime(stack, consumer.pid), wal: await walBytes(database) };

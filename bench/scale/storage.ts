@@ -32,7 +32,7 @@ export async function measureStorage(trial: Trial): Promise<string> {
       let rows = 0;
       await eventually("all to be stored", async () => {
         rows = await storedRows(database);
-        return rows >= log.records || !consumer.running;
+        return rows >= log.records || !consumer.running || trial.signal.aborted;
       }, { withinMs: DEADLINE_MS, seen: () => rows });
     } finally {
       await consumer.stop(STOP_DEADLINE_MS);
