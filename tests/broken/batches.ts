@@ -1,5 +1,5 @@
 /** Batches as they come from Kafka: damaged, unreadable, or far larger in memory than in the log. */
-import { type BrokenBuild, edit } from "./broken_build.ts";
+import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
 
 const COPY = "tests/unit/consumer/copy_test.ts";
 const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
@@ -182,5 +182,16 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       ),
     ],
     test: { file: INFLATE, name: "what was unpacked keeps no more than a few times its memory alive" },
+  },
+  {
+    breaks: "dense batches of all partitions are decompressed and held at once",
+    edits: [
+      edit("fetch_loop.ts", "if (taken >= ANSWER_MEMORY_BYTES && response.records.length > 0) continue;", ""),
+      edit("consume.ts", "const ROOM_BYTES = 24 * 1024 * 1024;", "const ROOM_BYTES = Infinity;"),
+    ],
+    test: noticedBy(
+      "dense_batches",
+      "batches of 30 MB in a few kilobytes, of every codec at once, are read in less than 256 MB",
+    ),
   },
 ];

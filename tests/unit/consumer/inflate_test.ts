@@ -34,6 +34,12 @@ function stating(plain: Buffer): Buffer {
   return Buffer.concat(parts);
 }
 
+/** Without a list of all the bytes that differ. */
+function same(unpacked: Buffer | undefined, expected: Buffer | undefined): void {
+  strictEqual(unpacked?.length, expected?.length);
+  ok(expected === undefined || unpacked?.equals(expected), "other bytes came out");
+}
+
 const content = fc.tuple(fc.uint8Array({ maxLength: 400 }), fc.nat({ max: 3_000 }))
   .map(([bytes, times]) => Buffer.concat([Buffer.from("x"), ...Array.from({ length: times }, () => bytes)]));
 
@@ -41,9 +47,9 @@ Deno.test("unpackGzip() and unpackZstd() give what went in, whether or not its l
   await fc.assert(
     fc.asyncProperty(content, async (plain) => {
       const within = plain.length <= MOST ? plain : undefined;
-      deepStrictEqual(unpackGzip(gzipSync(plain), MOST), within);
+      same(unpackGzip(gzipSync(plain), MOST), within);
       for (const frame of [await streamed(plain), zstdCompressSync(plain), stating(plain)]) {
-        deepStrictEqual(unpackZstd(frame, MOST), within);
+        same(unpackZstd(frame, MOST), within);
       }
       if (plain.length === 1) return;
       strictEqual(unpackGzip(gzipSync(plain), plain.length - 1), undefined);
@@ -63,7 +69,7 @@ Deno.test("a stated length that is wrong changes nothing of what comes out", () 
   const plain = Buffer.alloc(100_000, "heartbeat");
   const gzip = gzipSync(plain);
   // Two members: the last one states its own length only.
-  deepStrictEqual(unpackGzip(Buffer.concat([gzip, gzip]), MOST), Buffer.concat([plain, plain]));
+  same(unpackGzip(Buffer.concat([gzip, gzip]), MOST), Buffer.concat([plain, plain]));
   const frame = stating(plain);
   ok(frame.readUInt32LE(5) > 0);
   frame[5] = (frame[5] ?? 0) ^ 0xff;

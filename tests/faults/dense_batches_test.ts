@@ -1,0 +1,39 @@
+/** Kilobytes in the log that are megabytes in memory: read within the memory that was promised, or refused by name. */
+import { ok, strictEqual } from "node:assert";
+import { bad, type Intended, reading } from "../support/judge.ts";
+import type { Compression, Sent } from "../support/produce.ts";
+import { peakMemory } from "../support/resources.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const MEGABYTE = 1024 * 1024;
+/** What is promised, whatever waits in Kafka. */
+const MOST_BYTES = 256 * MEGABYTE;
+const T = "2026-07-14T09:30:00Z";
+
+/** No JSON, a megabyte each, of which a thousand bytes are left in the log. */
+function dense(count: number, partition: number): Intended[] {
+  return Array.from({ length: count }, (_, index) => {
+    const value = new Uint8Array(MEGABYTE).fill(0x61 + index % 20);
+    return bad("invalid_json", value, { key: `dense-${index}`, partition });
+  });
+}
+
+Deno.test(
+  "batches of 30 MB in a few kilobytes, of every codec at once, are read in less than 256 MB",
+  onPlace({ partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } }, async (place) => {
+    const sent: Sent<Intended>[] = [];
+    const codecs = ["zstd", "lz4", "gzip", "snappy"] satisfies Compression[];
+    for (let partition = 0; partition < 8; partition++) {
+      const compression = codecs[partition % codecs.length] ?? "zstd";
+      sent.push(...await place.publisher.send(dense(30, partition), { compression, inOneRequest: true }));
+      sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
+    }
+    const consumer = place.consumer();
+    await place.caughtUp();
+    const peak = await peakMemory(consumer);
+    ok(peak < MOST_BYTES, `${Math.round(peak / MEGABYTE)} MB`);
+    await accountFor(place, sent);
+    strictEqual(await consumer.stop(), 0);
+  }),
+);
