@@ -5,22 +5,17 @@
 import { Command } from "commander";
 import { MIGRATIONS } from "../migrations/mod.ts";
 import { startStack } from "../stack/mod.ts";
+import { sayProgress as say } from "../stack/output.ts";
 import { integer, parseSettings } from "../workers/_shared/env.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 import { migrate } from "../workers/consumer/migrate.ts";
+import { NO_LIMITS } from "./ingest/lab.ts";
 import { CUSTOMERS, fillTable } from "./lab/large_table.ts";
 import { peoplesQueries } from "./lab/peoples_queries.ts";
 import { summarize } from "./lab/statistics.ts";
 
-const HOUR_MS = 3_600_000;
-const LIMITS = {
-  statementMs: HOUR_MS,
-  lockMs: HOUR_MS,
-  idleInTransactionMs: HOUR_MS,
-  transactionMs: HOUR_MS,
-};
 const RUNS = 7;
 
 interface Timed {
@@ -31,19 +26,18 @@ interface Timed {
 
 await runWorker(async ({ args, resources, signal }) => {
   const flags = parseFlags(args);
-  const say = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, services: ["postgres"], signal, onProgress: say });
   resources.defer("PostgreSQL", () => stack.destroy());
   const measured = new Map<number, Timed[]>();
   for (const rows of [flags.small, flags.large]) {
     const name = `rows_${rows}`;
-    const admin = openDatabase(stack.superuserUrl, { connections: 1, limits: LIMITS, name: "bench" });
+    const admin = openDatabase(stack.superuserUrl, { connections: 1, limits: NO_LIMITS, name: "bench" });
     await admin.query(`create database ${name} owner heartbeat_user`);
     await admin[Symbol.asyncDispose]();
     const url = new URL(stack.databaseUrl);
     url.pathname = `/${name}`;
-    await using database = openDatabase(url.href, { connections: 1, limits: LIMITS, name: "bench" });
+    await using database = openDatabase(url.href, { connections: 1, limits: NO_LIMITS, name: "bench" });
     await migrate(database, MIGRATIONS);
     const end = Date.now();
     const began = performance.now();
@@ -90,7 +84,7 @@ async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
 }
 
 async function versionOf(url: string): Promise<string> {
-  await using database = openDatabase(url, { connections: 1, limits: LIMITS, name: "bench" });
+  await using database = openDatabase(url, { connections: 1, limits: NO_LIMITS, name: "bench" });
   const [row] = await database.query<{ server_version: string }>("show server_version");
   return `PostgreSQL ${row?.server_version}, Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`;
 }

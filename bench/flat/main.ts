@@ -3,6 +3,7 @@
  * queries on the full one while it is quiet and while readings come in at full speed.
  */
 import { Command } from "commander";
+import { sayProgress as say } from "../../stack/output.ts";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
@@ -21,7 +22,6 @@ const LOG_MS = 12 * 3_600_000;
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   // One log for each run, and one for the queries; each later than the one before.
   const options = { records: flags.records, partitions: PARTITIONS, resources, say };
   const endMs = Date.now() - flags.runs * LOG_MS;

@@ -3,15 +3,9 @@ import { Child } from "../../stack/child.ts";
 import { CLONE } from "../../stack/clone.ts";
 import type { Stack } from "../../stack/mod.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
-import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
-import { sampleProcess } from "../lab/process_sample.ts";
-import { type Contender, cpuTime, type Lab, type Run, spent, withDatabase } from "./lab.ts";
-
-const LOOK_EVERY_MS = 50;
-const STOP_DEADLINE_MS = 15_000;
-/** Longer than any machine of today needs for what `task bench` publishes. */
-const DEADLINE_MS = 600_000;
+import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
+import { timedRun } from "./timed_run.ts";
 
 export const heartbeatConsumer: Contender = {
   name: "this consumer",
@@ -48,45 +42,17 @@ export function startConsumer(
 }
 
 /** Runs one consumer until it has stored all of the log on top of what is there. @throws Error when not all is there */
-export async function consumeAll(
-  { stack, place, log }: Lab,
-  database: Database,
-  url: string,
-  env: Env = {},
-): Promise<Run> {
+export async function consumeAll(lab: Lab, database: Database, url: string, env: Env = {}): Promise<Run> {
+  const { stack, place, log } = lab;
   const there = await storedRows(database);
-  const before = await cpuTime(stack);
-  const began = performance.now();
-  const consumer = startConsumer(stack, place.topic, url, { env });
-  try {
-    let first: { readonly rows: number; readonly at: number } | undefined;
-    for (;;) {
+  return await timedRun(lab, {
+    start: () => startConsumer(stack, place.topic, url, { env }),
+    look: async () => {
       const rows = await storedRows(database) - there;
-      const at = performance.now();
-      if (rows > 0) first ??= { rows, at };
-      if (first !== undefined && rows >= log.records) {
-        const cpu = spent(before, await cpuTime(stack, consumer.pid));
-        const memory = await sampleProcess(consumer.pid);
-        await insistOnAll(database, there + log.records);
-        return {
-          rowsPerSecond: (rows - first.rows) / (at - first.at) * 1000,
-          seconds: (at - began) / 1000,
-          cpu,
-          peakMb: memory && memory.peakKb / 1024,
-        };
-      }
-      if (!consumer.running || at - began > DEADLINE_MS) {
-        throw new Error(
-          `the consumer stored ${rows} of ${log.records} records; its last words:\n${
-            consumer.tail.join("\n")
-          }`,
-        );
-      }
-      await sleep(LOOK_EVERY_MS, { signal: AbortSignal.timeout(DEADLINE_MS) });
-    }
-  } finally {
-    await consumer.stop(STOP_DEADLINE_MS);
-  }
+      return { begun: rows > 0, rows, all: rows >= log.records };
+    },
+    insist: () => insistOnAll(database, there + log.records),
+  });
 }
 
 /** As the ledger counts them; 0 while there is no ledger. */

@@ -9,7 +9,8 @@ import { PreparedLog } from "../lab/prepared_log.ts";
 import { RawProducer } from "../lab/raw_producer.ts";
 
 const HOUR_MS = 3_600_000;
-const NO_LIMITS = {
+/** For sessions whose work takes as long as it takes. */
+export const NO_LIMITS = {
   statementMs: HOUR_MS,
   lockMs: HOUR_MS,
   idleInTransactionMs: HOUR_MS,

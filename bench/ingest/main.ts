@@ -1,5 +1,6 @@
 /** How fast the same readings get from Kafka into PostgreSQL, by us, by others, and by COPY of a file. */
 import { Command } from "commander";
+import { sayProgress as say } from "../../stack/output.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { CUSTOMERS } from "../lab/large_table.ts";
@@ -12,7 +13,6 @@ import { report } from "./report.ts";
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   const peers = flags.peers ? Object.values(PEERS) : [];
   for (const peer of peers) await peer.prepare({ onProgress: say });
   const contenders: Contender[] = [

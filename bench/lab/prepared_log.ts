@@ -34,7 +34,7 @@ export class PreparedLog {
     return [this.#startMs, this.#startMs + this.#rounds * INTERVAL_MS];
   }
 
-  /** The last reading of each partition: who has stored them in order has stored everything. */
+  /** The last reading of each partition: while one of them is missing, not everything is stored. */
   get lastReadings(): readonly { readonly customer: string; readonly at: Date }[] {
     const last = new Map<number, TimedReading>();
     for (const reading of this.#readings(this.#rounds - 1, this.#rounds)) {

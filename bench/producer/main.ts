@@ -1,6 +1,7 @@
 /** How fast our producer publishes readings, beside Kafka's own tool with records of the same size. */
 import { join } from "node:path";
 import { Command } from "commander";
+import { sayProgress as say } from "../../stack/output.ts";
 import { startStack } from "../../stack/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
@@ -13,7 +14,6 @@ const KEYS = 1_000;
 
 await runWorker(async ({ args, signal, resources }) => {
   const { records, recorded, runs, partitions } = parseFlags(args);
-  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   const tool = await installPerfTest({ signal, onProgress: say });
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, services: ["kafka"], signal, onProgress: say });

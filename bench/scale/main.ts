@@ -1,5 +1,6 @@
 /** How the pipeline grows: two consumers against one, what a record costs by partitions and customers, what a reading takes. */
 import { Command } from "commander";
+import { sayProgress as say } from "../../stack/output.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
@@ -18,7 +19,6 @@ const PARTS = {
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const say = (text: string) => void Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack: Stack = await startStack({ home, signal, onProgress: say });
   resources.defer("servers", () => stack.destroy());

@@ -3,13 +3,13 @@
  * descriptors, connections, threads, once a second; and how fast it is. Fails when the peak is above the limit or when
  * something is unaccounted for at the end.
  */
-import { Child } from "../../stack/child.ts";
-import { CLONE } from "../../stack/clone.ts";
+import type { Child } from "../../stack/child.ts";
 import { startStack } from "../../stack/mod.ts";
-import { taskArguments } from "../../stack/worker_task.ts";
+import { sayProgress as say } from "../../stack/output.ts";
 import { createPlace, type Place } from "../../tests/support/place.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
+import { startConsumer } from "../ingest/consumer.ts";
 import { type ProcessSample, sampleProcess } from "../lab/process_sample.ts";
 import { parseSoakFlags, type SoakFlags } from "./flags.ts";
 import { SoakLoad } from "./load.ts";
@@ -38,7 +38,7 @@ await runWorker(async ({ args, signal, resources }) => {
   if (signal.aborted) return;
 
   say(`Consuming for ${flags.minutes} minutes`);
-  const consumer = startConsumer(place);
+  const consumer = startConsumer(place.stack, place.topic, place.databaseUrl);
   resources.defer("consumer", () => consumer.stop(STOP_DEADLINE_MS));
   const samples = await soak(place, load, consumer, flags, signal);
   if (!consumer.running) {
@@ -68,28 +68,6 @@ function sayTrouble(error: unknown): void {
   say(`${describeError(error)}; trying again`);
 }
 
-function say(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
-}
-
-/** As the field runs it. */
-function startConsumer(place: Place): Child {
-  return new Child({
-    command: Deno.execPath(),
-    args: taskArguments("consumer"),
-    cwd: CLONE,
-    env: {
-      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-      KAFKA_TOPIC: place.topic,
-      DATABASE_URL: place.databaseUrl,
-      NO_COLOR: "1",
-    },
-    pidFile: place.stack.pidFile("consumer"),
-    stopSignal: "SIGTERM",
-    onLine: () => {},
-  });
-}
-
 /** Samples once a second while the load is refilled, until the time is over or the consumer ended. */
 async function soak(
   place: Place,
@@ -116,7 +94,7 @@ async function soak(
       if (took !== undefined) {
         samples.push({ ...took, seconds, stored: stored(), waiting: load.loaded - stored() });
       }
-      if (tick % SAY_EVERY_SAMPLES === 0) sayProgress(samples);
+      if (tick % SAY_EVERY_SAMPLES === 0) sayState(samples);
       if (seconds >= minutes * 60) break;
       const pauseMs = began + tick * SAMPLE_EVERY_MS - performance.now();
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, pauseMs)));
@@ -142,7 +120,7 @@ async function nextOffsets(place: Place): Promise<Map<number, number>> {
   return new Map(rows.map(({ kafka_partition, next_offset }) => [kafka_partition, Number(next_offset)]));
 }
 
-function sayProgress(samples: readonly Sample[]): void {
+function sayState(samples: readonly Sample[]): void {
   const last = samples.at(-1);
   const before = samples.at(-1 - SAY_EVERY_SAMPLES) ?? samples[0];
   if (last === undefined || before === undefined || last === before) return;
