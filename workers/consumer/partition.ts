@@ -1,7 +1,7 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
 import { EmptyAnswers } from "./empty_answers.ts";
 import type { Offset } from "./records.ts";
-import { joinSlices, type Slice, splitSlice } from "./slice.ts";
+import { joinSlices, release, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
@@ -174,6 +174,7 @@ export class Partition implements AsyncDisposable {
     if (written.next === batch.next) {
       this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
       this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+      release(batch);
     } else if (written.next === undefined) {
       return this.doubt();
     } else {

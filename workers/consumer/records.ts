@@ -19,6 +19,9 @@ const BYTES_A_RECORD = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES
 /** The columns themselves and what the runtime needs around them. */
 const TABLE_OVERHEAD_BYTES = 1_000;
 
+/** Less is left to the garbage collector. No smaller than what buffers share: that is not ours alone. */
+const RELEASED_FROM_BYTES = 1024 * 1024;
+
 /** The records of one stretch of memory, in the order of the log. */
 export class RecordTable {
   readonly bytes: Buffer;
@@ -69,6 +72,15 @@ export class RecordTable {
     this.#keyLength[row] = keyLength;
     this.valueAt[row] = valueAt;
     this.valueLength[row] = valueLength;
+  }
+
+  /**
+   * Frees the bytes at once, for they are nobody else's. The garbage collector lets tens of megabytes gather, since what is
+   * outside of its own heap weighs little for it.
+   */
+  release(): void {
+    const { buffer } = this.bytes;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength >= RELEASED_FROM_BYTES) buffer.transfer(0);
   }
 
   /** The value's bytes, not copied; null for a tombstone. */

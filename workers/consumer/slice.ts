@@ -38,6 +38,8 @@ export interface Slice {
   readonly leaderEpoch: number;
   /** Memory that it holds, about. */
   readonly bytes: number;
+  /** Tables over memory of their own, of which nothing is needed once this stretch is written. */
+  readonly own: readonly RecordTable[];
 }
 
 /** What comes decompressed to more ends behind the batch that made it so; the rest is fetched again. */
@@ -82,7 +84,8 @@ class SliceBuilder {
     this.next = offset;
   }
 
-  finish(logEnd: Offset): Slice {
+  finish(logEnd: Offset, together: RecordTable): Slice {
+    const tables = [...new Set(this.#ranges.map(({ table }) => table))];
     return {
       from: this.from,
       next: this.next,
@@ -90,8 +93,8 @@ class SliceBuilder {
       gaps: this.gaps,
       logEnd,
       leaderEpoch: this.leaderEpoch,
-      bytes: [...new Set(this.#ranges.map(({ table }) => table))]
-        .reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
+      bytes: tables.reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
+      own: tables.filter((table) => table !== together),
     };
   }
 }
@@ -154,7 +157,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       break;
     }
   }
-  return slice.finish(partition.lastStableOffset);
+  return slice.finish(partition.lastStableOffset, together);
 }
 
 function controlType(key: Uint8Array | undefined): number | undefined {
@@ -164,12 +167,17 @@ function controlType(key: Uint8Array | undefined): number | undefined {
 
 /**
  * Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. The memory is all
- * counted with the second: as long as that is there, none of it is free.
+ * the second's: as long as that is there, none of it is free.
  */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
   const cut = slice.records.at(count);
   if (cut === undefined) return [slice];
-  const part = (from: Offset, next: Offset, records: Records, bytes: number): Slice => ({
+  const part = (
+    from: Offset,
+    next: Offset,
+    records: Records,
+    { bytes, own }: Pick<Slice, "bytes" | "own">,
+  ): Slice => ({
     from,
     next,
     records,
@@ -177,10 +185,11 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
     logEnd: slice.logEnd,
     leaderEpoch: slice.leaderEpoch,
     bytes,
+    own,
   });
   return [
-    part(slice.from, cut.offset, slice.records.slice(0, count), 0),
-    part(cut.offset, slice.next, slice.records.slice(count), slice.bytes),
+    part(slice.from, cut.offset, slice.records.slice(0, count), { bytes: 0, own: [] }),
+    part(cut.offset, slice.next, slice.records.slice(count), slice),
   ];
 }
 
@@ -188,7 +197,7 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
 export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
   const gaps = [{ from, to, cause }];
   const records = new Records([]);
-  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: GAP_BYTES };
+  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: GAP_BYTES, own: [] };
 }
 
 /** Joins neighbouring stretches into one. */
@@ -204,5 +213,11 @@ export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
     records: Records.join(slices.map(({ records }) => records)),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),
+    own: slices.flatMap(({ own }) => own),
   };
+}
+
+/** Gives the memory of a stretch back that is written; its records cannot be looked at any more. */
+export function release({ own }: Slice): void {
+  for (const table of own) table.release();
 }

@@ -40,8 +40,8 @@ export class ProducerTelemetry {
   readonly #duration;
   readonly #backlog;
   #interval = emptyInterval();
-  /** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
-  #outage: { readonly since: number; said: boolean; readonly partitions: Set<number> } | undefined;
+  /** Until the topic is found, too. */
+  #outage: Outage | undefined = beginOutage();
   #backlogRecords = 0;
   #late = false;
 
@@ -120,7 +120,7 @@ export class ProducerTelemetry {
   /** Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who debug. */
   publishFailed(error: Error, { attempt, records, retryInMs, partition }: FailedTry): void {
     this.#failures.inc();
-    this.#outage ??= { since: performance.now(), said: false, partitions: new Set() };
+    this.#outage ??= beginOutage();
     if (partition !== undefined) this.#outage.partitions.add(partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
     if (attempt === 1 || this.#outage.said) {
@@ -196,6 +196,17 @@ export class ProducerTelemetry {
       outage_s: seconds(performance.now() - since),
     });
   }
+}
+
+/** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
+interface Outage {
+  readonly since: number;
+  said: boolean;
+  readonly partitions: Set<number>;
+}
+
+function beginOutage(): Outage {
+  return { since: performance.now(), said: false, partitions: new Set() };
 }
 
 function emptyInterval() {

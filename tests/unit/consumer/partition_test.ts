@@ -21,6 +21,7 @@ function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slic
     logEnd: next,
     leaderEpoch,
     bytes: bytes * count,
+    own: [],
   };
 }
 

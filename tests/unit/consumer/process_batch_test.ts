@@ -111,6 +111,7 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
     logEnd: 1_000_000,
     leaderEpoch: 0,
     bytes: 0,
+    own: [],
   };
 }
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { Records } from "../../../workers/consumer/records.ts";
-import { gapSlice, joinSlices, sliceOf, splitSlice } from "../../../workers/consumer/slice.ts";
+import { gapSlice, joinSlices, release, sliceOf, splitSlice } from "../../../workers/consumer/slice.ts";
 import {
   batch,
   FIRST_TIMESTAMP,
@@ -200,6 +200,7 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
     logEnd: 20,
     leaderEpoch: 3,
     bytes: 400,
+    own: [],
   };
   const [first, second] = splitSlice(whole, 2);
   deepStrictEqual([first.from, first.next, offsets(first.records)], [0, 7, [1, 2]]);
@@ -208,4 +209,29 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
   deepStrictEqual(second?.gaps, whole.gaps.slice(2));
   strictEqual(first.bytes + (second?.bytes ?? 0), 400);
   deepStrictEqual(splitSlice(whole, 4), [whole]);
+});
+
+/** Two megabytes of one letter, in a few kilobytes. */
+function dense(first: number): Buffer {
+  const record = () => ({ key: null, value: Buffer.alloc(1024 * 1024, "x") });
+  return batch(first, [first, first + 1], { compression: "gzip", record });
+}
+
+Deno.test("release() frees what was decompressed with the last part of it, and nothing that others look at", () => {
+  const whole = sliceOf(response([batch(0, [0, 1]), dense(2), batch(4, [4]), dense(5)]), 0);
+  const bytesOf = (offset: number) => whole.records.at(offset)?.value?.length;
+  const [first, second] = splitSlice(whole, 3);
+  release(first);
+  deepStrictEqual([bytesOf(2), bytesOf(3), bytesOf(5)], [1024 * 1024, 1024 * 1024, 1024 * 1024]);
+  ok(second !== undefined);
+  release(joinSlices([second, gapSlice(7, 9, "compacted")]));
+  const held = whole.records.ranges.map(({ table }) => table.bytes.length);
+  deepStrictEqual(held.map((length) => length > 0), [true, false, true, false]);
+  deepStrictEqual(listOf(whole.records.slice(0, 2)).map(({ value }) => value?.toString()), ["v0", "v1"]);
+});
+
+Deno.test("release() leaves small pieces alone, which may share their memory with anything", () => {
+  const small = sliceOf(response([batch(0, [0], { compression: "gzip" })]), 0);
+  release(small);
+  strictEqual(small.records.at(0)?.value?.toString(), "v0");
 });
