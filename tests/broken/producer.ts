@@ -3,6 +3,7 @@ import type { BrokenBuild } from "./broken_build.ts";
 
 const BATCH = "tests/unit/producer/record_batch_test.ts";
 const CLUSTER = "tests/faults/cluster_test.ts";
+const PRODUCER = "tests/faults/producer_test.ts";
 const PARTITIONER = "tests/unit/producer/partitioner_test.ts";
 const READING = "tests/unit/producer/reading_writer_test.ts";
 const RECORDING = "tests/unit/producer/recording_test.ts";
@@ -102,6 +103,19 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       file: CLUSTER,
       name:
         "the leader of every partition is killed under load, one after the other: nothing acknowledged is lost",
+    },
+  },
+  {
+    breaks: "what was meant for a partition that is no more waits for it for ever",
+    edits: [{
+      file: "workers/producer/sender.ts",
+      find: "const to = partition % topic.leaders.length;",
+      replace: "const to = partition;",
+    }],
+    test: {
+      file: PRODUCER,
+      name:
+        "a topic that is made again with fewer partitions: the producer goes on with those that there are",
     },
   },
 ];

@@ -70,3 +70,19 @@ Deno.test(
       await consumer.said("partition.log_cut");
     }, { KAFKA_OFFSET_RESET: "earliest" })),
 );
+
+Deno.test(
+  "a topic that is made again with fewer partitions: the producer goes on with those that there are",
+  onPlace({ partitions: PARTITIONS }, (place) =>
+    survives(place, async (producer) => {
+      // What is deleted shall be stored before.
+      producer.worker.kill("SIGSTOP");
+      await place.caughtUp();
+      await place.deleteTopic();
+      await place.createTopic(1);
+      producer.worker.kill("SIGCONT");
+      // Each partition's lane has its turn in this time.
+      await producer.grows(1_000);
+      await producer.worker.ready();
+    })),
+);

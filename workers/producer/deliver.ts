@@ -40,10 +40,10 @@ export async function deliver(batch: Batch, delivery: Delivery): Promise<void> {
   for (let attempt = 1; !gaveUp.aborted; attempt++) {
     const startedMs = performance.now();
     try {
-      const firstOffset = await before(gaveUp, sender.send(batch));
+      const place = await before(gaveUp, sender.send(batch));
       const durationMs = performance.now() - startedMs;
       tally.published(records.length, bytes, durationMs);
-      telemetry.batchPublished(batch, { bytes, durationMs, firstOffset });
+      telemetry.batchPublished(batch, { bytes, durationMs, place });
       return;
     } catch (error) {
       if (gaveUp.aborted) break;

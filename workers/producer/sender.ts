@@ -57,6 +57,13 @@ interface Route {
   readonly produce: Produce;
 }
 
+/** Where a batch is in the log. */
+export interface Place {
+  readonly partition: number;
+  /** Of its first record. */
+  readonly firstOffset: bigint;
+}
+
 export class Sender {
   /** For questions about topics. */
   readonly client: Base;
@@ -71,23 +78,24 @@ export class Sender {
   }
 
   /**
-   * One try; resolves when all in-sync replicas have the batch.
+   * One try; resolves when all in-sync replicas have the batch. It goes to another partition than it was meant for when
+   * there is no such one any more: a topic that was made again may have fewer.
    *
-   * @returns the offset of its first record
    * @throws the client's errors; unless one is the broker's own refusal, the batch may be in the log all the same
    */
-  async send({ partition, records }: Batch): Promise<bigint> {
+  async send({ partition, records }: Batch): Promise<Place> {
     const route = this.#route ??= this.#findRoute();
     try {
       const { topic, produce } = await route;
-      const leader = topic.brokers.get(topic.leaders[partition] ?? -1);
+      const to = partition % topic.leaders.length;
+      const leader = topic.brokers.get(topic.leaders[to] ?? -1);
       if (leader === undefined) throw new ProtocolError("LEADER_NOT_AVAILABLE");
       const connection = await this.client.connections.get(leader);
       const batch = await encodeBatch(records, this.#compression);
-      const { responses: [answered] } = await produce.async(connection, this.#topic, partition, batch);
+      const { responses: [answered] } = await produce.async(connection, this.#topic, to, batch);
       const [first] = answered?.partitionResponses ?? [];
       if (first === undefined) throw new Error("the broker's answer does not name the partition");
-      return first.baseOffset;
+      return { partition: to, firstOffset: first.baseOffset };
     } catch (error) {
       // Whoever led the partition may not lead it any more. Another try may have found the new one meanwhile.
       if (this.#route === route) this.#route = undefined;

@@ -3,12 +3,12 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../_shared/telemetry.ts";
 import type { Batch } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import type { Place } from "./sender.ts";
 
 export interface Acknowledgement {
   readonly bytes: number;
   readonly durationMs: number;
-  /** That the batch's first record got. */
-  readonly firstOffset: bigint;
+  readonly place: Place;
 }
 
 export interface Backlog {
@@ -97,14 +97,16 @@ export class ProducerTelemetry {
     this.#log.info("topic.found", "publishing", { topic, partitions });
   }
 
-  batchPublished({ partition, records }: Batch, { bytes, durationMs, firstOffset }: Acknowledgement): void {
+  batchPublished(batch: Batch, { bytes, durationMs, place }: Acknowledgement): void {
+    const { records } = batch;
+    const { partition, firstOffset } = place;
     this.#published.inc(records.length);
     this.#duration.observe(durationMs / 1000);
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
     this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
-    this.#recovered(partition);
+    this.#recovered(batch.partition);
     if (!this.#eachRecord) return;
     for (const [index, { key, value, fault }] of records.entries()) {
       this.#log.debug("record.published", "published", {

@@ -35,10 +35,10 @@ class FakeClock implements Clock {
 function fakeBroker(clock: FakeClock, answer: (batch: readonly OutgoingRecord[]) => Promise<void>) {
   const sent: { readonly value: string; readonly atMicros: number }[] = [];
   const sender: Target["sender"] = {
-    send: async ({ records }) => {
+    send: async ({ partition, records }) => {
       for (const { value } of records) sent.push({ value: String(value), atMicros: clock.micros });
       await answer(records);
-      return 0n;
+      return { partition, firstOffset: 0n };
     },
   };
   return { sender, sent };
@@ -151,7 +151,7 @@ Deno.test("publish() goes on with the other partitions while one takes nothing, 
     send: ({ partition, records }) => {
       if (partition === 0 && ++tries <= 4) return Promise.reject(new Error("Connection closed"));
       if (partition !== 0 && tries > 2) meanwhile += records.length;
-      return Promise.resolve(0n);
+      return Promise.resolve({ partition, firstOffset: 0n });
     },
   };
   const source = (function* () {
