@@ -9,6 +9,8 @@ import { ReadingsBatch, type TimedReading } from "../lab/readings_batch.ts";
 export const INTERVAL_SECONDS = 5;
 /** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
 const ROUNDS_A_REQUEST = 12;
+/** Under way at once: who waits for each answer is slower than the consumer, once the processors are busy. */
+const REQUESTS = 4;
 const LOOK_EVERY_MS = 50;
 const AFTER_TROUBLE_MS = 500;
 const TAKE_AWAY_EVERY_MS = 10_000;
@@ -21,7 +23,7 @@ export const MOST_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS /
 
 /**
  * Readings of 1,000 customers, one every five seconds, that begin sixty days ago. A customer's records are all in one
- * partition, in order, so that an offset says which instant it is.
+ * partition, in order but for what had to be tried again, so that an offset says about which instant it is.
  */
 export class SoakLoad implements AsyncDisposable {
   /** Records that the broker acknowledged. */
@@ -47,7 +49,7 @@ export class SoakLoad implements AsyncDisposable {
 
   /** Publishes until so many records are in the log. */
   async fill(backlog: number, { signal }: { signal: AbortSignal }): Promise<void> {
-    while (!signal.aborted && this.loaded < backlog) await this.#publishOrTell(signal);
+    while (!signal.aborted && this.loaded < backlog) await this.#publishNext(signal);
   }
 
   /** Refills until `signal`: so many records are in the log beyond those that are stored. */
@@ -56,27 +58,36 @@ export class SoakLoad implements AsyncDisposable {
     stored: () => number,
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
-    while (!signal.aborted) {
-      if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
-      else await this.#publishOrTell(signal);
-    }
+    const keep = async () => {
+      while (!signal.aborted) {
+        if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
+        else await this.#publishNext(signal);
+      }
+    };
+    await Promise.all(Array.from({ length: REQUESTS }, keep));
   }
 
   /** What fails is told and tried again: an hour's run shall not end because the machine was busy for a moment. */
-  async #publishOrTell(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#publish();
-    } catch (error) {
-      this.repeated++;
-      this.#onTrouble(error);
-      await sleep(AFTER_TROUBLE_MS, { signal });
+  async #publishNext(signal: AbortSignal): Promise<void> {
+    const round = this.#round;
+    this.#round += ROUNDS_A_REQUEST;
+    while (!signal.aborted) {
+      try {
+        await this.#publish(round);
+        this.loaded += ROUNDS_A_REQUEST * CUSTOMERS;
+        return;
+      } catch (error) {
+        this.repeated++;
+        this.#onTrouble(error);
+        await sleep(AFTER_TROUBLE_MS, { signal });
+      }
     }
   }
 
-  /** One request: a batch for each partition. */
-  async #publish(): Promise<void> {
+  /** One request: a batch for each partition. @param first of its rounds */
+  async #publish(first: number): Promise<void> {
     const byPartition = Array.from({ length: this.#partitions }, (): TimedReading[] => []);
-    for (let round = this.#round; round < this.#round + ROUNDS_A_REQUEST; round++) {
+    for (let round = first; round < first + ROUNDS_A_REQUEST; round++) {
       for (let customer = 0; customer < CUSTOMERS; customer++) {
         const at = this.#startMs + round * INTERVAL_SECONDS * 1000 + customer;
         byPartition[customer % this.#partitions]?.push({
@@ -87,8 +98,6 @@ export class SoakLoad implements AsyncDisposable {
       }
     }
     await this.#producer.send(byPartition.map((readings, index) => [index, this.#batch.write(readings)]));
-    this.#round += ROUNDS_A_REQUEST;
-    this.loaded += ROUNDS_A_REQUEST * CUSTOMERS;
   }
 
   /**
