@@ -26,6 +26,15 @@ const HEADER_BYTES = 61;
 const MOST_RECORD_BYTES = 256;
 const SECOND_MS = 1_000;
 
+/** Makes it a batch of this moment, and its checksum right. @param batch whole, and changed in place */
+export function seal(batch: Buffer): Buffer {
+  const now = BigInt(Date.now());
+  batch.writeBigInt64BE(now, FIRST_TIMESTAMP_AT);
+  batch.writeBigInt64BE(now, MAX_TIMESTAMP_AT);
+  batch.writeUInt32BE(crc32c(batch.subarray(ATTRIBUTES_AT)) >>> 0, CRC_AT);
+  return batch;
+}
+
 export class ReadingsBatch {
   readonly #keys: readonly Buffer[];
   readonly #beginnings: readonly Buffer[];
@@ -48,19 +57,15 @@ export class ReadingsBatch {
     const bytes = this.#bytes;
     let end = HEADER_BYTES;
     for (const [delta, reading] of readings.entries()) end = this.#record(end, delta, reading);
-    const now = BigInt(Date.now());
     bytes.fill(0, 0, HEADER_BYTES);
     bytes.writeInt32BE(end - LEADER_EPOCH_AT, BATCH_LENGTH_AT);
     bytes.writeInt32BE(-1, LEADER_EPOCH_AT);
     bytes.writeInt8(2, MAGIC_AT);
     bytes.writeInt32BE(readings.length - 1, LAST_OFFSET_DELTA_AT);
-    bytes.writeBigInt64BE(now, FIRST_TIMESTAMP_AT);
-    bytes.writeBigInt64BE(now, MAX_TIMESTAMP_AT);
     // No producer id, epoch and sequence: it is not idempotent.
     bytes.fill(0xff, PRODUCER_AT, COUNT_AT);
     bytes.writeInt32BE(readings.length, COUNT_AT);
-    bytes.writeUInt32BE(crc32c(bytes.subarray(ATTRIBUTES_AT, end)) >>> 0, CRC_AT);
-    return Buffer.from(bytes.subarray(0, end));
+    return seal(Buffer.from(bytes.subarray(0, end)));
   }
 
   #record(at: number, delta: number, { customer, at: instant, heartRate }: TimedReading): number {

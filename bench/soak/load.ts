@@ -2,9 +2,9 @@
 import type { Place } from "../../tests/support/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { sqlState } from "../../workers/_shared/postgres.ts";
-import { CUSTOMERS, heartRateOf, nameOf } from "../lab/large_table.ts";
+import { CUSTOMERS } from "../lab/large_table.ts";
 import { RawProducer } from "../lab/raw_producer.ts";
-import { ReadingsBatch, type TimedReading } from "../lab/readings_batch.ts";
+import { RoundsBatch } from "./rounds_batch.ts";
 
 export const INTERVAL_SECONDS = 5;
 /** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
@@ -34,7 +34,8 @@ export class SoakLoad implements AsyncDisposable {
   readonly #partitions: number;
   readonly #onTrouble: (error: unknown) => void;
   readonly #producer: RawProducer;
-  readonly #batch: ReadingsBatch;
+  /** By partition. */
+  readonly #batches: readonly RoundsBatch[];
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
   #round = 0;
 
@@ -43,8 +44,13 @@ export class SoakLoad implements AsyncDisposable {
     this.#place = place;
     this.#partitions = partitions;
     this.#producer = new RawProducer(place.stack.kafkaBootstrapServers, place.topic);
-    const names = Array.from({ length: CUSTOMERS }, (_, customer) => nameOf(customer));
-    this.#batch = new ReadingsBatch(names, ROUNDS_A_REQUEST * Math.ceil(CUSTOMERS / partitions));
+    this.#batches = Array.from({ length: partitions }, (_, partition) => {
+      const customers = Array.from({ length: CUSTOMERS }, (_, customer) => customer);
+      return new RoundsBatch(
+        customers.filter((customer) => customer % partitions === partition),
+        ROUNDS_A_REQUEST,
+      );
+    });
   }
 
   /** Publishes until so many records are in the log. */
@@ -86,18 +92,10 @@ export class SoakLoad implements AsyncDisposable {
 
   /** One request: a batch for each partition. @param first of its rounds */
   async #publish(first: number): Promise<void> {
-    const byPartition = Array.from({ length: this.#partitions }, (): TimedReading[] => []);
-    for (let round = first; round < first + ROUNDS_A_REQUEST; round++) {
-      for (let customer = 0; customer < CUSTOMERS; customer++) {
-        const at = this.#startMs + round * INTERVAL_SECONDS * 1000 + customer;
-        byPartition[customer % this.#partitions]?.push({
-          customer,
-          at,
-          heartRate: heartRateOf(customer, round),
-        });
-      }
-    }
-    await this.#producer.send(byPartition.map((readings, index) => [index, this.#batch.write(readings)]));
+    const seconds = Array.from({ length: ROUNDS_A_REQUEST }, (_, round) => {
+      return this.#startMs / 1000 + (first + round) * INTERVAL_SECONDS;
+    });
+    await this.#producer.send(this.#batches.map((batch, partition) => [partition, batch.at(seconds)]));
   }
 
   /**

@@ -1,0 +1,43 @@
+/** A Kafka record batch that is made once and sent again and again with other times: the load leaves the processors to what is measured. */
+import { Buffer } from "node:buffer";
+import { heartRateOf, nameOf } from "../lab/large_table.ts";
+import { ReadingsBatch, seal } from "../lab/readings_batch.ts";
+
+const TIMESTAMP = '"timestamp":"';
+/** Of a timestamp, up to its seconds. */
+const SECOND_CHARS = "2026-07-14T09:30:00".length;
+
+/** A reading of each customer in each of some rounds, at a second of the round and as many milliseconds as the customer's number. */
+export class RoundsBatch {
+  readonly #bytes: Buffer;
+  /** Where the timestamps lie, by round. */
+  readonly #places: readonly Int32Array[];
+
+  /** @param customers numbers below 1,000 */
+  constructor(customers: readonly number[], rounds: number) {
+    const names = Array.from({ length: Math.max(...customers) + 1 }, (_, customer) => nameOf(customer));
+    const readings = Array.from(
+      { length: rounds },
+      (_, round) =>
+        customers.map((customer) => ({ customer, at: customer, heartRate: heartRateOf(customer, round) })),
+    ).flat();
+    this.#bytes = new ReadingsBatch(names, readings.length).write(readings);
+    let from = 0;
+    this.#places = Array.from({ length: rounds }, () =>
+      Int32Array.from(customers, () => {
+        from = this.#bytes.indexOf(TIMESTAMP, from) + TIMESTAMP.length;
+        return from;
+      }));
+  }
+
+  /** @param seconds of each round, since the Unix epoch */
+  at(seconds: readonly number[]): Buffer {
+    const bytes = Buffer.from(this.#bytes);
+    this.#places.forEach((places, round) => {
+      const second = new Date((seconds[round] ?? 0) * 1000).toISOString();
+      const text = Buffer.from(second.slice(0, SECOND_CHARS));
+      for (const place of places) bytes.set(text, place);
+    });
+    return seal(bytes);
+  }
+}
