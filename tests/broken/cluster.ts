@@ -63,7 +63,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the leader epoch of what was read is not kept with the offset",
     edits: [{
-      file: "workers/consumer/batch_transaction.ts",
+      file: "workers/consumer/conclude.ts",
       find: "leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,",
       replace: "leader_epoch = nullif(batch.leader_epoch, batch.leader_epoch),",
     }],

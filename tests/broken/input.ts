@@ -75,7 +75,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "Kafka's timestamp of a record goes to PostgreSQL whatever it is",
     mode: 4,
     edits: [{
-      file: "workers/consumer/batch_transaction.ts",
+      file: "workers/consumer/conclude.ts",
       find: "Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND)",
       replace: "last.timestampMs / 1000",
     }],

@@ -27,11 +27,36 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "if (attempted !== undefined && outcome.nextOffset === attempted.slice.next) return attempted;",
-        "",
+        "if (perhapsWritten !== undefined && outcome.nextOffset === perhapsWritten.slice.next) {",
+        "if (perhapsWritten !== undefined && outcome.nextOffset === -1) {",
       ),
     ],
     test: noticedBy("crash", "the answer to a COMMIT that took place gets lost: its batch is counted once"),
+  },
+  {
+    breaks: "what the server answered to is taken for written when the offset is where ours would be",
+    edits: [edit("process_batch.ts", "if (ports.mayBeDone(error)) perhapsWritten", "perhapsWritten")],
+    test: {
+      file: "tests/unit/consumer/process_batch_test.ts",
+      name: "processBatch() takes nothing for its own that another wrote after the server refused ours",
+    },
+  },
+  {
+    breaks: "the statement that stores a few readings does not look whether the offset is where they begin",
+    edits: [edit("conclude.ts", "where ledger.next_offset = batch.from_offset", "")],
+    test: {
+      file: "tests/integration/consumer/few_records_test.ts",
+      name: "who does not own his offset writes nothing; who does, in the same turn, writes all",
+    },
+  },
+  {
+    breaks: "a few readings take a transaction of five journeys to the server, as many do",
+    edits: [edit("sink.ts", "if (await gathered.writeAtOnce(database)) return values.map(written);", "")],
+    test: {
+      file: "tests/integration/consumer/few_records_test.ts",
+      name:
+        "a few readings of several partitions are one statement; a reject among them is none more than its transaction takes",
+    },
   },
   {
     breaks:
@@ -140,11 +165,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "batch_transaction.ts",
-        "  await session.query(concludeQuery(parts, readings, stored));",
+        "  await session.query(concludeStatement(parts, readings, stored));",
         `  await session.query("savepoint minutes");
-  await session.query(concludeQuery(parts, readings, stored)).catch(async () => {
+  await session.query(concludeStatement(parts, readings, stored)).catch(async () => {
     await session.query("rollback to savepoint minutes");
-    await session.query(concludeQuery(parts, readings, new Int32Array()));
+    await session.query(concludeStatement(parts, readings, new Int32Array()));
   });`,
       ),
     ],

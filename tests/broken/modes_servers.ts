@@ -90,9 +90,10 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "sink.ts",
-        'if (nextOffset !== from) return { at: "moved" as const, nextOffset };',
-        'if (nextOffset === undefined) return { at: "moved" as const, nextOffset };',
+        "return nextOffset === from ? undefined",
+        "return nextOffset !== undefined ? undefined",
       ),
+      edit("conclude.ts", "where ledger.next_offset = batch.from_offset", ""),
       {
         file: "migrations/0001_create_ledger_and_heartbeats.sql",
         find: "check (next_offset - first_offset = stored + duplicates + rejected + gaps)",

@@ -82,8 +82,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "only an offset ahead of ours counts as moved: one behind is written to as if it were ours",
     edits: [{
       file: "workers/consumer/sink.ts",
-      find: "if (nextOffset !== from)",
-      replace: "if (nextOffset === undefined || nextOffset > from)",
+      find: "return nextOffset === from ? undefined",
+      replace: "return nextOffset !== undefined && nextOffset <= from ? undefined",
+    }, {
+      file: "workers/consumer/conclude.ts",
+      find: "where ledger.next_offset = batch.from_offset",
+      replace: "where ledger.next_offset <= batch.from_offset",
     }],
     test: {
       file: FAILOVER,

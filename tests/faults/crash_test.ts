@@ -2,6 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { eventually } from "../support/eventually.ts";
+import { type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
@@ -78,6 +79,28 @@ Deno.test(
 );
 
 Deno.test(
+  "the answer to the one statement that stores a few readings gets lost: they are counted once",
+  onPlace({}, async (place) => {
+    await using link = await linkToDatabase(place);
+    const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
+    const sent = await place.publisher.send(readings(0, 50));
+    await place.caughtUp();
+
+    const stored = Buffer.from("UPDATE 1\0");
+    link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(stored);
+    sent.push(...await place.publisher.send(readings(50, 50)));
+    await eventually("the answer to be cut off", () => link.cuts === 1);
+    strictEqual(await accounted(place), 100, "it did commit");
+    sent.push(...await place.publisher.send(readings(100, 50)));
+    await accountFor(place, sent);
+    await eventually("its own count", async () => {
+      return await consumer.metric("heartbeat_records_total", 'outcome="stored"') === 150;
+    });
+    deepStrictEqual(consumer.events("batch.stale"), []);
+  }),
+);
+
+Deno.test(
   "a COMMIT that never arrived is done again",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
@@ -92,3 +115,10 @@ Deno.test(
     await accountFor(place, sent);
   }),
 );
+
+/** Nothing else among them, so that one statement stores them. */
+function readings(from: number, count: number): Intended[] {
+  return Array.from({ length: count }, (_, at) => {
+    return reading(`c-${from + at}`, "2026-07-14T09:30:00Z", 70);
+  });
+}

@@ -55,6 +55,20 @@ export interface Database extends AsyncDisposable {
     work: (session: Session, rows: readonly Row[]) => Promise<T>,
     first?: string,
   ) => Promise<T>;
+  /**
+   * Runs one statement that is a transaction by itself: one journey to the server. When it rejects without an answer of
+   * the server, the outcome is unknown, as with `transaction`.
+   *
+   * @returns how many rows it is about
+   */
+  readonly execute: (statement: Statement) => Promise<number>;
+}
+
+/** Parsed once a connection, by its name. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -90,6 +104,8 @@ export function openDatabase(
       return (await pool.query<T>(sql, [...parameters])).rows;
     },
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
+    execute: (statement) =>
+      withSession(pool, async (session) => (await session.query(statement)).rowCount ?? 0),
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }
@@ -112,30 +128,44 @@ async function transaction<T>(
   first: string | undefined,
   deadlineMs: number,
 ): Promise<T> {
+  return await withSession(pool, async (session) => {
+    // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
+    const deadline = setTimeout(() => socketOf(session)?.destroy(new Error("no answer in time")), deadlineMs);
+    try {
+      // Several statements in one text give several results, which the driver's types do not know.
+      const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
+      const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
+      const result = await work(session, rows);
+      await session.query("commit");
+      return result;
+    } finally {
+      clearTimeout(deadline);
+    }
+  }, (session) => session.query("rollback"));
+}
+
+/** @param recover brings the session back in order after an error that the server answered with */
+async function withSession<T>(
+  pool: pg.Pool,
+  work: (session: Session) => Promise<T>,
+  recover: (session: Session) => Promise<unknown> = () => Promise.resolve(),
+): Promise<T> {
   const session = await pool.connect();
-  // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
-  const deadline = setTimeout(() => socketOf(session)?.destroy(new Error("no answer in time")), deadlineMs);
   // A connection that breaks between two statements says so by this event and not by a rejected query.
   let broken: Error | undefined;
   const onError = (error: Error) => void (broken = error);
   session.on("error", onError);
   try {
-    // Several statements in one text give several results, which the driver's types do not know.
-    const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
-    const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
-    const result = await work(session, rows);
-    await session.query("commit");
-    return result;
+    return await work(session);
   } catch (error) {
     if (broken === undefined && sqlState(error) !== undefined) {
-      await session.query("rollback").catch((failure) => broken = failure);
+      await recover(session).catch((failure) => broken = failure);
     } else {
       // Not an answer of the server: what the session is doing is unknown, so it is not used again.
       broken ??= error instanceof Error ? error : new Error(String(error));
     }
     throw error;
   } finally {
-    clearTimeout(deadline);
     session.removeListener("error", onError);
     session.release(broken);
   }
@@ -168,6 +198,11 @@ export function isDataError(error: unknown): boolean {
  */
 export function isServerUnable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
+}
+
+/** Whether what was asked for may have been done although it failed: the answer of a COMMIT can get lost. */
+export function mayBeDone(error: unknown): boolean {
+  return sqlState(error) === undefined || isServerUnable(error);
 }
 
 /** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */

@@ -7,6 +7,7 @@ import {
   databaseFailure,
   isDataError,
   isServerUnable,
+  mayBeDone,
   sqlState,
 } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
@@ -69,6 +70,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     plan,
     sink,
     isDataError,
+    mayBeDone,
     takeTurn: (records, attempt) => environment.turns.take(records, attempt),
     prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),
     onAttempt: () => progress.mark(loop),

@@ -39,6 +39,8 @@ export interface BatchPorts {
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
+  /** Whether an attempt that failed like this may have been written all the same. */
+  readonly mayBeDone: (error: unknown) => boolean;
   /** Runs an attempt to write so many records when it is our turn, which others may share. */
   readonly takeTurn: <T>(records: number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
   /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
@@ -68,8 +70,10 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   return async (ledger, slice, signal) => {
     let part = firstPart(slice, mostRecords);
     let plan: Plan | undefined;
-    let attempted: Written | undefined;
+    // Of an attempt whose answer was lost.
+    let perhapsWritten: Written | undefined;
     for (let attempt = 1;; attempt++) {
+      let attempted: Written | undefined;
       let refusals = 0;
       const isDataError = (error: unknown) => {
         const is = ports.isDataError(error);
@@ -85,13 +89,16 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           const planned = plan ??= ports.plan(part.records);
           await ports.prepare(planned);
           const work = async (transaction: BatchTransaction): Promise<Written> => {
-            attempted = undefined;
             const { batch, repeatsInTable } = await writePlan(transaction, planned, part, mode, isDataError);
             mode = repeatsInTable ? "merge" : "copy";
             return attempted = { kind: "written", slice: part, batch };
           };
           const write = () =>
-            ports.sink.write(ledger, part.from, work, { turn, alone: alone || mode === "merge" });
+            ports.sink.write(ledger, part.from, work, {
+              turn,
+              records: part.records.length,
+              alone: alone || mode === "merge",
+            });
           try {
             return await write();
           } catch (error) {
@@ -107,10 +114,13 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           return outcome.value;
         }
         // The answer to an earlier COMMIT of ours was lost, and it did commit.
-        if (attempted !== undefined && outcome.nextOffset === attempted.slice.next) return attempted;
+        if (perhapsWritten !== undefined && outcome.nextOffset === perhapsWritten.slice.next) {
+          return perhapsWritten;
+        }
         return { kind: "stale", nextOffset: outcome.nextOffset };
       } catch (error) {
         alone = true;
+        if (ports.mayBeDone(error)) perhapsWritten = attempted ?? perhapsWritten;
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };

@@ -1,6 +1,7 @@
 /** The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. */
 import { Buffer } from "node:buffer";
 import type { Anomaly, Reading } from "../_shared/heartbeat.ts";
+import { binaryArray, type BinaryWriter, type ElementType } from "./binary_writer.ts";
 import { Customers } from "./customers.ts";
 
 const MICROS = 1_000_000;
@@ -162,4 +163,20 @@ export class Readings {
   #compareTime(a: number, b: number): number {
     return (this.seconds[a] ?? 0) - (this.seconds[b] ?? 0) || (this.micros[a] ?? 0) - (this.micros[b] ?? 0);
   }
+}
+
+/** Readings as arrays of PostgreSQL: customer_id, ts, heart_rate, and anomaly with an empty text for null. */
+export function readingColumns(
+  readings: Readings,
+  rows: { readonly length: number; readonly [index: number]: number },
+): Buffer[] {
+  const { customers, customer, seconds, micros, heartRate } = readings;
+  const column = (type: ElementType, add: (writer: BinaryWriter, row: number) => void) =>
+    binaryArray(type, rows.length, (writer, index) => add(writer, rows[index] ?? 0));
+  return [
+    column("text", (writer, row) => writer.customer(customers, customer[row] ?? 0)),
+    column("timestamptz", (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0)),
+    column("int2", (writer, row) => writer.int16(heartRate[row] ?? 0)),
+    column("text", (writer, row) => writer.text(readings.anomaly(row) ?? "")),
+  ];
 }

@@ -1,7 +1,7 @@
 /** What is derived from the stored readings, kept in their transaction: minutes, and each customer's latest reading. */
 import type { Buffer } from "node:buffer";
 import { binaryArray, type BinaryWriter, type ElementType } from "./binary_writer.ts";
-import type { Readings } from "./readings.ts";
+import { readingColumns, type Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;
 
@@ -55,9 +55,9 @@ export function latestOf(readings: Readings, rows: Int32Array): number[] {
   return latest;
 }
 
-/** Part of a statement: what its WITH clause does, the name of its last step, and its parameters. */
+/** Part of a statement: the steps of its WITH clause, the name of the last of them, and their parameters. */
 export interface RollUp {
-  readonly with: string;
+  readonly steps: string;
   readonly last: string;
   readonly values: readonly Buffer[];
 }
@@ -65,16 +65,19 @@ export interface RollUp {
 /**
  * @param rows what was stored, in order of customer and time; at least one
  * @param from number of the first of its parameters
+ * @param after a step before it: without a row of that, nothing is added
  */
-export function rollUp(readings: Readings, rows: Int32Array, from: number): RollUp {
+export function rollUp(readings: Readings, rows: Int32Array, from: number, after?: string): RollUp {
   const $ = (index: number) => `$${from + index}`;
   return {
-    with: `with minutes as (
+    steps: `minutes as (
              insert into public.heartbeats_1m as known
                     (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
              select *
                from unnest(${$(0)}::text[], ${$(1)}::timestamptz[], ${$(2)}::int[], ${$(3)}::bigint[],
-                           ${$(4)}::smallint[], ${$(5)}::smallint[], ${$(6)}::int[], ${$(7)}::int[])
+                           ${$(4)}::smallint[], ${$(5)}::smallint[], ${$(6)}::int[], ${$(7)}::int[])${
+      after === undefined ? "" : ` where (select count(*) from ${after}) > 0`
+    }
                  on conflict (customer_id, minute) do update
                 set readings = known.readings + excluded.readings,
                     heart_rate_sum = known.heart_rate_sum + excluded.heart_rate_sum,
@@ -88,7 +91,7 @@ export function rollUp(readings: Readings, rows: Int32Array, from: number): Roll
              select customer_id, ts, heart_rate, nullif(anomaly, '')
                from unnest(${$(8)}::text[], ${$(9)}::timestamptz[], ${$(10)}::smallint[], ${$(11)}::text[])
                     as added (customer_id, ts, heart_rate, anomaly)
-              where (select count(*) from minutes) >= 0
+              where (select count(*) from minutes) > 0
                  on conflict (customer_id) do update
                 set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
               where excluded.ts > known.ts
@@ -97,7 +100,7 @@ export function rollUp(readings: Readings, rows: Int32Array, from: number): Roll
     last: "latest",
     values: [
       ...minuteColumns(readings, minutesOf(readings, rows)),
-      ...latestColumns(readings, latestOf(readings, rows)),
+      ...readingColumns(readings, latestOf(readings, rows)),
     ],
   };
 }
@@ -117,17 +120,5 @@ function minuteColumns({ customers }: Readings, minutes: readonly Minute[]): Buf
     column("int2", (writer, { max }) => writer.int16(max)),
     column("int4", (writer, { low }) => writer.int32(low)),
     column("int4", (writer, { high }) => writer.int32(high)),
-  ];
-}
-
-function latestColumns(readings: Readings, latest: readonly number[]): Buffer[] {
-  const { customers, customer, seconds, micros, heartRate } = readings;
-  const column = (type: ElementType, add: (writer: BinaryWriter, row: number) => void) =>
-    binaryArray(type, latest.length, (writer, index) => add(writer, latest[index] ?? 0));
-  return [
-    column("text", (writer, row) => writer.customer(customers, customer[row] ?? 0)),
-    column("timestamptz", (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0)),
-    column("int2", (writer, row) => writer.int16(heartRate[row] ?? 0)),
-    column("text", (writer, row) => writer.text(readings.anomaly(row) ?? "")),
   ];
 }

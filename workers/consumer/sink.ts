@@ -3,8 +3,8 @@
  * the batches that share a turn.
  */
 import type { RejectReason } from "../_shared/heartbeat.ts";
-import type { Database, Row, Session } from "../_shared/postgres.ts";
-import { ownTransaction, SharedTransaction } from "./batch_transaction.ts";
+import type { Database, Row } from "../_shared/postgres.ts";
+import { Gathered, ownTransaction } from "./batch_transaction.ts";
 import type { InsertMode, Present } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Readings } from "./readings.ts";
@@ -59,6 +59,8 @@ export type SinkOutcome<T> =
 
 export interface WriteTerms {
   readonly turn: Turn;
+  /** How many it is about. */
+  readonly records: number;
   /** In a transaction that is shared with nobody: a failure is then ours. */
   readonly alone: boolean;
 }
@@ -83,6 +85,7 @@ export interface Sink {
 export interface WriteRequest {
   readonly ledger: LedgerRow;
   readonly from: Offset;
+  readonly records: number;
   readonly work: (batch: BatchTransaction) => Promise<unknown>;
   readonly alone: boolean;
   readonly resolve: (outcome: SinkOutcome<unknown>) => void;
@@ -94,12 +97,13 @@ export const sink: Sink = {
     ledger: LedgerRow,
     from: Offset,
     work: (batch: BatchTransaction) => Promise<T>,
-    { turn, alone }: WriteTerms,
+    { turn, records, alone }: WriteTerms,
   ) =>
     new Promise<SinkOutcome<T>>((resolve, reject) =>
       turn.request({
         ledger,
         from,
+        records,
         work,
         alone,
         // What it resolves with is what `work` returned.
@@ -109,28 +113,28 @@ export const sink: Sink = {
     ),
 };
 
+/** Up to so many records are worth no journey more than one to the server. */
+const FEW_RECORDS = 4_000;
+
 /** Writes what the partitions of one turn want: those that may be together in one transaction, the others by turns. */
 export async function executeRequests(database: Database, requests: readonly WriteRequest[]): Promise<void> {
   const together = requests.filter(({ alone }) => !alone);
-  if (together.length > 1) await transact(database, together);
-  for (const request of requests) {
-    if (request.alone || together.length === 1) await transact(database, [request]);
-  }
+  const [first] = together;
+  const apart = together.length > 1 || (first !== undefined && first.records <= FEW_RECORDS)
+    ? requests.filter(({ alone }) => alone)
+    : requests;
+  if (apart !== requests) await settle(together, () => writeTogether(database, together));
+  for (const request of apart) await settle([request], () => writeAlone(database, request));
 }
 
 /** Settles each of the requests; all of them are written, or none is. */
-async function transact(database: Database, requests: readonly WriteRequest[]): Promise<void> {
+async function settle(
+  requests: readonly WriteRequest[],
+  write: () => Promise<readonly SinkOutcome<unknown>[]>,
+): Promise<void> {
   let outcomes: readonly SinkOutcome<unknown>[];
   try {
-    outcomes = await database.transaction(
-      (session, rows) => writeOwned(session, rows, requests),
-      // The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale.
-      `select id, topic_id, kafka_partition, generation, next_offset
-         from public.ingest_offsets
-        where id in (${requests.map(({ ledger }) => ledger.id).join(", ")})
-        order by id
-          for update`,
-    );
+    outcomes = await write();
   } catch (error) {
     for (const { reject } of requests) reject(error);
     return;
@@ -141,25 +145,48 @@ async function transact(database: Database, requests: readonly WriteRequest[]): 
   });
 }
 
-function writeOwned(
-  session: Session,
-  rows: readonly Row[],
+async function writeAlone(database: Database, request: WriteRequest): Promise<SinkOutcome<unknown>[]> {
+  return await database.transaction(async (session, rows) => {
+    const [moved] = placesElsewhere(rows, [request]);
+    if (moved !== undefined) return [moved];
+    return [{ at: "written", value: await request.work(ownTransaction(session, request.ledger)) }];
+  }, lockedOffsets([request]));
+}
+
+/** What each wants is gathered before anything is written, so that it takes one statement where that can be. */
+async function writeTogether(
+  database: Database,
   requests: readonly WriteRequest[],
 ): Promise<SinkOutcome<unknown>[]> {
-  const places = requests.map(({ ledger, from }) => {
+  const gathered = new Gathered();
+  const values = await Promise.all(
+    requests.map(({ ledger, from, work }) => work(gathered.part(ledger, from))),
+  );
+  const written = (value: unknown) => ({ at: "written", value }) as const;
+  if (await gathered.writeAtOnce(database)) return values.map(written);
+  return await database.transaction(async (session, rows) => {
+    const places = placesElsewhere(rows, requests);
+    await gathered.write(session, requests.filter((_, index) => places[index] === undefined));
+    return values.map((value, index) => places[index] ?? written(value));
+  }, lockedOffsets(requests));
+}
+
+/** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
+function lockedOffsets(requests: readonly WriteRequest[]): string {
+  return `select id, topic_id, kafka_partition, generation, next_offset
+            from public.ingest_offsets
+           where id in (${requests.map(({ ledger }) => ledger.id).join(", ")})
+           order by id
+             for update`;
+}
+
+/** Of each request where the offset stands, when it is not where its batch begins. */
+function placesElsewhere(rows: readonly Row[], requests: readonly WriteRequest[]) {
+  return requests.map(({ ledger, from }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
     const nextOffset = row !== undefined && isOf(row, ledger) ? Number(row.next_offset) : undefined;
-    if (nextOffset !== from) return { at: "moved" as const, nextOffset };
-    return undefined;
+    return nextOffset === from ? undefined : { at: "moved" as const, nextOffset };
   });
-  const ours = places.filter((place) => place === undefined).length;
-  const shared = ours > 1 ? new SharedTransaction(session, ours) : undefined;
-  return Promise.all(requests.map(async ({ ledger, work }, index) => {
-    const moved = places[index];
-    if (moved !== undefined) return moved;
-    const batch = shared === undefined ? ownTransaction(session, ledger) : shared.part(ledger);
-    return { at: "written" as const, value: await work(batch) };
-  }));
 }
 
 /** A standby that never heard of our row may have given its id to another log. */

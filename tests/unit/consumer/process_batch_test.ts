@@ -21,6 +21,8 @@ const LEDGER: LedgerRow = {
 };
 
 class Refused extends Error {}
+/** What the server says of its own state. */
+class Answered extends Error {}
 
 /** A table and a ledger in memory that fail on demand. */
 class MemorySink implements Sink {
@@ -37,6 +39,8 @@ class MemorySink implements Sink {
   readonly insertFailures: Error[] = [];
   /** The next commit takes place, and its answer is lost. */
   loseAnswer = false;
+  /** The server's answer to the next attempt when it has asked for everything; meanwhile another owner writes the batch. */
+  refusal: Error | undefined;
   onWrite = () => {};
   /** An attempt with more inserts takes too long. */
   mostInserts = Infinity;
@@ -87,6 +91,12 @@ class MemorySink implements Sink {
       },
     });
     if (advanced === undefined) throw new TypeError("the offset was not moved");
+    const { refusal } = this;
+    if (refusal !== undefined) {
+      this.refusal = undefined;
+      this.nextOffset = advanced.to;
+      throw refusal;
+    }
     for (const [key, heartRate] of rows) this.rows.set(key, heartRate);
     this.rejects = rejects;
     this.counts = advanced.counts;
@@ -135,6 +145,7 @@ function processor(sink: Sink, failures: unknown[] = []) {
     takeTurn: (_, attempt) => attempt(new Turn(1, () => Promise.resolve())),
     prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,
+    mayBeDone: (error) => !(error instanceof Refused || error instanceof Answered),
     onAttempt: () => {},
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),
@@ -248,6 +259,12 @@ Deno.test("processBatch() writes nothing when another owner has moved the offset
   sink.nextOffset = 1;
   deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
   strictEqual(sink.rows.size, 0);
+});
+
+Deno.test("processBatch() takes nothing for its own that another wrote after the server refused ours", async () => {
+  const sink = new MemorySink();
+  sink.refusal = new Answered("deadlock");
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
 });
 
 Deno.test("processBatch() finishes a write that has begun when it is told to stop, and begins none afterwards", async () => {

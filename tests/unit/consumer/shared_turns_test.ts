@@ -30,7 +30,7 @@ class Executions {
 function write(turn: Turn, id: number, alone = false): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const work = () => Promise.resolve();
-    turn.request({ ledger: { id } as LedgerRow, from: 0, work, alone, resolve, reject });
+    turn.request({ ledger: { id } as LedgerRow, from: 0, records: 10, work, alone, resolve, reject });
   });
 }
 

@@ -1,0 +1,162 @@
+/** A few readings are stored by one statement; what it does not fit, and who does not own his offset, goes the long way. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import {
+  type Database,
+  isDataError,
+  mayBeDone,
+  openDatabase,
+  sessionLimits,
+} from "../../../workers/_shared/postgres.ts";
+import { type LedgerRow, openLedger } from "../../../workers/consumer/ledger.ts";
+import { createPlanner } from "../../../workers/consumer/plan_batch.ts";
+import { createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
+import { SharedTurns } from "../../../workers/consumer/shared_turns.ts";
+import { executeRequests, sink } from "../../../workers/consumer/sink.ts";
+import type { Slice } from "../../../workers/consumer/slice.ts";
+import { bad, type Intended, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import type { Sent } from "../../support/produce.ts";
+import { recordsOf } from "../../support/record_batch.ts";
+import { onPlace } from "../../support/services.ts";
+import { logStatements } from "../../support/statements.ts";
+
+const T = "2026-07-14T09:30:00Z";
+const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
+const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 86_400 };
+
+/** Of one customer, a second apart. */
+function slice(from: number, customer: string, heartRates: readonly number[]): Slice {
+  const records = heartRates.map((heartRate, index) => {
+    const timestamp = new Date(Date.parse(T) + (from + index) * 1000).toISOString();
+    const value = JSON.stringify({ customer_id: customer, timestamp, heart_rate: heartRate });
+    return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(value) };
+  });
+  const next = from + records.length;
+  return {
+    from,
+    next,
+    records: recordsOf(records),
+    gaps: [],
+    logEnd: next,
+    leaderEpoch: 0,
+    bytes: 0,
+    own: [],
+  };
+}
+
+function open(place: Place): Database {
+  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
+}
+
+/** Writes batches as the partitions of one consumer do, in one turn. */
+async function write(
+  place: Place,
+  batches: readonly (readonly [LedgerRow, Slice])[],
+): Promise<readonly string[]> {
+  await using database = open(place);
+  const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
+  const failures: unknown[] = [];
+  const outcomes = await Promise.all(batches.map(([ledger, slice]) => {
+    const process = createBatchProcessor({
+      plan: createPlanner(LIMITS, () => Date.now()),
+      sink,
+      isDataError,
+      mayBeDone,
+      takeTurn: (records, attempt) => turns.take(records, attempt),
+      prepare: () => Promise.resolve(),
+      onAttempt: () => {},
+      onAttemptEnd: () => {},
+      onFailure: (error) => failures.push(error),
+    });
+    return process(ledger, slice, new AbortController().signal);
+  }));
+  deepStrictEqual(failures, []);
+  return outcomes.map((outcome) =>
+    outcome.kind === "stale" ? `stale at ${outcome.nextOffset}` : outcome.kind
+  );
+}
+
+async function ledgers(place: Place, count: number): Promise<LedgerRow[]> {
+  await using database = open(place);
+  const rows: LedgerRow[] = [];
+  for (let partition = 0; partition < count; partition++) {
+    rows.push(await openLedger(database, { topic: place.topic, topicId: TOPIC_ID, partition }, 0, 0));
+  }
+  return rows;
+}
+
+async function state(place: Place): Promise<unknown> {
+  const [row] = await place.sql(
+    `select (select count(*)::int from public.heartbeats) as rows,
+            (select coalesce(sum(readings), 0)::int from public.heartbeats_1m) as in_minutes,
+            (select count(*)::int from public.customer_latest) as customers,
+            (select array_agg(next_offset::int order by kafka_partition) from public.ingest_offsets) as next,
+            (select array_agg(stored::int order by kafka_partition) from public.ingest_offsets) as stored`,
+  );
+  return row;
+}
+
+Deno.test(
+  "who does not own his offset writes nothing; who does, in the same turn, writes all",
+  onPlace({ partitions: 0 }, async (place) => {
+    await place.consumer({ args: ["--migrate-only"] }).exitCode();
+    const [first, second, third] = await ledgers(place, 3);
+    ok(first !== undefined && second !== undefined && third !== undefined);
+    deepStrictEqual(
+      await write(place, [[first, slice(0, "a", [70, 71])], [second, slice(0, "b", [72])]]),
+      ["written", "written"],
+    );
+    const before = { rows: 3, in_minutes: 3, customers: 2, next: [2, 1, 0], stored: [2, 1, 0] };
+    deepStrictEqual(await state(place), before);
+    // Behind, ahead, of another generation, of another incarnation, and of a row that is not there.
+    const strangers: readonly (readonly [LedgerRow, Slice])[] = [
+      [first, slice(1, "x", [70])],
+      [first, slice(3, "x", [70])],
+      [{ ...first, generation: 1 }, slice(2, "x", [70])],
+      [{ ...first, topicId: crypto.randomUUID() }, slice(2, "x", [70])],
+      [{ ...first, id: 1_000 }, slice(2, "x", [70])],
+    ];
+    for (const stranger of strangers) {
+      const [told] = await write(place, [stranger]);
+      ok(told?.startsWith("stale"), String(told));
+      deepStrictEqual(await state(place), before);
+    }
+    deepStrictEqual(
+      await write(place, [[second, slice(0, "x", [70])], [third, slice(0, "c", [73, 74])]]),
+      ["stale at 1", "written"],
+    );
+    deepStrictEqual(await state(place), {
+      rows: 5,
+      in_minutes: 5,
+      customers: 3,
+      next: [2, 1, 2],
+      stored: [2, 1, 2],
+    });
+  }),
+);
+
+Deno.test(
+  "a few readings of several partitions are one statement; a reject among them is none more than its transaction takes",
+  onPlace({ partitions: 3 }, async (place) => {
+    const statements = await logStatements(place);
+    const consumer = place.consumer({ env: statements.env });
+    await consumer.ready();
+    const writes = async () => {
+      await place.caughtUp();
+      return (await statements.take()).filter((one) => /^(begin|commit|copy|with|insert)/.test(one));
+    };
+    await writes();
+    const sent: Sent<Intended>[] = await place.publisher.send(
+      [0, 1, 2].map((partition) => reading(`c-${partition}`, T, 40 + partition * 70, { partition })),
+    );
+    const few = await writes();
+    ok(few.length > 0 && few.every((one) => one.startsWith("with ours")), few.join("\n"));
+    sent.push(
+      ...await place.publisher.send([reading("d", T, 70), bad("invalid_json", "x", { partition: 0 })]),
+    );
+    await place.caughtUp();
+    await judge(place, sent);
+    strictEqual(await consumer.metric("heartbeat_records_total", 'outcome="stored"'), 4);
+  }),
+);

@@ -1,0 +1,142 @@
+/** The statements that end a transaction: readings where they are few, what is derived from them, and the offsets. */
+import type { Statement } from "../_shared/postgres.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
+import type { LedgerRow } from "./ledger.ts";
+import { readingColumns, type Readings } from "./readings.ts";
+import type { Offset } from "./records.ts";
+import { rollUp } from "./roll_up.ts";
+import type { Conclusion } from "./sink.ts";
+import type { Slice } from "./slice.ts";
+
+/** A partition's batch as it will be in the ledger. */
+export interface Part {
+  readonly ledger: LedgerRow;
+  readonly conclusion: Conclusion;
+}
+
+/**
+ * Derived tables and ledger in one statement, since each statement more is a journey to the server and back. Who runs it
+ * has the offsets' rows locked.
+ *
+ * @param stored rows of the readings that were stored, by customer and time
+ */
+export function concludeStatement(parts: readonly Part[], readings: Readings, stored: Int32Array): Statement {
+  const ledger = ledgerColumns(parts);
+  if (stored.length === 0) {
+    return { name: "advance_offset", text: advance(""), values: ledger };
+  }
+  const derived = rollUp(readings, stored, ledger.length + 1);
+  return {
+    name: "roll_up_and_advance_offset",
+    text: `with ${derived.steps} ${advance(`and (select count(*) from ${derived.last}) >= 0`)}`,
+    values: [...ledger, ...derived.values],
+  };
+}
+
+/**
+ * All that a few batches write, which is a transaction by itself: readings, what is derived from them, and the offsets.
+ * It is about as many rows as there are parts, or about none when one of the offsets is not where its batch begins.
+ *
+ * @param rows of the readings, by customer and time; at least one
+ */
+export function wholeStatement(
+  parts: readonly (Part & { readonly from: Offset })[],
+  readings: Readings,
+  rows: Int32Array,
+): Statement {
+  const ledger = ledgerColumns(parts);
+  const owned = [
+    parts.map(({ ledger }) => ledger.topicId),
+    parts.map(({ ledger }) => ledger.partition),
+    parts.map(({ ledger }) => ledger.generation),
+    parts.map(({ from }) => from),
+  ];
+  const added = readingColumns(readings, rows);
+  const $ = (index: number) => `$${ledger.length + index}`;
+  const derived = rollUp(readings, rows, ledger.length + owned.length + added.length + 1, "stored");
+  return {
+    name: "store_few",
+    // The offsets' rows are locked first, and each step looks at the one before: so every writer locks in one order.
+    text: `with ours as materialized (
+             select count(*) = cardinality($1::bigint[]) as yes
+               from (select id, topic_id, kafka_partition, generation, next_offset
+                       from public.ingest_offsets
+                      where id = any($1::bigint[])
+                      order by id
+                        for update) as ledger
+               join unnest($1::bigint[], ${$(1)}::uuid[], ${$(2)}::int[], ${$(3)}::int[], ${$(4)}::bigint[])
+                    as batch (id, topic_id, kafka_partition, generation, from_offset)
+              using (id, topic_id, kafka_partition, generation)
+              where ledger.next_offset = batch.from_offset
+           ), stored as (
+             insert into public.heartbeats (customer_id, ts, heart_rate, anomaly)
+             select customer_id, ts, heart_rate, nullif(anomaly, '')
+               from unnest(${$(5)}::text[], ${$(6)}::timestamptz[], ${$(7)}::smallint[], ${$(8)}::text[])
+                    as added (customer_id, ts, heart_rate, anomaly)
+              where (select yes from ours)
+          returning 1
+           ), ${derived.steps}
+           ${
+      advance(`and (select count(*) from stored) > 0 and (select count(*) from ${derived.last}) >= 0`)
+    }`,
+    values: [...ledger, ...owned, ...added, ...derived.values],
+  };
+}
+
+/** Moves the offsets of the batches in the parameters $1 to $10. */
+function advance(condition: string): string {
+  return `update public.ingest_offsets as ledger
+              set next_offset = batch.next_offset, stored = ledger.stored + batch.stored,
+                  duplicates = ledger.duplicates + batch.duplicates, rejected = ledger.rejected + batch.rejected,
+                  gaps = ledger.gaps + batch.gaps, updated_at = now(), log_end_offset = batch.log_end_offset,
+                  leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,
+                  last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
+                  last_record_at = coalesce(to_timestamp(batch.last_record), last_record_at),
+                  last_batch_at = case when batch.last_record is null then last_batch_at else now() end
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                         $7::bigint[], $8::float8[], $9::float8[], $10::integer[])
+                  as batch (id, next_offset, stored, duplicates, rejected, gaps, log_end_offset, last_event,
+                            last_record, leader_epoch)
+            where ledger.id = batch.id ${condition}`;
+}
+
+function ledgerColumns(parts: readonly Part[]): (readonly (number | null)[])[] {
+  const column = <T>(value: (conclusion: Conclusion) => T) =>
+    parts.map(({ conclusion }) => value(conclusion));
+  return [
+    parts.map(({ ledger }) => ledger.id),
+    column(({ slice }) => slice.next),
+    column(({ counts }) => counts.stored),
+    column(({ counts }) => counts.duplicates),
+    column(({ counts }) => counts.rejected),
+    column(({ counts }) => counts.gaps),
+    column(({ slice }) => slice.logEnd),
+    column(({ readings, stored }) => latestSeconds(readings, stored)),
+    column(({ slice }) => lastRecordSeconds(slice.records)),
+    column(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
+  ];
+}
+
+/** The latest instant that was stored, in seconds since the Unix epoch with decimals; null when none was. */
+function latestSeconds({ seconds, micros }: Readings, stored: Int32Array): number | null {
+  let latest: number | null = null;
+  for (const row of stored) {
+    const instant = (seconds[row] ?? 0) + (micros[row] ?? 0) / 1e6;
+    if (latest === null || instant > latest) latest = instant;
+  }
+  return latest;
+}
+
+/** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
+const FIRST_SECOND = -62_135_596_800;
+const LAST_SECOND = 253_402_300_799.999;
+
+/**
+ * Seconds since the Unix epoch; null when there is no record. Kafka's timestamp is whatever 64 bits a producer puts
+ * there: one that PostgreSQL's calendar does not know, on either side, would fail its batch at every try, so it counts
+ * as the first or the last instant that ours knows.
+ */
+function lastRecordSeconds(records: Slice["records"]): number | null {
+  const last = records.at(-1);
+  return last === undefined ? null : Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND);
+}
