@@ -1,5 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
 import { Partition, type PartitionLimits, type PartitionPorts } from "../../../workers/consumer/partition.ts";
+import { Records, RecordTable } from "../../../workers/consumer/records.ts";
 import { Room } from "../../../workers/consumer/room.ts";
 import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
 import { recordsOf } from "../../support/record_batch.ts";
@@ -288,5 +290,42 @@ Deno.test("a partition out of reach, or held, owes only what it has fetched", as
   strictEqual(partition.due, 87);
   partition.state = "held";
   strictEqual(partition.due, 0);
+  await partition[Symbol.asyncDispose]();
+});
+
+/** Two records over memory of its own, as what was decompressed is. */
+function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
+  const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
+  for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
+  const stretch = new Records([{ table, from: 0, to: 2 }]);
+  return {
+    slice: { ...records(from, 2), records: stretch, bytes: 1, own: [table] },
+    heldBytes: () => table.bytes.length,
+  };
+}
+
+Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
+  const { partition, letGo } = opened({}, { batchRecords: 1 });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await letGo();
+  await eventually("the first record", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
+  await letGo();
+  await eventually("the second", () => partition.isDrained);
+  strictEqual(heldBytes(), 0);
+  // What is known of the last record was read before.
+  strictEqual(partition.lastTimestampMs, 11);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
+  const { partition } = opened({ write: () => Promise.resolve({ next: 11 }) });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await eventually("the answer", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
   await partition[Symbol.asyncDispose]();
 });
