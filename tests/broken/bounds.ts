@@ -46,8 +46,18 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "partition_ports.ts",
-        "const loop = { name: `write partition ${log.partition}` };",
-        "const loop = `write partition ${log.partition}`;",
+        "onAttempt: () => progress.mark(loop)",
+        "onAttempt: () => progress.mark(loop.name)",
+      ),
+      edit(
+        "partition_ports.ts",
+        "onAttemptEnd: () => progress.idle(loop)",
+        "onAttemptEnd: () => progress.idle(loop.name)",
+      ),
+      edit(
+        "partition_ports.ts",
+        "readings.days(), () => progress.mark(loop)",
+        "readings.days(), () => progress.mark(loop.name)",
       ),
     ],
     test: {

@@ -3,6 +3,8 @@ import { type BrokenBuild, type Edit, edit, noticedBy } from "./broken_build.ts"
 
 const STUCK =
   "writes that fail although both servers answer turn liveness red, then end the process; repaired, all is stored";
+const STANDING =
+  "one partition whose writes fail while another gets on is named until the process ends; repaired, all is stored";
 const FROZEN = "a consumer frozen in the middle of a batch stores nothing after its successor took over";
 /** Of two nets one holds: the driver's own limit, and the destroyed socket. */
 const WITHOUT_END: readonly Edit[] = [
@@ -26,10 +28,57 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       edit(
         "partition_ports.ts",
         "onAttemptEnd: () => progress.idle(loop),",
-        "onAttemptEnd: () => { progress.idle(loop); progress.committed(); },",
+        "onAttemptEnd: () => { progress.idle(loop); progress.databaseWorks(loop); progress.committed(); },",
       ),
     ],
     test: noticedBy("liveness", STUCK),
+  },
+  {
+    breaks: "what is committed of one partition counts as progress of them all",
+    mode: 1,
+    edits: [
+      edit(
+        "progress.ts",
+        "this.#lastCommit = this.#clock();",
+        "this.#lastCommit = this.#clock();\n    this.#failures.clear();",
+      ),
+    ],
+    test: noticedBy("liveness", STANDING),
+  },
+  {
+    breaks: "what works for one partition ends what readiness says of another",
+    mode: 1,
+    edits: [edit("progress.ts", "this.#databaseReasons.delete(writer);", "this.#databaseReasons.clear();")],
+    test: {
+      file: "tests/unit/consumer/partition_ports_test.ts",
+      name:
+        "a partition that the database refuses stays not ready, and its outage is said once, while another is written",
+    },
+  },
+  {
+    breaks: "a write that works ends the logged outage of another partition",
+    mode: 1,
+    edits: [
+      edit(
+        "telemetry.ts",
+        "if (partition !== undefined) known.partitions.delete(partition);",
+        "known.partitions.clear();",
+      ),
+    ],
+    test: {
+      file: "tests/unit/consumer/partition_ports_test.ts",
+      name:
+        "a partition that the database refuses stays not ready, and its outage is said once, while another is written",
+    },
+  },
+  {
+    breaks: "a partition that waits for its turn after a few failures counts as stuck",
+    mode: 1,
+    edits: [edit("progress.ts", "last - since > STALL_MS;", "now - since > STALL_MS;")],
+    test: {
+      file: "tests/unit/consumer/progress_test.ts",
+      name: "liveReasons() are none while a partition that failed now and then waits minutes for its turn",
+    },
   },
   {
     breaks: "a process that is red says so and does not end",

@@ -1,6 +1,7 @@
 /** A consumer that cannot get on although it could: it says so, and ends, instead of looking well for days. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
+import { type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 import type { WorkerProcess } from "../support/worker_process.ts";
 import { accountFor } from "./account.ts";
@@ -37,6 +38,48 @@ Deno.test(
 
     const successor = place.consumer();
     await successor.notReady(/database: .*a trigger that somebody forgot/);
+    await place.sql("drop trigger refuse on public.heartbeats");
+    await accountFor(place, sent);
+    await successor.ready();
+    strictEqual((await successor.get("/livez")).status, 200);
+  }),
+);
+
+Deno.test(
+  "one partition whose writes fail while another gets on is named until the process ends; repaired, all is stored",
+  onPlace({ partitions: 2 }, async (place) => {
+    const consumer = place.consumer();
+    const one = (customer: string, partition: number): Intended[] => [
+      reading(customer, "2026-07-14T09:30:00Z", 70, { partition }),
+    ];
+    const sent = await place.publisher.send([...one("before-0", 0), ...one("before-1", 1)]);
+    await accountFor(place, sent);
+    await place.sql(`
+      create function public.refuse() returns trigger language plpgsql as $$
+        begin
+          if new.customer_id like 'refused%' then raise exception 'a trigger that somebody forgot'; end if;
+          return new;
+        end $$;
+      create trigger refuse before insert on public.heartbeats
+        for each row execute function public.refuse()`);
+    sent.push(...await place.publisher.send([...one("refused", 0), ...one("behind-it", 0)]));
+    const named = /database: .*a trigger that somebody forgot.*\(partition 0\)/;
+    await consumer.notReady(named);
+    const silences: string[] = [];
+    await eventually("liveness to turn red", async () => {
+      sent.push(...await place.publisher.send(one(`other-${sent.length}`, 1)));
+      const { status, text } = await consumer.get("/readyz");
+      if (status !== 503 || !named.test(text)) silences.push(text);
+      const live = await consumer.get("/livez");
+      return live.status === 503 && /nothing was committed of partition 0 for/.test(live.text);
+    }, PATIENCE);
+    deepStrictEqual(silences, [], "readiness names it all the time");
+    strictEqual(await consumer.exitCode(PATIENCE), 1);
+    match(consumer.output, /Cannot go on: writes: lag, and both servers answer, .* of partition 0 for/);
+    strictEqual(consumer.events("database.failed").length, 1, "said once");
+
+    const successor = place.consumer();
+    await successor.notReady(named);
     await place.sql("drop trigger refuse on public.heartbeats");
     await accountFor(place, sent);
     await successor.ready();

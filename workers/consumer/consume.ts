@@ -228,8 +228,6 @@ class Consumption implements AsyncDisposable {
     const { telemetry, progress } = this.#ports;
     const closing = partition[Symbol.asyncDispose]().then(() => {
       this.#closing.delete(closing);
-      // With nothing to write there is no write that fails.
-      if (this.#partitions.size === 0) progress.ready("database");
       // Ours again in the meantime: then what is said of it is the new one's to say.
       if (this.#partitions.has(partition.number)) return;
       telemetry.partitionClosed(partition.number);

@@ -34,7 +34,10 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   telemetry.healthListening(health.port);
 
   const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, {
-    onApplied: telemetry.migrated,
+    onApplied: (names) => {
+      progress.ready("database");
+      telemetry.migrated(names);
+    },
     onFailure: (failure) => {
       progress.notReady("database", failure.message);
       telemetry.databaseFailed(failure);

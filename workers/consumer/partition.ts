@@ -24,6 +24,8 @@ export interface PartitionPorts {
   ) => Promise<{ readonly next: Offset | undefined } | undefined>;
   /** There may be room for records again, or the fetch offset moved. */
   readonly onChange: () => void;
+  /** The loop has ended; it opens and writes nothing any more. */
+  readonly onClosed: () => void;
 }
 
 export interface PartitionLimits {
@@ -229,6 +231,7 @@ export class Partition implements AsyncDisposable {
     this.state = "closed";
     this.#closing.abort();
     await this.#running;
+    this.#ports.onClosed();
     this.#dropWaiting();
     // Others may have waited for the room that it leaves.
     this.#ports.onChange();

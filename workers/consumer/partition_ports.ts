@@ -54,18 +54,14 @@ export interface Environment extends ConsumePorts {
 export function partitionPorts(environment: Environment, log: LogName): PartitionPorts {
   const { connection, client, database, sink, plan, telemetry, progress } = environment;
   // Ours alone: a predecessor of the same number that is still closing must not speak for us.
-  const loop = { name: `write partition ${log.partition}` };
+  const loop = { name: `write partition ${log.partition}`, partition: log.partition };
   const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
     const failure = databaseFailure(action, database.target, error);
-    progress.notReady("database", failure.message);
+    progress.databaseFailed(loop, failure.message);
     progress.databaseRefuses(isServerUnable(error));
     telemetry.writeFailed(log.partition, failure, fields);
   };
-  const databaseWorks = () => {
-    progress.answered("database");
-    progress.databaseRefuses(false);
-    progress.ready("database");
-  };
+  const databaseWorks = () => progress.databaseWorks(loop);
   const process = createBatchProcessor({
     plan,
     sink,
@@ -77,6 +73,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     onAttemptEnd: () => progress.idle(loop),
     onFailure: (error, attempt) => {
       databaseFailed("write a batch", error, { attempt });
+      progress.writeFailed(loop);
       if (isLockTimeout(error)) void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
     },
   });
@@ -130,6 +127,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     },
 
     onChange: environment.onChange,
+    onClosed: () => progress.closed(loop),
   };
 }
 

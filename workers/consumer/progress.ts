@@ -6,6 +6,12 @@ export const STALL_MS = 30_000;
 const ANSWER_AGE_MS = 10_000;
 /** A join may take as long as the session of a member that died, so it is given longer than an attempt. */
 const JOIN_MS = 90_000;
+/**
+ * While others are committed, a partition is stuck when its writes failed so often in a row, over more than `STALL_MS` from
+ * the first to the last. Lag alone does not tell: with hundreds of partitions and a backlog the next turn may be minutes
+ * away. Nor do one failure and the time since: it may be a neighbour's in the same transaction, and the next try waits too.
+ */
+const FAILURES_IN_A_ROW = 5;
 /** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
 const GIVE_UP_MS = 30_000;
 
@@ -15,10 +21,25 @@ export type MonotonicClock = () => number;
 /** By its name; where there may be two of one name (a partition's predecessor is still closing), each by its own object. */
 export type Loop = string | { readonly name: string };
 
+/** The loop that writes a partition. */
+export interface Writer {
+  readonly name: string;
+  readonly partition: number;
+}
+
+interface Failures {
+  readonly times: number;
+  readonly since: number;
+  readonly last: number;
+}
+
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   readonly #clock: MonotonicClock;
   readonly #reasons = new Map<string, string>();
+  /** What the database last refused or failed to do for a partition. */
+  readonly #databaseReasons = new Map<Writer, string>();
+  readonly #failures = new Map<Writer, Failures>();
   readonly #marks = new Map<Loop, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
@@ -59,6 +80,33 @@ export class Progress {
     this.#databaseRefuses = refuses;
   }
 
+  /** Not ready, because of this partition, until the database works for it or it is closed. */
+  databaseFailed(writer: Writer, reason: string): void {
+    this.#databaseReasons.set(writer, reason);
+  }
+
+  /** Call it after what this failure said to {@link databaseRefuses}. */
+  writeFailed(writer: Writer): void {
+    // While the database is away, or can do nothing, a failure says nothing of the partition.
+    if (!this.#answersFrom("database")) return void this.#failures.delete(writer);
+    const now = this.#clock();
+    const { times, since } = this.#failures.get(writer) ?? { times: 0, since: now };
+    this.#failures.set(writer, { times: times + 1, since, last: now });
+  }
+
+  /** It did what it was asked to for this partition. */
+  databaseWorks(writer: Writer): void {
+    this.answered("database");
+    this.databaseRefuses(false);
+    this.closed(writer);
+  }
+
+  /** The partition is not ours to write any more: what was said of it does not hold. */
+  closed(writer: Writer): void {
+    this.#databaseReasons.delete(writer);
+    this.#failures.delete(writer);
+  }
+
   committed(): void {
     this.#lastCommit = this.#clock();
   }
@@ -81,7 +129,12 @@ export class Progress {
 
   /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
-    return [...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`);
+    const reasons = [...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`);
+    // An outage has one reason for hundreds of partitions.
+    for (const [reason, of] of Map.groupBy(this.#databaseReasons, ([, reason]) => reason)) {
+      reasons.push(`database: ${reason} (${numbers(of.map(([writer]) => writer))})`);
+    }
+    return reasons;
   }
 
   /** Why the process should be restarted; empty while it gets on. */
@@ -98,6 +151,16 @@ export class Progress {
       if (stalledFor > STALL_MS) {
         reasons.push(
           `writes: lag, and both servers answer, yet nothing was committed for ${seconds(stalledFor)}`,
+        );
+      }
+      const stuck = [...this.#failures].filter(([, { times, since, last }]) => {
+        return times >= FAILURES_IN_A_ROW && last - since > STALL_MS;
+      });
+      if (stuck.length > 0) {
+        const of = numbers(stuck.map(([writer]) => writer));
+        const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
+        reasons.push(
+          `writes: lag, and both servers answer, yet nothing was committed of ${of} for ${seconds(stuckFor)}`,
         );
       }
     }
@@ -121,6 +184,10 @@ export class Progress {
     this.liveReasons();
     return this.#redSince !== undefined && this.#clock() - this.#redSince > GIVE_UP_MS;
   }
+}
+
+function numbers(writers: readonly Writer[]): string {
+  return `partition ${writers.map(({ partition }) => partition).join(", ")}`;
 }
 
 function seconds(ms: number): string {

@@ -17,6 +17,16 @@ const CLOCKS_DIFFER_SECONDS = 30;
 
 type Dependency = "kafka" | "group" | "database";
 
+interface Outage {
+  readonly since: number;
+  attempts: number;
+  refused: boolean;
+  /** Those of ours that it keeps from being written: it is over when each of them was written or closed. */
+  readonly partitions: Set<number>;
+  /** Whether it is theirs alone, for others were written since it was last told of. */
+  isPartial: boolean;
+}
+
 /** The partition's committed end, and where we stand. */
 export interface Position {
   readonly next: Offset;
@@ -29,7 +39,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
   const meters = consumerMetrics(metrics);
   const rejectLog = new SampledLog(log, "record.rejected");
   const anomalyLog = new SampledLog(log, "reading.anomaly");
-  const failing = new Map<Dependency, { since: number; attempts: number; refused: boolean }>();
+  const failing = new Map<Dependency, Outage>();
   let topicIsMissing = false;
   let clocksDiffer = false;
   let replacedBy: string | undefined;
@@ -43,30 +53,36 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     offsets: new Map<number, Offset>(),
   };
 
-  const failed = (dependency: Dependency, error: unknown, fields: Fields) => {
+  const failed = (dependency: Dependency, error: unknown, fields: Fields, partition?: number) => {
     meters.retries.inc({ dependency });
     const known = failing.get(dependency);
     const refused = error instanceof PipelineError && error.code.endsWith("_refused");
+    const joins = partition !== undefined && known?.isPartial === true && !known.partitions.has(partition);
     // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
-    const isNews = known === undefined || (refused && !known.refused);
-    if (known === undefined) failing.set(dependency, { since: performance.now(), attempts: 1, refused });
-    else {
-      known.attempts++;
-      known.refused ||= refused;
-    }
+    const isNews = known === undefined || (refused && !known.refused) || joins;
+    const outage = known ??
+      { since: performance.now(), attempts: 0, refused, partitions: new Set(), isPartial: false };
+    failing.set(dependency, outage);
+    outage.attempts++;
+    outage.refused ||= refused;
+    if (isNews) outage.isPartial = false;
+    if (partition !== undefined) outage.partitions.add(partition);
     if (!isNews) log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
     else log.error(`${dependency}.failed`, describeError(error), fields);
   };
-  const works = (dependency: Dependency) => {
+  const works = (dependency: Dependency, partition?: number) => {
     const known = failing.get(dependency);
     if (known === undefined) return;
+    if (partition !== undefined) known.partitions.delete(partition);
+    known.isPartial = known.partitions.size > 0;
+    if (known.isPartial) return;
     failing.delete(dependency);
     const seconds = Math.round((performance.now() - known.since) / 100) / 10;
     const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
     log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
   };
   const resumes = (partition: number) => {
-    works("database");
+    works("database", partition);
     if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
   };
 
@@ -97,7 +113,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     writeFailed: (partition: number, error: unknown, fields: Fields) => {
       pausedPartitions.add(partition);
       meters.paused.set(pausedPartitions.size);
-      failed("database", error, { partition, ...fields });
+      failed("database", error, { partition, ...fields }, partition);
     },
 
     batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
@@ -221,6 +237,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     },
 
     partitionClosed: (partition: number) => {
+      failing.get("database")?.partitions.delete(partition);
       if (pausedPartitions.delete(partition)) meters.paused.set(pausedPartitions.size);
       meters.lagRecords.remove({ partition });
       meters.lagSeconds.remove({ partition });

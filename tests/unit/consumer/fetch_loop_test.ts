@@ -48,6 +48,7 @@ async function fetched(
         return Promise.resolve({ next: slice.next });
       },
       onChange: () => changed.notify(),
+      onClosed: () => {},
     }, { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000, room });
   });
   const changed = new Notifier();

@@ -1,9 +1,13 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
+import { Registry } from "prom-client";
 import type { LedgerRow } from "../../../workers/consumer/ledger.ts";
 import { type Environment, partitionPorts } from "../../../workers/consumer/partition_ports.ts";
+import type { PartitionPorts } from "../../../workers/consumer/partition.ts";
 import { planBy } from "../../../workers/consumer/plan_batch.ts";
 import { Progress } from "../../../workers/consumer/progress.ts";
+import { consumerTelemetry } from "../../../workers/consumer/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/slice.ts";
+import { eventually } from "../../support/eventually.ts";
 import { decode, LIMITS, NOW } from "../../support/wire_record.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
@@ -64,4 +68,96 @@ Deno.test("a batch whose partitions take long is seen to get on", async () => {
   await written.promise;
   now += 15_000;
   deepStrictEqual(progress.liveReasons(), []);
+});
+
+/** Partition 0, which a trigger refuses until it is repaired, and others that get on. */
+function refused() {
+  let now = 0;
+  let isRepaired = false;
+  const progress = new Progress(() => now);
+  const said: string[] = [];
+  const say = (event: string) => void said.push(event);
+  const log = { debug: () => {}, info: say, warning: say, error: say };
+  const environment = {
+    progress,
+    telemetry: consumerTelemetry({ log, metrics: new Registry(), [Symbol.dispose]: () => {} }, {
+      debug: false,
+    }),
+    database: { target: "test" },
+    plan: planBy(decode, LIMITS, () => NOW),
+    dayPartitions: { prepare: () => Promise.resolve() },
+    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
+    sink: {
+      write: ({ partition }: LedgerRow) => {
+        const moved = { at: "moved" as const, nextOffset: 5 };
+        if (partition > 0 || isRepaired) return Promise.resolve(moved);
+        return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
+      },
+    },
+  };
+  const ports = (partition: number) =>
+    partitionPorts(environment as unknown as Environment, { ...LOG, partition });
+  const write = (of: PartitionPorts, partition: number, signal = new AbortController().signal) =>
+    of.write({ ...LEDGER, partition }, gapSlice(0, 5, "control"), signal);
+  return {
+    progress,
+    said,
+    ports,
+    write,
+    repair: () => void (isRepaired = true),
+    pass: (seconds: number) => void (now += seconds * 1_000),
+  };
+}
+
+const TRIGGER = "database: Cannot write a batch at PostgreSQL test: a trigger (SQLSTATE P0001) (partition 0)";
+
+Deno.test("a partition that the database refuses stays not ready, and its outage is said once, while another is written", async () => {
+  const { progress, said, ports, write, repair } = refused();
+  const [standing, other] = [ports(0), ports(1)];
+  const writing = write(standing, 0);
+  await eventually("a failure", () => progress.readyReasons().length > 0);
+  for (let failures = 0; failures < 3; failures++) {
+    await write(other, 1);
+    deepStrictEqual(progress.readyReasons(), [TRIGGER]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  deepStrictEqual(said.filter((event) => event.startsWith("database.")), ["database.failed"]);
+  repair();
+  await writing;
+  deepStrictEqual(progress.readyReasons(), []);
+  deepStrictEqual(said.filter((event) => event.startsWith("database.")), [
+    "database.failed",
+    "database.recovered",
+  ]);
+});
+
+Deno.test("what the database refused a partition is not said of it any more once that is closed", async () => {
+  const { progress, ports, write } = refused();
+  const standing = ports(0);
+  const closing = new AbortController();
+  const writing = write(standing, 0, closing.signal);
+  await eventually("a failure", () => progress.readyReasons().length > 0);
+  closing.abort();
+  strictEqual(await writing, undefined);
+  deepStrictEqual(progress.readyReasons(), [TRIGGER]);
+  standing.onClosed();
+  deepStrictEqual(progress.readyReasons(), []);
+});
+
+Deno.test("a partition whose every try to write the database refuses counts as stuck until it is written", async () => {
+  const { progress, ports, write, pass, repair } = refused();
+  progress.lag(5);
+  const isStuck = () => {
+    progress.answered("kafka");
+    progress.answered("database");
+    return progress.liveReasons().some((reason) => reason.includes("nothing was committed of partition 0"));
+  };
+  const writing = write(ports(0), 0);
+  await eventually("the partition to count as stuck", () => {
+    pass(1);
+    return isStuck();
+  });
+  repair();
+  await writing;
+  strictEqual(isStuck(), false);
 });

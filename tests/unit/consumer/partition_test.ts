@@ -50,6 +50,7 @@ function opened(overrides: Partial<PartitionPorts> = {}, own: Partial<PartitionL
       return { next: slice.next };
     },
     onChange: () => changes++,
+    onClosed: () => {},
     ...overrides,
   }, limits);
   partition.start((error) => {

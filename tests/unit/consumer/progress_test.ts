@@ -11,6 +11,19 @@ function watched() {
   return { progress, bothAnswer, pass: (seconds: number) => void (now += seconds * 1_000) };
 }
 
+/** A partition whose writes fail, at these seconds after each other, while another is committed each time. */
+function failing({ progress, bothAnswer, pass }: ReturnType<typeof watched>, pauses: readonly number[]) {
+  const writer = { name: "write partition 3", partition: 3 };
+  for (const seconds of pauses) {
+    pass(seconds);
+    bothAnswer();
+    progress.lag(5);
+    progress.committed();
+    progress.writeFailed(writer);
+  }
+  return writer;
+}
+
 Deno.test("liveReasons() are none while there is nothing to do, however long", () => {
   const { progress, bothAnswer, pass } = watched();
   progress.lag(0);
@@ -92,6 +105,50 @@ Deno.test("liveReasons() are none while a server is away, for as long as it is a
   }
 });
 
+Deno.test("liveReasons() name the partition whose writes fail for 30 s although others are committed", () => {
+  const world = watched();
+  const writer = failing(world, [0, 1, 4, 5, 5, 5, 5, 5]);
+  deepStrictEqual(world.progress.liveReasons(), []);
+  world.pass(1);
+  world.progress.writeFailed(writer);
+  deepStrictEqual(world.progress.liveReasons(), [
+    "writes: lag, and both servers answer, yet nothing was committed of partition 3 for 31 s",
+  ]);
+  world.progress.databaseWorks(writer);
+  deepStrictEqual(world.progress.liveReasons(), []);
+});
+
+Deno.test("liveReasons() are none while a partition that failed now and then waits minutes for its turn", () => {
+  for (const pauses of [[0, 0, 0, 0, 0, 0], [0, 120, 120, 120]]) {
+    const world = watched();
+    failing(world, pauses);
+    world.pass(120);
+    world.bothAnswer();
+    world.progress.committed();
+    deepStrictEqual(world.progress.liveReasons(), [], `failed after ${pauses.join(", ")} s`);
+  }
+});
+
+Deno.test("liveReasons() count no failure of a partition while the database is away or can write nothing", () => {
+  const away = (progress: Progress) => progress.databaseRefuses(false);
+  const unable = (progress: Progress) => {
+    progress.answered("database");
+    progress.databaseRefuses(true);
+  };
+  for (const during of [away, unable]) {
+    const world = watched();
+    const writer = failing(world, [0, 1, 1, 1]);
+    world.pass(60);
+    during(world.progress);
+    world.progress.writeFailed(writer);
+    world.progress.databaseRefuses(false);
+    world.bothAnswer();
+    world.progress.writeFailed(writer);
+    world.progress.committed();
+    deepStrictEqual(world.progress.liveReasons(), []);
+  }
+});
+
 Deno.test("lag() counts from when there is some, not from the last commit before it", () => {
   const { progress, bothAnswer, pass } = watched();
   progress.committed();
@@ -131,6 +188,24 @@ Deno.test("readyReasons() are told by subject until the subject is well again", 
   deepStrictEqual(progress.readyReasons(), ["kafka: still away", "database: away"]);
   progress.ready("kafka");
   progress.ready("database");
+  deepStrictEqual(progress.readyReasons(), []);
+});
+
+Deno.test("readyReasons() name the partitions for which the database does not work, until it does or they are closed", () => {
+  const { progress } = watched();
+  const [one, two, other] = [1, 2, 3].map((partition) => ({ name: "write", partition }));
+  if (one === undefined || two === undefined || other === undefined) throw new TypeError("three");
+  progress.databaseFailed(one, "a trigger");
+  progress.databaseFailed(two, "a trigger");
+  progress.databaseFailed(other, "a right");
+  deepStrictEqual(progress.readyReasons(), [
+    "database: a trigger (partition 1, 2)",
+    "database: a right (partition 3)",
+  ]);
+  progress.databaseWorks(two);
+  progress.closed(other);
+  deepStrictEqual(progress.readyReasons(), ["database: a trigger (partition 1)"]);
+  progress.databaseWorks(one);
   deepStrictEqual(progress.readyReasons(), []);
 });
 
