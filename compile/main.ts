@@ -1,15 +1,19 @@
 /** Compiles the workers: one executable each, with its permissions, its packages and the migrations inside. */
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
+import configuration from "../deno.json" with { type: "json" };
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-/** V8's flags by worker; the permissions are the sets of the same name in deno.json. */
-const WORKERS: Readonly<Record<string, string>> = {
-  // As in the task `consume`: what the heap may hold beside the bounded buffers, and a small space for what is young, so
-  // that the batches' buffers are freed soon after them (a quarter less memory, measured by `task bench:soak`).
-  consumer: "--max-old-space-size=256,--max-semi-space-size=4,--heap-growing-percent=150",
-  producer: "",
+/**
+ * The task that starts each worker: its program is given the same permissions and V8's flags. Read here and not in
+ * stack/, which the image's builder has no copy of.
+ */
+const TASKS: Readonly<Record<string, string>> = {
+  // Its flags: what the heap may hold beside the bounded buffers, and a small space for what is young, so that the batches'
+  // buffers are freed soon after them (a quarter less memory, measured by `task bench:soak`).
+  consumer: configuration.tasks.consume.command,
+  producer: configuration.tasks.produce.command,
 };
 
 /** As Docker's TARGETARCH calls them. */
@@ -23,35 +27,32 @@ await runWorker(async ({ args, signal }) => {
     .description(
       "Writes heartbeat-consumer and heartbeat-producer: executables that need no file beside them.",
     )
-    .addArgument(new Argument("[workers...]", "which ones").choices(Object.keys(WORKERS)))
+    .addArgument(new Argument("[workers...]", "which ones").choices(Object.keys(TASKS)))
     .addOption(new Option("--arch <name>", "for Linux on this processor (default: this machine)")
       .choices(Object.keys(TARGETS)))
     .option("--output <folder>", "where to", "dist")
     .addHelpText("after", "\nExample: deno task compile consumer --arch arm64")
     .parse([...args], { from: "user" });
   const { arch, output } = command.opts<{ arch?: string; output: string }>();
-  const workers = command.args.length === 0 ? Object.keys(WORKERS) : command.args;
+  const workers = command.args.length === 0 ? Object.keys(TASKS) : command.args;
   const target = arch === undefined ? [] : ["--target", TARGETS[arch] ?? arch];
   const excluded = (await unparsable()).flatMap((path) => ["--exclude", path]);
   for (const worker of workers) {
-    const flags = WORKERS[worker] ? [`--v8-flags=${WORKERS[worker]}`] : [];
+    const [_deno, _run, ...words] = TASKS[worker]?.split(" ") ?? [];
+    const main = words.pop() ?? "";
     const program = join(output, `heartbeat-${worker}`);
     await deno([
       "compile",
-      "-q",
-      "--no-prompt",
+      ...words,
       "--frozen",
-
       "--no-check",
       "--no-code-cache",
       "--exclude-unused-npm",
       ...excluded,
       ...target,
-      `-P=${worker}`,
-      ...flags,
       "-o",
       program,
-      `workers/${worker}/main.ts`,
+      main,
     ], signal);
     Deno.stdout.writeSync(new TextEncoder().encode(`${program}\n`));
   }

@@ -41,6 +41,15 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
+    breaks: "a compiled worker is given its permissions and not V8's flags of its task",
+    edits: [{ file: "compile/main.ts", find: "...words,", replace: '"-q", "--no-prompt", `-P=${worker}`,' }],
+    test: {
+      file: "tests/integration/compile_test.ts",
+      name:
+        "the compiled consumer carries its permissions, V8's flags of its task, every migration and the client's wasm",
+    },
+  },
+  {
     breaks: "two loops of one partition are watched as one",
     mode: 1,
     edits: [

@@ -81,11 +81,14 @@ async function mainOf(npmPackage: string): Promise<Buffer> {
   return Buffer.from(await Deno.readFile(fileURLToPath(import.meta.resolve(npmPackage))));
 }
 
-Deno.test("the compiled consumer carries its permissions, its heap limit, every migration and the client's wasm", async () => {
+Deno.test("the compiled consumer carries its permissions, V8's flags of its task, every migration and the client's wasm", async () => {
   const program = await compile("consumer");
   await checkPermissions("consumer", program);
-  const [, heap = "?"] = /--v8-flags=(\S+)/.exec(taskArguments("consumer").join(" ")) ?? [];
-  for (const flag of heap.split(",")) ok(metadata(program).v8_flags.includes(flag), `${flag} as in the task`);
+  const [, flags = ""] = /--v8-flags=(\S+)/.exec(taskArguments("consumer").join(" ")) ?? [];
+  ok(flags.includes("--max-old-space-size="), "the task limits the heap");
+  for (const flag of flags.split(",")) {
+    ok(metadata(program).v8_flags.includes(flag), `${flag} as in the task`);
+  }
   for (const { name, sql } of MIGRATIONS) {
     strictEqual(sql, await Deno.readTextFile(join(ROOT, "migrations", `${name}.sql`)));
     ok(program.includes(sql), `${name} is not in the executable`);
