@@ -1,9 +1,14 @@
 /** Kilobytes in the log that are megabytes in memory: read within the memory that was promised, or refused by name. */
 import { ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { compressionsAlgorithms } from "@platformatic/kafka";
 import { bad, type Intended, reading } from "../support/judge.ts";
 import type { Compression, Sent } from "../support/produce.ts";
+import { compressedBy, produceBatch } from "../support/produce_batch.ts";
+import { batch } from "../support/record_batch.ts";
 import { peakMemory } from "../support/resources.ts";
 import { onPlace } from "../support/services.ts";
+import { lz4OfTinyBlocks, snappyOfTinyBlocks } from "../support/tiny_blocks.ts";
 import { accountFor } from "./account.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -27,6 +32,37 @@ Deno.test(
     for (let partition = 0; partition < 8; partition++) {
       const compression = codecs[partition % codecs.length] ?? "zstd";
       sent.push(...await place.publisher.send(dense(30, partition), { compression, inOneRequest: true }));
+      sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
+    }
+    const consumer = place.consumer();
+    await place.caughtUp();
+    const peak = await peakMemory(consumer);
+    ok(peak < MOST_BYTES, `${Math.round(peak / MEGABYTE)} MB`);
+    await accountFor(place, sent);
+    strictEqual(await consumer.stop(), 0);
+  }),
+);
+
+/** Written by hand, with a block for each of its bytes: some 3.5 MB in the log. */
+const TINY_BLOCKS = [
+  { bitmask: compressionsAlgorithms.lz4.bitmask, compress: lz4OfTinyBlocks, plainBytes: 700_000 },
+  { bitmask: compressionsAlgorithms.snappy.bitmask, compress: snappyOfTinyBlocks, plainBytes: 500_000 },
+] as const;
+
+Deno.test(
+  "batches of lz4 and snappy with a block for each byte are read in less than 256 MB",
+  onPlace({ partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } }, async (place) => {
+    const sent: Sent<Intended>[] = [];
+    for (let partition = 0; partition < 8; partition++) {
+      const { bitmask, compress, plainBytes } = TINY_BLOCKS[partition % 2 === 0 ? 0 : 1];
+      const key = Buffer.from(`tiny-${partition}`);
+      const value = Buffer.alloc(plainBytes, "x");
+      const tiny = compressedBy(batch(0, [0], { record: () => ({ key, value }) }), bitmask, compress);
+      for (let times = 0; times < 3; times++) {
+        const offset = await produceBatch(place.stack.kafkaBootstrapServers, place.topic, partition, tiny);
+        const record = bad("invalid_json", value, { key, partition });
+        sent.push({ id: `${partition}:${offset}`, partition, offset, key, value, record });
+      }
       sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
     }
     const consumer = place.consumer();

@@ -1,7 +1,8 @@
 /**
  * LZ4's frames, which take no trust: how long one will be is counted before there is room made for it. Formats:
  * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md, lz4_Block_format.md beside it. The checksums in a frame
- * are not looked at, as in the Java client: the record batch has one over all of it.
+ * are not looked at, as in the Java client: the record batch has one over all of it. A frame may have a block for each of
+ * its bytes, so that nothing is made for a block: it is a place in the frame.
  */
 import type { Buffer } from "node:buffer";
 import { Unpacked } from "./unpacked.ts";
@@ -16,12 +17,6 @@ const LONG = 15;
 const SHORTEST_MATCH = 4;
 const DISTANCE_BYTES = 2;
 
-/** A part of a frame, as it is or compressed. */
-interface Block {
-  readonly bytes: Buffer;
-  readonly isPlain: boolean;
-}
-
 /**
  * Of one frame, as a batch has one. What the frame says of itself is no limit for what its blocks hold, so these are
  * followed.
@@ -29,7 +24,7 @@ interface Block {
  * @throws RangeError for bytes that are no frame
  */
 export function lz4Length(frame: Buffer): number {
-  return lengthOf(blocksOf(frame));
+  return follow(frame);
 }
 
 /**
@@ -38,78 +33,85 @@ export function lz4Length(frame: Buffer): number {
  * @throws RangeError for bytes that are no frame
  */
 export function unpackLz4(frame: Buffer, most: number): Buffer | undefined {
-  const blocks = blocksOf(frame);
-  const length = lengthOf(blocks);
+  const length = follow(frame);
   if (length > most) return undefined;
   const unpacked = new Unpacked(length);
-  for (const { bytes, isPlain } of blocks) {
-    if (isPlain) unpacked.append(bytes, 0, bytes.length);
-    else unpackBlock(bytes, unpacked);
-  }
+  follow(frame, unpacked);
   return unpacked.finish();
 }
 
-function blocksOf(frame: Buffer): Block[] {
+/**
+ * Follows a frame's blocks.
+ *
+ * @param unpacked what they are put into; left out, they are only counted
+ * @returns how many bytes they become
+ */
+function follow(frame: Buffer, unpacked?: Unpacked): number {
   if (frame.length < 7 || frame.readUInt32LE(0) !== MAGIC) throw new RangeError("this is no frame of lz4");
   const flags = frame.readUInt8(4);
   const checksumBytes = (flags & HAS_BLOCK_CHECKSUMS) === 0 ? 0 : 4;
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   let at = 7;
   if ((flags & HAS_CONTENT_SIZE) !== 0) at += 8;
   if ((flags & HAS_DICTIONARY) !== 0) at += 4;
-  const blocks: Block[] = [];
-  for (;;) {
+  for (let sum = 0;;) {
     if (at + 4 > frame.length) throw new RangeError("a frame of lz4 ends before its end mark");
-    const size = frame.readUInt32LE(at);
-    if (size === 0) return blocks;
+    const size = view.getUint32(at, true);
+    if (size === 0) return sum;
     const from = at + 4;
     const end = from + size % IS_PLAIN;
     if (end > frame.length) throw new RangeError("a block of lz4 ends behind its frame");
-    blocks.push({ bytes: frame.subarray(from, end), isPlain: size >= IS_PLAIN });
+    if (size < IS_PLAIN) sum += followBlock(frame, from, end, unpacked);
+    else {
+      sum += end - from;
+      unpacked?.append(frame, from, end - from);
+    }
     at = end + checksumBytes;
   }
 }
 
-function lengthOf(blocks: readonly Block[]): number {
-  return blocks.reduce((sum, { bytes, isPlain }) => sum + (isPlain ? bytes.length : blockLength(bytes)), 0);
-}
-
 /** Follows the sequences of a block: literals, and a match that repeats earlier bytes; the last has no match. */
-function blockLength(bytes: Buffer): number {
+function followBlock(bytes: Buffer, from: number, end: number, unpacked?: Unpacked): number {
   let sum = 0;
-  let at = 0;
-  const lengthOf = (short: number): number => {
-    let length = short;
-    for (let byte = short === LONG ? 255 : 0; byte === 255; length += byte) byte = bytes[at++] ?? 0;
-    return length;
-  };
-  while (at < bytes.length) {
+  let at = from;
+  while (at < end) {
     const token = bytes[at++] ?? 0;
-    const literals = lengthOf(token >> 4);
+    let literals = token >> 4;
+    if (literals === LONG) {
+      const more = lengthAt(bytes, at);
+      literals += more;
+      at += bytesOfLength(more);
+    }
     sum += literals;
+    unpacked?.append(bytes, at, literals);
     at += literals;
-    if (at >= bytes.length) break;
+    if (at >= end) break;
+    const distance = (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) << 8;
     at += DISTANCE_BYTES;
-    sum += lengthOf(token & LONG) + SHORTEST_MATCH;
+    let match = (token & LONG) + SHORTEST_MATCH;
+    if (match === LONG + SHORTEST_MATCH) {
+      const more = lengthAt(bytes, at);
+      match += more;
+      at += bytesOfLength(more);
+    }
+    sum += match;
+    unpacked?.repeat(distance, match);
   }
+  if (at > end) throw new RangeError("a sequence of lz4 ends behind its block");
   return sum;
 }
 
-/** The same way again, and this time the bytes are put together. */
-function unpackBlock(bytes: Buffer, unpacked: Unpacked): void {
-  let at = 0;
-  const lengthOf = (short: number): number => {
-    let length = short;
-    for (let byte = short === LONG ? 255 : 0; byte === 255; length += byte) byte = bytes[at++] ?? 0;
-    return length;
-  };
-  while (at < bytes.length) {
-    const token = bytes[at++] ?? 0;
-    const literals = lengthOf(token >> 4);
-    if (literals > 0) unpacked.append(bytes, at, literals);
-    at += literals;
-    if (at >= bytes.length) break;
-    const distance = (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) << 8;
-    at += DISTANCE_BYTES;
-    unpacked.repeat(distance, lengthOf(token & LONG) + SHORTEST_MATCH);
-  }
+/** What a long length has more: the sum of the bytes up to the first that is not 255. */
+function lengthAt(bytes: Buffer, at: number): number {
+  let length = 0;
+  let byte: number;
+  do {
+    byte = bytes[at++] ?? 0;
+    length += byte;
+  } while (byte === 255);
+  return length;
+}
+
+function bytesOfLength(more: number): number {
+  return Math.floor(more / 255) + 1;
 }

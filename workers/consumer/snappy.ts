@@ -9,6 +9,7 @@ const WRAPPED = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const WRAPPING_BYTES = 16;
 /** Snappy's densest element makes 64 bytes of three. */
 const MOST_OF_A_BYTE = 22;
+const MOST_LENGTH_BYTES = 5;
 
 /** Kinds of elements, the lowest two bits of each. */
 const LITERALS = 0;
@@ -19,7 +20,7 @@ const LONG_LITERALS = 60;
 
 /** @throws RangeError for a length that so few bytes cannot stand for */
 export function snappyLength(bytes: Buffer): number {
-  return blocksOf(bytes).reduce((sum, block) => sum + statedLength(block).length, 0);
+  return follow(bytes);
 }
 
 /**
@@ -28,68 +29,75 @@ export function snappyLength(bytes: Buffer): number {
  * @throws RangeError for bytes that are none of snappy
  */
 export function unpackSnappy(bytes: Buffer, most: number): Buffer | undefined {
-  const blocks = blocksOf(bytes);
-  const lengths = blocks.map((block) => statedLength(block).length);
-  const length = lengths.reduce((sum, one) => sum + one, 0);
+  const length = follow(bytes);
   if (length > most) return undefined;
   const unpacked = new Unpacked(length);
-  for (const block of blocks) unpackBlock(block, unpacked);
+  follow(bytes, unpacked);
   return unpacked.finish();
 }
 
-function blocksOf(bytes: Buffer): Buffer[] {
-  if (!bytes.subarray(0, WRAPPED.length).equals(WRAPPED)) return [bytes];
-  const blocks: Buffer[] = [];
+/**
+ * Follows the blocks. There may be one for each byte, so that nothing is made for a block: it is a place in the bytes.
+ *
+ * @param unpacked what they are put into; left out, the lengths that they state are only added up
+ * @returns how many bytes they become, as they state it
+ */
+function follow(bytes: Buffer, unpacked?: Unpacked): number {
+  const isWrapped = bytes.subarray(0, WRAPPED.length).equals(WRAPPED);
+  if (!isWrapped) return followBlock(bytes, 0, bytes.length, unpacked);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let sum = 0;
   for (let at = WRAPPING_BYTES; at < bytes.length;) {
     const from = at + 4;
-    const end = from <= bytes.length ? from + bytes.readUInt32BE(at) : Infinity;
+    const end = from <= bytes.length ? from + view.getUint32(at) : Infinity;
     if (end > bytes.length) throw new RangeError("a block of snappy ends behind its batch");
-    blocks.push(bytes.subarray(from, end));
+    sum += followBlock(bytes, from, end, unpacked);
     at = end;
   }
-  return blocks;
+  return sum;
 }
 
-/** A block begins with it. @returns also how many bytes it took to say so */
-function statedLength(block: Buffer): { readonly length: number; readonly bytes: number } {
+/** A block begins with its length, of seven bits a byte. */
+function followBlock(bytes: Buffer, from: number, end: number, unpacked?: Unpacked): number {
+  const most = Math.min(from + MOST_LENGTH_BYTES, end);
+  let elementsAt = from;
+  while (elementsAt < most && (bytes[elementsAt++] ?? 0) >= 0x80);
   let length = 0;
-  let at = 0;
-  for (let unit = 1; unit <= 2 ** 28; unit *= 128) {
-    const byte = block[at++] ?? 0;
-    length += (byte & 0x7f) * unit;
-    if (byte < 0x80) break;
+  for (let at = elementsAt; at > from;) length = length * 128 + ((bytes[--at] ?? 0) & 0x7f);
+  if (length > (end - from) * MOST_OF_A_BYTE) {
+    throw new RangeError(`${end - from} bytes of snappy cannot stand for ${length}`);
   }
-  if (length > block.length * MOST_OF_A_BYTE) {
-    throw new RangeError(`${block.length} bytes of snappy cannot stand for ${length}`);
-  }
-  return { length, bytes: at };
+  if (unpacked !== undefined) unpackElements(bytes, elementsAt, end, unpacked);
+  return length;
 }
 
-function unpackBlock(block: Buffer, unpacked: Unpacked): void {
-  for (let at = statedLength(block).bytes; at < block.length;) {
-    const tag = block[at++] ?? 0;
+function unpackElements(bytes: Buffer, from: number, end: number, unpacked: Unpacked): void {
+  let at = from;
+  while (at < end) {
+    const tag = bytes[at++] ?? 0;
     const kind = tag & 0b11;
     if (kind === LITERALS) {
       let length = (tag >> 2) + 1;
       if (length > LONG_LITERALS) {
-        const bytes = length - LONG_LITERALS;
-        length = littleEndian(block, at, bytes) + 1;
-        at += bytes;
+        const lengthBytes = length - LONG_LITERALS;
+        length = littleEndian(bytes, at, lengthBytes) + 1;
+        at += lengthBytes;
       }
-      unpacked.append(block, at, length);
+      unpacked.append(bytes, at, length);
       at += length;
     } else if (kind === NEAR_REPEAT) {
-      unpacked.repeat((tag >> 5) << 8 | (block[at++] ?? 0), (tag >> 2 & 0b111) + 4);
+      unpacked.repeat((tag >> 5) << 8 | (bytes[at++] ?? 0), (tag >> 2 & 0b111) + 4);
     } else {
-      const bytes = kind === REPEAT ? 2 : 4;
-      unpacked.repeat(littleEndian(block, at, bytes), (tag >> 2) + 1);
-      at += bytes;
+      const distanceBytes = kind === REPEAT ? 2 : 4;
+      unpacked.repeat(littleEndian(bytes, at, distanceBytes), (tag >> 2) + 1);
+      at += distanceBytes;
     }
   }
+  if (at > end) throw new RangeError("an element of snappy ends behind its block");
 }
 
-function littleEndian(block: Buffer, at: number, bytes: number): number {
+function littleEndian(bytes: Buffer, at: number, count: number): number {
   let value = 0;
-  for (let index = bytes - 1; index >= 0; index--) value = value * 256 + (block[at + index] ?? 0);
+  for (let index = count - 1; index >= 0; index--) value = value * 256 + (bytes[at + index] ?? 0);
   return value;
 }

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 
 /** From this length on a call to copy many bytes takes less time than a loop. */
-const LONG = 32;
+const LONG = 64;
 
 export class Unpacked {
   readonly bytes: Buffer;
@@ -38,7 +38,7 @@ export class Unpacked {
       throw new RangeError("a repeat reaches too far");
     }
     let from = at - distance;
-    if (distance === 1) bytes.fill(bytes[from] ?? 0, at, end);
+    if (distance === 1 && length >= LONG) bytes.fill(bytes[from] ?? 0, at, end);
     else if (length >= LONG && distance >= length) bytes.copyWithin(at, from, from + length);
     // A repeat may overlap what it makes: then it repeats itself.
     else for (let to = at; to < end;) bytes[to++] = bytes[from++] ?? 0;

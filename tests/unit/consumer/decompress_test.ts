@@ -1,6 +1,7 @@
 /** What a compressed batch may become in memory, and how that is known before it does. */
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
+import process from "node:process";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
 import { lz4Length, unpackLz4 } from "../../../workers/consumer/lz4.ts";
@@ -8,6 +9,13 @@ import { decompress, readBatches } from "../../../workers/consumer/record_batch.
 import { snappyLength, unpackSnappy } from "../../../workers/consumer/snappy.ts";
 import { property } from "../../support/property.ts";
 import { batch } from "../../support/record_batch.ts";
+import {
+  lz4OfNothing,
+  lz4OfTinyBlocks,
+  lz4OfTinyLiterals,
+  snappyOfNothing,
+  snappyOfTinyBlocks,
+} from "../../support/tiny_blocks.ts";
 
 const MEGABYTE = 1024 * 1024;
 const LIMIT = 32 * MEGABYTE;
@@ -111,6 +119,26 @@ Deno.test("decompress() counts all blocks of snappy as the Java client writes it
   strictEqual(lengthAfter(snappy.bitmask, xerial(blocks)), LIMIT);
   const bomb = xerial([...blocks, snappyBlock(Buffer.from("x"))]);
   throws(() => lengthAfter(snappy.bitmask, bomb), /batch at offset 7 is larger/);
+});
+
+Deno.test("a block for each byte, and blocks of nothing, are unpacked without memory for each", () => {
+  const plain = Buffer.from(Array.from({ length: 500_000 }, (_, index) => index * 31 % 251));
+  const nothing = Buffer.alloc(0);
+  const cases: [unpack: typeof unpackLz4, bytes: Buffer, expected: Buffer][] = [
+    [unpackLz4, lz4OfTinyBlocks(plain), plain],
+    [unpackLz4, lz4OfTinyLiterals(plain), plain],
+    [unpackLz4, lz4OfNothing(500_000), nothing],
+    [unpackSnappy, snappyOfTinyBlocks(plain), plain],
+    [unpackSnappy, snappyOfNothing(500_000), nothing],
+  ];
+  for (const [unpack, bytes, expected] of cases) {
+    const before = process.memoryUsage();
+    const unpacked = unpack(bytes, LIMIT);
+    const after = process.memoryUsage();
+    const grown = after.heapUsed + after.external - before.heapUsed - before.external;
+    ok(unpacked?.equals(expected), `${unpack.name} gave something else`);
+    ok(grown < 4 * bytes.length, `${unpack.name} took ${grown} bytes for ${bytes.length}`);
+  }
 });
 
 Deno.test("decompress() does not believe a frame of lz4 that says that it is small", () => {
