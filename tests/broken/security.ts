@@ -126,6 +126,18 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: { file: HEALTH, name: "a reason in readiness shows no secret, however a server wrote it" },
   },
   {
+    breaks: "of two secrets that begin alike the shorter is hidden, and the other's rest is told",
+    edits: [{
+      file: "workers/_shared/secrets.ts",
+      find: "([, a], [, b]) => b - a",
+      replace: "([, a], [, b]) => a - b",
+    }],
+    test: {
+      file: "tests/unit/_shared/secrets_test.ts",
+      name: "Secrets.redact() leaves no rest of a secret that begins, ends or goes on in another",
+    },
+  },
+  {
     breaks: "only control characters of ASCII are escaped",
     edits: [{
       file: "workers/_shared/printable.ts",

@@ -5,23 +5,35 @@ import { Buffer } from "node:buffer";
 const UNLIKELY_WORD = 12;
 
 export class Secrets {
-  readonly #patterns: RegExp[] = [];
+  /** How long each form of a secret is, by the pattern that finds it. */
+  readonly #forms = new Map<string, number>();
+  /** Finds at each place the longest form that begins there, and takes nothing: the next may begin inside. */
+  #pattern = /(?!)/g;
 
   /** Empty texts are no secrets. */
   hide(secrets: readonly string[]): void {
-    for (const secret of new Set(secrets)) if (secret !== "") this.#patterns.push(asPattern(secret));
+    for (const secret of secrets) {
+      for (const form of formsOf(secret)) this.#forms.set(asPattern(form, secret), form.length);
+    }
+    if (this.#forms.size === 0) return;
+    const longestFirst = [...this.#forms].sort(([, a], [, b]) => b - a).map(([pattern]) => pattern);
+    this.#pattern = new RegExp(`(?=(${longestFirst.join("|")}))`, "g");
   }
 
+  /** Secrets that overlap, or lie in each other, are hidden as one. */
   redact(text: string): string {
-    return this.#patterns.reduce((line, pattern) => line.replace(pattern, "***"), text);
+    let told = "";
+    let hiddenTo = 0;
+    for (const { index, 1: form = "" } of text.matchAll(this.#pattern)) {
+      if (index >= hiddenTo) told += `${text.slice(hiddenTo, index)}***`;
+      hiddenTo = Math.max(hiddenTo, index + form.length);
+    }
+    return told + text.slice(hiddenTo);
   }
 }
 
-/**
- * Finds a secret as it is, and as JSON, a URL, Base64 or hexadecimal digits write it. A short one counts only where it
- * stands for itself: a password that happens to be a word of ours must not blacken every line.
- */
-function asPattern(secret: string): RegExp {
+/** A secret as it is, and as JSON, a URL, Base64 or hexadecimal digits write it. */
+function formsOf(secret: string): Set<string> {
   const bytes = Buffer.from(secret);
   const written = [
     secret,
@@ -31,8 +43,14 @@ function asPattern(secret: string): RegExp {
     bytes.toString("base64url"),
     bytes.toString("hex"),
   ];
-  const forms = [...new Set(written)].sort((a, b) => b.length - a.length).map(RegExp.escape).join("|");
-  return secret.length >= UNLIKELY_WORD
-    ? new RegExp(forms, "g")
-    : new RegExp(`(?<![A-Za-z0-9_])(${forms})(?![A-Za-z0-9_])`, "g");
+  return new Set(written.filter((form) => form !== ""));
+}
+
+/**
+ * A short secret counts only where it stands for itself: a password that happens to be a word of ours must not blacken
+ * every line.
+ */
+function asPattern(form: string, secret: string): string {
+  const pattern = RegExp.escape(form);
+  return secret.length >= UNLIKELY_WORD ? pattern : `(?<![A-Za-z0-9_])${pattern}(?![A-Za-z0-9_])`;
 }

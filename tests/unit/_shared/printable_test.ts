@@ -1,7 +1,6 @@
 import { deepStrictEqual, doesNotMatch, strictEqual } from "node:assert";
 import { settingsError } from "../../../workers/_shared/env.ts";
 import { printable, printableLines } from "../../../workers/_shared/printable.ts";
-import { Secrets } from "../../../workers/_shared/secrets.ts";
 import { formatTable } from "../../../workers/_shared/table.ts";
 
 /** What could forge a line, move a cursor, or turn the direction of what follows. */
@@ -41,29 +40,4 @@ Deno.test("settingsError() keeps a line each, whatever a value brings along", ()
 
 Deno.test("formatTable() keeps a row in its line", () => {
   strictEqual(formatTable([{ title: "found" }], [["a\nFAKE\x1b[1A"]]), "found\na\\u000aFAKE\\u001b[1A");
-});
-
-Deno.test("Secrets.redact() hides a secret in each way in which it is written", () => {
-  const secrets = new Secrets();
-  const secret = 'p@ss "wörd"/+';
-  secrets.hide([secret, ""]);
-  const bytes = new TextEncoder().encode(secret);
-  const forms = [
-    secret,
-    JSON.stringify(secret),
-    encodeURIComponent(secret),
-    bytes.toBase64(),
-    bytes.toBase64({ alphabet: "base64url", omitPadding: true }),
-    bytes.toHex(),
-  ];
-  for (const form of forms) {
-    const told = secrets.redact(`user:${form}@host`);
-    strictEqual(told.replace(/["=]/g, ""), "user:***@host", form);
-  }
-});
-
-Deno.test("Secrets.redact() leaves words alone that only contain a short secret", () => {
-  const secrets = new Secrets();
-  secrets.hide(["heart"]);
-  strictEqual(secrets.redact("heartbeat of heart"), "heartbeat of ***");
 });
