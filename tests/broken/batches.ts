@@ -6,6 +6,7 @@ const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
 const INFLATE = "tests/unit/consumer/inflate_test.ts";
 const PARTITION = "tests/unit/consumer/partition_test.ts";
 const UNREADABLE = "tests/unit/consumer/unreadable_test.ts";
+const DELTAS = "tests/unit/consumer/offset_deltas_test.ts";
 const DECOMPRESS = "tests/unit/consumer/decompress_test.ts";
 const SHARED = "partitions ask for no more while together they hold too much, waiting or being written";
 const APART = "while a batch cannot be read its partition is asked for now and then, and the others at once";
@@ -80,6 +81,61 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: {
       file: UNREADABLE,
       name: "what lies before a batch that cannot be read is taken, and the batch is named by the next fetch",
+    },
+  },
+  {
+    breaks: "how a producer numbered the records of a batch is believed",
+    edits: [edit("record_batch.ts", "isWhole ? batch.firstOffset + index : stated", "stated")],
+    test: noticedBy(
+      "offset_deltas",
+      "a record that says it is far ahead costs nothing of what comes behind it",
+    ),
+  },
+  {
+    breaks: "the number of a record that is the same as another's is believed",
+    edits: [edit("record_batch.ts", "isWhole ? batch.firstOffset + index : stated", "stated")],
+    test: {
+      file: DELTAS,
+      name: "of any batches either nothing is read, or records and gaps are every offset once",
+    },
+  },
+  {
+    breaks: "what is left of a compacted batch is taken whatever its offsets are",
+    edits: [edit("record_batch.ts", "if (!isWhole) checkOffsets(batch, plain);", "")],
+    test: {
+      file: DELTAS,
+      name: "of a batch that compaction took records of, offsets that cannot be are not believed",
+    },
+  },
+  {
+    breaks: "a batch may have more records than offsets",
+    edits: [
+      edit("record_batch.ts", "offsets < 1 || batch.count < 0 || batch.count > offsets", "offsets < -1e9"),
+    ],
+    test: { file: DELTAS, name: "a batch with fewer offsets than records, or none, cannot be read" },
+  },
+  {
+    breaks: "a batch that says it has more records than it has is read on into the next",
+    edits: [edit("record_batch.ts", "end <= plain.end &&", "end <= table.bytes.length &&")],
+    test: {
+      file: DELTAS,
+      name: "a batch that says it has more records than it has is never read on into the next",
+    },
+  },
+  {
+    breaks: "batches that overlap are read one after the other",
+    edits: [edit("slice.ts", "if (slice.next > from && first < slice.next) return false;", "")],
+    test: {
+      file: DELTAS,
+      name: "a batch that begins before the end of the one in front of it is left to the next fetch",
+    },
+  },
+  {
+    breaks: "records and gaps are not added up before they are written",
+    edits: [edit("slice.ts", "records.length + gone !== this.next - this.from", "records.length + gone < 0")],
+    test: {
+      file: DELTAS,
+      name: "what does not add up is our own mistake, and said so before the database is asked",
     },
   },
   {

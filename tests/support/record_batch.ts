@@ -19,12 +19,17 @@ export const MAX_TIMESTAMP = 9_000;
 export interface BatchOptions {
   /** Its last offset, when compaction took the record that had it. */
   readonly last?: number;
+  /** How many records it says it has, when that is not true. */
+  readonly count?: number;
   readonly attributes?: number;
   readonly producerId?: bigint;
   readonly leaderEpoch?: number;
   readonly compression?: "gzip" | "snappy" | "lz4" | "zstd";
-  /** Key and value of the record at an offset. */
-  readonly record?: (offset: number) => { readonly key: Buffer | null; readonly value: Buffer | null };
+  /** Key and value of the record at an offset, and at a place in the batch. */
+  readonly record?: (
+    offset: number,
+    index: number,
+  ) => { readonly key: Buffer | null; readonly value: Buffer | null };
 }
 
 const named = (offset: number) => ({ key: Buffer.from("k"), value: Buffer.from(`v${offset}`) });
@@ -32,13 +37,13 @@ const named = (offset: number) => ({ key: Buffer.from("k"), value: Buffer.from(`
 /** A batch with a record `v<offset>` at each of these offsets, made `offset` milliseconds after its first timestamp. */
 export function batch(first: number, offsets: readonly number[], options: BatchOptions = {}): Buffer {
   const { last = offsets.at(-1) ?? first, attributes = 0, producerId = -1n, leaderEpoch = 0 } = options;
-  const { compression, record = named } = options;
-  const plain = Buffer.concat(offsets.map((offset) => {
+  const { compression, record = named, count = offsets.length } = options;
+  const plain = Buffer.concat(offsets.map((offset, index) => {
     // The client's types know no null, which its writer turns into a missing key and a tombstone.
     const message = {
       topic: "t",
       timestamp: BigInt(FIRST_TIMESTAMP + offset),
-      ...record(offset),
+      ...record(offset, index),
     } as MessageRecord;
     return createRecord(message, offset - first, BigInt(FIRST_TIMESTAMP)).buffer;
   }));
@@ -52,7 +57,7 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
     .appendInt64(producerId)
     .appendInt16(0)
     .appendInt32(0)
-    .appendInt32(offsets.length)
+    .appendInt32(count)
     .append(records)
     .buffer;
   const behindLength = Writer.create()

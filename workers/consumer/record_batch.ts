@@ -93,16 +93,35 @@ function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
 }
 
 /**
- * Compares a batch with its checksum: what changed on the way, or on the broker's disk, must not be taken for data.
+ * Compares a batch with its checksum: what changed on the way, or on the broker's disk, must not be taken for data. And
+ * the number of its records with that of its offsets, which must be enough.
  *
  * @param sent what the batch was read from
- * @throws RangeError for a batch that is not what its producer sent
+ * @throws RangeError for a batch that is not what its producer sent, or that no broker takes
  */
 export function verify(batch: RecordBatch, sent: Buffer): void {
   const stated = sent.readUInt32BE(batch.at + CHECKSUM_AT);
   if (crc32c(sent.subarray(batch.at + CHECKED_FROM, batch.recordsEnd)) !== stated) {
     throw new RangeError(`the batch at offset ${batch.firstOffset} does not match its checksum`);
   }
+  const offsets = offsetsIn(batch);
+  if (offsets < 1 || batch.count < 0 || batch.count > offsets) {
+    throw new RangeError(
+      `the batch at offset ${batch.firstOffset} has ${batch.count} records and ${offsets} offsets`,
+    );
+  }
+}
+
+/** How many the broker gave it; compaction leaves fewer records. */
+function offsetsIn({ firstOffset, endOffset }: RecordBatch): number {
+  return endOffset - firstOffset;
+}
+
+/** Bytes [at, end) hold the records of a batch, not compressed. */
+export interface PlainRecords {
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly end: number;
 }
 
 /**
@@ -112,11 +131,8 @@ export function verify(batch: RecordBatch, sent: Buffer): void {
  * @returns for a batch that is not compressed, its place in `sent` itself
  * @throws RangeError for a batch that is too large once decompressed, or that its codec cannot read
  */
-export function decompress(
-  batch: RecordBatch,
-  sent: Buffer,
-): { readonly bytes: Buffer; readonly at: number } {
-  if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt };
+export function decompress(batch: RecordBatch, sent: Buffer): PlainRecords {
+  if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt, end: batch.recordsEnd };
   let bytes: Buffer | undefined;
   try {
     bytes = unpack(batch.compression, sent.subarray(batch.recordsAt, batch.recordsEnd));
@@ -126,7 +142,7 @@ export function decompress(
       cause: error,
     });
   }
-  if (bytes !== undefined) return { bytes, at: 0 };
+  if (bytes !== undefined) return { bytes, at: 0, end: bytes.length };
   throw new RangeError(
     `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
   );
@@ -161,36 +177,42 @@ export function tableFor(batch: RecordBatch, bytes: Buffer): RecordTable {
 /**
  * Adds the records of a batch to a table over the same bytes, as many as it has room for.
  *
- * @param at where they begin
+ * A broker takes a batch only with as many offsets as records, and gives them out in the order of the records. What a
+ * producer wrote into each of them it does not look at, unless the batch is compressed. So that counts only where
+ * compaction left fewer records than offsets, and nothing else tells which are gone.
+ *
  * @param from records with smaller offsets are left out
  * @param onRecord hears of each offset before its record is added
  * @returns whether these were all
- * @throws RangeError for bytes that are none; what came before them is in the table
+ * @throws RangeError for bytes that are none (what came before them is in the table), and for offsets that cannot be
  */
 export function addRecords(
   table: RecordTable,
   batch: RecordBatch,
-  at: number,
+  plain: PlainRecords,
   from: Offset,
   onRecord: (offset: Offset) => void,
 ): boolean {
-  const cursor = new Cursor(table.bytes, at);
+  const isWhole = batch.count === offsetsIn(batch);
+  if (!isWhole) checkOffsets(batch, plain);
+  const cursor = new Cursor(plain.bytes, plain.at);
   for (let index = 0; index < batch.count; index++) {
     const length = cursor.varint();
     const end = cursor.at + length;
     cursor.at++;
     const timestampDelta = cursor.varint();
-    const offset = batch.firstOffset + cursor.varint();
+    const stated = batch.firstOffset + cursor.varint();
     const keyLength = cursor.varint();
     const keyAt = cursor.at;
     if (keyLength > 0) cursor.at += keyLength;
     const valueLength = cursor.varint();
     const valueAt = cursor.at;
     // Headers are of no use to us: the next record begins behind them.
-    if (!(length > 0 && end <= table.bytes.length && valueAt + Math.max(0, valueLength) <= end)) {
+    if (!(length > 0 && end <= plain.end && valueAt + Math.max(0, valueLength) <= end)) {
       throw new RangeError(`record ${index} of the batch at offset ${batch.firstOffset} is malformed`);
     }
     cursor.at = end;
+    const offset = isWhole ? batch.firstOffset + index : stated;
     if (offset < from) continue;
     if (table.isFull) return false;
     onRecord(offset);
@@ -200,11 +222,39 @@ export function addRecords(
   return true;
 }
 
+/**
+ * Compares the offsets that a producer wrote with each other and with the batch's own, before any is believed: behind one
+ * that is too large, a record with a smaller one would never be read.
+ *
+ * @throws RangeError unless they rise and are the batch's
+ */
+function checkOffsets(batch: RecordBatch, { bytes, at, end }: PlainRecords): void {
+  const cursor = new Cursor(bytes, at);
+  let least = batch.firstOffset;
+  for (let index = 0; index < batch.count; index++) {
+    const length = cursor.varint();
+    const next = cursor.at + length;
+    // Whoever adds them refuses this record, and takes none behind it.
+    if (!(length > 0 && next <= end)) return;
+    cursor.at++;
+    cursor.varint();
+    const offset = batch.firstOffset + cursor.varint();
+    if (!(offset >= least && offset < batch.endOffset)) {
+      throw new RangeError(
+        `record ${index} of the batch at offset ${batch.firstOffset} has offset ${offset}, ` +
+          `expected at least ${least} and less than ${batch.endOffset}`,
+      );
+    }
+    least = offset + 1;
+    cursor.at = next;
+  }
+}
+
 /** The key of a control batch's one record; undefined when there is none. */
 export function controlKey(batch: RecordBatch, sent: Buffer): Uint8Array | undefined {
-  const { bytes, at } = decompress(batch, sent);
-  const table = new RecordTable(bytes, countIn(batch, bytes.length - at));
-  addRecords(table, batch, at, 0, () => {});
+  const plain = decompress(batch, sent);
+  const table = new RecordTable(plain.bytes, countIn(batch, plain.end - plain.at));
+  addRecords(table, batch, plain, 0, () => {});
   return table.length === 0 ? undefined : table.record(0).key ?? undefined;
 }
 

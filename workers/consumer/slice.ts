@@ -4,6 +4,7 @@ import {
   controlKey,
   countIn,
   decompress,
+  type PlainRecords,
   readBatches,
   type RecordBatch,
   tableFor,
@@ -62,10 +63,10 @@ class SliceBuilder {
   }
 
   /** @returns whether all of its records were added */
-  add(batch: RecordBatch, table: RecordTable, at: number): boolean {
+  add(batch: RecordBatch, table: RecordTable, plain: PlainRecords): boolean {
     const from = table.length;
     try {
-      return addRecords(table, batch, at, this.from, (offset) => {
+      return addRecords(table, batch, plain, this.from, (offset) => {
         this.skipTo(offset, "compacted");
         this.next = offset + 1;
       });
@@ -84,12 +85,21 @@ class SliceBuilder {
     this.next = offset;
   }
 
+  /** @throws Error when it does not add up: told here, where it is our mistake, and not by the database's CHECK */
   finish(logEnd: Offset, together: RecordTable): Slice {
+    const records = new Records(this.#ranges);
+    const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+    if (records.length + gone !== this.next - this.from) {
+      throw new Error(
+        `offsets ${this.from} to ${this.next} are ${records.length} records and ${gone} in gaps, ` +
+          `expected ${this.next - this.from} together`,
+      );
+    }
     const tables = [...new Set(this.#ranges.map(({ table }) => table))];
     return {
       from: this.from,
       next: this.next,
-      records: new Records(this.#ranges),
+      records,
       gaps: this.gaps,
       logEnd,
       leaderEpoch: this.leaderEpoch,
@@ -108,6 +118,7 @@ class SliceBuilder {
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
  * @returns what lies before the first batch that cannot be read, or that would be too much
  * @throws RangeError when it begins with a batch that cannot be read
+ * @throws Error when records and gaps are not all of the stretch
  */
 export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const { records: sent } = partition;
@@ -124,6 +135,8 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   let decompressed = 0;
   const read = (batch: RecordBatch): boolean => {
     const { firstOffset: first, endOffset: end } = batch;
+    // The checksum leaves a batch's place out. Where the log seems to go back, the next fetch asks what is there.
+    if (slice.next > from && first < slice.next) return false;
     verify(batch, sent);
     for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
       aborting.add(next.producerId);
@@ -132,15 +145,15 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     if (batch.isControl) {
       if (controlType(controlKey(batch, sent)) === ABORT_MARKER) aborting.delete(batch.producerId);
       // The batch begins where the log goes on; offsets missing before it were compacted away.
-      slice.skipTo(Math.min(first, end), "compacted");
+      slice.skipTo(first, "compacted");
       slice.skipTo(end, "control");
     } else if (batch.isTransactional && aborting.has(batch.producerId)) {
       slice.skipTo(first, "compacted");
       slice.skipTo(end, "aborted");
     } else {
-      const { bytes, at } = decompress(batch, sent);
-      const table = bytes === sent ? together : tableFor(batch, bytes);
-      if (!slice.add(batch, table, at)) return false;
+      const plain = decompress(batch, sent);
+      const table = plain.bytes === sent ? together : tableFor(batch, plain.bytes);
+      if (!slice.add(batch, table, plain)) return false;
       // Compaction keeps a batch's last offset although the record that had it is gone.
       slice.skipTo(end, "compacted");
       if (table !== together) decompressed += table.memoryBytes;

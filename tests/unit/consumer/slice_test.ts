@@ -170,13 +170,11 @@ Deno.test("sliceOf() leaves a batch that was cut off to the next fetch", () => {
 Deno.test("sliceOf() throws for bytes that are no records, and never reads beyond them", () => {
   const whole = batch(0, [0, 1]);
   const lengthOfFirst = whole.length - 2 * (whole.length - 61) / 2;
-  // Of a batch that says it has more records than it has, the first two are good.
-  const cases = [[16, 1, 0], [lengthOfFirst, 0x7e, 0], [lengthOfFirst, 0x01, 0], [57, 0x7f, 2]] as const;
-  for (const [at, byte, from] of cases) {
+  for (const [at, byte] of [[16, 1], [lengthOfFirst, 0x7e], [lengthOfFirst, 0x01]] as const) {
     const broken = Buffer.from(whole);
     broken[at] = byte;
     const answer = response([withRightChecksum(broken)]);
-    throws(() => sliceOf(answer, from), /malformed|has format/, `byte ${at}`);
+    throws(() => sliceOf(answer, 0), /malformed|has format/, `byte ${at}`);
   }
 });
 

@@ -38,9 +38,9 @@ function readByFields(batch: Buffer) {
 /** As our consumer reads it, from one record to the next by the length that each states. */
 function readByLengths(bytes: Buffer): Said[] {
   const [batch = assert.fail("no batch")] = readBatches(bytes);
-  const { bytes: records, at } = decompress(batch, bytes);
-  const table = new RecordTable(records, batch.count);
-  addRecords(table, batch, at, 0, () => {});
+  const plain = decompress(batch, bytes);
+  const table = new RecordTable(plain.bytes, batch.count);
+  addRecords(table, batch, plain, 0, () => {});
   return Array.from({ length: table.length }, (_, index) => {
     const { offset, key, value } = table.record(index);
     return [offset, hex(key), hex(value)];

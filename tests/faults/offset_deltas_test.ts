@@ -1,0 +1,144 @@
+/**
+ * Batches in which a producer numbered the records wrongly. Unless they are compressed the broker does not look at these
+ * numbers: it gives out offsets by the order of the records.
+ */
+import { deepStrictEqual, ok, rejects } from "node:assert";
+import { Buffer } from "node:buffer";
+import { Base, createAPI, produceV9, ProtocolError, ResponseError, Writer } from "@platformatic/kafka";
+import { describeTopic } from "../../workers/_shared/kafka.ts";
+import { eventually } from "../support/eventually.ts";
+import { bad, type Intended, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import type { Sent } from "../support/produce.ts";
+import { batch, type BatchOptions } from "../support/record_batch.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const T = "2026-07-14T09:30:00Z";
+/** The batches' timestamps are of 1970. */
+const topicConfig = { "retention.ms": "-1" };
+
+/** Layout: https://kafka.apache.org/protocol#The_Messages_Produce */
+const produce = createAPI<
+  [topic: string, partition: number, batch: Buffer],
+  {
+    readonly responses: readonly {
+      readonly partitionResponses: readonly { readonly baseOffset: bigint }[];
+    }[];
+  }
+>(0, 9, (topic, partition, bytes) => {
+  return Writer.create().appendString(null).appendInt16(-1).appendInt32(5_000)
+    .appendArray([topic], (topics, name) => {
+      topics.appendString(name).appendArray([partition], (partitions, index) => {
+        partitions.appendInt32(index).appendUnsignedVarInt(bytes.length + 1).append(bytes);
+      });
+    })
+    .appendTaggedFields();
+}, produceV9.parseResponse);
+
+/** Two readings around a record that is none. */
+function three(customer: string, partition: number): Intended[] {
+  return [
+    reading(`${customer}-first`, T, 70, { partition }),
+    bad("invalid_json", `no JSON of ${customer}`, { key: customer, partition }),
+    reading(`${customer}-last`, T, 71, { partition }),
+  ];
+}
+
+function many(customer: string, count: number, partition: number): Intended[] {
+  return Array.from({ length: count }, (_, index) => reading(`${customer}-${index}`, T, 72, { partition }));
+}
+
+/** Sends `three` as one batch with these deltas. @throws the client's error when the broker refuses it */
+async function sendWithDeltas(
+  place: Place,
+  partition: number,
+  deltas: readonly number[],
+  options: BatchOptions = {},
+): Promise<Sent<Intended>[]> {
+  const records = three(`deltas ${deltas}`, partition).map((record) => {
+    const { key, value } = record;
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    return { record, key: typeof key === "string" ? Buffer.from(key) : null, value: Buffer.from(text) };
+  });
+  const bytes = batch(0, deltas, {
+    last: deltas.length - 1,
+    record: (_, index) => records[index] ?? { key: null, value: null },
+    ...options,
+  });
+  const client = new Base({
+    clientId: "heartbeat-test",
+    bootstrapBrokers: place.stack.kafkaBootstrapServers.split(","),
+  });
+  try {
+    const topic = await eventually("the topic", () => describeTopic(client, place.topic));
+    const leader = topic.brokers.get(topic.leaders[partition] ?? -1);
+    ok(leader !== undefined, `partition ${partition} has a leader`);
+    const connection = await client.connections.get(leader);
+    const { responses: [answered] } = await produce.async(connection, place.topic, partition, bytes);
+    const first = Number(answered?.partitionResponses[0]?.baseOffset);
+    return records.map((one, index) => {
+      const offset = first + index;
+      return { id: `${partition}:${offset}`, partition, offset, ...one };
+    });
+  } finally {
+    await client.close();
+  }
+}
+
+Deno.test(
+  "a record that says it is far ahead costs nothing of what comes behind it",
+  onPlace({ topicConfig }, async (place) => {
+    const sent = await place.publisher.send(many("before", 2, 0));
+    const consumer = place.consumer();
+    sent.push(...await sendWithDeltas(place, 0, [0, 1, 2000]));
+    await eventually("the batch to be read", async () => {
+      const [ledger] = await place.sql<{ next: string }>(
+        "select next_offset as next from public.ingest_offsets",
+      );
+      return Number(ledger?.next) >= 5;
+    });
+    await consumer.stop();
+    sent.push(...await place.publisher.send(many("behind", 2_500, 0)));
+    await place.consumeAll();
+    await accountFor(place, sent);
+  }),
+);
+
+async function isRefused(sending: Promise<unknown>, what: unknown): Promise<void> {
+  await rejects(sending, (error) => {
+    ok(error instanceof ResponseError, `${Deno.inspect(what)}: ${error}`);
+    const codes = new Set(error.errors.map((one) => one instanceof ProtocolError ? one.apiId : one.message));
+    deepStrictEqual([...codes], ["INVALID_RECORD"], Deno.inspect(what));
+    return true;
+  });
+}
+
+const CONTRADICTIONS = [[0, 0, 0], [0, 5000, 2], [0, -3, 2], [2, 1, 0]];
+
+Deno.test(
+  "records that say they are one, go back or lie before their batch are stored or rejected once, like those behind them",
+  onPlace({ partitions: CONTRADICTIONS.length, topicConfig }, async (place) => {
+    const sent: Sent<Intended>[] = [];
+    for (const [partition, deltas] of CONTRADICTIONS.entries()) {
+      sent.push(
+        ...await place.publisher.send(many(`before-${partition}`, 2, partition)),
+        ...await sendWithDeltas(place, partition, deltas),
+        ...await place.publisher.send(many(`behind-${partition}`, 100, partition)),
+      );
+    }
+    place.consumer();
+    await accountFor(place, sent);
+  }),
+);
+
+Deno.test(
+  "the broker takes no batch whose header does not tell how many records and offsets it has: that is relied on",
+  onPlace({ topicConfig }, async (place) => {
+    const refused = [{ last: 2000 }, { last: 1 }, { last: -1 }, { count: 4, last: 3 }, { count: 2, last: 1 }];
+    for (const lie of refused) await isRefused(sendWithDeltas(place, 0, [0, 1, 2], lie), lie);
+    const sent = await sendWithDeltas(place, 0, [0, 1, 2]);
+    await place.consumeAll();
+    await accountFor(place, sent);
+  }),
+);
