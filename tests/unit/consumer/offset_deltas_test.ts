@@ -66,13 +66,18 @@ Deno.test("a batch with fewer offsets than records, or none, cannot be read", ()
   }
 });
 
-Deno.test("a batch that says it has more records than it has is never read on into the next", () => {
+Deno.test("a batch that says it has more records than it has, or a longer one, is never read on into the next", () => {
   const behind = batch(14, [14, 15]);
   for (const last of [13, 20]) {
     const answer = response([withDeltas([0, 1, 2], { last, count: 4 }), behind]);
     deepStrictEqual(offsets(sliceOf(answer, 10)), [10, 11, 12]);
     throws(() => sliceOf(answer, 13), /^RangeError: record 3 of the batch at offset 10 is malformed$/);
   }
+  const longer = withDeltas([0, 1, 2]);
+  const lastAt = longer.length - (longer.length - 61) / 3;
+  longer[lastAt] = (longer[lastAt] ?? 0) + 2 * 5;
+  const answer = response([withRightChecksum(longer), batch(13, [13, 14])]);
+  throws(() => sliceOf(answer, 12), /^RangeError: record 2 of the batch at offset 10 is malformed$/);
 });
 
 Deno.test("a batch that begins before the end of the one in front of it is left to the next fetch", () => {
