@@ -42,7 +42,7 @@ Deno.test(
 
 Deno.test(
   "3,000 readings that repeat and contradict each other: the first of a key stays, the rest is told apart",
-  onPlace({ partitions: PARTITIONS }, async (place) => {
+  onPlace({ partitions: PARTITIONS, topicConfig: ANY_TIME }, async (place) => {
     const { seed } = property("repeated readings", 3_000);
     const nowMs = Date.now();
     const hostile = fc.sample(repeatedReading(nowMs), { numRuns: 3_000, seed });
