@@ -64,7 +64,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       {
         file: "workers/_shared/postgres.ts",
-        find: 'await session.query("commit");',
+        find: 'await insistOnAnswer(session.query("commit"));',
         replace: 'await session.query("commit").catch(() => {});',
       },
       edit("ledger.ts", "if (remembered.length === 0) return [];", "if (remembered.length >= 0) return [];"),

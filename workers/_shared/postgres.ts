@@ -105,7 +105,7 @@ export function openDatabase(
     },
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     execute: (statement) =>
-      withSession(pool, async (session) => (await session.query(statement)).rowCount ?? 0),
+      withSession(pool, async (session) => (await insistOnAnswer(session.query(statement))).rowCount ?? 0),
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }
@@ -136,7 +136,7 @@ async function transaction<T>(
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
       const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
       const result = await work(session, rows);
-      await session.query("commit");
+      await insistOnAnswer(session.query("commit"));
       return result;
     } finally {
       clearTimeout(deadline);
@@ -200,9 +200,24 @@ export function isServerUnable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
 }
 
+/** The server was asked to commit, and nobody knows whether it did. */
+class OutcomeUnknown extends Error {
+  override readonly name = "OutcomeUnknown";
+}
+
+/** @param commit what commits when it succeeds */
+async function insistOnAnswer<T>(commit: Promise<T>): Promise<T> {
+  try {
+    return await commit;
+  } catch (error) {
+    if (sqlState(error) !== undefined && !isServerUnable(error)) throw error;
+    throw new OutcomeUnknown(describeError(error), { cause: error });
+  }
+}
+
 /** Whether what was asked for may have been done although it failed: the answer of a COMMIT can get lost. */
 export function mayBeDone(error: unknown): boolean {
-  return sqlState(error) === undefined || isServerUnable(error);
+  return error instanceof OutcomeUnknown;
 }
 
 /** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
