@@ -3,6 +3,7 @@ import { ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import { bad, type Intended, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
 import type { Compression, Sent } from "../support/produce.ts";
 import { compressedBy, produceBatch } from "../support/produce_batch.ts";
 import { batch } from "../support/record_batch.ts";
@@ -24,9 +25,21 @@ function dense(count: number, partition: number): Intended[] {
   });
 }
 
+const LARGE_BATCHES = { partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } };
+
+/** A consumer reads all of it, in the memory that is promised, and every record is accounted for. */
+async function readWithinLimit(place: Place, sent: readonly Sent<Intended>[]): Promise<void> {
+  const consumer = place.consumer();
+  await place.caughtUp();
+  const peak = await peakMemory(consumer);
+  ok(peak < MOST_BYTES, `${Math.round(peak / MEGABYTE)} MB`);
+  await accountFor(place, sent);
+  strictEqual(await consumer.stop(), 0);
+}
+
 Deno.test(
   "batches of 30 MB in a few kilobytes, of every codec at once, are read in less than 256 MB",
-  onPlace({ partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } }, async (place) => {
+  onPlace(LARGE_BATCHES, async (place) => {
     const sent: Sent<Intended>[] = [];
     const codecs = ["zstd", "lz4", "gzip", "snappy"] satisfies Compression[];
     for (let partition = 0; partition < 8; partition++) {
@@ -34,12 +47,7 @@ Deno.test(
       sent.push(...await place.publisher.send(dense(30, partition), { compression, inOneRequest: true }));
       sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
     }
-    const consumer = place.consumer();
-    await place.caughtUp();
-    const peak = await peakMemory(consumer);
-    ok(peak < MOST_BYTES, `${Math.round(peak / MEGABYTE)} MB`);
-    await accountFor(place, sent);
-    strictEqual(await consumer.stop(), 0);
+    await readWithinLimit(place, sent);
   }),
 );
 
@@ -51,7 +59,7 @@ const TINY_BLOCKS = [
 
 Deno.test(
   "batches of lz4 and snappy with a block for each byte are read in less than 256 MB",
-  onPlace({ partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } }, async (place) => {
+  onPlace(LARGE_BATCHES, async (place) => {
     const sent: Sent<Intended>[] = [];
     for (let partition = 0; partition < 8; partition++) {
       const { bitmask, compress, plainBytes } = TINY_BLOCKS[partition % 2 === 0 ? 0 : 1];
@@ -65,11 +73,6 @@ Deno.test(
       }
       sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
     }
-    const consumer = place.consumer();
-    await place.caughtUp();
-    const peak = await peakMemory(consumer);
-    ok(peak < MOST_BYTES, `${Math.round(peak / MEGABYTE)} MB`);
-    await accountFor(place, sent);
-    strictEqual(await consumer.stop(), 0);
+    await readWithinLimit(place, sent);
   }),
 );

@@ -4,12 +4,12 @@
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { Buffer } from "node:buffer";
-import { Base, createAPI, produceV9, ProtocolError, ResponseError, Writer } from "@platformatic/kafka";
-import { describeTopic } from "../../workers/_shared/kafka.ts";
+import { ProtocolError, ResponseError } from "@platformatic/kafka";
 import { eventually } from "../support/eventually.ts";
 import { bad, type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import type { Sent } from "../support/produce.ts";
+import { produceBatch } from "../support/produce_batch.ts";
 import { batch, type BatchOptions } from "../support/record_batch.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
@@ -17,24 +17,6 @@ import { accountFor } from "./account.ts";
 const T = "2026-07-14T09:30:00Z";
 /** The batches' timestamps are of 1970. */
 const topicConfig = { "retention.ms": "-1" };
-
-/** Layout: https://kafka.apache.org/protocol#The_Messages_Produce */
-const produce = createAPI<
-  [topic: string, partition: number, batch: Buffer],
-  {
-    readonly responses: readonly {
-      readonly partitionResponses: readonly { readonly baseOffset: bigint }[];
-    }[];
-  }
->(0, 9, (topic, partition, bytes) => {
-  return Writer.create().appendString(null).appendInt16(-1).appendInt32(5_000)
-    .appendArray([topic], (topics, name) => {
-      topics.appendString(name).appendArray([partition], (partitions, index) => {
-        partitions.appendInt32(index).appendUnsignedVarInt(bytes.length + 1).append(bytes);
-      });
-    })
-    .appendTaggedFields();
-}, produceV9.parseResponse);
 
 /** Two readings around a record that is none. */
 function three(customer: string, partition: number): Intended[] {
@@ -66,24 +48,11 @@ async function sendWithDeltas(
     record: (_, index) => records[index] ?? { key: null, value: null },
     ...options,
   });
-  const client = new Base({
-    clientId: "heartbeat-test",
-    bootstrapBrokers: place.stack.kafkaBootstrapServers.split(","),
+  const first = await produceBatch(place.stack.kafkaBootstrapServers, place.topic, partition, bytes);
+  return records.map((one, index) => {
+    const offset = first + index;
+    return { id: `${partition}:${offset}`, partition, offset, ...one };
   });
-  try {
-    const topic = await eventually("the topic", () => describeTopic(client, place.topic));
-    const leader = topic.brokers.get(topic.leaders[partition] ?? -1);
-    ok(leader !== undefined, `partition ${partition} has a leader`);
-    const connection = await client.connections.get(leader);
-    const { responses: [answered] } = await produce.async(connection, place.topic, partition, bytes);
-    const first = Number(answered?.partitionResponses[0]?.baseOffset);
-    return records.map((one, index) => {
-      const offset = first + index;
-      return { id: `${partition}:${offset}`, partition, offset, ...one };
-    });
-  } finally {
-    await client.close();
-  }
 }
 
 Deno.test(

@@ -118,13 +118,14 @@ const FEW_RECORDS = 4_000;
 
 /** Writes what the partitions of one turn want: those that may be together in one transaction, the others by turns. */
 export async function executeRequests(database: Database, requests: readonly WriteRequest[]): Promise<void> {
-  const together = requests.filter(({ alone }) => !alone);
-  const [first] = together;
-  const apart = together.length > 1 || (first !== undefined && first.records <= FEW_RECORDS)
-    ? requests.filter(({ alone }) => alone)
-    : requests;
-  if (apart !== requests) await settle(together, () => writeTogether(database, together));
-  for (const request of apart) await settle([request], () => writeAlone(database, request));
+  const sharing = requests.filter(({ alone }) => !alone);
+  // A long batch by itself gains nothing from being gathered.
+  const isGathered = sharing.length > 1 || sharing.every(({ records }) => records <= FEW_RECORDS);
+  const together = isGathered ? sharing : [];
+  if (together.length > 0) await settle(together, () => writeTogether(database, together));
+  for (const request of requests) {
+    if (!together.includes(request)) await settle([request], () => writeAlone(database, request));
+  }
 }
 
 /** Settles each of the requests; all of them are written, or none is. */
