@@ -1,13 +1,12 @@
 /** One PostgreSQL server that keeps its data between starts. */
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
-// @ts-types="@types/pg"
-import pg from "pg";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { Child, type OsUser } from "./child.ts";
 import { exists, removeFolder } from "./clone.ts";
 import { HOST } from "./ports.ts";
 import type { PostgresBinaries } from "./postgres_binaries.ts";
+import { withClient } from "./postgres_client.ts";
 import { removeStaleLock } from "./postmaster.ts";
 import { type Service, startService } from "./service.ts";
 
@@ -23,6 +22,8 @@ export const INITDB_LOCALE = [
 ];
 
 const SUPERUSER = "postgres";
+/** What a server that is up answers in. */
+const WITHIN = { connectionTimeoutMillis: 2_000, query_timeout: 10_000 };
 
 export interface PostgresOptions {
   /** Absolute folder for the password and the log. */
@@ -198,7 +199,7 @@ async function initialise(
 }
 
 async function answers(url: string): Promise<boolean> {
-  return await withClient(url, (client) => client.query("select 1")).then(() => true, isRefusal);
+  return await withClient(url, (client) => client.query("select 1"), WITHIN).then(() => true, isRefusal);
 }
 
 /** An answer that no amount of waiting changes counts as one. */
@@ -214,20 +215,5 @@ async function makeDatabase(superuserUrl: string, password: string): Promise<voi
     }
     const databases = await client.query("select from pg_database where datname = $1", [DATABASE]);
     if (databases.rowCount === 0) await client.query(`create database ${DATABASE} owner ${USER}`);
-  });
-}
-
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 2_000,
-    query_timeout: 10_000,
-  });
-  client.on("error", () => {});
-  try {
-    await client.connect();
-    return await work(client);
-  } finally {
-    await client.end().catch(() => {});
-  }
+  }, WITHIN);
 }

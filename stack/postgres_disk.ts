@@ -1,8 +1,7 @@
 /** Puts part of a PostgreSQL server's data on the small disk that the server was started with. */
 import { join } from "node:path";
-// @ts-types="@types/pg"
-import pg from "pg";
 import type { Stack } from "./mod.ts";
+import { withClient } from "./postgres_client.ts";
 import { postgresPlace } from "./postgres_place.ts";
 import type { SmallDisk } from "./small_disk.ts";
 
@@ -11,14 +10,10 @@ export async function moveDatabase(stack: Stack, disk: SmallDisk, database: stri
   const { user } = await postgresPlace(stack.home);
   const folder = join(disk.path, "tables");
   await disk.run(["mkdir", folder], user);
-  const client = new pg.Client({ connectionString: stack.superuserUrl });
-  await client.connect();
-  try {
+  await withClient(stack.superuserUrl, async (client) => {
     await client.query(`create tablespace small location ${client.escapeLiteral(folder)}`);
     await client.query(`alter database ${client.escapeIdentifier(database)} set tablespace small`);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** Moves the write-ahead log to the disk; the server is stopped meanwhile. */

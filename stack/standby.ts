@@ -10,7 +10,7 @@
  */
 import { join } from "node:path";
 // @ts-types="@types/pg"
-import pg from "pg";
+import type pg from "pg";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import type { OsUser } from "./child.ts";
 import { removeFolder } from "./clone.ts";
@@ -18,6 +18,7 @@ import type { Stack } from "./mod.ts";
 import { freePort } from "./ports.ts";
 import { servePostgres } from "./postgres.ts";
 import { installPostgres } from "./postgres_binaries.ts";
+import { withClient } from "./postgres_client.ts";
 import { postgresPlace } from "./postgres_place.ts";
 import type { Service } from "./service.ts";
 import { waitFor } from "./wait.ts";
@@ -47,40 +48,40 @@ export async function startStandby(stack: Stack, options: StandbyOptions): Promi
   const { programs, user } = await postgresPlace(stack.home);
   const binaries = await installPostgres(programs, { onProgress: () => {} });
   const data = join(stack.postgresFolder, NAME);
-  await using primary = await connect(stack.superuserUrl);
-  await backUp(primary.client, join(stack.postgresFolder, "data"), data, user);
-  await follow(stack.superuserUrl, data, user);
+  return await withClient(stack.superuserUrl, async (primary) => {
+    await backUp(primary, join(stack.postgresFolder, "data"), data, user);
+    await follow(stack.superuserUrl, data, user);
 
-  const port = await freePort();
-  const url = new URL(stack.superuserUrl);
-  url.port = String(port);
-  const service = await servePostgres(binaries, {
-    name: "PostgreSQL standby",
-    data,
-    logPath: join(stack.home, "postgres", "standby.log"),
-    pidFile: stack.pidFile(NAME),
-    user,
-    port,
-    superuserUrl: url.href,
-    signal: options.signal ?? new AbortController().signal,
+    const port = await freePort();
+    const url = new URL(stack.superuserUrl);
+    url.port = String(port);
+    const service = await servePostgres(binaries, {
+      name: "PostgreSQL standby",
+      data,
+      logPath: join(stack.home, "postgres", "standby.log"),
+      pidFile: stack.pidFile(NAME),
+      user,
+      port,
+      superuserUrl: url.href,
+      signal: options.signal ?? new AbortController().signal,
+    });
+    await waitUntil(primary, "state = 'streaming'", "follow");
+    if (options.synchronous) {
+      await primary.query(`alter system set synchronous_standby_names = '${NAME}'`);
+      await primary.query("select pg_reload_conf()");
+      await waitUntil(primary, "sync_state = 'sync'", "become synchronous");
+    }
+    return {
+      service,
+      promote: async () => {
+        await withClient(url.href, (standby) => standby.query("select pg_promote()"));
+      },
+      [Symbol.asyncDispose]: async () => {
+        await service.stop();
+        await removeFolder(data);
+      },
+    };
   });
-  await waitUntil(primary.client, "state = 'streaming'", "follow");
-  if (options.synchronous) {
-    await primary.client.query(`alter system set synchronous_standby_names = '${NAME}'`);
-    await primary.client.query("select pg_reload_conf()");
-    await waitUntil(primary.client, "sync_state = 'sync'", "become synchronous");
-  }
-  return {
-    service,
-    promote: async () => {
-      await using standby = await connect(url.href);
-      await standby.client.query("select pg_promote()");
-    },
-    [Symbol.asyncDispose]: async () => {
-      await service.stop();
-      await removeFolder(data);
-    },
-  };
 }
 
 /** Copies a data directory while its server writes; the write-ahead log from here on makes the copy consistent. */
@@ -155,12 +156,4 @@ async function write(path: string, text: string, user: OsUser | undefined): Prom
 
 async function own(path: string, user: OsUser | undefined): Promise<void> {
   if (user !== undefined) await Deno.chown(path, user.uid, user.gid);
-}
-
-async function connect(url: string): Promise<AsyncDisposable & { readonly client: pg.Client }> {
-  const client = new pg.Client({ connectionString: url });
-  // Whoever asks next hears of a server that died.
-  client.on("error", () => {});
-  await client.connect();
-  return { client, [Symbol.asyncDispose]: () => client.end().catch(() => {}) };
 }

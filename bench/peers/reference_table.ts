@@ -1,6 +1,5 @@
 /** The table that every contender stores into: not partitioned, and with the two indexes that the questions need. */
-// @ts-types="@types/pg"
-import pg from "pg";
+import { withClient } from "../../stack/postgres_client.ts";
 import { describeError, PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 
 /** Needs no quoting, in SQL and in what the peers make of it. */
@@ -29,19 +28,16 @@ create index ${table}_ts_idx on public.${table} (ts);`;
  */
 export async function ensureReferenceTable(databaseUrl: string, table: string): Promise<void> {
   const statements = referenceTable(table);
-  const client = new pg.Client({ connectionString: databaseUrl });
-  client.on("error", () => {});
   try {
-    await client.connect();
-    const { rows } = await client.query("select to_regclass($1) is not null as there", [`public.${table}`]);
-    if (!rows[0].there) await client.query(statements);
+    await withClient(databaseUrl, async (client) => {
+      const { rows } = await client.query("select to_regclass($1) is not null as there", [`public.${table}`]);
+      if (!rows[0].there) await client.query(statements);
+    });
   } catch (error) {
     throw new PipelineError(
       "database_refused",
       `Cannot make the table public.${table}: ${describeError(error)}`,
       { cause: error },
     );
-  } finally {
-    await client.end().catch(() => {});
   }
 }

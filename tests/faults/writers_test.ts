@@ -1,7 +1,6 @@
 /** Several writers on the same rows: one order for all, so that none waits for another in a circle. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-// @ts-types="@types/pg"
-import pg from "pg";
+import { withClient } from "../../stack/postgres_client.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
@@ -57,11 +56,7 @@ Deno.test(
     await place.sql(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'heartbeat-consumer%'",
     );
-    const url = new URL(place.stack.superuserUrl);
-    url.pathname = `/${place.database}`;
-    const other = new pg.Client({ connectionString: url.href });
-    await other.connect();
-    try {
+    await withClient(place.superuserUrl, async (other) => {
       await other.query("set deadlock_timeout = '1h'");
       const insert = (customer: string) =>
         other.query("insert into public.heartbeats values ($1, $2, 71, null)", [customer, T]);
@@ -77,9 +72,7 @@ Deno.test(
       // Waits for the consumer's a, and gets it when the consumer's batch is the victim.
       await insert("a");
       await other.query("rollback");
-    } finally {
-      await other.end();
-    }
+    });
     await accountFor(place, sent);
     strictEqual(await deadlocks(place), 1);
     const failures = consumer.lines.filter(({ message }) => /SQLSTATE 40P01/.test(message));

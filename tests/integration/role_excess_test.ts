@@ -1,11 +1,9 @@
 /** What a role was given beyond its rights is taken away again, and what it may do all the same stops nobody. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-// @ts-types="@types/pg"
-import pg from "pg";
+import { withClient } from "../../stack/postgres_client.ts";
 import { reading } from "../support/judge.ts";
 import {
   answers,
-  as,
   makeRoles,
   PERMISSION_DENIED,
   READER_PASSWORD,
@@ -22,19 +20,20 @@ Deno.test(
   "roles that were given more are brought back to their rights and settings, or it is said what a superuser has to do",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
-    await place.asSuperuser(
-      `grant create on schema public to public, heartbeat_writer;
+    await withClient(
+      place.superuserUrl,
+      (client) =>
+        client.query(`grant create on schema public to public, heartbeat_writer;
        grant update (heart_rate), delete on public.heartbeats to heartbeat_writer;
        grant select on public.heartbeat_retention to public;
        alter role heartbeat_reader createrole connection limit -1;
        alter role heartbeat_reader in database "${place.database}" set statement_timeout = 0;
-       alter role heartbeat_reader set default_transaction_read_only = off`,
-      place.database,
+       alter role heartbeat_reader set default_transaction_read_only = off`),
     );
     await place.sql("grant heartbeat_writer to heartbeat_reader");
     await makeRoles(place);
     const denied = async (role: string, password: string, statements: readonly string[]) => {
-      const told = await as(urlOf(place, role, password), (client) => answers(client, statements));
+      const told = await withClient(urlOf(place, role, password), (client) => answers(client, statements));
       deepStrictEqual(told, statements.map((statement) => [statement, PERMISSION_DENIED]));
     };
     await denied("heartbeat_writer", WRITER_PASSWORD, [
@@ -44,7 +43,7 @@ Deno.test(
       "select from public.heartbeat_retention",
     ]);
     await denied("heartbeat_reader", READER_PASSWORD, ["set role heartbeat_writer"]);
-    const settings = await as(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
+    const settings = await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
       const { rows } = await client.query(
         `select current_setting('statement_timeout') as statement,
                 current_setting('idle_in_transaction_session_timeout') as idle,
@@ -83,9 +82,7 @@ Deno.test(
   "a reader who keeps every lock that it can get stops neither migrations nor partitions nor writing",
   onPlace({}, async (place) => {
     await makeRoles(place);
-    const reader = new pg.Client({ connectionString: urlOf(place, "heartbeat_reader", READER_PASSWORD) });
-    await reader.connect();
-    try {
+    await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (reader) => {
       // The advisory locks that migrations and partitions were made under once.
       await reader.query(
         "select pg_advisory_lock(7521419864366932340), pg_advisory_lock(7521419864366932341)",
@@ -119,8 +116,6 @@ Deno.test(
       await place.consumeAll({ env });
       // Where a dump's lock would have sent them, too.
       deepStrictEqual(await misplaced(), [{ rows: 2 }]);
-    } finally {
-      await reader.end();
-    }
+    });
   }),
 );

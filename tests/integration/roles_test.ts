@@ -1,11 +1,11 @@
 /** Three roles with least rights: what each may do is enough, and what it may not do is refused. */
 import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
+import { withClient } from "../../stack/postgres_client.ts";
 import { eventually } from "../support/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import {
   answers,
-  as,
   makeRoles,
   PERMISSION_DENIED,
   READ_ONLY_TRANSACTION,
@@ -81,7 +81,7 @@ Deno.test(
       "copy (select 1) to program 'true'",
       "create extension file_fdw",
     ];
-    const told = await as(
+    const told = await withClient(
       urlOf(place, "heartbeat_writer", WRITER_PASSWORD),
       (client) => answers(client, forbidden),
     );
@@ -98,7 +98,7 @@ Deno.test(
       "select public.ensure_heartbeat_partition('public.other', now())",
       "select public.drop_old_heartbeat_partition('public.other', now())",
     ];
-    const told = await as(
+    const told = await withClient(
       urlOf(place, "heartbeat_writer", WRITER_PASSWORD),
       (client) => answers(client, calls),
     );
@@ -114,7 +114,7 @@ Deno.test(
     for (const { name, settings } of paths) {
       strictEqual(settings.includes("search_path=pg_catalog, pg_temp"), true, name);
     }
-    const reader = await as(
+    const reader = await withClient(
       urlOf(place, "heartbeat_reader", READER_PASSWORD),
       (client) => answers(client, ["select public.ensure_heartbeat_partition('public.heartbeats', now())"]),
     );
@@ -148,7 +148,7 @@ Deno.test(
       "set role heartbeat_user",
       "set role heartbeat_writer",
     ];
-    await as(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
+    await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
       deepStrictEqual(await answers(client, reads), reads.map((read) => [read, "done"]));
       const seen = await client.query("select count(*)::int as count from public.heartbeats");
       deepStrictEqual(seen.rows, [{ count: 2 }]);
@@ -183,9 +183,9 @@ Deno.test(
     });
     await Deno.remove(file);
     deepStrictEqual(await rights(), before);
-    await as(urlOf(place, "heartbeat_writer", "writer-pass-2"), (client) => client.query("select 1"));
+    await withClient(urlOf(place, "heartbeat_writer", "writer-pass-2"), (client) => client.query("select 1"));
     await rejects(
-      as(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), (client) => client.query("select 1")),
+      withClient(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), (client) => client.query("select 1")),
       { code: "28P01" },
     );
     const server = await Deno.readTextFile(join(place.stack.home, "postgres", "postgres.log"));
@@ -233,7 +233,7 @@ Deno.test(
       "select pg_reload_conf()",
       "grant pg_execute_server_program to heartbeat_user",
     ];
-    const told = await as(place.databaseUrl, (client) => answers(client, forbidden));
+    const told = await withClient(place.databaseUrl, (client) => answers(client, forbidden));
     deepStrictEqual(told, forbidden.map((statement) => [statement, PERMISSION_DENIED]));
   }),
 );
@@ -242,7 +242,7 @@ Deno.test(
   "the functions that run as the owner are not led astray by the writer's own objects and search path",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
-    await as(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), async (client) => {
+    await withClient(urlOf(place, "heartbeat_writer", WRITER_PASSWORD), async (client) => {
       await client.query(`
         create temporary table seen (who text);
         create function pg_temp.note() returns oid language sql volatile

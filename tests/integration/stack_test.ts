@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
-// @ts-types="@types/pg"
-import pg from "pg";
 import { CLONE } from "../../stack/clone.ts";
+import { withClient } from "../../stack/postgres_client.ts";
 import { childrenOf, isRunning } from "../../stack/process_table.ts";
 import { TextLineStream } from "../../stack/lines.ts";
 import { openLink } from "../../stack/link.ts";
@@ -13,15 +12,8 @@ import { settlesWithin, waitFor } from "../../stack/wait.ts";
 
 const PATIENCE_MS = 60_000;
 
-async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
+const query = (url: string, sql: string) =>
+  withClient(url, async (client) => (await client.query<Record<string, unknown>>(sql)).rows);
 
 async function withAdmin<T>(servers: string, work: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = new Admin({ clientId: "stack-test", bootstrapBrokers: [servers], retries: 3 });
@@ -155,16 +147,14 @@ Deno.test("startStack() keeps rows and topics when the servers are killed, and w
 Deno.test("a frozen PostgreSQL answers no open session until it is thawed", async () => {
   await withHome(async (home) => {
     await using stack = await startStack({ home, services: ["postgres"] });
-    const client = new pg.Client({ connectionString: stack.databaseUrl });
-    client.on("error", () => {});
-    await client.connect();
-    await client.query("select 1");
-    await stack.postgres.freeze();
-    const answer = client.query("select 2 as n");
-    assert.equal(await settlesWithin(answer, 300), false);
-    await stack.postgres.thaw();
-    assert.deepEqual((await answer).rows, [{ n: 2 }]);
-    await client.end();
+    await withClient(stack.databaseUrl, async (client) => {
+      await client.query("select 1");
+      await stack.postgres.freeze();
+      const answer = client.query("select 2 as n");
+      assert.equal(await settlesWithin(answer, 300), false);
+      await stack.postgres.thaw();
+      assert.deepEqual((await answer).rows, [{ n: 2 }]);
+    });
   });
 });
 

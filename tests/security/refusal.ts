@@ -1,7 +1,6 @@
 /** Runs a worker that is set up wrongly: it must say what to do, show nothing that is secret, and write nothing. */
 import { deepStrictEqual } from "node:assert";
-// @ts-types="@types/pg"
-import pg from "pg";
+import { withClient } from "../../stack/postgres_client.ts";
 import { eventually } from "../support/eventually.ts";
 import type { Place } from "../support/place.ts";
 import { assertDiscreet } from "../support/secret_forms.ts";
@@ -66,11 +65,7 @@ export async function refuses(
 
 /** What there is in Kafka and in the database. Asked as the superuser, whom no rule or certificate of a test keeps out. */
 async function written(place: Place): Promise<unknown> {
-  const url = new URL(place.stack.superuserUrl);
-  url.pathname = `/${place.database}`;
-  const client = new pg.Client({ connectionString: url.href });
-  await client.connect();
-  try {
+  return await withClient(place.superuserUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
       `select oid::regclass::text as name from pg_class
         where relnamespace = 'public'::regnamespace and relkind = 'r' order by 1`,
@@ -81,7 +76,5 @@ async function written(place: Place): Promise<unknown> {
       rows.push(`${name}: ${row?.count}`);
     }
     return { ends: await place.ends(), rows };
-  } finally {
-    await client.end();
-  }
+  });
 }

@@ -1,8 +1,9 @@
 /** A database that dashboards look at, for one test: the queries that Grafana would send, sent as Grafana would. */
 // @ts-types="@types/pg"
-import pg from "pg";
+import type pg from "pg";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
+import { closeClient, openClient, withClient } from "../../stack/postgres_client.ts";
 import { openDatabase } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/migrate.ts";
 import { makeRoles } from "../../workers/consumer/roles.ts";
@@ -59,8 +60,8 @@ export class Monitored implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.reader.end();
-    await this.owner.end();
+    await closeClient(this.reader);
+    await closeClient(this.owner);
   }
 }
 
@@ -81,14 +82,7 @@ export async function monitored(name: string): Promise<Monitored> {
     if (user !== undefined) [url.username, url.password] = [user, READER_PASSWORD];
     return url.href;
   };
-  const connect = async (url: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    return client;
-  };
-  const maintenance = await connect(superuserUrl);
-  await maintenance.query(`create database ${name}`);
-  await maintenance.end();
+  await withClient(superuserUrl, (client) => client.query(`create database ${name}`));
   {
     await using database = openDatabase(at(name), {
       connections: 1,
@@ -99,8 +93,8 @@ export async function monitored(name: string): Promise<Monitored> {
     await makeRoles(database, { writer: undefined, reader: READER_PASSWORD });
   }
   return new Monitored(
-    await connect(at(name)),
-    await connect(at(name, "heartbeat_reader")),
+    await openClient(at(name)),
+    await openClient(at(name, "heartbeat_reader")),
     await builtQueries(),
   );
 }

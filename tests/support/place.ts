@@ -4,6 +4,7 @@ import { Admin, Consumer } from "@platformatic/kafka";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { Stack } from "../../stack/mod.ts";
+import { openClient, withClient } from "../../stack/postgres_client.ts";
 import { describeTopic, type TopicDescription } from "../../workers/_shared/kafka.ts";
 import { eventually } from "./eventually.ts";
 import { Publisher } from "./produce.ts";
@@ -65,19 +66,19 @@ export class Place implements AsyncDisposable {
 
   /** A session of its own, for locks and open transactions. The caller ends it. */
   async session(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: this.databaseUrl });
-    client.on("error", () => {});
-    await client.connect();
-    return client;
+    return await openClient(this.databaseUrl);
   }
 
-  async asSuperuser(text: string, database?: string): Promise<void> {
+  /** To the test's database, as the superuser. */
+  get superuserUrl(): string {
     const url = new URL(this.stack.superuserUrl);
-    if (database !== undefined) url.pathname = `/${database}`;
-    const client = new pg.Client({ connectionString: url.href });
-    await client.connect();
-    await client.query(text);
-    await client.end();
+    url.pathname = `/${this.database}`;
+    return url.href;
+  }
+
+  /** In the server's own database. */
+  async asSuperuser(text: string): Promise<void> {
+    await withClient(this.stack.superuserUrl, (client) => client.query(text));
   }
 
   /** Makes the topic and waits until the broker serves it. */

@@ -1,7 +1,7 @@
 /** The writer and the reader of a test's database: made by the consumer, and logged in as. */
 import { strictEqual } from "node:assert";
 // @ts-types="@types/pg"
-import pg from "pg";
+import type pg from "pg";
 import type { Place } from "./place.ts";
 
 export const WRITER_PASSWORD = "writer-pass-1";
@@ -25,16 +25,6 @@ export function urlOf(place: Place, role: string, password: string): string {
   url.username = role;
   url.password = password;
   return url.href;
-}
-
-export async function as<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */
