@@ -25,7 +25,8 @@ export class SharedTurns {
   readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
   #free: number;
   readonly #queue: Waiting[] = [];
-  #due: ReturnType<typeof setTimeout> | undefined;
+  /** The next look at the queue. */
+  #look: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
   /** @param execute writes what the attempts of one turn ask for; settles each request and never rejects */
   constructor(count: number, execute: (requests: readonly WriteRequest[]) => Promise<void>) {
@@ -49,11 +50,14 @@ export class SharedTurns {
   }
 
   #lookAfter(ms: number): void {
-    if (this.#due !== undefined) return;
-    this.#due = setTimeout(() => {
-      this.#due = undefined;
+    const at = performance.now() + ms;
+    if (this.#look !== undefined && this.#look.at <= at) return;
+    clearTimeout(this.#look?.timer);
+    const timer = setTimeout(() => {
+      this.#look = undefined;
       this.#begin();
     }, ms);
+    this.#look = { at, timer };
   }
 
   #begin(): void {

@@ -103,3 +103,28 @@ Deno.test("one that writes again in the same turn is executed after the others, 
   await turns.take(1, (turn) => write(turn, 3));
   deepStrictEqual(executions.ids, [[1, 2], [1], [3]]);
 });
+
+Deno.test("who comes when all connections are free again is not kept by the patience of those before", async () => {
+  const executions = new Executions();
+  executions.hold = true;
+  const turns = new SharedTurns(2, executions.execute);
+  const first = turns.take(1, (turn) => write(turn, 1));
+  await eventually("the first", () => executions.all.length === 1);
+  executions.hold = false;
+  // A look at the queue is planned for the end of its patience, and still is when it has had its turn.
+  const second = turns.take(1, (turn) => write(turn, 2));
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  executions.release();
+  await Promise.all([first, second]);
+
+  const original = globalThis.setTimeout;
+  const delays: unknown[] = [];
+  globalThis.setTimeout = ((run: () => void, ms?: number) => {
+    delays.push(ms);
+    return original(run, ms);
+  }) as typeof setTimeout;
+  const third = turns.take(1, (turn) => write(turn, 3));
+  globalThis.setTimeout = original;
+  deepStrictEqual(delays, [0]);
+  await third;
+});
