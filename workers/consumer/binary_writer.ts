@@ -154,6 +154,12 @@ const TYPE = { int2: 21, int4: 23, int8: 20, text: 25, timestamptz: 1184 } as co
 export type ElementType = keyof typeof TYPE;
 
 /**
+ * Each array is written here and copied at its own length: buffers of kilobytes for a few elements are what V8's
+ * collector counts, and collects for.
+ */
+const ARRAYS = new BinaryWriter();
+
+/**
  * A parameter that is an array without nulls.
  *
  * @param add adds the element at this index
@@ -163,10 +169,9 @@ export function binaryArray(
   count: number,
   add: (writer: BinaryWriter, index: number) => void,
 ): Buffer {
-  const writer = new BinaryWriter();
+  ARRAYS.clear();
   // Dimensions, no nulls, the elements' type; then of the one dimension its length and its first index.
-  for (const value of [1, 0, TYPE[type], count, 1]) writer.rawInt32(value);
-  for (let index = 0; index < count; index++) add(writer, index);
-  const [all, ...more] = writer.written();
-  return all !== undefined && more.length === 0 ? all : Buffer.concat(writer.written());
+  for (const value of [1, 0, TYPE[type], count, 1]) ARRAYS.rawInt32(value);
+  for (let index = 0; index < count; index++) add(ARRAYS, index);
+  return Buffer.concat(ARRAYS.written());
 }

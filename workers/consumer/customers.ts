@@ -5,10 +5,13 @@ import { Buffer } from "node:buffer";
 const FNV_PRIME = 0x01000193;
 const FNV_START = 0x811c9dc5;
 const EMPTY = -1;
+/** Memory for the first customers; more is taken when they are longer. */
+const USUAL_BYTES = 16;
+const MOST_FIRST_BYTES = 4_096;
 
 export class Customers {
   /** The UTF-8 bytes of all, one behind the other. */
-  #bytes: Buffer = Buffer.allocUnsafeSlow(4_096);
+  #bytes: Buffer;
   /** Where each one's bytes begin; and behind the last, where they end. */
   readonly #starts: number[] = [0];
   readonly #slots: Int32Array;
@@ -16,6 +19,7 @@ export class Customers {
 
   /** @param most how many different ones will be added, at most */
   constructor(most: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(Math.min(MOST_FIRST_BYTES, most * USUAL_BYTES));
     // A power of two, at most half full, so that probing stays short.
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, most) * 2))).fill(EMPTY);
   }

@@ -1,0 +1,103 @@
+/** One contender at one rate: what its readings take from their sender to their commit. */
+import type { Child } from "../../stack/child.ts";
+import type { Stack } from "../../stack/mod.ts";
+import { createPlace } from "../../tests/support/place.ts";
+import { sleep } from "../../workers/_shared/backoff.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
+import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";
+import { RawProducer } from "../lab/raw_producer.ts";
+import { steadyLoad } from "./steady_load.ts";
+
+export const PARTITIONS = 6;
+/** Until the contender has joined its group, and its own just-in-time compiler has done its work. */
+const WARM_UP_MS = 10_000;
+const STORED_DEADLINE_MS = 60_000;
+const STOP_DEADLINE_MS = 15_000;
+
+export interface Contender {
+  readonly name: string;
+  /** Where it stores, in the schema public. */
+  readonly table: string;
+  readonly start: (topic: string, databaseUrl: string) => Promise<Child>;
+}
+
+export interface Latency {
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly worst: number;
+  /** Of the contender and of PostgreSQL, milliseconds of processor time a second. */
+  readonly cpuMs: number;
+}
+
+/** @param rate readings a second @throws Error when not all were stored */
+export async function measureLatency(
+  stack: Stack,
+  { table, start }: Contender,
+  rate: number,
+  ms: number,
+  signal: AbortSignal,
+): Promise<Latency> {
+  await using place = await createPlace(stack, `latency_${rate}`, { partitions: PARTITIONS });
+  return await withDatabase(stack, async (database, url) => {
+    const consumer = await start(place.topic, url);
+    try {
+      await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
+      const over = new AbortController();
+      const until = AbortSignal.any([signal, over.signal]);
+      const load = steadyLoad(producer, { rate, partitions: PARTITIONS, signal: until });
+      await sleep(WARM_UP_MS, { signal });
+      const began = Date.now();
+      const before = await cpuTime(stack, consumer.pid);
+      await sleep(ms, { signal });
+      const cpu = spent(before, await cpuTime(stack, consumer.pid));
+      const seconds = (Date.now() - began) / 1000;
+      over.abort();
+      await allStored(database, table, await load, signal);
+      return {
+        ...await latencies(database, table, began, began + ms),
+        cpuMs: (cpu.worker + cpu.postgres) / seconds * 1000,
+      };
+    } finally {
+      await consumer.stop(STOP_DEADLINE_MS);
+    }
+  });
+}
+
+async function allStored(
+  database: Database,
+  table: string,
+  sent: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = performance.now() + STORED_DEADLINE_MS;
+  for (;;) {
+    const [row] = await database.query<{ rows: string }>(`select count(*) as rows from public.${table}`);
+    if (Number(row?.rows) === sent) return;
+    if (performance.now() > deadline || signal.aborted) {
+      throw new Error(`${row?.rows} of ${sent} readings were stored`);
+    }
+    await sleep(500, { signal });
+  }
+}
+
+/** Of the readings that were sent in [fromMs, toMs). */
+async function latencies(
+  database: Database,
+  table: string,
+  fromMs: number,
+  toMs: number,
+): Promise<Omit<Latency, "cpuMs">> {
+  const [row] = await database.query<Record<"p50" | "p99" | "worst", string>>(
+    `select percentile_disc(0.5) within group (order by ms) as p50,
+            percentile_disc(0.99) within group (order by ms) as p99,
+            max(ms) as worst
+       from (
+         select extract(epoch from pg_xact_commit_timestamp(xmin) - ts) * 1000 as ms
+           from public.${table}
+          where ts >= $1 and ts < $2
+       ) reading`,
+    [fromMs, toMs].map((at) => new Date(at).toISOString()),
+  );
+  return { p50: Number(row?.p50), p99: Number(row?.p99), worst: Number(row?.worst) };
+}
