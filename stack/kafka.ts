@@ -14,6 +14,8 @@ const LOG_CONFIGURATION = join(CLONE, "stack", "kafka", "log4j2.xml");
 /** The first stop of a clone also writes the class archive, which takes two of these seconds. */
 const STOP_DEADLINE_MS = 6_000;
 const FORMAT_HEAP_MB = 256;
+const START_HEAP_MB = 64;
+const MAX_HEAP_MB = 512;
 /** Java warns of classes that are not in an archive. */
 const QUIET = ["-Xlog:disable", "-Xlog:all=error:stderr"];
 
@@ -31,6 +33,8 @@ export interface KafkaNodeOptions {
   readonly links: readonly KafkaLink[];
   /** Port of each controller, by node id; asked at each start. */
   readonly controllers: () => Promise<ReadonlyMap<number, number>>;
+  /** What the heap has from the start; START_HEAP_MB unless told. */
+  readonly startHeapMb?: number | undefined;
   readonly maxHeapMb: number;
   /** What comes before each of its command lines, so that it runs where its disk is mounted. */
   readonly within?: readonly string[] | undefined;
@@ -54,14 +58,14 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     clientPort: port,
     // The controller is asked by nobody but its own process; its port may change with each start.
     controllers: async () => new Map([[nodeId, await freePort()]]),
-    maxHeapMb: 512,
+    maxHeapMb: Math.max(MAX_HEAP_MB, options.startHeapMb ?? 0),
     config: { ...ONE_COPY, ...config },
   });
 }
 
 /** Starts a node and waits until it answers, as a broker or else as a controller. */
 export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): Promise<Service> {
-  const { name, nodeId, folder, clientPort, links, config, maxHeapMb, signal, onProgress } = options;
+  const { name, nodeId, folder, clientPort, links, config, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
   const data = join(folder, "data");
   const logPath = join(folder, "kafka.log");
@@ -80,7 +84,7 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
     const archive = await classArchive(kafka);
     const child = new Child({
       command: kafka.java,
-      args: [...javaOptions(kafka, logPath, maxHeapMb), ...archive.options, "kafka.Kafka", properties],
+      args: [...javaOptions(kafka, logPath, options), ...archive.options, "kafka.Kafka", properties],
       within: options.within,
       pidFile: options.pidFile,
       stopSignal: "SIGTERM",
@@ -99,9 +103,14 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
   }, { signal });
 }
 
-function javaOptions(kafka: Kafka, logPath: string, maxHeapMb: number): string[] {
+function javaOptions(
+  kafka: Kafka,
+  logPath: string,
+  heap: Pick<KafkaNodeOptions, "startHeapMb" | "maxHeapMb">,
+) {
+  const { startHeapMb = START_HEAP_MB, maxHeapMb } = heap;
   return [
-    "-Xms64m",
+    `-Xms${startHeapMb}m`,
     `-Xmx${maxHeapMb}m`,
     // One small heap: the collector that starts fastest and takes no thread of its own.
     "-XX:+UseSerialGC",
@@ -157,7 +166,7 @@ async function format(
     args: [
       ...before,
       "-XX:TieredStopAtLevel=1",
-      ...javaOptions(kafka, join(folder, "kafka.log"), FORMAT_HEAP_MB),
+      ...javaOptions(kafka, join(folder, "kafka.log"), { maxHeapMb: FORMAT_HEAP_MB }),
       ...await exists(archivePath(kafka)) ? useArchive(archivePath(kafka)) : [],
       "kafka.tools.StorageTool",
       "format",

@@ -9,7 +9,7 @@
 import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { type Home, takeHome } from "./home.ts";
-import { startKafka } from "./kafka.ts";
+import { type KafkaOptions, startKafka } from "./kafka.ts";
 import { installKafka } from "./kafka_jars.ts";
 import type { KafkaLink } from "./kafka_properties.ts";
 import { claimPort, freePort, HOST } from "./ports.ts";
@@ -33,6 +33,8 @@ export interface StackOptions {
   readonly postgresPort?: number;
   /** Lines of server.properties that win over ours; listeners come on top of ours (`kafka_listeners.ts` makes some). */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
+  /** What Kafka's heap has from the start, MB; it grows when it has to. A small one is collected several times a second. */
+  readonly kafkaHeapMb?: number;
   /**
    * Ports of links on this machine (see link.ts), which listen already and need not know their target yet. Clients that
    * come to Kafka through one stay behind it; the others go on as if it were not there.
@@ -107,7 +109,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const both = { home, signal, onProgress };
   await Promise.all([
     kafkaAt === undefined ? undefined : startOneKafka(
-      { port: kafkaAt, links: kafkaLinks, config: options.kafkaConfig ?? {} },
+      {
+        port: kafkaAt,
+        links: kafkaLinks,
+        config: options.kafkaConfig ?? {},
+        startHeapMb: options.kafkaHeapMb,
+      },
       { ...both, disk: options.kafkaDisk },
     ).then((one) => void (servers.kafka = one)),
     postgresAt === undefined
@@ -159,7 +166,7 @@ interface StartOptions {
 }
 
 async function startOneKafka(
-  broker: { port: number; links: readonly KafkaLink[]; config: Readonly<Record<string, string>> },
+  broker: Pick<KafkaOptions, "port" | "links" | "config" | "startHeapMb">,
   { home, disk, ...options }: StartOptions,
 ): Promise<Service> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);

@@ -5,6 +5,7 @@ import { createPlace, type Place } from "../../tests/support/place.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { cpuSeconds } from "../lab/cpu_time.ts";
+import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { PreparedLog } from "../lab/prepared_log.ts";
 import { RawProducer } from "../lab/raw_producer.ts";
 
@@ -39,7 +40,7 @@ export interface LabOptions {
 export async function openLab({ signal, ...options }: LabOptions): Promise<Lab> {
   const { resources, say } = options;
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, signal, onProgress: say });
+  const stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal, onProgress: say });
   resources.defer("servers", () => stack.destroy());
   return await prepare(stack, options);
 }

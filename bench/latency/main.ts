@@ -10,6 +10,7 @@ import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { startConsumer } from "../ingest/consumer.ts";
+import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { summarize } from "../lab/statistics.ts";
 import { PEERS } from "../peers/mod.ts";
 import { type Contender, type Latency, measureLatency, PARTITIONS } from "./trial.ts";
@@ -22,7 +23,7 @@ const WARM_UP = { rate: 20_000, ms: 20_000 };
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, signal });
+  const stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal });
   resources.defer("servers", () => stack.destroy());
   await keepCommitTimes(stack);
   const ours: Contender = {

@@ -5,6 +5,7 @@ import { sayProgress as say } from "../../stack/output.ts";
 import { startStack } from "../../stack/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { backfill, type Contender, meanBytes, perfTest, replay, writeRecording } from "./contenders.ts";
 import type { Run } from "./lab.ts";
 import { installPerfTest } from "./perf_test.ts";
@@ -16,7 +17,13 @@ await runWorker(async ({ args, signal, resources }) => {
   const { records, recorded, runs, partitions } = parseFlags(args);
   const tool = await installPerfTest({ signal, onProgress: say });
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, services: ["kafka"], signal, onProgress: say });
+  const stack = await startStack({
+    home,
+    kafkaHeapMb: KAFKA_HEAP_MB,
+    services: ["kafka"],
+    signal,
+    onProgress: say,
+  });
   resources.defer("servers", () => stack.destroy());
   const recording = join(stack.home, "readings.csv");
   await writeRecording(recording, recorded);

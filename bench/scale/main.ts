@@ -4,6 +4,7 @@ import { sayProgress as say } from "../../stack/output.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { compareGroups } from "./groups.ts";
 import { compareCustomers, comparePartitions } from "./shapes.ts";
 import { keepSection } from "./results.ts";
@@ -20,7 +21,7 @@ const PARTS = {
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack: Stack = await startStack({ home, signal, onProgress: say });
+  const stack: Stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal, onProgress: say });
   resources.defer("servers", () => stack.destroy());
   const trial: Trial = { ...flags, stack, signal, resources, say };
   for (const [name, { title, measure }] of Object.entries(PARTS)) {
