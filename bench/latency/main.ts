@@ -20,6 +20,12 @@ const PEER_TABLE = "readings";
 /** Kafka's just-in-time compiler would take a core from whoever comes first. */
 const WARM_UP = { rate: 20_000, ms: 20_000 };
 
+interface Trial {
+  readonly contender: Contender;
+  readonly rate: number;
+  readonly runs: Latency[];
+}
+
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
@@ -44,16 +50,19 @@ await runWorker(async ({ args, signal, resources }) => {
     });
   }
   await measureLatency(stack, ours, WARM_UP.rate, WARM_UP.ms, signal);
-  const trials = RATES.flatMap((rate) =>
-    contenders.map((contender) => ({ contender, rate, runs: [] as Latency[] }))
-  );
-  // By turns, so that a slow minute of the machine does not fall on one of them alone.
-  for (let turn = 1; turn <= flags.runs; turn++) {
-    for (const { contender, rate, runs } of trials) {
-      if (signal.aborted) return;
-      const took = await measureLatency(stack, contender, rate, flags.seconds * 1000, signal);
-      say(`${turn}/${flags.runs} ${contender.name} at ${rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
-      runs.push(took);
+  const trials: Trial[] = [];
+  // The lowest rate first, since the disk has work for a while with what a high one leaves.
+  for (const rate of RATES) {
+    const atRate = contenders.map((contender): Trial => ({ contender, rate, runs: [] }));
+    trials.push(...atRate);
+    // By turns, so that a slow minute of the machine does not fall on one of them alone.
+    for (let turn = 1; turn <= flags.runs; turn++) {
+      for (const { contender, runs } of atRate) {
+        if (signal.aborted) return;
+        const took = await measureLatency(stack, contender, rate, flags.seconds * 1000, signal);
+        say(`${turn}/${flags.runs} ${contender.name} at ${rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
+        runs.push(took);
+      }
     }
   }
   const table = formatTable(

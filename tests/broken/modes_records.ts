@@ -163,7 +163,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "no partition is made before a day's rows come",
     mode: 16,
-    edits: [edit("process_batch.ts", "await ports.prepare(planned);", "")],
+    edits: [edit("process_batch.ts", "await ports.prepare(plan);", "")],
     test: noticedBy(
       "timestamps",
       "days that roll over under load each find their partition, with none of their rows in the default",
@@ -211,7 +211,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch of which most is refused is tried as a whole for ever",
     mode: 5,
-    edits: [edit("process_batch.ts", "if (refusals > 1 && part", "if (refusals < 0 && part")],
+    edits: [edit("process_batch.ts", "if (refusals > 1 && tried", "if (refusals < 0 && tried")],
     test: noticedBy(
       "poison",
       "a batch of which the database refuses every row gets on, in parts that fit an attempt",

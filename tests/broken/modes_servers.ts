@@ -118,13 +118,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "const planned = plan ??= ports.plan(part.records);",
-        `let planned = plan ??= ports.plan(part.records);
+        "const { part, plan } = planned ??= planFirstPart(whole ??= batch.close());",
+        `let { part, plan } = planned ??= planFirstPart(whole ??= batch.close());
           if (attempt > 3) {
-            const rejects = Array.from({ length: planned.records.length }, (_, index) => planned.records.at(index))
+            const rejects = Array.from({ length: plan.records.length }, (_, index) => plan.records.at(index))
               .flatMap((record) => record === undefined ? [] : [record])
               .map((record) => ({ record, reason: "database_rejected" as const, detail: "failed three times" }));
-            planned = { ...planned, rejects, rows: new Int32Array(), keys: new Int32Array(1) };
+            plan = { ...plan, rejects, rows: new Int32Array(), keys: new Int32Array(1) };
           }`,
       ),
     ],
@@ -233,8 +233,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "process_batch.ts",
-        "const outcome = await ports.takeTurn(part.records.length, async (turn) => {",
-        "ports.onAttempt();\n        const outcome = await ports.takeTurn(part.records.length, async (turn) => {",
+        "const outcome = await ports.takeTurn(records, async (turn) => {",
+        "ports.onAttempt();\n        const outcome = await ports.takeTurn(records, async (turn) => {",
       ),
     ],
     test: noticedBy(

@@ -1,7 +1,7 @@
 /** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
 import { EmptyAnswers } from "./empty_answers.ts";
 import type { Offset } from "./records.ts";
-import { joinSlices, release, type Slice, splitSlice } from "./slice.ts";
+import { joinSlices, type OpenBatch, release, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
@@ -19,7 +19,7 @@ export interface PartitionPorts {
    */
   readonly write: (
     ledger: LedgerRow,
-    slice: Slice,
+    batch: OpenBatch,
     signal: AbortSignal,
   ) => Promise<{ readonly next: Offset | undefined } | undefined>;
   /** There may be room for records again, or the fetch offset moved. */
@@ -163,12 +163,18 @@ export class Partition implements AsyncDisposable {
     if (ledger !== undefined) this.reopen(ledger);
   }
 
-  async #write(batch: Slice, signal: AbortSignal): Promise<void> {
+  async #write(begun: Slice, signal: AbortSignal): Promise<void> {
     const ledger = this.#ledger;
     if (ledger === undefined) return;
+    let batch = begun;
+    const open: OpenBatch = {
+      count: () =>
+        this.#joining(batch).reduce((sum, { records }) => sum + records.length, batch.records.length),
+      close: () => batch = this.#withWhatCame(batch),
+    };
     let written: Awaited<ReturnType<PartitionPorts["write"]>>;
     try {
-      written = await this.#ports.write(ledger, batch, signal);
+      written = await this.#ports.write(ledger, open, signal);
     } finally {
       this.#limits.room.give(batch.bytes);
     }
@@ -201,7 +207,20 @@ export class Partition implements AsyncDisposable {
     this.#waitingBytes = 0;
   }
 
-  /** As much as has gathered while the last batch was written: small when quiet, large when busy. */
+  /** What waits goes on behind it, unless we moved since. */
+  #joining(batch: Slice): readonly Slice[] {
+    return this.#waiting[0]?.from === batch.next ? this.#waiting : [];
+  }
+
+  /** The batch in hand and what joins it: small when quiet, large when busy. */
+  #withWhatCame(batch: Slice): Slice {
+    if (this.#joining(batch).length === 0) return batch;
+    this.#waiting.unshift(batch);
+    this.#waitingBytes += batch.bytes;
+    return this.#takeBatch() ?? batch;
+  }
+
+  /** As much of what waits as a batch may have. */
   #takeBatch(): Slice | undefined {
     const { batchRecords, batchBytes } = this.#limits;
     let count = 0;

@@ -107,16 +107,17 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
       return ledger;
     },
 
-    write: async (ledger: LedgerRow, slice, signal) => {
+    write: async (ledger: LedgerRow, open, signal) => {
       const began = performance.now();
-      const outcome = await process(ledger, slice, signal);
+      const from = ledger.nextOffset;
+      const outcome = await process(ledger, open, signal);
       if (outcome.kind === "abandoned") return undefined;
       databaseWorks();
       if (outcome.kind === "stale") {
         const { nextOffset } = outcome;
-        if (nextOffset === undefined || nextOffset < slice.from) {
-          ledgerWentBack(environment, log.partition, slice.from, nextOffset);
-        } else telemetry.batchStale(log.partition, slice.from, nextOffset);
+        if (nextOffset === undefined || nextOffset < from) {
+          ledgerWentBack(environment, log.partition, from, nextOffset);
+        } else telemetry.batchStale(log.partition, from, nextOffset);
         return { next: nextOffset };
       }
       progress.committed();

@@ -10,7 +10,7 @@ import type { Plan, PlanBatch } from "./plan_batch.ts";
 import type { Turn } from "./shared_turns.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
 import type { Offset } from "./records.ts";
-import { type Slice, splitSlice } from "./slice.ts";
+import { type OpenBatch, type Slice, splitSlice } from "./slice.ts";
 
 export interface WrittenBatch {
   readonly counts: Counts;
@@ -41,8 +41,8 @@ export interface BatchPorts {
   readonly isDataError: (error: unknown) => boolean;
   /** Whether an attempt that failed like this may have been written all the same. */
   readonly mayBeDone: (error: unknown) => boolean;
-  /** Runs an attempt to write so many records when it is our turn, which others may share. */
-  readonly takeTurn: <T>(records: number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
+  /** Runs an attempt to write so many records, as far as is known, when it is our turn, which others may share. */
+  readonly takeTurn: <T>(records: () => number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
   /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   /** It is our turn to write: from now on something happens, or something hangs. */
@@ -51,7 +51,11 @@ export interface BatchPorts {
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
-export type ProcessBatch = (ledger: LedgerRow, slice: Slice, signal: AbortSignal) => Promise<BatchOutcome>;
+export type ProcessBatch = (
+  ledger: LedgerRow,
+  batch: OpenBatch,
+  signal: AbortSignal,
+) => Promise<BatchOutcome>;
 
 /** When refused readings took longer than an attempt may last, the next try is on a part as small as this. */
 const SMALLER = 16;
@@ -66,10 +70,14 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   let mostRecords = Infinity;
   // After a failure, whoever's it was: others shall not fail with us again, nor we with them.
   let alone = false;
+  const planFirstPart = (whole: Slice) => {
+    const [part] = splitSlice(whole, mostRecords);
+    return { part, plan: ports.plan(part.records) };
+  };
 
-  return async (ledger, slice, signal) => {
-    let part = firstPart(slice, mostRecords);
-    let plan: Plan | undefined;
+  return async (ledger, batch, signal) => {
+    let whole: Slice | undefined;
+    let planned: { readonly part: Slice; readonly plan: Plan } | undefined;
     // Of an attempt whose answer was lost.
     let perhapsWritten: Written | undefined;
     for (let attempt = 1;; attempt++) {
@@ -80,16 +88,17 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         if (is) refusals++;
         return is;
       };
+      const records = () => planned?.part.records.length ?? batch.count();
       try {
-        const outcome = await ports.takeTurn(part.records.length, async (turn) => {
+        const outcome = await ports.takeTurn(records, async (turn) => {
           // Given up while others had their turns: a stop need not wait for all of them.
           if (signal.aborted) return undefined;
           ports.onAttempt();
-          // Decoded only now, when it is our turn to write: decoded records take several times their bytes.
-          const planned = plan ??= ports.plan(part.records);
-          await ports.prepare(planned);
+          // Only now, when it is our turn to write: until then more may come, and decoded records take several times their bytes.
+          const { part, plan } = planned ??= planFirstPart(whole ??= batch.close());
+          await ports.prepare(plan);
           const work = async (transaction: BatchTransaction): Promise<Written> => {
-            const { batch, repeatsInTable } = await writePlan(transaction, planned, part, mode, isDataError);
+            const { batch, repeatsInTable } = await writePlan(transaction, plan, part, mode, isDataError);
             mode = repeatsInTable ? "merge" : "copy";
             return attempted = { kind: "written", slice: part, batch };
           };
@@ -125,20 +134,16 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
         // One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
-        if (refusals > 1 && part.records.length > 1) {
-          mostRecords = Math.ceil(part.records.length / SMALLER);
-          part = firstPart(slice, mostRecords);
-          plan = undefined;
+        const tried = planned?.part.records.length ?? 0;
+        if (refusals > 1 && tried > 1) {
+          mostRecords = Math.ceil(tried / SMALLER);
+          planned = undefined;
         }
       } finally {
         ports.onAttemptEnd();
       }
     }
   };
-}
-
-function firstPart(slice: Slice, records: number): Slice {
-  return splitSlice(slice, records)[0];
 }
 
 async function writePlan(

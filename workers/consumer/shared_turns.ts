@@ -9,11 +9,14 @@ import type { WriteRequest } from "./sink.ts";
 const WORTH_A_TURN = 1_000;
 /** Attempts share a turn up to so many records; a longer batch has its turn for itself. */
 const SHARED_RECORDS = 4_000;
+/** So far apart they begin while there is less to write: a commit costs the same for one reading as for twenty. */
+const BETWEEN_TURNS_MS = 3;
 /** Nobody waits longer for company while a connection is free: the transaction under way may be stuck. */
 const PATIENCE_MS = 20;
 
 interface Waiting {
-  readonly records: number;
+  /** How many it would write now. */
+  readonly records: () => number;
   readonly since: number;
   /** Never rejects. */
   readonly run: (turn: Turn) => Promise<void>;
@@ -23,13 +26,20 @@ interface Waiting {
 export class SharedTurns {
   readonly #count: number;
   readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
+  readonly #betweenTurnsMs: number;
   #free: number;
+  #lastBegun = -Infinity;
   readonly #queue: Waiting[] = [];
   /** The next look at the queue. */
   #look: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
   /** @param execute writes what the attempts of one turn ask for; settles each request and never rejects */
-  constructor(count: number, execute: (requests: readonly WriteRequest[]) => Promise<void>) {
+  constructor(
+    count: number,
+    execute: (requests: readonly WriteRequest[]) => Promise<void>,
+    betweenTurnsMs = BETWEEN_TURNS_MS,
+  ) {
+    this.#betweenTurnsMs = betweenTurnsMs;
     this.#count = count;
     this.#free = count;
     this.#execute = execute;
@@ -38,9 +48,9 @@ export class SharedTurns {
   /**
    * Runs an attempt when it has a turn.
    *
-   * @param records how many it will write
+   * @param records how many it would write now
    */
-  take<T>(records: number, attempt: (turn: Turn) => Promise<T>): Promise<T> {
+  take<T>(records: () => number, attempt: (turn: Turn) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = (turn: Turn) => attempt(turn).then(resolve, reject).finally(() => turn.leave());
     this.#queue.push({ records, since: performance.now(), run });
@@ -62,11 +72,9 @@ export class SharedTurns {
 
   #begin(): void {
     for (let first = this.#queue[0]; first !== undefined && this.#free > 0; first = this.#queue[0]) {
-      const waited = performance.now() - first.since;
-      const queued = this.#queue.reduce((sum, { records }) => sum + records, 0);
-      if (this.#free < this.#count && queued < WORTH_A_TURN && waited < PATIENCE_MS) {
-        return this.#lookAfter(PATIENCE_MS - waited);
-      }
+      const pause = this.#pauseBefore(first);
+      if (pause > 0) return this.#lookAfter(pause);
+      this.#lastBegun = performance.now();
       const company = this.#takeCompany();
       const turn = new Turn(company.length, this.#execute);
       this.#free--;
@@ -77,11 +85,18 @@ export class SharedTurns {
     }
   }
 
+  /** How long the first of the queue shall wait for more, milliseconds. */
+  #pauseBefore({ since }: Waiting): number {
+    if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= WORTH_A_TURN) return 0;
+    const until = this.#free < this.#count ? since + PATIENCE_MS : this.#lastBegun + this.#betweenTurnsMs;
+    return until - performance.now();
+  }
+
   #takeCompany(): Waiting[] {
     let records = 0;
     let count = 0;
     for (const waiting of this.#queue) {
-      records += waiting.records;
+      records += waiting.records();
       if (count > 0 && records > SHARED_RECORDS) break;
       count++;
     }

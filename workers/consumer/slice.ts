@@ -43,6 +43,14 @@ export interface Slice {
   readonly own: readonly RecordTable[];
 }
 
+/** A stretch that grows until it is its turn to be written. */
+export interface OpenBatch {
+  /** How many records it has so far. */
+  count(): number;
+  /** All of it; nothing joins it any more. */
+  close(): Slice;
+}
+
 /** What comes decompressed to more ends behind the batch that made it so; the rest is fetched again. */
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 /** Memory that a gap takes, about. */

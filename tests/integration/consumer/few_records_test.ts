@@ -15,6 +15,7 @@ import { SharedTurns } from "../../../workers/consumer/shared_turns.ts";
 import { executeRequests, sink } from "../../../workers/consumer/sink.ts";
 import type { Slice } from "../../../workers/consumer/slice.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
+import { batchOf } from "../../support/batch.ts";
 import type { Place } from "../../support/place.ts";
 import type { Sent } from "../../support/produce.ts";
 import { recordsOf } from "../../support/record_batch.ts";
@@ -69,7 +70,7 @@ async function write(
       onAttemptEnd: () => {},
       onFailure: (error) => failures.push(error),
     });
-    return process(ledger, slice, new AbortController().signal);
+    return process(ledger, batchOf(slice), new AbortController().signal);
   }));
   deepStrictEqual(failures, []);
   return outcomes.map((outcome) =>

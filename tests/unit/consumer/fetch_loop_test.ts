@@ -42,7 +42,8 @@ async function fetched(
     const ledger = { ...log, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
     return new Partition(log, {
       open: () => Promise.resolve(ledger),
-      write: (_ledger, slice) => {
+      write: (_ledger, batch) => {
+        const slice = batch.close();
         if (write !== undefined) return write(slice);
         written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
         return Promise.resolve({ next: slice.next });

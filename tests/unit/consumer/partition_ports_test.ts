@@ -7,6 +7,7 @@ import { planBy } from "../../../workers/consumer/plan_batch.ts";
 import { Progress } from "../../../workers/consumer/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/slice.ts";
+import { batchOf } from "../../support/batch.ts";
 import { eventually } from "../../support/eventually.ts";
 import { decode, LIMITS, NOW } from "../../support/wire_record.ts";
 
@@ -31,9 +32,9 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
   };
   const open = () => partitionPorts(environment as unknown as Environment, LOG);
   const [predecessor, successor] = [open(), open()];
-  void successor.write(LEDGER, gapSlice(0, 5, "control"), new AbortController().signal);
+  void successor.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
   await hanging.promise;
-  const given = await predecessor.write(LEDGER, gapSlice(0, 5, "control"), AbortSignal.abort());
+  const given = await predecessor.write(LEDGER, batchOf(gapSlice(0, 5, "control")), AbortSignal.abort());
   strictEqual(given, undefined);
   now += 31_000;
   deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
@@ -64,7 +65,7 @@ Deno.test("a batch whose partitions take long is seen to get on", async () => {
     },
   };
   const ports = partitionPorts(environment as unknown as Environment, LOG);
-  void ports.write(LEDGER, gapSlice(0, 5, "control"), new AbortController().signal);
+  void ports.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
   await written.promise;
   now += 15_000;
   deepStrictEqual(progress.liveReasons(), []);
@@ -98,7 +99,7 @@ function refused() {
   const ports = (partition: number) =>
     partitionPorts(environment as unknown as Environment, { ...LOG, partition });
   const write = (of: PartitionPorts, partition: number, signal = new AbortController().signal) =>
-    of.write({ ...LEDGER, partition }, gapSlice(0, 5, "control"), signal);
+    of.write({ ...LEDGER, partition }, batchOf(gapSlice(0, 5, "control")), signal);
   return {
     progress,
     said,

@@ -44,7 +44,8 @@ function opened(overrides: Partial<PartitionPorts> = {}, own: Partial<PartitionL
   let changes = 0;
   const partition = new Partition(LOG, {
     open: () => Promise.resolve(LEDGER),
-    write: async (_ledger, slice) => {
+    write: async (_ledger, batch) => {
+      const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
       await new Promise<void>((resolve) => gates.push(resolve));
       return { next: slice.next };
@@ -173,7 +174,8 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
   let stale = true;
   const written: string[] = [];
   const { partition } = opened({
-    write: (_ledger, slice) => {
+    write: (_ledger, batch) => {
+      const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
       return Promise.resolve({ next: stale ? 40 : slice.next });
     },
@@ -193,7 +195,7 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
 Deno.test("a partition knows the leader epoch of what it fetched last, and forgets it where another owner has moved it", async () => {
   let stale = false;
   const { partition } = opened({
-    write: (_ledger, slice) => Promise.resolve({ next: stale ? 40 : slice.next }),
+    write: (_ledger, batch) => Promise.resolve({ next: stale ? 40 : batch.close().next }),
   });
   await eventually("the ledger", () => partition.wantsRecords);
   strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
@@ -213,7 +215,7 @@ Deno.test("a partition opens its ledger anew when the database does not know it 
   let opens = 0;
   const { partition } = opened({
     open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
-    write: (_ledger, slice) => Promise.resolve({ next: known ? slice.next : undefined }),
+    write: (_ledger, batch) => Promise.resolve({ next: known ? batch.close().next : undefined }),
   });
   await eventually("the ledger", () => partition.wantsRecords);
   known = false;

@@ -6,6 +6,7 @@ import { type BatchOutcome, createBatchProcessor } from "../../../workers/consum
 import { Turn } from "../../../workers/consumer/shared_turns.ts";
 import type { BatchTransaction, Counts, Reject, Sink } from "../../../workers/consumer/sink.ts";
 import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
+import { batchOf } from "../../support/batch.ts";
 import { recordsOf } from "../../support/record_batch.ts";
 import { LIMITS, NOW } from "../../support/wire_record.ts";
 
@@ -152,7 +153,7 @@ function processor(sink: Sink, failures: unknown[] = []) {
   });
   // A bug in the batch's algorithm is retried like any failure: the test ends all the same.
   return (one: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
-    return process({ ...LEDGER, nextOffset: one.from }, one, signal);
+    return process({ ...LEDGER, nextOffset: one.from }, batchOf(one), signal);
   };
 }
 

@@ -37,7 +37,7 @@ function write(turn: Turn, id: number, alone = false): Promise<unknown> {
 Deno.test("attempts that come together are executed together, each with its own answer", async () => {
   const executions = new Executions();
   const turns = new SharedTurns(4, executions.execute);
-  const answers = [1, 2, 3].map((id) => turns.take(10, (turn) => write(turn, id)));
+  const answers = [1, 2, 3].map((id) => turns.take(() => 10, (turn) => write(turn, id)));
   deepStrictEqual(await Promise.all(answers), [DONE, DONE, DONE]);
   deepStrictEqual(executions.ids, [[1, 2, 3]]);
 });
@@ -46,10 +46,10 @@ Deno.test("few records that come while a turn is under way gather, though connec
   const executions = new Executions();
   executions.hold = true;
   const turns = new SharedTurns(4, executions.execute);
-  const first = turns.take(10, (turn) => write(turn, 1));
+  const first = turns.take(() => 10, (turn) => write(turn, 1));
   await eventually("the first", () => executions.all.length === 1);
   executions.hold = false;
-  const later = [2, 3].map((id) => turns.take(10, (turn) => write(turn, id)));
+  const later = [2, 3].map((id) => turns.take(() => 10, (turn) => write(turn, id)));
   executions.release();
   await Promise.all([first, ...later]);
   deepStrictEqual(executions.ids, [[1], [2, 3]]);
@@ -59,7 +59,7 @@ Deno.test("many records take another turn at once, each long batch one for itsel
   const executions = new Executions();
   executions.hold = true;
   const turns = new SharedTurns(2, executions.execute);
-  const all = [1, 2, 3].map((id) => turns.take(5_000, (turn) => write(turn, id)));
+  const all = [1, 2, 3].map((id) => turns.take(() => 5_000, (turn) => write(turn, id)));
   await eventually("two of them", () => executions.all.length === 2);
   deepStrictEqual(executions.ids, [[1], [2]]);
   executions.hold = false;
@@ -72,10 +72,10 @@ Deno.test("a turn that is stuck keeps nobody who finds a free connection", async
   const executions = new Executions();
   executions.hold = true;
   const turns = new SharedTurns(2, executions.execute);
-  const stuck = turns.take(1, (turn) => write(turn, 1));
+  const stuck = turns.take(() => 1, (turn) => write(turn, 1));
   await eventually("the first", () => executions.all.length === 1);
   executions.hold = false;
-  deepStrictEqual(await turns.take(1, (turn) => write(turn, 2)), DONE);
+  deepStrictEqual(await turns.take(() => 1, (turn) => write(turn, 2)), DONE);
   executions.release();
   await stuck;
 });
@@ -83,9 +83,9 @@ Deno.test("a turn that is stuck keeps nobody who finds a free connection", async
 Deno.test("one that gives up, or fails, before it writes holds the others of its turn back for nothing", async () => {
   const executions = new Executions();
   const turns = new SharedTurns(1, executions.execute);
-  const writing = turns.take(1, (turn) => write(turn, 1));
-  const gaveUp = turns.take(1, () => Promise.resolve("gave up"));
-  const failed = turns.take(1, () => Promise.reject(new Error("no plan")));
+  const writing = turns.take(() => 1, (turn) => write(turn, 1));
+  const gaveUp = turns.take(() => 1, () => Promise.resolve("gave up"));
+  const failed = turns.take(() => 1, () => Promise.reject(new Error("no plan")));
   await rejects(failed, /no plan/);
   strictEqual(await gaveUp, "gave up");
   strictEqual(await writing, DONE);
@@ -94,13 +94,13 @@ Deno.test("one that gives up, or fails, before it writes holds the others of its
 Deno.test("one that writes again in the same turn is executed after the others, and then the next turn begins", async () => {
   const executions = new Executions();
   const turns = new SharedTurns(1, executions.execute);
-  const twice = turns.take(1, async (turn) => {
+  const twice = turns.take(() => 1, async (turn) => {
     await write(turn, 1);
     return await write(turn, 1, true);
   });
-  const once = turns.take(1, (turn) => write(turn, 2));
+  const once = turns.take(() => 1, (turn) => write(turn, 2));
   await Promise.all([twice, once]);
-  await turns.take(1, (turn) => write(turn, 3));
+  await turns.take(() => 1, (turn) => write(turn, 3));
   deepStrictEqual(executions.ids, [[1, 2], [1], [3]]);
 });
 
@@ -108,11 +108,11 @@ Deno.test("who comes when all connections are free again is not kept by the pati
   const executions = new Executions();
   executions.hold = true;
   const turns = new SharedTurns(2, executions.execute);
-  const first = turns.take(1, (turn) => write(turn, 1));
+  const first = turns.take(() => 1, (turn) => write(turn, 1));
   await eventually("the first", () => executions.all.length === 1);
   executions.hold = false;
   // A look at the queue is planned for the end of its patience, and still is when it has had its turn.
-  const second = turns.take(1, (turn) => write(turn, 2));
+  const second = turns.take(() => 1, (turn) => write(turn, 2));
   await new Promise((resolve) => setTimeout(resolve, 2));
   executions.release();
   await Promise.all([first, second]);
@@ -123,8 +123,34 @@ Deno.test("who comes when all connections are free again is not kept by the pati
     delays.push(ms);
     return original(run, ms);
   }) as typeof setTimeout;
-  const third = turns.take(1, (turn) => write(turn, 3));
+  const third = turns.take(() => 1, (turn) => write(turn, 3));
   globalThis.setTimeout = original;
   deepStrictEqual(delays, [0]);
   await third;
+});
+
+Deno.test("with little to write, a turn does not follow the one before at once, and takes what came meanwhile", async () => {
+  const executions = new Executions();
+  const turns = new SharedTurns(2, executions.execute, 500);
+  await turns.take(() => 1, (turn) => write(turn, 1));
+  const second = turns.take(() => 1, (turn) => write(turn, 2));
+  // Time enough for a turn that begins at once.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  await Promise.all([second, turns.take(() => 1, (turn) => write(turn, 3))]);
+  deepStrictEqual(executions.ids, [[1], [2, 3]]);
+});
+
+Deno.test("what an attempt would write is counted when a turn may begin, not when it was asked for", async () => {
+  const executions = new Executions();
+  executions.hold = true;
+  const turns = new SharedTurns(2, executions.execute);
+  let records = 1;
+  const first = turns.take(() => 1, (turn) => write(turn, 1));
+  await eventually("the first", () => executions.all.length === 1);
+  const grown = turns.take(() => records, (turn) => write(turn, 2));
+  records = 5_000;
+  await eventually("the second beside it", () => executions.all.length === 2);
+  executions.release();
+  await Promise.all([first, grown]);
+  deepStrictEqual(executions.ids, [[1], [2]]);
 });

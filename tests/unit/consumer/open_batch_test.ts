@@ -1,0 +1,76 @@
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { Partition } from "../../../workers/consumer/partition.ts";
+import { Room } from "../../../workers/consumer/room.ts";
+import { gapSlice, type OpenBatch, type Slice } from "../../../workers/consumer/slice.ts";
+import { eventually } from "../../support/eventually.ts";
+
+const LOG = { topic: "t", topicId: "i", partition: 3 };
+const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
+const LIMITS = { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000, room: new Room(1_000_000) };
+
+/** A partition that hands each of its batches to the test, open. */
+async function opened() {
+  const batches: OpenBatch[] = [];
+  const gates: ((slice: Slice) => void)[] = [];
+  const partition = new Partition(LOG, {
+    open: () => Promise.resolve(LEDGER),
+    write: async (_ledger, batch) => {
+      batches.push(batch);
+      const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
+      return { next };
+    },
+    onChange: () => {},
+    onClosed: () => {},
+  }, LIMITS);
+  partition.start((error) => {
+    throw error;
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const batch = () => eventually("a batch", () => batches.shift());
+  return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice) };
+}
+
+const stretch = (from: number, to: number) => gapSlice(from, to, "control");
+
+Deno.test("a batch takes what comes until it is closed, and the next one what comes later", async () => {
+  const { partition, batch, written } = await opened();
+  partition.accept(stretch(10, 12));
+  const first = await batch();
+  partition.accept(stretch(12, 20));
+  const closed = first.close();
+  deepStrictEqual([closed.from, closed.next], [10, 20]);
+  partition.accept(stretch(20, 22));
+  strictEqual(closed.next, 20);
+  written(closed);
+  const second = (await batch()).close();
+  deepStrictEqual([second.from, second.next], [20, 22]);
+  written(second);
+  await eventually("all of it", () => partition.isDrained);
+  strictEqual(partition.nextOffset, 22);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a batch grows no further than a batch may", async () => {
+  const { partition, batch, written } = await opened();
+  for (let from = 10; from < 22; from += 2) partition.accept(stretch(from, from + 2));
+  const first = (await batch()).close();
+  deepStrictEqual([first.from, first.next], [10, 18], "four stretches are four rows");
+  written(first);
+  const second = (await batch()).close();
+  deepStrictEqual([second.from, second.next], [18, 22]);
+  written(second);
+  await eventually("all of it", () => partition.isDrained);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("what was fetched anew from elsewhere does not join a batch", async () => {
+  const { partition, batch, written } = await opened();
+  partition.accept(stretch(10, 12));
+  const old = await batch();
+  partition.reopen({ ...LEDGER, id: 2, generation: 1, nextOffset: 0 });
+  partition.accept(stretch(0, 5));
+  const closed = old.close();
+  deepStrictEqual([closed.from, closed.next], [10, 12]);
+  written(closed);
+  await partition[Symbol.asyncDispose]();
+});
