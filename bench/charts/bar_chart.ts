@@ -22,7 +22,11 @@ const OTHER = "#999999";
  * @param label what is written behind a bar
  * @returns the text of an SVG file
  */
-export function barChart(title: string, bars: readonly Bar[], label: (bar: Bar) => string): string {
+export function barChart<B extends Bar>(
+  title: string,
+  bars: readonly B[],
+  label: (bar: B) => string,
+): string {
   const most = Math.max(...bars.map(({ value }) => value), Number.EPSILON);
   const rows = bars.map((bar, index) => {
     const y = TOP + index * ROW;
