@@ -17,33 +17,39 @@ import { type AskedTimes, report } from "./report.ts";
 
 const PARTITIONS = 6;
 const QUIET_ROUNDS = 5;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** More than a log's readings take, so that the next log's come behind them. */
-const LOG_MS = 12 * 3_600_000;
+const LOG_MS = 12 * HOUR_MS;
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  // One log for each run, and one for the queries; each later than the one before.
+  // One log for each run, each later than the one before.
   const options = { records: flags.records, partitions: PARTITIONS, resources, say };
-  const endMs = Date.now() - flags.runs * LOG_MS;
+  // At six in the morning, yesterday: what comes behind it goes to the partition that people look at.
+  const nowMs = Math.floor(Date.now() / DAY_MS) * DAY_MS - 18 * HOUR_MS;
+  const endMs = nowMs - (flags.runs - 1) * LOG_MS;
   const first = await openLab({ ...options, endMs, signal });
   const labs: Lab[] = [first];
-  for (let run = 1; run <= flags.runs; run++) {
+  for (let run = 1; run < flags.runs; run++) {
     labs.push(await prepare(first.stack, { ...options, endMs: endMs + run * LOG_MS }));
   }
+  // One more goes on where they end, while people look at what came last.
+  const [fromMs] = (labs.at(-1) ?? first).log.range;
+  const last = await prepare(first.stack, { ...options, endMs: 2 * nowMs - fromMs });
   await withDatabase(first.stack, async (full, url) => {
     await migrate(full, MIGRATIONS);
     say(`Filling a table with ${flags.rows} rows`);
     await fillTable(full, flags.rows, first.log.range[0] - 1, () => {});
     const rates = { empty: [] as number[], full: [] as number[] };
-    for (const lab of labs.slice(0, flags.runs)) {
+    for (const lab of labs) {
       if (signal.aborted) return;
       const empty = await withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url));
       rates.empty.push(empty.rowsPerSecond);
       rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);
       say(`rows/s into an empty table: ${rates.empty.at(-1)}; into the full one: ${rates.full.at(-1)}`);
     }
-    const last = labs.at(-1) ?? first;
-    const queries = await peoplesQueries(new Date(last.log.range[0]));
+    const queries = await peoplesQueries(new Date(nowMs));
     const quiet = await askInTurns(full, queries, (round) => round < QUIET_ROUNDS);
     const ingest = consumeAll(last, full, url);
     const ended = ingest.then(() => {}, () => {});
