@@ -21,6 +21,42 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: { file: OPEN, name: "what was fetched anew from elsewhere does not join a batch" },
   },
   {
+    breaks: "what an attempt would write is counted when it asks for its turn",
+    edits: [
+      edit(
+        "shared_turns.ts",
+        "this.#queue.push({ records, since",
+        "const counted = records();\n    this.#queue.push({ records: () => counted, since",
+      ),
+    ],
+    test: {
+      file: TURNS,
+      name: "what an attempt would write is counted when a turn begins, not when it was asked for",
+    },
+  },
+  {
+    breaks: "a batch is closed again for each try",
+    edits: [edit("process_batch.ts", "whole ??= batch.close()", "whole = batch.close()")],
+    test: {
+      file: "tests/unit/consumer/process_batch_test.ts",
+      name: "processBatch() writes a part of a batch whose refused readings take longer than an attempt may",
+    },
+  },
+  {
+    breaks: "of what joined a batch the room is never given back",
+    edits: [
+      edit(
+        "partition.ts",
+        "      this.#limits.room.give(batch.bytes);\n    }",
+        "      this.#limits.room.give(begun.bytes);\n    }",
+      ),
+    ],
+    test: {
+      file: OPEN,
+      name: "what joins a batch is held until the batch is written, and makes room in the buffer at once",
+    },
+  },
+  {
     breaks: "a turn follows the one before at once, however little there is to write",
     edits: [edit("shared_turns.ts", "this.#lastBegun + this.#betweenTurnsMs", "this.#lastBegun")],
     test: {

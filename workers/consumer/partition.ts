@@ -168,8 +168,10 @@ export class Partition implements AsyncDisposable {
     if (ledger === undefined) return;
     let batch = begun;
     const open: OpenBatch = {
-      count: () =>
-        this.#joining(batch).reduce((sum, { records }) => sum + records.length, batch.records.length),
+      count: () => {
+        const joining = this.#joining(batch).reduce((sum, { records }) => sum + records.length, 0);
+        return Math.min(batch.records.length + joining, this.#limits.batchRecords);
+      },
       close: () => batch = this.#withWhatCame(batch),
     };
     let written: Awaited<ReturnType<PartitionPorts["write"]>>;
@@ -217,7 +219,10 @@ export class Partition implements AsyncDisposable {
     if (this.#joining(batch).length === 0) return batch;
     this.#waiting.unshift(batch);
     this.#waitingBytes += batch.bytes;
-    return this.#takeBatch() ?? batch;
+    const grown = this.#takeBatch() ?? batch;
+    // What it took along has left room behind.
+    this.#ports.onChange();
+    return grown;
   }
 
   /** As much of what waits as a batch may have. */

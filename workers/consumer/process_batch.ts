@@ -88,7 +88,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         if (is) refusals++;
         return is;
       };
-      const records = () => planned?.part.records.length ?? batch.count();
+      const records = () =>
+        planned?.part.records.length ?? Math.min(mostRecords, whole?.records.length ?? batch.count());
       try {
         const outcome = await ports.takeTurn(records, async (turn) => {
           // Given up while others had their turns: a stop need not wait for all of them.

@@ -73,7 +73,7 @@ export class SharedTurns {
   #begin(): void {
     for (let first = this.#queue[0]; first !== undefined && this.#free > 0; first = this.#queue[0]) {
       const pause = this.#pauseBefore(first);
-      if (pause > 0) return this.#lookAfter(pause);
+      if (pause > 0) return this.#lookAfter(Math.ceil(pause));
       this.#lastBegun = performance.now();
       const company = this.#takeCompany();
       const turn = new Turn(company.length, this.#execute);
