@@ -8,6 +8,8 @@ const LOOK_EVERY_MS = 50;
 const STOP_DEADLINE_MS = 15_000;
 /** Longer than any machine of today needs for what `task bench` publishes. */
 const DEADLINE_MS = 600_000;
+/** So long without a row more, and it will not store the rest. */
+const STALLED_MS = 60_000;
 
 export interface Seen {
   readonly begun: boolean;
@@ -34,6 +36,7 @@ export async function timedRun(
   const child = await start();
   try {
     let first: { readonly rows: number; readonly at: number } | undefined;
+    let last = { rows: 0, at: began };
     for (;;) {
       const { begun, rows, all } = await look();
       const at = performance.now();
@@ -49,7 +52,9 @@ export async function timedRun(
           peakMb: memory && memory.peakKb / 1024,
         };
       }
-      if (!child.running || at - began > DEADLINE_MS) {
+      if (rows > last.rows) last = { rows, at };
+      const stalled = last.rows > 0 && at - last.at > STALLED_MS;
+      if (!child.running || at - began > DEADLINE_MS || stalled) {
         throw new Error(
           `not all of ${log.records} records were stored, ${rows} are known to be; the program's last words:\n${
             child.tail.join("\n")
