@@ -1,7 +1,6 @@
 /** How fast the same readings get from Kafka into PostgreSQL, by us, by others, and by COPY of a file. */
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
-import { describeError } from "../../workers/_shared/errors.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { CUSTOMERS } from "../lab/large_table.ts";
@@ -11,8 +10,6 @@ import { heartbeatConsumer } from "./consumer.ts";
 import { type Contender, openLab, type Run } from "./lab.ts";
 import { peerContender } from "./peer.ts";
 import { report } from "./report.ts";
-
-const PEER_ATTEMPTS = 3;
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
@@ -24,32 +21,19 @@ await runWorker(async ({ args, signal, resources }) => {
     heartbeatConsumer,
     ...peers.map(peerContender),
   ];
-  const peerNames = new Set(peers.map(({ title }) => title));
   const lab = await openLab({ ...flags, signal, resources, say });
   const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
   // By turns, so that a slow minute of the machine does not fall on one of them alone.
   for (let turn = 1; turn <= flags.runs; turn++) {
     for (const { name, run } of contenders) {
       if (signal.aborted) return;
-      const took = await (peerNames.has(name) ? insist(name, () => run(lab)) : run(lab));
+      const took = await run(lab);
       say(`${turn}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
       runs.get(name)?.push(took);
     }
   }
   await report(runs, lab, copyIntoReference.name);
 });
-
-/** A peer that leaves readings out gives no figure, and is not what is measured here: it is told of, and runs again. */
-async function insist(name: string, run: () => Promise<Run>): Promise<Run> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await run();
-    } catch (error) {
-      if (attempt === PEER_ATTEMPTS) throw error;
-      say(`${name}, once more: ${describeError(error)}`);
-    }
-  }
-}
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:ingest")

@@ -1,4 +1,6 @@
 /** Another program on the same topic, into a reference table of its own. */
+import { sayProgress as say } from "../../stack/output.ts";
+import { describeError } from "../../workers/_shared/errors.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import type { PreparedLog } from "../lab/prepared_log.ts";
 import type { Peer } from "../peers/mod.ts";
@@ -6,12 +8,23 @@ import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
 import { type Seen, timedRun } from "./timed_run.ts";
 
 const TABLE = "readings";
+const ATTEMPTS = 3;
 
 /** @param peer prepared */
 export function peerContender(peer: Peer): Contender {
   return {
     name: peer.title,
-    run: (lab) => withDatabase(lab.stack, (database, url) => storeAll(peer, lab, database, url)),
+    run: async (lab) => {
+      for (let attempt = 1;; attempt++) {
+        try {
+          return await withDatabase(lab.stack, (database, url) => storeAll(peer, lab, database, url));
+        } catch (error) {
+          // One that leaves readings out gives no figure, and is not what is measured here.
+          if (attempt === ATTEMPTS) throw error;
+          say(`${peer.title}, once more: ${describeError(error)}`);
+        }
+      }
+    },
   };
 }
 

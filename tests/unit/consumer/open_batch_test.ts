@@ -2,7 +2,7 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { Partition } from "../../../workers/consumer/partition.ts";
 import { Room } from "../../../workers/consumer/room.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../workers/consumer/slice.ts";
-import { recordsOf } from "../../support/record_batch.ts";
+import { records } from "../../support/batch.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
@@ -32,13 +32,6 @@ async function opened(room = new Room(1_000_000)) {
   await eventually("the ledger", () => partition.wantsRecords);
   const batch = () => eventually("a batch", () => batches.shift());
   return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes: () => changes };
-}
-
-function records(from: number, count: number): Slice {
-  const all = Array.from({ length: count }, (_, index) => {
-    return { offset: from + index, timestampMs: 0, key: null, value: null };
-  });
-  return { ...stretch(from, from + count), records: recordsOf(all), gaps: [] };
 }
 
 const stretch = (from: number, to: number) => gapSlice(from, to, "control");

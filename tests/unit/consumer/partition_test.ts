@@ -4,28 +4,12 @@ import { Partition, type PartitionLimits, type PartitionPorts } from "../../../w
 import { Records, RecordTable } from "../../../workers/consumer/records.ts";
 import { Room } from "../../../workers/consumer/room.ts";
 import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
+import { records } from "../../support/batch.ts";
 import { recordsOf } from "../../support/record_batch.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
-
-function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slice {
-  const all = Array.from({ length: count }, (_, index) => {
-    return { offset: from + index, timestampMs: from + index, key: null, value: null };
-  });
-  const next = from + count;
-  return {
-    from,
-    next,
-    records: recordsOf(all),
-    gaps: [],
-    logEnd: next,
-    leaderEpoch,
-    bytes: bytes * count,
-    own: [],
-  };
-}
 
 /** Records with values of these lengths. */
 function sized(from: number, lengths: readonly number[]): Slice {
