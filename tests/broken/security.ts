@@ -93,6 +93,15 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
+    breaks: "the health port sends the same one away twice, when two come before it is gone",
+    edits: [{
+      file: "workers/_shared/health.ts",
+      find: "    open.delete(oldest);\n",
+      replace: "",
+    }],
+    test: { file: HEALTH, name: "of those who come at once no more than 64 are waited for either" },
+  },
+  {
     breaks: "the health port takes requests as large as Node's own limit",
     edits: [{
       file: "workers/_shared/health.ts",

@@ -51,13 +51,20 @@ class SlowClients implements AsyncDisposable {
   }
 
   async connect(port: number, count: number, said: string): Promise<void> {
-    for (let n = 0; n < count; n++) {
-      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-      const number = this.#connections.push(connection) - 1;
-      this.#open.add(number);
-      this.#ends.push(this.#end(connection).finally(() => this.#open.delete(number)));
-      if (said !== "") await connection.write(new TextEncoder().encode(said));
-    }
+    for (let n = 0; n < count; n++) await this.#connectOne(port, said);
+  }
+
+  /** As many at a time as are to come, so that the server hears of several before it has sent one away. */
+  async connectAtOnce(port: number, count: number, said: string): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#connectOne(port, said)));
+  }
+
+  async #connectOne(port: number, said: string): Promise<void> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const number = this.#connections.push(connection) - 1;
+    this.#open.add(number);
+    this.#ends.push(this.#end(connection).finally(() => this.#open.delete(number)));
+    if (said !== "") await connection.write(new TextEncoder().encode(said));
   }
 
   /** Resolves when the server ends it, with or without an answer. */
@@ -135,6 +142,17 @@ Deno.test("of those who take their time only 64 are waited for: beyond that the 
   });
   match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
   deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
+  ok(slow.open >= 60, `${slow.open} are left`);
+});
+
+Deno.test("of those who come at once no more than 64 are waited for either", async () => {
+  await using server = await serve([], new Secrets(), { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 });
+  await using slow = new SlowClients();
+  await slow.connectAtOnce(server.port, 200, "GET /live");
+  await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
+    seen: () => slow.open,
+  });
+  match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
   ok(slow.open >= 60, `${slow.open} are left`);
 });
 

@@ -92,6 +92,8 @@ export class Place implements AsyncDisposable {
     await eventually(`topic ${this.topic}`, async () => {
       return (await this.describeTopic())?.leaders.filter((leader) => leader >= 0).length === partitions;
     });
+    // A leader is named before it has opened the log, and refuses until then.
+    await eventually(`the logs of ${this.topic}`, async () => (await this.ends()).length === partitions);
   }
 
   async describeTopic(): Promise<TopicDescription | undefined> {

@@ -123,7 +123,10 @@ function limitConnections(server: Server, atMost: number): void {
     // One that breaks off is no error of ours.
     socket.on("error", () => {});
     const [oldest] = open;
-    if (open.size > atMost) oldest?.destroy();
+    if (open.size <= atMost || oldest === undefined) return;
+    // Now and not when it says so: the next may come before that, and must not find the same one again.
+    open.delete(oldest);
+    oldest.destroy();
   });
 }
 
