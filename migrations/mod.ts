@@ -6,6 +6,7 @@ import addLedgerPositions from "./0004_add_ledger_positions.sql" with { type: "t
 import addLeaderEpoch from "./0005_add_leader_epoch.sql" with { type: "text" };
 import indexTsByBlockRange from "./0006_index_ts_by_block_range.sql" with { type: "text" };
 import lockPartitionsBriefly from "./0007_lock_partitions_briefly.sql" with { type: "text" };
+import summarizeBlockRanges from "./0008_summarize_block_ranges.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 5, name: "0005_add_leader_epoch", sql: addLeaderEpoch, breaking: false },
   { version: 6, name: "0006_index_ts_by_block_range", sql: indexTsByBlockRange, breaking: false },
   { version: 7, name: "0007_lock_partitions_briefly", sql: lockPartitionsBriefly, breaking: false },
+  { version: 8, name: "0008_summarize_block_ranges", sql: summarizeBlockRanges, breaking: false },
 ];

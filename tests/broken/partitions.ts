@@ -3,6 +3,9 @@ import { type BrokenBuild, edit } from "./broken_build.ts";
 
 const DAYS = "tests/unit/consumer/day_partitions_test.ts";
 const DUMP = "tests/integration/consumer/partitions_test.ts";
+const RANGES = "tests/integration/consumer/block_ranges_test.ts";
+const SUMMED_UP =
+  "what a backlog fills is summed up while the consumer runs, and its partition gets its first statistics";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
@@ -72,6 +75,41 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       file: "tests/unit/consumer/retention_test.ts",
       name:
         "what cannot be dropped for a lock is asked for again minutes later, and minutes are deleted meanwhile",
+    },
+  },
+  {
+    breaks: "what is written is not told to who sums it up",
+    edits: [edit("consume.ts", "this.#blockRanges.written();", "")],
+    test: { file: RANGES, name: SUMMED_UP },
+  },
+  {
+    breaks: "a partition is summed up once, and not what it gets later",
+    edits: [{
+      file: "migrations/0008_summarize_block_ranges.sql",
+      find: "perform brin_summarize_range(brin.name, range * brin.pages);",
+      replace: "null;",
+    }],
+    test: { file: RANGES, name: SUMMED_UP },
+  },
+  {
+    breaks: "no first statistics",
+    edits: [{
+      file: "migrations/0008_summarize_block_ranges.sql",
+      find: "execute format('analyze %s', partition);",
+      replace: "null;",
+    }],
+    test: { file: RANGES, name: SUMMED_UP },
+  },
+  {
+    breaks: "a vacuum is waited for",
+    edits: [{
+      file: "migrations/0008_summarize_block_ranges.sql",
+      find: " mode nowait'",
+      replace: " mode'",
+    }],
+    test: {
+      file: RANGES,
+      name: "while a vacuum has a partition nobody waits for it, and what it left is summed up afterwards",
     },
   },
 ];

@@ -97,12 +97,13 @@ Deno.test(
     const calls = [
       "select public.ensure_heartbeat_partition('public.other', now())",
       "select public.drop_old_heartbeat_partition('public.other', now())",
+      "select public.summarize_heartbeat_blocks('public.other', null)",
     ];
     const told = await withClient(
       urlOf(place, "heartbeat_writer", WRITER_PASSWORD),
       (client) => answers(client, calls),
     );
-    deepStrictEqual(told.map(([, state]) => state), ["22023", "22023"]);
+    deepStrictEqual(told.map(([, state]) => state), ["22023", "22023", "22023"]);
     const paths = await place.sql<{ name: string; settings: string[] }>(
       `select proname as name, proconfig as settings from pg_proc
         where pronamespace = 'public'::regnamespace and prosecdef order by 1`,
@@ -110,6 +111,7 @@ Deno.test(
     deepStrictEqual(paths.map(({ name }) => name), [
       "drop_old_heartbeat_partition",
       "ensure_heartbeat_partition",
+      "summarize_heartbeat_blocks",
     ]);
     for (const { name, settings } of paths) {
       strictEqual(settings.includes("search_path=pg_catalog, pg_temp"), true, name);

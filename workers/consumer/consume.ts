@@ -3,6 +3,7 @@ import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
 import { bearLeaderless } from "../_shared/leaderless.ts";
+import { BlockRanges } from "./block_ranges.ts";
 import { fetchFacts } from "./fetch_facts.ts";
 import { runFetchLoop } from "./fetch_loop.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -58,6 +59,7 @@ class Consumption implements AsyncDisposable {
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
   readonly #room = new Room(ROOM_BYTES);
+  readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, { changed: Notifier; ended: Promise<void> }>();
   readonly #partitions = new Map<number, Partition>();
@@ -71,6 +73,7 @@ class Consumption implements AsyncDisposable {
     const { telemetry, progress, connection } = ports;
     this.#ports = ports;
     this.#options = options;
+    this.#blockRanges = new BlockRanges(ports);
     this.#membership = new Membership(connection, {
       groupId: options.groupId,
       sessionTimeoutMs: options.sessionTimeoutMs,
@@ -102,7 +105,10 @@ class Consumption implements AsyncDisposable {
       ...ports,
       client: this.#client,
       offsetReset: options.offsetReset,
-      onWritten: (partition, next) => this.#uncommitted.set(partition, next),
+      onWritten: (partition, next) => {
+        this.#uncommitted.set(partition, next);
+        this.#blockRanges.written();
+      },
       isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
     };
@@ -113,6 +119,7 @@ class Consumption implements AsyncDisposable {
       this.#watchTopic(),
       keepWatch({ ...this.#ports, partitions: () => this.#partitions.values() }, this.#options),
       keepPartitions(this.#ports, this.#options),
+      this.#blockRanges.keep(this.#options),
       commitToGroup(this.#membership, this.#uncommitted, this.#ports.telemetry, this.#options),
     ]);
   }

@@ -29,7 +29,7 @@ interface Role {
   readonly grants: readonly string[];
 }
 
-/** What a consumer does, right by right. No DDL: partitions come and go by functions that run as the owner. */
+/** What a consumer does, right by right. No DDL: what takes an owner is done by functions that run as one. */
 const WRITER_GRANTS = [
   "grant connect, temporary on database %database% to heartbeat_writer",
   "grant usage on schema public to heartbeat_writer",
@@ -40,7 +40,8 @@ const WRITER_GRANTS = [
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
-         public.drop_old_heartbeat_partition(regclass, timestamptz) to heartbeat_writer`,
+         public.drop_old_heartbeat_partition(regclass, timestamptz),
+         public.summarize_heartbeat_blocks(regclass, bigint) to heartbeat_writer`,
 ];
 
 const READER_GRANTS = [

@@ -24,5 +24,12 @@ export function tableTelemetry(log: Telemetry["log"]) {
     retentionFailed: (error: unknown) => {
       log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
     },
+
+    summaryFailed: (error: unknown) => {
+      const message = `New blocks are not summed up, queries of a range of time read more than they need (${
+        describeError(error)
+      })`;
+      log.warning("table.summary_failed", message);
+    },
   };
 }
