@@ -91,6 +91,42 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     },
   },
   {
+    breaks: "partitions that an answer had no room for are suspected of having nothing, and asked for alone",
+    edits: [edit("fetch_loop.ts", "!crowded && partition", "partition")],
+    test: {
+      file: FETCH_LOOP,
+      name:
+        "partitions that an answer has no room for are asked for together with the others again, not alone",
+    },
+  },
+  {
+    breaks: "while others fill every answer a partition without records is never suspected",
+    edits: [edit("fetch_loop.ts", "before + Math.min(target.maxBytes, maxBytes) > maxBytes", "true")],
+    test: {
+      file: FETCH_LOOP,
+      name: "a log that never gives another record is read to its end although others fill every answer",
+    },
+  },
+  {
+    breaks: "one partition that was never read makes the answers of all small",
+    edits: [edit("fetch_loop.ts", "expansion ?? []", "expansion ?? ASSUMED_EXPANSION")],
+    test: {
+      file: FETCH_LOOP,
+      name:
+        "partitions that were never read do not make the others' answers small, and are asked for little themselves",
+    },
+  },
+  {
+    breaks: "after dense records as much is asked for as before",
+    edits: [
+      edit("fetch_loop.ts", "partition.expansion = Math.max(expansion,", "partition.expansion = Math.min(1,"),
+    ],
+    test: {
+      file: FETCH_LOOP,
+      name: "after dense records little is asked for, and more again bit by bit",
+    },
+  },
+  {
     breaks: "the rest of a log that gives no record is written off in silence",
     edits: [edit("fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", "")],
     test: {

@@ -269,8 +269,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "fetch_loop.ts",
-        "ports.onAnswer();\n  let failed",
-        'if (answer.throttled) throw new Error("the broker throttles");\n  ports.onAnswer();\n  let failed',
+        "ports.onAnswer();\n  const crowded",
+        'if (answer.throttled) throw new Error("the broker throttles");\n  ports.onAnswer();\n  const crowded',
       ),
     ],
     test: noticedBy(

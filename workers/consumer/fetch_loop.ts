@@ -1,7 +1,7 @@
 /** Keeps one broker asked for records of the partitions it leads, as long as they have room for them. */
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import type { TopicDescription } from "../_shared/kafka.ts";
-import type { Fetcher, FetchTarget } from "./fetcher.ts";
+import type { Fetcher, FetchLimits, FetchTarget } from "./fetcher.ts";
 import { type Divergence, requiredEpoch } from "./leader_epoch.ts";
 import type { Notifier } from "./notifier.ts";
 import type { FetchedPartition } from "./fetch_response.ts";
@@ -14,6 +14,8 @@ const BUSY_WAIT_MS = 20;
 /** What an answer may take in memory, of one partition and of all: wire bytes times their expansion. */
 const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
 const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
+/** Until a fetch has shown better: well-compressed JSON. */
+const ASSUMED_EXPANSION = 100;
 /** A broker sends at least one batch however little is asked for; these bound what is asked for. */
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
@@ -131,13 +133,18 @@ async function fetchOnce(
     offset: partition.fetchOffset,
     lastEpoch: partition.lastEpoch,
     requiredEpoch: requiredEpoch(topic, partition.number, partition.lastEpoch),
+    maxBytes: within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, partition.expansion),
   }));
-  const limits = {
+  // Those that were never read do not count once one was: they may have nothing for ever, and have their own limit.
+  const known = asked.flatMap(({ expansion }) => expansion ?? []);
+  const densest = known.length === 0 ? ASSUMED_EXPANSION : Math.max(...known);
+  const limits: FetchLimits = {
     maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
-    ...fetchSizes(Math.max(...asked.map(({ expansion }) => expansion))),
+    maxBytes: within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, densest),
   };
   const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits).catch(unanswered);
   ports.onAnswer();
+  const crowded = crowdedOut(targets, answer.partitions, limits);
   let failed: number | undefined;
   let taken = 0;
   for (const response of answer.partitions) {
@@ -156,6 +163,7 @@ async function fetchOnce(
         const { bytes, gap } = take(partition, target, response, {
           alone: suspicious !== undefined,
           throttled: answer.throttled,
+          crowded: crowded.has(partition.number),
         });
         taken += bytes;
         if (gap !== undefined) ports.onSilentGap(partition, gap);
@@ -187,13 +195,27 @@ class NotServed extends Error {
 }
 
 /** Compressed records may take a hundred times their bytes: the fetch is made as small as the last ones were dense. */
-function fetchSizes(expansion: number): { maxBytes: number; partitionMaxBytes: number } {
-  const within = (memory: number, most: number) =>
-    Math.max(MIN_FETCH_BYTES, Math.min(most, Math.floor(memory / expansion)));
-  return {
-    maxBytes: within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES),
-    partitionMaxBytes: within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES),
-  };
+function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): number {
+  return Math.max(MIN_FETCH_BYTES, Math.min(most, Math.floor(memory / expansion)));
+}
+
+/**
+ * Partitions that the answer had less room for than they may have, since those asked for before them filled it. To get
+ * nothing then says nothing; each is the first now and then, which has all the room.
+ */
+function crowdedOut(
+  targets: readonly FetchTarget[],
+  answered: readonly FetchedPartition[],
+  { maxBytes }: FetchLimits,
+): ReadonlySet<number> {
+  const bytes = new Map(answered.map(({ partition, records }) => [partition, records.length]));
+  const crowded = new Set<number>();
+  let before = 0;
+  for (const target of targets) {
+    if (before + Math.min(target.maxBytes, maxBytes) > maxBytes) crowded.add(target.partition);
+    before += bytes.get(target.partition) ?? 0;
+  }
+  return crowded;
 }
 
 /** What was made of a partition's part of an answer: so many bytes of memory, and the rest of the log when that is empty. */
@@ -206,7 +228,11 @@ function take(
   partition: Partition,
   target: FetchTarget,
   response: FetchedPartition,
-  question: { readonly alone: boolean; readonly throttled: boolean },
+  { crowded, ...question }: {
+    readonly alone: boolean;
+    readonly throttled: boolean;
+    readonly crowded: boolean;
+  },
 ): Taken {
   // Whether we moved elsewhere while the broker was being asked.
   if (partition.fetchOffset !== target.offset) return { bytes: 0 };
@@ -215,13 +241,14 @@ function take(
   const slice = sliceOf(response, target.offset);
   if (slice.next > target.offset) {
     // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
-    partition.expansion = Math.max(slice.bytes / response.records.length, partition.expansion * 0.8, 1);
+    const expansion = slice.bytes / response.records.length;
+    partition.expansion = Math.max(expansion, (partition.expansion ?? 0) * 0.8, 1);
     partition.accept(slice);
     return { bytes: slice.bytes };
   }
   if (end <= target.offset) {
     partition.emptyAnswers.forget();
-  } else if (partition.emptyAnswers.add(question)) {
+  } else if (!crowded && partition.emptyAnswers.add(question)) {
     const rest = gapSlice(target.offset, end, "compacted");
     partition.accept(rest);
     const [gap] = rest.gaps;

@@ -22,13 +22,14 @@ export interface FetchTarget {
   readonly lastEpoch: number;
   /** In which the broker must lead the partition to answer; -1 for any. */
   readonly requiredEpoch: number;
+  /** Of the answer; its first batch comes whole, however large, when nothing of another partition comes before it. */
+  readonly maxBytes: number;
 }
 
 export interface FetchLimits {
   /** How long the broker may wait for the first record, milliseconds. */
   readonly maxWaitMs: number;
   readonly maxBytes: number;
-  readonly partitionMaxBytes: number;
 }
 
 /** Number of the request in Kafka's protocol. */
@@ -73,12 +74,12 @@ export class Fetcher implements AsyncDisposable {
   ): Promise<FetchAnswer> {
     const { version, createRequest } = this.#version ??= await this.#negotiate();
     const connection: Connection = await this.#pool.get(broker);
-    const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch }) => ({
+    const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch, maxBytes }) => ({
       partition,
       currentLeaderEpoch: requiredEpoch,
       fetchOffset: BigInt(offset),
       lastFetchedEpoch: lastEpoch,
-      partitionMaxBytes: limits.partitionMaxBytes,
+      partitionMaxBytes: maxBytes,
     }));
     const { maxWaitMs, maxBytes } = limits;
     const topics = [{ topicId, partitions }];

@@ -45,9 +45,6 @@ export interface PartitionLimits {
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
-/** Until a fetch has shown better: well-compressed JSON. */
-const ASSUMED_EXPANSION = 100;
-
 export class Partition implements AsyncDisposable {
   readonly log: LogName;
   state: PartitionState = "opening";
@@ -60,8 +57,8 @@ export class Partition implements AsyncDisposable {
   /** End of the committed log as of the last fetch. */
   endOffset: Offset = 0;
   lastTimestampMs: number | undefined;
-  /** How many bytes of memory a byte on the wire has turned into: records in objects, and decompressed. */
-  expansion = ASSUMED_EXPANSION;
+  /** How many bytes of memory a byte on the wire has turned into, decompressed; undefined until something was fetched. */
+  expansion: number | undefined;
   /** Fetches that brought nothing although the log goes on. */
   readonly emptyAnswers = new EmptyAnswers();
   /** The last fetch failed: its broker is away, or sent what cannot be read. */

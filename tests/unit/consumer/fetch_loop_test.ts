@@ -1,7 +1,7 @@
 /** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import type { Fetcher, FetchTarget } from "../../../workers/consumer/fetcher.ts";
+import type { Fetcher, FetchLimits, FetchTarget } from "../../../workers/consumer/fetcher.ts";
 import type { FetchAnswer, FetchedPartition } from "../../../workers/consumer/fetch_response.ts";
 import { runFetchLoop } from "../../../workers/consumer/fetch_loop.ts";
 import { Notifier } from "../../../workers/consumer/notifier.ts";
@@ -19,7 +19,7 @@ type Answer = Partial<FetchedPartition>;
 /** Says what a partition is answered; thrown, the request fails. */
 type Broker = (
   target: FetchTarget,
-  request: { readonly targets: number },
+  request: { readonly targets: readonly FetchTarget[]; readonly limits: FetchLimits },
 ) => Answer & { readonly throttled?: boolean };
 
 /** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
@@ -55,7 +55,7 @@ async function fetched(
   const changed = new Notifier();
   for (const partition of all) partition.start((error) => failures.push(String(error)));
   const fetcher: Pick<Fetcher, "fetch"> = {
-    fetch: async (_broker, _topic, targets): Promise<FetchAnswer> => {
+    fetch: async (_broker, _topic, targets, limits): Promise<FetchAnswer> => {
       // A turn for the partitions' own loops, as the network gives them.
       await new Promise((resolve) => setTimeout(resolve));
       const answers = targets.map((target) => ({
@@ -65,7 +65,7 @@ async function fetched(
         abortedTransactions: [],
         divergence: undefined,
         records: Buffer.alloc(0),
-        ...broker(target, { targets: targets.length }),
+        ...broker(target, { targets, limits }),
       }));
       return {
         throttled: answers.some(({ throttled }) => throttled === true),
@@ -132,7 +132,7 @@ Deno.test("records that come after eleven late answers to the question alone are
   const { written, gaps } = await fetched(2, ({ partition, offset }, { targets }) => {
     if (offset === END) return {};
     // What is asked together with the other partition is late as well, and proves nothing at all.
-    if (partition === 0 && (targets > 1 || late++ < 11)) return {};
+    if (partition === 0 && (targets.length > 1 || late++ < 11)) return {};
     return { records: records(0, END) };
   }, stored(END));
   deepStrictEqual([written.sort(), gaps], [["0: 100 records to 100", "1: 100 records to 100"], []]);
@@ -144,6 +144,65 @@ Deno.test("a log that never gives another record is read to its end, and the gap
   }, stored(END));
   deepStrictEqual(gaps, [{ from: 50, to: END, cause: "compacted" }]);
   deepStrictEqual(written, ["0: 50 records to 50", "0: 0 records to 100"]);
+});
+
+const HALF_A_MEGABYTE = MEGABYTE / 2;
+/** A batch that takes all that a partition may have of an answer. */
+const large = (offset: number) =>
+  batch(offset, [offset], { record: () => ({ key: null, value: Buffer.alloc(HALF_A_MEGABYTE, "x") }) });
+
+Deno.test("partitions that an answer has no room for are asked for together with the others again, not alone", async () => {
+  const alone: number[] = [];
+  const { all } = await fetched(12, ({ partition, offset }, { targets }) => {
+    const behind = targets.filter((target) => target.offset < 3);
+    if (targets.length === 1 && behind.length === 1) alone.push(partition);
+    const served = behind.slice(0, 4).some((target) => target.partition === partition);
+    return { records: served ? large(offset) : Buffer.alloc(0), lastStableOffset: 3 };
+  }, stored(3));
+  deepStrictEqual(all.map(({ nextOffset }) => nextOffset), all.map(() => 3));
+  // One that alone has room for more is asked for alone, and the last one that is behind.
+  ok(alone.length <= 3, `asked for alone: ${alone}`);
+});
+
+Deno.test("a log that never gives another record is read to its end although others fill every answer", async () => {
+  const { gaps } = await fetched(
+    6,
+    ({ partition, offset }, { targets }) => {
+      if (partition === 0) return {};
+      const ahead = targets.findIndex((target) => target.partition === partition);
+      return { records: ahead < 5 ? large(offset) : Buffer.alloc(0), lastStableOffset: Infinity };
+    },
+    ([first]) => first?.nextOffset === END,
+  );
+  deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
+});
+
+Deno.test("partitions that were never read do not make the others' answers small, and are asked for little themselves", async () => {
+  let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
+  await fetched(64, ({ partition, offset }, { targets, limits }) => {
+    last = {
+      limits,
+      asked: targets.toSorted((a, b) => a.partition - b.partition).map((one) => one.maxBytes),
+    };
+    if (partition > 0) return { lastStableOffset: 0 };
+    return { records: offset < 3 ? large(offset) : Buffer.alloc(0), lastStableOffset: 3 };
+  }, ([first]) => first?.nextOffset === 3);
+  strictEqual(last?.limits.maxBytes, 2 * MEGABYTE);
+  deepStrictEqual(last?.asked.slice(0, 3), [HALF_A_MEGABYTE, 41_943, 41_943]);
+});
+
+Deno.test("after dense records little is asked for, and more again bit by bit", async () => {
+  const value = Buffer.alloc(MEGABYTE, "heartbeat");
+  const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
+  const asked: number[] = [];
+  await fetched(1, ({ offset, maxBytes }) => {
+    asked.push(maxBytes);
+    if (offset === 40) return { lastStableOffset: 40 };
+    return { records: offset === 0 ? dense : large(offset), lastStableOffset: 40 };
+  }, stored(40));
+  deepStrictEqual(asked.slice(0, 2), [41_943, 16_384]);
+  deepStrictEqual(asked.slice(1), asked.slice(1).toSorted((a, b) => a - b));
+  strictEqual(asked.at(-1), HALF_A_MEGABYTE);
 });
 
 /** A batch of which nothing can be made. */
