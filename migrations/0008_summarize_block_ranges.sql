@@ -46,9 +46,9 @@ begin
     end if;
     next_block := least(next_block, blocks / brin.pages * brin.pages);
   end loop;
-  -- Before its first statistics the planner takes an index by block range for worthless and reads everything. The later
-  -- ones autovacuum gathers in good time.
-  if blocks >= 1024 and (select reltuples from pg_class where oid = partition) < 0 then
+  -- Without statistics the planner takes an index by block range for worthless and reads everything. -1 rows: there are
+  -- none; 0: they are of a time when it was empty. The later ones autovacuum gathers in good time.
+  if blocks >= 1024 and (select reltuples from pg_class where oid = partition) <= 0 then
     execute format('analyze %s', partition);
   end if;
   return next_block;

@@ -101,6 +101,15 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     test: { file: RANGES, name: SUMMED_UP },
   },
   {
+    breaks: "statistics of a time when the partition was empty are taken for its first",
+    edits: [{
+      file: "migrations/0008_summarize_block_ranges.sql",
+      find: "where oid = partition) <= 0 then",
+      replace: "where oid = partition) < 0 then",
+    }],
+    test: { file: RANGES, name: SUMMED_UP },
+  },
+  {
     breaks: "a vacuum is waited for",
     edits: [{
       file: "migrations/0008_summarize_block_ranges.sql",
