@@ -95,7 +95,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "no first statistics",
     edits: [{
       file: "migrations/0008_summarize_block_ranges.sql",
-      find: "execute format('analyze %s', partition);",
+      find: "execute format('analyze public.%I', partition_name);",
       replace: "null;",
     }],
     test: { file: RANGES, name: SUMMED_UP },
@@ -104,10 +104,29 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "statistics of a time when the partition was empty are taken for its first",
     edits: [{
       file: "migrations/0008_summarize_block_ranges.sql",
-      find: "where oid = partition) <= 0 then",
-      replace: "where oid = partition) < 0 then",
+      find: "and not exists (\n    select from pg_stats",
+      replace:
+        "and -1 = (select reltuples from pg_class where oid = partition) and not exists (\n    select from pg_stats",
     }],
     test: { file: RANGES, name: SUMMED_UP },
+  },
+  {
+    breaks: "who rewrites an old partition is waited for, and nothing is summed up meanwhile",
+    edits: [edit("block_ranges.ts", "and mode = 'AccessExclusiveLock'", "and mode = ''")],
+    test: {
+      file: RANGES,
+      name: "while a vacuum has a partition nobody waits for it, and what it left is summed up afterwards",
+    },
+  },
+  {
+    breaks: "a summary that is refused is asked for, and told of, each second",
+    edits: [
+      edit("block_ranges.ts", "this.#pausedUntil.set(", "if (isServerUnable(error)) this.#pausedUntil.set("),
+    ],
+    test: {
+      file: "tests/unit/consumer/block_ranges_test.ts",
+      name: "a partition whose summary is refused is told of once in five minutes, and holds no other up",
+    },
   },
   {
     breaks: "a vacuum is waited for",

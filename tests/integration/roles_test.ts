@@ -97,7 +97,7 @@ Deno.test(
     const calls = [
       "select public.ensure_heartbeat_partition('public.other', now())",
       "select public.drop_old_heartbeat_partition('public.other', now())",
-      "select public.summarize_heartbeat_blocks('public.other', null)",
+      "select public.summarize_heartbeat_blocks('public.other', 0)",
     ];
     const told = await withClient(
       urlOf(place, "heartbeat_writer", WRITER_PASSWORD),

@@ -12,7 +12,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0005_add_leader_epoch": "0740b35b231e1aafdb7e4035242f51658e25a5d58376bcc30ab0f13c37864d74",
   "0006_index_ts_by_block_range": "fe8f810f183be7f42ef19dc382e6e4be5539acede52f7298d771b47324048463",
   "0007_lock_partitions_briefly": "7593e88700afb5cee207b5f4b764785b10044aa31040123b21f43bd9171d1614",
-  "0008_summarize_block_ranges": "6536191bdedd5c22dd22411e3eda46f608443ae864091a1c1420b812657498a3",
+  "0008_summarize_block_ranges": "618ee6749cf9f34b73a44fb7e118f9c4b3471fec21772125634e3f1abab9f949",
 };
 
 Deno.test("migrations are numbered without a hole and named after their files", async () => {

@@ -4,10 +4,11 @@
  */
 import { sleep } from "../_shared/backoff.ts";
 import { type Database, isServerUnable, sqlState } from "../_shared/postgres.ts";
+import { isLostRace } from "./day_partitions.ts";
 import type { MonotonicClock } from "./progress.ts";
 
 const INTERVAL_MS = 1_000;
-/** `pages_per_range` of the index (migration 0006): less is not summed up. */
+/** As the index has it (migration 0006): a partition that has grown by less has nothing to sum up. */
 const RANGE_BLOCKS = 32;
 /** Nobody has to wait for a summary, and what is refused, for a right that is not there, is refused again. */
 const FAILURE_PAUSE_MS = 300_000;
@@ -17,23 +18,25 @@ export interface BlockRangePorts {
   readonly telemetry: { readonly summaryFailed: (error: unknown) => void };
 }
 
-/** How much of a partition is summed up. */
-interface Summed {
-  /** Blocks: what lies behind them is not, as far as we know. */
-  readonly upTo: number;
-  /** Whether all before is: what was there before us is left alone until the partition grows. */
-  readonly surely: boolean;
+/** How far a partition is summed up, in blocks. */
+interface SummedUp {
+  /** All before it is. */
+  readonly from: number;
+  /** It is due when it has grown by a range from here; a partition that was there before us and does not grow never is. */
+  readonly grownFrom: number;
 }
 
-const NOTHING: Summed = { upTo: 0, surely: false };
+const NOTHING: SummedUp = { from: 0, grownFrom: 0 };
 
 export class BlockRanges {
   readonly #ports: BlockRangePorts;
   readonly #clock: MonotonicClock;
   /** By the partition's object id; undefined before the first look. */
-  #summed: ReadonlyMap<number, Summed> | undefined;
+  #summedUp: Map<number, SummedUp> | undefined;
+  /** Until when a partition is left alone whose summary was refused. */
+  readonly #pausedUntil = new Map<number, number>();
   #due = true;
-  #pausedUntil = -Infinity;
+  #busy = false;
 
   /** @param clock in milliseconds; never jumps */
   constructor(ports: BlockRangePorts, clock: MonotonicClock = () => performance.now()) {
@@ -41,60 +44,75 @@ export class BlockRanges {
     this.#clock = clock;
   }
 
-  /** There may be something new. */
+  /** Something was written. */
   written(): void {
     this.#due = true;
   }
 
-  /** Runs until `signal` aborts. */
+  /** Runs until `signal` aborts, and does not wait then for what is under way. */
   async keep({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
-      await this.round();
+      void this.round(signal);
       await sleep(INTERVAL_MS, { signal });
     }
   }
 
   /** Sums up what is new since the last round, when something was written. Never rejects: what fails is told. */
-  async round(): Promise<void> {
-    if (!this.#due || this.#clock() < this.#pausedUntil) return;
+  async round(signal: AbortSignal): Promise<void> {
+    if (!this.#due || this.#busy) return;
     this.#due = false;
+    this.#busy = true;
     try {
-      this.#summed = await this.#summarize();
-    } catch (error) {
+      for (const { partition, blocks } of await this.#look()) {
+        if (signal.aborted) return;
+        await this.#extend(partition, blocks);
+      }
+    } catch {
       // Of a server that is away the writers tell.
-      if (sqlState(error) === undefined || isServerUnable(error)) return;
-      this.#pausedUntil = this.#clock() + FAILURE_PAUSE_MS;
-      this.#ports.telemetry.summaryFailed(error);
+      this.#due = true;
+    } finally {
+      this.#busy = false;
     }
   }
 
-  async #summarize(): Promise<ReadonlyMap<number, Summed>> {
+  /** The partitions and their sizes. To be asked for its size would make one wait that is being rewritten or dropped. */
+  async #look(): Promise<{ partition: number; blocks: number }[]> {
     const partitions = await this.#ports.database.query<{ partition: number; blocks: number }>(
       `select inhrelid as partition,
               (pg_relation_size(inhrelid) / current_setting('block_size')::integer)::float8 as blocks
          from pg_inherits
-        where inhparent = 'public.heartbeats'::regclass`,
+        where inhparent = 'public.heartbeats'::regclass
+          and inhrelid not in (select relation from pg_locks
+                                where relation is not null and mode = 'AccessExclusiveLock')`,
     );
-    const summed = new Map<number, Summed>();
-    for (const { partition, blocks } of partitions) {
-      const before = this.#summed === undefined
-        ? { upTo: blocks, surely: false }
-        : this.#summed.get(partition) ?? NOTHING;
-      // One that is smaller than it was is another: the database was replaced by an older copy.
-      summed.set(partition, await this.#extend(partition, blocks, before.upTo <= blocks ? before : NOTHING));
-    }
-    return summed;
+    this.#summedUp ??= new Map(
+      partitions.map(({ partition, blocks }) => [partition, { from: 0, grownFrom: blocks }]),
+    );
+    return partitions;
   }
 
-  async #extend(partition: number, blocks: number, before: Summed): Promise<Summed> {
-    if (blocks - before.upTo < RANGE_BLOCKS) return before;
-    const [row] = await this.#ports.database.query<{ next: number | null }>(
-      "select public.summarize_heartbeat_blocks($1::oid::regclass, $2)::float8 as next",
-      [partition, before.surely ? before.upTo : null],
-    );
-    if (typeof row?.next === "number") return { upTo: row.next, surely: true };
-    // Somebody has the lock.
+  /** @throws what is no answer of the server, or says that it cannot answer */
+  async #extend(partition: number, blocks: number): Promise<void> {
+    const known = this.#summedUp?.get(partition) ?? NOTHING;
+    // One that is smaller than it was is another: the database was replaced by an older copy.
+    const { from, grownFrom } = known.grownFrom <= blocks ? known : NOTHING;
+    if (blocks - grownFrom < RANGE_BLOCKS) return;
+    // Somebody may have the lock, and of much a part is summed up at a time.
     this.#due = true;
-    return before;
+    if (this.#clock() < (this.#pausedUntil.get(partition) ?? 0)) return;
+    try {
+      const [row] = await this.#ports.database.query<{ next: number | null }>(
+        "select public.summarize_heartbeat_blocks($1::oid::regclass, $2)::float8 as next",
+        [partition, from],
+      );
+      if (typeof row?.next === "number") {
+        this.#summedUp?.set(partition, { from: row.next, grownFrom: row.next });
+      }
+    } catch (error) {
+      if (sqlState(error) === undefined || isServerUnable(error)) throw error;
+      if (isLostRace(error)) return;
+      this.#pausedUntil.set(partition, this.#clock() + FAILURE_PAUSE_MS);
+      this.#ports.telemetry.summaryFailed(error);
+    }
   }
 }

@@ -67,10 +67,10 @@ export async function runFetchLoop(
 ): Promise<void> {
   const name = `fetch from broker ${node}`;
   let failures = 0;
-  let turn = 0;
+  let first = -1;
   while (!signal.aborted) {
     const [led, left] = readableOf(partitionsLedBy(node, ports));
-    const wanted = led.filter((partition) => partition.wantsRecords);
+    const wanted = led.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
     if (wanted.length === 0) {
       ports.onIdle(name);
       const pauses = left.map(({ unreadable }) => unreadable.pauseMs);
@@ -78,9 +78,10 @@ export async function runFetchLoop(
       continue;
     }
     ports.onAttempt(name);
-    // A broker fills its answer in the order of the request: turning it gives each partition its share.
-    const rotated = [...wanted.slice(turn % wanted.length), ...wanted.slice(0, turn % wanted.length)];
-    turn++;
+    // A broker fills its answer in the order of the request: each partition is its first in turn.
+    const behind = wanted.filter(({ number }) => number > first);
+    const rotated = [...behind, ...wanted.filter((partition) => !behind.includes(partition))];
+    first = rotated[0]?.number ?? -1;
     try {
       await fetchOnce(node, rotated, wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS, ports);
       failures = 0;
@@ -135,8 +136,8 @@ async function fetchOnce(
     requiredEpoch: requiredEpoch(topic, partition.number, partition.lastEpoch),
     maxBytes: within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, partition.expansion),
   }));
-  // Those that were never read do not count once one was: they may have nothing for ever, and have their own limit.
-  const known = asked.flatMap(({ expansion }) => expansion ?? []);
+  // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
+  const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap(({ expansion }) => expansion ?? []);
   const densest = known.length === 0 ? ASSUMED_EXPANSION : Math.max(...known);
   const limits: FetchLimits = {
     maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
@@ -201,7 +202,7 @@ function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): nu
 
 /**
  * Partitions that the answer had less room for than they may have, since those asked for before them filled it. To get
- * nothing then says nothing; each is the first now and then, which has all the room.
+ * nothing then says nothing; each is the first in turn, which has all the room.
  */
 function crowdedOut(
   targets: readonly FetchTarget[],

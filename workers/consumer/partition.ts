@@ -105,6 +105,11 @@ export class Partition implements AsyncDisposable {
     return this.nextOffset === this.fetchOffset;
   }
 
+  /** Whether everything that the log is known to have was fetched. */
+  get isAtEnd(): boolean {
+    return this.fetchOffset >= this.endOffset;
+  }
+
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
     const end = this.state === "held" || this.outOfReach ? this.fetchOffset : this.endOffset;

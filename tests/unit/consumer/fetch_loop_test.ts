@@ -177,23 +177,26 @@ Deno.test("a log that never gives another record is read to its end although oth
   deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
 });
 
-Deno.test("partitions that were never read do not make the others' answers small, and are asked for little themselves", async () => {
+/** A megabyte, of which a thousand bytes are on the wire. */
+const dense = batch(0, [0], {
+  record: () => ({ key: null, value: Buffer.alloc(MEGABYTE, "heartbeat") }),
+  compression: "zstd",
+});
+
+Deno.test("partitions that have nothing do not make the others' answers small, whatever they had, and are asked for little", async () => {
   let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
   await fetched(64, ({ partition, offset }, { targets, limits }) => {
-    last = {
-      limits,
-      asked: targets.toSorted((a, b) => a.partition - b.partition).map((one) => one.maxBytes),
-    };
-    if (partition > 0) return { lastStableOffset: 0 };
-    return { records: offset < 3 ? large(offset) : Buffer.alloc(0), lastStableOffset: 3 };
-  }, ([first]) => first?.nextOffset === 3);
+    const byNumber = targets.toSorted((a, b) => a.partition - b.partition);
+    if (byNumber[0]?.offset === 9) last = { limits, asked: byNumber.map(({ maxBytes }) => maxBytes) };
+    const end = [10, 1][partition] ?? 0;
+    if (offset === end) return { lastStableOffset: end };
+    return { records: partition === 0 ? large(offset) : dense, lastStableOffset: end };
+  }, ([first]) => first?.nextOffset === 10);
   strictEqual(last?.limits.maxBytes, 2 * MEGABYTE);
-  deepStrictEqual(last?.asked.slice(0, 3), [HALF_A_MEGABYTE, 41_943, 41_943]);
+  deepStrictEqual(last?.asked.slice(0, 4), [HALF_A_MEGABYTE, 16_384, 41_943, 41_943]);
 });
 
 Deno.test("after dense records little is asked for, and more again bit by bit", async () => {
-  const value = Buffer.alloc(MEGABYTE, "heartbeat");
-  const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
   const asked: number[] = [];
   await fetched(1, ({ offset, maxBytes }) => {
     asked.push(maxBytes);
