@@ -132,28 +132,30 @@ Deno.test("clients that never finish their request are sent away, however many, 
   }
 });
 
-Deno.test("of those who take their time only 64 are waited for: beyond that the oldest has to go", async () => {
-  // Nobody's time is over while this test lasts.
-  await using server = await serve([], new Secrets(), { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 });
-  await using slow = new SlowClients();
-  await slow.connect(server.port, 200, "GET /live");
+/** Nobody's time is over while a test lasts. */
+const PATIENT = { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 };
+
+async function onlySoManyAreLeft(server: HealthServer, slow: SlowClients): Promise<void> {
   await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
     seen: () => slow.open,
   });
   match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
-  deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
   ok(slow.open >= 60, `${slow.open} are left`);
+}
+
+Deno.test("of those who take their time only 64 are waited for: beyond that the oldest has to go", async () => {
+  await using server = await serve([], new Secrets(), PATIENT);
+  await using slow = new SlowClients();
+  await slow.connect(server.port, 200, "GET /live");
+  await onlySoManyAreLeft(server, slow);
+  deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
 });
 
 Deno.test("of those who come at once no more than 64 are waited for either", async () => {
-  await using server = await serve([], new Secrets(), { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 });
+  await using server = await serve([], new Secrets(), PATIENT);
   await using slow = new SlowClients();
   await slow.connectAtOnce(server.port, 200, "GET /live");
-  await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
-    seen: () => slow.open,
-  });
-  match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
-  ok(slow.open >= 60, `${slow.open} are left`);
+  await onlySoManyAreLeft(server, slow);
 });
 
 Deno.test("a reason in readiness shows no secret, however a server wrote it", async () => {

@@ -79,8 +79,8 @@ export async function runFetchLoop(
     }
     ports.onAttempt(name);
     // A broker fills its answer in the order of the request: each partition is its first in turn.
-    const behind = wanted.filter(({ number }) => number > first);
-    const rotated = [...behind, ...wanted.filter((partition) => !behind.includes(partition))];
+    const at = Math.max(0, wanted.findIndex(({ number }) => number > first));
+    const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
     first = rotated[0]?.number ?? -1;
     try {
       await fetchOnce(node, rotated, wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS, ports);
