@@ -232,8 +232,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "fetch_loop.ts",
-        "const [led, left] = readableOf(partitionsLedBy(node, ports));",
-        "const [led, left] = readableOf(partitionsLedBy(node, ports));\n    if (left.length > 0) await sleep(left[0]?.unreadable.pauseMs ?? 0, { signal });",
+        "const [led, left] = askableOf(partitionsLedBy(node, ports));",
+        "const [led, left] = askableOf(partitionsLedBy(node, ports));\n    if (left.length > 0) await sleep(left[0]?.pauseMs ?? 0, { signal });",
       ),
     ],
     test: { file: FETCH_LOOP, name: APART },

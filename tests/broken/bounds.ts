@@ -2,6 +2,7 @@
 import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
 
 const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
+const EMPTY_ANSWERS = "tests/unit/consumer/empty_answers_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
@@ -76,18 +77,19 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
-    edits: [edit("empty_answers.ts", "if (alone && !throttled) this.", "if (alone) this.")],
+    edits: [edit("empty_answers.ts", "if (!alone || throttled) return", "if (!alone) return")],
     test: {
-      file: FETCH_LOOP,
-      name: "records that come after many answers that a quota held back are stored, not written off",
+      file: EMPTY_ANSWERS,
+      name: "EmptyAnswers prove nothing while others are asked for too, or a quota holds records back",
     },
   },
   {
-    breaks: "the first empty answer is believed",
-    edits: [edit("empty_answers.ts", "const PROVING = 12;", "const PROVING = 0;")],
+    breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
+    edits: [edit("silent_logs.ts", "if (obstacle === undefined && emptyAnswers.", "if (emptyAnswers.")],
     test: {
       file: FETCH_LOOP,
-      name: "records that come after eleven late answers to the question alone are stored, not written off",
+      name:
+        "records that come after minutes without one are stored, not written off, and the others are read meanwhile",
     },
   },
   {
@@ -104,7 +106,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [edit("fetch_loop.ts", "before + Math.min(target.maxBytes, maxBytes) > maxBytes", "true")],
     test: {
       file: FETCH_LOOP,
-      name: "a log that never gives another record is read to its end although others fill every answer",
+      name: "a compacted log that never gives another record is read to its end although others fill every answer",
     },
   },
   {
@@ -131,7 +133,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [edit("fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", "")],
     test: {
       file: FETCH_LOOP,
-      name: "a log that never gives another record is read to its end, and the gap is told",
+      name: "a compacted log that never gives another record is read to its end, and the gap is told",
     },
   },
   {

@@ -133,11 +133,16 @@ export interface TopicDescription {
 }
 
 /** Asks a broker anew; undefined when there is no such topic. */
-export async function describeTopic(client: Base, topic: string): Promise<TopicDescription | undefined> {
+export async function describeTopic(
+  client: Pick<Base, "metadata">,
+  topic: string,
+): Promise<TopicDescription | undefined> {
   try {
     const metadata = await client.metadata({ topics: [topic], forceUpdate: true });
     const found = metadata.topics.get(topic);
     if (found === undefined) return undefined;
+    // A broker that names none does not know the topic well: there is no topic without partitions.
+    if (found.partitions.length === 0) throw new Error(`no partition was given of topic ${topic}`);
     return {
       id: found.id,
       leaders: found.partitions.map(({ leader }) => leader),

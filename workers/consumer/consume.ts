@@ -17,6 +17,8 @@ import { Partition } from "./partition.ts";
 import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
 import type { Offset } from "./records.ts";
 import { Room } from "./room.ts";
+import { watchSilentLogs } from "./silent_logs.ts";
+import { whyNotCompaction } from "./topic_settings.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
@@ -118,6 +120,11 @@ class Consumption implements AsyncDisposable {
     await Promise.all([
       this.#watchTopic(),
       keepWatch({ ...this.#ports, partitions: () => this.#partitions.values() }, this.#options),
+      watchSilentLogs({
+        ...this.#ports,
+        partitions: () => this.#partitions.values(),
+        whyNotCompaction: () => whyNotCompaction(this.#ports.connection),
+      }, this.#options),
       keepPartitions(this.#ports, this.#options),
       this.#blockRanges.keep(this.#options),
       commitToGroup(this.#membership, this.#uncommitted, this.#ports.telemetry, this.#options),

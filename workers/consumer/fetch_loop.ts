@@ -16,6 +16,8 @@ const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
 const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
 /** Until a fetch has shown better: well-compressed JSON. */
 const ASSUMED_EXPANSION = 100;
+/** Questions for a silent partition alone may take one part of a broker's time in this many, if others wait for it. */
+const QUESTIONS_SHARE = 5;
 /** A broker sends at least one batch however little is asked for; these bound what is asked for. */
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
@@ -68,12 +70,13 @@ export async function runFetchLoop(
   const name = `fetch from broker ${node}`;
   let failures = 0;
   let first = -1;
+  let nextQuestionAt = 0;
   while (!signal.aborted) {
-    const [led, left] = readableOf(partitionsLedBy(node, ports));
+    const [led, left] = askableOf(partitionsLedBy(node, ports));
     const wanted = led.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
     if (wanted.length === 0) {
       ports.onIdle(name);
-      const pauses = left.map(({ unreadable }) => unreadable.pauseMs);
+      const pauses = left.map(({ pauseMs }) => pauseMs);
       await changed.wait({ signal, ...(pauses.length === 0 ? {} : { atMostMs: Math.min(...pauses) }) });
       continue;
     }
@@ -82,8 +85,18 @@ export async function runFetchLoop(
     const at = Math.max(0, wanted.findIndex(({ number }) => number > first));
     const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
     first = rotated[0]?.number ?? -1;
+    const usual = rotated.filter(({ emptyAnswers }) => !emptyAnswers.areSuspicious);
+    const began = performance.now();
+    const suspicious = usual.length === 0 || began >= nextQuestionAt
+      ? rotated.find(({ emptyAnswers }) => emptyAnswers.areSuspicious)
+      : undefined;
+    const alone = suspicious !== undefined;
+    const maxWaitMs = !alone && wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS;
     try {
-      await fetchOnce(node, rotated, wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS, ports);
+      await fetchOnce(node, alone ? [suspicious] : usual, { alone, maxWaitMs }, ports);
+      if (alone) {
+        nextQuestionAt = performance.now() + (performance.now() - began) * (QUESTIONS_SHARE - 1);
+      }
       failures = 0;
     } catch (error) {
       if (signal.aborted) break;
@@ -105,17 +118,17 @@ function partitionsLedBy(node: number, ports: FetchLoopPorts): Partition[] {
 }
 
 /** Those that may be asked for, and those that are left alone for a while. */
-function readableOf(partitions: readonly Partition[]): [readable: Partition[], left: Partition[]] {
-  const readable: Partition[] = [];
+function askableOf(partitions: readonly Partition[]): [askable: Partition[], left: Partition[]] {
+  const askable: Partition[] = [];
   const left: Partition[] = [];
-  for (const partition of partitions) (partition.unreadable.pauseMs === 0 ? readable : left).push(partition);
-  return [readable, left];
+  for (const partition of partitions) (partition.pauseMs === 0 ? askable : left).push(partition);
+  return [askable, left];
 }
 
 async function fetchOnce(
   node: number,
-  wanted: readonly Partition[],
-  maxWaitMs: number,
+  asked: readonly Partition[],
+  { alone, maxWaitMs }: { readonly alone: boolean; readonly maxWaitMs: number },
   ports: FetchLoopPorts,
 ): Promise<void> {
   const topic = ports.topic();
@@ -127,8 +140,6 @@ async function fetchOnce(
   if (topic === undefined || broker === undefined) {
     return unanswered(new NotServed("the broker left the cluster"));
   }
-  const suspicious = wanted.find(({ emptyAnswers }) => emptyAnswers.areSuspicious);
-  const asked = suspicious === undefined ? wanted : [suspicious];
   const targets = asked.map((partition): FetchTarget => ({
     partition: partition.number,
     offset: partition.fetchOffset,
@@ -140,7 +151,7 @@ async function fetchOnce(
   const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap(({ expansion }) => expansion ?? []);
   const densest = known.length === 0 ? ASSUMED_EXPANSION : Math.max(...known);
   const limits: FetchLimits = {
-    maxWaitMs: suspicious === undefined ? maxWaitMs : IDLE_WAIT_MS,
+    maxWaitMs,
     maxBytes: within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, densest),
   };
   const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits).catch(unanswered);
@@ -162,7 +173,7 @@ async function fetchOnce(
       if (taken >= ANSWER_MEMORY_BYTES && response.records.length > 0) continue;
       try {
         const { bytes, gap } = take(partition, target, response, {
-          alone: suspicious !== undefined,
+          alone,
           throttled: answer.throttled,
           crowded: crowded.has(partition.number),
         });
@@ -249,7 +260,7 @@ function take(
   }
   if (end <= target.offset) {
     partition.emptyAnswers.forget();
-  } else if (!crowded && partition.emptyAnswers.add(question)) {
+  } else if (!crowded && partition.emptyAnswers.add({ ...question, end })) {
     const rest = gapSlice(target.offset, end, "compacted");
     partition.accept(rest);
     const [gap] = rest.gaps;

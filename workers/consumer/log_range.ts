@@ -25,10 +25,25 @@ export async function logRange(client: Consumer, log: LogName): Promise<LogRange
   return range;
 }
 
-/** The committed end of each partition; the index is the partition. */
-export async function endOffsets(client: Consumer, topic: string): Promise<readonly Offset[]> {
-  const offsets = await client.listOffsets({ topics: [topic], timestamp: LATEST });
-  return (offsets.get(topic) ?? []).map(Number);
+/**
+ * The committed end of each partition; the index is the partition.
+ *
+ * @throws when Kafka does not answer, or not for each of so many partitions
+ */
+export async function endOffsets(
+  client: Pick<Consumer, "listOffsets">,
+  topic: string,
+  partitions: number,
+): Promise<readonly Offset[]> {
+  const offsets = (await client.listOffsets({ topics: [topic], timestamp: LATEST })).get(topic) ?? [];
+  return Array.from({ length: partitions }, (_, partition) => given(offsets[partition], topic, partition));
+}
+
+function given(offset: bigint | undefined, topic: string, partition: number): Offset {
+  if (offset === undefined || offset < 0n) {
+    throw new Error(`no offset was given for partition ${partition} of ${topic}`);
+  }
+  return Number(offset);
 }
 
 async function offsetAt(client: Consumer, { topic, partition }: LogName, timestamp: bigint): Promise<Offset> {
@@ -37,9 +52,5 @@ async function offsetAt(client: Consumer, { topic, partition }: LogName, timesta
     partitions: { [topic]: [partition] },
     timestamp,
   });
-  const offset = offsets.get(topic)?.[partition];
-  if (offset === undefined || offset < 0n) {
-    throw new Error(`no offset was given for partition ${partition} of ${topic}`);
-  }
-  return Number(offset);
+  return given(offsets.get(topic)?.[partition], topic, partition);
 }

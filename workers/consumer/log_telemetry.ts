@@ -16,10 +16,18 @@ export function logTelemetry(log: Telemetry["log"]) {
 
     silentGap: (partition: number, gap: Gap) => {
       const message =
-        `Kafka sends no record of partition ${partition} from ${gap.from} to its end at ${gap.to}, ` +
-        "however often it is asked: counted as compacted, and not asked for again; if the topic is not compacted, " +
-        "look at the broker's storage";
+        `Kafka sent no record of partition ${partition} from ${gap.from} to its end at ${gap.to} for minutes: ` +
+        "counted as compacted, since the topic is compacted and not in tiered storage";
       log.warning("partition.gap", message, { partition, ...gap });
+    },
+
+    /** Said once for each silence. */
+    partitionSilent: (partition: number, reason: string) => {
+      log.error("partition.silent", `Cannot read partition ${partition}: ${reason}`, { partition });
+    },
+
+    partitionHeard: (partition: number) => {
+      log.info("partition.heard", `Partition ${partition} is read on: its silence is over`, { partition });
     },
 
     logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {

@@ -4,6 +4,7 @@ import type { Offset } from "./records.ts";
 import { joinSlices, type OpenBatch, release, type Slice, splitSlice } from "./slice.ts";
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
+import type { MonotonicClock } from "./progress.ts";
 import type { LedgerRow, LogName } from "./ledger.ts";
 import type { Room } from "./room.ts";
 import { Unreadable } from "./unreadable.ts";
@@ -60,7 +61,7 @@ export class Partition implements AsyncDisposable {
   /** How many bytes of memory a byte on the wire has turned into, decompressed; undefined until something was fetched. */
   expansion: number | undefined;
   /** Fetches that brought nothing although the log goes on. */
-  readonly emptyAnswers = new EmptyAnswers();
+  readonly emptyAnswers: EmptyAnswers;
   /** The last fetch failed: its broker is away, or sent what cannot be read. */
   outOfReach = false;
   /** What lies at `fetchOffset`, when that cannot be read. */
@@ -76,8 +77,14 @@ export class Partition implements AsyncDisposable {
   #doubted = false;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(log: LogName, ports: PartitionPorts, limits: PartitionLimits) {
+  constructor(
+    log: LogName,
+    ports: PartitionPorts,
+    limits: PartitionLimits,
+    clock: MonotonicClock = () => performance.now(),
+  ) {
     this.log = log;
+    this.emptyAnswers = new EmptyAnswers(clock);
     this.#ports = ports;
     this.#limits = limits;
   }
@@ -112,8 +119,14 @@ export class Partition implements AsyncDisposable {
 
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
-    const end = this.state === "held" || this.outOfReach ? this.fetchOffset : this.endOffset;
+    const isBlocked = this.state === "held" || this.outOfReach || this.emptyAnswers.areSilence;
+    const end = isBlocked ? this.fetchOffset : this.endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
+  }
+
+  /** How long it is not to be asked for, milliseconds; 0 when it may be. */
+  get pauseMs(): number {
+    return Math.max(this.unreadable.pauseMs, this.emptyAnswers.pauseMs);
   }
 
   get wantsRecords(): boolean {

@@ -156,6 +156,8 @@ export async function findLostPlace(
 ): Promise<void> {
   if (partition.state !== "reading") return;
   partition.lostAt = partition.fetchOffset;
+  // That is an answer.
+  partition.emptyAnswers.forget();
   if (!partition.isDrained) return;
   const { connection, client, database, telemetry, progress, offsetReset } = environment;
   const { log } = partition;

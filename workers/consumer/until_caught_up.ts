@@ -30,7 +30,7 @@ export async function untilCaughtUp(
       async () => {
         const topic = await describeTopic(client, connection.topic);
         if (topic === undefined) throw new Error(`topic ${connection.topic} does not exist`);
-        return { topicId: topic.id, ends: await endOffsets(client, connection.topic) };
+        return { topicId: topic.id, ends: await endOffsets(client, connection.topic, topic.leaders.length) };
       },
       () => {},
       { signal },
@@ -41,7 +41,7 @@ export async function untilCaughtUp(
       if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
       const reached = await nextOffsets(database, goal.topicId).catch(() => new Map<number, number>());
       const isReached = goal.ends.every((end, partition) => (reached.get(partition) ?? -1) >= end);
-      if (isReached && await noneIsAheadOfKafka(client, connection.topic, reached)) return;
+      if (isReached && await noneIsAheadOfKafka(client, connection.topic, goal.ends.length, reached)) return;
       await sleep(POLL_MS, { signal });
     }
   } finally {
@@ -53,9 +53,10 @@ export async function untilCaughtUp(
 async function noneIsAheadOfKafka(
   client: Consumer,
   topic: string,
+  partitions: number,
   reached: ReadonlyMap<number, Offset>,
 ): Promise<boolean> {
-  const ends = await endOffsets(client, topic).catch(() => []);
+  const ends = await endOffsets(client, topic, partitions).catch(() => []);
   return ends.length > 0 && ends.every((end, partition) => (reached.get(partition) ?? 0) <= end);
 }
 

@@ -40,6 +40,9 @@ export function judge(recount: Recount, logs: readonly KafkaLog[] | undefined): 
     const current = account.newest ? log : undefined;
     problems.push(...accountProblems(account));
     if (current !== undefined) compareWithKafka(account, current, problems, notes);
+    else if (account.newest && logs?.some(({ topicId }) => topicId === account.topicId)) {
+      problems.push(`${nameOf(account)}: Kafka does not name this partition of the topic any more`);
+    }
     return lineOf(account, current);
   });
   for (const log of unread) lines.push(unreadLine(log));

@@ -7,6 +7,7 @@ import { runFetchLoop } from "../../../workers/consumer/fetch_loop.ts";
 import { Notifier } from "../../../workers/consumer/notifier.ts";
 import { Partition } from "../../../workers/consumer/partition.ts";
 import { Room } from "../../../workers/consumer/room.ts";
+import { SilentLogs } from "../../../workers/consumer/silent_logs.ts";
 import type { Gap, Slice } from "../../../workers/consumer/slice.ts";
 import { eventually } from "../../support/eventually.ts";
 import { batch } from "../../support/record_batch.ts";
@@ -27,11 +28,16 @@ async function fetched(
   partitions: number,
   broker: Broker,
   enough: (all: readonly Partition[], failures: readonly string[]) => boolean,
-  { roomBytes = 1_000_000_000, write }: {
+  { roomBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
     readonly roomBytes?: number;
     readonly write?: (slice: Slice) => Promise<{ next: number }>;
+    /** What the topic's settings say against a gap; undefined when nothing does. */
+    readonly whyNotCompaction?: () => string | undefined;
   } = {},
 ) {
+  // Pauses are over at once: the clock goes on while the loop has nothing to ask for.
+  let now = 0;
+  const clock = () => now;
   const stop = new AbortController();
   const written: string[] = [];
   const gaps: Gap[] = [];
@@ -40,24 +46,45 @@ async function fetched(
   const all = Array.from({ length: partitions }, (_, partition) => {
     const log = { topic: "t", topicId: "i", partition };
     const ledger = { ...log, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
-    return new Partition(log, {
-      open: () => Promise.resolve(ledger),
-      write: (_ledger, batch) => {
-        const slice = batch.close();
-        if (write !== undefined) return write(slice);
-        written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
-        return Promise.resolve({ next: slice.next });
+    return new Partition(
+      log,
+      {
+        open: () => Promise.resolve(ledger),
+        write: (_ledger, batch) => {
+          const slice = batch.close();
+          if (write !== undefined) return write(slice);
+          written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
+          return Promise.resolve({ next: slice.next });
+        },
+        onChange: () => changed.notify(),
+        onClosed: () => {},
       },
-      onChange: () => changed.notify(),
-      onClosed: () => {},
-    }, { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000, room });
+      { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000, room },
+      clock,
+    );
   });
+  const reasons = new Map<string, string>();
+  const silent: string[] = [];
+  const logs = new SilentLogs({
+    partitions: () => all,
+    whyNotCompaction: () => Promise.resolve(whyNotCompaction()),
+    progress: {
+      notReady: (subject, reason) => void reasons.set(subject, reason),
+      ready: (subject) => void reasons.delete(subject),
+    },
+    telemetry: {
+      partitionSilent: (partition) => void silent.push(`${partition} silent`),
+      partitionHeard: (partition) => void silent.push(`${partition} heard`),
+    },
+  }, clock);
   const changed = new Notifier();
   for (const partition of all) partition.start((error) => failures.push(String(error)));
   const fetcher: Pick<Fetcher, "fetch"> = {
     fetch: async (_broker, _topic, targets, limits): Promise<FetchAnswer> => {
       // A turn for the partitions' own loops, as the network gives them.
       await new Promise((resolve) => setTimeout(resolve));
+      now += 1_000;
+      await logs.look();
       const answers = targets.map((target) => ({
         partition: target.partition,
         errorCode: 0,
@@ -87,7 +114,7 @@ async function fetched(
       topic: () => topic as never,
       partitions: () => all,
       onAttempt: () => {},
-      onIdle: () => {},
+      onIdle: () => void (now += 5_000),
       onAnswer: () => {},
       onUnreadable: ({ number }, error) => failures.push(`${number}: ${error}`),
       onReadable: ({ number }) => failures.push(`${number}: readable`),
@@ -108,7 +135,8 @@ async function fetched(
     await running;
     for (const partition of all) await partition[Symbol.asyncDispose]();
   }
-  return { written, gaps, failures, all };
+  await logs.look();
+  return { written, gaps, failures, all, reasons, silent };
 }
 
 const records = (from: number, to: number) =>
@@ -127,23 +155,85 @@ Deno.test("records that come after many answers that a quota held back are store
   deepStrictEqual([written, gaps], [["0: 100 records to 100"], []]);
 });
 
-Deno.test("records that come after eleven late answers to the question alone are stored, not written off", async () => {
+/** Each is minutes of silence, since the pauses grow to seconds. */
+const MANY_ANSWERS = 200;
+
+Deno.test("records that come after minutes without one are stored, not written off, and the others are read meanwhile", async () => {
   let late = 0;
-  const { written, gaps } = await fetched(2, ({ partition, offset }, { targets }) => {
-    if (offset === END) return {};
-    // What is asked together with the other partition is late as well, and proves nothing at all.
-    if (partition === 0 && (targets.length > 1 || late++ < 11)) return {};
-    return { records: records(0, END) };
-  }, stored(END));
+  let others = 0;
+  const { written, gaps, silent, reasons, failures } = await fetched(
+    2,
+    ({ partition, offset }, { targets }) => {
+      if (partition === 0 && offset === 0) {
+        strictEqual(targets.length > 1 && late > 2, false, "asked for with the other one");
+        return late++ < MANY_ANSWERS ? {} : { records: records(0, END) };
+      }
+      if (partition === 1 && offset === 0 && late > 2) others++;
+      return offset === END ? {} : { records: records(0, END) };
+    },
+    stored(END),
+  );
   deepStrictEqual([written.sort(), gaps], [["0: 100 records to 100", "1: 100 records to 100"], []]);
+  deepStrictEqual([silent, [...reasons], failures], [["0 silent", "0 heard"], [], []]);
+  strictEqual(others, 0, "the other one waited");
 });
 
-Deno.test("a log that never gives another record is read to its end, and the gap is told", async () => {
-  const { gaps, written } = await fetched(1, ({ offset }) => {
+Deno.test("a partition whose records are not sent is not ready with offset and end, is not due, and is no gap for minutes", async () => {
+  let asked = 0;
+  const { gaps, reasons, all } = await fetched(1, ({ offset }) => {
+    asked++;
     return offset < 50 ? { records: records(0, 50) } : {};
-  }, stored(END));
+  }, () => asked > MANY_ANSWERS);
+  deepStrictEqual(gaps, []);
+  match(
+    reasons.get("log of partition 0") ?? "",
+    /^Kafka sends no record from offset 50 on, although the log ends at 100; not compacted/,
+  );
+  deepStrictEqual(all.map(({ due, endOffset }) => [due, endOffset]), [[0, END]]);
+});
+
+Deno.test("a compacted log that never gives another record is read to its end, and the gap is told", async () => {
+  let questions = 0;
+  const { gaps, written, reasons } = await fetched(
+    1,
+    ({ offset }) => offset < 50 ? { records: records(0, 50) } : {},
+    stored(END),
+    { whyNotCompaction: () => void questions++ },
+  );
   deepStrictEqual(gaps, [{ from: 50, to: END, cause: "compacted" }]);
   deepStrictEqual(written, ["0: 50 records to 50", "0: 0 records to 100"]);
+  deepStrictEqual([...reasons], []);
+  ok(
+    questions >= 2,
+    `the settings were read ${questions} times, expected when it fell silent and at the end`,
+  );
+});
+
+Deno.test("settings that forbid a gap at the end of a silence count, whatever they were when it began", async () => {
+  let asked = 0;
+  let questions = 0;
+  const { gaps } = await fetched(
+    1,
+    () => {
+      asked++;
+      return {};
+    },
+    () => asked > MANY_ANSWERS,
+    { whyNotCompaction: () => questions++ === 0 ? undefined : "not compacted" },
+  );
+  deepStrictEqual(gaps, []);
+  ok(questions >= 2);
+});
+
+Deno.test("a compacted log that grows has records at its end: its silence is no gap however long it lasts", async () => {
+  let end = END;
+  const { gaps } = await fetched(
+    1,
+    () => ({ lastStableOffset: ++end }),
+    () => end > END + MANY_ANSWERS,
+    { whyNotCompaction: () => undefined },
+  );
+  deepStrictEqual(gaps, []);
 });
 
 const HALF_A_MEGABYTE = MEGABYTE / 2;
@@ -164,7 +254,7 @@ Deno.test("partitions that an answer has no room for are asked for together with
   ok(alone.length <= 3, `asked for alone: ${alone}`);
 });
 
-Deno.test("a log that never gives another record is read to its end although others fill every answer", async () => {
+Deno.test("a compacted log that never gives another record is read to its end although others fill every answer", async () => {
   const { gaps } = await fetched(
     6,
     ({ partition, offset }, { targets }) => {
@@ -173,6 +263,7 @@ Deno.test("a log that never gives another record is read to its end although oth
       return { records: ahead < 5 ? large(offset) : Buffer.alloc(0), lastStableOffset: Infinity };
     },
     ([first]) => first?.nextOffset === END,
+    { whyNotCompaction: () => undefined },
   );
   deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
 });

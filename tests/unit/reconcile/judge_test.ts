@@ -42,6 +42,11 @@ Deno.test("judge() finds a ledger that agrees with its tables accounted for; wha
   ]);
 });
 
+Deno.test("judge() reports a partition that Kafka leaves out of a topic that is there", () => {
+  const { problems } = judged({}, {}, { ...LOG, partition: 0 });
+  assert.match(problems[0] ?? "", /partition 1 of t .*does not name this partition/);
+});
+
 const PROBLEMS: readonly (readonly [string, Partial<Account>, Partial<Account["found"]>, RegExp, number])[] =
   [
     ["a missing reject", {}, { rejects: 1 }, /partition 1 of t .*rejected is 2, .* 1 rows: 1 missing/, 1],

@@ -1,0 +1,104 @@
+/** A broker that sends no records of a log that has some, and does not say why. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import { judge } from "../support/judge.ts";
+import { gapsOf, secondsOf } from "../support/log_content.ts";
+import type { Place } from "../support/place.ts";
+import { linkToKafka, onPlace, servers } from "../support/services.ts";
+import { openSilentBroker } from "../support/silent_broker.ts";
+
+/** The pauses between them grow to seconds, so these take about half a minute. */
+const EMPTY_ANSWERS = 16;
+
+/** Runs `body` behind a broker that sends nothing of partition 0 until `speak` is called. */
+async function behindSilence(
+  body: (broker: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly emptied: () => number;
+    readonly speak: () => void;
+  }) => Promise<void>,
+): Promise<void> {
+  const link = await linkToKafka();
+  const { target } = link;
+  const [port = 0] = (await servers()).kafkaLinkPorts;
+  await using broker = await openSilentBroker({ host: "127.0.0.1", port });
+  broker.emptied.set(0, 0);
+  link.target = { host: "127.0.0.1", port: broker.port };
+  try {
+    await body({
+      env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` },
+      emptied: () => broker.emptied.get(0) ?? 0,
+      speak: () => broker.emptied.clear(),
+    });
+  } finally {
+    link.target = target;
+  }
+}
+
+for (const policy of ["fail", "earliest"]) {
+  Deno.test(
+    `records that a broker does not send for half a minute are stored afterwards, not written off, with ${policy}`,
+    onPlace({ partitions: 2 }, async (place) => {
+      const sent = await place.publisher.send([...secondsOf("a", 500, 0), ...secondsOf("b", 10, 1)]);
+      await behindSilence(async ({ env, emptied, speak }) => {
+        const consumer = place.consumer({ env: { ...env, KAFKA_OFFSET_RESET: policy } });
+        let gaps: unknown;
+        await eventually("many empty answers", async () => {
+          gaps = await gapsOf(place);
+          return emptied() >= EMPTY_ANSWERS;
+        }, { seen: () => ({ emptied: emptied(), gaps }) });
+        deepStrictEqual(gaps, []);
+        await consumer.notReady(
+          /log of partition 0: Kafka sends no record from offset 0 on, although the log ends at 500; .*delete/,
+        );
+        strictEqual((await consumer.get("/livez")).status, 200);
+        await judge(place, sent.filter(({ partition }) => partition === 1));
+        speak();
+        await place.caughtUp();
+        await consumer.ready();
+        deepStrictEqual(await gapsOf(place), []);
+        await judge(place, sent);
+        for (const event of ["partition.silent", "partition.heard"]) {
+          strictEqual(consumer.events(event).length, 1, event);
+        }
+      });
+    }),
+  );
+}
+
+Deno.test(
+  "a silent partition of a topic that is made again is read as the new log",
+  onPlace({}, async (place) => {
+    await place.publisher.send(secondsOf("old", 5));
+    await behindSilence(async ({ env, emptied, speak }) => {
+      const consumer = place.consumer({ env });
+      await consumer.notReady(/log of partition 0: /);
+      await place.deleteTopic();
+      await place.createTopic(1);
+      const young = await place.publisher.send(secondsOf("new", 8));
+      speak();
+      await place.caughtUp();
+      await consumer.ready();
+      await judge(place, young);
+      deepStrictEqual([await gapsOf(place), emptied()], [[], 0]);
+    });
+  }),
+);
+
+Deno.test(
+  "a silent partition whose records are deleted meanwhile is held",
+  onPlace({}, async (place) => {
+    await place.publisher.send(secondsOf("a", 20));
+    await behindSilence(async ({ env }) => {
+      const consumer = place.consumer({ env });
+      await consumer.notReady(/log of partition 0: /);
+      await place.admin.deleteRecords({
+        topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
+      });
+      await consumer.notReady(/partition 0: offset 0 is stored, but the log holds 15 to 20: 15 records/);
+      await eventually("the silence to be over", async () => {
+        return !(await consumer.get("/readyz")).text.includes("log of partition 0");
+      });
+    });
+  }),
+);
