@@ -234,6 +234,11 @@ const NEXT_STEPS: readonly NextStep[] = [
     refused: false,
   },
   {
+    sign: /Request timed out/,
+    step: "the broker took the request and did not answer in time: look at its log, its load and the network",
+    refused: false,
+  },
+  {
     sign: /^Connection closed/,
     step:
       "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +

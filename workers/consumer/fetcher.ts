@@ -122,7 +122,8 @@ function send(connection: Connection, version: number, request: () => Writer): P
       (_correlation, _api, _version, reader) => readFetchResponse(reader),
       true,
       true,
-      (error, answer) => answer === undefined ? reject(error) : resolve(answer),
+      // A request that timed out has an error and null in place of the answer.
+      (error, answer) => answer ? resolve(answer) : reject(error),
     );
   });
 }
