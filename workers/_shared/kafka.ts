@@ -5,10 +5,12 @@ import type { Environment } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
 import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
 
+const SERVER = "(?:[^\\s,:[\\]]+|\\[[0-9a-fA-F:.]+\\]):\\d{1,5}";
+
 export const KAFKA_SETTINGS = {
   KAFKA_BOOTSTRAP_SERVERS: text({
-    expected: "host:port, several separated by commas",
-    pattern: /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/,
+    expected: "host:port or [IPv6 address]:port, several separated by commas",
+    pattern: new RegExp(`^${SERVER}(\\s*,\\s*${SERVER})*$`),
     default: "127.0.0.1:9092",
   }),
   KAFKA_TOPIC: text({
@@ -84,7 +86,7 @@ export function kafkaConnection(
     options: {
       clientId,
       bootstrapBrokers: settings.KAFKA_BOOTSTRAP_SERVERS.split(",").map((server) => {
-        const [host = "", port] = server.split(":");
+        const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(server.trim()) ?? [];
         return { host, port: Number(port) };
       }),
       connectTimeout: CONNECT_TIMEOUT_MS,

@@ -82,7 +82,7 @@ Deno.test(
     strictEqual(await consumer.exitCode(), 2);
     deepStrictEqual(consumer.output.trimEnd().split("\n"), [
       "Cannot start the consumer: 5 settings are wrong",
-      '  KAFKA_BOOTSTRAP_SERVERS: is "broker", expected host:port, several separated by commas',
+      '  KAFKA_BOOTSTRAP_SERVERS: is "broker", expected host:port or [IPv6 address]:port, several separated by commas',
       "  KAFKA_SASL_PASSWORD_FILE: cannot read /nonexistent/secret, expected a readable file",
       "  DATABASE_URL: is malformed (not shown), expected postgres://user:password@host:5432/database",
       '  HEART_RATE_LOW: is "fourty", expected an integer from 1 to 1000 (beats per minute)',
