@@ -255,15 +255,32 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
   const reason = describeError(error);
   const known = NEXT_STEPS.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
   // A broker that answers with an error runs there: what it says is the hint.
-  const next = known?.step ??
+  const step = known?.step ??
     (error instanceof RangeError
       ? "the broker runs there, but what it sent cannot be read: look at that batch"
       : api !== undefined
       ? `the broker answered ${api}`
       : "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS)");
+  const reported = reportedAddress(reason, connection);
+  const next = reported === undefined ? step : step.replaceAll(
+    "KAFKA_BOOTSTRAP_SERVERS",
+    `advertised.listeners: ${connection.servers} reported ${reported} as a broker's address, ` +
+      "which must be known and reachable here",
+  );
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;
   return new PipelineError(known?.refused === true ? "kafka_refused" : "kafka_unavailable", message, {
     retriable: true,
     cause: error,
   });
+}
+
+/** The address that was not reached, when a broker named it and not KAFKA_BOOTSTRAP_SERVERS. */
+function reportedAddress(reason: string, { options }: KafkaConnection): string | undefined {
+  const [, address] = /Connection to (\S+:\d+) (?:failed|timed out)/.exec(reason) ?? [];
+  if (address === undefined) return undefined;
+  if (address === undefined) return undefined;
+  const isOurs = options.bootstrapBrokers.some((server) =>
+    typeof server === "object" && `${server.host}:${server.port}` === address
+  );
+  return isOurs ? undefined : address;
 }

@@ -1,0 +1,27 @@
+/** A broker that tells its clients an address under which they cannot find it. */
+import { freePort } from "../../stack/ports.ts";
+import { startStack } from "../../stack/mod.ts";
+import { SharedServers } from "../support/services.ts";
+
+const port = await freePort();
+
+const servers = new SharedServers((home) =>
+  startStack({
+    home,
+    kafkaConfig: {
+      "listeners": `ELSEWHERE://127.0.0.1:${port}`,
+      "advertised.listeners": "ELSEWHERE://kafka.invalid:9092",
+      "listener.security.protocol.map": "ELSEWHERE:PLAINTEXT",
+    },
+  })
+);
+
+Deno.test(
+  "an address that only a broker named is not blamed on KAFKA_BOOTSTRAP_SERVERS",
+  servers.onPlace({}, async (place) => {
+    const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}` } });
+    await consumer.notReady(
+      new RegExp(`advertised.listeners: 127.0.0.1:${port} reported kafka.invalid:9092 as a broker's address`),
+    );
+  }),
+);
