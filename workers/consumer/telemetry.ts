@@ -5,6 +5,7 @@ import type { Fields, Telemetry } from "../_shared/telemetry.ts";
 import { consumerMetrics } from "./metrics.ts";
 import type { WrittenBatch } from "./process_batch.ts";
 import { SampledLog } from "./sampled_log.ts";
+import { groupTelemetry } from "./group_telemetry.ts";
 import { logTelemetry } from "./log_telemetry.ts";
 import { tableTelemetry } from "./table_telemetry.ts";
 import type { Offset } from "./records.ts";
@@ -92,8 +93,7 @@ export function consumerTelemetry({ log, metrics }: Telemetry, { debug }: { debu
     ...logTelemetry(log),
     kafkaFailed: (error: unknown, fields: Fields = {}) => failed("kafka", error, fields),
     kafkaWorks: () => works("kafka"),
-    groupFailed: (error: unknown) => failed("group", error, {}),
-    groupWorks: () => works("group"),
+    ...groupTelemetry(log, { failed: (error) => failed("group", error, {}), works: () => works("group") }),
     databaseFailed: (error: unknown) => failed("database", error, {}),
 
     healthListening: (port: number) => {
