@@ -106,7 +106,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [edit("fetch_loop.ts", "before + Math.min(target.maxBytes, maxBytes) > maxBytes", "true")],
     test: {
       file: FETCH_LOOP,
-      name: "a compacted log that never gives another record is read to its end although others fill every answer",
+      name:
+        "a compacted log that never gives another record is read to its end although others fill every answer",
     },
   },
   {
