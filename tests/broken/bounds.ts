@@ -2,6 +2,7 @@
 import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
 
 const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
+const SILENT_LOGS = "tests/unit/consumer/silent_logs_test.ts";
 const EMPTY_ANSWERS = "tests/unit/consumer/empty_answers_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
@@ -87,7 +88,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
     edits: [edit("silent_logs.ts", "if (obstacle === undefined && emptyAnswers.", "if (emptyAnswers.")],
     test: {
-      file: FETCH_LOOP,
+      file: SILENT_LOGS,
       name:
         "records that come after minutes without one are stored, not written off, and the others are read meanwhile",
     },
@@ -133,7 +134,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the rest of a log that gives no record is written off in silence",
     edits: [edit("fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", "")],
     test: {
-      file: FETCH_LOOP,
+      file: SILENT_LOGS,
       name: "a compacted log that never gives another record is read to its end, and the gap is told",
     },
   },

@@ -3,7 +3,6 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
 import { judge } from "../support/judge.ts";
 import { gapsOf, secondsOf } from "../support/log_content.ts";
-import type { Place } from "../support/place.ts";
 import { linkToKafka, onPlace, servers } from "../support/services.ts";
 import { openSilentBroker } from "../support/silent_broker.ts";
 
