@@ -102,7 +102,7 @@ export class Fetcher implements AsyncDisposable {
       throw new PipelineError(
         "kafka_refused",
         `Cannot read from Kafka: its brokers speak Fetch up to version ${range?.maxVersion}, expected 13 or later ` +
-          "(topic ids); run Kafka 3.1 or later",
+          "(topic ids); tested are Kafka 3.9, 4.0 and 4.4",
       );
     }
     return found;

@@ -117,7 +117,7 @@ export class Sender {
       throw new PipelineError(
         "kafka_refused",
         `Cannot publish to Kafka: its brokers speak Produce up to version ${range?.maxVersion}, expected 9 or later; ` +
-          "run Kafka 2.8 or later",
+          "tested are Kafka 3.9, 4.0 and 4.4",
       );
     }
     return { topic, produce };
