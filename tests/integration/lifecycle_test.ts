@@ -1,5 +1,20 @@
-/** How a process ends that cannot finish. */
+/** How a process ends that cannot finish, or cannot even begin. */
 import { deepStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../support/eventually.ts";
+import { onPlace } from "../support/services.ts";
+import { WorkerProcess } from "../support/worker_process.ts";
+
+const NOWHERE = "127.0.0.1:1";
+const THROWS = new URL("../support/preload/connect_throws.ts", import.meta.url).pathname;
+/** A pool that forgets a connection that threw has none left by then. */
+const ATTEMPTS = 3;
+
+async function endsInOrder(worker: WorkerProcess): Promise<void> {
+  await eventually(`${ATTEMPTS} attempts`, () => worker.events("test.connect_threw").length >= ATTEMPTS, {
+    seen: () => worker.tail(),
+  });
+  strictEqual(await worker.stop(), 0, worker.tail());
+}
 
 Deno.test("a program that gave up and then hangs ends with 1, and says why before it says that it hung", async () => {
   const program = new URL("../support/hung_program.ts", import.meta.url);
@@ -14,3 +29,24 @@ Deno.test("a program that gave up and then hangs ends with 1, and says why befor
     "Stopped without finishing after 10 s; still open: the loop that hangs",
   ]);
 });
+
+Deno.test(
+  "SIGTERM ends a worker in order although each of its attempts to connect throws",
+  onPlace({}, async (place, t) => {
+    const servers = {
+      DATABASE_URL: place.databaseUrl,
+      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: place.topic,
+      LOG_FORMAT: "json",
+    };
+    const ends = (what: string, worker: "consumer" | "producer", env: Record<string, string>) =>
+      t.step(what, async () => {
+        await using process = WorkerProcess.start(worker, { preload: THROWS, env: { ...servers, ...env } });
+        await endsInOrder(process);
+      });
+    const away = { KAFKA_BOOTSTRAP_SERVERS: NOWHERE };
+    await ends("the consumer, to PostgreSQL", "consumer", { DATABASE_URL: `postgres://a:b@${NOWHERE}/c` });
+    await ends("the consumer, to Kafka", "consumer", away);
+    await ends("the producer, to Kafka", "producer", away);
+  }),
+);

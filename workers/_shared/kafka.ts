@@ -3,6 +3,7 @@ import { Admin, type Base, type BaseOptions, type ClusterMetadata } from "@platf
 import { choice, optional, parseSettings, secret, settingsError, text } from "./env.ts";
 import type { Environment } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
+import "./kafka_connect.ts";
 import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
 
 const SERVER = "(?:[^\\s,:[\\]]+|\\[[0-9a-fA-F:.]+\\]):\\d{1,5}";
@@ -70,6 +71,14 @@ export function kafkaConnection(
   } else if (username !== undefined || password !== undefined) {
     problems.push(
       `KAFKA_SECURITY_PROTOCOL: is ${protocol}, expected SASL_SSL or SASL_PLAINTEXT with a SASL user`,
+    );
+  }
+  const ports = settings.KAFKA_BOOTSTRAP_SERVERS.match(/\d+(?=\s*(,|$))/g) ?? [];
+  if (ports.some((port) => Number(port) < 1 || Number(port) > 65535)) {
+    problems.push(
+      `KAFKA_BOOTSTRAP_SERVERS: is ${
+        JSON.stringify(settings.KAFKA_BOOTSTRAP_SERVERS)
+      }, expected ports from 1 to 65535`,
     );
   }
   if (problems.length > 0) throw settingsError(program, problems);

@@ -5,6 +5,7 @@ import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
+import { TellingSocket } from "./telling_socket.ts";
 
 export const DATABASE_SETTINGS = {
   DATABASE_URL,
@@ -88,6 +89,7 @@ export function openDatabase(
   const pool = new pg.Pool({
     application_name: name,
     ...client,
+    stream: () => new TellingSocket(),
     // One more than may write, so that a question is answered also while all of them are busy.
     max: connections + 1,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
