@@ -5,6 +5,7 @@ import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
+import { requireAttributes } from "./session_checks.ts";
 import { TellingSocket } from "./telling_socket.ts";
 
 export const DATABASE_SETTINGS = {
@@ -85,18 +86,24 @@ export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
 ): Database {
-  const { client, target } = databaseAddress(name, url, Deno.readTextFileSync);
-  const pool = new pg.Pool({
+  const { client, target, sessionAttributes } = databaseAddress(name, url, Deno.readTextFileSync);
+  const options = {
     application_name: name,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...client,
     stream: () => new TellingSocket(),
+  };
+  const pool = new pg.Pool({
+    ...options,
     // One more than may write, so that a question is answered also while all of them are busy.
     max: connections + 1,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: limits.transactionMs + NETWORK_GRACE_MS,
     keepAlive: true,
     idleTimeoutMillis: 0,
-    onConnect: (client) => applyLimits(client, limits),
+    onConnect: async (client) => {
+      await applyLimits(client, limits);
+      await requireAttributes(client, sessionAttributes);
+    },
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on("error", () => {});

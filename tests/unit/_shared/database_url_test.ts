@@ -80,6 +80,86 @@ Deno.test("databaseAddress() refuses what would quietly be a weaker connection",
   match(lonely ?? "", /has sslrootcert, expected only together with sslmode=verify-full/);
 });
 
+Deno.test("databaseAddress() takes the addresses that hosts of databases print, or names what it does not take", () => {
+  const pages: Readonly<Record<string, RegExp | undefined>> = {
+    // Neon, Supabase (session and transaction pooler), Heroku, Azure, Amazon RDS, Google, DigitalOcean, Prisma, Vercel.
+    "u:p@ep-cool-1.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require":
+      /its channel_binding asks/,
+    "u:p@ep-cool-1.eu.aws.neon.tech/neondb?sslmode=require": undefined,
+    "postgres.ref:p@aws-0-eu.pooler.supabase.com:5432/postgres": undefined,
+    "postgres.ref:p@aws-0-eu.pooler.supabase.com:6543/postgres?pgbouncer=true":
+      /has pgbouncer, .*pool_mode=session/,
+    "u:p@ec2-1.compute.amazonaws.com:5432/d4": undefined,
+    "u%40server:p@server.postgres.database.azure.com/postgres?sslmode=require": undefined,
+    "u:p@db.eu.rds.amazonaws.com:5432/d?sslmode=verify-full&sslrootcert=/ca": undefined,
+    "u:p@db/d?host=/cloudsql/project:region:instance": /names a Unix socket/,
+    "u:p@db.ondigitalocean.com:25060/d?sslmode=require&target_session_attrs=read-write": undefined,
+    "u:p@db/d?schema=public&connection_limit=1":
+      /does not understand the parameter schema and connection_limit,/,
+    "u:p@db/d?sslmode=require&supa=base-pooler.x": /does not understand the parameter supa,/,
+    "u:p@db/d?connect_timeout=10&application_name=x&options=-c%20geqo%3Doff": undefined,
+    "u:p@db/d?sslmode=verify-full&sslrootcert=system": undefined,
+  };
+  for (const [page, says] of Object.entries(pages)) {
+    const told = problems(() => parse(`postgresql://${page}`));
+    strictEqual(told.length, says === undefined ? 0 : 1, `${page}: ${told}`);
+    match(told[0] ?? "", says ?? /^$/, page);
+  }
+});
+
+Deno.test("databaseAddress() honours connect_timeout and target_session_attrs, or refuses what it cannot honour", () => {
+  const { client, sessionAttributes } = parse(
+    "postgres://a:b@c/d?connect_timeout=7&target_session_attrs=primary",
+  );
+  strictEqual(client.connectionTimeoutMillis, 7_000);
+  strictEqual(sessionAttributes, "primary");
+  strictEqual(parse("postgres://a:b@c/d").sessionAttributes, "any");
+  for (
+    const search of [
+      "target_session_attrs=standby",
+      "target_session_attrs=prefer-standby",
+      "target_session_attrs=",
+      "connect_timeout=0",
+      "connect_timeout=11",
+      "connect_timeout=1s",
+      "channel_binding=require",
+      "channel_binding=REQUIRE",
+    ]
+  ) {
+    strictEqual(problems(() => parse(`postgres://a:b@c/d?${search}`)).length, 1, search);
+  }
+});
+
+Deno.test("databaseAddress() refuses an address that no worker can reach: a Unix socket, no host, no such port", () => {
+  const told = (url: string) => problems(() => parse(url)).join();
+  for (
+    const url of [
+      "postgres:///db?host=/var/run/postgresql",
+      "postgres://a:b@c/d?host=@abstract",
+      "postgres://a:b@%2Fvar%2Frun%2Fpostgresql/d",
+    ]
+  ) match(told(url), /names a Unix socket, expected a host name or an IP address/, url);
+  match(told("postgres:///db"), /names no host, expected/);
+  match(told("postgres://a:b@c:99999/d"), /is malformed/);
+});
+
+Deno.test("databaseAddress() names a parameter only when it cannot be a piece of a password", () => {
+  const [named = ""] = problems(() => parse("postgres://a:b@c/d?passfile=sesame"));
+  match(named, /the parameter passfile,/);
+  doesNotMatch(named, /sesame/);
+  for (
+    const url of [
+      "postgres://me:1/2?sesame@db/x",
+      "postgres://me:1/2?sesame=3@db/x",
+      "postgres://a:b@c/d?s%20e=1",
+    ]
+  ) {
+    const [hidden = ""] = problems(() => parse(url));
+    match(hidden, /\(not shown\)/, url);
+    doesNotMatch(hidden, /sesame|s e/, url);
+  }
+});
+
 Deno.test("databaseAddress() refuses a parameter that is there twice: one of them would count in silence", () => {
   for (const search of ["sslmode=verify-full&sslmode=disable", "sslmode=disable&sslmode=verify-full"]) {
     deepStrictEqual(problems(() => parse(`postgres://a:b@c/d?${search}`)), [
@@ -116,6 +196,22 @@ Deno.test("a certificate, key or password that cannot be used is told at the sta
   match(wrong, /sslpassword: does not open the key in \/encrypted.key \(not shown\)/);
   doesNotMatch(wrong, /wr0ng/);
   strictEqual(told("sslcert=/cert&sslkey=/encrypted.key&sslpassword=sesame"), "");
+});
+
+Deno.test("kafkaConnection() refuses a port that does not exist, of any of its servers", () => {
+  for (const port of ["0", "65536", "99999"]) {
+    const servers = `one:9092,two:${port}`;
+    deepStrictEqual(
+      problems(() => kafkaConnection("tester", "id", { KAFKA_BOOTSTRAP_SERVERS: servers }, readFile)),
+      [
+        `KAFKA_BOOTSTRAP_SERVERS: is "${servers}", expected ports from 1 to 65535`,
+      ],
+    );
+  }
+  deepStrictEqual(
+    problems(() => kafkaConnection("tester", "id", { KAFKA_BOOTSTRAP_SERVERS: "a:65535" }, readFile)),
+    [],
+  );
 });
 
 Deno.test("kafkaConnection() takes no certificate without TLS: going on in the clear is not what was meant", () => {

@@ -56,10 +56,6 @@ Deno.test("databaseAddress() takes one host, and refuses libpq's lists, which th
       url,
     );
   }
-  throws(
-    () => read("postgres://user:password@host:5432/database?target_session_attrs=read-write"),
-    /DATABASE_URL: has a parameter that is not understood/,
-  );
 });
 
 Deno.test("sessionLimits() let PostgreSQL end a frozen owner's transaction before the group gives its partitions away", () => {
