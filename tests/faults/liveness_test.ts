@@ -75,7 +75,10 @@ Deno.test(
     }, PATIENCE);
     deepStrictEqual(silences, [], "readiness names it all the time");
     strictEqual(await consumer.exitCode(PATIENCE), 1);
-    match(consumer.output, /Cannot go on: writes: lag, and both servers answer, .* of partition 0 for/);
+    match(
+      consumer.output,
+      /Cannot go on: writes: lag, and both servers answer, .* of partition 0 for.*; database: .*a trigger that somebody/,
+    );
     strictEqual(consumer.events("database.failed").length, 1, "said once");
 
     const successor = place.consumer();

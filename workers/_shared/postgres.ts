@@ -5,7 +5,7 @@ import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
-import { requireAttributes } from "./session_checks.ts";
+import { KEEP_SESSIONS, requireAttributes, requireOwnSession } from "./session_checks.ts";
 import { TellingSocket } from "./telling_socket.ts";
 
 export const DATABASE_SETTINGS = {
@@ -93,6 +93,7 @@ export function openDatabase(
     ...client,
     stream: () => new TellingSocket(),
   };
+  let keepsSessions = false;
   const pool = new pg.Pool({
     ...options,
     // One more than may write, so that a question is answered also while all of them are busy.
@@ -101,6 +102,9 @@ export function openDatabase(
     keepAlive: true,
     idleTimeoutMillis: 0,
     onConnect: async (client) => {
+      // First of all: a pooler would pass the limits on to other programs.
+      if (!keepsSessions) await requireOwnSession(client, options, target);
+      keepsSessions = true;
       await applyLimits(client, limits);
       await requireAttributes(client, sessionAttributes);
     },
@@ -239,6 +243,7 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
   [/^42P01|^42703/, /./, "restore the missing table or column, or run the migrations (--migrate-only)"],
   [/^53100/, /./, "free disk space on the database server"],
   [/^25006/, /./, "the server is read-only: point DATABASE_URL at the primary"],
+  [/^42P05|^26000/, /./, KEEP_SESSIONS],
 ];
 
 /** The same for what TLS says before PostgreSQL says anything. */
@@ -257,6 +262,8 @@ const TLS_STEPS: readonly (readonly [reason: RegExp, step: string])[] = [
 
 /** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
 export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
+  // It says already what is wrong and what to do.
+  if (error instanceof PipelineError) return error;
   const state = sqlState(error);
   const said = describeError(error);
   const tls = state === undefined ? TLS_STEPS.find(([reason]) => reason.test(said))?.[1] : undefined;

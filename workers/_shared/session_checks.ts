@@ -1,7 +1,68 @@
-/** Checks a connection that was just made: it must be writable where DATABASE_URL asks for that. */
+/**
+ * Checks a connection that was just made. It must keep its session: a pooler in transaction or statement mode (PgBouncer
+ * and its like) hands each transaction to whichever session is free, so session limits get lost or reach other programs,
+ * and prepared statements collide. And it must be writable where DATABASE_URL asks for that.
+ */
 // @ts-types="@types/pg"
-import type pg from "pg";
+import pg from "pg";
 import type { SessionAttributes } from "./database_url.ts";
+import { PipelineError } from "./errors.ts";
+
+/** What an operator does about it; also the answer to the errors that such a pooler causes. */
+export const KEEP_SESSIONS =
+  "use pool_mode=session for this database in the pooler, or let DATABASE_URL name the " +
+  "server itself: a connection has to keep its session";
+
+/** Enough when other programs use the same pooler, too: one round tells when they do not. */
+const ROUNDS = 5;
+const ANSWER_WITHIN_MS = 5_000;
+
+/**
+ * Looks behind a connection that was just made, before anything is set in its session. Two open connections with one
+ * session prove transaction pooling, and so does one connection whose session changes. Without a pooler, which the
+ * server's number for the connection shows, there is nothing to compare and no second connection is made.
+ *
+ * @param options open another connection like this one
+ * @throws PipelineError `database_unfit` when the connection does not keep its session
+ */
+export async function requireOwnSession(
+  client: pg.ClientBase,
+  options: pg.ClientConfig,
+  target: string,
+): Promise<void> {
+  const first = await sessionOf(client);
+  // A pooler makes up a number of its own, for it knows no session yet when it lets a client in.
+  if (first === (client as unknown as { processID: number | null }).processID) return;
+  const other = new pg.Client({ ...options, query_timeout: ANSWER_WITHIN_MS });
+  // A connection that breaks is told by the query, too.
+  other.on("error", () => {});
+  try {
+    await other.connect();
+    for (let round = 0; round < ROUNDS; round++) {
+      const others = await sessionOf(other);
+      // Twice: a pooler that takes turns between two sessions would give this connection the same one each time.
+      const ours = [await sessionOf(client), await sessionOf(client)];
+      if (others === first || ours.some((one) => one !== first)) throw poolerError(target);
+    }
+  } catch (error) {
+    // A pooler that keeps sessions may have no more than this one to give. That proves nothing.
+    if (error instanceof PipelineError) throw error;
+  } finally {
+    await other.end().catch(() => {});
+  }
+}
+
+async function sessionOf(client: pg.ClientBase): Promise<number | undefined> {
+  return (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+}
+
+function poolerError(target: string): PipelineError {
+  return new PipelineError(
+    "database_unfit",
+    `Cannot use the database at ${target}: a pooler in transaction mode changes the session between two ` +
+      `transactions; ${KEEP_SESSIONS}`,
+  );
+}
 
 /** @throws like a server that is read-only when the session is not what target_session_attrs asks for */
 export async function requireAttributes(client: pg.ClientBase, wanted: SessionAttributes): Promise<void> {

@@ -71,7 +71,9 @@ export async function keepWatch(
       summarisedAt = performance.now();
     }
     if (progress.isStuck()) {
-      fail(new PipelineError("stuck", `Cannot go on: ${progress.liveReasons().join("; ")}`));
+      // What the servers last answered is the cause, and the last chance to say it.
+      const reasons = [...progress.liveReasons(), ...progress.readyReasons()];
+      fail(new PipelineError("stuck", `Cannot go on: ${reasons.join("; ")}`));
     }
   }
 }

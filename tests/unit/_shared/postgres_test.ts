@@ -79,3 +79,12 @@ Deno.test("databaseFailure() names the server, the SQLSTATE and the operator's n
   strictEqual(away.code, "database_unavailable");
   match(away.message, /: refused; check that the server runs there \(DATABASE_URL\)$/);
 });
+
+Deno.test("databaseFailure() of a prepared statement that exists, or does not, names the pooler's mode", () => {
+  for (const state of ["42P05", "26000"]) {
+    match(
+      databaseFailure("write a batch", "db:5432/heartbeats", answered(state)).message,
+      /use pool_mode=session/,
+    );
+  }
+});

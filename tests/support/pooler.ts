@@ -1,0 +1,186 @@
+/**
+ * A pooler in front of PostgreSQL, as PgBouncer and its like are one, on loopback: clients share a few sessions of the
+ * server. In `transaction` mode a session is a client's until the server is outside of a transaction again, in `session`
+ * mode until the client leaves. As PgBouncer does, it gives clients keys of its own and knows no prepared statements.
+ */
+import { Buffer } from "node:buffer";
+import { createServer, type Server, type Socket } from "node:net";
+// @ts-types="@types/pg"
+import pg from "pg";
+import { HOST } from "../../stack/ports.ts";
+import { eventually } from "./eventually.ts";
+
+export interface PoolerOptions {
+  readonly mode: "transaction" | "session";
+  /** Sessions of the server, at most. */
+  readonly size: number;
+  /** The session that was free for longest is next, and not the newest (PgBouncer's server_round_robin). */
+  readonly takesTurns?: boolean;
+}
+
+const SSL_REQUEST = 80877103;
+const TERMINATE = "X".charCodeAt(0);
+const READY = "Z".charCodeAt(0);
+const IDLE = "I".charCodeAt(0);
+
+/** A session of the server, logged in; its bytes are ours. */
+interface Backend {
+  readonly client: pg.Client;
+  readonly socket: Socket;
+}
+
+export async function openPooler(url: string, options: PoolerOptions): Promise<Pooler> {
+  const server = createServer({ noDelay: true });
+  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
+  return new Pooler(url, server, options);
+}
+
+export class Pooler implements AsyncDisposable {
+  /** For clients; the user and the password are not looked at. */
+  readonly url: string;
+  readonly #serverUrl: string;
+  readonly #server: Server;
+  readonly #options: PoolerOptions;
+  readonly #clients = new Set<Socket>();
+  readonly #backends = new Set<Backend>();
+  readonly #free: Backend[] = [];
+  readonly #waiting: ((backend: Backend) => void)[] = [];
+  #opened = 0;
+
+  /** Made by `openPooler`. */
+  constructor(url: string, server: Server, options: PoolerOptions) {
+    this.#serverUrl = url;
+    this.#server = server;
+    this.#options = options;
+    const ours = new URL(url);
+    ours.host = `${HOST}:${(server.address() as { port: number }).port}`;
+    this.url = ours.href;
+    server.on("connection", (socket) => this.#serve(socket));
+  }
+
+  /** Opens all the sessions that it may have: then the choice between them is the mode's. */
+  async fill(): Promise<void> {
+    while (this.#opened < this.#options.size) this.#release(await this.#open());
+  }
+
+  async #open(): Promise<Backend> {
+    this.#opened++;
+    const client = new pg.Client({ connectionString: this.#serverUrl });
+    await client.connect();
+    client.on("error", () => {});
+    const { stream: socket } = (client as unknown as { connection: { stream: Socket } }).connection;
+    socket.removeAllListeners("data");
+    const backend = { client, socket };
+    this.#backends.add(backend);
+    return backend;
+  }
+
+  async #take(): Promise<Backend> {
+    const backend = this.#options.takesTurns ? this.#free.shift() : this.#free.pop();
+    if (backend !== undefined) return backend;
+    if (this.#opened < this.#options.size) return await this.#open();
+    return await new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #release(backend: Backend): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free.push(backend);
+    else next(backend);
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    this.#clients.add(socket);
+    socket.once("close", () => this.#clients.delete(socket));
+    let backend: Backend | undefined;
+    try {
+      for await (const message of read(socket)) {
+        if (message[0] === TERMINATE) break;
+        if (backend === undefined) {
+          const taken = backend = await this.#take();
+          const isIdle = readyForQuery();
+          taken.socket.on("data", (bytes: Buffer) => {
+            if (isIdle(bytes) && this.#options.mode === "transaction") {
+              taken.socket.removeAllListeners("data");
+              backend = undefined;
+              this.#release(taken);
+            }
+            socket.write(bytes);
+          });
+        }
+        backend.socket.write(message);
+      }
+    } catch {
+      // The client broke off.
+    }
+    if (backend !== undefined) await this.#replace(backend);
+    socket.destroy();
+  }
+
+  /** What a client leaves in a session is gone for the next one. */
+  async #replace(backend: Backend): Promise<void> {
+    backend.socket.destroy();
+    this.#backends.delete(backend);
+    this.#opened--;
+    const next = this.#waiting.shift();
+    if (next !== undefined) next(await this.#open());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#clients) socket.destroy();
+    for (const { socket } of this.#backends) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+    await eventually("the pooler's sessions to end", () => this.#clients.size === 0);
+  }
+}
+
+/** A client's messages, whole; those before the first query are answered here. */
+async function* read(socket: Socket): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  let started = false;
+  for await (const bytes of socket as AsyncIterable<Buffer>) {
+    rest = Buffer.concat([rest, bytes]);
+    for (;;) {
+      const at = started ? 1 : 0;
+      if (rest.length < at + 4) break;
+      const length = at + rest.readInt32BE(at);
+      if (rest.length < length) break;
+      const message = rest.subarray(0, length);
+      rest = rest.subarray(length);
+      if (started) yield message;
+      else if (message.readInt32BE(4) === SSL_REQUEST) socket.write("N");
+      else {
+        started = true;
+        socket.write(welcome());
+      }
+    }
+  }
+}
+
+/** AuthenticationOk, BackendKeyData with a key of our own, ReadyForQuery. */
+function welcome(): Buffer {
+  const bytes = Buffer.alloc(9 + 13 + 6);
+  bytes.write("R", 0, "latin1");
+  bytes.writeInt32BE(8, 1);
+  bytes.write("K", 9, "latin1");
+  bytes.writeInt32BE(12, 10);
+  crypto.getRandomValues(bytes.subarray(14, 22));
+  bytes.write("Z", 22, "latin1");
+  bytes.writeInt32BE(5, 23);
+  bytes.write("I", 27, "latin1");
+  return bytes;
+}
+
+/** Whether the server's answer ends, with these bytes, outside of a transaction. */
+function readyForQuery(): (bytes: Buffer) => boolean {
+  let rest: Buffer = Buffer.alloc(0);
+  return (bytes) => {
+    rest = Buffer.concat([rest, bytes]);
+    let isIdle = false;
+    while (rest.length >= 5 && rest.length >= 1 + rest.readInt32BE(1)) {
+      const length = 1 + rest.readInt32BE(1);
+      isIdle = rest[0] === READY && rest[5] === IDLE;
+      rest = rest.subarray(length);
+    }
+    return isIdle && rest.length === 0;
+  };
+}
