@@ -2,6 +2,7 @@
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { serveHealth } from "../_shared/health.ts";
 import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
+import type { PipelineError } from "../_shared/errors.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
@@ -33,22 +34,22 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   );
   telemetry.healthListening(health.port);
 
+  const onFailure = (failure: PipelineError) => {
+    progress.notReady("database", failure.message);
+    telemetry.databaseFailed(failure);
+  };
+  const onApplied = telemetry.migrated;
   const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, {
-    onApplied: (names) => {
-      progress.ready("database");
-      telemetry.migrated(names);
-    },
-    onFailure: (failure) => {
-      progress.notReady("database", failure.message);
-      telemetry.databaseFailed(failure);
-    },
+    onApplied,
+    onFailure,
     signal,
   });
   if (!migrated) return;
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const clocks = await startClocks(database, telemetry.databaseFailed, { signal });
+  const clocks = await startClocks(database, onFailure, { signal });
+  progress.ready("database");
   const plan = createPlanner(config.limits, clocks.own, clocks.database);
   const turns = new SharedTurns(
     config.database.connections,

@@ -36,7 +36,12 @@ interface Failures {
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   readonly #clock: MonotonicClock;
-  readonly #reasons = new Map<string, string>();
+  /** From the first moment until a fact removes it: what a consumer needs before it can store anything. */
+  readonly #reasons = new Map([
+    ["database", "not connected yet, or its schema is not current"],
+    ["kafka", "not connected yet"],
+    ["group", "not joined yet"],
+  ]);
   /** What the database last refused or failed to do for a partition. */
   readonly #databaseReasons = new Map<Writer, string>();
   readonly #failures = new Map<Writer, Failures>();

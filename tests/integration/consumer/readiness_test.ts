@@ -1,5 +1,6 @@
-/** Readiness when there is nothing to do. */
-import { strictEqual } from "node:assert";
+/** Readiness before there is anything to do, and when there is nothing to do. */
+import { match, strictEqual } from "node:assert";
+import { eventually } from "../../support/eventually.ts";
 import { onPlace } from "../../support/services.ts";
 
 Deno.test(
@@ -13,5 +14,42 @@ Deno.test(
     strictEqual((await consumer.get("/livez")).status, 200);
     await place.stack.postgres.start();
     await consumer.ready();
+  }),
+);
+
+Deno.test(
+  "a consumer is not ready from the first moment: not before its schema is current, nor before the group has it",
+  onPlace({}, async (place) => {
+    // The lock under which the ledger of migrations is made.
+    const holder = await place.session();
+    await holder.query("begin; select pg_advisory_xact_lock(7521419864366932340)");
+    const first = place.consumer();
+    await eventually("the migration to wait for the lock", async () => {
+      const rows = await place.sql(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows.length === 1;
+    });
+    const early = await first.get("/readyz");
+    strictEqual(early.status, 503, early.text);
+    match(early.text, /database: not connected yet, .*kafka: not connected yet.*group: not joined yet/);
+    await holder.query("commit");
+    await holder.end();
+    await first.ready();
+
+    // A frozen member keeps the group from letting the next one in, until its session is over.
+    first.kill("SIGSTOP");
+    const second = place.consumer();
+    await second.said("topic.found");
+    const joining = await second.get("/readyz");
+    strictEqual(joining.status, 503, joining.text);
+    match(joining.text, /"reasons":\["group: not joined yet"\]/);
+    await second.ready();
+    strictEqual(
+      await second.metric("heartbeat_assigned_partitions"),
+      1,
+      "ready, but it has nothing to read yet",
+    );
+    first.kill("SIGKILL");
   }),
 );

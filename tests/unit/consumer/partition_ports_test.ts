@@ -76,6 +76,7 @@ function refused() {
   let now = 0;
   let isRepaired = false;
   const progress = new Progress(() => now);
+  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const said: string[] = [];
   const say = (event: string) => void said.push(event);
   const log = { debug: () => {}, info: say, warning: say, error: say };

@@ -4,6 +4,7 @@ import { Progress } from "../../../workers/consumer/progress.ts";
 function watched() {
   let now = 1_000;
   const progress = new Progress(() => now);
+  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const bothAnswer = () => {
     progress.answered("kafka");
     progress.answered("database");
@@ -178,6 +179,21 @@ Deno.test("isStuck() after 30 s of red in one piece", () => {
   strictEqual(progress.isStuck(), false);
   pass(31);
   strictEqual(progress.isStuck(), true);
+});
+
+Deno.test("readyReasons() from the first moment are what is not there yet, each until its fact comes", () => {
+  const progress = new Progress();
+  const reasons = () => progress.readyReasons().map((reason) => reason.replace(/:.*/, ""));
+  deepStrictEqual(reasons(), ["database", "kafka", "group"]);
+  progress.ready("kafka");
+  deepStrictEqual(reasons(), ["database", "group"]);
+  progress.ready("database");
+  progress.answered("kafka");
+  progress.answered("database");
+  progress.committed();
+  deepStrictEqual(progress.readyReasons(), ["group: not joined yet"]);
+  progress.ready("group");
+  deepStrictEqual(progress.readyReasons(), []);
 });
 
 Deno.test("readyReasons() are told by subject until the subject is well again", () => {
