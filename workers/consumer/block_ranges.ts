@@ -77,14 +77,16 @@ export class BlockRanges {
 
   /** The partitions and their sizes. To be asked for its size would make one wait that is being rewritten or dropped. */
   async #look(): Promise<{ partition: number; blocks: number }[]> {
-    const partitions = await this.#ports.database.query<{ partition: number; blocks: number }>(
+    // Integers come as text, which no setting of the session rounds.
+    const rows = await this.#ports.database.query<{ partition: number; blocks: string }>(
       `select inhrelid as partition,
-              (pg_relation_size(inhrelid) / current_setting('block_size')::integer)::float8 as blocks
+              pg_relation_size(inhrelid) / current_setting('block_size')::integer as blocks
          from pg_inherits
         where inhparent = 'public.heartbeats'::regclass
           and inhrelid not in (select relation from pg_locks
                                 where relation is not null and mode = 'AccessExclusiveLock')`,
     );
+    const partitions = rows.map(({ partition, blocks }) => ({ partition, blocks: Number(blocks) }));
     this.#summedUp ??= new Map(
       partitions.map(({ partition, blocks }) => [partition, { from: 0, grownFrom: blocks }]),
     );
@@ -101,12 +103,12 @@ export class BlockRanges {
     this.#due = true;
     if (this.#clock() < (this.#pausedUntil.get(partition) ?? 0)) return;
     try {
-      const [row] = await this.#ports.database.query<{ next: number | null }>(
-        "select public.summarize_heartbeat_blocks($1::oid::regclass, $2)::float8 as next",
+      const [row] = await this.#ports.database.query<{ next: string | null }>(
+        "select public.summarize_heartbeat_blocks($1::oid::regclass, $2) as next",
         [partition, from],
       );
-      if (typeof row?.next === "number") {
-        this.#summedUp?.set(partition, { from: row.next, grownFrom: row.next });
+      if (typeof row?.next === "string") {
+        this.#summedUp?.set(partition, { from: Number(row.next), grownFrom: Number(row.next) });
       }
     } catch (error) {
       if (sqlState(error) === undefined || isServerUnable(error)) throw error;

@@ -32,10 +32,11 @@ export class TwoClocks {
 
   /** @throws when the database does not answer */
   async ask(database: Pick<Database, "query">): Promise<void> {
-    const [row] = await database.query<{ now_ms: number }>(
-      "select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms",
+    // As an integer: with a negative extra_float_digits the text of a float is rounded to a few digits, that is to years.
+    const [row] = await database.query<{ now_ms: string }>(
+      "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms",
     );
-    if (row !== undefined) this.#databaseAtZero = row.now_ms - this.#monotonic();
+    if (row !== undefined) this.#databaseAtZero = Number(row.now_ms) - this.#monotonic();
   }
 }
 

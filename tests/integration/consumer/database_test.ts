@@ -1,7 +1,7 @@
 /** The database: its schema, what it refuses, and several writers at once. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
-import { judge, reading } from "../../support/judge.ts";
+import { bad, judge, reading } from "../../support/judge.ts";
 import { onPlace } from "../../support/services.ts";
 
 const T = "2026-07-14T09:30:00Z";
@@ -81,5 +81,28 @@ Deno.test(
     const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
     strictEqual(await consumer.exitCode(), 1);
     match(consumer.output, /its encoding is LATIN1, expected UTF8; create one with/);
+  }),
+);
+
+Deno.test(
+  "a database that writes numbers and dates in its own way is read right: the clocks agree, nothing good is refused",
+  onPlace({ partitions: 2 }, async (place) => {
+    const settings = [
+      "extra_float_digits=-15",
+      "array_nulls=off",
+      "datestyle=SQL,DMY",
+      "intervalstyle=sql_standard",
+    ];
+    const url = new URL(place.databaseUrl);
+    url.searchParams.set("options", settings.map((one) => `-c ${one}`).join(" "));
+    const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+    const sent = await place.publisher.send([
+      reading("a", inDays(0), 70),
+      reading("a", inDays(-300), 200, { partition: 1 }),
+      bad("timestamp_in_future", { customer_id: "a", timestamp: inDays(1), heart_rate: 70 }),
+    ]);
+    sent.push(...await place.publisher.transact([reading("b", inDays(-1), 70, { partition: 1 })], "commit"));
+    await place.consumeAll({ env: { DATABASE_URL: url.href } });
+    await judge(place, sent);
   }),
 );

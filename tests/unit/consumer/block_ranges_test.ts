@@ -14,7 +14,7 @@ function fakeDatabase(blocks: Record<number, number>) {
       state.looks++;
       const rows = Object.entries(blocks).map(([partition, size]) => ({
         partition: Number(partition),
-        blocks: size,
+        blocks: String(size),
       }));
       return Promise.resolve<Row[]>(rows);
     }
@@ -23,7 +23,7 @@ function fakeDatabase(blocks: Record<number, number>) {
     const refused = state.refused.get(partition);
     if (refused !== undefined) return Promise.reject(refused);
     const next = state.locked ? null : Math.floor((blocks[partition] ?? 0) / 32) * 32;
-    return Promise.resolve<Row[]>([{ next }]);
+    return Promise.resolve<Row[]>([{ next: next === null ? null : String(next) }]);
   };
   return { state, database: { query } as unknown as Database };
 }
