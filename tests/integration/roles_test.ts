@@ -168,6 +168,11 @@ Deno.test(
 Deno.test(
   "roles are made again without harm, a changed password counts, and none is in a log",
   onPlace({ partitions: 0 }, async (place) => {
+    // A role that another database uses keeps its password.
+    const others = await place.sql<{ name: string }>(
+      "select datname as name from pg_database where datname <> current_database() and datname ~ '_[0-9a-f]{6}$'",
+    );
+    for (const { name } of others) await place.asSuperuser(`drop database "${name}" with (force)`);
     await place.asSuperuser(`alter database "${place.database}" set log_statement = 'all'`);
     const first = await makeRoles(place);
     match(first, /heartbeat_writer and heartbeat_reader/);
@@ -193,6 +198,44 @@ Deno.test(
     const server = await Deno.readTextFile(join(place.stack.home, "postgres", "postgres.log"));
     match(server, /(create|alter) role heartbeat_writer login password 'SCRAM-SHA-256\$/);
     doesNotMatch(first + second + server, /(writer|reader)-pass-\d/);
+    await makeRoles(place);
+  }),
+);
+
+Deno.test(
+  "a second database of the server shares the roles with the first, and does not take their passwords from it",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    const second = `${place.database}_second`;
+    await place.asSuperuser(`create database "${second}" owner heartbeat_user`);
+    const at = (url: string) => Object.assign(new URL(url), { pathname: `/${second}` }).href;
+    const migrate = async (writer: string) => {
+      const consumer = place.consumer({
+        args: ["--migrate-only"],
+        env: { DATABASE_URL: at(place.databaseUrl), HEARTBEAT_WRITER_PASSWORD: writer },
+      });
+      return { code: await consumer.exitCode(), output: consumer.output };
+    };
+    const login = urlOf(place, "heartbeat_writer", WRITER_PASSWORD);
+
+    const other = await migrate("other-pass-1");
+    strictEqual(other.code, 1);
+    match(
+      other.output,
+      /heartbeat_writer exists with another password and is used by database .*_[0-9a-f]{6}/,
+    );
+    match(
+      other.output,
+      /set HEARTBEAT_WRITER_PASSWORD to the password that it has there.*\\password heartbeat_writer/,
+    );
+    doesNotMatch(other.output, /other-pass-1/);
+    await withClient(login, (client) => client.query("select from public.heartbeats"));
+
+    strictEqual((await migrate(WRITER_PASSWORD)).code, 0);
+    for (const url of [login, at(login)]) {
+      await withClient(url, (client) => client.query("select from public.heartbeats"));
+    }
+    await place.asSuperuser(`drop database "${second}" with (force)`);
   }),
 );
 

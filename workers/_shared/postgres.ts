@@ -5,7 +5,7 @@ import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
-import { KEEP_SESSIONS, requireAttributes, requireOwnSession } from "./session_checks.ts";
+import { canLogIn, KEEP_SESSIONS, requireAttributes, requireOwnSession } from "./session_checks.ts";
 import { TellingSocket } from "./telling_socket.ts";
 
 export const DATABASE_SETTINGS = {
@@ -64,6 +64,8 @@ export interface Database extends AsyncDisposable {
    * @returns how many rows it is about
    */
   readonly execute: (statement: Statement) => Promise<number>;
+  /** Whether another role can log in there with this password. */
+  readonly canLogIn: (user: string, password: string) => Promise<boolean>;
 }
 
 /** Parsed once a connection, by its name. */
@@ -119,6 +121,7 @@ export function openDatabase(
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     execute: (statement) =>
       withSession(pool, async (session) => (await insistOnAnswer(session.query(statement))).rowCount ?? 0),
+    canLogIn: (user, password) => canLogIn({ ...options, user, password }),
     [Symbol.asyncDispose]: () => pool.end(),
   };
 }

@@ -6,7 +6,7 @@
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { SessionAttributes } from "./database_url.ts";
-import { PipelineError } from "./errors.ts";
+import { findInCauses, PipelineError } from "./errors.ts";
 
 /** What an operator does about it; also the answer to the errors that such a pooler causes. */
 export const KEEP_SESSIONS =
@@ -74,4 +74,27 @@ export async function requireAttributes(client: pg.ClientBase, wanted: SessionAt
   throw Object.assign(new Error(`the session is read-only, target_session_attrs asks for ${wanted}`), {
     code: "25006",
   });
+}
+
+/** The role is let in and then sent away: it has no right to this database, or too many sessions. */
+const AFTER_THE_PASSWORD = ["42501", "53300"];
+
+/**
+ * Whether the server lets in who says so.
+ *
+ * @throws what keeps the server from answering
+ */
+export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
+  const client = new pg.Client(options);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    const code = findInCauses(error, "code");
+    if (typeof code !== "string" || !/^[0-9A-Z]{5}$/.test(code)) throw error;
+    return AFTER_THE_PASSWORD.includes(code);
+  } finally {
+    await client.end().catch(() => {});
+  }
 }

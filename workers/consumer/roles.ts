@@ -26,6 +26,8 @@ export interface RolePasswords {
 interface Role {
   readonly name: string;
   readonly password: string;
+  /** The setting that has the password. */
+  readonly setting: keyof typeof ROLE_SETTINGS;
   readonly grants: readonly string[];
 }
 
@@ -63,12 +65,19 @@ const READER_GRANTS = [
  * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
  *
  * @returns the names of the roles
- * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have
+ * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
+ *   or when a role that another database of the server uses has another password
  */
 export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
   const roles: Role[] = [];
-  if (writer !== undefined) roles.push({ name: "heartbeat_writer", password: writer, grants: WRITER_GRANTS });
-  if (reader !== undefined) roles.push({ name: "heartbeat_reader", password: reader, grants: READER_GRANTS });
+  if (writer !== undefined) {
+    const setting = "HEARTBEAT_WRITER_PASSWORD";
+    roles.push({ name: "heartbeat_writer", password: writer, setting, grants: WRITER_GRANTS });
+  }
+  if (reader !== undefined) {
+    const setting = "HEARTBEAT_READER_PASSWORD";
+    roles.push({ name: "heartbeat_reader", password: reader, setting, grants: READER_GRANTS });
+  }
   if (roles.length === 0) return [];
   try {
     await database.transaction(async (session) => {
@@ -82,7 +91,7 @@ export async function makeRoles(database: Database, { writer, reader }: RolePass
          revoke create on schema public from public;
          revoke all on all tables in schema public from public`,
       );
-      for (const role of roles) await makeRole(session, role, name);
+      for (const role of roles) await makeRole(session, role, name, database);
     });
   } catch (error) {
     if (error instanceof PipelineError) throw error;
@@ -91,12 +100,16 @@ export async function makeRoles(database: Database, { writer, reader }: RolePass
   return roles.map(({ name }) => name);
 }
 
-async function makeRole(session: Session, { name, password, grants }: Role, database: string): Promise<void> {
+async function makeRole(session: Session, role: Role, database: string, server: Database): Promise<void> {
+  const { name, password, grants } = role;
   const { rowCount } = await session.query("select from pg_roles where rolname = $1", [name]);
   const verb = rowCount === 0 ? "create" : "alter";
-  await session.query(
-    `${verb} role ${name} login password ${session.escapeLiteral(scramVerifier(password))}`,
-  );
+  // A role belongs to the server: a new password would lock out those who use another database of it.
+  const others = rowCount === 0 ? [] : await otherDatabases(session, name);
+  const keeps = others.length > 0 && await server.canLogIn(name, password);
+  if (others.length > 0 && !keeps) throw sharedRole(role, others);
+  const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
+  await session.query(`${verb} role ${name} login ${credentials}`);
   // Its own settings anybody may change, also those that a role begins with.
   await session.query(
     `alter role ${name} reset all;
@@ -109,6 +122,32 @@ async function makeRole(session: Session, { name, password, grants }: Role, data
   );
   await takeExcess(session, name);
   for (const grant of grants) await session.query(grant.replace("%database%", database));
+}
+
+/** Where else on the server the role has rights or owns something. */
+async function otherDatabases(session: Session, role: string): Promise<string[]> {
+  const { rows } = await session.query<{ name: string }>(
+    `select distinct datname as name
+       from pg_shdepend
+       join pg_database on pg_database.oid = case when classid = 'pg_database'::regclass then objid else dbid end
+      where refclassid = 'pg_authid'::regclass
+        and refobjid = $1::text::regrole
+        and datname <> current_database()
+      order by 1`,
+    [role],
+  );
+  return rows.map(({ name }) => name);
+}
+
+function sharedRole({ name, setting }: Role, others: readonly string[]): PipelineError {
+  return new PipelineError(
+    "database_refused",
+    `Cannot make the roles: ${name} exists with another password and is used by database ${
+      others.join(", ")
+    } of the ` +
+      `same server; set ${setting} to the password that it has there, or use another server for this database; to ` +
+      `change the password for all of them, run \\password ${name} in psql and set the new one everywhere`,
+  );
 }
 
 /**
