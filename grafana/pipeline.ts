@@ -15,7 +15,7 @@ export function pipeline(): DashboardBuilder {
   builder.withRow(row(20, "Reconciliation"));
   for (const panel of ledger()) builder.withPanel(panel);
   // Without its profile there is no Prometheus: folded, the row asks nothing of it.
-  const metrics = row(21, "Prometheus (needs the metrics profile: docker compose --profile metrics up -d)")
+  const metrics = row(21, "Prometheus (needs the metrics profile: COMPOSE_PROFILES=metrics in .env)")
     .collapsed(true);
   for (const panel of prometheusPanels()) metrics.withPanel(panel);
   return builder.withRow(metrics);

@@ -8,6 +8,9 @@ import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 /** Images that the compose file builds. */
 const OURS = /^heartbeat-(consumer|producer):local$/;
 
+/** Services that run once and end. */
+const ONE_SHOTS = ["owner", "migrate"];
+
 const ROOT = new URL("../../", import.meta.url);
 
 interface Service {
@@ -21,9 +24,14 @@ interface Service {
   readonly volumes?: readonly string[];
   readonly ports?: readonly string[];
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly healthcheck?: { readonly test: readonly string[]; readonly start_period: string };
   readonly logging?: { readonly options: Readonly<Record<string, string>> };
   readonly mem_limit?: string;
+  readonly memswap_limit?: string;
+  readonly init?: boolean;
+  readonly tmpfs?: readonly string[];
+  readonly network_mode?: string;
+  readonly deploy?: { readonly replicas: string };
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
@@ -51,6 +59,7 @@ Deno.test("compose has the services and container names that people type", () =>
   deepStrictEqual(Object.fromEntries(services.map(([name, one]) => [name, one.container_name])), {
     "kafka": "kafka",
     "postgres": "postgres",
+    "owner": "heartbeat-owner",
     "migrate": "heartbeat-migrate",
     "heartbeat-producer": "heartbeat-producer",
     "heartbeat-consumer": "heartbeat-consumer",
@@ -60,10 +69,12 @@ Deno.test("compose has the services and container names that people type", () =>
     "prometheus": "prometheus",
   });
   const behindProfiles = services.filter(([, one]) => one.profiles !== undefined);
-  deepStrictEqual(behindProfiles.map(([name, one]) => [name, one.profiles]), [
-    ["heartbeat-consumer-extra", ["scale"]],
-    ["prometheus", ["metrics"]],
-  ]);
+  deepStrictEqual(behindProfiles.map(([name, one]) => [name, one.profiles]), [["prometheus", ["metrics"]]]);
+});
+
+Deno.test("compose takes the number of consumers from .env, so that a plain up or down reaches all of them", () => {
+  const replicas = services.flatMap(([name, { deploy }]) => deploy === undefined ? [] : [[name, deploy]]);
+  deepStrictEqual(replicas, [["heartbeat-consumer-extra", { replicas: "${EXTRA_CONSUMERS:-0}" }]]);
 });
 
 Deno.test("compose pins every image that it does not build to a full version", () => {
@@ -86,19 +97,24 @@ Deno.test("compose initialises PostgreSQL as the stack does, where every test ru
   strictEqual(environment?.["POSTGRES_INITDB_ARGS"], INITDB_LOCALE.join(" "));
 });
 
-Deno.test("compose limits memory, rotates logs and restarts every service", () => {
-  for (const [name, { mem_limit, logging, restart }] of services) {
+Deno.test("compose limits memory without swap, rotates logs and restarts every service", () => {
+  for (const [name, { mem_limit, memswap_limit, logging, restart }] of services) {
     match(mem_limit ?? "", /^\d+[mg]$/, name);
+    strictEqual(memswap_limit, mem_limit, `${name}: without it Docker adds as much swap again`);
     deepStrictEqual(Object.keys(logging?.options ?? {}).sort(), ["max-file", "max-size"], name);
-    strictEqual(restart, name === "migrate" ? "on-failure:5" : "unless-stopped", name);
+    strictEqual(restart, ONE_SHOTS.includes(name) ? "on-failure:5" : "unless-stopped", name);
   }
 });
 
-Deno.test("compose publishes on loopback only", () => {
+Deno.test("compose publishes on loopback only, at ports that .env may change", () => {
   const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
-  for (const port of published) match(port, / 127\.0\.0\.1:/);
-  ok(published.includes("kafka-ui 127.0.0.1:8080:8080"));
-  ok(published.includes("grafana 127.0.0.1:3000:3000"));
+  deepStrictEqual(published, [
+    "kafka 127.0.0.1:${KAFKA_PORT:-9092}:9092",
+    "postgres 127.0.0.1:${POSTGRES_PORT:-5432}:5432",
+    "kafka-ui 127.0.0.1:${KAFKA_UI_PORT:-8080}:8080",
+    "grafana 127.0.0.1:${GRAFANA_PORT:-3000}:3000",
+    "prometheus 127.0.0.1:${PROMETHEUS_PORT:-9090}:9090",
+  ]);
 });
 
 Deno.test("compose runs our images without rights that they do not need", () => {
@@ -125,7 +141,7 @@ Deno.test("compose checks the service of each container, not its port", () => {
     services.map(([name, { healthcheck }]) => [name, healthcheck?.test.join(" ") ?? ""]),
   );
   match(checks["kafka"] ?? "", /kafka-broker-api-versions\.sh --bootstrap-server kafka:19092/);
-  match(checks["postgres"] ?? "", /psql -h 127\.0\.0\.1 -U heartbeat_user -d heartbeat_db .*select 1/);
+  match(checks["postgres"] ?? "", /psql -h 127\.0\.0\.1 .*select 1/);
   match(
     checks["heartbeat-consumer"] ?? "",
     /^CMD \/usr\/local\/bin\/heartbeat-consumer health-check readyz$/,
@@ -137,7 +153,7 @@ Deno.test("compose checks the service of each container, not its port", () => {
   match(checks["kafka-ui"] ?? "", /\/actuator\/health/);
   match(checks["grafana"] ?? "", /\/api\/health/);
   match(checks["prometheus"] ?? "", /\/-\/ready/);
-  strictEqual(checks["migrate"], "", "it runs once: its exit code is what others wait for");
+  for (const name of ONE_SHOTS) strictEqual(checks[name], "", `${name}: others wait for its exit code`);
 });
 
 Deno.test("compose starts a service when what it needs is healthy, and the schema is there", () => {
@@ -146,6 +162,10 @@ Deno.test("compose starts a service when what it needs is healthy, and the schem
     postgres: { condition: "service_healthy" },
     migrate: { condition: "service_completed_successfully" },
   };
+  deepStrictEqual(service("migrate").depends_on, {
+    postgres: { condition: "service_healthy" },
+    owner: { condition: "service_completed_successfully" },
+  });
   deepStrictEqual(service("heartbeat-consumer").depends_on, consumer);
   deepStrictEqual(service("heartbeat-consumer-extra").depends_on, consumer);
   for (const [name, { depends_on = {} }] of services) {
@@ -186,6 +206,44 @@ Deno.test("Kafka gives containers and this machine each an address that they can
   strictEqual(service("heartbeat-producer").environment?.["KAFKA_BOOTSTRAP_SERVERS"], "kafka:19092");
 });
 
+Deno.test("Kafka and our programs can be stopped while they start, since process 1 would ignore SIGTERM", () => {
+  for (const [name, { image, init }] of services) {
+    if (name === "kafka" || OURS.test(image)) strictEqual(init, true, name);
+  }
+});
+
+Deno.test("Kafka and PostgreSQL have time to read their logs after a crash before up gives up on them", () => {
+  for (const name of ["kafka", "postgres"]) strictEqual(service(name).healthcheck?.start_period, "300s", name);
+});
+
+Deno.test("compose covers every volume that an image declares, since each down would leave an unnamed one", () => {
+  const declared: Readonly<Record<string, readonly string[]>> = {
+    "apache/kafka": ["/etc/kafka/secrets", "/mnt/shared/config", "/var/lib/kafka/data"],
+    "postgres": ["/var/lib/postgresql"],
+    "prom/prometheus": ["/prometheus"],
+  };
+  for (const [name, { image, tmpfs = [], volumes = [] }] of services) {
+    const covered = [...tmpfs, ...volumes.map((volume) => volume.split(":")[1])];
+    for (const path of declared[image.split(":")[0] ?? ""] ?? []) {
+      ok(covered.includes(path), `${name} ${path}`);
+    }
+  }
+});
+
+Deno.test("every up gives the owner of the database the password of .env, whatever password the volume has", async () => {
+  const { network_mode, environment = {}, volumes = [] } = service("owner");
+  strictEqual(network_mode, "service:postgres", "where the image asks for no password");
+  const script = await text("postgres/make_owner.sql");
+  for (const [, variable, name] of script.matchAll(/^\\getenv (\w+) (\w+)$/gm)) {
+    ok(name !== undefined && name in environment, `${name} is not given to the container`);
+    match(script, new RegExp(`^alter role \\w+ .*password :'${variable}';$`, "m"));
+  }
+  deepStrictEqual(volumes, ["./postgres/make_owner.sql:/make_owner.sql:ro"]);
+  for (const line of script.matchAll(/^ *(?:select ')?create .*$/gm)) {
+    match(script.slice(line.index), /^.*\s+where not exists .*\\gexec$/m, "made a second time");
+  }
+});
+
 Deno.test("compose has no password, and refuses to start without each", () => {
   const secrets = new Set([...source.matchAll(/\$\{([A-Z_]*PASSWORD)([^}]*)\}/g)].map(([, name]) => name));
   deepStrictEqual([...secrets].sort(), [
@@ -212,7 +270,8 @@ Deno.test("each container gets only the passwords that it needs", () => {
     return [name, [...new Set([...names].map(([, one]) => one))].sort()] as const;
   });
   deepStrictEqual(Object.fromEntries(given.filter(([, names]) => names.length > 0)), {
-    "postgres": ["HEARTBEAT_OWNER_PASSWORD", "POSTGRES_PASSWORD"],
+    "postgres": ["POSTGRES_PASSWORD"],
+    "owner": ["HEARTBEAT_OWNER_PASSWORD", "POSTGRES_PASSWORD"],
     "migrate": ["HEARTBEAT_OWNER_PASSWORD", "HEARTBEAT_READER_PASSWORD", "HEARTBEAT_WRITER_PASSWORD"],
     "heartbeat-consumer": ["HEARTBEAT_WRITER_PASSWORD"],
     "heartbeat-consumer-extra": ["HEARTBEAT_WRITER_PASSWORD"],

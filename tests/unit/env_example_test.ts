@@ -18,6 +18,9 @@ function isPassword(name: string): boolean {
 /** What `up` and `stack` read beside the workers' settings. */
 const STACK_VARIABLES = ["KAFKA_PORT", "POSTGRES_PORT"];
 
+/** What Compose itself reads. */
+const COMPOSE_OWN = ["COMPOSE_PROFILES"];
+
 /** What docker-compose.yml takes from .env. */
 async function composeVariables(): Promise<string[]> {
   const text = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
@@ -25,7 +28,12 @@ async function composeVariables(): Promise<string[]> {
 }
 
 Deno.test(".env.example names every variable that is read, and no other", async () => {
-  const read = new Set([...Object.keys(CONSUMER_SETTINGS), ...STACK_VARIABLES, ...await composeVariables()]);
+  const read = new Set([
+    ...Object.keys(CONSUMER_SETTINGS),
+    ...STACK_VARIABLES,
+    ...COMPOSE_OWN,
+    ...await composeVariables(),
+  ]);
   assert.deepEqual([...(await example()).keys()].sort(), [...read].sort());
 });
 
