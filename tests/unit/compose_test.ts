@@ -213,7 +213,9 @@ Deno.test("Kafka and our programs can be stopped while they start, since process
 });
 
 Deno.test("Kafka and PostgreSQL have time to read their logs after a crash before up gives up on them", () => {
-  for (const name of ["kafka", "postgres"]) strictEqual(service(name).healthcheck?.start_period, "300s", name);
+  for (const name of ["kafka", "postgres"]) {
+    strictEqual(service(name).healthcheck?.start_period, "300s", name);
+  }
 });
 
 Deno.test("compose covers every volume that an image declares, since each down would leave an unnamed one", () => {
