@@ -1,6 +1,7 @@
 /** One Kafka node (KRaft) that keeps its data between starts: alone, or one of a cluster. */
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Admin } from "@platformatic/kafka";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { Child } from "./child.ts";
@@ -10,7 +11,13 @@ import { type KafkaLink, type KafkaNode, ONE_COPY, serverProperties } from "./ka
 import { freePort, HOST, isPortTaken } from "./ports.ts";
 import { type Service, startService } from "./service.ts";
 
-const LOG_CONFIGURATION = join(CLONE, "stack", "kafka", "log4j2.xml");
+/** Log4j takes a comma for the end of one address. */
+const LOG_CONFIGURATION = pathToFileURL(join(CLONE, "stack", "kafka", "log4j2.xml")).href.replaceAll(
+  ",",
+  "%2C",
+);
+/** Java reads and writes the names of files in the locale's encoding, which may have no letters beyond ASCII. */
+const JAVA_ENV = { LC_ALL: "C.UTF-8" };
 /** The first stop of a clone also writes the class archive, which takes two of these seconds. */
 const STOP_DEADLINE_MS = 6_000;
 const FORMAT_HEAP_MB = 256;
@@ -67,12 +74,12 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
 export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): Promise<Service> {
   const { name, nodeId, folder, clientPort, links, config, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
-  const data = join(folder, "data");
+  const data = pathFor(options, "data");
   const logPath = join(folder, "kafka.log");
   const node = async (): Promise<KafkaNode> => {
     return { id: nodeId, clientPort, links, controllers: await options.controllers(), data, config };
   };
-  if (!await exists(data)) {
+  if (!await exists(join(folder, "data"))) {
     onProgress(`${name}: formatting its storage (once)`);
     await format(kafka, await node(), options);
   }
@@ -84,7 +91,9 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
     const archive = await classArchive(kafka);
     const child = new Child({
       command: kafka.java,
-      args: [...javaOptions(kafka, logPath, options), ...archive.options, "kafka.Kafka", properties],
+      args: [...javaOptions(kafka, options), ...archive.options, "kafka.Kafka", properties],
+      env: JAVA_ENV,
+      cwd: folder,
       within: options.within,
       pidFile: options.pidFile,
       stopSignal: "SIGTERM",
@@ -103,12 +112,19 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
   }, { signal });
 }
 
+/**
+ * A name in the node's folder. Relative to it, since Kafka and Log4j take commas, `%` and `$` in a path for something else.
+ * A disk of its own is another place for the whole process: what runs there begins in its root folder.
+ */
+function pathFor({ folder, within }: Pick<KafkaNodeOptions, "folder" | "within">, name: string): string {
+  return within === undefined ? name : join(folder, name);
+}
+
 function javaOptions(
   kafka: Kafka,
-  logPath: string,
-  heap: Pick<KafkaNodeOptions, "startHeapMb" | "maxHeapMb">,
+  options: Pick<KafkaNodeOptions, "folder" | "within" | "startHeapMb" | "maxHeapMb">,
 ) {
-  const { startHeapMb = START_HEAP_MB, maxHeapMb } = heap;
+  const { startHeapMb = START_HEAP_MB, maxHeapMb } = options;
   return [
     `-Xms${startHeapMb}m`,
     `-Xmx${maxHeapMb}m`,
@@ -117,7 +133,7 @@ function javaOptions(
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
     `-Dlog4j2.configurationFile=${LOG_CONFIGURATION}`,
-    `-Dheartbeat.kafka.log=${logPath}`,
+    `-Dheartbeat.kafka.log=${pathFor(options, "kafka.log")}`,
     "-cp",
     join(kafka.jars, "*"),
   ];
@@ -154,19 +170,21 @@ function useArchive(path: string): string[] {
 async function format(
   kafka: Kafka,
   node: KafkaNode,
-  { folder, within = [], clusterId: cluster = newClusterId() }: KafkaNodeOptions,
+  options: KafkaNodeOptions,
 ): Promise<void> {
-  const unfinished = `${node.data}.unfinished`;
+  const { folder, within = [], clusterId: cluster = newClusterId() } = options;
+  const data = join(folder, "data");
+  const unfinished = `${data}.unfinished`;
   await removeFolder(unfinished);
   const properties = join(folder, "format.properties");
   // The ports are not kept in what is formatted.
-  await Deno.writeTextFile(properties, serverProperties({ ...node, data: unfinished }));
+  await Deno.writeTextFile(properties, serverProperties({ ...node, data: `${node.data}.unfinished` }));
   const [program = kafka.java, ...before] = [...within, kafka.java];
   const { success, stderr, stdout } = await new Deno.Command(program, {
     args: [
       ...before,
       "-XX:TieredStopAtLevel=1",
-      ...javaOptions(kafka, join(folder, "kafka.log"), { maxHeapMb: FORMAT_HEAP_MB }),
+      ...javaOptions(kafka, { folder, within: options.within, maxHeapMb: FORMAT_HEAP_MB }),
       ...await exists(archivePath(kafka)) ? useArchive(archivePath(kafka)) : [],
       "kafka.tools.StorageTool",
       "format",
@@ -175,16 +193,18 @@ async function format(
       "--cluster-id",
       cluster,
     ],
+    env: JAVA_ENV,
+    cwd: folder,
     stdin: "null",
   }).output();
   if (!success) {
     const said = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
-    throw new PipelineError("stack_failed", `Cannot format Kafka's storage in ${node.data}: ${said.trim()}`);
+    throw new PipelineError("stack_failed", `Cannot format Kafka's storage in ${data}: ${said.trim()}`);
   }
   await Deno.remove(properties);
   // Absent when `log.dirs` names another disk; then it only tells that this was done.
   await Deno.mkdir(unfinished, { recursive: true });
-  await Deno.rename(unfinished, node.data);
+  await Deno.rename(unfinished, data);
 }
 
 /** Kafka does not take an id that begins with a hyphen; without its first bit none does. */

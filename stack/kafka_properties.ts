@@ -19,7 +19,7 @@ export interface KafkaNode {
   readonly links: readonly KafkaLink[];
   /** Port of each controller of its cluster, by node id. When its own id is among them it is one. */
   readonly controllers: ReadonlyMap<number, number>;
-  /** Absolute folder. */
+  /** Folder: relative to the node's working directory, because Kafka takes a comma in it for a separator. */
   readonly data: string;
   /** Lines of server.properties that win over ours; listeners come on top of ours. */
   readonly config: Readonly<Record<string, string>>;
@@ -75,10 +75,14 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
       properties[name] = [ours[name], more].filter((one) => one !== undefined).join(",");
     }
   }
-  // Backslashes of Windows paths are escapes in this format.
-  return Object.entries(properties).map(([name, value]) => `${name}=${value.replaceAll("\\", "/")}\n`).join(
-    "",
-  );
+  return Object.entries(properties).map(([name, value]) => `${name}=${escapeValue(value)}\n`).join("");
+}
+
+/** As java.util.Properties reads a value: in Latin-1, with escapes for anything else. */
+function escapeValue(value: string): string {
+  return value.replace(/^\s|[^\x20-\x7e]|[\\=:#!]/g, (char) => {
+    return /[\x20-\x7e]/.test(char) ? `\\${char}` : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 function replication({ copies, inSync }: { copies: number; inSync: number }): Record<string, string> {

@@ -29,6 +29,14 @@ export async function installPostgres(
   parent: string,
   { onProgress }: { onProgress: (text: string) => void },
 ): Promise<PostgresBinaries> {
+  // initdb gives the path of the server to a shell, between double quotes.
+  if (Deno.build.os !== "windows" && /["$`\\]/.test(parent)) {
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot start PostgreSQL: initdb finds no program in ${parent}, expected a folder without " $ \` and \\ in its ` +
+        "path; move the clone, or set DATABASE_URL to a server of your own",
+    );
+  }
   const native = locate();
   const manifest = await Deno.readTextFile(join(dirname(native), "package.json"));
   const { version }: { version: string } = JSON.parse(manifest);
