@@ -1,5 +1,6 @@
 /** What `up` shows: gathered from the workers' metrics and from PostgreSQL. */
 import type { Row } from "../../workers/_shared/postgres.ts";
+import { askLoopback } from "../../workers/_shared/loopback.ts";
 import { Meter } from "./meter.ts";
 import { parseMetrics, total } from "./metrics_text.ts";
 
@@ -87,10 +88,8 @@ export class StatusSource {
   async #scrape(meter: Meter, port: number | undefined): Promise<void> {
     if (port === undefined) return;
     try {
-      const signal = AbortSignal.timeout(SCRAPE_TIMEOUT_MS);
-      const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal });
-      const metrics = parseMetrics(await response.text());
-      if (response.ok) meter.add(performance.now(), metrics);
+      const { status, text } = await askLoopback(`http://127.0.0.1:${port}/metrics`, SCRAPE_TIMEOUT_MS);
+      if (status === 200) meter.add(performance.now(), parseMetrics(text));
     } catch {
       // It is starting, stopping or stuck; its supervisor and its own log say so.
     }

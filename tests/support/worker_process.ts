@@ -1,6 +1,7 @@
 /** A worker as it runs in the field: a child process that its task starts, judged by what it says and how it ends. */
 import { CLONE } from "../../stack/clone.ts";
 import { taskArguments, type TaskWorker } from "../../stack/worker_task.ts";
+import { askLoopback } from "../../workers/_shared/loopback.ts";
 import { eventually } from "./eventually.ts";
 
 /** What Deno itself needs to start; nothing else of the tester's environment reaches a worker. */
@@ -114,8 +115,7 @@ export class WorkerProcess implements AsyncDisposable {
   /** Asks the health port. */
   async get(path: "/livez" | "/readyz" | "/metrics"): Promise<Answer> {
     const { port } = await this.said("health.listening");
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(5_000) });
-    return { status: response.status, text: await response.text() };
+    return await askLoopback(`http://127.0.0.1:${port}${path}`, 5_000);
   }
 
   /** Waits until /readyz answers 503 with a reason like this. */

@@ -1,9 +1,9 @@
 /** `<program> health-check`: what a container's health check runs, where there is no curl. */
-import { get } from "node:http";
 import { Argument, Command } from "commander";
 import { type Environment, integer, parseSettings } from "./env.ts";
 import { EXIT } from "./lifecycle.ts";
 import { HEALTH_SETTINGS } from "./health.ts";
+import { askLoopback } from "./loopback.ts";
 
 /** Longer than a busy worker takes, shorter than the checks of a container are apart. */
 const ANSWER_WITHIN_MS = 4_000;
@@ -39,21 +39,8 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
   const named = ["0.0.0.0", "::"].includes(HEALTH_HOST) ? "127.0.0.1" : HEALTH_HOST;
   const host = named.includes(":") ? `[${named}]` : named;
   const url = `http://${host}:${HEALTH_PORT}/${command.processedArgs[0]}`;
-  const { status, text } = await ask(url).catch((error: Error) => ({ status: 0, text: error.message }));
+  const { status, text } = await askLoopback(url, ANSWER_WITHIN_MS)
+    .catch((error: Error) => ({ status: 0, text: error.message }));
   Deno.stdout.writeSync(new TextEncoder().encode(`${url}: ${status || "no answer"} ${text.trim()}\n`));
   return status === 200 ? EXIT.ok : EXIT.failed;
-}
-
-/** Not by fetch(): that goes through the proxy when a container is given one. */
-function ask(url: string): Promise<{ status: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const request = get(url, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS), agent: false }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => text += part);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-      response.on("error", reject);
-    });
-    request.on("error", reject);
-  });
 }
