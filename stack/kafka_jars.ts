@@ -1,5 +1,5 @@
 /** The broker's jars: fetched once per clone by Maven, from `kafka/pom.xml`. */
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { CLONE, digest, exists, installOnce, STACK_FOLDER } from "./clone.ts";
 import { TextLineStream } from "./lines.ts";
@@ -11,6 +11,9 @@ const TELL_EVERY_MS = 1_000;
 const OTHER_WAYS = "or use a broker of your own (KAFKA_BOOTSTRAP_SERVERS=host:9092), " +
   "or run everything in containers (docker compose up)";
 
+const NO_MAVEN = "Maven fetches its jars and there is none (looked for mvn on PATH); " +
+  "install it (for example the package maven)";
+
 export interface Kafka {
   /** The program that runs it. */
   readonly java: string;
@@ -21,39 +24,74 @@ export interface Kafka {
 }
 
 /**
+ * Finds Java and, where the jars are not there yet, Maven. Nothing is written, so that it can be asked first of all.
+ *
+ * @throws PipelineError that names everything that is missing
+ */
+export async function findKafka(env: { readonly JAVA_HOME?: string | undefined }): Promise<Kafka> {
+  const pom = await Deno.readTextFile(POM);
+  const version = /<artifactId>kafka_2\.13<\/artifactId>\s*<version>([^<]+)</.exec(pom)?.[1] ?? "unknown";
+  const jars = join(STACK_FOLDER, `kafka-${version}-${digest(pom)}`);
+  const problems: string[] = [];
+  if (jars.includes(delimiter)) {
+    problems.push(
+      `Java cannot load programs from ${STACK_FOLDER}, expected a path without "${delimiter}"; move the clone`,
+    );
+  }
+  // An empty variable is one that is not set.
+  const java = env.JAVA_HOME ? join(env.JAVA_HOME, "bin", "java") : "java";
+  const javaVersion = /version "([^"]+)"/.exec(await run(java, ["-version"]) ?? "")?.[1];
+  if (Number.parseInt(javaVersion?.replace(/^1\./, "") ?? "0", 10) < OLDEST_JAVA) {
+    const found = javaVersion !== undefined
+      ? `it is ${javaVersion}`
+      : java === "java"
+      ? "there is none on PATH"
+      : `there is no ${java} (JAVA_HOME)`;
+    problems.push(
+      `it needs Java ${OLDEST_JAVA} or later and ${found}; ` +
+        "install one (for example openjdk-17-jre-headless or Temurin)",
+    );
+  }
+  if (!await exists(jars) && !/Apache Maven/.test(await run(...maven(["--version"])) ?? "")) {
+    problems.push(NO_MAVEN);
+  }
+  if (problems.length > 0 || javaVersion === undefined) {
+    throw new PipelineError("stack_failed", `Cannot start Kafka: ${problems.join("; ")}, ${OTHER_WAYS}`);
+  }
+  return { java, javaVersion, version, jars };
+}
+
+/**
+ * Fetches the jars, unless they are there.
+ *
+ * @throws PipelineError when they cannot be had
+ */
+export async function fetchKafka(
+  { jars, version }: Kafka,
+  { signal, onProgress }: { signal: AbortSignal; onProgress: (text: string) => void },
+): Promise<void> {
+  await Deno.mkdir(STACK_FOLDER, { recursive: true });
+  const fetch = { pom: POM, version, size: "50 MB", jar: `kafka_2.13-${version}.jar`, signal, onProgress };
+  await installOnce(jars, (empty) => fetchJars(empty, fetch));
+}
+
+/**
  * Finds Java and the jars; fetches the jars the first time.
  *
  * @throws PipelineError when Java or Maven is missing, or when the jars cannot be had
  */
 export async function installKafka(
   env: { readonly JAVA_HOME?: string | undefined },
-  { signal, onProgress }: { signal: AbortSignal; onProgress: (text: string) => void },
+  options: { signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Kafka> {
-  // An empty variable is one that is not set.
-  const java = env.JAVA_HOME ? join(env.JAVA_HOME, "bin", "java") : "java";
-  const javaVersion = await requireJava(java);
-  const pom = await Deno.readTextFile(POM);
-  const version = /<artifactId>kafka_2\.13<\/artifactId>\s*<version>([^<]+)</.exec(pom)?.[1] ?? "unknown";
-  await Deno.mkdir(STACK_FOLDER, { recursive: true });
-  const jars = join(STACK_FOLDER, `kafka-${version}-${digest(pom)}`);
-  const fetch = { pom: POM, version, size: "50 MB", jar: `kafka_2.13-${version}.jar`, signal, onProgress };
-  await installOnce(jars, (empty) => fetchJars(empty, fetch));
-  return { java, javaVersion, version, jars };
+  const found = await findKafka(env);
+  await fetchKafka(found, options);
+  return found;
 }
 
-async function requireJava(java: string): Promise<string> {
-  const output = await run(java, ["-version"]);
-  const version = /version "([^"]+)"/.exec(output ?? "")?.[1];
-  const major = Number.parseInt(version?.replace(/^1\./, "") ?? "", 10);
-  if (version !== undefined && major >= OLDEST_JAVA) return version;
-  const found = version === undefined
-    ? java === "java" ? "there is none on PATH" : `there is no ${java} (JAVA_HOME)`
-    : `it is ${version}`;
-  throw new PipelineError(
-    "stack_failed",
-    `Cannot start Kafka: it needs Java ${OLDEST_JAVA} or later and ${found}; ` +
-      `install one (for example openjdk-17-jre-headless or Temurin), ${OTHER_WAYS}`,
-  );
+/** On Windows `mvn` is a batch file, which only the command interpreter can run. */
+function maven(args: readonly string[]): [command: string, args: string[]] {
+  return Deno.build.os === "windows" ? ["cmd", ["/c", "mvn", ...args]] : ["mvn", [...args]];
 }
 
 /** What the program printed, on either stream; undefined when it cannot be run. */
@@ -99,31 +137,26 @@ export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
     "-DincludeScope=runtime",
     ...more,
   ];
-  // On Windows `mvn` is a batch file, which only the command interpreter can run.
-  const [command, prefix] = Deno.build.os === "windows" ? ["cmd", ["/c", "mvn"]] : ["mvn", []];
+  const [command, all] = maven(args);
   const options: Deno.CommandOptions = {
-    args: [...prefix, ...args],
+    args: all,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
     signal,
   };
-  let maven: Deno.ChildProcess;
+  let fetching: Deno.ChildProcess;
   try {
-    maven = new Deno.Command(command, options).spawn();
+    fetching = new Deno.Command(command, options).spawn();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new PipelineError(
-      "stack_failed",
-      "Cannot start Kafka: Maven fetches its jars and there is none (looked for mvn on PATH); " +
-        `install it (for example the package maven), ${OTHER_WAYS}`,
-    );
+    throw new PipelineError("stack_failed", `Cannot start Kafka: ${NO_MAVEN}, ${OTHER_WAYS}`);
   }
   const errors: string[] = [];
   let fetched = 0;
   let told = performance.now();
-  const lines = maven.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  const unread = maven.stderr.pipeTo(new WritableStream());
+  const lines = fetching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  const unread = fetching.stderr.pipeTo(new WritableStream());
   for await (const line of lines) {
     const jar = /Downloaded from .*\/([^/]+\.jar) \(([^ ]+ [kMG]?B)/.exec(line);
     if (jar !== null) fetched++;
@@ -134,7 +167,7 @@ export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
     if (line.startsWith("[ERROR]")) errors.push(line.slice("[ERROR]".length).trim());
   }
   await unread;
-  const { success } = await maven.status;
+  const { success } = await fetching.status;
   signal.throwIfAborted();
   if (success && await exists(join(folder, wanted))) return;
   throw new PipelineError(

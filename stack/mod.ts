@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { removeFolder } from "./clone.ts";
 import { type Home, takeHome } from "./home.ts";
 import { type KafkaOptions, startKafka } from "./kafka.ts";
-import { installKafka } from "./kafka_jars.ts";
+import { fetchKafka, findKafka, type Kafka } from "./kafka_jars.ts";
 import type { KafkaLink } from "./kafka_properties.ts";
 import { claimPort, freePort, HOST } from "./ports.ts";
 import { type Postgres, startPostgres } from "./postgres.ts";
@@ -86,13 +86,16 @@ type StartedPostgres = Postgres & { readonly folder: string };
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { services = ["kafka", "postgres"], kafkaPort = 0, postgresPort = 0 } = options;
   const onProgress = options.onProgress ?? (() => {});
+  const program = services.includes("kafka")
+    ? await findKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") })
+    : undefined;
   await using opened = new AsyncDisposableStack();
   const home = opened.use(await takeHome(options.home));
   for (const { name, pid } of await home.endOrphans()) {
     onProgress(`Ended ${name}, process ${pid}, which a killed run had left behind`);
   }
   // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
-  const kafkaAt = services.includes("kafka") ? await claimPort(kafkaPort, KAFKA_PORT) : undefined;
+  const kafkaAt = program === undefined ? 0 : await claimPort(kafkaPort, KAFKA_PORT);
   const kafkaLinks: KafkaLink[] = [];
   for (const proxyPort of options.kafkaLinks ?? []) kafkaLinks.push({ port: await freePort(), proxyPort });
   const postgresAt = services.includes("postgres") ? await claimPort(postgresPort, POSTGRES_PORT) : undefined;
@@ -108,7 +111,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const signal = AbortSignal.any([failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
   const both = { home, signal, onProgress };
   await Promise.all([
-    kafkaAt === undefined ? undefined : startOneKafka(
+    program === undefined ? undefined : startOneKafka(
+      program,
       {
         port: kafkaAt,
         links: kafkaLinks,
@@ -166,10 +170,11 @@ interface StartOptions {
 }
 
 async function startOneKafka(
+  kafka: Kafka,
   broker: Pick<KafkaOptions, "port" | "links" | "config" | "startHeapMb">,
   { home, disk, ...options }: StartOptions,
 ): Promise<Service> {
-  const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
+  await fetchKafka(kafka, options);
   const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka") };
   const onDisk = disk === undefined ? {} : {
     within: disk.within(),

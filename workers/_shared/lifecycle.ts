@@ -1,4 +1,5 @@
 /** A process from its first line to its exit code: signals, deadlines, and the order of closing. */
+import process from "node:process";
 import { CommanderError } from "commander";
 import type { Environment } from "./env.ts";
 import { describeError, PipelineError, UsageError } from "./errors.ts";
@@ -65,6 +66,7 @@ export class Resources implements AsyncDisposable {
  * called wrongly, 130 when a second signal or a missed deadline cut an orderly stop short.
  */
 export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
+  hideKnownWarnings();
   const stop = new AbortController();
   const resources = new Resources();
   const secrets = new Secrets();
@@ -121,6 +123,19 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
 /** Windows knows no SIGTERM; Ctrl-C and Ctrl-Break are what a console sends there. */
 function terminationSignals(): readonly Deno.Signal[] {
   return Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+}
+
+/**
+ * Warnings about the code of packages, which a user can do nothing about: a timer of the Kafka client that is late already,
+ * and the module `punycode`. All others are printed.
+ */
+function hideKnownWarnings(): void {
+  const printers = process.listeners("warning");
+  process.removeAllListeners("warning");
+  process.on("warning", (warning: Error & { code?: string }) => {
+    if (warning.name === "TimeoutNegativeWarning" || warning.code === "DEP0040") return;
+    for (const print of printers) print(warning);
+  });
 }
 
 function report(error: unknown, secrets: Secrets): number {
