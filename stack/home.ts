@@ -1,7 +1,8 @@
 /** The data folder of a stack, used by one process at a time. */
 import { join, resolve } from "node:path";
 import { endOrphans } from "./child.ts";
-import { PipelineError } from "../workers/_shared/errors.ts";
+import { describeError, PipelineError } from "../workers/_shared/errors.ts";
+import { startKeeper } from "./keeper.ts";
 
 export interface Home extends Disposable {
   /** Absolute path. */
@@ -12,6 +13,7 @@ export interface Home extends Disposable {
   readonly endOrphans: () => Promise<{ readonly name: string; readonly pid: number }[]>;
 }
 
+const OWNER_FILE = "owner.pid";
 /** For each of the left-over processes. */
 const ORPHAN_DEADLINE_MS = 5_000;
 
@@ -22,14 +24,12 @@ const ORPHAN_DEADLINE_MS = 5_000;
  */
 export async function takeHome(folder: string): Promise<Home> {
   const path = resolve(folder);
-  await Deno.mkdir(path, { recursive: true, mode: 0o700 });
   const pids = join(path, "pids");
-  await Deno.mkdir(pids, { recursive: true });
-  const lock = await Deno.open(join(path, "lock"), { create: true, write: true });
-  const ownerFile = join(path, "owner.pid");
+  const lock = await openLock(path, pids);
+  const ownerFile = join(path, OWNER_FILE);
   if (!await lock.tryLock(true)) {
     lock.close();
-    const owner = (await Deno.readTextFile(ownerFile).catch(() => "")).trim() || "unknown";
+    const owner = await readOwner(path) ?? "unknown";
     throw new PipelineError(
       "stack_failed",
       `Cannot start: one is already running on ${path} (process ${owner}), expected one at a time; ` +
@@ -38,13 +38,37 @@ export async function takeHome(folder: string): Promise<Home> {
   }
   // Beside the lock: Windows lets nobody read a file that is locked.
   await Deno.writeTextFile(ownerFile, `${Deno.pid}\n`);
+  const keeper = startKeeper(path);
   return {
     path,
     pidFile: (name) => join(pids, `${name}.pid`),
     endOrphans: () => endOrphans(pids, ORPHAN_DEADLINE_MS),
     [Symbol.dispose]: () => {
+      keeper[Symbol.dispose]();
       Deno.removeSync(ownerFile);
       lock.close();
     },
   };
+}
+
+async function openLock(path: string, pids: string): Promise<Deno.FsFile> {
+  try {
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    await Deno.mkdir(pids, { recursive: true });
+    return await Deno.open(join(path, "lock"), { create: true, write: true });
+  } catch (error) {
+    throw new PipelineError(
+      "stack_failed",
+      `Cannot use the data folder ${path}: ${
+        describeError(error)
+      }, expected one that this user may write to; ` +
+        "choose another with --home",
+      { cause: error },
+    );
+  }
+}
+
+async function readOwner(path: string): Promise<number | undefined> {
+  const pid = Number(await Deno.readTextFile(join(path, OWNER_FILE)).catch(() => ""));
+  return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }

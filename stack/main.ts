@@ -1,11 +1,12 @@
 /** Runs Kafka and PostgreSQL alone, and says where they are in two lines that a shell can use. */
-import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+import { EXIT } from "../workers/_shared/lifecycle.ts";
 import { parseStackFlags } from "./command_line.ts";
 import { keepRunning, runTogether } from "./keep_running.ts";
 import { startStack } from "./mod.ts";
 import { sayProgress, sayResult } from "./output.ts";
+import { runProgram } from "./program.ts";
 
-await runWorker(async ({ args, env, signal, resources }) => {
+await runProgram(async ({ args, env, signal, resources }) => {
   const flags = parseStackFlags(args, env);
   let stack;
   try {

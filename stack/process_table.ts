@@ -30,6 +30,15 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return text.split(/\s+/).filter((one) => one !== "").map(Number);
 }
 
+/** The parent of a process; undefined when there is no such process. Not on Windows. */
+export async function parentOf(pid: number): Promise<number | undefined> {
+  const text = Deno.build.os === "linux"
+    // The name of the program stands in brackets and may hold anything; its state and its parent follow.
+    ? (await output("cat", [`/proc/${pid}/stat`])).replace(/^.*\)\s+\S+\s+(\d+)\s[^]*$/, "$1")
+    : await output("ps", ["-o", "ppid=", "-p", String(pid)]);
+  return text.trim() === "" ? undefined : Number(text);
+}
+
 /** Sends a signal; a process that is already gone is no error. */
 export function sendSignal(pid: number, signal: Deno.Signal): void {
   try {

@@ -1,13 +1,14 @@
 /** Runs the whole pipeline on this machine: Kafka, PostgreSQL, consumer, producer, and a status to look at. */
-import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
+import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { parseUpFlags } from "../command_line.ts";
 import { keepRunning, runTogether } from "../keep_running.ts";
 import { startStack } from "../mod.ts";
 import { sayProgress } from "../output.ts";
+import { runProgram } from "../program.ts";
 import { type Display, openDisplay, showStatus } from "./display.ts";
 import { startPipeline } from "./pipeline.ts";
 
-await runWorker(async ({ args, env, readFile, signal, resources }) => {
+await runProgram(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseUpFlags(args, env, readFile);
   if (Deno.build.os !== "windows") {
     // A closed terminal is a Ctrl-C: what runs in sessions of its own would otherwise stay.

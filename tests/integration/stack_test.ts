@@ -2,15 +2,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
-import { CLONE } from "../../stack/clone.ts";
 import { withClient } from "../../stack/postgres_client.ts";
-import { childrenOf, isRunning } from "../../stack/process_table.ts";
-import { TextLineStream } from "../../stack/lines.ts";
+import { childrenOf, isRunning, sendSignal } from "../../stack/process_table.ts";
 import { openLink } from "../../stack/link.ts";
 import { startStack } from "../../stack/mod.ts";
 import { settlesWithin, waitFor } from "../../stack/wait.ts";
-
-const PATIENCE_MS = 60_000;
+import { assertGone, PATIENCE_MS, processesOf, Program, withHome } from "../support/stack_program.ts";
 
 const query = (url: string, sql: string) =>
   withClient(url, async (client) => (await client.query<Record<string, unknown>>(sql)).rows);
@@ -21,97 +18,6 @@ async function withAdmin<T>(servers: string, work: (admin: Admin) => Promise<T>)
     return await work(admin);
   } finally {
     await admin.close();
-  }
-}
-
-/** A program of the stack as people run it, with what it said so far. */
-class Program implements AsyncDisposable {
-  readonly said: string[] = [];
-  readonly process: Deno.ChildProcess;
-  readonly #reading: Promise<unknown>;
-
-  constructor(script: string, args: readonly string[]) {
-    this.process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-q", "--no-prompt", "-P=stack", join(CLONE, script), ...args],
-      cwd: CLONE,
-      env: {
-        KAFKA_PORT: "0",
-        POSTGRES_PORT: "0",
-        KAFKA_BOOTSTRAP_SERVERS: "",
-        DATABASE_URL: "",
-        // The group lets the successor of a killed consumer in only when the session of the killed one is over.
-        KAFKA_SESSION_TIMEOUT_MS: "6000",
-        NO_COLOR: "1",
-      },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
-      const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-      for await (const line of lines) this.said.push(line);
-    };
-    this.#reading = Promise.all([read(this.process.stdout), read(this.process.stderr)]);
-  }
-
-  async says(pattern: RegExp): Promise<void> {
-    const found = await waitFor(
-      () => Promise.resolve(this.said.some((line) => pattern.test(line))),
-      PATIENCE_MS,
-    );
-    assert.ok(found, `expected a line like ${pattern}, it said:\n${this.said.join("\n")}`);
-  }
-
-  async exitCode(): Promise<number> {
-    const ended = await settlesWithin(this.process.status, PATIENCE_MS);
-    assert.ok(ended, `it does not end; it said:\n${this.said.join("\n")}`);
-    await this.#reading;
-    return (await this.process.status).code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.process.kill("SIGKILL");
-    } catch {
-      // It has ended, as it should.
-    }
-    await this.process.status;
-    await this.#reading;
-  }
-}
-
-/** The processes that a data folder names as its own, and PostgreSQL's children. */
-async function processesOf(home: string): Promise<Map<string, number>> {
-  const pids = new Map<string, number>();
-  for await (const { name } of Deno.readDir(join(home, "pids"))) {
-    const text = await Deno.readTextFile(join(home, "pids", name));
-    pids.set(name.replace(".pid", ""), Number(text.split("\n")[0]));
-  }
-  for (const child of await childrenOf(pids.get("postgres") ?? 0)) pids.set(`postgres child ${child}`, child);
-  return pids;
-}
-
-/** Waits until none of them runs, and names those that still do. */
-async function assertGone(pids: ReadonlyMap<string, number>): Promise<void> {
-  assert.ok(pids.size > 0, "there were processes to look for");
-  const left = async () => {
-    const found: string[] = [];
-    for (const [name, pid] of pids) if (await isRunning(pid)) found.push(`${name} (${pid})`);
-    return found;
-  };
-  await waitFor(async () => (await left()).length === 0, 2_000);
-  assert.deepEqual(await left(), []);
-}
-
-/** Leaves nothing on the machine, also outside the folder. */
-async function withHome(work: (home: string) => Promise<void>): Promise<void> {
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-stack-test-" });
-  try {
-    await work(home);
-  } finally {
-    const outside = await Deno.readTextFile(join(home, "postgres.path")).catch(() => undefined);
-    if (outside !== undefined) await Deno.remove(outside.trim(), { recursive: true }).catch(() => {});
-    await Deno.remove(home, { recursive: true }).catch(() => {});
   }
 }
 
@@ -199,32 +105,76 @@ Deno.test("startStack() names the port that is taken and the variable that sets 
   });
 });
 
-Deno.test("a stack that was killed leaves its servers running, and the next one on the folder ends them", async () => {
+Deno.test("a stack that was killed takes its servers along", async () => {
   await withHome(async (home) => {
-    await using killed = new Program("stack/main.ts", ["--home", home]);
+    await using killed = Program.run("stack/main.ts", ["--home", home]);
     await killed.says(/^DATABASE_URL=postgres:\/\/heartbeat_user:/);
+    const servers = await processesOf(home);
     killed.process.kill("SIGKILL");
+    await assertGone(servers, PATIENCE_MS);
+  });
+});
+
+Deno.test("servers that nothing has ended after a kill are ended by the next stack on the folder", async () => {
+  await withHome(async (home) => {
+    await using killed = Program.run("stack/main.ts", ["--home", home]);
+    await killed.says(/^DATABASE_URL=postgres:\/\/heartbeat_user:/);
+    const servers = await processesOf(home);
+    const others = (await childrenOf(killed.process.pid)).filter((pid) =>
+      ![...servers.values()].includes(pid)
+    );
+    for (const pid of [...others, killed.process.pid]) sendSignal(pid, "SIGKILL");
     await killed.process.status;
-    const orphans = await processesOf(home);
-    assert.ok(await isRunning(orphans.get("kafka") ?? 0), "Kafka survived its parent");
-    assert.ok(await isRunning(orphans.get("postgres") ?? 0), "PostgreSQL survived its parent");
+    assert.ok(await isRunning(servers.get("kafka") ?? 0), "Kafka survived its parent");
+    assert.ok(await isRunning(servers.get("postgres") ?? 0), "PostgreSQL survived its parent");
 
     const progress: string[] = [];
     await using stack = await startStack({ home, onProgress: (text) => progress.push(text) });
-    await assertGone(orphans);
-    assert.match(progress.join("\n"), new RegExp(`Ended kafka, process ${orphans.get("kafka")}`));
+    await assertGone(servers);
+    assert.match(progress.join("\n"), new RegExp(`Ended kafka, process ${servers.get("kafka")}`));
     assert.deepEqual(await query(stack.databaseUrl, "select 1 as n"), [{ n: 1 }]);
+  });
+});
+
+Deno.test("a data folder of any name keeps all data, whatever the locale, and nothing is written beside it", async () => {
+  await withHome(async (parent) => {
+    const name = `\u00f6\u4e2d, it's 100%d "q" $x #=:!\\`;
+    const home = join(parent, name);
+    // Deleting a data folder needs to know what belongs to it outside.
+    await using _ = {
+      [Symbol.asyncDispose]: async () => {
+        const outside = await Deno.readTextFile(join(home, "postgres.path")).catch(() => undefined);
+        if (outside !== undefined) await Deno.remove(outside.trim(), { recursive: true });
+      },
+    };
+    for (const topics of [[], ["kept"]]) {
+      await using stack = Program.run("stack/main.ts", ["--home", home], { env: { LC_ALL: "POSIX" } });
+      await stack.says(/^DATABASE_URL=/);
+      const servers = stack.said.find((line) => line.startsWith("KAFKA_"))?.replace(/^[^=]*=/, "") ?? "";
+      assert.deepEqual(await withAdmin(servers, (admin) => admin.listTopics()), topics);
+      if (topics.length === 0) {
+        await withAdmin(servers, (admin) => admin.createTopics({ topics: ["kept"], partitions: 1 }));
+      }
+      stack.process.kill("SIGTERM");
+      assert.equal(await stack.exitCode(), 0, stack.said.join("\n"));
+    }
+    const names = (path: string) => Array.fromAsync(Deno.readDir(path), (entry) => entry.name);
+    assert.deepEqual(await names(parent), [name]);
+    assert.ok((await names(join(home, "kafka", "data"))).includes("kept-0"));
   });
 });
 
 Deno.test("up stores readings, starts a killed consumer again, refuses a second up and leaves nothing behind", async (t) => {
   await withHome(async (home) => {
-    await using up = new Program("stack/up/main.ts", ["--home", home, "--customers", "20", "--rate", "50"]);
+    const args = ["--home", home, "--customers", "20", "--rate", "50"];
+    // A proxy, where there is none, has nothing to do with what runs on this machine.
+    const env = { HTTP_PROXY: "http://127.0.0.1:1", HTTPS_PROXY: "http://127.0.0.1:1" };
+    await using up = Program.run("stack/up/main.ts", args, { env });
     await t.step("readings are stored", () => up.says(/stored=[1-9].* rejected=\d+ .* lag=\d/));
     const before = await processesOf(home);
 
     await t.step("a second up names the first and exits 1", async () => {
-      await using second = new Program("stack/up/main.ts", ["--home", home]);
+      await using second = Program.run("stack/up/main.ts", ["--home", home]);
       assert.equal(await second.exitCode(), 1);
       assert.match(second.said.join("\n"), new RegExp(`already running .*\\(process ${up.process.pid}\\)`));
     });
