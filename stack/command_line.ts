@@ -1,5 +1,4 @@
 /** The flags and variables of `stack` and `up`, and what --help says of them. */
-import { join } from "node:path";
 import { Command } from "commander";
 import {
   decimal,
@@ -8,10 +7,11 @@ import {
   optional,
   parseSettings,
   secret,
+  settingsError,
   text,
 } from "../workers/_shared/env.ts";
 import { databaseAddress } from "../workers/_shared/database_url.ts";
-import { STACK_FOLDER } from "./clone.ts";
+import { DEFAULT_HOME } from "../workers/_shared/running_servers.ts";
 
 const PORT = { min: 0, max: 65_535, unit: "TCP port, 0 = any free one" };
 
@@ -21,10 +21,18 @@ export const STACK_SETTINGS = {
   POSTGRES_PORT: integer({ ...PORT, default: 5432 }),
 };
 
+const FLAG = text({ expected: "true or false", default: "false" });
+
 const STACK_FLAGS = {
-  home: text({ expected: "a folder", default: join(STACK_FOLDER, "data") }),
+  home: text({ expected: "a folder", default: DEFAULT_HOME }),
   "kafka-port": optional(integer(PORT)),
   "postgres-port": optional(integer(PORT)),
+};
+
+const STACK_ONLY_FLAGS = {
+  ...STACK_FLAGS,
+  detach: FLAG,
+  stop: FLAG,
 };
 
 const UP_FLAGS = {
@@ -46,6 +54,13 @@ export interface StackFlags {
   readonly postgresPort: number;
 }
 
+export interface StackOnlyFlags extends StackFlags {
+  /** Go on in the background once both answer. */
+  readonly detach: boolean;
+  /** End what runs on the data folder, and start nothing. */
+  readonly stop: boolean;
+}
+
 export interface UpFlags extends StackFlags {
   readonly ownKafka: string | undefined;
   readonly ownDatabaseUrl: string | undefined;
@@ -61,9 +76,13 @@ export interface UpFlags extends StackFlags {
  * @throws UsageError that names every wrong flag or variable
  * @throws CommanderError after --help, or for a flag that does not exist
  */
-export function parseStackFlags(args: readonly string[], env: Environment): StackFlags {
-  const flags = parseFlags("stack", stackCommand(), STACK_FLAGS, args);
-  return withPorts("stack", flags, env);
+export function parseStackFlags(args: readonly string[], env: Environment): StackOnlyFlags {
+  const flags = parseFlags("stack", stackCommand(), STACK_ONLY_FLAGS, args);
+  const [detach, stop] = [flags.detach === "true", flags.stop === "true"];
+  if (detach && stop) {
+    throw settingsError("stack", ["--stop: is given with --detach, expected one of the two"]);
+  }
+  return { ...withPorts("stack", flags, env), detach, stop };
 }
 
 /**
@@ -129,16 +148,22 @@ function withStackOptions(command: Command): Command {
 function stackCommand(): Command {
   return withStackOptions(new Command("stack"))
     .description("Runs a real Kafka broker and a real PostgreSQL server on this machine until Ctrl-C.")
+    .option("--detach", "return once both answer; they go on in the background until --stop")
+    .option("--stop", "end what runs on the data folder, be it of --detach or in another terminal")
     .addHelpText(
       "after",
       `
 Standard output gets two lines, KAFKA_BOOTSTRAP_SERVERS=... and DATABASE_URL=..., once both answer; all else goes to
-standard error. The data is kept; delete the folder to begin anew.
+standard error. The same lines are in addresses.env of the data folder while they run. The other tasks of this clone read
+them there when neither variable is set and the data folder is the default one. The data is kept; delete the folder to
+begin anew.
 
 Examples:
-  deno task stack
+  deno task stack                                      then, elsewhere: deno task consume
+  deno task stack --detach                             ... and deno task stack --stop
   deno task stack --kafka-port 0 --postgres-port 0 --home ./scratch
-  deno task stack > stack.env &                        then: deno task --env-file=stack.env consume
+  deno task --env-file=./scratch/addresses.env consume
+  deno task stack > stack.env &                        once it has two lines: deno task --env-file=stack.env consume
 
 Environment: KAFKA_PORT (9092), POSTGRES_PORT (5432), JAVA_HOME (where to look for Java before PATH).
 Needs Java 17 or later, and Maven the first time.`,

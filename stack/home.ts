@@ -2,6 +2,7 @@
 import { join, resolve } from "node:path";
 import { endOrphans } from "./child.ts";
 import { describeError, PipelineError } from "../workers/_shared/errors.ts";
+import { isLocked, LOCK_FILE } from "../workers/_shared/running_servers.ts";
 import { startKeeper } from "./keeper.ts";
 
 export interface Home extends Disposable {
@@ -55,7 +56,7 @@ async function openLock(path: string, pids: string): Promise<Deno.FsFile> {
   try {
     await Deno.mkdir(path, { recursive: true, mode: 0o700 });
     await Deno.mkdir(pids, { recursive: true });
-    return await Deno.open(join(path, "lock"), { create: true, write: true });
+    return await Deno.open(join(path, LOCK_FILE), { create: true, write: true });
   } catch (error) {
     throw new PipelineError(
       "stack_failed",
@@ -66,6 +67,12 @@ async function openLock(path: string, pids: string): Promise<Deno.FsFile> {
       { cause: error },
     );
   }
+}
+
+/** The process that has taken the folder; undefined when there is none. */
+export async function ownerOf(folder: string): Promise<number | undefined> {
+  const path = resolve(folder);
+  return await isLocked(join(path, LOCK_FILE)) ? await readOwner(path) : undefined;
 }
 
 async function readOwner(path: string): Promise<number | undefined> {

@@ -1,6 +1,8 @@
 /** Runs Kafka and PostgreSQL alone, and says where they are in two lines that a shell can use. */
 import { EXIT } from "../workers/_shared/lifecycle.ts";
+import { stopCommand, writeAddresses } from "./addresses.ts";
 import { parseStackFlags } from "./command_line.ts";
+import { startDetached, stopDetached } from "./detached.ts";
 import { keepRunning, runTogether } from "./keep_running.ts";
 import { startStack } from "./mod.ts";
 import { sayProgress, sayResult } from "./output.ts";
@@ -8,21 +10,37 @@ import { runProgram } from "./program.ts";
 
 await runProgram(async ({ args, env, signal, resources }) => {
   const flags = parseStackFlags(args, env);
+  const onProgress = sayProgress;
+  if (flags.stop) {
+    const stopped = await stopDetached(flags.home);
+    return sayProgress(
+      stopped ? `Stopped; the data stays in ${flags.home}` : `Nothing runs on ${flags.home}`,
+    );
+  }
   let stack;
   try {
-    stack = resources.use(
-      "Kafka and PostgreSQL",
-      await startStack({ ...flags, signal, onProgress: sayProgress }),
-    );
+    if (flags.detach) {
+      const rest = args.filter((arg) => arg !== "--detach");
+      const text = await startDetached(flags.home, rest, { signal, onProgress });
+      for (const [line] of text.matchAll(/^\w+=.+$/gm)) sayResult(line);
+      return sayProgress("They go on in the background");
+    }
+    stack = resources.use("Kafka and PostgreSQL", await startStack({ ...flags, signal, onProgress }));
   } catch (error) {
     if (signal.aborted) return EXIT.interrupted;
     throw error;
   }
-  sayResult(`KAFKA_BOOTSTRAP_SERVERS=${stack.kafkaBootstrapServers}`);
-  sayResult(`DATABASE_URL=${stack.databaseUrl}`);
-  sayProgress(`Both run; their data is in ${stack.home}. Ctrl-C ends them.`);
+  const addresses = {
+    KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
+    DATABASE_URL: stack.databaseUrl,
+  };
+  const { hint } = resources.use("addresses", writeAddresses(stack.home, "stack", addresses));
+  for (const [name, value] of Object.entries(addresses)) sayResult(`${name}=${value}`);
+  sayProgress(
+    `Both run; their data is in ${stack.home}. Ctrl-C ends them, and so does ${stopCommand(stack.home)}`,
+  );
+  sayProgress(hint);
   const servers = [stack.kafka, stack.postgres];
-  const onProgress = sayProgress;
   await runTogether(
     servers.map((one) => (until) => keepRunning(one, { signal: until, onProgress })),
     { signal },

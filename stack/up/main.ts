@@ -14,6 +14,12 @@ await runProgram(async ({ args, env, readFile, signal, resources }) => {
     // A closed terminal is a Ctrl-C: what runs in sessions of its own would otherwise stay.
     Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
   }
+  if (flags.ownKafka !== undefined) {
+    sayProgress(`Kafka: KAFKA_BOOTSTRAP_SERVERS is set, so none is started here; uses ${flags.ownKafka}`);
+  }
+  if (flags.ownDatabaseUrl !== undefined) {
+    sayProgress("PostgreSQL: DATABASE_URL is set, so none is started here");
+  }
   const services = [
     ...(flags.ownKafka === undefined ? ["kafka" as const] : []),
     ...(flags.ownDatabaseUrl === undefined ? ["postgres" as const] : []),
@@ -31,7 +37,7 @@ await runProgram(async ({ args, env, readFile, signal, resources }) => {
     shown.display === undefined
       ? sayProgress(`${from}: ${text}`)
       : shown.display.notice({ level, from, text });
-  const { workers, status, places } = await startPipeline({
+  const { servers, workers, status, places } = await startPipeline({
     flags,
     stack,
     resources,
@@ -45,7 +51,7 @@ await runProgram(async ({ args, env, readFile, signal, resources }) => {
   const display = openDisplay({ colour: env["NO_COLOR"] === undefined, footer: places });
   shown.display = resources.use("display", display);
 
-  const watched = [...services.map((name) => stack[name]), ...workers];
+  const watched = [...servers, ...workers];
   const watching = watched.map((one) => (until: AbortSignal) =>
     keepRunning(one, { signal: until, onProgress: (text) => notice("warning", "up", text) })
   );

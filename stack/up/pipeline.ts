@@ -2,7 +2,8 @@
 import { join } from "node:path";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
-import type { Stack } from "../mod.ts";
+import type { Service, Stack } from "../mod.ts";
+import { writeAddresses } from "../addresses.ts";
 import type { UpFlags } from "../command_line.ts";
 import type { LogLine } from "./worker_log.ts";
 import { Worker } from "./worker.ts";
@@ -13,6 +14,8 @@ const BAD_SHARE = 0.005;
 const DUPLICATE_SHARE = 0.002;
 
 export interface Pipeline {
+  /** Those that were started here. */
+  readonly servers: readonly Service[];
   readonly workers: readonly Worker[];
   readonly status: StatusSource;
   /** Where everything is, for people. */
@@ -52,16 +55,32 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     onProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records a second`);
     workers.push(worker("producer", producerArgs(flags)));
   }
-  const ports = { consumer: () => consumer.healthPort, producer: () => workers[1]?.healthPort };
   const query: Query = (sql) => database.query(sql);
-  // The password of our own server lies beside its data and opens nothing else; another's is not shown.
-  const shownDatabase = flags.ownDatabaseUrl === undefined ? stack.databaseUrl : database.target;
+  const { ownKafka, ownDatabaseUrl } = flags;
+  const { hint } = resources.use(
+    "addresses",
+    writeAddresses(stack.home, "up", {
+      KAFKA_BOOTSTRAP_SERVERS: ownKafka ?? stack.kafkaBootstrapServers,
+      // The password of another server is not ours to write down.
+      DATABASE_URL: ownDatabaseUrl === undefined ? databaseUrl : undefined,
+    }),
+  );
+  const servers = [
+    ...(ownKafka === undefined ? [stack.kafka] : []),
+    ...(ownDatabaseUrl === undefined ? [stack.postgres] : []),
+  ];
   return {
+    servers,
     workers,
-    status: new StatusSource(ports, query),
+    status: new StatusSource({ servers, consumer, producer: workers[1] }, query),
     places: [
-      `Kafka ${flags.ownKafka ?? stack.kafkaBootstrapServers}   PostgreSQL ${shownDatabase}`,
-      `Data and logs ${stack.home}   Ctrl-C ends everything`,
+      `Kafka ${
+        ownKafka === undefined ? stack.kafkaBootstrapServers : `${ownKafka} (KAFKA_BOOTSTRAP_SERVERS is set)`
+      }, ` +
+      `PostgreSQL ${database.target}${ownDatabaseUrl === undefined ? "" : " (DATABASE_URL is set)"}`,
+      hint,
+      `Data and logs: ${stack.home}`,
+      "Ctrl-C ends everything",
     ],
   };
 }

@@ -23,65 +23,112 @@ export interface ScreenOptions {
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Lines that are always there: title, figures, headings, blank lines, and the one that the cursor is on. */
-const FIXED_LINES = 15;
+/** Lines of the first part, with the rule below the title. */
+const FIGURES = 10;
 const MOST_READINGS = 6;
 const MOST_NOTICES = 6;
 const WIDEST = 110;
 const LABEL_WIDTH = 12;
 
-/** The status as lines that fit the terminal. */
+/** The status as lines that fit the terminal: the figures first, then where everything is, then what happened. */
 export function renderScreen(status: Status, options: ScreenOptions): string[] {
-  const width = Math.min(options.width, WIDEST);
+  const width = Math.min(options.width, WIDEST) - 1;
   const paint = (style: Style, text: string) =>
     options.colour ? styleText(style, text, { validateStream: false }) : text;
-  const cut = (text: string, columns = width - 1) =>
-    [...text].length > columns ? `${[...text].slice(0, columns - 1).join("")}…` : text;
+  // The cursor is on the last row.
+  const rows = options.height - 1;
+  const figures = renderFigures(status, { width, rows, paint, runningSeconds: options.runningSeconds });
+  const footer = options.footer.flatMap((line) => wrap(printable(line), width));
+  const withFooter = rows - figures.length > footer.length;
+  const left = rows - figures.length - (withFooter ? footer.length + 1 : 0);
+  // A section takes a blank line and a heading. Where there is no room for both, events come first.
+  const sections = left < 6 ? 1 : 2;
+  const spare = left - 2 * sections;
+  const most = sections === 1 ? 0 : Math.min(MOST_READINGS, Math.ceil(spare / 2));
+  const readings = status.latest.slice(0, most).map((one) => {
+    const line = cut(renderReading(one), width);
+    return one.anomaly === null ? line : paint(one.anomaly === "high" ? "red" : "yellow", line);
+  });
+  const notices = options.notices.slice(-Math.max(1, Math.min(MOST_NOTICES, spare - readings.length)))
+    .map((notice) => {
+      const line = cut(`  ${clockTime(notice.at)}  ${printable(`${notice.from}: ${notice.text}`)}`, width);
+      return notice.level === "info" ? line : paint(notice.level === "error" ? "red" : "yellow", line);
+    });
+  const section = (heading: string, lines: readonly string[], none: string) => {
+    return ["", paint("bold", heading), ...(lines.length === 0 ? [paint("dim", `  ${none}`)] : lines)];
+  };
+  return [
+    ...figures,
+    ...(sections === 1 ? [] : section("Latest readings", readings, "none yet")),
+    ...(spare < 1 ? [] : section("Latest events", notices, "none")),
+    ...(withFooter ? ["", ...footer.map((line) => paint("dim", line))] : []),
+  ];
+}
+
+interface Figures {
+  readonly width: number;
+  readonly rows: number;
+  readonly paint: (style: Style, text: string) => string;
+  readonly runningSeconds: number;
+}
+
+function renderFigures(status: Status, { width, rows, paint, runningSeconds }: Figures): string[] {
   const field = (label: string, text: string, style?: Style) => {
-    const fitting = cut(text, width - 1 - LABEL_WIDTH);
+    const fitting = cut(text, width - LABEL_WIDTH);
     return paint("dim", label.padEnd(LABEL_WIDTH)) + (style === undefined ? fitting : paint(style, fitting));
   };
-  const spare = Math.max(0, options.height - FIXED_LINES - options.footer.length);
-  const readings = status.latest.slice(0, Math.min(MOST_READINGS, Math.ceil(spare / 2)));
-  const notices = options.notices.slice(-Math.min(MOST_NOTICES, Math.max(1, spare - readings.length)));
-
   const { totals, anomaliesRun, latency, lagRecords, lagSeconds } = status;
-  const behind = (lagRecords ?? 0) > 0 && (lagSeconds ?? 0) >= 5;
+  const well = status.problems.length === 0;
+  const behind = !well || ((lagRecords ?? 0) > 0 && (lagSeconds ?? 0) >= 5);
   const lag = `${count(lagRecords)} records${lagSeconds === undefined ? "" : `, ${lagSeconds.toFixed(1)} s`}`;
-  const title = "♥ heartbeat pipeline";
-  const clock = `running ${elapsed(options.runningSeconds)}`;
+  const title = cut("♥ heartbeat pipeline", width);
+  const clock = `running ${elapsed(runningSeconds)}`;
+  const gap = width - title.length - clock.length;
   return [
     paint(["bold", "red"], title.slice(0, 1)) + paint("bold", title.slice(1)) +
-    paint("dim", clock.padStart(Math.max(clock.length + 1, width - 1 - title.length))),
-    paint("dim", "─".repeat(width - 1)),
+    (gap < 1 ? "" : paint("dim", " ".repeat(gap) + clock)),
+    ...(rows < FIGURES ? [] : [paint("dim", "─".repeat(width))]),
+    field("state", stateOf(status), well ? "green" : "red"),
     field("published", rate(status.publishedPerSecond), "cyan"),
     field("stored", `${rate(status.storedPerSecond)}${count(totals?.stored).padStart(14)} in all`, "green"),
-    field("lag", lag, behind ? "red" : "green"),
+    field(
+      "lag",
+      well ? lag : `unknown${lagRecords === undefined ? "" : `, was ${lag}`}`,
+      behind ? "red" : "green",
+    ),
     field("end to end", `${duration(latency.p50)} p50, ${duration(latency.p99)} p99 (last 30 s)`),
     field("anomalies", `${count(anomaliesRun.low)} low, ${count(anomaliesRun.high)} high`, "yellow"),
     field("rejected", `${count(totals?.rejected)} in all${reasons(status.rejectsRun)}`),
     field("duplicates", `${count(totals?.duplicates)} in all`),
-    "",
-    paint("bold", "Latest readings"),
-    ...(readings.length === 0 ? [paint("dim", "  none yet")] : readings.map((one) => {
-      const line = cut(renderReading(one));
-      return one.anomaly === null ? line : paint(one.anomaly === "high" ? "red" : "yellow", line);
-    })),
-    "",
-    paint("bold", "Latest events"),
-    ...(notices.length === 0 ? [paint("dim", "  none")] : notices.map((notice) => {
-      const line = cut(`  ${clockTime(notice.at)}  ${printable(`${notice.from}: ${notice.text}`)}`);
-      return notice.level === "info" ? line : paint(notice.level === "error" ? "red" : "yellow", line);
-    })),
-    "",
-    ...options.footer.map((line) => paint("dim", cut(printable(line)))),
-  ];
+  ].slice(0, Math.max(1, rows));
+}
+
+function cut(text: string, columns: number): string {
+  return [...text].length > columns ? `${[...text].slice(0, columns - 1).join("")}…` : text;
+}
+
+/** Whether all is well, or what is not. */
+function stateOf({ problems }: Status): string {
+  return problems.length === 0 ? "all is well" : printable(problems.join("; "));
+}
+
+/** Lines of no more columns, broken at blanks where there are some: a path must stay whole enough to be copied. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let rest = [...text];
+  while (rest.length > columns) {
+    const blank = rest.slice(0, columns + 1).lastIndexOf(" ");
+    lines.push(rest.slice(0, blank > 0 ? blank : columns).join(""));
+    rest = rest.slice(blank > 0 ? blank + 1 : columns);
+  }
+  return [...lines, rest.join("")];
 }
 
 /** The status as one line for logs and pipes. */
 export function renderLine(status: Status): string {
   const { totals, anomaliesRun, latency } = status;
   return [
+    `state=${status.problems.length === 0 ? "ok" : JSON.stringify(stateOf(status))}`,
     `published=${rate(status.publishedPerSecond).trim()}`,
     `stored=${totals?.stored ?? 0} (${rate(status.storedPerSecond).trim()})`,
     `duplicates=${totals?.duplicates ?? 0}`,

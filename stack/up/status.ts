@@ -19,6 +19,8 @@ export interface Totals {
 
 /** Undefined where nothing is known yet. Counts with `Run` are of this run, the totals of all time. */
 export interface Status {
+  /** Why the pipeline does not work at the moment, in the words of the workers' /readyz; empty when it does. */
+  readonly problems: readonly string[];
   readonly publishedPerSecond: number | undefined;
   readonly storedPerSecond: number | undefined;
   readonly totals: Totals | undefined;
@@ -35,8 +37,25 @@ export interface Status {
 /** Asks PostgreSQL; rejects when it does not answer. */
 export type Query = <T extends Row>(sql: string) => Promise<T[]>;
 
+/** A part of the pipeline that has to run. */
+export interface Part {
+  readonly name: string;
+  readonly running: boolean;
+}
+
+/** A part that also tells what it does; on no port until it listens. */
+export interface WorkerPart extends Part {
+  readonly healthPort: number | undefined;
+}
+
+export interface Parts {
+  readonly servers: readonly Part[];
+  readonly consumer: WorkerPart;
+  readonly producer: WorkerPart | undefined;
+}
+
 const LATEST_READINGS = 6;
-const SCRAPE_TIMEOUT_MS = 1_500;
+const ANSWER_WITHIN_MS = 1_500;
 
 export class StatusSource {
   readonly #consumer = new Meter("heartbeat_records_total", [
@@ -48,25 +67,23 @@ export class StatusSource {
   #totals: Totals | undefined;
   #latest: readonly Reading[] = [];
 
-  constructor(
-    readonly ports: {
-      readonly consumer: () => number | undefined;
-      readonly producer: () => number | undefined;
-    },
-    readonly query: Query,
-  ) {}
+  constructor(readonly parts: Parts, readonly query: Query) {}
 
   /** Asks all at once; what does not answer keeps its last known values. */
   async gather(): Promise<Status> {
-    await Promise.all([
-      this.#scrape(this.#consumer, this.ports.consumer()),
-      this.#scrape(this.#producer, this.ports.producer()),
+    const { servers, consumer: consumerPart, producer: producerPart } = this.parts;
+    const workers = [consumerPart, ...(producerPart === undefined ? [] : [producerPart])];
+    const [unready] = await Promise.all([
+      Promise.all(workers.map(readiness)),
+      this.#scrape(this.#consumer, consumerPart.healthPort),
+      this.#scrape(this.#producer, producerPart?.healthPort),
       this.#ask().catch(() => {}),
     ]);
     const consumer = this.#consumer.newest;
     const anomalies = this.#consumer.sums("heartbeat_anomalies_total", "kind");
     const lagSeconds = (consumer.get("heartbeat_lag_seconds") ?? []).map(({ value }) => value);
     return {
+      problems: [...servers.filter(({ running }) => !running).map(notRunning), ...unready.flat()],
       publishedPerSecond: this.#producer.rate("heartbeat_published_total"),
       storedPerSecond: this.#consumer.rate("heartbeat_records_total", { outcome: "stored" }),
       totals: this.#totals,
@@ -88,7 +105,7 @@ export class StatusSource {
   async #scrape(meter: Meter, port: number | undefined): Promise<void> {
     if (port === undefined) return;
     try {
-      const { status, text } = await askLoopback(`http://127.0.0.1:${port}/metrics`, SCRAPE_TIMEOUT_MS);
+      const { status, text } = await askLoopback(`http://127.0.0.1:${port}/metrics`, ANSWER_WITHIN_MS);
       if (status === 200) meter.add(performance.now(), parseMetrics(text));
     } catch {
       // It is starting, stopping or stuck; its supervisor and its own log say so.
@@ -116,5 +133,24 @@ export class StatusSource {
       heartRate: row.heart_rate,
       anomaly: row.anomaly,
     }));
+  }
+}
+
+function notRunning({ name }: Part): string {
+  return `${name} is not running`;
+}
+
+/** Why a worker cannot do its work; empty when it can. */
+async function readiness(worker: WorkerPart): Promise<string[]> {
+  const { name, running, healthPort } = worker;
+  if (!running) return [notRunning(worker)];
+  if (healthPort === undefined) return [`${name} is starting`];
+  try {
+    const { status, text } = await askLoopback(`http://127.0.0.1:${healthPort}/readyz`, ANSWER_WITHIN_MS);
+    if (status === 200) return [];
+    const { reasons }: { reasons: string[] } = JSON.parse(text);
+    return reasons.map((reason) => `${name.replace(/^The /, "")}: ${reason}`);
+  } catch {
+    return [`${name} does not answer`];
   }
 }

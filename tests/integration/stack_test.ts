@@ -170,7 +170,7 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
     // A proxy, where there is none, has nothing to do with what runs on this machine.
     const env = { HTTP_PROXY: "http://127.0.0.1:1", HTTPS_PROXY: "http://127.0.0.1:1" };
     await using up = Program.run("stack/up/main.ts", args, { env });
-    await t.step("readings are stored", () => up.says(/stored=[1-9].* rejected=\d+ .* lag=\d/));
+    await t.step("readings are stored", () => up.says(/state=ok .*stored=[1-9].* rejected=\d+ .* lag=\d/));
     const before = await processesOf(home);
 
     await t.step("a second up names the first and exits 1", async () => {

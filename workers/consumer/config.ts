@@ -129,7 +129,8 @@ export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
     .addHelpText(
       "after",
       `
-Settings come from the environment (.env.example lists them); DATABASE_URL is required.
+Settings come from the environment (.env.example lists them). DATABASE_URL is required, except beside a running
+\`deno task up\` or \`deno task stack\`: with neither it nor KAFKA_BOOTSTRAP_SERVERS set, their servers are used.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume

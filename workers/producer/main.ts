@@ -2,6 +2,7 @@
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { serveHealth } from "../_shared/health.ts";
 import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
+import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { readConfig } from "./config.ts";
 import { systemClock } from "./clock.ts";
@@ -16,9 +17,14 @@ const SUMMARY_EVERY_MS = 10_000;
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
-  const config = readConfig(args, env, readFile, systemClock.nowMicros());
+  const { config, note } = await withRunningServers(
+    env,
+    (vars) => readConfig(args, vars, readFile, systemClock.nowMicros()),
+    { needed: ["KAFKA_BOOTSTRAP_SERVERS"] },
+  );
   secrets.hide(config.kafka.secrets);
   const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.log, secrets));
+  if (note !== undefined) log.info("servers.running", note);
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
   const source = await openSource(config.records, { signal });
 

@@ -56,5 +56,6 @@ Examples:
   deno task reconcile --json | jq .totals
 
 Environment: DATABASE_URL (required), KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats) and the other
-KAFKA_* settings. Topics that the ledger names are looked at as well.
+KAFKA_* settings. With neither of the first two set, the servers of a running \`deno task up\` or \`deno task stack\` are
+used. Topics that the ledger names are looked at as well.
 Exit codes: 0 everything is accounted for, 1 something is not or could not be looked at, 2 called wrongly.`;

@@ -2,6 +2,7 @@
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { printableLines } from "../_shared/printable.ts";
+import { withRunningServers } from "../_shared/running_servers.ts";
 import { readConfig } from "./config.ts";
 import { isAccounted } from "./judge.ts";
 import { reconcile } from "./reconcile.ts";
@@ -9,7 +10,9 @@ import { RECOUNT_LIMITS } from "./recount.ts";
 import { formatJson, formatReport } from "./report.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
-  const { databaseUrl, kafka, json, secrets: ours } = readConfig(args, env, readFile);
+  const { config, note } = await withRunningServers(env, (vars) => readConfig(args, vars, readFile));
+  const { databaseUrl, kafka, json, secrets: ours } = config;
+  if (note !== undefined) Deno.stderr.writeSync(new TextEncoder().encode(`${note}\n`));
   secrets.hide(ours);
   const options = { connections: 1, limits: RECOUNT_LIMITS, name: "heartbeat-reconcile" };
   const database = resources.use("database", openDatabase(databaseUrl, options));

@@ -116,5 +116,6 @@ Examples:
 
 Environment: DATABASE_URL (required), KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats), the other
 KAFKA_* settings, and, as the consumer has them: HEART_RATE_MIN (30), HEART_RATE_LOW (45), HEART_RATE_HIGH (180),
-HEART_RATE_MAX (220), MAX_CLOCK_SKEW_SECONDS (300).
+HEART_RATE_MAX (220), MAX_CLOCK_SKEW_SECONDS (300). With neither DATABASE_URL nor KAFKA_BOOTSTRAP_SERVERS set, the servers
+of a running \`deno task up\` or \`deno task stack\` are used.
 Exit codes: 0 every record ended where it must, 1 one did not, 2 called wrongly.`;

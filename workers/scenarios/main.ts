@@ -2,6 +2,7 @@
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase, sessionLimits } from "../_shared/postgres.ts";
 import { printableLines } from "../_shared/printable.ts";
+import { withRunningServers } from "../_shared/running_servers.ts";
 import { SCENARIOS } from "./catalogue/mod.ts";
 import { readConfig } from "./config.ts";
 import { rehearse } from "./rehearse.ts";
@@ -15,8 +16,12 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const print = (text: string) => void Deno.stdout.writeSync(line(text));
   const say = (text: string) => void Deno.stderr.writeSync(line(text));
   const newRunId = crypto.randomUUID().slice(0, 8);
-  const config = readConfig(args, env, readFile, { all: SCENARIOS, newRunId });
+  const { config, note } = await withRunningServers(
+    env,
+    (vars) => readConfig(args, vars, readFile, { all: SCENARIOS, newRunId }),
+  );
   if (config === undefined) return print(formatList(SCENARIOS));
+  if (note !== undefined) say(note);
 
   secrets.hide(config.secrets);
   const { kafka, runId, timeout, timeoutMs } = config;

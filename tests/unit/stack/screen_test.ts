@@ -4,6 +4,7 @@ import { type Notice, renderLine, renderScreen, type ScreenOptions } from "../..
 import type { Status } from "../../../stack/up/status.ts";
 
 const STATUS: Status = {
+  problems: [],
   publishedPerSecond: 100.04,
   storedPerSecond: 99,
   totals: { stored: 1_234_567, duplicates: 12, rejected: 345 },
@@ -25,6 +26,7 @@ const STATUS: Status = {
 };
 
 const NOTHING: Status = {
+  problems: ["consumer is starting"],
   publishedPerSecond: undefined,
   storedPerSecond: undefined,
   totals: undefined,
@@ -77,7 +79,9 @@ Deno.test("renderScreen() lets no text from outside move the cursor or forge a l
 
 Deno.test("renderScreen() fits the terminal, however small, in colour and without", () => {
   const many = Array.from({ length: 20 }, (_, index) => notice(`warning ${index} ${"long ".repeat(40)}`));
-  for (const [width, height] of [[200, 60], [100, 40], [80, 24], [40, 20]] as const) {
+  for (
+    const [width, height] of [[200, 60], [100, 40], [80, 24], [60, 18], [40, 20], [40, 10], [20, 2]] as const
+  ) {
     for (const colour of [true, false]) {
       const lines = renderScreen(STATUS, { ...OPTIONS, width, height, colour, notices: many });
       assert.ok(lines.length < height, `${lines.length} lines in ${height} rows`);
@@ -89,6 +93,28 @@ Deno.test("renderScreen() fits the terminal, however small, in colour and withou
   }
 });
 
+Deno.test("renderScreen() tells what is not well in the first lines of every size, and never shows an old lag as today's", () => {
+  const problems = ["Kafka is not running", "consumer: group: is no member"];
+  for (const [width, height] of [[200, 60], [80, 24], [40, 10]] as const) {
+    const lines = renderScreen({ ...STATUS, problems }, { ...OPTIONS, width, height });
+    const at = lines.findIndex((line) => /^state +Kafka is not running/.test(line));
+    assert.ok(at > 0 && at <= 2, lines.join("\n"));
+    assert.match(lines.join("\n"), /lag +unknown, was 7/);
+  }
+  assert.match(renderScreen(STATUS, OPTIONS).join("\n"), /state +all is well/);
+});
+
+Deno.test("renderScreen() breaks the lines of the footer and cuts nothing off", () => {
+  const path = `/${"folder/".repeat(12)}addresses.env`;
+  const lines = renderScreen(STATUS, {
+    ...OPTIONS,
+    width: 40,
+    height: 40,
+    footer: [`passwords are in ${path}`],
+  });
+  assert.ok(lines.join("").includes(path));
+});
+
 Deno.test("renderScreen() uses colours only when it may", () => {
   const render = (colour: boolean) => renderScreen(STATUS, { ...OPTIONS, colour }).join("\n");
   assert.notEqual(render(true), render(false));
@@ -98,8 +124,11 @@ Deno.test("renderScreen() uses colours only when it may", () => {
 Deno.test("renderLine() says stored, rejected and lag, also when nothing is known yet", () => {
   assert.equal(
     renderLine(STATUS),
-    "published=100/s stored=1234567 (99/s) duplicates=12 rejected=345 anomalies_low=3 anomalies_high=4 lag=7 " +
+    "state=ok published=100/s stored=1234567 (99/s) duplicates=12 rejected=345 anomalies_low=3 anomalies_high=4 lag=7 " +
       "end_to_end_p50=4ms end_to_end_p99=1.5s",
   );
-  assert.match(renderLine(NOTHING), /stored=0 \(-\/s\) .*rejected=0 .*lag=unknown/);
+  assert.match(
+    renderLine(NOTHING),
+    /state="consumer is starting" .*stored=0 \(-\/s\) .*rejected=0 .*lag=unknown/,
+  );
 });

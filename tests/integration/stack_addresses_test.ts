@@ -1,0 +1,106 @@
+/** How other tasks find the servers of `stack` and `up`, and how both end with what started them. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  assertGone,
+  PATIENCE_MS,
+  processesOf,
+  Program,
+  PROGRAM_ENV,
+  withHome,
+} from "../support/stack_program.ts";
+import { sendSignal } from "../../stack/process_table.ts";
+import { copyTree } from "../broken/tree.ts";
+
+const deno = Deno.execPath();
+const signal = new AbortController().signal;
+
+/** A task in a clone, with nothing set; what it wrote to both streams, and its exit code. */
+async function task(clone: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const { code, stdout, stderr } = await new Deno.Command(deno, {
+    args: ["task", "-q", ...args],
+    cwd: clone,
+    env: { ...PROGRAM_ENV, ...env },
+    stdin: "null",
+  }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("tasks of a clone find the servers of its up or its detached stack, and only while they run", async (t) => {
+  await using tree = await copyTree({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, {
+    signal,
+    onProgress: () => {},
+  });
+  const home = join(tree.root, ".stack", "data");
+  const file = join(home, "addresses.env");
+  await using _ = { [Symbol.asyncDispose]: async () => void await task(tree.root, ["stack", "--stop"]) };
+
+  await t.step("stack --detach returns with the two lines, which nobody else can read", async () => {
+    const { code, stdout, stderr } = await task(tree.root, ["stack", "--detach"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^KAFKA_BOOTSTRAP_SERVERS=127\.0\.0\.1:\d+\nDATABASE_URL=postgres:\/\/\S+\n$/);
+    assert.equal(((await Deno.stat(file)).mode ?? 0) & 0o777, 0o600);
+    assert.ok((await Deno.readTextFile(file)).endsWith(stdout));
+  });
+
+  await t.step("consume, produce and reconcile use it and say so", async () => {
+    for (
+      const args of [
+        ["consume", "--migrate-only"],
+        ["produce", "--count", "3"],
+        ["consume", "--until-caught-up"],
+        ["reconcile"],
+      ]
+    ) {
+      const { code, stdout, stderr } = await task(tree.root, args);
+      assert.equal(code, 0, stderr);
+      assert.ok(stderr.includes(file), stderr);
+      if (args[0] === "reconcile") assert.match(stdout, /ACCOUNTED FOR: 3 offsets = 3 stored/);
+    }
+  });
+
+  await t.step("what is set wins, and is not mixed with what was found", async () => {
+    const { code, stderr } = await task(tree.root, ["reconcile"], { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1" });
+    assert.equal(code, 2);
+    assert.match(stderr, /DATABASE_URL: is missing.*\n.*KAFKA_BOOTSTRAP_SERVERS is set/);
+  });
+
+  await t.step("stack --stop ends them, and the file goes", async () => {
+    const servers = await processesOf(home);
+    assert.equal((await task(tree.root, ["stack", "--stop"])).code, 0);
+    await assertGone(servers);
+    await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+    assert.equal((await task(tree.root, ["reconcile"])).code, 2);
+  });
+
+  await t.step("up tells them too, and shows no password", async () => {
+    await using up = Program.run("stack/up/main.ts", ["--no-producer"], { clone: tree.root });
+    await up.says(/state=ok/);
+    const [, password = ""] = /heartbeat_user:([^@]+)@/.exec(await Deno.readTextFile(file)) ?? [];
+    assert.ok(password !== "" && !up.said.join("\n").includes(password));
+    const { code, stderr } = await task(tree.root, ["scenarios", "--only", "duplicate"]);
+    assert.equal(code, 0, stderr);
+    assert.ok(stderr.includes(file), stderr);
+    up.process.kill("SIGTERM");
+    assert.equal(await up.exitCode(), 0, up.said.join("\n"));
+    await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("a stack ends with its servers when npx, which started it, is ended", async () => {
+  await withHome(async (home) => {
+    // Like npx: a process of that name, which dies of SIGTERM at once and tells nobody.
+    const launch = `exec -a "npm exec deno@2 task stack" bash -c '"$@"; true' npx "$@"`;
+    const args = ["-c", launch, "launch", deno, "task", "-q", "stack", "--home", home];
+    await using npx = new Program("bash", args);
+    await npx.says(/^DATABASE_URL=/);
+    const running = await processesOf(home);
+    running.set("stack", Number(await Deno.readTextFile(join(home, "owner.pid"))));
+    try {
+      npx.process.kill("SIGTERM");
+      await assertGone(running, PATIENCE_MS);
+    } finally {
+      for (const pid of running.values()) sendSignal(pid, "SIGKILL");
+    }
+  });
+});

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Environment } from "../../../workers/_shared/env.ts";
+import { UsageError } from "../../../workers/_shared/errors.ts";
+import { withRunningServers } from "../../../workers/_shared/running_servers.ts";
+
+const ADDRESSES = {
+  KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:19092",
+  DATABASE_URL: "postgres://me:secret@127.0.0.1:15432/db",
+};
+
+/** A data folder with the file, and with or without a process that holds its lock. */
+async function withHome(running: boolean, work: (home: string) => Promise<void>): Promise<void> {
+  const home = await Deno.makeTempDir();
+  const lines = Object.entries(ADDRESSES).map(([name, value]) => `${name}=${value}\n`);
+  await Deno.writeTextFile(join(home, "addresses.env"), `# Written by \`deno task up\`\n${lines.join("")}`);
+  using lock = await Deno.open(join(home, "lock"), { create: true, write: true });
+  if (running) await lock.lock(true);
+  try {
+    await work(home);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+const load = (env: Environment) => ({ ...env });
+const needsDatabase = (env: Environment) => {
+  if (!env["DATABASE_URL"]) throw new UsageError("DATABASE_URL: is missing");
+  return env;
+};
+
+Deno.test("withRunningServers() adds what is missing, an empty variable included, and says where from", async () => {
+  await withHome(true, async (home) => {
+    const { config, note } = await withRunningServers({ DATABASE_URL: "", LOG_LEVEL: "info" }, load, {
+      home,
+    });
+    assert.deepEqual(config, { ...ADDRESSES, LOG_LEVEL: "info" });
+    assert.ok(note?.includes(join(home, "addresses.env")) && !note.includes("secret"), `it says ${note}`);
+  });
+});
+
+Deno.test("withRunningServers() adds only what the program needs", async () => {
+  await withHome(true, async (home) => {
+    const needed = ["KAFKA_BOOTSTRAP_SERVERS"] as const;
+    const { config } = await withRunningServers({}, load, { home, needed: [...needed] });
+    assert.deepEqual(config, { KAFKA_BOOTSTRAP_SERVERS: ADDRESSES.KAFKA_BOOTSTRAP_SERVERS });
+  });
+});
+
+Deno.test("withRunningServers() leaves the environment alone when it names another server, in whatever way", async () => {
+  await withHome(true, async (home) => {
+    for (
+      const env of [
+        { KAFKA_BOOTSTRAP_SERVERS: "other:9092" },
+        { DATABASE_URL: "postgres://other/db" },
+        { DATABASE_URL_FILE: "/run/secrets/url" },
+        { ...ADDRESSES, DATABASE_URL: "postgres://other/db" },
+      ]
+    ) {
+      const { config, note } = await withRunningServers(env, load, { home });
+      assert.deepEqual({ config, note }, { config: env, note: undefined });
+    }
+    await assert.rejects(
+      withRunningServers({ KAFKA_BOOTSTRAP_SERVERS: "other:9092" }, needsDatabase, { home }),
+      /is missing\n.*is not used: KAFKA_BOOTSTRAP_SERVERS is set/,
+    );
+  });
+});
+
+Deno.test("withRunningServers() completes an environment that names one of the same servers", async () => {
+  await withHome(true, async (home) => {
+    const { KAFKA_BOOTSTRAP_SERVERS } = ADDRESSES;
+    const { config } = await withRunningServers({ KAFKA_BOOTSTRAP_SERVERS }, load, { home });
+    assert.deepEqual(config, ADDRESSES);
+  });
+});
+
+Deno.test("withRunningServers() does not believe the file of a process that has ended", async () => {
+  await withHome(false, async (home) => {
+    assert.deepEqual(await withRunningServers({}, load, { home }), { config: {}, note: undefined });
+    await assert.rejects(withRunningServers({}, needsDatabase, { home }), /is missing\n.*has ended/);
+  });
+});
+
+Deno.test("withRunningServers() changes nothing where no servers were started", async () => {
+  const home = join(import.meta.dirname ?? "", "no-such-folder");
+  assert.deepEqual(await withRunningServers({}, load, { home }), { config: {}, note: undefined });
+  await assert.rejects(withRunningServers({}, needsDatabase, { home }), {
+    message: "DATABASE_URL: is missing",
+  });
+});

@@ -1,0 +1,91 @@
+/**
+ * Finds the servers of `deno task up` or `deno task stack` for the other tasks of the same clone, so that nothing has to be
+ * set to try the pipeline. Only a program that runs from a clone looks: an executable or a container never does.
+ */
+import { join, resolve } from "node:path";
+import type { Environment } from "./env.ts";
+import { UsageError } from "./errors.ts";
+
+/** Where `up` and `stack` keep their data unless told. */
+export const DEFAULT_HOME = resolve(import.meta.dirname ?? ".", "..", "..", ".stack", "data");
+/** In their data folder, while they run; lines of NAME=value, as --env-file reads them. */
+export const ADDRESSES_FILE = "addresses.env";
+/** In their data folder; locked by the process that runs the servers. */
+export const LOCK_FILE = "lock";
+
+const NAMES = ["KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"] as const;
+type Name = typeof NAMES[number];
+
+export interface Loaded<T> {
+  readonly config: T;
+  /** A sentence for the user when addresses came from the file. */
+  readonly note: string | undefined;
+}
+
+/**
+ * Loads a program's settings, with the addresses of the running servers where the environment has none. A variable that
+ * is set wins. When it names another server than the file does, the file is not used at all: records of one installation
+ * must not get into the database of another.
+ *
+ * @param load a pure function of the environment
+ * @param needed what the program reads; both unless told
+ * @throws UsageError what `load` throws, with the reason why the file was not used
+ */
+export async function withRunningServers<T>(
+  env: Environment,
+  load: (env: Environment) => T,
+  { needed = NAMES, home = DEFAULT_HOME }: { needed?: readonly Name[]; home?: string } = {},
+): Promise<Loaded<T>> {
+  const file = join(home, ADDRESSES_FILE);
+  const missing = needed.filter((name) => !isSet(env, name));
+  const text = Deno.build.standalone || missing.length === 0
+    ? undefined
+    : await Deno.readTextFile(file).catch((error) =>
+      error instanceof Deno.errors.NotFound ? undefined : error
+    );
+  if (text === undefined) return { config: load(env), note: undefined };
+  const found = await usable(text, env, home);
+  if (typeof found !== "string") {
+    const taken = missing.filter((name) => found.addresses[name] !== undefined);
+    const config = load({
+      ...env,
+      ...Object.fromEntries(taken.map((name) => [name, found.addresses[name]])),
+    });
+    const what = taken.map((name) => name === "DATABASE_URL" ? "PostgreSQL" : "Kafka").join(" and ");
+    return { config, note: `Using ${what} of the running \`deno task ${found.task}\` (${file})` };
+  }
+  try {
+    return { config: load(env), note: undefined };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${error.message}\n  ${file} is not used: ${found}`, error.problems);
+  }
+}
+
+/** The addresses, or why they cannot be used. */
+async function usable(text: string | Error, env: Environment, home: string) {
+  if (text instanceof Error) return `it cannot be read (${text.message})`;
+  const entries = [...text.matchAll(/^(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value] as const);
+  const addresses: Environment = Object.fromEntries(entries);
+  const other = NAMES.find((name) => isSet(env, name) && env[name] !== addresses[name]);
+  if (other !== undefined) return `${other} is set and names another server, expected both to be set or none`;
+  if (!await isLocked(join(home, LOCK_FILE))) {
+    return "the process that wrote it has ended; start `deno task up` or `deno task stack` again";
+  }
+  return { addresses, task: /`deno task (\w+)`/.exec(text)?.[1] ?? "stack" };
+}
+
+function isSet(env: Environment, name: string): boolean {
+  return (env[name] ?? "") !== "" || (env[`${name}_FILE`] ?? "") !== "";
+}
+
+/** Whether a living process holds the lock: the operating system releases it when the process ends in any way. */
+export async function isLocked(path: string): Promise<boolean> {
+  try {
+    using file = await Deno.open(path);
+    // Shared, so that several tasks can look at the same time.
+    return !await file.tryLock(false);
+  } catch {
+    return false;
+  }
+}
