@@ -108,8 +108,7 @@ Deno.test("workers say what they have to say through telemetry or standard outpu
 });
 
 Deno.test("only the consumer's ends know Kafka's client and PostgreSQL's: the algorithm between knows neither", () => {
-  const pure =
-    /^workers\/consumer\/(decode|json_number|process_batch|progress|partition|offset_reset|notifier)\.ts$/;
+  const pure = /^workers\/consumer\/(decode|process_batch|progress|partition|offset_reset|notifier)\.ts$/;
   const found = violations(({ path, packages }) => {
     if (!pure.test(path)) return [];
     return packages.filter((name) => /kafka|^pg/.test(name)).map((name) => `imports ${name}`);

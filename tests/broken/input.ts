@@ -88,7 +88,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "of a member that comes more than once the first number counts",
     mode: 4,
     edits: [{
-      file: "workers/consumer/json_number.ts",
+      file: "workers/_shared/json_number.ts",
       find: "found = match[1];",
       replace: "found ??= match[1];",
     }],

@@ -6,7 +6,7 @@ import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
 /** 1 to 128 code points; NUL and unpaired surrogates are what a PostgreSQL text cannot hold. */
 // deno-lint-ignore no-control-regex
 const CUSTOMER_ID = /^[^\u0000\uD800-\uDFFF]{1,128}$/u;
-const CUSTOMER_ID_EXPECTED =
+export const CUSTOMER_ID_EXPECTED =
   "1 to 128 characters without NUL and unpaired surrogates, or an integer up to 2^53-1";
 const TIMESTAMP_EXPECTED =
   "an existing date and time in ISO 8601, such as 2026-07-14T09:30:00.123456Z or 2026-07-14T11:30+02:00";
@@ -71,6 +71,11 @@ export function parseUsual(members: Readonly<Record<string, unknown>>): ParsedHe
   if (typeof heart_rate !== "number" || !Number.isSafeInteger(heart_rate)) return undefined;
   const instant = typeof timestamp === "string" ? parseInstant(timestamp) : undefined;
   return instant === undefined ? undefined : { customer_id, timestamp: instant, heart_rate };
+}
+
+/** Whether the schema takes it for a customer. */
+export function isCustomerId(id: unknown): id is string | number {
+  return typeof id === "string" ? CUSTOMER_ID.test(id) : Number.isSafeInteger(id);
 }
 
 const EXAMPLES: readonly Heartbeat[] = [

@@ -16,6 +16,8 @@ export const SECONDS_A_DAY = 86_400;
 /** 0001-01-01T00:00:00Z and 10000-01-01T00:00:00Z: what lies between has four-digit years wherever it is printed. */
 const FIRST_SECOND = -62_135_596_800;
 const END_SECOND = 253_402_300_800;
+const FIRST_MICROS = BigInt(FIRST_SECOND) * 1_000_000n;
+const END_MICROS = BigInt(END_SECOND) * 1_000_000n;
 
 /**
  * Parses a timestamp exactly; decimals after the sixth are cut, never rounded.
@@ -62,6 +64,11 @@ export function parseInstant(text: string): bigint | undefined {
   const seconds = daysSinceEpoch(year, month, day) * SECONDS_A_DAY + clock;
   if (second === 60 && seconds % SECONDS_A_DAY !== 0) return undefined;
   return seconds >= FIRST_SECOND && seconds < END_SECOND ? microseconds(seconds, micros) : undefined;
+}
+
+/** Whether an instant lies in the years 0001 to 9999, which is what a timestamp can say. @param micros since 1970 */
+export function isTimestamp(micros: bigint): boolean {
+  return micros >= FIRST_MICROS && micros < END_MICROS;
 }
 
 /** One BigInt instead of three where a double holds the product exactly: the years 1684 to 2255. */

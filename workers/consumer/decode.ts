@@ -8,7 +8,7 @@ import {
   type Reading,
   type RejectReason,
 } from "../_shared/heartbeat.ts";
-import { isWhole, mayRound, numberSource } from "./json_number.ts";
+import { isWhole, mayRound, numberSource } from "../_shared/json_number.ts";
 
 /** What one record turned out to be. The detail names the field and says why; PostgreSQL can store it. */
 export type Decoded =

@@ -24,7 +24,7 @@ const FLAGS = {
   "duplicate-rate": decimal({ min: 0, max: 1, unit: "share of the records", default: 0 }),
   "dropout-rate": decimal({ min: 0, max: 0.9, unit: "share of the time", default: 0.01 }),
   "arrhythmia-rate": decimal({ min: 0, max: 1, unit: "share of the customers", default: 0.1 }),
-  file: optional(text({ expected: "a CSV or NDJSON file" })),
+  file: optional(text({ expected: "a CSV or NDJSON file, or - for standard input" })),
   format: optional(choice(["csv", "ndjson"])),
   map: text({
     expected: "customer_id=COLUMN,timestamp=COLUMN,heart_rate=COLUMN",
@@ -82,14 +82,17 @@ function createCommand(): Command {
       flag("--duplicate-rate <share>", "records that repeat the customer's last one, 0 to 1 (default 0)"),
       flag("--dropout-rate <share>", "of the time a sensor says nothing, 0 to 0.9 (default 0.01)"),
       flag("--arrhythmia-rate <share>", "customers with episodes of a very fast or slow heart (default 0.1)"),
-      flag("--file <path>", "publish a recording, CSV with a header or NDJSON"),
+      flag(
+        "--file <path>",
+        "publish a recording: UTF-8, CSV with a header or NDJSON, gzipped or not, - for stdin",
+      ),
       flag("--format <name>", "csv or ndjson (default: by the file's ending)"),
       flag("--map <columns>", "which columns to read: customer_id=Id,timestamp=Time,heart_rate=Value"),
       flag("--time-format <format>", 'iso, epoch_s, epoch_ms or such as "M/D/YYYY h:mm:ss A" (default iso)'),
       flag("--timezone <offset>", "of times that name none: UTC or such as +02:00 (default UTC)"),
       flag("--speed <n>", "of the recording, as a multiple of real time, or max (default max)"),
       flag("--shift-to-now", "move the recording: at --speed 1 its first reading is now, else its last"),
-      flag("--skip-bad", "count rows that cannot be read and go on; without it nothing is published"),
+      flag("--skip-bad", "go on after rows that cannot be read; shows the first five, counts all"),
       flag("--compression <codec>", "none, gzip, snappy, lz4 or zstd (default none)"),
       flag("--partitions <n>", "of the topic, when it is missing and has to be created (default 6)"),
     ]
@@ -103,10 +106,14 @@ Examples:
   deno task produce --rate 5000 --duration 1m --customers 2000
   deno task produce --count 100000 --rate 20000 --malformed-rate 0.005 --out-of-range-rate 0.005
   deno task produce --from 7d --interval 1m --customers 200     a week of history, as fast as it goes
+  zcat *.ndjson.gz | deno task produce --file - --format ndjson
   deno task produce --file heartrate.csv --map customer_id=Id,timestamp=Time,heart_rate=Value \\
                     --time-format "M/D/YYYY h:mm:ss A" --speed 60 --shift-to-now
 
+A recording is published as it is: a row that cannot be published exactly ends it, with its line, unless it is skipped.
+A file is read through before anything is published. A pipe can be read only once, so that it is published as it is read.
+
 Environment: KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats), KAFKA_SECURITY_PROTOCOL and the other
 KAFKA_* settings, HEALTH_PORT (0 = any), LOG_LEVEL (info), LOG_FORMAT (pretty).
-Exit code: 0 when Kafka acknowledged every record, 1 when not, 2 when called wrongly. SIGTERM or Ctrl-C flushes what is
-in hand, prints the summary and counts as success.`;
+Exit code: 0 when Kafka acknowledged every record, 1 when not or when a file gave no reading, 2 when called wrongly.
+SIGTERM or Ctrl-C flushes what is in hand, prints the summary and counts as success.`;

@@ -172,8 +172,8 @@ function recording(flags: Flags, path: string, problems: string[]): Recording {
 }
 
 function formatOf(path: string): "csv" | "ndjson" | undefined {
-  if (/\.csv$/i.test(path)) return "csv";
-  return /\.(ndjson|jsonl)$/i.test(path) ? "ndjson" : undefined;
+  if (/\.csv(\.gz)?$/i.test(path)) return "csv";
+  return /\.(ndjson|jsonl)(\.gz)?$/i.test(path) ? "ndjson" : undefined;
 }
 
 function duration(flag: string, value: string | undefined, problems: string[]): number | undefined {
@@ -188,6 +188,10 @@ function instant(flag: string, value: string, nowMicros: number, problems: strin
   if (ago !== undefined) return Math.floor((nowMicros - ago) / 1e6) * 1e6;
   const dateOnly = /^\d{4}-\d{2}-\d{2}$/.test(value) ? `${value}T00:00:00Z` : value;
   const micros = timeFormat("iso", 0)?.parse(dateOnly);
-  if (micros === undefined) problems.push(`--${flag}: is ${JSON.stringify(value)}, expected ${INSTANT}`);
-  return micros ?? NaN;
+  // The schedule counts microseconds in a double: the years 1684 to 2255.
+  if (micros === undefined || !Number.isSafeInteger(Number(micros))) {
+    problems.push(`--${flag}: is ${JSON.stringify(value)}, expected ${INSTANT}`);
+    return NaN;
+  }
+  return Number(micros);
 }

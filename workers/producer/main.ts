@@ -26,7 +26,8 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.log, secrets));
   if (note !== undefined) log.info("servers.running", note);
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
-  const source = await openSource(config.records, { signal });
+  const source = await openSource(config.records, (bad) => telemetry.rowSkipped(bad), { signal });
+  if (source === undefined) return EXIT.ok;
 
   const probes = { live: () => [], ready: () => telemetry.notReady };
   const health = await serveHealth(config.health, probes, metrics, secrets);
@@ -53,5 +54,6 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   });
   tally.skipped = source.skipped;
   Deno.stdout.writeSync(new TextEncoder().encode(`${tally}\n`));
+  if (tally.sourceError !== undefined) throw tally.sourceError;
   return tally.failed === 0 ? EXIT.ok : EXIT.failed;
 });

@@ -1,6 +1,6 @@
 /** Which column of a recording becomes which field of a record. */
 
-const FIELDS = ["customer_id", "timestamp", "heart_rate"] as const;
+export const FIELDS = ["customer_id", "timestamp", "heart_rate"] as const;
 export type Field = typeof FIELDS[number];
 
 /** Column by field. */

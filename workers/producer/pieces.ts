@@ -5,6 +5,16 @@ export interface Source<T> {
   readonly next: () => IteratorResult<T, unknown> | Promise<IteratorResult<T, unknown>>;
 }
 
+/** The promise's value, or undefined when the signal aborts first: nothing else ends the wait for a pipe. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) resolve(undefined);
+    const onAbort = () => resolve(undefined);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
 /** Waits only between two pieces, and then until there is one that is not empty. */
 export function onePiecewise<T>(pieces: AsyncIterator<readonly T[]>): Source<T> {
   let piece: readonly T[] = [];

@@ -10,7 +10,7 @@ import type { Clock } from "./clock.ts";
 import type { Target } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { Lanes } from "./lanes.ts";
-import type { Source } from "./pieces.ts";
+import { type Source, unlessAborted } from "./pieces.ts";
 import { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
@@ -34,7 +34,10 @@ export interface PublishOptions {
   readonly onProgress?: (tally: Tally) => void;
 }
 
-/** Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken. */
+/**
+ * Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken. When
+ * the source fails, those taken before are still delivered, and the tally has the error.
+ */
 export async function publish(
   source: Source<OutgoingRecord>,
   target: Target,
@@ -50,7 +53,10 @@ export async function publish(
   };
   signal.addEventListener("abort", onStop, { once: true });
   try {
-    await offer(source, lanes, tally, telemetry, options);
+    await offer(source, lanes, tally, telemetry, options).catch((error) => {
+      tally.sourceError = error;
+    });
+    lanes.start();
     await lanes.idle();
   } finally {
     signal.removeEventListener("abort", onStop);
@@ -78,7 +84,7 @@ async function offer(
       lanes.push(record);
       taken++;
       const next = take(source);
-      record = next instanceof Promise ? await next : next;
+      record = next instanceof Promise ? await patiently(next, lanes, signal) : next;
       continue;
     }
     lanes.start();
@@ -88,7 +94,16 @@ async function offer(
     await clock.sleep(pauseMs(lateMs, lanes.queued), { signal });
     taken = 0;
   }
-  lanes.start();
+}
+
+/** A pipe may be silent for hours: what came before is sent meanwhile, and a stop ends the wait. */
+async function patiently<T>(next: Promise<T>, lanes: Lanes, signal: AbortSignal): Promise<T | undefined> {
+  const silent = setTimeout(() => lanes.start(), TICK_MS);
+  try {
+    return await unlessAborted(next, signal);
+  } finally {
+    clearTimeout(silent);
+  }
 }
 
 /** Until the next record is due, or there may be room; nothing but a turn for the event loop when we are behind. */

@@ -14,7 +14,7 @@ const ZERO = 0x30;
 const MIDDLE = Buffer.from('","heart_rate":');
 
 /** What a customer's readings all begin with. */
-export function beginningOf(customerId: string): Buffer {
+export function beginningOf(customerId: string | number): Buffer {
   return Buffer.from(`{"customer_id":${JSON.stringify(customerId)},"timestamp":"`);
 }
 
@@ -31,6 +31,18 @@ export class ReadingWriter {
    * @param heartRate a whole number
    */
   write(beginning: Buffer, micros: number, heartRate: number): Buffer {
+    const millis = Math.floor(micros / 1000);
+    return this.#write(beginning, millis, micros - millis * 1000, heartRate);
+  }
+
+  /** The same of any year: a double holds the microseconds of the years 1684 to 2255 only. */
+  writeExactly(beginning: Buffer, micros: bigint, heartRate: number): Buffer {
+    const rest = (micros % 1000n + 1000n) % 1000n;
+    return this.#write(beginning, Number((micros - rest) / 1000n), Number(rest), heartRate);
+  }
+
+  /** @param rest microseconds within the millisecond */
+  #write(beginning: Buffer, millis: number, rest: number, heartRate: number): Buffer {
     const most = beginning.length + MOST_AROUND_CUSTOMER;
     if (this.#bytes.length - this.#at < most) {
       this.#bytes = Buffer.allocUnsafeSlow(Math.max(most, SHARED_BYTES));
@@ -38,7 +50,7 @@ export class ReadingWriter {
     }
     const start = this.#at;
     this.#bytes.set(beginning, start);
-    let end = this.#writeInstant(start + beginning.length, micros);
+    let end = this.#writeInstant(start + beginning.length, millis, rest);
     this.#bytes.set(MIDDLE, end);
     end = this.#writeWhole(end + MIDDLE.length, heartRate);
     this.#bytes[end++] = 0x7d; // }
@@ -47,10 +59,8 @@ export class ReadingWriter {
   }
 
   /** As `formatInstant` gives it. */
-  #writeInstant(at: number, micros: number): number {
+  #writeInstant(at: number, millis: number, rest: number): number {
     const bytes = this.#bytes;
-    const millis = Math.floor(micros / 1000);
-    const rest = micros - millis * 1000;
     const minute = Math.floor(millis / MINUTE_MS);
     if (minute !== this.#minute) {
       const text = formatInstant(minute * MINUTE_MS * 1000);

@@ -2,7 +2,9 @@
 import type { ProducerConfig, Synthetic } from "./config.ts";
 import { generate, type OutgoingRecord } from "./generate.ts";
 import { onePiecewise, type Source } from "./pieces.ts";
-import { replay, scanRecording } from "./replay.ts";
+import { openRecording, replay } from "./replay.ts";
+import type { BadRow } from "./row.ts";
+import { SkippedRows } from "./skipped_rows.ts";
 
 export interface RecordSource {
   /** Begins the schedule at this instant, microseconds since the Unix epoch. */
@@ -11,25 +13,31 @@ export interface RecordSource {
   readonly expected?: number;
   /** How fast the schedule offers them, where it has a rate. */
   readonly recordsPerSecond?: number;
-  /** Rows of a file that cannot be read and are skipped. */
-  readonly skipped: number;
+  /** Rows of a file that cannot be read; of a pipe there may be more to come. */
+  readonly skipped: SkippedRows;
 }
 
 /**
- * Prepares the source; a file is read through once.
+ * Prepares the source: a file is read through once, of a pipe the first readings are awaited.
  *
- * @throws PipelineError when the file cannot be read
+ * @param onSkipped hears of the first rows that are skipped
+ * @returns undefined when the signal aborted first
+ * @throws PipelineError when the file cannot be read or has no reading
  */
 export async function openSource(
   records: ProducerConfig["records"],
+  onSkipped: (bad: BadRow) => void,
   { signal }: { signal: AbortSignal },
-): Promise<RecordSource> {
+): Promise<RecordSource | undefined> {
   if (records.kind === "synthetic") return syntheticSource(records.options);
-  const scan = await scanRecording(records.options, { signal });
+  const skipped = new SkippedRows(onSkipped);
+  const opened = await openRecording(records.options, skipped, { signal });
+  if (opened === undefined) return undefined;
+  const expected = opened.readings ?? records.options.count;
   return {
-    start: (nowMicros) => onePiecewise(replay(records.options, scan, nowMicros)),
-    expected: scan.readings,
-    skipped: scan.bad,
+    start: (nowMicros) => onePiecewise(replay(records.options, opened, nowMicros)),
+    ...(expected === undefined ? {} : { expected }),
+    skipped,
   };
 }
 
@@ -42,7 +50,7 @@ function syntheticSource(options: Synthetic): RecordSource {
       const until = durationMicros === undefined ? {} : { endMicros: from + durationMicros };
       return generate({ ...options, ...until, startMicros: from });
     },
-    skipped: 0,
+    skipped: new SkippedRows(),
     ...(expected === undefined ? {} : { expected }),
     ...(options.live ? { recordsPerSecond: 1e6 / options.spacingMicros } : {}),
   };

@@ -2,6 +2,7 @@
 import { createHistogram } from "node:perf_hooks";
 import type { Fault } from "./faults.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import { SkippedRows } from "./skipped_rows.ts";
 
 export class Tally {
   /** Taken from the source and offered to Kafka. */
@@ -15,7 +16,9 @@ export class Tally {
   bytes = 0;
   maxLateMs = 0;
   /** Rows of a recording that could not be read. */
-  skipped = 0;
+  skipped = new SkippedRows();
+  /** Why the source ended before its end. */
+  sourceError: unknown;
   readonly faults = new Map<Fault, number>();
   readonly #startedMs = performance.now();
   readonly #latencyMicros = createHistogram();
@@ -51,7 +54,8 @@ export class Tally {
       ["ack_latency_p50_ms", latency(50).toFixed(1)],
       ["ack_latency_p99_ms", latency(99).toFixed(1)],
       ["max_late_ms", this.maxLateMs.toFixed(0)],
-      ["skipped_rows", this.skipped],
+      ["skipped_rows", this.skipped.rows],
+      ...[...this.skipped.byReason].sort().map(([reason, rows]): [string, number] => [`  ${reason}`, rows]),
       ["deliberately_bad", [...this.faults.values()].reduce((sum, one) => sum + one, 0)],
       ...[...this.faults].sort().map(([fault, records]): [string, number] => [`  ${fault}`, records]),
     ];

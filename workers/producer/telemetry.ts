@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../_shared/telemetry.ts";
 import type { Batch } from "./deliver.ts";
 import type { OutgoingRecord } from "./generate.ts";
+import { type BadRow, describeBadRow } from "./row.ts";
 import type { Place } from "./sender.ts";
 
 export interface Acknowledgement {
@@ -85,6 +86,11 @@ export class ProducerTelemetry {
 
   healthListening(port: number): void {
     this.#log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
+  }
+
+  /** The first few of a recording. */
+  rowSkipped(bad: BadRow): void {
+    this.#log.warning("row.skipped", `skipped ${describeBadRow(bad)}`, { reason: bad.reason });
   }
 
   topicCreated(topic: string, partitions: number): void {

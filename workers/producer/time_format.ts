@@ -1,11 +1,16 @@
 /** Times as recordings write them: ISO 8601, numbers of seconds or milliseconds, or a pattern. */
-import { parseInstant } from "../_shared/instant.ts";
+import { isTimestamp, parseInstant } from "../_shared/instant.ts";
 
 export interface TimeFormat {
   /** Completes "expected ...". */
   readonly expected: string;
-  /** @returns microseconds since the Unix epoch, or undefined when the text is no such time */
-  readonly parse: (text: string) => number | undefined;
+  /**
+   * Parses exactly; decimals after the microsecond are cut, as the consumer does.
+   *
+   * @returns microseconds since the Unix epoch, or undefined when the text is no such time, or not in the years 0001 to
+   * 9999 of UTC, which the wire can say
+   */
+  readonly parse: (text: string) => bigint | undefined;
 }
 
 interface Part {
@@ -55,6 +60,17 @@ const TOKEN = /YYYY|MM|M|DD|D|HH|H|hh|h|mm|m|ss|s|S|A|Z/g;
  * @returns undefined when the pattern does not say the day
  */
 export function timeFormat(text: string, offsetMinutes: number): TimeFormat | undefined {
+  const format = anyTimeFormat(text, offsetMinutes);
+  return format && {
+    expected: format.expected,
+    parse: (time) => {
+      const micros = format.parse(time);
+      return micros !== undefined && isTimestamp(micros) ? micros : undefined;
+    },
+  };
+}
+
+function anyTimeFormat(text: string, offsetMinutes: number): TimeFormat | undefined {
   if (text === "iso") {
     return {
       expected: "an ISO 8601 time such as 2026-01-31T07:54:05Z",
@@ -62,23 +78,23 @@ export function timeFormat(text: string, offsetMinutes: number): TimeFormat | un
     };
   }
   if (text === "epoch_s") {
-    return { expected: "seconds since 1970 such as 1459497240", parse: (time) => readNumber(time, 1e6) };
+    return { expected: "seconds since 1970 such as 1459497240", parse: (time) => readNumber(time, 6) };
   }
   if (text === "epoch_ms") {
     return {
       expected: "milliseconds since 1970 such as 1459497240000",
-      parse: (time) => readNumber(time, 1e3),
+      parse: (time) => readNumber(time, 3),
     };
   }
   return patternFormat(text, offsetMinutes);
 }
 
 /** The times that a consumer takes. */
-function readIso(text: string, offsetMinutes: number): number | undefined {
+function readIso(text: string, offsetMinutes: number): bigint | undefined {
   const micros = parseInstant(text);
   if (micros === undefined) return undefined;
   const namesOffset = /([Zz]|[+-]\d{2}(:?\d{2})?)$/.test(text.slice("YYYY-MM-DD".length));
-  return Number(micros) - (namesOffset ? 0 : offsetMinutes * 60e6);
+  return namesOffset ? micros : micros - BigInt(offsetMinutes) * 60_000_000n;
 }
 
 function patternFormat(text: string, offsetMinutes: number): TimeFormat | undefined {
@@ -103,13 +119,16 @@ function escape(literal: string): string {
   return literal.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }
 
-function readNumber(text: string, micros: number): number | undefined {
-  if (!/^-?\d{1,15}(\.\d{1,9})?$/.test(text)) return undefined;
-  const value = Math.round(Number(text) * micros);
-  return Number.isSafeInteger(value) ? value : undefined;
+/** By its digits, since a double does not hold the microseconds of each. @param places 6 for seconds, 3 for milliseconds */
+function readNumber(text: string, places: number): bigint | undefined {
+  const match = /^(-?)(\d{1,15})(?:\.(\d{1,9}))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, sign, whole = "", fraction = ""] = match;
+  const micros = BigInt(whole + fraction.slice(0, places).padEnd(places, "0"));
+  return sign === "-" ? -micros : micros;
 }
 
-function readMatch(match: RegExpExecArray | null, offsetMinutes: number): number | undefined {
+function readMatch(match: RegExpExecArray | null, offsetMinutes: number): bigint | undefined {
   if (match === null) return undefined;
   const fields = (match.groups ?? {}) as Partial<Fields>;
   const number = (field: keyof Fields) => Number(fields[field] ?? 0);
@@ -123,7 +142,7 @@ function readMatch(match: RegExpExecArray | null, offsetMinutes: number): number
   if (date.getUTCMonth() !== number("month") - 1 || date.getUTCDate() !== number("day")) return undefined;
   const own = fields.offset === undefined ? offsetMinutes : readOffset(fields.offset);
   const fraction = Number((fields.fraction ?? "").padEnd(6, "0").slice(0, 6));
-  return (date.getTime() - own * 60_000) * 1000 + fraction;
+  return BigInt(date.getTime() - own * 60_000) * 1000n + BigInt(fraction);
 }
 
 function hourOfDay(hour: number, half: string | undefined): number | undefined {

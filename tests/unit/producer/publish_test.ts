@@ -214,3 +214,19 @@ Deno.test("publish() flushes what it has taken when it is stopped, and takes no 
   assert.equal(sent.length, tally.sent);
   assert.ok(tally.sent >= 1_000 && tally.sent <= 1_020, `${tally.sent}`);
 });
+
+Deno.test("publish() delivers what it took before the source failed, and hands the error on", async () => {
+  const clock = new FakeClock();
+  const { sender, sent } = fakeBroker(clock, () => Promise.resolve());
+  const source = (function* () {
+    yield* schedule(clock, 10, 0);
+    throw new Error("line 12");
+  })();
+  const tally = await publish(source, targetOf(sender, fakeLog().telemetry), {
+    clock,
+    signal: new AbortController().signal,
+  });
+  assert.equal(sent.length, 10);
+  assert.equal(tally.acknowledged, 10);
+  assert.match(String(tally.sourceError), /line 12/);
+});

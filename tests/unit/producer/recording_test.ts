@@ -6,19 +6,23 @@ import { parseMapping } from "../../../workers/producer/mapping.ts";
 import { onePiecewise } from "../../../workers/producer/pieces.ts";
 import { readRecording } from "../../../workers/producer/recording.ts";
 import type { RecordedReading } from "../../../workers/producer/row.ts";
+import { SkippedRows } from "../../../workers/producer/skipped_rows.ts";
 import { timeFormat } from "../../../workers/producer/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
 
 /** Several times what is read at once; names of several bytes a character, so that some lie across two reads. */
-const READINGS: readonly RecordedReading[] = Array.from({ length: 20_000 }, (_, number) => ({
+const READINGS = Array.from({ length: 20_000 }, (_, number) => ({
   customerId: `Zo\u00eb \u{1F493} "${number % 97}", ${"x".repeat(number % 13)}.`,
-  micros: START_MICROS + number * 1_000_000,
+  micros: BigInt(START_MICROS + number * 1_000_000),
   heartRate: 60 + number % 100,
 }));
 
-function lineOf(format: "csv" | "ndjson", { customerId, micros, heartRate }: RecordedReading): string {
-  const timestamp = new Date(micros / 1000).toISOString();
+function lineOf(
+  format: "csv" | "ndjson",
+  { customerId, micros, heartRate }: typeof READINGS[number],
+): string {
+  const timestamp = new Date(Number(micros / 1000n)).toISOString();
   return format === "csv"
     ? `"${customerId.replaceAll('"', '""')}",${timestamp},${heartRate}`
     : JSON.stringify({ customer_id: customerId, timestamp, heart_rate: heartRate });
@@ -51,10 +55,10 @@ async function read(text: string, format: "csv" | "ndjson", changes: Partial<Rec
       skipBad: false,
       ...changes,
     };
-    let bad = 0;
+    const skipped = new SkippedRows();
     const readings: RecordedReading[] = [];
-    for await (const piece of readRecording(recording, () => bad++)) readings.push(...piece);
-    return { readings, bad };
+    for await (const piece of readRecording(recording, skipped)) readings.push(...piece);
+    return { readings, bad: skipped.rows };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -4,7 +4,7 @@ import { timeFormat } from "../../../workers/producer/time_format.ts";
 
 const micros = (iso: string) => Date.parse(iso) * 1000;
 
-const GOOD: readonly [format: string, offset: number, text: string, expected: number][] = [
+const GOOD: readonly [format: string, offset: number, text: string, expected: number | bigint][] = [
   ["M/D/YYYY h:mm:ss A", 0, "4/1/2016 7:54:00 AM", micros("2016-04-01T07:54:00Z")],
   ["M/D/YYYY h:mm:ss A", 0, "4/1/2016 12:00:00 AM", micros("2016-04-01T00:00:00Z")],
   ["M/D/YYYY h:mm:ss A", 0, "12/31/2016 12:59:59 pm", micros("2016-12-31T12:59:59Z")],
@@ -19,11 +19,17 @@ const GOOD: readonly [format: string, offset: number, text: string, expected: nu
   ["epoch_s", 120, "1459497240", micros("2016-04-01T07:54:00Z")],
   ["epoch_s", 0, "1459497240.25", micros("2016-04-01T07:54:00.250Z")],
   ["epoch_ms", 0, "1459497240001", micros("2016-04-01T07:54:00.001Z")],
+  ["epoch_ms", 0, "1459497240001.1239", micros("2016-04-01T07:54:00.001Z") + 123],
+  ["iso", 0, "1500-01-01T00:00:00.000001Z", -14_831_769_599_999_999n],
+  ["iso", 60, "9999-12-31T23:59:59.999999", 253_402_297_199_999_999n],
+  ["YYYY-MM-DD HH:mm:ss.S", 0, "2500-01-01 00:00:00.000001", 16_725_225_600_000_001n],
+  ["epoch_s", 0, "-14831769599.999999", -14_831_769_599_999_999n],
+  ["epoch_s", 0, "16725225600.000001", 16_725_225_600_000_001n],
 ];
 
 for (const [format, offset, text, expected] of GOOD) {
   Deno.test(`timeFormat() reads ${text} as ${format} at offset ${offset}`, () => {
-    assert.equal(timeFormat(format, offset)?.parse(text), expected);
+    assert.equal(timeFormat(format, offset)?.parse(text), BigInt(expected));
   });
 }
 
@@ -39,9 +45,10 @@ const BAD: readonly [format: string, texts: readonly string[]][] = [
     "x4/1/2016 7:54:00 AM",
     "",
   ]],
-  ["YYYY.MM.DD", ["2026x01x31", "2023.02.29", "2026.01.31 "]],
+  ["YYYY.MM.DD", ["0000.12.31", "2026x01x31", "2023.02.29", "2026.01.31 "]],
   ["iso", ["2026-02-30T00:00:00Z", "yesterday", "1459497240"]],
-  ["epoch_s", ["", "1e9", "0x10", "12 ", "999999999999999"]],
+  ["epoch_s", ["", "1e9", "0x10", "12 ", "999999999999999", "253402300800", "-62135596800.000001"]],
+  ["epoch_ms", ["253402300800000", "-62135596800001"]],
 ];
 
 for (const [format, texts] of BAD) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isWhole, mayRound, numberSource } from "../../../workers/consumer/json_number.ts";
+import { isWhole, mayRound, numberSource } from "../../../workers/_shared/json_number.ts";
 import { property } from "../../support/property.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);

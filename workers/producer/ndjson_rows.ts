@@ -1,0 +1,86 @@
+/** The rows of an NDJSON file: a JSON object in each line. */
+import { Buffer, isUtf8 } from "node:buffer";
+import { mayRound, numberSource } from "../_shared/json_number.ts";
+import { MAX_ROW_BYTES } from "./csv_rows.ts";
+import type { Field, Mapping } from "./mapping.ts";
+import { type BadRow, quote, type Row, WrittenNumber } from "./row.ts";
+
+const NEWLINE = 0x0a;
+
+export async function* ndjsonRows(
+  chunks: AsyncIterable<Uint8Array>,
+  mapping: Mapping,
+): AsyncGenerator<readonly (Row | BadRow)[]> {
+  let line = 0;
+  for await (const texts of linesOf(chunks)) {
+    yield texts.flatMap((text) => readLine(text, ++line, mapping));
+  }
+}
+
+/** Yields lines without their ends, many in a piece; of a line that is too long only the beginning. */
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Buffer[]> {
+  let rest: Buffer[] = [];
+  let restBytes = 0;
+  // Whether the line was handed on before its end.
+  let cut = false;
+  for await (const chunk of chunks) {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const lines: Buffer[] = [];
+    let start = 0;
+    for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+      const part = bytes.subarray(start, end);
+      if (!cut) lines.push(rest.length === 0 ? part : Buffer.concat([...rest, part]));
+      [rest, restBytes, cut] = [[], 0, false];
+      start = end + 1;
+    }
+    if (!cut && start < bytes.length) {
+      rest.push(bytes.subarray(start));
+      restBytes += bytes.length - start;
+      if (restBytes > MAX_ROW_BYTES) {
+        lines.push(Buffer.concat(rest));
+        [rest, cut] = [[], true];
+      }
+    }
+    yield lines;
+  }
+  if (rest.length > 0) yield [Buffer.concat(rest)];
+}
+
+/** @returns nothing for an empty line */
+function readLine(bytes: Buffer, line: number, mapping: Mapping): (Row | BadRow)[] {
+  if (bytes.length > MAX_ROW_BYTES) {
+    const problem = `has more than ${MAX_ROW_BYTES} bytes, expected a JSON object`;
+    return [{ line, reason: "row_too_long", problem }];
+  }
+  const text = bytes.toString();
+  if (text.includes("\uFFFD") && !isUtf8(bytes)) {
+    return [{ line, reason: "invalid_utf8", problem: "is not valid UTF-8, expected a JSON object in UTF-8" }];
+  }
+  if (text.trim() === "") return [];
+  const problem = `is ${quote(JSON.stringify(text.slice(0, 80)))}, expected a JSON object`;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return [{ line, reason: "invalid_json", problem }];
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    return [{ line, reason: "not_an_object", problem }];
+  }
+  const members = json as Readonly<Record<string, unknown>>;
+  const long = mayRound(bytes);
+  const cell = (field: Field): unknown => {
+    const name = mapping[field];
+    const value = Object.hasOwn(members, name) ? members[name] : undefined;
+    if (typeof value !== "number") return value;
+    // Others are printed as they were written, or as the same number.
+    const source = long || value === 0 ? numberSource(text, name) : undefined;
+    return new WrittenNumber(source ?? String(value));
+  };
+  const cells = {
+    customer_id: cell("customer_id"),
+    timestamp: cell("timestamp"),
+    heart_rate: cell("heart_rate"),
+  };
+  return [{ line, cells }];
+}
