@@ -4,6 +4,7 @@ import { Argument, Command, Option } from "commander";
 import configuration from "../deno.json" with { type: "json" };
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+import { writeOut } from "../workers/_shared/output.ts";
 
 /**
  * The task that starts each worker: its program is given the same permissions and V8's flags. Read here and not in
@@ -54,7 +55,7 @@ await runWorker(async ({ args, signal }) => {
       program,
       main,
     ], signal);
-    Deno.stdout.writeSync(new TextEncoder().encode(`${program}\n`));
+    writeOut(`${program}\n`);
   }
   return EXIT.ok;
 });

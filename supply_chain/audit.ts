@@ -4,6 +4,7 @@
  */
 import { Command } from "commander";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
+import { writeOut } from "../workers/_shared/output.ts";
 import { printableLines } from "../workers/_shared/printable.ts";
 
 /** Exit code when the registry was not to be had, or has no advisories to ask for. */
@@ -28,8 +29,7 @@ await runWorker(async ({ args, signal }) => {
     signal,
   }).output();
   const said = new TextDecoder().decode(stdout).trim();
-  const write = (text: string) =>
-    void Deno.stdout.writeSync(new TextEncoder().encode(`${printableLines(text)}\n`));
+  const write = (text: string) => writeOut(`${printableLines(text)}\n`);
   // Its exit code is the same for a vulnerability and for a registry that does not answer; its words are not.
   if (code === 0 && said.includes("No known vulnerabilities found")) {
     write("No known vulnerabilities in the packages of deno.lock.");

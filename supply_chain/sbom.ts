@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { CLONE } from "../stack/clone.ts";
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
+import { writeOut } from "../workers/_shared/output.ts";
 import { billOfMaterials } from "./bill_of_materials.ts";
 
 await runWorker(async ({ args, readFile, signal }) => {
@@ -22,8 +23,7 @@ await runWorker(async ({ args, readFile, signal }) => {
     .parse([...args], { from: "user" });
   const lock = JSON.parse(readFile(join(CLONE, "deno.lock")));
   const jars = await mavenList(signal);
-  const bytes = new TextEncoder().encode(billOfMaterials(lock, jars, sha512));
-  for (let from = 0; from < bytes.length;) from += Deno.stdout.writeSync(bytes.subarray(from));
+  writeOut(billOfMaterials(lock, jars, sha512));
 });
 
 function sha512(path: string): string {

@@ -4,6 +4,7 @@ import { type Environment, integer, parseSettings } from "./env.ts";
 import { EXIT } from "./lifecycle.ts";
 import { HEALTH_SETTINGS } from "./health.ts";
 import { askLoopback } from "./loopback.ts";
+import { writeOut } from "./output.ts";
 
 /** Longer than a busy worker takes, shorter than the checks of a container are apart. */
 const ANSWER_WITHIN_MS = 4_000;
@@ -41,6 +42,6 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
   const url = `http://${host}:${HEALTH_PORT}/${command.processedArgs[0]}`;
   const { status, text } = await askLoopback(url, ANSWER_WITHIN_MS)
     .catch((error: Error) => ({ status: 0, text: error.message }));
-  Deno.stdout.writeSync(new TextEncoder().encode(`${url}: ${status || "no answer"} ${text.trim()}\n`));
+  writeOut(`${url}: ${status || "no answer"} ${text.trim()}\n`);
   return status === 200 ? EXIT.ok : EXIT.failed;
 }

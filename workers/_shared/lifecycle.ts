@@ -3,6 +3,7 @@ import process from "node:process";
 import { CommanderError } from "commander";
 import type { Environment } from "./env.ts";
 import { describeError, PipelineError, UsageError } from "./errors.ts";
+import { writeError } from "./output.ts";
 import { printable, printableLines } from "./printable.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -154,9 +155,5 @@ function report(error: unknown, secrets: Secrets): number {
 
 /** Last words; nobody may be listening any more, and the exit code has to be right all the same. */
 function say(text: string): void {
-  try {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
-  } catch {
-    // The terminal was closed.
-  }
+  writeError(`${text}\n`);
 }

@@ -3,6 +3,7 @@ import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "
 import { Registry } from "prom-client";
 import { choice } from "./env.ts";
 import { describeError, findInCauses } from "./errors.ts";
+import { writeError } from "./output.ts";
 import { printable } from "./printable.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -43,11 +44,11 @@ export function startTelemetry(
   secrets: Secrets = new Secrets(),
 ): Telemetry {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
-  const encoder = new TextEncoder();
   const sink: Sink = (record) => {
     // Data must not be able to forge another line or to move the terminal's cursor, in either format.
     const line = printable(secrets.redact(format(service, record)));
-    Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+    // A worker outlives the reader of its log: what it says then is dropped, its metrics and its health port remain.
+    writeError(`${line}\n`);
   };
   configureSync({
     sinks: { stderr: sink },

@@ -142,5 +142,11 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
     )
     .exitOverride();
   program.parse([...args], { from: "user" });
-  return program.opts<ConsumerFlags>();
+  const flags = program.opts<ConsumerFlags>();
+  if (flags.migrateOnly && flags.untilCaughtUp) {
+    throw settingsError("consumer", [
+      "--migrate-only: is given with --until-caught-up, expected one of them",
+    ]);
+  }
+  return flags;
 }

@@ -2,6 +2,7 @@
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { serveHealth } from "../_shared/health.ts";
 import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
+import { writeError, writeOut } from "../_shared/output.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { readConfig } from "./config.ts";
@@ -41,8 +42,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
   resources.defer("summary timer", () => clearInterval(summary));
-  const terminal = Deno.stderr.isTerminal() ? Deno.stderr : undefined;
-  const write = (text: string) => void terminal?.writeSync(new TextEncoder().encode(text));
+  const write = Deno.stderr.isTerminal() ? writeError : () => {};
   using progress = openProgress(write, source.expected);
 
   const target = { sender, connection: config.kafka, partitions, telemetry };
@@ -53,7 +53,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
     ...(source.recordsPerSecond === undefined ? {} : { recordsPerSecond: source.recordsPerSecond }),
   });
   tally.skipped = source.skipped;
-  Deno.stdout.writeSync(new TextEncoder().encode(`${tally}\n`));
+  writeOut(`${tally}\n`);
   if (tally.sourceError !== undefined) throw tally.sourceError;
   return tally.failed === 0 ? EXIT.ok : EXIT.failed;
 });

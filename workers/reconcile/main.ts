@@ -1,5 +1,6 @@
 /** Says of every Kafka offset that was read where it ended, and exits with 1 when one is unaccounted for. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
+import { writeOut } from "../_shared/output.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { printableLines } from "../_shared/printable.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
@@ -19,6 +20,6 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
 
   const judgement = await reconcile(database, kafka, { signal });
   const text = printableLines(secrets.redact(json ? formatJson(judgement) : formatReport(judgement)));
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+  writeOut(`${text}\n`);
   return isAccounted(judgement) ? EXIT.ok : EXIT.failed;
 });

@@ -1,5 +1,6 @@
 /** Publishes known records and looks each up where it must have ended: a rehearsal of the whole path. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
+import { writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase, sessionLimits } from "../_shared/postgres.ts";
 import { printableLines } from "../_shared/printable.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
@@ -9,12 +10,10 @@ import { rehearse } from "./rehearse.ts";
 import { formatList, formatSummary, formatVerdicts } from "./report.ts";
 import { createRun } from "./scenario.ts";
 
-const encoder = new TextEncoder();
-
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
-  const line = (text: string) => encoder.encode(`${printableLines(secrets.redact(text))}\n`);
-  const print = (text: string) => void Deno.stdout.writeSync(line(text));
-  const say = (text: string) => void Deno.stderr.writeSync(line(text));
+  const line = (text: string) => `${printableLines(secrets.redact(text))}\n`;
+  const print = (text: string) => writeOut(line(text));
+  const say = (text: string) => writeError(line(text));
   const newRunId = crypto.randomUUID().slice(0, 8);
   const { config, note } = await withRunningServers(
     env,
