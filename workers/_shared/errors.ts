@@ -13,6 +13,7 @@ export type ErrorCode =
   | "stack_failed"
   | "compile_failed"
   | "stuck"
+  | "not_caught_up"
   | "unaccounted";
 
 /**

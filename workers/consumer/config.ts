@@ -2,8 +2,10 @@
 import { Command } from "commander";
 import {
   choice,
+  decimal,
   type Environment,
   integer,
+  optional,
   parseSettings,
   readTogether,
   settingsError,
@@ -108,9 +110,14 @@ function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS }: {
   return { retentionDays: RETENTION_DAYS, minuteRetentionDays: MINUTE_RETENTION_DAYS };
 }
 
+const FLAGS = {
+  timeout: optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })),
+};
+
 export interface ConsumerFlags {
   readonly untilCaughtUp: boolean;
   readonly migrateOnly: boolean;
+  readonly timeoutSeconds?: number;
 }
 
 export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
@@ -120,6 +127,10 @@ export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
       "--until-caught-up",
       "stop with exit code 0 when everything that is in the topic now is accounted for",
       false,
+    )
+    .option(
+      "--timeout <seconds>",
+      "with --until-caught-up: stop with exit code 1, and say what is missing, when it takes longer",
     )
     .option(
       "--migrate-only",
@@ -136,17 +147,27 @@ Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume
   deno task consume --migrate-only
   HEALTH_PORT=9464 deno task consume health-check      asks the consumer that runs there; 0 when it is well
-  HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up
+  HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up --timeout 600
+
+With --until-caught-up the last line says what became of the records, whichever member of the group read them.
 
 Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
     )
     .exitOverride();
   program.parse([...args], { from: "user" });
-  const flags = program.opts<ConsumerFlags>();
-  if (flags.migrateOnly && flags.untilCaughtUp) {
-    throw settingsError("consumer", [
-      "--migrate-only: is given with --until-caught-up, expected one of them",
-    ]);
+  const { untilCaughtUp, migrateOnly, timeout } = program.opts<
+    { untilCaughtUp: boolean; migrateOnly: boolean; timeout?: string }
+  >();
+  const { timeout: timeoutSeconds } = parseSettings("consumer", FLAGS, { timeout }, {
+    label: (name) => `--${name}`,
+  });
+  const problems: string[] = [];
+  if (migrateOnly && untilCaughtUp) {
+    problems.push("--migrate-only: is given with --until-caught-up, expected one of them");
   }
-  return flags;
+  if (timeout !== undefined && !untilCaughtUp) {
+    problems.push("--timeout: is given without --until-caught-up, expected both or none");
+  }
+  if (problems.length > 0) throw settingsError("consumer", problems);
+  return { untilCaughtUp, migrateOnly, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
 }

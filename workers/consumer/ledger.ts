@@ -121,6 +121,32 @@ export async function nextOffsets(database: Database, topicId: string): Promise<
   return new Map(rows.map((row) => [row.kafka_partition, Number(row.next_offset)]));
 }
 
+/** What became of the offsets of a topic, of all its partitions and incarnations. */
+export interface LedgerSums {
+  readonly stored: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+  readonly gaps: number;
+}
+
+export async function ledgerSums(database: Database, topic: string): Promise<LedgerSums> {
+  const [row] = await database.query<Record<keyof LedgerSums, string>>(
+    `select coalesce(sum(stored), 0) as stored,
+            coalesce(sum(duplicates), 0) as duplicates,
+            coalesce(sum(rejected), 0) as rejected,
+            coalesce(sum(gaps), 0) as gaps
+       from public.ingest_offsets
+      where topic = $1`,
+    [topic],
+  );
+  return {
+    stored: Number(row?.stored),
+    duplicates: Number(row?.duplicates),
+    rejected: Number(row?.rejected),
+    gaps: Number(row?.gaps),
+  };
+}
+
 function ledgerRow(row: Row): LedgerRow {
   return {
     id: Number(row.id),

@@ -1,12 +1,26 @@
-/** What is said of the logs of partitions: records that are gone from them, and logs that nobody serves. */
+/** What is said of the logs of partitions: records that are gone from them, logs that nobody serves, and their ends. */
 import { describeError } from "../_shared/errors.ts";
 import type { Telemetry } from "../_shared/telemetry.ts";
+import type { LedgerSums } from "./ledger.ts";
 import type { Offset } from "./records.ts";
 import type { Gap } from "./slice.ts";
 
 export function logTelemetry(log: Telemetry["log"]) {
   let leaderless = "";
   return {
+    /** @param seconds since the start of the process */
+    caughtUp: (sums: LedgerSums, seconds: number, isReached: boolean) => {
+      const { stored, duplicates, rejected, gaps } = sums;
+      const records = stored + duplicates + rejected;
+      const read = records + gaps === 0
+        ? isReached ? "there was nothing to do" : "read nothing"
+        : `read ${records} records: ${stored} stored, ${duplicates} duplicates, ${rejected} rejected, and ${gaps} ` +
+          "offsets without a record";
+      const begin = isReached ? "Caught up" : "Stopped before it caught up";
+      const message = `${begin} after ${seconds} s: ${read}`;
+      log.info(isReached ? "catch_up.reached" : "catch_up.stopped", message, { records, ...sums, seconds });
+    },
+
     offsetsSkipped: (partition: number, gap: Gap) => {
       const message = `The log of partition ${partition} now begins at ${gap.to}: ${
         gap.to - gap.from

@@ -18,7 +18,7 @@ import { SharedTurns } from "./shared_turns.ts";
 import { executeRequests, sink } from "./sink.ts";
 import { consumerTelemetry } from "./telemetry.ts";
 import { startClocks } from "./two_clocks.ts";
-import { untilCaughtUp } from "./until_caught_up.ts";
+import { CatchUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
@@ -29,6 +29,10 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   if (note !== undefined) shared.log.info("servers.running", note);
   const telemetry = consumerTelemetry(shared, { debug: config.log.LOG_LEVEL === "debug" });
   const progress = new Progress();
+  const catchUp = flags.untilCaughtUp
+    ? resources.use("deadline", new CatchUp(config.kafka, progress))
+    : undefined;
+  if (flags.timeoutSeconds !== undefined) catchUp?.limit(flags.timeoutSeconds, fail);
   const probes = { live: () => progress.liveReasons(), ready: () => progress.readyReasons() };
   const health = resources.use(
     "health port",
@@ -69,13 +73,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     telemetry,
     progress,
   };
-  const caughtUp = new AbortController();
-  const consuming = consume(ports, { ...config, signal: AbortSignal.any([signal, caughtUp.signal]), fail });
-  try {
-    if (flags.untilCaughtUp) {
-      await untilCaughtUp(config.kafka, database, progress, { signal }).finally(() => caughtUp.abort());
-    }
-  } finally {
-    await consuming;
-  }
+  const consumeUntil = (signal: AbortSignal) => consume(ports, { ...config, signal, fail });
+  if (catchUp === undefined) return await consumeUntil(signal);
+  await catchUp.run(consumeUntil, database, telemetry, { signal });
 });

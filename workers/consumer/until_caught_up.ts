@@ -5,48 +5,136 @@ import { PipelineError } from "../_shared/errors.ts";
 import { describeTopic, type KafkaConnection } from "../_shared/kafka.ts";
 import { bearLeaderless } from "../_shared/leaderless.ts";
 import type { Database } from "../_shared/postgres.ts";
-import { nextOffsets } from "./ledger.ts";
+import { type LedgerSums, ledgerSums, nextOffsets } from "./ledger.ts";
 import { endOffsets } from "./log_range.ts";
 import type { Progress } from "./progress.ts";
 import type { Offset } from "./records.ts";
+import type { ConsumerTelemetry } from "./telemetry.ts";
 
 const POLL_MS = 200;
 const POLLS_A_LOOK = 25;
 
-/**
- * Resolves when the ledger has reached the ends that the partitions have now, or `signal` aborted.
- *
- * @throws PipelineError `offset_out_of_range` when a partition is held, since it will not get there
- */
-export async function untilCaughtUp(
-  connection: KafkaConnection,
-  database: Database,
-  progress: Progress,
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  const client = bearLeaderless(new Consumer({ ...connection.options, groupId: "heartbeat-ends" }));
-  try {
-    const goal = await insist(
-      async () => {
-        const topic = await describeTopic(client, connection.topic);
-        if (topic === undefined) throw new Error(`topic ${connection.topic} does not exist`);
-        return { topicId: topic.id, ends: await endOffsets(client, connection.topic, topic.leaders.length) };
-      },
-      () => {},
-      { signal },
-    );
-    for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
-      if (polls % POLLS_A_LOOK === 0) await requireSameTopic(client, connection.topic, goal.topicId);
-      const held = progress.readyReasons().find((reason) => reason.startsWith("partition "));
-      if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
-      const reached = await nextOffsets(database, goal.topicId).catch(() => new Map<number, number>());
-      const isReached = goal.ends.every((end, partition) => (reached.get(partition) ?? -1) >= end);
-      if (isReached && await noneIsAheadOfKafka(client, connection.topic, goal.ends.length, reached)) return;
-      await sleep(POLL_MS, { signal });
-    }
-  } finally {
-    await client.close().catch(() => {});
+/** One run of `--until-caught-up`, from the start of the process. */
+export class CatchUp implements Disposable {
+  readonly #connection: KafkaConnection;
+  readonly #progress: Progress;
+  readonly #startedMs = performance.now();
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  /** Offsets that are not accounted for, by partition; undefined until both servers were asked. */
+  #missing: ReadonlyMap<number, number> | undefined;
+
+  constructor(connection: KafkaConnection, progress: Progress) {
+    this.#connection = connection;
+    this.#progress = progress;
   }
+
+  /** Ends the program with an error that says what is missing, unless the end is reached in time. */
+  limit(seconds: number, fail: (error: Error) => void): void {
+    this.#deadline = setTimeout(() => fail(this.#late(seconds)), seconds * 1000);
+  }
+
+  /**
+   * Consumes until the ledger has reached the ends that the partitions have now, or `signal` aborted, and says what was
+   * done.
+   *
+   * @param consume resolves some time after its signal aborted
+   * @throws PipelineError `offset_out_of_range` when a partition is held, since it will not get there
+   */
+  async run(
+    consume: (signal: AbortSignal) => Promise<void>,
+    database: Database,
+    telemetry: ConsumerTelemetry,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
+    const sums = () => ledgerSums(database, this.#connection.topic);
+    const before = await insist(sums, telemetry.databaseFailed, { signal });
+    if (before === undefined) return;
+    const reached = new AbortController();
+    const consuming = consume(AbortSignal.any([signal, reached.signal]));
+    let isReached = false;
+    try {
+      isReached = await this.#reach(database, { signal }).finally(() => {
+        this[Symbol.dispose]();
+        reached.abort();
+      });
+    } finally {
+      await consuming;
+      // After a stop the database may be what is away.
+      const after = await sums().catch(() => undefined);
+      const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
+      if (after !== undefined) telemetry.caughtUp(difference(after, before), seconds, isReached);
+    }
+  }
+
+  /** @returns false when the signal aborted first */
+  async #reach(database: Database, { signal }: { signal: AbortSignal }): Promise<boolean> {
+    const { topic, options } = this.#connection;
+    const client = bearLeaderless(new Consumer({ ...options, groupId: "heartbeat-ends" }));
+    try {
+      const goal = await insist(
+        async () => {
+          const found = await describeTopic(client, topic);
+          if (found === undefined) throw new Error(`topic ${topic} does not exist`);
+          return { topicId: found.id, ends: await endOffsets(client, topic, found.leaders.length) };
+        },
+        () => {},
+        { signal },
+      );
+      for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
+        if (polls % POLLS_A_LOOK === 0) await requireSameTopic(client, topic, goal.topicId);
+        const held = this.#progress.readyReasons().find((reason) => reason.startsWith("partition "));
+        if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
+        const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
+        if (reached !== undefined) {
+          this.#missing = missingOf(goal.ends, reached);
+          if (
+            this.#missing.size === 0 && await noneIsAheadOfKafka(client, topic, goal.ends.length, reached)
+          ) {
+            return true;
+          }
+        }
+        await sleep(POLL_MS, { signal });
+      }
+      return false;
+    } finally {
+      await client.close().catch(() => {});
+    }
+  }
+
+  #late(seconds: number): PipelineError {
+    const missing = [...this.#missing ?? []].map(([partition, left]) => `${left} of partition ${partition}`);
+    const why = [
+      ...missing.length === 0 ? [] : [`offsets that are not accounted for: ${missing.join(", ")}`],
+      ...this.#progress.readyReasons(),
+    ];
+    const is = why.join("; ") || "the ends of the topic are not known";
+    return new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#deadline);
+  }
+}
+
+/** A partition without a ledger row is missing with what Kafka has of it, and with 0 when it is empty. */
+function missingOf(
+  ends: readonly Offset[],
+  reached: ReadonlyMap<number, Offset>,
+): ReadonlyMap<number, number> {
+  return new Map(
+    ends.map((end, partition) => [partition, end, reached.get(partition) ?? -1] as const)
+      .filter(([_, end, next]) => next < end)
+      .map(([partition, end, next]) => [partition, end - Math.max(0, next)]),
+  );
+}
+
+function difference(after: LedgerSums, before: LedgerSums): LedgerSums {
+  return {
+    stored: after.stored - before.stored,
+    duplicates: after.duplicates - before.duplicates,
+    rejected: after.rejected - before.rejected,
+    gaps: after.gaps - before.gaps,
+  };
 }
 
 /** A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read. */

@@ -44,6 +44,32 @@ Deno.test(
 );
 
 Deno.test(
+  "--until-caught-up says what became of the records, and with --timeout what is missing when it ends with 1",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send([...readings("a", 90), ...readings("a", 9), {
+      value: "x",
+      fate: { reject: "invalid_json" },
+    }]);
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    const holder = await place.session();
+    await holder.query("begin; lock table public.heartbeats in share mode");
+    const late = place.consumer({ args: ["--until-caught-up", "--timeout", "3"] });
+    strictEqual(await late.exitCode(), 1);
+    match(late.output, /Cannot catch up within 3 s: .*100 of partition 0/);
+    await holder.query("rollback");
+    await holder.end();
+    const { stored, duplicates, rejected, gaps } = await (await place.consumeAll()).said("catch_up.reached");
+    deepStrictEqual({ stored, duplicates, rejected, gaps }, {
+      stored: 90,
+      duplicates: 9,
+      rejected: 1,
+      gaps: 0,
+    });
+    await judge(place, sent);
+  }),
+);
+
+Deno.test(
   "a second consumer takes its share at once, and gives it back when it leaves",
   onPlace({ partitions: 4 }, async (place) => {
     const shares = async () => {
