@@ -17,6 +17,14 @@ export function parseDuration(text: string): number | undefined {
   return micros > 0 ? micros : undefined;
 }
 
+/** As a person would say it, in two units at most: 45 s, 3 min 20 s, 2 h 5 min. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor(whole / 60) % 60} min`;
+}
+
 /** @returns minutes east of Greenwich, or undefined when the text is neither UTC, Z nor such as +02:00 or -0530 */
 export function parseOffset(text: string): number | undefined {
   if (/^(utc|z)$/i.test(text)) return 0;

@@ -29,6 +29,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
   const source = await openSource(config.records, (bad) => telemetry.rowSkipped(bad), { signal });
   if (source === undefined) return EXIT.ok;
+  telemetry.expecting(source.expected);
 
   const probes = { live: () => [], ready: () => telemetry.notReady };
   const health = await serveHealth(config.health, probes, metrics, secrets);

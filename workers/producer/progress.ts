@@ -1,4 +1,5 @@
 /** A line on a terminal that shows how far the work is. */
+import { formatSeconds } from "./duration.ts";
 import type { Tally } from "./tally.ts";
 
 const WIDTH = 30;
@@ -36,6 +37,6 @@ export function formatProgress(tally: Tally, expected: number | undefined): stri
   if (expected === undefined || expected === 0) return `${acknowledged} acknowledged, ${facts}`;
   const share = Math.min(1, acknowledged / expected);
   const bar = "#".repeat(Math.round(share * WIDTH)).padEnd(WIDTH, ".");
-  const left = rate > 0 ? `, ${Math.ceil(Math.max(0, expected - acknowledged) / rate)} s left` : "";
+  const left = rate > 0 ? `, ${formatSeconds(Math.max(0, expected - acknowledged) / rate)} left` : "";
   return `[${bar}] ${Math.floor(share * 100)} % ${acknowledged}/${expected}, ${facts}${left}`;
 }

@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../_shared/telemetry.ts";
 import type { Batch } from "./deliver.ts";
+import { formatSeconds } from "./duration.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { type BadRow, describeBadRow } from "./row.ts";
 import type { Place } from "./sender.ts";
@@ -41,6 +42,9 @@ export class ProducerTelemetry {
   readonly #duration;
   readonly #backlog;
   #interval = emptyInterval();
+  #acknowledged = 0;
+  #expected: number | undefined;
+  #finished = false;
   /** Until the topic is found, too. */
   #outage: Outage | undefined = beginOutage();
   #backlogRecords = 0;
@@ -93,6 +97,11 @@ export class ProducerTelemetry {
     this.#log.warning("row.skipped", `skipped ${describeBadRow(bad)}`, { reason: bad.reason });
   }
 
+  /** @param records that the source will give, about: sensors without contact leave some out */
+  expecting(records: number | undefined): void {
+    this.#expected = records;
+  }
+
   topicCreated(topic: string, partitions: number): void {
     this.#log.info("topic.created", "the topic was missing and has been created", { topic, partitions });
   }
@@ -100,7 +109,8 @@ export class ProducerTelemetry {
   topicFound(topic: string, partitions: number): void {
     this.#recovered();
     this.#interval = emptyInterval();
-    this.#log.info("topic.found", "publishing", { topic, partitions });
+    const total = this.#expected === undefined ? "" : ` about ${this.#expected} records`;
+    this.#log.info("topic.found", `publishing${total}`, { topic, partitions });
   }
 
   batchPublished(batch: Batch, { bytes, durationMs, place }: Acknowledgement): void {
@@ -108,6 +118,7 @@ export class ProducerTelemetry {
     const { partition, firstOffset } = place;
     this.#published.inc(records.length);
     this.#duration.observe(durationMs / 1000);
+    this.#acknowledged += records.length;
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
@@ -174,6 +185,7 @@ export class ProducerTelemetry {
   finished(): void {
     this.#backlogRecords = 0;
     this.#backlog.set(0);
+    this.#finished = true;
     this.summarise();
   }
 
@@ -182,15 +194,24 @@ export class ProducerTelemetry {
     const { records, requests, bytes, offsets, lateMs, since } = this.#interval;
     this.#interval = emptyInterval();
     if (requests === 0 && this.#backlogRecords === 0) return;
-    this.#log.info("publish.summary", `published ${records} records`, {
+    const perSecond = Math.round((records * 1000) / Math.max(1, performance.now() - since));
+    this.#log.info("publish.summary", `published ${records} records${this.#remaining(perSecond)}`, {
       records,
       requests,
       bytes,
-      records_per_second: Math.round((records * 1000) / Math.max(1, performance.now() - since)),
+      records_per_second: perSecond,
       backlog_records: this.#backlogRecords,
       late_ms: Math.round(lateMs),
       newest_offsets: Object.fromEntries([...offsets].sort(([a], [b]) => a - b)),
     });
+  }
+
+  /** How far it is, and how long it takes at this speed; nothing for what has no end or has reached it. */
+  #remaining(perSecond: number): string {
+    if (this.#expected === undefined || this.#finished) return "";
+    const left = Math.max(0, this.#expected - this.#acknowledged);
+    const time = perSecond === 0 ? "" : `, ${formatSeconds(left / perSecond)} left`;
+    return `, ${this.#acknowledged} of about ${this.#expected} in all${time}`;
   }
 
   #recovered(partition?: number): void {
