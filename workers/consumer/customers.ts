@@ -8,6 +8,11 @@ const EMPTY = -1;
 /** Memory for the first customers; more is taken when they are longer. */
 const USUAL_BYTES = 16;
 const MOST_FIRST_BYTES = 4_096;
+/**
+ * Slots that are looked at before a customer goes to the overflow map. In a table that is half full an ordinary id needs
+ * two or three. FNV-1a has no seed, so somebody who chooses the ids can give all of them one hash.
+ */
+const MOST_PROBES = 8;
 
 export class Customers {
   /** The UTF-8 bytes of all, one behind the other. */
@@ -16,11 +21,13 @@ export class Customers {
   readonly #starts: number[] = [0];
   readonly #slots: Int32Array;
   readonly #hashes: number[] = [];
+  /** Customers that found no slot, by their bytes as text. The engine's hash of a text has a secret seed. */
+  readonly #overflow = new Map<string, number>();
 
   /** @param most how many different ones will be added, at most */
   constructor(most: number) {
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(MOST_FIRST_BYTES, most * USUAL_BYTES));
-    // A power of two, at most half full, so that probing stays short.
+    // A power of two, at most half full, so that probing mostly stays short.
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(Math.max(1, most) * 2))).fill(EMPTY);
   }
 
@@ -34,7 +41,9 @@ export class Customers {
     for (let at = from; at < end; at++) hash = Math.imul(hash ^ (source[at] ?? 0), FNV_PRIME);
     const mask = this.#slots.length - 1;
     // FNV's low bits vary least with the last characters: fold the high ones in.
-    for (let slot = (hash ^ (hash >>> 15)) & mask;; slot = (slot + 1) & mask) {
+    const first = hash ^ (hash >>> 15);
+    for (let probe = 0; probe < MOST_PROBES; probe++) {
+      const slot = (first + probe) & mask;
       const known = this.#slots[slot] ?? EMPTY;
       if (known === EMPTY) {
         this.#slots[slot] = this.count;
@@ -42,6 +51,12 @@ export class Customers {
       }
       if (this.#hashes[known] === hash && this.#is(known, source, from, end)) return known;
     }
+    // V8 hashes a text of digits without its seed; behind a letter no text is a number.
+    const key = `c${Buffer.from(source.buffer, source.byteOffset + from, end - from).toString("latin1")}`;
+    const known = this.#overflow.get(key);
+    if (known !== undefined) return known;
+    this.#overflow.set(key, this.count);
+    return this.#add(source, from, end, hash);
   }
 
   bytes(customer: number): Buffer {

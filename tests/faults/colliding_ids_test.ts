@@ -1,0 +1,30 @@
+/** Ids that were chosen so that a hash table is slow with them: they cost no more than any others. */
+import { strictEqual } from "node:assert";
+import { collidingIds } from "../support/colliding_ids.ts";
+import { type Intended, reading } from "../support/judge.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+
+const PARTITIONS = 4;
+
+Deno.test(
+  "a batch of 20,000 readings whose ids share one hash, in each of four partitions, is stored and liveness stays green",
+  onPlace({ partitions: PARTITIONS, topicConfig: { "max.message.bytes": "4194304" } }, async (place) => {
+    const ids = collidingIds(20_000);
+    const sent = [];
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const records = ids.map((id, index): Intended =>
+        reading(id, `2026-07-14T09:30:0${partition}Z`, 60 + index % 100, { key: null, partition })
+      );
+      sent.push(...await place.publisher.send(records, { compression: "zstd", inOneRequest: true }));
+    }
+    const consumer = place.consumer();
+    let isStored = false;
+    const watch = (async () => {
+      // An answer that takes longer than a probe waits for fails the test, as a status other than 200 does.
+      while (!isStored) strictEqual((await consumer.get("/livez")).status, 200);
+    })();
+    await Promise.all([watch, place.caughtUp().finally(() => isStored = true)]);
+    await accountFor(place, sent);
+  }),
+);
