@@ -140,9 +140,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 15,
     edits: [
       {
-        file: "workers/_shared/postgres.ts",
-        find: "/^2[23]/.test(state)",
-        replace: "/^(2[23]|42501)/.test(state)",
+        file: "workers/_shared/refused_row.ts",
+        find: "VALUE_STATES.test(state)",
+        replace: "/^(22|42501)/.test(state)",
       },
     ],
     test: noticedBy("refused_writes", holds("the right to insert readings that was revoked")),
@@ -152,8 +152,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 15,
     edits: [
       {
-        file: "workers/_shared/postgres.ts",
-        find: "/^2[23]/.test(state)",
+        file: "workers/_shared/refused_row.ts",
+        find: "VALUE_STATES.test(state)",
         replace: "!/^(40|42501)/.test(state)",
       },
     ],

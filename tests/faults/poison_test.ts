@@ -117,7 +117,7 @@ Deno.test(
       create function refuse() returns trigger language plpgsql as $$
       begin
         perform pg_sleep(0.02);
-        raise exception 'not this' using errcode = 'check_violation';
+        raise exception 'not this' using errcode = 'check_violation', constraint = 'not_this';
       end $$;
       create trigger refuse before insert on public.heartbeats for each row execute function refuse()`);
     const refused = Array.from({ length: 400 }, (_, index): Intended => {

@@ -7,8 +7,8 @@ import { accountFor } from "./account.ts";
 
 const T = "2026-07-14T09:30:00Z";
 
-function batch(prefix: string): Intended[] {
-  const readings = Array.from({ length: 50 }, (_, index) => reading(`${prefix}-${index}`, T, 60 + index));
+function batch(prefix: string, at = T): Intended[] {
+  const readings = Array.from({ length: 50 }, (_, index) => reading(`${prefix}-${index}`, at, 60 + index));
   return [...readings, bad("invalid_json", `{"${prefix}`)];
 }
 
@@ -48,9 +48,48 @@ const REFUSALS = [
              insert into public.heartbeats_1m table public.kept;
              drop table public.kept`,
   },
+  {
+    name: "the default partition that was detached, with a day whose own partition cannot be made,",
+    refuse: `alter table public.heartbeats detach partition public.heartbeats_default;
+             revoke execute on function public.ensure_heartbeat_partition(regclass, timestamptz) from heartbeat_user`,
+    at: "2020-02-02T00:00:00Z",
+    says: /database: .*no partition of relation.*attach the default partition again/,
+    repair: `alter table public.heartbeats attach partition public.heartbeats_default default;
+             grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz) to heartbeat_user`,
+  },
+  {
+    name: "a column that must not be null and that the consumer does not know",
+    refuse: `alter table public.heartbeats add column device text not null default 'old';
+             alter table public.heartbeats alter column device drop default`,
+    says: /database: .*null value in column .*device.*drop the constraint/,
+    repair: "alter table public.heartbeats drop column device",
+  },
+  {
+    name: "a unique index over less than the key of a reading",
+    refuse: "create unique index once on public.heartbeats (heart_rate, ts)",
+    says: /database: .*violates unique constraint.*drop the constraint or index/,
+    repair: "drop index public.once",
+  },
+  {
+    name: "a foreign key to a table that does not know the customers yet",
+    refuse: `create table public.people as select distinct customer_id from public.heartbeats;
+             alter table public.people add primary key (customer_id);
+             alter table public.heartbeats add constraint known foreign key (customer_id) references public.people`,
+    says: /database: .*violates foreign key constraint .*known.*drop the constraint/,
+    repair: "alter table public.heartbeats drop constraint known",
+  },
+  {
+    name: "a trigger whose code cannot write every reading down",
+    refuse: `create table public.audit (customer_id varchar(2));
+             create function public.audit() returns trigger language plpgsql as $$
+               begin insert into public.audit values (new.customer_id); return new; end $$;
+             create trigger audit before insert on public.heartbeats for each row execute function public.audit()`,
+    says: /database: .*value too long for type character varying\(2\)/,
+    repair: "drop trigger audit on public.heartbeats",
+  },
 ];
 
-for (const { name, refuse, says, repair } of REFUSALS) {
+for (const { name, refuse, at, says, repair } of REFUSALS) {
   Deno.test(
     `${name} holds the offset where it is, rejects nothing, and once repaired all is stored`,
     onPlace({}, async (place) => {
@@ -58,7 +97,7 @@ for (const { name, refuse, says, repair } of REFUSALS) {
       const sent = await place.publisher.send(batch("a"));
       await accountFor(place, sent);
       await place.sql(refuse);
-      sent.push(...await place.publisher.send(batch("b")));
+      sent.push(...await place.publisher.send(batch("b", at)));
       await consumer.notReady(says);
       // The first try failed; nothing changes with the next ones.
       await eventually("more tries", async () => await consumer.metric("heartbeat_retries_total") >= 4);

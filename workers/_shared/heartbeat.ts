@@ -114,7 +114,7 @@ export const REJECT_REASONS = [
   "heart_rate_out_of_range",
   // The same customer and instant is stored with another heart rate; the first one stays.
   "conflicting_duplicate",
-  // PostgreSQL refused the values of this row alone (SQLSTATE class 22 or 23).
+  // PostgreSQL refused this row for its own values, as an operator's CHECK does.
   "database_rejected",
 ] as const;
 

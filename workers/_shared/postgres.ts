@@ -199,15 +199,6 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /**
- * Whether the values themselves were refused: classes 22 (data exception) and 23 (integrity constraint violation).
- * 22P04 means that our COPY stream was malformed, which says nothing about the data.
- */
-export function isDataError(error: unknown): boolean {
-  const state = sqlState(error);
-  return state !== undefined && /^2[23]/.test(state) && state !== "22P04";
-}
-
-/**
  * Whether the server says that it can do nothing at the moment, whatever it is asked: connection exceptions (08), a
  * read-only server (25006), insufficient resources such as a full disk (53), a shutdown or a start under way (57P) and
  * errors of its system (58). It is as good as away.
@@ -245,6 +236,12 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
   [/^42501/, /./, "grant the missing right to the user in DATABASE_URL"],
   [/^42P01|^42703/, /./, "restore the missing table or column, or run the migrations (--migrate-only)"],
   [/^53100/, /./, "free disk space on the database server"],
+  [
+    /^23514/,
+    /partition/,
+    "attach the default partition again: alter table public.heartbeats attach partition public.heartbeats_default default",
+  ],
+  [/^23/, /./, "drop the constraint or index that refuses rows for more than their own values"],
   [/^25006/, /./, "the server is read-only: point DATABASE_URL at the primary"],
   [/^42P05|^26000/, /./, KEEP_SESSIONS],
 ];

@@ -2,14 +2,8 @@
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
-import {
-  type Database,
-  databaseFailure,
-  isDataError,
-  isServerUnable,
-  mayBeDone,
-  sqlState,
-} from "../_shared/postgres.ts";
+import { type Database, databaseFailure, isServerUnable, mayBeDone, sqlState } from "../_shared/postgres.ts";
+import { isDataError, mayRepeatKey } from "../_shared/refused_row.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
@@ -66,6 +60,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     plan,
     sink,
     isDataError,
+    mayRepeatKey,
     mayBeDone,
     takeTurn: (records, attempt) => environment.turns.take(records, attempt),
     prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),

@@ -39,6 +39,8 @@ export interface BatchPorts {
   readonly sink: Sink;
   /** Whether an error is about the values themselves, so that waiting cannot cure it. */
   readonly isDataError: (error: unknown) => boolean;
+  /** Whether an error means that a reading's key may be in the table already. */
+  readonly mayRepeatKey: (error: unknown) => boolean;
   /** Whether an attempt that failed like this may have been written all the same. */
   readonly mayBeDone: (error: unknown) => boolean;
   /** Runs an attempt to write so many records, as far as is known, when it is our turn, which others may share. */
@@ -83,11 +85,11 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
     for (let attempt = 1;; attempt++) {
       let attempted: Written | undefined;
       let refusals = 0;
-      const isDataError = (error: unknown) => {
-        const is = ports.isDataError(error);
+      const counted = (is: boolean) => {
         if (is) refusals++;
         return is;
       };
+      const isDataError = (error: unknown) => counted(ports.isDataError(error));
       const records = () =>
         planned?.part.records.length ?? Math.min(mostRecords, whole?.records.length ?? batch.count());
       try {
@@ -112,7 +114,8 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
           try {
             return await write();
           } catch (error) {
-            if (mode === "merge" || !isDataError(error)) throw error;
+            if (mode === "merge") throw error;
+            if (!counted(ports.mayRepeatKey(error)) && !isDataError(error)) throw error;
             mode = "merge";
             return await write();
           }

@@ -2,14 +2,12 @@ import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert";
 import { databaseAddress } from "../../../workers/_shared/database_url.ts";
 import {
   databaseFailure,
-  isDataError,
   isServerUnable,
   sessionLimits,
   sqlState,
 } from "../../../workers/_shared/postgres.ts";
 
 const answered = (code: string) => Object.assign(new Error("refused"), { code });
-
 Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", () => {
   strictEqual(sqlState(answered("23505")), "23505");
   strictEqual(sqlState(answered("P0001")), "P0001");
@@ -18,17 +16,6 @@ Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", ()
     strictEqual(sqlState(answered(code)), undefined, code);
   }
   strictEqual(sqlState(new Error("Query read timeout")), undefined);
-});
-
-Deno.test("isDataError() blames the values for classes 22 and 23 only: nothing else may cost a record", () => {
-  for (const code of ["22001", "22003", "22P02", "23502", "23505", "23514"]) {
-    ok(isDataError(answered(code)), code);
-  }
-  const others = ["08006", "0A000", "25006", "28P01", "40001", "40P01", "42501", "42P01", "53100", "53300"];
-  // 22P04 is a COPY stream that we wrote wrongly.
-  for (const code of [...others, "55P03", "57014", "57P01", "58030", "XX000", "22P04", "ECONNRESET"]) {
-    ok(!isDataError(answered(code)), code);
-  }
 });
 
 Deno.test("isServerUnable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {

@@ -22,6 +22,7 @@ const LEDGER: LedgerRow = {
 };
 
 class Refused extends Error {}
+class Repeated extends Error {}
 /** What the server says of its own state. */
 class Answered extends Error {}
 
@@ -74,7 +75,7 @@ class MemorySink implements Sink {
           throw new TypeError("keys out of order");
         }
         if (mode === "copy" && keys.some((key) => rows.has(key))) {
-          return Promise.reject(new Refused("repeated"));
+          return Promise.reject(new Repeated("repeated"));
         }
         if (readings.some(({ customerId }) => this.refuses.has(customerId))) {
           return Promise.reject(new Refused("no"));
@@ -146,7 +147,9 @@ function processor(sink: Sink, failures: unknown[] = []) {
     takeTurn: (_, attempt) => attempt(new Turn(1, () => Promise.resolve())),
     prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,
-    mayBeDone: (error) => !(error instanceof Refused || error instanceof Answered),
+    mayRepeatKey: (error) => error instanceof Repeated,
+    mayBeDone: (error) =>
+      !(error instanceof Refused || error instanceof Repeated || error instanceof Answered),
     onAttempt: () => {},
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),
