@@ -211,7 +211,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch of which most is refused is tried as a whole for ever",
     mode: 5,
-    edits: [edit("process_batch.ts", "if (refusals > 1 && tried", "if (refusals < 0 && tried")],
+    edits: [edit("process_batch.ts", "(refusals > 1 || ports.tookTooLong(error))", "refusals < 0")],
     test: noticedBy(
       "poison",
       "a batch of which the database refuses every row gets on, in parts that fit an attempt",

@@ -1,6 +1,7 @@
 /** A database that answers slowly: the group does not hear of it. */
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { eventually } from "../support/eventually.ts";
+import { reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
@@ -73,5 +74,27 @@ Deno.test(
     const now = consumers.map((consumer) => consumer.events("group.assigned").length);
     deepStrictEqual(now, assignments, "nobody was rebalanced");
     for (const consumer of consumers) strictEqual(await consumer.metric("heartbeat_retries_total"), 0);
+  }),
+);
+
+Deno.test(
+  "a batch that takes longer than a statement may last is written in parts that fit, by the same process",
+  onPlace({}, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    // With the session of QUICK_TAKEOVER a statement lasts 2.9 s at most: 1,000 rows need 10 s, 63 rows less than one.
+    await place.sql(`
+      create function delay() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$;
+      create trigger delay before insert on public.heartbeats for each row execute function delay()`);
+    const readings = Array.from({ length: 1_000 }, (_, index) => {
+      return reading(`a-${index}`, "2026-07-14T09:30:00Z", 60 + index % 100);
+    });
+    const sent = await place.publisher.send(readings, { inOneRequest: true });
+    const consumer = place.consumer({ env: QUICK_TAKEOVER });
+    await place.caughtUp({ withinMs: 300_000 });
+    ok(await consumer.metric("heartbeat_retries_total") > 0, "the whole batch did not fit");
+    deepStrictEqual(await place.sql("select sum(rejected) as rejected from public.ingest_offsets"), [
+      { rejected: "0" },
+    ]);
+    await accountFor(place, sent);
   }),
 );

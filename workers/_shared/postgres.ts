@@ -76,6 +76,8 @@ export interface Statement {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** What the driver and this module say when no answer came in time. */
+const NO_ANSWER = /Query read timeout|no answer in time/;
 /** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
 const NETWORK_GRACE_MS = 3_000;
 
@@ -205,6 +207,14 @@ export function sqlState(error: unknown): string | undefined {
  */
 export function isServerUnable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
+}
+
+/**
+ * Whether a statement or a transaction was cut off because it took too long: by the server (57014, 25P04), or by this
+ * program, as when the server is older than transaction_timeout. A smaller one may fit.
+ */
+export function tookTooLong(error: unknown): boolean {
+  return /^(57014|25P04)$/.test(sqlState(error) ?? "") || NO_ANSWER.test(describeError(error));
 }
 
 /** The server was asked to commit, and nobody knows whether it did. */

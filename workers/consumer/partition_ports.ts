@@ -2,7 +2,14 @@
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
-import { type Database, databaseFailure, isServerUnable, mayBeDone, sqlState } from "../_shared/postgres.ts";
+import {
+  type Database,
+  databaseFailure,
+  isServerUnable,
+  mayBeDone,
+  sqlState,
+  tookTooLong,
+} from "../_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../_shared/refused_row.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
@@ -61,6 +68,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     sink,
     isDataError,
     mayRepeatKey,
+    tookTooLong,
     mayBeDone,
     takeTurn: (records, attempt) => environment.turns.take(records, attempt),
     prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),

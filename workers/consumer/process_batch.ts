@@ -41,6 +41,8 @@ export interface BatchPorts {
   readonly isDataError: (error: unknown) => boolean;
   /** Whether an error means that a reading's key may be in the table already. */
   readonly mayRepeatKey: (error: unknown) => boolean;
+  /** Whether an attempt was cut off because it took too long. */
+  readonly tookTooLong: (error: unknown) => boolean;
   /** Whether an attempt that failed like this may have been written all the same. */
   readonly mayBeDone: (error: unknown) => boolean;
   /** Runs an attempt to write so many records, as far as is known, when it is our turn, which others may share. */
@@ -59,12 +61,12 @@ export type ProcessBatch = (
   signal: AbortSignal,
 ) => Promise<BatchOutcome>;
 
-/** When refused readings took longer than an attempt may last, the next try is on a part as small as this. */
+/** When an attempt took longer than it may last, the next one is on a part that is so many times smaller. */
 const SMALLER = 16;
 
 /**
  * @returns a processor for one partition; it remembers whether this partition's records tend to be repeats, and how many
- *   of them an attempt can write while many are refused
+ *   of them an attempt can write while many are refused or the database is slow
  */
 export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
   // COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice.
@@ -138,8 +140,9 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
         // One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
+        // A single record that takes too long is tried again and again: that says nothing about the record.
         const tried = planned?.part.records.length ?? 0;
-        if (refusals > 1 && tried > 1) {
+        if ((refusals > 1 || ports.tookTooLong(error)) && tried > 1) {
           mostRecords = Math.ceil(tried / SMALLER);
           planned = undefined;
         }

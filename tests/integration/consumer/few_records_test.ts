@@ -1,7 +1,13 @@
 /** A few readings are stored by one statement; what it does not fit, and who does not own his offset, goes the long way. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { type Database, mayBeDone, openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
+import {
+  type Database,
+  mayBeDone,
+  openDatabase,
+  sessionLimits,
+  tookTooLong,
+} from "../../../workers/_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
 import { type LedgerRow, openLedger } from "../../../workers/consumer/ledger.ts";
 import { createPlanner } from "../../../workers/consumer/plan_batch.ts";
@@ -59,6 +65,7 @@ async function write(
       sink,
       isDataError,
       mayRepeatKey,
+      tookTooLong,
       mayBeDone,
       takeTurn: (records, attempt) => turns.take(records, attempt),
       prepare: () => Promise.resolve(),

@@ -5,6 +5,7 @@ import {
   isServerUnable,
   sessionLimits,
   sqlState,
+  tookTooLong,
 } from "../../../workers/_shared/postgres.ts";
 
 const answered = (code: string) => Object.assign(new Error("refused"), { code });
@@ -16,6 +17,16 @@ Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", ()
     strictEqual(sqlState(answered(code)), undefined, code);
   }
   strictEqual(sqlState(new Error("Query read timeout")), undefined);
+});
+
+Deno.test("tookTooLong() holds for what was cut off for its length by either side, not for a lock or a silent client", () => {
+  for (const code of ["57014", "25P04"]) ok(tookTooLong(answered(code)), code);
+  for (const text of ["Query read timeout", "no answer in time"]) {
+    ok(tookTooLong(new Error("outer", { cause: new Error(text) })), text);
+  }
+  for (const code of ["55P03", "25P03", "40P01", "57P01", "ECONNRESET"]) {
+    ok(!tookTooLong(answered(code)), code);
+  }
 });
 
 Deno.test("isServerUnable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {

@@ -23,6 +23,7 @@ const LEDGER: LedgerRow = {
 
 class Refused extends Error {}
 class Repeated extends Error {}
+class TookTooLong extends Error {}
 /** What the server says of its own state. */
 class Answered extends Error {}
 
@@ -46,6 +47,8 @@ class MemorySink implements Sink {
   onWrite = () => {};
   /** An attempt with more inserts takes too long. */
   mostInserts = Infinity;
+  /** An insert of more rows takes too long. */
+  mostRows = Infinity;
 
   async write<T>(
     _ledger: LedgerRow,
@@ -67,6 +70,7 @@ class MemorySink implements Sink {
         if (this.inserts.length - before > this.mostInserts) {
           return Promise.reject(new Error("no answer in time"));
         }
+        if (readings.length > this.mostRows) return Promise.reject(new TookTooLong("no time"));
         const failure = this.insertFailures.shift();
         if (failure !== undefined) return Promise.reject(failure);
         const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
@@ -148,6 +152,7 @@ function processor(sink: Sink, failures: unknown[] = []) {
     prepare: () => Promise.resolve(),
     isDataError: (error) => error instanceof Refused,
     mayRepeatKey: (error) => error instanceof Repeated,
+    tookTooLong: (error) => error instanceof TookTooLong,
     mayBeDone: (error) =>
       !(error instanceof Refused || error instanceof Repeated || error instanceof Answered),
     onAttempt: () => {},
@@ -209,6 +214,32 @@ Deno.test("processBatch() writes a part of a batch whose refused readings take l
   // With parts that grow again, the rest is written too.
   for (let next = 25; next < 400; next = sink.nextOffset) await process(slice(next, records.slice(next)));
   strictEqual(sink.nextOffset, 400);
+});
+
+Deno.test("processBatch() writes a smaller part after an attempt that took too long, and rejects nothing for it", async () => {
+  const sink = new MemorySink();
+  sink.mostRows = 30;
+  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  for (let next = 0; next < 400; next = sink.nextOffset) {
+    const outcome = await process(slice(next, records.slice(next)));
+    strictEqual(outcome.kind, "written");
+    strictEqual(sink.counts?.rejected, 0);
+  }
+  strictEqual(sink.rows.size, 400);
+  deepStrictEqual(sink.inserts.slice(0, 3), ["copy 400", "copy 25", "copy 50"]);
+});
+
+Deno.test("processBatch() waits for as long as a single record takes too long, and then stores it", async () => {
+  const sink = new MemorySink();
+  sink.mostRows = 0;
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  sink.onWrite = () => void (failures.length === 2 && (sink.mostRows = 1));
+  strictEqual((await process(slice(0, ["a 70"]))).kind, "written");
+  strictEqual(failures.length, 2);
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
 });
 
 Deno.test("processBatch() gives the next record of a key its chance when the first was refused", async () => {
