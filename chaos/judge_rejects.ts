@@ -16,6 +16,8 @@ interface RejectRow extends Record<string, unknown> {
   readonly reason: string;
   readonly key: Buffer | null;
   readonly payload: Buffer | null;
+  /** Since then its bytes are gone. */
+  readonly emptied_at: Date | null;
 }
 
 /**
@@ -45,7 +47,7 @@ export async function judgeRejects(
     }
   }
   const rows = await query<RejectRow>(
-    `select r.kafka_partition, r.kafka_offset, r.reason, r.key, r.payload
+    `select r.kafka_partition, r.kafka_offset, r.reason, r.key, r.payload, r.emptied_at
        from unnest($1::int[], $2::bigint[], $3::bigint[]) as range (kafka_partition, first, after)
        join public.ingest_offsets o on o.kafka_partition = range.kafka_partition and o.topic = $4
        join public.heartbeat_rejects r
@@ -95,6 +97,7 @@ function differenceOf(row: RejectRow, { partition, fate, key, value }: ChaosReco
   const reason = "reject" in fate ? fate.reject : "a row";
   if (row.kafka_partition !== partition) return `in partition ${row.kafka_partition}, expected ${partition}`;
   if (row.reason !== reason) return `reason ${row.reason}, expected ${reason}`;
+  if (row.emptied_at !== null) return undefined;
   if (!same(row.payload, value)) return `payload ${hex(row.payload)}, expected ${hex(value)}`;
   return same(row.key, key) ? undefined : `key ${hex(row.key)}, expected ${hex(key)}`;
 }

@@ -171,6 +171,7 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
       MAX_CLOCK_SKEW_SECONDS: String(LIMITS.maxClockSkewSeconds),
       RETENTION_DAYS: "",
       MINUTE_RETENTION_DAYS: "",
+      REJECT_RETENTION_DAYS: "",
       KAFKA_TOPIC: arena.topic,
       KAFKA_GROUP_ID: `${arena.topic}-chaos`,
       KAFKA_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),

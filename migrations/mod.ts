@@ -7,6 +7,7 @@ import addLeaderEpoch from "./0005_add_leader_epoch.sql" with { type: "text" };
 import indexTsByBlockRange from "./0006_index_ts_by_block_range.sql" with { type: "text" };
 import lockPartitionsBriefly from "./0007_lock_partitions_briefly.sql" with { type: "text" };
 import summarizeBlockRanges from "./0008_summarize_block_ranges.sql" with { type: "text" };
+import emptyOldRejects from "./0009_empty_old_rejects.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 6, name: "0006_index_ts_by_block_range", sql: indexTsByBlockRange, breaking: false },
   { version: 7, name: "0007_lock_partitions_briefly", sql: lockPartitionsBriefly, breaking: false },
   { version: 8, name: "0008_summarize_block_ranges", sql: summarizeBlockRanges, breaking: false },
+  { version: 9, name: "0009_empty_old_rejects", sql: emptyOldRejects, breaking: false },
 ];

@@ -153,7 +153,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "our clock alone decides which days and minutes are dropped",
     edits: [{
-      file: "workers/consumer/retention.ts",
+      file: "workers/consumer/oldest_kept.ts",
       find: "least(now(), $1::timestamptz)",
       replace: "$1::timestamptz",
     }],

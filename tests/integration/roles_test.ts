@@ -38,7 +38,13 @@ Deno.test(
     const gaps = await place.sql("select cause from public.ingest_gaps");
     deepStrictEqual(gaps, [{ cause: "control" }]);
 
-    const env = { DATABASE_URL, RETENTION_DAYS: "10", MINUTE_RETENTION_DAYS: "20" };
+    await place.sql("update public.heartbeat_rejects set rejected_at = now() - interval '40 days'");
+    const env = {
+      DATABASE_URL,
+      RETENTION_DAYS: "10",
+      MINUTE_RETENTION_DAYS: "20",
+      REJECT_RETENTION_DAYS: "30",
+    };
     const keeping = place.consumer({ env });
     await keeping.said("table.partition_dropped");
     await eventually("the old minutes to be deleted", async () => {
@@ -46,6 +52,13 @@ Deno.test(
         "select from public.heartbeats_1m where minute < now() - interval '60 days'",
       );
       return rows.length === 0;
+    });
+    await eventually("the old reject to be emptied, and the old latest reading deleted", async () => {
+      const [{ kept } = { kept: null }] = await place.sql(
+        `select (select count(*) from public.heartbeat_rejects where emptied_at is null)
+              + (select count(*) from public.customer_latest where customer_id = 'a') as kept`,
+      );
+      return kept === "0";
     });
     strictEqual(await keeping.stop(), 0);
     const owners = await place.sql(
@@ -71,6 +84,9 @@ Deno.test(
       "update public.heartbeats set heart_rate = 1",
       "delete from public.ingest_offsets",
       "delete from public.heartbeat_rejects",
+      "select payload from public.heartbeat_rejects",
+      "update public.heartbeat_rejects set reason = 'mine'",
+      "update public.heartbeat_rejects set rejected_at = now()",
       "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('mine', now(), 0)",
       "insert into public.schema_migrations values (99, 'mine', '', false)",
       "create role mine",

@@ -13,6 +13,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0006_index_ts_by_block_range": "fe8f810f183be7f42ef19dc382e6e4be5539acede52f7298d771b47324048463",
   "0007_lock_partitions_briefly": "7593e88700afb5cee207b5f4b764785b10044aa31040123b21f43bd9171d1614",
   "0008_summarize_block_ranges": "618ee6749cf9f34b73a44fb7e118f9c4b3471fec21772125634e3f1abab9f949",
+  "0009_empty_old_rejects": "c2c0f66dcb6a7ed8c49d5f94f0988bc4d868795134801280c72373961a6e8e07",
 };
 
 Deno.test("migrations are numbered without a hole and named after their files", async () => {

@@ -127,6 +127,9 @@ const beatsPerMinute = (initial: number) =>
 export const RETENTION_SETTINGS = {
   RETENTION_DAYS: optional(integer({ min: 1, max: 100_000, unit: "days that readings are kept" })),
   MINUTE_RETENTION_DAYS: optional(integer({ min: 1, max: 100_000, unit: "days that minutes are kept" })),
+  REJECT_RETENTION_DAYS: optional(
+    integer({ min: 1, max: 100_000, unit: "days that key, payload and detail of rejects are kept" }),
+  ),
 };
 
 /**

@@ -93,9 +93,9 @@ async function conclude(
 
 async function storeRejects(session: Session, ledger: LedgerRow, rejects: readonly Reject[]): Promise<void> {
   if (rejects.length === 0) return;
-  const columns = "ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload";
+  const columns = "ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, emptied_at";
   await copyInto(session, `public.heartbeat_rejects (${columns})`, {
-    fields: 8,
+    fields: 9,
     count: rejects.length,
     add: (row, index) => {
       const reject = rejects[index];
@@ -110,11 +110,15 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   row.int32(ledger.partition);
   row.int64(record.offset);
   row.text(reason);
-  row.text(detail);
+  // Its reading is older than RETENTION_DAYS allows to keep: only its place in the log is written down.
+  const isEmptied = reason === "too_old";
+  row.text(isEmptied ? "" : detail);
   for (const bytes of [record.key, record.value]) {
-    if (bytes === null) row.null();
+    if (bytes === null || isEmptied) row.null();
     else row.bytea(bytes);
   }
+  if (isEmptied) row.timestamptz(Math.floor(Date.now() / 1000), 0);
+  else row.null();
 }
 
 async function storeGaps(session: Session, ledger: LedgerRow, gaps: readonly Gap[]): Promise<void> {

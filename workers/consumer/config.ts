@@ -95,9 +95,10 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
 }
 
 /** Minutes outlive the readings they were made of, or a late reading would begin a minute anew. */
-function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS }: {
+function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS, REJECT_RETENTION_DAYS }: {
   RETENTION_DAYS: number | undefined;
   MINUTE_RETENTION_DAYS: number | undefined;
+  REJECT_RETENTION_DAYS: number | undefined;
 }) {
   if (MINUTE_RETENTION_DAYS !== undefined && MINUTE_RETENTION_DAYS < (RETENTION_DAYS ?? Infinity)) {
     const least = RETENTION_DAYS === undefined
@@ -107,7 +108,11 @@ function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS }: {
       `MINUTE_RETENTION_DAYS: is ${MINUTE_RETENTION_DAYS}, expected ${least}`,
     ]);
   }
-  return { retentionDays: RETENTION_DAYS, minuteRetentionDays: MINUTE_RETENTION_DAYS };
+  return {
+    retentionDays: RETENTION_DAYS,
+    minuteRetentionDays: MINUTE_RETENTION_DAYS,
+    rejectRetentionDays: REJECT_RETENTION_DAYS,
+  };
 }
 
 const FLAGS = {

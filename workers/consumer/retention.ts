@@ -2,6 +2,8 @@
 import { sleep } from "../_shared/backoff.ts";
 import type { Database } from "../_shared/postgres.ts";
 import { type DayPartitions, isLostRace } from "./day_partitions.ts";
+import { forgetOld } from "./forget_old.ts";
+import { OLDEST_KEPT } from "./oldest_kept.ts";
 import type { MonotonicClock } from "./progress.ts";
 import type { TwoClocks } from "./two_clocks.ts";
 
@@ -18,6 +20,8 @@ export interface RetentionOptions {
   /** Undefined keeps everything. */
   readonly retentionDays: number | undefined;
   readonly minuteRetentionDays: number | undefined;
+  /** Undefined keeps the bytes of rejects. */
+  readonly rejectRetentionDays: number | undefined;
 }
 
 export interface RetentionPorts {
@@ -45,10 +49,11 @@ export async function keepPartitions(
 /** @returns one round, which never rejects: what fails is told, and does not keep the rest from being done */
 export function retentionRounds(
   { database, dayPartitions, clocks, telemetry }: RetentionPorts,
-  { retentionDays, minuteRetentionDays }: RetentionOptions,
+  { retentionDays, minuteRetentionDays, rejectRetentionDays }: RetentionOptions,
   clock: MonotonicClock = () => performance.now(),
 ): () => Promise<void> {
   let dropAt = -Infinity;
+  const forget = forgetOld(database, { retentionDays, rejectRetentionDays }, telemetry.retentionFailed);
   const drop = async (now: string) => {
     if (retentionDays === undefined || clock() < dropAt) return;
     try {
@@ -64,15 +69,13 @@ export function retentionRounds(
       await dayPartitions.retryFailed();
       const now = new Date(clocks.own()).toISOString();
       await drop(now);
+      await forget(now);
       if (minuteRetentionDays !== undefined) await deleteMinutes(database, now, minuteRetentionDays);
     } catch (error) {
       telemetry.retentionFailed(error);
     }
   };
 }
-
-/** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
-const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
 
 /** Partitions that lie before the oldest reading that is still accepted, as a whole. */
 async function dropDays(

@@ -38,9 +38,12 @@ const WRITER_GRANTS = [
   "grant select on public.schema_migrations to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
   "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
-  "grant select, insert, update on public.customer_latest to heartbeat_writer",
+  "grant select, insert, update, delete on public.customer_latest to heartbeat_writer",
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
+  // To empty old rejects; what they hold is not read.
+  `grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
+      on public.heartbeat_rejects to heartbeat_writer`,
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
          public.drop_old_heartbeat_partition(regclass, timestamptz),
          public.summarize_heartbeat_blocks(regclass, bigint) to heartbeat_writer`,

@@ -10,6 +10,8 @@ export interface FoundReject {
   readonly detail: string;
   readonly key: Uint8Array | null;
   readonly payload: Uint8Array | null;
+  /** Whether retention has emptied key, payload and detail. */
+  readonly emptied: boolean;
 }
 
 export interface Evidence {
@@ -58,12 +60,14 @@ type RejectRow = {
   detail: string;
   key: Uint8Array | null;
   payload: Uint8Array | null;
+  emptied: boolean;
 };
 
 async function findRejects(database: Database, publication: Publication): Promise<Map<string, FoundReject>> {
   const places = publication.records.filter(({ offset }) => offset !== undefined);
   const rows = await database.query<RejectRow>(
-    `select reject.kafka_partition, reject.kafka_offset, reject.reason, reject.detail, reject.key, reject.payload
+    `select reject.kafka_partition, reject.kafka_offset, reject.reason, reject.detail, reject.key, reject.payload,
+            reject.emptied_at is not null as emptied
        from unnest($2::integer[], $3::bigint[]) as place (kafka_partition, kafka_offset)
        join public.ingest_offsets log
          on log.topic_id = $1

@@ -64,6 +64,7 @@ function compareReject(
   reject: FoundReject,
 ): string | undefined {
   if (reject.reason !== reason) return `rejected: ${reject.reason}`;
+  if (reject.emptied) return undefined;
   if (!sameBytes(reject.payload, value)) {
     return `rejected, but its payload is ${size(reject.payload)}, not ${size(value)} as sent`;
   }

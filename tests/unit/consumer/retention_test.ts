@@ -11,10 +11,8 @@ Deno.test("what cannot be dropped for a lock is asked for again minutes later, a
   let now = 0;
   let held = true;
   const query = (sql: string) => {
-    if (!sql.includes("drop_old_heartbeat_partition")) {
-      asked.minutes++;
-      return Promise.resolve([]);
-    }
+    if (sql.includes("heartbeats_1m")) asked.minutes++;
+    if (!sql.includes("drop_old_heartbeat_partition")) return Promise.resolve([]);
     asked.drop++;
     if (held) return Promise.reject(LOCK_TIMEOUT);
     return Promise.resolve([{ dropped: dropped.length === 0 ? "heartbeats_d20240101" : null }]);
@@ -28,7 +26,8 @@ Deno.test("what cannot be dropped for a lock is asked for again minutes later, a
       retentionFailed: (error: unknown) => failures.push(error),
     },
   } as unknown as RetentionPorts;
-  const round = retentionRounds(ports, { retentionDays: 10, minuteRetentionDays: 20 }, () => now);
+  const kept = { retentionDays: 10, minuteRetentionDays: 20, rejectRetentionDays: undefined };
+  const round = retentionRounds(ports, kept, () => now);
   for (; now < 300_000; now += ROUND_MS) await round();
   deepStrictEqual(asked, { drop: 1, minutes: 20 });
   deepStrictEqual(failures, [LOCK_TIMEOUT]);

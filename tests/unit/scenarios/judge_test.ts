@@ -12,6 +12,7 @@ const REJECT: FoundReject = {
   detail: "timestamp: is no date",
   key: bytes("k"),
   payload: bytes("v"),
+  emptied: false,
 };
 
 function published(expected: Expected, offset: number | undefined = 7): PublishedRecord {
@@ -32,6 +33,9 @@ const PASSING = [
   ["a row as expected", STORED, { rows: [ROW] }],
   ["a duplicate's row", duplicate("c", TS, 44, "low"), { rows: [ROW] }],
   ["a reject as expected", rejected("invalid_timestamp"), { reject: REJECT }],
+  ["a reject that retention has emptied", rejected("invalid_timestamp"), {
+    reject: { ...REJECT, detail: "", key: null, payload: null, emptied: true },
+  }],
 ] as const;
 
 for (const [what, expected, found] of PASSING) {

@@ -1,0 +1,149 @@
+/** What retention removes beside partitions: the bytes of old rejects, and latest readings of which no row is left. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { judgeLatest } from "../../../chaos/judge_derived.ts";
+import { openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
+import { forgetOld } from "../../../workers/consumer/forget_old.ts";
+import { eventually } from "../../support/eventually.ts";
+import { bad, type Intended, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+function daysAgo(days: number): string {
+  return new Date(Date.now() - days * 86_400_000).toISOString();
+}
+
+/** One round by this machine's clock, or another one. */
+async function forget(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
+  await using database = openDatabase(place.databaseUrl, {
+    connections: 1,
+    limits: sessionLimits(30_000),
+    name: "test",
+  });
+  const failures: unknown[] = [];
+  const options = { retentionDays: days.readings, rejectRetentionDays: days.rejects };
+  await forgetOld(database, options, (error) => failures.push(error))(now);
+  deepStrictEqual(failures, []);
+}
+
+async function emptied(place: Place): Promise<number> {
+  const [row] = await place.sql<{ count: string }>(
+    "select count(emptied_at) as count from public.heartbeat_rejects",
+  );
+  return Number(row?.count);
+}
+
+Deno.test(
+  "old rejects are emptied beside the ingest while their rows stay, and young ones keep their exact bytes",
+  onPlace({}, async (place) => {
+    const rejects = Array.from({ length: 300 }, (_, index): Intended => {
+      return index % 10 === 0 ? bad("tombstone", null, { key: "c" }) : bad("invalid_json", `{"c-${index}`);
+    });
+    const sent = await place.publisher.send(rejects);
+    await place.consumeAll();
+    await place.sql(
+      "update public.heartbeat_rejects set rejected_at = now() - interval '8 days' where kafka_offset < 250",
+    );
+    const consumer = place.consumer({ env: { REJECT_RETENTION_DAYS: "7" } });
+    await eventually("the old rejects to be emptied", async () => await emptied(place) === 250);
+    sent.push(...await place.publisher.send([bad("invalid_json", "{"), reading("a", daysAgo(0), 70)]));
+    await place.caughtUp();
+    strictEqual(await consumer.stop(), 0);
+    strictEqual(await emptied(place), 250);
+    const left = await place.sql(
+      `select from public.heartbeat_rejects
+        where emptied_at is not null and (key is not null or payload is not null or detail <> '')`,
+    );
+    deepStrictEqual(left, []);
+    await judge(place, sent);
+    strictEqual((await place.run("reconcile")).code, 0);
+  }),
+);
+
+Deno.test(
+  "nothing is emptied or deleted that only one clock takes for old, and consumers share the work",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send([
+      ...Array.from({ length: 500 }, (_, index) => bad("invalid_json", `{"c-${index}`)),
+      reading("a", daysAgo(5), 70),
+    ]);
+    await place.consumeAll();
+    await place.sql("update public.heartbeat_rejects set rejected_at = now() - interval '5 days'");
+    await forget(place, { readings: 7, rejects: 7 }, daysAgo(-3650));
+    strictEqual(await emptied(place), 0);
+    await forget(place, { readings: 4, rejects: 4 }, daysAgo(3650));
+    strictEqual(await emptied(place), 0);
+    await judge(place, sent);
+    await Promise.all([forget(place, { rejects: 4 }), forget(place, { rejects: 4 })]);
+    strictEqual(await emptied(place), 500);
+  }),
+);
+
+Deno.test(
+  "the latest reading of a customer whose readings are all too old is deleted, and every other one stays",
+  onPlace({}, async (place) => {
+    await place.publisher.send([
+      reading("gone", daysAgo(40), 70),
+      reading("here", daysAgo(40), 70),
+      reading("here", daysAgo(1), 71),
+    ]);
+    await place.consumeAll();
+    const consumer = place.consumer({ env: { RETENTION_DAYS: "10" } });
+    await eventually("one of them to be deleted", async () => {
+      return (await place.sql("select customer_id from public.customer_latest")).length === 1;
+    });
+    await consumer.said("table.partition_dropped");
+    strictEqual(await consumer.stop(), 0);
+    deepStrictEqual(await judgeLatest((sql, values) => place.sql(sql, values)), []);
+  }),
+);
+
+Deno.test(
+  "every customer is looked at when there are more than a round looks at, and a row that is being written is left",
+  onPlace({}, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await place.sql(
+      `insert into public.customer_latest
+       select 'c-' || n, now() - case when n % 2 = 0 then interval '20 days' else interval '1 day' end, 70
+         from generate_series(1, 25000) n`,
+    );
+    const writer = await place.session();
+    await writer.query("begin; update public.customer_latest set ts = now() where customer_id = 'c-2'");
+    await using database = openDatabase(place.databaseUrl, {
+      connections: 1,
+      limits: sessionLimits(30_000),
+      name: "test",
+    });
+    const failures: unknown[] = [];
+    const options = { retentionDays: 10, rejectRetentionDays: undefined };
+    const round = forgetOld(database, options, (error) => failures.push(error));
+    for (let rounds = 0; rounds < 3; rounds++) await round(daysAgo(0));
+    await writer.query("commit");
+    await writer.end();
+    deepStrictEqual(failures, []);
+    const [left] = await place.sql(
+      `select count(*)::integer as count, count(*) filter (where ts < now() - interval '10 days')::integer as old
+         from public.customer_latest`,
+    );
+    deepStrictEqual(left, { count: 12_501, old: 0 });
+  }),
+);
+
+Deno.test(
+  "of a reading that arrives older than RETENTION_DAYS only its place in the log and the reason are kept",
+  onPlace({}, async (place) => {
+    const sent = await place.publisher.send([
+      bad("too_old", { customer_id: "a", timestamp: daysAgo(11), heart_rate: 70 }),
+      bad("invalid_json", "{"),
+    ]);
+    await place.consumeAll({ env: { RETENTION_DAYS: "10" } });
+    await judge(place, sent);
+    const rows = await place.sql(
+      `select kafka_offset, reason, detail, key, payload, emptied_at is not null as emptied
+         from public.heartbeat_rejects where reason = 'too_old'`,
+    );
+    deepStrictEqual(rows, [
+      { kafka_offset: "0", reason: "too_old", detail: "", key: null, payload: null, emptied: true },
+    ]);
+    strictEqual((await place.run("reconcile")).code, 0);
+  }),
+);

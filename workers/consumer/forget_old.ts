@@ -1,0 +1,109 @@
+/**
+ * What retention does beside dropping partitions and minutes: it empties old rejects, and deletes the latest reading of
+ * customers whose readings are all too old.
+ */
+import type { Database } from "../_shared/postgres.ts";
+import { OLDEST_KEPT } from "./oldest_kept.ts";
+import type { MonotonicClock } from "./progress.ts";
+
+/** Few, since each may have megabytes to give back. */
+const REJECTS_AT_A_TIME = 100;
+/** Old rejects are emptied for so long in a round; the next round goes on. */
+const EMPTYING_MS = 5_000;
+/** Customers that are looked at in a round, old or not: no index finds the old ones, since their rows change all the time. */
+const CUSTOMERS_AT_A_TIME = 10_000;
+
+export interface ForgetOptions {
+  /** Undefined keeps every customer's latest reading. */
+  readonly retentionDays: number | undefined;
+  /** Undefined keeps the bytes of rejects. */
+  readonly rejectRetentionDays: number | undefined;
+}
+
+/**
+ * @param onFailure hears what failed; it is tried again in the next round
+ * @returns one round, which never rejects. It takes what is old by both clocks; `now` is ours, in ISO 8601
+ */
+export function forgetOld(
+  database: Pick<Database, "query">,
+  { retentionDays, rejectRetentionDays }: ForgetOptions,
+  onFailure: (error: unknown) => void,
+  clock: MonotonicClock = () => performance.now(),
+): (now: string) => Promise<void> {
+  /** The last customer that was looked at. */
+  let customer = "";
+  return async (now) => {
+    try {
+      if (rejectRetentionDays !== undefined) await emptyRejects(database, now, rejectRetentionDays, clock);
+    } catch (error) {
+      onFailure(error);
+    }
+    try {
+      if (retentionDays !== undefined) customer = await deleteLatest(database, now, retentionDays, customer);
+    } catch (error) {
+      onFailure(error);
+    }
+  };
+}
+
+async function emptyRejects(
+  database: Pick<Database, "query">,
+  now: string,
+  days: number,
+  clock: MonotonicClock,
+): Promise<void> {
+  const endAt = clock() + EMPTYING_MS;
+  while (clock() < endAt) {
+    const emptied = await database.query(
+      // Rejects that another consumer is emptying are skipped.
+      `with old as materialized (
+         select ledger_id, kafka_offset
+           from public.heartbeat_rejects
+          where emptied_at is null and rejected_at < ${OLDEST_KEPT}
+          order by rejected_at
+          limit ${REJECTS_AT_A_TIME}
+            for update skip locked
+       )
+       update public.heartbeat_rejects as reject
+          set key = null, payload = null, detail = '', emptied_at = now()
+         from old
+        where reject.ledger_id = old.ledger_id and reject.kafka_offset = old.kafka_offset
+    returning 1`,
+      [now, days],
+    );
+    if (emptied.length < REJECTS_AT_A_TIME) return;
+  }
+}
+
+/**
+ * Looks at the customers that follow in the order of the primary key.
+ *
+ * @returns the last of them; an empty text when the next round begins from the start
+ */
+async function deleteLatest(
+  database: Pick<Database, "query">,
+  now: string,
+  days: number,
+  after: string,
+): Promise<string> {
+  const [row] = await database.query<{ seen: number; last: string | null }>(
+    // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
+    `with seen as materialized (
+       select ctid, customer_id, ts
+         from public.customer_latest
+        where customer_id > $3
+        order by customer_id
+        limit ${CUSTOMERS_AT_A_TIME}
+     ), old as materialized (
+       select ctid
+         from public.customer_latest
+        where ctid = any(array(select ctid from seen where ts < ${OLDEST_KEPT})) and ts < ${OLDEST_KEPT}
+          for update skip locked
+     ), deleted as (
+       delete from public.customer_latest where ctid = any(array(select ctid from old))
+     )
+     select count(*)::integer as seen, max(customer_id) as last from seen`,
+    [now, days, after],
+  );
+  return row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
+}
