@@ -8,6 +8,7 @@ import indexTsByBlockRange from "./0006_index_ts_by_block_range.sql" with { type
 import lockPartitionsBriefly from "./0007_lock_partitions_briefly.sql" with { type: "text" };
 import summarizeBlockRanges from "./0008_summarize_block_ranges.sql" with { type: "text" };
 import emptyOldRejects from "./0009_empty_old_rejects.sql" with { type: "text" };
+import dropInPieces from "./0010_drop_in_pieces.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -30,4 +31,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 7, name: "0007_lock_partitions_briefly", sql: lockPartitionsBriefly, breaking: false },
   { version: 8, name: "0008_summarize_block_ranges", sql: summarizeBlockRanges, breaking: false },
   { version: 9, name: "0009_empty_old_rejects", sql: emptyOldRejects, breaking: false },
+  { version: 10, name: "0010_drop_in_pieces", sql: dropInPieces, breaking: false },
 ];

@@ -132,7 +132,15 @@ export class SoakLoad implements AsyncDisposable {
   async #dropBefore(instantMs: number): Promise<void> {
     const before = new Date(Math.min(instantMs, Date.now() - DAY_MS)).toISOString();
     try {
-      await this.#place.sql("select public.drop_old_heartbeat_partition('public.heartbeats', $1)", [before]);
+      let left = true;
+      // A step at a time, until nothing is left to do.
+      while (left) {
+        const [row] = await this.#place.sql(
+          "select public.drop_old_heartbeat_partition('public.heartbeats', $1) is not null as left",
+          [before],
+        );
+        left = row?.["left"] === true;
+      }
     } catch (error) {
       // Its lock could not be had in time beside the writers: the next round tries again.
       if (sqlState(error) !== "55P03" && sqlState(error) !== "40P01") throw error;

@@ -44,7 +44,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       edit("day_partitions.ts", "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;", ""),
       edit("day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0"),
       {
-        file: "migrations/0007_lock_partitions_briefly.sql",
+        file: "migrations/0010_drop_in_pieces.sql",
         find: "perform set_config('lock_timeout', '500ms', true);",
         replace: "",
       },
@@ -58,7 +58,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the lock for dropping a partition is waited for, and everybody behind it",
     edits: [{
-      file: "migrations/0007_lock_partitions_briefly.sql",
+      file: "migrations/0010_drop_in_pieces.sql",
       find: "perform set_config('lock_timeout', (100 * 2 ^ try)::integer::text, true);",
       replace: "",
     }],
@@ -70,7 +70,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "what cannot be dropped during a dump is asked for at each round",
-    edits: [edit("retention.ts", "if (isLostRace(error)) dropAt = clock() + DROP_PAUSE_MS;", "")],
+    edits: [edit("retention.ts", "if (pauseAfter(failure)) pausedUntil = clock() + PAUSE_MS;", "")],
     test: {
       file: "tests/unit/consumer/retention_test.ts",
       name:

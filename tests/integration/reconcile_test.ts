@@ -99,7 +99,7 @@ Deno.test(
     await publishEverything(place);
     const before = await reconcile(place);
     assert.equal(before.code, 1, "without a schema there is nothing to account with");
-    assert.match(before.output, /heartbeat_rejects" does not exist .*run the migrations/);
+    assert.match(before.output, /heartbeats" does not exist .*run the migrations/);
 
     await place.consumeAll();
     const { code, problems, totals, lines } = await reconcileAsJson(place);
@@ -171,7 +171,7 @@ Deno.test(
     await place.publisher.send(readings(1, "later", 0));
     const session = await place.session();
     await session.query("begin");
-    await session.query("lock table public.heartbeats in access exclusive mode");
+    await session.query("lock table public.ingest_gaps in access exclusive mode");
     const reconciling = reconcileAsJson(place);
     await eventually("reconcile to wait for the table", async () => {
       const waiting = await place.sql(

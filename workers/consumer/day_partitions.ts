@@ -8,13 +8,13 @@ import type { MonotonicClock } from "./progress.ts";
 const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
 const DAYS_AHEAD = 2;
-/** Unknown days that a batch, or one round of trying again, asks for at most; the default takes the others' rows. */
+/** Unknown days that a batch asks for at most; the default takes the others' rows. */
 const DAYS_AT_ONCE = 32;
-/** Days that are remembered for later; what comes beyond is asked for again with its next reading. */
-const MOST_POSTPONED = 10_000;
+/** Days that are remembered, of each kind; then all are forgotten and asked for again. */
+const MOST_REMEMBERED = 10_000;
 /** A lock that cannot be had within the function's lock_timeout is asked for so many times. */
 const ATTEMPTS = 3;
-/** A batch begins to make partitions for so long; a statement that is under way has a timeout of its own. */
+/** A batch, or a round, begins to make partitions for so long; a statement that is under way has a timeout of its own. */
 const PATIENCE_MS = 5_000;
 /**
  * For so long after a lock that could not be had, as during a dump of the database, no batch asks: each try makes whoever
@@ -28,16 +28,32 @@ export interface DayPartitionPorts {
   readonly onFailure: (error: unknown, day: string) => void;
 }
 
-/** What became of a day. */
-type Ensured = "made" | "failed" | "locked";
+/** `covered` is as it was before: the function within it sees the statement's own snapshot. */
+const ENSURE = `
+  select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
+         exists (select from public.heartbeat_partitions('public.heartbeats')
+                  where $1::timestamptz >= lower_bound and $1::timestamptz < upper_bound) as covered`;
+
+/** A reading of each of some days that sits in the default. In text, since a Date has no microseconds. */
+const WITHOUT_PARTITION = `
+  select at::text, floor(extract(epoch from at) / 86400)::float8 as day
+    from public.heartbeats_without_partition('public.heartbeats') at`;
+
+const NO_PARTITION = new Error("the database made none");
+
+/** Why there is no partition, if there is none. */
+interface Ensured {
+  readonly failure?: unknown;
+  readonly locked?: boolean;
+}
 
 export class DayPartitions {
   readonly #database: Database;
   readonly #ports: DayPartitionPorts;
   /** Days, counted since the Unix epoch, that have a partition. */
   readonly #made = new Set<number>();
-  /** Days whose partition could not be made: their rows go to the default until a later try moves them. */
-  readonly #failed = new Set<number>();
+  /** Days that no batch asks for: their rows go to the default, and the rounds find them there. */
+  readonly #postponed = new Set<number>();
   readonly #clock: MonotonicClock;
   #pausedUntil = -Infinity;
 
@@ -62,69 +78,104 @@ export class DayPartitions {
     let asked = 0;
     const giveUpAt = this.#clock() + PATIENCE_MS;
     for (const day of days) {
-      if (this.#made.has(day) || this.#failed.has(day)) continue;
+      if (this.#made.has(day) || this.#postponed.has(day)) continue;
       const now = this.#clock();
       // A batch must not wait for thousands, as a producer that means harm could make it: they are made later.
       if (asked < DAYS_AT_ONCE && now < giveUpAt && now >= this.#pausedUntil) {
         asked++;
         onDay();
-        await this.#ensure(day, ATTEMPTS);
-      } else if (this.#failed.size < MOST_POSTPONED) this.#failed.add(day);
+        await this.#ensure(day, startOf(day), ATTEMPTS);
+      } else remember(this.#postponed, day);
     }
     if (asked > 0) onDay();
   }
 
-  /** Makes today's and the next days' partitions. @param nowMs milliseconds since the Unix epoch */
-  async makeAhead(nowMs: number): Promise<void> {
+  /**
+   * Makes today's and the next days' partitions.
+   *
+   * @param nowMs milliseconds since the Unix epoch
+   * @returns what kept one from being made; undefined when all are there
+   */
+  async makeAhead(nowMs: number): Promise<unknown> {
     const today = Math.floor(nowMs / DAY_MS);
     for (let ahead = 0; ahead <= DAYS_AHEAD; ahead++) {
       if (this.#made.has(today + ahead)) continue;
-      if (await this.#ensure(today + ahead, 1) === "locked") return;
+      const { failure } = await this.#ensure(today + ahead, startOf(today + ahead), 1);
+      if (failure !== undefined) return failure;
     }
+    return undefined;
   }
 
-  /** Tries again what could not be made before; the rows that went to the default meanwhile are moved. */
-  async retryFailed(): Promise<void> {
-    for (const day of [...this.#failed].slice(0, DAYS_AT_ONCE)) {
-      if (await this.#ensure(day, 1) === "locked") return;
+  /**
+   * Makes the partitions of readings that sit in the default, whichever process wrote them, and so moves them.
+   *
+   * @returns what kept one from being moved; undefined when none is left, or a later round goes on
+   */
+  async emptyDefault(): Promise<unknown> {
+    let failure: unknown;
+    const giveUpAt = this.#clock() + PATIENCE_MS;
+    while (failure === undefined && this.#clock() < giveUpAt) {
+      const found = await this.#database.query<{ day: number; at: string }>(WITHOUT_PARTITION);
+      if (found.length === 0) return undefined;
+      for (const { day, at } of found) {
+        const ensured = await this.#ensure(day, at, 1);
+        failure ??= ensured.failure;
+        if (ensured.locked) return failure;
+      }
     }
+    return failure;
   }
 
   /** What was made may not be there: the database was replaced by an older copy. */
   forget(): void {
     this.#made.clear();
-    this.#failed.clear();
+    this.#postponed.clear();
   }
 
-  async #ensure(day: number, attempts: number): Promise<Ensured> {
-    const at = new Date(day * DAY_MS).toISOString();
-    for (let attempt = 1;; attempt++) {
+  /** @param at an instant of that day; the day may have several partitions */
+  async #ensure(day: number, at: string, attempts: number): Promise<Ensured> {
+    let failure: unknown = NO_PARTITION;
+    for (let attempt = 1; attempt <= attempts; attempt++) {
       try {
-        const [row] = await this.#database.query<{ made: string | null }>(
-          "select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as made",
-          [at],
-        );
-        if (typeof row?.made === "string") {
-          this.#pausedUntil = -Infinity;
-          this.#ports.onMade(row.made);
-        }
-        this.#made.add(day);
-        this.#failed.delete(day);
-        return "made";
+        const [row] = await this.#database.query<{ name: string | null; covered: boolean }>(ENSURE, [at]);
+        if (typeof row?.name !== "string") break;
+        this.#pausedUntil = -Infinity;
+        if (!row.covered) this.#ports.onMade(row.name);
+        remember(this.#made, day);
+        this.#postponed.delete(day);
+        return {};
       } catch (error) {
         const state = sqlState(error);
         if (state === undefined || isServerUnable(error)) throw error;
-        const locked = isLostRace(error);
-        if (locked && attempt < attempts) continue;
-        if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;
-        if (!this.#failed.has(day)) this.#ports.onFailure(error, at.slice(0, 10));
-        // Behind the others, so that the next round begins with those.
-        this.#failed.delete(day);
-        this.#failed.add(day);
-        return locked ? "locked" : "failed";
+        failure = error;
+        if (!isLostRace(error)) break;
       }
     }
+    const locked = holdsUp(failure);
+    if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;
+    if (!this.#postponed.has(day)) this.#ports.onFailure(failure, startOf(day).slice(0, 10));
+    remember(this.#postponed, day);
+    return { failure, locked };
   }
+}
+
+function startOf(day: number): string {
+  return new Date(day * DAY_MS).toISOString();
+}
+
+function remember(days: Set<number>, day: number): void {
+  if (days.size >= MOST_REMEMBERED) days.clear();
+  days.add(day);
+}
+
+/** Who tries again at once makes others wait again, too: for a lock that could not be had, or while a statement runs too long. */
+export function holdsUp(error: unknown): boolean {
+  return isLostRace(error) || isTooSlow(error);
+}
+
+/** query_canceled: it took longer than statement_timeout. */
+export function isTooSlow(error: unknown): boolean {
+  return sqlState(error) === "57014";
 }
 
 /** lock_not_available and deadlock_detected: somebody else held a lock. */

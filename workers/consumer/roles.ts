@@ -40,12 +40,15 @@ const WRITER_GRANTS = [
   "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
   "grant select, insert, update, delete on public.customer_latest to heartbeat_writer",
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
+  "grant select, insert, update on public.heartbeat_retention_bound to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
   // To empty old rejects; what they hold is not read.
   `grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
       on public.heartbeat_rejects to heartbeat_writer`,
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
+         public.heartbeats_without_partition(regclass),
          public.drop_old_heartbeat_partition(regclass, timestamptz),
+         public.delete_old_heartbeats(regclass, timestamptz, bigint),
          public.summarize_heartbeat_blocks(regclass, bigint) to heartbeat_writer`,
 ];
 

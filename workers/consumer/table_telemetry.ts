@@ -21,6 +21,13 @@ export function tableTelemetry(log: Telemetry["log"]) {
       });
     },
 
+    partitionsMany: (partitions: number) => {
+      const message =
+        `public.heartbeats has ${partitions} partitions, so new ones are made for months in place of ` +
+        "days; set RETENTION_DAYS, or drop old partitions, to have days again";
+      log.warning("table.partitions_many", message, { partitions });
+    },
+
     retentionFailed: (error: unknown) => {
       log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
     },

@@ -1,5 +1,11 @@
 /** What the tables hold, counted row by row and set beside what the ledger says of them. */
-import { type Database, databaseFailure, type Session, type SessionLimits } from "../_shared/postgres.ts";
+import {
+  type Database,
+  databaseFailure,
+  type Session,
+  type SessionLimits,
+  sqlState,
+} from "../_shared/postgres.ts";
 
 /** Counting a large table takes as long as it takes; it holds no lock that a writer would wait for. */
 export const RECOUNT_LIMITS: SessionLimits = {
@@ -8,6 +14,10 @@ export const RECOUNT_LIMITS: SessionLimits = {
   idleInTransactionMs: 60_000,
   transactionMs: 3_600_000,
 };
+
+const UNDEFINED_TABLE = "42P01";
+/** A table that is missing for another reason is missing again. */
+const ATTEMPTS = 5;
 
 /** One ledger row, and what was found for it. */
 export interface Account {
@@ -103,21 +113,37 @@ type Row = Record<string, string> & { newest: boolean; partition: number; genera
  * @throws PipelineError when PostgreSQL is away or refuses
  */
 export async function recount(database: Database, { signal }: { signal: AbortSignal }): Promise<Recount> {
-  try {
-    return await database.transaction(async (session) => {
-      await session.query("set transaction isolation level repeatable read, read only");
-      using _ = await cancelOnAbort(database, session, signal);
-      const accounts = await session.query<Row>(ACCOUNTS);
-      const rows = await session.query<{ count: string }>(
-        // What was dropped for its age was stored once, and counted when it was dropped.
-        `select (select count(*) from public.heartbeats)
-              + (select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention) as count`,
-      );
-      return { accounts: accounts.rows.map(account), heartbeatRows: Number(rows.rows[0]?.count) };
-    });
-  } catch (error) {
-    throw databaseFailure("recount the tables", database.target, error);
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await database.transaction((session) => recountOnce(database, session, signal));
+    } catch (error) {
+      // A partition that was being dropped in the snapshot is gone by now; the next snapshot has its count.
+      if (sqlState(error) === UNDEFINED_TABLE && attempt < ATTEMPTS) continue;
+      throw databaseFailure("recount the tables", database.target, error);
+    }
   }
+}
+
+async function recountOnce(database: Database, session: Session, signal: AbortSignal): Promise<Recount> {
+  await session.query("set transaction isolation level repeatable read, read only");
+  // Before the snapshot: a partition that is detached after it would be missing from both sums.
+  await session.query("lock table only public.heartbeats in access share mode");
+  using _ = await cancelOnAbort(database, session, signal);
+  const dropping = await session.query<{ name: string }>(
+    "select quote_ident(detached) as name from public.heartbeat_retention where dropped_rows is null",
+  );
+  const counts = [
+    "select count(*) from public.heartbeats",
+    // What was dropped for its age was stored once, and counted before it was dropped.
+    "select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention",
+    // Being dropped: its rows are not counted yet.
+    ...dropping.rows.map(({ name }) => `select count(*) from public.${name}`),
+  ];
+  const rows = await session.query<{ count: string }>(
+    `select ${counts.map((one) => `(${one})`).join(" + ")} as count`,
+  );
+  const accounts = await session.query<Row>(ACCOUNTS);
+  return { accounts: accounts.rows.map(account), heartbeatRows: Number(rows.rows[0]?.count) };
 }
 
 /** A count over a large table would go on in the server long after Ctrl-C. */

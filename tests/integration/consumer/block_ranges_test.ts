@@ -113,8 +113,10 @@ Deno.test(
     await vacuum.query(`begin; lock table ${PARTITION} in share update exclusive mode`);
     // And somebody rewrites an old partition.
     const rewrite = await place.session();
-    await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', '2001-02-03')");
-    await rewrite.query("begin; lock table only public.heartbeats_y2001 in access exclusive mode");
+    const [old] = await place.sql(
+      "select public.ensure_heartbeat_partition('public.heartbeats', '2001-02-03') as name",
+    );
+    await rewrite.query(`begin; lock table only public.${old?.["name"]} in access exclusive mode`);
     const sent = await place.publisher.send(backlog(100, 1));
     await place.caughtUp();
     const waiting = () => place.sql("select from pg_locks where not granted and relation is not null");

@@ -3,26 +3,35 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { Database } from "../../../workers/_shared/postgres.ts";
 import { DayPartitions } from "../../../workers/consumer/day_partitions.ts";
 
+const MADE = [{ name: "heartbeats_d20240101", covered: false }];
+
 /** A database that remembers for which days it was asked. */
-function asked(): { days: string[]; partitions: DayPartitions } {
+function asked(answer: unknown[] = MADE) {
   const days: string[] = [];
+  const failures: string[] = [];
   const query = (_sql: string, [at]: readonly unknown[] = []) => {
     days.push(String(at).slice(0, 10));
-    return Promise.resolve([{ made: null }]);
+    return Promise.resolve(answer);
   };
-  const database = { query } as unknown as Database;
-  return { days, partitions: new DayPartitions(database, { onMade: () => {}, onFailure: () => {} }) };
+  const ports = { onMade: () => {}, onFailure: (_error: unknown, day: string) => failures.push(day) };
+  return { days, failures, partitions: new DayPartitions({ query } as unknown as Database, ports) };
 }
 
-Deno.test("a batch with readings of thousands of days waits for a few partitions only; the others are made later", async () => {
+Deno.test("a batch with readings of thousands of days waits for a few partitions only", async () => {
   const { days, partitions } = asked();
   const all = Array.from({ length: 1_000 }, (_, index) => index * 73);
   await partitions.prepare(all, () => {});
   ok(days.length <= 32, `${days.length} asked for at once`);
   await partitions.prepare(all, () => {});
   ok(days.length <= 32, "what was put off is not asked for with every batch");
-  for (let round = 0; round < 40; round++) await partitions.retryFailed();
-  strictEqual(new Set(days).size, 1_000);
+});
+
+Deno.test("a day that the database makes no partition for does not count as made, and is told of once", async () => {
+  const { days, failures, partitions } = asked([{ name: null, covered: false }]);
+  await partitions.prepare([20_000], () => {});
+  ok(await partitions.makeAhead(20_000 * 86_400_000) !== undefined);
+  deepStrictEqual(days, ["2024-10-04", "2024-10-04"]);
+  deepStrictEqual(failures, ["2024-10-04"]);
 });
 
 Deno.test("a day that has its partition is asked for once", async () => {
@@ -34,10 +43,16 @@ Deno.test("a day that has its partition is asked for once", async () => {
 
 /** A database in which somebody, such as a dump, holds the table: each question waits, and gets no lock. */
 function locked() {
-  const held = { now: 0, by: true, asked: 0, failures: 0 };
-  const query = () => {
+  const held = { now: 0, by: true, asked: 0, failures: 0, misplaced: [] as number[] };
+  const query = (sql: string) => {
+    if (sql.includes("heartbeats_without_partition")) {
+      return Promise.resolve(held.misplaced.slice(0, 32).map((day) => ({ day, at: "" })));
+    }
     held.asked++;
-    if (!held.by) return Promise.resolve([{ made: "heartbeats_d20240101" }]);
+    if (!held.by) {
+      held.misplaced.shift();
+      return Promise.resolve(MADE);
+    }
     held.now += 2_000;
     return Promise.reject(
       Object.assign(new Error("canceling statement due to lock timeout"), { code: "55P03" }),
@@ -61,11 +76,12 @@ Deno.test("while a dump holds the table a batch waits for one day's lock and not
   const before = held.asked;
   await partitions.prepare(DAYS.map((day) => day + 100), () => {});
   strictEqual(held.asked, before, "nor does the next batch, with other days");
-  await partitions.retryFailed();
+  held.misplaced = Array.from({ length: 80 }, (_, index) => 20_000 + index);
+  ok(await partitions.emptyDefault() !== undefined);
   strictEqual(held.asked, before + 1, "one try at each round");
   held.by = false;
-  for (let round = 0; round < 4; round++) await partitions.retryFailed();
-  strictEqual(held.asked, before + 1 + 80, "all are made when it is over");
+  strictEqual(await partitions.emptyDefault(), undefined);
+  strictEqual(held.asked, before + 1 + 80, "all that is in the default is moved when it is over");
 });
 
 Deno.test("a batch makes partitions for some seconds and no longer, and it is seen that it gets on", async () => {
@@ -78,7 +94,7 @@ Deno.test("a batch makes partitions for some seconds and no longer, and it is se
   };
   const query = () => {
     now += 1_500;
-    return Promise.resolve([{ made: "heartbeats_d20240101" }]);
+    return Promise.resolve(MADE);
   };
   const ports = { onMade: () => {}, onFailure: () => {} };
   const partitions = new DayPartitions({ query } as unknown as Database, ports, () => now);

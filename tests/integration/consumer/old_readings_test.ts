@@ -1,0 +1,199 @@
+/** Readings of any age: none takes the room that recent days need, and none stays in the default partition. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { eventually } from "../../support/eventually.ts";
+import { bad, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+const DAY_MS = 86_400_000;
+const THIS_YEAR = new Date().getUTCFullYear();
+
+function daysAgo(days: number): string {
+  return new Date(Date.now() - days * DAY_MS).toISOString();
+}
+
+function dayName(days: number): string {
+  return `heartbeats_d${daysAgo(days).slice(0, 10).replaceAll("-", "")}`;
+}
+
+async function migrated(place: Place): Promise<void> {
+  strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+}
+
+async function rowsByPartition(place: Place): Promise<Record<string, number>> {
+  const rows = await place.sql<{ name: string; count: number }>(
+    "select tableoid::regclass::text as name, count(*)::int as count from public.heartbeats group by 1 order by 1",
+  );
+  return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
+}
+
+/** Rows as some process stored them, counted in the ledger as the rows of a log that is gone since. */
+async function store(place: Place, sql: string): Promise<void> {
+  await place.sql(
+    `with stored as (${sql} returning 1), total as (select count(*) as rows from stored)
+     insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
+     select 'earlier', gen_random_uuid(), 0, 0, rows, rows from total`,
+  );
+}
+
+async function accounted(place: Place): Promise<void> {
+  const { code, output } = await place.run("reconcile");
+  strictEqual(code, 0, output);
+}
+
+Deno.test(
+  "readings of 1,600 years share one partition, and recent days have their own",
+  onPlace({}, async (place) => {
+    const years = Array.from({ length: 1_600 }, (_, year) => {
+      return reading("c", `${String(400 + year).padStart(4, "0")}-06-01T00:00:00.000001Z`, 70);
+    });
+    const sent = await place.publisher.send(years);
+    await place.consumeAll();
+    sent.push(...await place.publisher.send([reading("c", daysAgo(0), 71), reading("c", daysAgo(30), 71)]));
+    await place.consumeAll();
+    await judge(place, sent);
+    deepStrictEqual(await rowsByPartition(place), {
+      [`heartbeats_before_${THIS_YEAR - 5}0101`]: 1_600,
+      [dayName(30)]: 1,
+      [dayName(0)]: 1,
+    });
+  }),
+);
+
+Deno.test(
+  "with as many partitions as PostgreSQL's own settings bear new ones are coarser, which is told, and sessions read all at once",
+  onPlace({}, async (place) => {
+    await migrated(place);
+    // Years of days, as they grow when nothing is dropped.
+    for (let hundred = 0; hundred < 8; hundred++) {
+      await place.sql(`do $$ declare day timestamptz; begin
+        for n in ${hundred * 100 + 1}..${hundred * 100 + 100} loop
+          day := date_trunc('day', now() - n * interval '1 day', 'UTC');
+          execute format('create table public.heartbeats_d%s partition of public.heartbeats for values from (%L) to (%L)',
+            to_char(day at time zone 'UTC', 'YYYYMMDD'), day, day + interval '24 hours');
+        end loop; end $$`);
+    }
+    const sent = await place.publisher.send([reading("c", daysAgo(0), 70), reading("c", daysAgo(900), 70)]);
+    const consumer = place.consumer();
+    await place.caughtUp();
+    const { message } = await consumer.said("table.partitions_many");
+    match(message, /public\.heartbeats has 80\d partitions.*RETENTION_DAYS/);
+    const names = Object.keys(await rowsByPartition(place));
+    ok(!names.includes("heartbeats_default"), names.join());
+    deepStrictEqual(names.map((name) => name.replace(/\d+$/, "")).sort(), [
+      "heartbeats_from_",
+      "heartbeats_y",
+    ]);
+
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => place.session()));
+    for (const session of sessions) {
+      await session.query("begin");
+      deepStrictEqual((await session.query("select count(*)::int as rows from public.heartbeats")).rows, [{
+        rows: 2,
+      }]);
+      strictEqual((await session.query("select * from public.latest_heartbeats(20)")).rows.length, 2);
+    }
+    sent.push(...await place.publisher.send([reading("c", daysAgo(1), 70)]));
+    await place.caughtUp();
+    await Promise.all(sessions.map((session) => session.end()));
+    await judge(place, sent);
+    strictEqual(await consumer.metric("heartbeat_retries_total"), 0);
+  }),
+);
+
+Deno.test(
+  "what another process left in the default partition is moved, the rest of a day that is too much for once as well",
+  onPlace({}, async (place) => {
+    await migrated(place);
+    await store(place, `insert into public.heartbeats values ('today', '${daysAgo(0)}', 70, null)`);
+    const day = daysAgo(20).slice(0, 10);
+    await store(
+      place,
+      `insert into public.heartbeats
+       select 'c', timestamptz '${day}' + n * interval '250 milliseconds', 70 from generate_series(0, 300000) n`,
+    );
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 300_002 });
+    place.consumer();
+    let found: Record<string, number> = {};
+    const second = `heartbeats_from_${day.replaceAll("-", "")}_065640250000`;
+    const third = `heartbeats_from_${day.replaceAll("-", "")}_135320500000`;
+    await eventually("all rows to be in partitions", async () => {
+      found = await rowsByPartition(place);
+      return found["heartbeats_default"] === undefined && found[third] !== undefined;
+    }, { seen: () => found });
+    deepStrictEqual(found, { [dayName(0)]: 1, [dayName(20)]: 100_001, [second]: 100_001, [third]: 99_999 });
+    await accounted(place);
+  }),
+);
+
+Deno.test(
+  "old rows are deleted and counted also where a partition is kept for younger ones",
+  onPlace({}, async (place) => {
+    await migrated(place);
+    await store(
+      place,
+      `insert into public.heartbeats
+       select 'c', timestamptz '1990-01-01' + n * interval '1 day', 70 from generate_series(0, 4999) n`,
+    );
+    // Twelve years are kept, so what is older than five years lies in one partition on both sides of that.
+    const kept = daysAgo(11 * 365);
+    await store(place, `insert into public.heartbeats values ('kept', '${kept}', 70, null)`);
+    await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [kept]);
+    const before = `heartbeats_before_${THIS_YEAR - 5}0101`;
+    deepStrictEqual(await rowsByPartition(place), { [before]: 5_001 });
+    const sent = await place.publisher.send([
+      bad("too_old", { customer_id: "c", timestamp: daysAgo(13 * 365), heart_rate: 70 }),
+      reading("c", daysAgo(1), 70),
+    ]);
+    place.consumer({ env: { RETENTION_DAYS: `${12 * 365}` } });
+    await place.caughtUp();
+    await eventually("the old rows to be deleted", async () => {
+      const rows = await place.sql("select from public.heartbeats where ts < '2010-01-01'");
+      return rows.length === 0;
+    });
+    strictEqual(sent.length, 2);
+    deepStrictEqual(await rowsByPartition(place), { [before]: 1, [dayName(1)]: 1 });
+    const [bound] = await place.sql(
+      `select partition, sum(dropped_rows)::int as rows, max(upper_bound) <= now() - interval '4380 days' as old,
+              bool_and(upper_bound = date_trunc('day', upper_bound, 'UTC')) as days
+         from public.heartbeat_retention group by 1`,
+    );
+    deepStrictEqual(bound, { partition: `public.${before}`, rows: 5_000, old: true, days: true });
+    await accounted(place);
+  }),
+);
+
+Deno.test(
+  "old rows in the default partition are deleted in pieces, each counted with it",
+  onPlace({ partitions: 0 }, async (place) => {
+    await migrated(place);
+    await store(
+      place,
+      `insert into public.heartbeats
+       select 'c', now() - (n % 30) * interval '1 day' - n * interval '1 millisecond', 70 from generate_series(1, 60000) n`,
+    );
+    const bound = "date_trunc('day', now() - interval '10 days', 'UTC')";
+    const [{ old = 0 } = {}] = await place.sql<{ old: number }>(
+      `select count(*)::int as old from public.heartbeats where ts < ${bound}`,
+    );
+    ok(old > 30_000);
+    const session = await place.session();
+    await session.query("set statement_timeout = '400ms'");
+    let pieces = 0;
+    for (let block: number | null = 0; block !== null; pieces++) {
+      const { rows }: { rows: { next: number | null }[] } = await session.query(
+        "select public.delete_old_heartbeats('public.heartbeats_default', now() - interval '10 days', $1)::float8 as next",
+        [block],
+      );
+      block = rows[0]?.next ?? null;
+      if (pieces < 3) await accounted(place);
+    }
+    await session.end();
+    const counted = await place.sql(
+      `select partition, dropped_rows::int as rows, upper_bound = ${bound} as day from public.heartbeat_retention`,
+    );
+    deepStrictEqual(counted, [{ partition: "public.heartbeats_default", rows: old, day: true }]);
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 60_000 - old });
+    await accounted(place);
+  }),
+);

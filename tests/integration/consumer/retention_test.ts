@@ -1,0 +1,148 @@
+/** Old readings are dropped however many they are, whoever ends in between, and each of them is counted once. */
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
+// @ts-types="@types/pg"
+import type pg from "pg";
+import { eventually } from "../../support/eventually.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+const DAY_MS = 86_400_000;
+const STATEMENT_TIMEOUT = "57014";
+const LONG_AGO = new Date(Date.now() - 40 * DAY_MS).toISOString().slice(0, 10);
+const PARTITION = `public.heartbeats_d${LONG_AGO.replaceAll("-", "")}`;
+const DROP =
+  "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days') as step";
+
+async function migrated(place: Place): Promise<void> {
+  strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+}
+
+/** Stored by a log that is gone since: the ledger counts them. */
+async function store(place: Place, rows: number, sql: string): Promise<void> {
+  await place.sql(sql);
+  await place.sql(
+    `insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
+     values ('earlier', gen_random_uuid(), 0, 0, $1, $1)`,
+    [rows],
+  );
+}
+
+/** A day of so many readings, 40 days ago. */
+async function storeDay(place: Place, rows: number): Promise<void> {
+  await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [LONG_AGO]);
+  await store(
+    place,
+    rows,
+    `insert into public.heartbeats
+     select 'c', timestamptz '${LONG_AGO}' + n * interval '50 milliseconds', 70 from generate_series(1, ${rows}) n`,
+  );
+}
+
+async function accounted(place: Place, when: string): Promise<void> {
+  const { code, output } = await place.run("reconcile");
+  strictEqual(code, 0, `${when}: ${output}`);
+}
+
+async function retention(place: Place): Promise<Record<string, unknown>[]> {
+  return await place.sql(
+    "select partition, dropped_rows::int as dropped, detached from public.heartbeat_retention order by id",
+  );
+}
+
+/** @returns the partition of the step; undefined when it took too long */
+async function step(session: pg.Client): Promise<string | null | undefined> {
+  try {
+    return (await session.query<{ step: string | null }>(DROP)).rows[0]?.step;
+  } catch (error) {
+    strictEqual((error as { code?: string }).code, STATEMENT_TIMEOUT, String(error));
+    return undefined;
+  }
+}
+
+Deno.test(
+  "a partition that takes longer to count than a statement may last is dropped and counted, whoever goes on in between",
+  onPlace({ partitions: 0 }, async (place) => {
+    await migrated(place);
+    await storeDay(place, 1_200_000);
+    const session = await place.session();
+    await session.query("set max_parallel_workers_per_gather = 0");
+    const count = () => session.query(`select count(*) from ${PARTITION}`);
+    let shortestMs = Infinity;
+    for (let time = 0; time < 3; time++) {
+      const began = performance.now();
+      await count();
+      shortestMs = Math.min(shortestMs, performance.now() - began);
+    }
+    const timeoutMs = Math.ceil(shortestMs / 3);
+    await session.query(`set statement_timeout = ${timeoutMs}`);
+    await rejects(count(), { code: STATEMENT_TIMEOUT });
+
+    const detach = await eventually("a first step", () => step(session));
+    strictEqual(detach, PARTITION);
+    const [{ detached = undefined } = {}] = await retention(place);
+    deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: null, detached }]);
+    await accounted(place, "detached");
+    await eventually("a piece to be counted", async () => {
+      await step(session);
+      const rows = await place.sql("select from public.heartbeat_retention where counted_rows > 0");
+      return rows.length > 0;
+    });
+    deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: null, detached }]);
+    await accounted(place, "counted in part");
+    // It is gone, and another process goes on.
+    await session.end();
+
+    const heir = await place.session();
+    await heir.query(`set statement_timeout = ${timeoutMs}`);
+    for (let steps = 0; await step(heir) !== null; steps++) ok(steps < 2_000, "it does not come to its end");
+    await heir.end();
+    deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: 1_200_000, detached: null }]);
+    deepStrictEqual(await place.sql("select to_regclass($1) as kept", [`public.${detached}`]), [{
+      kept: null,
+    }]);
+    await accounted(place, "dropped");
+  }),
+);
+
+Deno.test(
+  "while a partition is counted other days are made and read, and a consumer that is killed there leaves it to the next",
+  onPlace({}, async (place) => {
+    await migrated(place);
+    await storeDay(place, 50_000);
+    await place.sql(
+      `create function public.hold_up() returns trigger language plpgsql as
+         'begin perform pg_sleep(60); return new; end';
+       create trigger hold_up before update of counted_rows on public.heartbeat_retention
+          for each row execute function public.hold_up()`,
+    );
+    const counting = place.consumer({ env: { RETENTION_DAYS: "10" } });
+    const [{ pid } = {}] = await eventually("the rows to be counted", async () => {
+      const held = await place.sql("select pid from pg_stat_activity where wait_event = 'PgSleep'");
+      return held.length > 0 && held;
+    });
+    const others = await place.session();
+    await others.query("set lock_timeout = '1s'");
+    const made = await others.query(
+      "select public.ensure_heartbeat_partition('public.heartbeats', now() - interval '5 days') as name",
+    );
+    ok(made.rows[0].name.startsWith("heartbeats_d"));
+    deepStrictEqual((await others.query("select count(*)::int as rows from public.heartbeats")).rows, [{
+      rows: 0,
+    }]);
+    await others.end();
+    await accounted(place, "while it is counted");
+    counting.kill("SIGKILL");
+    await counting.exited;
+    await place.sql("select pg_terminate_backend($1)", [pid]);
+    await place.sql("drop trigger hold_up on public.heartbeat_retention");
+    await accounted(place, "killed");
+
+    place.consumer({ env: { RETENTION_DAYS: "10" } });
+    await eventually("the next consumer to drop it", async () => {
+      const rows = await place.sql("select from public.heartbeat_retention where dropped_rows is null");
+      return rows.length === 0;
+    });
+    deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: 50_000, detached: null }]);
+    await accounted(place, "dropped");
+  }),
+);
