@@ -24,7 +24,7 @@ interface AlertRule {
   readonly error: { readonly state: "Alerting" | "KeepLast"; readonly because: string };
 }
 
-/** One rule speaks for a database that cannot be read; five that say the same would be noise. */
+/** One rule speaks for a database that cannot be read; more that say the same would be noise. */
 const SILENT_ON_ERROR = {
   state: "KeepLast",
   because: "A database that cannot be read is told by the rule Ingestion stalled; this one keeps its state.",
@@ -142,6 +142,31 @@ export const RULES: readonly AlertRule[] = [
       "The ledger does not add up, or the minute table does not equal the rows of the last minutes. " +
       "Somebody changed the tables by hand, or there is a defect: `deno task reconcile` says where.",
     noData: alwaysARow(", also on an empty ledger"),
+    error: SILENT_ON_ERROR,
+  },
+  {
+    uid: "heartbeat-retention-stalled",
+    title: "Retention stalled",
+    severity: "warning",
+    sql: `
+      select now() as time,
+             (case when exists (select from public.heartbeat_retention where dropped_at > now() - interval '10 minutes')
+                   then 0
+                   else (select count(*) from public.heartbeat_retention where dropped_rows is null)
+                      + (select count(*)
+                           from public.heartbeat_retention_bound bound
+                           join public.heartbeat_partitions('public.heartbeats') old on old.upper_bound <= bound.before)
+               end)::float8 as partitions`,
+    above: 0,
+    lasting: "60m",
+    lookBackSeconds: 600,
+    panel: { dashboard: "pipeline", id: 13 },
+    summary: `{{ printf "%.0f" (index .Values "B").Value }} partitions are older than RETENTION_DAYS`,
+    description:
+      "Nothing was dropped for an hour, although a consumer with RETENTION_DAYS wants it dropped. The consumer's " +
+      "log says why (table.retention_failed), and so does its /readyz: a lock that a dump of the database holds, a " +
+      "missing right, a statement that takes too long.",
+    noData: alwaysARow(", also where nothing is dropped"),
     error: SILENT_ON_ERROR,
   },
 ];

@@ -219,7 +219,7 @@ export function ledger() {
       title: "Dropped for their age",
       description:
         "Partitions of readings that RETENTION_DAYS dropped, with their rows: they were stored once, and " +
-        "count as stored for ever.",
+        "count as stored for ever. Without a number they are still being counted.",
       empty: "Nothing was dropped",
       width: 12,
       height: 8,

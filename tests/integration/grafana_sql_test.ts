@@ -179,6 +179,23 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.equal(await database.number("alert rule: Reject spike"), 40);
   });
 
+  await t.step(
+    "what is older than a consumer wants it is overdue, and what is half dropped, unless dropping gets on",
+    async () => {
+      const overdue = () => database.number("alert rule: Retention stalled");
+      await database.owner.query(
+        "insert into public.heartbeat_retention_bound values (true, date_trunc('day', now() - interval '5 days', 'UTC'))",
+      );
+      assert.equal(await overdue(), 0, "a partition was dropped a moment ago");
+      await database.owner.query(
+        "update public.heartbeat_retention set dropped_at = now() - interval '1 hour'",
+      );
+      assert.equal(await overdue(), 2, "the days from seven and six days ago");
+      await database.owner.query("update public.heartbeat_retention set dropped_rows = null");
+      assert.equal(await overdue(), 3);
+    },
+  );
+
   await t.step("nothing is unaccounted for, until somebody changes a table", async () => {
     for (
       const part of ["alert rule: Unaccounted", "pipeline.json: Unaccounted", "Minute table against rows"]

@@ -26,7 +26,7 @@ Deno.test("the dashboards are read into one folder, which is the rules' folder",
   assert.deepEqual(groups.map(({ folder }) => folder), [FOLDER]);
 });
 
-Deno.test("the alert rules are the five, each leads to a panel that exists", async () => {
+Deno.test("the alert rules are the six, each leads to a panel that exists", async () => {
   const rules = await alertRules();
   assert.deepEqual(rules.map(({ title }) => title), [
     "Ingestion stalled",
@@ -34,6 +34,7 @@ Deno.test("the alert rules are the five, each leads to a panel that exists", asy
     "Reject spike",
     "Many customers quiet at once",
     "Unaccounted records",
+    "Retention stalled",
   ]);
   assert.equal(new Set(rules.map(({ uid }) => uid)).size, rules.length);
   const models = new Map((await dashboards()).map(({ model }) => [model.uid, model]));
