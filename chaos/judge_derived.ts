@@ -7,8 +7,12 @@ export interface MinuteRange {
   readonly to: number;
 }
 
+/** What was dropped lies below it: its minutes outlive the rows, and so may a customer's latest reading. */
+const FLOOR =
+  `(select coalesce(max(upper_bound), '-infinity') from public.heartbeat_retention where reopened_at is null)`;
+
 /**
- * The minute table, in one snapshot: safe while consumers write.
+ * The minute table above the floor, in one snapshot: safe while consumers write.
  *
  * @param range everything unless told
  */
@@ -24,10 +28,11 @@ export async function judgeMinutes(query: Query, range?: MinuteRange): Promise<s
               (count(*) filter (where anomaly = 'low'))::int as low,
               (count(*) filter (where anomaly = 'high'))::int as high
          from public.heartbeats
-        where ts >= $1::timestamptz and ts < $2::timestamptz
+        where ts >= $1::timestamptz and ts < $2::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FLOOR}
         group by 1, 2
      ), kept as (
-       select * from public.heartbeats_1m where minute >= $1::timestamptz and minute < $2::timestamptz
+       select * from public.heartbeats_1m
+        where minute >= $1::timestamptz and minute < $2::timestamptz and minute >= ${FLOOR}
      )
      (table anew except table kept)
      union
@@ -38,14 +43,15 @@ export async function judgeMinutes(query: Query, range?: MinuteRange): Promise<s
   return say("minutes that differ from the rows:", minutes.map(({ id }) => id));
 }
 
-/** Each customer's latest reading. */
+/** Each customer's latest reading, where it lies above the floor. */
 export async function judgeLatest(query: Query): Promise<string[]> {
   const latest = await query<{ id: string }>(
     `select coalesce(anew.customer_id, kept.customer_id) as id
        from (select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
                from public.heartbeats
+              where ts >= ${FLOOR}
               order by customer_id, ts desc) anew
-       full join public.customer_latest kept using (customer_id)
+       full join (select * from public.customer_latest where ts >= ${FLOOR}) kept using (customer_id)
       where (anew.ts, anew.heart_rate, anew.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)
       limit 100`,
   );

@@ -9,6 +9,7 @@ import lockPartitionsBriefly from "./0007_lock_partitions_briefly.sql" with { ty
 import summarizeBlockRanges from "./0008_summarize_block_ranges.sql" with { type: "text" };
 import emptyOldRejects from "./0009_empty_old_rejects.sql" with { type: "text" };
 import dropInPieces from "./0010_drop_in_pieces.sql" with { type: "text" };
+import reopenDroppedDays from "./0011_reopen_dropped_days.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -32,4 +33,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 8, name: "0008_summarize_block_ranges", sql: summarizeBlockRanges, breaking: false },
   { version: 9, name: "0009_empty_old_rejects", sql: emptyOldRejects, breaking: false },
   { version: 10, name: "0010_drop_in_pieces", sql: dropInPieces, breaking: false },
+  // A program that does not know the floor counts readings of dropped days twice.
+  { version: 11, name: "0011_reopen_dropped_days", sql: reopenDroppedDays, breaking: true },
 ];

@@ -165,11 +165,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       edit(
         "batch_transaction.ts",
-        "  await session.query(concludeStatement(parts, readings, stored));",
+        "  const { rowCount } = await session.query(concludeStatement(parts, readings, stored));",
         `  await session.query("savepoint minutes");
-  await session.query(concludeStatement(parts, readings, stored)).catch(async () => {
+  const { rowCount } = await session.query(concludeStatement(parts, readings, stored)).catch(async () => {
     await session.query("rollback to savepoint minutes");
-    await session.query(concludeStatement(parts, readings, new Int32Array()));
+    return await session.query(concludeStatement(parts, readings, new Int32Array()));
   });`,
       ),
     ],

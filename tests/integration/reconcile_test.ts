@@ -86,6 +86,36 @@ const TAMPERED: readonly (readonly [what: string, sql: string, says: RegExp, und
     "update ingest_offsets set stored = stored - 1, rejected = rejected + 1 where kafka_partition = 0",
   ],
   [
+    "a minute that counts a reading too many",
+    "update heartbeats_1m set readings = readings + 1 where customer_id = 'c-0'",
+    /customer "c-0", minute 2026-01-01 00:00:00\+00: the rows give 20 readings, heartbeats_1m has 21/,
+    "update heartbeats_1m set readings = readings - 1 where customer_id = 'c-0'",
+  ],
+  [
+    "a minute with another lowest heart rate",
+    "update heartbeats_1m set heart_rate_min = 71 where customer_id = 'c-1'",
+    /customer "c-1", minute 2026-01-01 00:00:00\+00: the rows give 20 readings, .* 20 with other heart rates/,
+    "update heartbeats_1m set heart_rate_min = 72 where customer_id = 'c-1'",
+  ],
+  [
+    "a minute that is gone, and one without rows",
+    "update heartbeats_1m set minute = minute + interval '2 days' where customer_id = 'c-1'",
+    /00:00:00\+00: the rows give 20 readings, heartbeats_1m has 0[^]*03 00:00:00\+00: the rows give 0 readings/,
+    "update heartbeats_1m set minute = minute - interval '2 days' where customer_id = 'c-1'",
+  ],
+  [
+    "a latest reading that is another",
+    "update customer_latest set heart_rate = 73 where customer_id = 'c-1'",
+    /customer "c-1": the latest row is of 2026-01-01 00:00:19\+00, .* with another heart rate/,
+    "update customer_latest set heart_rate = 72 where customer_id = 'c-1'",
+  ],
+  [
+    "a latest reading that is gone, and one of a customer without rows",
+    "update customer_latest set customer_id = 'nobody' where customer_id = 'c-0'",
+    /customer "c-0": the latest row is of .*, customer_latest has none[^]*"nobody": the latest row is of no time/,
+    "update customer_latest set customer_id = 'c-0' where customer_id = 'nobody'",
+  ],
+  [
     "an offset that was moved beyond the log",
     "update ingest_offsets set next_offset = next_offset + 9, stored = stored + 9 where kafka_partition = 0",
     /partition 0 of .*: was read to 32, but the log ends at 23: the log lost 9 records/,
@@ -99,7 +129,7 @@ Deno.test(
     await publishEverything(place);
     const before = await reconcile(place);
     assert.equal(before.code, 1, "without a schema there is nothing to account with");
-    assert.match(before.output, /heartbeats" does not exist .*run the migrations/);
+    assert.match(before.output, /public\.heartbeats" does not exist .*run the migrations/);
 
     await place.consumeAll();
     const { code, problems, totals, lines } = await reconcileAsJson(place);

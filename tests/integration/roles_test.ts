@@ -88,6 +88,8 @@ Deno.test(
       "update public.heartbeat_rejects set reason = 'mine'",
       "update public.heartbeat_rejects set rejected_at = now()",
       "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('mine', now(), 0)",
+      "delete from public.heartbeat_retention",
+      "select public.reopen_heartbeats('-infinity')",
       "insert into public.schema_migrations values (99, 'mine', '', false)",
       "create role mine",
       "alter role heartbeat_user password 'mine'",

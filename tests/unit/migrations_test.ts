@@ -15,6 +15,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0008_summarize_block_ranges": "618ee6749cf9f34b73a44fb7e118f9c4b3471fec21772125634e3f1abab9f949",
   "0009_empty_old_rejects": "c2c0f66dcb6a7ed8c49d5f94f0988bc4d868795134801280c72373961a6e8e07",
   "0010_drop_in_pieces": "1ba873ce9bda4e8ce2870cf86228e45ef2c7aaf18a55c99d3854f3200dc6b150",
+  "0011_reopen_dropped_days": "9a3ba721c8e16c0abf0256bbdd160b3f7b80fa32895bc5bddff6504d63f09167",
 };
 
 Deno.test("migrations are numbered without a hole and named after their files", async () => {

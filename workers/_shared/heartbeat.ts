@@ -107,7 +107,7 @@ export const REJECT_REASONS = [
   "missing_timestamp",
   "invalid_timestamp",
   "timestamp_in_future",
-  // Older than RETENTION_DAYS: it would be dropped at once.
+  // Older than RETENTION_DAYS, or of a day that was dropped: its minute already counts it.
   "too_old",
   "missing_heart_rate",
   "invalid_heart_rate",

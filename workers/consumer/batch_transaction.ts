@@ -3,6 +3,7 @@ import type { Database, Session } from "../_shared/postgres.ts";
 import type { BinaryWriter } from "./binary_writer.ts";
 import { concludeStatement, type Part, wholeStatement } from "./conclude.ts";
 import { copyInto } from "./copy.ts";
+import { FloorMoved, readFloor } from "./floor.ts";
 import { insertReadings } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import { Readings } from "./readings.ts";
@@ -43,7 +44,7 @@ export class Gathered {
   /**
    * Writes readings and offsets by one statement, for as long as there is nothing else.
    *
-   * @returns false when there is, or when an offset stands elsewhere: then nothing was written
+   * @returns false when there is, or when an offset or the floor is elsewhere: then nothing was written
    */
   async writeAtOnce(database: Database): Promise<boolean> {
     const parts = this.#parts;
@@ -88,7 +89,11 @@ async function conclude(
   for (const { ledger, conclusion: { slice: { gaps } } } of parts) {
     if (gaps.length > 0) await storeGaps(session, ledger, gaps);
   }
-  await session.query(concludeStatement(parts, readings, stored));
+  const { rowCount } = await session.query(concludeStatement(parts, readings, stored));
+  // The offsets are locked and were where they should be, so only the floor can have kept them.
+  if (rowCount !== parts.length) {
+    throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));
+  }
 }
 
 async function storeRejects(session: Session, ledger: LedgerRow, rejects: readonly Reject[]): Promise<void> {

@@ -1,5 +1,7 @@
 /** The statements that end a transaction: readings where they are few, what is derived from them, and the offsets. */
 import type { Statement } from "../_shared/postgres.ts";
+import { formatInstant } from "../_shared/instant.ts";
+import { FLOOR } from "./floor.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { LedgerRow } from "./ledger.ts";
 import { readingColumns, type Readings } from "./readings.ts";
@@ -7,6 +9,12 @@ import type { Offset } from "./records.ts";
 import { rollUp } from "./roll_up.ts";
 import type { Conclusion } from "./sink.ts";
 import type { Slice } from "./slice.ts";
+
+/**
+ * Whether the batches may be written with the floor as it is: no reading that is stored lies below it ($12), and none was
+ * rejected by a floor ($11) that was lowered since.
+ */
+const FITS_FLOOR = `${FLOOR} between $11::timestamptz and $12::timestamptz`;
 
 /** A partition's batch as it will be in the ledger. */
 export interface Part {
@@ -16,26 +24,29 @@ export interface Part {
 
 /**
  * Derived tables and ledger in one statement, since each statement more is a journey to the server and back. Who runs it
- * has the offsets' rows locked.
+ * has the offsets' rows locked. It moves no offset, and the transaction must be rolled back, when the floor moved.
  *
  * @param stored rows of the readings that were stored, by customer and time
  */
 export function concludeStatement(parts: readonly Part[], readings: Readings, stored: Int32Array): Statement {
   const ledger = ledgerColumns(parts);
   if (stored.length === 0) {
-    return { name: "advance_offset", text: advance(""), values: ledger };
+    return { name: "advance_offset", text: advance(`and ${FITS_FLOOR}`), values: ledger };
   }
   const derived = rollUp(readings, stored, ledger.length + 1);
   return {
     name: "roll_up_and_advance_offset",
-    text: `with ${derived.steps} ${advance(`and (select count(*) from ${derived.last}) >= 0`)}`,
+    text: `with ${derived.steps} ${
+      advance(`and (select count(*) from ${derived.last}) >= 0 and ${FITS_FLOOR}`)
+    }`,
     values: [...ledger, ...derived.values],
   };
 }
 
 /**
  * All that a few batches write, which is a transaction by itself: readings, what is derived from them, and the offsets.
- * It is about as many rows as there are parts, or about none when one of the offsets is not where its batch begins.
+ * It is about as many rows as there are parts, or about none when one of the offsets is not where its batch begins, or
+ * when the floor moved.
  *
  * @param rows of the readings, by customer and time; at least one
  */
@@ -58,7 +69,7 @@ export function wholeStatement(
     name: "store_few",
     // The offsets' rows are locked first, and each step looks at the one before: so every writer locks in one order.
     text: `with ours as materialized (
-             select count(*) = cardinality($1::bigint[]) as yes
+             select count(*) = cardinality($1::bigint[]) and ${FITS_FLOOR} as yes
                from (select id, topic_id, kafka_partition, generation, next_offset
                        from public.ingest_offsets
                       where id = any($1::bigint[])
@@ -100,7 +111,7 @@ function advance(condition: string): string {
             where ledger.id = batch.id ${condition}`;
 }
 
-function ledgerColumns(parts: readonly Part[]): (readonly (number | null)[])[] {
+function ledgerColumns(parts: readonly Part[]): (string | readonly (number | null)[])[] {
   const column = <T>(value: (conclusion: Conclusion) => T) =>
     parts.map(({ conclusion }) => value(conclusion));
   return [
@@ -114,7 +125,40 @@ function ledgerColumns(parts: readonly Part[]): (readonly (number | null)[])[] {
     column(({ readings, stored }) => latestSeconds(readings, stored)),
     column(({ slice }) => lastRecordSeconds(slice.records)),
     column(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
+    ...floorBounds(parts),
   ];
+}
+
+/** The lowest and the highest floor that the batches may be written with. */
+function floorBounds(parts: readonly Part[]): [lowest: string, highest: string] {
+  const floors = parts.flatMap(({ conclusion: { floor } }) => floor ?? []);
+  const earliest = parts.flatMap(({ conclusion: { readings, stored } }) =>
+    earliestOf(readings, stored) ?? []
+  );
+  const instant = (best: bigint | undefined, none: string) => best === undefined ? none : formatInstant(best);
+  return [
+    instant(
+      floors.reduce<bigint | undefined>((a, b) => a === undefined || b > a ? b : a, undefined),
+      "-infinity",
+    ),
+    instant(
+      earliest.reduce<bigint | undefined>((a, b) => a === undefined || b < a ? b : a, undefined),
+      "infinity",
+    ),
+  ];
+}
+
+/** The earliest instant that was stored; undefined when none was. */
+function earliestOf(readings: Readings, stored: Int32Array): bigint | undefined {
+  const { seconds, micros } = readings;
+  let earliest: number | undefined;
+  for (const row of stored) {
+    if (
+      earliest === undefined ||
+      ((seconds[row] ?? 0) - (seconds[earliest] ?? 0) || (micros[row] ?? 0) - (micros[earliest] ?? 0)) < 0
+    ) earliest = row;
+  }
+  return earliest === undefined ? undefined : readings.ts(earliest);
 }
 
 /** The latest instant that was stored, in seconds since the Unix epoch with decimals; null when none was. */

@@ -8,7 +8,9 @@ import {
   type Reading,
   type RejectReason,
 } from "../_shared/heartbeat.ts";
+import { formatInstant } from "../_shared/instant.ts";
 import { isWhole, mayRound, numberSource } from "../_shared/json_number.ts";
+import type { Instant } from "./floor.ts";
 
 /** What one record turned out to be. The detail names the field and says why; PostgreSQL can store it. */
 export type Decoded =
@@ -33,12 +35,14 @@ const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_r
  * @param limits valid and alarm thresholds, and how far ahead of our clock a record may be
  * @param now milliseconds since the Unix epoch
  * @param witness another clock: a reading is rejected for its time only when both agree on it
+ * @param floor readings before it were dropped; it is rejected whatever the clocks say
  * @returns a function from a record's value, null for a tombstone, to the reading or the first reason why it is none
  */
 export function createDecoder(
   limits: Limits,
   now: () => number,
   witness: () => number = now,
+  floor: () => Instant = () => undefined,
 ): (value: Uint8Array | null) => Decoded {
   const maxSkewMs = limits.maxClockSkewSeconds * 1_000;
   return (value) => {
@@ -79,6 +83,8 @@ export function createDecoder(
       const latestMs = Math.max(now(), witness()) + maxSkewMs;
       if (ts > micros(latestMs)) return rejectFuture(json, latestMs, limits);
     }
+    const dropped = floor();
+    if (dropped !== undefined && ts < dropped) return rejectDropped(json, ts, dropped);
     const keptMs = (limits.retentionDays ?? Infinity) * DAY_MS;
     if (keptMs < Infinity && ts < micros(now() - keptMs) && ts < micros(witness() - keptMs)) {
       const expected = `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`;
@@ -183,6 +189,17 @@ function rejectFuture(json: Members, latestMs: number, { maxClockSkewSeconds }: 
     `timestamp: is ${
       describe(json.timestamp)
     }, expected at most ${latest} (${maxClockSkewSeconds} s ahead of our clock)`,
+  );
+}
+
+function rejectDropped(json: Members, ts: bigint, floor: bigint): Reject {
+  return reject(
+    "too_old",
+    `timestamp: is ${describe(json.timestamp)}, expected at least ${
+      formatInstant(floor)
+    }: older readings were dropped; ` +
+      "to load them again, raise RETENTION_DAYS and run as the database's owner: " +
+      `select public.reopen_heartbeats('${formatInstant(ts).slice(0, 10)}T00:00:00Z')`,
   );
 }
 

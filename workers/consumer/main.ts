@@ -10,6 +10,7 @@ import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
 import { consume } from "./consume.ts";
 import { DayPartitions } from "./day_partitions.ts";
+import { startFloor } from "./floor.ts";
 import { migrateWhenReachable } from "./migrate.ts";
 import { createPlanner } from "./plan_batch.ts";
 import { Progress } from "./progress.ts";
@@ -55,21 +56,22 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
   const clocks = await startClocks(database, onFailure, { signal });
+  const floor = await startFloor(database, onFailure, { signal });
   progress.ready("database");
-  const plan = createPlanner(config.limits, clocks.own, clocks.database);
+  const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
   const turns = new SharedTurns(
     config.database.connections,
     (requests) => executeRequests(database, requests),
   );
-  const dayPartitions = new DayPartitions(database, telemetry);
   const ports = {
     connection: config.kafka,
     database,
     turns,
     sink,
-    dayPartitions,
+    dayPartitions: new DayPartitions(database, telemetry),
     plan,
     clocks,
+    floor,
     telemetry,
     progress,
   };

@@ -12,6 +12,7 @@ import {
 } from "../_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../_shared/refused_row.ts";
 import type { DayPartitions } from "./day_partitions.ts";
+import type { Floor } from "./floor.ts";
 import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
 import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
 import { type Divergence, resolveDivergence } from "./leader_epoch.ts";
@@ -37,6 +38,7 @@ export interface ConsumePorts {
   readonly dayPartitions: DayPartitions;
   readonly plan: PlanBatch;
   readonly clocks: TwoClocks;
+  readonly floor: Floor;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
 }
@@ -71,6 +73,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
     tookTooLong,
     mayBeDone,
     takeTurn: (records, attempt) => environment.turns.take(records, attempt),
+    onFloorMoved: (floor) => environment.floor.set(floor),
     prepare: ({ readings }) => environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),
     onAttempt: () => progress.mark(loop),
     onAttemptEnd: () => progress.idle(loop),

@@ -1,6 +1,7 @@
 /** Reads the records of a batch: what is wrong is set apart, what is valid is put in the order of its key. */
 import { anomalyOf, type Limits } from "../_shared/heartbeat.ts";
 import { createDecoder, type Decoded } from "./decode.ts";
+import type { Instant } from "./floor.ts";
 import { Readings } from "./readings.ts";
 import type { Records } from "./records.ts";
 import type { Reject } from "./sink.ts";
@@ -15,6 +16,8 @@ export interface Plan {
   /** Where in `rows` each key begins, and behind the last where they end: what follows the first of a key repeats it. */
   readonly keys: Int32Array;
   readonly rejects: readonly Reject[];
+  /** The floor by which readings were rejected as too old; undefined when none was. */
+  readonly floor: Instant;
 }
 
 export type PlanBatch = (records: Records) => Plan;
@@ -25,9 +28,15 @@ const DAY_SECONDS = 86_400;
  * @param limits valid and alarm thresholds, and how far from our clock a record may be
  * @param now milliseconds since the Unix epoch
  * @param witness another clock, without whose consent no reading is rejected for its time
+ * @param floor readings before it were dropped
  */
-export function createPlanner(limits: Limits, now: () => number, witness: () => number = now): PlanBatch {
-  return planBy(createDecoder(limits, now, witness), limits, now);
+export function createPlanner(
+  limits: Limits,
+  now: () => number,
+  witness: () => number = now,
+  floor: () => Instant = () => undefined,
+): PlanBatch {
+  return planBy(createDecoder(limits, now, witness, floor), limits, now, floor);
 }
 
 /** @param decode looks at each record that is not plainly valid, and has the last word on it */
@@ -35,6 +44,7 @@ export function planBy(
   decode: (value: Uint8Array | null) => Decoded,
   limits: Limits,
   now: () => number,
+  floor: () => Instant = () => undefined,
 ): PlanBatch {
   const usual = new UsualRecord();
   return (records) => {
@@ -42,9 +52,11 @@ export function planBy(
     const rejects: Reject[] = [];
     // Whole seconds inside of both limits: what lies between is looked at by the microsecond.
     const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
-    const earliest = limits.retentionDays === undefined
+    const kept = limits.retentionDays === undefined
       ? -Infinity
       : Math.ceil(now() / 1000) - limits.retentionDays * DAY_SECONDS + 1;
+    const dropped = floor();
+    const earliest = Math.max(kept, dropped === undefined ? -Infinity : Math.ceil(Number(dropped) / 1e6));
     let index = -1;
     for (const { table, from, to } of records.ranges) {
       for (let row = from; row < to; row++) {
@@ -66,7 +78,15 @@ export function planBy(
       }
     }
     const rows = readings.ordered();
-    return { records, readings, rows, keys: keysOf(readings, rows), rejects };
+    const rejectedOld = rejects.some(({ reason }) => reason === "too_old");
+    return {
+      records,
+      readings,
+      rows,
+      keys: keysOf(readings, rows),
+      rejects,
+      floor: rejectedOld ? dropped : undefined,
+    };
   };
 }
 

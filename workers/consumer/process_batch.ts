@@ -4,6 +4,7 @@
  */
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
+import type { Instant } from "./floor.ts";
 import type { InsertMode } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Plan, PlanBatch } from "./plan_batch.ts";
@@ -49,6 +50,8 @@ export interface BatchPorts {
   readonly takeTurn: <T>(records: () => number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
   /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
+  /** The floor is another one than `plan` went by: it is planned again. */
+  readonly onFloorMoved: (floor: Instant) => void;
   /** It is our turn to write: from now on something happens, or something hangs. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
@@ -124,6 +127,11 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         });
         if (outcome === undefined) return { kind: "abandoned" };
         alone = refusals > 0;
+        if (outcome.at === "floor moved") {
+          ports.onFloorMoved(outcome.floor);
+          planned = undefined;
+          continue;
+        }
         if (outcome.at === "written") {
           mostRecords *= 2;
           return outcome.value;
@@ -170,7 +178,7 @@ async function writePlan(
     rejected: rejects.length,
     gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
   };
-  await transaction.conclude({ slice, counts, readings: plan.readings, stored });
+  await transaction.conclude({ slice, counts, readings: plan.readings, stored, floor: plan.floor });
   return { batch: { counts, plan, stored, rejects }, repeatsInTable };
 }
 

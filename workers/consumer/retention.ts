@@ -2,6 +2,8 @@
 import { sleep } from "../_shared/backoff.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
+import { deleteMinutes } from "./delete_minutes.ts";
+import type { Floor } from "./floor.ts";
 import { forgetOld } from "./forget_old.ts";
 import { OLDEST_KEPT } from "./oldest_kept.ts";
 import type { MonotonicClock, Progress } from "./progress.ts";
@@ -15,8 +17,6 @@ const INTERVAL_MS = 15_000;
 const PAUSE_MS = 300_000;
 /** A task that has not succeeded for so long needs somebody's help: the consumer is not ready until it does. */
 const FAILING_MS = 3_600_000;
-/** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
-const MINUTES_AT_A_TIME = 10_000;
 /** From here on migration 0010 makes months in place of days. */
 const MANY_PARTITIONS = 730;
 
@@ -32,6 +32,7 @@ export interface RetentionPorts {
   readonly database: Database;
   readonly dayPartitions: DayPartitions;
   readonly clocks: TwoClocks;
+  readonly floor: Floor;
   readonly progress: Pick<Progress, "ready" | "notReady">;
   readonly telemetry: {
     readonly onDropped: (partition: string) => void;
@@ -100,6 +101,8 @@ export function retentionRounds(
       await rows.delete(kept(retentionDays));
     }));
   }
+  const reading = { name: "floor", action: "read the floor", pauseAfter: holdsUp };
+  tasks.push(task(ports, clock, reading, () => ports.floor.ask(database)));
   if (minuteRetentionDays !== undefined) {
     const of = { name: "retention of minutes", action: "delete old minutes", pauseAfter: holdsUp };
     tasks.push(task(ports, clock, of, () => deleteMinutes(database, kept(minuteRetentionDays))));
@@ -211,24 +214,12 @@ class OldRows {
       for (let block: number | null = 0; block !== null;) {
         if (signal.aborted) return;
         const [row]: { next: number | null }[] = await this.#database.query<{ next: number | null }>(
-          `select public.delete_old_heartbeats($1::oid::regclass, $2::timestamptz, $3)::float8 as next`,
+          `select public.delete_old_heartbeats($1::oid::regclass, $2::timestamptz, $3)::integer as next`,
           [partition, bound, block],
         );
         block = row?.next ?? null;
       }
       this.#deletedTo.set(partition, bound);
     }
-  }
-}
-
-async function deleteMinutes(database: Database, { now, days, signal }: Kept): Promise<void> {
-  while (!signal.aborted) {
-    const deleted = await database.query(
-      `delete from public.heartbeats_1m
-        where ctid in (select ctid from public.heartbeats_1m where minute < ${OLDEST_KEPT} limit ${MINUTES_AT_A_TIME})
-    returning 1`,
-      [now, days],
-    );
-    if (deleted.length < MINUTES_AT_A_TIME) return;
   }
 }

@@ -35,7 +35,7 @@ interface Role {
 const WRITER_GRANTS = [
   "grant connect, temporary on database %database% to heartbeat_writer",
   "grant usage on schema public to heartbeat_writer",
-  "grant select on public.schema_migrations to heartbeat_writer",
+  "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
   "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
   "grant select, insert, update, delete on public.customer_latest to heartbeat_writer",

@@ -5,6 +5,7 @@
 import type { RejectReason } from "../_shared/heartbeat.ts";
 import type { Database, Row } from "../_shared/postgres.ts";
 import { Gathered, ownTransaction } from "./batch_transaction.ts";
+import { FloorMoved, type Instant } from "./floor.ts";
 import type { InsertMode, Present } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
 import type { Readings } from "./readings.ts";
@@ -35,6 +36,8 @@ export interface Conclusion {
   readonly readings: Readings;
   /** Rows of the readings that were stored, by customer and time. */
   readonly stored: Int32Array;
+  /** The floor by which readings were rejected as too old; undefined when none was. */
+  readonly floor: Instant;
 }
 
 /** A batch's transaction while it is open. */
@@ -55,7 +58,9 @@ export interface BatchTransaction {
 
 export type SinkOutcome<T> =
   | { readonly at: "written"; readonly value: T }
-  | { readonly at: "moved"; readonly nextOffset: Offset | undefined };
+  | { readonly at: "moved"; readonly nextOffset: Offset | undefined }
+  /** The floor is another one than the batch was planned with: nothing of it was written. */
+  | { readonly at: "floor moved"; readonly floor: Instant };
 
 export interface WriteTerms {
   readonly turn: Turn;
@@ -137,7 +142,11 @@ async function settle(
   try {
     outcomes = await write();
   } catch (error) {
-    for (const { reject } of requests) reject(error);
+    if (error instanceof FloorMoved) {
+      for (const { resolve } of requests) resolve({ at: "floor moved", floor: error.floor });
+    } else {
+      for (const { reject } of requests) reject(error);
+    }
     return;
   }
   requests.forEach(({ resolve }, index) => {

@@ -47,7 +47,7 @@ export function judge(recount: Recount, logs: readonly KafkaLog[] | undefined): 
   });
   for (const log of unread) lines.push(unreadLine(log));
   if (logs !== undefined) notes.push(...missingTopics(recount.accounts, logs));
-  problems.push(...heartbeatProblems(recount));
+  problems.push(...heartbeatProblems(recount), ...derivedProblems(recount));
   return {
     lines,
     heartbeatRows: recount.heartbeatRows,
@@ -136,6 +136,14 @@ function heartbeatProblems({ accounts, heartbeatRows }: Recount): string[] {
     `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${
       difference(stored - heartbeatRows)
     } (a row does not say which partition it came from)`,
+  ];
+}
+
+function derivedProblems({ derived: { differing, examples } }: Recount): string[] {
+  const more = differing - examples.length;
+  return more === 0 ? [...examples] : [
+    ...examples,
+    `heartbeats_1m and customer_latest: ${more} more entries differ from the rows`,
   ];
 }
 

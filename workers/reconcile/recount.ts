@@ -6,6 +6,7 @@ import {
   type SessionLimits,
   sqlState,
 } from "../_shared/postgres.ts";
+import { type DerivedDifferences, recountDerived } from "./recount_derived.ts";
 
 /** Counting a large table takes as long as it takes; it holds no lock that a writer would wait for. */
 export const RECOUNT_LIMITS: SessionLimits = {
@@ -52,6 +53,7 @@ export interface Account {
 export interface Recount {
   readonly accounts: readonly Account[];
   readonly heartbeatRows: number;
+  readonly derived: DerivedDifferences;
 }
 
 const ACCOUNTS = `
@@ -143,7 +145,11 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
     `select ${counts.map((one) => `(${one})`).join(" + ")} as count`,
   );
   const accounts = await session.query<Row>(ACCOUNTS);
-  return { accounts: accounts.rows.map(account), heartbeatRows: Number(rows.rows[0]?.count) };
+  return {
+    accounts: accounts.rows.map(account),
+    heartbeatRows: Number(rows.rows[0]?.count),
+    derived: await recountDerived(session),
+  };
 }
 
 /** A count over a large table would go on in the server long after Ctrl-C. */

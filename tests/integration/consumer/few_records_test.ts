@@ -69,6 +69,7 @@ async function write(
       mayBeDone,
       takeTurn: (records, attempt) => turns.take(records, attempt),
       prepare: () => Promise.resolve(),
+      onFloorMoved: () => {},
       onAttempt: () => {},
       onAttemptEnd: () => {},
       onFailure: (error) => failures.push(error),

@@ -3,6 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import type { Limits } from "../../../workers/_shared/heartbeat.ts";
+import { parseInstant } from "../../../workers/_shared/instant.ts";
 import { createDecoder } from "../../../workers/consumer/decode.ts";
 import { createPlanner, type Plan } from "../../../workers/consumer/plan_batch.ts";
 import { readUsualRecord, UsualRecord } from "../../../workers/consumer/usual_record.ts";
@@ -67,6 +68,25 @@ Deno.test("a planner says of any timestamp what the decoder says", () => {
     fc.property(timestampText(), (text) => agrees(bytes(written("timestamp", JSON.stringify(text))))),
     property("timestamps", 3_000),
   );
+});
+
+Deno.test("a planner rejects what lies before the floor, to the microsecond, and says which floor that was", () => {
+  const timestamps = ["09:29:58.999999", "09:29:59", "09:29:59.000001", "09:30:00.999999", "09:30:01"];
+  const records = timestamps.map((time, offset) => {
+    const value = bytes(written("timestamp", `"2026-07-14T${time}Z"`));
+    return { offset, timestampMs: 0, key: null, value };
+  });
+  for (const [index, time] of [...timestamps.entries(), [timestamps.length, "09:30:01.000001"] as const]) {
+    const floor = parseInstant(`2026-07-14T${time}Z`);
+    const { rejects, readings, floor: by } = createPlanner(LIMITS, () => NOW, undefined, () => floor)(
+      recordsOf(records),
+    );
+    deepStrictEqual(rejects.map(({ record, reason }) => [record.offset, reason]), [
+      ...Array.from({ length: index }, (_, offset) => [offset, "too_old"]),
+    ]);
+    strictEqual(readings.count, records.length - index);
+    strictEqual(by, index === 0 ? undefined : floor);
+  }
 });
 
 Deno.test("a planner says of a record with any byte changed, lost or doubled what the decoder says", () => {

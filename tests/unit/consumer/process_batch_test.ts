@@ -155,6 +155,7 @@ function processor(sink: Sink, failures: unknown[] = []) {
     tookTooLong: (error) => error instanceof TookTooLong,
     mayBeDone: (error) =>
       !(error instanceof Refused || error instanceof Repeated || error instanceof Answered),
+    onFloorMoved: () => {},
     onAttempt: () => {},
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),

@@ -17,10 +17,12 @@ const HOUR_MS = 3_600_000;
 function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: object = {}) {
   const told = { failures: [] as unknown[], dropped: [] as string[], many: [] as number[] };
   const progress = new Progress();
+  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const ports = {
     database: { query, target: "db:5432/heartbeat_db" },
     dayPartitions,
     clocks: { own: () => 0, database: () => 0 },
+    floor: { ask: () => Promise.resolve() },
     progress,
     telemetry: {
       onDropped: (partition: string) => told.dropped.push(partition),

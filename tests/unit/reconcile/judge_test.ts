@@ -26,11 +26,12 @@ const ACCOUNT: Account = {
   gaps: 3,
   found: FOUND,
 };
+const NOTHING_DIFFERS = { differing: 0, examples: [] };
 const LOG = { topic: "t", topicId: ID, partition: 1, earliest: 100, end: 125 };
 
 function judged(account: Partial<Account>, found: Partial<Account["found"]> = {}, log = LOG) {
   const accounts = [{ ...ACCOUNT, ...account, found: { ...FOUND, ...found } }];
-  return judge({ accounts, heartbeatRows: 14 }, [log]);
+  return judge({ accounts, heartbeatRows: 14, derived: NOTHING_DIFFERS }, [log]);
 }
 
 Deno.test("judge() finds a ledger that agrees with its tables accounted for; what is unread is lag", () => {
@@ -107,7 +108,11 @@ Deno.test("judge() does not hold an older generation to the log's end", () => {
     gaps: 0,
   };
   const none = { ...FOUND, rejects: 0, gapOffsets: 0 };
-  const recount = { accounts: [older, { ...newer, found: none }], heartbeatRows: 19 };
+  const recount = {
+    accounts: [older, { ...newer, found: none }],
+    heartbeatRows: 19,
+    derived: NOTHING_DIFFERS,
+  };
   const { problems, lines } = judge(recount, [{ ...LOG, earliest: 0, end: 5 }]);
   assert.deepEqual(problems, []);
   assert.deepEqual(lines.map(({ end, lag }) => [end, lag]), [[null, null], [5, 0]]);
@@ -115,7 +120,10 @@ Deno.test("judge() does not hold an older generation to the log's end", () => {
 
 Deno.test("judge() counts a partition that nobody opened as lag", () => {
   const unread = { ...LOG, partition: 2, earliest: 10, end: 17 };
-  const { lines, problems } = judge({ accounts: [ACCOUNT], heartbeatRows: 14 }, [LOG, unread]);
+  const { lines, problems } = judge({ accounts: [ACCOUNT], heartbeatRows: 14, derived: NOTHING_DIFFERS }, [
+    LOG,
+    unread,
+  ]);
   assert.deepEqual(problems, []);
   assert.deepEqual(lines.map(({ partition, lag }) => [partition, lag]), [[1, 5], [2, 7]]);
 });
@@ -127,7 +135,11 @@ Deno.test("judge() says when records are gone that the snapshot had not read", (
 });
 
 Deno.test("judge() says that a topic was deleted", () => {
-  const { notes, problems, lines } = judge({ accounts: [ACCOUNT], heartbeatRows: 14 }, []);
+  const { notes, problems, lines } = judge({
+    accounts: [ACCOUNT],
+    heartbeatRows: 14,
+    derived: NOTHING_DIFFERS,
+  }, []);
   assert.deepEqual(problems, []);
   assert.match(notes.join(), /topic t with the id .* was deleted/);
   assert.equal(lines[0]?.end, null);

@@ -1,0 +1,186 @@
+/** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { eventually } from "../../support/eventually.ts";
+import { bad, type IntendedReading, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+const DAY_MS = 86_400_000;
+const DROP = "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days')";
+
+/** Readings of one customer within one minute. */
+function minuteOf(daysAgo: number, count: number): IntendedReading[] {
+  const noon = Math.floor(Date.now() / DAY_MS - daysAgo) * DAY_MS + DAY_MS / 2;
+  return Array.from({ length: count }, (_, index) => {
+    return reading("a", new Date(noon + index).toISOString(), 70);
+  });
+}
+
+function tooOld(readings: readonly IntendedReading[]) {
+  return readings.map(({ value }) => bad("too_old", value));
+}
+
+/** Of readings that were stored in the past, and what is there now. */
+async function counts(place: Place): Promise<unknown> {
+  const [row] = await place.sql(
+    `select (select count(*)::int from public.heartbeats) as rows,
+            (select coalesce(sum(readings), 0)::int from public.heartbeats_1m) as in_minutes,
+            (select count(*)::int from public.heartbeat_rejects where reason = 'too_old') as too_old`,
+  );
+  return row;
+}
+
+async function accounted(place: Place): Promise<void> {
+  const { code, output } = await place.run("reconcile");
+  strictEqual(code, 0, output);
+}
+
+Deno.test(
+  "readings of a dropped day that are replayed after retention was raised are rejected, and counted once",
+  onPlace({}, async (place) => {
+    const day = minuteOf(40, 10);
+    await place.publisher.send(day);
+    await place.consumeAll();
+    const keeping = place.consumer({ env: { RETENTION_DAYS: "10" } });
+    await keeping.said("table.partition_dropped");
+    await keeping.stop();
+    for (const env of [{ RETENTION_DAYS: "100" }, {}]) {
+      await place.publisher.send(tooOld(day));
+      await place.consumeAll({ env });
+    }
+    deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 20 });
+    const [reject] = await place.sql<{ detail: string }>(
+      "select detail from public.heartbeat_rejects limit 1",
+    );
+    match(reject?.detail ?? "", /dropped.*select public\.reopen_heartbeats\('\d{4}-\d\d-\d\d/);
+    await accounted(place);
+  }),
+);
+
+Deno.test(
+  "with MINUTE_RETENTION_DAYS = RETENTION_DAYS the minutes of a day stay as long as its rows",
+  onPlace({}, async (place) => {
+    // Yesterday's first minute is older than a day; yesterday as a whole is not.
+    const yesterday = Math.floor(Date.now() / DAY_MS - 1) * DAY_MS;
+    const sent = Array.from({ length: 6 }, (_, index) => {
+      return reading("a", new Date(yesterday + index).toISOString(), 70);
+    });
+    await place.publisher.send([...sent, ...minuteOf(40, 3)]);
+    await place.consumeAll();
+    const keeping = place.consumer({ env: { RETENTION_DAYS: "1", MINUTE_RETENTION_DAYS: "1" } });
+    // All minutes that are old enough are deleted by one statement.
+    await eventually("the minutes of the dropped day to be deleted", async () => {
+      const rows = await place.sql(
+        "select from public.heartbeats_1m where minute < now() - interval '5 days'",
+      );
+      return rows.length === 0;
+    });
+    await keeping.stop();
+    deepStrictEqual(await counts(place), { rows: 6, in_minutes: 6, too_old: 0 });
+    await accounted(place);
+  }),
+);
+
+for (
+  const [how, others] of [["in one statement", []], ["in a transaction", [bad("invalid_json", "{")]]] as const
+) {
+  Deno.test(
+    `a batch that is being written ${how} while its day is dropped is judged again by the new floor`,
+    onPlace({}, async (place) => {
+      const day = minuteOf(40, 10);
+      await place.publisher.send(day);
+      const consumer = place.consumer();
+      await place.caughtUp();
+      const dropping = await place.session();
+      await dropping.query("begin");
+      strictEqual(typeof Object.values((await dropping.query(DROP)).rows[0])[0], "string");
+      await place.publisher.send([...tooOld(day), ...others]);
+      await eventually("the consumer to wait for who drops the day", async () => {
+        const waiting = await place.sql(
+          "select from pg_stat_activity where application_name = 'heartbeat-consumer' and wait_event_type = 'Lock'",
+        );
+        return waiting.length > 0;
+      });
+      await dropping.query("commit");
+      await dropping.end();
+      await place.caughtUp();
+      strictEqual(await consumer.stop(), 0);
+      deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 10 });
+      await accounted(place);
+    }),
+  );
+}
+
+Deno.test(
+  "a dropped range that was opened again takes readings, under a running consumer, and counts them once",
+  onPlace({}, async (place) => {
+    const [older, newer, recent] = [minuteOf(41, 4), minuteOf(40, 5), minuteOf(1, 6)];
+    await place.publisher.send([...older, ...newer, ...recent]);
+    const consumer = place.consumer();
+    await place.caughtUp();
+    await place.sql(DROP);
+    await place.sql(DROP);
+    // Since rejected: it knows the floor.
+    await place.publisher.send(tooOld(newer));
+    await place.caughtUp();
+    deepStrictEqual(await counts(place), { rows: 6, in_minutes: 15, too_old: 5 });
+    const since = newer[0]?.value.timestamp.slice(0, 10);
+    const [floor] = await place.sql<{ day: string }>(
+      "select to_char(public.reopen_heartbeats($1::date) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as day",
+      [since],
+    );
+    strictEqual(floor?.day, `${since} 00:00`);
+    deepStrictEqual(await counts(place), { rows: 6, in_minutes: 10, too_old: 5 });
+    await place.publisher.send([...newer, ...tooOld(older)]);
+    await place.caughtUp();
+    strictEqual(await consumer.stop(), 0);
+    deepStrictEqual(await counts(place), { rows: 11, in_minutes: 15, too_old: 9 });
+    await accounted(place);
+  }),
+);
+
+Deno.test(
+  "opening a range again counts the rows that are still in it, and forgets the latest readings that are not",
+  onPlace({}, async (place) => {
+    const dropped = [
+      ...minuteOf(40, 3),
+      ...minuteOf(40, 3).map(({ value }) => reading("gone", value.timestamp, 71)),
+    ];
+    await place.publisher.send(dropped);
+    await place.consumeAll();
+    await place.sql(DROP);
+    // As if no partition could have been made when it came: what is in the default is dropped by another statement.
+    const [kept] = minuteOf(40, 1);
+    await place.sql("insert into public.heartbeats values ('a', $1, 90, null)", [kept?.value.timestamp]);
+    await place.sql("update public.ingest_offsets set stored = stored + 1, next_offset = next_offset + 1");
+    await place.sql("select public.reopen_heartbeats('-infinity')");
+    deepStrictEqual(
+      await place.sql("select customer_id, readings, heart_rate_sum::int from public.heartbeats_1m"),
+      [{ customer_id: "a", readings: 1, heart_rate_sum: 90 }],
+    );
+    deepStrictEqual(await place.sql("select customer_id, heart_rate from public.customer_latest"), [
+      { customer_id: "a", heart_rate: 90 },
+    ]);
+    const { output } = await place.run("reconcile", ["--no-kafka"]);
+    match(output, /ACCOUNTED FOR: 7 offsets = 7 stored/);
+  }),
+);
+
+Deno.test(
+  "the judge compares what is derived above the floor only",
+  onPlace({}, async (place) => {
+    await place.publisher.send(minuteOf(40, 2));
+    await place.consumeAll();
+    await place.sql(DROP);
+    await place.sql("delete from public.heartbeat_retention");
+    await place.sql("update public.ingest_offsets set stored = 0, next_offset = 0");
+    await judge(place, []).then(
+      () => strictEqual("no violation", "minutes without rows"),
+      (error) => match(error.message, /minutes that differ from the rows: a @/),
+    );
+    await place.sql(
+      "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('p', now() - interval '39 days', 0)",
+    );
+    await judge(place, []);
+  }),
+);
