@@ -10,6 +10,7 @@ import summarizeBlockRanges from "./0008_summarize_block_ranges.sql" with { type
 import emptyOldRejects from "./0009_empty_old_rejects.sql" with { type: "text" };
 import dropInPieces from "./0010_drop_in_pieces.sql" with { type: "text" };
 import reopenDroppedDays from "./0011_reopen_dropped_days.sql" with { type: "text" };
+import fenceSchemaGeneration from "./0012_fence_schema_generation.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a hole. */
@@ -17,7 +18,10 @@ export interface Migration {
   /** The file's name without its ending. */
   readonly name: string;
   readonly sql: string;
-  /** Whether a program that does not know this migration must refuse the database. */
+  /**
+   * Whether a program that does not know this migration must refuse the database. The schema's generation moves with it,
+   * which stops programs that are running.
+   */
   readonly breaking: boolean;
 }
 
@@ -35,4 +39,6 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 10, name: "0010_drop_in_pieces", sql: dropInPieces, breaking: false },
   // A program that does not know the floor counts readings of dropped days twice.
   { version: 11, name: "0011_reopen_dropped_days", sql: reopenDroppedDays, breaking: true },
+  // A program that does not look at the generation could not be stopped by a later migration.
+  { version: 12, name: "0012_fence_schema_generation", sql: fenceSchemaGeneration, breaking: true },
 ];

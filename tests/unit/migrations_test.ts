@@ -16,6 +16,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0009_empty_old_rejects": "c2c0f66dcb6a7ed8c49d5f94f0988bc4d868795134801280c72373961a6e8e07",
   "0010_drop_in_pieces": "1ba873ce9bda4e8ce2870cf86228e45ef2c7aaf18a55c99d3854f3200dc6b150",
   "0011_reopen_dropped_days": "9a3ba721c8e16c0abf0256bbdd160b3f7b80fa32895bc5bddff6504d63f09167",
+  "0012_fence_schema_generation": "a06d44d6e0c6546f534931dd9d1e1e3de61cb50af691fb9d233d269791c6cba1",
 };
 
 Deno.test("migrations are numbered without a hole and named after their files", async () => {

@@ -34,6 +34,11 @@ export class PipelineError extends Error {
   }
 }
 
+/** Whether an error says of itself that trying again is of no use. */
+export function isFatal(error: unknown): error is PipelineError {
+  return error instanceof PipelineError && !error.retriable;
+}
+
 /** A command line or an environment that cannot be used; the program exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

@@ -7,6 +7,7 @@ import type { LedgerRow } from "./ledger.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 import type { Offset } from "./records.ts";
 import { rollUp } from "./roll_up.ts";
+import { GENERATION } from "./schema_generation.ts";
 import type { Conclusion } from "./sink.ts";
 import type { Slice } from "./slice.ts";
 
@@ -72,7 +73,7 @@ export function wholeStatement(
              select count(*) = cardinality($1::bigint[]) and ${FITS_FLOOR} as yes
                from (select id, topic_id, kafka_partition, generation, next_offset
                        from public.ingest_offsets
-                      where id = any($1::bigint[])
+                      where id = any($1::bigint[]) and schema_generation = $13::integer
                       order by id
                         for update) as ledger
                join unnest($1::bigint[], ${$(1)}::uuid[], ${$(2)}::int[], ${$(3)}::int[], ${$(4)}::bigint[])
@@ -94,7 +95,7 @@ export function wholeStatement(
   };
 }
 
-/** Moves the offsets of the batches in the parameters $1 to $10. */
+/** Moves the offsets of the batches in the parameters $1 to $10, if the schema has the program's generation, $13. */
 function advance(condition: string): string {
   return `update public.ingest_offsets as ledger
               set next_offset = batch.next_offset, stored = ledger.stored + batch.stored,
@@ -108,10 +109,10 @@ function advance(condition: string): string {
                          $7::bigint[], $8::float8[], $9::float8[], $10::integer[])
                   as batch (id, next_offset, stored, duplicates, rejected, gaps, log_end_offset, last_event,
                             last_record, leader_epoch)
-            where ledger.id = batch.id ${condition}`;
+            where ledger.id = batch.id and ledger.schema_generation = $13::integer ${condition}`;
 }
 
-function ledgerColumns(parts: readonly Part[]): (string | readonly (number | null)[])[] {
+function ledgerColumns(parts: readonly Part[]): (string | number | readonly (number | null)[])[] {
   const column = <T>(value: (conclusion: Conclusion) => T) =>
     parts.map(({ conclusion }) => value(conclusion));
   return [
@@ -126,6 +127,7 @@ function ledgerColumns(parts: readonly Part[]): (string | readonly (number | nul
     column(({ slice }) => lastRecordSeconds(slice.records)),
     column(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
     ...floorBounds(parts),
+    GENERATION,
   ];
 }
 

@@ -1,6 +1,7 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
+import { describeError } from "../_shared/errors.ts";
 import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
 import { bearLeaderless } from "../_shared/leaderless.ts";
 import { BlockRanges } from "./block_ranges.ts";
@@ -235,7 +236,12 @@ class Consumption implements AsyncDisposable {
       room: this.#room,
     });
     this.#partitions.set(log.partition, partition);
-    partition.start((error) => this.#options.fail(error instanceof Error ? error : new Error(String(error))));
+    partition.start((error) => this.#giveUp(error));
+  }
+
+  #giveUp(error: unknown): void {
+    this.#ports.progress.notReady("consumer", describeError(error));
+    this.#options.fail(error instanceof Error ? error : new Error(String(error)));
   }
 
   #close(partition: Partition): void {
@@ -262,7 +268,8 @@ class Consumption implements AsyncDisposable {
         topic: () => this.#topic,
         partitions: () => this.#partitions.values(),
         onLostPlace: (partition, divergence) =>
-          void findLostPlace(this.#environment, partition, divergence, this.#options),
+          void findLostPlace(this.#environment, partition, divergence, this.#options)
+            .catch((error) => this.#giveUp(error)),
       },
       changed,
       this.#options,

@@ -1,6 +1,6 @@
 /** What goes on beside reading and writing: watching over progress, summaries, and telling the group how far we are. */
 import { sleep } from "../_shared/backoff.ts";
-import { PipelineError } from "../_shared/errors.ts";
+import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions.ts";
 import { findOlderRows, type LedgerRow } from "./ledger.ts";
@@ -9,6 +9,7 @@ import type { Partition } from "./partition.ts";
 import { ledgerWentBack } from "./partition_ports.ts";
 import type { Progress } from "./progress.ts";
 import type { Offset } from "./records.ts";
+import { askGeneration } from "./schema_generation.ts";
 import type { ConsumerTelemetry, Position } from "./telemetry.ts";
 import type { TwoClocks } from "./two_clocks.ts";
 
@@ -53,8 +54,14 @@ export async function keepWatch(
         progress.ready(CONNECTION);
         telemetry.clockIsAhead(clocks.aheadMs / 1000);
       }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
-      // What it refuses to tell is the writers' to notice.
-      .then(() => noticeOlderLedger(watched).catch(() => {}))
+      .then(() => askGeneration(database))
+      .then(() => noticeOlderLedger(watched))
+      .catch((error) => {
+        // What it refuses to tell is the writers' to notice.
+        if (!isFatal(error)) return;
+        progress.notReady("consumer", error.message);
+        fail(error);
+      })
       .finally(() => asking = false);
   };
   while (!signal.aborted) {

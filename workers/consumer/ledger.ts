@@ -2,6 +2,7 @@
 import type { Database } from "../_shared/postgres.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { Offset } from "./records.ts";
+import { askGeneration, GENERATION, requireGeneration } from "./schema_generation.ts";
 
 /** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
 export interface LedgerRow {
@@ -32,12 +33,18 @@ type Row = {
   first_offset: string;
   next_offset: string;
   leader_epoch: number | null;
+  schema_generation: number;
 };
 
-const COLUMNS = "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, " +
+const COLUMNS =
+  "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation, " +
   "case when leader_epoch_at = next_offset then leader_epoch end as leader_epoch";
 
-/** The newest generation of a log, or undefined when it was never read. */
+/**
+ * The newest generation of a log, or undefined when it was never read.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
 export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
   const [row] = await database.query<Row>(
     `select ${COLUMNS} from public.ingest_offsets
@@ -49,7 +56,11 @@ export async function findLedger(database: Database, log: LogName): Promise<Ledg
   return row === undefined ? undefined : ledgerRow(row);
 }
 
-/** Opens a generation at this offset; when another consumer was first, its row is the answer. */
+/**
+ * Opens a generation at this offset; when another consumer was first, its row is the answer.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
 export async function openLedger(
   database: Database,
   log: LogName,
@@ -57,13 +68,17 @@ export async function openLedger(
   firstOffset: Offset,
 ): Promise<LedgerRow> {
   await database.query(
-    `insert into public.ingest_offsets (topic, topic_id, kafka_partition, generation, first_offset, next_offset)
-     values ($1, $2, $3, $4, $5, $5)
+    // A breaking migration locks the table first: a snapshot that was taken behind that lock has its generation.
+    `insert into public.ingest_offsets
+            (topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation)
+     select $1::text, $2::uuid, $3::integer, $4::integer, $5::bigint, $5::bigint, $6::integer
+      where public.schema_generation() = $6::integer
          on conflict on constraint ingest_offsets_log do nothing`,
-    [log.topic, log.topicId, log.partition, generation, firstOffset],
+    [log.topic, log.topicId, log.partition, generation, firstOffset, GENERATION],
   );
   const row = await findLedger(database, log);
   if (row === undefined) {
+    await askGeneration(database);
     throw new Error(`the ledger row of partition ${log.partition} is gone right after its insert`);
   }
   return row;
@@ -148,6 +163,7 @@ export async function ledgerSums(database: Database, topic: string): Promise<Led
 }
 
 function ledgerRow(row: Row): LedgerRow {
+  requireGeneration(row.schema_generation);
   return {
     id: Number(row.id),
     topic: row.topic,

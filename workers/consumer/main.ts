@@ -45,12 +45,8 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     progress.notReady("database", failure.message);
     telemetry.databaseFailed(failure);
   };
-  const onApplied = telemetry.migrated;
-  const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, {
-    onApplied,
-    onFailure,
-    signal,
-  });
+  const migrating = { onApplied: telemetry.migrated, onFailure, signal };
+  const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, migrating);
   if (!migrated) return;
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));

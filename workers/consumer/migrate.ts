@@ -72,7 +72,8 @@ export async function migrateWhenReachable(
 type Applied = { version: number; name: string; checksum: string; breaking: boolean };
 
 /**
- * Applies what is missing in one transaction under a lock.
+ * Applies what is missing in one transaction under a lock. What is breaking moves the schema's generation, which fences
+ * programs that are running.
  *
  * @returns the names of the migrations that were applied now
  * @throws PipelineError `migration_changed` when an applied migration's text is another one than ours
@@ -91,6 +92,12 @@ export async function migrate(database: Database, migrations: readonly Migration
     }
     await lockSchema(session);
     const pending = pendingMigrations(await applied(session), migrations);
+    const breaks = pending.some(({ breaking }) => breaking);
+    // Waits for the batches that are being written, and holds back all others. First, since each writer locks the offsets
+    // before any other table: so it cannot deadlock with one.
+    if (breaks && await exists(session, "to_regclass('public.ingest_offsets')")) {
+      await session.query("lock table public.ingest_offsets in exclusive mode");
+    }
     for (const migration of pending) {
       await session.query(migration.sql);
       await session.query(
@@ -98,8 +105,18 @@ export async function migrate(database: Database, migrations: readonly Migration
         [migration.version, migration.name, checksum(migration.sql), migration.breaking],
       );
     }
+    // From here on programs that do not know these migrations write nothing.
+    if (breaks && await exists(session, "to_regprocedure('public.schema_generation()')")) {
+      await session.query("update public.ingest_offsets set schema_generation = public.schema_generation()");
+    }
     return pending.map(({ name }) => name);
   });
+}
+
+/** @param object an expression that is null when there is none */
+async function exists(session: Session, object: string): Promise<boolean> {
+  const { rows } = await session.query<{ exists: boolean }>(`select ${object} is not null as exists`);
+  return rows[0]?.exists === true;
 }
 
 /** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */

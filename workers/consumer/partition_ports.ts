@@ -1,6 +1,7 @@
 /** What a partition does towards the ledger and the log: find its place, write a batch, and resolve a lost place. */
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
+import { isFatal } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
 import {
   type Database,
@@ -59,6 +60,7 @@ export function partitionPorts(environment: Environment, log: LogName): Partitio
   // Ours alone: a predecessor of the same number that is still closing must not speak for us.
   const loop = { name: `write partition ${log.partition}`, partition: log.partition };
   const databaseFailed = (action: string, error: unknown, fields: Record<string, unknown>) => {
+    if (isFatal(error)) throw error;
     const failure = databaseFailure(action, database.target, error);
     progress.databaseFailed(loop, failure.message);
     progress.databaseRefuses(isServerUnable(error));
@@ -153,6 +155,7 @@ export function ledgerWentBack(
  * Looks at the log once everything fetched before is written, and does what the policy says.
  *
  * @param divergence what the broker has instead of what we read; undefined when our offset is out of range
+ * @throws what trying again does not cure, such as a schema of another generation
  */
 export async function findLostPlace(
   environment: Environment,
@@ -197,6 +200,7 @@ export async function findLostPlace(
       }
     },
     (error) => {
+      if (isFatal(error)) throw error;
       if (sqlState(error) === undefined) {
         partition.outOfReach = true;
         if (!environment.isLed(log.partition)) return;

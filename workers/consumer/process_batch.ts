@@ -3,7 +3,7 @@
  * place. Knows neither Kafka nor PostgreSQL; a broken dependency is waited for, a bad record is set apart.
  */
 import { backoffMs, sleep } from "../_shared/backoff.ts";
-import { describeError } from "../_shared/errors.ts";
+import { describeError, isFatal } from "../_shared/errors.ts";
 import type { Instant } from "./floor.ts";
 import type { InsertMode } from "./insert_readings.ts";
 import type { LedgerRow } from "./ledger.ts";
@@ -58,6 +58,7 @@ export interface BatchPorts {
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
+/** @throws what trying again does not cure, such as a schema of another generation */
 export type ProcessBatch = (
   ledger: LedgerRow,
   batch: OpenBatch,
@@ -142,6 +143,7 @@ export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
         }
         return { kind: "stale", nextOffset: outcome.nextOffset };
       } catch (error) {
+        if (isFatal(error)) throw error;
         alone = true;
         if (ports.mayBeDone(error)) perhapsWritten = attempted ?? perhapsWritten;
         ports.onFailure(error, attempt);

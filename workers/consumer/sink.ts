@@ -11,6 +11,7 @@ import type { LedgerRow } from "./ledger.ts";
 import type { Readings } from "./readings.ts";
 import type { Offset, RawRecord } from "./records.ts";
 import type { Turn } from "./shared_turns.ts";
+import { requireGeneration } from "./schema_generation.ts";
 import type { Slice } from "./slice.ts";
 
 /** A record that is refused, and why. */
@@ -77,6 +78,7 @@ export interface Sink {
    * @returns what `work` returned, or where the offset stands when it is not at `from`: another owner moved it, or an
    *   earlier COMMIT of ours whose answer was lost, or the database is an older copy of itself; undefined when it has no
    *   such row (any more)
+   * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
    */
   write<T>(
     ledger: LedgerRow,
@@ -183,17 +185,22 @@ async function writeTogether(
 
 /** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
 function lockedOffsets(requests: readonly WriteRequest[]): string {
-  return `select id, topic_id, kafka_partition, generation, next_offset
+  return `select id, topic_id, kafka_partition, generation, next_offset, schema_generation
             from public.ingest_offsets
            where id in (${requests.map(({ ledger }) => ledger.id).join(", ")})
            order by id
              for update`;
 }
 
-/** Of each request where the offset stands, when it is not where its batch begins. */
+/**
+ * Of each request where the offset stands, when it is not where its batch begins.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
 function placesElsewhere(rows: readonly Row[], requests: readonly WriteRequest[]) {
   return requests.map(({ ledger, from }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
+    if (row !== undefined) requireGeneration(Number(row.schema_generation));
     const nextOffset = row !== undefined && isOf(row, ledger) ? Number(row.next_offset) : undefined;
     return nextOffset === from ? undefined : { at: "moved" as const, nextOffset };
   });

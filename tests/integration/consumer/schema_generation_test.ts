@@ -1,0 +1,228 @@
+/** A breaking migration stops older programs that are running, before their next write. */
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
+import { MIGRATIONS } from "../../../migrations/mod.ts";
+import { Buffer } from "node:buffer";
+import {
+  type Database,
+  mayBeDone,
+  openDatabase,
+  sessionLimits,
+  tookTooLong,
+} from "../../../workers/_shared/postgres.ts";
+import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
+import { openLedger } from "../../../workers/consumer/ledger.ts";
+import { migrate } from "../../../workers/consumer/migrate.ts";
+import { createPlanner } from "../../../workers/consumer/plan_batch.ts";
+import { createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
+import { SharedTurns } from "../../../workers/consumer/shared_turns.ts";
+import { executeRequests, sink } from "../../../workers/consumer/sink.ts";
+import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
+import { batchOf } from "../../support/batch.ts";
+import type { Sent } from "../../support/produce.ts";
+import { recordsOf } from "../../support/record_batch.ts";
+import { LIMITS, VALID } from "../../support/wire_record.ts";
+import { eventually } from "../../support/eventually.ts";
+import { bad, type Intended, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+
+const NEXT_RELEASE = "tests/support/preload/next_release.ts";
+const FENCED = new RegExp(
+  `Cannot write to the database: its schema has generation ${
+    MIGRATIONS.length + 1
+  }, expected ${MIGRATIONS.length}.*` +
+    "newer release: start that one",
+);
+
+function readings(prefix: string, partition: number, count = 5) {
+  return Array.from({ length: count }, (_, index) => {
+    return reading(`${prefix}-${partition}-${index}`, "2026-07-14T09:30:00Z", 60 + index, { partition });
+  });
+}
+
+function open(place: Place): Database {
+  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
+}
+
+function sliceOf(values: readonly string[]): Slice {
+  const records = values.map((value, offset) => ({
+    offset,
+    timestampMs: 0,
+    key: null,
+    value: Buffer.from(value),
+  }));
+  const next = records.length;
+  return {
+    from: 0,
+    next,
+    records: recordsOf(records),
+    gaps: [],
+    logEnd: next,
+    leaderEpoch: 0,
+    bytes: 0,
+    own: [],
+  };
+}
+
+async function offsets(place: Place): Promise<unknown> {
+  return await place.sql(
+    "select kafka_partition, next_offset, stored, rejected, gaps from public.ingest_offsets order by 1",
+  );
+}
+
+async function migrateAsNextRelease(place: Place): Promise<void> {
+  const next = place.consumer({ preload: NEXT_RELEASE, args: ["--migrate-only"] });
+  strictEqual(await next.exitCode(), 0, next.output);
+}
+
+Deno.test(
+  "an older program that is running writes nothing after a breaking migration, and stops; the newer one stores all",
+  onPlace({ partitions: 2 }, async (place) => {
+    const sent: Sent<Intended>[] = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
+    const old = place.consumer();
+    await place.caughtUp();
+    const before = await offsets(place);
+    await migrateAsNextRelease(place);
+    sent.push(
+      ...await place.publisher.send([...readings("b", 0), ...readings("b", 1), bad("invalid_json", "{")]),
+    );
+    sent.push(...await place.publisher.transact(readings("c", 0), "commit"));
+    strictEqual(await old.exitCode(), 1);
+    match(old.output, FENCED);
+    deepStrictEqual(await offsets(place), before);
+    deepStrictEqual(await place.sql("select count(*)::int from public.heartbeats"), [{ count: 10 }]);
+    await place.consumeAll({ preload: NEXT_RELEASE });
+    await judge(place, sent);
+  }),
+);
+
+const WRITES: readonly (readonly [what: string, slice: Slice])[] = [
+  ["readings alone", sliceOf([JSON.stringify(VALID)])],
+  ["readings and a reject", sliceOf([JSON.stringify(VALID), "{"])],
+  ["a reject alone", sliceOf(["{"])],
+  ["a gap", gapSlice(0, 5, "aborted")],
+];
+
+Deno.test(
+  "each way to move an offset is fenced by itself",
+  onPlace({ partitions: 0 }, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await using database = open(place);
+    const ledger = await openLedger(
+      database,
+      { topic: "t", topicId: crypto.randomUUID(), partition: 0 },
+      0,
+      0,
+    );
+    await migrateAsNextRelease(place);
+    const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
+    const process = createBatchProcessor({
+      plan: createPlanner(LIMITS, () => Date.now()),
+      sink,
+      isDataError,
+      mayRepeatKey,
+      tookTooLong,
+      mayBeDone,
+      takeTurn: (records, attempt) => turns.take(records, attempt),
+      prepare: () => Promise.resolve(),
+      onFloorMoved: () => {},
+      onAttempt: () => {},
+      onAttemptEnd: () => {},
+      onFailure: () => {},
+    });
+    for (const [what, slice] of WRITES) {
+      await rejects(
+        process(ledger, batchOf(slice), AbortSignal.timeout(30_000)),
+        { code: "schema_too_new" },
+        what,
+      );
+      const [written] = await place.sql(
+        `select (select count(*)::int from public.heartbeats) as rows,
+                (select count(*)::int from public.heartbeats_1m) as minutes,
+                (select count(*)::int from public.heartbeat_rejects) as rejects,
+                (select count(*)::int from public.ingest_gaps) as gaps,
+                (select sum(next_offset)::int from public.ingest_offsets) as next`,
+      );
+      deepStrictEqual(written, { rows: 0, minutes: 0, rejects: 0, gaps: 0, next: 0 }, what);
+    }
+    // With the program's own generation in the row nothing else keeps it from writing.
+    await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
+    strictEqual(
+      (await process(ledger, batchOf(sliceOf([JSON.stringify(VALID)])), AbortSignal.timeout(30_000))).kind,
+      "written",
+    );
+  }),
+);
+
+Deno.test(
+  "a breaking migration waits for the batch that an older program is writing, and stops the next one",
+  onPlace({ partitions: 2 }, async (place) => {
+    const sent = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
+    const old = place.consumer();
+    await place.caughtUp();
+    const holding = await place.session();
+    await holding.query("begin; lock table public.heartbeats_1m in access exclusive mode");
+    sent.push(...await place.publisher.send(readings("b", 0)));
+    const waits = (name: string) =>
+      eventually(`${name} to wait for a lock`, async () => {
+        const rows = await place.sql(
+          "select from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
+          [name],
+        );
+        return rows.length > 0;
+      });
+    await waits("heartbeat-consumer");
+    const next = place.consumer({ preload: NEXT_RELEASE, args: ["--migrate-only"] });
+    await waits("heartbeat-migrations");
+    sent.push(...await place.publisher.send(readings("c", 1)));
+    await holding.query("rollback");
+    await holding.end();
+    strictEqual(await next.exitCode(), 0, next.output);
+    strictEqual(await old.exitCode(), 1);
+    match(old.output, FENCED);
+    deepStrictEqual(
+      await place.sql("select kafka_partition, stored from public.ingest_offsets order by 1"),
+      [{ kafka_partition: 0, stored: "10" }, { kafka_partition: 1, stored: "5" }],
+    );
+    await place.consumeAll({ preload: NEXT_RELEASE });
+    await judge(place, sent);
+  }),
+);
+
+Deno.test(
+  "an older program that has nothing to write stops too, and opens no ledger row",
+  onPlace({ partitions: 1 }, async (place) => {
+    const old = place.consumer();
+    await old.ready();
+    await place.caughtUp();
+    await using database = open(place);
+    const log = (partition: number) => ({ topic: "t", topicId: crypto.randomUUID(), partition });
+    await openLedger(database, log(0), 0, 0);
+    await migrateAsNextRelease(place);
+    await rejects(openLedger(database, log(1), 0, 0), { code: "schema_too_new" });
+    strictEqual(await old.exitCode(), 1);
+    match(old.output, FENCED);
+    deepStrictEqual(
+      await place.sql(
+        "select count(*)::int, array_agg(distinct schema_generation) as of from public.ingest_offsets",
+      ),
+      [{ count: 2, of: [MIGRATIONS.length + 1] }],
+    );
+  }),
+);
+
+Deno.test(
+  "a migration that is not breaking leaves running programs alone",
+  onPlace({ partitions: 1 }, async (place) => {
+    const sent = await place.publisher.send(readings("a", 0));
+    const old = place.consumer();
+    await place.caughtUp();
+    await using database = open(place);
+    const added = { version: MIGRATIONS.length + 1, name: "added", sql: "select 1", breaking: false };
+    deepStrictEqual(await migrate(database, [...MIGRATIONS, added]), ["added"]);
+    sent.push(...await place.publisher.send(readings("b", 0)));
+    await place.caughtUp();
+    strictEqual(await old.stop(), 0);
+    await judge(place, sent);
+  }),
+);
