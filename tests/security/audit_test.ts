@@ -1,5 +1,6 @@
 /** `deno task audit` against a registry that answers in each way in which one can. */
 import { deepStrictEqual, match } from "node:assert";
+import { Authority } from "../support/certificates.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const ADVISORY = {
@@ -17,10 +18,14 @@ async function audit(answer: () => Response): Promise<{ code: number; said: stri
   return await auditAt(`http://127.0.0.1:${registry.addr.port}/`);
 }
 
-async function auditAt(registry: string): Promise<{ code: number; said: string }> {
+async function auditAt(
+  registry: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number; said: string }> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "-q", "audit", "--registry", registry],
     cwd: ROOT,
+    env,
     stderr: "inherit",
   }).output();
   return { code, said: new TextDecoder().decode(stdout) };
@@ -35,6 +40,27 @@ Deno.test("the audit fails on a known vulnerability and names the package", asyn
   const { code, said } = await audit(() => Response.json({ pg: [ADVISORY] }));
   deepStrictEqual([code, said.includes("\u001b")], [1, false]);
   match(said, /A hole.*Package: +pg/s);
+});
+
+Deno.test("the audit asks behind a network's own certificate authority, and never without trust in it", async () => {
+  const authority = new Authority("a network's own");
+  const { certificate: cert, key } = authority.issue("registry", { names: ["127.0.0.1"] });
+  const file = await Deno.makeTempFile({ suffix: ".pem" });
+  await Deno.writeTextFile(file, authority.certificate);
+  let answer: unknown = {};
+  const options = { hostname: "127.0.0.1", port: 0, onListen: () => {}, cert, key };
+  await using registry = Deno.serve(options, () => Response.json(answer));
+  const url = `https://127.0.0.1:${registry.addr.port}/`;
+  const trusting = { DENO_CERT: file };
+  const none = await auditAt(url, trusting);
+  deepStrictEqual([none.code, none.said], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
+  answer = { pg: [ADVISORY] };
+  const some = await auditAt(url, trusting);
+  deepStrictEqual(some.code, 1, some.said);
+  const untrusted = await auditAt(url);
+  deepStrictEqual(untrusted.code, 3);
+  match(untrusted.said, /^NOT ASKED: .*invalid peer certificate.*\n.*DENO_CERT/);
+  await Deno.remove(file);
 });
 
 Deno.test("the audit says that it could not ask, which is neither green nor a vulnerability", async () => {
