@@ -1,5 +1,6 @@
 /** Ids that were chosen so that a hash table is slow with them: they cost no more than any others. */
 import { strictEqual } from "node:assert";
+import { STALL_MS } from "../../workers/consumer/progress.ts";
 import { collidingIds } from "../support/colliding_ids.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
@@ -21,8 +22,8 @@ Deno.test(
     const consumer = place.consumer();
     let isStored = false;
     const watch = (async () => {
-      // An answer that takes longer than a probe waits for fails the test, as a status other than 200 does.
-      while (!isStored) strictEqual((await consumer.get("/livez")).status, 200);
+      // No answer for as long as a loop may stand still fails the test, as a status other than 200 does.
+      while (!isStored) strictEqual((await consumer.get("/livez", STALL_MS)).status, 200);
     })();
     await Promise.all([watch, place.caughtUp().finally(() => isStored = true)]);
     await accountFor(place, sent);

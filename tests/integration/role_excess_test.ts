@@ -25,7 +25,7 @@ Deno.test(
       (client) =>
         client.query(`grant create on schema public to public, heartbeat_writer;
        grant update (heart_rate), delete on public.heartbeats to heartbeat_writer;
-       grant select on public.heartbeat_retention to public;
+       grant insert on public.heartbeat_retention to public;
        alter role heartbeat_reader createrole connection limit -1;
        alter role heartbeat_reader in database "${place.database}" set statement_timeout = 0;
        alter role heartbeat_reader set default_transaction_read_only = off`),
@@ -40,7 +40,7 @@ Deno.test(
       "create table public.mine (id int)",
       "update public.heartbeats set heart_rate = 1",
       "delete from public.heartbeats",
-      "select from public.heartbeat_retention",
+      "insert into public.heartbeat_retention default values",
     ]);
     await denied("heartbeat_reader", READER_PASSWORD, ["set role heartbeat_writer"]);
     const settings = await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {

@@ -113,9 +113,9 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   /** Asks the health port. */
-  async get(path: "/livez" | "/readyz" | "/metrics"): Promise<Answer> {
+  async get(path: "/livez" | "/readyz" | "/metrics", withinMs = 5_000): Promise<Answer> {
     const { port } = await this.said("health.listening");
-    return await askLoopback(`http://127.0.0.1:${port}${path}`, 5_000);
+    return await askLoopback(`http://127.0.0.1:${port}${path}`, withinMs);
   }
 
   /** Waits until /readyz answers 503 with a reason like this. */

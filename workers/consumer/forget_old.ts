@@ -3,6 +3,7 @@
  * customers whose readings are all too old.
  */
 import type { Database } from "../_shared/postgres.ts";
+import { FLOOR } from "./floor.ts";
 import { OLDEST_KEPT } from "./oldest_kept.ts";
 import type { MonotonicClock } from "./progress.ts";
 
@@ -39,7 +40,7 @@ export function forgetOld(
       onFailure(error);
     }
     try {
-      if (retentionDays !== undefined) customer = await deleteLatest(database, now, retentionDays, customer);
+      if (retentionDays !== undefined) customer = await deleteLatest(database, customer);
     } catch (error) {
       onFailure(error);
     }
@@ -76,34 +77,30 @@ async function emptyRejects(
 }
 
 /**
- * Looks at the customers that follow in the order of the primary key.
+ * Looks at the customers that follow in the order of the primary key. Only a latest reading below the floor has lost its
+ * row: above it the row of an old reading may still be there, and the two must agree.
  *
  * @returns the last of them; an empty text when the next round begins from the start
  */
-async function deleteLatest(
-  database: Pick<Database, "query">,
-  now: string,
-  days: number,
-  after: string,
-): Promise<string> {
+async function deleteLatest(database: Pick<Database, "query">, after: string): Promise<string> {
   const [row] = await database.query<{ seen: number; last: string | null }>(
     // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
     `with seen as materialized (
        select ctid, customer_id, ts
          from public.customer_latest
-        where customer_id > $3
+        where customer_id > $1
         order by customer_id
         limit ${CUSTOMERS_AT_A_TIME}
      ), old as materialized (
        select ctid
          from public.customer_latest
-        where ctid = any(array(select ctid from seen where ts < ${OLDEST_KEPT})) and ts < ${OLDEST_KEPT}
+        where ctid = any(array(select ctid from seen where ts < ${FLOOR})) and ts < ${FLOOR}
           for update skip locked
      ), deleted as (
        delete from public.customer_latest where ctid = any(array(select ctid from old))
      )
      select count(*)::integer as seen, max(customer_id) as last from seen`,
-    [now, days, after],
+    [after],
   );
   return row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
 }

@@ -16,6 +16,11 @@ function minuteOf(daysAgo: number, count: number): IntendedReading[] {
   });
 }
 
+/** Drops all partitions that are old enough; each takes several steps. */
+async function dropOld(place: Place): Promise<void> {
+  while ((await place.sql(`${DROP} as step`))[0]?.["step"] !== null);
+}
+
 function tooOld(readings: readonly IntendedReading[]) {
   return readings.map(({ value }) => bad("too_old", value));
 }
@@ -46,13 +51,12 @@ Deno.test(
     await keeping.stop();
     for (const env of [{ RETENTION_DAYS: "100" }, {}]) {
       await place.publisher.send(tooOld(day));
-      await place.consumeAll({ env });
+      const consumer = await place.consumeAll({ env });
+      // The reject keeps nothing of a reading that is too old: how to load the day again stands in the log.
+      const [rejected] = consumer.events("record.rejected");
+      match(rejected?.message ?? "", /dropped.*select public\.reopen_heartbeats\('\d{4}-\d\d-\d\d/);
     }
     deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 20 });
-    const [reject] = await place.sql<{ detail: string }>(
-      "select detail from public.heartbeat_rejects limit 1",
-    );
-    match(reject?.detail ?? "", /dropped.*select public\.reopen_heartbeats\('\d{4}-\d\d-\d\d/);
     await accounted(place);
   }),
 );
@@ -118,8 +122,7 @@ Deno.test(
     await place.publisher.send([...older, ...newer, ...recent]);
     const consumer = place.consumer();
     await place.caughtUp();
-    await place.sql(DROP);
-    await place.sql(DROP);
+    await dropOld(place);
     // Since rejected: it knows the floor.
     await place.publisher.send(tooOld(newer));
     await place.caughtUp();
@@ -148,7 +151,7 @@ Deno.test(
     ];
     await place.publisher.send(dropped);
     await place.consumeAll();
-    await place.sql(DROP);
+    await dropOld(place);
     // As if no partition could have been made when it came: what is in the default is dropped by another statement.
     const [kept] = minuteOf(40, 1);
     await place.sql("insert into public.heartbeats values ('a', $1, 90, null)", [kept?.value.timestamp]);
@@ -171,7 +174,7 @@ Deno.test(
   onPlace({}, async (place) => {
     await place.publisher.send(minuteOf(40, 2));
     await place.consumeAll();
-    await place.sql(DROP);
+    await dropOld(place);
     await place.sql("delete from public.heartbeat_retention");
     await place.sql("update public.ingest_offsets set stored = 0, next_offset = 0");
     await judge(place, []).then(

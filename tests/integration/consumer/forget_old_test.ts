@@ -106,6 +106,10 @@ Deno.test(
        select 'c-' || n, now() - case when n % 2 = 0 then interval '20 days' else interval '1 day' end, 70
          from generate_series(1, 25000) n`,
     );
+    await place.sql(
+      `insert into public.heartbeat_retention (partition, upper_bound, dropped_rows)
+       values ('dropped', now() - interval '10 days', 0)`,
+    );
     const writer = await place.session();
     await writer.query("begin; update public.customer_latest set ts = now() where customer_id = 'c-2'");
     await using database = openDatabase(place.databaseUrl, {

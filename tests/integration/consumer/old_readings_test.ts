@@ -34,6 +34,17 @@ async function store(place: Place, sql: string): Promise<void> {
      insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
      select 'earlier', gen_random_uuid(), 0, 0, rows, rows from total`,
   );
+  await place.sql(
+    `insert into public.heartbeats_1m
+     select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate), 0, 0
+       from public.heartbeats group by 1, 2
+         on conflict do nothing`,
+  );
+  await place.sql(
+    `insert into public.customer_latest
+     select distinct on (customer_id) * from public.heartbeats order by customer_id, ts desc
+         on conflict do nothing`,
+  );
 }
 
 async function accounted(place: Place): Promise<void> {
@@ -182,7 +193,7 @@ Deno.test(
     let pieces = 0;
     for (let block: number | null = 0; block !== null; pieces++) {
       const { rows }: { rows: { next: number | null }[] } = await session.query(
-        "select public.delete_old_heartbeats('public.heartbeats_default', now() - interval '10 days', $1)::float8 as next",
+        "select public.delete_old_heartbeats('public.heartbeats_default', now() - interval '10 days', $1)::integer as next",
         [block],
       );
       block = rows[0]?.next ?? null;
