@@ -226,6 +226,9 @@ $$;
 
 -- Deletes what lies before an instant, rounded down to a day, from some blocks of a partition that is not dropped for it:
 -- the default, or one of a long time. Counts the rows in heartbeat_retention, in the same transaction.
+-- The first call that finds such a row deletes nothing: it waits for the writers under way and writes the row that says
+-- up to which day readings are dropped. From then on no writer stores an older reading, so a reading that is deleted
+-- cannot be stored again and counted in its minute twice.
 -- Returns the block to go on from; null when there is none.
 create function public.delete_old_heartbeats(partition regclass, before timestamptz, from_block bigint)
 returns bigint
@@ -241,9 +244,12 @@ declare
     nullif(current_setting('statement_timeout')::interval, interval '0') / 4);
   day            constant timestamptz := date_trunc('day', before, 'UTC');
   full_name      constant text := (select format('public.%I', relname) from pg_class where oid = partition);
+  is_announced   constant boolean := exists (
+    select from public.heartbeat_retention r
+     where r.partition = full_name and r.upper_bound = day and r.detached is null);
   blocks         bigint;
   next_block     bigint := from_block;
-  deleted        bigint;
+  found_rows     bigint;
   total          bigint := 0;
 begin
   if full_name is null then
@@ -259,20 +265,22 @@ begin
   end if;
   blocks := pg_relation_size(partition) / current_setting('block_size')::integer;
   while next_block < blocks and clock_timestamp() < until loop
-    execute format('delete from %s where ctid >= ''(%s,0)'' and ctid < ''(%s,0)'' and ts < %L', full_name,
-      next_block, next_block + blocks_at_once, day);
-    get diagnostics deleted = row_count;
-    total := total + deleted;
+    execute format('%s from %s where ctid >= ''(%s,0)'' and ctid < ''(%s,0)'' and ts < %L',
+      case when is_announced then 'delete' else 'select' end, full_name, next_block, next_block + blocks_at_once, day);
+    get diagnostics found_rows = row_count;
+    if found_rows > 0 and not is_announced then
+      -- Everybody waits behind who waits for this lock.
+      perform set_config('lock_timeout', '500ms', true);
+      lock table only public.heartbeats in share row exclusive mode;
+      insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values (full_name, day, 0);
+      return next_block;
+    end if;
+    total := total + found_rows;
     next_block := next_block + blocks_at_once;
   end loop;
-  if total > 0 then
-    update public.heartbeat_retention r
-       set dropped_rows = r.dropped_rows + total, dropped_at = now()
-     where r.partition = full_name and r.upper_bound = day and r.detached is null;
-    if not found then
-      insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values (full_name, day, total);
-    end if;
-  end if;
+  update public.heartbeat_retention r
+     set dropped_rows = r.dropped_rows + total, dropped_at = now()
+   where r.partition = full_name and r.upper_bound = day and r.detached is null and total > 0;
   return case when next_block < blocks then next_block end;
 end
 $$;

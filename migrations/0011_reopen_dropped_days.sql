@@ -56,3 +56,13 @@ end
 $$;
 
 revoke all on function public.reopen_heartbeats(timestamptz) from public;
+
+-- A writer's role that was made before reads the floor with each batch, also when it is not made anew now.
+do $$
+begin
+  if to_regrole('heartbeat_writer') is not null
+     and has_table_privilege('heartbeat_writer', 'public.ingest_offsets', 'update') then
+    grant select on public.heartbeat_retention to heartbeat_writer;
+  end if;
+end
+$$;
