@@ -20,6 +20,8 @@ export interface MembershipOptions {
 }
 
 const JOIN_GRACE_MS = 5_000;
+/** A stop waits for the group this long: leaving is a courtesy, and a stop has ten seconds in all. */
+const LEAVE_MS = 3_000;
 
 export class Membership implements AsyncDisposable {
   readonly #consumer: Consumer;
@@ -92,7 +94,11 @@ export class Membership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Leaving may fail when Kafka is away; the group then finds out by the missing heartbeats.
-    await this.#consumer.close(true).catch(() => {});
+    // Leaving fails when Kafka is away, and waits for a join under way: behind a member that died that takes its whole
+    // session. The group then finds out by the missing heartbeats.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LEAVE_MS);
+    await Promise.race([this.#consumer.close(true).catch(() => {}), late]);
+    clearTimeout(timer);
   }
 }

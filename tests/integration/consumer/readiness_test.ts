@@ -53,3 +53,21 @@ Deno.test(
     first.kill("SIGKILL");
   }),
 );
+
+Deno.test(
+  "a consumer that waits for the group behind a member that died stops in order",
+  onPlace({}, async (place) => {
+    const first = place.consumer();
+    await first.ready();
+    first.kill("SIGKILL");
+    const second = place.consumer();
+    let state: string | undefined;
+    await eventually("the group to wait for the member that died", async () => {
+      const groups = await place.admin.describeGroups({ groups: [place.topic] });
+      state = groups.get(place.topic)?.state;
+      return /preparing_?rebalance/i.test(state ?? "");
+    }, { seen: () => state });
+    await second.notReady(/group: not joined yet/);
+    strictEqual(await second.stop(), 0);
+  }),
+);
