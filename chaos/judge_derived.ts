@@ -7,7 +7,7 @@ export interface MinuteRange {
   readonly to: number;
 }
 
-/** What was dropped lies below it: its minutes outlive the rows, and so may a customer's latest reading. */
+/** The floor: below it minutes outlive their dropped rows, and a customer's latest reading may. */
 const FLOOR =
   `(select coalesce(max(upper_bound), '-infinity') from public.heartbeat_retention where reopened_at is null)`;
 

@@ -227,7 +227,7 @@ Deno.test(
       [0, 1, "0", "30", "20", "10"],
       [1, 0, "0", "10", "10", "0"],
     ]);
-    // What was kept is read a second time and counted as duplicate.
+    // The records before the cut are read a second time and counted as duplicates.
     await judge(place, [...read, ...young], { resent: true });
   }),
 );

@@ -82,7 +82,7 @@ Deno.test(
     const young = await place.publisher.send(secondsOf("young", 5));
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
     deepStrictEqual(await ledgers(place), [["0", "20", "20"], ["0", "15", "5"]]);
-    // What was kept is read a second time and counted as duplicate.
+    // The records before the cut are read a second time and counted as duplicates.
     await judge(place, [...kept, ...lost, ...young], { resent: true });
   }),
 );

@@ -12,7 +12,7 @@ import { eventually } from "./eventually.ts";
 import { batch } from "./record_batch.ts";
 
 const BROKER = 1;
-/** Of a log, unless its answers say otherwise. */
+/** Last stable offset in the answers that do not give another one. */
 export const END = 100;
 
 type Answer = Partial<FetchedPartition>;

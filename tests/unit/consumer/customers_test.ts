@@ -17,7 +17,7 @@ Deno.test("two customers whose ids have the same length and hash are two custome
 });
 
 Deno.test("each of many customers keeps its number although all their ids have one hash, digits or not", () => {
-  // What is text to us may be a number to a hash table of the engine.
+  // V8 hashes a text of digits as a number, without its seed.
   const ids = [...collidingIds(1_000), ...Array.from({ length: 1_000 }, (_, index) => String(index))];
   const customers = new Customers(ids.length);
   const expected = ids.map((_, index) => index);
