@@ -269,8 +269,8 @@ begin
       case when is_announced then 'delete' else 'select' end, full_name, next_block, next_block + blocks_at_once, day);
     get diagnostics found_rows = row_count;
     if found_rows > 0 and not is_announced then
-      -- Everybody waits behind who waits for this lock.
-      perform set_config('lock_timeout', '500ms', true);
+      -- Asked for briefly, since readers and writers queue behind it.
+      perform set_config('lock_timeout', '0.5s', true);
       lock table only public.heartbeats in share row exclusive mode;
       insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values (full_name, day, 0);
       return next_block;

@@ -14,7 +14,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0007_lock_partitions_briefly": "7593e88700afb5cee207b5f4b764785b10044aa31040123b21f43bd9171d1614",
   "0008_summarize_block_ranges": "618ee6749cf9f34b73a44fb7e118f9c4b3471fec21772125634e3f1abab9f949",
   "0009_empty_old_rejects": "c2c0f66dcb6a7ed8c49d5f94f0988bc4d868795134801280c72373961a6e8e07",
-  "0010_drop_in_pieces": "33b5fabaa327e9be8e31b3f68702382b64c95c7e068098103a97925b83b9b001",
+  "0010_drop_in_pieces": "62f1df78fad1aeea31887daa09b6a94829981740abe2c6021a96b74ced7550f0",
   "0011_reopen_dropped_days": "ef54b529793164a0a62df180aee69026e61a8536c047f35818825287c58818b6",
   "0012_fence_schema_generation": "a06d44d6e0c6546f534931dd9d1e1e3de61cb50af691fb9d233d269791c6cba1",
 };
