@@ -14,3 +14,15 @@ comment on column public.heartbeat_rejects.payload is
   'The exact bytes; null for a tombstone, and for every record once emptied_at is set.';
 comment on column public.heartbeat_rejects.emptied_at is
   'When key, payload and detail were emptied, because retention does not allow to keep them.';
+
+-- A writer's role that was made before has what it needs, also when it is not made anew now.
+do $$
+begin
+  if to_regrole('heartbeat_writer') is not null
+     and has_table_privilege('heartbeat_writer', 'public.ingest_offsets', 'update') then
+    grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
+      on public.heartbeat_rejects to heartbeat_writer;
+    grant delete on public.customer_latest to heartbeat_writer;
+  end if;
+end
+$$;

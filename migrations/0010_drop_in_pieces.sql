@@ -9,7 +9,8 @@ alter table public.heartbeat_retention
   alter column dropped_rows drop not null,
   add column detached       name,
   add column counted_blocks bigint not null default 0,
-  add column counted_rows   bigint not null default 0;
+  add column counted_rows   bigint not null default 0,
+  add column reopened_at    timestamptz;   -- migration 0011
 
 comment on column public.heartbeat_retention.dropped_rows is 'Null while the rows of the table in detached are being counted.';
 comment on column public.heartbeat_retention.dropped_at   is 'While dropped_rows is null: when counting last got on.';
@@ -185,7 +186,7 @@ begin
       if try = 3 then
         raise;
       end if;
-      perform pg_sleep(0.5);
+      perform pg_sleep(0.3);
     end;
   end loop;
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
@@ -246,7 +247,7 @@ declare
   full_name      constant text := (select format('public.%I', relname) from pg_class where oid = partition);
   is_announced   constant boolean := exists (
     select from public.heartbeat_retention r
-     where r.partition = full_name and r.upper_bound = day and r.detached is null);
+     where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null);
   blocks         bigint;
   next_block     bigint := from_block;
   found_rows     bigint;
@@ -280,7 +281,7 @@ begin
   end loop;
   update public.heartbeat_retention r
      set dropped_rows = r.dropped_rows + total, dropped_at = now()
-   where r.partition = full_name and r.upper_bound = day and r.detached is null and total > 0;
+   where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null and total > 0;
   return case when next_block < blocks then next_block end;
 end
 $$;

@@ -3,8 +3,6 @@
 --      upper_bound in heartbeat_retention is the floor, which every writer checks. The owner can lower it.
 -- Locks: heartbeat_retention exclusively for a moment; no rewrite.
 
-alter table public.heartbeat_retention add column reopened_at timestamptz;
-
 comment on column public.heartbeat_retention.reopened_at is
   'When the range was opened again. The row goes on to count what was dropped, but no longer sets the floor.';
 
@@ -22,12 +20,14 @@ declare
   new_floor constant timestamptz := date_trunc('minute', since, 'UTC');
   old_floor timestamptz;
 begin
-  -- Keeps partitions from being made or dropped. Writers go on: they add nothing below the floor.
-  lock table only public.heartbeats in share update exclusive mode;
+  -- Keeps partitions from being made or dropped, and writers from the minutes that are counted anew.
+  lock table only public.heartbeats in share row exclusive mode;
   select max(upper_bound) into old_floor from public.heartbeat_retention where reopened_at is null;
   if old_floor is null or old_floor <= new_floor then
     return old_floor;
   end if;
+  -- A partition may end within a minute: that minute is counted as a whole.
+  old_floor := date_trunc('minute', old_floor + interval '59.999999 seconds', 'UTC');
   update public.heartbeat_retention set reopened_at = now() where reopened_at is null and upper_bound > new_floor;
   if isfinite(new_floor) then
     insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('reopened', new_floor, 0);

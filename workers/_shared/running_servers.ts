@@ -52,6 +52,8 @@ export async function withRunningServers<T>(
       ...Object.fromEntries(taken.map((name) => [name, found.addresses[name]])),
     });
     const what = taken.map((name) => name === "DATABASE_URL" ? "PostgreSQL" : "Kafka").join(" and ");
+    // `up` on servers of the user's own writes no address of theirs.
+    if (taken.length === 0) return { config, note: undefined };
     return { config, note: `Using ${what} of the running \`deno task ${found.task}\` (${file})` };
   }
   try {

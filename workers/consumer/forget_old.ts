@@ -23,27 +23,34 @@ export interface ForgetOptions {
 
 /**
  * @param onFailure hears what failed; it is tried again in the next round
- * @returns one round, which never rejects. It takes what is old by both clocks; `now` is ours, in ISO 8601
+ * @returns one round, which never rejects and resolves with what failed first. It takes what is old by both clocks; `now`
+ *   is ours, in ISO 8601
  */
 export function forgetOld(
   database: Pick<Database, "query">,
   { retentionDays, rejectRetentionDays }: ForgetOptions,
   onFailure: (error: unknown) => void,
   clock: MonotonicClock = () => performance.now(),
-): (now: string) => Promise<void> {
+): (now: string) => Promise<unknown> {
   /** The last customer that was looked at. */
   let customer = "";
   return async (now) => {
+    const failures: unknown[] = [];
+    const failed = (error: unknown) => {
+      failures.push(error);
+      onFailure(error);
+    };
     try {
       if (rejectRetentionDays !== undefined) await emptyRejects(database, now, rejectRetentionDays, clock);
     } catch (error) {
-      onFailure(error);
+      failed(error);
     }
     try {
       if (retentionDays !== undefined) customer = await deleteLatest(database, customer);
     } catch (error) {
-      onFailure(error);
+      failed(error);
     }
+    return failures[0];
   };
 }
 

@@ -108,9 +108,10 @@ export function retentionRounds(
     tasks.push(task(ports, clock, of, () => deleteMinutes(database, kept(minuteRetentionDays))));
   }
   const forget = forgetOld(database, { retentionDays, rejectRetentionDays }, ports.telemetry.retentionFailed);
+  const forgetting = { name: "retention of rejects", action: "empty old rejects", pauseAfter: holdsUp };
+  tasks.push(task(ports, clock, forgetting, () => forget(new Date(clocks.own()).toISOString())));
   return async () => {
     for (const run of tasks) await run();
-    await forget(new Date(clocks.own()).toISOString());
   };
 }
 
@@ -203,7 +204,7 @@ class OldRows {
          from (select date_trunc('day', ${OLDEST_KEPT}, 'UTC') as bound) old,
       lateral (select partition::oid
                  from public.heartbeat_partitions('public.heartbeats')
-                where lower_bound < bound and upper_bound > bound and lower_bound < upper_bound - interval '32 days'
+                where lower_bound < bound and upper_bound > bound and lower_bound < upper_bound - interval '1 day'
                 union all
                select partdefid from pg_partitioned_table where partrelid = 'public.heartbeats'::regclass and partdefid <> 0
               ) one`,
