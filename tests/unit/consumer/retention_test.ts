@@ -83,6 +83,19 @@ Deno.test("a retention that has failed for an hour is not ready, and is ready ag
   deepStrictEqual(progress.readyReasons(), []);
 });
 
+Deno.test("rejects that cannot be emptied for an hour are not ready either", async () => {
+  let now = 0;
+  const { progress, ports } = portsOf((sql) =>
+    sql.includes("heartbeat_rejects") ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
+  );
+  const round = retentionRounds(ports, { ...OPTIONS, rejectRetentionDays: 7 }, () => now);
+  for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
+  match(
+    progress.readyReasons().join(),
+    /^retention of rejects: failing for \d\d minutes: Cannot empty old rejects/,
+  );
+});
+
 Deno.test("readings that cannot leave the default partition for an hour are not ready either", async () => {
   let now = 0;
   const stuck = {
