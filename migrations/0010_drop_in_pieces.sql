@@ -39,6 +39,7 @@ declare
   days_until   constant integer := 730;   -- with so many partitions recent readings get months: two years of days
   months_until constant integer := 500;   -- and older ones years
   max_moved    constant integer := 100000;   -- rows: about a second
+  max_pieces   constant integer := 100;   -- partitions that begin where the one before had enough rows, in all
   old_before   constant timestamptz := date_trunc('year', now() - interval '5 years', 'UTC');
   parent_name  constant text := (select relname from pg_class where oid = parent);
   total        integer;
@@ -80,8 +81,19 @@ begin
          least(to_bound, min(p.lower_bound) filter (where p.lower_bound > at))
     into from_bound, to_bound
     from public.heartbeat_partitions(parent) p;
-  execute format('select ts from public.%I where ts > %L and ts < %L order by ts offset %s limit 1',
-    parent_name || '_default', from_bound, to_bound, max_moved) into cut;
+  -- A session without a time limit, as an owner may have it, moves all rows at once.
+  if current_setting('statement_timeout')::interval <> interval '0' then
+    execute format('select ts from public.%I where ts > %L and ts < %L order by ts offset %s limit 1',
+      parent_name || '_default', from_bound, to_bound, max_moved) into cut;
+  end if;
+  if cut is not null and max_pieces <= (
+    select count(*) from public.heartbeat_partitions(parent) p
+      join pg_class on pg_class.oid = p.partition
+     where relname like parent_name || '\_from\_%') then
+    raise exception 'too many readings around % are in the default partition to move them in pieces of % rows', at, max_moved
+      using errcode = 'program_limit_exceeded',
+            hint = 'As the owner, set statement_timeout = 0 and call ensure_heartbeat_partition.';
+  end if;
   to_bound := coalesce(cut, to_bound);
   named_after := case from_bound when '-infinity' then to_bound else from_bound end;
   kind := case when from_bound = '-infinity' then 'before_'

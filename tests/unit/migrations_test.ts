@@ -14,7 +14,7 @@ const RELEASED: Readonly<Record<string, string>> = {
   "0007_lock_partitions_briefly": "7593e88700afb5cee207b5f4b764785b10044aa31040123b21f43bd9171d1614",
   "0008_summarize_block_ranges": "618ee6749cf9f34b73a44fb7e118f9c4b3471fec21772125634e3f1abab9f949",
   "0009_empty_old_rejects": "bbddd5f1374167473c31c33d4f73cf076329412e32d25f00afa542bd632062a7",
-  "0010_drop_in_pieces": "0a3ab88848c0d8c34dc8b92fa3af289f46cb963663d2cb293b1ff4dd897ca4b0",
+  "0010_drop_in_pieces": "66aec9a8317dd8f442f388872e289296236b069034482d660d062667460f0e9a",
   "0011_reopen_dropped_days": "a57f194c25f22ccebb85e55e496865e914e460f9e75fda61c7d08e9ba7591107",
   "0012_fence_schema_generation": "a06d44d6e0c6546f534931dd9d1e1e3de61cb50af691fb9d233d269791c6cba1",
 };

@@ -138,6 +138,37 @@ Deno.test(
 );
 
 Deno.test(
+  "a day that is too much for all pieces stays in the default partition, until the owner moves it as a whole",
+  onPlace({ partitions: 0 }, async (place) => {
+    await migrated(place);
+    const day = daysAgo(20).slice(0, 10);
+    await store(
+      place,
+      `insert into public.heartbeats
+       select 'c', timestamptz '${day}' + n * interval '250 milliseconds', 70 from generate_series(0, 100001) n`,
+    );
+    // As many pieces of other days as there may be.
+    await place.sql(
+      `do $do$ begin for n in 1..100 loop
+         execute format('create table public.heartbeats_from_%s partition of public.heartbeats for values from (%L) to (%L)',
+           n, timestamptz '${daysAgo(60).slice(0, 10)}' + n * interval '1 second',
+           timestamptz '${daysAgo(60).slice(0, 10)}' + (n + 1) * interval '1 second');
+       end loop; end $do$`,
+    );
+    const session = await place.session();
+    const ensure = `select public.ensure_heartbeat_partition('public.heartbeats', '${day}')`;
+    await session.query("set statement_timeout = '60s'");
+    await rejects(session.query(ensure), { code: "54000" });
+    deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 100_002 });
+    await session.query("set statement_timeout = 0");
+    await session.query(ensure);
+    await session.end();
+    deepStrictEqual(await rowsByPartition(place), { [dayName(20)]: 100_002 });
+    await accounted(place);
+  }),
+);
+
+Deno.test(
   "old rows are deleted and counted also where a partition is kept for younger ones",
   onPlace({}, async (place) => {
     await migrated(place);
