@@ -287,7 +287,6 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
 function reportedAddress(reason: string, { options }: KafkaConnection): string | undefined {
   const [, address] = /Connection to (\S+:\d+) (?:failed|timed out)/.exec(reason) ?? [];
   if (address === undefined) return undefined;
-  if (address === undefined) return undefined;
   const isOurs = options.bootstrapBrokers.some((server) =>
     typeof server === "object" && `${server.host}:${server.port}` === address
   );

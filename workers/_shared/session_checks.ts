@@ -80,7 +80,7 @@ export async function requireAttributes(client: pg.ClientBase, wanted: SessionAt
 const AFTER_THE_PASSWORD = ["42501", "53300"];
 
 /**
- * Whether the server lets in who says so.
+ * Whether this user and password can log in.
  *
  * @throws what keeps the server from answering
  */

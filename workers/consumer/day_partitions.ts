@@ -168,7 +168,7 @@ function remember(days: Set<number>, day: number): void {
   days.add(day);
 }
 
-/** Who tries again at once makes others wait again, too: for a lock that could not be had, or while a statement runs too long. */
+/** Whether to pause before the next try: after a lock or statement timeout an immediate one would block other sessions again. */
 export function holdsUp(error: unknown): boolean {
   return isLostRace(error) || isTooSlow(error);
 }

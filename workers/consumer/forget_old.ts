@@ -29,26 +29,26 @@ export interface ForgetOptions {
 export function forgetOld(
   database: Pick<Database, "query">,
   { retentionDays, rejectRetentionDays }: ForgetOptions,
-  onFailure: (error: unknown) => void,
+  onFailure: (error: unknown, action: string) => void,
   clock: MonotonicClock = () => performance.now(),
 ): (now: string) => Promise<unknown> {
   /** The last customer that was looked at. */
   let customer = "";
   return async (now) => {
     const failures: unknown[] = [];
-    const failed = (error: unknown) => {
+    const failed = (error: unknown, action: string) => {
       failures.push(error);
-      onFailure(error);
+      onFailure(error, action);
     };
     try {
       if (rejectRetentionDays !== undefined) await emptyRejects(database, now, rejectRetentionDays, clock);
     } catch (error) {
-      failed(error);
+      failed(error, "empty old rejects");
     }
     try {
       if (retentionDays !== undefined) customer = await deleteLatest(database, customer);
     } catch (error) {
-      failed(error);
+      failed(error, "delete old latest readings");
     }
     return failures[0];
   };

@@ -57,7 +57,7 @@ export async function keepWatch(
       .then(() => askGeneration(database))
       .then(() => noticeOlderLedger(watched))
       .catch((error) => {
-        // What it refuses to tell is the writers' to notice.
+        // Other errors are ignored: the next write meets and reports them.
         if (!isFatal(error)) return;
         progress.notReady("consumer", error.message);
         fail(error);

@@ -41,7 +41,7 @@ export function logTelemetry(log: Telemetry["log"]) {
     },
 
     partitionHeard: (partition: number) => {
-      log.info("partition.heard", `Partition ${partition} is read on: its silence is over`, { partition });
+      log.info("partition.heard", `Kafka sends records of partition ${partition} again`, { partition });
     },
 
     logCut: (partition: number, expected: Offset, end: Offset, from: Offset) => {

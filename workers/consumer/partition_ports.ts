@@ -165,7 +165,7 @@ export async function findLostPlace(
 ): Promise<void> {
   if (partition.state !== "reading") return;
   partition.lostAt = partition.fetchOffset;
-  // That is an answer.
+  // The broker answered, so the partition is not silent.
   partition.emptyAnswers.forget();
   if (!partition.isDrained) return;
   const { connection, client, database, telemetry, progress, offsetReset } = environment;

@@ -36,7 +36,7 @@ interface Failures {
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   readonly #clock: MonotonicClock;
-  /** From the first moment until a fact removes it: what a consumer needs before it can store anything. */
+  /** Initial reasons: a consumer is not ready until each of them is removed. */
   readonly #reasons = new Map([
     ["database", "not connected yet, or its schema is not current"],
     ["kafka", "not connected yet"],

@@ -37,7 +37,7 @@ export interface RetentionPorts {
   readonly telemetry: {
     readonly onDropped: (partition: string) => void;
     readonly partitionsMany: (partitions: number) => void;
-    readonly retentionFailed: (error: unknown) => void;
+    readonly retentionFailed: (error: unknown, action: string) => void;
   };
 }
 
@@ -108,7 +108,11 @@ export function retentionRounds(
     tasks.push(task(ports, clock, of, () => deleteMinutes(database, kept(minuteRetentionDays))));
   }
   const forget = forgetOld(database, { retentionDays, rejectRetentionDays }, ports.telemetry.retentionFailed);
-  const forgetting = { name: "retention of rejects", action: "empty old rejects", pauseAfter: holdsUp };
+  const forgetting = {
+    name: "retention of rejects",
+    action: "empty old rejects or delete old latest readings",
+    pauseAfter: holdsUp,
+  };
   tasks.push(task(ports, clock, forgetting, () => forget(new Date(clocks.own()).toISOString())));
   return async () => {
     for (const run of tasks) await run();
@@ -123,7 +127,7 @@ interface Task {
   readonly pauseAfter: (error: unknown) => boolean;
 }
 
-/** @param run rejects, or resolves with an error that is told already */
+/** @param run rejects, or resolves with an error that it has already reported */
 function task(
   { database, progress, telemetry }: RetentionPorts,
   clock: MonotonicClock,
@@ -135,7 +139,7 @@ function task(
   return async () => {
     if (clock() < pausedUntil) return;
     const failure = await run().catch((error) => {
-      telemetry.retentionFailed(error);
+      telemetry.retentionFailed(error, action);
       return error;
     });
     if (failure === undefined) {
@@ -158,7 +162,7 @@ interface Kept {
   readonly signal: AbortSignal;
 }
 
-/** What is older than this and still there is overdue, for whoever looks at the database alone. */
+/** Stores the retention bound, so that the Grafana alert can see overdue partitions without asking a consumer. */
 async function noteBound(database: Database, { now, days }: Kept): Promise<void> {
   await database.query(
     `insert into public.heartbeat_retention_bound as noted (before)
@@ -188,7 +192,7 @@ async function dropPartitions(
   }
 }
 
-/** Old rows in the default partition, and in partitions of so long a time that they are not dropped for them. */
+/** Deletes old rows from the default partition, and from partitions that also hold newer rows. */
 class OldRows {
   readonly #database: Database;
   /** Up to where they are deleted, by partition: older readings are not accepted any more. */

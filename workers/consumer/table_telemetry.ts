@@ -28,8 +28,9 @@ export function tableTelemetry(log: Telemetry["log"]) {
       log.warning("table.partitions_many", message, { partitions });
     },
 
-    retentionFailed: (error: unknown) => {
-      log.warning("table.retention_failed", `Old readings were not dropped: ${describeError(error)}`);
+    /** @param action completes "Cannot" */
+    retentionFailed: (error: unknown, action: string) => {
+      log.warning("table.retention_failed", `Cannot ${action}: ${describeError(error)}`);
     },
 
     summaryFailed: (error: unknown) => {

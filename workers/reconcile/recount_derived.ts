@@ -60,7 +60,7 @@ const MINUTES = `
                              order by minute, customer_id))[1:${TOLD}], '{}') as examples
     from differing`;
 
-/** A customer's latest reading lies in his latest minute, so one partition is looked at for each. */
+/** A customer's latest reading lies in that customer's latest minute, so one partition is looked at for each. */
 const LATEST = `
   with newest as (
     select customer_id, max(minute) as minute
@@ -90,7 +90,7 @@ const LATEST = `
                              order by customer_id))[1:${TOLD}], '{}') as examples
     from differing`;
 
-/** @param session in a transaction of one snapshot, which what it compares is seen by */
+/** @param session in a REPEATABLE READ transaction, so that all queries see one snapshot */
 export async function recountDerived(session: Session): Promise<DerivedDifferences> {
   await session.query(`set local work_mem = '${WORK_MEM}'`);
   const floor = (await session.query<{ floor: string }>(FLOOR)).rows[0]?.floor ?? "-infinity";
