@@ -1,14 +1,11 @@
 /** What the programs of the stack say: progress on standard error, results on standard output. */
 
 import { PipelineError } from "../workers/_shared/errors.ts";
+import { writeError } from "../workers/_shared/output.ts";
 
-/** Says it to whoever watches; a terminal that was closed is no reason to fail. */
+/** A line on standard error. The signal that comes with the closing of a terminal ends the program in order. */
 export function sayProgress(text: string): void {
-  try {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
-  } catch {
-    // The signal that came with the closing ends the program in order.
-  }
+  writeError(`${text}\n`);
 }
 
 /** @throws PipelineError when nobody reads standard output any more, because then there is nothing to run for */

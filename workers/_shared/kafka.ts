@@ -73,8 +73,11 @@ export function kafkaConnection(
       `KAFKA_SECURITY_PROTOCOL: is ${protocol}, expected SASL_SSL or SASL_PLAINTEXT with a SASL user`,
     );
   }
-  const ports = settings.KAFKA_BOOTSTRAP_SERVERS.match(/\d+(?=\s*(,|$))/g) ?? [];
-  if (ports.some((port) => Number(port) < 1 || Number(port) > 65535)) {
+  const servers = settings.KAFKA_BOOTSTRAP_SERVERS.split(",").map((server) => {
+    const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(server.trim()) ?? [];
+    return { host, port: Number(port) };
+  });
+  if (servers.some(({ port }) => port < 1 || port > 65535)) {
     problems.push(
       `KAFKA_BOOTSTRAP_SERVERS: is ${
         JSON.stringify(settings.KAFKA_BOOTSTRAP_SERVERS)
@@ -94,10 +97,7 @@ export function kafkaConnection(
     secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((one) => one !== undefined),
     options: {
       clientId,
-      bootstrapBrokers: settings.KAFKA_BOOTSTRAP_SERVERS.split(",").map((server) => {
-        const [, host = "", port] = /^\[?(.*?)\]?:(\d+)$/.exec(server.trim()) ?? [];
-        return { host, port: Number(port) };
-      }),
+      bootstrapBrokers: servers,
       connectTimeout: CONNECT_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       // Retries are ours: they are counted, shown in readiness, and end when the program stops.

@@ -1,6 +1,7 @@
 /** Deletes old minutes, but none whose readings may still be stored or come again. */
 import type { Database } from "../_shared/postgres.ts";
 import { FLOOR } from "./floor.ts";
+import { OLDEST_KEPT } from "./oldest_kept.ts";
 
 /** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
 const MINUTES_AT_A_TIME = 10_000;
@@ -21,9 +22,7 @@ export async function deleteMinutes(
         where ctid in (
               select ctid
                 from public.heartbeats_1m
-               where minute < date_trunc('minute', least(now() - make_interval(days => $2),
-                                                         $1::timestamptz - make_interval(days => $2),
-                                                         ${FLOOR}), 'UTC')
+               where minute < date_trunc('minute', least(${OLDEST_KEPT}, ${FLOOR}), 'UTC')
                limit ${MINUTES_AT_A_TIME})
     returning 1`,
       [now, days],

@@ -14,51 +14,15 @@ const EMPTYING_MS = 5_000;
 /** Customers that are looked at in a round, old or not: no index finds the old ones, since their rows change all the time. */
 const CUSTOMERS_AT_A_TIME = 10_000;
 
-export interface ForgetOptions {
-  /** Undefined keeps every customer's latest reading. */
-  readonly retentionDays: number | undefined;
-  /** Undefined keeps the bytes of rejects. */
-  readonly rejectRetentionDays: number | undefined;
-}
-
 /**
- * @param onFailure hears what failed; it is tried again in the next round
- * @returns one round, which never rejects and resolves with what failed first. It takes what is old by both clocks; `now`
- *   is ours, in ISO 8601
+ * Empties rejects that are old by both clocks, for some seconds at most.
+ *
+ * @param now what this machine's clock says, in ISO 8601
  */
-export function forgetOld(
+export async function emptyRejects(
   database: Pick<Database, "query">,
-  { retentionDays, rejectRetentionDays }: ForgetOptions,
-  onFailure: (error: unknown, action: string) => void,
+  { now, days }: { readonly now: string; readonly days: number },
   clock: MonotonicClock = () => performance.now(),
-): (now: string) => Promise<unknown> {
-  /** The last customer that was looked at. */
-  let customer = "";
-  return async (now) => {
-    const failures: unknown[] = [];
-    const failed = (error: unknown, action: string) => {
-      failures.push(error);
-      onFailure(error, action);
-    };
-    try {
-      if (rejectRetentionDays !== undefined) await emptyRejects(database, now, rejectRetentionDays, clock);
-    } catch (error) {
-      failed(error, "empty old rejects");
-    }
-    try {
-      if (retentionDays !== undefined) customer = await deleteLatest(database, customer);
-    } catch (error) {
-      failed(error, "delete old latest readings");
-    }
-    return failures[0];
-  };
-}
-
-async function emptyRejects(
-  database: Pick<Database, "query">,
-  now: string,
-  days: number,
-  clock: MonotonicClock,
 ): Promise<void> {
   const endAt = clock() + EMPTYING_MS;
   while (clock() < endAt) {
@@ -84,30 +48,39 @@ async function emptyRejects(
 }
 
 /**
- * Looks at the customers that follow in the order of the primary key. Only a latest reading below the floor has lost its
+ * The latest readings of customers whose readings were all dropped. Only below the floor a latest reading has lost its
  * row: above it the row of an old reading may still be there, and the two must agree.
- *
- * @returns the last of them; an empty text when the next round begins from the start
  */
-async function deleteLatest(database: Pick<Database, "query">, after: string): Promise<string> {
-  const [row] = await database.query<{ seen: number; last: string | null }>(
-    // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
-    `with seen as materialized (
-       select ctid, customer_id, ts
-         from public.customer_latest
-        where customer_id > $1
-        order by customer_id
-        limit ${CUSTOMERS_AT_A_TIME}
-     ), old as materialized (
-       select ctid
-         from public.customer_latest
-        where ctid = any(array(select ctid from seen where ts < ${FLOOR})) and ts < ${FLOOR}
-          for update skip locked
-     ), deleted as (
-       delete from public.customer_latest where ctid = any(array(select ctid from old))
-     )
-     select count(*)::integer as seen, max(customer_id) as last from seen`,
-    [after],
-  );
-  return row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
+export class OldLatest {
+  readonly #database: Pick<Database, "query">;
+  /** The last customer that was looked at, in the order of the primary key; an empty text before the first. */
+  #last = "";
+
+  constructor(database: Pick<Database, "query">) {
+    this.#database = database;
+  }
+
+  /** Looks at the customers that follow, and begins anew after the last. */
+  async delete(): Promise<void> {
+    const [row] = await this.#database.query<{ seen: number; last: string | null }>(
+      // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
+      `with seen as materialized (
+         select ctid, customer_id, ts
+           from public.customer_latest
+          where customer_id > $1
+          order by customer_id
+          limit ${CUSTOMERS_AT_A_TIME}
+       ), old as materialized (
+         select ctid
+           from public.customer_latest
+          where ctid = any(array(select ctid from seen where ts < ${FLOOR})) and ts < ${FLOOR}
+            for update skip locked
+       ), deleted as (
+         delete from public.customer_latest where ctid = any(array(select ctid from old))
+       )
+       select count(*)::integer as seen, max(customer_id) as last from seen`,
+      [this.#last],
+    );
+    this.#last = row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
+  }
 }

@@ -4,7 +4,7 @@ import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
 import { deleteMinutes } from "./delete_minutes.ts";
 import type { Floor } from "./floor.ts";
-import { forgetOld } from "./forget_old.ts";
+import { emptyRejects, OldLatest } from "./forget_old.ts";
 import { OLDEST_KEPT } from "./oldest_kept.ts";
 import type { MonotonicClock, Progress } from "./progress.ts";
 import type { TwoClocks } from "./two_clocks.ts";
@@ -94,26 +94,28 @@ export function retentionRounds(
   const tasks: (() => Promise<void>)[] = [];
   const kept = (days: number) => ({ now: new Date(clocks.own()).toISOString(), days, signal });
   if (retentionDays !== undefined) {
-    const of = { name: "retention", action: "drop old readings", pauseAfter: holdsUp };
+    const of = { name: "retention", action: "drop old readings" };
     tasks.push(task(ports, clock, of, async () => {
       await noteBound(database, kept(retentionDays));
       await dropPartitions(database, kept(retentionDays), ports.telemetry.onDropped);
       await rows.delete(kept(retentionDays));
     }));
   }
-  const reading = { name: "floor", action: "read the floor", pauseAfter: holdsUp };
-  tasks.push(task(ports, clock, reading, () => ports.floor.ask(database)));
+  const floor = { name: "floor", action: "read the floor" };
+  tasks.push(task(ports, clock, floor, () => ports.floor.ask(database)));
   if (minuteRetentionDays !== undefined) {
-    const of = { name: "retention of minutes", action: "delete old minutes", pauseAfter: holdsUp };
+    const of = { name: "retention of minutes", action: "delete old minutes" };
     tasks.push(task(ports, clock, of, () => deleteMinutes(database, kept(minuteRetentionDays))));
   }
-  const forget = forgetOld(database, { retentionDays, rejectRetentionDays }, ports.telemetry.retentionFailed);
-  const forgetting = {
-    name: "retention of rejects",
-    action: "empty old rejects or delete old latest readings",
-    pauseAfter: holdsUp,
-  };
-  tasks.push(task(ports, clock, forgetting, () => forget(new Date(clocks.own()).toISOString())));
+  if (rejectRetentionDays !== undefined) {
+    const of = { name: "retention of rejects", action: "empty old rejects" };
+    tasks.push(task(ports, clock, of, () => emptyRejects(database, kept(rejectRetentionDays), clock)));
+  }
+  if (retentionDays !== undefined) {
+    const latest = new OldLatest(database);
+    const of = { name: "retention of latest readings", action: "delete old latest readings" };
+    tasks.push(task(ports, clock, of, () => latest.delete()));
+  }
   return async () => {
     for (const run of tasks) await run();
   };
@@ -124,14 +126,15 @@ interface Task {
   readonly name: string;
   /** Completes "Cannot". */
   readonly action: string;
-  readonly pauseAfter: (error: unknown) => boolean;
+  /** Unless it is given, after whatever would hold others up. */
+  readonly pauseAfter?: (error: unknown) => boolean;
 }
 
 /** @param run rejects, or resolves with an error that it has already reported */
 function task(
   { database, progress, telemetry }: RetentionPorts,
   clock: MonotonicClock,
-  { name, action, pauseAfter }: Task,
+  { name, action, pauseAfter = holdsUp }: Task,
   run: () => Promise<unknown>,
 ): () => Promise<void> {
   let failingSince: number | undefined;

@@ -1,6 +1,6 @@
 /** Says of every Kafka offset that was read where it ended, and exits with 1 when one is unaccounted for. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
-import { writeOut } from "../_shared/output.ts";
+import { writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { printableLines } from "../_shared/printable.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
@@ -13,7 +13,7 @@ import { formatJson, formatReport } from "./report.ts";
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const { config, note } = await withRunningServers(env, (vars) => readConfig(args, vars, readFile));
   const { databaseUrl, kafka, json, secrets: ours } = config;
-  if (note !== undefined) Deno.stderr.writeSync(new TextEncoder().encode(`${note}\n`));
+  if (note !== undefined) writeError(`${note}\n`);
   secrets.hide(ours);
   const options = { connections: 1, limits: RECOUNT_LIMITS, name: "heartbeat-reconcile" };
   const database = resources.use("database", openDatabase(databaseUrl, options));
