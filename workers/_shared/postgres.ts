@@ -115,6 +115,9 @@ export function openDatabase(
   });
   // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
   pool.on("error", () => {});
+  // While a session passes to its next user it has no listener either: a server that ends it right behind an answer, as a
+  // fast shutdown does, would end the process.
+  pool.on("connect", (client) => void client.on("error", () => {}));
   return {
     target,
     query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
