@@ -10,7 +10,7 @@ import { integer, parseSettings } from "../workers/_shared/env.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
 import { formatTable } from "../workers/_shared/table.ts";
-import { migrate } from "../workers/consumer/migrate.ts";
+import { migrate } from "../workers/consumer/schema/migrate.ts";
 import { NO_LIMITS } from "./ingest/lab.ts";
 import { CUSTOMERS, fillTable } from "./lab/large_table.ts";
 import { peoplesQueries } from "./lab/peoples_queries.ts";

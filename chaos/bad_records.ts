@@ -1,6 +1,6 @@
 /** The kinds of records that must become rejects, whatever is stored. */
 import { Buffer } from "node:buffer";
-import type { RejectReason } from "../workers/_shared/heartbeat.ts";
+import type { RejectReason } from "../workers/_shared/record/heartbeat.ts";
 
 export interface BadRecord {
   readonly reason: RejectReason;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openLink } from "../stack/link.ts";
 import { startStack } from "../stack/mod.ts";
 import { HOST } from "../stack/ports.ts";
-import { createTopic, kafkaConnection } from "../workers/_shared/kafka.ts";
+import { createTopic, kafkaConnection } from "../workers/_shared/kafka/client.ts";
 import type { Arena } from "./arena.ts";
 import { LINK_NAMES } from "./fault.ts";
 

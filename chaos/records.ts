@@ -3,7 +3,7 @@
  * remembered to say what must have become of each.
  */
 import { Buffer } from "node:buffer";
-import { anomalyOf, type Limits, type RejectReason } from "../workers/_shared/heartbeat.ts";
+import { anomalyOf, type Limits, type RejectReason } from "../workers/_shared/record/heartbeat.ts";
 import { BAD_RECORDS } from "./bad_records.ts";
 import { scattered } from "./seeded.ts";
 

@@ -1,12 +1,14 @@
 /** Writes docs/heartbeat.schema.json, the published form of the wire schema, or checks that it is up to date. */
 import { Command } from "commander";
-import { heartbeatJsonSchema } from "../workers/_shared/heartbeat.ts";
+import { heartbeatJsonSchema } from "../workers/_shared/record/heartbeat.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
 const FILE = new URL("heartbeat.schema.json", import.meta.url);
 
 const program = new Command("schema")
-  .description("Writes docs/heartbeat.schema.json from the zod schema in workers/_shared/heartbeat.ts.")
+  .description(
+    "Writes docs/heartbeat.schema.json from the zod schema in workers/_shared/record/heartbeat.ts.",
+  )
   .option("--check", "write nothing; exit with 1 when the file is out of date", false)
   .addHelpText("after", "\nExamples:\n  deno task schema\n  deno task schema --check")
   .exitOverride();

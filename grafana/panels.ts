@@ -15,7 +15,7 @@ import {
 } from "@grafana/grafana-foundation-sdk/common";
 import { PanelBuilder as StatBuilder } from "@grafana/grafana-foundation-sdk/stat";
 import { PanelBuilder as TimeSeriesBuilder } from "@grafana/grafana-foundation-sdk/timeseries";
-import { REJECT_REASONS } from "../workers/_shared/heartbeat.ts";
+import { REJECT_REASONS } from "../workers/_shared/record/heartbeat.ts";
 import { framed, type PanelFrame } from "./frame.ts";
 import { COLOUR, colour, cycle, fixed, type steps } from "./look.ts";
 import { series, table } from "./sources.ts";

@@ -8,7 +8,7 @@ import { MIGRATIONS } from "../../migrations/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
-import { migrate } from "../../workers/consumer/migrate.ts";
+import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { consumeAll } from "../ingest/consumer.ts";
 import { type Lab, openLab, prepare, withDatabase } from "../ingest/lab.ts";
 import { CUSTOMERS, fillTable } from "../lab/large_table.ts";

@@ -5,7 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { from as copyFrom } from "pg-copy-streams";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
-import { migrate } from "../../workers/consumer/migrate.ts";
+import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { referenceTable } from "../peers/mod.ts";
 import { type Contender, cpuTime, type Lab, type Run, spent, withDatabase } from "./lab.ts";
 

@@ -1,7 +1,7 @@
 /** Fills an empty schema with readings of 1,000 customers, one every five seconds, by COPY; then derives the rest. */
 import { Buffer } from "node:buffer";
 import type { Database } from "../../workers/_shared/postgres.ts";
-import { copyInto } from "../../workers/consumer/copy.ts";
+import { copyInto } from "../../workers/consumer/store/copy.ts";
 
 export const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 5;

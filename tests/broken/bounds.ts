@@ -1,9 +1,9 @@
 /** How long a loop may stand still, and what counts as lag that it leaves. */
 import { type BrokenBuild, edit, noticedBy } from "./broken_build.ts";
 
-const FETCH_LOOP = "tests/unit/consumer/fetch_loop_test.ts";
-const SILENT_LOGS = "tests/unit/consumer/silent_logs_test.ts";
-const EMPTY_ANSWERS = "tests/unit/consumer/empty_answers_test.ts";
+const FETCH_LOOP = "tests/unit/consumer/fetch/fetch_loop_test.ts";
+const SILENT_LOGS = "tests/unit/consumer/fetch/silent_logs_test.ts";
+const EMPTY_ANSWERS = "tests/unit/consumer/kafka_partition/empty_answers_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
@@ -23,7 +23,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "what waits for its write counts as nothing but its gaps",
     mode: 20,
     edits: [
-      edit("slice.ts", ".reduce((sum, { memoryBytes }) => sum + memoryBytes,", ".reduce((sum) => sum,"),
+      edit(
+        "consumer/kafka_partition/slice.ts",
+        ".reduce((sum, { memoryBytes }) => sum + memoryBytes,",
+        ".reduce((sum) => sum,",
+      ),
     ],
     test: noticedBy(
       "memory",
@@ -44,7 +48,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a compiled worker is given its permissions and not V8's flags of its task",
-    edits: [{ file: "compile/main.ts", find: "...words,", replace: '"-q", "--no-prompt", `-P=${worker}`,' }],
+    edits: [{ file: "tools/compile.ts", find: "...words,", replace: '"-q", "--no-prompt", `-P=${worker}`,' }],
     test: {
       file: "tests/integration/compile_test.ts",
       name:
@@ -56,17 +60,17 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 1,
     edits: [
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "onAttempt: () => progress.mark(loop)",
         "onAttempt: () => progress.mark(loop.name)",
       ),
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "onAttemptEnd: () => progress.idle(loop)",
         "onAttemptEnd: () => progress.idle(loop.name)",
       ),
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "readings.days(), () => progress.mark(loop)",
         "readings.days(), () => progress.mark(loop.name)",
       ),
@@ -78,7 +82,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
-    edits: [edit("empty_answers.ts", "if (!alone || throttled) return", "if (!alone) return")],
+    edits: [
+      edit(
+        "consumer/kafka_partition/empty_answers.ts",
+        "if (!alone || throttled) return",
+        "if (!alone) return",
+      ),
+    ],
     test: {
       file: EMPTY_ANSWERS,
       name: "EmptyAnswers prove nothing while others are asked for too, or a quota holds records back",
@@ -86,7 +96,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
-    edits: [edit("silent_logs.ts", "if (obstacle === undefined && emptyAnswers.", "if (emptyAnswers.")],
+    edits: [
+      edit(
+        "consumer/fetch/silent_logs.ts",
+        "if (obstacle === undefined && emptyAnswers.",
+        "if (emptyAnswers.",
+      ),
+    ],
     test: {
       file: SILENT_LOGS,
       name:
@@ -95,7 +111,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "partitions that an answer had no room for are suspected of having nothing, and asked for alone",
-    edits: [edit("fetch_loop.ts", "!crowded && partition", "partition")],
+    edits: [edit("consumer/fetch/fetch_loop.ts", "!crowded && partition", "partition")],
     test: {
       file: FETCH_LOOP,
       name:
@@ -104,7 +120,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "while others fill every answer a partition without records is never suspected",
-    edits: [edit("fetch_loop.ts", "before + Math.min(target.maxBytes, maxBytes) > maxBytes", "true")],
+    edits: [
+      edit("consumer/fetch/fetch_loop.ts", "before + Math.min(target.maxBytes, maxBytes) > maxBytes", "true"),
+    ],
     test: {
       file: FETCH_LOOP,
       name:
@@ -113,7 +131,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "one partition that had something dense once makes the answers of all small",
-    edits: [edit("fetch_loop.ts", "asked.filter(({ isAtEnd }) => !isAtEnd)", "asked")],
+    edits: [edit("consumer/fetch/fetch_loop.ts", "asked.filter(({ isAtEnd }) => !isAtEnd)", "asked")],
     test: {
       file: FETCH_LOOP,
       name:
@@ -123,7 +141,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "after dense records as much is asked for as before",
     edits: [
-      edit("fetch_loop.ts", "partition.expansion = Math.max(expansion,", "partition.expansion = Math.min(1,"),
+      edit(
+        "consumer/fetch/fetch_loop.ts",
+        "partition.expansion = Math.max(expansion,",
+        "partition.expansion = Math.min(1,",
+      ),
     ],
     test: {
       file: FETCH_LOOP,
@@ -132,7 +154,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "the rest of a log that gives no record is written off in silence",
-    edits: [edit("fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", "")],
+    edits: [
+      edit("consumer/fetch/fetch_loop.ts", "if (gap !== undefined) ports.onSilentGap(partition, gap);", ""),
+    ],
     test: {
       file: SILENT_LOGS,
       name: "a compacted log that never gives another record is read to its end, and the gap is told",
@@ -142,7 +166,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a batch that cannot be read counts as lag of ours",
     edits: [
       edit(
-        "fetch_loop.ts",
+        "consumer/fetch/fetch_loop.ts",
         "partition.outOfReach = true;\n        ports.onUnreadable(",
         "ports.onUnreadable(",
       ),
@@ -156,7 +180,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "what lies on a broker that does not answer counts as lag of ours",
     edits: [
       edit(
-        "fetch_loop.ts",
+        "consumer/fetch/fetch_loop.ts",
         "partitionsLedBy(node, ports)) partition.outOfReach = true;",
         "partitionsLedBy(node, ports).filter((one) => one.outOfReach)) partition.outOfReach = true;",
       ),
@@ -168,21 +192,25 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "what was decompressed is left to the garbage collector",
-    edits: [{ file: "workers/consumer/partition.ts", find: "      release(batch);\n", replace: "" }],
+    edits: [{
+      file: "workers/consumer/kafka_partition/partition.ts",
+      find: "      release(batch);\n",
+      replace: "",
+    }],
     test: {
-      file: "tests/unit/consumer/partition_test.ts",
+      file: "tests/unit/consumer/kafka_partition/partition_test.ts",
       name: "a partition frees what was decompressed when the last of it is written, and not before",
     },
   },
   {
     breaks: "what was decompressed is freed with the first part of it",
     edits: [{
-      file: "workers/consumer/slice.ts",
+      file: "workers/consumer/kafka_partition/slice.ts",
       find: "{ bytes: 0, own: [] })",
       replace: "{ bytes: 0, own: slice.own })",
     }],
     test: {
-      file: "tests/unit/consumer/partition_test.ts",
+      file: "tests/unit/consumer/kafka_partition/partition_test.ts",
       name: "a partition frees what was decompressed when the last of it is written, and not before",
     },
   },

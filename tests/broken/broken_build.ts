@@ -21,7 +21,7 @@ export interface Edit {
 
 /** An edit in the consumer. */
 export function edit(file: string, find: string, replace: string): Edit {
-  return { file: `workers/consumer/${file}`, find, replace };
+  return { file: `workers/${file}`, find, replace };
 }
 
 /** A test of tests/faults, by the theme that its file is named after. */

@@ -16,7 +16,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the next offset is written in a transaction of its own, under links that end inside of it",
     mode: 3,
     edits: [{
-      file: "workers/consumer/batch_transaction.ts",
+      file: "workers/consumer/store/batch_transaction.ts",
       find: "if (gaps.length > 0) await storeGaps(session, ledger, gaps);",
       replace: `await session.query("commit");
       await session.query("begin");
@@ -29,11 +29,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
       "a batch is written wherever the offset stands: nobody looks for a stale owner or a COMMIT that took place",
     mode: 10,
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/store/sink.ts",
       find: "return nextOffset === from ? undefined",
       replace: "return !Number.isNaN(nextOffset) ? undefined",
     }, {
-      file: "workers/consumer/conclude.ts",
+      file: "workers/consumer/store/conclude.ts",
       find: "where ledger.next_offset = batch.from_offset",
       replace: "",
     }],

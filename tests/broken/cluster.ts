@@ -24,7 +24,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a broker that does not answer ends the consumer",
     edits: [{
-      file: "workers/consumer/fetch_facts.ts",
+      file: "workers/consumer/fetch/fetch_facts.ts",
       find: "telemetry.kafkaFailed(failure, fields);",
       replace: "telemetry.kafkaFailed(failure, fields);\n      throw failure;",
     }],
@@ -63,7 +63,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the leader epoch of what was read is not kept with the offset",
     edits: [{
-      file: "workers/consumer/conclude.ts",
+      file: "workers/consumer/store/conclude.ts",
       find: "leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,",
       replace: "leader_epoch = nullif(batch.leader_epoch, batch.leader_epoch),",
     }],
@@ -76,7 +76,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a fetch does not say of which leader epoch the last record was",
     edits: [{
-      file: "workers/consumer/fetcher.ts",
+      file: "workers/_shared/kafka/fetcher.ts",
       find: "lastFetchedEpoch: lastEpoch,",
       replace: "lastFetchedEpoch: -1,",
     }],
@@ -143,7 +143,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the group is not joined while a partition has no leader",
     edits: [{
-      file: "workers/consumer/membership.ts",
+      file: "workers/_shared/kafka/membership.ts",
       find: "    bearLeaderless(this.#consumer);\n",
       replace: "",
     }],
@@ -161,12 +161,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "what is wrong with a topic is taken for a partition without a leader",
     edits: [{
-      file: "workers/_shared/leaderless.ts",
+      file: "workers/_shared/kafka/leaderless.ts",
       find: 'OF_A_PARTITION.test(path ?? "") && WITHOUT_LEADER',
       replace: "WITHOUT_LEADER",
     }],
     test: {
-      file: "tests/unit/_shared/leaderless_test.ts",
+      file: "tests/unit/_shared/kafka/leaderless_test.ts",
       name:
         "bearLeaderless() hides nothing else: what is wrong with the topic, with a partition, or with another request",
     },
@@ -175,7 +175,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "records on a broker that is away count as lag of ours",
     mode: 1,
     edits: [{
-      file: "workers/consumer/partition.ts",
+      file: "workers/consumer/kafka_partition/partition.ts",
       find: 'this.state === "held" || this.outOfReach',
       replace: 'this.state === "held"',
     }],

@@ -35,7 +35,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a folder is renamed, and README.md goes on naming it as it was",
-    edits: [{ file: "README.md", find: "| `supply_chain/` |", replace: "| `sbom/` |" }],
+    edits: [{ file: "README.md", find: "| `tools/` |", replace: "| `tool/` |" }],
     test: {
       file: DOCUMENTS,
       name: "every file and folder of this repository that the documents quote is there",

@@ -2,7 +2,7 @@
 import type { BrokenBuild } from "./broken_build.ts";
 
 const VERDICT = {
-  file: "tests/unit/consumer/decode_verdict_test.ts",
+  file: "tests/unit/_shared/record/decode_verdict_test.ts",
   name: "decode() answers as the specification does, whatever a record is made of",
 };
 const REPEATED = {
@@ -25,7 +25,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "whole numbers are told from the double that JSON.parse rounded them to",
     mode: 4,
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: "if (Number.isInteger(value) && !isWhole(",
       replace: "if (Number.isInteger(value) && isNaN(value) && !isWhole(",
     }],
@@ -35,7 +35,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "invalid UTF-8 is replaced and stored, as Buffer.toString() does it",
     mode: 6,
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: 'if (text.includes("\\uFFFD")) {',
       replace: 'if (text === "\\uFFFD") {',
     }],
@@ -45,7 +45,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a customer's length is counted in UTF-16 units",
     mode: 6,
     edits: [{
-      file: "workers/_shared/heartbeat.ts",
+      file: "workers/_shared/record/heartbeat.ts",
       find: "\\uD800-\\uDFFF]{1,128}$/u;",
       replace: "]{1,128}$/;",
     }],
@@ -55,7 +55,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the exact bytes of a reject are stored as text",
     mode: 6,
     edits: [{
-      file: "workers/consumer/batch_transaction.ts",
+      file: "workers/consumer/store/batch_transaction.ts",
       find: "else row.bytea(bytes);",
       replace: "else row.bytea(new TextEncoder().encode(new TextDecoder().decode(bytes)));",
     }],
@@ -65,7 +65,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the same key with another heart rate counts as a duplicate",
     mode: 8,
     edits: [{
-      file: "workers/consumer/process_batch.ts",
+      file: "workers/consumer/store/process_batch.ts",
       find: "if (heartRate === kept) {",
       replace: "if (heartRate !== undefined && kept > 0) {",
     }],
@@ -75,7 +75,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "Kafka's timestamp of a record goes to PostgreSQL whatever it is",
     mode: 4,
     edits: [{
-      file: "workers/consumer/conclude.ts",
+      file: "workers/consumer/store/conclude.ts",
       find: "Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND)",
       replace: "last.timestampMs / 1000",
     }],
@@ -88,7 +88,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "of a member that comes more than once the first number counts",
     mode: 4,
     edits: [{
-      file: "workers/_shared/json_number.ts",
+      file: "workers/_shared/record/json_number.ts",
       find: "found = match[1];",
       replace: "found ??= match[1];",
     }],
@@ -97,7 +97,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a byte order mark makes a record no JSON",
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: "text.charCodeAt(0) === 0xfeff",
       replace: "text.charCodeAt(0) === 0xfffe",
     }],
@@ -109,7 +109,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "customers are trimmed",
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: "const { customer_id: customerId,",
       replace:
         "const { customer_id: untrimmed } = parsed;\n    const customerId = untrimmed.trim();\n    const {",
@@ -122,7 +122,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "customers are brought into one normal form of Unicode",
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: "const { customer_id: customerId,",
       replace:
         "const { customer_id: asSent } = parsed;\n    const customerId = asSent.normalize();\n    const {",
@@ -135,7 +135,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "our clock alone decides what is too old",
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: " && ts < micros(witness() - keptMs)",
       replace: "",
     }],
@@ -144,7 +144,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "our clock alone decides what lies in the future",
     edits: [{
-      file: "workers/consumer/decode.ts",
+      file: "workers/_shared/record/decode.ts",
       find: "Math.max(now(), witness()) + maxSkewMs",
       replace: "now() + maxSkewMs",
     }],
@@ -153,7 +153,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "our clock alone decides which days and minutes are dropped",
     edits: [{
-      file: "workers/consumer/oldest_kept.ts",
+      file: "workers/consumer/day_partitions/oldest_kept.ts",
       find: "least(now(), $1::timestamptz)",
       replace: "$1::timestamptz",
     }],
@@ -163,7 +163,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "partitions are made ahead of a clock that may be wrong",
     mode: 16,
     edits: [{
-      file: "workers/consumer/retention.ts",
+      file: "workers/consumer/day_partitions/retention.ts",
       find: "makeAhead(clocks.database())",
       replace: "makeAhead(clocks.own())",
     }],

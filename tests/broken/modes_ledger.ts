@@ -13,7 +13,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 3,
     edits: [
       edit(
-        "batch_transaction.ts",
+        "consumer/store/batch_transaction.ts",
         "if (gaps.length > 0) await storeGaps(session, ledger, gaps);",
         `await session.query("commit");
       await session.query("begin");
@@ -26,7 +26,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "after a lost answer nobody asks whether the COMMIT took place",
     edits: [
       edit(
-        "process_batch.ts",
+        "consumer/store/process_batch.ts",
         "if (perhapsWritten !== undefined && outcome.nextOffset === perhapsWritten.slice.next) {",
         "if (perhapsWritten !== undefined && outcome.nextOffset === -1) {",
       ),
@@ -35,15 +35,19 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "what the server answered to is taken for written when the offset is where ours would be",
-    edits: [edit("process_batch.ts", "if (ports.mayBeDone(error)) perhapsWritten", "perhapsWritten")],
+    edits: [
+      edit("consumer/store/process_batch.ts", "if (ports.mayBeDone(error)) perhapsWritten", "perhapsWritten"),
+    ],
     test: {
-      file: "tests/unit/consumer/process_batch_test.ts",
+      file: "tests/unit/consumer/store/process_batch_test.ts",
       name: "processBatch() takes nothing for its own that another wrote after the server refused ours",
     },
   },
   {
     breaks: "the statement that stores a few readings looks at an offset, and not whose it is",
-    edits: [edit("conclude.ts", "using (id, topic_id, kafka_partition, generation)", "using (id)")],
+    edits: [
+      edit("consumer/store/conclude.ts", "using (id, topic_id, kafka_partition, generation)", "using (id)"),
+    ],
     test: {
       file: "tests/integration/consumer/few_records_test.ts",
       name: "who does not own his offset writes nothing; who does, in the same turn, writes all",
@@ -51,7 +55,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a few readings take a transaction of five journeys to the server, as many do",
-    edits: [edit("sink.ts", "if (await gathered.writeAtOnce(database)) return values.map(written);", "")],
+    edits: [
+      edit(
+        "consumer/store/sink.ts",
+        "if (await gathered.writeAtOnce(database)) return values.map(written);",
+        "",
+      ),
+    ],
     test: {
       file: "tests/integration/consumer/few_records_test.ts",
       name:
@@ -67,7 +77,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
         find: 'await insistOnAnswer(session.query("commit"));',
         replace: 'await session.query("commit").catch(() => {});',
       },
-      edit("ledger.ts", "if (remembered.length === 0) return [];", "if (remembered.length >= 0) return [];"),
+      edit(
+        "consumer/store/ledger.ts",
+        "if (remembered.length === 0) return [];",
+        "if (remembered.length >= 0) return [];",
+      ),
     ],
     test: noticedBy("crash", "a COMMIT that never arrived is done again"),
   },
@@ -76,7 +90,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 13,
     edits: [
       edit(
-        "offset_reset.ts",
+        "consumer/kafka_partition/offset_reset.ts",
         'if (policy === "earliest") return { kind: "skip", to: log.earliest };',
         'return { kind: "skip", to: log.earliest };',
       ),
@@ -90,7 +104,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a log that ends before the stored offset is waited for in silence",
     mode: 13,
     edits: [
-      edit("fetch_loop.ts", "ports.onLostPlace(partition, divergence);", "void divergence;"),
+      edit("consumer/fetch/fetch_loop.ts", "ports.onLostPlace(partition, divergence);", "void divergence;"),
     ],
     test: noticedBy(
       "lost_log",
@@ -102,7 +116,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 13,
     edits: [
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "if (ledger === undefined) return undefined;\n      databaseWorks();",
         `if (ledger === undefined) return undefined;
       const told = await client.listCommittedOffsets({ topics: [{ topic: log.topic, partitions: [log.partition] }] });
@@ -124,11 +138,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 14,
     edits: [
       edit(
-        "ledger.ts",
+        "consumer/store/ledger.ts",
         "where topic_id = $1 and kafka_partition = $2",
         "where topic = $1 and kafka_partition = $2",
       ),
-      edit("ledger.ts", "[log.topicId, log.partition],", "[log.topic, log.partition],"),
+      edit("consumer/store/ledger.ts", "[log.topicId, log.partition],", "[log.topic, log.partition],"),
     ],
     test: noticedBy(
       "lost_log",
@@ -164,7 +178,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 15,
     edits: [
       edit(
-        "batch_transaction.ts",
+        "consumer/store/batch_transaction.ts",
         "  const { rowCount } = await session.query(concludeStatement(parts, readings, stored));",
         `  await session.query("savepoint minutes");
   const { rowCount } = await session.query(concludeStatement(parts, readings, stored)).catch(async () => {
@@ -179,7 +193,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "records of an aborted transaction are stored",
     edits: [
       edit(
-        "slice.ts",
+        "consumer/kafka_partition/slice.ts",
         "} else if (batch.isTransactional && aborting.has(batch.producerId)) {",
         "} else if (batch.isTransactional && aborting.has(-1n)) {",
       ),
@@ -188,14 +202,14 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a transaction's marker is no reason to move the offset",
-    edits: [edit("slice.ts", 'slice.skipTo(end, "control");', "")],
+    edits: [edit("consumer/kafka_partition/slice.ts", 'slice.skipTo(end, "control");', "")],
     test: { file: LOG_TEST, name: TRANSACTIONS },
   },
   {
     breaks: "the end of an aborted transaction is looked for among its records alone",
     edits: [
       edit(
-        "slice.ts",
+        "consumer/kafka_partition/slice.ts",
         "aborting.add(next.producerId);",
         "if (batches.some(({ isControl }) => isControl)) aborting.add(next.producerId);",
       ),

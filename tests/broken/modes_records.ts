@@ -17,7 +17,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 4,
     edits: [
       edit(
-        "decode.ts",
+        "_shared/record/decode.ts",
         'return error instanceof SyntaxError ? error : new SyntaxError("too deep or too long");',
         "throw error;",
       ),
@@ -29,7 +29,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 4,
     edits: [
       edit(
-        "batch_transaction.ts",
+        "consumer/store/batch_transaction.ts",
         "else row.bytea(bytes);",
         "else row.text(new TextDecoder().decode(bytes));",
       ),
@@ -39,7 +39,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch that the database refuses is tried again row by row",
     mode: 5,
-    edits: [edit("process_batch.ts", "const middle = (from + to) >> 1;", "const middle = from + 1;")],
+    edits: [
+      edit("consumer/store/process_batch.ts", "const middle = (from + to) >> 1;", "const middle = from + 1;"),
+    ],
     test: noticedBy("poison", REFUSED_ROW),
   },
   {
@@ -47,7 +49,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 5,
     edits: [
       edit(
-        "process_batch.ts",
+        "consumer/store/process_batch.ts",
         "if (to - from === 1) return await this.#setApart(from, error);",
         `if (to > from) {
         for (let key = from; key < to; key++) await this.#setApart(key, error);
@@ -62,7 +64,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 6,
     edits: [
       {
-        file: "workers/_shared/heartbeat.ts",
+        file: "workers/_shared/record/heartbeat.ts",
         find: "/^[^\\u0000\\uD800-\\uDFFF]{1,128}$/u",
         replace: "/^[^]{1,128}$/u",
       },
@@ -77,7 +79,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 7,
     edits: [
       edit(
-        "insert_readings.ts",
+        "consumer/store/insert_readings.ts",
         "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {",
         `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
   if (rows.length > 0) {
@@ -100,7 +102,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 7,
     edits: [
       edit(
-        "insert_readings.ts",
+        "consumer/store/insert_readings.ts",
         "async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {",
         `async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
   if (rows.length > 1_000) {
@@ -116,7 +118,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 8,
     edits: [
       edit(
-        "plan_batch.ts",
+        "consumer/store/plan_batch.ts",
         "if (at === 0 || !readings.isSameKey(rows[at - 1] ?? 0, rows[at] ?? 0)) keys[count++] = at;",
         "keys[count++] = at;",
       ),
@@ -125,7 +127,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "another heart rate for a known key counts as a duplicate",
-    edits: [edit("process_batch.ts", "if (heartRate === kept) {", "if (heartRate !== undefined) {")],
+    edits: [
+      edit("consumer/store/process_batch.ts", "if (heartRate === kept) {", "if (heartRate !== undefined) {"),
+    ],
     test: noticedBy(
       "repeats",
       "of two heart rates for one key the first stored stays and the other is rejected",
@@ -134,7 +138,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "customers are written in the order in which they came",
     mode: 9,
-    edits: [edit("customers.ts", ".sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)))", "")],
+    edits: [
+      edit(
+        "consumer/store/customers.ts",
+        ".sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)))",
+        "",
+      ),
+    ],
     test: noticedBy(
       "writers",
       "four writers with overlapping keys store each key once and do not deadlock",
@@ -156,14 +166,18 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a reading of any year to come is stored",
     mode: 16,
     edits: [
-      edit("decode.ts", "if (ts > micros(latestMs)) return", "if (ts > micros(latestMs) && ts < 0n) return"),
+      edit(
+        "_shared/record/decode.ts",
+        "if (ts > micros(latestMs)) return",
+        "if (ts > micros(latestMs) && ts < 0n) return",
+      ),
     ],
     test: noticedBy("timestamps", FUTURE),
   },
   {
     breaks: "no partition is made before a day's rows come",
     mode: 16,
-    edits: [edit("process_batch.ts", "await ports.prepare(plan);", "")],
+    edits: [edit("consumer/store/process_batch.ts", "await ports.prepare(plan);", "")],
     test: noticedBy(
       "timestamps",
       "days that roll over under load each find their partition, with none of their rows in the default",
@@ -174,7 +188,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 16,
     edits: [
       edit(
-        "day_partitions.ts",
+        "consumer/day_partitions/day_partitions.ts",
         "if (state === undefined || isServerUnable(error)) throw error;",
         "if (state === undefined || !LOST_RACES.has(state)) throw error;",
       ),
@@ -187,30 +201,32 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the number of a codec is read with a bit too few",
     mode: 18,
-    edits: [edit("record_batch.ts", "const COMPRESSION = 0b111;", "const COMPRESSION = 0b11;")],
+    edits: [edit("_shared/kafka/record_batch.ts", "const COMPRESSION = 0b111;", "const COMPRESSION = 0b11;")],
     test: noticedBy("codecs", "records that Kafka's own library compressed with zstd are read"),
   },
   {
     breaks: "what a cut leaves nothing of is kept",
-    edits: [edit("records.ts", "if (to <= from) continue;", "")],
+    edits: [edit("_shared/kafka/records.ts", "if (to <= from) continue;", "")],
     test: {
-      file: "tests/unit/consumer/slice_test.ts",
+      file: "tests/unit/consumer/kafka_partition/slice_test.ts",
       name: "splitSlice() loses nothing of plain and compressed batches in turns, wherever it cuts",
     },
   },
   {
     breaks: "a batch waits for the partitions of all its days",
     mode: 16,
-    edits: [edit("day_partitions.ts", "asked < DAYS_AT_ONCE && ", "")],
+    edits: [edit("consumer/day_partitions/day_partitions.ts", "asked < DAYS_AT_ONCE && ", "")],
     test: {
-      file: "tests/unit/consumer/day_partitions_test.ts",
+      file: "tests/unit/consumer/day_partitions/day_partitions_test.ts",
       name: "a batch with readings of thousands of days waits for a few partitions only",
     },
   },
   {
     breaks: "a batch of which most is refused is tried as a whole for ever",
     mode: 5,
-    edits: [edit("process_batch.ts", "(refusals > 1 || ports.tookTooLong(error))", "refusals < 0")],
+    edits: [
+      edit("consumer/store/process_batch.ts", "(refusals > 1 || ports.tookTooLong(error))", "refusals < 0"),
+    ],
     test: noticedBy(
       "poison",
       "a batch of which the database refuses every row gets on, in parts that fit an attempt",

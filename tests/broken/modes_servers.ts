@@ -26,7 +26,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 1,
     edits: [
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "onAttemptEnd: () => progress.idle(loop),",
         "onAttemptEnd: () => { progress.idle(loop); progress.databaseWorks(loop); progress.committed(); },",
       ),
@@ -38,7 +38,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 1,
     edits: [
       edit(
-        "progress.ts",
+        "consumer/health/progress.ts",
         "this.#lastCommit = this.#clock();",
         "this.#lastCommit = this.#clock();\n    this.#failures.clear();",
       ),
@@ -48,7 +48,13 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "what works for one partition ends what readiness says of another",
     mode: 1,
-    edits: [edit("progress.ts", "this.#databaseReasons.delete(writer);", "this.#databaseReasons.clear();")],
+    edits: [
+      edit(
+        "consumer/health/progress.ts",
+        "this.#databaseReasons.delete(writer);",
+        "this.#databaseReasons.clear();",
+      ),
+    ],
     test: {
       file: "tests/unit/consumer/partition_ports_test.ts",
       name:
@@ -60,7 +66,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 1,
     edits: [
       edit(
-        "telemetry.ts",
+        "consumer/telemetry/telemetry.ts",
         "if (partition !== undefined) known.partitions.delete(partition);",
         "known.partitions.clear();",
       ),
@@ -74,9 +80,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a partition that waits for its turn after a few failures counts as stuck",
     mode: 1,
-    edits: [edit("progress.ts", "last - since > STALL_MS;", "now - since > STALL_MS;")],
+    edits: [edit("consumer/health/progress.ts", "last - since > STALL_MS;", "now - since > STALL_MS;")],
     test: {
-      file: "tests/unit/consumer/progress_test.ts",
+      file: "tests/unit/consumer/health/progress_test.ts",
       name: "liveReasons() are none while a partition that failed now and then waits minutes for its turn",
     },
   },
@@ -84,14 +90,20 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "a process that is red says so and does not end",
     mode: 1,
     edits: [
-      edit("housekeeping.ts", "if (progress.isStuck()) {", "if (signal.aborted && progress.isStuck()) {"),
+      edit(
+        "consumer/housekeeping.ts",
+        "if (progress.isStuck()) {",
+        "if (signal.aborted && progress.isStuck()) {",
+      ),
     ],
     test: noticedBy("liveness", STUCK),
   },
   {
     breaks: "nobody watches whether an attempt that began ever ends",
     mode: 1,
-    edits: [edit("partition_ports.ts", "onAttempt: () => progress.mark(loop),", "onAttempt: () => {},")],
+    edits: [
+      edit("consumer/partition_ports.ts", "onAttempt: () => progress.mark(loop),", "onAttempt: () => {},"),
+    ],
     test: noticedBy(
       "liveness",
       "a query that is never answered hangs its loop: liveness turns red, the process ends, and its successor goes on",
@@ -102,7 +114,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 2,
     edits: [
       edit(
-        "process_batch.ts",
+        "consumer/store/process_batch.ts",
         "ports.onFailure(error, attempt);",
         "ports.onFailure(error, attempt);\n        if (attempt >= 3) throw error;",
       ),
@@ -117,7 +129,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 2,
     edits: [
       edit(
-        "process_batch.ts",
+        "consumer/store/process_batch.ts",
         "const { part, plan } = planned ??= planFirstPart(whole ??= batch.close());",
         `let { part, plan } = planned ??= planFirstPart(whole ??= batch.close());
           if (attempt > 3) {
@@ -138,11 +150,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 10,
     edits: [
       edit(
-        "sink.ts",
+        "consumer/store/sink.ts",
         "return nextOffset === from ? undefined",
         "return nextOffset !== undefined ? undefined",
       ),
-      edit("conclude.ts", "where ledger.next_offset = batch.from_offset", ""),
+      edit("consumer/store/conclude.ts", "where ledger.next_offset = batch.from_offset", ""),
       {
         file: "migrations/0001_create_ledger_and_heartbeats.sql",
         find: "check (next_offset - first_offset = stored + duplicates + rejected + gaps)",
@@ -154,7 +166,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a partition that was given away and comes back stays closed",
     mode: 10,
-    edits: [edit("consume.ts", "this.#partitions.delete(number);", "")],
+    edits: [edit("consumer/consume.ts", "this.#partitions.delete(number);", "")],
     test: noticedBy(
       "rebalance",
       "three consumers that join and leave every few seconds under load: none lost, none twice",
@@ -165,7 +177,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 10,
     edits: [
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "if (isLockTimeout(error)) void endFrozenWriters",
         "if (isLockTimeout(error) && attempt < 0) void endFrozenWriters",
       ),
@@ -177,17 +189,17 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 11,
     edits: [
       edit(
-        "consume.ts",
+        "consumer/consume.ts",
         "onChange: () => this.#wakeFetchLoops(),",
         "onChange: () => this.#wakeFetchLoops(),\n      onWriteFailed: () => this.#membership.join(),",
       ),
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "readonly onChange: () => void;",
         "readonly onChange: () => void;\n  readonly onWriteFailed: () => void;",
       ),
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "telemetry.writeFailed(log.partition, failure, fields);",
         "telemetry.writeFailed(log.partition, failure, fields);\n    environment.onWriteFailed();",
       ),
@@ -232,7 +244,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 12,
     edits: [
       edit(
-        "process_batch.ts",
+        "consumer/store/process_batch.ts",
         "const outcome = await ports.takeTurn(records, async (turn) => {",
         "ports.onAttempt();\n        const outcome = await ports.takeTurn(records, async (turn) => {",
       ),
@@ -247,7 +259,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 12,
     edits: [
       {
-        file: "workers/_shared/kafka.ts",
+        file: "workers/_shared/kafka/client.ts",
         find: "const REQUEST_TIMEOUT_MS = 10_000;",
         replace: "const REQUEST_TIMEOUT_MS = 600_000;",
       },
@@ -257,7 +269,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "Kafka is asked again at once when there is nothing new",
     mode: 17,
-    edits: [edit("fetch_loop.ts", "const IDLE_WAIT_MS = 500;", "const IDLE_WAIT_MS = 0;")],
+    edits: [edit("consumer/fetch/fetch_loop.ts", "const IDLE_WAIT_MS = 500;", "const IDLE_WAIT_MS = 0;")],
     test: noticedBy(
       "idle",
       "an idle consumer asks Kafka a few times between two heartbeats, and warns of nothing",
@@ -268,7 +280,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 17,
     edits: [
       edit(
-        "fetch_loop.ts",
+        "consumer/fetch/fetch_loop.ts",
         "ports.onAnswer();\n  const crowded",
         'if (answer.throttled) throw new Error("the broker throttles");\n  ports.onAnswer();\n  const crowded',
       ),
@@ -283,7 +295,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     mode: 20,
     edits: [
       edit(
-        "partition.ts",
+        "consumer/kafka_partition/partition.ts",
         'return this.state === "reading" && this.#waitingBytes < bufferBytes && !room.isFull;',
         'return this.state === "reading";',
       ),

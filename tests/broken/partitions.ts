@@ -1,7 +1,7 @@
 /** Making and dropping the partitions of a table that somebody holds, as a dump does. */
 import { type BrokenBuild, edit } from "./broken_build.ts";
 
-const DAYS = "tests/unit/consumer/day_partitions_test.ts";
+const DAYS = "tests/unit/consumer/day_partitions/day_partitions_test.ts";
 const DUMP = "tests/integration/consumer/partitions_test.ts";
 const RANGES = "tests/integration/consumer/block_ranges_test.ts";
 const SUMMED_UP =
@@ -10,7 +10,13 @@ const SUMMED_UP =
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "while one day's lock cannot be had, each batch asks for its days all the same",
-    edits: [edit("day_partitions.ts", "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;", "")],
+    edits: [
+      edit(
+        "consumer/day_partitions/day_partitions.ts",
+        "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;",
+        "",
+      ),
+    ],
     test: {
       file: DAYS,
       name: "while a dump holds the table a batch waits for one day's lock and not for each of its days",
@@ -18,7 +24,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a batch makes all its partitions, however long they take",
-    edits: [edit("day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0")],
+    edits: [edit("consumer/day_partitions/day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0")],
     test: {
       file: DAYS,
       name: "a batch makes partitions for some seconds and no longer, and it is seen that it gets on",
@@ -28,7 +34,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "the time that a batch's partitions take counts as standing still",
     edits: [
       edit(
-        "partition_ports.ts",
+        "consumer/partition_ports.ts",
         "environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop))",
         "environment.dayPartitions.prepare(readings.days(), () => {})",
       ),
@@ -41,8 +47,12 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a dump of the database is waited for by each batch, once for each of its days",
     edits: [
-      edit("day_partitions.ts", "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;", ""),
-      edit("day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0"),
+      edit(
+        "consumer/day_partitions/day_partitions.ts",
+        "if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;",
+        "",
+      ),
+      edit("consumer/day_partitions/day_partitions.ts", "&& now < giveUpAt", "&& giveUpAt > 0"),
       {
         file: "migrations/0010_drop_in_pieces.sql",
         find: "perform set_config('lock_timeout', '500ms', true);",
@@ -70,16 +80,22 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "what cannot be dropped during a dump is asked for at each round",
-    edits: [edit("retention.ts", "if (pauseAfter(failure)) pausedUntil = clock() + PAUSE_MS;", "")],
+    edits: [
+      edit(
+        "consumer/day_partitions/retention.ts",
+        "if (pauseAfter(failure)) pausedUntil = clock() + PAUSE_MS;",
+        "",
+      ),
+    ],
     test: {
-      file: "tests/unit/consumer/retention_test.ts",
+      file: "tests/unit/consumer/day_partitions/retention_test.ts",
       name:
         "what cannot be dropped for a lock is asked for again minutes later, and minutes are deleted meanwhile",
     },
   },
   {
     breaks: "what is written is not told to who sums it up",
-    edits: [edit("consume.ts", "this.#blockRanges.written();", "")],
+    edits: [edit("consumer/consume.ts", "this.#blockRanges.written();", "")],
     test: { file: RANGES, name: SUMMED_UP },
   },
   {
@@ -112,7 +128,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "who rewrites an old partition is waited for, and nothing is summed up meanwhile",
-    edits: [edit("block_ranges.ts", "and mode = 'AccessExclusiveLock'", "and mode = ''")],
+    edits: [
+      edit("consumer/day_partitions/block_ranges.ts", "and mode = 'AccessExclusiveLock'", "and mode = ''"),
+    ],
     test: {
       file: RANGES,
       name: "while a vacuum has a partition nobody waits for it, and what it left is summed up afterwards",
@@ -121,10 +139,14 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a summary that is refused is asked for, and told of, each second",
     edits: [
-      edit("block_ranges.ts", "this.#pausedUntil.set(", "if (isServerUnable(error)) this.#pausedUntil.set("),
+      edit(
+        "consumer/day_partitions/block_ranges.ts",
+        "this.#pausedUntil.set(",
+        "if (isServerUnable(error)) this.#pausedUntil.set(",
+      ),
     ],
     test: {
-      file: "tests/unit/consumer/block_ranges_test.ts",
+      file: "tests/unit/consumer/day_partitions/block_ranges_test.ts",
       name: "a partition whose summary is refused is told of once in five minutes, and holds no other up",
     },
   },

@@ -19,7 +19,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch is tried four times, then the process ends",
     edits: [{
-      file: "workers/consumer/process_batch.ts",
+      file: "workers/consumer/store/process_batch.ts",
       find: "ports.onFailure(error, attempt);",
       replace: "if (attempt > 3) throw error;\n        ports.onFailure(error, attempt);",
     }],
@@ -81,11 +81,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "only an offset ahead of ours counts as moved: one behind is written to as if it were ours",
     edits: [{
-      file: "workers/consumer/sink.ts",
+      file: "workers/consumer/store/sink.ts",
       find: "return nextOffset === from ? undefined",
       replace: "return nextOffset !== undefined && nextOffset <= from ? undefined",
     }, {
-      file: "workers/consumer/conclude.ts",
+      file: "workers/consumer/store/conclude.ts",
       find: "where ledger.next_offset = batch.from_offset",
       replace: "where ledger.next_offset <= batch.from_offset",
     }],
@@ -110,7 +110,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a ledger row that the database does not have is not opened again",
     edits: [{
-      file: "workers/consumer/partition.ts",
+      file: "workers/consumer/kafka_partition/partition.ts",
       find: "      return this.doubt();",
       replace: "      return;",
     }],
@@ -123,7 +123,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a request to Kafka may go unanswered for ten minutes before anybody says so",
     edits: [{
-      file: "workers/_shared/kafka.ts",
+      file: "workers/_shared/kafka/client.ts",
       find: "requestTimeout: REQUEST_TIMEOUT_MS,",
       replace: "requestTimeout: 60 * REQUEST_TIMEOUT_MS,",
     }],
@@ -145,7 +145,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "of a rejected record no more than its first megabyte is kept",
     edits: [{
-      file: "workers/consumer/batch_transaction.ts",
+      file: "workers/consumer/store/batch_transaction.ts",
       find: "row.bytea(bytes);",
       replace: "row.bytea(bytes.subarray(0, 1_048_576));",
     }],

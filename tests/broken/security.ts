@@ -37,7 +37,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the name in the certificate of a broker is not checked",
     edits: [{
-      file: "workers/_shared/kafka.ts",
+      file: "workers/_shared/kafka/client.ts",
       find: "...(tls === undefined ? {} : { tls }),",
       replace: "...(tls === undefined ? {} : { tls: { ...tls, checkServerIdentity: () => undefined } }),",
     }],
@@ -46,7 +46,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a refused login is retried for ever without saying what to do",
     edits: [{
-      file: "workers/_shared/kafka.ts",
+      file: "workers/_shared/kafka/client.ts",
       find: "sign: /SASL_AUTHENTICATION_FAILED|authentication failed/i,",
       replace: "sign: /SASL_AUTHENTICATION_FAILURE/,",
     }],
@@ -197,7 +197,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the bill of materials has no hashes of jars",
     edits: [{
-      file: "supply_chain/bill_of_materials.ts",
+      file: "tools/supply_chain/bill_of_materials.ts",
       find: `    jar.hashes.set(Enums.HashAlgorithm["SHA-512"], sha512(path));\n`,
       replace: "",
     }],
@@ -209,7 +209,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a registry that does not answer counts as one that knows no vulnerability",
-    edits: [{ file: "supply_chain/audit.ts", find: "return NOT_ASKED;", replace: "return 0;" }],
+    edits: [{ file: "tools/supply_chain/audit.ts", find: "return NOT_ASKED;", replace: "return 0;" }],
     test: {
       file: "tests/security/audit_test.ts",
       name: "the audit says that it could not ask, which is neither green nor a vulnerability",
@@ -218,7 +218,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the writer is given the owner's rights",
     edits: [{
-      file: "workers/consumer/roles.ts",
+      file: "workers/consumer/schema/roles.ts",
       find: `"grant select, insert on public.heartbeats to heartbeat_writer",`,
       replace: `"grant select, insert, delete on public.heartbeats to heartbeat_writer",`,
     }],
@@ -241,13 +241,17 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a role keeps the attributes and the roles that it was given",
-    edits: [{ file: "workers/consumer/roles.ts", find: "await takeExcess(session, name);", replace: "" }],
+    edits: [{
+      file: "workers/consumer/schema/roles.ts",
+      find: "await takeExcess(session, name);",
+      replace: "",
+    }],
     test: { file: EXCESS, name: BROUGHT_BACK },
   },
   {
     breaks: "a role keeps the settings that it was given",
     edits: [{
-      file: "workers/consumer/roles.ts",
+      file: "workers/consumer/schema/roles.ts",
       find: "alter role ${name} in database ${database} reset all;",
       replace: "",
     }],
@@ -256,7 +260,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a membership that the owner cannot revoke is left without a word",
     edits: [{
-      file: "workers/consumer/role_excess.ts",
+      file: "workers/consumer/schema/role_excess.ts",
       find: "if (left.length === 0) return;",
       replace: "if (left.length >= 0) return;",
     }],
@@ -274,7 +278,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "the schema is changed under a lock that anybody may keep",
     edits: [{
-      file: "workers/consumer/migrate.ts",
+      file: "workers/consumer/schema/migrate.ts",
       find: `"lock table public.schema_migrations in share row exclusive mode"`,
       replace: `"select pg_advisory_xact_lock(7521419864366932340)"`,
     }],

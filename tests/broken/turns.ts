@@ -1,13 +1,19 @@
 /** When a batch is written, what it takes along, and with whom. */
 import { type BrokenBuild, edit } from "./broken_build.ts";
 
-const OPEN = "tests/unit/consumer/open_batch_test.ts";
-const TURNS = "tests/unit/consumer/shared_turns_test.ts";
+const OPEN = "tests/unit/consumer/kafka_partition/open_batch_test.ts";
+const TURNS = "tests/unit/consumer/store/shared_turns_test.ts";
 
 export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "a batch is closed when it asks for its turn",
-    edits: [edit("partition.ts", "close: () => batch = this.#withWhatCame(batch),", "close: () => batch,")],
+    edits: [
+      edit(
+        "consumer/kafka_partition/partition.ts",
+        "close: () => batch = this.#withWhatCame(batch),",
+        "close: () => batch,",
+      ),
+    ],
     test: {
       file: OPEN,
       name: "a batch takes what comes until it is closed, and the next one what comes later",
@@ -16,7 +22,11 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     breaks: "whatever waits joins a batch, wherever it is from",
     edits: [
-      edit("partition.ts", "this.#waiting[0]?.from === batch.next ? this.#waiting : []", "this.#waiting"),
+      edit(
+        "consumer/kafka_partition/partition.ts",
+        "this.#waiting[0]?.from === batch.next ? this.#waiting : []",
+        "this.#waiting",
+      ),
     ],
     test: { file: OPEN, name: "what was fetched anew from elsewhere does not join a batch" },
   },
@@ -24,7 +34,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "what an attempt would write is counted when it asks for its turn",
     edits: [
       edit(
-        "shared_turns.ts",
+        "consumer/store/shared_turns.ts",
         "this.#queue.push({ records, since",
         "const counted = records();\n    this.#queue.push({ records: () => counted, since",
       ),
@@ -36,9 +46,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a batch is closed again for each try",
-    edits: [edit("process_batch.ts", "whole ??= batch.close()", "whole = batch.close()")],
+    edits: [edit("consumer/store/process_batch.ts", "whole ??= batch.close()", "whole = batch.close()")],
     test: {
-      file: "tests/unit/consumer/process_batch_test.ts",
+      file: "tests/unit/consumer/store/process_batch_test.ts",
       name: "processBatch() writes a part of a batch whose refused readings take longer than an attempt may",
     },
   },
@@ -46,7 +56,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     breaks: "of what joined a batch the room is never given back",
     edits: [
       edit(
-        "partition.ts",
+        "consumer/kafka_partition/partition.ts",
         "      this.#limits.room.give(batch.bytes);\n    }",
         "      this.#limits.room.give(begun.bytes);\n    }",
       ),
@@ -58,7 +68,9 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   },
   {
     breaks: "a turn follows the one before at once, however little there is to write",
-    edits: [edit("shared_turns.ts", "this.#lastBegun + this.#betweenTurnsMs", "this.#lastBegun")],
+    edits: [
+      edit("consumer/store/shared_turns.ts", "this.#lastBegun + this.#betweenTurnsMs", "this.#lastBegun"),
+    ],
     test: {
       file: TURNS,
       name:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { createDecoder } from "../../workers/consumer/decode.ts";
+import { createDecoder } from "../../workers/_shared/record/decode.ts";
 import { intended } from "../support/hostile/intend.ts";
 import { hostileRecord, repeatedReading } from "../support/hostile/records.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";

@@ -1,7 +1,7 @@
 /** Many records that are a function of their index: each can be judged by its id, and none has to be remembered. */
 import { type Codec, Load } from "../../chaos/load.ts";
 import { Records } from "../../chaos/records.ts";
-import { kafkaConnection } from "../../workers/_shared/kafka.ts";
+import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import type { Place } from "../support/place.ts";
 
 const SEED = 7;

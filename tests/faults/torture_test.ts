@@ -1,6 +1,6 @@
 /** The public lists of what breaks JSON readers, text processing and databases, through the whole pipeline. */
 import assert from "node:assert/strict";
-import { parseInstant } from "../../workers/_shared/instant.ts";
+import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import { type Intended, judge } from "../support/judge.ts";
 import { show } from "../support/oracle/compare.ts";
 import { verdictOf } from "../support/oracle/verdict.ts";

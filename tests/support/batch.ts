@@ -1,5 +1,5 @@
 /** Batches for tests that write them themselves. */
-import type { OpenBatch, Slice } from "../../workers/consumer/slice.ts";
+import type { OpenBatch, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { recordsOf } from "./record_batch.ts";
 
 /** One that nothing joins, and that is closed once. */

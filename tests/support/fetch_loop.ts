@@ -1,13 +1,13 @@
 /** A fetch loop whose broker is a function; everything behind it is real. */
 import { Buffer } from "node:buffer";
-import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/consumer/fetcher.ts";
-import type { FetchAnswer, FetchedPartition } from "../../workers/consumer/fetch_response.ts";
-import { runFetchLoop } from "../../workers/consumer/fetch_loop.ts";
-import { Notifier } from "../../workers/consumer/notifier.ts";
-import { Partition } from "../../workers/consumer/partition.ts";
-import { Room } from "../../workers/consumer/room.ts";
-import { SilentLogs } from "../../workers/consumer/silent_logs.ts";
-import type { Gap, Slice } from "../../workers/consumer/slice.ts";
+import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/kafka/fetcher.ts";
+import type { FetchAnswer, FetchedPartition } from "../../workers/_shared/kafka/fetch_response.ts";
+import { runFetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
+import { Notifier } from "../../workers/consumer/kafka_partition/notifier.ts";
+import { Partition } from "../../workers/consumer/kafka_partition/partition.ts";
+import { Room } from "../../workers/consumer/kafka_partition/room.ts";
+import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
+import type { Gap, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { eventually } from "./eventually.ts";
 import { batch } from "./record_batch.ts";
 

@@ -6,7 +6,7 @@ import { AssertionError } from "node:assert";
 import { Buffer } from "node:buffer";
 import { judgeLatest, judgeMinutes } from "../../chaos/judge_derived.ts";
 import { type Query, say } from "../../chaos/query.ts";
-import { parseInstant } from "../../workers/_shared/instant.ts";
+import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import type { Place } from "./place.ts";
 import type { Outgoing, Sent } from "./produce.ts";
 

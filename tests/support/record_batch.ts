@@ -7,8 +7,8 @@ import {
   type MessageRecord,
   Writer,
 } from "@platformatic/kafka";
-import type { FetchedPartition } from "../../workers/consumer/fetch_response.ts";
-import { type RawRecord, Records, RecordTable } from "../../workers/consumer/records.ts";
+import type { FetchedPartition } from "../../workers/_shared/kafka/fetch_response.ts";
+import { type RawRecord, Records, RecordTable } from "../../workers/_shared/kafka/records.ts";
 
 export const TRANSACTIONAL = 1 << 4;
 export const CONTROL = 1 << 5;

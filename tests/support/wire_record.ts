@@ -1,5 +1,5 @@
 /** A valid record, ways to write it wrongly, and a decoder whose clock stands just after it. */
-import { createDecoder } from "../../workers/consumer/decode.ts";
+import { createDecoder } from "../../workers/_shared/record/decode.ts";
 
 export const NOW = Date.UTC(2026, 6, 14, 9, 30);
 export const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:29:59.123456Z", heart_rate: 72 };

@@ -11,7 +11,7 @@ const OURS = /^heartbeat-(consumer|producer):local$/;
 /** Services that run once and end. */
 const ONE_SHOTS = ["owner", "migrate"];
 
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL("../..", import.meta.url);
 
 interface Service {
   readonly image: string;
@@ -235,12 +235,12 @@ Deno.test("compose covers every volume that an image declares, since each down w
 Deno.test("every up gives the owner of the database the password of .env, whatever password the volume has", async () => {
   const { network_mode, environment = {}, volumes = [] } = service("owner");
   strictEqual(network_mode, "service:postgres", "where the image asks for no password");
-  const script = await text("postgres/make_owner.sql");
+  const script = await text("deploy/postgres/make_owner.sql");
   for (const [, variable, name] of script.matchAll(/^\\getenv (\w+) (\w+)$/gm)) {
     ok(name !== undefined && name in environment, `${name} is not given to the container`);
     match(script, new RegExp(`^alter role \\w+ .*password :'${variable}';$`, "m"));
   }
-  deepStrictEqual(volumes, ["./postgres/make_owner.sql:/make_owner.sql:ro"]);
+  deepStrictEqual(volumes, ["./deploy/postgres/make_owner.sql:/make_owner.sql:ro"]);
   for (const line of script.matchAll(/^ *(?:select ')?create .*$/gm)) {
     match(script.slice(line.index), /^.*\s+where not exists .*\\gexec$/m, "made a second time");
   }

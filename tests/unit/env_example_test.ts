@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseSettings, settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
-import { ROLE_SETTINGS } from "../../workers/consumer/roles.ts";
+import { ROLE_SETTINGS } from "../../workers/consumer/schema/roles.ts";
 
 /** NAME=value lines, comments left out. */
 async function example(): Promise<Map<string, string>> {

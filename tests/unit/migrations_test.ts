@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { createHash } from "node:crypto";
 import { MIGRATIONS } from "../../migrations/mod.ts";
-import { checksum } from "../../workers/consumer/migrate.ts";
+import { checksum } from "../../workers/consumer/schema/migrate.ts";
 
 /** SHA-256 of each file. A line that changes here is a database somewhere that no longer starts. */
 const RELEASED: Readonly<Record<string, string>> = {

@@ -12,12 +12,12 @@ import {
   text,
 } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/heartbeat.ts";
-import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka.ts";
+import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/record/heartbeat.ts";
+import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
-import { ROLE_SETTINGS } from "./roles.ts";
+import { ROLE_SETTINGS } from "./schema/roles.ts";
 
 const GROUP_SETTINGS = {
   KAFKA_GROUP_ID: text({

@@ -1,25 +1,25 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
+import type { LogName } from "../_shared/kafka/log_range.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
-import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka.ts";
-import { bearLeaderless } from "../_shared/leaderless.ts";
-import { BlockRanges } from "./block_ranges.ts";
-import { fetchFacts } from "./fetch_facts.ts";
-import { runFetchLoop } from "./fetch_loop.ts";
-import { Fetcher } from "./fetcher.ts";
+import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka/client.ts";
+import { bearLeaderless } from "../_shared/kafka/leaderless.ts";
+import { BlockRanges } from "./day_partitions/block_ranges.ts";
+import { fetchFacts } from "./fetch/fetch_facts.ts";
+import { runFetchLoop } from "./fetch/fetch_loop.ts";
+import { Fetcher } from "../_shared/kafka/fetcher.ts";
 import { commitToGroup, keepWatch } from "./housekeeping.ts";
-import type { LogName } from "./ledger.ts";
-import { Membership } from "./membership.ts";
-import { keepPartitions, type RetentionOptions } from "./retention.ts";
-import { Notifier } from "./notifier.ts";
-import type { OffsetResetPolicy } from "./offset_reset.ts";
-import { Partition } from "./partition.ts";
+import { Membership } from "../_shared/kafka/membership.ts";
+import { keepPartitions, type RetentionOptions } from "./day_partitions/retention.ts";
+import { Notifier } from "./kafka_partition/notifier.ts";
+import type { OffsetResetPolicy } from "./kafka_partition/offset_reset.ts";
+import { Partition } from "./kafka_partition/partition.ts";
 import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
-import type { Offset } from "./records.ts";
-import { Room } from "./room.ts";
-import { watchSilentLogs } from "./silent_logs.ts";
-import { whyNotCompaction } from "./topic_settings.ts";
+import type { Offset } from "../_shared/kafka/records.ts";
+import { Room } from "./kafka_partition/room.ts";
+import { watchSilentLogs } from "./fetch/silent_logs.ts";
+import { whyNotCompaction } from "../_shared/kafka/topic_settings.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;

@@ -1,17 +1,18 @@
 /** What goes on beside reading and writing: watching over progress, summaries, and telling the group how far we are. */
+import type { LedgerRow } from "./kafka_partition/partition.ts";
 import { sleep } from "../_shared/backoff.ts";
 import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
-import type { DayPartitions } from "./day_partitions.ts";
-import { findOlderRows, type LedgerRow } from "./ledger.ts";
-import type { Membership } from "./membership.ts";
-import type { Partition } from "./partition.ts";
+import type { DayPartitions } from "./day_partitions/day_partitions.ts";
+import { findOlderRows } from "./store/ledger.ts";
+import type { Membership } from "../_shared/kafka/membership.ts";
+import type { Partition } from "./kafka_partition/partition.ts";
 import { ledgerWentBack } from "./partition_ports.ts";
-import type { Progress } from "./progress.ts";
-import type { Offset } from "./records.ts";
-import { askGeneration } from "./schema_generation.ts";
-import type { ConsumerTelemetry, Position } from "./telemetry.ts";
-import type { TwoClocks } from "./two_clocks.ts";
+import type { Progress } from "./health/progress.ts";
+import type { Offset } from "../_shared/kafka/records.ts";
+import { askGeneration } from "./schema/schema_generation.ts";
+import type { ConsumerTelemetry, Position } from "./telemetry/telemetry.ts";
+import type { TwoClocks } from "./health/two_clocks.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;

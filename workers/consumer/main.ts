@@ -9,16 +9,16 @@ import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
 import { consume } from "./consume.ts";
-import { DayPartitions } from "./day_partitions.ts";
-import { startFloor } from "./floor.ts";
-import { migrateWhenReachable } from "./migrate.ts";
-import { createPlanner } from "./plan_batch.ts";
-import { Progress } from "./progress.ts";
-import { makeRoles } from "./roles.ts";
-import { SharedTurns } from "./shared_turns.ts";
-import { executeRequests, sink } from "./sink.ts";
-import { consumerTelemetry } from "./telemetry.ts";
-import { startClocks } from "./two_clocks.ts";
+import { DayPartitions } from "./day_partitions/day_partitions.ts";
+import { startFloor } from "./day_partitions/floor.ts";
+import { migrateWhenReachable } from "./schema/migrate.ts";
+import { createPlanner } from "./store/plan_batch.ts";
+import { Progress } from "./health/progress.ts";
+import { makeRoles } from "./schema/roles.ts";
+import { SharedTurns } from "./store/shared_turns.ts";
+import { executeRequests, sink } from "./store/sink.ts";
+import { consumerTelemetry } from "./telemetry/telemetry.ts";
+import { startClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {

@@ -1,8 +1,11 @@
 /** What a partition does towards the ledger and the log: find its place, write a batch, and resolve a lost place. */
+import type { LedgerRow } from "./kafka_partition/partition.ts";
+import type { LogName } from "../_shared/kafka/log_range.ts";
+import type { Divergence } from "../_shared/kafka/fetch_response.ts";
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
-import { type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
+import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import {
   type Database,
   databaseFailure,
@@ -12,23 +15,23 @@ import {
   tookTooLong,
 } from "../_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../_shared/refused_row.ts";
-import type { DayPartitions } from "./day_partitions.ts";
-import type { Floor } from "./floor.ts";
-import { endFrozenWriters, isLockTimeout } from "./frozen_writers.ts";
-import { findLedger, findOtherIncarnations, type LedgerRow, type LogName, openLedger } from "./ledger.ts";
-import { type Divergence, resolveDivergence } from "./leader_epoch.ts";
-import { logRange } from "./log_range.ts";
-import { type OffsetResetPolicy, resolveOutOfRange } from "./offset_reset.ts";
-import type { Partition, PartitionPorts } from "./partition.ts";
-import { createBatchProcessor } from "./process_batch.ts";
-import type { PlanBatch } from "./plan_batch.ts";
-import type { Progress } from "./progress.ts";
-import type { SharedTurns } from "./shared_turns.ts";
-import type { Sink } from "./sink.ts";
-import type { Offset } from "./records.ts";
-import { gapSlice } from "./slice.ts";
-import type { ConsumerTelemetry } from "./telemetry.ts";
-import type { TwoClocks } from "./two_clocks.ts";
+import type { DayPartitions } from "./day_partitions/day_partitions.ts";
+import type { Floor } from "./day_partitions/floor.ts";
+import { endFrozenWriters, isLockTimeout } from "./store/frozen_writers.ts";
+import { findLedger, findOtherIncarnations, openLedger } from "./store/ledger.ts";
+import { resolveDivergence } from "./kafka_partition/leader_epoch.ts";
+import { logRange } from "../_shared/kafka/log_range.ts";
+import { type OffsetResetPolicy, resolveOutOfRange } from "./kafka_partition/offset_reset.ts";
+import type { Partition, PartitionPorts } from "./kafka_partition/partition.ts";
+import { createBatchProcessor } from "./store/process_batch.ts";
+import type { PlanBatch } from "./store/plan_batch.ts";
+import type { Progress } from "./health/progress.ts";
+import type { SharedTurns } from "./store/shared_turns.ts";
+import type { Sink } from "./store/sink.ts";
+import type { Offset } from "../_shared/kafka/records.ts";
+import { gapSlice } from "./kafka_partition/slice.ts";
+import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
+import type { TwoClocks } from "./health/two_clocks.ts";
 
 /** What the whole consumer works with. */
 export interface ConsumePorts {

@@ -1,7 +1,7 @@
 /** The producer's command line and environment. */
 import { type Environment, parseSettings, settingsError } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
+import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
 import { LOG_SETTINGS, type LogOptions } from "../_shared/telemetry.ts";
 import { DURATION, type Flags, INSTANT, parseFlags, PROGRAM } from "./command_line.ts";
 import { parseDuration, parseOffset } from "./duration.ts";

@@ -1,7 +1,7 @@
 /** A recorded file as a source of records: moved in time, and paced as it was recorded, or not. */
 import { Buffer } from "node:buffer";
 import { PipelineError, UsageError } from "../_shared/errors.ts";
-import { isTimestamp } from "../_shared/instant.ts";
+import { isTimestamp } from "../_shared/record/instant.ts";
 import type { Recording } from "./config.ts";
 import { canReadTwice } from "./file_bytes.ts";
 import type { OutgoingRecord } from "./generate.ts";

@@ -1,6 +1,6 @@
 /** One row of a recording, read into a reading, or what is wrong with it. */
-import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../_shared/heartbeat.ts";
-import { isWhole } from "../_shared/json_number.ts";
+import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../_shared/record/heartbeat.ts";
+import { isWhole } from "../_shared/record/json_number.ts";
 import type { Field, Mapping } from "./mapping.ts";
 import type { TimeFormat } from "./time_format.ts";
 

@@ -11,8 +11,8 @@ import {
   Writer,
 } from "@platformatic/kafka";
 import { PipelineError } from "../_shared/errors.ts";
-import { describeTopic, type KafkaConnection, type TopicDescription } from "../_shared/kafka.ts";
-import { bearLeaderless } from "../_shared/leaderless.ts";
+import { describeTopic, type KafkaConnection, type TopicDescription } from "../_shared/kafka/client.ts";
+import { bearLeaderless } from "../_shared/kafka/leaderless.ts";
 import type { Batch } from "./deliver.ts";
 import { type Compression, encodeBatch } from "./record_batch.ts";
 

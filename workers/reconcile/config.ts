@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether } from "../_shared/env.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
+import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 
 const PROGRAM = "reconciliation";

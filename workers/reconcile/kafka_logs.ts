@@ -1,7 +1,7 @@
 /** Which offsets the logs hold, asked of Kafka. */
 import { Admin } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
-import { describeTopic, type KafkaConnection, kafkaFailure } from "../_shared/kafka.ts";
+import { describeTopic, type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 
 /** A moved leader is found within a second or two; a broker that is away longer than this is reported as away. */
 const PATIENCE_MS = 10_000;

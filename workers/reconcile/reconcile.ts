@@ -1,6 +1,6 @@
 /** The order of the two looks: first the database's snapshot, then Kafka. */
 import { PipelineError } from "../_shared/errors.ts";
-import type { KafkaConnection } from "../_shared/kafka.ts";
+import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import type { Database } from "../_shared/postgres.ts";
 import { judge, type Judgement } from "./judge.ts";
 import { kafkaLogs } from "./kafka_logs.ts";

@@ -2,8 +2,8 @@
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether, settingsError, text } from "../_shared/env.ts";
-import { LIMIT_SETTINGS, type Limits, limitsFrom } from "../_shared/heartbeat.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka.ts";
+import { LIMIT_SETTINGS, type Limits, limitsFrom } from "../_shared/record/heartbeat.ts";
+import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 import type { Scenario } from "./scenario.ts";
 

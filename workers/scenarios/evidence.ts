@@ -1,5 +1,5 @@
 /** What the database holds about the published records. */
-import type { Anomaly } from "../_shared/heartbeat.ts";
+import type { Anomaly } from "../_shared/record/heartbeat.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import type { NextOffsets } from "./arrival.ts";
 import type { Publication, ScenarioRecord } from "./publish.ts";

@@ -1,5 +1,5 @@
 /** One run: publish, wait, look up, judge. */
-import type { KafkaConnection } from "../_shared/kafka.ts";
+import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { waitUntilRead } from "./arrival.ts";
 import { collectEvidence } from "./evidence.ts";

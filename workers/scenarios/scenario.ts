@@ -1,6 +1,6 @@
 /** What a scenario is: records, and for each of them where it must end. */
 import { createHash } from "node:crypto";
-import type { Anomaly, Limits, RejectReason } from "../_shared/heartbeat.ts";
+import type { Anomaly, Limits, RejectReason } from "../_shared/record/heartbeat.ts";
 
 export interface Scenario {
   readonly name: string;

@@ -1,4 +1,5 @@
 /** A few readings are stored by one statement; what it does not fit, and who does not own his offset, goes the long way. */
+import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import {
@@ -9,12 +10,12 @@ import {
   tookTooLong,
 } from "../../../workers/_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
-import { type LedgerRow, openLedger } from "../../../workers/consumer/ledger.ts";
-import { createPlanner } from "../../../workers/consumer/plan_batch.ts";
-import { createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
-import { SharedTurns } from "../../../workers/consumer/shared_turns.ts";
-import { executeRequests, sink } from "../../../workers/consumer/sink.ts";
-import type { Slice } from "../../../workers/consumer/slice.ts";
+import { openLedger } from "../../../workers/consumer/store/ledger.ts";
+import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
+import { createBatchProcessor } from "../../../workers/consumer/store/process_batch.ts";
+import { SharedTurns } from "../../../workers/consumer/store/shared_turns.ts";
+import { executeRequests, sink } from "../../../workers/consumer/store/sink.ts";
+import type { Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import { batchOf } from "../../support/batch.ts";
 import type { Place } from "../../support/place.ts";

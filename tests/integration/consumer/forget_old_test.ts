@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeLatest } from "../../../chaos/judge_derived.ts";
 import { openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
-import { emptyRejects, OldLatest } from "../../../workers/consumer/forget_old.ts";
+import { emptyRejects, OldLatest } from "../../../workers/consumer/day_partitions/forget_old.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";

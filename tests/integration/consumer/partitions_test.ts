@@ -3,7 +3,7 @@ import { deepStrictEqual, doesNotMatch, ok, rejects, strictEqual } from "node:as
 import { join } from "node:path";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
 import { openDatabase } from "../../../workers/_shared/postgres.ts";
-import { migrate } from "../../../workers/consumer/migrate.ts";
+import { migrate } from "../../../workers/consumer/schema/migrate.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";

@@ -10,13 +10,13 @@ import {
   tookTooLong,
 } from "../../../workers/_shared/postgres.ts";
 import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
-import { openLedger } from "../../../workers/consumer/ledger.ts";
-import { migrate } from "../../../workers/consumer/migrate.ts";
-import { createPlanner } from "../../../workers/consumer/plan_batch.ts";
-import { createBatchProcessor } from "../../../workers/consumer/process_batch.ts";
-import { SharedTurns } from "../../../workers/consumer/shared_turns.ts";
-import { executeRequests, sink } from "../../../workers/consumer/sink.ts";
-import { gapSlice, type Slice } from "../../../workers/consumer/slice.ts";
+import { openLedger } from "../../../workers/consumer/store/ledger.ts";
+import { migrate } from "../../../workers/consumer/schema/migrate.ts";
+import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
+import { createBatchProcessor } from "../../../workers/consumer/store/process_batch.ts";
+import { SharedTurns } from "../../../workers/consumer/store/shared_turns.ts";
+import { executeRequests, sink } from "../../../workers/consumer/store/sink.ts";
+import { gapSlice, type Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../support/batch.ts";
 import type { Sent } from "../../support/produce.ts";
 import { recordsOf } from "../../support/record_batch.ts";

@@ -1,6 +1,6 @@
 /** What becomes of hostile records when they lie in a topic together, by the specification; and how they get there. */
 import { Buffer } from "node:buffer";
-import type { Limits } from "../../../workers/_shared/heartbeat.ts";
+import type { Limits } from "../../../workers/_shared/record/heartbeat.ts";
 import type { Intended } from "../judge.ts";
 import { type Verdict, verdictOf } from "../oracle/verdict.ts";
 import type { Hostile } from "./records.ts";

@@ -1,8 +1,8 @@
 /** Holds a decoder to the verdict of the specification, one record at a time. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { Limits } from "../../../workers/_shared/heartbeat.ts";
-import type { Decoded } from "../../../workers/consumer/decode.ts";
+import type { Limits } from "../../../workers/_shared/record/heartbeat.ts";
+import type { Decoded } from "../../../workers/_shared/record/decode.ts";
 import { assertStorable } from "../storable.ts";
 import { verdictOf } from "./verdict.ts";
 

@@ -2,7 +2,7 @@
  * What docs/pipeline_spec.md says of a record, read once more and without the consumer's code: slow, exact, obvious.
  * Shapes are looked at first, in the order customer_id, timestamp, heart_rate; then the rate's range, then the time.
  */
-import type { Limits, RejectReason } from "../../../workers/_shared/heartbeat.ts";
+import type { Limits, RejectReason } from "../../../workers/_shared/record/heartbeat.ts";
 import { codePointsOf, type Json, readJson } from "./strict_json.ts";
 
 export type Verdict =

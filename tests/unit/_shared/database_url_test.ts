@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { createPrivateKey } from "node:crypto";
 import { databaseAddress } from "../../../workers/_shared/database_url.ts";
 import { UsageError } from "../../../workers/_shared/errors.ts";
-import { kafkaConnection } from "../../../workers/_shared/kafka.ts";
+import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import { Authority } from "../../support/certificates.ts";
 
 const authority = new Authority("authority");

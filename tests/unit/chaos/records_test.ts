@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { BAD_RECORDS } from "../../../chaos/bad_records.ts";
 import { BLOCK, kindOf, LIMITS, Records } from "../../../chaos/records.ts";
-import { createDecoder } from "../../../workers/consumer/decode.ts";
+import { createDecoder } from "../../../workers/_shared/record/decode.ts";
 
 const COUNT = 30_000;
 const records = new Records({ seed: 5, partitions: 6 });

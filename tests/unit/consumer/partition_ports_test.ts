@@ -1,12 +1,12 @@
+import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
-import type { LedgerRow } from "../../../workers/consumer/ledger.ts";
 import { type Environment, partitionPorts } from "../../../workers/consumer/partition_ports.ts";
-import type { PartitionPorts } from "../../../workers/consumer/partition.ts";
-import { planBy } from "../../../workers/consumer/plan_batch.ts";
-import { Progress } from "../../../workers/consumer/progress.ts";
-import { consumerTelemetry } from "../../../workers/consumer/telemetry.ts";
-import { gapSlice } from "../../../workers/consumer/slice.ts";
+import type { PartitionPorts } from "../../../workers/consumer/kafka_partition/partition.ts";
+import { planBy } from "../../../workers/consumer/store/plan_batch.ts";
+import { Progress } from "../../../workers/consumer/health/progress.ts";
+import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
+import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../support/batch.ts";
 import { eventually } from "../../support/eventually.ts";
 import { decode, LIMITS, NOW } from "../../support/wire_record.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { createDecoder } from "../../../workers/consumer/decode.ts";
+import { createDecoder } from "../../../workers/_shared/record/decode.ts";
 import { generate, type GenerateOptions, type OutgoingRecord } from "../../../workers/producer/generate.ts";
 
 const DAY_MICROS = 86_400e6;

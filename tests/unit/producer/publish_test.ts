@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { Registry } from "prom-client";
-import type { KafkaConnection } from "../../../workers/_shared/kafka.ts";
+import type { KafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import type { Log } from "../../../workers/_shared/telemetry.ts";
 import type { Clock } from "../../../workers/producer/clock.ts";
 import type { Target } from "../../../workers/producer/deliver.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
-import { addRecords, decompress, readBatches } from "../../../workers/consumer/record_batch.ts";
-import { RecordTable } from "../../../workers/consumer/records.ts";
+import { addRecords, decompress, readBatches } from "../../../workers/_shared/kafka/record_batch.ts";
+import { RecordTable } from "../../../workers/_shared/kafka/records.ts";
 import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
 import { type Compression, encodeBatch } from "../../../workers/producer/record_batch.ts";
 

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { createDecoder } from "../../../workers/consumer/decode.ts";
+import { createDecoder } from "../../../workers/_shared/record/decode.ts";
 import { PipelineError } from "../../../workers/_shared/errors.ts";
 import type { Recording } from "../../../workers/producer/config.ts";
 import { parseMapping } from "../../../workers/producer/mapping.ts";

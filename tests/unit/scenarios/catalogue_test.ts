@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { REJECT_REASONS } from "../../../workers/_shared/heartbeat.ts";
+import { REJECT_REASONS } from "../../../workers/_shared/record/heartbeat.ts";
 import { SCENARIOS } from "../../../workers/scenarios/catalogue/mod.ts";
 import { createRun, instantOf } from "../../../workers/scenarios/scenario.ts";
 

@@ -1,5 +1,5 @@
 /** Values that are no reading: one record and more for each reason that data alone can cause. */
-import type { RejectReason } from "../../_shared/heartbeat.ts";
+import type { RejectReason } from "../../_shared/record/heartbeat.ts";
 import { bytes, raw, rejected, type Run, type Scenario } from "../scenario.ts";
 
 const TS = "2026-07-14T09:30:00Z";

@@ -1,5 +1,5 @@
 /** Heart rates: normal ones, anomalies, and both sides of every threshold. */
-import type { Anomaly } from "../../_shared/heartbeat.ts";
+import type { Anomaly } from "../../_shared/record/heartbeat.ts";
 import { type Expected, raw, reading, rejected, type Run, type Scenario, stored } from "../scenario.ts";
 
 const TIMESTAMP = "2026-07-14T09:30:00.123456Z";

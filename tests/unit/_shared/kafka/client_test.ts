@@ -1,0 +1,33 @@
+import { deepStrictEqual, throws } from "node:assert";
+import { kafkaConnection } from "../../../../workers/_shared/kafka/client.ts";
+
+const brokersOf = (servers: string) =>
+  kafkaConnection("test", "test", { KAFKA_BOOTSTRAP_SERVERS: servers }, () => "").options.bootstrapBrokers;
+
+Deno.test("KAFKA_BOOTSTRAP_SERVERS takes names, IPv4 and IPv6 addresses, and blanks around a comma", () => {
+  deepStrictEqual(brokersOf("[::1]:9092"), [{ host: "::1", port: 9092 }]);
+  deepStrictEqual(brokersOf("a.b-c:1, 10.0.0.1:65535 ,[2001:db8::7]:9093"), [
+    { host: "a.b-c", port: 1 },
+    { host: "10.0.0.1", port: 65535 },
+    { host: "2001:db8::7", port: 9093 },
+  ]);
+});
+
+for (
+  const wrong of [
+    "::1:9092",
+    "[::1]",
+    "[::1:9092",
+    "a:0",
+    "a:65536",
+    "a:99999",
+    "a:1,",
+    "a:1 b:2",
+    "a",
+    ":9092",
+  ]
+) {
+  Deno.test(`KAFKA_BOOTSTRAP_SERVERS=${wrong} is refused`, () => {
+    throws(() => brokersOf(wrong), /KAFKA_BOOTSTRAP_SERVERS: is/);
+  });
+}

@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import { parseSettings } from "../../../../workers/_shared/env.ts";
+import { UsageError } from "../../../../workers/_shared/errors.ts";
+import {
+  anomalyOf,
+  heartbeatJsonSchema,
+  heartbeatSchema,
+  LIMIT_SETTINGS,
+  limitsFrom,
+  parseUsual,
+  REJECT_REASONS,
+} from "../../../../workers/_shared/record/heartbeat.ts";
+import { parseInstant } from "../../../../workers/_shared/record/instant.ts";
+import { anyText, property, timestampText } from "../../../support/property.ts";
+
+const PUBLISHED = new URL("../../../../docs/heartbeat.schema.json", import.meta.url);
+const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:30:00Z", heart_rate: 72 };
+
+const limits = (environment: Record<string, string> = {}) =>
+  limitsFrom(parseSettings("test", LIMIT_SETTINGS, environment), "test");
+
+Deno.test("limits are 30, 220, 45, 180 beats and 300 seconds when nothing is set", () => {
+  assert.deepEqual(limits(), { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 });
+});
+
+Deno.test("limitsFrom() refuses thresholds in the wrong order and names the variables", () => {
+  const message = (environment: Record<string, string>) => {
+    try {
+      limits(environment);
+    } catch (error) {
+      assert(error instanceof UsageError);
+      return error.message;
+    }
+    return assert.fail("was accepted");
+  };
+  assert.match(
+    message({ HEART_RATE_MIN: "50" }),
+    /HEART_RATE_MIN: is 50, expected at most HEART_RATE_LOW, which is 45/,
+  );
+  assert.match(
+    message({ HEART_RATE_LOW: "190" }),
+    /HEART_RATE_LOW: is 190, expected at most HEART_RATE_HIGH, which is 180/,
+  );
+  assert.match(
+    message({ HEART_RATE_MAX: "170" }),
+    /HEART_RATE_HIGH: is 180, expected at most HEART_RATE_MAX, which is 170/,
+  );
+  assert.match(message({ HEART_RATE_MIN: "100", HEART_RATE_MAX: "90" }), /2 settings are wrong/);
+  assert.match(
+    message({ HEART_RATE_LOW: "fourty" }),
+    /HEART_RATE_LOW: is "fourty", expected an integer from 1 to 1000/,
+  );
+  const equal = { HEART_RATE_MIN: "60", HEART_RATE_LOW: "60", HEART_RATE_HIGH: "60", HEART_RATE_MAX: "60" };
+  assert.equal(limits(equal).lowBpm, 60);
+});
+
+Deno.test("the thresholds themselves are no anomalies", () => {
+  const flags = [30, 44, 45, 46, 179, 180, 181, 220].map((rate) => anomalyOf(rate, limits()));
+  assert.deepEqual(flags, ["low", "low", null, null, null, null, "high", "high"]);
+});
+
+Deno.test("reject reasons are distinct snake_case names", () => {
+  assert.equal(new Set(REJECT_REASONS).size, REJECT_REASONS.length);
+  for (const reason of REJECT_REASONS) assert.match(reason, /^[a-z0-9]+(_[a-z0-9]+)*$/);
+});
+
+Deno.test("docs/heartbeat.schema.json is what the wire schema generates", async () => {
+  const published: unknown = JSON.parse(await Deno.readTextFile(PUBLISHED));
+  assert.deepEqual(published, heartbeatJsonSchema(), "run `deno task schema`");
+});
+
+const validate = new Ajv2020({ strict: true }).compile(heartbeatJsonSchema());
+
+/** Values that the two schemas must judge alike, and how. */
+const JUDGED: readonly (readonly [valid: boolean, value: unknown])[] = [
+  [true, VALID],
+  [true, { ...VALID, extra: { nested: [1] } }],
+  [true, { ...VALID, customer_id: 0 }],
+  [true, { ...VALID, customer_id: -0 }],
+  [true, { ...VALID, customer_id: -42 }],
+  [true, { ...VALID, customer_id: Number.MAX_SAFE_INTEGER }],
+  [true, { ...VALID, customer_id: Number.MIN_SAFE_INTEGER }],
+  [true, { ...VALID, customer_id: " " }],
+  [true, { ...VALID, customer_id: "\u0001\n" }],
+  [true, { ...VALID, customer_id: "x".repeat(128) }],
+  [true, { ...VALID, customer_id: "\u{1f493}".repeat(128) }],
+  [true, { ...VALID, customer_id: "\uffff\ufffd\u{10ffff}" }],
+  [true, { ...VALID, customer_id: "'; drop table heartbeats; --" }],
+  [true, { ...VALID, heart_rate: -1 }],
+  [true, { ...VALID, heart_rate: JSON.parse("72.0") }],
+  [true, { ...VALID, timestamp: "2026-07-14 11:30+02" }],
+  [false, null],
+  [false, []],
+  [false, [VALID]],
+  [false, "text"],
+  [false, 72],
+  [false, {}],
+  [false, { customer_id: "c-1", timestamp: VALID.timestamp }],
+  [false, { customer_id: "c-1", heart_rate: 72 }],
+  [false, { timestamp: VALID.timestamp, heart_rate: 72 }],
+  [false, { ...VALID, customer_id: "" }],
+  [false, { ...VALID, customer_id: "x".repeat(129) }],
+  [false, { ...VALID, customer_id: "\u{1f493}".repeat(129) }],
+  [false, { ...VALID, customer_id: "a\u0000b" }],
+  [false, { ...VALID, customer_id: "\ud800" }],
+  [false, { ...VALID, customer_id: "\udc93\ud83d" }],
+  [false, { ...VALID, customer_id: 1.5 }],
+  [false, { ...VALID, customer_id: 2 ** 53 }],
+  [false, { ...VALID, customer_id: Infinity }],
+  [false, { ...VALID, customer_id: null }],
+  [false, { ...VALID, customer_id: true }],
+  [false, { ...VALID, customer_id: ["c-1"] }],
+  [false, { ...VALID, heart_rate: "72" }],
+  [false, { ...VALID, heart_rate: 72.5 }],
+  [false, { ...VALID, heart_rate: null }],
+  [false, { ...VALID, heart_rate: true }],
+  [false, { ...VALID, heart_rate: NaN }],
+  [false, { ...VALID, timestamp: 1_767_225_600 }],
+  [false, { ...VALID, timestamp: "" }],
+  [false, { ...VALID, timestamp: "2026-07-14" }],
+  [false, { ...VALID, timestamp: "2026-13-14T09:30:00Z" }],
+  [false, { ...VALID, timestamp: "2026-07-14T09:30:00Z\n" }],
+  [false, { ...VALID, timestamp: "0000-07-14T09:30:00Z" }],
+  [false, JSON.parse(`{"__proto__": ${JSON.stringify(VALID)}}`)],
+];
+
+Deno.test("the published JSON Schema and the wire schema judge alike", () => {
+  for (const [valid, value] of JUDGED) {
+    const shown = JSON.stringify(value);
+    assert.equal(heartbeatSchema.safeParse(value).success, valid, `zod: ${shown}`);
+    assert.equal(validate(value), valid, `JSON Schema: ${shown}`);
+  }
+});
+
+/** Objects of which most are heartbeats, and the rest are wrong in one field or more. */
+const members = fc.record({
+  customer_id: fc.oneof(
+    anyText(6),
+    anyText(140),
+    fc.string({ minLength: 1 }),
+    fc.double(),
+    fc.integer(),
+    fc.jsonValue(),
+  ),
+  timestamp: fc.oneof({ weight: 8, arbitrary: timestampText() }, { weight: 1, arbitrary: fc.jsonValue() }),
+  heart_rate: fc.oneof(
+    { weight: 6, arbitrary: fc.integer() },
+    { weight: 1, arbitrary: fc.double() },
+    fc.jsonValue(),
+  ),
+}, { requiredKeys: [] });
+
+Deno.test("JSON Schema and wire schema differ by the calendar only", () => {
+  fc.assert(
+    fc.property(members, (value) => {
+      const dateExists = typeof value.timestamp !== "string" || parseInstant(value.timestamp) !== undefined;
+      assert.equal(heartbeatSchema.safeParse(value).success, validate(value) && dateExists);
+    }),
+    property("JSON Schema", 50_000),
+  );
+});
+
+Deno.test("parseUsual() answers as the wire schema does, or not at all", () => {
+  let answered = 0;
+  fc.assert(
+    fc.property(members, (value) => {
+      const usual = parseUsual(value);
+      const full = heartbeatSchema.safeParse(value);
+      if (usual !== undefined) answered++;
+      // A number as the customer is all that it may leave to the schema.
+      if (usual !== undefined || typeof value.customer_id !== "number") assert.deepEqual(full.data, usual);
+    }),
+    property("parseUsual", 100_000),
+  );
+  assert(answered > 1_000, `only ${answered} valid records were tried`);
+});

@@ -1,0 +1,156 @@
+/** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
+import { Buffer } from "node:buffer";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import type { FetchLimits } from "../../../../workers/_shared/kafka/fetcher.ts";
+import { END, fetched, records, stored } from "../../../support/fetch_loop.ts";
+import { batch } from "../../../support/record_batch.ts";
+
+const MEGABYTE = 1024 * 1024;
+const HALF_A_MEGABYTE = MEGABYTE / 2;
+/** A batch that takes all that a partition may have of an answer. */
+const large = (offset: number) =>
+  batch(offset, [offset], { record: () => ({ key: null, value: Buffer.alloc(HALF_A_MEGABYTE, "x") }) });
+
+Deno.test("partitions that an answer has no room for are asked for together with the others again, not alone", async () => {
+  const alone: number[] = [];
+  const { all } = await fetched(12, ({ partition, offset }, { targets }) => {
+    const behind = targets.filter((target) => target.offset < 3);
+    if (targets.length === 1 && behind.length === 1) alone.push(partition);
+    const served = behind.slice(0, 4).some((target) => target.partition === partition);
+    return { records: served ? large(offset) : Buffer.alloc(0), lastStableOffset: 3 };
+  }, stored(3));
+  deepStrictEqual(all.map(({ nextOffset }) => nextOffset), all.map(() => 3));
+  // One that alone has room for more is asked for alone, and the last one that is behind.
+  ok(alone.length <= 3, `asked for alone: ${alone}`);
+});
+
+Deno.test("a compacted log that never gives another record is read to its end although others fill every answer", async () => {
+  const { gaps } = await fetched(
+    6,
+    ({ partition, offset }, { targets }) => {
+      if (partition === 0) return {};
+      const ahead = targets.findIndex((target) => target.partition === partition);
+      return { records: ahead < 5 ? large(offset) : Buffer.alloc(0), lastStableOffset: Infinity };
+    },
+    ([first]) => first?.nextOffset === END,
+    { whyNotCompaction: () => undefined },
+  );
+  deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
+});
+
+/** A megabyte, of which a thousand bytes are on the wire. */
+const dense = batch(0, [0], {
+  record: () => ({ key: null, value: Buffer.alloc(MEGABYTE, "heartbeat") }),
+  compression: "zstd",
+});
+
+Deno.test("partitions that have nothing do not make the others' answers small, whatever they had, and are asked for little", async () => {
+  let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
+  await fetched(64, ({ partition, offset }, { targets, limits }) => {
+    const byNumber = targets.toSorted((a, b) => a.partition - b.partition);
+    if (byNumber[0]?.offset === 9) last = { limits, asked: byNumber.map(({ maxBytes }) => maxBytes) };
+    const end = [10, 1][partition] ?? 0;
+    if (offset === end) return { lastStableOffset: end };
+    return { records: partition === 0 ? large(offset) : dense, lastStableOffset: end };
+  }, ([first]) => first?.nextOffset === 10);
+  strictEqual(last?.limits.maxBytes, 2 * MEGABYTE);
+  deepStrictEqual(last?.asked.slice(0, 4), [HALF_A_MEGABYTE, 16_384, 41_943, 41_943]);
+});
+
+Deno.test("after dense records little is asked for, and more again bit by bit", async () => {
+  const asked: number[] = [];
+  await fetched(1, ({ offset, maxBytes }) => {
+    asked.push(maxBytes);
+    if (offset === 40) return { lastStableOffset: 40 };
+    return { records: offset === 0 ? dense : large(offset), lastStableOffset: 40 };
+  }, stored(40));
+  deepStrictEqual(asked.slice(0, 2), [41_943, 16_384]);
+  deepStrictEqual(asked.slice(1), asked.slice(1).toSorted((a, b) => a - b));
+  strictEqual(asked.at(-1), HALF_A_MEGABYTE);
+});
+
+/** A batch of which nothing can be made. */
+const UNREADABLE = Buffer.concat([
+  records(0, 1).subarray(0, 16),
+  Buffer.from([0]),
+  records(0, 1).subarray(17),
+]);
+
+Deno.test("what a partition holds that cannot be read is not due, and the partition beside it is read", async () => {
+  const { all, written, failures } = await fetched(2, ({ partition, offset }) => {
+    if (partition === 0) return { records: UNREADABLE };
+    return offset === END ? {} : { records: records(0, END) };
+  }, ([, read], failures) => read?.nextOffset === END && failures.length > 0);
+  deepStrictEqual(written, ["1: 100 records to 100"]);
+  match(failures[0] ?? "", /RangeError/);
+  deepStrictEqual(all.map(({ due }) => due), [0, 0]);
+  strictEqual(all[0]?.endOffset, END, "its lag is shown all the same");
+});
+
+Deno.test("what a broker holds that went away is not due, though its lag is known", async () => {
+  let asked = 0;
+  const { all } = await fetched(2, ({ partition }) => {
+    if (++asked > 2) throw new Error("Connection closed");
+    return partition === 0 ? { records: records(0, 40) } : { records: records(0, 1), lastStableOffset: 1 };
+  }, (all, failures) => all.every(({ isDrained }) => isDrained) && failures.length > 0);
+  deepStrictEqual(all.map(({ nextOffset, endOffset, due }) => [nextOffset, endOffset, due]), [
+    [40, END, 0],
+    [1, 1, 0],
+  ]);
+});
+
+Deno.test("a partition whose broker answers again is due up to its end", async () => {
+  let asked = 0;
+  const { all } = await fetched(1, () => {
+    if (++asked === 1) throw new Error("Connection closed");
+    // Nothing more, and no proof of it either.
+    return asked === 2 ? { records: records(0, 40) } : { throttled: true };
+  }, ([one]) => one?.nextOffset === 40);
+  deepStrictEqual(all.map(({ due }) => due), [60]);
+});
+
+Deno.test("while a batch cannot be read its partition is asked for now and then, and the others at once", async () => {
+  let damaged = 0;
+  let others = 0;
+  const { failures, written } = await fetched(2, ({ partition, offset }) => {
+    if (partition === 1) {
+      others++;
+      return { records: records(offset, offset + 1), lastStableOffset: offset + 2 };
+    }
+    // Damaged on the way six times; then as it is in the log.
+    if (offset === 0 && damaged++ < 6) return { records: UNREADABLE };
+    return offset === END ? {} : { records: records(0, END) };
+  }, ([first]) => first?.nextOffset === END);
+  strictEqual(failures.filter((said) => said.startsWith("0: RangeError")).length, 6);
+  strictEqual(failures.at(-1), "0: readable");
+  ok(others > 60, `the other was asked ${others} times meanwhile`);
+  ok(written.includes("0: 100 records to 100"));
+});
+
+Deno.test("of an answer that is far denser than was foreseen the rest is asked for again, when there is room", async () => {
+  const value = Buffer.alloc(5 * MEGABYTE, "heartbeat");
+  const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
+  const letGo = Promise.withResolvers<void>();
+  let held = 0;
+  await fetched(
+    12,
+    ({ offset }) => ({ records: offset === 0 ? dense : Buffer.alloc(0), lastStableOffset: 1 }),
+    (all) => {
+      if (
+        held === 0 && all.some(({ fetchOffset }) => fetchOffset > 0) && all.every((one) => !one.wantsRecords)
+      ) {
+        held = all.filter(({ fetchOffset }) => fetchOffset > 0).length * value.length;
+        letGo.resolve();
+      }
+      return stored(1)(all);
+    },
+    {
+      roomBytes: 24 * MEGABYTE,
+      write: async ({ next }) => {
+        await letGo.promise;
+        return { next };
+      },
+    },
+  );
+  ok(held >= 24 * MEGABYTE && held <= 45 * MEGABYTE, `${held} bytes were held`);
+});

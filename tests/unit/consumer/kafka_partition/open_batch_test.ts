@@ -1,0 +1,117 @@
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
+import { Room } from "../../../../workers/consumer/kafka_partition/room.ts";
+import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
+import { records } from "../../../support/batch.ts";
+import { eventually } from "../../../support/eventually.ts";
+
+const LOG = { topic: "t", topicId: "i", partition: 3 };
+const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
+const LIMITS = { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000 };
+/** Of a stretch that holds no record. */
+const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
+
+/** A partition that hands each of its batches to the test, open. */
+async function opened(room = new Room(1_000_000)) {
+  const batches: OpenBatch[] = [];
+  const gates: ((slice: Slice) => void)[] = [];
+  let changes = 0;
+  const partition = new Partition(LOG, {
+    open: () => Promise.resolve(LEDGER),
+    write: async (_ledger, batch) => {
+      batches.push(batch);
+      const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
+      return { next };
+    },
+    onChange: () => changes++,
+    onClosed: () => {},
+  }, { ...LIMITS, room });
+  partition.start((error) => {
+    throw error;
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const batch = () => eventually("a batch", () => batches.shift());
+  return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes: () => changes };
+}
+
+const stretch = (from: number, to: number) => gapSlice(from, to, "control");
+
+Deno.test("a batch takes what comes until it is closed, and the next one what comes later", async () => {
+  const { partition, batch, written } = await opened();
+  partition.accept(stretch(10, 12));
+  const first = await batch();
+  partition.accept(stretch(12, 20));
+  const closed = first.close();
+  deepStrictEqual([closed.from, closed.next], [10, 20]);
+  partition.accept(stretch(20, 22));
+  strictEqual(closed.next, 20);
+  written(closed);
+  const second = (await batch()).close();
+  deepStrictEqual([second.from, second.next], [20, 22]);
+  written(second);
+  await eventually("all of it", () => partition.isDrained);
+  strictEqual(partition.nextOffset, 22);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a batch grows no further than a batch may", async () => {
+  const { partition, batch, written } = await opened();
+  for (let from = 10; from < 22; from += 2) partition.accept(stretch(from, from + 2));
+  const first = (await batch()).close();
+  deepStrictEqual([first.from, first.next], [10, 18], "four stretches are four rows");
+  written(first);
+  const second = (await batch()).close();
+  deepStrictEqual([second.from, second.next], [18, 22]);
+  written(second);
+  await eventually("all of it", () => partition.isDrained);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("what was fetched anew from elsewhere does not join a batch", async () => {
+  const { partition, batch, written } = await opened();
+  partition.accept(stretch(10, 12));
+  const old = await batch();
+  partition.reopen({ ...LEDGER, id: 2, generation: 1, nextOffset: 0 });
+  partition.accept(stretch(0, 5));
+  const closed = old.close();
+  deepStrictEqual([closed.from, closed.next], [10, 12]);
+  written(closed);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("what joins a batch is held until the batch is written, and makes room in the buffer at once", async () => {
+  const room = new Room(3 * STRETCH_BYTES);
+  const { partition, batch, written, changes } = await opened(room);
+  partition.accept(stretch(10, 12));
+  const open = await batch();
+  partition.accept(stretch(12, 14));
+  partition.accept(stretch(14, 16));
+  strictEqual(room.isFull, true);
+  const before = changes();
+  const closed = open.close();
+  strictEqual(changes(), before + 1, "who fetches is told");
+  strictEqual(room.isFull, true, "it is held while it is written");
+  written(closed);
+  await eventually("all of it", () => partition.isDrained);
+  room.take(3 * STRETCH_BYTES - 1);
+  strictEqual(room.isFull, false, "nothing of it is held any more");
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a batch counts what would join it, and no more than it may have", async () => {
+  const { partition, batch, written } = await opened();
+  partition.accept(records(10, 1));
+  const open = await batch();
+  strictEqual(open.count(), 1);
+  partition.accept(records(11, 2));
+  strictEqual(open.count(), 3);
+  partition.accept(records(13, 2));
+  strictEqual(open.count(), 4);
+  const closed = open.close();
+  strictEqual(closed.records.length, 3, "whole stretches, as far as they fit");
+  written(closed);
+  const next = (await batch()).close();
+  deepStrictEqual([next.from, next.next], [13, 15]);
+  written(next);
+  await partition[Symbol.asyncDispose]();
+});

@@ -1,0 +1,322 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import {
+  Partition,
+  type PartitionLimits,
+  type PartitionPorts,
+} from "../../../../workers/consumer/kafka_partition/partition.ts";
+import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
+import { Room } from "../../../../workers/consumer/kafka_partition/room.ts";
+import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
+import { records } from "../../../support/batch.ts";
+import { recordsOf } from "../../../support/record_batch.ts";
+import { eventually } from "../../../support/eventually.ts";
+
+const LOG = { topic: "t", topicId: "i", partition: 3 };
+const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
+
+/** Records with values of these lengths. */
+function sized(from: number, lengths: readonly number[]): Slice {
+  const all = lengths.map((length, index) => {
+    return { offset: from + index, timestampMs: 0, key: null, value: new Uint8Array(length) };
+  });
+  const bytes = lengths.reduce((sum, length) => sum + length, 0);
+  return { ...records(from, lengths.length), records: recordsOf(all), bytes };
+}
+
+/** A partition whose writes wait until they are let go. */
+function opened(overrides: Partial<PartitionPorts> = {}, own: Partial<PartitionLimits> = {}) {
+  const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
+  const written: string[] = [];
+  const gates: (() => void)[] = [];
+  let changes = 0;
+  const partition = new Partition(LOG, {
+    open: () => Promise.resolve(LEDGER),
+    write: async (_ledger, batch) => {
+      const slice = batch.close();
+      written.push(`${slice.from} to ${slice.next}`);
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return { next: slice.next };
+    },
+    onChange: () => changes++,
+    onClosed: () => {},
+    ...overrides,
+  }, limits);
+  partition.start((error) => {
+    throw error;
+  });
+  const letGo = async () => {
+    const gate = await eventually("a write", () => gates.shift());
+    gate();
+  };
+  return { partition, written, letGo, changes: () => changes };
+}
+
+Deno.test("a partition asks for nothing before its ledger is read, and then from the ledger's offset", async () => {
+  const { promise, resolve } = Promise.withResolvers<typeof LEDGER>();
+  const { partition, changes } = opened({ open: () => promise });
+  strictEqual(partition.wantsRecords, false);
+  partition.accept(records(0, 3));
+  resolve(LEDGER);
+  await eventually("the ledger", () => partition.wantsRecords);
+  strictEqual(partition.fetchOffset, 10);
+  strictEqual(changes(), 1);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition drops a stretch that does not continue what it has", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(9, 3));
+  partition.accept(records(11, 3));
+  partition.accept(records(10, 0));
+  strictEqual(partition.fetchOffset, 10);
+  partition.accept(records(10, 2));
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12"]);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition writes in order, what gathered meanwhile in one batch up to its limit", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  await eventually("the first write", () => written.length === 1);
+  partition.accept(records(12, 2));
+  partition.accept(records(14, 2));
+  partition.accept(gapSlice(16, 20, "control"));
+  partition.accept(records(20, 9));
+  // Five records at most: a longer stretch, as compressed records make it, is split.
+  for (let writes = 0; writes < 4; writes++) await letGo();
+  await eventually("all of it", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12", "12 to 20", "20 to 25", "25 to 29"]);
+  strictEqual(partition.nextOffset, 29);
+  strictEqual(partition.lastTimestampMs, 28);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition writes no more bytes in a batch than its limit, unless one record alone has more", async () => {
+  const { partition, written, letGo } = opened({}, {
+    bufferBytes: 100_000,
+    batchRecords: 50,
+    batchBytes: 1_000,
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  // One stretch, as of one compressed batch: 400 bytes a record, but 3,000 the fourth.
+  partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
+  partition.accept(sized(15, [50]));
+  partition.accept(sized(16, [600]));
+  for (let writes = 0; writes < 5; writes++) await letGo();
+  await eventually("all of it", () => partition.isDrained);
+  deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition asks for no more while its buffer is full, and again when there is room", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 1));
+  partition.accept(records(11, 10));
+  strictEqual(partition.wantsRecords, false);
+  await letGo();
+  await eventually("the long stretch's first part", () => written.length === 2);
+  strictEqual(partition.wantsRecords, false, "its memory is not free before all of it is written");
+  await letGo();
+  await eventually("room", () => partition.wantsRecords);
+  await letGo();
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
+  const room = new Room(1_000);
+  const many = Array.from({ length: 40 }, () => opened({}, { room }));
+  await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
+  let held = 0;
+  for (const { partition } of many) {
+    if (!partition.wantsRecords) continue;
+    partition.accept(records(10, 3, 30));
+    held += 90;
+  }
+  strictEqual(held, 1_080, "each had room of its own");
+  await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
+  ok(many.every(({ partition }) => !partition.wantsRecords), "what is being written is held too");
+  await many[0]?.letGo();
+  await eventually("room for others", () => many[20]?.partition.wantsRecords);
+  // Whoever closes or moves away leaves its room to the others.
+  many[20]?.partition.accept(records(10, 3, 30));
+  strictEqual(many[21]?.partition.wantsRecords, false);
+  many[20]?.partition.reopen({ ...LEDGER, nextOffset: 30 });
+  const closing = many[1]?.partition[Symbol.asyncDispose]();
+  await many[1]?.letGo();
+  await closing;
+  await eventually("their room", () => many[21]?.partition.wantsRecords);
+  await Promise.all(many.map(async ({ partition, letGo }, index) => {
+    const closed = partition[Symbol.asyncDispose]();
+    if (index > 1 && index < 12) await letGo();
+    await closed;
+  }));
+});
+
+Deno.test("a partition whose batch was stale reads on from where the other owner is, and drops what waits", async () => {
+  let stale = true;
+  const written: string[] = [];
+  const { partition } = opened({
+    write: (_ledger, batch) => {
+      const slice = batch.close();
+      written.push(`${slice.from} to ${slice.next}`);
+      return Promise.resolve({ next: stale ? 40 : slice.next });
+    },
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  partition.accept(records(12, 2));
+  await eventually("the other's offset", () => partition.fetchOffset === 40);
+  strictEqual(partition.nextOffset, 40);
+  stale = false;
+  partition.accept(records(40, 2));
+  await eventually("the next batch", () => partition.nextOffset === 42);
+  strictEqual(written.at(-1), "40 to 42");
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition knows the leader epoch of what it fetched last, and forgets it where another owner has moved it", async () => {
+  let stale = false;
+  const { partition } = opened({
+    write: (_ledger, batch) => Promise.resolve({ next: stale ? 40 : batch.close().next }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
+  partition.accept(records(10, 2, 10, 7));
+  strictEqual(partition.lastEpoch, 7);
+  await eventually("the write", () => partition.nextOffset === 12);
+  strictEqual(partition.ledger?.leaderEpoch, 7);
+  stale = true;
+  partition.accept(records(12, 2, 10, 7));
+  await eventually("the other's offset", () => partition.fetchOffset === 40);
+  strictEqual(partition.lastEpoch, -1);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition opens its ledger anew when the database does not know it any more, and reads from there", async () => {
+  let known = true;
+  let opens = 0;
+  const { partition } = opened({
+    open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
+    write: (_ledger, batch) => Promise.resolve({ next: known ? batch.close().next : undefined }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  known = false;
+  partition.accept(records(10, 2));
+  partition.accept(records(12, 2));
+  await eventually("the other ledger", () => partition.ledger?.id === 2);
+  strictEqual(partition.fetchOffset, 4);
+  known = true;
+  partition.accept(records(4, 2));
+  await eventually("the next batch", () => partition.nextOffset === 6);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition that waits opens its ledger anew when somebody doubts it", async () => {
+  let opens = 0;
+  const { partition } = opened({
+    open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
+  });
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.doubt();
+  await eventually("the older offset", () => partition.fetchOffset === 4);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
+  const { partition, written, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  await eventually("the write", () => written.length === 1);
+  partition.accept(records(12, 2));
+  const closed = partition[Symbol.asyncDispose]();
+  await letGo();
+  await closed;
+  deepStrictEqual(written, ["10 to 12"]);
+  strictEqual(partition.nextOffset, 12);
+  partition.accept(records(14, 2));
+  strictEqual(partition.wantsRecords, false);
+});
+
+Deno.test("a partition whose log lost its place asks again only when what it has is written", async () => {
+  const { partition, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.accept(records(10, 2));
+  partition.lostAt = partition.fetchOffset;
+  strictEqual(partition.wantsRecords, false, "the same answer would come back at once, again and again");
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  strictEqual(partition.wantsRecords, true);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition that is held asks for nothing and takes nothing", async () => {
+  const { partition, written } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.state = "held";
+  partition.accept(records(10, 2));
+  strictEqual(partition.wantsRecords, false);
+  strictEqual(partition.fetchOffset, 10);
+  await partition[Symbol.asyncDispose]();
+  deepStrictEqual(written, []);
+});
+
+Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
+  const { partition, letGo } = opened();
+  await eventually("the ledger", () => partition.wantsRecords);
+  partition.endOffset = 100;
+  partition.accept(records(10, 3));
+  strictEqual(partition.due, 90);
+  partition.outOfReach = true;
+  strictEqual(partition.due, 3);
+  await letGo();
+  await eventually("the write", () => partition.isDrained);
+  strictEqual(partition.due, 0);
+  partition.outOfReach = false;
+  strictEqual(partition.due, 87);
+  partition.state = "held";
+  strictEqual(partition.due, 0);
+  await partition[Symbol.asyncDispose]();
+});
+
+/** Two records over memory of its own, as what was decompressed is. */
+function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
+  const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
+  for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
+  const stretch = new Records([{ table, from: 0, to: 2 }]);
+  return {
+    slice: { ...records(from, 2), records: stretch, bytes: 1, own: [table] },
+    heldBytes: () => table.bytes.length,
+  };
+}
+
+Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
+  const { partition, letGo } = opened({}, { batchRecords: 1 });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await letGo();
+  await eventually("the first record", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
+  await letGo();
+  await eventually("the second", () => partition.isDrained);
+  strictEqual(heldBytes(), 0);
+  // What is known of the last record was read before.
+  strictEqual(partition.lastTimestampMs, 11);
+  await partition[Symbol.asyncDispose]();
+});
+
+Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
+  const { partition } = opened({ write: () => Promise.resolve({ next: 11 }) });
+  await eventually("the ledger", () => partition.wantsRecords);
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await eventually("the answer", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
+  await partition[Symbol.asyncDispose]();
+});

@@ -1,0 +1,330 @@
+import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/partition.ts";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { planBy } from "../../../../workers/consumer/store/plan_batch.ts";
+import { type BatchOutcome, createBatchProcessor } from "../../../../workers/consumer/store/process_batch.ts";
+import { Turn } from "../../../../workers/consumer/store/shared_turns.ts";
+import type { BatchTransaction, Counts, Reject, Sink } from "../../../../workers/consumer/store/sink.ts";
+import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
+import { batchOf } from "../../../support/batch.ts";
+import { recordsOf } from "../../../support/record_batch.ts";
+import { LIMITS, NOW } from "../../../support/wire_record.ts";
+
+const LEDGER: LedgerRow = {
+  id: 1,
+  topic: "t",
+  topicId: "00000000-0000-0000-0000-000000000001",
+  partition: 0,
+  generation: 0,
+  firstOffset: 0,
+  nextOffset: 0,
+  leaderEpoch: -1,
+};
+
+class Refused extends Error {}
+class Repeated extends Error {}
+class TookTooLong extends Error {}
+/** What the server says of its own state. */
+class Answered extends Error {}
+
+/** A table and a ledger in memory that fail on demand. */
+class MemorySink implements Sink {
+  readonly rows = new Map<string, number>();
+  rejects: readonly Reject[] = [];
+  counts: Counts | undefined;
+  nextOffset = 0;
+  inserts: string[] = [];
+  /** Keys that the database refuses, by customer. */
+  readonly refuses = new Set<string>();
+  /** Thrown by the next writes, one each. */
+  readonly failures: Error[] = [];
+  /** Thrown by the next inserts, one each. */
+  readonly insertFailures: Error[] = [];
+  /** The next commit takes place, and its answer is lost. */
+  loseAnswer = false;
+  /** The server's answer to the next attempt when it has asked for everything; meanwhile another owner writes the batch. */
+  refusal: Error | undefined;
+  onWrite = () => {};
+  /** An attempt with more inserts takes too long. */
+  mostInserts = Infinity;
+  /** An insert of more rows takes too long. */
+  mostRows = Infinity;
+
+  async write<T>(
+    _ledger: LedgerRow,
+    from: number,
+    work: (batch: BatchTransaction) => Promise<T>,
+  ) {
+    this.onWrite();
+    const before = this.inserts.length;
+    const failure = this.failures.shift();
+    if (failure !== undefined) throw failure;
+    if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
+    const rows = new Map(this.rows);
+    let advanced: { to: number; counts: Counts } | undefined;
+    let rejects: readonly Reject[] = [];
+    const value = await work({
+      insert: (batch, indices, mode) => {
+        const readings = [...indices].map((row) => batch.reading(row));
+        this.inserts.push(`${mode} ${readings.length}`);
+        if (this.inserts.length - before > this.mostInserts) {
+          return Promise.reject(new Error("no answer in time"));
+        }
+        if (readings.length > this.mostRows) return Promise.reject(new TookTooLong("no time"));
+        const failure = this.insertFailures.shift();
+        if (failure !== undefined) return Promise.reject(failure);
+        const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
+        if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
+        if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
+          throw new TypeError("keys out of order");
+        }
+        if (mode === "copy" && keys.some((key) => rows.has(key))) {
+          return Promise.reject(new Repeated("repeated"));
+        }
+        if (readings.some(({ customerId }) => this.refuses.has(customerId))) {
+          return Promise.reject(new Refused("no"));
+        }
+        const present = keys.map((key) => rows.get(key));
+        keys.forEach((key, at) => {
+          if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
+        });
+        return Promise.resolve(mode === "copy" ? "all stored" as const : present);
+      },
+      reject: (all) => Promise.resolve(void (rejects = all)),
+      conclude: ({ slice, counts, stored }) => {
+        strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
+        return Promise.resolve(void (advanced = { to: slice.next, counts }));
+      },
+    });
+    if (advanced === undefined) throw new TypeError("the offset was not moved");
+    const { refusal } = this;
+    if (refusal !== undefined) {
+      this.refusal = undefined;
+      this.nextOffset = advanced.to;
+      throw refusal;
+    }
+    for (const [key, heartRate] of rows) this.rows.set(key, heartRate);
+    this.rejects = rejects;
+    this.counts = advanced.counts;
+    this.nextOffset = advanced.to;
+    if (this.loseAnswer) {
+      this.loseAnswer = false;
+      throw new Error("connection lost");
+    }
+    return { at: "written" as const, value };
+  }
+}
+
+/** Records as text: "customer heart_rate", or anything else for a bad one. */
+function slice(from: number, records: readonly string[], gaps: readonly Gap[] = []): Slice {
+  return {
+    from,
+    next: from + records.length + gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0),
+    records: recordsOf(records.map((text, index) => {
+      return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(text) };
+    })),
+    gaps,
+    logEnd: 1_000_000,
+    leaderEpoch: 0,
+    bytes: 0,
+    own: [],
+  };
+}
+
+function processor(sink: Sink, failures: unknown[] = []) {
+  const process = createBatchProcessor({
+    sink,
+    plan: planBy(
+      (value) => {
+        const [customerId, heartRate] = String(value).split(" ");
+        if (customerId === undefined || heartRate === undefined) {
+          return { kind: "reject", reason: "invalid_json", detail: "bad" };
+        }
+        return {
+          kind: "reading",
+          reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
+        };
+      },
+      LIMITS,
+      () => NOW,
+    ),
+    takeTurn: (_, attempt) => attempt(new Turn(1, () => Promise.resolve())),
+    prepare: () => Promise.resolve(),
+    isDataError: (error) => error instanceof Refused,
+    mayRepeatKey: (error) => error instanceof Repeated,
+    tookTooLong: (error) => error instanceof TookTooLong,
+    mayBeDone: (error) =>
+      !(error instanceof Refused || error instanceof Repeated || error instanceof Answered),
+    onFloorMoved: () => {},
+    onAttempt: () => {},
+    onAttemptEnd: () => {},
+    onFailure: (error) => failures.push(error),
+  });
+  // A bug in the batch's algorithm is retried like any failure: the test ends all the same.
+  return (one: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
+    return process({ ...LEDGER, nextOffset: one.from }, batchOf(one), signal);
+  };
+}
+
+Deno.test("processBatch() puts each record in exactly one place, and counts each place from its own fact", async () => {
+  const sink = new MemorySink();
+  const records = ["b 70", "a 70", "bad", "a 70", "a 71"];
+  const outcome = await processor(sink)(slice(0, records, [{ from: 5, to: 8, cause: "control" }]));
+  strictEqual(outcome.kind, "written");
+  deepStrictEqual([...sink.rows], [["a@0", 70], ["b@0", 70]]);
+  deepStrictEqual(sink.counts, { stored: 2, duplicates: 1, rejected: 2, gaps: 3 });
+  deepStrictEqual(sink.rejects.map(({ record, reason }) => [record.offset, reason]), [
+    [2, "invalid_json"],
+    [4, "conflicting_duplicate"],
+  ]);
+  strictEqual(sink.nextOffset, 8);
+});
+
+Deno.test("processBatch() lets the heart rate in the table decide, whatever comes first in the batch", async () => {
+  const sink = new MemorySink();
+  sink.rows.set("a@0", 70);
+  await processor(sink)(slice(0, ["a 71", "a 70", "a 70"]));
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 2, rejected: 1, gaps: 0 });
+  deepStrictEqual([...sink.rows], [["a@0", 70]]);
+});
+
+Deno.test("processBatch() rejects only the reading that the database refuses, in about 2 log2 n inserts", async () => {
+  const sink = new MemorySink();
+  sink.refuses.add("c0637");
+  const records = Array.from({ length: 1_000 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  await processor(sink)(slice(0, records));
+  deepStrictEqual(sink.counts, { stored: 999, duplicates: 0, rejected: 1, gaps: 0 });
+  deepStrictEqual(sink.rejects.map(({ record, reason, detail }) => [record.offset, reason, detail]), [
+    [637, "database_rejected", "PostgreSQL refused it: no"],
+  ]);
+  ok(sink.inserts.length <= 2 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
+});
+
+Deno.test("processBatch() writes a part of a batch whose refused readings take longer than an attempt may", async () => {
+  const sink = new MemorySink();
+  sink.mostInserts = 100;
+  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  for (let index = 0; index < 400; index++) sink.refuses.add(`c${String(index).padStart(4, "0")}`);
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  const outcome = await process(slice(0, records));
+  strictEqual(failures.length, 1);
+  strictEqual(outcome.kind === "written" && outcome.slice.next, 25);
+  strictEqual(sink.nextOffset, 25, "the offset moves with what was written and no further");
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 25, gaps: 0 });
+  // With parts that grow again, the rest is written too.
+  for (let next = 25; next < 400; next = sink.nextOffset) await process(slice(next, records.slice(next)));
+  strictEqual(sink.nextOffset, 400);
+});
+
+Deno.test("processBatch() writes a smaller part after an attempt that took too long, and rejects nothing for it", async () => {
+  const sink = new MemorySink();
+  sink.mostRows = 30;
+  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  for (let next = 0; next < 400; next = sink.nextOffset) {
+    const outcome = await process(slice(next, records.slice(next)));
+    strictEqual(outcome.kind, "written");
+    strictEqual(sink.counts?.rejected, 0);
+  }
+  strictEqual(sink.rows.size, 400);
+  deepStrictEqual(sink.inserts.slice(0, 3), ["copy 400", "copy 25", "copy 50"]);
+});
+
+Deno.test("processBatch() waits for as long as a single record takes too long, and then stores it", async () => {
+  const sink = new MemorySink();
+  sink.mostRows = 0;
+  const failures: unknown[] = [];
+  const process = processor(sink, failures);
+  sink.onWrite = () => void (failures.length === 2 && (sink.mostRows = 1));
+  strictEqual((await process(slice(0, ["a 70"]))).kind, "written");
+  strictEqual(failures.length, 2);
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
+});
+
+Deno.test("processBatch() gives the next record of a key its chance when the first was refused", async () => {
+  const sink = new MemorySink();
+  sink.refuses.add("a");
+  await processor(sink)(slice(0, ["a 70", "b 70", "a 70", "a 71"]));
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 3, gaps: 0 });
+  deepStrictEqual(sink.rejects.map(({ record }) => record.offset), [0, 2, 3]);
+});
+
+Deno.test("processBatch() goes the careful way only while repeats keep coming", async () => {
+  const sink = new MemorySink();
+  const process = processor(sink);
+  await process(slice(0, ["a 70"]));
+  await process(slice(1, ["a 70", "b 70"]));
+  await process(slice(3, ["b 70"]));
+  await process(slice(4, ["c 70"]));
+  await process(slice(5, ["d 70"]));
+  deepStrictEqual(sink.inserts, ["copy 1", "copy 2", "merge 2", "merge 1", "merge 1", "copy 1"]);
+});
+
+Deno.test("processBatch() waits for a broken database, rejects nothing for it, and tells each failure", async () => {
+  const sink = new MemorySink();
+  sink.failures.push(new Error("away"));
+  sink.insertFailures.push(new Error("gone in the middle"));
+  const failures: unknown[] = [];
+  const outcome = await processor(sink, failures)(slice(0, ["a 70"]));
+  strictEqual(outcome.kind, "written");
+  strictEqual(failures.length, 2);
+  deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
+});
+
+Deno.test("processBatch() counts a batch once whose COMMIT took place though its answer was lost", async () => {
+  const sink = new MemorySink();
+  sink.loseAnswer = true;
+  const outcome = await processor(sink)(slice(0, ["a 70", "a 70"]));
+  strictEqual(outcome.kind, "written");
+  deepStrictEqual(outcome.kind === "written" && outcome.batch.counts, {
+    stored: 1,
+    duplicates: 1,
+    rejected: 0,
+    gaps: 0,
+  });
+  strictEqual(sink.nextOffset, 2);
+});
+
+Deno.test("processBatch() writes nothing when another owner has moved the offset, and says where to", async () => {
+  const sink = new MemorySink();
+  sink.nextOffset = 40;
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 40 });
+  // Where our batch would have ended, yet we never tried to commit it.
+  sink.nextOffset = 1;
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
+  strictEqual(sink.rows.size, 0);
+});
+
+Deno.test("processBatch() takes nothing for its own that another wrote after the server refused ours", async () => {
+  const sink = new MemorySink();
+  sink.refusal = new Answered("deadlock");
+  deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
+});
+
+Deno.test("processBatch() finishes a write that has begun when it is told to stop, and begins none afterwards", async () => {
+  const stop = new AbortController();
+  const sink = new MemorySink();
+  sink.onWrite = () => stop.abort();
+  strictEqual((await processor(sink)(slice(0, ["a 70"]), stop.signal)).kind, "written");
+  strictEqual((await processor(sink)(slice(1, ["b 70"]), stop.signal)).kind, "abandoned");
+  strictEqual(sink.nextOffset, 1);
+});
+
+Deno.test("processBatch() gives up after a failure once it is told to stop", async () => {
+  const stop = new AbortController();
+  const sink = new MemorySink();
+  sink.onWrite = () => stop.abort();
+  sink.failures.push(new Error("away"));
+  strictEqual((await processor(sink)(slice(0, ["a 70"]), stop.signal)).kind, "abandoned");
+  strictEqual(sink.rows.size, 0);
+});
+
+Deno.test("processBatch() moves the offset over a stretch that holds nothing but a gap", async () => {
+  const sink = new MemorySink();
+  await processor(sink)(slice(0, [], [{ from: 0, to: 9, cause: "aborted" }]));
+  deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 0, gaps: 9 });
+  deepStrictEqual(sink.inserts, []);
+  strictEqual(sink.nextOffset, 9);
+});

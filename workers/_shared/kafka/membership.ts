@@ -1,0 +1,104 @@
+/**
+ * Our place in the consumer group: which partitions are ours. Heartbeats go on by themselves while we write, on a
+ * connection that nothing else uses.
+ */
+import type { Buffer } from "node:buffer";
+import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
+import { backoffMs, sleep } from "../backoff.ts";
+import type { KafkaConnection } from "./client.ts";
+import { bearLeaderless } from "./leaderless.ts";
+import type { Offset } from "./records.ts";
+
+export interface MembershipOptions {
+  readonly groupId: string;
+  /** After so long without a heartbeat the group gives our partitions to others; milliseconds. */
+  readonly sessionTimeoutMs: number;
+  readonly onAssigned: (partitions: readonly number[], generation: number) => void;
+  readonly onFailure: (error: unknown) => void;
+  readonly onHeartbeat: () => void;
+  readonly signal: AbortSignal;
+}
+
+const JOIN_GRACE_MS = 5_000;
+/** A stop waits for the group this long: leaving is a courtesy, and a stop has ten seconds in all. */
+const LEAVE_MS = 3_000;
+
+export class Membership implements AsyncDisposable {
+  readonly #consumer: Consumer;
+  readonly #connection: KafkaConnection;
+  readonly #options: MembershipOptions;
+  #joining: Promise<void> | undefined;
+
+  constructor(connection: KafkaConnection, options: MembershipOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#consumer = new Consumer({
+      ...connection.options,
+      groupId: options.groupId,
+      sessionTimeout: options.sessionTimeoutMs,
+      rebalanceTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),
+      // A join is answered when every member has joined, or when the missing one's session is over.
+      requestTimeout: options.sessionTimeoutMs + JOIN_GRACE_MS,
+      // A rebalance that another member set off interrupts a join as a matter of course.
+      retries: 3,
+      retryDelay: 200,
+      autocommit: false,
+      // The group's leader shares out the partitions that its metadata names: old metadata would leave new ones to nobody.
+      metadataMaxAge: 0,
+    } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
+    bearLeaderless(this.#consumer);
+    this.#consumer.on("consumer:group:join", ({ assignments, generationId }) => {
+      const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
+      options.onAssigned(ours, generationId ?? 0);
+    });
+    this.#consumer.on("consumer:heartbeat:end", options.onHeartbeat);
+    this.#consumer.on("consumer:heartbeat:error", ({ error }) => options.onFailure(error));
+    // The client gave up on a join: without a new one there are no more heartbeats.
+    this.#consumer.on("error", (error: Error) => {
+      options.onFailure(error);
+      this.join();
+    });
+  }
+
+  /** Joins, or joins again, which makes the group look at the topic's partitions anew. Keeps trying until it is in. */
+  join(): void {
+    this.#joining ??= this.#join().finally(() => this.#joining = undefined);
+  }
+
+  async #join(): Promise<void> {
+    const { signal, onFailure } = this.#options;
+    this.#consumer.topics.track(this.#connection.topic);
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      // Its age is told by the wall clock, which may have been set back: then it would count as new for long.
+      this.#consumer.clearMetadata();
+      try {
+        await this.#consumer.joinGroup();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        onFailure(error);
+        await sleep(backoffMs(attempt), { signal });
+      }
+    }
+  }
+
+  /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */
+  async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
+    if (offsets.size === 0 || !this.#consumer.isActive()) return;
+    await this.#consumer.commit({
+      offsets: [...offsets].map(([partition, offset]) => {
+        return { topic: this.#connection.topic, partition, offset: BigInt(offset), leaderEpoch: -1 };
+      }),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Leaving fails when Kafka is away, and waits for a join under way: behind a member that died that takes its whole
+    // session. The group then finds out by the missing heartbeats.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LEAVE_MS);
+    await Promise.race([this.#consumer.close(true).catch(() => {}), late]);
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,97 @@
+/** Reports partitions whose records the broker does not send, and decides whether compaction explains that. */
+import { sleep } from "../../_shared/backoff.ts";
+import type { Partition } from "../kafka_partition/partition.ts";
+import type { MonotonicClock, Progress } from "../health/progress.ts";
+import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
+
+const WATCH_INTERVAL_MS = 1_000;
+/** The settings are read again this often while they are the only thing that is missing. */
+const QUESTION_INTERVAL_MS = 5_000;
+
+export interface SilentLogsPorts {
+  readonly partitions: () => Iterable<Partition>;
+  /** Asks the broker; undefined when compaction is the only explanation for the silence. */
+  readonly whyNotCompaction: () => Promise<string | undefined>;
+  readonly telemetry: Pick<ConsumerTelemetry, "partitionSilent" | "partitionHeard">;
+  readonly progress: Pick<Progress, "notReady" | "ready">;
+}
+
+/** Looks once a second until `signal` aborts. */
+export async function watchSilentLogs(
+  ports: SilentLogsPorts,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const logs = new SilentLogs(ports);
+  while (!signal.aborted) {
+    await sleep(WATCH_INTERVAL_MS, { signal });
+    // Not waited for: a broker that does not answer must hold neither the next look nor the end of the program up.
+    void logs.look();
+  }
+}
+
+/** The silent partitions as of the last look. */
+export class SilentLogs {
+  readonly #ports: SilentLogsPorts;
+  readonly #clock: MonotonicClock;
+  readonly #reported = new Set<Partition>();
+  #asking = false;
+  #askedAt = -Infinity;
+  #obstacle: string | undefined;
+
+  constructor(ports: SilentLogsPorts, clock: MonotonicClock = () => performance.now()) {
+    this.#ports = ports;
+    this.#clock = clock;
+  }
+
+  /** Resolves when it has the settings, if it had to ask for them. Never rejects. */
+  async look(): Promise<void> {
+    const { partitions, progress, telemetry } = this.#ports;
+    const ours = new Set(partitions());
+    const silent = [...ours].filter(({ emptyAnswers }) => emptyAnswers.areReported);
+    for (const partition of this.#reported) {
+      if (silent.includes(partition)) continue;
+      this.#reported.delete(partition);
+      progress.ready(subject(partition));
+      if (ours.has(partition)) telemetry.partitionHeard(partition.number);
+    }
+    // Offsets may have moved since.
+    for (const partition of this.#reported) {
+      progress.notReady(subject(partition), reasonOf(partition, this.#obstacle));
+    }
+    const isNew = silent.some((partition) => !this.#reported.has(partition));
+    const isDecisive = silent.some(({ emptyAnswers }) => emptyAnswers.areProof);
+    const isDue = isNew || (isDecisive && this.#clock() - this.#askedAt >= QUESTION_INTERVAL_MS);
+    if (isDue && !this.#asking) await this.#ask(silent);
+  }
+
+  async #ask(silent: readonly Partition[]): Promise<void> {
+    const { whyNotCompaction, progress, telemetry } = this.#ports;
+    this.#asking = true;
+    this.#askedAt = this.#clock();
+    const obstacle = this.#obstacle = await whyNotCompaction();
+    this.#asking = false;
+    for (const partition of silent) {
+      const { emptyAnswers, state } = partition;
+      // Records came meanwhile, or the partition was closed.
+      if (!emptyAnswers.areReported || state === "closed") continue;
+      const reason = reasonOf(partition, obstacle);
+      progress.notReady(subject(partition), reason);
+      if (!this.#reported.has(partition)) telemetry.partitionSilent(partition.number, reason);
+      this.#reported.add(partition);
+      // Only now: the settings of minutes ago may have been changed.
+      if (obstacle === undefined && emptyAnswers.areProof) emptyAnswers.explain();
+    }
+  }
+}
+
+function subject({ number }: Partition): string {
+  return `log of partition ${number}`;
+}
+
+function reasonOf({ fetchOffset, endOffset }: Partition, obstacle: string | undefined): string {
+  const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
+  const next = obstacle === undefined
+    ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
+    : `${obstacle}: look at the broker's log and its storage`;
+  return `${is}; ${next}; it is asked again, and reading resumes by itself`;
+}

@@ -1,0 +1,244 @@
+/** What one fetch says about one stretch of a partition's log: its committed records, and the offsets without one. */
+import {
+  addRecords,
+  controlKey,
+  countIn,
+  decompress,
+  type PlainRecords,
+  readBatches,
+  type RecordBatch,
+  tableFor,
+  verify,
+} from "../../_shared/kafka/record_batch.ts";
+import type { FetchedPartition } from "../../_shared/kafka/fetch_response.ts";
+import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
+import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";
+
+/**
+ * Why an offset has no committed record: a transaction's marker, a record of an aborted transaction, one that
+ * compaction removed, or one that the log no longer reaches down to (retention, DeleteRecords).
+ */
+export type GapCause = "control" | "aborted" | "compacted" | "log_start";
+
+/** Offsets from (inclusive) to (exclusive). */
+export interface Gap {
+  readonly from: Offset;
+  readonly to: Offset;
+  readonly cause: GapCause;
+}
+
+/** A stretch of one log. Every offset in [from, next) is a record's or lies in a gap. */
+export interface Slice {
+  readonly from: Offset;
+  readonly next: Offset;
+  readonly records: Records;
+  readonly gaps: readonly Gap[];
+  /** Committed end of the log when it was fetched. */
+  readonly logEnd: Offset;
+  /** Of the leader that took the last record; -1 when that is not known. */
+  readonly leaderEpoch: number;
+  /** Memory that it holds, about. */
+  readonly bytes: number;
+  /** Tables over memory of their own, of which nothing is needed once this stretch is written. */
+  readonly own: readonly RecordTable[];
+}
+
+/** A stretch that grows until it is its turn to be written. */
+export interface OpenBatch {
+  /** How many records it has so far. */
+  count(): number;
+  /** All of it; nothing joins it any more. */
+  close(): Slice;
+}
+
+/** What comes decompressed to more ends behind the batch that made it so; the rest is fetched again. */
+const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
+/** Memory that a gap takes, about. */
+const GAP_BYTES = 100;
+/** Type of a control record, the second of the two 16-bit numbers in its key. */
+const ABORT_MARKER = 0;
+
+/** Puts records and gaps together in the order of the log; what is skipped between two records is a gap. */
+class SliceBuilder {
+  readonly #ranges: RecordRange[] = [];
+  readonly gaps: Gap[] = [];
+  next: Offset;
+  /** Of the last batch that there is something of. */
+  leaderEpoch = UNKNOWN_EPOCH;
+
+  constructor(readonly from: Offset) {
+    this.next = from;
+  }
+
+  /** @returns whether all of its records were added */
+  add(batch: RecordBatch, table: RecordTable, plain: PlainRecords): boolean {
+    const from = table.length;
+    try {
+      return addRecords(table, batch, plain, this.from, (offset) => {
+        this.skipTo(offset, "compacted");
+        this.next = offset + 1;
+      });
+    } finally {
+      if (table.length > from) this.leaderEpoch = batch.leaderEpoch;
+      this.#ranges.push({ table, from, to: table.length });
+    }
+  }
+
+  skipTo(offset: Offset, cause: GapCause): void {
+    if (offset <= this.next) return;
+    const last = this.gaps.at(-1);
+    if (last !== undefined && last.to === this.next && last.cause === cause) this.gaps.pop();
+    const from = last !== undefined && last.to === this.next && last.cause === cause ? last.from : this.next;
+    this.gaps.push({ from, to: offset, cause });
+    this.next = offset;
+  }
+
+  /** @throws Error when it does not add up: told here, where it is our mistake, and not by the database's CHECK */
+  finish(logEnd: Offset, together: RecordTable): Slice {
+    const records = new Records(this.#ranges);
+    const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+    if (records.length + gone !== this.next - this.from) {
+      throw new Error(
+        `offsets ${this.from} to ${this.next} are ${records.length} records and ${gone} in gaps, ` +
+          `expected ${this.next - this.from} together`,
+      );
+    }
+    const tables = [...new Set(this.#ranges.map(({ table }) => table))];
+    return {
+      from: this.from,
+      next: this.next,
+      records,
+      gaps: this.gaps,
+      logEnd,
+      leaderEpoch: this.leaderEpoch,
+      bytes: tables.reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
+      own: tables.filter((table) => table !== together),
+    };
+  }
+}
+
+/**
+ * Reads a partition's part of a fetch response, committed records only.
+ *
+ * Like the Java client we go by the list of aborted transactions that comes with the records, since the marker that
+ * aborts them may lie beyond this response.
+ *
+ * @param from the offset that was asked for; a batch may begin before it, and what does is left out
+ * @returns what lies before the first batch that cannot be read, or that would be too much
+ * @throws RangeError when it begins with a batch that cannot be read
+ * @throws Error when records and gaps are not all of the stretch
+ */
+export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
+  const { records: sent } = partition;
+  const slice = new SliceBuilder(from);
+  const aborted = [...partition.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
+  const aborting = new Set<bigint>();
+  const batches = readBatches(sent);
+  // What came uncompressed lies in one piece of memory, and one table holds it.
+  const plain = batches.reduce(
+    (sum, batch) => sum + (batch.compression === 0 ? countIn(batch, sent.length) : 0),
+    0,
+  );
+  const together = new RecordTable(sent, plain);
+  let decompressed = 0;
+  const read = (batch: RecordBatch): boolean => {
+    const { firstOffset: first, endOffset: end } = batch;
+    // The checksum leaves a batch's place out. Where the log seems to go back, the next fetch asks what is there.
+    if (slice.next > from && first < slice.next) return false;
+    verify(batch, sent);
+    for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
+      aborting.add(next.producerId);
+      aborted.shift();
+    }
+    if (batch.isControl) {
+      if (controlType(controlKey(batch, sent)) === ABORT_MARKER) aborting.delete(batch.producerId);
+      // The batch begins where the log goes on; offsets missing before it were compacted away.
+      slice.skipTo(first, "compacted");
+      slice.skipTo(end, "control");
+    } else if (batch.isTransactional && aborting.has(batch.producerId)) {
+      slice.skipTo(first, "compacted");
+      slice.skipTo(end, "aborted");
+    } else {
+      const plain = decompress(batch, sent);
+      const table = plain.bytes === sent ? together : tableFor(batch, plain.bytes);
+      if (!slice.add(batch, table, plain)) return false;
+      // Compaction keeps a batch's last offset although the record that had it is gone.
+      slice.skipTo(end, "compacted");
+      if (table !== together) decompressed += table.memoryBytes;
+    }
+    // It may be later than that of an earlier record, never earlier.
+    slice.leaderEpoch = batch.leaderEpoch;
+    return decompressed < MOST_DECOMPRESSED_BYTES;
+  };
+  for (const batch of batches) {
+    try {
+      if (!read(batch)) break;
+    } catch (error) {
+      if (slice.next === from) throw error;
+      break;
+    }
+  }
+  return slice.finish(partition.lastStableOffset, together);
+}
+
+function controlType(key: Uint8Array | undefined): number | undefined {
+  if (key === undefined || key.length < 4) return undefined;
+  return new DataView(key.buffer, key.byteOffset, key.byteLength).getInt16(2);
+}
+
+/**
+ * Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. The memory is all
+ * the second's: as long as that is there, none of it is free.
+ */
+export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
+  const cut = slice.records.at(count);
+  if (cut === undefined) return [slice];
+  const part = (
+    from: Offset,
+    next: Offset,
+    records: Records,
+    { bytes, own }: Pick<Slice, "bytes" | "own">,
+  ): Slice => ({
+    from,
+    next,
+    records,
+    gaps: slice.gaps.filter((gap) => gap.from >= from && gap.to <= next),
+    logEnd: slice.logEnd,
+    leaderEpoch: slice.leaderEpoch,
+    bytes,
+    own,
+  });
+  return [
+    part(slice.from, cut.offset, slice.records.slice(0, count), { bytes: 0, own: [] }),
+    part(cut.offset, slice.next, slice.records.slice(count), slice),
+  ];
+}
+
+/** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
+export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
+  const gaps = [{ from, to, cause }];
+  const records = new Records([]);
+  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: GAP_BYTES, own: [] };
+}
+
+/** Joins neighbouring stretches into one. */
+export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
+  const [first] = slices;
+  if (slices.length === 1) return first;
+  const last = slices.at(-1) ?? first;
+  return {
+    from: first.from,
+    next: last.next,
+    logEnd: last.logEnd,
+    leaderEpoch: last.leaderEpoch,
+    records: Records.join(slices.map(({ records }) => records)),
+    gaps: slices.flatMap(({ gaps }) => gaps),
+    bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),
+    own: slices.flatMap(({ own }) => own),
+  };
+}
+
+/** Gives the memory of a stretch back that is written; its records cannot be looked at any more. */
+export function release({ own }: Slice): void {
+  for (const table of own) table.release();
+}

@@ -1,0 +1,169 @@
+/** The database roles beside the owner: one that writes and cannot change the schema, one that only reads. */
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
+import { PipelineError } from "../../_shared/errors.ts";
+import { optional, secret } from "../../_shared/env.ts";
+import { type Database, databaseFailure, type Session } from "../../_shared/postgres.ts";
+import { lockSchema } from "./migrate.ts";
+import { takeExcess } from "./role_excess.ts";
+
+const PASSWORD = {
+  // Nothing that SASLprep or a URL would change: the password is the same wherever it is written.
+  expected: "8 to 128 letters, digits or any of - . _ ~, so that it can stand in a URL",
+  pattern: /^[A-Za-z0-9._~-]{8,128}$/,
+};
+
+export const ROLE_SETTINGS = {
+  HEARTBEAT_WRITER_PASSWORD: optional(secret(PASSWORD)),
+  HEARTBEAT_READER_PASSWORD: optional(secret(PASSWORD)),
+};
+
+/** A role whose password is undefined is left as it is. */
+export interface RolePasswords {
+  readonly writer: string | undefined;
+  readonly reader: string | undefined;
+}
+
+interface Role {
+  readonly name: string;
+  readonly password: string;
+  /** The setting that has the password. */
+  readonly setting: keyof typeof ROLE_SETTINGS;
+  readonly grants: readonly string[];
+}
+
+/** What a consumer does, right by right. No DDL: what takes an owner is done by functions that run as one. */
+const WRITER_GRANTS = [
+  "grant connect, temporary on database %database% to heartbeat_writer",
+  "grant usage on schema public to heartbeat_writer",
+  "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
+  "grant select, insert on public.heartbeats to heartbeat_writer",
+  "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
+  "grant select, insert, update, delete on public.customer_latest to heartbeat_writer",
+  "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
+  "grant select, insert, update on public.heartbeat_retention_bound to heartbeat_writer",
+  "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
+  // To empty old rejects; what they hold is not read.
+  `grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
+      on public.heartbeat_rejects to heartbeat_writer`,
+  `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
+         public.heartbeats_without_partition(regclass),
+         public.drop_old_heartbeat_partition(regclass, timestamptz),
+         public.delete_old_heartbeats(regclass, timestamptz, bigint),
+         public.summarize_heartbeat_blocks(regclass, bigint) to heartbeat_writer`,
+];
+
+const READER_GRANTS = [
+  "grant connect on database %database% to heartbeat_reader",
+  "grant usage on schema public to heartbeat_reader",
+  // A partition made later is read through its parent, whose right is the one that counts.
+  "grant select on all tables in schema public to heartbeat_reader",
+  // The rights forbid it already; this makes a mistaken write fail with a clear message, and ends a runaway query.
+  "alter role heartbeat_reader set default_transaction_read_only = on",
+  "alter role heartbeat_reader set statement_timeout = '30s'",
+  // A transaction that is left open keeps partitions from being made and dropped.
+  "alter role heartbeat_reader set idle_in_transaction_session_timeout = '1min'",
+  // Two Grafanas with ten each; the writers need connections, too.
+  "alter role heartbeat_reader connection limit 20",
+];
+
+/**
+ * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
+ * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
+ *
+ * @returns the names of the roles
+ * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
+ *   or when a role that another database of the server uses has another password
+ */
+export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
+  const roles: Role[] = [];
+  if (writer !== undefined) {
+    const setting = "HEARTBEAT_WRITER_PASSWORD";
+    roles.push({ name: "heartbeat_writer", password: writer, setting, grants: WRITER_GRANTS });
+  }
+  if (reader !== undefined) {
+    const setting = "HEARTBEAT_READER_PASSWORD";
+    roles.push({ name: "heartbeat_reader", password: reader, setting, grants: READER_GRANTS });
+  }
+  if (roles.length === 0) return [];
+  try {
+    await database.transaction(async (session) => {
+      await lockSchema(session);
+      const { rows } = await session.query<{ name: string }>(
+        "select quote_ident(current_database()) as name",
+      );
+      const name = rows[0]?.name ?? "";
+      await session.query(
+        `revoke all on database ${name} from public;
+         revoke create on schema public from public;
+         revoke all on all tables in schema public from public`,
+      );
+      for (const role of roles) await makeRole(session, role, name, database);
+    });
+  } catch (error) {
+    if (error instanceof PipelineError) throw error;
+    throw databaseFailure("make the roles", database.target, error);
+  }
+  return roles.map(({ name }) => name);
+}
+
+async function makeRole(session: Session, role: Role, database: string, server: Database): Promise<void> {
+  const { name, password, grants } = role;
+  const { rowCount } = await session.query("select from pg_roles where rolname = $1", [name]);
+  const verb = rowCount === 0 ? "create" : "alter";
+  // A role belongs to the server: a new password would lock out those who use another database of it.
+  const others = rowCount === 0 ? [] : await otherDatabases(session, name);
+  const keeps = others.length > 0 && await server.canLogIn(name, password);
+  if (others.length > 0 && !keeps) throw sharedRole(role, others);
+  const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
+  await session.query(`${verb} role ${name} login ${credentials}`);
+  // Its own settings anybody may change, also those that a role begins with.
+  await session.query(
+    `alter role ${name} reset all;
+     alter role ${name} in database ${database} reset all;
+     revoke all on all tables in schema public from ${name};
+     revoke all on all sequences in schema public from ${name};
+     revoke all on all functions in schema public from ${name};
+     revoke all on schema public from ${name};
+     revoke all on database ${database} from ${name}`,
+  );
+  await takeExcess(session, name);
+  for (const grant of grants) await session.query(grant.replace("%database%", database));
+}
+
+/** Where else on the server the role has rights or owns something. */
+async function otherDatabases(session: Session, role: string): Promise<string[]> {
+  const { rows } = await session.query<{ name: string }>(
+    `select distinct datname as name
+       from pg_shdepend
+       join pg_database on pg_database.oid = case when classid = 'pg_database'::regclass then objid else dbid end
+      where refclassid = 'pg_authid'::regclass
+        and refobjid = $1::text::regrole
+        and datname <> current_database()
+      order by 1`,
+    [role],
+  );
+  return rows.map(({ name }) => name);
+}
+
+function sharedRole({ name, setting }: Role, others: readonly string[]): PipelineError {
+  return new PipelineError(
+    "database_refused",
+    `Cannot make the roles: ${name} exists with another password and is used by database ${
+      others.join(", ")
+    } of the ` +
+      `same server; set ${setting} to the password that it has there, or use another server for this database; to ` +
+      `change the password for all of them, run \\password ${name} in psql and set the new one everywhere`,
+  );
+}
+
+/**
+ * What PostgreSQL keeps in place of a password (RFC 5803). Made here, as libpq's PQencryptPasswordConn does for psql's
+ * \password, so that the password itself is in no statement that a server might log.
+ */
+function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
+  const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
+  const keyed = (text: string) => createHmac("sha256", salted).update(text).digest();
+  const storedKey = createHash("sha256").update(keyed("Client Key")).digest("base64");
+  const serverKey = keyed("Server Key").toString("base64");
+  return `SCRAM-SHA-256$${iterations}:${salt.toString("base64")}$${storedKey}:${serverKey}`;
+}

@@ -1,0 +1,159 @@
+/** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
+import type { Database } from "../../_shared/postgres.ts";
+import { UNKNOWN_EPOCH } from "../kafka_partition/leader_epoch.ts";
+import type { LedgerRow } from "../kafka_partition/partition.ts";
+import type { LogName } from "../../_shared/kafka/log_range.ts";
+import type { Offset } from "../../_shared/kafka/records.ts";
+import { askGeneration, GENERATION, requireGeneration } from "../schema/schema_generation.ts";
+
+type Row = {
+  id: string;
+  topic: string;
+  topic_id: string;
+  kafka_partition: number;
+  generation: number;
+  first_offset: string;
+  next_offset: string;
+  leader_epoch: number | null;
+  schema_generation: number;
+};
+
+const COLUMNS =
+  "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation, " +
+  "case when leader_epoch_at = next_offset then leader_epoch end as leader_epoch";
+
+/**
+ * The newest generation of a log, or undefined when it was never read.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
+export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
+  const [row] = await database.query<Row>(
+    `select ${COLUMNS} from public.ingest_offsets
+      where topic_id = $1 and kafka_partition = $2
+      order by generation desc
+      limit 1`,
+    [log.topicId, log.partition],
+  );
+  return row === undefined ? undefined : ledgerRow(row);
+}
+
+/**
+ * Opens a generation at this offset; when another consumer was first, its row is the answer.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
+export async function openLedger(
+  database: Database,
+  log: LogName,
+  generation: number,
+  firstOffset: Offset,
+): Promise<LedgerRow> {
+  await database.query(
+    // A breaking migration locks the table first: a snapshot that was taken behind that lock has its generation.
+    `insert into public.ingest_offsets
+            (topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation)
+     select $1::text, $2::uuid, $3::integer, $4::integer, $5::bigint, $5::bigint, $6::integer
+      where public.schema_generation() = $6::integer
+         on conflict on constraint ingest_offsets_log do nothing`,
+    [log.topic, log.topicId, log.partition, generation, firstOffset, GENERATION],
+  );
+  const row = await findLedger(database, log);
+  if (row === undefined) {
+    await askGeneration(database);
+    throw new Error(`the ledger row of partition ${log.partition} is gone right after its insert`);
+  }
+  return row;
+}
+
+/** A row that the database has not, or has with a lower offset than we remember: then it is an older copy of itself. */
+export interface OlderRow {
+  readonly remembered: LedgerRow;
+  /** Undefined when there is no such row. */
+  readonly nextOffset: Offset | undefined;
+}
+
+/** @param remembered rows as they were when our last writes to them were committed */
+export async function findOlderRows(
+  database: Database,
+  remembered: readonly LedgerRow[],
+): Promise<OlderRow[]> {
+  if (remembered.length === 0) return [];
+  const rows = await database.query<Row>(
+    `select ${COLUMNS} from public.ingest_offsets where id = any($1::bigint[])`,
+    [remembered.map(({ id }) => id)],
+  );
+  const found = new Map(rows.map((row) => [Number(row.id), ledgerRow(row)]));
+  return remembered.flatMap((row): OlderRow[] => {
+    const now = found.get(row.id);
+    const same = now?.topicId === row.topicId && now.partition === row.partition &&
+      now.generation === row.generation;
+    const nextOffset = same ? now.nextOffset : undefined;
+    return nextOffset !== undefined && nextOffset >= row.nextOffset ? [] : [{ remembered: row, nextOffset }];
+  });
+}
+
+/** The incarnations of a topic that were read before this one: it was deleted and made again. */
+export async function findOtherIncarnations(
+  database: Database,
+  topic: string,
+  topicId: string,
+): Promise<string[]> {
+  const rows = await database.query<{ topic_id: string }>(
+    "select distinct topic_id from public.ingest_offsets where topic = $1 and topic_id <> $2",
+    [topic, topicId],
+  );
+  return rows.map(({ topic_id }) => topic_id);
+}
+
+/** The next offset of each partition of a topic's incarnation, newest generation. */
+export async function nextOffsets(database: Database, topicId: string): Promise<Map<number, Offset>> {
+  const rows = await database.query<{ kafka_partition: number; next_offset: string }>(
+    `select distinct on (kafka_partition) kafka_partition, next_offset
+       from public.ingest_offsets
+      where topic_id = $1
+      order by kafka_partition, generation desc`,
+    [topicId],
+  );
+  return new Map(rows.map((row) => [row.kafka_partition, Number(row.next_offset)]));
+}
+
+/** What became of the offsets of a topic, of all its partitions and incarnations. */
+export interface LedgerSums {
+  readonly stored: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+  readonly gaps: number;
+}
+
+export async function ledgerSums(database: Database, topic: string): Promise<LedgerSums> {
+  const [row] = await database.query<Record<keyof LedgerSums, string>>(
+    `select coalesce(sum(stored), 0) as stored,
+            coalesce(sum(duplicates), 0) as duplicates,
+            coalesce(sum(rejected), 0) as rejected,
+            coalesce(sum(gaps), 0) as gaps
+       from public.ingest_offsets
+      where topic = $1`,
+    [topic],
+  );
+  return {
+    stored: Number(row?.stored),
+    duplicates: Number(row?.duplicates),
+    rejected: Number(row?.rejected),
+    gaps: Number(row?.gaps),
+  };
+}
+
+function ledgerRow(row: Row): LedgerRow {
+  requireGeneration(row.schema_generation);
+  return {
+    id: Number(row.id),
+    topic: row.topic,
+    topicId: row.topic_id,
+    partition: row.kafka_partition,
+    generation: row.generation,
+    firstOffset: Number(row.first_offset),
+    nextOffset: Number(row.next_offset),
+    leaderEpoch: row.leader_epoch ?? UNKNOWN_EPOCH,
+  };
+}

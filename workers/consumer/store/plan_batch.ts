@@ -1,0 +1,101 @@
+/** Reads the records of a batch: what is wrong is set apart, what is valid is put in the order of its key. */
+import { anomalyOf, type Limits } from "../../_shared/record/heartbeat.ts";
+import { createDecoder, type Decoded } from "../../_shared/record/decode.ts";
+import type { Instant } from "../day_partitions/floor.ts";
+import { Readings } from "./readings.ts";
+import type { Records } from "../../_shared/kafka/records.ts";
+import type { Reject } from "./sink.ts";
+import { readUsualRecord, UsualRecord } from "../../_shared/record/usual_record.ts";
+
+/** A batch before it is written. Rows are those of `readings`. */
+export interface Plan {
+  readonly records: Records;
+  readonly readings: Readings;
+  /** All rows, by customer, time and then the order of the log. */
+  readonly rows: Int32Array;
+  /** Where in `rows` each key begins, and behind the last where they end: what follows the first of a key repeats it. */
+  readonly keys: Int32Array;
+  readonly rejects: readonly Reject[];
+  /** The floor by which readings were rejected as too old; undefined when none was. */
+  readonly floor: Instant;
+}
+
+export type PlanBatch = (records: Records) => Plan;
+
+const DAY_SECONDS = 86_400;
+
+/**
+ * @param limits valid and alarm thresholds, and how far from our clock a record may be
+ * @param now milliseconds since the Unix epoch
+ * @param witness another clock, without whose consent no reading is rejected for its time
+ * @param floor readings before it were dropped
+ */
+export function createPlanner(
+  limits: Limits,
+  now: () => number,
+  witness: () => number = now,
+  floor: () => Instant = () => undefined,
+): PlanBatch {
+  return planBy(createDecoder(limits, now, witness, floor), limits, now, floor);
+}
+
+/** @param decode looks at each record that is not plainly valid, and has the last word on it */
+export function planBy(
+  decode: (value: Uint8Array | null) => Decoded,
+  limits: Limits,
+  now: () => number,
+  floor: () => Instant = () => undefined,
+): PlanBatch {
+  const usual = new UsualRecord();
+  return (records) => {
+    const readings = new Readings(records.length);
+    const rejects: Reject[] = [];
+    // Whole seconds inside of both limits: what lies between is looked at by the microsecond.
+    const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
+    const kept = limits.retentionDays === undefined
+      ? -Infinity
+      : Math.ceil(now() / 1000) - limits.retentionDays * DAY_SECONDS + 1;
+    const dropped = floor();
+    const earliest = Math.max(kept, dropped === undefined ? -Infinity : Math.ceil(Number(dropped) / 1e6));
+    let index = -1;
+    for (const { table, from, to } of records.ranges) {
+      for (let row = from; row < to; row++) {
+        index++;
+        const at = table.valueAt[row] ?? 0;
+        const isUsual = readUsualRecord(table.bytes, at, at + (table.valueLength[row] ?? 0), usual);
+        const { seconds, micros, heartRate } = usual;
+        if (
+          isUsual && heartRate >= limits.minBpm && heartRate <= limits.maxBpm && seconds < latest &&
+          seconds > earliest
+        ) {
+          const customer = readings.customers.number(table.bytes, usual.customerFrom, usual.customerEnd);
+          readings.add(customer, seconds, micros, heartRate, anomalyOf(heartRate, limits), index);
+          continue;
+        }
+        const decoded = decode(table.value(row));
+        if (decoded.kind === "reading") readings.addReading(decoded.reading, index);
+        else rejects.push({ record: table.record(row), reason: decoded.reason, detail: decoded.detail });
+      }
+    }
+    const rows = readings.ordered();
+    const rejectedOld = rejects.some(({ reason }) => reason === "too_old");
+    return {
+      records,
+      readings,
+      rows,
+      keys: keysOf(readings, rows),
+      rejects,
+      floor: rejectedOld ? dropped : undefined,
+    };
+  };
+}
+
+function keysOf(readings: Readings, rows: Int32Array): Int32Array {
+  const keys = new Int32Array(rows.length + 1);
+  let count = 0;
+  for (let at = 0; at < rows.length; at++) {
+    if (at === 0 || !readings.isSameKey(rows[at - 1] ?? 0, rows[at] ?? 0)) keys[count++] = at;
+  }
+  keys[count++] = rows.length;
+  return keys.subarray(0, count);
+}

@@ -1,0 +1,182 @@
+/** The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. */
+import { Buffer } from "node:buffer";
+import type { Anomaly, Reading } from "../../_shared/record/heartbeat.ts";
+import { binaryArray, type BinaryWriter, type ElementType } from "./binary_writer.ts";
+import { Customers } from "./customers.ts";
+
+const MICROS = 1_000_000;
+const DAY_SECONDS = 86_400;
+/** By the numbers that the column `anomaly` holds. */
+const ANOMALIES = [null, "low", "high"] as const;
+
+export class Readings {
+  readonly customers: Customers;
+  /** Number of the customer. */
+  readonly customer: Int32Array;
+  /** Since the Unix epoch; whole microseconds of our era's first and last years are more than a double holds. */
+  readonly seconds: Float64Array;
+  /** 0 to 999,999, to be added to the seconds. */
+  readonly micros: Int32Array;
+  /** Beats per minute. */
+  readonly heartRate: Int16Array;
+  readonly #anomaly: Uint8Array;
+  /** Place of the record that brought it, among the batch's records. */
+  readonly record: Int32Array;
+  #count = 0;
+
+  /** @param capacity how many will be added, at most */
+  constructor(capacity: number) {
+    this.customers = new Customers(capacity);
+    this.customer = new Int32Array(capacity);
+    this.seconds = new Float64Array(capacity);
+    this.micros = new Int32Array(capacity);
+    this.heartRate = new Int16Array(capacity);
+    this.#anomaly = new Uint8Array(capacity);
+    this.record = new Int32Array(capacity);
+  }
+
+  /** Rows of several as one's; the places of the records that brought them mean nothing any more. */
+  static joined(parts: readonly { readonly readings: Readings; readonly stored: Int32Array }[]): Readings {
+    const all = new Readings(parts.reduce((sum, { stored }) => sum + stored.length, 0));
+    for (const { readings, stored } of parts) {
+      for (const row of stored) {
+        const customer = readings.customers.bytes(readings.customer[row] ?? 0);
+        all.add(
+          all.customers.number(customer, 0, customer.length),
+          readings.seconds[row] ?? 0,
+          readings.micros[row] ?? 0,
+          readings.heartRate[row] ?? 0,
+          readings.anomaly(row),
+          readings.record[row] ?? 0,
+        );
+      }
+    }
+    return all;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(
+    customer: number,
+    seconds: number,
+    micros: number,
+    heartRate: number,
+    anomaly: Anomaly | null,
+    record: number,
+  ): void {
+    const row = this.#count++;
+    this.customer[row] = customer;
+    this.seconds[row] = seconds;
+    this.micros[row] = micros;
+    this.heartRate[row] = heartRate;
+    this.#anomaly[row] = ANOMALIES.indexOf(anomaly);
+    this.record[row] = record;
+  }
+
+  addReading({ customerId, ts, heartRate, anomaly }: Reading, record: number): void {
+    const bytes = Buffer.from(customerId);
+    const micros = Number(((ts % 1_000_000n) + 1_000_000n) % 1_000_000n);
+    const seconds = Number((ts - BigInt(micros)) / 1_000_000n);
+    this.add(this.customers.number(bytes, 0, bytes.length), seconds, micros, heartRate, anomaly, record);
+  }
+
+  anomaly(row: number): Anomaly | null {
+    return ANOMALIES[this.#anomaly[row] ?? 0] ?? null;
+  }
+
+  /** Microseconds since the Unix epoch. */
+  ts(row: number): bigint {
+    return BigInt(this.seconds[row] ?? 0) * BigInt(MICROS) + BigInt(this.micros[row] ?? 0);
+  }
+
+  reading(row: number): Reading {
+    return {
+      customerId: this.customers.text(this.customer[row] ?? 0),
+      ts: this.ts(row),
+      heartRate: this.heartRate[row] ?? 0,
+      anomaly: this.anomaly(row),
+    };
+  }
+
+  /** The days that they lie in, counted since the Unix epoch. */
+  days(): Set<number> {
+    const days = new Set<number>();
+    let known: number | undefined;
+    for (let row = 0; row < this.#count; row++) {
+      const day = Math.floor((this.seconds[row] ?? 0) / DAY_SECONDS);
+      // Neighbours mostly share it.
+      if (day !== known) days.add(known = day);
+    }
+    return days;
+  }
+
+  isSameKey(a: number, b: number): boolean {
+    return this.customer[a] === this.customer[b] && this.seconds[a] === this.seconds[b] &&
+      this.micros[a] === this.micros[b];
+  }
+
+  /**
+   * The rows by customer, then by time, and those with the same key in the order in which they came. All writers write
+   * in this order, so that two which insert the same keys wait for each other and never in a circle; and neighbours in
+   * the index are written together.
+   */
+  ordered(): Int32Array {
+    const ranks = this.customers.ranks();
+    // Counted by customer first: where each one's rows begin in the order.
+    const starts = new Int32Array(ranks.length + 1);
+    for (let row = 0; row < this.#count; row++) {
+      const rank = this.#rank(ranks, row);
+      starts[rank + 1] = (starts[rank + 1] ?? 0) + 1;
+    }
+    for (let rank = 0; rank < ranks.length; rank++) {
+      starts[rank + 1] = (starts[rank + 1] ?? 0) + (starts[rank] ?? 0);
+    }
+    const rows = new Int32Array(this.#count);
+    const next = starts.slice();
+    for (let row = 0; row < this.#count; row++) {
+      const rank = this.#rank(ranks, row);
+      const at = next[rank] ?? 0;
+      rows[at] = row;
+      next[rank] = at + 1;
+    }
+    for (let rank = 0; rank < ranks.length; rank++) {
+      this.#orderByTime(rows, starts[rank] ?? 0, starts[rank + 1] ?? 0);
+    }
+    return rows;
+  }
+
+  #rank(ranks: Int32Array, row: number): number {
+    return ranks[this.customer[row] ?? 0] ?? 0;
+  }
+
+  /** A customer's readings mostly come in order: then there is nothing to do. */
+  #orderByTime(rows: Int32Array, from: number, end: number): void {
+    for (let at = from + 1; at < end; at++) {
+      if (this.#compareTime(rows[at - 1] ?? 0, rows[at] ?? 0) <= 0) continue;
+      rows.subarray(from, end).sort((a, b) => this.#compareTime(a, b) || a - b);
+      return;
+    }
+  }
+
+  #compareTime(a: number, b: number): number {
+    return (this.seconds[a] ?? 0) - (this.seconds[b] ?? 0) || (this.micros[a] ?? 0) - (this.micros[b] ?? 0);
+  }
+}
+
+/** Readings as arrays of PostgreSQL: customer_id, ts, heart_rate, and anomaly with an empty text for null. */
+export function readingColumns(
+  readings: Readings,
+  rows: { readonly length: number; readonly [index: number]: number },
+): Buffer[] {
+  const { customers, customer, seconds, micros, heartRate } = readings;
+  const column = (type: ElementType, add: (writer: BinaryWriter, row: number) => void) =>
+    binaryArray(type, rows.length, (writer, index) => add(writer, rows[index] ?? 0));
+  return [
+    column("text", (writer, row) => writer.customer(customers, customer[row] ?? 0)),
+    column("timestamptz", (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0)),
+    column("int2", (writer, row) => writer.int16(heartRate[row] ?? 0)),
+    column("text", (writer, row) => writer.text(readings.anomaly(row) ?? "")),
+  ];
+}
