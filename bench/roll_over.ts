@@ -65,13 +65,16 @@ await runWorker(async ({ args, resources, signal }) => {
   const stalls = await watching.end();
   await consumer.stop();
   const made = consumer.events("table.partition_made").length;
-  const rows = [
+  await report([
     ["partitions made while records came", String(made)],
     ["records", String(stalls.stored)],
     ["records a second", String(Math.round(stalls.stored / stalls.seconds))],
     ["longest time without a commit, ms", stalls.longestMs.toFixed(0)],
     [`moving ${ROWS_IN_DEFAULT} rows out of the default took, ms`, moved.toFixed(0)],
-  ];
+  ]);
+});
+
+async function report(rows: string[][]): Promise<void> {
   const versions = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`;
   const text = `${versions}\n\n${
     formatTable([{ title: "what" }, { title: "figure", align: "right" }], rows)
@@ -79,7 +82,7 @@ await runWorker(async ({ args, resources, signal }) => {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   await Deno.mkdir(new URL("results/", import.meta.url), { recursive: true });
   await Deno.writeTextFile(new URL("results/roll_over.txt", import.meta.url), text);
-});
+}
 
 /** @returns how long it took, milliseconds */
 async function moveDefault(place: Place): Promise<number> {

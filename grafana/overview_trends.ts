@@ -137,6 +137,7 @@ export function anomalies() {
 // No index has the readings of everybody in order of time. The minutes say where they are: the last twenty whole ones of
 // the range have one reading each at least, so none before them is looked at. And of anomalies, which are rare, there may
 // be no twenty among all the readings of an hour.
+// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
 export function latest() {
   const size = { width: 8, height: 9 };
   const readings = framed(new TableBuilder(), {

@@ -10,6 +10,7 @@ const NOTHING_YET = "Nothing was ingested yet";
 const NOT_LATELY = "Nothing was ingested in the last 24 hours";
 const ageSteps = steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]);
 
+// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
 export function health() {
   const size = { width: 4, height: 4 };
   const ofCurrentLogs = (expression: string) => `
@@ -156,6 +157,7 @@ export function partitions() {
     .overrideByRegexp("/in time|Delay/", [{ id: "unit", value: "s" }, { id: "decimals", value: 1 }]);
 }
 
+// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
 export function ledger() {
   return [
     framed(new TableBuilder(), {

@@ -76,6 +76,7 @@ export const KAFKA_PORT = { what: "Kafka", variable: "KAFKA_PORT", instead: "KAF
 export const POSTGRES_PORT = { what: "PostgreSQL", variable: "POSTGRES_PORT", instead: "DATABASE_URL" };
 
 type StartedPostgres = Postgres & { readonly folder: string };
+type Servers = { kafka?: Service; postgres?: StartedPostgres };
 
 /**
  * Starts the servers and waits until they answer. What an earlier, killed run left running in the same data folder is
@@ -100,7 +101,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   for (const proxyPort of options.kafkaLinks ?? []) kafkaLinks.push({ port: await freePort(), proxyPort });
   const postgresAt = services.includes("postgres") ? await claimPort(postgresPort, POSTGRES_PORT) : undefined;
 
-  const servers: { kafka?: Service; postgres?: StartedPostgres } = {};
+  const servers: Servers = {};
   opened.defer(async () => {
     // PostgreSQL outlives Kafka, as the sink outlives the source.
     await servers.kafka?.stop();
@@ -128,8 +129,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   ].map((start) => start?.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
 
-  const { kafka, postgres } = servers;
-  const owned = opened.move();
+  return stackOf(home, servers, kafkaLinks.map(({ port }) => port), opened.move());
+}
+
+function stackOf(
+  home: Home,
+  { kafka, postgres }: Servers,
+  kafkaLinkPorts: readonly number[],
+  owned: AsyncDisposableStack,
+): Stack {
   const dispose = () => owned.disposeAsync();
   return {
     home: home.path,
@@ -140,7 +148,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     get kafka() {
       return started("kafka", kafka);
     },
-    kafkaLinkPorts: kafkaLinks.map(({ port }) => port),
+    kafkaLinkPorts,
     get databaseUrl() {
       return started("postgres", postgres).databaseUrl;
     },

@@ -30,7 +30,7 @@ export function lineChart(title: string, minutes: readonly number[], panels: rea
   const x = (minute: number) => LEFT + minute / end * (WIDTH - LEFT - RIGHT);
   const parts = panels.map((panel, index) => {
     const top = TOP + index * (PANEL_HEIGHT + GAP) + 20;
-    return drawPanel(panel, minutes, x, top, ticks(end));
+    return drawPanel(panel, minutes, { x, top, minuteTicks: ticks(end) });
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
     `font-family="sans-serif" font-size="13">
@@ -44,9 +44,11 @@ ${parts.join("\n")}
 function drawPanel(
   { title, values, limit }: Panel,
   minutes: readonly number[],
-  x: (minute: number) => number,
-  top: number,
-  minuteTicks: readonly number[],
+  { x, top, minuteTicks }: {
+    readonly x: (minute: number) => number;
+    readonly top: number;
+    readonly minuteTicks: readonly number[];
+  },
 ): string {
   const most = values.reduce((most, value) => Math.max(most, value), limit?.value ?? 0) * 1.05 || 1;
   const y = (value: number) => top + PANEL_HEIGHT * (1 - value / most);

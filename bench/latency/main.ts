@@ -49,7 +49,7 @@ await runWorker(async ({ args, signal, resources }) => {
       },
     });
   }
-  await measureLatency(stack, ours, WARM_UP.rate, WARM_UP.ms, signal);
+  await measureLatency(stack, ours, { ...WARM_UP, signal });
   const trials: Trial[] = [];
   // The lowest rate first, since the disk has work for a while with what a high one leaves.
   for (const rate of RATES) {
@@ -59,12 +59,16 @@ await runWorker(async ({ args, signal, resources }) => {
     for (let turn = 1; turn <= flags.runs; turn++) {
       for (const { contender, runs } of atRate) {
         if (signal.aborted) return;
-        const took = await measureLatency(stack, contender, rate, flags.seconds * 1000, signal);
+        const took = await measureLatency(stack, contender, { rate, ms: flags.seconds * 1000, signal });
         say(`${turn}/${flags.runs} ${contender.name} at ${rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
         runs.push(took);
       }
     }
   }
+  await report(trials, flags);
+});
+
+async function report(trials: readonly Trial[], flags: ReturnType<typeof parseFlags>): Promise<void> {
   const table = formatTable(
     ["contender", "readings/s", "p50 ms", "p99 ms", "spread", "worst ms", "CPU ms/s"].map((title, index) => ({
       title,
@@ -87,7 +91,7 @@ await runWorker(async ({ args, signal, resources }) => {
     `${PARTITIONS} partitions, median of ${flags.runs} runs of ${flags.seconds} s, the worst of all\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   await Deno.writeTextFile(new URL("../results/latency.txt", import.meta.url), text);
-});
+}
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:latency")

@@ -34,9 +34,7 @@ export interface Latency {
 export async function measureLatency(
   stack: Stack,
   { table, start }: Contender,
-  rate: number,
-  ms: number,
-  signal: AbortSignal,
+  { rate, ms, signal }: { readonly rate: number; readonly ms: number; readonly signal: AbortSignal },
 ): Promise<Latency> {
   await using place = await createPlace(stack, `latency_${rate}`, { partitions: PARTITIONS });
   return await withDatabase(stack, async (database, url) => {

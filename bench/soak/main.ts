@@ -40,7 +40,7 @@ await runWorker(async ({ args, signal, resources }) => {
   say(`Consuming for ${flags.minutes} minutes`);
   const consumer = startConsumer(place.stack, place.topic, place.databaseUrl);
   resources.defer("consumer", () => consumer.stop(STOP_DEADLINE_MS));
-  const samples = await soak(place, load, consumer, flags, signal);
+  const samples = await soak(place, load, consumer, { ...flags, signal });
   if (!consumer.running) {
     throw new Error(`the consumer ended by itself; its last words:\n${consumer.tail.join("\n")}`);
   }
@@ -73,8 +73,7 @@ async function soak(
   place: Place,
   load: SoakLoad,
   consumer: Child,
-  { minutes, backlog }: SoakFlags,
-  signal: AbortSignal,
+  { minutes, backlog, signal }: SoakFlags & { readonly signal: AbortSignal },
 ): Promise<Sample[]> {
   const over = new AbortController();
   const until = { signal: AbortSignal.any([signal, over.signal]) };

@@ -32,7 +32,7 @@ export class Authority {
     this.#name = name;
     const { publicPem, privatePem } = newKey();
     this.#key = forge.pki.privateKeyFromPem(privatePem);
-    this.certificate = sign(publicPem, name, { name, key: this.#key }, {}, [
+    this.certificate = sign({ publicPem, subject: name }, { name, key: this.#key }, {}, [
       { name: "basicConstraints", cA: true, critical: true },
       { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
     ]);
@@ -44,7 +44,7 @@ export class Authority {
     const altNames = (options.names ?? []).map((name) => {
       return isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name };
     });
-    const certificate = sign(publicPem, subject, { name: this.#name, key: this.#key }, options, [
+    const certificate = sign({ publicPem, subject }, { name: this.#name, key: this.#key }, options, [
       { name: "basicConstraints", cA: false },
       { name: "keyUsage", digitalSignature: true, keyEncipherment: true },
       { name: "extKeyUsage", serverAuth: true, clientAuth: true },
@@ -65,8 +65,7 @@ function newKey(): { publicPem: string; privatePem: string } {
 }
 
 function sign(
-  publicPem: string,
-  subject: string,
+  { publicPem, subject }: { readonly publicPem: string; readonly subject: string },
   issuer: { readonly name: string; readonly key: forge.pki.rsa.PrivateKey },
   { fromDay = -1, toDay = 1 }: CertificateOptions,
   extensions: object[],
