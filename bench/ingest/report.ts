@@ -50,7 +50,7 @@ export async function report(
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${log.records} records, ${log.partitions} ` +
     `partitions, median of ${turns} runs\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
-  const folder = new URL("../results", import.meta.url);
+  const folder = new URL("../results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(new URL("ingest.txt", folder), text);
   const bars = [...runs].map(([name, one]) => {

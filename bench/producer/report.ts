@@ -53,7 +53,7 @@ export async function report(
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${bytes} bytes of key and value, ` +
     `${partitions} partitions, acks=all, median of ${turns} runs\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
-  const folder = new URL("../results", import.meta.url);
+  const folder = new URL("../results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(new URL("producer.txt", folder), text);
 }

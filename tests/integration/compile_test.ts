@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 interface Metadata {
   readonly permissions: Readonly<Record<string, unknown>>;

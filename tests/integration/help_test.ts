@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok } from "node:assert";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 async function tasks(): Promise<string[]> {
   const config: { tasks: Record<string, { command: string }> } = JSON.parse(

@@ -2,7 +2,7 @@
 import { deepStrictEqual, match } from "node:assert";
 import { Authority } from "../support/certificates.ts";
 
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 const ADVISORY = {
   id: 1,
   url: "https://example.org/advisory",

@@ -3,7 +3,7 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const WORKERS = ["consumer", "producer", "reconcile", "scenarios"] as const;
 
 /** What a package that turned hostile would try; each throws when it is refused. */

@@ -8,7 +8,7 @@ import "ajv-formats";
 import "ajv-formats-draft2019";
 import { billOfMaterials, type Lock } from "../../tools/supply_chain/bill_of_materials.ts";
 
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 const text = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 const config: {
   imports: Record<string, string>;

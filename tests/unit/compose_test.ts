@@ -11,7 +11,7 @@ const OURS = /^heartbeat-(consumer|producer):local$/;
 /** Services that run once and end. */
 const ONE_SHOTS = ["owner", "migrate"];
 
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
 
 interface Service {
   readonly image: string;

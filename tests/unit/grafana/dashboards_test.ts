@@ -1,4 +1,5 @@
 /** The dashboards as Grafana will read them: shape, places, names, links, colours. */
+import { readdirSync } from "node:fs";
 import assert from "node:assert/strict";
 import { builtFiles } from "../../../grafana/build.ts";
 import { LIMITS } from "../../../grafana/limits.ts";
@@ -106,11 +107,10 @@ Deno.test("only a folded row depends on Prometheus, and it says what it needs", 
 });
 
 Deno.test("every metric that is asked for is one that a worker has", async () => {
-  const told = (await Promise.all(
-    ["consumer/metrics.ts", "producer/telemetry.ts"].map((file) =>
-      Deno.readTextFile(new URL(`../../../workers/${file}`, import.meta.url))
-    ),
-  )).join("");
+  const workers = new URL("../../../workers/", import.meta.url);
+  const files = readdirSync(workers, { recursive: true, encoding: "utf8" });
+  const told = files.filter((file) => file.endsWith(".ts"))
+    .map((file) => Deno.readTextFileSync(new URL(file, workers))).join("");
   for (const { model } of await dashboards()) {
     for (
       const [name] of JSON.stringify(panels(model).map(({ targets }) => targets)).matchAll(
