@@ -11,7 +11,7 @@ RUN deno install --frozen
 FROM dependencies AS compile
 ARG TARGETARCH
 COPY migrations migrations
-COPY compile compile
+COPY tools tools
 COPY workers workers
 RUN deno task compile --arch=${TARGETARCH} --output=/out
 

@@ -1,5 +1,7 @@
 /** The provisioning files: Grafana starts without complaint, finds what they name, and the rules say what they mean. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { parse } from "yaml";
 import { alertRules, dashboards, panels, provisioning } from "../../support/grafana_files.ts";
 import { expandProvisioned } from "../../support/grafana_macros.ts";
 import { alertingSchema, dataSourcesSchema, providersSchema } from "../../support/grafana_schemas.ts";
@@ -71,4 +73,29 @@ Deno.test("no rule's text is taken for a variable of Grafana's environment", asy
     for (const text of Object.values(annotations)) assert.doesNotMatch(text, /\$/, title);
     assert.match(annotations.summary, /\{\{.*\(index \.Values "B"\)\.Value \}\}/, title);
   }
+});
+
+Deno.test("Grafana's provisioning finds its variables and its dashboards in the container", async () => {
+  const root = new URL("../../../", import.meta.url);
+  const { services: { grafana: { environment, volumes } } } = parse(
+    await Deno.readTextFile(new URL("docker-compose.yml", root)),
+    { merge: true },
+  ) as { services: { grafana: { environment: Record<string, string>; volumes: string[] } } };
+  const targets = volumes.map((volume) => volume.split(":")[1]);
+  const variables = new Set<string>();
+  const folder = new URL("grafana/provisioning/", root);
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".yaml")
+  );
+  for (const path of files) {
+    const content = (await Deno.readTextFile(new URL(path, folder))).replace(/^\s*#.*$/gm, "");
+    for (const [, name] of content.matchAll(/(?<!\$)\$(?:__env)?\{?([A-Z][A-Z_]*)/g)) {
+      variables.add(name ?? "");
+    }
+    for (const [, folder] of content.matchAll(/^\s*path: (\S+)/gm)) {
+      assert.ok(targets.includes(folder), `${path} looks in ${folder}`);
+    }
+  }
+  assert.ok(variables.has("HEARTBEAT_READER_PASSWORD"), "the data source has no password");
+  for (const name of variables) assert.ok(name in environment, `Grafana is not given ${name}`);
 });
