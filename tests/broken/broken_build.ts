@@ -2,54 +2,53 @@
 import { join } from "node:path";
 
 export interface BrokenBuild {
+  /** The section of docs/pipeline_spec.md that it breaks ("2.3"), or another document. */
+  readonly promise: string;
   /** What was broken, as a sentence: "the next offset is written in a transaction of its own". */
   readonly breaks: string;
-  /** Number in the table of failure modes (docs/faults.md), when it is one of them. */
-  readonly mode?: number;
-  /** The text (must occur exactly once in its file) that is replaced. Several when one is not enough. */
-  readonly edits: readonly Edit[];
-  /** The test that must fail on it: file, and its exact name. */
-  readonly test: { readonly file: string; readonly name: string };
+  /** Each text, which must occur once below `root`, by what takes its place. Several when one is not enough. */
+  readonly edits: Readonly<Record<string, string>>;
+  /** The folder of the texts. */
+  readonly root?: string;
+  /** The beginning of the name of the test that must fail on it; below tests/ one name begins like this. */
+  readonly test: string;
 }
 
-export interface Edit {
-  /** From the root of the clone. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+/** Texts of files by their paths, from the root of a clone. */
+export type Sources = ReadonlyMap<string, string>;
 
-/** An edit in the consumer. */
-export function edit(file: string, find: string, replace: string): Edit {
-  return { file: `workers/${file}`, find, replace };
-}
-
-/** A test of tests/faults, by the theme that its file is named after. */
-export function noticedBy(theme: string, name: string): BrokenBuild["test"] {
-  return { file: `tests/faults/${theme}_test.ts`, name };
+/** Every TypeScript file below a folder, without the broken builds themselves. */
+export async function readSources(clone: string, folder: string): Promise<Sources> {
+  const sources = new Map<string, string>();
+  for await (const { name, isDirectory } of Deno.readDir(join(clone, folder))) {
+    const path = `${folder}/${name}`;
+    if (path === "tests/broken") continue;
+    if (isDirectory) { for (const [file, text] of await readSources(clone, path)) sources.set(file, text); }
+    else if (name.endsWith(".ts")) sources.set(path, await Deno.readTextFile(join(clone, path)));
+  }
+  return sources;
 }
 
 /** @throws when the text does not occur exactly once: then nobody knows any more what the build breaks */
-export function applyEdit(text: string, { file, find, replace }: Edit): string {
-  const found = text.split(find).length - 1;
-  if (found !== 1) {
-    throw new Error(`Cannot break ${file}: ${JSON.stringify(find)} occurs ${found} times, expected once`);
-  }
-  // A function, since a replacement's "$" means something to `replace`.
-  return text.replace(find, () => replace);
+export function fileOf(sources: Sources, text: string): string {
+  const found = [...sources].flatMap(([path, source]) => new Array(source.split(text).length - 1).fill(path));
+  const [path] = found;
+  if (found.length === 1) return path;
+  throw new Error(`${JSON.stringify(text)} occurs ${found.length} times, expected once: ${found.join(", ")}`);
 }
 
-/** Applies all edits below a folder. @returns puts everything back */
-export async function applyEdits(root: string, edits: readonly Edit[]): Promise<() => Promise<void>> {
-  const originals = new Map<string, string>();
-  const restore = async () => {
-    for (const [path, text] of originals) await Deno.writeTextFile(path, text);
-  };
-  for (const edit of edits) {
-    const path = join(root, edit.file);
-    const text = await Deno.readTextFile(path);
-    if (!originals.has(path)) originals.set(path, text);
-    await Deno.writeTextFile(path, applyEdit(text, edit));
+/** The file of the test that must notice. @throws when not exactly one name begins like that */
+export function testFileOf(tests: Sources, { test }: BrokenBuild): string {
+  return fileOf(tests, `"${test}`);
+}
+
+/** The files that a build changes, as they are when it is broken. */
+export function breakSources(sources: Sources, { edits }: BrokenBuild): Sources {
+  const broken = new Map<string, string>();
+  for (const [find, replace] of Object.entries(edits)) {
+    const path = fileOf(sources, find);
+    // A function, since a replacement's "$" means something to `replace`.
+    broken.set(path, (broken.get(path) ?? sources.get(path) ?? "").replace(find, () => replace));
   }
-  return restore;
+  return broken;
 }

@@ -4,7 +4,6 @@ import { endOrphans } from "../../stack/child.ts";
 import { CLONE, exists, removeFolder } from "../../stack/clone.ts";
 import { installKafka } from "../../stack/kafka_jars.ts";
 import { outsideFolder } from "../../stack/postgres_place.ts";
-import { runProgram } from "./run_program.ts";
 
 /** For each of the servers that a test left behind. */
 const ORPHAN_DEADLINE_MS = 10_000;
@@ -29,31 +28,14 @@ export async function copyTree(
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "heartbeat-broken-" }));
   const root = join(folder, "tree");
   const temporary = join(folder, "tmp");
-  try {
-    await fillTree(root, jars, options.signal);
-  } catch (error) {
-    await removeFolder(folder);
-    throw error;
-  }
+  await using undone = new AsyncDisposableStack();
+  undone.defer(() => removeFolder(folder));
+  undone.defer(() => removeFolder(outsideFolder(root)));
   await Deno.mkdir(temporary);
-  return {
-    root,
-    temporary,
-    [Symbol.asyncDispose]: async () => {
-      await endLeftServers(temporary);
-      await removeFolder(outsideFolder(root));
-      await removeFolder(folder);
-    },
-  };
-}
-
-async function fillTree(root: string, jars: string, signal: AbortSignal): Promise<void> {
-  const listed = await runProgram("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: CLONE,
-    signal,
-  });
-  if (listed.code !== 0) throw new Error(`Cannot list the files of ${CLONE}: ${listed.output.trim()}`);
-  for (const path of listed.output.split("\0")) {
+  undone.defer(() => endLeftServers(temporary));
+  const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const { output } = await runProgram("git", args, { cwd: CLONE, signal: options.signal });
+  for (const path of output.split("\0")) {
     // Deleted, and not committed yet.
     if (path === "" || !await exists(join(CLONE, path))) continue;
     await Deno.mkdir(dirname(join(root, path)), { recursive: true });
@@ -61,6 +43,8 @@ async function fillTree(root: string, jars: string, signal: AbortSignal): Promis
   }
   await Deno.mkdir(join(root, ".stack"));
   await Deno.symlink(jars, join(root, ".stack", basename(jars)));
+  const kept = undone.move();
+  return { root, temporary, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** A test that fails keeps its servers' data, one that was killed even the servers. */
@@ -73,4 +57,20 @@ export async function endLeftServers(temporary: string): Promise<void> {
     }
     await removeFolder(join(temporary, name));
   }
+}
+
+/** Runs a program to its end. @returns its exit code, and standard output and standard error together */
+export async function runProgram(
+  command: string,
+  args: readonly string[],
+  options: { cwd: string; env?: Readonly<Record<string, string>>; signal: AbortSignal },
+): Promise<{ code: number; output: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    ...options,
+    args: [...args],
+    env: { ...options.env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
 }

@@ -1,7 +1,7 @@
 /** One broken build: the edits, its test, and whether the test noticed. */
-import { applyEdits, type BrokenBuild } from "./broken_build.ts";
-import { runProgram } from "./run_program.ts";
-import { endLeftServers, type Tree } from "./tree.ts";
+import { join } from "node:path";
+import { breakSources, type BrokenBuild, readSources, testFileOf } from "./broken_build.ts";
+import { endLeftServers, runProgram, type Tree } from "./tree.ts";
 
 /** A test waits for minutes at most for what never comes. */
 const DEADLINE_MS = 900_000;
@@ -19,27 +19,29 @@ const NO_MISSED_FACT = /^(TypeError|ReferenceError|SyntaxError|PipelineError|Not
 
 /** Breaks the tree, runs the test in it with the repository's own permissions, and mends it. */
 export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSignal): Promise<Verdict> {
-  const restore = await applyEdits(tree.root, build.edits);
+  const sources = await readSources(tree.root, build.root ?? "workers");
+  const broken = breakSources(sources, build);
+  const context = {
+    cwd: tree.root,
+    env: { NO_COLOR: "1", TMPDIR: tree.temporary },
+    signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
+  };
   try {
-    const context = {
-      cwd: tree.root,
-      env: { NO_COLOR: "1", TMPDIR: tree.temporary },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
-    };
+    for (const [path, text] of broken) await Deno.writeTextFile(join(tree.root, path), text);
     // A build that does not compile fails every test and shows nothing. The workers' files are no part of the test's.
-    const sources = build.edits.map(({ file }) => file).filter((file) => file.endsWith(".ts"));
-    if (sources.length > 0) {
-      const checked = await runProgram(Deno.execPath(), ["check", "-q", ...sources], context);
-      signal.throwIfAborted();
-      if (checked.code !== 0) return { kind: "unclear", said: firstError(checked.output) };
-    }
-    const filter = `/^${build.test.name.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}$/`;
-    const args = ["test", "-q", "-P", "--no-check", "--filter", filter, build.test.file];
+    const checked = await runProgram(Deno.execPath(), ["check", "-q", ...broken.keys()], context);
+    signal.throwIfAborted();
+    if (checked.code !== 0) return { kind: "unclear", said: firstError(checked.output) };
+    const filter = `/^${build.test.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}/`;
+    const file = testFileOf(await readSources(tree.root, "tests"), build);
+    const args = ["test", "-q", "-P", "--no-check", "--filter", filter, file];
     const { output } = await runProgram(Deno.execPath(), args, context);
     signal.throwIfAborted();
     return verdictOf(output);
   } finally {
-    await restore();
+    for (const path of broken.keys()) {
+      await Deno.writeTextFile(join(tree.root, path), sources.get(path) ?? "");
+    }
     await endLeftServers(tree.temporary);
   }
 }

@@ -1,58 +1,55 @@
 /** The broken builds stay true: what they replace is there, and so is the test that must notice. */
 import { deepStrictEqual, ok } from "node:assert";
-import { applyEdit } from "../broken/broken_build.ts";
-import { brokenBuilds } from "../broken/mod.ts";
+import { CLONE } from "../../stack/clone.ts";
+import { breakSources, type BrokenBuild, readSources, testFileOf } from "../broken/broken_build.ts";
+import { BROKEN_DATA } from "../broken/data.ts";
+import { BROKEN_PROGRAMS } from "../broken/programs.ts";
 import { verdictOf } from "../broken/trial.ts";
 
-const builds = (await brokenBuilds()).flatMap(({ name, builds }) => {
-  return builds.map((build) => ({ area: name, ...build }));
-});
+const builds = [...BROKEN_DATA, ...BROKEN_PROGRAMS];
+const workers = await readSources(CLONE, "workers");
+const tests = await readSources(CLONE, "tests");
 
-async function read(file: string): Promise<string> {
-  return await Deno.readTextFile(new URL(`../../${file}`, import.meta.url));
-}
-
-Deno.test("every text that a broken build replaces occurs exactly once, and is replaced by another", async () => {
-  const wrong: string[] = [];
-  for (const { area, breaks, edits } of builds) {
-    if (edits.length === 0) wrong.push(`${area}: "${breaks}" breaks nothing`);
-    const texts = new Map<string, string>();
-    for (const edit of edits) {
-      try {
-        const before = texts.get(edit.file) ?? await read(edit.file);
-        const after = applyEdit(before, edit);
-        texts.set(edit.file, after);
-        if (after === before) wrong.push(`${area}: "${breaks}" changes nothing in ${edit.file}`);
-      } catch (error) {
-        wrong.push(`${area}: "${breaks}": ${error instanceof Error ? error.message : error}`);
-      }
+/** What is wrong with each build: what `check` throws of it. */
+function complaints(check: (build: BrokenBuild) => void): string[] {
+  return builds.flatMap((build) => {
+    try {
+      check(build);
+      return [];
+    } catch (error) {
+      return [`"${build.breaks}": ${error instanceof Error ? error.message : error}`];
     }
-  }
-  deepStrictEqual(wrong, []);
-});
-
-/** What names the templates of a file can make. */
-function templatesOf(text: string): RegExp[] {
-  return [...text.matchAll(/`([^`\n]*)`/g)].map(([, template = ""]) => {
-    const parts = template.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    return new RegExp(`^${parts.join(".+")}$`);
   });
 }
 
-Deno.test("every test that must notice a broken build exists under its name", async () => {
-  const wrong: string[] = [];
-  for (const { area, breaks, test } of builds) {
-    const text = await read(test.file).catch(() => "");
-    if (!text.includes(`"${test.name}"`) && !templatesOf(text).some((template) => template.test(test.name))) {
-      wrong.push(`${area}: "${breaks}" names ${test.file}: ${test.name}`);
-    }
-  }
+Deno.test("every text that a broken build replaces is in one place, and is replaced by another", () => {
+  const wrong = complaints((build) => {
+    const broken = breakSources(workers, build);
+    const changed = [...broken].filter(([path, text]) => workers.get(path) !== text);
+    ok(broken.size > 0 && changed.length === broken.size, "changes nothing");
+  });
   deepStrictEqual(wrong, []);
 });
 
-Deno.test("no two broken builds say the same", () => {
-  const sentences = builds.map(({ breaks }) => breaks);
-  deepStrictEqual(sentences.filter((one, index) => sentences.indexOf(one) !== index), []);
+Deno.test("every test that must notice a broken build is there, once", () => {
+  deepStrictEqual(complaints((build) => void testFileOf(tests, build)), []);
+});
+
+Deno.test("each section of the specification has a broken build, and there are at most 60, each another", async () => {
+  const specification = await Deno.readTextFile(`${CLONE}/docs/pipeline_spec.md`);
+  const sections: string[] = [];
+  let chapter = "";
+  for (const line of specification.split("\n")) {
+    chapter = /^## (\w+)\./.exec(line)?.[1] ?? chapter;
+    const [, section] = /^(\d+)\. /.exec(line) ?? [];
+    if (section !== undefined) sections.push(`${chapter}.${section}`);
+  }
+  const promises = new Set(
+    builds.map(({ promise }) => promise).filter((promise) => !promise.startsWith("docs/")),
+  );
+  deepStrictEqual([...promises], sections);
+  ok(builds.length <= 60, `${builds.length}`);
+  deepStrictEqual(new Set(builds.map(({ breaks }) => breaks)).size, builds.length);
 });
 
 const REPORT = (error: string, summary: string) =>

@@ -1,0 +1,201 @@
+/** Broken builds of sections 1, 2 and 2a: what becomes of a record, of an offset, and of what is kept. */
+import type { BrokenBuild } from "./broken_build.ts";
+
+const AS_SPECIFIED = "decode() answers as the specification does, whatever";
+
+export const BROKEN_DATA: readonly BrokenBuild[] = [
+  {
+    promise: "1.1",
+    breaks: "whole numbers are told from the double that JSON.parse rounded them to",
+    edits: { "&& !isWhole(": "&& isNaN(value) && !isWhole(" },
+    test: AS_SPECIFIED,
+  },
+  {
+    promise: "1.1",
+    breaks: "invalid UTF-8 is replaced and stored, as Buffer.toString() does it",
+    edits: { "strictUtf8.decode(bytes);": "" },
+    test: "UTF-8 at its limits: each is stored or rejected",
+  },
+  {
+    promise: "1.2",
+    breaks: "a reading that came before with another key, in another partition, holds its batch up",
+    edits: { "sqlState(error) === UNIQUE_VIOLATION": "sqlState(error) === UNIQUE_VIOLATION.slice(1)" },
+    test: "one customer spread over partitions, and keyless records",
+  },
+  {
+    promise: "1.3",
+    breaks: "our clock alone decides what lies in the future",
+    edits: { "Math.max(now(), witness()) + maxSkewMs": "now() + maxSkewMs" },
+    test: "a reading is rejected for its time only when both clocks agree",
+  },
+  {
+    promise: "1.4",
+    breaks: "a heart rate at the threshold is an anomaly",
+    edits: { "heartRate < lowBpm ?": "heartRate <= lowBpm ?" },
+    test: "the thresholds themselves are no anomalies",
+  },
+  {
+    promise: "1.5",
+    breaks: "of several wrong fields the last gives the reason",
+    edits: { "rejects[0]?.reason": "rejects.at(-1)?.reason" },
+    test: AS_SPECIFIED,
+  },
+  {
+    promise: "1.6",
+    breaks: "another heart rate for a known key counts as a duplicate",
+    edits: { "if (heartRate === kept)": "if (heartRate !== undefined && kept > 0)" },
+    test: "3,000 readings that repeat and contradict each other",
+  },
+  {
+    promise: "1.6",
+    breaks: "repeats within a batch are left to the database",
+    edits: { "at === 0 || !readings.isSameKey(": "at >= 0 || !readings.isSameKey(" },
+    test: "a planner orders readings by the bytes of the customer",
+  },
+  {
+    promise: "2.1",
+    breaks: "records and gaps are not added up before they are written",
+    edits: { "records.length + gone !== this.next - this.from": "records.length + gone < 0" },
+    test: "what does not add up is our own mistake",
+  },
+  {
+    promise: "2.2",
+    breaks: "the next offset is written in a transaction of its own, after that of the rows",
+    edits: {
+      "session.query(concludeStatement(":
+        '(await session.query("commit"), await session.query("begin"), session).query(concludeStatement(',
+    },
+    test: "kill -9 at 20 random moments",
+  },
+  {
+    promise: "2.3",
+    breaks: "nobody asks whether a batch begins where the offset stands",
+    edits: {
+      "nextOffset === from ?": "nextOffset !== undefined ?",
+      "where ledger.next_offset = batch.from_offset": "",
+    },
+    test: "a consumer frozen in the middle of a batch stores nothing",
+  },
+  {
+    promise: "2.3",
+    breaks: "the statement that stores a few readings looks at an offset, and not whose it is",
+    edits: { "using (id, topic_id, kafka_partition, generation)": "using (id)" },
+    test: "who does not own his offset writes nothing",
+  },
+  {
+    promise: "2.4",
+    breaks: "after a lost answer nobody asks whether the COMMIT took place",
+    edits: { "outcome.nextOffset === perhapsWritten.slice.next": "outcome.nextOffset === -1" },
+    test: "the answer to a COMMIT that took place gets lost",
+  },
+  {
+    promise: "2.4",
+    breaks: "what the server answered to is taken for written when the offset is where ours would be",
+    edits: { "if (ports.mayBeDone(error)) perhapsWritten": "perhapsWritten" },
+    test: "processBatch() takes nothing for its own that another wrote",
+  },
+  {
+    promise: "2.5",
+    breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
+    edits: { "if (!alone || throttled) return": "if (!alone) return" },
+    test: "EmptyAnswers prove nothing while others are asked for too",
+  },
+  {
+    promise: "2.5",
+    breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
+    edits: { "obstacle === undefined && emptyAnswers.": "emptyAnswers." },
+    test: "records that come after minutes without one are stored",
+  },
+  {
+    promise: "2.5",
+    breaks: "records of an aborted transaction are stored",
+    edits: { "aborting.has(batch.producerId)": "aborting.has(-1n)" },
+    test: "a partition that ends in a committed, then an aborted transaction",
+  },
+  {
+    promise: "2.6",
+    breaks: "a topic is known by its name alone",
+    edits: {
+      "where topic_id = $1 and kafka_partition = $2": "where topic = $1 and kafka_partition = $2",
+      "[log.topicId, log.partition],": "[log.topic, log.partition],",
+    },
+    test: "a topic that was made again while the consumer was away",
+  },
+  {
+    promise: "2.7",
+    breaks: "records that were deleted unread are skipped without asking",
+    edits: { 'if (policy === "earliest") return { kind: "skip"': 'return { kind: "skip"' },
+    test: "resolveOutOfRange() holds the partition by default",
+  },
+  {
+    promise: "2.7",
+    breaks: "a fetch does not say of which leader epoch the last record was",
+    edits: { "lastFetchedEpoch: lastEpoch": "lastFetchedEpoch: -1" },
+    test: "an unclean election loses stored records",
+  },
+  {
+    promise: "2.8",
+    breaks: "a partition is read from the group's offset where that is ahead",
+    edits: {
+      "let ledger = known.row;": `let ledger = known.row;
+      const told = await client.listCommittedOffsets({ topics: [{ topic: log.topic, partitions: [log.partition] }] });
+      const [group = -1n] = told.get(log.topic) ?? [];
+      if (ledger !== undefined && group > ledger.nextOffset) {
+        await database.query("update public.ingest_offsets set next_offset = $2, gaps = gaps + $2 - next_offset where id = $1", [ledger.id, Number(group)]);
+        ledger = { ...ledger, nextOffset: Number(group) };
+      }`,
+    },
+    test: "a database that was restored from a backup goes on from its own offset",
+  },
+  {
+    promise: "2a.1",
+    breaks: "no partition is made before a day's rows come",
+    edits: { "await ports.prepare(plan);": "" },
+    test: "days that roll over under load each find their partition",
+  },
+  {
+    promise: "2a.1",
+    breaks: "a batch waits for the partitions of all its days",
+    edits: { "asked < DAYS_AT_ONCE && ": "" },
+    test: "a batch with readings of thousands of days",
+  },
+  {
+    promise: "2a.1",
+    breaks: "what sits in the default partition is left there",
+    edits: { "?? await dayPartitions.emptyDefault()": "" },
+    test: "what another process left in the default partition is moved",
+  },
+  {
+    promise: "2a.2",
+    breaks: "minutes count a reading again that is stored already",
+    edits: { "set readings = known.readings + excluded": "set readings = known.readings + 1 + excluded" },
+    test: "one customer spread over partitions, and keyless records",
+  },
+  {
+    promise: "2a.3",
+    breaks: "old readings are not deleted from a partition that is kept for younger ones",
+    edits: { "await rows.delete(kept(retentionDays));": "" },
+    test: "old rows are deleted and counted also where a partition is kept",
+  },
+  {
+    promise: "2a.4",
+    breaks: "a batch is written whatever the floor has become",
+    edits: {
+      "between $11::timestamptz and $12::timestamptz":
+        "between least($11::timestamptz, '-infinity') and greatest($12::timestamptz, 'infinity')",
+    },
+    test: "a dropped range that was opened again takes readings",
+  },
+  {
+    promise: "2a.5",
+    breaks: "our clock alone decides what is old enough to be forgotten",
+    edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
+    test: "nothing is emptied or deleted that only one clock takes for old",
+  },
+  {
+    promise: "2a.5",
+    breaks: "latest readings below the floor are kept",
+    edits: { "() => latest.delete()": "() => Promise.resolve(latest)" },
+    test: "the latest reading of a customer whose readings are all too old",
+  },
+];

@@ -1,0 +1,217 @@
+/** Broken builds of sections 3 and 4: bad data, broken dependencies, programs, and who means harm. */
+import type { BrokenBuild } from "./broken_build.ts";
+
+export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
+  {
+    promise: "3.1",
+    breaks: "a reject's payload is stored as text",
+    edits: { "else row.bytea(bytes);": "else row.text(new TextDecoder().decode(bytes));" },
+    test: "a bad record costs one reject with its exact bytes",
+  },
+  {
+    promise: "3.1",
+    breaks: "a value that is no JSON fails its batch",
+    edits: {
+      "return error instanceof SyntaxError ?":
+        "if (error) throw error;\n    return error instanceof SyntaxError ?",
+    },
+    test: "decode() answers whatever the bytes are",
+  },
+  {
+    promise: "3.2",
+    breaks: "of a batch that the database refuses the first row is set apart, and the rest forgotten",
+    edits: { "if (to - from === 1) return": "if (to > from) return" },
+    test: "one row of 1,000, and of 8,000, that the database refuses",
+  },
+  {
+    promise: "3.2",
+    breaks: "a missing right is taken for a fault of the data",
+    edits: { "VALUE_STATES.test(state)": "/^(22|42501)/.test(state)" },
+    test: "isDataError() blames the values for what the row alone decides",
+  },
+  {
+    promise: "3.3",
+    breaks: "the process ends when a batch has failed three times",
+    edits: {
+      "ports.onFailure(error, attempt);":
+        "ports.onFailure(error, attempt);\n        if (attempt >= 3) throw error;",
+    },
+    test: "PostgreSQL stopped under load",
+  },
+  {
+    promise: "3.3",
+    breaks: "a batch that takes too long is tried as a whole for ever",
+    edits: { "(refusals > 1 || ports.tookTooLong(error))": "refusals < 0" },
+    test: "processBatch() writes a smaller part after an attempt that took too long",
+  },
+  {
+    promise: "3.3",
+    breaks: "a query waits for its answer without end",
+    edits: {
+      "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
+      'socketOf(session)?.destroy(new Error("no answer in time"))': "socketOf(session)",
+    },
+    test: "a database connection that falls silent is given up",
+  },
+  {
+    promise: "3.3",
+    breaks: "a database in any encoding is used",
+    edits: { 'row?.server_encoding === "UTF8"': "row !== undefined" },
+    test: "a database in another encoding than UTF-8 is refused",
+  },
+  {
+    promise: "3.4",
+    breaks: "a consumer is ready before the group has it",
+    edits: { '["group", "not joined yet"],': "" },
+    test: "a consumer is not ready from the first moment",
+  },
+  {
+    promise: "3.4",
+    breaks: "what is committed of one partition counts as progress of them all",
+    edits: {
+      "this.#lastCommit = this.#clock();": "this.#lastCommit = this.#clock();\n    this.#failures.clear();",
+    },
+    test: "liveReasons() name the partition whose writes fail for 30 s",
+  },
+  {
+    promise: "3.4",
+    breaks: "a process that is red says so and does not end",
+    edits: { "if (progress.isStuck())": "if (signal.aborted && progress.isStuck())" },
+    test: "writes that fail although both servers answer turn liveness red",
+  },
+  {
+    promise: "3.4",
+    breaks: "records on a broker that is away count as lag of ours",
+    edits: { 'this.state === "held" || this.outOfReach': 'this.state === "held"' },
+    test: "a partition out of reach, or held, owes only what it has fetched",
+  },
+  {
+    promise: "3.4",
+    breaks: "the group is not joined while a partition has no leader",
+    edits: { "bearLeaderless(this.#consumer);": "" },
+    test: "a broker is away that alone has a partition",
+  },
+  {
+    promise: "3.5",
+    breaks: "a transaction may last as long as the group's session",
+    edits: { "Math.floor(groupSessionTimeoutMs * 0.65)": "groupSessionTimeoutMs" },
+    test: "sessionLimits() let PostgreSQL end a frozen owner's transaction",
+  },
+  {
+    promise: "3.5",
+    breaks: "a lock that a frozen owner keeps is waited for",
+    edits: { "if (isLockTimeout(error)) void": "if (isLockTimeout(error) && attempt < 0) void" },
+    test: "a consumer frozen in the middle of a batch stores nothing",
+  },
+  {
+    promise: "3.5",
+    breaks: "a pooler that changes sessions is used like a server",
+    edits: { "if (!keepsSessions) await": "if (keepsSessions) await" },
+    test: "every worker refuses a pooler in transaction mode",
+  },
+  {
+    promise: "3.6",
+    breaks: "records are fetched whether or not there is room for them",
+    edits: { "&& this.#waitingBytes < bufferBytes && !room.isFull": "|| !(bufferBytes > 0 || room.isFull)" },
+    test: "while PostgreSQL is away half a million records wait in Kafka",
+  },
+  {
+    promise: "3.6",
+    breaks: "each partition has room of its own, however many there are",
+    edits: { "bufferBytes && !room.isFull": "bufferBytes" },
+    test: "partitions ask for no more while together they hold too much",
+  },
+  {
+    promise: "3.7",
+    breaks: "a batch's checksum is not compared",
+    edits: { "verify(batch, sent);": "void verify;" },
+    test: "a flipped bit anywhere in a batch is noticed",
+  },
+  {
+    promise: "3.7",
+    breaks: "what lies before a batch that cannot be read waits for it",
+    edits: { "if (slice.next === from) throw error;": "throw error;" },
+    test: "what lies before a batch that cannot be read is taken",
+  },
+  {
+    promise: "3.8",
+    breaks: "how a producer numbered the records of a batch is believed",
+    edits: { "isWhole ? batch.firstOffset + index : stated": "stated" },
+    test: "a record that says it is far ahead costs nothing",
+  },
+  {
+    promise: "3.8",
+    breaks: "what is left of a compacted batch is taken whatever its offsets are",
+    edits: { "if (!isWhole) checkOffsets(batch, plain);": "" },
+    test: "of a batch that compaction took records of",
+  },
+  {
+    promise: "4.1",
+    breaks: "only the first wrong setting is told",
+    edits: {
+      "if (raw === unreadable) continue;": "if (raw === unreadable || problems.length > 0) continue;",
+    },
+    test: "parseSettings() tells every problem at once",
+  },
+  {
+    promise: "4.2",
+    breaks: "a secret in another encoding is not hidden",
+    edits: { "encodeURIComponent(secret.toWellFormed()),": "" },
+    test: "a reason in readiness shows no secret",
+  },
+  {
+    promise: "4.3",
+    breaks: "an end that hangs hides why the process gave up",
+    edits: { "failure === undefined ? EXIT.interrupted : report(failure, secrets)": "EXIT.interrupted" },
+    test: "a program that gave up and then hangs ends with 1",
+  },
+  {
+    promise: "4.4",
+    breaks: "an offset is moved whatever the schema's generation is",
+    edits: {
+      "where ledger.id = batch.id and ledger.schema_generation = $13::integer":
+        "where ledger.id = batch.id and $13::integer > 0",
+    },
+    test: "each way to move an offset is fenced by itself",
+  },
+  {
+    promise: "4.4",
+    breaks: "an applied migration is not compared with ours",
+    edits: { "row.checksum !== checksum(migration.sql)": 'row.checksum === ""' },
+    test: "a database whose migrations were changed is refused",
+  },
+  {
+    promise: "4.4",
+    breaks: "the schema is changed under a lock that anybody may keep",
+    edits: {
+      '"lock table public.schema_migrations in share row exclusive mode"':
+        '"select pg_advisory_xact_lock(7521419864366932340)"',
+    },
+    test: "a reader who keeps every lock that it can get",
+  },
+  {
+    promise: "4.5",
+    breaks: "the customers of a recording are trimmed",
+    edits: {
+      "? wholeOf(cell.text) : cell;": '? wholeOf(cell.text) : typeof cell === "string" ? cell.trim() : cell;',
+    },
+    test: "produce --file keeps the blanks of a CSV's customers",
+  },
+  {
+    promise: "docs/threat_model.md",
+    breaks: "the certificate of PostgreSQL is not checked",
+    edits: {
+      "...(ca === undefined ? {} : { ca })":
+        "...{ rejectUnauthorized: false }, ...(ca === undefined ? {} : { ca })",
+    },
+    test: "databaseAddress() checks the server for each sslmode",
+  },
+  {
+    promise: "docs/threat_model.md",
+    breaks: "the writer is given the right to take rows away",
+    edits: {
+      '"grant select, insert on public.heartbeats': '"grant select, insert, delete on public.heartbeats',
+    },
+    test: "the writer may not change the schema, take rows away",
+  },
+];
