@@ -7,7 +7,7 @@ import { DURATION, type Flags, INSTANT, parseFlags, PROGRAM } from "./command_li
 import { parseDuration, parseOffset } from "./duration.ts";
 import type { GenerateOptions } from "./generate.ts";
 import { type Mapping, parseMapping } from "./mapping.ts";
-import type { Compression } from "./record_batch.ts";
+import type { Compression } from "../_shared/kafka/batch_writer.ts";
 import { type TimeFormat, timeFormat } from "./time_format.ts";
 
 const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };

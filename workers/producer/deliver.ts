@@ -4,13 +4,13 @@ import { findInCauses } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import type { OutgoingRecord } from "./generate.ts";
-import type { Sender } from "./sender.ts";
+import type { Place } from "../_shared/kafka/sender.ts";
 import type { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
 /** Where records go, and who is told. */
 export interface Target {
-  readonly sender: Pick<Sender, "send">;
+  readonly sender: { send(batch: Batch): Promise<Place> };
   readonly connection: KafkaConnection;
   /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
   readonly partitions: number;

@@ -9,7 +9,7 @@ import { readConfig } from "./config.ts";
 import { systemClock } from "./clock.ts";
 import { openProgress } from "./progress.ts";
 import { publish } from "./publish.ts";
-import { Sender } from "./sender.ts";
+import { Sender } from "../_shared/kafka/sender.ts";
 import { openSource } from "./source.ts";
 import { ProducerTelemetry } from "./telemetry.ts";
 import { ensureTopic } from "./topic.ts";
@@ -36,8 +36,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   resources.use("health port", health);
   telemetry.healthListening(health.port);
 
-  const sender = new Sender(config.kafka, config.compression);
-  resources.defer("Kafka connection", () => sender.close());
+  const sender = resources.use("Kafka connection", new Sender(config.kafka, config.compression));
   const partitions = await ensureTopic(sender.client, config.kafka, config.partitions, telemetry, { signal });
   if (partitions === undefined) return EXIT.ok;
 

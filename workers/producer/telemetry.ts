@@ -5,7 +5,7 @@ import type { Batch } from "./deliver.ts";
 import { formatSeconds } from "./duration.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { type BadRow, describeBadRow } from "./row.ts";
-import type { Place } from "./sender.ts";
+import type { Place } from "../_shared/kafka/sender.ts";
 
 export interface Acknowledgement {
   readonly bytes: number;

@@ -9,7 +9,7 @@ import {
   type RecordBatch,
   tableFor,
   verify,
-} from "../../_shared/kafka/record_batch.ts";
+} from "../../_shared/kafka/batch_reader.ts";
 import type { FetchedPartition } from "../../_shared/kafka/fetch_response.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";

@@ -5,7 +5,7 @@ import process from "node:process";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
 import { lz4Length, unpackLz4 } from "../../../../workers/_shared/kafka/lz4.ts";
-import { decompress, readBatches } from "../../../../workers/_shared/kafka/record_batch.ts";
+import { decompress, readBatches } from "../../../../workers/_shared/kafka/batch_reader.ts";
 import { snappyLength, unpackSnappy } from "../../../../workers/_shared/kafka/snappy.ts";
 import { property } from "../../../support/property.ts";
 import { batch } from "../../../support/record_batch.ts";

@@ -1,20 +1,10 @@
 /** Sends batches to the leaders of their partitions, over the client's connections. */
 import type { Buffer } from "node:buffer";
-import {
-  type API,
-  Base,
-  createAPI,
-  produceV10,
-  produceV11,
-  produceV9,
-  ProtocolError,
-  Writer,
-} from "@platformatic/kafka";
-import { PipelineError } from "../_shared/errors.ts";
-import { describeTopic, type KafkaConnection, type TopicDescription } from "../_shared/kafka/client.ts";
-import { bearLeaderless } from "../_shared/kafka/leaderless.ts";
-import type { Batch } from "./deliver.ts";
-import { type Compression, encodeBatch } from "./record_batch.ts";
+import { type API, Base, createAPI, produceV9, ProtocolError, Writer } from "@platformatic/kafka";
+import { PipelineError } from "../errors.ts";
+import { type Compression, type Content, encodeBatch } from "./batch_writer.ts";
+import { describeTopic, type KafkaConnection, type TopicDescription } from "./client.ts";
+import { bearLeaderless } from "./leaderless.ts";
 
 /** Number of the request in Kafka's protocol. */
 const PRODUCE = 0;
@@ -29,12 +19,10 @@ interface Answer {
 
 type Produce = API<[topic: string, partition: number, batch: Buffer], Answer>;
 
-/** All ask in the same way; their answers differ in optional fields. */
-const VERSIONS: readonly Produce[] = [
-  createAPI(PRODUCE, 11, createRequest, produceV11.parseResponse),
-  createAPI(PRODUCE, 10, createRequest, produceV10.parseResponse),
-  createAPI(PRODUCE, 9, createRequest, produceV9.parseResponse),
-];
+/** All ask in the same way; their answers differ in optional fields, which the oldest one's reader leaves out. */
+const VERSIONS = [11, 10, 9].map((version): Produce =>
+  createAPI(PRODUCE, version, createRequest, produceV9.parseResponse)
+);
 
 /** Layout: https://kafka.apache.org/protocol#The_Messages_Produce */
 function createRequest(topic: string, partition: number, batch: Buffer): Writer {
@@ -64,26 +52,32 @@ export interface Place {
   readonly firstOffset: bigint;
 }
 
-export class Sender {
+export class Sender implements AsyncDisposable {
   /** For questions about topics. */
   readonly client: Base;
   readonly #topic: string;
   readonly #compression: Compression;
   #route: Promise<Route> | undefined;
 
-  constructor(connection: KafkaConnection, compression: Compression) {
+  constructor(connection: Pick<KafkaConnection, "topic" | "options">, compression: Compression = "none") {
     this.client = bearLeaderless(new Base(connection.options));
     this.#topic = connection.topic;
     this.#compression = compression;
+  }
+
+  /** Encodes records, at least one, and sends them as {@link sendBatch} does. */
+  async send(batch: { readonly partition: number; readonly records: readonly Content[] }): Promise<Place> {
+    return await this.sendBatch(batch.partition, await encodeBatch(batch.records, this.#compression));
   }
 
   /**
    * One try; resolves when all in-sync replicas have the batch. It goes to another partition than it was meant for when
    * there is no such one any more: a topic that was made again may have fewer.
    *
+   * @param batch a record batch, whole
    * @throws the client's errors; unless one is the broker's own refusal, the batch may be in the log all the same
    */
-  async send({ partition, records }: Batch): Promise<Place> {
+  async sendBatch(partition: number, batch: Buffer): Promise<Place> {
     const route = this.#route ??= this.#findRoute();
     try {
       const { topic, produce } = await route;
@@ -91,7 +85,6 @@ export class Sender {
       const leader = topic.brokers.get(topic.leaders[to] ?? -1);
       if (leader === undefined) throw new ProtocolError("LEADER_NOT_AVAILABLE");
       const connection = await this.client.connections.get(leader);
-      const batch = await encodeBatch(records, this.#compression);
       const { responses: [answered] } = await produce.async(connection, this.#topic, to, batch);
       const [first] = answered?.partitionResponses ?? [];
       if (first === undefined) throw new Error("the broker's answer does not name the partition");
@@ -123,7 +116,7 @@ export class Sender {
     return { topic, produce };
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { murmur2 as clientMurmur2 } from "@platformatic/kafka";
 import fc from "fast-check";
-import { murmur2, partitionOf } from "../../../workers/producer/partitioner.ts";
+import { murmur2, partitionOf } from "../../../../workers/_shared/kafka/partitioner.ts";
 
 Deno.test("murmur2() is the client's, for keys of any length and of any bytes", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (key) => {

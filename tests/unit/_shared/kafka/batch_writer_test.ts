@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
-import { addRecords, decompress, readBatches } from "../../../workers/_shared/kafka/record_batch.ts";
-import { RecordTable } from "../../../workers/_shared/kafka/records.ts";
-import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
-import { type Compression, encodeBatch } from "../../../workers/producer/record_batch.ts";
+import { addRecords, decompress, readBatches } from "../../../../workers/_shared/kafka/batch_reader.ts";
+import { RecordTable } from "../../../../workers/_shared/kafka/records.ts";
+import type { OutgoingRecord } from "../../../../workers/producer/generate.ts";
+import { type Compression, encodeBatch } from "../../../../workers/_shared/kafka/batch_writer.ts";
 
 const NOW = Date.UTC(2026, 0, 5);
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((one) => Buffer.from(one));
