@@ -8,7 +8,8 @@ import { Admin } from "@platformatic/kafka";
 import { type Link, openLink } from "../stack/link.ts";
 import { type Environment, parseSettings } from "../workers/_shared/env.ts";
 import { PipelineError, UsageError } from "../workers/_shared/errors.ts";
-import { createTopic, kafkaConnection } from "../workers/_shared/kafka/client.ts";
+import { kafkaConnection } from "../workers/_shared/kafka/client.ts";
+import { createTopic } from "../workers/_shared/kafka/topic.ts";
 import { DATABASE_SETTINGS, openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
 import type { Arena } from "./arena.ts";
 

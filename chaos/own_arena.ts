@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { openLink } from "../stack/link.ts";
 import { startStack } from "../stack/mod.ts";
 import { HOST } from "../stack/ports.ts";
-import { createTopic, kafkaConnection } from "../workers/_shared/kafka/client.ts";
+import { kafkaConnection } from "../workers/_shared/kafka/client.ts";
+import { createTopic } from "../workers/_shared/kafka/topic.ts";
 import type { Arena } from "./arena.ts";
 import { LINK_NAMES } from "./fault.ts";
 

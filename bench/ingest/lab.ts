@@ -7,7 +7,7 @@ import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { cpuSeconds } from "../lab/cpu_time.ts";
 import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { PreparedLog } from "../lab/prepared_log.ts";
-import { RawProducer } from "../lab/raw_producer.ts";
+import { openSender } from "../lab/readings_batch.ts";
 
 const HOUR_MS = 3_600_000;
 /** For sessions whose work takes as long as it takes. */
@@ -58,8 +58,8 @@ export async function publishLog(
   const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));
   const log = new PreparedLog(records, partitions, endMs, customers);
   say(`Publishing ${log.records} records to ${partitions} partitions`);
-  await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
-  await log.publish(producer);
+  await using sender = openSender(stack.kafkaBootstrapServers, place.topic);
+  await log.publish(sender);
   return { stack, place, log };
 }
 

@@ -1,8 +1,8 @@
 /** The same readings as a topic and as a file: what one contender reads, the other can copy. */
 import type { Buffer } from "node:buffer";
+import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { CUSTOMERS, heartRateOf, nameOf } from "./large_table.ts";
-import { insist, type RawProducer } from "./raw_producer.ts";
-import { ReadingsBatch, type TimedReading } from "./readings_batch.ts";
+import { readingsBatch, sendBatches, type TimedReading } from "./readings_batch.ts";
 
 /** How often a customer is measured, as the Fitbit data that this project tries things on. */
 const INTERVAL_MS = 5_000;
@@ -44,18 +44,16 @@ export class PreparedLog {
   }
 
   /** A customer's records are all in one partition, as a producer's key does it. */
-  async publish(producer: RawProducer): Promise<void> {
-    const names = Array.from({ length: this.#customers }, (_, customer) => nameOf(customer));
-    const batch = new ReadingsBatch(names, READINGS_A_BATCH);
+  async publish(sender: Sender): Promise<void> {
     const filling = Array.from({ length: this.partitions }, (): TimedReading[] => []);
     const full: [partition: number, batch: Buffer][] = [];
     // Customers take turns, so that the partitions' batches are full at about the same time.
     const send = async () => {
-      await insist(() => producer.send(full));
+      await sendBatches(sender, full);
       full.length = 0;
     };
     const close = (partition: number, readings: TimedReading[]) => {
-      if (readings.length > 0) full.push([partition, batch.write(readings)]);
+      if (readings.length > 0) full.push([partition, readingsBatch(readings)]);
       readings.length = 0;
     };
     for (const reading of this.#readings(0, this.#rounds)) {

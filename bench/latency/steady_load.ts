@@ -1,8 +1,8 @@
 /** Readings at a fixed rate, sent by a client that waits a millisecond for company. */
 import { sleep } from "../../workers/_shared/backoff.ts";
-import { CUSTOMERS, heartRateOf, nameOf } from "../lab/large_table.ts";
-import { insist, type RawProducer } from "../lab/raw_producer.ts";
-import { ReadingsBatch, type TimedReading } from "../lab/readings_batch.ts";
+import type { Sender } from "../../workers/_shared/kafka/sender.ts";
+import { CUSTOMERS, heartRateOf } from "../lab/large_table.ts";
+import { readingsBatch, sendBatches, type TimedReading } from "../lab/readings_batch.ts";
 
 const LINGER_MS = 1;
 /** Behind by more than this, what is due is made later: a rate that the machine cannot give is said, not hidden. */
@@ -16,11 +16,9 @@ const MOST_A_REQUEST = 5_000;
  * @returns how many were sent
  */
 export async function steadyLoad(
-  producer: RawProducer,
+  sender: Sender,
   { rate, partitions, signal }: { rate: number; partitions: number; signal: AbortSignal },
 ): Promise<number> {
-  const names = Array.from({ length: CUSTOMERS }, (_, customer) => nameOf(customer));
-  const batch = new ReadingsBatch(names, MOST_A_REQUEST);
   const began = Date.now();
   let sent = 0;
   let failure: unknown;
@@ -36,9 +34,9 @@ export async function steadyLoad(
       byPartition[customer % partitions]?.push({ customer, at, heartRate: heartRateOf(customer, sent) });
     }
     const batches = byPartition.flatMap((readings, partition) =>
-      readings.length === 0 ? [] : [[partition, batch.write(readings)] as const]
+      readings.length === 0 ? [] : [[partition, readingsBatch(readings)] as const]
     );
-    const request = insist(() => producer.send(batches)).catch((error) => {
+    const request = sendBatches(sender, batches).catch((error) => {
       failure = error;
     }).finally(() => inFlight.delete(request));
     inFlight.add(request);

@@ -5,7 +5,7 @@ import { createPlace } from "../../tests/support/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";
-import { RawProducer } from "../lab/raw_producer.ts";
+import { openSender } from "../lab/readings_batch.ts";
 import { steadyLoad } from "./steady_load.ts";
 
 export const PARTITIONS = 6;
@@ -40,10 +40,10 @@ export async function measureLatency(
   return await withDatabase(stack, async (database, url) => {
     const consumer = await start(place.topic, url);
     try {
-      await using producer = new RawProducer(stack.kafkaBootstrapServers, place.topic);
+      await using sender = openSender(stack.kafkaBootstrapServers, place.topic);
       const over = new AbortController();
       const until = AbortSignal.any([signal, over.signal]);
-      const load = steadyLoad(producer, { rate, partitions: PARTITIONS, signal: until });
+      const load = steadyLoad(sender, { rate, partitions: PARTITIONS, signal: until });
       await sleep(WARM_UP_MS, { signal });
       const began = Date.now();
       const before = await cpuTime(stack, consumer.pid);

@@ -1,9 +1,10 @@
 /** Keeps a topic filled so that its consumer never waits, and takes away what it has stored. */
 import type { Place } from "../../tests/support/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
+import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { sqlState } from "../../workers/_shared/postgres.ts";
 import { CUSTOMERS } from "../lab/large_table.ts";
-import { RawProducer } from "../lab/raw_producer.ts";
+import { openSender } from "../lab/readings_batch.ts";
 import { RoundsBatch } from "./rounds_batch.ts";
 
 export const INTERVAL_SECONDS = 5;
@@ -33,7 +34,7 @@ export class SoakLoad implements AsyncDisposable {
   readonly #place: Place;
   readonly #partitions: number;
   readonly #onTrouble: (error: unknown) => void;
-  readonly #producer: RawProducer;
+  readonly #sender: Sender;
   /** By partition. */
   readonly #batches: readonly RoundsBatch[];
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
@@ -43,7 +44,7 @@ export class SoakLoad implements AsyncDisposable {
     this.#onTrouble = onTrouble;
     this.#place = place;
     this.#partitions = partitions;
-    this.#producer = new RawProducer(place.stack.kafkaBootstrapServers, place.topic);
+    this.#sender = openSender(place.stack.kafkaBootstrapServers, place.topic);
     this.#batches = Array.from({ length: partitions }, (_, partition) => {
       const customers = Array.from({ length: CUSTOMERS }, (_, customer) => customer);
       return new RoundsBatch(
@@ -95,7 +96,7 @@ export class SoakLoad implements AsyncDisposable {
     const seconds = Array.from({ length: ROUNDS_A_REQUEST }, (_, round) => {
       return this.#startMs / 1000 + (first + round) * INTERVAL_SECONDS;
     });
-    await this.#producer.send(this.#batches.map((batch, partition) => [partition, batch.at(seconds)]));
+    await this.#sender.sendBatches(this.#batches.map((batch, partition) => [partition, batch.at(seconds)]));
   }
 
   /**
@@ -148,6 +149,6 @@ export class SoakLoad implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#producer[Symbol.asyncDispose]();
+    await this.#sender[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,8 @@
 /** A Kafka record batch that is made once and sent again and again with other times: the load leaves the processors to what is measured. */
 import { Buffer } from "node:buffer";
-import { heartRateOf, nameOf } from "../lab/large_table.ts";
-import { ReadingsBatch, seal } from "../lab/readings_batch.ts";
+import { seal } from "../../workers/_shared/kafka/batch_writer.ts";
+import { heartRateOf } from "../lab/large_table.ts";
+import { readingsBatch } from "../lab/readings_batch.ts";
 
 const TIMESTAMP = '"timestamp":"';
 /** Of a timestamp, up to its seconds. */
@@ -15,13 +16,12 @@ export class RoundsBatch {
 
   /** @param customers numbers below 1,000 */
   constructor(customers: readonly number[], rounds: number) {
-    const names = Array.from({ length: Math.max(...customers) + 1 }, (_, customer) => nameOf(customer));
     const readings = Array.from(
       { length: rounds },
       (_, round) =>
         customers.map((customer) => ({ customer, at: customer, heartRate: heartRateOf(customer, round) })),
     ).flat();
-    this.#bytes = new ReadingsBatch(names, readings.length).write(readings);
+    this.#bytes = readingsBatch(readings);
     let from = 0;
     this.#places = Array.from({ length: rounds }, () =>
       Int32Array.from(customers, () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { Consumer } from "@platformatic/kafka";
 import { type Stack, startStack } from "../../stack/mod.ts";
-import { describeTopic } from "../../workers/_shared/kafka/client.ts";
+import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
 import { generate } from "../../workers/producer/generate.ts";
 import { eventually } from "../support/eventually.ts";
 import { WorkerProcess } from "../support/worker_process.ts";

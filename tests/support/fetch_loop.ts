@@ -1,7 +1,12 @@
 /** A fetch loop whose broker is a function; everything behind it is real. */
 import { Buffer } from "node:buffer";
-import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/kafka/fetcher.ts";
-import type { FetchAnswer, FetchedPartition } from "../../workers/_shared/kafka/fetch_response.ts";
+import type {
+  FetchAnswer,
+  FetchedPartition,
+  Fetcher,
+  FetchLimits,
+  FetchTarget,
+} from "../../workers/_shared/kafka/fetcher.ts";
 import { runFetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
 import { Notifier } from "../../workers/consumer/kafka_partition/notifier.ts";
 import { Partition } from "../../workers/consumer/kafka_partition/partition.ts";

@@ -1,7 +1,7 @@
 /** Publishes a record batch byte by byte as it is given, such as no client writes it. */
 import { Buffer } from "node:buffer";
 import { type API, Base, createAPI, produceV9, Writer } from "@platformatic/kafka";
-import { describeTopic } from "../../workers/_shared/kafka/client.ts";
+import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
 import { withRightChecksum } from "./record_batch.ts";
 
 const PRODUCE = 0;

@@ -7,7 +7,7 @@ import {
   type MessageRecord,
   Writer,
 } from "@platformatic/kafka";
-import type { FetchedPartition } from "../../workers/_shared/kafka/fetch_response.ts";
+import type { FetchedPartition } from "../../workers/_shared/kafka/fetcher.ts";
 import { type RawRecord, Records, RecordTable } from "../../workers/_shared/kafka/records.ts";
 
 export const TRANSACTIONAL = 1 << 4;

@@ -1,10 +1,15 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
-import type { LogName } from "../_shared/kafka/log_range.ts";
+import {
+  describeTopic,
+  type LogName,
+  type TopicDescription,
+  whyNotCompaction,
+} from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
-import { describeTopic, kafkaFailure, type TopicDescription } from "../_shared/kafka/client.ts";
-import { bearLeaderless } from "../_shared/kafka/leaderless.ts";
+import { kafkaFailure } from "../_shared/kafka/client.ts";
+import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { BlockRanges } from "./day_partitions/block_ranges.ts";
 import { fetchFacts } from "./fetch/fetch_facts.ts";
 import { runFetchLoop } from "./fetch/fetch_loop.ts";
@@ -19,7 +24,6 @@ import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } fr
 import type { Offset } from "../_shared/kafka/records.ts";
 import { Room } from "./kafka_partition/room.ts";
 import { watchSilentLogs } from "./fetch/silent_logs.ts";
-import { whyNotCompaction } from "../_shared/kafka/topic_settings.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;

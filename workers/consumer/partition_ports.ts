@@ -1,7 +1,7 @@
 /** What a partition does towards the ledger and the log: find its place, write a batch, and resolve a lost place. */
 import type { LedgerRow } from "./kafka_partition/partition.ts";
-import type { LogName } from "../_shared/kafka/log_range.ts";
-import type { Divergence } from "../_shared/kafka/fetch_response.ts";
+import { type LogName, logRange } from "../_shared/kafka/topic.ts";
+import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
@@ -20,7 +20,6 @@ import type { Floor } from "./day_partitions/floor.ts";
 import { endFrozenWriters, isLockTimeout } from "./store/frozen_writers.ts";
 import { findLedger, findOtherIncarnations, openLedger } from "./store/ledger.ts";
 import { resolveDivergence } from "./kafka_partition/leader_epoch.ts";
-import { logRange } from "../_shared/kafka/log_range.ts";
 import { type OffsetResetPolicy, resolveOutOfRange } from "./kafka_partition/offset_reset.ts";
 import type { Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import { createBatchProcessor } from "./store/process_batch.ts";

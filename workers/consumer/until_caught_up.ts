@@ -2,11 +2,11 @@
 import { Consumer } from "@platformatic/kafka";
 import { insist, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
-import { describeTopic, type KafkaConnection } from "../_shared/kafka/client.ts";
-import { bearLeaderless } from "../_shared/kafka/leaderless.ts";
+import { type KafkaConnection } from "../_shared/kafka/client.ts";
+import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
+import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import type { Database } from "../_shared/postgres.ts";
 import { type LedgerSums, ledgerSums, nextOffsets } from "./store/ledger.ts";
-import { endOffsets } from "../_shared/kafka/log_range.ts";
 import type { Progress } from "./health/progress.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";

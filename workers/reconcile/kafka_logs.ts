@@ -1,7 +1,8 @@
 /** Which offsets the logs hold, asked of Kafka. */
 import { Admin } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
-import { describeTopic, type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
+import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
+import { describeTopic } from "../_shared/kafka/topic.ts";
 
 /** A moved leader is found within a second or two; a broker that is away longer than this is reported as away. */
 const PATIENCE_MS = 10_000;

@@ -3,7 +3,8 @@ import { murmur2, Producer } from "@platformatic/kafka";
 import { Buffer } from "node:buffer";
 import { insist } from "../_shared/backoff.ts";
 import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
-import { describeTopic, type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
+import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
+import { describeTopic } from "../_shared/kafka/topic.ts";
 import type { Codec, PlannedRecord } from "./scenario.ts";
 
 /** Under the million bytes that brokers accept by default. */

@@ -1,7 +1,7 @@
 /** What a broker says of a topic whose log ends without records. */
 import { match, strictEqual } from "node:assert";
 import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
-import { whyNotCompaction } from "../../../workers/_shared/kafka/topic_settings.ts";
+import { whyNotCompaction } from "../../../workers/_shared/kafka/topic.ts";
 import type { Place } from "../../support/place.ts";
 import { onPlace } from "../../support/services.ts";
 

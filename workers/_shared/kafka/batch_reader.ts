@@ -4,10 +4,8 @@
  */
 import type { Buffer } from "node:buffer";
 import { crc32c } from "@platformatic/kafka";
-import { unpackGzip, unpackZstd } from "./inflate.ts";
-import { unpackLz4 } from "./lz4.ts";
+import { unpack } from "./codecs.ts";
 import { type Offset, RecordTable } from "./records.ts";
-import { unpackSnappy } from "./snappy.ts";
 
 /** One batch of a log, its records still as they were sent. */
 export interface RecordBatch {
@@ -31,10 +29,6 @@ export interface RecordBatch {
 }
 
 const COMPRESSION = 0b111;
-const GZIP = 1;
-const SNAPPY = 2;
-const LZ4 = 3;
-const ZSTD = 4;
 /** Thirty times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
 const MOST_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
 /** Of more records than these, a compressed batch is read in parts: the smallest take less than their row in the table. */
@@ -48,6 +42,7 @@ const CHECKSUM_AT = 17;
 const CHECKED_FROM = 21;
 const HEADER_BYTES = 61;
 const FORMAT = 2;
+const ABORT_MARKER = 0;
 /** Lengths and deltas of one byte each, attributes, an empty key, value and list of headers. */
 const SMALLEST_RECORD_BYTES = 7;
 
@@ -135,7 +130,11 @@ export function decompress(batch: RecordBatch, sent: Buffer): PlainRecords {
   if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt, end: batch.recordsEnd };
   let bytes: Buffer | undefined;
   try {
-    bytes = unpack(batch.compression, sent.subarray(batch.recordsAt, batch.recordsEnd));
+    bytes = unpack(
+      batch.compression,
+      sent.subarray(batch.recordsAt, batch.recordsEnd),
+      MOST_DECOMPRESSED_BYTES,
+    );
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new RangeError(`the batch at offset ${batch.firstOffset} cannot be decompressed: ${why}`, {
@@ -146,22 +145,6 @@ export function decompress(batch: RecordBatch, sent: Buffer): PlainRecords {
   throw new RangeError(
     `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
   );
-}
-
-/** @returns undefined when it would be more than the most that is taken */
-function unpack(compression: number, records: Buffer): Buffer | undefined {
-  switch (compression) {
-    case GZIP:
-      return unpackGzip(records, MOST_DECOMPRESSED_BYTES);
-    case SNAPPY:
-      return unpackSnappy(records, MOST_DECOMPRESSED_BYTES);
-    case LZ4:
-      return unpackLz4(records, MOST_DECOMPRESSED_BYTES);
-    case ZSTD:
-      return unpackZstd(records, MOST_DECOMPRESSED_BYTES);
-    default:
-      throw new RangeError(`no codec has the number ${compression}`);
-  }
 }
 
 /** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */
@@ -250,12 +233,14 @@ function checkOffsets(batch: RecordBatch, { bytes, at, end }: PlainRecords): voi
   }
 }
 
-/** The key of a control batch's one record; undefined when there is none. */
-export function controlKey(batch: RecordBatch, sent: Buffer): Uint8Array | undefined {
+/** Whether a control batch's one record ends its transaction so that nothing of it counts. */
+export function isAbortMarker(batch: RecordBatch, sent: Buffer): boolean {
   const plain = decompress(batch, sent);
-  const table = new RecordTable(plain.bytes, countIn(batch, plain.end - plain.at));
+  const table = tableFor(batch, plain.bytes);
   addRecords(table, batch, plain, 0, () => {});
-  return table.length === 0 ? undefined : table.record(0).key ?? undefined;
+  const key = table.length === 0 ? null : table.record(0).key;
+  // The second of its key's two 16-bit numbers is what kind it is.
+  return key !== null && key.length >= 4 && key[2] === 0 && key[3] === ABORT_MARKER;
 }
 
 /** Reads zigzag varints, of up to 64 bits as far as a double holds them. */

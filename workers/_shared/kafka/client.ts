@@ -1,9 +1,9 @@
 /** How every worker reaches Kafka: settings, client options, topics, and what an error of the client means. */
-import { Admin, type Base, type BaseOptions, type ClusterMetadata } from "@platformatic/kafka";
+import type { BaseOptions } from "@platformatic/kafka";
 import { choice, optional, parseSettings, secret, settingsError, text } from "../env.ts";
 import type { Environment } from "../env.ts";
 import { describeError, findInCauses, PipelineError } from "../errors.ts";
-import "./connect.ts";
+import "./client_patches.ts";
 import { readTlsFiles, type TlsOptions } from "../tls_files.ts";
 
 const SERVER = "(?:[^\\s,:[\\]]+|\\[[0-9a-fA-F:.]+\\]):\\d{1,5}";
@@ -56,14 +56,7 @@ export function kafkaConnection(
   const settings = parseSettings(program, KAFKA_SETTINGS, env, { readFile });
   const problems: string[] = [];
   const protocol = settings.KAFKA_SECURITY_PROTOCOL;
-  const tls = protocol.endsWith("SSL") ? readTls(settings, readFile, problems) : undefined;
-  if (tls === undefined) {
-    // Whoever names a certificate means TLS: going on without it would tell everything to the network.
-    for (const name of TLS_SETTINGS) {
-      if (settings[name] === undefined) continue;
-      problems.push(`${name}: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL`);
-    }
-  }
+  const tls = readTls(settings, readFile, problems);
   const { KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = settings;
   if (protocol.startsWith("SASL")) {
     if (username === undefined) problems.push(`KAFKA_SASL_USERNAME: is missing, expected with ${protocol}`);
@@ -78,19 +71,12 @@ export function kafkaConnection(
     return { host, port: Number(port) };
   });
   if (servers.some(({ port }) => port < 1 || port > 65535)) {
-    problems.push(
-      `KAFKA_BOOTSTRAP_SERVERS: is ${
-        JSON.stringify(settings.KAFKA_BOOTSTRAP_SERVERS)
-      }, expected ports from 1 to 65535`,
-    );
+    const given = JSON.stringify(settings.KAFKA_BOOTSTRAP_SERVERS);
+    problems.push(`KAFKA_BOOTSTRAP_SERVERS: is ${given}, expected ports from 1 to 65535`);
   }
   if (problems.length > 0) throw settingsError(program, problems);
 
-  const sasl = {
-    mechanism: settings.KAFKA_SASL_MECHANISM,
-    username: username ?? "",
-    password: password ?? "",
-  };
+  const sasl = { mechanism: settings.KAFKA_SASL_MECHANISM, username, password };
   return {
     topic: settings.KAFKA_TOPIC,
     servers: settings.KAFKA_BOOTSTRAP_SERVERS,
@@ -108,18 +94,22 @@ export function kafkaConnection(
   };
 }
 
-const TLS_SETTINGS = [
-  "KAFKA_SSL_CA_FILE",
-  "KAFKA_SSL_CERT_FILE",
-  "KAFKA_SSL_KEY_FILE",
-  "KAFKA_SSL_KEY_PASSWORD",
-] as const;
+type Settings = ReturnType<typeof parseSettings<typeof KAFKA_SETTINGS>>;
 
+/** @returns undefined for a protocol without TLS */
 function readTls(
-  settings: { readonly [name in (typeof TLS_SETTINGS)[number]]: string | undefined },
+  settings: Settings,
   readFile: (path: string) => string,
   problems: string[],
-): TlsOptions {
+): TlsOptions | undefined {
+  if (!settings.KAFKA_SECURITY_PROTOCOL.endsWith("SSL")) {
+    // Whoever names a certificate means TLS: going on without it would tell everything to the network.
+    for (const [name, value] of Object.entries(settings)) {
+      if (!name.startsWith("KAFKA_SSL_") || value === undefined) continue;
+      problems.push(`${name}: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL`);
+    }
+    return undefined;
+  }
   const file = (label: "KAFKA_SSL_CA_FILE" | "KAFKA_SSL_CERT_FILE" | "KAFKA_SSL_KEY_FILE") => {
     return { label, path: settings[label] };
   };
@@ -133,138 +123,79 @@ function readTls(
   return tls;
 }
 
-export interface TopicDescription {
-  /** Changes when a topic is deleted and made again, though its name does not. */
-  readonly id: string;
-  /** Node that leads each partition, by partition; -1 while there is none. */
-  readonly leaders: readonly number[];
-  /** How many leaders each partition had before, by partition; -1 while it is not known. */
-  readonly leaderEpochs: readonly number[];
-  readonly brokers: ClusterMetadata["brokers"];
-}
-
-/** Asks a broker anew; undefined when there is no such topic. */
-export async function describeTopic(
-  client: Pick<Base, "metadata">,
-  topic: string,
-): Promise<TopicDescription | undefined> {
-  try {
-    const metadata = await client.metadata({ topics: [topic], forceUpdate: true });
-    const found = metadata.topics.get(topic);
-    if (found === undefined) return undefined;
-    // A broker that names none does not know the topic well: there is no topic without partitions.
-    if (found.partitions.length === 0) throw new Error(`no partition was given of topic ${topic}`);
-    return {
-      id: found.id,
-      leaders: found.partitions.map(({ leader }) => leader),
-      leaderEpochs: found.partitions.map(({ leaderEpoch }) => leaderEpoch),
-      brokers: metadata.brokers,
-    };
-  } catch (error) {
-    if (isUnknownTopic(error)) return undefined;
-    throw error;
-  }
-}
-
-/** The client turns the protocol's UNKNOWN_TOPIC_OR_PARTITION into an error that has only this text. */
-function isUnknownTopic(error: unknown): boolean {
-  return findInCauses(error, "apiId") === "UNKNOWN_TOPIC_OR_PARTITION" ||
-    describeError(error).includes("Unknown topic");
-}
-
-/** Makes a topic with the brokers' default replication; false when somebody else made it in the meantime. */
-export async function createTopic(connection: KafkaConnection, partitions: number): Promise<boolean> {
-  const admin = new Admin(connection.options);
-  try {
-    await admin.createTopics({ topics: [connection.topic], partitions, replicas: -1 });
-    return true;
-  } catch (error) {
-    if (findInCauses(error, "apiId") === "TOPIC_ALREADY_EXISTS") return false;
-    throw error;
-  } finally {
-    await admin.close();
-  }
-}
-
-interface NextStep {
-  /** Looked for in the broker's answer and in the error's text. */
-  readonly sign: RegExp;
-  readonly step: string;
-  /** Who we are, or what we may do, is wrong: waiting alone does not cure it. */
-  readonly refused: boolean;
-}
-
-/** What an operator does about an error; the first that fits. */
-const NEXT_STEPS: readonly NextStep[] = [
-  {
-    sign: /SASL_AUTHENTICATION_FAILED|authentication failed/i,
-    step: "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
-    refused: true,
-  },
-  {
-    sign: /UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE/,
-    step: "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
-    refused: true,
-  },
-  {
-    sign: /_AUTHORIZATION_FAILED/,
-    step: "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
-    refused: true,
-  },
-  {
-    sign: /altnames/,
-    step:
+/**
+ * What an operator does about an error, looked for in the broker's answer and in the error's text; the first that fits.
+ * Where who we are, or what we may do, is wrong, waiting alone does not cure it: that is refused.
+ */
+const NEXT_STEPS:
+  readonly (readonly [sign: RegExp, code: "kafka_refused" | "kafka_unavailable", step: string])[] = [
+    [
+      /SASL_AUTHENTICATION_FAILED|authentication failed/i,
+      "kafka_refused",
+      "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    ],
+    [
+      /UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE/,
+      "kafka_refused",
+      "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
+    ],
+    [
+      /_AUTHORIZATION_FAILED/,
+      "kafka_refused",
+      "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
+    ],
+    [
+      /altnames/,
+      "kafka_refused",
       "its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS, or the certificate",
-    refused: true,
-  },
-  {
-    sign: /certificate/i,
-    step:
+    ],
+    [
+      /certificate/i,
+      "kafka_refused",
       "check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired",
-    refused: true,
-  },
-  {
-    sign: /fatal alert/i,
-    step: "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
-    refused: true,
-  },
-  {
-    sign: /requires TLS/,
-    step: "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
-    refused: true,
-  },
-  {
+    ],
+    [
+      /fatal alert/i,
+      "kafka_refused",
+      "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
+    ],
+    [
+      /requires TLS/,
+      "kafka_refused",
+      "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
+    ],
     // Also what a broker looks like that goes away at this very moment, so it may pass.
-    sign: /TLS handshake/,
-    step: "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
-    refused: false,
-  },
-  {
-    sign: /LEADER_NOT_AVAILABLE|not available in the current cluster metadata/,
-    step: "no broker leads that partition: start the one that has its records",
-    refused: false,
-  },
-  {
-    sign: /Request timed out/,
-    step: "the broker took the request and did not answer in time: look at its log, its load and the network",
-    refused: false,
-  },
-  {
-    sign: /^Connection closed/,
-    step:
+    [
+      /TLS handshake/,
+      "kafka_unavailable",
+      "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
+    ],
+    [
+      /LEADER_NOT_AVAILABLE|not available in the current cluster metadata/,
+      "kafka_unavailable",
+      "no broker leads that partition: start the one that has its records",
+    ],
+    [
+      /Request timed out/,
+      "kafka_unavailable",
+      "the broker took the request and did not answer in time: look at its log, its load and the network",
+    ],
+    [
+      /^Connection closed/,
+      "kafka_unavailable",
       "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +
       "KAFKA_SSL_CERT_FILE: that is how a broker turns away who comes without what its listener asks for",
-    refused: false,
-  },
-];
+    ],
+  ];
 
 /** Says what failed towards Kafka, and whether the operator has to act. */
 export function kafkaFailure(action: string, connection: KafkaConnection, error: unknown): PipelineError {
   const api = findInCauses(error, "apiId");
   const reason = describeError(error);
-  const known = NEXT_STEPS.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
+  const [, code, known] = NEXT_STEPS.find(([sign]) => sign.test(String(api ?? "")) || sign.test(reason)) ??
+    [undefined, "kafka_unavailable" as const];
   // A broker that answers with an error runs there: what it says is the hint.
-  const step = known?.step ??
+  const step = known ??
     (error instanceof RangeError
       ? "the broker runs there, but what it sent cannot be read: look at that batch"
       : api !== undefined
@@ -277,10 +208,7 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
       "which must be known and reachable here",
   );
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;
-  return new PipelineError(known?.refused === true ? "kafka_refused" : "kafka_unavailable", message, {
-    retriable: true,
-    cause: error,
-  });
+  return new PipelineError(code, message, { retriable: true, cause: error });
 }
 
 /** The address that was not reached, when a broker named it and not KAFKA_BOOTSTRAP_SERVERS. */

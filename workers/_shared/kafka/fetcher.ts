@@ -1,18 +1,23 @@
-/** Asks one broker for records, by the topic's id: what comes back belongs to exactly the incarnation asked for. */
+/**
+ * Asks one broker for records, by the topic's id: what comes back belongs to exactly the incarnation asked for. Of the
+ * answer the records are left as the bytes that came: the client's own reading makes an object and two buffers of each.
+ */
+import { Buffer } from "node:buffer";
 import {
-  type Connection,
+  type API,
+  type Base,
   ConnectionPool,
-  type Consumer,
+  createAPI,
   fetchV13,
   fetchV14,
   fetchV15,
   fetchV16,
   fetchV17,
-  type Writer,
+  type Reader,
+  readKnownTaggedFields,
 } from "@platformatic/kafka";
 import { PipelineError } from "../errors.ts";
 import type { KafkaConnection } from "./client.ts";
-import { type FetchAnswer, readFetchResponse } from "./fetch_response.ts";
 import type { Offset } from "./records.ts";
 
 export interface FetchTarget {
@@ -32,31 +37,59 @@ export interface FetchLimits {
   readonly maxBytes: number;
 }
 
+/** The newest epoch up to ours that the broker has records of, and the offset where they end. */
+export interface Divergence {
+  readonly epoch: number;
+  readonly endOffset: Offset;
+}
+
+/** A partition's part of the answer. */
+export interface FetchedPartition {
+  readonly partition: number;
+  /** 0 for none; codes of https://kafka.apache.org/protocol#protocol_error_codes */
+  readonly errorCode: number;
+  /** The end of what is committed. */
+  readonly lastStableOffset: Offset;
+  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: Offset }[];
+  /** What the log has instead of what we read; undefined when it has what we read. */
+  readonly divergence: Divergence | undefined;
+  /** Record batches, the last of which may be cut off. */
+  readonly records: Buffer;
+}
+
+export interface FetchAnswer {
+  /** The broker held records back to slow us down: an empty answer proves nothing then. */
+  readonly throttled: boolean;
+  readonly errorCode: number;
+  readonly partitions: readonly FetchedPartition[];
+}
+
 /** Number of the request in Kafka's protocol. */
 const FETCH = 1;
 const READ_COMMITTED = 1;
 /** The protocol's "no fetch session": every request is complete in itself, so there is no state to get out of step. */
 const NO_SESSION = { id: 0, epoch: -1 };
+const NOTHING = Buffer.alloc(0);
+/** Number of the optional field. */
+const DIVERGING_EPOCH = 0;
+
+type Fetch = API<Parameters<typeof fetchV17.createRequest>, FetchAnswer>;
 
 /** How each version asks; the answers of all are read the same way. */
-const VERSIONS = [
-  { version: 17, createRequest: fetchV17.createRequest },
-  { version: 16, createRequest: fetchV16.createRequest },
-  { version: 15, createRequest: fetchV15.createRequest },
-  { version: 14, createRequest: fetchV14.createRequest },
-  { version: 13, createRequest: fetchV13.createRequest },
-] as const;
-
-type Version = { readonly version: number; readonly createRequest: typeof fetchV17.createRequest };
+const VERSIONS = [fetchV17, fetchV16, fetchV15, fetchV14, fetchV13].map(({ api, createRequest }): Fetch =>
+  createAPI(FETCH, api.version, createRequest, (_correlation, _api, _version, reader) => {
+    return readFetchResponse(reader);
+  })
+);
 
 /** Connections of their own, one a broker: a long poll on the group's connection would hold its heartbeats back. */
 export class Fetcher implements AsyncDisposable {
   readonly #pool: ConnectionPool;
-  readonly #client: Consumer;
-  #version: Version | undefined;
+  readonly #client: Pick<Base, "listApis">;
+  #fetch: Fetch | undefined;
 
   /** @param client answers which protocol versions the brokers speak */
-  constructor(connection: KafkaConnection, client: Consumer) {
+  constructor(connection: KafkaConnection, client: Pick<Base, "listApis">) {
     this.#pool = new ConnectionPool(connection.options.clientId, connection.options);
     this.#client = client;
   }
@@ -70,10 +103,10 @@ export class Fetcher implements AsyncDisposable {
     broker: { host: string; port: number },
     topicId: string,
     targets: readonly FetchTarget[],
-    limits: FetchLimits,
+    { maxWaitMs, maxBytes }: FetchLimits,
   ): Promise<FetchAnswer> {
-    const { version, createRequest } = this.#version ??= await this.#negotiate();
-    const connection: Connection = await this.#pool.get(broker);
+    const fetch = this.#fetch ??= await this.#negotiate();
+    const connection = await this.#pool.get(broker);
     const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch, maxBytes }) => ({
       partition,
       currentLeaderEpoch: requiredEpoch,
@@ -81,20 +114,18 @@ export class Fetcher implements AsyncDisposable {
       lastFetchedEpoch: lastEpoch,
       partitionMaxBytes: maxBytes,
     }));
-    const { maxWaitMs, maxBytes } = limits;
-    const topics = [{ topicId, partitions }];
     const { id, epoch } = NO_SESSION;
-    const request = () => createRequest(maxWaitMs, 1, maxBytes, READ_COMMITTED, id, epoch, topics, [], "");
-    const answer = await send(connection, version, request);
+    const topics = [{ topicId, partitions }];
+    const answer = await fetch
+      .async(connection, maxWaitMs, 1, maxBytes, READ_COMMITTED, id, epoch, topics, [], "");
     if (answer.errorCode !== 0) {
       throw new Error(`a fetch was answered with Kafka's error code ${answer.errorCode}`);
     }
     return answer;
   }
 
-  async #negotiate(): Promise<Version> {
-    const apis = await this.#client.listApis();
-    const range = apis.find(({ name }) => name === "Fetch");
+  async #negotiate(): Promise<Fetch> {
+    const range = (await this.#client.listApis()).find(({ name }) => name === "Fetch");
     const found = VERSIONS.find(({ version }) => {
       return range !== undefined && version >= range.minVersion && version <= range.maxVersion;
     });
@@ -113,17 +144,39 @@ export class Fetcher implements AsyncDisposable {
   }
 }
 
-function send(connection: Connection, version: number, request: () => Writer): Promise<FetchAnswer> {
-  return new Promise((resolve, reject) => {
-    connection.send(
-      FETCH,
-      version,
-      request,
-      (_correlation, _api, _version, reader) => readFetchResponse(reader),
-      true,
-      true,
-      // A request that timed out has an error and null in place of the answer.
-      (error, answer) => answer ? resolve(answer) : reject(error),
-    );
+/** Reads versions 13 to 17, which differ in optional fields only. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */
+export function readFetchResponse(reader: Reader): FetchAnswer {
+  const throttled = reader.readInt32() > 0;
+  const errorCode = reader.readInt16();
+  reader.readInt32(); // the fetch session, of which we have none
+  const topics = reader.readArray((topic) => {
+    topic.readUUID();
+    return topic.readArray(readPartition, true, false);
   });
+  return { throttled, errorCode, partitions: topics.flat() };
+}
+
+function readPartition(reader: Reader): FetchedPartition {
+  const partition = reader.readInt32();
+  const errorCode = reader.readInt16();
+  reader.readInt64(); // the high watermark, which open transactions may lie below
+  const lastStableOffset = Number(reader.readInt64());
+  reader.readInt64(); // the log's start
+  const abortedTransactions = reader.readArray((transaction) => ({
+    producerId: transaction.readInt64(),
+    firstOffset: Number(transaction.readInt64()),
+  }));
+  reader.readInt32(); // the replica that would rather be read
+  // A compact length: one more than it is, 0 for null.
+  const length = Math.max(0, reader.readUnsignedVarInt() - 1);
+  const records = length === 0 ? NOTHING : reader.buffer.slice(reader.position, reader.position + length);
+  reader.skip(length);
+  let divergence: Divergence | undefined;
+  readKnownTaggedFields(reader, {
+    [DIVERGING_EPOCH]: (field) => {
+      const [epoch, endOffset] = [field.readInt32(), Number(field.readInt64())];
+      if (endOffset >= 0) divergence = { epoch, endOffset };
+    },
+  });
+  return { partition, errorCode, lastStableOffset, abortedTransactions, divergence, records };
 }

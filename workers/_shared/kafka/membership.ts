@@ -6,7 +6,7 @@ import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../backoff.ts";
 import type { KafkaConnection } from "./client.ts";
-import { bearLeaderless } from "./leaderless.ts";
+import { bearLeaderless } from "./client_patches.ts";
 import type { Offset } from "./records.ts";
 
 export interface MembershipOptions {

@@ -3,8 +3,9 @@ import type { Buffer } from "node:buffer";
 import { type API, Base, createAPI, produceV9, ProtocolError, Writer } from "@platformatic/kafka";
 import { PipelineError } from "../errors.ts";
 import { type Compression, type Content, encodeBatch } from "./batch_writer.ts";
-import { describeTopic, type KafkaConnection, type TopicDescription } from "./client.ts";
-import { bearLeaderless } from "./leaderless.ts";
+import { type KafkaConnection } from "./client.ts";
+import { describeTopic, type TopicDescription } from "./topic.ts";
+import { bearLeaderless } from "./client_patches.ts";
 
 /** Number of the request in Kafka's protocol. */
 const PRODUCE = 0;
@@ -14,10 +15,14 @@ const REPLICATION_TIMEOUT_MS = 5_000;
 
 /** What every version's answer holds. */
 interface Answer {
-  readonly responses: readonly { readonly partitionResponses: readonly { readonly baseOffset: bigint }[] }[];
+  readonly responses: readonly {
+    readonly partitionResponses: readonly { readonly index: number; readonly baseOffset: bigint }[];
+  }[];
 }
 
-type Produce = API<[topic: string, partition: number, batch: Buffer], Answer>;
+/** Of different partitions, since an answer names no more. */
+export type Batches = readonly (readonly [partition: number, batch: Buffer])[];
+type Produce = API<[topic: string, batches: Batches], Answer>;
 
 /** All ask in the same way; their answers differ in optional fields, which the oldest one's reader leaves out. */
 const VERSIONS = [11, 10, 9].map((version): Produce =>
@@ -25,13 +30,13 @@ const VERSIONS = [11, 10, 9].map((version): Produce =>
 );
 
 /** Layout: https://kafka.apache.org/protocol#The_Messages_Produce */
-function createRequest(topic: string, partition: number, batch: Buffer): Writer {
+function createRequest(topic: string, batches: Batches): Writer {
   return Writer.create()
     .appendString(null) // no transaction
     .appendInt16(ALL_IN_SYNC_REPLICAS)
     .appendInt32(REPLICATION_TIMEOUT_MS)
     .appendArray([topic], (topics, name) => {
-      topics.appendString(name).appendArray([partition], (partitions, index) => {
+      topics.appendString(name).appendArray([...batches], (partitions, [index, batch]) => {
         // A compact length: one more than it is.
         partitions.appendInt32(index).appendUnsignedVarInt(batch.length + 1).append(batch);
       });
@@ -65,30 +70,37 @@ export class Sender implements AsyncDisposable {
     this.#compression = compression;
   }
 
-  /** Encodes records, at least one, and sends them as {@link sendBatch} does. */
-  async send(batch: { readonly partition: number; readonly records: readonly Content[] }): Promise<Place> {
-    return await this.sendBatch(batch.partition, await encodeBatch(batch.records, this.#compression));
+  /** Encodes records, at least one, and sends them as {@link sendBatches} does. */
+  async send(
+    { partition, records }: { readonly partition: number; readonly records: readonly Content[] },
+    compression: Compression = this.#compression,
+  ): Promise<Place> {
+    const [place] = await this.sendBatches([[partition, await encodeBatch(records, compression)]]);
+    if (place === undefined) throw new Error("the broker's answer does not name the partition");
+    return place;
   }
 
   /**
-   * One try; resolves when all in-sync replicas have the batch. It goes to another partition than it was meant for when
-   * there is no such one any more: a topic that was made again may have fewer.
+   * One try, one request to each leader; resolves when all in-sync replicas have the batches. One goes to another partition
+   * than it was meant for when there is no such one any more: a topic that was made again may have fewer.
    *
-   * @param batch a record batch, whole
-   * @throws the client's errors; unless one is the broker's own refusal, the batch may be in the log all the same
+   * @param batches record batches, whole
+   * @throws the client's errors; unless one is the broker's own refusal, the batches may be in the log all the same
    */
-  async sendBatch(partition: number, batch: Buffer): Promise<Place> {
+  async sendBatches(batches: Batches): Promise<Place[]> {
     const route = this.#route ??= this.#findRoute();
     try {
       const { topic, produce } = await route;
-      const to = partition % topic.leaders.length;
-      const leader = topic.brokers.get(topic.leaders[to] ?? -1);
-      if (leader === undefined) throw new ProtocolError("LEADER_NOT_AVAILABLE");
-      const connection = await this.client.connections.get(leader);
-      const { responses: [answered] } = await produce.async(connection, this.#topic, to, batch);
-      const [first] = answered?.partitionResponses ?? [];
-      if (first === undefined) throw new Error("the broker's answer does not name the partition");
-      return { partition: to, firstOffset: first.baseOffset };
+      const placed = batches.map(([partition, batch]) => [partition % topic.leaders.length, batch] as const);
+      const byLeader = Map.groupBy(placed, ([partition]) => topic.leaders[partition] ?? -1);
+      const answers = await Promise.all([...byLeader].map(async ([node, theirs]) => {
+        const leader = topic.brokers.get(node);
+        if (leader === undefined) throw new ProtocolError("LEADER_NOT_AVAILABLE");
+        return await produce.async(await this.client.connections.get(leader), this.#topic, theirs);
+      }));
+      return answers.flatMap(({ responses }) => responses).flatMap(({ partitionResponses }) =>
+        partitionResponses.map(({ index, baseOffset }) => ({ partition: index, firstOffset: baseOffset }))
+      );
     } catch (error) {
       // Whoever led the partition may not lead it any more. Another try may have found the new one meanwhile.
       if (this.#route === route) this.#route = undefined;

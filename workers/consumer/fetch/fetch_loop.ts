@@ -1,11 +1,15 @@
 /** Keeps one broker asked for records of the partitions it leads, as long as they have room for them. */
-import type { Divergence } from "../../_shared/kafka/fetch_response.ts";
+import type {
+  Divergence,
+  FetchedPartition,
+  Fetcher,
+  FetchLimits,
+  FetchTarget,
+} from "../../_shared/kafka/fetcher.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
-import type { TopicDescription } from "../../_shared/kafka/client.ts";
-import type { Fetcher, FetchLimits, FetchTarget } from "../../_shared/kafka/fetcher.ts";
+import type { TopicDescription } from "../../_shared/kafka/topic.ts";
 import { requiredEpoch } from "../kafka_partition/leader_epoch.ts";
 import type { Notifier } from "../kafka_partition/notifier.ts";
-import type { FetchedPartition } from "../../_shared/kafka/fetch_response.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import { type Gap, gapSlice, sliceOf } from "../kafka_partition/slice.ts";
 

@@ -4,9 +4,8 @@
  * looks like a log that grew. So every fetch says of which epoch the last record is that we read, and a broker whose
  * records of that epoch end before our offset answers with the place where they do (KIP-320, KIP-595).
  */
-import type { TopicDescription } from "../../_shared/kafka/client.ts";
-import type { Divergence } from "../../_shared/kafka/fetch_response.ts";
-import type { LogRange } from "../../_shared/kafka/log_range.ts";
+import type { LogRange, TopicDescription } from "../../_shared/kafka/topic.ts";
+import type { Divergence } from "../../_shared/kafka/fetcher.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { OffsetResetPolicy, Reset } from "./offset_reset.ts";
 

@@ -1,5 +1,5 @@
 /** What to do when a stored offset is not in the log any more. Never silent: a gap is recorded, or we stop and say so. */
-import type { LogRange } from "../../_shared/kafka/log_range.ts";
+import type { LogRange } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 
 /** `fail`: hold the partition until an operator decides. `earliest`: account for the loss and go on. */

@@ -5,7 +5,7 @@ import { joinSlices, type OpenBatch, release, type Slice, splitSlice } from "./s
 import { Notifier } from "./notifier.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import type { MonotonicClock } from "../health/progress.ts";
-import type { LogName } from "../../_shared/kafka/log_range.ts";
+import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Room } from "./room.ts";
 import { Unreadable } from "./unreadable.ts";
 

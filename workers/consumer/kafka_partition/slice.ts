@@ -1,16 +1,16 @@
 /** What one fetch says about one stretch of a partition's log: its committed records, and the offsets without one. */
 import {
   addRecords,
-  controlKey,
   countIn,
   decompress,
+  isAbortMarker,
   type PlainRecords,
   readBatches,
   type RecordBatch,
   tableFor,
   verify,
 } from "../../_shared/kafka/batch_reader.ts";
-import type { FetchedPartition } from "../../_shared/kafka/fetch_response.ts";
+import type { FetchedPartition } from "../../_shared/kafka/fetcher.ts";
 import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";
 
@@ -55,8 +55,6 @@ export interface OpenBatch {
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 /** Memory that a gap takes, about. */
 const GAP_BYTES = 100;
-/** Type of a control record, the second of the two 16-bit numbers in its key. */
-const ABORT_MARKER = 0;
 
 /** Puts records and gaps together in the order of the log; what is skipped between two records is a gap. */
 class SliceBuilder {
@@ -151,7 +149,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       aborted.shift();
     }
     if (batch.isControl) {
-      if (controlType(controlKey(batch, sent)) === ABORT_MARKER) aborting.delete(batch.producerId);
+      if (isAbortMarker(batch, sent)) aborting.delete(batch.producerId);
       // The batch begins where the log goes on; offsets missing before it were compacted away.
       slice.skipTo(first, "compacted");
       slice.skipTo(end, "control");
@@ -179,11 +177,6 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     }
   }
   return slice.finish(partition.lastStableOffset, together);
-}
-
-function controlType(key: Uint8Array | undefined): number | undefined {
-  if (key === undefined || key.length < 4) return undefined;
-  return new DataView(key.buffer, key.byteOffset, key.byteLength).getInt16(2);
 }
 
 /**

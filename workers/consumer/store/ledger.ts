@@ -2,7 +2,7 @@
 import type { Database } from "../../_shared/postgres.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/leader_epoch.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
-import type { LogName } from "../../_shared/kafka/log_range.ts";
+import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { askGeneration, GENERATION, requireGeneration } from "../schema/schema_generation.ts";
 

@@ -1,12 +1,12 @@
 /** What a compressed batch may become in memory, and how that is known before it does. */
-import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
+import { ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import process from "node:process";
+import { createZstdCompress } from "node:zlib";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
-import { lz4Length, unpackLz4 } from "../../../../workers/_shared/kafka/lz4.ts";
 import { decompress, readBatches } from "../../../../workers/_shared/kafka/batch_reader.ts";
-import { snappyLength, unpackSnappy } from "../../../../workers/_shared/kafka/snappy.ts";
+import { unpack } from "../../../../workers/_shared/kafka/codecs.ts";
 import { property } from "../../../support/property.ts";
 import { batch } from "../../../support/record_batch.ts";
 import {
@@ -21,6 +21,8 @@ const MEGABYTE = 1024 * 1024;
 const LIMIT = 32 * MEGABYTE;
 const { gzip, snappy, lz4, zstd } = compressionsAlgorithms;
 
+type Compress = (plain: Buffer) => Buffer | Promise<Buffer>;
+
 /** As Kafka's Java client writes snappy: blocks, each behind its length. */
 function xerial(blocks: readonly Buffer[]): Buffer {
   const header = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
@@ -31,14 +33,11 @@ function xerial(blocks: readonly Buffer[]): Buffer {
 function fullFrame(content: bigint, blocks: readonly Buffer[]): Buffer {
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(content);
-  const dictionary = Buffer.alloc(4);
-  const checksum = Buffer.alloc(4);
   return Buffer.concat([
     Buffer.from([0x04, 0x22, 0x4d, 0x18, 0b0111_1101, 0x40]),
     size,
-    dictionary,
-    Buffer.alloc(1),
-    ...blocks.flatMap((block) => [int32(block.length, "LE"), block, checksum]),
+    Buffer.alloc(4 + 1), // the dictionary's id, the header's checksum
+    ...blocks.flatMap((block) => [int32(block.length, "LE"), block, Buffer.alloc(4)]),
     Buffer.alloc(4),
   ]);
 }
@@ -56,16 +55,33 @@ function lz4Block(plain: Buffer): Buffer {
   return frame.subarray(11, 11 + frame.readUInt32LE(7));
 }
 
-function snappyBlock(plain: Buffer): Buffer {
-  return Buffer.from(snappy.compressSync(plain));
+const snappyBlock = (plain: Buffer) => Buffer.from(snappy.compressSync(plain));
+
+/** As Kafka's Java client writes zstd: in a stream, which does not state how long it is. */
+async function streamed(plain: Buffer): Promise<Buffer> {
+  const compress = createZstdCompress();
+  compress.write(plain.subarray(0, plain.length >> 1));
+  compress.end(plain.subarray(plain.length >> 1));
+  return Buffer.concat(await Array.fromAsync(compress as AsyncIterable<Buffer>));
 }
 
-/** How long the records of a batch are after `decompress`. */
-function lengthAfter(bitmask: number, records: Buffer): number {
+/** Each as the clients of Kafka write it. */
+const WRITERS: readonly [name: string, codec: number, compress: Compress][] = [
+  ["gzip", gzip.bitmask, gzip.compressSync],
+  ["snappy", snappy.bitmask, snappyBlock],
+  ["snappy in the Java client's blocks", snappy.bitmask, (plain) => {
+    return xerial([snappyBlock(plain.subarray(0, MEGABYTE)), snappyBlock(plain.subarray(MEGABYTE))]);
+  }],
+  ["lz4", lz4.bitmask, (plain) => Buffer.from(lz4.compressSync(plain))],
+  ["zstd", zstd.bitmask, zstd.compressSync],
+  ["zstd in a stream", zstd.bitmask, streamed],
+];
+
+/** The records of a batch after `decompress`. */
+function recordsOf(codec: number, records: Buffer): Buffer {
   const [one] = readBatches(batch(7, [7]));
   if (one === undefined) throw new RangeError("there is no batch");
-  const made = { ...one, compression: bitmask, recordsAt: 0, recordsEnd: records.length };
-  return decompress(made, records).bytes.length;
+  return decompress({ ...one, compression: codec, recordsAt: 0, recordsEnd: records.length }, records).bytes;
 }
 
 /** Bytes that compress well, badly and by turns. Never none: of those the client's codecs fail once their memory grew. */
@@ -75,83 +91,78 @@ const content = fc.array(
   { maxLength: 5 },
 ).map((parts) => Buffer.concat([Buffer.from("x"), ...parts]));
 
-Deno.test("unpackLz4() and unpackSnappy() give what the client's codecs were given, of the length told before", () => {
-  fc.assert(
-    fc.property(content, (plain) => {
-      const frame = Buffer.from(lz4.compressSync(plain));
-      deepStrictEqual(unpackLz4(frame, plain.length), plain);
-      strictEqual(unpackLz4(frame, plain.length - 1), undefined);
-      const wrapped = xerial([snappyBlock(plain), snappyBlock(plain)]);
-      deepStrictEqual(unpackSnappy(snappyBlock(plain), plain.length), plain);
-      deepStrictEqual(unpackSnappy(wrapped, 2 * plain.length), Buffer.concat([plain, plain]));
-      strictEqual(unpackSnappy(wrapped, 2 * plain.length - 1), undefined);
-      strictEqual(lz4Length(frame), plain.length);
-      strictEqual(snappyLength(snappyBlock(plain)), plain.length);
-      strictEqual(snappyLength(wrapped), 2 * plain.length);
-    }),
-    property("unpacked", 300),
-  );
-});
+for (const [name, codec, compress] of WRITERS) {
+  Deno.test(`unpack() gives what ${name} was given, and nothing when that is a byte too much`, async () => {
+    await fc.assert(
+      fc.asyncProperty(content, async (plain) => {
+        const bytes = await compress(plain);
+        ok(unpack(codec, bytes, plain.length)?.equals(plain), "other bytes came out");
+        if (plain.length > 1) strictEqual(unpack(codec, bytes, plain.length - 1), undefined);
+      }),
+      property(`unpacked ${name}`, 60),
+    );
+  });
 
-Deno.test("lz4Length() counts the blocks, behind every field that a frame can have", () => {
-  const block = lz4Block(Buffer.alloc(65_536, "heartbeat"));
-  strictEqual(lz4Length(fullFrame(1n, [block, block])), 2 * 65_536);
-});
+  Deno.test(`decompress() gives 32 MB of ${name}, refuses a byte more, and names the offset of what is damaged`, async () => {
+    strictEqual(recordsOf(codec, await compress(Buffer.alloc(LIMIT))).length, LIMIT);
+    const bomb = await compress(Buffer.alloc(LIMIT + 1));
+    throws(() => recordsOf(codec, bomb), /batch at offset 7 is larger than 33554432 bytes/);
+    throws(() => recordsOf(codec, Buffer.alloc(40, 0x5a)), {
+      name: "RangeError",
+      message: /^the batch at offset 7 cannot be decompressed: /,
+    });
+  });
 
-const codecs: readonly [name: string, bitmask: number, compress: (plain: Buffer) => Uint8Array][] = [
-  ["gzip", gzip.bitmask, gzip.compressSync],
-  ["snappy", snappy.bitmask, snappy.compressSync],
-  ["lz4", lz4.bitmask, lz4.compressSync],
-  ["zstd", zstd.bitmask, zstd.compressSync],
-];
-
-for (const [name, bitmask, compress] of codecs) {
-  Deno.test(`decompress() gives 32 MB of ${name}, and refuses a byte more`, () => {
-    strictEqual(lengthAfter(bitmask, Buffer.from(compress(Buffer.alloc(LIMIT)))), LIMIT);
-    const bomb = Buffer.from(compress(Buffer.alloc(LIMIT + 1)));
-    throws(() => lengthAfter(bitmask, bomb), /batch at offset 7 is larger than 33554432 bytes/);
+  Deno.test(`what was unpacked of ${name} keeps no more than a few times its memory alive`, async () => {
+    for (const length of [1, 1_000, 50_000, MEGABYTE]) {
+      const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(Math.min(length, 60_000))));
+      for (const plain of [Buffer.alloc(length, "x"), noise]) {
+        const held = unpack(codec, await compress(plain), LIMIT)?.buffer.byteLength ?? NaN;
+        ok(held <= Math.max(8 * 1024, 4 * plain.length), `${held} bytes for ${plain.length}`);
+      }
+    }
   });
 }
 
-Deno.test("decompress() counts all blocks of snappy as the Java client writes it", () => {
-  const block = snappyBlock(Buffer.alloc(MEGABYTE));
-  const blocks = Array.from({ length: 32 }, () => block);
-  strictEqual(lengthAfter(snappy.bitmask, xerial(blocks)), LIMIT);
-  const bomb = xerial([...blocks, snappyBlock(Buffer.from("x"))]);
-  throws(() => lengthAfter(snappy.bitmask, bomb), /batch at offset 7 is larger/);
+Deno.test("decompress() knows no other codec", () => {
+  throws(
+    () => recordsOf(6, Buffer.alloc(40)),
+    /batch at offset 7 cannot be decompressed: no codec has the number 6/,
+  );
+});
+
+Deno.test("all blocks count, behind every field that a frame can have, and whatever the frame says of its length", () => {
+  const block = lz4Block(Buffer.alloc(65_536, "heartbeat"));
+  strictEqual(recordsOf(lz4.bitmask, fullFrame(1n, Array.from({ length: 512 }, () => block))).length, LIMIT);
+  const bomb = fullFrame(1n, Array.from({ length: 513 }, () => block));
+  throws(() => recordsOf(lz4.bitmask, bomb), /batch at offset 7 is larger/);
 });
 
 Deno.test("a block for each byte, and blocks of nothing, are unpacked without memory for each", () => {
   const plain = Buffer.from(Array.from({ length: 500_000 }, (_, index) => index * 31 % 251));
   const nothing = Buffer.alloc(0);
-  const cases: [unpack: typeof unpackLz4, bytes: Buffer, expected: Buffer][] = [
-    [unpackLz4, lz4OfTinyBlocks(plain), plain],
-    [unpackLz4, lz4OfTinyLiterals(plain), plain],
-    [unpackLz4, lz4OfNothing(500_000), nothing],
-    [unpackSnappy, snappyOfTinyBlocks(plain), plain],
-    [unpackSnappy, snappyOfNothing(500_000), nothing],
+  const cases: [codec: number, bytes: Buffer, expected: Buffer][] = [
+    [lz4.bitmask, lz4OfTinyBlocks(plain), plain],
+    [lz4.bitmask, lz4OfTinyLiterals(plain), plain],
+    [lz4.bitmask, lz4OfNothing(500_000), nothing],
+    [snappy.bitmask, snappyOfTinyBlocks(plain), plain],
+    [snappy.bitmask, snappyOfNothing(500_000), nothing],
   ];
-  for (const [unpack, bytes, expected] of cases) {
+  for (const [codec, bytes, expected] of cases) {
     const before = process.memoryUsage();
-    const unpacked = unpack(bytes, LIMIT);
+    const unpacked = unpack(codec, bytes, LIMIT);
     const after = process.memoryUsage();
     const grown = after.heapUsed + after.external - before.heapUsed - before.external;
-    ok(unpacked?.equals(expected), `${unpack.name} gave something else`);
-    ok(grown < 4 * bytes.length, `${unpack.name} took ${grown} bytes for ${bytes.length}`);
+    ok(unpacked?.equals(expected), `codec ${codec} gave something else`);
+    ok(grown < 4 * bytes.length, `codec ${codec} took ${grown} bytes for ${bytes.length}`);
   }
-});
-
-Deno.test("decompress() does not believe a frame of lz4 that says that it is small", () => {
-  const block = lz4Block(Buffer.alloc(65_536));
-  const bomb = fullFrame(1n, Array.from({ length: 513 }, () => block));
-  throws(() => lengthAfter(lz4.bitmask, bomb), /batch at offset 7 is larger/);
 });
 
 Deno.test("decompress() makes no room for what a few bytes of snappy only claim to be", () => {
   const claim = Buffer.from([0x80, 0x80, 0x80, 0x30, 0]);
-  throws(() => lengthAfter(snappy.bitmask, claim), /5 bytes of snappy cannot stand for 100663296/);
-  throws(() => lengthAfter(snappy.bitmask, xerial([claim])), RangeError);
-  throws(() => lengthAfter(snappy.bitmask, Buffer.alloc(9, 0xff)), RangeError);
+  throws(() => recordsOf(snappy.bitmask, claim), /5 bytes of snappy cannot stand for 100663296/);
+  throws(() => recordsOf(snappy.bitmask, xerial([claim])), RangeError);
+  throws(() => recordsOf(snappy.bitmask, Buffer.alloc(9, 0xff)), RangeError);
 });
 
 Deno.test("a damaged batch of lz4 or snappy is refused as such, or read as something else", () => {
@@ -163,25 +174,25 @@ Deno.test("a damaged batch of lz4 or snappy is refused as such, or read as somet
     [snappy.bitmask, snappyBlock(plain)],
     [snappy.bitmask, xerial([snappyBlock(plain)])],
   ] as const;
-  for (const [bitmask, good] of whole) {
+  for (const [codec, good] of whole) {
     let refused = 0;
     for (let at = 0; at < good.length; at++) {
       const damaged = Buffer.from(good);
       damaged[at] = (damaged[at] ?? 0) ^ 0xff;
-      try {
-        lengthAfter(bitmask, damaged);
-      } catch (error) {
-        refused++;
-        ok(error instanceof RangeError && error.message.startsWith("the batch at offset 7 "), String(error));
-      }
-      try {
-        lengthAfter(bitmask, good.subarray(0, at));
-      } catch (error) {
-        ok(error instanceof RangeError, String(error));
+      for (const bytes of [damaged, good.subarray(0, at)]) {
+        try {
+          recordsOf(codec, bytes);
+        } catch (error) {
+          if (bytes === damaged) refused++;
+          ok(
+            error instanceof RangeError && error.message.startsWith("the batch at offset 7 "),
+            String(error),
+          );
+        }
       }
     }
     ok(refused > 100, `${refused} of ${good.length} were refused`);
-    strictEqual(lengthAfter(bitmask, good), plain.length);
+    strictEqual(recordsOf(codec, good).length, plain.length);
   }
 });
 
@@ -190,20 +201,5 @@ Deno.test("a frame of lz4 whose own checksum is wrong is read, as Kafka's Java c
   const frame = Buffer.from(lz4.compressSync(plain));
   const hasContentChecksum = 1 << 2;
   frame.writeUInt8(frame.readUInt8(4) | hasContentChecksum, 4);
-  deepStrictEqual(unpackLz4(Buffer.concat([frame, Buffer.from([1, 2, 3, 4])]), plain.length), plain);
-});
-
-Deno.test("decompress() names the offset of a batch that its codec cannot read", () => {
-  for (const { bitmask } of [gzip, snappy, lz4, zstd, { bitmask: 6 }]) {
-    throws(() => lengthAfter(bitmask, Buffer.alloc(40, 0x5a)), {
-      name: "RangeError",
-      message: /^the batch at offset 7 cannot be decompressed: /,
-    });
-  }
-});
-
-Deno.test("decompress() refuses bytes that are no frame of lz4", () => {
-  for (const bytes of [Buffer.alloc(0), Buffer.alloc(20, 1)]) {
-    throws(() => lengthAfter(lz4.bitmask, bytes), /no frame of lz4/);
-  }
+  ok(recordsOf(lz4.bitmask, Buffer.concat([frame, Buffer.from([1, 2, 3, 4])])).equals(plain));
 });

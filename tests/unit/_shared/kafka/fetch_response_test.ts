@@ -1,6 +1,6 @@
 import { deepStrictEqual } from "node:assert";
 import { Reader, Writer } from "@platformatic/kafka";
-import { readFetchResponse } from "../../../../workers/_shared/kafka/fetch_response.ts";
+import { readFetchResponse } from "../../../../workers/_shared/kafka/fetcher.ts";
 import { batch } from "../../../support/record_batch.ts";
 
 const TOPIC_ID = "6f1c2b1e-0f0e-4a57-9d6c-1f0d6c8b7a11";

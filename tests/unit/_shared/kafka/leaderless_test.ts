@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { kGetApi, metadataV12, Reader, Writer } from "@platformatic/kafka";
-import { bearLeaderless } from "../../../../workers/_shared/kafka/leaderless.ts";
+import { bearLeaderless } from "../../../../workers/_shared/kafka/client_patches.ts";
 
 const TOPIC_ID = "6f1c2b1e-0f0e-4a57-9d6c-1f0d6c8b7a11";
 const LEADER_NOT_AVAILABLE = 5;

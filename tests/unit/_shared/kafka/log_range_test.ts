@@ -1,7 +1,6 @@
 /** What is made of answers that leave something out. The client is a stand-in. */
 import { deepStrictEqual, rejects } from "node:assert";
-import { describeTopic } from "../../../../workers/_shared/kafka/client.ts";
-import { endOffsets } from "../../../../workers/_shared/kafka/log_range.ts";
+import { describeTopic, endOffsets } from "../../../../workers/_shared/kafka/topic.ts";
 
 /** A client that is answered with these ends; the client's own array has a hole where none was given. */
 const answering = (...ends: (bigint | undefined)[]) => {

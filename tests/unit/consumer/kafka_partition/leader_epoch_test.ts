@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import type { TopicDescription } from "../../../../workers/_shared/kafka/client.ts";
+import type { TopicDescription } from "../../../../workers/_shared/kafka/topic.ts";
 import {
   requiredEpoch,
   resolveDivergence,

@@ -1,5 +1,5 @@
-/** What lets the client work with a topic of which some partitions have no leader at the moment. */
-import { type Base, kGetApi } from "@platformatic/kafka";
+/** Two things that the client takes for the end of all: a leader that one partition lacks, and a port that cannot exist. */
+import { type Base, Connection, kGetApi, NetworkError } from "@platformatic/kafka";
 
 /** Codes of https://kafka.apache.org/protocol#protocol_error_codes that are about the leader of a single partition. */
 const WITHOUT_LEADER = new Set<unknown>([
@@ -12,6 +12,10 @@ const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
 type Done = (error: unknown, response?: unknown) => void;
 /** As the client makes them: the last argument hears of the outcome. */
 type Api = ((...args: unknown[]) => void) & { readonly key: number; readonly version: number };
+interface AnswerError extends Error {
+  readonly errors?: readonly { readonly path?: string; readonly apiCode?: number }[];
+  readonly response?: unknown;
+}
 
 /**
  * Kafka tells of each partition whether it has a leader. The client takes one that has none for the failure of the whole
@@ -38,14 +42,25 @@ function bear(api: Api): Api {
   return Object.assign(bearing, { key: api.key, version: api.version });
 }
 
-interface AnswerError extends Error {
-  readonly errors?: readonly { readonly path?: string; readonly apiCode?: number }[];
-  readonly response?: unknown;
-}
-
 /** The answer, when nothing else is wrong with it. */
 function leaderlessAnswer({ errors = [], response }: AnswerError): unknown {
   const isHarmless = errors.length > 0 &&
     errors.every(({ path, apiCode }) => OF_A_PARTITION.test(path ?? "") && WITHOUT_LEADER.has(apiCode));
   return isHarmless ? response : undefined;
 }
+
+const connect = Connection.prototype.connect;
+
+/**
+ * Where the socket throws, the client forgets whom to tell: the request would never end, and every later one to the same
+ * broker would wait for it. Told as an event, it is a failed connection like any other.
+ */
+Connection.prototype.connect = function (this: Connection, host: string, port: number, ...done: never[]) {
+  try {
+    return Reflect.apply(connect, this, [host, port, ...done]);
+  } catch (error) {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    const failure = new NetworkError(`Connection to ${host}:${port} failed.`, { cause });
+    queueMicrotask(() => this.emit("error", failure));
+  }
+};
