@@ -8,7 +8,7 @@ import { parseDuration, parseOffset } from "./duration.ts";
 import type { GenerateOptions } from "./generate.ts";
 import { type Mapping, parseMapping } from "./mapping.ts";
 import type { Compression } from "../_shared/kafka/batch_writer.ts";
-import { type TimeFormat, timeFormat } from "./time_format.ts";
+import { type TimeFormat, timeFormat } from "./recording/time_format.ts";
 
 const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };
 /** Every environment variable that the producer reads. */

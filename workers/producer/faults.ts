@@ -1,7 +1,7 @@
 /** Records that are wrong on purpose, as devices in the field send them: a consumer must reject each, and only it. */
 import { Buffer } from "node:buffer";
 import type { RejectReason } from "../_shared/record/heartbeat.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "./heart/random.ts";
 
 /** What a sound record would say. */
 export interface Reading {

@@ -5,8 +5,8 @@
 import { Buffer } from "node:buffer";
 import { formatInstant } from "./clock.ts";
 import { type Fault, malform, outOfRangeBpm } from "./faults.ts";
-import { Heart } from "./heart.ts";
-import { Random } from "./random.ts";
+import { Heart } from "./heart/heart.ts";
+import { Random } from "./heart/random.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
 
 /** A record on its way to Kafka. */

@@ -8,11 +8,11 @@ import { startTelemetry } from "../_shared/telemetry.ts";
 import { readConfig } from "./config.ts";
 import { systemClock } from "./clock.ts";
 import { openProgress } from "./progress.ts";
-import { publish } from "./publish.ts";
+import { publish } from "./publish/publish.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
 import { openSource } from "./source.ts";
-import { ProducerTelemetry } from "./telemetry.ts";
-import { ensureTopic } from "./topic.ts";
+import { ProducerTelemetry } from "./publish/telemetry.ts";
+import { ensureTopic } from "./publish/topic.ts";
 
 const SUMMARY_EVERY_MS = 10_000;
 

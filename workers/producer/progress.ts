@@ -1,6 +1,6 @@
 /** A line on a terminal that shows how far the work is. */
 import { formatSeconds } from "./duration.ts";
-import type { Tally } from "./tally.ts";
+import type { Tally } from "./publish/tally.ts";
 
 const WIDTH = 30;
 const EVERY_MS = 100;

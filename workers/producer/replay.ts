@@ -3,12 +3,12 @@ import { Buffer } from "node:buffer";
 import { PipelineError, UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
 import type { Recording } from "./config.ts";
-import { canReadTwice } from "./file_bytes.ts";
+import { canReadTwice } from "./recording/file_bytes.ts";
 import type { OutgoingRecord } from "./generate.ts";
 import { unlessAborted } from "./pieces.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
-import { readRecording } from "./recording.ts";
-import type { RecordedReading } from "./row.ts";
+import { readRecording } from "./recording/recording.ts";
+import type { RecordedReading } from "./recording/row.ts";
 import type { SkippedRows } from "./skipped_rows.ts";
 
 /** A file may name any number of customers; this many are a few tens of megabytes. */

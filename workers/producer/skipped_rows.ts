@@ -1,5 +1,5 @@
 /** The rows of a recording that were skipped: the first few are shown, all are counted by reason. */
-import type { BadRow } from "./row.ts";
+import type { BadRow } from "./recording/row.ts";
 
 const SHOWN = 5;
 

@@ -3,7 +3,7 @@ import type { ProducerConfig, Synthetic } from "./config.ts";
 import { generate, type OutgoingRecord } from "./generate.ts";
 import { onePiecewise, type Source } from "./pieces.ts";
 import { openRecording, replay } from "./replay.ts";
-import type { BadRow } from "./row.ts";
+import type { BadRow } from "./recording/row.ts";
 import { SkippedRows } from "./skipped_rows.ts";
 
 export interface RecordSource {

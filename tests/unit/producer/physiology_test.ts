@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { Activity } from "../../../workers/producer/activity.ts";
-import { Arrhythmia } from "../../../workers/producer/arrhythmia.ts";
-import { Heart } from "../../../workers/producer/heart.ts";
-import { drawPerson, type Person } from "../../../workers/producer/person.ts";
-import { Random } from "../../../workers/producer/random.ts";
-import { Sensor } from "../../../workers/producer/sensor.ts";
-import { Variability } from "../../../workers/producer/variability.ts";
+import { Activity } from "../../../workers/producer/heart/activity.ts";
+import { Arrhythmia } from "../../../workers/producer/heart/arrhythmia.ts";
+import { Heart } from "../../../workers/producer/heart/heart.ts";
+import { drawPerson, type Person } from "../../../workers/producer/heart/person.ts";
+import { Random } from "../../../workers/producer/heart/random.ts";
+import { Sensor } from "../../../workers/producer/heart/sensor.ts";
+import { Variability } from "../../../workers/producer/heart/variability.ts";
 
 const MIDNIGHT_S = Date.UTC(2026, 0, 5) / 1000;
 const PERSON: Person = {

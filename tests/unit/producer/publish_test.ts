@@ -4,10 +4,10 @@ import { Registry } from "prom-client";
 import type { KafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import type { Log } from "../../../workers/_shared/telemetry.ts";
 import type { Clock } from "../../../workers/producer/clock.ts";
-import type { Target } from "../../../workers/producer/deliver.ts";
+import type { Target } from "../../../workers/producer/publish/deliver.ts";
 import type { OutgoingRecord } from "../../../workers/producer/generate.ts";
-import { publish } from "../../../workers/producer/publish.ts";
-import { ProducerTelemetry } from "../../../workers/producer/telemetry.ts";
+import { publish } from "../../../workers/producer/publish/publish.ts";
+import { ProducerTelemetry } from "../../../workers/producer/publish/telemetry.ts";
 
 const CONNECTION = {
   topic: "heartbeats",

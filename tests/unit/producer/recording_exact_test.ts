@@ -10,7 +10,7 @@ import type { Recording } from "../../../workers/producer/config.ts";
 import { parseMapping } from "../../../workers/producer/mapping.ts";
 import { openRecording, replay } from "../../../workers/producer/replay.ts";
 import { SkippedRows } from "../../../workers/producer/skipped_rows.ts";
-import { timeFormat } from "../../../workers/producer/time_format.ts";
+import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 import { anyText, property, timestampText } from "../../support/property.ts";
 
 /** No rate is out of range and no instant in the future: these are not the producer's to judge. */

@@ -4,10 +4,10 @@ import { PipelineError } from "../../../workers/_shared/errors.ts";
 import type { Recording } from "../../../workers/producer/config.ts";
 import { parseMapping } from "../../../workers/producer/mapping.ts";
 import { onePiecewise } from "../../../workers/producer/pieces.ts";
-import { readRecording } from "../../../workers/producer/recording.ts";
-import type { RecordedReading } from "../../../workers/producer/row.ts";
+import { readRecording } from "../../../workers/producer/recording/recording.ts";
+import type { RecordedReading } from "../../../workers/producer/recording/row.ts";
 import { SkippedRows } from "../../../workers/producer/skipped_rows.ts";
-import { timeFormat } from "../../../workers/producer/time_format.ts";
+import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseDuration, parseOffset } from "../../../workers/producer/duration.ts";
-import { timeFormat } from "../../../workers/producer/time_format.ts";
+import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const micros = (iso: string) => Date.parse(iso) * 1000;
 

@@ -1,11 +1,11 @@
 /** The readings of a recorded file, CSV or NDJSON, of any size, a piece at a time. */
-import { describeError, PipelineError } from "../_shared/errors.ts";
-import type { Recording } from "./config.ts";
+import { describeError, PipelineError } from "../../_shared/errors.ts";
+import type { Recording } from "../config.ts";
 import { csvRows } from "./csv_rows.ts";
 import { readBytes } from "./file_bytes.ts";
 import { ndjsonRows } from "./ndjson_rows.ts";
 import { type BadRow, describeBadRow, readRow, type RecordedReading, type Row } from "./row.ts";
-import { SkippedRows } from "./skipped_rows.ts";
+import { SkippedRows } from "../skipped_rows.ts";
 
 const NEXT = "correct the row, --map, --time-format or --timezone, or give --skip-bad";
 

@@ -1,7 +1,7 @@
 /** One row of a recording, read into a reading, or what is wrong with it. */
-import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../_shared/record/heartbeat.ts";
-import { isWhole } from "../_shared/record/json_number.ts";
-import type { Field, Mapping } from "./mapping.ts";
+import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../../_shared/record/heartbeat.ts";
+import { isWhole } from "../../_shared/record/json_number.ts";
+import type { Field, Mapping } from "../mapping.ts";
 import type { TimeFormat } from "./time_format.ts";
 
 /** A number as the file writes it: a double may not hold all of its digits. */

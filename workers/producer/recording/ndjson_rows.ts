@@ -1,8 +1,8 @@
 /** The rows of an NDJSON file: a JSON object in each line. */
 import { Buffer, isUtf8 } from "node:buffer";
-import { mayRound, numberSource } from "../_shared/record/json_number.ts";
+import { mayRound, numberSource } from "../../_shared/record/json_number.ts";
 import { MAX_ROW_BYTES } from "./csv_rows.ts";
-import type { Field, Mapping } from "./mapping.ts";
+import type { Field, Mapping } from "../mapping.ts";
 import { type BadRow, quote, type Row, WrittenNumber } from "./row.ts";
 
 const NEWLINE = 0x0a;

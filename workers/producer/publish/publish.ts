@@ -6,11 +6,11 @@
  * source. They are not dropped: the source is a schedule or a file, its records keep their instants and follow, late,
  * as fast as Kafka takes them; how late is logged, measured and in the summary.
  */
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Target } from "./deliver.ts";
-import type { OutgoingRecord } from "./generate.ts";
+import type { OutgoingRecord } from "../generate.ts";
 import { Lanes } from "./lanes.ts";
-import { type Source, unlessAborted } from "./pieces.ts";
+import { type Source, unlessAborted } from "../pieces.ts";
 import { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 

@@ -1,9 +1,10 @@
 /** One batch, from the first try to the acknowledgement, or to the refusal of the one record that Kafka does not take. */
-import { backoffMs, sleep } from "../_shared/backoff.ts";
-import { findInCauses } from "../_shared/errors.ts";
-import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
-import type { OutgoingRecord } from "./generate.ts";
-import type { Place } from "../_shared/kafka/sender.ts";
+import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { findInCauses } from "../../_shared/errors.ts";
+import { kafkaFailure } from "../../_shared/kafka/client.ts";
+import type { KafkaConnection } from "../../_shared/kafka/client.ts";
+import type { OutgoingRecord } from "../generate.ts";
+import type { Place } from "../../_shared/kafka/sender.ts";
 import type { Tally } from "./tally.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 

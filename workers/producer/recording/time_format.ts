@@ -1,5 +1,5 @@
 /** Times as recordings write them: ISO 8601, numbers of seconds or milliseconds, or a pattern. */
-import { isTimestamp, parseInstant } from "../_shared/record/instant.ts";
+import { isTimestamp, parseInstant } from "../../_shared/record/instant.ts";
 
 export interface TimeFormat {
   /** Completes "expected ...". */

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { PipelineError } from "../_shared/errors.ts";
+import { PipelineError } from "../../_shared/errors.ts";
 
 /** Deno opens none of these paths without all permissions; the stream itself needs none. */
 const STANDARD_INPUT = /^(-|\/dev\/stdin|\/dev\/fd\/0|\/proc\/self\/fd\/0)$/;

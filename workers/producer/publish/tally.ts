@@ -1,8 +1,8 @@
 /** What became of the records: counted while publishing, told at the end. */
 import { createHistogram } from "node:perf_hooks";
-import type { Fault } from "./faults.ts";
-import type { OutgoingRecord } from "./generate.ts";
-import { SkippedRows } from "./skipped_rows.ts";
+import type { Fault } from "../faults.ts";
+import type { OutgoingRecord } from "../generate.ts";
+import { SkippedRows } from "../skipped_rows.ts";
 
 export class Tally {
   /** Taken from the source and offered to Kafka. */

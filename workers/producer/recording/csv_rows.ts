@@ -1,8 +1,8 @@
 /** The rows of a CSV file (RFC 4180, separated by commas, with a header). */
 import { Buffer, isUtf8 } from "node:buffer";
 import { CsvError, parse } from "csv-parse";
-import { PipelineError } from "../_shared/errors.ts";
-import { type Field, FIELDS, type Mapping } from "./mapping.ts";
+import { PipelineError } from "../../_shared/errors.ts";
+import { type Field, FIELDS, type Mapping } from "../mapping.ts";
 import { type BadRow, quote, type Row, WrittenNumber } from "./row.ts";
 
 /** A row that is longer is a file without line ends, or a quote that was left open. */

@@ -1,8 +1,9 @@
 /** The topic that is published to. */
 import type { Base } from "@platformatic/kafka";
-import { backoffMs, sleep } from "../_shared/backoff.ts";
-import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
-import { createTopic, describeTopic } from "../_shared/kafka/topic.ts";
+import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { kafkaFailure } from "../../_shared/kafka/client.ts";
+import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
+import type { KafkaConnection } from "../../_shared/kafka/client.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
 /**

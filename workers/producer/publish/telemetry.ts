@@ -1,11 +1,11 @@
 /** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { Log } from "../_shared/telemetry.ts";
+import type { Log } from "../../_shared/telemetry.ts";
 import type { Batch } from "./deliver.ts";
-import { formatSeconds } from "./duration.ts";
-import type { OutgoingRecord } from "./generate.ts";
-import { type BadRow, describeBadRow } from "./row.ts";
-import type { Place } from "../_shared/kafka/sender.ts";
+import { formatSeconds } from "../duration.ts";
+import type { OutgoingRecord } from "../generate.ts";
+import { type BadRow, describeBadRow } from "../recording/row.ts";
+import type { Place } from "../../_shared/kafka/sender.ts";
 
 export interface Acknowledgement {
   readonly bytes: number;

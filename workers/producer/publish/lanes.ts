@@ -1,7 +1,7 @@
 /** What waits to be sent, by partition. */
 import { deliver, type Delivery } from "./deliver.ts";
-import type { OutgoingRecord } from "./generate.ts";
-import { partitionOf } from "../_shared/kafka/partitioner.ts";
+import type { OutgoingRecord } from "../generate.ts";
+import { partitionOf } from "../../_shared/kafka/partitioner.ts";
 
 const MAX_BATCH_RECORDS = 2_000;
 /** Under the million bytes that brokers accept by default. */
