@@ -30,7 +30,7 @@ export function settingInfo(schema: z.ZodType): SettingInfo {
 type Parse<T> = (text: string) => T | undefined;
 
 /** Declares a required setting, or one with a default. `parse` gives undefined for a text it does not accept. */
-function setting<T>(info: SettingInfo, parse: Parse<T>): z.ZodType<T> {
+export function setting<T>(info: SettingInfo, parse: Parse<T>): z.ZodType<T> {
   const schema = z.unknown().transform((raw, context) => {
     const text = typeof raw === "string" && raw !== "" ? raw : info.default;
     const value = text === undefined ? undefined : parse(text);

@@ -1,43 +1,115 @@
 /** The producer's command line and environment. */
-import { type Environment, parseSettings, settingsError } from "../_shared/env.ts";
+import { Command } from "commander";
+import {
+  choice,
+  decimal,
+  type Environment,
+  integer,
+  optional,
+  parseSettings,
+  setting,
+  settingsError,
+  text,
+} from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
-import { LOG_SETTINGS, type LogOptions } from "../_shared/telemetry.ts";
-import { DURATION, type Flags, INSTANT, parseFlags, PROGRAM } from "./command_line.ts";
-import { parseDuration, parseOffset } from "./duration.ts";
-import type { GenerateOptions } from "./generate.ts";
-import { type Mapping, parseMapping } from "./mapping.ts";
 import type { Compression } from "../_shared/kafka/batch_writer.ts";
-import { type TimeFormat, timeFormat } from "./recording/time_format.ts";
+import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
+import { parseInstant } from "../_shared/record/instant.ts";
+import { LOG_SETTINGS, type LogOptions } from "../_shared/telemetry.ts";
+import type { Synthetic } from "./generate.ts";
+import type { Recording } from "./recording/recording.ts";
+import { parseMapping } from "./recording/row.ts";
+import { parseZone, timeFormat } from "./recording/time_format.ts";
 
+/** Completes "Cannot start the ...". */
+const PROGRAM = "producer";
 const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };
 /** Every environment variable that the producer reads. */
 export const PRODUCER_SETTINGS = { ...KAFKA_SETTINGS, ...OWN_SETTINGS };
 
-/** Published when neither --rate, --from nor --file says how fast: one reading a second from each customer. */
-const DEFAULT_INTERVAL_SECONDS = 1;
+const MAX_COUNT = 1e12;
+const SHARE = { min: 0, max: 1, unit: "share of the records", default: 0 };
+const DURATION = { expected: "a duration such as 500ms, 30s, 5m, 2h or 7d" };
+const INSTANT = { expected: "an instant such as 2026-01-31T08:00:00Z, or how long ago: 24h, 7d" };
+const MAPPING = { expected: "customer_id=COLUMN,timestamp=COLUMN,heart_rate=COLUMN, each at most once" };
+const TIME_FORMAT = { expected: "iso, epoch_s, epoch_ms or a pattern such as M/D/YYYY h:mm:ss A" };
+const MICROS: Readonly<Record<string, number>> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6, d: 86_400e6 };
 
-export type Synthetic =
-  & Omit<GenerateOptions, "startMicros">
-  & {
-    /** Of a backfill; a live run begins when Kafka is there. */
-    readonly startMicros?: number;
-    readonly durationMicros?: number;
-    /** Records that the schedule holds, when it ends. */
-    readonly expected?: number;
-  };
+/** Each flag once; its value arrives as text, so that every wrong one is reported in the same way. */
+const FLAGS = {
+  rate: optional(decimal({ min: 0.001, max: 1e6, unit: "readings per second" })),
+  customers: integer({ min: 1, max: 1e6, unit: "synthetic customers", default: 50 }),
+  count: optional(integer({ min: 1, max: MAX_COUNT, unit: "records" })),
+  duration: optional(setting(DURATION, parseDuration)),
+  from: optional(setting(INSTANT, parseMoment)),
+  to: optional(setting(INSTANT, parseMoment)),
+  interval: setting({ ...DURATION, default: "10s" }, parseDuration),
+  seed: integer({ min: 0, max: 4_294_967_295, unit: "seed", default: 1 }),
+  "out-of-range-rate": decimal(SHARE),
+  "malformed-rate": decimal(SHARE),
+  "duplicate-rate": decimal(SHARE),
+  "dropout-rate": decimal({ min: 0, max: 0.9, unit: "share of the time", default: 0.01 }),
+  "arrhythmia-rate": decimal({ min: 0, max: 1, unit: "share of the customers", default: 0.1 }),
+  file: optional(text({ expected: "a CSV or NDJSON file, or - for standard input" })),
+  format: optional(choice(["csv", "ndjson"])),
+  map: setting({ ...MAPPING, default: "customer_id=customer_id" }, parseMapping),
+  "time-format": setting({ ...TIME_FORMAT, default: "iso" }, timeFormat),
+  timezone: setting({ expected: "UTC or an offset such as +02:00", default: "UTC" }, parseZone),
+  speed: text({
+    expected: "a multiple of real time such as 1 or 60, or max",
+    pattern: /^(max|\d{1,6}(\.\d{1,6})?)$/,
+    default: "max",
+  }),
+  "shift-to-now": choice(["true", "false"], "false"),
+  "skip-bad": choice(["true", "false"], "false"),
+  compression: choice(["none", "gzip", "snappy", "lz4", "zstd"], "none"),
+  partitions: integer({ min: 1, max: 10_000, unit: "partitions of a topic that is created", default: 6 }),
+};
 
-export interface Recording {
-  readonly path: string;
-  readonly format: "csv" | "ndjson";
-  readonly mapping: Mapping;
-  readonly time: TimeFormat;
-  /** Multiple of real time; Infinity is as fast as Kafka takes it. */
-  readonly speed: number;
-  readonly shiftToNow: boolean;
-  readonly skipBad: boolean;
-  readonly count?: number;
-}
+type Flags = ReturnType<typeof parseFlags>;
+
+const USAGE: readonly [flag: string, description: string][] = [
+  ["--customers <n>", "synthetic customers (default 50)"],
+  ["--rate <n>", "readings per second, all customers together, on time (default: one for each customer)"],
+  ["--count <n>", "stop after so many records"],
+  ["--duration <time>", "stop after 500ms, 30s, 5m, 2h or 7d"],
+  ["--from <time>", "backfill as fast as Kafka takes it: from this instant, or from 24h or 7d ago"],
+  ["--to <time>", "end of the backfill (default: now)"],
+  ["--interval <time>", "between two readings of a customer in a backfill (default 10s)"],
+  ["--seed <n>", "the same seed and schedule give the same records (default 1)"],
+  ["--out-of-range-rate <share>", "records with an impossible heart rate, 0 to 1 (default 0)"],
+  ["--malformed-rate <share>", "records that cannot be read, 0 to 1 (default 0)"],
+  ["--duplicate-rate <share>", "records that repeat the customer's last one, 0 to 1 (default 0)"],
+  ["--dropout-rate <share>", "of the time a sensor says nothing, 0 to 0.9 (default 0.01)"],
+  ["--arrhythmia-rate <share>", "customers with episodes of a very fast or slow heart (default 0.1)"],
+  ["--file <path>", "publish a recording: UTF-8, CSV with a header or NDJSON, gzipped or not, - for stdin"],
+  ["--format <name>", "csv or ndjson (default: by the file's ending)"],
+  ["--map <columns>", "which columns to read: customer_id=Id,timestamp=Time,heart_rate=Value"],
+  ["--time-format <format>", 'iso, epoch_s, epoch_ms or such as "M/D/YYYY h:mm:ss A" (default iso)'],
+  ["--timezone <offset>", "of times that name none: UTC or such as +02:00 (default UTC)"],
+  ["--speed <n>", "of the recording, as a multiple of real time, or max (default max)"],
+  ["--shift-to-now", "move the recording: at --speed 1 its first reading is now, else its last"],
+  ["--skip-bad", "go on after rows that cannot be read; shows the first five, counts all"],
+  ["--compression <codec>", "none, gzip, snappy, lz4 or zstd (default none)"],
+  ["--partitions <n>", "of the topic, when it is missing and has to be created (default 6)"],
+];
+const HELP = `
+Examples:
+  deno task produce                                        50 customers, one reading a second each, until Ctrl-C
+  deno task produce --rate 5000 --duration 1m --customers 2000
+  deno task produce --count 100000 --rate 20000 --malformed-rate 0.005 --out-of-range-rate 0.005
+  deno task produce --from 7d --interval 1m --customers 200     a week of history, as fast as it goes
+  zcat *.ndjson.gz | deno task produce --file - --format ndjson
+  deno task produce --file heartrate.csv --map customer_id=Id,timestamp=Time,heart_rate=Value \\
+                    --time-format "M/D/YYYY h:mm:ss A" --speed 60 --shift-to-now
+
+A recording is published as it is: a row that cannot be published exactly ends it, with its line, unless it is skipped.
+A file is read through before anything is published. A pipe can be read only once, so that it is published as it is read.
+
+Environment: KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats), KAFKA_SECURITY_PROTOCOL and the other
+KAFKA_* settings, HEALTH_PORT (0 = any), LOG_LEVEL (info), LOG_FORMAT (pretty).
+Exit code: 0 when Kafka acknowledged every record, 1 when not or when a file gave no reading, 2 when called wrongly.
+SIGTERM or Ctrl-C flushes what is in hand, prints the summary and counts as success.`;
 
 export interface ProducerConfig {
   readonly kafka: KafkaConnection;
@@ -45,10 +117,9 @@ export interface ProducerConfig {
   readonly health: { readonly HEALTH_HOST: string; readonly HEALTH_PORT: number };
   readonly compression: Compression;
   readonly partitions: number;
-  readonly records: { readonly kind: "synthetic"; readonly options: Synthetic } | {
-    readonly kind: "recording";
-    readonly options: Recording;
-  };
+  readonly records:
+    | { readonly kind: "synthetic"; readonly options: Synthetic }
+    | { readonly kind: "recording"; readonly options: Recording };
 }
 
 /**
@@ -65,29 +136,54 @@ export function readConfig(
   nowMicros: number,
 ): ProducerConfig {
   const flags = parseFlags(args);
+  const { file, compression, partitions } = flags;
   const kafka = kafkaConnection(PROGRAM, "heartbeat-producer", env, readFile);
   const { HEALTH_HOST, HEALTH_PORT, LOG_LEVEL, LOG_FORMAT } = parseSettings(PROGRAM, OWN_SETTINGS, env);
   const problems: string[] = [];
-  const { file } = flags;
   const records: ProducerConfig["records"] = file === undefined
     ? { kind: "synthetic", options: synthetic(flags, nowMicros, problems) }
     : { kind: "recording", options: recording(flags, file, problems) };
   if (problems.length > 0) throw settingsError(PROGRAM, problems);
-  return {
-    kafka,
-    log: { LOG_LEVEL, LOG_FORMAT },
-    health: { HEALTH_HOST, HEALTH_PORT },
-    compression: flags.compression,
-    partitions: flags.partitions,
-    records,
-  };
+  const [log, health] = [{ LOG_LEVEL, LOG_FORMAT }, { HEALTH_HOST, HEALTH_PORT }];
+  return { kafka, log, health, compression, partitions, records };
+}
+
+function parseFlags(args: readonly string[]) {
+  const command = new Command("produce").exitOverride()
+    .description("Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording.")
+    .addHelpText("after", HELP);
+  for (const [flag, description] of USAGE) command.option(flag, description);
+  const values: Record<string, string> = {};
+  for (const [name, value] of Object.entries(command.parse([...args], { from: "user" }).opts())) {
+    values[name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)] = String(value);
+  }
+  return parseSettings(PROGRAM, FLAGS, values, { label: (name) => `--${name}` });
 }
 
 function synthetic(flags: Flags, nowMicros: number, problems: string[]): Synthetic {
-  const { customers, count, rate } = flags;
-  const shared = {
+  const { customers, count, rate, duration, interval, from, to } = flags;
+  const live = from === undefined;
+  const startMicros = from?.(nowMicros);
+  const endMicros = to?.(nowMicros) ?? nowMicros;
+  if (startMicros === undefined) {
+    if (to !== undefined) problems.push("--to: is given without --from, expected both or none");
+  } else {
+    if (rate !== undefined) {
+      const expected = "expected --interval: a backfill is as fast as Kafka takes it";
+      problems.push(`--rate: is given with --from, ${expected}`);
+    }
+    if (duration !== undefined) problems.push("--duration: is given with --from, expected --to");
+    if (startMicros >= endMicros) problems.push("--to: is not after --from, expected a later instant");
+  }
+  return {
     seed: flags.seed,
     customers,
+    count,
+    live,
+    startMicros,
+    durationMicros: startMicros === undefined ? duration ?? Infinity : endMicros - startMicros,
+    // Of a live run one reading a second from each customer, unless told.
+    spacingMicros: live ? 1e6 / (rate ?? customers) : interval / customers,
     arrhythmiaShare: flags["arrhythmia-rate"],
     dropoutShare: flags["dropout-rate"],
     faults: {
@@ -95,39 +191,6 @@ function synthetic(flags: Flags, nowMicros: number, problems: string[]): Synthet
       malformed: flags["malformed-rate"],
       duplicate: flags["duplicate-rate"],
     },
-    ...(count === undefined ? {} : { count }),
-  };
-  const durationMicros = duration("duration", flags.duration, problems);
-  if (flags.from === undefined) {
-    if (flags.to !== undefined) problems.push("--to: is given without --from, expected both or none");
-    const perSecond = rate ?? customers / DEFAULT_INTERVAL_SECONDS;
-    const expected = count ?? (durationMicros && Math.ceil((durationMicros / 1e6) * perSecond));
-    return {
-      ...shared,
-      spacingMicros: 1e6 / perSecond,
-      live: true,
-      ...(durationMicros === undefined ? {} : { durationMicros }),
-      ...(expected === undefined ? {} : { expected }),
-    };
-  }
-  if (rate !== undefined) {
-    problems.push(
-      "--rate: is given with --from, expected --interval: a backfill is as fast as Kafka takes it",
-    );
-  }
-  if (durationMicros !== undefined) problems.push("--duration: is given with --from, expected --to");
-  const startMicros = instant("from", flags.from, nowMicros, problems);
-  const endMicros = flags.to === undefined ? nowMicros : instant("to", flags.to, nowMicros, problems);
-  if (startMicros >= endMicros) problems.push("--to: is not after --from, expected a later instant");
-  const spacingMicros = (duration("interval", flags.interval, problems) ?? NaN) / customers;
-  const samples = Math.ceil((endMicros - startMicros) / spacingMicros);
-  return {
-    ...shared,
-    startMicros,
-    endMicros,
-    spacingMicros,
-    live: false,
-    expected: Math.min(count ?? samples, samples),
   };
 }
 
@@ -135,63 +198,39 @@ function recording(flags: Flags, path: string, problems: string[]): Recording {
   for (const name of ["rate", "duration", "from", "to"] as const) {
     if (flags[name] !== undefined) problems.push(`--${name}: is given with --file, expected --speed`);
   }
-  const format = flags.format ?? formatOf(path);
-  if (format === undefined) {
-    problems.push(
-      `--format: is missing, expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`,
-    );
-  }
-  const mapping = parseMapping(flags.map);
-  if (mapping === undefined) {
-    const expected = "customer_id=COLUMN,timestamp=COLUMN,heart_rate=COLUMN, each at most once";
-    problems.push(`--map: is ${JSON.stringify(flags.map)}, expected ${expected}`);
-  }
-  const offset = parseOffset(flags.timezone);
-  if (offset === undefined) {
-    problems.push(
-      `--timezone: is ${JSON.stringify(flags.timezone)}, expected UTC or an offset such as +02:00`,
-    );
-  }
-  const time = timeFormat(flags["time-format"], offset ?? 0);
-  if (time === undefined) {
-    const expected = "iso, epoch_s, epoch_ms or a pattern such as M/D/YYYY h:mm:ss A";
-    problems.push(`--time-format: is ${JSON.stringify(flags["time-format"])}, expected ${expected}`);
+  const ending = /\.(?:(csv)|ndjson|jsonl)(\.gz)?$/i.exec(path);
+  const format = flags.format ?? (ending?.[1] === undefined ? "ndjson" : "csv");
+  if (flags.format === undefined && ending === null) {
+    const is = `is missing, expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`;
+    problems.push(`--format: ${is}`);
   }
   const speed = flags.speed === "max" ? Infinity : Number(flags.speed);
   if (speed === 0) problems.push("--speed: is 0, expected a multiple of real time above 0, or max");
   return {
     path,
-    format: format ?? "csv",
-    mapping: mapping as Mapping,
-    time: time as TimeFormat,
+    format,
+    mapping: flags.map,
+    time: flags["time-format"],
+    zone: flags.timezone,
     speed,
     shiftToNow: flags["shift-to-now"] === "true",
     skipBad: flags["skip-bad"] === "true",
-    ...(flags.count === undefined ? {} : { count: flags.count }),
+    count: flags.count,
   };
 }
 
-function formatOf(path: string): "csv" | "ndjson" | undefined {
-  if (/\.csv(\.gz)?$/i.test(path)) return "csv";
-  return /\.(ndjson|jsonl)(\.gz)?$/i.test(path) ? "ndjson" : undefined;
+/** @returns microseconds */
+function parseDuration(text: string): number | undefined {
+  const [, number, unit = ""] = /^(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  const micros = Math.round(Number(number) * (MICROS[unit] ?? NaN));
+  return micros > 0 ? micros : undefined;
 }
 
-function duration(flag: string, value: string | undefined, problems: string[]): number | undefined {
-  if (value === undefined) return undefined;
-  const micros = parseDuration(value);
-  if (micros === undefined) problems.push(`--${flag}: is ${JSON.stringify(value)}, expected ${DURATION}`);
-  return micros;
-}
-
-function instant(flag: string, value: string, nowMicros: number, problems: string[]): number {
-  const ago = parseDuration(value);
-  if (ago !== undefined) return Math.floor((nowMicros - ago) / 1e6) * 1e6;
-  const dateOnly = /^\d{4}-\d{2}-\d{2}$/.test(value) ? `${value}T00:00:00Z` : value;
-  const micros = timeFormat("iso", 0)?.parse(dateOnly);
+/** @returns microseconds since the Unix epoch, by what time it is now */
+function parseMoment(text: string): ((nowMicros: number) => number) | undefined {
+  const ago = parseDuration(text);
+  if (ago !== undefined) return (nowMicros) => Math.floor((nowMicros - ago) / 1e6) * 1e6;
+  const micros = Number(parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text));
   // The schedule counts microseconds in a double: the years 1684 to 2255.
-  if (micros === undefined || !Number.isSafeInteger(Number(micros))) {
-    problems.push(`--${flag}: is ${JSON.stringify(value)}, expected ${INSTANT}`);
-    return NaN;
-  }
-  return Number(micros);
+  return Number.isSafeInteger(micros) ? () => micros : undefined;
 }

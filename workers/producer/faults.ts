@@ -1,7 +1,7 @@
 /** Records that are wrong on purpose, as devices in the field send them: a consumer must reject each, and only it. */
 import { Buffer } from "node:buffer";
-import type { RejectReason } from "../_shared/record/heartbeat.ts";
 import type { Random } from "./heart/random.ts";
+import type { Fault, OutgoingRecord } from "./publish/records.ts";
 
 /** What a sound record would say. */
 export interface Reading {
@@ -17,14 +17,8 @@ export function encodeReading({ customerId, timestamp, heartRate }: Reading): Bu
   );
 }
 
-/** Why a consumer will not store a record: the reason it rejects it with, or that it has the reading already. */
-export type Fault = RejectReason | "duplicate";
-
-export interface Malformed {
-  readonly fault: Fault;
-  /** null is a tombstone. */
-  readonly value: Buffer | null;
-}
+/** A value that a consumer will not store, and why. */
+export type Malformed = Pick<OutgoingRecord, "value"> & { readonly fault: Fault };
 
 type Malformation = (reading: Reading, random: Random) => Malformed;
 

@@ -3,22 +3,11 @@
  * the same records, byte for byte, however they are batched and paced.
  */
 import { Buffer } from "node:buffer";
-import { formatInstant } from "./clock.ts";
-import { type Fault, malform, outOfRangeBpm } from "./faults.ts";
+import { malform, outOfRangeBpm } from "./faults.ts";
 import { Heart } from "./heart/heart.ts";
 import { Random } from "./heart/random.ts";
-import { beginningOf, ReadingWriter } from "./reading_writer.ts";
-
-/** A record on its way to Kafka. */
-export interface OutgoingRecord {
-  readonly key: Buffer;
-  /** null is a tombstone. */
-  readonly value: Buffer | null;
-  /** When it is to be offered, microseconds since the Unix epoch; undefined: at once. */
-  readonly dueMicros?: number | undefined;
-  /** Why a consumer will not store it. */
-  readonly fault?: Fault | undefined;
-}
+import type { OutgoingRecord, RecordSource } from "./publish/records.ts";
+import { beginningOf, formatInstant, ReadingWriter } from "./reading_writer.ts";
 
 /** How many records are replaced by bad ones, each from 0 to 1. */
 export interface FaultRates {
@@ -36,14 +25,36 @@ export interface GenerateOptions {
   /** Between two samples, of whichever customers. They take turns, so one customer's are `customers` times as far apart. */
   readonly spacingMicros: number;
   /** No sample is taken at or after this instant. */
-  readonly endMicros?: number;
+  readonly endMicros?: number | undefined;
   /** No more records than this. */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** Whether a record is to be offered at its own instant, or at once. */
   readonly live: boolean;
   readonly arrhythmiaShare: number;
   readonly dropoutShare: number;
   readonly faults: FaultRates;
+}
+
+export interface Synthetic extends Omit<GenerateOptions, "startMicros" | "endMicros"> {
+  /** Of a backfill; undefined: a live run begins when Kafka is there. */
+  readonly startMicros: number | undefined;
+  /** Infinity: without an end. */
+  readonly durationMicros: number;
+}
+
+/** Synthetic customers as a source of records. */
+export function syntheticSource(options: Synthetic): RecordSource {
+  const { startMicros, durationMicros, spacingMicros, count = Infinity, live } = options;
+  const expected = Math.min(count, Math.ceil(durationMicros / spacingMicros));
+  return {
+    start: async function* (nowMicros) {
+      // On the millisecond: nobody's device reports a fraction of one.
+      const from = startMicros ?? Math.ceil(nowMicros / 1000) * 1000;
+      yield generate({ ...options, startMicros: from, endMicros: from + durationMicros });
+    },
+    expected: expected === Infinity ? undefined : expected,
+    recordsPerSecond: live ? 1e6 / spacingMicros : undefined,
+  };
 }
 
 interface Customer {
@@ -75,7 +86,7 @@ export function* generate(options: GenerateOptions): Generator<OutgoingRecord, v
     if (heartRate === undefined) continue;
     yielded++;
     const dueMicros = live ? micros : undefined;
-    yield createRecord(customer, { micros, heartRate, dueMicros, rates: options.faults, writer });
+    yield createRecord(customer, { micros, heartRate, dueMicros }, options.faults, writer);
   }
 }
 
@@ -93,18 +104,12 @@ function createCustomer(options: GenerateOptions, number: number, startSeconds: 
   };
 }
 
-interface Sample {
-  readonly micros: number;
-  readonly heartRate: number;
-  readonly dueMicros: number | undefined;
-  readonly rates: FaultRates;
-  readonly writer: ReadingWriter;
-}
-
 /** All of one shape, whatever they are: whoever handles a million of them a second is then twice as fast. */
 function createRecord(
   customer: Customer,
-  { micros, heartRate, dueMicros, rates, writer }: Sample,
+  { micros, heartRate, dueMicros }: { micros: number; heartRate: number; dueMicros: number | undefined },
+  rates: FaultRates,
+  writer: ReadingWriter,
 ): OutgoingRecord {
   const { id: customerId, key, beginning, random } = customer;
   if (random.chance(rates.malformed)) {

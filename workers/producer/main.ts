@@ -5,14 +5,16 @@ import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
 import { writeError, writeOut } from "../_shared/output.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
-import { readConfig } from "./config.ts";
-import { systemClock } from "./clock.ts";
-import { openProgress } from "./progress.ts";
-import { publish } from "./publish/publish.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
-import { openSource } from "./source.ts";
+import { readConfig } from "./config.ts";
+import { syntheticSource } from "./generate.ts";
+import { unlessAborted } from "./publish/lanes.ts";
+import { publish, systemClock } from "./publish/publish.ts";
+import { openProgress } from "./publish/records.ts";
 import { ProducerTelemetry } from "./publish/telemetry.ts";
 import { ensureTopic } from "./publish/topic.ts";
+import { describeBadRow } from "./recording/row.ts";
+import { openRecording } from "./replay.ts";
 
 const SUMMARY_EVERY_MS = 10_000;
 
@@ -27,7 +29,15 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.log, secrets));
   if (note !== undefined) log.info("servers.running", note);
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
-  const source = await openSource(config.records, (bad) => telemetry.rowSkipped(bad), { signal });
+  const { records } = config;
+  const source = records.kind === "synthetic" ? syntheticSource(records.options) : await unlessAborted(
+    openRecording(
+      records.options,
+      (bad) => telemetry.rowSkipped(bad.reason, describeBadRow(bad)),
+      { signal },
+    ),
+    signal,
+  );
   if (source === undefined) return EXIT.ok;
   telemetry.expecting(source.expected);
 
@@ -37,7 +47,8 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   telemetry.healthListening(health.port);
 
   const sender = resources.use("Kafka connection", new Sender(config.kafka, config.compression));
-  const partitions = await ensureTopic(sender.client, config.kafka, config.partitions, telemetry, { signal });
+  const wanted = { connection: config.kafka, partitions: config.partitions, telemetry };
+  const partitions = await ensureTopic(sender.client, wanted, { signal });
   if (partitions === undefined) return EXIT.ok;
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
@@ -46,14 +57,10 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   using progress = openProgress(write, source.expected);
 
   const target = { sender, connection: config.kafka, partitions, telemetry };
-  const tally = await publish(source.start(systemClock.nowMicros()), target, {
-    clock: systemClock,
-    signal,
-    onProgress: progress.show,
-    ...(source.recordsPerSecond === undefined ? {} : { recordsPerSecond: source.recordsPerSecond }),
-  });
-  tally.skipped = source.skipped;
-  writeOut(`${tally}\n`);
-  if (tally.sourceError !== undefined) throw tally.sourceError;
-  return tally.failed === 0 ? EXIT.ok : EXIT.failed;
+  try {
+    await publish(source, target, { signal, onProgress: progress.show });
+  } finally {
+    writeOut(`${telemetry.tally}\n`);
+  }
+  return telemetry.tally.failed === 0 ? EXIT.ok : EXIT.failed;
 });

@@ -1,6 +1,5 @@
 /** Readings as JSON, written side by side into memory that many of them share. */
 import { Buffer } from "node:buffer";
-import { formatInstant } from "./clock.ts";
 
 /** Thousands of readings; it stays for as long as one of them is under way. */
 const SHARED_BYTES = 256 * 1024;
@@ -97,4 +96,12 @@ function writeThree(bytes: Buffer, at: number, value: number): number {
   bytes[at + 1] = ZERO + Math.floor(value / 10) % 10;
   bytes[at + 2] = ZERO + value % 10;
   return at + 3;
+}
+
+/** ISO 8601 in UTC, with milliseconds, or microseconds where they matter. @param micros since the Unix epoch */
+export function formatInstant(micros: number): string {
+  const millis = Math.floor(micros / 1000);
+  const rest = micros - millis * 1000;
+  const text = new Date(millis).toISOString();
+  return rest === 0 ? text : `${text.slice(0, -1)}${String(rest).padStart(3, "0")}Z`;
 }

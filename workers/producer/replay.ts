@@ -2,67 +2,58 @@
 import { Buffer } from "node:buffer";
 import { PipelineError, UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
-import type { Recording } from "./config.ts";
-import { canReadTwice } from "./recording/file_bytes.ts";
-import type { OutgoingRecord } from "./generate.ts";
-import { unlessAborted } from "./pieces.ts";
+import type { OutgoingRecord, RecordSource } from "./publish/records.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
-import { readRecording } from "./recording/recording.ts";
-import type { RecordedReading } from "./recording/row.ts";
-import type { SkippedRows } from "./skipped_rows.ts";
+import { canReadTwice, following } from "./recording/file_bytes.ts";
+import { type Pieces, readRecording, type Recording } from "./recording/recording.ts";
+import type { BadRow } from "./recording/row.ts";
 
 /** A file may name any number of customers; this many are a few tens of megabytes. */
 const MOST_REMEMBERED = 50_000;
 
-type Pieces = AsyncGenerator<readonly RecordedReading[], void, undefined>;
-
-/** A recording of which something is known, and nothing is published yet. */
-export interface OpenRecording {
-  readonly pieces: Pieces;
+/** When its readings were taken. */
+interface Span {
   readonly firstMicros: bigint;
-  /** Undefined for a pipe, which ends in its own time. */
-  readonly lastMicros?: bigint;
-  readonly readings?: number;
+  readonly lastMicros: bigint;
 }
 
 /**
  * Reads a whole file before anything is published, so that a bad row stops the program while nothing is half done, and
  * the number of readings and their span are known. A pipe can be read only once: it is published as it is read, after
- * its first readings arrived.
+ * its first readings arrived, however long that takes.
  *
+ * @param onSkipped hears of each row that is skipped
  * @returns undefined when the signal aborted first
  * @throws PipelineError for a row that cannot be read, unless those are skipped, and when there is no reading
  * @throws UsageError for a pipe of which the last reading would have to be known first
  */
 export async function openRecording(
   recording: Recording,
-  skipped: SkippedRows,
+  onSkipped: (bad: BadRow) => void,
   { signal }: { signal: AbortSignal },
-): Promise<OpenRecording | undefined> {
-  if (await canReadTwice(recording.path)) return await scan(recording, skipped, { signal });
-  if (recording.shiftToNow && recording.speed !== 1) {
-    throw new UsageError(
-      `Cannot move ${recording.path} to now: it can be read only once, and its last reading is not known before; ` +
-        "give --speed 1, or save it to a file",
-    );
+): Promise<RecordSource | undefined> {
+  const { path, shiftToNow, speed, count } = recording;
+  const source = (pieces: Pieces, span: Span, expected: number | undefined): RecordSource => ({
+    start: (nowMicros) => replay(recording, pieces, span, nowMicros),
+    expected,
+  });
+  if (!await canReadTwice(path)) {
+    if (shiftToNow && speed !== 1) {
+      throw new UsageError(
+        `Cannot move ${path} to now: it can be read only once, and its last reading is not known before; ` +
+          "give --speed 1, or save it to a file",
+      );
+    }
+    const pieces = readRecording(recording, onSkipped, { published: true });
+    const { value } = await pieces.next();
+    const firstMicros = value?.[0]?.micros;
+    if (value === undefined || firstMicros === undefined) return undefined;
+    return source(following(value, pieces), { firstMicros, lastMicros: firstMicros }, count);
   }
-  const pieces = readRecording(recording, skipped, { published: true });
-  // Opening a pipe and reading it wait for whoever writes to it.
-  const first = await unlessAborted(pieces.next(), signal);
-  const [reading] = first?.value ?? [];
-  if (first?.done !== false || reading === undefined) return undefined;
-  return { pieces: following(first.value, pieces), firstMicros: reading.micros };
-}
-
-async function scan(
-  recording: Recording,
-  skipped: SkippedRows,
-  { signal }: { signal: AbortSignal },
-): Promise<OpenRecording | undefined> {
   let readings = 0;
   let firstMicros: bigint | undefined;
   let lastMicros: bigint | undefined;
-  for await (const piece of readRecording(recording, skipped)) {
+  for await (const piece of readRecording(recording, onSkipped, { published: false })) {
     readings += piece.length;
     for (const { micros } of piece) {
       if (firstMicros === undefined || micros < firstMicros) firstMicros = micros;
@@ -71,17 +62,9 @@ async function scan(
     if (signal.aborted) return undefined;
   }
   if (firstMicros === undefined || lastMicros === undefined) return undefined;
-  return {
-    pieces: readRecording(recording, undefined, { published: true }),
-    firstMicros,
-    lastMicros,
-    readings,
-  };
-}
-
-async function* following(first: readonly RecordedReading[], rest: Pieces): Pieces {
-  yield first;
-  yield* rest;
+  // What is skipped was told the first time.
+  const again = readRecording(recording, () => {}, { published: true });
+  return source(again, { firstMicros, lastMicros }, readings);
 }
 
 /**
@@ -90,9 +73,10 @@ async function* following(first: readonly RecordedReading[], rest: Pieces): Piec
  * Shifted to now, the first reading is at `startMicros` in real time; at any other speed it is the last, since the
  * sped-up readings would otherwise lie in the future, where a consumer rejects them.
  */
-export async function* replay(
+async function* replay(
   { path, speed, shiftToNow }: Recording,
-  { pieces, firstMicros, lastMicros = firstMicros }: OpenRecording,
+  pieces: Pieces,
+  { firstMicros, lastMicros }: Span,
   startMicros: number,
 ): AsyncGenerator<readonly OutgoingRecord[], void, undefined> {
   const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;

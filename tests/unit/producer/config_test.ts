@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CommanderError } from "commander";
 import { UsageError } from "../../../workers/_shared/errors.ts";
 import { readConfig } from "../../../workers/producer/config.ts";
+import { syntheticSource } from "../../../workers/producer/generate.ts";
 
 const NOW_MICROS = Date.UTC(2026, 0, 5, 12) * 1000;
 const noFile = () => {
@@ -34,32 +35,41 @@ function complaint(...args: string[]): string {
 }
 
 Deno.test("readConfig() lets each customer send one reading a second unless told", () => {
-  const { customers, spacingMicros, live, expected } = synthetic();
-  assert.deepEqual({ customers, spacingMicros, live, expected }, {
-    customers: 50,
-    spacingMicros: 20_000,
-    live: true,
-    expected: undefined,
-  });
+  const { customers, spacingMicros, live, durationMicros } = synthetic();
+  assert.deepEqual([customers, spacingMicros, live, durationMicros], [50, 20_000, true, Infinity]);
 });
 
-Deno.test("readConfig() knows how many records a duration holds", () => {
-  assert.equal(synthetic("--rate", "250", "--duration", "2m").expected, 30_000);
+Deno.test("syntheticSource() knows how many records a duration or a count holds, and how fast they come", () => {
+  const source = (...args: string[]) => {
+    const { expected, recordsPerSecond } = syntheticSource(synthetic(...args));
+    return [expected, recordsPerSecond];
+  };
+  assert.deepEqual(source("--rate", "250", "--duration", "2m"), [30_000, 250]);
+  assert.deepEqual(source("--count", "70"), [70, 50]);
+  assert.deepEqual(source(), [undefined, 50]);
+  assert.deepEqual(source("--from", "1h", "--customers", "4", "--count", "2000"), [1_440, undefined]);
 });
 
 Deno.test("readConfig() plans a backfill from an instant, or from so long ago, to now", () => {
   const ago = synthetic("--from", "1h", "--interval", "10s", "--customers", "4");
-  const { startMicros, endMicros, spacingMicros, live, expected } = ago;
-  assert.deepEqual({ startMicros, endMicros, spacingMicros, live, expected }, {
-    startMicros: NOW_MICROS - 3_600e6,
-    endMicros: NOW_MICROS,
-    spacingMicros: 2.5e6,
-    live: false,
-    expected: 1_440,
-  });
+  const { startMicros, durationMicros, spacingMicros, live } = ago;
+  const planned = [NOW_MICROS - 3_600e6, 3_600e6, 2.5e6, false];
+  assert.deepEqual([startMicros, durationMicros, spacingMicros, live], planned);
   const dated = synthetic("--from", "2025-12-31", "--to", "2026-01-01T02:00:00+02:00");
   assert.equal(dated.startMicros, Date.UTC(2025, 11, 31) * 1000);
-  assert.equal(dated.endMicros, Date.UTC(2026, 0, 1) * 1000);
+  assert.equal(dated.durationMicros, 86_400e6);
+});
+
+Deno.test("readConfig() reads durations and zones as people write them", () => {
+  const durations = ["500ms", "30s", "1.5m", "2h", "7d"].map((text) =>
+    synthetic("--duration", text).durationMicros
+  );
+  assert.deepEqual(durations, [5e5, 3e7, 9e7, 7.2e9, 6.048e11]);
+  const zones = ["UTC", "z", "+02:00", "-0530", "+18:00"];
+  assert.deepEqual(
+    zones.map((zone) => recording("--file", "a.csv", `--timezone=${zone}`).zone),
+    ["Z", "Z", "+02:00", "-0530", "+18:00"],
+  );
 });
 
 Deno.test("readConfig() reads how a recording is mapped, and takes its format from the file's ending", () => {
@@ -98,13 +108,17 @@ const TOGETHER: readonly [args: readonly string[], problem: string][] = [
   [["--from", "1h", "--rate", "5"], "--rate: is given with --from"],
   [["--from", "1h", "--to", "2h"], "--to: is not after --from"],
   [["--from", "soon"], '--from: is "soon"'],
-  [["--duration", "1.2.3s"], '--duration: is "1.2.3s"'],
+  ...["1.2.3s", "5", "0s", "-1s", "1 s", "1w", "1e3s"].map((text): [string[], string] => {
+    return [[`--duration=${text}`], `--duration: is "${text}", expected a duration such as 500ms`];
+  }),
   [["--file", "a.txt"], "--format: is missing"],
   [["--file", "a.csv", "--rate", "5"], "--rate: is given with --file"],
   [["--file", "a.csv", "--map", "pulse=Value"], '--map: is "pulse=Value"'],
   [["--file", "a.csv", "--map", "heart_rate=A,heart_rate=B"], "--map: is"],
   [["--file", "a.csv", "--time-format", "h:mm"], '--time-format: is "h:mm"'],
-  [["--file", "a.csv", "--timezone", "CET"], '--timezone: is "CET"'],
+  ...["CET", "+2", "+02:60", "+19:00"].map((text): [string[], string] => {
+    return [[`--timezone=${text}`], `--timezone: is "${text}", expected UTC or an offset such as +02:00`];
+  }),
   [["--file", "a.csv", "--speed", "0"], "--speed: is 0"],
 ];
 

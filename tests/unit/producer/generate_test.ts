@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createDecoder } from "../../../workers/_shared/record/decode.ts";
-import { generate, type GenerateOptions, type OutgoingRecord } from "../../../workers/producer/generate.ts";
+import { generate, type GenerateOptions } from "../../../workers/producer/generate.ts";
+import type { OutgoingRecord } from "../../../workers/producer/publish/records.ts";
 
 const DAY_MICROS = 86_400e6;
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { formatInstant } from "../../../workers/producer/clock.ts";
 import { encodeReading } from "../../../workers/producer/faults.ts";
-import { beginningOf, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
+import { beginningOf, formatInstant, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
 
 /** The years 1684 to 2255, in which a double holds every microsecond. */
 const MICROS = fc.maxSafeInteger();

@@ -6,10 +6,10 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { createDecoder } from "../../../workers/_shared/record/decode.ts";
 import { PipelineError } from "../../../workers/_shared/errors.ts";
-import type { Recording } from "../../../workers/producer/config.ts";
-import { parseMapping } from "../../../workers/producer/mapping.ts";
-import { openRecording, replay } from "../../../workers/producer/replay.ts";
-import { SkippedRows } from "../../../workers/producer/skipped_rows.ts";
+import type { Recording } from "../../../workers/producer/recording/recording.ts";
+import { type BadRow, parseMapping } from "../../../workers/producer/recording/row.ts";
+import type { OutgoingRecord } from "../../../workers/producer/publish/records.ts";
+import { openRecording } from "../../../workers/producer/replay.ts";
 import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 import { anyText, property, timestampText } from "../../support/property.ts";
 
@@ -37,20 +37,26 @@ async function publish(bytes: Uint8Array | string, changes: Partial<Recording> =
       path,
       format: "ndjson",
       mapping: parseMapping("customer_id=customer_id") ?? assert.fail(),
-      time: timeFormat("iso", 0) ?? assert.fail(),
+      time: timeFormat("iso") ?? assert.fail(),
+      zone: "Z",
       speed: Infinity,
       shiftToNow: false,
       skipBad: false,
       ...changes,
     };
-    const skipped = new SkippedRows();
+    const skipped = new Map<string, number>();
+    const onSkipped = ({ reason }: BadRow) => void skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
     const { signal } = new AbortController();
-    const opened = await openRecording(recording, skipped, { signal }) ?? assert.fail();
-    const records = (await Array.fromAsync(replay(recording, opened, 0))).flat();
+    const source = await openRecording(recording, onSkipped, { signal }) ?? assert.fail();
+    const pieces = source.start(0);
+    const records: OutgoingRecord[] = [];
+    for (let step = await pieces.next(); step.done !== true; step = await pieces.next()) {
+      records.push(...step.value);
+    }
     return {
       keys: records.map(({ key }) => key.toString()),
       values: records.map(({ value }) => Buffer.from(value ?? "")),
-      skipped: skipped.byReason,
+      skipped,
     };
   } finally {
     await Deno.remove(folder, { recursive: true });

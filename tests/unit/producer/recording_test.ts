@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PipelineError } from "../../../workers/_shared/errors.ts";
-import type { Recording } from "../../../workers/producer/config.ts";
-import { parseMapping } from "../../../workers/producer/mapping.ts";
-import { onePiecewise } from "../../../workers/producer/pieces.ts";
-import { readRecording } from "../../../workers/producer/recording/recording.ts";
-import type { RecordedReading } from "../../../workers/producer/recording/row.ts";
-import { SkippedRows } from "../../../workers/producer/skipped_rows.ts";
+import { readRecording, type Recording } from "../../../workers/producer/recording/recording.ts";
+import { parseMapping, type RecordedReading } from "../../../workers/producer/recording/row.ts";
 import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
@@ -43,22 +39,22 @@ async function read(text: string, format: "csv" | "ndjson", changes: Partial<Rec
   try {
     const path = join(folder, "recording");
     await Deno.writeTextFile(path, text);
-    const mapping = parseMapping("customer_id=customer_id") ?? assert.fail();
-    const time = timeFormat("iso", 0) ?? assert.fail();
     const recording = {
       path,
       format,
-      mapping,
-      time,
+      mapping: parseMapping("customer_id=customer_id") ?? assert.fail(),
+      time: timeFormat("iso") ?? assert.fail(),
+      zone: "Z",
       speed: 1,
       shiftToNow: false,
       skipBad: false,
       ...changes,
     };
-    const skipped = new SkippedRows();
+    let bad = 0;
     const readings: RecordedReading[] = [];
-    for await (const piece of readRecording(recording, skipped)) readings.push(...piece);
-    return { readings, bad: skipped.rows };
+    const pieces = readRecording(recording, () => void bad++, { published: false });
+    for await (const piece of pieces) readings.push(...piece);
+    return { readings, bad };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -93,22 +89,4 @@ for (const format of ["csv", "ndjson"] as const) {
 Deno.test("readRecording() says that a file cannot be read", async () => {
   const missing = read("", "csv", { path: "/nowhere/at/all.csv" });
   await assert.rejects(missing, /Cannot read \/nowhere\/at\/all.csv: .*, expected a readable file/);
-});
-
-Deno.test("onePiecewise() gives each in its order, at once within a piece, and skips empty pieces", async () => {
-  async function* pieces() {
-    yield* [[], [1, 2], [], [], [3], []];
-  }
-  const source = onePiecewise(pieces());
-  const given: unknown[] = [];
-  const promised: boolean[] = [];
-  for (;;) {
-    const step = source.next();
-    promised.push(step instanceof Promise);
-    const { done, value } = await step;
-    if (done === true) break;
-    given.push(value);
-  }
-  assert.deepEqual(given, [1, 2, 3]);
-  assert.deepEqual(promised, [true, false, true, true]);
 });

@@ -1,11 +1,31 @@
-/** What waits to be sent, by partition. */
-import { deliver, type Delivery } from "./deliver.ts";
-import type { OutgoingRecord } from "../generate.ts";
+/**
+ * Folder `publish`: takes records from a source when they are due and sends each until Kafka has acknowledged it, with
+ * all that is logged, counted and measured of it. It never makes a record and never changes one.
+ *
+ * This file: what waits to be sent, by partition.
+ */
+import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { findInCauses } from "../../_shared/errors.ts";
+import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import { partitionOf } from "../../_shared/kafka/partitioner.ts";
+import type { Place } from "../../_shared/kafka/sender.ts";
+import type { OutgoingRecord } from "./records.ts";
+import type { Batch, ProducerTelemetry } from "./telemetry.ts";
 
 const MAX_BATCH_RECORDS = 2_000;
 /** Under the million bytes that brokers accept by default. */
 const MAX_BATCH_BYTES = 512 * 1024;
+/** Answers about the records themselves: trying again cannot help, sending fewer at a time may. */
+const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
+
+/** Where records go, and who is told. */
+export interface Target {
+  readonly sender: { send(batch: Batch): Promise<Place> };
+  readonly connection: KafkaConnection;
+  /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
+  readonly partitions: number;
+  readonly telemetry: ProducerTelemetry;
+}
 
 /**
  * A lane for each partition, with one request under way in each. So many are in flight, a request that is tried again
@@ -18,14 +38,17 @@ const MAX_BATCH_BYTES = 512 * 1024;
  * twice; the consumer counts such as a duplicate.
  */
 export class Lanes {
-  readonly #delivery: Delivery;
+  readonly #target: Target;
+  readonly #gaveUp: AbortSignal;
   readonly #queues: readonly OutgoingRecord[][];
   readonly #running = new Map<number, Promise<void>>();
   #queued = 0;
 
-  constructor(delivery: Delivery) {
-    this.#delivery = delivery;
-    this.#queues = Array.from({ length: delivery.partitions }, () => []);
+  /** @param gaveUp aborts when there is no time left to try again */
+  constructor(target: Target, gaveUp: AbortSignal) {
+    this.#target = target;
+    this.#gaveUp = gaveUp;
+    this.#queues = Array.from({ length: target.partitions }, () => []);
   }
 
   /** Offered and not yet acknowledged or given up. */
@@ -42,10 +65,8 @@ export class Lanes {
   start(): void {
     for (const [partition, queue] of this.#queues.entries()) {
       if (queue.length === 0 || this.#running.has(partition)) continue;
-      this.#running.set(
-        partition,
-        this.#empty(partition, queue).finally(() => this.#running.delete(partition)),
-      );
+      const emptied = this.#empty(partition, queue).finally(() => this.#running.delete(partition));
+      this.#running.set(partition, emptied);
     }
   }
 
@@ -56,9 +77,45 @@ export class Lanes {
   async #empty(partition: number, queue: OutgoingRecord[]): Promise<void> {
     while (queue.length > 0) {
       const records = queue.splice(0, batchLength(queue));
-      await deliver({ partition, records }, this.#delivery);
+      await this.#deliver({ partition, records });
       this.#queued -= records.length;
     }
+  }
+
+  /** Resolves when every record of the batch is acknowledged, refused or given up; it never rejects. */
+  async #deliver(batch: Batch): Promise<void> {
+    const { sender, connection, telemetry } = this.#target;
+    const { partition, records } = batch;
+    const gaveUp = this.#gaveUp;
+    for (let attempt = 1; !gaveUp.aborted; attempt++) {
+      const startedMs = performance.now();
+      try {
+        // A request to a dead broker may take longer than we have.
+        const place = await unlessAborted(sender.send(batch), gaveUp);
+        if (place === undefined) break;
+        return telemetry.batchPublished(batch, place, performance.now() - startedMs);
+      } catch (error) {
+        if (gaveUp.aborted) break;
+        const action = `publish to topic ${connection.topic}, partition ${partition}`;
+        const failure = kafkaFailure(action, connection, error);
+        if (REFUSALS.has(String(findInCauses(error, "apiId")))) return await this.#isolate(batch, failure);
+        const retryInMs = backoffMs(attempt);
+        telemetry.publishFailed(failure, { attempt, records: records.length, retryInMs, partition });
+        await sleep(retryInMs, { signal: gaveUp });
+      }
+    }
+    telemetry.tally.failed += records.length;
+  }
+
+  /** Halves a refused batch until the culprit stands alone, so that its neighbours are published. */
+  async #isolate({ partition, records }: Batch, failure: Error): Promise<void> {
+    const [first, second] = records;
+    if (first !== undefined && second === undefined) {
+      return this.#target.telemetry.recordRefused(failure, first);
+    }
+    const half = Math.ceil(records.length / 2);
+    await this.#deliver({ partition, records: records.slice(0, half) });
+    await this.#deliver({ partition, records: records.slice(half) });
   }
 }
 
@@ -69,4 +126,14 @@ function batchLength(queue: readonly OutgoingRecord[]): number {
     if (index > 0 && (index === MAX_BATCH_RECORDS || bytes > MAX_BATCH_BYTES)) return index;
   }
   return queue.length;
+}
+
+/** The promise's value, or undefined when the signal aborts first: nothing else ends the wait for a pipe. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) resolve(undefined);
+    const onAbort = () => resolve(undefined);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }

@@ -6,13 +6,9 @@
  * source. They are not dropped: the source is a schedule or a file, its records keep their instants and follow, late,
  * as fast as Kafka takes them; how late is logged, measured and in the summary.
  */
-import type { Clock } from "../clock.ts";
-import type { Target } from "./deliver.ts";
-import type { OutgoingRecord } from "../generate.ts";
-import { Lanes } from "./lanes.ts";
-import { type Source, unlessAborted } from "../pieces.ts";
-import { Tally } from "./tally.ts";
-import type { ProducerTelemetry } from "./telemetry.ts";
+import { sleep } from "../../_shared/backoff.ts";
+import { Lanes, type Target, unlessAborted } from "./lanes.ts";
+import type { OutgoingRecord, RecordSource, Tally } from "./records.ts";
 
 /** A few megabytes, and more than Kafka takes in several ticks, so that looking for room once a tick is often enough. */
 const MAX_QUEUED = 20_000;
@@ -25,74 +21,86 @@ const MAX_TAKEN_AT_ONCE = 8_000;
 /** After SIGTERM what is in hand has this long, less than the process itself has. */
 const FLUSH_MS = 7_000;
 
+/** The time, which tests replace. */
+export interface Clock {
+  /** Microseconds since the Unix epoch, which a double holds exactly and a `Date` does not. */
+  readonly nowMicros: () => number;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  readonly sleep: (ms: number, options: { signal: AbortSignal }) => Promise<void>;
+}
+
+/** Monotonic, so that a corrected system clock neither stalls the schedule nor makes it burst. */
+export const systemClock: Clock = {
+  nowMicros: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
+  sleep,
+};
+
 export interface PublishOptions {
-  readonly clock: Clock;
+  readonly clock?: Clock;
   /** Stops taking records; what was taken is still flushed. */
   readonly signal: AbortSignal;
-  /** Of the schedule, to tell how many records are overdue; undefined when there is none. */
-  readonly recordsPerSecond?: number;
   readonly onProgress?: (tally: Tally) => void;
 }
 
 /**
- * Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken. When
- * the source fails, those taken before are still delivered, and the tally has the error.
+ * Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken.
+ *
+ * @throws what the source threw, when those taken before are delivered
  */
-export async function publish(
-  source: Source<OutgoingRecord>,
-  target: Target,
-  options: PublishOptions,
-): Promise<Tally> {
+export async function publish(source: RecordSource, target: Target, options: PublishOptions): Promise<void> {
   const { telemetry } = target;
-  const tally = new Tally();
-  const gaveUp = new AbortController();
-  const lanes = new Lanes({ ...target, tally, gaveUp: gaveUp.signal });
+  const { tally } = telemetry;
   const { signal } = options;
+  const gaveUp = new AbortController();
+  const lanes = new Lanes(target, gaveUp.signal);
   const onStop = () => {
     Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
   };
   signal.addEventListener("abort", onStop, { once: true });
+  tally.start();
   try {
-    await offer(source, lanes, tally, telemetry, options).catch((error) => {
-      tally.sourceError = error;
-    });
+    await offer(source, lanes, target, options);
+  } finally {
     lanes.start();
     await lanes.idle();
-  } finally {
     signal.removeEventListener("abort", onStop);
+    if (tally.failed > 0 && gaveUp.signal.aborted) telemetry.gaveUp(tally.failed);
+    telemetry.finished();
+    options.onProgress?.(tally);
   }
-  if (tally.failed > 0 && gaveUp.signal.aborted) telemetry.gaveUp(tally.failed);
-  telemetry.finished();
-  options.onProgress?.(tally);
-  return tally;
 }
 
 /** Takes records from the source, each when it is due and there is room. */
 async function offer(
-  source: Source<OutgoingRecord>,
+  source: RecordSource,
   lanes: Lanes,
-  tally: Tally,
-  telemetry: ProducerTelemetry,
-  { clock, signal, recordsPerSecond = 0, onProgress }: PublishOptions,
+  { telemetry }: Target,
+  { clock = systemClock, signal, onProgress }: PublishOptions,
 ): Promise<void> {
-  let record = await take(source);
-  for (let taken = 0; record !== undefined && !signal.aborted;) {
-    const lateMs = record.dueMicros === undefined ? 0 : (clock.nowMicros() - record.dueMicros) / 1000;
-    if (lateMs >= 0 && lanes.queued < MAX_QUEUED && taken < MAX_TAKEN_AT_ONCE) {
-      tally.maxLateMs = Math.max(tally.maxLateMs, lateMs);
-      tally.offered(record);
+  const { tally } = telemetry;
+  const lateMs = ({ dueMicros }: OutgoingRecord) =>
+    dueMicros === undefined ? 0 : (clock.nowMicros() - dueMicros) / 1000;
+  const pieces = source.start(clock.nowMicros());
+  let taken = 0;
+  for (;;) {
+    const piece = await patiently(pieces.next(), lanes, signal);
+    if (piece === undefined || piece.done === true) return;
+    for (const record of piece.value) {
+      let late = lateMs(record);
+      while (late < 0 || lanes.queued >= MAX_QUEUED || taken >= MAX_TAKEN_AT_ONCE) {
+        lanes.start();
+        const overdue = Math.max(0, Math.floor((late / 1000) * (source.recordsPerSecond ?? 0)));
+        telemetry.backlogChanged(lanes.queued + overdue, Math.max(0, late));
+        onProgress?.(tally);
+        await clock.sleep(pauseMs(late, lanes.queued), { signal });
+        if (signal.aborted) return;
+        taken = 0;
+        late = lateMs(record);
+      }
+      tally.offered(record, late);
       lanes.push(record);
       taken++;
-      const next = take(source);
-      record = next instanceof Promise ? await patiently(next, lanes, signal) : next;
-      continue;
     }
-    lanes.start();
-    const overdue = Math.max(0, Math.floor((lateMs / 1000) * recordsPerSecond));
-    telemetry.backlogChanged({ records: lanes.queued + overdue, lateMs: Math.max(0, lateMs) });
-    onProgress?.(tally);
-    await clock.sleep(pauseMs(lateMs, lanes.queued), { signal });
-    taken = 0;
   }
 }
 
@@ -110,13 +118,4 @@ async function patiently<T>(next: Promise<T>, lanes: Lanes, signal: AbortSignal)
 function pauseMs(lateMs: number, queued: number): number {
   if (lateMs < 0) return Math.min(MAX_PAUSE_MS, Math.max(TICK_MS, -lateMs));
   return queued >= MAX_QUEUED ? TICK_MS : 0;
-}
-
-/** Of a record that is there without the detour over a promise: that alone would halve the rate. */
-function take(
-  source: Source<OutgoingRecord>,
-): OutgoingRecord | undefined | Promise<OutgoingRecord | undefined> {
-  const step = source.next();
-  if (step instanceof Promise) return step.then((one) => one.done === true ? undefined : one.value);
-  return step.done === true ? undefined : step.value;
 }

@@ -1,23 +1,13 @@
 /** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
-import type { Batch } from "./deliver.ts";
-import { formatSeconds } from "../duration.ts";
-import type { OutgoingRecord } from "../generate.ts";
-import { type BadRow, describeBadRow } from "../recording/row.ts";
 import type { Place } from "../../_shared/kafka/sender.ts";
+import { formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
-export interface Acknowledgement {
-  readonly bytes: number;
-  readonly durationMs: number;
-  readonly place: Place;
-}
-
-export interface Backlog {
-  /** Offered or due, and not acknowledged. */
-  readonly records: number;
-  /** By how much the next record misses its instant. */
-  readonly lateMs: number;
+/** Records that travel in one request. */
+export interface Batch {
+  readonly partition: number;
+  readonly records: readonly OutgoingRecord[];
 }
 
 export interface FailedTry {
@@ -30,10 +20,13 @@ export interface FailedTry {
   readonly partition?: number;
 }
 
+/** Rows of a recording that are shown; the others are counted. */
+const SHOWN_ROWS = 5;
 /** Later than this is said; a tick of the schedule or a slow request is not. */
 const LATE_MS = 1_000;
 
 export class ProducerTelemetry {
+  readonly tally = new Tally();
   readonly #log: Log;
   /** Whether each record is logged: at a hundred thousand a second even skipping the lines costs. */
   readonly #eachRecord: boolean;
@@ -42,7 +35,6 @@ export class ProducerTelemetry {
   readonly #duration;
   readonly #backlog;
   #interval = emptyInterval();
-  #acknowledged = 0;
   #expected: number | undefined;
   #finished = false;
   /** Until the topic is found, too. */
@@ -92,9 +84,10 @@ export class ProducerTelemetry {
     this.#log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
   }
 
-  /** The first few of a recording. */
-  rowSkipped(bad: BadRow): void {
-    this.#log.warning("row.skipped", `skipped ${describeBadRow(bad)}`, { reason: bad.reason });
+  /** @param description where it is and what is wrong */
+  rowSkipped(reason: string, description: string): void {
+    if (this.tally.rowSkipped(reason) >= SHOWN_ROWS) return;
+    this.#log.warning("row.skipped", `skipped ${description}`, { reason });
   }
 
   /** @param records that the source will give, about: sensors without contact leave some out */
@@ -113,12 +106,12 @@ export class ProducerTelemetry {
     this.#log.info("topic.found", `publishing${total}`, { topic, partitions });
   }
 
-  batchPublished(batch: Batch, { bytes, durationMs, place }: Acknowledgement): void {
+  batchPublished(batch: Batch, { partition, firstOffset }: Place, durationMs: number): void {
     const { records } = batch;
-    const { partition, firstOffset } = place;
+    const bytes = records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
+    this.tally.published(records.length, bytes, durationMs);
     this.#published.inc(records.length);
     this.#duration.observe(durationMs / 1000);
-    this.#acknowledged += records.length;
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
@@ -139,6 +132,7 @@ export class ProducerTelemetry {
   /** Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who debug. */
   publishFailed(error: Error, { attempt, records, retryInMs, partition }: FailedTry): void {
     this.#failures.inc();
+    if (attempt === 1) this.tally.retried += records;
     this.#outage ??= beginOutage();
     if (partition !== undefined) this.#outage.partitions.add(partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
@@ -151,6 +145,7 @@ export class ProducerTelemetry {
   }
 
   recordRefused(error: Error, { key, value }: OutgoingRecord): void {
+    this.tally.failed++;
     this.#failures.inc();
     this.#log.error("record.refused", "Kafka refuses this record, so it is counted as failed", {
       key: key.toString(),
@@ -163,7 +158,11 @@ export class ProducerTelemetry {
     this.#log.error("publish.gave_up", "stopped before Kafka acknowledged these records", { records });
   }
 
-  backlogChanged({ records, lateMs }: Backlog): void {
+  /**
+   * @param records offered or due, and not acknowledged
+   * @param lateMs by how much the next record misses its instant
+   */
+  backlogChanged(records: number, lateMs: number): void {
     this.#backlogRecords = records;
     this.#backlog.set(records);
     this.#interval.lateMs = Math.max(this.#interval.lateMs, lateMs);
@@ -209,9 +208,9 @@ export class ProducerTelemetry {
   /** How far it is, and how long it takes at this speed; nothing for what has no end or has reached it. */
   #remaining(perSecond: number): string {
     if (this.#expected === undefined || this.#finished) return "";
-    const left = Math.max(0, this.#expected - this.#acknowledged);
+    const left = Math.max(0, this.#expected - this.tally.acknowledged);
     const time = perSecond === 0 ? "" : `, ${formatSeconds(left / perSecond)} left`;
-    return `, ${this.#acknowledged} of about ${this.#expected} in all${time}`;
+    return `, ${this.tally.acknowledged} of about ${this.#expected} in all${time}`;
   }
 
   #recovered(partition?: number): void {

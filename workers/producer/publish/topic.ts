@@ -6,6 +6,13 @@ import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
 import type { KafkaConnection } from "../../_shared/kafka/client.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
+interface Wanted {
+  readonly connection: KafkaConnection;
+  /** Of a topic that is created. */
+  readonly partitions: number;
+  readonly telemetry: ProducerTelemetry;
+}
+
 /**
  * Waits for Kafka, however long, and creates the topic when it is missing.
  *
@@ -14,21 +21,20 @@ import type { ProducerTelemetry } from "./telemetry.ts";
  */
 export async function ensureTopic(
   client: Base,
-  connection: KafkaConnection,
-  partitions: number,
-  telemetry: ProducerTelemetry,
+  { connection, partitions, telemetry }: Wanted,
   { signal }: { signal: AbortSignal },
 ): Promise<number | undefined> {
+  const { topic } = connection;
   for (let attempt = 1; !signal.aborted; attempt++) {
     try {
-      const found = await describeTopic(client, connection.topic);
+      const found = await describeTopic(client, topic);
       if (found !== undefined) {
-        telemetry.topicFound(connection.topic, found.leaders.length);
+        telemetry.topicFound(topic, found.leaders.length);
         return found.leaders.length;
       }
-      if (await createTopic(connection, partitions)) telemetry.topicCreated(connection.topic, partitions);
+      if (await createTopic(connection, partitions)) telemetry.topicCreated(topic, partitions);
     } catch (error) {
-      const failure = kafkaFailure(`reach topic ${connection.topic}`, connection, error);
+      const failure = kafkaFailure(`reach topic ${topic}`, connection, error);
       if (failure.code === "kafka_refused") throw failure;
       const retryInMs = backoffMs(attempt);
       telemetry.publishFailed(failure, { attempt, records: 0, retryInMs });

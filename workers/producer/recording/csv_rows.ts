@@ -1,9 +1,13 @@
-/** The rows of a CSV file (RFC 4180, separated by commas, with a header). */
+/**
+ * Folder `recording`: reads files of recorded heart rates, CSV or NDJSON, of any size, into readings, exactly or not at
+ * all. It never publishes, and never mends a row: it says which line is wrong, and why.
+ *
+ * This file: the rows of a CSV file (RFC 4180, separated by commas, with a header).
+ */
 import { Buffer, isUtf8 } from "node:buffer";
 import { CsvError, parse } from "csv-parse";
 import { PipelineError } from "../../_shared/errors.ts";
-import { type Field, FIELDS, type Mapping } from "../mapping.ts";
-import { type BadRow, quote, type Row, WrittenNumber } from "./row.ts";
+import { type BadRow, type Field, FIELDS, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
 
 /** A row that is longer is a file without line ends, or a quote that was left open. */
 export const MAX_ROW_BYTES = 1024 * 1024;

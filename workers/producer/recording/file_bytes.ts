@@ -29,11 +29,8 @@ const LONGEST_MAGIC = 5;
 export async function canReadTwice(path: string): Promise<boolean> {
   if (STANDARD_INPUT.test(path)) return false;
   // What cannot be looked at cannot be opened either, and that says why.
-  return !await Deno.stat(path).then(isPipe, () => false);
-}
-
-function isPipe({ isFifo, isCharDevice, isSocket }: Deno.FileInfo): boolean {
-  return isFifo === true || isCharDevice === true || isSocket === true;
+  const found = await Deno.stat(path).catch(() => undefined);
+  return found?.isFifo !== true && found?.isCharDevice !== true && found?.isSocket !== true;
 }
 
 /** Opens the file, or takes standard input for `-`; each piece is in memory of its own. */
@@ -46,9 +43,7 @@ async function* chunksOfFile(path: string): AsyncGenerator<Uint8Array> {
   yield* chunksOf(file);
 }
 
-async function* chunksOf(
-  source: { read: (bytes: Uint8Array) => Promise<number | null> },
-): AsyncGenerator<Uint8Array> {
+async function* chunksOf(source: Pick<Deno.FsFile, "read">): AsyncGenerator<Uint8Array> {
   for (;;) {
     const bytes = new Uint8Array(CHUNK_BYTES);
     const length = await source.read(bytes);
@@ -72,18 +67,16 @@ async function* decode(path: string, source: AsyncGenerator<Uint8Array>): AsyncG
     const message = `Cannot read ${path}: is ${refused[0]}, expected text, plain or compressed by gzip`;
     throw new PipelineError("input_invalid", message);
   }
-  if (begins(GZIP)) return yield* decode(path, gunzip(following(head, source)));
+  if (begins(GZIP)) return yield* decode(path, gunzip(following<Uint8Array>(head, source)));
   const [encoding, mark = []] = BYTE_ORDER_MARKS.find(([, mark]) => begins(mark)) ?? [];
-  const text = following(head.subarray(mark.length), source);
+  const text = following<Uint8Array>(head.subarray(mark.length), source);
   yield* encoding === undefined || encoding === "utf-8" ? text : toUtf8(text, encoding);
 }
 
-async function* following(
-  head: Uint8Array,
-  source: AsyncGenerator<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  if (head.length > 0) yield head;
-  yield* source;
+/** What was taken off the beginning, and the rest. */
+export async function* following<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  yield first;
+  yield* rest;
 }
 
 /** Not by `DecompressionStream`, which refuses a file of several members, as `cat a.gz b.gz` makes it. */

@@ -2,8 +2,7 @@
 import { Buffer, isUtf8 } from "node:buffer";
 import { mayRound, numberSource } from "../../_shared/record/json_number.ts";
 import { MAX_ROW_BYTES } from "./csv_rows.ts";
-import type { Field, Mapping } from "../mapping.ts";
-import { type BadRow, quote, type Row, WrittenNumber } from "./row.ts";
+import { type BadRow, type Field, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
 
 const NEWLINE = 0x0a;
 
@@ -47,14 +46,14 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<reado
 }
 
 /** @returns nothing for an empty line */
-function readLine(bytes: Buffer, line: number, mapping: Mapping): (Row | BadRow)[] {
+function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row | BadRow)[] {
+  const bad = (reason: BadRow["reason"], problem: string): [BadRow] => [{ line, reason, problem }];
   if (bytes.length > MAX_ROW_BYTES) {
-    const problem = `has more than ${MAX_ROW_BYTES} bytes, expected a JSON object`;
-    return [{ line, reason: "row_too_long", problem }];
+    return bad("row_too_long", `has more than ${MAX_ROW_BYTES} bytes, expected a JSON object`);
   }
   const text = bytes.toString();
   if (text.includes("\uFFFD") && !isUtf8(bytes)) {
-    return [{ line, reason: "invalid_utf8", problem: "is not valid UTF-8, expected a JSON object in UTF-8" }];
+    return bad("invalid_utf8", "is not valid UTF-8, expected a JSON object in UTF-8");
   }
   if (text.trim() === "") return [];
   const problem = `is ${quote(JSON.stringify(text.slice(0, 80)))}, expected a JSON object`;
@@ -62,11 +61,9 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): (Row | BadRow)
   try {
     json = JSON.parse(text);
   } catch {
-    return [{ line, reason: "invalid_json", problem }];
+    return bad("invalid_json", problem);
   }
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    return [{ line, reason: "not_an_object", problem }];
-  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return bad("not_an_object", problem);
   const members = json as Readonly<Record<string, unknown>>;
   const long = mayRound(bytes);
   const cell = (field: Field): unknown => {
@@ -77,10 +74,8 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): (Row | BadRow)
     const source = long || value === 0 ? numberSource(text, name) : undefined;
     return new WrittenNumber(source ?? String(value));
   };
-  const cells = {
-    customer_id: cell("customer_id"),
-    timestamp: cell("timestamp"),
-    heart_rate: cell("heart_rate"),
-  };
-  return [{ line, cells }];
+  return [{
+    line,
+    cells: { customer_id: cell("customer_id"), timestamp: cell("timestamp"), heart_rate: cell("heart_rate") },
+  }];
 }

@@ -1,8 +1,13 @@
-/** One row of a recording, read into a reading, or what is wrong with it. */
+/** One row of a recording, read into a reading by a mapping of its columns, or what is wrong with it. */
 import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../../_shared/record/heartbeat.ts";
 import { isWhole } from "../../_shared/record/json_number.ts";
-import type { Field, Mapping } from "../mapping.ts";
 import type { TimeFormat } from "./time_format.ts";
+
+export const FIELDS = ["customer_id", "timestamp", "heart_rate"] as const;
+export type Field = typeof FIELDS[number];
+
+/** Which column of a recording becomes which field of a record: column by field. */
+export type Mapping = Readonly<Record<Field, string>>;
 
 /** A number as the file writes it: a double may not hold all of its digits. */
 export class WrittenNumber {
@@ -13,13 +18,11 @@ export class WrittenNumber {
   }
 }
 
-/** What a row has for each field: a text, a `WrittenNumber`, another value of JSON, or undefined when there is none. */
-type Cells = Readonly<Record<Field, unknown>>;
-
 export interface Row {
   /** Counted from 1, with the header. */
   readonly line: number;
-  readonly cells: Cells;
+  /** A text, a `WrittenNumber`, another value of JSON, or undefined when there is none. */
+  readonly cells: Readonly<Record<Field, unknown>>;
 }
 
 export interface RecordedReading {
@@ -46,29 +49,47 @@ const MAX_HEART_RATE = 999_999_999;
 const QUOTED_CHARS = 80;
 
 /**
+ * Reads `customer_id=Id,timestamp=Time,heart_rate=Value`; a field that is left out is read from the column of its name.
+ *
+ * @returns undefined when a field is unknown, given twice or without a column
+ */
+export function parseMapping(text: string): Mapping | undefined {
+  const given: Partial<Record<Field, string>> = {};
+  for (const pair of text.split(",")) {
+    const [name = "", ...rest] = pair.split("=");
+    const field = FIELDS.find((one) => one === name.trim());
+    const column = rest.join("=").trim();
+    if (field === undefined || column === "" || given[field] !== undefined) return undefined;
+    given[field] = column;
+  }
+  return { customer_id: "customer_id", timestamp: "timestamp", heart_rate: "heart_rate", ...given };
+}
+
+/** How the rows of a file are read. */
+export interface RowFormat {
+  readonly mapping: Mapping;
+  readonly time: TimeFormat;
+  /** Of times that name no offset, as `parseZone` gives it. */
+  readonly zone: string;
+}
+
+/**
  * Reads a row. It is published as the file has it or refused, by the rules of the wire schema; how fast a heart may beat
  * and which instants are too far away are the consumer's to decide.
  */
-export function readRow(
-  { line, cells }: Row,
-  mapping: Mapping,
-  time: TimeFormat,
-): { readonly reading: RecordedReading } | BadRow {
-  const customerId = customerOf(cells.customer_id);
-  if (customerId === undefined) return badCell(cells, line, mapping, "customer_id", CUSTOMER_ID_EXPECTED);
-  const micros = time.parse(textOf(cells.timestamp) ?? "");
-  if (micros === undefined) return badCell(cells, line, mapping, "timestamp", time.expected);
-  const heartRate = cells.heart_rate instanceof WrittenNumber ? wholeOf(cells.heart_rate.text) : undefined;
+export function readRow(row: Row, { mapping, time, zone }: RowFormat): RecordedReading | BadRow {
+  const { customer_id, timestamp, heart_rate } = row.cells;
+  const customerId = customer_id instanceof WrittenNumber ? wholeOf(customer_id.text) : customer_id;
+  // Never trimmed or brought into another form: two customers could become one.
+  if (!isCustomerId(customerId)) return badCell(row, mapping, "customer_id", CUSTOMER_ID_EXPECTED);
+  const written = timestamp instanceof WrittenNumber ? timestamp.text : timestamp;
+  const micros = time.parse(typeof written === "string" ? written : "", zone);
+  if (micros === undefined) return badCell(row, mapping, "timestamp", time.expected);
+  const heartRate = heart_rate instanceof WrittenNumber ? wholeOf(heart_rate.text) : undefined;
   if (heartRate === undefined || Math.abs(heartRate) > MAX_HEART_RATE) {
-    return badCell(cells, line, mapping, "heart_rate", "a whole number of beats per minute");
+    return badCell(row, mapping, "heart_rate", "a whole number of beats per minute");
   }
-  return { reading: { customerId, micros, heartRate } };
-}
-
-/** The customer is never trimmed or brought into another form: two customers could become one. */
-function customerOf(cell: unknown): string | number | undefined {
-  const id = cell instanceof WrittenNumber ? wholeOf(cell.text) : cell;
-  return isCustomerId(id) ? id : undefined;
+  return { customerId, micros, heartRate };
 }
 
 /** Undefined for what is no whole number or has more digits than a double holds. */
@@ -78,11 +99,7 @@ function wholeOf(written: string): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-function textOf(cell: unknown): string | undefined {
-  return cell instanceof WrittenNumber ? cell.text : typeof cell === "string" ? cell : undefined;
-}
-
-function badCell(cells: Cells, line: number, mapping: Mapping, field: Field, expected: string): BadRow {
+function badCell({ cells, line }: Row, mapping: Mapping, field: Field, expected: string): BadRow {
   const [reason, is] = cells[field] === undefined
     ? [`missing_${field}` as const, "is missing"]
     : [`invalid_${field}` as const, `is ${describe(cells[field])}`];

@@ -4,7 +4,7 @@ import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
 import { addRecords, decompress, readBatches } from "../../../../workers/_shared/kafka/batch_reader.ts";
 import { RecordTable } from "../../../../workers/_shared/kafka/records.ts";
-import type { OutgoingRecord } from "../../../../workers/producer/generate.ts";
+import type { OutgoingRecord } from "../../../../workers/producer/publish/records.ts";
 import { type Compression, encodeBatch } from "../../../../workers/_shared/kafka/batch_writer.ts";
 
 const NOW = Date.UTC(2026, 0, 5);
