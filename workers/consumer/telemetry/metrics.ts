@@ -1,58 +1,20 @@
-/** The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. */
+/** The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. A new one is one entry below. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
-const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const RECORDS = [1, 10, 100, 1000, 5000, 10_000, 50_000];
+
+export type ConsumerMetrics = ReturnType<typeof consumerMetrics>;
 
 /** Registers them all. */
 export function consumerMetrics(registry: Registry) {
   const registers = [registry];
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
+  const counter = (name: string, help: string, ...labelNames: string[]) =>
     new Counter({ name, help, labelNames, registers });
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
     new Gauge({ name, help, labelNames, registers });
-  const histogram = (name: string, help: string, buckets: number[]) =>
+  const histogram = (name: string, buckets: number[], help: string) =>
     new Histogram({ name, help, buckets, registers });
-
-  const records = counter("heartbeat_records_total", "Records by where they ended", ["outcome"]);
-  const rejects = counter("heartbeat_rejects_total", "Rejected records by reason", ["reason"]);
-  const anomalies = counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", [
-    "kind",
-  ]);
-  const gaps = counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", [
-    "cause",
-  ]);
-  const batchRecords = histogram("heartbeat_batch_records", "Records in a batch", [
-    1,
-    10,
-    100,
-    1000,
-    5000,
-    10_000,
-    50_000,
-  ]);
-  const batchSeconds = histogram(
-    "heartbeat_batch_duration_seconds",
-    "From a batch in hand to its commit",
-    SECONDS_BUCKETS,
-  );
-  const endToEnd = histogram(
-    "heartbeat_end_to_end_seconds",
-    "From Kafka's timestamp of a batch's newest record to the commit of the batch",
-    SECONDS_BUCKETS,
-  );
-  const lagRecords = gauge("heartbeat_lag_records", "Committed records not stored yet", ["partition"]);
-  const lagSeconds = gauge("heartbeat_lag_seconds", "Age of the last stored record while there is lag", [
-    "partition",
-  ]);
-  const assigned = gauge("heartbeat_assigned_partitions", "Partitions this consumer reads");
-  const paused = gauge(
-    "heartbeat_paused_partitions",
-    "Partitions whose batch waits for a dependency or an operator",
-  );
-  const clockAhead = gauge(
-    "heartbeat_clock_ahead_seconds",
-    "This machine's clock before the database's; negative when it is behind",
-  );
   // Scraped when asked: nothing runs in between.
   new Gauge({
     name: "process_resident_memory_bytes",
@@ -62,23 +24,41 @@ export function consumerMetrics(registry: Registry) {
       this.set(Deno.memoryUsage().rss);
     },
   });
-  const retries = counter("heartbeat_retries_total", "Failed attempts that are tried again", ["dependency"]);
-  // Counters that exist from the start let a rate be computed over their first event.
-  for (const outcome of ["stored", "duplicate", "rejected"]) records.inc({ outcome }, 0);
-  for (const kind of ["low", "high"]) anomalies.inc({ kind }, 0);
-  return {
-    records,
-    rejects,
-    anomalies,
-    gaps,
-    batchRecords,
-    batchSeconds,
-    endToEnd,
-    lagRecords,
-    lagSeconds,
-    assigned,
-    paused,
-    clockAhead,
-    retries,
+  const metrics = {
+    records: counter("heartbeat_records_total", "Records by where they ended", "outcome"),
+    rejects: counter("heartbeat_rejects_total", "Rejected records by reason", "reason"),
+    anomalies: counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", "kind"),
+    gaps: counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", "cause"),
+    batchRecords: histogram("heartbeat_batch_records", RECORDS, "Records in a batch"),
+    batchSeconds: histogram(
+      "heartbeat_batch_duration_seconds",
+      SECONDS,
+      "From a batch in hand to its commit",
+    ),
+    endToEnd: histogram(
+      "heartbeat_end_to_end_seconds",
+      SECONDS,
+      "From Kafka's timestamp of a batch's newest record to the commit of the batch",
+    ),
+    lagRecords: gauge("heartbeat_lag_records", "Committed records not stored yet", "partition"),
+    lagSeconds: gauge(
+      "heartbeat_lag_seconds",
+      "Age of the last stored record while there is lag",
+      "partition",
+    ),
+    assigned: gauge("heartbeat_assigned_partitions", "Partitions this consumer reads"),
+    paused: gauge(
+      "heartbeat_paused_partitions",
+      "Partitions whose batch waits for a dependency or an operator",
+    ),
+    clockAhead: gauge(
+      "heartbeat_clock_ahead_seconds",
+      "This machine's clock before the database's; negative when it is behind",
+    ),
+    retries: counter("heartbeat_retries_total", "Failed attempts that are tried again", "dependency"),
   };
+  // Counters that exist from the start let a rate be computed over their first event.
+  for (const outcome of ["stored", "duplicate", "rejected"]) metrics.records.inc({ outcome }, 0);
+  for (const kind of ["low", "high"]) metrics.anomalies.inc({ kind }, 0);
+  return metrics;
 }

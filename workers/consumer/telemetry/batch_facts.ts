@@ -1,0 +1,106 @@
+/**
+ * Folder `telemetry`: says what the consumer did, one function for each fact, which writes the log line and moves the
+ * metric. A fact goes into the file of its subject and a metric into `metrics.ts`; `telemetry.ts` joins them. It never
+ * decides anything and never throws.
+ *
+ * This file: batches that were written, as lines while they come at a human rate, and as sums.
+ */
+import { formatInstant } from "../../_shared/record/instant.ts";
+import type { Fields, Log } from "../../_shared/telemetry.ts";
+import type { Offset } from "../../_shared/kafka/records.ts";
+import type { Slice } from "../kafka_partition/slice.ts";
+import type { WrittenBatch } from "../store/process_batch.ts";
+import type { ConsumerMetrics } from "./metrics.ts";
+import type { Outages } from "./outages.ts";
+
+/** More lines than this a second nobody reads. */
+const LINES_PER_SECOND = 5;
+const BURST = 20;
+
+const nothing = () => ({ records: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0 });
+
+/** @param debug whether each reading has a line */
+export function batchFacts(log: Log, metrics: ConsumerMetrics, outages: Outages, debug: boolean) {
+  const rejectLog = sampledLog(log, "record.rejected");
+  const anomalyLog = sampledLog(log, "reading.anomaly");
+  let sums = nothing();
+  const offsets = new Map<number, Offset>();
+  return {
+    batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
+      outages.resume(partition);
+      measure(metrics, slice, batch, durationMs);
+      for (const { record: { offset }, reason, detail } of batch.rejects) {
+        rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset });
+      }
+      const { counts, plan: { readings, records } } = batch;
+      for (const row of batch.stored) {
+        const anomaly = readings.anomaly(row);
+        if (anomaly === null && !debug) continue;
+        const { customerId: customer_id, ts, heartRate: heart_rate } = readings.reading(row);
+        const offset = records.at(readings.record[row] ?? 0)?.offset;
+        const fields = { customer_id, ts: formatInstant(ts), heart_rate, partition, offset };
+        if (debug) log.debug("reading.stored", "Stored a reading", fields);
+        if (anomaly === null) continue;
+        metrics.anomalies.inc({ kind: anomaly });
+        const message = `Heart rate ${anomaly}: ${heart_rate} bpm, customer ${customer_id}`;
+        anomalyLog.warning(message, { anomaly, ...fields });
+      }
+      const { from, next } = slice;
+      sums.records += slice.records.length;
+      for (const count of ["stored", "duplicates", "rejected", "gaps"] as const) sums[count] += counts[count];
+      offsets.set(partition, next);
+      log.debug("batch.stored", "Stored a batch", { partition, from, next, ...counts, durationMs });
+    },
+    /** @param seconds since the last summary */
+    summarise: (seconds: number) => {
+      rejectLog.summarise();
+      anomalyLog.summarise();
+      if (offsets.size === 0) return;
+      const message = `Stored ${sums.stored} of ${sums.records} records in ${seconds.toFixed(1)} s`;
+      log.info("store.summary", message, { ...sums, next_offsets: Object.fromEntries(offsets) });
+      sums = nothing();
+      offsets.clear();
+    },
+  };
+}
+
+function measure(metrics: ConsumerMetrics, slice: Slice, batch: WrittenBatch, durationMs: number): void {
+  const { stored, duplicates, rejected } = batch.counts;
+  metrics.records.inc({ outcome: "stored" }, stored);
+  metrics.records.inc({ outcome: "duplicate" }, duplicates);
+  metrics.records.inc({ outcome: "rejected" }, rejected);
+  metrics.batchRecords.observe(slice.records.length);
+  metrics.batchSeconds.observe(durationMs / 1000);
+  const newest = slice.records.at(-1);
+  if (newest !== undefined) metrics.endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
+  for (const { reason } of batch.rejects) metrics.rejects.inc({ reason });
+  for (const { cause, from, to } of slice.gaps) metrics.gaps.inc({ cause }, to - from);
+}
+
+/** A line for each event at human rates; under a flood a few samples and a count, so that a log stays readable. */
+function sampledLog(log: Log, event: string) {
+  let tokens = BURST;
+  let refilledAt = performance.now();
+  let count = 0;
+  let sample: Fields | undefined;
+  return {
+    warning: (message: string, fields: Fields) => {
+      const now = performance.now();
+      tokens = Math.min(BURST, tokens + (now - refilledAt) / 1000 * LINES_PER_SECOND);
+      refilledAt = now;
+      if (tokens >= 1) {
+        tokens--;
+        return log.warning(event, message, fields);
+      }
+      count++;
+      sample = fields;
+    },
+    /** Tells what was held back since the last call, with the newest of it as a sample. */
+    summarise: () => {
+      if (count === 0) return;
+      log.warning(`${event}.suppressed`, `${count} more ${event} events, not listed`, { count, sample });
+      count = 0;
+      sample = undefined;
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/** What the consumer waits for: outages of servers and of the group, each said once, and the partitions they hold up. */
+import { describeError, findInCauses, PipelineError } from "../../_shared/errors.ts";
+import type { Fields, Log } from "../../_shared/telemetry.ts";
+import type { MonotonicClock } from "../health/progress.ts";
+import type { ConsumerMetrics } from "./metrics.ts";
+
+/** A coordinator that is being made, or moves, is no error for the first seconds. */
+const PASSING = /^(COORDINATOR_LOAD_IN_PROGRESS|COORDINATOR_NOT_AVAILABLE|NOT_COORDINATOR)$/;
+/** With its first group a broker makes the topic of the groups' offsets, which takes a small machine this long. */
+const GRACE_MS = 30_000;
+
+type Dependency = "kafka" | "group" | "database";
+
+interface Outage {
+  readonly since: number;
+  attempts: number;
+  refused: boolean;
+  /** Those of ours that it keeps from being written: it is over when each of them was written or closed. */
+  readonly partitions: Set<number>;
+  /** Whether it is theirs alone, for others were written since it was last told of. */
+  isPartial: boolean;
+}
+
+export class Outages {
+  readonly #log: Log;
+  readonly #metrics: ConsumerMetrics;
+  readonly #clock: MonotonicClock;
+  readonly #failing = new Map<Dependency, Outage>();
+  readonly #paused = new Set<number>();
+  #coordinatorGoneSince: number | undefined;
+
+  constructor(log: Log, metrics: ConsumerMetrics, clock: MonotonicClock = () => performance.now()) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#clock = clock;
+  }
+
+  /** @param partition what cannot be written; undefined when it is about none */
+  failed(dependency: Dependency, error: unknown, fields: Fields = {}, partition?: number): void {
+    this.#metrics.retries.inc({ dependency });
+    const known = this.#failing.get(dependency);
+    const refused = error instanceof PipelineError && error.code.endsWith("_refused");
+    const joins = partition !== undefined && known?.isPartial === true && !known.partitions.has(partition);
+    // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
+    const isNews = known === undefined || (refused && !known.refused) || joins;
+    const outage = known ??
+      { since: this.#clock(), attempts: 0, refused, partitions: new Set(), isPartial: false };
+    this.#failing.set(dependency, outage);
+    outage.attempts++;
+    outage.refused ||= refused;
+    if (isNews) outage.isPartial = false;
+    if (partition !== undefined) outage.partitions.add(partition);
+    if (isNews) this.#log.error(`${dependency}.failed`, describeError(error), fields);
+    else this.#log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+  }
+
+  groupFailed(error: unknown): void {
+    if (PASSING.test(String(findInCauses(error, "apiId")))) {
+      this.#coordinatorGoneSince ??= this.#clock();
+      if (this.#clock() - this.#coordinatorGoneSince < GRACE_MS) {
+        return this.#log.debug("group.coordinator_not_ready", describeError(error));
+      }
+    }
+    this.failed("group", error);
+  }
+
+  works(dependency: Dependency, partition?: number): void {
+    if (dependency === "group") this.#coordinatorGoneSince = undefined;
+    const known = this.#failing.get(dependency);
+    if (known === undefined) return;
+    if (partition !== undefined) known.partitions.delete(partition);
+    known.isPartial = known.partitions.size > 0;
+    if (known.isPartial) return;
+    this.#failing.delete(dependency);
+    const seconds = Math.round((this.#clock() - known.since) / 100) / 10;
+    const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
+    this.#log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
+  }
+
+  /** The partition's batch waits for a dependency or an operator. */
+  pause(partition: number): void {
+    this.#metrics.paused.set(this.#paused.add(partition).size);
+  }
+
+  /** The database works for the partition. */
+  resume(partition: number): void {
+    this.works("database", partition);
+    this.#unpause(partition);
+  }
+
+  /** The partition is not ours any more. */
+  forget(partition: number): void {
+    this.#failing.get("database")?.partitions.delete(partition);
+    this.#unpause(partition);
+  }
+
+  #unpause(partition: number): void {
+    if (this.#paused.delete(partition)) this.#metrics.paused.set(this.#paused.size);
+  }
+}
