@@ -46,7 +46,6 @@ export interface ConsumeOptions extends RetentionOptions {
   /** Records in one transaction, at most. */
   readonly batchRecords: number;
   readonly summaryIntervalMs: number;
-  readonly signal: AbortSignal;
   /** Ends the program for what waiting cannot cure. */
   readonly fail: (error: Error) => void;
 }

@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeLatest } from "../../../chaos/judge_derived.ts";
 import { openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
-import { emptyRejects, OldLatest } from "../../../workers/consumer/day_partitions/forget_old.ts";
+import { emptyRejects, oldLatestDeletion } from "../../../workers/consumer/day_partitions/old_rows.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
@@ -19,8 +19,9 @@ async function forget(place: Place, days: { readings?: number; rejects?: number 
     limits: sessionLimits(30_000),
     name: "test",
   });
-  if (days.rejects !== undefined) await emptyRejects(database, { now, days: days.rejects });
-  if (days.readings !== undefined) await new OldLatest(database).delete();
+  const { signal } = new AbortController();
+  if (days.rejects !== undefined) await emptyRejects(database, { now, days: days.rejects, signal });
+  if (days.readings !== undefined) await oldLatestDeletion()(database);
 }
 
 async function emptied(place: Place): Promise<number> {
@@ -115,8 +116,8 @@ Deno.test(
       limits: sessionLimits(30_000),
       name: "test",
     });
-    const latest = new OldLatest(database);
-    for (let rounds = 0; rounds < 3; rounds++) await latest.delete();
+    const deleteOldLatest = oldLatestDeletion();
+    for (let rounds = 0; rounds < 3; rounds++) await deleteOldLatest(database);
     await writer.query("commit");
     await writer.end();
     const [left] = await place.sql(

@@ -1,5 +1,8 @@
 /**
- * Has PostgreSQL sum up the ranges of blocks that readings fill, which queries of a range of time find them by: left to its
+ * Folder `day_partitions`: makes the partitions of public.heartbeats, keeps their summaries, and removes what is old. It
+ * never reads or writes a record, and what it does never holds up the transactions that do.
+ *
+ * This file: has PostgreSQL sum up the ranges of blocks that readings fill, which queries of a range of time find them by: left to its
  * autovacuum, millions of rows behind a backlog are read by each of them (decision 0018).
  */
 import { sleep } from "../../_shared/backoff.ts";

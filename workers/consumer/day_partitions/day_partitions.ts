@@ -41,12 +41,6 @@ const WITHOUT_PARTITION = `
 
 const NO_PARTITION = new Error("the database made none");
 
-/** Why there is no partition, if there is none. */
-interface Ensured {
-  readonly failure?: unknown;
-  readonly locked?: boolean;
-}
-
 export class DayPartitions {
   readonly #database: Database;
   readonly #ports: DayPartitionPorts;
@@ -100,7 +94,7 @@ export class DayPartitions {
     const today = Math.floor(nowMs / DAY_MS);
     for (let ahead = 0; ahead <= DAYS_AHEAD; ahead++) {
       if (this.#made.has(today + ahead)) continue;
-      const { failure } = await this.#ensure(today + ahead, startOf(today + ahead), 1);
+      const failure = await this.#ensure(today + ahead, startOf(today + ahead), 1);
       if (failure !== undefined) return failure;
     }
     return undefined;
@@ -118,9 +112,9 @@ export class DayPartitions {
       const found = await this.#database.query<{ day: number; at: string }>(WITHOUT_PARTITION);
       if (found.length === 0) return undefined;
       for (const { day, at } of found) {
-        const ensured = await this.#ensure(day, at, 1);
-        failure ??= ensured.failure;
-        if (ensured.locked) return failure;
+        const failed = await this.#ensure(day, at, 1);
+        failure ??= failed;
+        if (holdsUp(failed)) return failure;
       }
     }
     return failure;
@@ -132,8 +126,11 @@ export class DayPartitions {
     this.#postponed.clear();
   }
 
-  /** @param at an instant of that day; the day may have several partitions */
-  async #ensure(day: number, at: string, attempts: number): Promise<Ensured> {
+  /**
+   * @param at an instant of that day; the day may have several partitions
+   * @returns why there is no partition; undefined when there is one
+   */
+  async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
     let failure: unknown = NO_PARTITION;
     for (let attempt = 1; attempt <= attempts; attempt++) {
       try {
@@ -143,19 +140,17 @@ export class DayPartitions {
         if (!row.covered) this.#ports.onMade(row.name);
         remember(this.#made, day);
         this.#postponed.delete(day);
-        return {};
+        return undefined;
       } catch (error) {
-        const state = sqlState(error);
-        if (state === undefined || isServerUnable(error)) throw error;
+        if (sqlState(error) === undefined || isServerUnable(error)) throw error;
         failure = error;
         if (!isLostRace(error)) break;
       }
     }
-    const locked = holdsUp(failure);
-    if (locked) this.#pausedUntil = this.#clock() + PAUSE_MS;
+    if (holdsUp(failure)) this.#pausedUntil = this.#clock() + PAUSE_MS;
     if (!this.#postponed.has(day)) this.#ports.onFailure(failure, startOf(day).slice(0, 10));
     remember(this.#postponed, day);
-    return { failure, locked };
+    return failure;
   }
 }
 
