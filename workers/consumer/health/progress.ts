@@ -1,4 +1,9 @@
-/** Whether the consumer can work (readiness) and whether it gets on (liveness), from facts and not from a timer. */
+/**
+ * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It judges
+ * by facts that others report, never by a timer of its own, and it writes nothing to the log.
+ *
+ * This file: readiness and liveness.
+ */
 
 /** No loop may go on for longer without an attempt that began or ended, and no lag without a commit. */
 export const STALL_MS = 30_000;
@@ -27,12 +32,6 @@ export interface Writer {
   readonly partition: number;
 }
 
-interface Failures {
-  readonly times: number;
-  readonly since: number;
-  readonly last: number;
-}
-
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   readonly #clock: MonotonicClock;
@@ -44,7 +43,7 @@ export class Progress {
   ]);
   /** What the database last refused or failed to do for a partition. */
   readonly #databaseReasons = new Map<Writer, string>();
-  readonly #failures = new Map<Writer, Failures>();
+  readonly #failures = new Map<Writer, { times: number; since: number; last: number }>();
   readonly #marks = new Map<Loop, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
@@ -102,7 +101,7 @@ export class Progress {
   /** It did what it was asked to for this partition. */
   databaseWorks(writer: Writer): void {
     this.answered("database");
-    this.databaseRefuses(false);
+    this.#databaseRefuses = false;
     this.closed(writer);
   }
 
@@ -137,7 +136,7 @@ export class Progress {
     const reasons = [...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`);
     // An outage has one reason for hundreds of partitions.
     for (const [reason, of] of Map.groupBy(this.#databaseReasons, ([, reason]) => reason)) {
-      reasons.push(`database: ${reason} (${numbers(of.map(([writer]) => writer))})`);
+      reasons.push(`database: ${reason} (${numbers(of)})`);
     }
     return reasons;
   }
@@ -147,33 +146,24 @@ export class Progress {
     const now = this.#clock();
     const reasons: string[] = [];
     for (const [loop, at] of this.#marks) {
-      if (now - at <= STALL_MS) continue;
       const name = typeof loop === "string" ? loop : loop.name;
-      reasons.push(`${name}: no attempt began or ended for ${seconds(now - at)}`);
+      if (now - at > STALL_MS) reasons.push(`${name}: no attempt began or ended for ${seconds(now - at)}`);
     }
     if (this.#lagSince !== undefined && this.#answersFrom("kafka") && this.#answersFrom("database")) {
+      const stalled = "writes: lag, and both servers answer, yet nothing was committed";
       const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);
-      if (stalledFor > STALL_MS) {
-        reasons.push(
-          `writes: lag, and both servers answer, yet nothing was committed for ${seconds(stalledFor)}`,
-        );
-      }
+      if (stalledFor > STALL_MS) reasons.push(`${stalled} for ${seconds(stalledFor)}`);
       const stuck = [...this.#failures].filter(([, { times, since, last }]) => {
         return times >= FAILURES_IN_A_ROW && last - since > STALL_MS;
       });
       if (stuck.length > 0) {
-        const of = numbers(stuck.map(([writer]) => writer));
         const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
-        reasons.push(
-          `writes: lag, and both servers answer, yet nothing was committed of ${of} for ${seconds(stuckFor)}`,
-        );
+        reasons.push(`${stalled} of ${numbers(stuck)} for ${seconds(stuckFor)}`);
       }
     }
-    if (this.#outsideSince !== undefined && this.#answersFrom("kafka")) {
-      const outsideFor = now - this.#outsideSince;
-      if (outsideFor > JOIN_MS) {
-        reasons.push(`group: Kafka answers, yet we are no member for ${seconds(outsideFor)}`);
-      }
+    const outsideFor = now - (this.#outsideSince ?? now);
+    if (outsideFor > JOIN_MS && this.#answersFrom("kafka")) {
+      reasons.push(`group: Kafka answers, yet we are no member for ${seconds(outsideFor)}`);
     }
     this.#redSince = reasons.length === 0 ? undefined : this.#redSince ?? now;
     return reasons;
@@ -191,8 +181,8 @@ export class Progress {
   }
 }
 
-function numbers(writers: readonly Writer[]): string {
-  return `partition ${writers.map(({ partition }) => partition).join(", ")}`;
+function numbers(of: readonly (readonly [Writer, unknown])[]): string {
+  return `partition ${of.map(([{ partition }]) => partition).join(", ")}`;
 }
 
 function seconds(ms: number): string {

@@ -1,4 +1,9 @@
-/** Brings the schema to the version this program knows: once, whoever else starts at the same moment. */
+/**
+ * Folder `schema`: brings the database's schema and roles to what this program expects, and stops a program that is older
+ * than the schema. It never reads or writes readings, and it does no DDL while the consumer consumes.
+ *
+ * This file: brings the schema to the version this program knows: once, whoever else starts at the same moment.
+ */
 import { createHash } from "node:crypto";
 import type { Migration } from "../../../migrations/mod.ts";
 import { insist } from "../../_shared/backoff.ts";
@@ -7,7 +12,6 @@ import {
   type Database,
   databaseFailure,
   openDatabase,
-  type Row,
   type Session,
   type SessionLimits,
 } from "../../_shared/postgres.ts";
@@ -85,17 +89,18 @@ export async function migrate(database: Database, migrations: readonly Migration
   // Without anything to do no right to create tables is needed, so a writer without it can start.
   if (await isCurrent(database, migrations)) return [];
   return await database.transaction(async (session) => {
-    if (!await hasLedger((sql) => session.query(sql).then(({ rows }) => rows))) {
+    const query: Query = async (sql) => (await session.query(sql)).rows;
+    if (!await exists(query, "to_regclass('public.schema_migrations')")) {
       // An advisory lock is anybody's who may log in, and may be kept: it serves only while there is nothing else to lock.
       await session.query("select pg_advisory_xact_lock($1::bigint)", [FIRST_LOCK]);
       await session.query(LEDGER);
     }
     await lockSchema(session);
-    const pending = pendingMigrations(await applied(session), migrations);
+    const pending = pendingMigrations(await applied(query), migrations);
     const breaks = pending.some(({ breaking }) => breaking);
     // Waits for the batches that are being written, and holds back all others. First, since each writer locks the offsets
     // before any other table: so it cannot deadlock with one.
-    if (breaks && await exists(session, "to_regclass('public.ingest_offsets')")) {
+    if (breaks && await exists(query, "to_regclass('public.ingest_offsets')")) {
       await session.query("lock table public.ingest_offsets in exclusive mode");
     }
     for (const migration of pending) {
@@ -106,17 +111,11 @@ export async function migrate(database: Database, migrations: readonly Migration
       );
     }
     // From here on programs that do not know these migrations write nothing.
-    if (breaks && await exists(session, "to_regprocedure('public.schema_generation()')")) {
+    if (breaks && await exists(query, "to_regprocedure('public.schema_generation()')")) {
       await session.query("update public.ingest_offsets set schema_generation = public.schema_generation()");
     }
     return pending.map(({ name }) => name);
   });
-}
-
-/** @param object an expression that is null when there is none */
-async function exists(session: Session, object: string): Promise<boolean> {
-  const { rows } = await session.query<{ exists: boolean }>(`select ${object} is not null as exists`);
-  return rows[0]?.exists === true;
 }
 
 /** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */
@@ -135,24 +134,21 @@ async function requireUtf8(database: Database): Promise<void> {
   );
 }
 
-async function isCurrent(database: Database, migrations: readonly Migration[]): Promise<boolean> {
-  if (!await hasLedger(database.query)) return false;
-  const rows = await database.query<Applied>(
-    "select version, name, checksum, breaking from public.schema_migrations",
-  );
-  return pendingMigrations(rows, migrations).length === 0;
+type Query = Database["query"];
+
+async function isCurrent({ query }: Database, migrations: readonly Migration[]): Promise<boolean> {
+  return await exists(query, "to_regclass('public.schema_migrations')") &&
+    pendingMigrations(await applied(query), migrations).length === 0;
 }
 
-async function hasLedger(query: (sql: string) => Promise<Row[]>): Promise<boolean> {
-  const [found] = await query("select to_regclass('public.schema_migrations') is not null as exists");
-  return found?.["exists"] === true;
+/** @param object an expression that is null when there is none */
+async function exists(query: Query, object: string): Promise<boolean> {
+  const [row] = await query<{ exists: boolean }>(`select ${object} is not null as exists`);
+  return row?.exists === true;
 }
 
-async function applied(session: Session): Promise<Applied[]> {
-  const result = await session.query<Applied>(
-    "select version, name, checksum, breaking from public.schema_migrations order by version",
-  );
-  return result.rows;
+function applied(query: Query): Promise<Applied[]> {
+  return query("select version, name, checksum, breaking from public.schema_migrations order by version");
 }
 
 /** What is still to be applied, after comparing what was. */
@@ -168,15 +164,13 @@ function pendingMigrations(applied: readonly Applied[], migrations: readonly Mig
           "start the newer release that made it",
       );
     }
-    if (row.checksum !== checksum(migration.sql)) {
-      throw new PipelineError(
-        "migration_changed",
-        `Cannot use the database: ${row.name} was applied with checksum ${
-          row.checksum.slice(0, 12)
-        }, expected ` +
-          `${checksum(migration.sql).slice(0, 12)}; start the release that applied it, or restore the file`,
-      );
-    }
+    const [found, expected] = [row.checksum, checksum(migration.sql)];
+    if (found === expected) continue;
+    throw new PipelineError(
+      "migration_changed",
+      `Cannot use the database: ${row.name} was applied with checksum ${found.slice(0, 12)}, expected ` +
+        `${expected.slice(0, 12)}; start the release that applied it, or restore the file`,
+    );
   }
   const done = new Set(applied.map(({ version }) => version));
   return migrations.filter(({ version }) => !done.has(version));

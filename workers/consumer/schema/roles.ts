@@ -2,20 +2,18 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { PipelineError } from "../../_shared/errors.ts";
 import { optional, secret } from "../../_shared/env.ts";
-import { type Database, databaseFailure, type Session } from "../../_shared/postgres.ts";
+import { type Database, databaseFailure, type Session, sqlState } from "../../_shared/postgres.ts";
 import { lockSchema } from "./migrate.ts";
-import { takeExcess } from "./role_excess.ts";
 
-const PASSWORD = {
+const PERMISSION_DENIED = "42501";
+
+const PASSWORD = optional(secret({
   // Nothing that SASLprep or a URL would change: the password is the same wherever it is written.
   expected: "8 to 128 letters, digits or any of - . _ ~, so that it can stand in a URL",
   pattern: /^[A-Za-z0-9._~-]{8,128}$/,
-};
+}));
 
-export const ROLE_SETTINGS = {
-  HEARTBEAT_WRITER_PASSWORD: optional(secret(PASSWORD)),
-  HEARTBEAT_READER_PASSWORD: optional(secret(PASSWORD)),
-};
+export const ROLE_SETTINGS = { HEARTBEAT_WRITER_PASSWORD: PASSWORD, HEARTBEAT_READER_PASSWORD: PASSWORD };
 
 /** A role whose password is undefined is left as it is. */
 export interface RolePasswords {
@@ -26,8 +24,6 @@ export interface RolePasswords {
 interface Role {
   readonly name: string;
   readonly password: string;
-  /** The setting that has the password. */
-  readonly setting: keyof typeof ROLE_SETTINGS;
   readonly grants: readonly string[];
 }
 
@@ -66,6 +62,23 @@ const READER_GRANTS = [
   "alter role heartbeat_reader connection limit 20",
 ];
 
+/** $1 is the role's name. An attribute that is not set is not named: who has it not may not even take it away. */
+const ATTRIBUTES_AND_MEMBERSHIPS = `
+  select format('alter role %I %s', rolname, attribute.taken) as statement
+    from pg_roles
+   cross join lateral (values (rolsuper, 'nosuperuser'), (rolcreatedb, 'nocreatedb'), (rolcreaterole, 'nocreaterole'),
+                              (rolreplication, 'noreplication'), (rolbypassrls, 'nobypassrls')) attribute (given, taken)
+   where rolname = $1 and attribute.given
+   union all
+  select format('revoke %I from %I granted by %I', pg_get_userbyid(roleid), $1::text, pg_get_userbyid(grantor))
+    from pg_auth_members
+   where member = $1::text::regrole`;
+
+const EVERYTHING = `${ATTRIBUTES_AND_MEMBERSHIPS}
+   union all
+  select format('revoke create on schema public from public, %I', $1::text)
+   where has_schema_privilege($1::text, 'public', 'create')`;
+
 /**
  * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
  * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
@@ -75,34 +88,23 @@ const READER_GRANTS = [
  *   or when a role that another database of the server uses has another password
  */
 export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
-  const roles: Role[] = [];
-  if (writer !== undefined) {
-    const setting = "HEARTBEAT_WRITER_PASSWORD";
-    roles.push({ name: "heartbeat_writer", password: writer, setting, grants: WRITER_GRANTS });
-  }
-  if (reader !== undefined) {
-    const setting = "HEARTBEAT_READER_PASSWORD";
-    roles.push({ name: "heartbeat_reader", password: reader, setting, grants: READER_GRANTS });
-  }
+  const roles = [
+    { name: "heartbeat_writer", password: writer, grants: WRITER_GRANTS },
+    { name: "heartbeat_reader", password: reader, grants: READER_GRANTS },
+  ].flatMap(({ password, ...role }) => password === undefined ? [] : [{ ...role, password }]);
   if (roles.length === 0) return [];
-  try {
-    await database.transaction(async (session) => {
-      await lockSchema(session);
-      const { rows } = await session.query<{ name: string }>(
-        "select quote_ident(current_database()) as name",
-      );
-      const name = rows[0]?.name ?? "";
-      await session.query(
-        `revoke all on database ${name} from public;
-         revoke create on schema public from public;
-         revoke all on all tables in schema public from public`,
-      );
-      for (const role of roles) await makeRole(session, role, name, database);
-    });
-  } catch (error) {
-    if (error instanceof PipelineError) throw error;
+  await database.transaction(async (session) => {
+    await lockSchema(session);
+    const [name = ""] = await firstColumn(session, "select quote_ident(current_database())");
+    await session.query(
+      `revoke all on database ${name} from public;
+       revoke create on schema public from public;
+       revoke all on all tables in schema public from public`,
+    );
+    for (const role of roles) await makeRole(session, role, name, database);
+  }).catch((error) => {
     throw databaseFailure("make the roles", database.target, error);
-  }
+  });
   return roles.map(({ name }) => name);
 }
 
@@ -111,9 +113,9 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   const { rowCount } = await session.query("select from pg_roles where rolname = $1", [name]);
   const verb = rowCount === 0 ? "create" : "alter";
   // A role belongs to the server: a new password would lock out those who use another database of it.
-  const others = rowCount === 0 ? [] : await otherDatabases(session, name);
+  const others = rowCount === 0 ? [] : await firstColumn(session, OTHER_DATABASES, name);
   const keeps = others.length > 0 && await server.canLogIn(name, password);
-  if (others.length > 0 && !keeps) throw sharedRole(role, others);
+  if (others.length > 0 && !keeps) throw sharedRole(name, others);
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
   await session.query(`${verb} role ${name} login ${credentials}`);
   // Its own settings anybody may change, also those that a role begins with.
@@ -130,30 +132,56 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   for (const grant of grants) await session.query(grant.replace("%database%", database));
 }
 
-/** Where else on the server the role has rights or owns something. */
-async function otherDatabases(session: Session, role: string): Promise<string[]> {
-  const { rows } = await session.query<{ name: string }>(
-    `select distinct datname as name
-       from pg_shdepend
-       join pg_database on pg_database.oid = case when classid = 'pg_database'::regclass then objid else dbid end
-      where refclassid = 'pg_authid'::regclass
-        and refobjid = $1::text::regrole
-        and datname <> current_database()
-      order by 1`,
-    [role],
+/**
+ * Takes away what makes a role more than the rights that it is granted here.
+ *
+ * @throws PipelineError `database_refused` that names the statements for a superuser, when the user may not
+ */
+async function takeExcess(session: Session, role: string): Promise<void> {
+  await session.query("savepoint excess");
+  try {
+    for (const statement of await firstColumn(session, ATTRIBUTES_AND_MEMBERSHIPS, role)) {
+      await session.query(statement);
+    }
+  } catch (error) {
+    if (sqlState(error) !== PERMISSION_DENIED) throw error;
+    await session.query("rollback to savepoint excess");
+  }
+  // What is granted by somebody else, or on a schema that is not ours, stays with a warning and without an error.
+  const left = await firstColumn(session, EVERYTHING, role);
+  if (left.length === 0) return;
+  throw new PipelineError(
+    "database_refused",
+    `Cannot make the roles: ${role} was given more than it should have, and the user in DATABASE_URL may not take it ` +
+      `away; do it as a superuser: ${left.join("; ")}`,
   );
-  return rows.map(({ name }) => name);
 }
 
-function sharedRole({ name, setting }: Role, others: readonly string[]): PipelineError {
+/** Where else on the server the role has rights or owns something: their names. */
+const OTHER_DATABASES = `
+  select distinct datname
+    from pg_shdepend
+    join pg_database on pg_database.oid = case when classid = 'pg_database'::regclass then objid else dbid end
+   where refclassid = 'pg_authid'::regclass
+     and refobjid = $1::text::regrole
+     and datname <> current_database()
+   order by 1`;
+
+function sharedRole(name: string, others: readonly string[]): PipelineError {
   return new PipelineError(
     "database_refused",
     `Cannot make the roles: ${name} exists with another password and is used by database ${
       others.join(", ")
     } of the ` +
-      `same server; set ${setting} to the password that it has there, or use another server for this database; to ` +
-      `change the password for all of them, run \\password ${name} in psql and set the new one everywhere`,
+      `same server; set ${name.toUpperCase()}_PASSWORD to the password that it has there, or use another server for ` +
+      `this database; to change the password for all of them, run \\password ${name} in psql and set the new one ` +
+      "everywhere",
   );
+}
+
+async function firstColumn(session: Session, sql: string, ...parameters: string[]): Promise<string[]> {
+  const { rows } = await session.query<string[]>({ text: sql, values: parameters, rowMode: "array" });
+  return rows.map(([value = ""]) => value);
 }
 
 /**
