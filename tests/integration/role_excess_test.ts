@@ -1,49 +1,32 @@
 /** What a role was given beyond its rights is taken away again, and what it may do all the same stops nobody. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres_client.ts";
+import { daysAgo } from "../support/days.ts";
 import { reading } from "../support/judge.ts";
-import {
-  answers,
-  makeRoles,
-  PERMISSION_DENIED,
-  READER_PASSWORD,
-  urlOf,
-  WRITER_PASSWORD,
-} from "../support/roles.ts";
+import { makeRoles, refused, urlOf, WRITER_PASSWORD } from "../support/roles.ts";
 import { onPlace } from "../support/services.ts";
-
-function daysAgo(days: number): string {
-  return new Date(Date.now() - days * 86_400_000).toISOString();
-}
 
 Deno.test(
   "roles that were given more are brought back to their rights and settings, or it is said what a superuser has to do",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
-    await withClient(
-      place.superuserUrl,
-      (client) =>
-        client.query(`grant create on schema public to public, heartbeat_writer;
+    const gifts = `grant create on schema public to public, heartbeat_writer;
        grant update (heart_rate), delete on public.heartbeats to heartbeat_writer;
        grant insert on public.heartbeat_retention to public;
        alter role heartbeat_reader createrole connection limit -1;
        alter role heartbeat_reader in database "${place.database}" set statement_timeout = 0;
-       alter role heartbeat_reader set default_transaction_read_only = off`),
-    );
+       alter role heartbeat_reader set default_transaction_read_only = off`;
+    await withClient(place.superuserUrl, (client) => client.query(gifts));
     await place.sql("grant heartbeat_writer to heartbeat_reader");
     await makeRoles(place);
-    const denied = async (role: string, password: string, statements: readonly string[]) => {
-      const told = await withClient(urlOf(place, role, password), (client) => answers(client, statements));
-      deepStrictEqual(told, statements.map((statement) => [statement, PERMISSION_DENIED]));
-    };
-    await denied("heartbeat_writer", WRITER_PASSWORD, [
+    await refused(place, "heartbeat_writer", [
       "create table public.mine (id int)",
       "update public.heartbeats set heart_rate = 1",
       "delete from public.heartbeats",
       "insert into public.heartbeat_retention default values",
     ]);
-    await denied("heartbeat_reader", READER_PASSWORD, ["set role heartbeat_writer"]);
-    const settings = await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (client) => {
+    await refused(place, "heartbeat_reader", ["set role heartbeat_writer"]);
+    const settings = await withClient(urlOf(place, "heartbeat_reader"), async (client) => {
       const { rows } = await client.query(
         `select current_setting('statement_timeout') as statement,
                 current_setting('idle_in_transaction_session_timeout') as idle,
@@ -57,16 +40,12 @@ Deno.test(
       { statement: "30s", idle: "1min", readOnly: "on", makesRoles: false, connections: 20 },
     ]);
 
-    const gifts = {
-      given: "grant pg_write_all_data to %",
-      taken: "revoke pg_write_all_data from % granted by postgres",
-    };
-    await place.asSuperuser(gifts.given.replace("%", "heartbeat_writer"));
+    await place.asSuperuser("grant pg_write_all_data to heartbeat_writer");
     const again = place.consumer({
       args: ["--migrate-only"],
       env: { HEARTBEAT_WRITER_PASSWORD: WRITER_PASSWORD },
     });
-    const taken = gifts.taken.replace("%", "heartbeat_writer");
+    const taken = "revoke pg_write_all_data from heartbeat_writer granted by postgres";
     try {
       strictEqual(await again.exitCode(), 1);
       match(again.output, /Cannot make the roles: heartbeat_writer was given more than it should have/);
@@ -82,13 +61,13 @@ Deno.test(
   "a reader who keeps every lock that it can get stops neither migrations nor partitions nor writing",
   onPlace({}, async (place) => {
     await makeRoles(place);
-    await withClient(urlOf(place, "heartbeat_reader", READER_PASSWORD), async (reader) => {
+    await withClient(urlOf(place, "heartbeat_reader"), async (reader) => {
       // The advisory locks that migrations and partitions were made under once.
       await reader.query(
         "select pg_advisory_lock(7521419864366932340), pg_advisory_lock(7521419864366932341)",
       );
       await makeRoles(place);
-      const env = { DATABASE_URL: urlOf(place, "heartbeat_writer", WRITER_PASSWORD) };
+      const env = { DATABASE_URL: urlOf(place, "heartbeat_writer") };
       await place.publisher.send([reading("a", daysAgo(3), 70), reading("a", daysAgo(4), 70)]);
       await place.consumeAll({ env });
       const misplaced = () => place.sql("select count(*)::int as rows from public.heartbeats_default");

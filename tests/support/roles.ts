@@ -1,7 +1,8 @@
 /** The writer and the reader of a test's database: made by the consumer, and logged in as. */
-import { strictEqual } from "node:assert";
+import { deepStrictEqual, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
+import { withClient } from "../../stack/postgres_client.ts";
 import type { Place } from "./place.ts";
 
 export const WRITER_PASSWORD = "writer-pass-1";
@@ -20,11 +21,25 @@ export async function makeRoles(place: Place, env: Record<string, string> = {}):
   return migrate.output;
 }
 
-export function urlOf(place: Place, role: string, password: string): string {
+type RoleName = "heartbeat_writer" | "heartbeat_reader";
+
+export function urlOf(place: Place, role: RoleName, password?: string): string {
   const url = new URL(place.databaseUrl);
   url.username = role;
-  url.password = password;
+  url.password = password ?? (role === "heartbeat_writer" ? WRITER_PASSWORD : READER_PASSWORD);
   return url.href;
+}
+
+/** Runs the statements one by one as a role, or as the owner, each of which must be refused. @param state by what */
+export async function refused(
+  place: Place,
+  role: RoleName | "owner",
+  statements: readonly string[],
+  state = PERMISSION_DENIED,
+): Promise<void> {
+  const url = role === "owner" ? place.databaseUrl : urlOf(place, role);
+  const told = await withClient(url, (client) => answers(client, statements));
+  deepStrictEqual(told, statements.map((statement) => [statement, state]), role);
 }
 
 /** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */

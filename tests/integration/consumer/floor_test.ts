@@ -1,11 +1,11 @@
 /** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { accounted, DAY_MS } from "../../support/days.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
 import { onPlace } from "../../support/services.ts";
 
-const DAY_MS = 86_400_000;
 const DROP = "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days')";
 
 /** Readings of one customer within one minute. */
@@ -33,11 +33,6 @@ async function counts(place: Place): Promise<unknown> {
             (select count(*)::int from public.heartbeat_rejects where reason = 'too_old') as too_old`,
   );
   return row;
-}
-
-async function accounted(place: Place): Promise<void> {
-  const { code, output } = await place.run("reconcile");
-  strictEqual(code, 0, output);
 }
 
 Deno.test(

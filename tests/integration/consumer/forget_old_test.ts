@@ -1,24 +1,21 @@
 /** What retention removes beside partitions: the bytes of old rejects, and latest readings of which no row is left. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeLatest } from "../../../chaos/judge_derived.ts";
-import { openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
+import { type Database, openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
 import { emptyRejects, oldLatestDeletion } from "../../../workers/consumer/day_partitions/old_rows.ts";
+import { accounted, daysAgo, migrated } from "../../support/days.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
 import { onPlace } from "../../support/services.ts";
 
-function daysAgo(days: number): string {
-  return new Date(Date.now() - days * 86_400_000).toISOString();
+function open(place: Place): Database {
+  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
 }
 
 /** One round by this machine's clock, or another one. */
 async function forget(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
-  await using database = openDatabase(place.databaseUrl, {
-    connections: 1,
-    limits: sessionLimits(30_000),
-    name: "test",
-  });
+  await using database = open(place);
   const { signal } = new AbortController();
   if (days.rejects !== undefined) await emptyRejects(database, { now, days: days.rejects, signal });
   if (days.readings !== undefined) await oldLatestDeletion()(database);
@@ -54,7 +51,7 @@ Deno.test(
     );
     deepStrictEqual(left, []);
     await judge(place, sent);
-    strictEqual((await place.run("reconcile")).code, 0);
+    await accounted(place);
   }),
 );
 
@@ -99,7 +96,7 @@ Deno.test(
 Deno.test(
   "every customer is looked at when there are more than a round looks at, and a row that is being written is left",
   onPlace({}, async (place) => {
-    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await migrated(place);
     await place.sql(
       `insert into public.customer_latest
        select 'c-' || n, now() - case when n % 2 = 0 then interval '20 days' else interval '1 day' end, 70
@@ -111,11 +108,7 @@ Deno.test(
     );
     const writer = await place.session();
     await writer.query("begin; update public.customer_latest set ts = now() where customer_id = 'c-2'");
-    await using database = openDatabase(place.databaseUrl, {
-      connections: 1,
-      limits: sessionLimits(30_000),
-      name: "test",
-    });
+    await using database = open(place);
     const deleteOldLatest = oldLatestDeletion();
     for (let rounds = 0; rounds < 3; rounds++) await deleteOldLatest(database);
     await writer.query("commit");
@@ -144,6 +137,6 @@ Deno.test(
     deepStrictEqual(rows, [
       { kafka_offset: "0", reason: "too_old", detail: "", key: null, payload: null, emptied: true },
     ]);
-    strictEqual((await place.run("reconcile")).code, 0);
+    await accounted(place);
   }),
 );
