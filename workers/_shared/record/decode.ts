@@ -1,5 +1,6 @@
 /** From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws. */
-import { Buffer } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
+import { printable } from "../printable.ts";
 import {
   anomalyOf,
   heartbeatSchema,
@@ -45,12 +46,10 @@ export function createDecoder(
 ): (value: Uint8Array | null) => Decoded {
   const maxSkewMs = limits.maxClockSkewSeconds * 1_000;
   return (value) => {
-    if (value === null) return reject("tombstone", `value: is null, expected ${EXPECTED_OBJECT}`);
-    if (value.length === 0) return reject("empty_value", `value: is empty, expected ${EXPECTED_OBJECT}`);
+    if (value === null) return noRecord("tombstone", "is null");
+    if (value.length === 0) return noRecord("empty_value", "is empty");
     if (value.length > MOST_JSON_BYTES) {
-      const detail =
-        `value: has ${value.length} bytes, expected ${EXPECTED_OBJECT} in at most ${MOST_JSON_BYTES}`;
-      return reject("invalid_json", detail);
+      return noRecord("invalid_json", `has ${value.length} bytes`, ` in at most ${MOST_JSON_BYTES}`);
     }
     const text = decodeUtf8(value);
     if (text === undefined) {
@@ -58,14 +57,9 @@ export function createDecoder(
     }
     const json = parseJson(text);
     if (json instanceof SyntaxError) {
-      return reject(
-        "invalid_json",
-        `value: is no JSON (${escape(json.message)}), expected ${EXPECTED_OBJECT}`,
-      );
+      return noRecord("invalid_json", `is no JSON (${printable(json.message)})`);
     }
-    if (!isObject(json)) {
-      return reject("not_an_object", `value: is ${describe(json)}, expected ${EXPECTED_OBJECT}`);
-    }
+    if (!isObject(json)) return noRecord("not_an_object", `is ${describe(json)}`);
     const members = exactly(json, text, value);
     let parsed = parseUsual(members);
     if (parsed === undefined) {
@@ -80,20 +74,23 @@ export function createDecoder(
     // The witness is heard only where a reading would be rejected: nearly none is.
     if (ts > micros(now() + maxSkewMs)) {
       const latestMs = Math.max(now(), witness()) + maxSkewMs;
-      if (ts > micros(latestMs)) return rejectFuture(json, latestMs, limits);
+      if (ts > micros(latestMs)) {
+        const latest = new Date(latestMs).toISOString();
+        const ahead = `${limits.maxClockSkewSeconds} s ahead of our clock`;
+        return rejectTime("timestamp_in_future", json, `at most ${latest} (${ahead})`);
+      }
     }
     const dropped = floor();
-    if (dropped !== undefined && ts < dropped) return rejectDropped(json, ts, dropped);
+    if (dropped !== undefined && ts < dropped) {
+      return rejectTime("too_old", json, `at least ${beforeFloor(ts, dropped)}`);
+    }
     const keptMs = (limits.retentionDays ?? Infinity) * DAY_MS;
     if (keptMs < Infinity && ts < micros(now() - keptMs) && ts < micros(witness() - keptMs)) {
-      const expected = `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`;
-      return reject("too_old", `timestamp: is ${describe(json.timestamp)}, expected ${expected}`);
+      return rejectTime("too_old", json, `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`);
     }
     return { kind: "reading", reading: { customerId, ts, heartRate, anomaly: anomalyOf(heartRate, limits) } };
   };
 }
-
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Undefined for invalid UTF-8. A byte order mark at the beginning is skipped: some clients write one, and RFC 8259
@@ -105,13 +102,7 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
     ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString();
-  if (text.includes("\uFFFD")) {
-    try {
-      strictUtf8.decode(bytes);
-    } catch {
-      return undefined;
-    }
-  }
+  if (text.includes("\uFFFD") && !isUtf8(buffer)) return undefined;
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
@@ -150,6 +141,14 @@ function reject(reason: RejectReason, detail: string): Reject {
   return { kind: "reject", reason, detail };
 }
 
+function noRecord(reason: RejectReason, is: string, moreExpected = ""): Reject {
+  return reject(reason, `value: ${is}, expected ${EXPECTED_OBJECT}${moreExpected}`);
+}
+
+function rejectTime(reason: RejectReason, { timestamp }: Members, expected: string): Reject {
+  return reject(reason, `timestamp: is ${describe(timestamp)}, expected ${expected}`);
+}
+
 /** The reason is that of the first wrong field in the order of the schema; the detail tells them all. */
 function rejectFields(
   issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
@@ -181,25 +180,10 @@ function rangeDetail(is: number | string, { minBpm, maxBpm }: Limits): string {
   return `heart_rate: is ${is}, expected ${minBpm} to ${maxBpm} (beats per minute)`;
 }
 
-function rejectFuture(json: Members, latestMs: number, { maxClockSkewSeconds }: Limits): Reject {
-  const latest = new Date(latestMs).toISOString();
-  return reject(
-    "timestamp_in_future",
-    `timestamp: is ${
-      describe(json.timestamp)
-    }, expected at most ${latest} (${maxClockSkewSeconds} s ahead of our clock)`,
-  );
-}
-
-function rejectDropped(json: Members, ts: bigint, floor: bigint): Reject {
-  return reject(
-    "too_old",
-    `timestamp: is ${describe(json.timestamp)}, expected at least ${
-      formatInstant(floor)
-    }: older readings were dropped; ` +
-      "to load them again, raise RETENTION_DAYS and run as the database's owner: " +
-      `select public.reopen_heartbeats('${formatInstant(ts).slice(0, 10)}T00:00:00Z')`,
-  );
+function beforeFloor(ts: bigint, floor: bigint): string {
+  return `${formatInstant(floor)}: older readings were dropped; ` +
+    "to load them again, raise RETENTION_DAYS and run as the database's owner: " +
+    `select public.reopen_heartbeats('${formatInstant(ts).slice(0, 10)}T00:00:00Z')`;
 }
 
 /** A JSON value for a message: texts quoted and cut, containers by their kind. */
@@ -207,19 +191,12 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
-  return `"${escape(clip(value).replace(/["\\]/g, "\\$&"))}"`;
+  return `"${printable(clip(value).replace(/["\\]/g, "\\$&"))}"`;
 }
 
 function clip(text: string): string {
   if (text.length <= QUOTED_CHARS) return text;
-  // The cut may leave half a surrogate pair, which escape() makes visible; this keeps the whole one where it can.
+  // The cut may leave half a surrogate pair, which printable() makes visible; this keeps the whole one where it can.
   const end = /[\uD800-\uDBFF]$/.test(text.slice(0, QUOTED_CHARS)) ? QUOTED_CHARS - 1 : QUOTED_CHARS;
   return `${text.slice(0, end)}...`;
-}
-
-/** Controls, line separators, invisible format characters and unpaired surrogates become visible escapes. */
-function escape(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => {
-    return `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
-  });
 }

@@ -3,17 +3,13 @@
  * between. Whatever is not exactly that is left to `decode.ts`, which says what a record is; a test holds this reader's
  * answers to the decoder's.
  */
-import { daysInMonth, daysSinceEpoch, SECONDS_A_DAY } from "./instant.ts";
+import { digitAt, InstantParts, readInstant } from "./instant.ts";
 
 /** What the record says; filled in by each `readUsualRecord`. */
-export class UsualRecord {
+export class UsualRecord extends InstantParts {
   /** Where the customer's bytes lie, printable ASCII without escapes. */
   customerFrom = 0;
   customerEnd = 0;
-  /** Since the Unix epoch. */
-  seconds = 0;
-  /** 0 to 999,999, to be added to the seconds. */
-  micros = 0;
   /** 0 to 999 beats per minute: whether that is valid is for others to say. */
   heartRate = 0;
 }
@@ -23,12 +19,9 @@ const CUSTOMER_ID = ascii('"customer_id"');
 const TIMESTAMP = ascii('"timestamp"');
 const HEART_RATE = ascii('"heart_rate"');
 const [SPACE, QUOTE, BACKSLASH, OPEN, CLOSE] = [0x20, 0x22, 0x5c, 0x7b, 0x7d];
-const [COLON, COMMA, POINT, PLUS, HYPHEN] = [0x3a, 0x2c, 0x2e, 0x2b, 0x2d];
-const [CAPITAL_T, CAPITAL_Z, SMALL_T, SMALL_Z] = [0x54, 0x5a, 0x74, 0x7a];
-const ZERO = 0x30;
+const [COLON, COMMA] = [0x3a, 0x2c];
 const LAST_PRINTABLE = 0x7e;
 const MOST_CHARACTERS = 128;
-const MICRO_DIGITS = 6;
 
 /**
  * @param bytes where the record's value lies, from `at` to `end`
@@ -51,6 +44,7 @@ export function readUsualRecord(bytes: Uint8Array, at: number, end: number, into
   at = comma(bytes, at + 1);
   at = name(bytes, at, TIMESTAMP);
   at = behind(bytes, at, QUOTE);
+  if (at < 0) return false;
   at = readInstant(bytes, at, into);
   at = behind(bytes, at, QUOTE);
   at = comma(bytes, at);
@@ -78,49 +72,6 @@ function name(bytes: Uint8Array, at: number, quoted: Uint8Array): number {
   return next >= 0 && bytes[next] === SPACE ? next + 1 : next;
 }
 
-/** `2026-07-14T09:30:00`, decimals or none, `Z`, `+02:00` or nothing; no leap second. */
-function readInstant(bytes: Uint8Array, at: number, into: UsualRecord): number {
-  if (at < 0) return -1;
-  const year = twoDigits(bytes, at) * 100 + twoDigits(bytes, at + 2);
-  const month = twoDigits(bytes, at + 5);
-  const day = twoDigits(bytes, at + 8);
-  const hour = twoDigits(bytes, at + 11);
-  const minute = twoDigits(bytes, at + 14);
-  const second = twoDigits(bytes, at + 17);
-  const separator = bytes[at + 10];
-  if (bytes[at + 4] !== HYPHEN || bytes[at + 7] !== HYPHEN) return -1;
-  if (bytes[at + 13] !== COLON || bytes[at + 16] !== COLON) return -1;
-  if (separator !== CAPITAL_T && separator !== SPACE && separator !== SMALL_T) return -1;
-  // NaN, for what is no digit, fails every comparison. With an offset the first and the last year need a closer look.
-  const exists = year > 1 && year < 9999 && month >= 1 && month <= 12 && day >= 1 && hour <= 23 &&
-    minute <= 59 && second <= 59 && day <= daysInMonth(year, month);
-  if (!exists) return -1;
-  at += 19;
-  let micros = 0;
-  if (bytes[at] === POINT) {
-    const first = ++at;
-    for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++at)) {
-      if (at - first < MICRO_DIGITS) micros = micros * 10 + digit;
-    }
-    if (at === first) return -1;
-    for (let digits = at - first; digits < MICRO_DIGITS; digits++) micros *= 10;
-  }
-  let offsetMinutes = 0;
-  const zone = bytes[at];
-  if (zone === CAPITAL_Z || zone === SMALL_Z) at++;
-  else if (zone === PLUS || zone === HYPHEN) {
-    const hours = twoDigits(bytes, at + 1);
-    const minutes = twoDigits(bytes, at + 4);
-    if (!(hours <= 23 && minutes <= 59) || bytes[at + 3] !== COLON) return -1;
-    offsetMinutes = (zone === HYPHEN ? -1 : 1) * (hours * 60 + minutes);
-    at += 6;
-  }
-  const days = daysSinceEpoch(year, month, day);
-  into.seconds = days * SECONDS_A_DAY + (hour * 60 + minute - offsetMinutes) * 60 + second;
-  into.micros = micros;
-  return at;
-}
-
 /** One to three digits without a leading zero. */
 function readHeartRate(bytes: Uint8Array, at: number, into: UsualRecord): number {
   if (at < 0) return -1;
@@ -130,18 +81,7 @@ function readHeartRate(bytes: Uint8Array, at: number, into: UsualRecord): number
     value = value * 10 + digit;
   }
   const digits = at - first;
-  if (digits < 1 || digits > 3 || bytes[first] === ZERO) return -1;
+  if (digits < 1 || digits > 3 || digitAt(bytes, first) === 0) return -1;
   into.heartRate = value;
   return at;
-}
-
-function twoDigits(bytes: Uint8Array, at: number): number {
-  const tens = digitAt(bytes, at);
-  const ones = digitAt(bytes, at + 1);
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
-}
-
-/** Out of 0 to 9 for what is no digit, and behind the end. */
-function digitAt(bytes: Uint8Array, at: number): number {
-  return (bytes[at] ?? 0) - ZERO;
 }
