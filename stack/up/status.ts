@@ -1,6 +1,6 @@
 /** What `up` shows: gathered from the workers' metrics and from PostgreSQL. */
 import type { Row } from "../../workers/_shared/postgres.ts";
-import { askLoopback } from "../../workers/_shared/loopback.ts";
+import { askLoopback } from "../../workers/_shared/health.ts";
 import { Meter } from "./meter.ts";
 import { parseMetrics, total } from "./metrics_text.ts";
 

@@ -13,7 +13,7 @@ async function serve(
   limits = HEALTH_LIMITS,
 ): Promise<HealthServer> {
   const probes = { live: () => [], ready: () => reasons };
-  return await serveHealth(OPTIONS, probes, new Registry(), secrets, limits);
+  return await serveHealth(OPTIONS, { probes, metrics: new Registry(), secrets }, limits);
 }
 
 /** Sends bytes and reads to the end of the connection. */

@@ -4,8 +4,7 @@
  */
 import { Command } from "commander";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
-import { writeOut } from "../../workers/_shared/output.ts";
-import { printableLines } from "../../workers/_shared/printable.ts";
+import { printableLines, writeOut } from "../../workers/_shared/output.ts";
 
 /** Exit code when the registry was not to be had, or has no advisories to ask for. */
 const NOT_ASKED = 3;

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
-import { printable } from "./printable.ts";
+import { printable } from "./output.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -61,40 +61,40 @@ export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
   return relaxed as unknown as z.ZodType<T | undefined>;
 }
 
-/** Whole numbers, bounds included; `unit` is shown in messages. */
-export function integer(
-  options: { min: number; max: number; unit: string; default?: number },
-): z.ZodType<number> {
-  const { min, max, unit } = options;
-  return setting(withDefault(`an integer from ${min} to ${max} (${unit})`, options.default), (text) => {
-    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN;
-    return value >= min && value <= max ? value : undefined;
-  });
+interface NumberOptions {
+  readonly min: number;
+  readonly max: number;
+  /** Shown in messages. */
+  readonly unit: string;
+  readonly default?: number;
 }
 
-/** Decimal numbers, bounds included; `unit` is shown in messages. */
-export function decimal(
-  options: { min: number; max: number; unit: string; default?: number },
-): z.ZodType<number> {
-  const { min, max, unit } = options;
-  return setting(withDefault(`a number from ${min} to ${max} (${unit})`, options.default), (text) => {
-    const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
-    return value >= min && value <= max ? value : undefined;
-  });
+/** Numbers of a pattern, bounds included. */
+function numbers(kind: string, pattern: RegExp) {
+  return ({ min, max, unit, default: initial }: NumberOptions): z.ZodType<number> =>
+    setting(withDefault(`${kind} from ${min} to ${max} (${unit})`, initial), (text) => {
+      const value = pattern.test(text) ? Number(text) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    });
 }
 
-export function text(options: { expected: string; pattern?: RegExp; default?: string }): z.ZodType<string> {
-  return setting(withDefault(options.expected, options.default), (value) => {
-    return options.pattern === undefined || options.pattern.test(value) ? value : undefined;
-  });
+export const integer = numbers("an integer", /^-?\d{1,15}$/);
+export const decimal = numbers("a number", /^-?\d+(\.\d+)?$/);
+
+/** Any text, or those of a pattern. */
+function texts(secret: boolean) {
+  return ({ expected, pattern, default: initial }: {
+    readonly expected: string;
+    readonly pattern?: RegExp;
+    readonly default?: string;
+  }): z.ZodType<string> =>
+    setting({ ...withDefault(expected, initial), secret }, (value) => {
+      return pattern === undefined || pattern.test(value) ? value : undefined;
+    });
 }
 
-export function secret(options: { expected: string; pattern?: RegExp; default?: string }): z.ZodType<string> {
-  const { pattern } = options;
-  return setting({ ...withDefault(options.expected, options.default), secret: true }, (value) => {
-    return pattern === undefined || pattern.test(value) ? value : undefined;
-  });
-}
+export const text = texts(false);
+export const secret = texts(true);
 
 export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
   return setting(

@@ -1,9 +1,15 @@
-/** The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET and HEAD, whatever else comes in. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+/**
+ * The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET and HEAD, whatever else comes in; and
+ * `<program> health-check`, which asks it where there is no curl, as in a container.
+ */
+import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { Argument, Command } from "commander";
 import type { Registry } from "prom-client";
-import { integer, text } from "./env.ts";
+import { type Environment, integer, parseSettings, text } from "./env.ts";
 import { describeError, findInCauses, UsageError } from "./errors.ts";
+import { EXIT } from "./lifecycle.ts";
+import { writeOut } from "./output.ts";
 import type { Secrets } from "./secrets.ts";
 
 export const HEALTH_SETTINGS = {
@@ -43,18 +49,23 @@ export const HEALTH_LIMITS = {
 };
 const CHECK_SLOW_EVERY_MS = 1_000;
 
+/** What a worker shows at its health port. */
+export interface Shown {
+  readonly probes: Probes;
+  readonly metrics: Registry;
+  /** Hidden in the reasons. */
+  readonly secrets: Secrets;
+}
+
 /**
  * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format. By `node:http`,
  * because `Deno.serve` waits for ever for a request that does not end.
  *
- * @param secrets hidden in the reasons
  * @throws UsageError when the port cannot be had
  */
 export async function serveHealth(
   options: HealthOptions,
-  probes: Probes,
-  metrics: Registry,
-  secrets: Secrets,
+  { probes, metrics, secrets }: Shown,
   limits: typeof HEALTH_LIMITS = HEALTH_LIMITS,
 ): Promise<HealthServer> {
   const probe = (reasons: readonly string[]): Answer => {
@@ -143,5 +154,62 @@ function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Pr
       );
     });
     server.listen(HEALTH_PORT, HEALTH_HOST, resolve);
+  });
+}
+
+/** Longer than a busy worker takes, shorter than the checks of a container are apart. */
+const ANSWER_WITHIN_MS = 4_000;
+
+const CHECK_SETTINGS = {
+  ...HEALTH_SETTINGS,
+  HEALTH_PORT: integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" }),
+};
+
+/** Whether a program was called for its health check. */
+export function isHealthCheck(args: readonly string[]): boolean {
+  return args[0] === "health-check";
+}
+
+/**
+ * Asks the worker beside us, in the same network namespace, and prints what it answered.
+ *
+ * @returns 0 when it is well; 1 when it is not, or does not answer
+ * @throws UsageError when HEALTH_PORT does not say where it listens
+ * @throws CommanderError after --help, or for an argument that does not exist
+ */
+export async function healthCheck(args: readonly string[], env: Environment): Promise<number> {
+  const probe = new Argument("[probe]", "readyz: does it do its work; livez: should it be restarted")
+    .choices(["readyz", "livez"]).default("readyz");
+  const command = new Command("health-check").exitOverride().addArgument(probe)
+    .description(
+      "Asks the worker that runs beside it with the same HEALTH_PORT; exit code 0 when it is well.",
+    )
+    .addHelpText("after", "\nExample: HEALTH_PORT=9464 deno task consume health-check readyz")
+    .parse(args.slice(1), { from: "user" });
+  const { HEALTH_HOST, HEALTH_PORT } = parseSettings("health check", CHECK_SETTINGS, env);
+  // Who listens on every address answers on loopback, too.
+  const named = ["0.0.0.0", "::"].includes(HEALTH_HOST) ? "127.0.0.1" : HEALTH_HOST;
+  const host = named.includes(":") ? `[${named}]` : named;
+  const url = `http://${host}:${HEALTH_PORT}/${command.processedArgs[0]}`;
+  const { status, text } = await askLoopback(url, ANSWER_WITHIN_MS)
+    .catch((error: Error) => ({ status: 0, text: error.message }));
+  writeOut(`${url}: ${status || "no answer"} ${text.trim()}\n`);
+  return status === 200 ? EXIT.ok : EXIT.failed;
+}
+
+/** Asks a program on this machine by HTTP. Not by fetch(): with HTTP_PROXY set, that asks the proxy, which has another loopback. */
+export function askLoopback(
+  url: string,
+  withinMs: number,
+): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => text += part);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on("error", reject);
+    });
+    request.on("error", reject);
   });
 }

@@ -3,8 +3,7 @@ import process from "node:process";
 import { CommanderError } from "commander";
 import type { Environment } from "./env.ts";
 import { describeError, PipelineError, UsageError } from "./errors.ts";
-import { writeError } from "./output.ts";
-import { printable, printableLines } from "./printable.ts";
+import { printable, printableLines, writeError } from "./output.ts";
 import { Secrets } from "./secrets.ts";
 
 /** After a signal a program has this long to finish what it has in hand. */

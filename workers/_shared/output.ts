@@ -1,4 +1,4 @@
-/** What a program says beside its log. */
+/** How a program writes to its standard streams, and how text from outside is made fit for a terminal and a line of a log. */
 
 /**
  * Writes to standard output. When its reader is gone, as after `| head -1`, the rest is dropped: the work was done all
@@ -20,4 +20,25 @@ export function writeError(text: string): void {
   } catch {
     // The terminal, the pipe or the disk behind it is gone.
   }
+}
+
+/**
+ * Control characters, also the 8-bit ones that some terminals obey, line and paragraph separators, formatting characters
+ * (those that turn the direction of what follows, and invisible ones), and halves of characters.
+ */
+const UNFIT = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Writes what could forge a line, move the cursor or change what a reader sees as \uXXXX, as JSON does: a line of JSON
+ * stays the same JSON.
+ */
+export function printable(text: string): string {
+  return text.replace(UNFIT, (char) => {
+    return char.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+  });
+}
+
+/** The same for text whose line breaks are ours. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
 }

@@ -4,9 +4,18 @@ import { Socket } from "node:net";
 import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
-import { describeError, findInCauses, PipelineError } from "./errors.ts";
-import { canLogIn, KEEP_SESSIONS, requireAttributes, requireOwnSession } from "./session_checks.ts";
-import { TellingSocket } from "./telling_socket.ts";
+import { insistOnAnswer, sqlState } from "./postgres_errors.ts";
+import {
+  applyLimits,
+  canLogIn,
+  requireAttributes,
+  requireOwnSession,
+  type SessionLimits,
+  TellingSocket,
+} from "./postgres_session.ts";
+
+export { databaseFailure, isServerUnable, mayBeDone, sqlState, tookTooLong } from "./postgres_errors.ts";
+export { type SessionLimits, sessionLimits } from "./postgres_session.ts";
 
 export const DATABASE_SETTINGS = {
   DATABASE_URL,
@@ -17,28 +26,6 @@ export const DATABASE_SETTINGS = {
     default: 4,
   }),
 };
-
-/** How long PostgreSQL lets our session keep anything; it ends what takes longer, also when we are frozen. */
-export interface SessionLimits {
-  readonly statementMs: number;
-  readonly lockMs: number;
-  readonly idleInTransactionMs: number;
-  readonly transactionMs: number;
-}
-
-/** However patient the group is, an attempt ends within the 30 s after which a silent loop counts as hung. */
-const MAX_TRANSACTION_MS = 20_000;
-
-/** Well under the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
-export function sessionLimits(groupSessionTimeoutMs: number): SessionLimits {
-  const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
-  return {
-    transactionMs,
-    statementMs: Math.floor(transactionMs * 0.75),
-    lockMs: Math.floor(transactionMs * 0.5),
-    idleInTransactionMs: Math.floor(transactionMs * 0.4),
-  };
-}
 
 export type Session = pg.PoolClient;
 export type Row = Record<string, unknown>;
@@ -76,8 +63,6 @@ export interface Statement {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** What the driver and this module say when no answer came in time. */
-const NO_ANSWER = /Query read timeout|no answer in time/;
 /** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
 const NETWORK_GRACE_MS = 3_000;
 
@@ -129,18 +114,6 @@ export function openDatabase(
     canLogIn: (user, password) => canLogIn({ ...options, user, password }),
     [Symbol.asyncDispose]: () => pool.end(),
   };
-}
-
-async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
-  await client.query(
-    `select set_config('statement_timeout', $1, false),
-            set_config('lock_timeout', $2, false),
-            set_config('idle_in_transaction_session_timeout', $3, false),
-            set_config('timezone', 'UTC', false),
-            case when current_setting('server_version_num')::int >= 170000
-                 then set_config('transaction_timeout', $4, false) end`,
-    [limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),
-  );
 }
 
 async function transaction<T>(
@@ -195,101 +168,4 @@ async function withSession<T>(
 function socketOf(session: Session): Socket | undefined {
   const stream: unknown = (session as unknown as { connection?: { stream?: unknown } }).connection?.stream;
   return stream instanceof Socket ? stream : undefined;
-}
-
-/** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
-export function sqlState(error: unknown): string | undefined {
-  const code = findInCauses(error, "code");
-  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? code : undefined;
-}
-
-/**
- * Whether the server says that it can do nothing at the moment, whatever it is asked: connection exceptions (08), a
- * read-only server (25006), insufficient resources such as a full disk (53), a shutdown or a start under way (57P) and
- * errors of its system (58). It is as good as away.
- */
-export function isServerUnable(error: unknown): boolean {
-  return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
-}
-
-/**
- * Whether a statement or a transaction was cut off because it took too long: by the server (57014, 25P04), or by this
- * program, as when the server is older than transaction_timeout. A smaller one may fit.
- */
-export function tookTooLong(error: unknown): boolean {
-  return /^(57014|25P04)$/.test(sqlState(error) ?? "") || NO_ANSWER.test(describeError(error));
-}
-
-/** The server was asked to commit, and nobody knows whether it did. */
-class OutcomeUnknown extends Error {
-  override readonly name = "OutcomeUnknown";
-}
-
-/** @param commit what commits when it succeeds */
-async function insistOnAnswer<T>(commit: Promise<T>): Promise<T> {
-  try {
-    return await commit;
-  } catch (error) {
-    if (sqlState(error) !== undefined && !isServerUnable(error)) throw error;
-    throw new OutcomeUnknown(describeError(error), { cause: error });
-  }
-}
-
-/** Whether what was asked for may have been done although it failed: the answer of a COMMIT can get lost. */
-export function mayBeDone(error: unknown): boolean {
-  return error instanceof OutcomeUnknown;
-}
-
-/** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
-const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
-  [/^28/, /no encryption/, "let DATABASE_URL end in ?sslmode=verify-full: the server wants TLS"],
-  [/^28/, /client certificate/, "name a client certificate in DATABASE_URL (sslcert, sslkey)"],
-  [/^28/, /./, "check the user and the password in DATABASE_URL"],
-  [/^3D000/, /./, "create the database or correct its name in DATABASE_URL"],
-  [/^42501/, /./, "grant the missing right to the user in DATABASE_URL"],
-  [/^42P01|^42703/, /./, "restore the missing table or column, or run the migrations (--migrate-only)"],
-  [/^53100/, /./, "free disk space on the database server"],
-  [
-    /^23514/,
-    /partition/,
-    "attach the default partition again: alter table public.heartbeats attach partition public.heartbeats_default default",
-  ],
-  [/^23/, /./, "drop the constraint or index that refuses rows for more than their own values"],
-  [/^25006/, /./, "the server is read-only: point DATABASE_URL at the primary"],
-  [/^42P05|^26000/, /./, KEEP_SESSIONS],
-];
-
-/** The same for what TLS says before PostgreSQL says anything. */
-const TLS_STEPS: readonly (readonly [reason: RegExp, step: string])[] = [
-  [/altnames/, "its certificate is for another name: correct the host in DATABASE_URL, or the certificate"],
-  [
-    /certificate/i,
-    "check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither has expired",
-  ],
-  [/fatal alert/i, "the server turns our certificate away: check sslcert and sslkey in DATABASE_URL"],
-  [
-    /does not support SSL/,
-    "the server has no TLS: switch it on there, or let DATABASE_URL say sslmode=disable",
-  ],
-];
-
-/** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
-export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
-  // It says already what is wrong and what to do.
-  if (error instanceof PipelineError) return error;
-  const state = sqlState(error);
-  const said = describeError(error);
-  const tls = state === undefined ? TLS_STEPS.find(([reason]) => reason.test(said))?.[1] : undefined;
-  const answered = state === undefined
-    ? undefined
-    : NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said))?.[2];
-  const next = tls ?? answered ??
-    (state === undefined ? "check that the server runs there (DATABASE_URL)" : undefined);
-  const reason = state === undefined ? said : `${said} (SQLSTATE ${state})`;
-  const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
-    next === undefined ? "" : `; ${next}`
-  }`;
-  const refused = tls !== undefined || (state !== undefined && /^(28|3D|42)/.test(state));
-  const code = refused ? "database_refused" : "database_unavailable";
-  return new PipelineError(code, message, { retriable: true, cause: error });
 }

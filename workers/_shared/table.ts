@@ -1,6 +1,6 @@
 /** Aligned columns for a terminal, as psql prints them. */
 import CliTable from "cli-table3";
-import { printable } from "./printable.ts";
+import { printable } from "./output.ts";
 
 export interface Column {
   readonly title: string;

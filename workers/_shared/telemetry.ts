@@ -3,8 +3,7 @@ import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "
 import { Registry } from "prom-client";
 import { choice } from "./env.ts";
 import { describeError, findInCauses } from "./errors.ts";
-import { writeError } from "./output.ts";
-import { printable } from "./printable.ts";
+import { printable, writeError } from "./output.ts";
 import { Secrets } from "./secrets.ts";
 
 export const LOG_SETTINGS = {
@@ -12,20 +11,17 @@ export const LOG_SETTINGS = {
   LOG_FORMAT: choice(["json", "pretty"], "pretty"),
 };
 
+type Level = "debug" | "info" | "warning" | "error";
+
 export interface LogOptions {
-  readonly LOG_LEVEL: "debug" | "info" | "warning" | "error";
+  readonly LOG_LEVEL: Level;
   readonly LOG_FORMAT: "json" | "pretty";
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** `event` is a stable name for programs (`batch.stored`), `message` a sentence for people, `fields` the context. */
-export interface Log {
-  debug(event: string, message: string, fields?: Fields): void;
-  info(event: string, message: string, fields?: Fields): void;
-  warning(event: string, message: string, fields?: Fields): void;
-  error(event: string, message: string, fields?: Fields): void;
-}
+export type Log = Readonly<Record<Level, (event: string, message: string, fields?: Fields) => void>>;
 
 export interface Telemetry extends Disposable {
   readonly log: Log;
@@ -59,12 +55,10 @@ export function startTelemetry(
     reset: true,
   });
   const logger = getLogger([service]);
-  const at =
-    (level: "debug" | "info" | "warning" | "error") =>
-    (event: string, message: string, fields: Fields = {}) => {
-      // The message goes in as a property: LogTape reads {braces} in a message as placeholders, and ours may quote data.
-      logger[level]("{message}", { ...fields, event, message });
-    };
+  const at = (level: Level): Log[Level] => (event, message, fields = {}) => {
+    // The message goes in as a property: LogTape reads {braces} in a message as placeholders, and ours may quote data.
+    logger[level]("{message}", { ...fields, event, message });
+  };
   return {
     log: { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") },
     metrics: new Registry(),

@@ -1,7 +1,6 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
 import { MIGRATIONS } from "../../migrations/mod.ts";
-import { serveHealth } from "../_shared/health.ts";
-import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
+import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import type { PipelineError } from "../_shared/errors.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase } from "../_shared/postgres.ts";
@@ -37,7 +36,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const probes = { live: () => progress.liveReasons(), ready: () => progress.readyReasons() };
   const health = resources.use(
     "health port",
-    await serveHealth(config.health, probes, shared.metrics, secrets),
+    await serveHealth(config.health, { probes, metrics: shared.metrics, secrets }),
   );
   telemetry.healthListening(health.port);
 

@@ -14,7 +14,7 @@ import {
   sqlState,
   tookTooLong,
 } from "../_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../_shared/refused_row.ts";
+import { isDataError, mayRepeatKey } from "../_shared/postgres_errors.ts";
 import type { DayPartitions } from "./day_partitions/day_partitions.ts";
 import type { Floor } from "./day_partitions/floor.ts";
 import { endFrozenWriters, isLockTimeout } from "./store/frozen_writers.ts";

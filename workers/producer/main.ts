@@ -1,7 +1,6 @@
 /** Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
-import { serveHealth } from "../_shared/health.ts";
-import { healthCheck, isHealthCheck } from "../_shared/health_check.ts";
+import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import { writeError, writeOut } from "../_shared/output.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
@@ -42,7 +41,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   telemetry.expecting(source.expected);
 
   const probes = { live: () => [], ready: () => telemetry.notReady };
-  const health = await serveHealth(config.health, probes, metrics, secrets);
+  const health = await serveHealth(config.health, { probes, metrics, secrets });
   resources.use("health port", health);
   telemetry.healthListening(health.port);
 

@@ -1,8 +1,7 @@
 /** Says of every Kafka offset that was read where it ended, and exits with 1 when one is unaccounted for. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
-import { writeError, writeOut } from "../_shared/output.ts";
+import { printableLines, writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase } from "../_shared/postgres.ts";
-import { printableLines } from "../_shared/printable.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { readConfig } from "./config.ts";
 import { isAccounted } from "./judge.ts";

@@ -1,8 +1,7 @@
 /** Publishes known records and looks each up where it must have ended: a rehearsal of the whole path. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
-import { writeError, writeOut } from "../_shared/output.ts";
+import { printableLines, writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase, sessionLimits } from "../_shared/postgres.ts";
-import { printableLines } from "../_shared/printable.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { SCENARIOS } from "./catalogue/mod.ts";
 import { readConfig } from "./config.ts";

@@ -9,7 +9,7 @@ import {
   sessionLimits,
   tookTooLong,
 } from "../../../workers/_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
+import { isDataError, mayRepeatKey } from "../../../workers/_shared/postgres_errors.ts";
 import { openLedger } from "../../../workers/consumer/store/ledger.ts";
 import { migrate } from "../../../workers/consumer/schema/migrate.ts";
 import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";

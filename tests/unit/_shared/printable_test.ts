@@ -1,6 +1,6 @@
 import { deepStrictEqual, doesNotMatch, strictEqual } from "node:assert";
 import { settingsError } from "../../../workers/_shared/env.ts";
-import { printable, printableLines } from "../../../workers/_shared/printable.ts";
+import { printable, printableLines } from "../../../workers/_shared/output.ts";
 import { formatTable } from "../../../workers/_shared/table.ts";
 
 /** What could forge a line, move a cursor, or turn the direction of what follows. */

@@ -1,5 +1,5 @@
 import { ok } from "node:assert";
-import { isDataError, mayRepeatKey } from "../../../workers/_shared/refused_row.ts";
+import { isDataError, mayRepeatKey } from "../../../workers/_shared/postgres_errors.ts";
 
 const answered = (code: string, fields: Record<string, string> = {}) =>
   Object.assign(new Error("refused"), { code, ...fields });

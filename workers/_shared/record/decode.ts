@@ -1,6 +1,6 @@
 /** From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws. */
 import { Buffer, isUtf8 } from "node:buffer";
-import { printable } from "../printable.ts";
+import { printable } from "../output.ts";
 import {
   anomalyOf,
   heartbeatSchema,

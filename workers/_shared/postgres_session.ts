@@ -1,17 +1,14 @@
 /**
- * Checks a connection that was just made. It must keep its session: a pooler in transaction or statement mode (PgBouncer
+ * Makes a connection fit for use, and checks it. It must keep its session: a pooler in transaction or statement mode (PgBouncer
  * and its like) hands each transaction to whichever session is free, so session limits get lost or reach other programs,
  * and prepared statements collide. And it must be writable where DATABASE_URL asks for that.
  */
+import { Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
 import type { SessionAttributes } from "./database_url.ts";
-import { findInCauses, PipelineError } from "./errors.ts";
-
-/** What an operator does about it; also the answer to the errors that such a pooler causes. */
-export const KEEP_SESSIONS =
-  "use pool_mode=session for this database in the pooler, or let DATABASE_URL name the " +
-  "server itself: a connection has to keep its session";
+import { PipelineError } from "./errors.ts";
+import { KEEP_SESSIONS, sqlState } from "./postgres_errors.ts";
 
 /** Enough when other programs use the same pooler, too: one round tells when they do not. */
 const ROUNDS = 5;
@@ -91,10 +88,58 @@ export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
     await client.connect();
     return true;
   } catch (error) {
-    const code = findInCauses(error, "code");
-    if (typeof code !== "string" || !/^[0-9A-Z]{5}$/.test(code)) throw error;
-    return AFTER_THE_PASSWORD.includes(code);
+    const state = sqlState(error);
+    if (state === undefined) throw error;
+    return AFTER_THE_PASSWORD.includes(state);
   } finally {
     await client.end().catch(() => {});
+  }
+}
+
+/** How long PostgreSQL lets our session keep anything; it ends what takes longer, also when we are frozen. */
+export interface SessionLimits {
+  readonly statementMs: number;
+  readonly lockMs: number;
+  readonly idleInTransactionMs: number;
+  readonly transactionMs: number;
+}
+
+/** However patient the group is, an attempt ends within the 30 s after which a silent loop counts as hung. */
+const MAX_TRANSACTION_MS = 20_000;
+
+/** Well under the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
+export function sessionLimits(groupSessionTimeoutMs: number): SessionLimits {
+  const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
+  return {
+    transactionMs,
+    statementMs: Math.floor(transactionMs * 0.75),
+    lockMs: Math.floor(transactionMs * 0.5),
+    idleInTransactionMs: Math.floor(transactionMs * 0.4),
+  };
+}
+
+export async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
+  await client.query(
+    `select set_config('statement_timeout', $1, false),
+            set_config('lock_timeout', $2, false),
+            set_config('idle_in_transaction_session_timeout', $3, false),
+            set_config('timezone', 'UTC', false),
+            case when current_setting('server_version_num')::int >= 170000
+                 then set_config('transaction_timeout', $4, false) end`,
+    [limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),
+  );
+}
+
+/**
+ * A socket whose every failure to connect is an event. What connect() throws (a port that does not exist, a right that is missing) fails the connection like anything else:
+ * the pool would count a connection that threw as open for ever, and wait for it when the program ends.
+ */
+export class TellingSocket extends Socket {
+  override connect(...to: unknown[]): this {
+    try {
+      return Reflect.apply(super.connect, this, to);
+    } catch (error) {
+      return this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 }
