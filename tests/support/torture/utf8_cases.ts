@@ -4,33 +4,9 @@ import { record, type TortureCase } from "./case.ts";
 
 /** The first and the last of each length, on either side of the surrogates, and what no text should hold. */
 const GOOD: readonly number[] = [
-  0x01,
-  0x7f,
-  0x80,
-  0x7ff,
-  0x800,
-  0xfff,
-  0x1000,
-  0xcfff,
-  0xd000,
-  0xd7ff,
-  0xe000,
-  0xfdd0,
-  0xfdef,
-  0xfeff,
-  0xfffd,
-  0xfffe,
-  0xffff,
-  0x10000,
-  0x1fffe,
-  0x1ffff,
-  0x3ffff,
-  0x40000,
-  0xfffff,
-  0x100000,
-  0x10fffe,
-  0x10ffff,
-];
+  "01 7f 80 7ff 800 fff 1000 cfff d000 d7ff e000 fdd0 fdef feff fffd fffe ffff",
+  "10000 1fffe 1ffff 3ffff 40000 fffff 100000 10fffe 10ffff",
+].flatMap((line) => line.split(" ").map((hex) => parseInt(hex, 16)));
 
 const BAD: readonly (readonly [name: string, hex: string])[] = [
   [
