@@ -96,12 +96,10 @@ Deno.test("only secrets are read from files", () => {
 });
 
 Deno.test("problems are told by the name that the caller used", () => {
-  throws(
-    () => parseSettings("tester", { rate: SHAPE.RATE }, { rate: "x" }, { label: (name) => `--${name}` }),
-    {
-      message: /1 setting is wrong\n {2}--rate: is "x", /,
-    },
-  );
+  const label = (name: string) => `--${name}`;
+  throws(() => parseSettings("tester", { rate: SHAPE.RATE }, { rate: "x" }, { label }), {
+    message: /1 setting is wrong\n {2}--rate: is "x", /,
+  });
 });
 
 Deno.test("readTogether() tells what is wrong in every part, each once", () => {

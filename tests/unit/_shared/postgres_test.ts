@@ -1,14 +1,17 @@
-import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert";
-import { databaseAddress } from "../../../workers/_shared/database_url.ts";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import {
   databaseFailure,
+  isDataError,
   isServerUnable,
-  sessionLimits,
+  mayRepeatKey,
   sqlState,
   tookTooLong,
-} from "../../../workers/_shared/postgres.ts";
+} from "../../../workers/_shared/postgres_errors.ts";
+import { sessionLimits } from "../../../workers/_shared/postgres_session.ts";
 
-const answered = (code: string) => Object.assign(new Error("refused"), { code });
+const answered = (code: string, fields: Record<string, string> = {}) =>
+  Object.assign(new Error("refused"), { code, ...fields });
+
 Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", () => {
   strictEqual(sqlState(answered("23505")), "23505");
   strictEqual(sqlState(answered("P0001")), "P0001");
@@ -38,24 +41,6 @@ Deno.test("isServerUnable() holds while the server can do nothing for anyone, an
   }
 });
 
-Deno.test("databaseAddress() takes one host, and refuses libpq's lists, which the client library would misunderstand", () => {
-  const read = (url: string) => databaseAddress("consumer", url, () => "");
-  strictEqual(read("postgres://user:p,ss@[::1]:5433/database").target, "::1:5433/database");
-  for (
-    const url of [
-      "postgres://user:password@one:5432,two:5432/database",
-      "postgres://one,two/database?target_session_attrs=read-write",
-      "postgres://one/database?host=one,two",
-    ]
-  ) {
-    throws(
-      () => read(url),
-      /DATABASE_URL: names several hosts, expected one: .* the address of a proxy/,
-      url,
-    );
-  }
-});
-
 Deno.test("sessionLimits() let PostgreSQL end a frozen owner's transaction before the group gives its partitions away", () => {
   for (const sessionTimeoutMs of [6_000, 30_000, 300_000]) {
     const limits = sessionLimits(sessionTimeoutMs);
@@ -80,9 +65,29 @@ Deno.test("databaseFailure() names the server, the SQLSTATE and the operator's n
 
 Deno.test("databaseFailure() of a prepared statement that exists, or does not, names the pooler's mode", () => {
   for (const state of ["42P05", "26000"]) {
-    match(
-      databaseFailure("write a batch", "db:5432/heartbeats", answered(state)).message,
-      /use pool_mode=session/,
-    );
+    const { message } = databaseFailure("write a batch", "db:5432/heartbeats", answered(state));
+    match(message, /use pool_mode=session/);
   }
+});
+
+const IN_A_TRIGGER = { where: "PL/pgSQL function audit() line 1 at SQL statement\nCOPY heartbeats, line 1" };
+
+Deno.test("isDataError() blames the values for what the row alone decides: nothing else may cost a record", () => {
+  for (const code of ["22001", "22003", "22008", "22021"]) {
+    ok(isDataError(answered(code, { where: "COPY heartbeats, line 1, column customer_id" })), code);
+    ok(!isDataError(answered(code, IN_A_TRIGGER)), `${code} in a trigger`);
+  }
+  ok(isDataError(answered("23514", { constraint: "not_this" })));
+  ok(!isDataError(answered("23514")), "no partition takes the row");
+  // A type that was changed, a sequence that is used up, a column that nobody writes, other rows and tables.
+  const schema = ["22P02", "22P03", "22P04", "2200H", "22023", "23502", "23503", "23505", "23P01", "P0001"];
+  const others = ["08006", "0A000", "25006", "28P01", "40001", "40P01", "42501", "42P01", "53100", "53300"];
+  for (const code of [...schema, ...others, "55P03", "57014", "57P01", "58030", "XX000", "ECONNRESET"]) {
+    ok(!isDataError(answered(code, { constraint: "some" })), code);
+  }
+});
+
+Deno.test("mayRepeatKey() holds for a unique index, whatever its name and without its columns", () => {
+  ok(mayRepeatKey(answered("23505")));
+  ok(!mayRepeatKey(answered("23514", { constraint: "some" })));
 });
