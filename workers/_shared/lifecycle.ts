@@ -75,7 +75,9 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   const exitNow = (after: string): never => {
     // Why it stops is what a supervisor restarts it for; that the stop itself hung comes second.
     const code = failure === undefined ? EXIT.interrupted : report(failure, secrets);
-    say(`Stopped without finishing after ${after}; still open: ${resources.open.join(", ") || "nothing"}`);
+    writeError(
+      `Stopped without finishing after ${after}; still open: ${resources.open.join(", ") || "nothing"}`,
+    );
     Deno.exit(code);
   };
   const onSignal = () => {
@@ -142,17 +144,12 @@ function report(error: unknown, secrets: Secrets): number {
   // --help and --version, which commander has already answered, and a wrong flag, which it has already explained.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof UsageError) {
-    say(printableLines(secrets.redact(error.message)));
+    writeError(printableLines(secrets.redact(error.message)));
     return EXIT.usage;
   }
   const expected = error instanceof PipelineError || !(error instanceof Error);
   const text = secrets.redact(expected ? describeError(error) : error.stack ?? error.message);
   // A bug of ours is told with its stack, anything else in one line.
-  say(expected ? printable(text) : printableLines(text));
+  writeError(expected ? printable(text) : printableLines(text));
   return EXIT.failed;
-}
-
-/** Last words; nobody may be listening any more, and the exit code has to be right all the same. */
-function say(text: string): void {
-  writeError(`${text}\n`);
 }

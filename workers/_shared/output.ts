@@ -13,10 +13,10 @@ export function writeOut(text: string): void {
   }
 }
 
-/** Writes to standard error. Whatever keeps it from that is no reason to end: nothing else could hear of it. */
+/** Writes a line to standard error. Whatever keeps it from that is no reason to end: nothing else could hear of it. */
 export function writeError(text: string): void {
   try {
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
+    Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
   } catch {
     // The terminal, the pipe or the disk behind it is gone.
   }

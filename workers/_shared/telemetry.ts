@@ -44,7 +44,7 @@ export function startTelemetry(
     // Data must not be able to forge another line or to move the terminal's cursor, in either format.
     const line = printable(secrets.redact(format(service, record)));
     // A worker outlives the reader of its log: what it says then is dropped, its metrics and its health port remain.
-    writeError(`${line}\n`);
+    writeError(line);
   };
   configureSync({
     sinks: { stderr: sink },
@@ -66,13 +66,6 @@ export function startTelemetry(
   };
 }
 
-const LEVELS: Readonly<Record<string, string>> = {
-  debug: "DEBUG",
-  info: "INFO",
-  warning: "WARN",
-  error: "ERROR",
-};
-
 function formatJson(service: string, record: LogRecord): string {
   const { event, message, ...fields } = record.properties;
   const time = new Date(record.timestamp).toISOString();
@@ -87,7 +80,7 @@ function formatPretty(service: string, record: LogRecord): string {
     );
   return [
     new Date(record.timestamp).toISOString().slice(11, 23),
-    (LEVELS[record.level] ?? record.level).padEnd(5),
+    (record.level === "warning" ? "warn" : record.level).toUpperCase().padEnd(5),
     service,
     message,
     ...context,
