@@ -11,6 +11,9 @@ const SHUTDOWN_DEADLINE_MS = 10_000;
 /** One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx in front of us. */
 const SAME_SIGNAL_MS = 1_000;
 
+/** Windows knows no SIGTERM; Ctrl-C and Ctrl-Break are what a console sends there. */
+const TERMINATION_SIGNALS = ["SIGINT", Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM"] as const;
+
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 export interface WorkerContext {
@@ -88,7 +91,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
     stop.abort();
     Deno.unrefTimer(setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`), SHUTDOWN_DEADLINE_MS));
   };
-  for (const signal of terminationSignals()) Deno.addSignalListener(signal, onSignal);
+  for (const signal of TERMINATION_SIGNALS) Deno.addSignalListener(signal, onSignal);
   // What nobody caught is told by us, since Deno would show the secrets in it.
   const onUncaught = (event: Event, error: unknown) => {
     event.preventDefault();
@@ -104,7 +107,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   let code: number = EXIT.ok;
   try {
     await using opened = resources;
-    const context = {
+    code = await main({
       args: Deno.args,
       env: Deno.env.toObject(),
       readFile: Deno.readTextFileSync,
@@ -112,19 +115,13 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
       fail,
       resources: opened,
       secrets,
-    };
-    code = (await main(context)) ?? EXIT.ok;
+    }) ?? EXIT.ok;
   } catch (error) {
     code = report(failure ?? error, secrets);
     failure = undefined;
   }
   if (failure !== undefined) code = report(failure, secrets);
   Deno.exit(code);
-}
-
-/** Windows knows no SIGTERM; Ctrl-C and Ctrl-Break are what a console sends there. */
-function terminationSignals(): readonly Deno.Signal[] {
-  return Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
 }
 
 /**

@@ -13,6 +13,8 @@ import { KEEP_SESSIONS, sqlState } from "./postgres_errors.ts";
 /** Enough when other programs use the same pooler, too: one round tells when they do not. */
 const ROUNDS = 5;
 const ANSWER_WITHIN_MS = 5_000;
+const CHANGES_SESSIONS =
+  `a pooler in transaction mode changes the session between two transactions; ${KEEP_SESSIONS}`;
 
 /**
  * Looks behind a connection that was just made, before anything is set in its session. Two open connections with one
@@ -39,7 +41,12 @@ export async function requireOwnSession(
       const others = await sessionOf(other);
       // Twice: a pooler that takes turns between two sessions would give this connection the same one each time.
       const ours = [await sessionOf(client), await sessionOf(client)];
-      if (others === first || ours.some((one) => one !== first)) throw poolerError(target);
+      if (others === first || ours.some((one) => one !== first)) {
+        throw new PipelineError(
+          "database_unfit",
+          `Cannot use the database at ${target}: ${CHANGES_SESSIONS}`,
+        );
+      }
     }
   } catch (error) {
     // A pooler that keeps sessions may have no more than this one to give. That proves nothing.
@@ -51,14 +58,6 @@ export async function requireOwnSession(
 
 async function sessionOf(client: pg.ClientBase): Promise<number | undefined> {
   return (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
-}
-
-function poolerError(target: string): PipelineError {
-  return new PipelineError(
-    "database_unfit",
-    `Cannot use the database at ${target}: a pooler in transaction mode changes the session between two ` +
-      `transactions; ${KEEP_SESSIONS}`,
-  );
 }
 
 /** @throws like a server that is read-only when the session is not what target_session_attrs asks for */
