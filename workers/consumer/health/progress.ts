@@ -1,6 +1,6 @@
 /**
- * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It judges
- * by facts that others report, never by a timer of its own, and it writes nothing to the log.
+ * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It
+ * judges by facts that others report. It never acts by itself, and it never writes to the log or to a table.
  *
  * This file: readiness and liveness.
  */

@@ -7,7 +7,7 @@ type Call = readonly [partition: number, from: number];
 /** A database with partitions of so many blocks, that sums up all that it is asked to unless it is told otherwise. */
 function fakeDatabase(blocks: Record<number, number>) {
   const calls: Call[] = [];
-  const state = { looks: 0, calls, locked: false, away: false, refused: new Map<number, Error>() };
+  const state = { looks: 0, calls, away: false, refused: new Map<number, Error>() };
   const query = (sql: string, parameters: readonly unknown[] = []) => {
     if (state.away) return Promise.reject(new Error("Connection terminated"));
     if (sql.includes("pg_inherits")) {
@@ -22,8 +22,7 @@ function fakeDatabase(blocks: Record<number, number>) {
     calls.push([partition, from]);
     const refused = state.refused.get(partition);
     if (refused !== undefined) return Promise.reject(refused);
-    const next = state.locked ? null : Math.floor((blocks[partition] ?? 0) / 32) * 32;
-    return Promise.resolve<Row[]>([{ next: next === null ? null : String(next) }]);
+    return Promise.resolve<Row[]>([{ next: String(Math.floor((blocks[partition] ?? 0) / 32) * 32) }]);
   };
   return { state, database: { query } as unknown as Database };
 }
@@ -61,22 +60,6 @@ Deno.test("while nothing is written nobody is asked", async () => {
   ranges.written();
   for (let round = 0; round < 5; round++) await ranges.round(GOES_ON);
   deepStrictEqual(state.looks, 2);
-});
-
-Deno.test("a partition that somebody has locked is asked for again, also when nothing more is written", async () => {
-  const blocks = { 1: 0 };
-  const { state, database } = fakeDatabase(blocks);
-  const ranges = new BlockRanges({ database, telemetry: NO_TELEMETRY });
-  await ranges.round(GOES_ON);
-  blocks[1] = 64;
-  state.locked = true;
-  ranges.written();
-  await ranges.round(GOES_ON);
-  await ranges.round(GOES_ON);
-  state.locked = false;
-  await ranges.round(GOES_ON);
-  await ranges.round(GOES_ON);
-  deepStrictEqual(state.calls, [[1, 0], [1, 0], [1, 0]]);
 });
 
 Deno.test("a partition whose summary is refused is told of once in five minutes, and holds no other up", async () => {

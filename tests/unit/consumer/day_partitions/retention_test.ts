@@ -62,47 +62,50 @@ Deno.test("what cannot be dropped for a lock is asked for again minutes later, a
   strictEqual(told.failures.length, 1);
 });
 
-Deno.test("a retention that has failed for an hour is not ready, and is ready again once it succeeds", async () => {
-  let now = 0;
-  let fails = true;
-  const { progress, ports } = portsOf((sql) => {
-    const failing = fails && sql.includes("drop_old_heartbeat_partition");
-    return failing ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([]);
-  });
-  const round = retentionRounds(ports, OPTIONS, () => now);
-  for (; now < HOUR_MS; now += ROUND_MS) await round();
-  deepStrictEqual(progress.readyReasons(), [], "not an hour yet");
-  for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
-  match(
-    progress.readyReasons().join(),
-    /^retention: failing for \d\d minutes: Cannot drop old readings at PostgreSQL db:5432.*\(SQLSTATE 57014\)$/,
-  );
-  fails = false;
-  now += 300_000;
-  await round();
-  deepStrictEqual(progress.readyReasons(), []);
+const partitions = (emptied?: unknown) => ({
+  makeAhead: () => Promise.resolve(undefined),
+  emptyDefault: () => Promise.resolve(emptied),
 });
 
-Deno.test("rejects that cannot be emptied for an hour are not ready either", async () => {
-  let now = 0;
-  const { progress, ports } = portsOf((sql) =>
-    sql.includes("heartbeat_rejects") ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
-  );
-  const round = retentionRounds(ports, { ...OPTIONS, rejectRetentionDays: 7 }, () => now);
-  for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
-  match(
-    progress.readyReasons().join(),
-    /^retention of rejects: failing for \d\d minutes: Cannot empty old rejects/,
-  );
-});
+const FAILING = [
+  [
+    "retention",
+    "drop_old_heartbeat_partition",
+    /Cannot drop old readings at PostgreSQL db:5432.*\(SQLSTATE 57014\)$/,
+  ],
+  ["retention of minutes", "heartbeats_1m", /Cannot delete old minutes/],
+  ["retention of rejects", "heartbeat_rejects", /Cannot empty old rejects/],
+  ["retention of latest readings", "customer_latest", /Cannot delete old latest readings/],
+] as const;
+
+for (const [name, statement, message] of FAILING) {
+  Deno.test(`a ${name} that has failed for an hour is not ready, and is ready again once it succeeds`, async () => {
+    let now = 0;
+    let fails = true;
+    const { progress, ports } = portsOf((sql) =>
+      fails && sql.includes(statement) ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
+    );
+    const round = retentionRounds(ports, { ...OPTIONS, rejectRetentionDays: 7 }, () => now);
+    for (; now < HOUR_MS; now += ROUND_MS) await round();
+    deepStrictEqual(progress.readyReasons(), [], "not an hour yet");
+    for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
+    const [reason = "", ...others] = progress.readyReasons();
+    match(reason, new RegExp(`^${name}: failing for \\d\\d minutes: `));
+    match(reason, message);
+    deepStrictEqual(others, []);
+    fails = false;
+    now += 300_000;
+    await round();
+    deepStrictEqual(progress.readyReasons(), []);
+  });
+}
 
 Deno.test("readings that cannot leave the default partition for an hour are not ready either", async () => {
   let now = 0;
-  const stuck = {
-    makeAhead: () => Promise.resolve(undefined),
-    emptyDefault: () => Promise.resolve(STATEMENT_TIMEOUT),
-  };
-  const { told, progress, ports } = portsOf(() => Promise.resolve([{ partitions: 3 }]), stuck);
+  const { told, progress, ports } = portsOf(
+    () => Promise.resolve([{ partitions: 3 }]),
+    partitions(STATEMENT_TIMEOUT),
+  );
   const round = partitionRounds(ports, () => now);
   for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
   match(progress.readyReasons().join(), /^partitions: failing for \d\d minutes: Cannot make partitions/);
@@ -110,12 +113,8 @@ Deno.test("readings that cannot leave the default partition for an hour are not 
 });
 
 Deno.test("partitions that grow too many are told of once", async () => {
-  let partitions = 729;
-  const fine = {
-    makeAhead: () => Promise.resolve(undefined),
-    emptyDefault: () => Promise.resolve(undefined),
-  };
-  const { told, ports } = portsOf(() => Promise.resolve([{ partitions: partitions++ }]), fine);
+  let count = 729;
+  const { told, ports } = portsOf(() => Promise.resolve([{ partitions: count++ }]), partitions());
   const round = partitionRounds(ports, () => 0);
   for (let rounds = 0; rounds < 5; rounds++) await round();
   deepStrictEqual(told.many, [730]);
