@@ -4,6 +4,7 @@
  * mode until the client leaves. As PgBouncer does, it gives clients keys of its own and knows no prepared statements.
  */
 import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -158,16 +159,8 @@ async function* read(socket: Socket): AsyncGenerator<Buffer> {
 
 /** AuthenticationOk, BackendKeyData with a key of our own, ReadyForQuery. */
 function welcome(): Buffer {
-  const bytes = Buffer.alloc(9 + 13 + 6);
-  bytes.write("R", 0, "latin1");
-  bytes.writeInt32BE(8, 1);
-  bytes.write("K", 9, "latin1");
-  bytes.writeInt32BE(12, 10);
-  crypto.getRandomValues(bytes.subarray(14, 22));
-  bytes.write("Z", 22, "latin1");
-  bytes.writeInt32BE(5, 23);
-  bytes.write("I", 27, "latin1");
-  return bytes;
+  const [authenticated, key, ready] = ["520000000800000000", "4b0000000c", "5a0000000549"];
+  return Buffer.from(`${authenticated}${key}${randomBytes(8).toString("hex")}${ready}`, "hex");
 }
 
 /** Whether the server's answer ends, with these bytes, outside of a transaction. */

@@ -44,9 +44,9 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     progress.notReady("database", failure.message);
     telemetry.databaseFailed(failure);
   };
-  const migrating = { onApplied: telemetry.migrated, onFailure, signal };
-  const migrated = await migrateWhenReachable(config.database.url, MIGRATIONS, migrating);
-  if (!migrated) return;
+  const applied = await migrateWhenReachable(config.database.url, MIGRATIONS, onFailure, { signal });
+  if (applied === undefined) return;
+  telemetry.migrated(applied);
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 

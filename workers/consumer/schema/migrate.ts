@@ -36,41 +36,28 @@ const LEDGER = `
     applied_at timestamptz not null default now()
   )`;
 
-export interface MigrationPorts {
-  readonly onApplied: (names: readonly string[]) => void;
-  /** The database is away; it is tried again. */
-  readonly onFailure: (failure: PipelineError) => void;
-  readonly signal: AbortSignal;
-}
-
 /**
  * Migrates as soon as the database can be reached.
  *
- * @returns false when `signal` aborted first
+ * @param onFailure the database is away; it is tried again
+ * @returns the names of the migrations that were applied now; undefined when `signal` aborted first
  * @throws PipelineError for what waiting does not cure: a refused login, a missing right, a schema that does not fit
  */
 export async function migrateWhenReachable(
   url: string,
   migrations: readonly Migration[],
-  { onApplied, onFailure, signal }: MigrationPorts,
-): Promise<boolean> {
-  await using database = openDatabase(url, {
-    connections: 1,
-    limits: MIGRATION_LIMITS,
-    name: "heartbeat-migrations",
-  });
-  const applied = await insist(
-    () => migrate(database, migrations),
-    (error) => {
-      if (error instanceof PipelineError) throw error;
-      const failure = databaseFailure("migrate the schema", database.target, error);
-      if (failure.code === "database_refused") throw failure;
-      onFailure(failure);
-    },
-    { signal },
-  );
-  if (applied !== undefined) onApplied(applied);
-  return applied !== undefined;
+  onFailure: (failure: PipelineError) => void,
+  { signal }: { signal: AbortSignal },
+): Promise<string[] | undefined> {
+  const options = { connections: 1, limits: MIGRATION_LIMITS, name: "heartbeat-migrations" };
+  await using database = openDatabase(url, options);
+  const failed = (error: unknown) => {
+    if (error instanceof PipelineError) throw error;
+    const failure = databaseFailure("migrate the schema", database.target, error);
+    if (failure.code === "database_refused") throw failure;
+    onFailure(failure);
+  };
+  return await insist(() => migrate(database, migrations), failed, { signal });
 }
 
 type Applied = { version: number; name: string; checksum: string; breaking: boolean };

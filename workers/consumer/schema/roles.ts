@@ -15,12 +15,6 @@ const PASSWORD = optional(secret({
 
 export const ROLE_SETTINGS = { HEARTBEAT_WRITER_PASSWORD: PASSWORD, HEARTBEAT_READER_PASSWORD: PASSWORD };
 
-/** A role whose password is undefined is left as it is. */
-export interface RolePasswords {
-  readonly writer: string | undefined;
-  readonly reader: string | undefined;
-}
-
 interface Role {
   readonly name: string;
   readonly password: string;
@@ -83,14 +77,18 @@ const EVERYTHING = `${ATTRIBUTES_AND_MEMBERSHIPS}
  * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
  * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
  *
+ * @param passwords a role without one is left as it is
  * @returns the names of the roles
  * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
  *   or when a role that another database of the server uses has another password
  */
-export async function makeRoles(database: Database, { writer, reader }: RolePasswords): Promise<string[]> {
+export async function makeRoles(
+  database: Database,
+  passwords: { readonly writer: string | undefined; readonly reader: string | undefined },
+): Promise<string[]> {
   const roles = [
-    { name: "heartbeat_writer", password: writer, grants: WRITER_GRANTS },
-    { name: "heartbeat_reader", password: reader, grants: READER_GRANTS },
+    { name: "heartbeat_writer", password: passwords.writer, grants: WRITER_GRANTS },
+    { name: "heartbeat_reader", password: passwords.reader, grants: READER_GRANTS },
   ].flatMap(({ password, ...role }) => password === undefined ? [] : [{ ...role, password }]);
   if (roles.length === 0) return [];
   await database.transaction(async (session) => {
