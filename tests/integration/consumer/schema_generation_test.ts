@@ -17,11 +17,10 @@ import { createBatchProcessor } from "../../../workers/consumer/store/process_ba
 import { SharedTurns } from "../../../workers/consumer/store/shared_turns.ts";
 import { executeRequests, sink } from "../../../workers/consumer/store/sink.ts";
 import { gapSlice, type Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
-import { batchOf, records } from "../../support/batch.ts";
+import { batchOf } from "../../support/batch.ts";
 import type { Sent } from "../../support/produce.ts";
 import { recordsOf } from "../../support/record_batch.ts";
 import { LIMITS, VALID } from "../../support/wire_record.ts";
-import { migrated } from "../../support/days.ts";
 import { eventually } from "../../support/eventually.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../support/place.ts";
@@ -45,11 +44,24 @@ function open(place: Place): Database {
   return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
 }
 
-function sliceOf(...values: string[]): Slice {
-  const all = values.map((value, offset) => {
-    return { offset, timestampMs: 0, key: null, value: Buffer.from(value) };
-  });
-  return { ...records(0, values.length, 0, 0), records: recordsOf(all) };
+function sliceOf(values: readonly string[]): Slice {
+  const records = values.map((value, offset) => ({
+    offset,
+    timestampMs: 0,
+    key: null,
+    value: Buffer.from(value),
+  }));
+  const next = records.length;
+  return {
+    from: 0,
+    next,
+    records: recordsOf(records),
+    gaps: [],
+    logEnd: next,
+    leaderEpoch: 0,
+    bytes: 0,
+    own: [],
+  };
 }
 
 async function offsets(place: Place): Promise<unknown> {
@@ -85,19 +97,23 @@ Deno.test(
 );
 
 const WRITES: readonly (readonly [what: string, slice: Slice])[] = [
-  ["readings alone", sliceOf(JSON.stringify(VALID))],
-  ["readings and a reject", sliceOf(JSON.stringify(VALID), "{")],
-  ["a reject alone", sliceOf("{")],
+  ["readings alone", sliceOf([JSON.stringify(VALID)])],
+  ["readings and a reject", sliceOf([JSON.stringify(VALID), "{"])],
+  ["a reject alone", sliceOf(["{"])],
   ["a gap", gapSlice(0, 5, "aborted")],
 ];
 
 Deno.test(
   "each way to move an offset is fenced by itself",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await using database = open(place);
-    const log = { topic: "t", topicId: crypto.randomUUID(), partition: 0 };
-    const ledger = await openLedger(database, log, 0, 0);
+    const ledger = await openLedger(
+      database,
+      { topic: "t", topicId: crypto.randomUUID(), partition: 0 },
+      0,
+      0,
+    );
     await migrateAsNextRelease(place);
     const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
     const process = createBatchProcessor({
@@ -114,9 +130,12 @@ Deno.test(
       onAttemptEnd: () => {},
       onFailure: () => {},
     });
-    const write = (slice: Slice) => process(ledger, batchOf(slice), AbortSignal.timeout(30_000));
     for (const [what, slice] of WRITES) {
-      await rejects(write(slice), { code: "schema_too_new" }, what);
+      await rejects(
+        process(ledger, batchOf(slice), AbortSignal.timeout(30_000)),
+        { code: "schema_too_new" },
+        what,
+      );
       const [written] = await place.sql(
         `select (select count(*)::int from public.heartbeats) as rows,
                 (select count(*)::int from public.heartbeats_1m) as minutes,
@@ -128,7 +147,10 @@ Deno.test(
     }
     // With the program's own generation in the row nothing else keeps it from writing.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
-    strictEqual((await write(sliceOf(JSON.stringify(VALID)))).kind, "written");
+    strictEqual(
+      (await process(ledger, batchOf(sliceOf([JSON.stringify(VALID)])), AbortSignal.timeout(30_000))).kind,
+      "written",
+    );
   }),
 );
 
