@@ -1,4 +1,4 @@
-/** What only the processes know, when Prometheus scrapes them. Names: the telemetry.ts of consumer and producer. */
+/** What only the processes know, when Prometheus scrapes them. Names: metrics.ts of the consumer, telemetry.ts of the producer. */
 import { COLOUR, colour, cycle, shadesOf } from "./look.ts";
 import { overTime } from "./panels.ts";
 import { PROMETHEUS, promQuery } from "./sources.ts";
