@@ -174,7 +174,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.3",
     breaks: "old readings are not deleted from a partition that is kept for younger ones",
-    edits: { "await rows.delete(kept(retentionDays));": "" },
+    edits: { "await deleteOldRows(database, kept);": "" },
     test: "old rows are deleted and counted also where a partition is kept",
   },
   {
@@ -195,7 +195,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.5",
     breaks: "latest readings below the floor are kept",
-    edits: { "() => latest.delete()": "() => Promise.resolve(latest)" },
+    edits: { "readings, oldLatestDeletion()": "readings, () => Promise.resolve()" },
     test: "the latest reading of a customer whose readings are all too old",
   },
 ];
