@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { malform, outOfRangeBpm } from "./faults.ts";
-import { Heart } from "./heart/heart.ts";
+import { Heart, type HeartOptions } from "./heart/heart.ts";
 import { Random } from "./heart/random.ts";
 import type { OutgoingRecord, RecordSource } from "./publish/records.ts";
 import { beginningOf, formatInstant, ReadingWriter } from "./reading_writer.ts";
@@ -16,9 +16,7 @@ export interface FaultRates {
   readonly duplicate: number;
 }
 
-export interface GenerateOptions {
-  /** A 32-bit integer. */
-  readonly seed: number;
+export interface GenerateOptions extends HeartOptions {
   readonly customers: number;
   /** The first sample's instant, microseconds since the Unix epoch. */
   readonly startMicros: number;
@@ -30,8 +28,6 @@ export interface GenerateOptions {
   readonly count?: number | undefined;
   /** Whether a record is to be offered at its own instant, or at once. */
   readonly live: boolean;
-  readonly arrhythmiaShare: number;
-  readonly dropoutShare: number;
   readonly faults: FaultRates;
 }
 
@@ -91,14 +87,13 @@ export function* generate(options: GenerateOptions): Generator<OutgoingRecord, v
 }
 
 function createCustomer(options: GenerateOptions, number: number, startSeconds: number): Customer {
-  const { seed, arrhythmiaShare, dropoutShare } = options;
   const id = `customer-${String(number).padStart(5, "0")}`;
   return {
     id,
     key: Buffer.from(id),
     beginning: beginningOf(id),
-    heart: new Heart({ seed, customer: number, startSeconds, arrhythmiaShare, dropoutShare }),
-    random: new Random(seed, number, "faults"),
+    heart: new Heart(options, number, startSeconds),
+    random: new Random(options.seed, number, "faults"),
     lastMicros: NaN,
     lastHeartRate: NaN,
   };

@@ -14,7 +14,7 @@ const PERSON: Person = {
   troughHour: 5,
   onsetSeconds: 57.6,
   variability: 1,
-  arrhythmia: "none",
+  arrhythmia: undefined,
 };
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -38,7 +38,7 @@ function readings(heart: Heart, fromSeconds: number, seconds: number, step: numb
 }
 
 function heart(customer: number): Heart {
-  return new Heart({ seed: 1, customer, startSeconds: MIDNIGHT_S, arrhythmiaShare: 0, dropoutShare: 0 });
+  return new Heart({ seed: 1, arrhythmiaShare: 0, dropoutShare: 0 }, customer, MIDNIGHT_S);
 }
 
 Deno.test("drawPerson() draws resting rates as Quer et al. measured them", () => {
@@ -47,7 +47,11 @@ Deno.test("drawPerson() draws resting rates as Quer et al. measured them", () =>
   within(mean(resting), [65, 66.2], "the mean");
   within(deviation(resting), [7.2, 8.1], "the standard deviation");
   within(Math.min(...resting), [39.7, 50], "the lowest");
-  within(people.filter(({ arrhythmia }) => arrhythmia !== "none").length / 4_000, [0.08, 0.12], "the share");
+  within(
+    people.filter(({ arrhythmia }) => arrhythmia !== undefined).length / 4_000,
+    [0.08, 0.12],
+    "the share",
+  );
 });
 
 Deno.test("a heart is 10 to 25 % slower by night than by day, and always within what a sensor shows", () => {
@@ -133,11 +137,7 @@ Deno.test("Activity does not depend on how often it is asked", () => {
 
 for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", [32, 50]]] as const) {
   Deno.test(`Arrhythmia gives a person with ${form} rare episodes at rates of ${low} to ${high}`, () => {
-    const arrhythmia = new Arrhythmia(
-      { ...PERSON, arrhythmia: form },
-      new Random(5, 1, "arrhythmia"),
-      MIDNIGHT_S,
-    );
+    const arrhythmia = new Arrhythmia(form, new Random(5, 1, "arrhythmia"), MIDNIGHT_S);
     const values = Array.from(
       { length: 20 * 8_640 },
       (_, index) => arrhythmia.apply(70, MIDNIGHT_S + index * 10),

@@ -1,5 +1,10 @@
-/** Bouts of activity, and how the heart follows them. */
-import { isAwake, type Person } from "./person.ts";
+/**
+ * Folder `heart`: the heart rates of synthetic customers, a pure function of the seed and the instants. It never looks
+ * at a clock, and knows neither records nor Kafka.
+ *
+ * This file: bouts of activity, and how the heart follows them.
+ */
+import { Approach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
 interface Kind {
@@ -36,16 +41,15 @@ export interface Bout {
 export class Activity {
   readonly #person: Person;
   readonly #random: Random;
-  #atSeconds: number;
+  readonly #used: Approach;
   #nextSeconds: number;
-  #reserve = 0;
   #recoverySeconds = 60;
   #bout: Bout | undefined;
 
   constructor(person: Person, random: Random, startSeconds: number) {
     this.#person = person;
     this.#random = random;
-    this.#atSeconds = startSeconds;
+    this.#used = new Approach(startSeconds);
     this.#nextSeconds = startSeconds + this.#pause();
   }
 
@@ -55,15 +59,15 @@ export class Activity {
 
   /** How much of the reserve the heart uses, from 0 to 1. */
   get reserve(): number {
-    return this.#reserve;
+    return this.#used.value;
   }
 
   /** Beats per minute above the quiet rate. */
   get bpm(): number {
-    return this.#reserve * (this.#person.maximalBpm - this.#person.restingBpm);
+    return this.reserve * (this.#person.maximalBpm - this.#person.restingBpm);
   }
 
-  /** Moves on, from one beginning or end of a bout to the next: the result does not depend on how often it is asked. */
+  /** Moves on, from one beginning or end of a bout to the next. */
   advance(toSeconds: number): void {
     while (this.#nextSeconds <= toSeconds) {
       this.#relax(this.#nextSeconds);
@@ -108,10 +112,8 @@ export class Activity {
 
   #relax(toSeconds: number): void {
     const target = this.#bout?.reserve ?? 0;
-    const constant = target > this.#reserve ? this.#person.onsetSeconds : this.#recoverySeconds;
-    const kept = Math.exp(-(toSeconds - this.#atSeconds) / constant);
-    this.#reserve = target + (this.#reserve - target) * kept;
-    this.#atSeconds = toSeconds;
+    const rises = target > this.reserve;
+    this.#used.advance(target, rises ? this.#person.onsetSeconds : this.#recoverySeconds, toSeconds);
   }
 }
 

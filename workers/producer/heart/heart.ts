@@ -2,32 +2,34 @@
 import { Activity } from "./activity.ts";
 import { Arrhythmia } from "./arrhythmia.ts";
 import { drawPerson, type Person, quietBpm } from "./person.ts";
-import { Random } from "./random.ts";
+import { type Purpose, Random } from "./random.ts";
 import { Sensor } from "./sensor.ts";
 import { Variability } from "./variability.ts";
 
 export interface HeartOptions {
+  /** A 32-bit integer. */
   readonly seed: number;
-  readonly customer: number;
-  readonly startSeconds: number;
   readonly arrhythmiaShare: number;
   readonly dropoutShare: number;
 }
 
 export class Heart {
-  readonly person: Person;
+  readonly #person: Person;
   readonly #activity: Activity;
   readonly #variability: Variability;
-  readonly #arrhythmia: Arrhythmia;
+  readonly #arrhythmia: Arrhythmia | undefined;
   readonly #sensor: Sensor;
   #atSeconds: number;
 
-  constructor({ seed, customer, startSeconds, arrhythmiaShare, dropoutShare }: HeartOptions) {
-    this.person = drawPerson(new Random(seed, customer, "person"), arrhythmiaShare);
-    this.#activity = new Activity(this.person, new Random(seed, customer, "activity"), startSeconds);
-    this.#variability = new Variability(this.person, new Random(seed, customer, "variability"));
-    this.#arrhythmia = new Arrhythmia(this.person, new Random(seed, customer, "arrhythmia"), startSeconds);
-    this.#sensor = new Sensor(new Random(seed, customer, "sensor"), dropoutShare, startSeconds);
+  constructor(options: HeartOptions, customer: number, startSeconds: number) {
+    const random = (purpose: Purpose) => new Random(options.seed, customer, purpose);
+    const person = drawPerson(random("person"), options.arrhythmiaShare);
+    this.#person = person;
+    this.#activity = new Activity(person, random("activity"), startSeconds);
+    this.#variability = new Variability(person, random("variability"));
+    this.#arrhythmia = person.arrhythmia &&
+      new Arrhythmia(person.arrhythmia, random("arrhythmia"), startSeconds);
+    this.#sensor = new Sensor(random("sensor"), options.dropoutShare, startSeconds);
     this.#atSeconds = startSeconds;
   }
 
@@ -39,9 +41,10 @@ export class Heart {
    */
   read(seconds: number): number | undefined {
     this.#activity.advance(seconds);
-    const sinus = quietBpm(this.person, seconds) + this.#activity.bpm +
+    const sinus = quietBpm(this.#person, seconds) + this.#activity.bpm +
       this.#variability.step(seconds - this.#atSeconds, this.#activity.reserve);
     this.#atSeconds = seconds;
-    return this.#sensor.read(this.#arrhythmia.apply(sinus, seconds), seconds, this.#activity.bout);
+    const bpm = this.#arrhythmia === undefined ? sinus : this.#arrhythmia.apply(sinus, seconds);
+    return this.#sensor.read(bpm, seconds, this.#activity.bout);
   }
 }

@@ -11,7 +11,7 @@ export interface Person {
   readonly onsetSeconds: number;
   /** Short-term variability as a multiple of the population's mean. */
   readonly variability: number;
-  readonly arrhythmia: "none" | "tachycardia" | "bradycardia";
+  readonly arrhythmia: "tachycardia" | "bradycardia" | undefined;
 }
 
 /**
@@ -34,7 +34,9 @@ export function drawPerson(random: Random, arrhythmiaShare: number): Person {
     troughHour: random.normal(5, 1, [3, 7]),
     onsetSeconds: random.normal(57.6, 23.6, [20, 120]),
     variability: random.normal(50, 16, [15, 100]) / 50,
-    arrhythmia: !random.chance(arrhythmiaShare) ? "none" : random.chance(0.5) ? "tachycardia" : "bradycardia",
+    arrhythmia: random.chance(arrhythmiaShare)
+      ? random.chance(0.5) ? "tachycardia" : "bradycardia"
+      : undefined,
   };
 }
 
@@ -58,4 +60,20 @@ export function isAwake(person: Person, seconds: number): boolean {
  */
 export function quietBpm(person: Person, seconds: number): number {
   return person.restingBpm + 2 - 6 * Math.cos((2 * Math.PI * hoursAfterTrough(person, seconds)) / 24);
+}
+
+/** What moves from 0 towards a target by a time constant. The result does not depend on how often it is asked. */
+export class Approach {
+  value = 0;
+  #atSeconds: number;
+
+  constructor(startSeconds: number) {
+    this.#atSeconds = startSeconds;
+  }
+
+  advance(target: number, constantSeconds: number, toSeconds: number): number {
+    const kept = Math.exp(-(toSeconds - this.#atSeconds) / constantSeconds);
+    this.#atSeconds = toSeconds;
+    return this.value = target + (this.value - target) * kept;
+  }
 }

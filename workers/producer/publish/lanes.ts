@@ -100,7 +100,7 @@ export class Lanes {
         const failure = kafkaFailure(action, connection, error);
         if (REFUSALS.has(String(findInCauses(error, "apiId")))) return await this.#isolate(batch, failure);
         const retryInMs = backoffMs(attempt);
-        telemetry.publishFailed(failure, { attempt, records: records.length, retryInMs, partition });
+        telemetry.publishFailed(failure, attempt, retryInMs, batch);
         await sleep(retryInMs, { signal: gaveUp });
       }
     }

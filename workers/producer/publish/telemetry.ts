@@ -10,16 +10,6 @@ export interface Batch {
   readonly records: readonly OutgoingRecord[];
 }
 
-export interface FailedTry {
-  /** 1 for the first. */
-  readonly attempt: number;
-  /** That wait for it. */
-  readonly records: number;
-  readonly retryInMs: number;
-  /** Left out when it was no batch that failed. */
-  readonly partition?: number;
-}
-
 /** Rows of a recording that are shown; the others are counted. */
 const SHOWN_ROWS = 5;
 /** Later than this is said; a tick of the schedule or a slow request is not. */
@@ -36,9 +26,8 @@ export class ProducerTelemetry {
   readonly #backlog;
   #interval = emptyInterval();
   #expected: number | undefined;
-  #finished = false;
   /** Until the topic is found, too. */
-  #outage: Outage | undefined = beginOutage();
+  #outage: ReturnType<typeof beginOutage> | undefined = beginOutage();
   #backlogRecords = 0;
   #late = false;
 
@@ -129,12 +118,19 @@ export class ProducerTelemetry {
     }
   }
 
-  /** Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who debug. */
-  publishFailed(error: Error, { attempt, records, retryInMs, partition }: FailedTry): void {
+  /**
+   * Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who
+   * debug.
+   *
+   * @param attempt 1 for the first
+   * @param batch left out when it was no batch that failed
+   */
+  publishFailed(error: Error, attempt: number, retryInMs: number, batch?: Batch): void {
+    const records = batch?.records.length ?? 0;
     this.#failures.inc();
     if (attempt === 1) this.tally.retried += records;
     this.#outage ??= beginOutage();
-    if (partition !== undefined) this.#outage.partitions.add(partition);
+    if (batch !== undefined) this.#outage.partitions.add(batch.partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
     if (attempt === 1 || this.#outage.said) {
       this.#log.debug("publish.failed", error.message, context);
@@ -184,7 +180,7 @@ export class ProducerTelemetry {
   finished(): void {
     this.#backlogRecords = 0;
     this.#backlog.set(0);
-    this.#finished = true;
+    this.#expected = undefined;
     this.summarise();
   }
 
@@ -207,7 +203,7 @@ export class ProducerTelemetry {
 
   /** How far it is, and how long it takes at this speed; nothing for what has no end or has reached it. */
   #remaining(perSecond: number): string {
-    if (this.#expected === undefined || this.#finished) return "";
+    if (this.#expected === undefined) return "";
     const left = Math.max(0, this.#expected - this.tally.acknowledged);
     const time = perSecond === 0 ? "" : `, ${formatSeconds(left / perSecond)} left`;
     return `, ${this.tally.acknowledged} of about ${this.#expected} in all${time}`;
@@ -227,14 +223,8 @@ export class ProducerTelemetry {
 }
 
 /** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
-interface Outage {
-  readonly since: number;
-  said: boolean;
-  readonly partitions: Set<number>;
-}
-
-function beginOutage(): Outage {
-  return { since: performance.now(), said: false, partitions: new Set() };
+function beginOutage() {
+  return { since: performance.now(), said: false, partitions: new Set<number>() };
 }
 
 function emptyInterval() {

@@ -34,13 +34,9 @@ export async function canReadTwice(path: string): Promise<boolean> {
 }
 
 /** Opens the file, or takes standard input for `-`; each piece is in memory of its own. */
-export function readBytes(path: string): AsyncGenerator<Uint8Array> {
-  return decode(path, STANDARD_INPUT.test(path) ? chunksOf(Deno.stdin) : chunksOfFile(path));
-}
-
-async function* chunksOfFile(path: string): AsyncGenerator<Uint8Array> {
-  using file = await Deno.open(path);
-  yield* chunksOf(file);
+export async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
+  using file = STANDARD_INPUT.test(path) ? undefined : await Deno.open(path);
+  yield* decode(path, chunksOf(file ?? Deno.stdin));
 }
 
 async function* chunksOf(source: Pick<Deno.FsFile, "read">): AsyncGenerator<Uint8Array> {

@@ -4,12 +4,15 @@ import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
 import { addRecords, decompress, readBatches } from "../../../../workers/_shared/kafka/batch_reader.ts";
 import { RecordTable } from "../../../../workers/_shared/kafka/records.ts";
-import type { OutgoingRecord } from "../../../../workers/producer/publish/records.ts";
-import { type Compression, encodeBatch } from "../../../../workers/_shared/kafka/batch_writer.ts";
+import {
+  type Compression,
+  type Content,
+  encodeBatch,
+} from "../../../../workers/_shared/kafka/batch_writer.ts";
 
 const NOW = Date.UTC(2026, 0, 5);
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((one) => Buffer.from(one));
-const RECORD: fc.Arbitrary<OutgoingRecord> = fc.record({
+const RECORD: fc.Arbitrary<Content> = fc.record({
   key: bytes(200),
   // Around the lengths at which a varint gets a byte more, and a tombstone.
   value: fc.oneof(
