@@ -12,10 +12,9 @@ import {
   text,
 } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import type { Compression } from "../_shared/kafka/batch_writer.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
+import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { parseInstant } from "../_shared/record/instant.ts";
-import { LOG_SETTINGS, type LogOptions } from "../_shared/telemetry.ts";
+import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import type { Synthetic } from "./generate.ts";
 import type { Recording } from "./recording/recording.ts";
 import { parseMapping } from "./recording/row.ts";
@@ -27,7 +26,6 @@ const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };
 /** Every environment variable that the producer reads. */
 export const PRODUCER_SETTINGS = { ...KAFKA_SETTINGS, ...OWN_SETTINGS };
 
-const MAX_COUNT = 1e12;
 const SHARE = { min: 0, max: 1, unit: "share of the records", default: 0 };
 const DURATION = { expected: "a duration such as 500ms, 30s, 5m, 2h or 7d" };
 const INSTANT = { expected: "an instant such as 2026-01-31T08:00:00Z, or how long ago: 24h, 7d" };
@@ -39,7 +37,7 @@ const MICROS: Readonly<Record<string, number>> = { ms: 1e3, s: 1e6, m: 60e6, h: 
 const FLAGS = {
   rate: optional(decimal({ min: 0.001, max: 1e6, unit: "readings per second" })),
   customers: integer({ min: 1, max: 1e6, unit: "synthetic customers", default: 50 }),
-  count: optional(integer({ min: 1, max: MAX_COUNT, unit: "records" })),
+  count: optional(integer({ min: 1, max: 1e12, unit: "records" })),
   duration: optional(setting(DURATION, parseDuration)),
   from: optional(setting(INSTANT, parseMoment)),
   to: optional(setting(INSTANT, parseMoment)),
@@ -111,17 +109,6 @@ KAFKA_* settings, HEALTH_PORT (0 = any), LOG_LEVEL (info), LOG_FORMAT (pretty).
 Exit code: 0 when Kafka acknowledged every record, 1 when not or when a file gave no reading, 2 when called wrongly.
 SIGTERM or Ctrl-C flushes what is in hand, prints the summary and counts as success.`;
 
-export interface ProducerConfig {
-  readonly kafka: KafkaConnection;
-  readonly log: LogOptions;
-  readonly health: { readonly HEALTH_HOST: string; readonly HEALTH_PORT: number };
-  readonly compression: Compression;
-  readonly partitions: number;
-  readonly records:
-    | { readonly kind: "synthetic"; readonly options: Synthetic }
-    | { readonly kind: "recording"; readonly options: Recording };
-}
-
 /**
  * Reads the command line and the environment.
  *
@@ -134,18 +121,17 @@ export function readConfig(
   env: Environment,
   readFile: (path: string) => string,
   nowMicros: number,
-): ProducerConfig {
+) {
   const flags = parseFlags(args);
   const { file, compression, partitions } = flags;
   const kafka = kafkaConnection(PROGRAM, "heartbeat-producer", env, readFile);
-  const { HEALTH_HOST, HEALTH_PORT, LOG_LEVEL, LOG_FORMAT } = parseSettings(PROGRAM, OWN_SETTINGS, env);
+  const own = parseSettings(PROGRAM, OWN_SETTINGS, env);
   const problems: string[] = [];
-  const records: ProducerConfig["records"] = file === undefined
-    ? { kind: "synthetic", options: synthetic(flags, nowMicros, problems) }
-    : { kind: "recording", options: recording(flags, file, problems) };
+  const records: Synthetic | Recording = file === undefined
+    ? synthetic(flags, nowMicros, problems)
+    : recording(flags, file, problems);
   if (problems.length > 0) throw settingsError(PROGRAM, problems);
-  const [log, health] = [{ LOG_LEVEL, LOG_FORMAT }, { HEALTH_HOST, HEALTH_PORT }];
-  return { kafka, log, health, compression, partitions, records };
+  return { kafka, own, compression, partitions, records };
 }
 
 function parseFlags(args: readonly string[]) {

@@ -12,7 +12,7 @@ import { publish, systemClock } from "./publish/publish.ts";
 import { openProgress } from "./publish/records.ts";
 import { ProducerTelemetry } from "./publish/telemetry.ts";
 import { ensureTopic } from "./publish/topic.ts";
-import { describeBadRow } from "./recording/row.ts";
+import { type BadRow, describeBadRow } from "./recording/row.ts";
 import { openRecording } from "./replay.ts";
 
 const SUMMARY_EVERY_MS = 10_000;
@@ -25,23 +25,19 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
     { needed: ["KAFKA_BOOTSTRAP_SERVERS"] },
   );
   secrets.hide(config.kafka.secrets);
-  const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.log, secrets));
+  const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.own, secrets));
   if (note !== undefined) log.info("servers.running", note);
-  const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.log.LOG_LEVEL === "debug" });
+  const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.own.LOG_LEVEL === "debug" });
   const { records } = config;
-  const source = records.kind === "synthetic" ? syntheticSource(records.options) : await unlessAborted(
-    openRecording(
-      records.options,
-      (bad) => telemetry.rowSkipped(bad.reason, describeBadRow(bad)),
-      { signal },
-    ),
-    signal,
-  );
+  const onSkipped = (bad: BadRow) => telemetry.rowSkipped(bad.reason, describeBadRow(bad));
+  const source = "path" in records
+    ? await unlessAborted(openRecording(records, onSkipped, { signal }), signal)
+    : syntheticSource(records);
   if (source === undefined) return EXIT.ok;
   telemetry.expecting(source.expected);
 
   const probes = { live: () => [], ready: () => telemetry.notReady };
-  const health = await serveHealth(config.health, { probes, metrics, secrets });
+  const health = await serveHealth(config.own, { probes, metrics, secrets });
   resources.use("health port", health);
   telemetry.healthListening(health.port);
 
