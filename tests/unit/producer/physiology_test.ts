@@ -71,9 +71,8 @@ Deno.test("a heart's readings are correlated: the next second is near, the next 
   const values = readings(heart(5), MIDNIGHT_S, 6 * 3600, 1);
   const correlation = (lag: number) => {
     const middle = mean(values);
-    const products = values.slice(lag).map((value, index) =>
-      (value - middle) * ((values[index] ?? 0) - middle)
-    );
+    const off = (value = 0) => value - middle;
+    const products = values.slice(lag).map((value, index) => off(value) * off(values[index]));
     return mean(products) / deviation(values) ** 2;
   };
   within(correlation(1), [0.8, 0.995], "the correlation of neighbouring seconds");
@@ -138,10 +137,8 @@ Deno.test("Activity does not depend on how often it is asked", () => {
 for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", [32, 50]]] as const) {
   Deno.test(`Arrhythmia gives a person with ${form} rare episodes at rates of ${low} to ${high}`, () => {
     const arrhythmia = new Arrhythmia(form, new Random(5, 1, "arrhythmia"), MIDNIGHT_S);
-    const values = Array.from(
-      { length: 20 * 8_640 },
-      (_, index) => arrhythmia.apply(70, MIDNIGHT_S + index * 10),
-    );
+    const at = (index: number) => arrhythmia.apply(70, MIDNIGHT_S + index * 10);
+    const values = Array.from({ length: 20 * 8_640 }, (_, index) => at(index));
     const ectopic = values.filter((bpm) => Math.abs(bpm - 70) > 15);
     within(ectopic.length / values.length, [0.001, 0.05], "the share of the time");
     // Beginnings and ends lie between the two rhythms; nine tenths are inside of an episode.

@@ -78,8 +78,8 @@ export interface RowFormat {
  * and which instants are too far away are the consumer's to decide.
  */
 export function readRow(row: Row, { mapping, time, zone }: RowFormat): RecordedReading | BadRow {
-  const { customer_id, timestamp, heart_rate } = row.cells;
-  const customerId = customer_id instanceof WrittenNumber ? wholeOf(customer_id.text) : customer_id;
+  const { customer_id: cell, timestamp, heart_rate } = row.cells;
+  const customerId = cell instanceof WrittenNumber ? wholeOf(cell.text) : cell;
   // Never trimmed or brought into another form: two customers could become one.
   if (!isCustomerId(customerId)) return badCell(row, mapping, "customer_id", CUSTOMER_ID_EXPECTED);
   const written = timestamp instanceof WrittenNumber ? timestamp.text : timestamp;
