@@ -101,6 +101,11 @@ function told(worker: WorkerProcess, name: string): number {
   return Number(match[1]);
 }
 
+async function publishes(worker: WorkerProcess, moreThan: number): Promise<void> {
+  const enough = async () => await worker.metric("heartbeat_published_total") > moreThan;
+  await eventually(`more than ${moreThan} records to be acknowledged`, enough);
+}
+
 const identity = ({ key, value }: { key: unknown; value: unknown }) => `${key} ${value}`;
 
 Deno.test("produce writes exactly the seed's records, and creates the missing topic", async () => {
@@ -157,8 +162,7 @@ Deno.test("produce loses nothing that was acknowledged, nor a customer's order, 
   const stack = await kafka();
   await using field = new Field(stack);
   const worker = field.produce("--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3");
-  const acknowledged = () => worker.metric("heartbeat_published_total");
-  await eventually("some thousand records to be acknowledged", async () => await acknowledged() > 3_000);
+  await publishes(worker, 3_000);
   await stack.kafka.kill();
   await worker.said("kafka.unavailable");
   await worker.notReady(/Kafka has not taken a record/);
@@ -190,10 +194,7 @@ Deno.test("produce loses nothing that was acknowledged, nor a customer's order, 
 Deno.test("produce flushes on SIGTERM, tells what it did and exits with 0", async () => {
   await using field = new Field(await kafka());
   const worker = field.produce("--rate", "3000");
-  await eventually(
-    "records to be acknowledged",
-    async () => await worker.metric("heartbeat_published_total") > 0,
-  );
+  await publishes(worker, 0);
   assert.equal(await worker.stop(), 0, worker.tail());
   assert.equal(told(worker, "sent"), told(worker, "acknowledged"));
   assert.equal((await field.log()).length, told(worker, "acknowledged"));
@@ -203,10 +204,7 @@ Deno.test("produce exits with 1 when Kafka did not acknowledge everything before
   const stack = await kafka();
   await using field = new Field(stack);
   const worker = field.produce("--rate", "500");
-  await eventually(
-    "records to be acknowledged",
-    async () => await worker.metric("heartbeat_published_total") > 100,
-  );
+  await publishes(worker, 100);
   await stack.kafka.freeze();
   try {
     await eventually("a backlog", async () => await worker.metric("heartbeat_publish_backlog_records") > 100);
@@ -235,12 +233,8 @@ const RECORDING = [
   "2022484408,4/2/2016 12:00:00 AM,91",
   '"Zo\u00eb ""Z""",4/2/2016 12:00:05 AM,250',
 ];
-const MAPPED = [
-  "--map",
-  "customer_id=Id,timestamp=Time,heart_rate=Value",
-  "--time-format",
-  "M/D/YYYY h:mm:ss A",
-];
+const MAP = "customer_id=Id,timestamp=Time,heart_rate=Value";
+const MAPPED = ["--map", MAP, "--time-format", "M/D/YYYY h:mm:ss A"];
 
 async function withFile(name: string, lines: readonly string[], body: (path: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
@@ -290,15 +284,8 @@ Deno.test("produce --file --speed --shift-to-now paces NDJSON and ends it in the
   );
   const before = Date.now();
   await withFile("a.ndjson", lines, async (path) => {
-    const worker = field.produce(
-      "--file",
-      path,
-      "--time-format",
-      "epoch_s",
-      "--speed",
-      "60",
-      "--shift-to-now",
-    );
+    const pace = "--time-format epoch_s --speed 60 --shift-to-now";
+    const worker = field.produce("--file", path, ...pace.split(" "));
     assert.equal(await worker.exitCode(), 0, worker.tail());
     assert.ok(told(worker, "duration_seconds") >= 1, "a minute at sixty times the speed");
   });

@@ -1,7 +1,7 @@
 /** The topic that is published to. */
 import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
-import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
+import { kafkaFailure } from "../../_shared/kafka/client.ts";
 import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
 import type { Target } from "./lanes.ts";
 
