@@ -192,9 +192,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "4.5",
     breaks: "the customers of a recording are trimmed",
-    edits: {
-      "? wholeOf(cell.text) : cell;": '? wholeOf(cell.text) : typeof cell === "string" ? cell.trim() : cell;',
-    },
+    edits: { 'utf8(texts[customer] ?? "")': 'utf8((texts[customer] ?? "").trim())' },
     test: "produce --file keeps the blanks of a CSV's customers",
   },
   {
