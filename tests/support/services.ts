@@ -6,6 +6,9 @@ import { createPlace, type Place, type PlaceOptions } from "./place.ts";
 /** The broker would look for something to compact every 15 s. */
 const QUICK_COMPACTION = { "log.cleaner.backoff.ms": "200" };
 
+// A test's broker lives for seconds: compiled once is enough, and takes a quarter less of the processor.
+Deno.env.set("JAVA_TOOL_OPTIONS", `${Deno.env.get("JAVA_TOOL_OPTIONS") ?? ""} -XX:TieredStopAtLevel=1`);
+
 /** Servers that the tests of a file share. */
 export class SharedServers<S extends Stack = Stack> {
   readonly #start: (home: string) => Promise<S>;

@@ -1,13 +1,13 @@
 /** What retention removes beside partitions: the bytes of old rejects, and latest readings of which no row is left. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { judgeLatest } from "../../../chaos/judge_derived.ts";
-import { type Database, openDatabase, sessionLimits } from "../../../workers/_shared/postgres.ts";
-import { emptyRejects, oldLatestDeletion } from "../../../workers/consumer/day_partitions/old_rows.ts";
-import { accounted, daysAgo, migrated } from "../../support/days.ts";
-import { eventually } from "../../support/eventually.ts";
-import { bad, type Intended, judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
-import { onPlace } from "../../support/services.ts";
+import { judgeLatest } from "../../chaos/judge_derived.ts";
+import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
+import { emptyRejects, oldLatestDeletion } from "../../workers/consumer/day_partitions/old_rows.ts";
+import { accounted, daysAgo, migrated } from "../support/days.ts";
+import { eventually } from "../support/eventually.ts";
+import { bad, type Intended, judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
 
 function open(place: Place): Database {
   return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });

@@ -1,13 +1,13 @@
 /** A consumer that dies at any moment, and answers to a COMMIT that get lost: the offset in the database decides. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { eventually } from "../support/eventually.ts";
-import { type Intended, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import { onPlace } from "../support/services.ts";
-import { accountFor } from "./account.ts";
-import { backlog, seeded } from "./backlog.ts";
-import { linkToDatabase } from "./links.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Intended, reading } from "../../support/judge.ts";
+import type { Place } from "../../support/place.ts";
+import { onPlace } from "../../support/services.ts";
+import { accountFor } from "../account.ts";
+import { backlog, seeded } from "../backlog.ts";
+import { linkToDatabase } from "../links.ts";
 
 const COUNT = 100_000;
 const PARTITIONS = 6;
@@ -20,15 +20,6 @@ async function accounted(place: Place): Promise<number> {
   ).catch(() => []);
   return Number(rows[0]?.done ?? 0);
 }
-
-Deno.test(
-  "100,000 records, 1 % of them bad: none lost, none twice, each reject with its bytes",
-  onPlace({ partitions: PARTITIONS }, async (place) => {
-    const sent = await place.publisher.send(backlog(0, COUNT, PARTITIONS));
-    await place.consumeAll();
-    await accountFor(place, sent);
-  }),
-);
 
 Deno.test(
   "kill -9 at 20 random moments of 100,000 records: none lost, none twice",

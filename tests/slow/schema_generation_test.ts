@@ -1,6 +1,6 @@
 /** A breaking migration stops older programs that are running, before their next write. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
-import { MIGRATIONS } from "../../../migrations/mod.ts";
+import { MIGRATIONS } from "../../migrations/mod.ts";
 import { Buffer } from "node:buffer";
 import {
   type Database,
@@ -8,23 +8,23 @@ import {
   openDatabase,
   sessionLimits,
   tookTooLong,
-} from "../../../workers/_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../../../workers/_shared/postgres_errors.ts";
-import { openLedger } from "../../../workers/consumer/store/ledger.ts";
-import { migrate } from "../../../workers/consumer/schema/migrate.ts";
-import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
-import { createBatchProcessor } from "../../../workers/consumer/store/process_batch.ts";
-import { SharedTurns } from "../../../workers/consumer/store/shared_turns.ts";
-import { executeRequests, sink } from "../../../workers/consumer/store/sink.ts";
-import { gapSlice, type Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
-import { batchOf } from "../../support/batch.ts";
-import type { Sent } from "../../support/produce.ts";
-import { recordsOf } from "../../support/record_batch.ts";
-import { LIMITS, VALID } from "../../support/wire_record.ts";
-import { eventually } from "../../support/eventually.ts";
-import { bad, type Intended, judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
-import { onPlace } from "../../support/services.ts";
+} from "../../workers/_shared/postgres.ts";
+import { isDataError, mayRepeatKey } from "../../workers/_shared/postgres_errors.ts";
+import { openLedger } from "../../workers/consumer/store/ledger.ts";
+import { migrate } from "../../workers/consumer/schema/migrate.ts";
+import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
+import { createBatchProcessor } from "../../workers/consumer/store/process_batch.ts";
+import { SharedTurns } from "../../workers/consumer/store/shared_turns.ts";
+import { executeRequests, sink } from "../../workers/consumer/store/sink.ts";
+import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
+import { batchOf } from "../support/batch.ts";
+import type { Sent } from "../support/produce.ts";
+import { recordsOf } from "../support/record_batch.ts";
+import { LIMITS, VALID } from "../support/wire_record.ts";
+import { eventually } from "../support/eventually.ts";
+import { bad, type Intended, judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
 const FENCED = new RegExp(

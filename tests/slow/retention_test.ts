@@ -2,10 +2,10 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { accounted, daysAgo, migrated } from "../../support/days.ts";
-import { eventually } from "../../support/eventually.ts";
-import type { Place } from "../../support/place.ts";
-import { onPlace } from "../../support/services.ts";
+import { accounted, daysAgo, migrated } from "../support/days.ts";
+import { eventually } from "../support/eventually.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
 
 const STATEMENT_TIMEOUT = "57014";
 const LONG_AGO = daysAgo(40).slice(0, 10);

@@ -1,13 +1,13 @@
 /** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
 import { deepStrictEqual, doesNotMatch, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../../migrations/mod.ts";
-import { openDatabase } from "../../../workers/_shared/postgres.ts";
-import { migrate } from "../../../workers/consumer/schema/migrate.ts";
-import { eventually } from "../../support/eventually.ts";
-import { bad, judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
-import { onPlace } from "../../support/services.ts";
+import { MIGRATIONS } from "../../migrations/mod.ts";
+import { openDatabase } from "../../workers/_shared/postgres.ts";
+import { migrate } from "../../workers/consumer/schema/migrate.ts";
+import { eventually } from "../support/eventually.ts";
+import { bad, judge, reading } from "../support/judge.ts";
+import type { Place } from "../support/place.ts";
+import { onPlace } from "../support/services.ts";
 
 const DAY_MS = 86_400_000;
 

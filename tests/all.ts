@@ -1,0 +1,51 @@
+/** Every test: both tiers, one after the other, and the sum of what they counted. */
+import { Command } from "commander";
+import { sayResult } from "../stack/output.ts";
+import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
+
+const TIERS = ["test", "test:rest"];
+/** Deno's closing line: "ok | 120 passed (3 steps) | 0 failed (2m3s)". */
+const SUMMARY = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m;
+
+await runWorker(async ({ args, signal }) => {
+  new Command("test:all")
+    .description(`Runs ${TIERS.join(" and ")}, and adds up how many tests passed and failed.`)
+    .addHelpText(
+      "after",
+      '\nExit code 1 unless every test passed. The last line is "N passed, N failed".\n\n' +
+        "Examples:\n  deno task test:all\n  DENO_JOBS=3 deno task test:all     so many files at a time",
+    )
+    .exitOverride()
+    .parse([...args], { from: "user" });
+  let passed = 0;
+  let failed = 0;
+  for (const tier of TIERS) {
+    const { code, said } = await run(tier, signal);
+    const [, ...counts] = SUMMARY.exec(said) ?? [];
+    const [tierPassed = 0, tierFailed = 0] = counts.map(Number);
+    passed += tierPassed;
+    // A tier that gave no summary, or failed otherwise, counts as a failure too.
+    failed += Math.max(tierFailed, code === 0 && tierPassed > 0 ? 0 : 1);
+  }
+  sayResult(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? EXIT.ok : EXIT.failed;
+});
+
+/** Shows what a tier says while it runs, and gives it back without colours. */
+async function run(tier: string, signal: AbortSignal): Promise<{ code: number; said: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["task", "-q", tier],
+    stdin: "null",
+    stdout: "piped",
+    signal,
+  }).spawn();
+  let said = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of child.stdout) {
+    Deno.stdout.writeSync(bytes);
+    said += decoder.decode(bytes, { stream: true });
+  }
+  const { code } = await child.status;
+  // deno-lint-ignore no-control-regex -- the colours that Deno writes
+  return { code, said: said.replace(/\x1b\[[0-9;]*m/g, "") };
+}
