@@ -57,6 +57,12 @@ async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<
   });
 }
 
+/** The interpreter that has the libraries; installed first where it is missing. @throws PipelineError that says what is */
+export async function pythonWithLibraries(): Promise<string> {
+  await prepare();
+  return join(await folder(), "bin", "python");
+}
+
 async function start(options: PeerRun): Promise<Child> {
   await ensureReferenceTable(options.databaseUrl, options.table);
   return await startBuilt("python", {

@@ -22,9 +22,14 @@ export interface PerfTest {
   readonly program: Program;
 }
 
-export async function installPerfTest(
-  options: { signal: AbortSignal; onProgress: (text: string) => void },
-): Promise<PerfTest> {
+export async function installPerfTest(options: InstallOptions): Promise<PerfTest> {
+  return { program: await installTool("org.apache.kafka.tools.ProducerPerformance", options) };
+}
+
+type InstallOptions = { readonly signal: AbortSignal; readonly onProgress: (text: string) => void };
+
+/** One of Kafka's own command-line tools. @param tool its class */
+export async function installTool(tool: string, options: InstallOptions): Promise<Program> {
   const { java, jars, version } = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
   const pom = await Deno.readTextFile(POM);
   const folder = join(STACK_FOLDER, `kafka-tools-${version}-${digest(pom)}`);
@@ -38,8 +43,7 @@ export async function installPerfTest(
       ...options,
     }));
   const classPath = [join(jars, "*"), join(folder, "*")].join(Deno.build.os === "windows" ? ";" : ":");
-  const tool = "org.apache.kafka.tools.ProducerPerformance";
-  return { program: { command: java, args: [...JAVA_OPTIONS, "-cp", classPath, tool] } };
+  return { command: java, args: [...JAVA_OPTIONS, "-cp", classPath, tool] };
 }
 
 export interface PerfTestOptions {

@@ -1,6 +1,8 @@
 /** A way to a broker on which fetches of chosen partitions are answered without records, as Kafka's tiered storage does. */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { Reader, Writer } from "@platformatic/kafka";
+import { readFetchResponse } from "../../workers/_shared/kafka/fetcher.ts";
 
 const HOST = "127.0.0.1";
 const FETCH = 1;
@@ -65,57 +67,21 @@ async function pass(from: Socket, to: Socket, change: (message: Buffer) => Buffe
   }
 }
 
-/** An answer to a fetch, versions 13 to 17: https://kafka.apache.org/protocol#The_Messages_Fetch */
+/** An answer to a fetch, with its own bytes but for the records of the emptied partitions. */
 function withoutRecords(answer: Buffer, emptied: Map<number, number>): Buffer {
-  const out: Buffer[] = [];
-  let at = 0;
-  const copy = (bytes: number) => out.push(answer.subarray(at, at += bytes));
-  const peekVarInt = () => {
-    let [value, bytes] = [0, 0];
-    do value += (answer.readUInt8(at + bytes) & 0x7f) * 2 ** (7 * bytes); while (
-      answer.readUInt8(at + bytes++) & 0x80
-    );
-    return { value, bytes };
-  };
-  const copyVarInt = () => {
-    const { value, bytes } = peekVarInt();
-    copy(bytes);
-    return value;
-  };
-  const copyTags = () => {
-    for (let left = copyVarInt(); left > 0; left--) {
-      copyVarInt();
-      copy(copyVarInt());
-    }
-  };
-  const copyArray = (item: () => void) => {
-    for (let left = copyVarInt() - 1; left > 0; left--) item();
-  };
-  copy(4); // the request's number
-  copyTags();
-  copy(4 + 2 + 4); // throttle time, error, session
-  copyArray(() => {
-    copy(16); // the topic's id
-    copyArray(() => {
-      const partition = answer.readInt32BE(at);
-      copy(4 + 2 + 3 * 8); // partition, error, high watermark, last stable offset, start
-      copyArray(() => {
-        copy(2 * 8); // an aborted transaction
-        copyTags();
-      });
-      copy(4); // preferred replica
-      const { value, bytes } = peekVarInt();
-      const times = emptied.get(partition);
-      if (times === undefined) copy(bytes + Math.max(0, value - 1));
-      else {
-        at += bytes + Math.max(0, value - 1);
-        out.push(Buffer.from([1]));
-        if (value > 1) emptied.set(partition, times + 1);
-      }
-      copyTags();
-    });
-    copyTags();
-  });
-  copyTags();
-  return Buffer.concat(out);
+  const reader = Reader.from(answer);
+  reader.readInt32(); // the request's number
+  reader.readTaggedFields();
+  let rest = answer;
+  // From the last on, so that the places of those before stay what they are.
+  for (const { partition, records } of readFetchResponse(reader).partitions.toReversed()) {
+    const times = emptied.get(partition);
+    if (times === undefined || records.length === 0) continue;
+    emptied.set(partition, times + 1);
+    const at = records.byteOffset - answer.byteOffset;
+    const lengthBytes = Writer.create().appendUnsignedVarInt(records.length + 1).length;
+    const nothing = Buffer.from([1]);
+    rest = Buffer.concat([rest.subarray(0, at - lengthBytes), nothing, rest.subarray(at + records.length)]);
+  }
+  return rest;
 }

@@ -1,15 +1,14 @@
 /** Publishes the records and remembers where each of them lies in Kafka. */
-import { murmur2, Producer } from "@platformatic/kafka";
-import { Buffer } from "node:buffer";
 import { insist } from "../_shared/backoff.ts";
 import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
+import { partitionOf } from "../_shared/kafka/partitioner.ts";
+import { Sender } from "../_shared/kafka/sender.ts";
 import type { Codec, PlannedRecord } from "./scenario.ts";
 
 /** Under the million bytes that brokers accept by default. */
 const MAX_BATCH_BYTES = 512 * 1024;
-const ALL_IN_SYNC_REPLICAS = -1;
 /** Answers about the records themselves: trying again cannot help. */
 const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
 
@@ -49,10 +48,10 @@ export async function publish(
   records: readonly ScenarioRecord[],
   options: PublishOptions,
 ): Promise<Publication | undefined> {
-  const producer = new Producer(connection.options);
+  const sender = new Sender(connection);
   try {
     const topic = await patiently("read the topic", connection, options, async () => {
-      return { found: await describeTopic(producer, connection.topic) };
+      return { found: await describeTopic(sender.client, connection.topic) };
     });
     if (topic === undefined) return undefined;
     if (topic.found === undefined) {
@@ -64,14 +63,14 @@ export async function publish(
     const { id: topicId, leaders } = topic.found;
     const published: PublishedRecord[] = [];
     for (const batch of batches(records)) {
-      const send = () => sendBatch(producer, connection.topic, batch, leaders.length);
+      const send = () => sendBatch(sender, batch, leaders.length);
       const sent = await patiently("publish", connection, options, send);
       if (sent === undefined) return undefined;
       published.push(...sent);
     }
     return { topicId, records: published };
   } finally {
-    await producer.close().catch(() => {});
+    await sender[Symbol.asyncDispose]().catch(() => {});
   }
 }
 
@@ -116,39 +115,29 @@ function codecOf(record: PlannedRecord | undefined): Codec {
 }
 
 async function sendBatch(
-  producer: Producer,
-  topic: string,
+  sender: Sender,
   batch: readonly ScenarioRecord[],
   partitions: number,
 ): Promise<PublishedRecord[]> {
-  const placed = batch.map((record) => ({ record, partition: partitionOf(record, partitions) }));
-  const messages = placed.map(({ record: { key, value }, partition }) => ({
-    topic,
-    partition,
-    // The client writes null as what it is, though its types do not say so.
-    key: (key === null ? null : Buffer.from(key)) as Buffer,
-    value: (value === null ? null : Buffer.from(value)) as Buffer,
-  }));
-  try {
-    const compression = codecOf(batch[0]);
-    const { offsets = [] } = await producer.send({ messages, acks: ALL_IN_SYNC_REPLICAS, compression });
-    // Kafka tells the offset of a batch's first record in each partition; the others follow it.
-    const next = new Map(offsets.map(({ partition, offset }) => [partition, Number(offset)]));
-    return placed.map(({ record, partition }) => {
-      const offset = next.get(partition);
-      if (offset === undefined) throw new Error(`no offset was given for partition ${partition}`);
-      next.set(partition, offset + 1);
-      return { record, partition, offset };
-    });
-  } catch (error) {
-    if (!REFUSALS.has(String(findInCauses(error, "apiId")))) throw error;
-    const refusal = describeError(error);
-    return placed.map((one) => ({ ...one, offset: undefined, refusal }));
+  const byPartition = Map.groupBy(batch, (record) => partitionFor(record, partitions));
+  const published = new Map<ScenarioRecord, PublishedRecord>();
+  for (const [partition, records] of byPartition) {
+    try {
+      const { firstOffset } = await sender.send({ partition, records }, codecOf(batch[0]));
+      for (const [index, record] of records.entries()) {
+        published.set(record, { record, partition, offset: Number(firstOffset) + index });
+      }
+    } catch (error) {
+      if (!REFUSALS.has(String(findInCauses(error, "apiId")))) throw error;
+      const refusal = describeError(error);
+      for (const record of records) published.set(record, { record, partition, offset: undefined, refusal });
+    }
   }
+  return batch.flatMap((record) => published.get(record) ?? []);
 }
 
 /** As Java's partitioner does it, which most clients follow: the customer's real records meet ours. */
-function partitionOf({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
-  const own = key === null ? 0 : murmur2(Buffer.from(key)) & 0x7fffffff;
+function partitionFor({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
+  const own = key === null ? 0 : partitionOf(key, partitions);
   return (own + partitionShift) % partitions;
 }
