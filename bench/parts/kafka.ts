@@ -77,7 +77,7 @@ export function fetchResponse(records: number): Part {
       for (const { records: sent } of readFetchResponse(Reader.from(answer)).partitions) {
         for (const one of readBatches(sent)) {
           const plain = decompress(one, sent);
-          addRecords(tableFor(one, plain.bytes), one, plain, 0, () => {});
+          addRecords(tableFor(one, plain.bytes), one, plain, { from: 0, onRecord: () => {} });
         }
       }
     },

@@ -166,7 +166,7 @@ async function readByUs(place: Place): Promise<{ read: Read[]; compressions: Set
       for (const batch of readBatches(bytes)) {
         const plain = decompress(batch, bytes);
         const table = tableFor(batch, plain.bytes);
-        ok(addRecords(table, batch, plain, read.length, () => {}));
+        ok(addRecords(table, batch, plain, { from: read.length, onRecord: () => {} }));
         compressions.add(batch.compression);
         for (let row = 0; row < table.length; row++) {
           const { offset, timestampMs, key, value } = table.record(row);

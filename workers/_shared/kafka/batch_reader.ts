@@ -1,4 +1,7 @@
 /**
+ * Folder `kafka`: connections to Kafka, and all that is known of its protocol: fetch and produce requests, record batches,
+ * codecs, membership, topics. Only it uses undocumented parts of the client. It never knows what a record means.
+ *
  * Kafka's record batches, read where they lie. Only the format's second version is read: brokers send it to whoever
  * asks for topics by id. Layout: https://kafka.apache.org/documentation/#recordbatch
  */
@@ -164,8 +167,7 @@ export function tableFor(batch: RecordBatch, bytes: Buffer): RecordTable {
  * producer wrote into each of them it does not look at, unless the batch is compressed. So that counts only where
  * compaction left fewer records than offsets, and nothing else tells which are gone.
  *
- * @param from records with smaller offsets are left out
- * @param onRecord hears of each offset before its record is added
+ * @param reading records with offsets smaller than `from` are left out; `onRecord` hears of each before it is added
  * @returns whether these were all
  * @throws RangeError for bytes that are none (what came before them is in the table), and for offsets that cannot be
  */
@@ -173,8 +175,7 @@ export function addRecords(
   table: RecordTable,
   batch: RecordBatch,
   plain: PlainRecords,
-  from: Offset,
-  onRecord: (offset: Offset) => void,
+  { from, onRecord }: { readonly from: Offset; readonly onRecord: (offset: Offset) => void },
 ): boolean {
   const isWhole = batch.count === offsetsIn(batch);
   if (!isWhole) checkOffsets(batch, plain);
@@ -237,7 +238,7 @@ function checkOffsets(batch: RecordBatch, { bytes, at, end }: PlainRecords): voi
 export function isAbortMarker(batch: RecordBatch, sent: Buffer): boolean {
   const plain = decompress(batch, sent);
   const table = tableFor(batch, plain.bytes);
-  addRecords(table, batch, plain, 0, () => {});
+  addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
   const key = table.length === 0 ? null : table.record(0).key;
   // The second of its key's two 16-bit numbers is what kind it is.
   return key !== null && key.length >= 4 && key[2] === 0 && key[3] === ABORT_MARKER;

@@ -57,6 +57,7 @@ export class RecordTable {
     return TABLE_OVERHEAD_BYTES + this.bytes.length + this.#offset.length * BYTES_A_RECORD;
   }
 
+  // deno-lint-ignore house/max-parameters -- an object for each record would cost more than the record
   add(
     offset: Offset,
     timestampMs: number,
@@ -123,10 +124,6 @@ export class Records {
   constructor(ranges: readonly RecordRange[]) {
     this.ranges = mergeNeighbours(ranges);
     this.length = this.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
-  }
-
-  static join(all: readonly Records[]): Records {
-    return new Records(all.flatMap(({ ranges }) => ranges));
   }
 
   /** The record at this place, counted from the end when it is negative, as an array's `at`. */

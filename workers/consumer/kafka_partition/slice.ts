@@ -72,10 +72,11 @@ class SliceBuilder {
   add(batch: RecordBatch, table: RecordTable, plain: PlainRecords): boolean {
     const from = table.length;
     try {
-      return addRecords(table, batch, plain, this.from, (offset) => {
+      const onRecord = (offset: Offset) => {
         this.skipTo(offset, "compacted");
         this.next = offset + 1;
-      });
+      };
+      return addRecords(table, batch, plain, { from: this.from, onRecord });
     } finally {
       if (table.length > from) this.leaderEpoch = batch.leaderEpoch;
       this.#ranges.push({ table, from, to: table.length });
@@ -224,7 +225,7 @@ export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
     next: last.next,
     logEnd: last.logEnd,
     leaderEpoch: last.leaderEpoch,
-    records: Records.join(slices.map(({ records }) => records)),
+    records: new Records(slices.flatMap(({ records }) => records.ranges)),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),
     own: slices.flatMap(({ own }) => own),

@@ -43,7 +43,7 @@ function readByLengths(bytes: Buffer): Said[] {
   const [batch = assert.fail("no batch")] = readBatches(bytes);
   const plain = decompress(batch, bytes);
   const table = new RecordTable(plain.bytes, batch.count);
-  addRecords(table, batch, plain, 0, () => {});
+  addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
   return Array.from({ length: table.length }, (_, index) => {
     const { offset, key, value } = table.record(index);
     return [offset, hex(key), hex(value)];
