@@ -1,6 +1,49 @@
-/** Batches for tests that write them themselves. */
+/** Partitions without Kafka and PostgreSQL, and batches for tests that write them themselves. */
+import { type BacklogLimits, Room } from "../../workers/consumer/kafka_partition/backlog.ts";
+import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
 import type { OpenBatch, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
+import { eventually } from "./eventually.ts";
 import { recordsOf } from "./record_batch.ts";
+
+const LOG = { topic: "t", topicId: "i", partition: 3 };
+export const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
+
+/** A partition whose writes wait until they are let go. */
+export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
+  const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
+  const written: string[] = [];
+  const gates: (() => void)[] = [];
+  let changes = 0;
+  const partition = new Partition(LOG, {
+    open: () => Promise.resolve(LEDGER),
+    write: async (_ledger, batch) => {
+      const slice = batch.close();
+      written.push(`${slice.from} to ${slice.next}`);
+      await new Promise<void>((resolve) => gates.push(resolve));
+      return { next: slice.next };
+    },
+    findPlace: (_partition, _divergence, signal) => {
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+    },
+    onChange: () => changes++,
+    onClosed: () => {},
+    ...overrides,
+  }, limits);
+  partition.start((error) => {
+    throw error;
+  });
+  const letGo = async (writes = 1) => {
+    for (; writes > 0; writes--) (await eventually("a write", () => gates.shift()))();
+  };
+  return { partition, written, letGo, changes: () => changes };
+}
+
+/** One that has its ledger. */
+export async function opened(...options: Parameters<typeof started>) {
+  const one = started(...options);
+  await eventually("the ledger", () => one.partition.wantsRecords);
+  return one;
+}
 
 /** One that nothing joins, and that is closed once. */
 export function batchOf(slice: Slice): OpenBatch {

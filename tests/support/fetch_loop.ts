@@ -1,95 +1,66 @@
 /** A fetch loop whose broker is a function; everything behind it is real. */
 import { Buffer } from "node:buffer";
-import type {
-  FetchAnswer,
-  FetchedPartition,
-  Fetcher,
-  FetchLimits,
-  FetchTarget,
-} from "../../workers/_shared/kafka/fetcher.ts";
-import { runFetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
-import { Notifier } from "../../workers/consumer/kafka_partition/notifier.ts";
-import { Partition } from "../../workers/consumer/kafka_partition/partition.ts";
-import { Room } from "../../workers/consumer/kafka_partition/room.ts";
+import { Registry } from "prom-client";
+import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/kafka/fetcher.ts";
+import type { FetchedPartition } from "../../workers/_shared/kafka/fetcher.ts";
+import { FetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
+import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
+import { Room } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
-import type { Gap, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
+import type { Slice } from "../../workers/consumer/kafka_partition/slice.ts";
+import { type Loop, Progress } from "../../workers/consumer/health/progress.ts";
+import { consumerTelemetry } from "../../workers/consumer/telemetry/telemetry.ts";
 import { eventually } from "./eventually.ts";
 import { batch } from "./record_batch.ts";
 
+const LOG = { topic: "t", topicId: "i" };
 const BROKER = 1;
+const connection = {
+  topic: "t",
+  servers: "h:1",
+  options: { clientId: "c", bootstrapBrokers: [] },
+  secrets: [],
+};
 /** Last stable offset in the answers that do not give another one. */
 export const END = 100;
 
-type Answer = Partial<FetchedPartition>;
 /** Says what a partition is answered; thrown, the request fails. */
 type Broker = (
   target: FetchTarget,
   request: { readonly targets: readonly FetchTarget[]; readonly limits: FetchLimits },
-) => Answer & { readonly throttled?: boolean };
+) => Partial<FetchedPartition> & { readonly throttled?: boolean };
 
-/** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
-export async function fetched(
-  partitions: number,
-  broker: Broker,
-  enough: (all: readonly Partition[], failures: readonly string[]) => boolean,
-  { roomBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
-    readonly roomBytes?: number;
-    readonly write?: (slice: Slice) => Promise<{ next: number }>;
-    /** What the topic's settings say against a gap; undefined when nothing does. */
-    readonly whyNotCompaction?: () => string | undefined;
-  } = {},
-) {
-  // Pauses are over at once: the clock goes on while the loop has nothing to ask for.
-  let now = 0;
-  const clock = () => now;
-  const stop = new AbortController();
-  const written: string[] = [];
-  const gaps: Gap[] = [];
-  const failures: string[] = [];
-  const room = new Room(roomBytes);
-  const all = Array.from({ length: partitions }, (_, partition) => {
-    const log = { topic: "t", topicId: "i", partition };
-    const ledger = { ...log, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
-    return new Partition(
-      log,
-      {
-        open: () => Promise.resolve(ledger),
-        write: (_ledger, batch) => {
-          const slice = batch.close();
-          if (write !== undefined) return write(slice);
-          written.push(`${partition}: ${slice.records.length} records to ${slice.next}`);
-          return Promise.resolve({ next: slice.next });
-        },
-        onChange: () => changed.notify(),
-        onClosed: () => {},
-      },
-      { bufferBytes: 1_000_000, batchRecords: 1_000, batchBytes: 1_000_000, room },
-      clock,
-    );
-  });
-  const reasons = new Map<string, string>();
-  const silent: string[] = [];
-  const logs = new SilentLogs({
-    partitions: () => all,
-    whyNotCompaction: () => Promise.resolve(whyNotCompaction()),
-    progress: {
-      notReady: (subject, reason) => void reasons.set(subject, reason),
-      ready: (subject) => void reasons.delete(subject),
-    },
-    telemetry: {
-      partitionSilent: (partition) => void silent.push(`${partition} silent`),
-      partitionHeard: (partition) => void silent.push(`${partition} heard`),
-    },
-  }, clock);
-  const changed = new Notifier();
-  for (const partition of all) partition.start((error) => failures.push(String(error)));
-  const fetcher: Pick<Fetcher, "fetch"> = {
-    fetch: async (_broker, _topic, targets, limits): Promise<FetchAnswer> => {
+/** Time that passes while the loop has nothing to ask for, so that pauses are over at once. */
+class Time extends Progress {
+  now = 0;
+
+  override idle(loop: Loop): void {
+    super.idle(loop);
+    this.now += 5_000;
+  }
+}
+
+/** Events of the log, each with its partition, and the gaps that are told. */
+function listen() {
+  const said: string[] = [];
+  const gaps: unknown[] = [];
+  const say = (event: string, _message: string, fields: Readonly<Record<string, unknown>> = {}) => {
+    const { partition, from, to, cause } = fields;
+    said.push(partition === undefined ? event : `${event} ${partition}`);
+    if (event === "partition.gap") gaps.push({ from, to, cause });
+  };
+  const log = { debug: say, info: say, warning: say, error: say };
+  const shared = { log, metrics: new Registry(), [Symbol.dispose]: () => {} };
+  return { said, gaps, telemetry: consumerTelemetry(shared, { debug: false }) };
+}
+
+function fetcherOf(broker: Broker, onAsked: () => Promise<void>): Pick<Fetcher, "fetch"> {
+  return {
+    fetch: async (_broker, _topic, targets, limits) => {
       // A turn for the partitions' own loops, as the network gives them.
       await new Promise((resolve) => setTimeout(resolve));
-      now += 1_000;
-      await logs.look();
-      const answers = targets.map((target) => ({
+      await onAsked();
+      const partitions = targets.map((target) => ({
         partition: target.partition,
         errorCode: 0,
         lastStableOffset: END,
@@ -98,49 +69,82 @@ export async function fetched(
         records: Buffer.alloc(0),
         ...broker(target, { targets, limits }),
       }));
-      return {
-        throttled: answers.some(({ throttled }) => throttled === true),
-        errorCode: 0,
-        partitions: answers,
-      };
+      return { throttled: partitions.some(({ throttled }) => throttled === true), errorCode: 0, partitions };
     },
+  };
+}
+
+function portsOf(
+  partition: number,
+  write: (slice: Slice) => Promise<{ next: number }>,
+  onChange: () => void,
+): PartitionPorts {
+  const ledger = { ...LOG, partition, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
+  return {
+    open: () => Promise.resolve(ledger),
+    write: (_ledger, open) => write(open.close()),
+    findPlace: () => Promise.reject(new TypeError("no place is lost")),
+    onChange,
+    onClosed: () => {},
+  };
+}
+
+/** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
+export async function fetched(
+  partitions: number,
+  broker: Broker,
+  enough: (all: readonly Partition[], said: readonly string[]) => boolean,
+  { epoch = 3, roomBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
+    /** Of the leader, as the topic says. */
+    readonly epoch?: number;
+    readonly roomBytes?: number;
+    readonly write?: (slice: Slice) => Promise<{ next: number }>;
+    /** What the topic's settings say against a gap; undefined when nothing does. */
+    readonly whyNotCompaction?: () => string | undefined;
+  } = {},
+) {
+  const progress = new Time();
+  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
+  const { said, gaps, telemetry } = listen();
+  const written: string[] = [];
+  const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, room: new Room(roomBytes) };
+  const all = Array.from({ length: partitions }, (_, number) => {
+    const ports = portsOf(number, (slice) => {
+      if (write !== undefined) return write(slice);
+      written.push(`${number}: ${slice.records.length} records to ${slice.next}`);
+      return Promise.resolve({ next: slice.next });
+    }, () => loop.wake());
+    return new Partition({ ...LOG, partition: number }, ports, limits, () => progress.now);
+  });
+  const shared = { partitions: () => all, progress, telemetry, connection };
+  const whyNot = () => Promise.resolve(whyNotCompaction());
+  const logs = new SilentLogs({ ...shared, whyNotCompaction: whyNot }, () => progress.now);
+  const onAsked = () => {
+    progress.now += 1_000;
+    return logs.look();
   };
   const topic = {
     id: "i",
     leaders: all.map(() => BROKER),
-    leaderEpochs: all.map(() => 0),
-    brokers: new Map([[BROKER, { host: "h", port: 1 }]]),
+    leaderEpochs: all.map(() => epoch),
+    brokers: new Map([[BROKER, { host: "h", port: 1, rack: null }]]),
   };
-  const running = runFetchLoop(
-    BROKER,
-    {
-      fetcher: fetcher as Fetcher,
-      topic: () => topic as never,
-      partitions: () => all,
-      onAttempt: () => {},
-      onIdle: () => void (now += 5_000),
-      onAnswer: () => {},
-      onUnreadable: ({ number }, error) => failures.push(`${number}: ${error}`),
-      onReadable: ({ number }) => failures.push(`${number}: readable`),
-      onFailure: (error) => failures.push(String(error)),
-      onStaleTopic: (answer) => failures.push(answer),
-      onSilentGap: (_partition, gap) => gaps.push(gap),
-      onLostPlace: () => {},
-    },
-    changed,
-    { signal: stop.signal },
-  );
+  const fetcher = fetcherOf(broker, onAsked);
+  const ports = { ...shared, fetcher, topic: () => topic, onStaleTopic: () => {} };
+  const stop = new AbortController();
+  const loop = new FetchLoop(BROKER, ports, stop);
+  for (const partition of all) partition.start((error) => said.push(String(error)));
   try {
-    await eventually("the loop to have asked enough", () => enough(all, failures), {
-      seen: () => ({ written, failures }),
+    await eventually("the loop to have asked enough", () => enough(all, said), {
+      seen: () => ({ written, said }),
     });
   } finally {
     stop.abort();
-    await running;
+    await loop.ended;
     for (const partition of all) await partition[Symbol.asyncDispose]();
   }
   await logs.look();
-  return { written, gaps, failures, all, reasons, silent };
+  return { written, gaps, said, all, reasons: progress.readyReasons() };
 }
 
 /** A batch of these offsets. */

@@ -119,13 +119,7 @@ const FLAGS = {
   timeout: optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })),
 };
 
-export interface ConsumerFlags {
-  readonly untilCaughtUp: boolean;
-  readonly migrateOnly: boolean;
-  readonly timeoutSeconds?: number;
-}
-
-export function parseConsumerFlags(args: readonly string[]): ConsumerFlags {
+export function parseConsumerFlags(args: readonly string[]) {
   const program = new Command("consume")
     .description("Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL.")
     .option(
@@ -174,5 +168,5 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
     problems.push("--timeout: is given without --until-caught-up, expected both or none");
   }
   if (problems.length > 0) throw settingsError("consumer", problems);
-  return { untilCaughtUp, migrateOnly, ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
+  return { untilCaughtUp, migrateOnly, timeoutSeconds };
 }

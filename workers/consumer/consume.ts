@@ -6,29 +6,29 @@ import {
   whyNotCompaction,
 } from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
-import { backoffMs } from "../_shared/backoff.ts";
+import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { BlockRanges } from "./day_partitions/block_ranges.ts";
-import { fetchFacts } from "./fetch/fetch_facts.ts";
-import { runFetchLoop } from "./fetch/fetch_loop.ts";
+import { FetchLoop } from "./fetch/fetch_loop.ts";
 import { Fetcher } from "../_shared/kafka/fetcher.ts";
-import { commitToGroup, keepWatch } from "./housekeeping.ts";
+import { keepWatch } from "./housekeeping.ts";
 import { Membership } from "../_shared/kafka/membership.ts";
 import { keepPartitions, type RetentionOptions } from "./day_partitions/retention.ts";
 import { Notifier } from "./kafka_partition/notifier.ts";
-import type { OffsetResetPolicy } from "./kafka_partition/offset_reset.ts";
+import type { OffsetResetPolicy } from "./kafka_partition/lost_place.ts";
 import { Partition } from "./kafka_partition/partition.ts";
-import { type ConsumePorts, type Environment, findLostPlace, partitionPorts } from "./partition_ports.ts";
+import { type ConsumePorts, type Environment, LogPorts } from "./partition_ports.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
-import { Room } from "./kafka_partition/room.ts";
-import { watchSilentLogs } from "./fetch/silent_logs.ts";
+import { Room } from "./kafka_partition/backlog.ts";
+import { SilentLogs } from "./fetch/silent_logs.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
 /** While there is none, or one of our partitions has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
+const COMMIT_INTERVAL_MS = 5_000;
 /** In place of the number of a partition's leader. */
 const NO_LEADER = -1;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
@@ -57,8 +57,6 @@ export async function consume(ports: ConsumePorts, options: ConsumeOptions): Pro
 }
 
 class Consumption implements AsyncDisposable {
-  readonly #ports: ConsumePorts;
-  readonly #options: ConsumeOptions;
   readonly #membership: Membership;
   /** For questions about the topic; never a member. */
   readonly #client: Consumer;
@@ -67,7 +65,7 @@ class Consumption implements AsyncDisposable {
   readonly #room = new Room(ROOM_BYTES);
   readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
-  readonly #fetchLoops = new Map<number, { changed: Notifier; ended: Promise<void> }>();
+  readonly #fetchLoops = new Map<number, FetchLoop>();
   readonly #partitions = new Map<number, Partition>();
   readonly #closing = new Set<Promise<void>>();
   readonly #uncommitted = new Map<number, Offset>();
@@ -75,10 +73,8 @@ class Consumption implements AsyncDisposable {
   #assigned: readonly number[] = [];
   #joinsDue = 0;
 
-  constructor(ports: ConsumePorts, options: ConsumeOptions) {
+  constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
     const { telemetry, progress, connection } = ports;
-    this.#ports = ports;
-    this.#options = options;
     this.#blockRanges = new BlockRanges(ports);
     this.#membership = new Membership(connection, {
       groupId: options.groupId,
@@ -86,9 +82,7 @@ class Consumption implements AsyncDisposable {
       signal: options.signal,
       onHeartbeat: () => {
         progress.answered("kafka");
-        progress.joined();
-        progress.ready("group");
-        telemetry.groupWorks();
+        this.#joined();
       },
       onFailure: (error) => {
         const failure = kafkaFailure(`be a member of the group ${options.groupId}`, connection, error);
@@ -97,9 +91,7 @@ class Consumption implements AsyncDisposable {
         telemetry.groupFailed(failure);
       },
       onAssigned: (partitions, generation) => {
-        progress.joined();
-        progress.ready("group");
-        telemetry.groupWorks();
+        this.#joined();
         telemetry.assignmentChanged(partitions, generation);
         this.#assigned = partitions;
         this.#settlePartitions();
@@ -121,24 +113,42 @@ class Consumption implements AsyncDisposable {
   }
 
   async run(): Promise<void> {
+    const partitions = () => this.#partitions.values();
     await Promise.all([
       this.#watchTopic(),
-      keepWatch({ ...this.#ports, partitions: () => this.#partitions.values() }, this.#options),
-      watchSilentLogs({
-        ...this.#ports,
-        partitions: () => this.#partitions.values(),
-        whyNotCompaction: () => whyNotCompaction(this.#ports.connection),
-      }, this.#options),
-      keepPartitions(this.#ports, this.#options),
-      this.#blockRanges.keep(this.#options),
-      commitToGroup(this.#membership, this.#uncommitted, this.#ports.telemetry, this.#options),
+      keepWatch({ ...this.ports, partitions }, this.options),
+      new SilentLogs({ ...this.ports, partitions, whyNotCompaction }).watch(this.options),
+      keepPartitions(this.ports, this.options),
+      this.#blockRanges.keep(this.options),
+      this.#tellGroup(),
     ]);
+  }
+
+  /** Every few seconds, what was written since: lag tools read the group's offsets, we never do. */
+  async #tellGroup(): Promise<void> {
+    const { telemetry } = this.ports;
+    const { signal } = this.options;
+    while (!signal.aborted) {
+      await sleep(COMMIT_INTERVAL_MS, { signal });
+      if (signal.aborted) return;
+      const offsets = new Map(this.#uncommitted);
+      this.#uncommitted.clear();
+      await this.#membership.commit(offsets).catch((error) => {
+        telemetry.log.debug("group.commit_failed", "The group was not told our offsets", { error });
+      });
+    }
+  }
+
+  #joined(): void {
+    this.ports.progress.joined();
+    this.ports.progress.ready("group");
+    this.ports.telemetry.groupWorks();
   }
 
   /** Waits for the topic, then follows its leaders, its partitions and its identity. */
   async #watchTopic(): Promise<void> {
-    const { connection, telemetry, progress } = this.#ports;
-    const { signal } = this.#options;
+    const { connection, telemetry, progress } = this.ports;
+    const { signal } = this.options;
     for (let failures = 0; !signal.aborted;) {
       progress.mark("topic");
       try {
@@ -153,7 +163,7 @@ class Consumption implements AsyncDisposable {
         progress.notReady("kafka", failure.message);
         telemetry.kafkaFailed(failure);
         // A login that was refused from the start is a wrong setting: waiting would hide it.
-        if (failure.code === "kafka_refused" && this.#topic === undefined) this.#options.fail(failure);
+        if (failure.code === "kafka_refused" && this.#topic === undefined) this.options.fail(failure);
         failures++;
       }
       progress.mark("topic");
@@ -166,7 +176,7 @@ class Consumption implements AsyncDisposable {
   }
 
   #setTopic(topic: TopicDescription | undefined): void {
-    const { connection, telemetry, progress } = this.#ports;
+    const { connection, telemetry, progress } = this.ports;
     const before = this.#topic;
     this.#topic = topic;
     if (topic === undefined) {
@@ -203,7 +213,7 @@ class Consumption implements AsyncDisposable {
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
-    const { topic } = this.#ports.connection;
+    const { topic } = this.ports.connection;
     for (const number of ours) {
       if (topicId === undefined || this.#partitions.has(number)) continue;
       this.#open({ topic, topicId, partition: number }, ours.size);
@@ -217,9 +227,9 @@ class Consumption implements AsyncDisposable {
   }
 
   #tellLeaderless(): void {
-    const { connection: { topic }, telemetry, progress } = this.#ports;
+    const { connection: { topic }, telemetry, progress } = this.ports;
     const leaderless = this.#leaderless();
-    for (const partition of leaderless) partition.outOfReach = true;
+    for (const partition of leaderless) partition.answers.leaderLost();
     const numbers = leaderless.map(({ number }) => number);
     telemetry.leadersMissing(numbers);
     if (numbers.length === 0) return progress.ready("leaders");
@@ -231,24 +241,21 @@ class Consumption implements AsyncDisposable {
 
   /** @param sharers how many partitions share the buffer */
   #open(log: LogName, sharers: number): void {
-    const bufferBytes = Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers));
-    const partition = new Partition(log, partitionPorts(this.#environment, log), {
-      bufferBytes,
-      batchRecords: this.#options.batchRecords,
+    const partition = new Partition(log, new LogPorts(this.#environment, log), {
+      bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers)),
+      batchRecords: this.options.batchRecords,
       batchBytes: BATCH_BYTES,
       room: this.#room,
     });
     this.#partitions.set(log.partition, partition);
-    partition.start((error) => this.#giveUp(error));
-  }
-
-  #giveUp(error: unknown): void {
-    this.#ports.progress.notReady("consumer", describeError(error));
-    this.#options.fail(error instanceof Error ? error : new Error(String(error)));
+    partition.start((error) => {
+      this.ports.progress.notReady("consumer", describeError(error));
+      this.options.fail(error instanceof Error ? error : new Error(String(error)));
+    });
   }
 
   #close(partition: Partition): void {
-    const { telemetry, progress } = this.#ports;
+    const { telemetry, progress } = this.ports;
     const closing = partition[Symbol.asyncDispose]().then(() => {
       this.#closing.delete(closing);
       // Ours again in the meantime: then what is said of it is the new one's to say.
@@ -262,26 +269,18 @@ class Consumption implements AsyncDisposable {
 
   #ensureFetchLoop(node: number): void {
     if (node === NO_LEADER || this.#fetchLoops.has(node)) return;
-    const changed = new Notifier();
-    const ended = runFetchLoop(
-      node,
-      {
-        ...fetchFacts(node, this.#ports, () => this.#topicStale.notify()),
-        fetcher: this.#fetcher,
-        topic: () => this.#topic,
-        partitions: () => this.#partitions.values(),
-        onLostPlace: (partition, divergence) =>
-          void findLostPlace(this.#environment, partition, divergence, this.#options)
-            .catch((error) => this.#giveUp(error)),
-      },
-      changed,
-      this.#options,
-    );
-    this.#fetchLoops.set(node, { changed, ended });
+    const ports = {
+      ...this.ports,
+      fetcher: this.#fetcher,
+      topic: () => this.#topic,
+      partitions: () => this.#partitions.values(),
+      onStaleTopic: () => this.#topicStale.notify(),
+    };
+    this.#fetchLoops.set(node, new FetchLoop(node, ports, this.options));
   }
 
   #wakeFetchLoops(): void {
-    for (const { changed } of this.#fetchLoops.values()) changed.notify();
+    for (const loop of this.#fetchLoops.values()) loop.wake();
   }
 
   /** Writes what is in hand, tells the group, and leaves it; then others take our partitions over at once. */

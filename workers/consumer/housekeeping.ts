@@ -1,44 +1,29 @@
-/** What goes on beside reading and writing: watching over progress, summaries, and telling the group how far we are. */
+/** What goes on beside reading and writing: watching over progress, the database and the ledger, and summaries. */
 import type { LedgerRow } from "./kafka_partition/partition.ts";
 import { sleep } from "../_shared/backoff.ts";
 import { isFatal, PipelineError } from "../_shared/errors.ts";
-import { type Database, databaseFailure } from "../_shared/postgres.ts";
-import type { DayPartitions } from "./day_partitions/day_partitions.ts";
+import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
-import type { Membership } from "../_shared/kafka/membership.ts";
 import type { Partition } from "./kafka_partition/partition.ts";
-import { ledgerWentBack } from "./partition_ports.ts";
-import type { Progress } from "./health/progress.ts";
-import type { Offset } from "../_shared/kafka/records.ts";
+import { type ConsumePorts, ledgerWentBack } from "./partition_ports.ts";
 import { askGeneration } from "./schema/schema_generation.ts";
-import type { ConsumerTelemetry, Position } from "./telemetry/telemetry.ts";
-import type { TwoClocks } from "./health/two_clocks.ts";
+import type { Position } from "./telemetry/telemetry.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
-const COMMIT_INTERVAL_MS = 5_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;
 /** The subject of readiness; a write that fails is a subject of its own, since a server that answers may refuse it. */
 const CONNECTION = "database connection";
 
-export interface Watched {
-  readonly partitions: () => Iterable<Partition>;
-  readonly database: Database;
-  readonly clocks: TwoClocks;
-  readonly dayPartitions: DayPartitions;
-  readonly telemetry: ConsumerTelemetry;
-  readonly progress: Progress;
-}
-
-export interface WatchOptions {
-  readonly summaryIntervalMs: number;
-  readonly signal: AbortSignal;
-  readonly fail: (error: Error) => void;
-}
+type Watched = ConsumePorts & { readonly partitions: () => Iterable<Partition> };
 
 /** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
 export async function keepWatch(
   watched: Watched,
-  { signal, fail, summaryIntervalMs }: WatchOptions,
+  { signal, fail, summaryIntervalMs }: {
+    readonly summaryIntervalMs: number;
+    readonly signal: AbortSignal;
+    readonly fail: (error: Error) => void;
+  },
 ): Promise<void> {
   const { telemetry, progress, database, clocks } = watched;
   let summarisedAt = performance.now();
@@ -105,30 +90,8 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
   }
 }
 
-function positionsOf(partitions: Iterable<Partition>): Map<number, Position> {
-  const positions = new Map<number, Position>();
-  for (const { number, nextOffset, endOffset, lastTimestampMs } of partitions) {
-    if (nextOffset === undefined) continue;
-    const end = Math.max(endOffset, nextOffset);
-    positions.set(number, { next: nextOffset, end, lastTimestampMs });
-  }
-  return positions;
-}
-
-/** Every few seconds, what was written since: lag tools read the group's offsets, we never do. */
-export async function commitToGroup(
-  membership: Membership,
-  uncommitted: Map<number, Offset>,
-  telemetry: ConsumerTelemetry,
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  while (!signal.aborted) {
-    await sleep(COMMIT_INTERVAL_MS, { signal });
-    if (signal.aborted) return;
-    const offsets = new Map(uncommitted);
-    uncommitted.clear();
-    await membership.commit(offsets).catch((error) => {
-      telemetry.log.debug("group.commit_failed", "The group was not told our offsets", { error });
-    });
-  }
+function positionsOf(partitions: readonly Partition[]): Map<number, Position> {
+  return new Map(partitions.flatMap(({ number, nextOffset: next, endOffset, lastTimestampMs }) => {
+    return next === undefined ? [] : [[number, { next, end: Math.max(endOffset, next), lastTimestampMs }]];
+  }));
 }

@@ -16,17 +16,12 @@ const POLLS_A_LOOK = 25;
 
 /** One run of `--until-caught-up`, from the start of the process. */
 export class CatchUp implements Disposable {
-  readonly #connection: KafkaConnection;
-  readonly #progress: Progress;
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
   /** Offsets that are not accounted for, by partition; undefined until both servers were asked. */
   #missing: ReadonlyMap<number, number> | undefined;
 
-  constructor(connection: KafkaConnection, progress: Progress) {
-    this.#connection = connection;
-    this.#progress = progress;
-  }
+  constructor(private readonly connection: KafkaConnection, private readonly progress: Progress) {}
 
   /** Ends the program with an error that says what is missing, unless the end is reached in time. */
   limit(seconds: number, fail: (error: Error) => void): void {
@@ -46,7 +41,7 @@ export class CatchUp implements Disposable {
     telemetry: ConsumerTelemetry,
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
-    const sums = () => ledgerSums(database, this.#connection.topic);
+    const sums = () => ledgerSums(database, this.connection.topic);
     const before = await insist(sums, telemetry.databaseFailed, { signal });
     if (before === undefined) return;
     const reached = new AbortController();
@@ -68,7 +63,7 @@ export class CatchUp implements Disposable {
 
   /** @returns false when the signal aborted first */
   async #reach(database: Database, { signal }: { signal: AbortSignal }): Promise<boolean> {
-    const { topic, options } = this.#connection;
+    const { topic, options } = this.connection;
     const client = bearLeaderless(new Consumer({ ...options, groupId: "heartbeat-ends" }));
     try {
       const goal = await insist(
@@ -82,7 +77,7 @@ export class CatchUp implements Disposable {
       );
       for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
         if (polls % POLLS_A_LOOK === 0) await requireSameTopic(client, topic, goal.topicId);
-        const held = this.#progress.readyReasons().find((reason) => reason.startsWith("partition "));
+        const held = this.progress.readyReasons().find((reason) => reason.startsWith("partition "));
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
         if (reached !== undefined) {
@@ -105,7 +100,7 @@ export class CatchUp implements Disposable {
     const missing = [...this.#missing ?? []].map(([partition, left]) => `${left} of partition ${partition}`);
     const why = [
       ...missing.length === 0 ? [] : [`offsets that are not accounted for: ${missing.join(", ")}`],
-      ...this.#progress.readyReasons(),
+      ...this.progress.readyReasons(),
     ];
     const is = why.join("; ") || "the ends of the topic are not known";
     return new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`);

@@ -1,7 +1,7 @@
 import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
-import { type Environment, partitionPorts } from "../../../workers/consumer/partition_ports.ts";
+import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
 import type { PartitionPorts } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { planBy } from "../../../workers/consumer/store/plan_batch.ts";
 import { Progress } from "../../../workers/consumer/health/progress.ts";
@@ -30,7 +30,7 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
       },
     },
   };
-  const open = () => partitionPorts(environment as unknown as Environment, LOG);
+  const open = () => new LogPorts(environment as unknown as Environment, LOG);
   const [predecessor, successor] = [open(), open()];
   void successor.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
   await hanging.promise;
@@ -64,7 +64,7 @@ Deno.test("a batch whose partitions take long is seen to get on", async () => {
       },
     },
   };
-  const ports = partitionPorts(environment as unknown as Environment, LOG);
+  const ports = new LogPorts(environment as unknown as Environment, LOG);
   void ports.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
   await written.promise;
   now += 15_000;
@@ -98,7 +98,7 @@ function refused() {
     },
   };
   const ports = (partition: number) =>
-    partitionPorts(environment as unknown as Environment, { ...LOG, partition });
+    new LogPorts(environment as unknown as Environment, { ...LOG, partition });
   const write = (of: PartitionPorts, partition: number, signal = new AbortController().signal) =>
     of.write({ ...LEDGER, partition }, batchOf(gapSlice(0, 5, "control")), signal);
   return {

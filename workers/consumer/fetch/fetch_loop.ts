@@ -1,17 +1,18 @@
-/** Keeps one broker asked for records of the partitions it leads, as long as they have room for them. */
-import type {
-  Divergence,
-  FetchedPartition,
-  Fetcher,
-  FetchLimits,
-  FetchTarget,
-} from "../../_shared/kafka/fetcher.ts";
+/**
+ * Folder `fetch`: keeps each broker asked for records of the partitions that it leads, as long as they have room for them.
+ * What comes is given to its partition; nothing here writes to the database.
+ */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import type { TopicDescription } from "../../_shared/kafka/topic.ts";
-import { requiredEpoch } from "../kafka_partition/leader_epoch.ts";
-import type { Notifier } from "../kafka_partition/notifier.ts";
+import type { FetchAnswer, FetchedPartition } from "../../_shared/kafka/fetcher.ts";
+import type { Fetcher, FetchLimits, FetchTarget } from "../../_shared/kafka/fetcher.ts";
+import type { Progress } from "../health/progress.ts";
+import type { Question } from "../kafka_partition/answers.ts";
+import { Notifier } from "../kafka_partition/notifier.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
-import { type Gap, gapSlice, sliceOf } from "../kafka_partition/slice.ts";
+import { sliceOf, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
+import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
 
 /** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
 const IDLE_WAIT_MS = 500;
@@ -44,166 +45,221 @@ const NOT_SERVED: Readonly<Record<number, string>> = {
   103: "INCONSISTENT_TOPIC_ID",
 };
 
-export interface FetchLoopPorts {
-  readonly fetcher: Fetcher;
+export interface FetchPorts {
+  readonly connection: KafkaConnection;
+  readonly fetcher: Pick<Fetcher, "fetch">;
+  readonly progress: Progress;
+  readonly telemetry: ConsumerTelemetry;
   /** The topic as it is known now; undefined while it does not exist. */
   readonly topic: () => TopicDescription | undefined;
   /** The assigned partitions of that topic. */
   readonly partitions: () => Iterable<Partition>;
-  readonly onAttempt: (loop: string) => void;
-  readonly onIdle: (loop: string) => void;
-  readonly onAnswer: () => void;
-  /** The records at the place where a partition goes on cannot be read; `onReadable` once they can. */
-  readonly onUnreadable: (partition: Partition, error: unknown, fields: { broker: number }) => void;
-  readonly onReadable: (partition: Partition) => void;
-  readonly onFailure: (error: unknown, fields: { broker: number; partitions?: readonly number[] }) => void;
-  /** Leaders moved, or the topic is another one now: look again. `answer` is what the broker said. */
-  readonly onStaleTopic: (answer: string, fields: { broker: number }) => void;
-  /** Kafka sends nothing of this stretch, however it is asked, and it is counted as gone. */
-  readonly onSilentGap: (partition: Partition, gap: Gap) => void;
-  /** The log does not hold the offset that was asked for, or holds other records before it than we read. */
-  readonly onLostPlace: (partition: Partition, divergence?: Divergence) => void;
+  /** Leaders moved, or the topic is another one now: look again. */
+  readonly onStaleTopic: () => void;
 }
 
-/** Runs until `signal` aborts. @param changed wakes the loop when there may be something to fetch */
-export async function runFetchLoop(
-  node: number,
-  ports: FetchLoopPorts,
-  changed: Notifier,
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  const name = `fetch from broker ${node}`;
-  let failures = 0;
-  let first = -1;
-  let nextQuestionAt = 0;
-  while (!signal.aborted) {
-    const [led, left] = askableOf(partitionsLedBy(node, ports));
-    const wanted = led.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
-    if (wanted.length === 0) {
-      ports.onIdle(name);
-      const pauses = left.map(({ pauseMs }) => pauseMs);
-      await changed.wait({ signal, ...(pauses.length === 0 ? {} : { atMostMs: Math.min(...pauses) }) });
-      continue;
-    }
-    ports.onAttempt(name);
-    // A broker fills its answer in the order of the request: each partition is its first in turn.
-    const at = Math.max(0, wanted.findIndex(({ number }) => number > first));
-    const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
-    first = rotated[0]?.number ?? -1;
-    const usual = rotated.filter(({ emptyAnswers }) => !emptyAnswers.areSuspicious);
-    const began = performance.now();
-    const suspicious = usual.length === 0 || began >= nextQuestionAt
-      ? rotated.find(({ emptyAnswers }) => emptyAnswers.areSuspicious)
-      : undefined;
-    const alone = suspicious !== undefined;
-    const maxWaitMs = !alone && wanted.length < led.length ? BUSY_WAIT_MS : IDLE_WAIT_MS;
-    try {
-      await fetchOnce(node, alone ? [suspicious] : usual, { alone, maxWaitMs }, ports);
-      if (alone) {
-        nextQuestionAt = performance.now() + (performance.now() - began) * (QUESTIONS_SHARE - 1);
-      }
-      failures = 0;
-    } catch (error) {
-      if (signal.aborted) break;
-      if (error instanceof NotServed) {
-        ports.onStaleTopic(error.message, { broker: node });
-      } else {
-        ports.onFailure(error, { broker: node, partitions: wanted.map(({ number }) => number) });
-      }
-      await sleep(backoffMs(++failures), { signal });
-    }
-    ports.onAttempt(name);
+/** One request to the broker. */
+interface Request {
+  readonly asked: readonly Partition[];
+  /** Whether a silent partition is asked for, and nothing else. */
+  readonly alone: boolean;
+  readonly maxWaitMs: number;
+}
+
+/** The requests to one broker, one after the other, until `signal` aborts. */
+export class FetchLoop {
+  readonly ended: Promise<void>;
+  readonly #changed = new Notifier();
+  readonly #name: string;
+  /** First in the last request. */
+  #first = -1;
+  /** When a silent partition may be asked for alone again although others want records. */
+  #nextAloneAt = 0;
+  /** How many bytes of memory a byte on the wire of a partition has turned into, decompressed. */
+  readonly #expansion = new WeakMap<Partition, number>();
+
+  constructor(
+    private readonly node: number,
+    private readonly ports: FetchPorts,
+    { signal }: { signal: AbortSignal },
+  ) {
+    this.#name = `fetch from broker ${node}`;
+    this.ended = this.#run(signal);
   }
-  ports.onIdle(name);
-}
 
-function partitionsLedBy(node: number, ports: FetchLoopPorts): Partition[] {
-  const leaders = ports.topic()?.leaders ?? [];
-  return [...ports.partitions()].filter(({ number }) => leaders[number] === node);
-}
-
-/** Those that may be asked for, and those that are left alone for a while. */
-function askableOf(partitions: readonly Partition[]): [askable: Partition[], left: Partition[]] {
-  const askable: Partition[] = [];
-  const left: Partition[] = [];
-  for (const partition of partitions) (partition.pauseMs === 0 ? askable : left).push(partition);
-  return [askable, left];
-}
-
-async function fetchOnce(
-  node: number,
-  asked: readonly Partition[],
-  { alone, maxWaitMs }: { readonly alone: boolean; readonly maxWaitMs: number },
-  ports: FetchLoopPorts,
-): Promise<void> {
-  const topic = ports.topic();
-  const broker = topic?.brokers.get(node);
-  const unanswered = (error: unknown): never => {
-    for (const partition of partitionsLedBy(node, ports)) partition.outOfReach = true;
-    throw error;
-  };
-  if (topic === undefined || broker === undefined) {
-    return unanswered(new NotServed("the broker left the cluster"));
+  /** There may be something to fetch. */
+  wake(): void {
+    this.#changed.notify();
   }
-  const targets = asked.map((partition): FetchTarget => ({
-    partition: partition.number,
-    offset: partition.fetchOffset,
-    lastEpoch: partition.lastEpoch,
-    requiredEpoch: requiredEpoch(topic, partition.number, partition.lastEpoch),
-    maxBytes: within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, partition.expansion),
-  }));
-  // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
-  const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap(({ expansion }) => expansion ?? []);
-  const densest = known.length === 0 ? ASSUMED_EXPANSION : Math.max(...known);
-  const limits: FetchLimits = {
-    maxWaitMs,
-    maxBytes: within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, densest),
-  };
-  const answer = await ports.fetcher.fetch(broker, topic.id, targets, limits).catch(unanswered);
-  ports.onAnswer();
-  const crowded = crowdedOut(targets, answer.partitions, limits);
-  let failed: number | undefined;
-  let taken = 0;
-  for (const response of answer.partitions) {
-    const index = asked.findIndex(({ number }) => number === response.partition);
-    const partition = asked[index];
-    const target = targets[index];
-    if (partition === undefined || target === undefined) continue;
-    partition.outOfReach = false;
-    const divergence = response.divergence;
-    if (divergence !== undefined) {
-      if (partition.fetchOffset === target.offset) ports.onLostPlace(partition, divergence);
-    } else if (response.errorCode === NONE) {
-      // Far denser than was foreseen: the rest is asked for again when there is room for it.
-      if (taken >= ANSWER_MEMORY_BYTES && response.records.length > 0) continue;
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { progress } = this.ports;
+    for (let failures = 0; !signal.aborted;) {
+      const led = this.#led();
+      const askable = led.filter(({ answers }) => answers.pauseMs === 0);
+      const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
+      if (wanted.length === 0) {
+        this.#idle();
+        const paused = new Set(led).difference(new Set(askable));
+        const pauses = [...paused].map(({ answers }) => answers.pauseMs);
+        await this.#changed.wait({ signal, atMostMs: Math.min(...pauses) });
+        continue;
+      }
+      progress.mark(this.#name);
       try {
-        const { bytes, gap } = take(partition, target, response, {
+        await this.#fetch(this.#nextRequest(wanted, wanted.length < askable.length));
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#failed(error, wanted);
+        await sleep(backoffMs(++failures), { signal });
+      }
+      progress.mark(this.#name);
+    }
+    this.#idle();
+  }
+
+  #led(): Partition[] {
+    const leaders = this.ports.topic()?.leaders ?? [];
+    return [...this.ports.partitions()].filter(({ number }) => leaders[number] === this.node);
+  }
+
+  #idle(): void {
+    this.ports.progress.idle(this.#name);
+    this.ports.progress.ready(`broker ${this.node}`);
+  }
+
+  #failed(error: unknown, wanted: readonly Partition[]): void {
+    const { connection, progress, telemetry, onStaleTopic } = this.ports;
+    const [subject, broker] = [`broker ${this.node}`, this.node];
+    if (error instanceof NotServed) {
+      progress.notReady(subject, error.message);
+      telemetry.topicStale(error.message, { broker });
+      onStaleTopic();
+    } else {
+      const failure = kafkaFailure("fetch records", connection, error);
+      progress.notReady(subject, failure.message);
+      telemetry.kafkaFailed(failure, { broker, partitions: wanted.map(({ number }) => number) });
+    }
+  }
+
+  /** @param wanted in the order of their numbers @param othersWait whether there are partitions that have no room now */
+  #nextRequest(wanted: readonly Partition[], othersWait: boolean): Request {
+    // A broker fills its answer in the order of the request: each partition is its first in turn.
+    const at = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
+    const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
+    this.#first = rotated[0]?.number ?? -1;
+    const usual = rotated.filter(({ answers }) => !answers.areSuspicious);
+    const suspicious = rotated.find(({ answers }) => answers.areSuspicious);
+    if (suspicious !== undefined && (usual.length === 0 || performance.now() >= this.#nextAloneAt)) {
+      return { asked: [suspicious], alone: true, maxWaitMs: IDLE_WAIT_MS };
+    }
+    return { asked: usual, alone: false, maxWaitMs: othersWait ? BUSY_WAIT_MS : IDLE_WAIT_MS };
+  }
+
+  async #fetch({ asked, alone, maxWaitMs }: Request): Promise<void> {
+    const { fetcher, progress, telemetry } = this.ports;
+    const topic = this.ports.topic();
+    const broker = topic?.brokers.get(this.node);
+    const began = performance.now();
+    const limits = { maxWaitMs, maxBytes: this.#answerBytes(asked) };
+    let targets: FetchTarget[];
+    let answer: FetchAnswer;
+    try {
+      if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
+      targets = asked.map((partition) => this.#target(partition, topic));
+      answer = await fetcher.fetch(broker, topic.id, targets, limits);
+    } catch (error) {
+      for (const { answers } of this.#led()) answers.leaderLost();
+      throw error;
+    }
+    progress.answered("kafka");
+    progress.ready(`broker ${this.node}`);
+    telemetry.kafkaWorks();
+    const crowded = crowdedOut(targets, answer.partitions, limits);
+    let failed: number | undefined;
+    let taken = 0;
+    for (const response of answer.partitions) {
+      const index = asked.findIndex(({ number }) => number === response.partition);
+      const [partition, target] = [asked[index], targets[index]];
+      if (partition === undefined || target === undefined) continue;
+      const { divergence, errorCode } = response;
+      partition.answers.leaderAnswered();
+      if (divergence === undefined && errorCode !== NONE && errorCode !== OFFSET_OUT_OF_RANGE) {
+        partition.answers.leaderLost();
+        failed = errorCode;
+        continue;
+      }
+      // It moved elsewhere while the broker was being asked.
+      if (partition.fetchOffset !== target.offset) continue;
+      if (divergence !== undefined || errorCode === OFFSET_OUT_OF_RANGE) partition.placeLost(divergence);
+      // Far denser than was foreseen: the rest is asked for again when there is room for it.
+      else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
+        const { throttled } = answer;
+        taken += this.#take(partition, response, {
           alone,
-          throttled: answer.throttled,
+          throttled,
           crowded: crowded.has(partition.number),
         });
-        taken += bytes;
-        if (gap !== undefined) ports.onSilentGap(partition, gap);
-        if (partition.unreadable.isKnown) {
-          partition.unreadable.forget();
-          ports.onReadable(partition);
-        }
-      } catch (error) {
-        // What the answer holds for the others is taken all the same.
-        partition.outOfReach = true;
-        ports.onUnreadable(partition, error, { broker: node });
-        partition.unreadable.add();
       }
-    } else if (response.errorCode === OFFSET_OUT_OF_RANGE) {
-      if (partition.fetchOffset === target.offset) ports.onLostPlace(partition);
-    } else {
-      partition.outOfReach = true;
-      failed = response.errorCode;
+    }
+    const name = failed === undefined ? undefined : NOT_SERVED[failed];
+    if (name !== undefined) throw new NotServed(name);
+    if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
+    const now = performance.now();
+    if (alone) this.#nextAloneAt = now + (now - began) * (QUESTIONS_SHARE - 1);
+  }
+
+  #target(partition: Partition, { leaderEpochs }: TopicDescription): FetchTarget {
+    const { number, fetchOffset: offset, lastEpoch } = partition;
+    // A leader that was replaced and does not know it yet must not answer: compared with its old log, what we read from its
+    // successor would look lost.
+    const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
+    const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
+    const maxBytes = within(
+      PARTITION_MEMORY_BYTES,
+      MAX_PARTITION_FETCH_BYTES,
+      this.#expansion.get(partition),
+    );
+    return { partition: number, offset, lastEpoch, requiredEpoch, maxBytes };
+  }
+
+  #answerBytes(asked: readonly Partition[]): number {
+    // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
+    const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
+    return within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, known.length === 0 ? undefined : Math.max(...known));
+  }
+
+  /** @returns bytes of memory */
+  #take(partition: Partition, response: FetchedPartition, question: Question): number {
+    const { connection, progress, telemetry } = this.ports;
+    const { number, answers } = partition;
+    const subject = `records of partition ${number}`;
+    partition.sawEnd(response.lastStableOffset);
+    try {
+      const slice = sliceOf(response, partition.fetchOffset);
+      if (answers.readable()) {
+        progress.ready(subject);
+        telemetry.recordsReadable(number);
+      }
+      if (slice.next === slice.from) {
+        const gap = partition.foundNothing(question);
+        if (gap !== undefined) telemetry.silentGap(number, gap);
+        return 0;
+      }
+      // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
+      const expansion = slice.bytes / response.records.length;
+      this.#expansion.set(partition, Math.max(expansion, (this.#expansion.get(partition) ?? 0) * 0.8, 1));
+      partition.accept(slice);
+      return slice.bytes;
+    } catch (error) {
+      // What the answer holds for the others is taken all the same.
+      const failure = kafkaFailure("read what was fetched", connection, error);
+      progress.notReady(subject, failure.message);
+      telemetry.recordsUnreadable(number, failure, { broker: this.node, again: answers.unreadable() });
+      return 0;
     }
   }
-  const name = failed === undefined ? undefined : NOT_SERVED[failed];
-  if (name !== undefined) throw new NotServed(name);
-  if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
 }
 
 /** Expected while leaders move or a topic is deleted: the topic is looked at again, and the fetch repeated. */
@@ -233,43 +289,4 @@ function crowdedOut(
     before += bytes.get(target.partition) ?? 0;
   }
   return crowded;
-}
-
-/** What was made of a partition's part of an answer: so many bytes of memory, and the rest of the log when that is empty. */
-interface Taken {
-  readonly bytes: number;
-  readonly gap?: Gap;
-}
-
-function take(
-  partition: Partition,
-  target: FetchTarget,
-  response: FetchedPartition,
-  { crowded, ...question }: {
-    readonly alone: boolean;
-    readonly throttled: boolean;
-    readonly crowded: boolean;
-  },
-): Taken {
-  // Whether we moved elsewhere while the broker was being asked.
-  if (partition.fetchOffset !== target.offset) return { bytes: 0 };
-  const end = response.lastStableOffset;
-  partition.endOffset = end;
-  const slice = sliceOf(response, target.offset);
-  if (slice.next > target.offset) {
-    // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
-    const expansion = slice.bytes / response.records.length;
-    partition.expansion = Math.max(expansion, (partition.expansion ?? 0) * 0.8, 1);
-    partition.accept(slice);
-    return { bytes: slice.bytes };
-  }
-  if (end <= target.offset) {
-    partition.emptyAnswers.forget();
-  } else if (!crowded && partition.emptyAnswers.add({ ...question, end })) {
-    const rest = gapSlice(target.offset, end, "compacted");
-    partition.accept(rest);
-    const [gap] = rest.gaps;
-    if (gap !== undefined) return { bytes: rest.bytes, gap };
-  }
-  return { bytes: 0 };
 }

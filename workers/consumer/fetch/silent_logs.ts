@@ -1,5 +1,6 @@
 /** Reports partitions whose records the broker does not send, and decides whether compaction explains that. */
 import { sleep } from "../../_shared/backoff.ts";
+import type { KafkaConnection } from "../../_shared/kafka/client.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import type { MonotonicClock, Progress } from "../health/progress.ts";
 import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
@@ -9,45 +10,40 @@ const WATCH_INTERVAL_MS = 1_000;
 const QUESTION_INTERVAL_MS = 5_000;
 
 export interface SilentLogsPorts {
+  readonly connection: KafkaConnection;
   readonly partitions: () => Iterable<Partition>;
   /** Asks the broker; undefined when compaction is the only explanation for the silence. */
-  readonly whyNotCompaction: () => Promise<string | undefined>;
-  readonly telemetry: Pick<ConsumerTelemetry, "partitionSilent" | "partitionHeard">;
-  readonly progress: Pick<Progress, "notReady" | "ready">;
-}
-
-/** Looks once a second until `signal` aborts. */
-export async function watchSilentLogs(
-  ports: SilentLogsPorts,
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  const logs = new SilentLogs(ports);
-  while (!signal.aborted) {
-    await sleep(WATCH_INTERVAL_MS, { signal });
-    // Not waited for: a broker that does not answer must hold neither the next look nor the end of the program up.
-    void logs.look();
-  }
+  readonly whyNotCompaction: (connection: KafkaConnection) => Promise<string | undefined>;
+  readonly telemetry: ConsumerTelemetry;
+  readonly progress: Progress;
 }
 
 /** The silent partitions as of the last look. */
 export class SilentLogs {
-  readonly #ports: SilentLogsPorts;
-  readonly #clock: MonotonicClock;
   readonly #reported = new Set<Partition>();
   #asking = false;
   #askedAt = -Infinity;
   #obstacle: string | undefined;
 
-  constructor(ports: SilentLogsPorts, clock: MonotonicClock = () => performance.now()) {
-    this.#ports = ports;
-    this.#clock = clock;
+  constructor(
+    private readonly ports: SilentLogsPorts,
+    private readonly clock: MonotonicClock = () => performance.now(),
+  ) {}
+
+  /** Looks once a second. */
+  async watch({ signal }: { signal: AbortSignal }): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(WATCH_INTERVAL_MS, { signal });
+      // Not waited for: a broker that does not answer must hold neither the next look nor the end of the program up.
+      void this.look();
+    }
   }
 
   /** Resolves when it has the settings, if it had to ask for them. Never rejects. */
   async look(): Promise<void> {
-    const { partitions, progress, telemetry } = this.#ports;
+    const { partitions, progress, telemetry } = this.ports;
     const ours = new Set(partitions());
-    const silent = [...ours].filter(({ emptyAnswers }) => emptyAnswers.areReported);
+    const silent = [...ours].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
       if (silent.includes(partition)) continue;
       this.#reported.delete(partition);
@@ -59,27 +55,27 @@ export class SilentLogs {
       progress.notReady(subject(partition), reasonOf(partition, this.#obstacle));
     }
     const isNew = silent.some((partition) => !this.#reported.has(partition));
-    const isDecisive = silent.some(({ emptyAnswers }) => emptyAnswers.areProof);
-    const isDue = isNew || (isDecisive && this.#clock() - this.#askedAt >= QUESTION_INTERVAL_MS);
+    const isDecisive = silent.some(({ answers }) => answers.areProof);
+    const isDue = isNew || (isDecisive && this.clock() - this.#askedAt >= QUESTION_INTERVAL_MS);
     if (isDue && !this.#asking) await this.#ask(silent);
   }
 
   async #ask(silent: readonly Partition[]): Promise<void> {
-    const { whyNotCompaction, progress, telemetry } = this.#ports;
+    const { connection, whyNotCompaction, progress, telemetry } = this.ports;
     this.#asking = true;
-    this.#askedAt = this.#clock();
-    const obstacle = this.#obstacle = await whyNotCompaction();
+    this.#askedAt = this.clock();
+    const obstacle = this.#obstacle = await whyNotCompaction(connection);
     this.#asking = false;
     for (const partition of silent) {
-      const { emptyAnswers, state } = partition;
+      const { answers, state } = partition;
       // Records came meanwhile, or the partition was closed.
-      if (!emptyAnswers.areReported || state === "closed") continue;
+      if (!answers.areSilence || state === "closed") continue;
       const reason = reasonOf(partition, obstacle);
       progress.notReady(subject(partition), reason);
       if (!this.#reported.has(partition)) telemetry.partitionSilent(partition.number, reason);
       this.#reported.add(partition);
       // Only now: the settings of minutes ago may have been changed.
-      if (obstacle === undefined && emptyAnswers.areProof) emptyAnswers.explain();
+      if (obstacle === undefined && answers.areProof) answers.explain();
     }
   }
 }

@@ -9,10 +9,10 @@ export class Notifier {
   }
 
   /** Resolves at a notification since the last call, after `atMostMs`, or when `signal` aborts. For one waiter. */
-  async wait({ signal, atMostMs }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
+  async wait({ signal, atMostMs = Infinity }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
     if (!this.#pending && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = atMostMs === undefined ? undefined : setTimeout(resolve, atMostMs);
+      const timer = atMostMs === Infinity ? undefined : setTimeout(resolve, atMostMs);
       const onAbort = () => resolve();
       signal.addEventListener("abort", onAbort, { once: true });
       this.#wake = resolve;

@@ -1,13 +1,20 @@
-/** One assigned partition: what was fetched and waits, and the loop that writes it, one batch at a time, in order. */
-import { EmptyAnswers } from "./empty_answers.ts";
-import type { Offset } from "../../_shared/kafka/records.ts";
-import { joinSlices, type OpenBatch, release, type Slice, splitSlice } from "./slice.ts";
-import { Notifier } from "./notifier.ts";
-import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+/** One assigned partition: where reading and writing stand, and the loop that writes it, one batch at a time, in order. */
+import type { Divergence } from "../../_shared/kafka/fetcher.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
-import type { Room } from "./room.ts";
-import { Unreadable } from "./unreadable.ts";
+import type { Offset } from "../../_shared/kafka/records.ts";
+import type { MonotonicClock } from "../health/progress.ts";
+import { Backlog, type BacklogLimits } from "./backlog.ts";
+import { Answers, type Question } from "./answers.ts";
+import { Notifier } from "./notifier.ts";
+import {
+  type Gap,
+  type GapCause,
+  gapSlice,
+  type OpenBatch,
+  release,
+  type Slice,
+  UNKNOWN_EPOCH,
+} from "./slice.ts";
 
 /** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
 export interface LedgerRow {
@@ -23,93 +30,67 @@ export interface LedgerRow {
   readonly leaderEpoch: number;
 }
 
-/** What a partition's loop needs from outside; the partition itself knows neither Kafka nor PostgreSQL. */
+/** What a partition's loop needs from outside; each goes on until it is done, or until `signal` aborts. */
 export interface PartitionPorts {
-  /** Finds or opens the ledger; resolves to undefined when `signal` aborted first. */
-  readonly open: (signal: AbortSignal) => Promise<LedgerRow | undefined>;
+  /** Finds or opens the ledger; undefined when given up because `signal` aborted. */
+  open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /**
    * Writes a batch at the ledger's offset; undefined when given up because `signal` aborted.
    *
    * @returns where the ledger stands now; next is undefined when it has to be opened anew
    */
-  readonly write: (
+  write(
     ledger: LedgerRow,
     batch: OpenBatch,
     signal: AbortSignal,
-  ) => Promise<{ readonly next: Offset | undefined } | undefined>;
+  ): Promise<{ readonly next: Offset | undefined } | undefined>;
+  /** Calls `placeFound`, `hold` or `reopen` of a partition that is `asking`, unless `signal` aborts. */
+  findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal): Promise<void>;
   /** There may be room for records again, or the fetch offset moved. */
-  readonly onChange: () => void;
+  onChange(): void;
   /** The loop has ended; it opens and writes nothing any more. */
-  readonly onClosed: () => void;
-}
-
-export interface PartitionLimits {
-  /** Bytes that may wait for their write, as `Slice.bytes` counts them. */
-  readonly bufferBytes: number;
-  /** Records in one batch, at most. */
-  readonly batchRecords: number;
-  /** Bytes in one batch, about, unless its first record has more. */
-  readonly batchBytes: number;
-  /** What all partitions share, for what waits and for what is being written. */
-  readonly room: Room;
+  onClosed(): void;
 }
 
 /**
- * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the broker says the offset is out of
- * range; being looked into. `held`: an operator must decide. `closed`: no longer ours.
+ * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the log does not hold the offset: what was
+ * fetched is written, then the log looked at. `held`: an operator must decide. `closed`: no longer ours, for good.
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
+/** Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. */
 export class Partition implements AsyncDisposable {
-  readonly log: LogName;
-  state: PartitionState = "opening";
-  /** Where the next fetch begins: behind everything that waits here. */
-  fetchOffset: Offset = 0;
-  /** Of the last record before `fetchOffset`; -1 while it is not known. */
-  lastEpoch = UNKNOWN_EPOCH;
-  /** The log has lost this offset; there is no sense in asking for it before what waits is written. */
-  lostAt: Offset | undefined;
-  /** End of the committed log as of the last fetch. */
-  endOffset: Offset = 0;
-  lastTimestampMs: number | undefined;
-  /** How many bytes of memory a byte on the wire has turned into, decompressed; undefined until something was fetched. */
-  expansion: number | undefined;
-  /** Fetches that brought nothing although the log goes on. */
-  readonly emptyAnswers: EmptyAnswers;
-  /** The last fetch failed: its broker is away, or sent what cannot be read. */
-  outOfReach = false;
-  /** What lies at `fetchOffset`, when that cannot be read. */
-  readonly unreadable = new Unreadable();
-
-  readonly #ports: PartitionPorts;
-  readonly #limits: PartitionLimits;
+  readonly answers: Answers;
+  readonly #backlog: Backlog;
   readonly #arrived = new Notifier();
   readonly #closing = new AbortController();
-  #ledger: LedgerRow | undefined;
-  #waiting: Slice[] = [];
-  #waitingBytes = 0;
-  #doubted = false;
   #running: Promise<void> = Promise.resolve();
+  #state: PartitionState = "opening";
+  #ledger: LedgerRow | undefined;
+  #doubted = false;
+  #fetchOffset: Offset = 0;
+  #lastEpoch = UNKNOWN_EPOCH;
+  #endOffset: Offset = 0;
+  #lastTimestampMs: number | undefined;
+  /** While `asking`. */
+  #divergence: Divergence | undefined;
 
   constructor(
-    log: LogName,
-    ports: PartitionPorts,
-    limits: PartitionLimits,
+    readonly log: LogName,
+    private readonly ports: PartitionPorts,
+    limits: BacklogLimits,
     clock: MonotonicClock = () => performance.now(),
   ) {
-    this.log = log;
-    this.emptyAnswers = new EmptyAnswers(clock);
-    this.#ports = ports;
-    this.#limits = limits;
-  }
-
-  /** Starts the loop. @param onCrash hears of a bug; expected failures are retried inside the ports */
-  start(onCrash: (error: unknown) => void): void {
-    this.#running = this.#run().catch(onCrash);
+    this.#backlog = new Backlog(limits);
+    this.answers = new Answers(clock);
   }
 
   get number(): number {
     return this.log.partition;
+  }
+
+  get state(): PartitionState {
+    return this.#state;
   }
 
   get ledger(): LedgerRow | undefined {
@@ -121,52 +102,102 @@ export class Partition implements AsyncDisposable {
     return this.#ledger?.nextOffset;
   }
 
+  /** Where the next fetch begins: behind everything that waits here. */
+  get fetchOffset(): Offset {
+    return this.#fetchOffset;
+  }
+
+  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
+  get lastEpoch(): number {
+    return this.#lastEpoch;
+  }
+
+  /** End of the committed log as of the last fetch. */
+  get endOffset(): Offset {
+    return this.#endOffset;
+  }
+
+  /** Of the last record that is written; milliseconds since the Unix epoch. */
+  get lastTimestampMs(): number | undefined {
+    return this.#lastTimestampMs;
+  }
+
   /** Whether everything that was fetched is written. */
   get isDrained(): boolean {
-    return this.nextOffset === this.fetchOffset;
+    return this.nextOffset === this.#fetchOffset;
   }
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.fetchOffset >= this.endOffset;
+    return this.#fetchOffset >= this.#endOffset;
   }
 
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
-    const isBlocked = this.state === "held" || this.outOfReach || this.emptyAnswers.areSilence;
-    const end = isBlocked ? this.fetchOffset : this.endOffset;
+    const isBlocked = this.#state === "held" || this.answers.areMissing;
+    const end = isBlocked ? this.#fetchOffset : this.#endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
-  /** How long it is not to be asked for, milliseconds; 0 when it may be. */
-  get pauseMs(): number {
-    return Math.max(this.unreadable.pauseMs, this.emptyAnswers.pauseMs);
-  }
-
   get wantsRecords(): boolean {
-    if (this.lostAt === this.fetchOffset && !this.isDrained) return false;
-    const { bufferBytes, room } = this.#limits;
-    return this.state === "reading" && this.#waitingBytes < bufferBytes && !room.isFull;
+    return this.#state === "reading" && this.#backlog.hasRoom;
   }
 
-  /** Takes a fetched stretch; one that does not continue what we have (we moved since) is dropped. */
+  /** Starts the loop. @param onCrash hears of a bug; expected failures are retried inside the ports */
+  start(onCrash: (error: unknown) => void): void {
+    this.#running = this.#run().catch(onCrash);
+  }
+
+  sawEnd(offset: Offset): void {
+    this.#endOffset = offset;
+  }
+
+  /** Takes a stretch of the log; one that does not continue what we have (we moved since) is dropped. */
   accept(slice: Slice): void {
-    if (this.state !== "reading" && this.state !== "asking") return;
-    if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
-    this.#waiting.push(slice);
-    this.#waitingBytes += slice.bytes;
-    this.#limits.room.take(slice.bytes);
-    this.fetchOffset = slice.next;
-    this.lastEpoch = slice.leaderEpoch;
-    this.emptyAnswers.forget();
+    if (this.#state === "reading") this.#take(slice);
+  }
+
+  /** A fetch brought nothing. @returns what the log is known by now to hold no record of, up to its end */
+  foundNothing(question: Question): Gap | undefined {
+    if (this.isAtEnd) this.answers.moved();
+    else if (this.answers.empty(question, this.#endOffset)) {
+      return this.skip(this.#endOffset, "compacted");
+    }
+    return undefined;
+  }
+
+  /** Nothing is left of the log from `fetchOffset` to this offset. */
+  skip(to: Offset, cause: GapCause): Gap {
+    const gap = { from: this.#fetchOffset, to, cause };
+    if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
+    return gap;
+  }
+
+  /** The log does not hold `fetchOffset`, or holds other records before it than we read. */
+  placeLost(divergence?: Divergence): void {
+    if (this.#state !== "reading") return;
+    this.#state = "asking";
+    this.#divergence = divergence;
+    // The broker answered, so the partition is not silent.
+    this.answers.moved();
     this.#arrived.notify();
   }
 
-  /** Goes on in another generation of the log. */
+  placeFound(): void {
+    if (this.#state !== "asking") return;
+    this.#state = "reading";
+    this.ports.onChange();
+  }
+
+  /** To read on would lose or repeat records. */
+  hold(): void {
+    if (this.#state === "asking") this.#state = "held";
+  }
+
+  /** The ledger was read, or another generation of it begins: reads from its offset. */
   reopen(ledger: LedgerRow): void {
     this.#seek(ledger);
-    this.state = "reading";
-    this.#ports.onChange();
+    this.ports.onChange();
   }
 
   /** Opens the ledger anew, for it does not say any more what we remember. */
@@ -175,20 +206,32 @@ export class Partition implements AsyncDisposable {
     this.#arrived.notify();
   }
 
+  /** Finishes the batch in hand, if the database answers, and drops what waits. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state = "closed";
+    this.#closing.abort();
+    await this.#running;
+    this.ports.onClosed();
+    this.#backlog.clear();
+    // Others may have waited for the room that it leaves.
+    this.ports.onChange();
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     await this.#open(signal);
     while (!signal.aborted) {
-      const batch = this.#doubted ? undefined : this.#takeBatch();
+      const batch = this.#doubted ? undefined : this.#backlog.takeBatch();
       if (this.#doubted) await this.#open(signal);
-      else if (batch === undefined) await this.#arrived.wait({ signal });
-      else await this.#write(batch, signal);
+      else if (batch !== undefined) await this.#write(batch, signal);
+      else if (this.#state === "asking") await this.ports.findPlace(this, this.#divergence, signal);
+      else await this.#arrived.wait({ signal });
     }
   }
 
   async #open(signal: AbortSignal): Promise<void> {
     this.#doubted = false;
-    const ledger = await this.#ports.open(signal);
+    const ledger = await this.ports.open(signal);
     if (ledger !== undefined) this.reopen(ledger);
   }
 
@@ -197,96 +240,50 @@ export class Partition implements AsyncDisposable {
     if (ledger === undefined) return;
     let batch = begun;
     const open: OpenBatch = {
-      count: () => {
-        const joining = this.#joining(batch).reduce((sum, { records }) => sum + records.length, 0);
-        return Math.min(batch.records.length + joining, this.#limits.batchRecords);
+      count: () => this.#backlog.countWith(batch),
+      close: () => {
+        batch = this.#backlog.grow(batch);
+        // What it took along has left room behind.
+        if (batch !== begun) this.ports.onChange();
+        return batch;
       },
-      close: () => batch = this.#withWhatCame(batch),
     };
     let written: Awaited<ReturnType<PartitionPorts["write"]>>;
     try {
-      written = await this.#ports.write(ledger, open, signal);
+      written = await this.ports.write(ledger, open, signal);
     } finally {
-      this.#limits.room.give(batch.bytes);
+      this.#backlog.written(batch);
     }
     if (written === undefined) return;
     if (written.next === batch.next) {
       this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
-      this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+      this.#lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.#lastTimestampMs;
       release(batch);
     } else if (written.next === undefined) {
       return this.doubt();
     } else {
       this.#seek({ ...ledger, nextOffset: written.next, leaderEpoch: UNKNOWN_EPOCH });
     }
-    this.#ports.onChange();
+    this.ports.onChange();
   }
 
-  /** Reads from the ledger's offset; what waited is dropped, since it was fetched for another one. */
+  #take(slice: Slice): void {
+    if (slice.from !== this.#fetchOffset || slice.next === slice.from) return;
+    this.#backlog.add(slice);
+    this.#fetchOffset = slice.next;
+    this.#lastEpoch = slice.leaderEpoch;
+    this.answers.moved();
+    this.#arrived.notify();
+  }
+
+  /** What waits is dropped, since it was fetched for another offset. */
   #seek(ledger: LedgerRow): void {
+    if (this.#state === "closed") return;
+    this.#state = "reading";
     this.#ledger = ledger;
-    this.#dropWaiting();
-    this.fetchOffset = ledger.nextOffset;
-    this.lastEpoch = ledger.leaderEpoch;
-    this.emptyAnswers.forget();
-    this.unreadable.forget();
-  }
-
-  #dropWaiting(): void {
-    this.#limits.room.give(this.#waitingBytes);
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-  }
-
-  /** What waits goes on behind it, unless we moved since. */
-  #joining(batch: Slice): readonly Slice[] {
-    return this.#waiting[0]?.from === batch.next ? this.#waiting : [];
-  }
-
-  /** The batch in hand and what joins it: small when quiet, large when busy. */
-  #withWhatCame(batch: Slice): Slice {
-    if (this.#joining(batch).length === 0) return batch;
-    this.#waiting.unshift(batch);
-    this.#waitingBytes += batch.bytes;
-    const grown = this.#takeBatch() ?? batch;
-    // What it took along has left room behind.
-    this.#ports.onChange();
-    return grown;
-  }
-
-  /** As much of what waits as a batch may have. */
-  #takeBatch(): Slice | undefined {
-    const { batchRecords, batchBytes } = this.#limits;
-    let count = 0;
-    let records = 0;
-    let bytes = 0;
-    for (const slice of this.#waiting) {
-      // A gap is a row too.
-      const rows = slice.records.length + slice.gaps.length;
-      if (count > 0 && (records + rows > batchRecords || bytes + slice.bytes > batchBytes)) break;
-      records += rows;
-      bytes += slice.bytes;
-      count++;
-    }
-    const [whole, ...rest] = this.#waiting.splice(0, count);
-    if (whole === undefined) return undefined;
-    // Only a first stretch can be too much by itself: compressed, hundreds of thousands of records fit into one.
-    const fitting = whole.bytes > batchBytes ? whole.records.countWithin(batchBytes) : batchRecords;
-    const [first, remainder] = splitSlice(whole, Math.min(fitting, batchRecords));
-    if (remainder !== undefined) this.#waiting.unshift(remainder);
-    const batch = joinSlices([first, ...rest]);
-    this.#waitingBytes -= batch.bytes;
-    return batch;
-  }
-
-  /** Finishes the batch in hand, if the database answers, and drops what waits. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.state = "closed";
-    this.#closing.abort();
-    await this.#running;
-    this.#ports.onClosed();
-    this.#dropWaiting();
-    // Others may have waited for the room that it leaves.
-    this.#ports.onChange();
+    this.#backlog.clear();
+    this.#fetchOffset = ledger.nextOffset;
+    this.#lastEpoch = ledger.leaderEpoch;
+    this.answers.moved();
   }
 }

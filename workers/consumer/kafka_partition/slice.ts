@@ -11,7 +11,6 @@ import {
   verify,
 } from "../../_shared/kafka/batch_reader.ts";
 import type { FetchedPartition } from "../../_shared/kafka/fetcher.ts";
-import { UNKNOWN_EPOCH } from "./leader_epoch.ts";
 import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";
 
 /**
@@ -26,6 +25,9 @@ export interface Gap {
   readonly to: Offset;
   readonly cause: GapCause;
 }
+
+/** The protocol's "not known" in place of a leader epoch: nothing is compared then. */
+export const UNKNOWN_EPOCH = -1;
 
 /** A stretch of one log. Every offset in [from, next) is a record's or lies in a gap. */
 export interface Slice {
@@ -86,9 +88,9 @@ class SliceBuilder {
   skipTo(offset: Offset, cause: GapCause): void {
     if (offset <= this.next) return;
     const last = this.gaps.at(-1);
-    if (last !== undefined && last.to === this.next && last.cause === cause) this.gaps.pop();
-    const from = last !== undefined && last.to === this.next && last.cause === cause ? last.from : this.next;
-    this.gaps.push({ from, to: offset, cause });
+    const continues = last !== undefined && last.to === this.next && last.cause === cause;
+    if (continues) this.gaps.pop();
+    this.gaps.push({ from: continues ? last.from : this.next, to: offset, cause });
     this.next = offset;
   }
 
@@ -187,32 +189,21 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
   const cut = slice.records.at(count);
   if (cut === undefined) return [slice];
-  const part = (
-    from: Offset,
-    next: Offset,
-    records: Records,
-    { bytes, own }: Pick<Slice, "bytes" | "own">,
-  ): Slice => ({
-    from,
-    next,
-    records,
-    gaps: slice.gaps.filter((gap) => gap.from >= from && gap.to <= next),
-    logEnd: slice.logEnd,
-    leaderEpoch: slice.leaderEpoch,
-    bytes,
-    own,
-  });
+  const part = (from: Offset, next: Offset, records: Records): Slice => {
+    const gaps = slice.gaps.filter((gap) => gap.from >= from && gap.to <= next);
+    return { ...slice, from, next, records, gaps };
+  };
   return [
-    part(slice.from, cut.offset, slice.records.slice(0, count), { bytes: 0, own: [] }),
-    part(cut.offset, slice.next, slice.records.slice(count), slice),
+    { ...part(slice.from, cut.offset, slice.records.slice(0, count)), bytes: 0, own: [] },
+    part(cut.offset, slice.next, slice.records.slice(count)),
   ];
 }
 
 /** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
-export function gapSlice(from: Offset, to: Offset, cause: GapCause): Slice {
-  const gaps = [{ from, to, cause }];
-  const records = new Records([]);
-  return { from, next: to, records, gaps, logEnd: to, leaderEpoch: UNKNOWN_EPOCH, bytes: GAP_BYTES, own: [] };
+export function gapSlice(from: Offset, next: Offset, cause: GapCause): Slice {
+  const gaps = [{ from, to: next, cause }];
+  const [records, leaderEpoch] = [new Records([]), UNKNOWN_EPOCH];
+  return { from, next, records, gaps, logEnd: next, leaderEpoch, bytes: GAP_BYTES, own: [] };
 }
 
 /** Joins neighbouring stretches into one. */
@@ -221,10 +212,8 @@ export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
   if (slices.length === 1) return first;
   const last = slices.at(-1) ?? first;
   return {
+    ...last,
     from: first.from,
-    next: last.next,
-    logEnd: last.logEnd,
-    leaderEpoch: last.leaderEpoch,
     records: new Records(slices.flatMap(({ records }) => records.ranges)),
     gaps: slices.flatMap(({ gaps }) => gaps),
     bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),

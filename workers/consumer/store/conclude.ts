@@ -3,7 +3,7 @@ import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
-import { UNKNOWN_EPOCH } from "../kafka_partition/leader_epoch.ts";
+import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { rollUp } from "./roll_up.ts";

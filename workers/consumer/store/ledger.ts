@@ -1,6 +1,6 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
 import type { Database } from "../../_shared/postgres.ts";
-import { UNKNOWN_EPOCH } from "../kafka_partition/leader_epoch.ts";
+import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";

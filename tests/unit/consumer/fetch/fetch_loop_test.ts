@@ -1,6 +1,6 @@
 /** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
 import { Buffer } from "node:buffer";
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { FetchLimits } from "../../../../workers/_shared/kafka/fetcher.ts";
 import { END, fetched, records, stored } from "../../../support/fetch_loop.ts";
 import { batch } from "../../../support/record_batch.ts";
@@ -77,12 +77,12 @@ const UNREADABLE = Buffer.concat([
 ]);
 
 Deno.test("what a partition holds that cannot be read is not due, and the partition beside it is read", async () => {
-  const { all, written, failures } = await fetched(2, ({ partition, offset }) => {
+  const { all, written, said } = await fetched(2, ({ partition, offset }) => {
     if (partition === 0) return { records: UNREADABLE };
     return offset === END ? {} : { records: records(0, END) };
-  }, ([, read], failures) => read?.nextOffset === END && failures.length > 0);
+  }, ([, read], said) => read?.nextOffset === END && said.length > 0);
   deepStrictEqual(written, ["1: 100 records to 100"]);
-  match(failures[0] ?? "", /RangeError/);
+  strictEqual(said[0], "partition.unreadable 0");
   deepStrictEqual(all.map(({ due }) => due), [0, 0]);
   strictEqual(all[0]?.endOffset, END, "its lag is shown all the same");
 });
@@ -92,7 +92,7 @@ Deno.test("what a broker holds that went away is not due, though its lag is know
   const { all } = await fetched(2, ({ partition }) => {
     if (++asked > 2) throw new Error("Connection closed");
     return partition === 0 ? { records: records(0, 40) } : { records: records(0, 1), lastStableOffset: 1 };
-  }, (all, failures) => all.every(({ isDrained }) => isDrained) && failures.length > 0);
+  }, (all, said) => all.every(({ isDrained }) => isDrained) && said.length > 0);
   deepStrictEqual(all.map(({ nextOffset, endOffset, due }) => [nextOffset, endOffset, due]), [
     [40, END, 0],
     [1, 1, 0],
@@ -112,7 +112,7 @@ Deno.test("a partition whose broker answers again is due up to its end", async (
 Deno.test("while a batch cannot be read its partition is asked for now and then, and the others at once", async () => {
   let damaged = 0;
   let others = 0;
-  const { failures, written } = await fetched(2, ({ partition, offset }) => {
+  const { said, written } = await fetched(2, ({ partition, offset }) => {
     if (partition === 1) {
       others++;
       return { records: records(offset, offset + 1), lastStableOffset: offset + 2 };
@@ -121,8 +121,8 @@ Deno.test("while a batch cannot be read its partition is asked for now and then,
     if (offset === 0 && damaged++ < 6) return { records: UNREADABLE };
     return offset === END ? {} : { records: records(0, END) };
   }, ([first]) => first?.nextOffset === END);
-  strictEqual(failures.filter((said) => said.startsWith("0: RangeError")).length, 6);
-  strictEqual(failures.at(-1), "0: readable");
+  strictEqual(said.filter((event) => event.endsWith("unreadable 0")).length, 6);
+  strictEqual(said.at(-1), "partition.readable 0");
   ok(others > 60, `the other was asked ${others} times meanwhile`);
   ok(written.includes("0: 100 records to 100"));
 });
@@ -153,4 +153,21 @@ Deno.test("of an answer that is far denser than was foreseen the rest is asked f
     },
   );
   ok(held >= 24 * MEGABYTE && held <= 45 * MEGABYTE, `${held} bytes were held`);
+});
+
+Deno.test("no leader older than the known one, or than the one whose records were read, may answer", async () => {
+  for (const [epoch, first, then] of [[3, 3, 6], [7, 7, 7], [-1, -1, -1]] as const) {
+    const asked: number[] = [];
+    await fetched(
+      1,
+      ({ offset, requiredEpoch }) => {
+        asked.push(requiredEpoch);
+        if (offset === 1) return { lastStableOffset: 1 };
+        return { records: batch(0, [0], { leaderEpoch: 6 }), lastStableOffset: 1 };
+      },
+      () => asked.length === 2,
+      { epoch },
+    );
+    deepStrictEqual(asked.slice(0, 2), [first, then], `known is ${epoch}`);
+  }
 });

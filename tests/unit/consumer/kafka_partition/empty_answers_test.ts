@@ -1,16 +1,16 @@
 import { ok, strictEqual } from "node:assert";
-import { EmptyAnswers } from "../../../../workers/consumer/kafka_partition/empty_answers.ts";
+import { Answers } from "../../../../workers/consumer/kafka_partition/answers.ts";
 
 const END = 100;
-const SHARED = { alone: false, throttled: false, end: END };
-const ALONE = { alone: true, throttled: false, end: END };
-const HELD_BACK = { alone: true, throttled: true, end: END };
+const SHARED = { alone: false, throttled: false, crowded: false, end: END };
+const ALONE = { ...SHARED, alone: true };
+const HELD_BACK = { ...ALONE, throttled: true };
 const MINUTE = 60_000;
 
 /** Answers over a time that the test makes pass. */
 function emptyAnswers() {
   let now = 0;
-  const answers = new EmptyAnswers(() => now);
+  const answers = new Answers(() => now);
   return {
     answers,
     /** @returns whether one of these answers, spread over so many minutes, was believed */
@@ -19,7 +19,7 @@ function emptyAnswers() {
       for (let given = 0; given < times; given++) {
         now += minutes * MINUTE / times;
         answers.explain();
-        believed = answers.add(answer) || believed;
+        believed = answers.empty(answer, answer.end) || believed;
       }
       return believed;
     },
@@ -46,15 +46,15 @@ Deno.test("EmptyAnswers prove nothing while the topic's settings are not known, 
   add(ALONE, 100, 2);
   pass(2);
   strictEqual(answers.areProof, true);
-  strictEqual(answers.add(ALONE), false);
+  strictEqual(answers.empty(ALONE, END), false);
   answers.explain();
-  strictEqual(answers.add(ALONE), true);
+  strictEqual(answers.empty(ALONE, END), true);
 });
 
 Deno.test("EmptyAnswers count from the last record on, and anew when the log grew", () => {
   const { answers, add } = emptyAnswers();
   strictEqual(add(ALONE, 100, 2), false);
-  answers.forget();
+  answers.moved();
   strictEqual(answers.areSuspicious, false);
   strictEqual(answers.areSilence, false);
   strictEqual(add(ALONE, 100, 2), false);
@@ -64,13 +64,13 @@ Deno.test("EmptyAnswers count from the last record on, and anew when the log gre
 
 Deno.test("EmptyAnswers have a partition asked for alone after two, and with the others again when a quota holds back", () => {
   const { answers } = emptyAnswers();
-  answers.add(SHARED);
+  answers.empty(SHARED, END);
   strictEqual(answers.areSuspicious, false);
-  answers.add(SHARED);
+  answers.empty(SHARED, END);
   strictEqual(answers.areSuspicious, true);
   strictEqual(answers.pauseMs, 0, "the question alone follows at once");
-  answers.add(ALONE);
+  answers.empty(ALONE, END);
   ok(answers.pauseMs > 0, "the next one does not");
-  answers.add(HELD_BACK);
+  answers.empty(HELD_BACK, END);
   strictEqual(answers.areSuspicious, false);
 });

@@ -1,13 +1,9 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
-import { Room } from "../../../../workers/consumer/kafka_partition/room.ts";
+import { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { records } from "../../../support/batch.ts";
+import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../support/eventually.ts";
 
-const LOG = { topic: "t", topicId: "i", partition: 3 };
-const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
-const LIMITS = { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000 };
 /** Of a stretch that holds no record. */
 const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
 
@@ -15,23 +11,15 @@ const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
 async function opened(room = new Room(1_000_000)) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
-  let changes = 0;
-  const partition = new Partition(LOG, {
-    open: () => Promise.resolve(LEDGER),
+  const { partition, changes } = await openedWith({
     write: async (_ledger, batch) => {
       batches.push(batch);
       const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
       return { next };
     },
-    onChange: () => changes++,
-    onClosed: () => {},
-  }, { ...LIMITS, room });
-  partition.start((error) => {
-    throw error;
-  });
-  await eventually("the ledger", () => partition.wantsRecords);
+  }, { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000, room });
   const batch = () => eventually("a batch", () => batches.shift());
-  return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes: () => changes };
+  return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes };
 }
 
 const stretch = (from: number, to: number) => gapSlice(from, to, "control");

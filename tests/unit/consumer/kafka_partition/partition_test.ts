@@ -1,19 +1,12 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import {
-  Partition,
-  type PartitionLimits,
-  type PartitionPorts,
-} from "../../../../workers/consumer/kafka_partition/partition.ts";
-import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
-import { Room } from "../../../../workers/consumer/kafka_partition/room.ts";
+import { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
+import type { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { records } from "../../../support/batch.ts";
+import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
+import { LEDGER, opened, records, started } from "../../../support/batch.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
 import { eventually } from "../../../support/eventually.ts";
-
-const LOG = { topic: "t", topicId: "i", partition: 3 };
-const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
 
 /** Records with values of these lengths. */
 function sized(from: number, lengths: readonly number[]): Slice {
@@ -24,37 +17,9 @@ function sized(from: number, lengths: readonly number[]): Slice {
   return { ...records(from, lengths.length), records: recordsOf(all), bytes };
 }
 
-/** A partition whose writes wait until they are let go. */
-function opened(overrides: Partial<PartitionPorts> = {}, own: Partial<PartitionLimits> = {}) {
-  const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
-  const written: string[] = [];
-  const gates: (() => void)[] = [];
-  let changes = 0;
-  const partition = new Partition(LOG, {
-    open: () => Promise.resolve(LEDGER),
-    write: async (_ledger, batch) => {
-      const slice = batch.close();
-      written.push(`${slice.from} to ${slice.next}`);
-      await new Promise<void>((resolve) => gates.push(resolve));
-      return { next: slice.next };
-    },
-    onChange: () => changes++,
-    onClosed: () => {},
-    ...overrides,
-  }, limits);
-  partition.start((error) => {
-    throw error;
-  });
-  const letGo = async () => {
-    const gate = await eventually("a write", () => gates.shift());
-    gate();
-  };
-  return { partition, written, letGo, changes: () => changes };
-}
-
 Deno.test("a partition asks for nothing before its ledger is read, and then from the ledger's offset", async () => {
   const { promise, resolve } = Promise.withResolvers<typeof LEDGER>();
-  const { partition, changes } = opened({ open: () => promise });
+  const { partition, changes } = started({ open: () => promise });
   strictEqual(partition.wantsRecords, false);
   partition.accept(records(0, 3));
   resolve(LEDGER);
@@ -65,8 +30,7 @@ Deno.test("a partition asks for nothing before its ledger is read, and then from
 });
 
 Deno.test("a partition drops a stretch that does not continue what it has", async () => {
-  const { partition, written, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition, written, letGo } = await opened();
   partition.accept(records(9, 3));
   partition.accept(records(11, 3));
   partition.accept(records(10, 0));
@@ -79,8 +43,7 @@ Deno.test("a partition drops a stretch that does not continue what it has", asyn
 });
 
 Deno.test("a partition writes in order, what gathered meanwhile in one batch up to its limit", async () => {
-  const { partition, written, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition, written, letGo } = await opened();
   partition.accept(records(10, 2));
   await eventually("the first write", () => written.length === 1);
   partition.accept(records(12, 2));
@@ -88,7 +51,7 @@ Deno.test("a partition writes in order, what gathered meanwhile in one batch up 
   partition.accept(gapSlice(16, 20, "control"));
   partition.accept(records(20, 9));
   // Five records at most: a longer stretch, as compressed records make it, is split.
-  for (let writes = 0; writes < 4; writes++) await letGo();
+  await letGo(4);
   await eventually("all of it", () => partition.isDrained);
   deepStrictEqual(written, ["10 to 12", "12 to 20", "20 to 25", "25 to 29"]);
   strictEqual(partition.nextOffset, 29);
@@ -97,25 +60,23 @@ Deno.test("a partition writes in order, what gathered meanwhile in one batch up 
 });
 
 Deno.test("a partition writes no more bytes in a batch than its limit, unless one record alone has more", async () => {
-  const { partition, written, letGo } = opened({}, {
+  const { partition, written, letGo } = await opened({}, {
     bufferBytes: 100_000,
     batchRecords: 50,
     batchBytes: 1_000,
   });
-  await eventually("the ledger", () => partition.wantsRecords);
   // One stretch, as of one compressed batch: 400 bytes a record, but 3,000 the fourth.
   partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
   partition.accept(sized(15, [50]));
   partition.accept(sized(16, [600]));
-  for (let writes = 0; writes < 5; writes++) await letGo();
+  await letGo(5);
   await eventually("all of it", () => partition.isDrained);
   deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
   await partition[Symbol.asyncDispose]();
 });
 
 Deno.test("a partition asks for no more while its buffer is full, and again when there is room", async () => {
-  const { partition, written, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition, written, letGo } = await opened();
   partition.accept(records(10, 1));
   partition.accept(records(11, 10));
   strictEqual(partition.wantsRecords, false);
@@ -130,7 +91,7 @@ Deno.test("a partition asks for no more while its buffer is full, and again when
 
 Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
   const room = new Room(1_000);
-  const many = Array.from({ length: 40 }, () => opened({}, { room }));
+  const many = Array.from({ length: 40 }, () => started({}, { room }));
   await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
   let held = 0;
   for (const { partition } of many) {
@@ -161,14 +122,13 @@ Deno.test("partitions ask for no more while together they hold too much, waiting
 Deno.test("a partition whose batch was stale reads on from where the other owner is, and drops what waits", async () => {
   let stale = true;
   const written: string[] = [];
-  const { partition } = opened({
+  const { partition } = await opened({
     write: (_ledger, batch) => {
       const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
       return Promise.resolve({ next: stale ? 40 : slice.next });
     },
   });
-  await eventually("the ledger", () => partition.wantsRecords);
   partition.accept(records(10, 2));
   partition.accept(records(12, 2));
   await eventually("the other's offset", () => partition.fetchOffset === 40);
@@ -182,10 +142,9 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
 
 Deno.test("a partition knows the leader epoch of what it fetched last, and forgets it where another owner has moved it", async () => {
   let stale = false;
-  const { partition } = opened({
+  const { partition } = await opened({
     write: (_ledger, batch) => Promise.resolve({ next: stale ? 40 : batch.close().next }),
   });
-  await eventually("the ledger", () => partition.wantsRecords);
   strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
   partition.accept(records(10, 2, 10, 7));
   strictEqual(partition.lastEpoch, 7);
@@ -201,11 +160,10 @@ Deno.test("a partition knows the leader epoch of what it fetched last, and forge
 Deno.test("a partition opens its ledger anew when the database does not know it any more, and reads from there", async () => {
   let known = true;
   let opens = 0;
-  const { partition } = opened({
+  const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
     write: (_ledger, batch) => Promise.resolve({ next: known ? batch.close().next : undefined }),
   });
-  await eventually("the ledger", () => partition.wantsRecords);
   known = false;
   partition.accept(records(10, 2));
   partition.accept(records(12, 2));
@@ -219,18 +177,16 @@ Deno.test("a partition opens its ledger anew when the database does not know it 
 
 Deno.test("a partition that waits opens its ledger anew when somebody doubts it", async () => {
   let opens = 0;
-  const { partition } = opened({
+  const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
   });
-  await eventually("the ledger", () => partition.wantsRecords);
   partition.doubt();
   await eventually("the older offset", () => partition.fetchOffset === 4);
   await partition[Symbol.asyncDispose]();
 });
 
 Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
-  const { partition, written, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition, written, letGo } = await opened();
   partition.accept(records(10, 2));
   await eventually("the write", () => written.length === 1);
   partition.accept(records(12, 2));
@@ -243,43 +199,81 @@ Deno.test("a partition that closes finishes the batch in hand and drops what wai
   strictEqual(partition.wantsRecords, false);
 });
 
-Deno.test("a partition whose log lost its place asks again only when what it has is written", async () => {
-  const { partition, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
+Deno.test("a partition whose log lost its place has it looked into when what it has is written, and asks for nothing until then", async () => {
+  const looks: unknown[] = [];
+  const { partition, letGo } = await opened({
+    findPlace: ({ nextOffset, fetchOffset }, divergence) => {
+      looks.push([nextOffset, fetchOffset, divergence]);
+      partition.placeFound();
+      return Promise.resolve();
+    },
+  });
+  const divergence = { epoch: 3, endOffset: 9 };
   partition.accept(records(10, 2));
-  partition.lostAt = partition.fetchOffset;
-  strictEqual(partition.wantsRecords, false, "the same answer would come back at once, again and again");
+  partition.placeLost(divergence);
+  partition.accept(records(12, 2));
+  deepStrictEqual([partition.wantsRecords, partition.fetchOffset, looks], [false, 12, []]);
   await letGo();
-  await eventually("the write", () => partition.isDrained);
-  strictEqual(partition.wantsRecords, true);
+  await eventually("the place", () => partition.wantsRecords);
+  deepStrictEqual(looks, [[12, 12, divergence]]);
   await partition[Symbol.asyncDispose]();
 });
 
-Deno.test("a partition that is held asks for nothing and takes nothing", async () => {
-  const { partition, written } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
-  partition.state = "held";
-  partition.accept(records(10, 2));
-  strictEqual(partition.wantsRecords, false);
-  strictEqual(partition.fetchOffset, 10);
-  await partition[Symbol.asyncDispose]();
-  deepStrictEqual(written, []);
+Deno.test("facts move a partition from one state to another, or nowhere", async () => {
+  const facts: Record<string, (partition: Partition) => unknown> = {
+    placeLost: (partition) => partition.placeLost(),
+    placeFound: (partition) => partition.placeFound(),
+    hold: (partition) => partition.hold(),
+    skip: (partition) => partition.skip(partition.fetchOffset + 5, "log_start"),
+    accept: (partition) => partition.accept(records(partition.fetchOffset, 2)),
+    reopen: (partition) => partition.reopen(LEDGER),
+  };
+  const states: Record<string, (partition: Partition) => unknown> = {
+    reading: () => {},
+    asking: (partition) => partition.placeLost(),
+    held: (partition) => [partition.placeLost(), partition.hold()],
+    closed: (partition) => partition[Symbol.asyncDispose](),
+  };
+  const moves: Record<string, string> = {};
+  for (const [state, arrive] of Object.entries(states)) {
+    for (const [fact, tell] of Object.entries(facts)) {
+      const { partition } = await opened({
+        write: (_ledger, batch) => Promise.resolve({ next: batch.close().next }),
+      });
+      await arrive(partition);
+      strictEqual(partition.state, state);
+      tell(partition);
+      moves[`${state} ${fact}`] = `${partition.state} ${partition.fetchOffset}`;
+      await partition[Symbol.asyncDispose]();
+    }
+  }
+  const moved = Object.entries(moves).filter(([from, to]) => to !== `${from.split(" ")[0]} 10`);
+  deepStrictEqual(Object.fromEntries(moved), {
+    "reading placeLost": "asking 10",
+    "reading skip": "reading 15",
+    "reading accept": "reading 12",
+    "asking placeFound": "reading 10",
+    "asking hold": "held 10",
+    "asking skip": "asking 15",
+    "asking reopen": "reading 10",
+    "held reopen": "reading 10",
+  });
 });
 
 Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
-  const { partition, letGo } = opened();
-  await eventually("the ledger", () => partition.wantsRecords);
-  partition.endOffset = 100;
+  const { partition, letGo } = await opened();
+  partition.sawEnd(100);
   partition.accept(records(10, 3));
   strictEqual(partition.due, 90);
-  partition.outOfReach = true;
+  partition.answers.leaderLost();
   strictEqual(partition.due, 3);
   await letGo();
   await eventually("the write", () => partition.isDrained);
   strictEqual(partition.due, 0);
-  partition.outOfReach = false;
+  partition.answers.leaderAnswered();
   strictEqual(partition.due, 87);
-  partition.state = "held";
+  partition.placeLost();
+  partition.hold();
   strictEqual(partition.due, 0);
   await partition[Symbol.asyncDispose]();
 });
@@ -296,8 +290,7 @@ function decompressed(from: number): { readonly slice: Slice; readonly heldBytes
 }
 
 Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
-  const { partition, letGo } = opened({}, { batchRecords: 1 });
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition, letGo } = await opened({}, { batchRecords: 1 });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
   await letGo();
@@ -312,8 +305,7 @@ Deno.test("a partition frees what was decompressed when the last of it is writte
 });
 
 Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
-  const { partition } = opened({ write: () => Promise.resolve({ next: 11 }) });
-  await eventually("the ledger", () => partition.wantsRecords);
+  const { partition } = await opened({ write: () => Promise.resolve({ next: 11 }) });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
   await eventually("the answer", () => partition.nextOffset === 11);
