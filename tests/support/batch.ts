@@ -8,7 +8,12 @@ import { recordsOf } from "./record_batch.ts";
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 export const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
 
-/** A partition whose writes wait until they are let go. */
+const running: Partition[] = [];
+Deno.test.afterEach(async () => {
+  await Promise.all(running.splice(0).map((partition) => partition[Symbol.asyncDispose]()));
+});
+
+/** A partition whose writes wait until they are let go; closed after the test, when none waits any more. */
 export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
   const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
   const written: string[] = [];
@@ -32,6 +37,7 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
   partition.start((error) => {
     throw error;
   });
+  running.push(partition);
   const letGo = async (writes = 1) => {
     for (; writes > 0; writes--) (await eventually("a write", () => gates.shift()))();
   };

@@ -2,7 +2,6 @@ import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partit
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
-import type { PartitionPorts } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { planBy } from "../../../workers/consumer/store/plan_batch.ts";
 import { Progress } from "../../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
@@ -14,28 +13,44 @@ import { decode, LIMITS, NOW } from "../../support/wire_record.ts";
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
 
-Deno.test("a partition that is given away leaves it to be seen that its successor's write hangs", async () => {
-  let now = 0;
-  const progress = new Progress(() => now);
-  const hanging = Promise.withResolvers<void>();
-  const environment = {
+/** What the ports of a log work with; nothing of it but the processing of a batch is real. */
+function environmentOf(
+  progress: Progress,
+  write: (ledger: LedgerRow) => Promise<unknown>,
+  others = {},
+): Environment {
+  return {
     progress,
     plan: planBy(decode, LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
     turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
-    sink: {
-      write: () => {
-        hanging.resolve();
-        return new Promise(() => {});
-      },
-    },
+    sink: { write },
+    ...others,
+  } as unknown as Environment;
+}
+
+/** A write that never ends. */
+function hanging() {
+  const begun = Promise.withResolvers<void>();
+  const write = () => {
+    begun.resolve();
+    return new Promise(() => {});
   };
-  const open = () => new LogPorts(environment as unknown as Environment, LOG);
-  const [predecessor, successor] = [open(), open()];
-  void successor.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
-  await hanging.promise;
-  const given = await predecessor.write(LEDGER, batchOf(gapSlice(0, 5, "control")), AbortSignal.abort());
-  strictEqual(given, undefined);
+  return { begun: begun.promise, write };
+}
+
+const batch = () => batchOf(gapSlice(0, 5, "control"));
+const never = new AbortController().signal;
+
+Deno.test("a partition that is given away leaves it to be seen that its successor's write hangs", async () => {
+  let now = 0;
+  const progress = new Progress(() => now);
+  const { begun, write } = hanging();
+  const environment = environmentOf(progress, write);
+  const [predecessor, successor] = [new LogPorts(environment, LOG), new LogPorts(environment, LOG)];
+  void successor.write(LEDGER, batch(), never);
+  await begun;
+  strictEqual(await predecessor.write(LEDGER, batch(), AbortSignal.abort()), undefined);
   now += 31_000;
   deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
 });
@@ -43,30 +58,17 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
 Deno.test("a batch whose partitions take long is seen to get on", async () => {
   let now = 0;
   const progress = new Progress(() => now);
-  const written = Promise.withResolvers<void>();
-  const environment = {
-    progress,
-    plan: planBy(decode, LIMITS, () => NOW),
-    dayPartitions: {
-      prepare: (_days: unknown, onDay: () => void) => {
-        for (let day = 0; day < 3; day++) {
-          now += 15_000;
-          onDay();
-        }
-        return Promise.resolve();
-      },
-    },
-    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
-    sink: {
-      write: () => {
-        written.resolve();
-        return new Promise(() => {});
-      },
-    },
+  const { begun, write } = hanging();
+  const prepare = (_days: unknown, onDay: () => void) => {
+    for (let day = 0; day < 3; day++) {
+      now += 15_000;
+      onDay();
+    }
+    return Promise.resolve();
   };
-  const ports = new LogPorts(environment as unknown as Environment, LOG);
-  void ports.write(LEDGER, batchOf(gapSlice(0, 5, "control")), new AbortController().signal);
-  await written.promise;
+  const environment = environmentOf(progress, write, { dayPartitions: { prepare } });
+  void new LogPorts(environment, LOG).write(LEDGER, batch(), never);
+  await begun;
   now += 15_000;
   deepStrictEqual(progress.liveReasons(), []);
 });
@@ -80,27 +82,14 @@ function refused() {
   const said: string[] = [];
   const say = (event: string) => void said.push(event);
   const log = { debug: () => {}, info: say, warning: say, error: say };
-  const environment = {
-    progress,
-    telemetry: consumerTelemetry({ log, metrics: new Registry(), [Symbol.dispose]: () => {} }, {
-      debug: false,
-    }),
-    database: { target: "test" },
-    plan: planBy(decode, LIMITS, () => NOW),
-    dayPartitions: { prepare: () => Promise.resolve() },
-    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
-    sink: {
-      write: ({ partition }: LedgerRow) => {
-        const moved = { at: "moved" as const, nextOffset: 5 };
-        if (partition > 0 || isRepaired) return Promise.resolve(moved);
-        return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
-      },
-    },
-  };
-  const ports = (partition: number) =>
-    new LogPorts(environment as unknown as Environment, { ...LOG, partition });
-  const write = (of: PartitionPorts, partition: number, signal = new AbortController().signal) =>
-    of.write({ ...LEDGER, partition }, batchOf(gapSlice(0, 5, "control")), signal);
+  const shared = { log, metrics: new Registry(), [Symbol.dispose]: () => {} };
+  const environment = environmentOf(progress, ({ partition }: LedgerRow) => {
+    if (partition > 0 || isRepaired) return Promise.resolve({ at: "moved", nextOffset: 5 });
+    return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
+  }, { telemetry: consumerTelemetry(shared, { debug: false }), database: { target: "test" } });
+  const ports = (partition: number) => new LogPorts(environment, { ...LOG, partition });
+  const write = (of: LogPorts, partition: number, signal = never) =>
+    of.write({ ...LEDGER, partition }, batch(), signal);
   return {
     progress,
     said,

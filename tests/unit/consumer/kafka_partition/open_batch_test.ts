@@ -39,20 +39,6 @@ Deno.test("a batch takes what comes until it is closed, and the next one what co
   written(second);
   await eventually("all of it", () => partition.isDrained);
   strictEqual(partition.nextOffset, 22);
-  await partition[Symbol.asyncDispose]();
-});
-
-Deno.test("a batch grows no further than a batch may", async () => {
-  const { partition, batch, written } = await opened();
-  for (let from = 10; from < 22; from += 2) partition.accept(stretch(from, from + 2));
-  const first = (await batch()).close();
-  deepStrictEqual([first.from, first.next], [10, 18], "four stretches are four rows");
-  written(first);
-  const second = (await batch()).close();
-  deepStrictEqual([second.from, second.next], [18, 22]);
-  written(second);
-  await eventually("all of it", () => partition.isDrained);
-  await partition[Symbol.asyncDispose]();
 });
 
 Deno.test("what was fetched anew from elsewhere does not join a batch", async () => {
@@ -83,7 +69,6 @@ Deno.test("what joins a batch is held until the batch is written, and makes room
   await eventually("all of it", () => partition.isDrained);
   room.take(3 * STRETCH_BYTES - 1);
   strictEqual(room.isFull, false, "nothing of it is held any more");
-  await partition[Symbol.asyncDispose]();
 });
 
 Deno.test("a batch counts what would join it, and no more than it may have", async () => {
@@ -101,5 +86,4 @@ Deno.test("a batch counts what would join it, and no more than it may have", asy
   const next = (await batch()).close();
   deepStrictEqual([next.from, next.next], [13, 15]);
   written(next);
-  await partition[Symbol.asyncDispose]();
 });
