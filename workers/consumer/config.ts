@@ -104,9 +104,8 @@ function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS, REJECT_RETENTION_DAY
     const least = RETENTION_DAYS === undefined
       ? "RETENTION_DAYS to be set too"
       : `at least ${RETENTION_DAYS}, RETENTION_DAYS`;
-    throw settingsError("consumer", [
-      `MINUTE_RETENTION_DAYS: is ${MINUTE_RETENTION_DAYS}, expected ${least}`,
-    ]);
+    const problem = `MINUTE_RETENTION_DAYS: is ${MINUTE_RETENTION_DAYS}, expected ${least}`;
+    throw settingsError("consumer", [problem]);
   }
   return {
     retentionDays: RETENTION_DAYS,
@@ -115,9 +114,7 @@ function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS, REJECT_RETENTION_DAY
   };
 }
 
-const FLAGS = {
-  timeout: optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })),
-};
+const FLAGS = { timeout: optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })) };
 
 export function parseConsumerFlags(args: readonly string[]) {
   const program = new Command("consume")

@@ -6,9 +6,8 @@ import { type KafkaConnection } from "../_shared/kafka/client.ts";
 import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import type { Database } from "../_shared/postgres.ts";
-import { type LedgerSums, ledgerSums, nextOffsets } from "./store/ledger.ts";
+import { ledgerSums, nextOffsets } from "./store/ledger.ts";
 import type { Progress } from "./health/progress.ts";
-import type { Offset } from "../_shared/kafka/records.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
 const POLL_MS = 200;
@@ -18,8 +17,8 @@ const POLLS_A_LOOK = 25;
 export class CatchUp implements Disposable {
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** Offsets that are not accounted for, by partition; undefined until both servers were asked. */
-  #missing: ReadonlyMap<number, number> | undefined;
+  /** Offsets that are not accounted for; none is known until both servers were asked. */
+  #missing: readonly string[] = [];
 
   constructor(private readonly connection: KafkaConnection, private readonly progress: Progress) {}
 
@@ -57,7 +56,13 @@ export class CatchUp implements Disposable {
       // After a stop the database may be what is away.
       const after = await sums().catch(() => undefined);
       const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
-      if (after !== undefined) telemetry.caughtUp(difference(after, before), seconds, isReached);
+      const did = after && {
+        stored: after.stored - before.stored,
+        duplicates: after.duplicates - before.duplicates,
+        rejected: after.rejected - before.rejected,
+        gaps: after.gaps - before.gaps,
+      };
+      if (did !== undefined) telemetry.caughtUp(did, seconds, isReached);
     }
   }
 
@@ -81,11 +86,16 @@ export class CatchUp implements Disposable {
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
         if (reached !== undefined) {
-          this.#missing = missingOf(goal.ends, reached);
-          if (
-            this.#missing.size === 0 && await noneIsAheadOfKafka(client, topic, goal.ends.length, reached)
-          ) {
-            return true;
+          // A partition without a ledger row is missing with what Kafka has of it, and with 0 when it is empty.
+          this.#missing = goal.ends.flatMap((end, partition) => {
+            const next = reached.get(partition) ?? -1;
+            return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
+          });
+          if (this.#missing.length === 0) {
+            // A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read.
+            const ends = await endOffsets(client, topic, goal.ends.length).catch(() => []);
+            const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
+            if (ends.length > 0 && !isAhead) return true;
           }
         }
         await sleep(POLL_MS, { signal });
@@ -97,7 +107,7 @@ export class CatchUp implements Disposable {
   }
 
   #late(seconds: number): PipelineError {
-    const missing = [...this.#missing ?? []].map(([partition, left]) => `${left} of partition ${partition}`);
+    const missing = this.#missing;
     const why = [
       ...missing.length === 0 ? [] : [`offsets that are not accounted for: ${missing.join(", ")}`],
       ...this.progress.readyReasons(),
@@ -109,38 +119,6 @@ export class CatchUp implements Disposable {
   [Symbol.dispose](): void {
     clearTimeout(this.#deadline);
   }
-}
-
-/** A partition without a ledger row is missing with what Kafka has of it, and with 0 when it is empty. */
-function missingOf(
-  ends: readonly Offset[],
-  reached: ReadonlyMap<number, Offset>,
-): ReadonlyMap<number, number> {
-  return new Map(
-    ends.map((end, partition) => [partition, end, reached.get(partition) ?? -1] as const)
-      .filter(([_, end, next]) => next < end)
-      .map(([partition, end, next]) => [partition, end - Math.max(0, next)]),
-  );
-}
-
-function difference(after: LedgerSums, before: LedgerSums): LedgerSums {
-  return {
-    stored: after.stored - before.stored,
-    duplicates: after.duplicates - before.duplicates,
-    rejected: after.rejected - before.rejected,
-    gaps: after.gaps - before.gaps,
-  };
-}
-
-/** A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read. */
-async function noneIsAheadOfKafka(
-  client: Consumer,
-  topic: string,
-  partitions: number,
-  reached: ReadonlyMap<number, Offset>,
-): Promise<boolean> {
-  const ends = await endOffsets(client, topic, partitions).catch(() => []);
-  return ends.length > 0 && ends.every((end, partition) => (reached.get(partition) ?? 0) <= end);
 }
 
 /** The ends of a topic that is gone are never reached. */

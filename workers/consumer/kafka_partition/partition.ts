@@ -30,9 +30,9 @@ export interface LedgerRow {
   readonly leaderEpoch: number;
 }
 
-/** What a partition's loop needs from outside; each goes on until it is done, or until `signal` aborts. */
+/** What a partition's loop needs from outside. Each insists until it is done, or until `signal` aborts. */
 export interface PartitionPorts {
-  /** Finds or opens the ledger; undefined when given up because `signal` aborted. */
+  /** Finds or opens the ledger. @returns undefined when `signal` aborted first */
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /**
    * Writes a batch at the ledger's offset; undefined when given up because `signal` aborted.
