@@ -1,4 +1,8 @@
-/** What brokers answered to the fetches for one partition: whether it can be read at the moment, and when to ask again. */
+/**
+ * Folder `kafka_partition`: one assigned partition of the topic, with what was fetched of it, how far it is written, and in
+ * which state it is. It never asks Kafka or PostgreSQL itself: it is told what they answered, and calls its ports. This
+ * file says what brokers answered: whether the partition can be read at the moment, and when to ask again.
+ */
 import { backoffMs } from "../../_shared/backoff.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { MonotonicClock } from "../health/progress.ts";

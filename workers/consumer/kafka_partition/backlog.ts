@@ -1,7 +1,4 @@
-/**
- * Folder `kafka_partition`: one assigned partition of the topic, with what was fetched of it, how far it is written, and
- * in which state it is. It never asks Kafka or PostgreSQL itself: it is told what they answered, and calls its ports.
- */
+/** What one partition has fetched and not begun to write, and the memory that all partitions share for that. */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
 /**
@@ -38,7 +35,7 @@ export interface BacklogLimits {
   readonly room: Room;
 }
 
-/** What one partition has fetched and not begun to write, in the order of the log. */
+/** In the order of the log. */
 export class Backlog {
   #waiting: Slice[] = [];
   #waitingBytes = 0;
