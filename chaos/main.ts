@@ -2,13 +2,12 @@
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { sayProgress, sayResult } from "../stack/output.ts";
 import { parseChaosFlags } from "./command_line.ts";
-import { describeFault } from "./fault.ts";
-import { openForeignArena } from "./foreign_arena.ts";
+import { describeFault } from "./faults/fault.ts";
+import { openForeignArena } from "./arena/foreign_arena.ts";
 import { report } from "./outcome.ts";
-import { openOwnArena } from "./own_arena.ts";
+import { openOwnArena } from "./arena/own_arena.ts";
 import { run } from "./run.ts";
-import { planFaults } from "./schedule.ts";
-import { seeded } from "./seeded.ts";
+import { planFaults, seeded } from "./faults/schedule.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseChaosFlags(args);

@@ -1,5 +1,5 @@
 /** What a run found, and its report in Markdown. */
-import { clock, describeFault, type Fault } from "./fault.ts";
+import { clock, describeFault, type Fault } from "./faults/fault.ts";
 
 /** One fault as it took place. */
 export interface Suffered {

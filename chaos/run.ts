@@ -1,20 +1,25 @@
 /** A run: load, consumers, faults and the judge, until the time is over, something differs, or somebody stops it. */
 import { Consumer } from "@platformatic/kafka";
+import { CLONE } from "../stack/clone.ts";
 import { keepRunning } from "../stack/keep_running.ts";
+import { taskArguments } from "../stack/worker_task.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
 import { openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
-import type { Arena } from "./arena.ts";
+import type { Arena } from "./arena/arena.ts";
 import { type ChaosFlags, commandOf } from "./command_line.ts";
-import { ConsumerProcess } from "./consumer_process.ts";
-import { clock, type Fault } from "./fault.ts";
-import { Judge } from "./judge.ts";
-import { LedgerWatch } from "./ledger_watch.ts";
-import { Load } from "./load.ts";
+import { ConsumerProcess } from "./arena/consumer_process.ts";
+import { clock, type Fault } from "./faults/fault.ts";
+import { Judge } from "./judge/judge.ts";
+import {
+  comesWhileMoving,
+  LedgerWatch,
+  STANDSTILL_MS,
+  type StandstillOptions,
+} from "./judge/ledger_watch.ts";
+import { Load } from "./load/load.ts";
 import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
-import { LIMITS, Records } from "./records.ts";
-import { reconcile } from "./reconcile_process.ts";
+import { LIMITS, Records } from "./load/records.ts";
 import { Siege } from "./siege.ts";
-import { comesWhileMoving, STANDSTILL_MS, type StandstillOptions } from "./standstill.ts";
 
 const LOOK_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
@@ -39,120 +44,165 @@ export interface RunOptions {
 }
 
 /** @returns undefined when it was stopped before it could be judged */
-export async function run(
-  { flags, arena, faults, onProgress, signal, standstillMs = STANDSTILL_MS }: RunOptions,
-): Promise<Outcome | undefined> {
+export async function run(options: RunOptions): Promise<Outcome | undefined> {
   await using resources = new AsyncDisposableStack();
-  const over = new AbortController();
-  const both = AbortSignal.any([signal, over.signal]);
-  const database = (name: string, limits: typeof JUDGE_LIMITS) =>
-    resources.use(openDatabase(arena.databaseUrl, { connections: 1, limits, name }));
-  const watching = database("heartbeat-chaos", sessionLimits(5_000));
-  const judging = database("heartbeat-chaos-judge", JUDGE_LIMITS);
-  const records = new Records(flags);
-  const failed = new Failures(onProgress);
-  const load = resources.use(
-    new Load({
-      connection: arena.producerKafka,
-      records,
-      rate: flags.rate,
-      onFailure: (text) => failed.tell(text),
-    }),
-  );
-  const watch = new LedgerWatch(watching.query, arena.topic);
-  const judge = new Judge({ query: judging.query, records, load, topic: arena.topic });
-  const consumers = Array.from(
-    { length: flags.consumers },
-    (_, index) => startConsumer(index, arena, onProgress),
-  );
-  resources.defer(() => Promise.all(consumers.map((one) => one[Symbol.asyncDispose]())).then(() => {}));
-  // Closed first: who says goodbye to a frozen server waits for it.
-  resources.defer(() => calm(arena));
-  const siege = new Siege({ faults, arena, consumers, load, watch, onProgress });
-  const counts = (): Counts => ({
-    produced: load.sends.acknowledged,
-    failedSends: load.failures,
-    stored: watch.stored,
-    rejected: watch.rejected,
-    duplicates: watch.duplicates,
-    gaps: watch.gaps,
-  });
-  const beganAt = performance.now();
-  const problems: string[] = [];
-  let judgePeakMb = 0;
-  const tellProgress = async () => {
-    while (!both.aborted) {
-      await sleep(PROGRESS_EVERY_MS, { signal: both });
-      judgePeakMb = Math.max(judgePeakMb, Math.round(Deno.memoryUsage().rss / 2 ** 20));
-      const lag = load.sends.ends.reduce(
-        (sum, end, partition) => sum + Math.max(0, end - (watch.next[partition] ?? 0)),
+  return await new Run(options, resources).outcome();
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #standstill: StandstillOptions;
+  readonly #over = new AbortController();
+  readonly #load: Load;
+  readonly #watch: LedgerWatch;
+  readonly #judge: Judge;
+  readonly #consumers: readonly ConsumerProcess[];
+  readonly #siege: Siege;
+  readonly #beganAt = performance.now();
+  readonly #problems: string[] = [];
+  #judgePeakMb = 0;
+
+  constructor(options: RunOptions, resources: AsyncDisposableStack) {
+    const { flags, arena, onProgress, signal, standstillMs = STANDSTILL_MS } = this.#options = options;
+    this.#standstill = { standstillMs, signal: AbortSignal.any([signal, this.#over.signal]) };
+    const database = (name: string, limits: typeof JUDGE_LIMITS) =>
+      resources.use(openDatabase(arena.databaseUrl, { connections: 1, limits, name }));
+    const watching = database("heartbeat-chaos", sessionLimits(5_000));
+    const judging = database("heartbeat-chaos-judge", JUDGE_LIMITS);
+    const records = new Records(flags);
+    const onFailure = withoutRepetition((text) => onProgress(`a send failed and is repeated: ${text}`));
+    const load = new Load({ connection: arena.producerKafka, records, rate: flags.rate, onFailure });
+    this.#load = resources.use(load);
+    this.#watch = new LedgerWatch(watching.query, arena.topic);
+    this.#judge = new Judge({ query: judging.query, records, load });
+    const consumers = this.#consumers = Array.from(
+      { length: flags.consumers },
+      (_, index) => startConsumer(index, arena, onProgress),
+    );
+    resources.defer(() => Promise.all(consumers.map((one) => one[Symbol.asyncDispose]())).then(() => {}));
+    // Closed first: who says goodbye to a frozen server waits for it.
+    resources.defer(() => calm(arena));
+    this.#siege = new Siege({ ...options, consumers, load, watch: this.#watch });
+  }
+
+  async outcome(): Promise<Outcome | undefined> {
+    const { flags, signal } = this.#options;
+    const background = this.#startBackground();
+    await this.#besiege();
+    const lost = this.#signal.aborted ? undefined : await this.#judgeTheWhole();
+    this.#over.abort();
+    await Promise.race([Promise.all(background), aborted(signal)]);
+    if (signal.aborted && this.#problems.length === 0) return undefined;
+    return {
+      command: commandOf(flags),
+      elapsedMs: performance.now() - this.#beganAt,
+      counts: this.#counts,
+      suffered: this.#siege.suffered,
+      ownEnds: this.#consumers.reduce((sum, { ownEnds }) => sum + ownEnds, 0),
+      lost,
+      problems: this.#problems,
+      judgePeakMb: this.#judgePeakMb,
+    };
+  }
+
+  /** Aborts when the run is over, or somebody stops it. */
+  get #signal(): AbortSignal {
+    return this.#standstill.signal;
+  }
+
+  get #counts(): Counts {
+    const { stored, rejected, duplicates, gaps } = this.#watch;
+    const { sends, failures } = this.#load;
+    return { produced: sends.acknowledged, failedSends: failures, stored, rejected, duplicates, gaps };
+  }
+
+  #startBackground(): readonly Promise<unknown>[] {
+    const signal = this.#signal;
+    const tasks = [
+      this.#watch.run({ signal }),
+      this.#tellProgress(),
+      this.#judgeAllTheTime(),
+      ...this.#consumers.map((one) => keepRunning(one, { signal, onProgress: () => {} })),
+    ];
+    for (const task of tasks) this.#endsAtFailureOf(task);
+    return tasks;
+  }
+
+  #endsAtFailureOf(task: Promise<unknown>): void {
+    task.catch((error) => this.#over.abort(error));
+  }
+
+  async #tellProgress(): Promise<void> {
+    const { faults, onProgress } = this.#options;
+    while (!this.#signal.aborted) {
+      await sleep(PROGRESS_EVERY_MS, { signal: this.#signal });
+      this.#judgePeakMb = Math.max(this.#judgePeakMb, Math.round(Deno.memoryUsage().rss / 2 ** 20));
+      const lag = this.#load.sends.ends.reduce(
+        (sum, end, partition) => sum + Math.max(0, end - (this.#watch.next[partition] ?? 0)),
         0,
       );
-      const state = `${siege.suffered.length} of ${faults.length} faults begun, ${siege.active} under way`;
-      onProgress(`${clock(performance.now() - beganAt)}  ${describeCounts(counts())}, lag ${lag}; ${state}`);
+      const { suffered, active } = this.#siege;
+      const state = `${suffered.length} of ${faults.length} faults begun, ${active} under way`;
+      const time = clock(performance.now() - this.#beganAt);
+      onProgress(`${time}  ${describeCounts(this.#counts)}, lag ${lag}; ${state}`);
     }
-  };
-  const judgeAllTheTime = async () => {
-    while (!both.aborted) {
-      await sleep(LOOK_EVERY_MS, { signal: both });
+  }
+
+  async #judgeAllTheTime(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await sleep(LOOK_EVERY_MS, { signal: this.#signal });
       try {
-        problems.push(...await judge.look([...watch.next]));
+        this.#problems.push(...await this.#judge.look([...this.#watch.next]));
       } catch {
         // The database is away, which is what this is about; what cannot be looked at now is looked at later.
       }
-      if (problems.length > 0) over.abort();
+      if (this.#problems.length > 0) this.#over.abort();
     }
-  };
-  const background = [
-    watch.run({ signal: both }),
-    tellProgress(),
-    judgeAllTheTime(),
-    ...consumers.map((one) => keepRunning(one, { signal: both, onProgress: () => {} })),
-  ];
-  for (const task of background) task.catch((error) => over.abort(error));
-
-  const loadOver = new AbortController();
-  const loading = load.run({ signal: AbortSignal.any([both, loadOver.signal]), abandon: both });
-  loading.catch((error) => over.abort(error));
-  // A pipeline that has not begun to run cannot be disturbed.
-  const running = load.acknowledgement.then(() => watch.reaches(load.sends.ends));
-  if (!await comesWhileMoving(running, watch, { standstillMs, signal: both })) {
-    problems.push(standstill("not begun", watch, load.sends.ends, standstillMs));
-    over.abort();
   }
-  if (!both.aborted) onProgress("The pipeline runs; the time begins");
-  const besieging = siege.run({ signal: both });
-  besieging.catch((error) => over.abort(error));
-  // A server that takes long to come back does so under load too.
-  await Promise.all([sleep(flags.minutes * 60_000, { signal: both }), besieging]);
-  loadOver.abort();
-  await loading;
-  let lost: number | undefined;
-  if (!both.aborted) {
+
+  /** Load and faults, until both are over. */
+  async #besiege(): Promise<void> {
+    const { flags, onProgress } = this.#options;
+    const signal = this.#signal;
+    const loadOver = new AbortController();
+    const loading = this.#load.run({ signal: AbortSignal.any([signal, loadOver.signal]), abandon: signal });
+    this.#endsAtFailureOf(loading);
+    // A pipeline that has not begun to run cannot be disturbed.
+    const running = this.#load.acknowledgement.then(() => this.#watch.reaches(this.#load.sends.ends));
+    if (!await this.#comes("not begun", running, () => this.#load.sends.ends)) this.#over.abort();
+    if (!signal.aborted) onProgress("The pipeline runs; the time begins");
+    const besieging = this.#siege.run({ signal });
+    this.#endsAtFailureOf(besieging);
+    // A server that takes long to come back does so under load too.
+    await Promise.all([sleep(flags.minutes * 60_000, { signal }), besieging]);
+    loadOver.abort();
+    await loading;
+  }
+
+  /** @returns how many records are lost; undefined when the whole could not be judged */
+  async #judgeTheWhole(): Promise<number | undefined> {
+    const { arena, onProgress } = this.#options;
     onProgress("Load and faults are over; the consumers catch up");
     const ends = await endsOf(arena);
-    problems.push(...await catchUp(watch, ends, { standstillMs, signal: both }));
-    if (problems.length === 0 && !both.aborted) {
-      await siege.recovered();
-      onProgress("Caught up; everything is judged");
-      const judgement = await judge.everything(ends);
-      lost = judgement.lost;
-      problems.push(...judgement.problems, ...await reconcile(arena, { signal: both }));
-    }
+    await this.#comes("not caught up", this.#watch.reaches(ends), () => ends);
+    if (this.#problems.length > 0 || this.#signal.aborted) return undefined;
+    await this.#siege.recovered();
+    onProgress("Caught up; everything is judged");
+    const { lost, problems } = await this.#judge.everything(ends);
+    this.#problems.push(...problems, ...await reconcile(arena, { signal: this.#signal }));
+    return lost;
   }
-  over.abort();
-  await Promise.race([Promise.all(background), aborted(signal)]);
-  if (signal.aborted && problems.length === 0) return undefined;
-  return {
-    command: commandOf(flags),
-    elapsedMs: performance.now() - beganAt,
-    counts: counts(),
-    suffered: siege.suffered,
-    ownEnds: consumers.reduce((sum, { ownEnds }) => sum + ownEnds, 0),
-    lost,
-    problems,
-    judgePeakMb,
-  };
+
+  /** @returns false, and a problem is noted, when the consumers stand still before the fact comes */
+  async #comes(otherwise: string, fact: Promise<unknown>, ends: () => readonly number[]): Promise<boolean> {
+    if (await comesWhileMoving(fact, this.#watch, this.#standstill)) return true;
+    const where = ends().map((end, partition) => `${this.#watch.next[partition] ?? 0} of ${end}`).join(", ");
+    const seconds = this.#standstill.standstillMs / 1000;
+    this.#problems.push(
+      `${otherwise}: nothing was committed for ${seconds} s, next offsets are ${where}`,
+    );
+    return false;
+  }
 }
 
 function startConsumer(index: number, arena: Arena, onProgress: (text: string) => void): ConsumerProcess {
@@ -194,18 +244,12 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** A broker that is away makes many sends fail with the same words. */
-class Failures {
-  #last = "";
-  readonly #onProgress: (text: string) => void;
-
-  constructor(onProgress: (text: string) => void) {
-    this.#onProgress = onProgress;
-  }
-
-  tell(text: string): void {
-    if (text !== this.#last) this.#onProgress(`a send failed and is repeated: ${text}`);
-    this.#last = text;
-  }
+function withoutRepetition(tell: (text: string) => void): (text: string) => void {
+  let last = "";
+  return (text) => {
+    if (text !== last) tell(text);
+    last = text;
+  };
 }
 
 /** Ends of the log by partition, as Kafka says. */
@@ -219,17 +263,24 @@ async function endsOf({ kafka, topic }: Arena): Promise<number[]> {
   }
 }
 
-/** @returns a sentence when the consumers stand still before the ends of the log */
-async function catchUp(
-  watch: LedgerWatch,
-  ends: readonly number[],
-  options: StandstillOptions,
-): Promise<string[]> {
-  if (await comesWhileMoving(watch.reaches(ends), watch, options)) return [];
-  return [standstill("not caught up", watch, ends, options.standstillMs)];
-}
-
-function standstill(what: string, { next }: LedgerWatch, ends: readonly number[], ms: number): string {
-  const where = ends.map((end, partition) => `${next[partition] ?? 0} of ${end}`).join(", ");
-  return `${what}: nothing was committed for ${ms / 1000} s, next offsets are ${where}`;
+/**
+ * `deno task reconcile` as its users run it: a process that shares no code with the judge.
+ *
+ * @returns its words when it finds something unaccounted for
+ */
+async function reconcile(arena: Arena, { signal }: { signal: AbortSignal }): Promise<string[]> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: taskArguments("reconcile"),
+    env: {
+      KAFKA_BOOTSTRAP_SERVERS: arena.kafka.servers,
+      KAFKA_TOPIC: arena.topic,
+      ...(Object.hasOwn(arena.consumerEnv, "DATABASE_URL") ? { DATABASE_URL: arena.databaseUrl } : {}),
+    },
+    cwd: CLONE,
+    stdin: "null",
+    signal,
+  }).output();
+  if (success || signal.aborted) return [];
+  const words = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return [`reconcile found something unaccounted for:\n${words.trim()}`];
 }

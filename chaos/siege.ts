@@ -1,11 +1,11 @@
 /** Carries a schedule out: each fault at its time, one after the other where they hit the same target, and its recovery. */
 import { sleep } from "../workers/_shared/backoff.ts";
-import type { Arena } from "./arena.ts";
-import type { ConsumerProcess } from "./consumer_process.ts";
-import { disturb } from "./disturb.ts";
-import { describeFault, type Fault, targetName } from "./fault.ts";
-import type { LedgerWatch } from "./ledger_watch.ts";
-import type { Load } from "./load.ts";
+import type { Arena } from "./arena/arena.ts";
+import type { ConsumerProcess } from "./arena/consumer_process.ts";
+import { disturb } from "./arena/disturb.ts";
+import { describeFault, type Fault, targetName } from "./faults/fault.ts";
+import type { LedgerWatch } from "./judge/ledger_watch.ts";
+import type { Load } from "./load/load.ts";
 import { describeRecovery, type Suffered } from "./outcome.ts";
 
 export interface SiegeOptions {

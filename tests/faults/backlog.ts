@@ -1,7 +1,7 @@
 /** A backlog to disturb a consumer with: seeded, with bad records in between. */
 import { bad, type Intended, reading } from "../support/judge.ts";
 
-export { seeded } from "../../chaos/seeded.ts";
+export { seeded } from "../../chaos/faults/schedule.ts";
 
 const BAD: readonly ((index: number, partition: number) => Intended)[] = [
   (index, partition) => bad("invalid_json", `{"customer_id": ${index}`, { key: `bad-${index}`, partition }),

@@ -1,10 +1,10 @@
 /** A short run of `chaos`, and that its judge notices what it is there for. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { parseChaosFlags } from "../../chaos/command_line.ts";
-import { openForeignArena } from "../../chaos/foreign_arena.ts";
-import { Judge } from "../../chaos/judge.ts";
+import { openForeignArena } from "../../chaos/arena/foreign_arena.ts";
+import { Judge } from "../../chaos/judge/judge.ts";
 import { run } from "../../chaos/run.ts";
-import { seeded } from "../../chaos/seeded.ts";
+import { seeded } from "../../chaos/faults/schedule.ts";
 import { eventually } from "../support/eventually.ts";
 import { onPlace } from "../support/services.ts";
 import { WorkerProcess } from "../support/worker_process.ts";
@@ -217,7 +217,7 @@ Deno.test(
     const session = await place.session();
     const query = async <T extends Record<string, unknown>>(sql: string, values: readonly unknown[] = []) =>
       (await session.query<T>(sql, [...values])).rows;
-    const judge = new Judge({ query, records, load, topic: place.topic });
+    const judge = new Judge({ query, records, load });
     try {
       const { problems, lost, rows, rejects } = await judge.everything(ends);
       deepStrictEqual(problems, []);

@@ -1,6 +1,6 @@
 /** Many records that are a function of their index: each can be judged by its id, and none has to be remembered. */
-import { type Codec, Load } from "../../chaos/load.ts";
-import { Records } from "../../chaos/records.ts";
+import { type Codec, Load } from "../../chaos/load/load.ts";
+import { Records } from "../../chaos/load/records.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import type { Place } from "../support/place.ts";
 

@@ -1,6 +1,6 @@
 /** Memory stays bounded by what records take in it, not by what they took on the wire. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { Judge } from "../../chaos/judge.ts";
+import { Judge } from "../../chaos/judge/judge.ts";
 import { eventually } from "../support/eventually.ts";
 import type { Place } from "../support/place.ts";
 import { peakMemory } from "../support/resources.ts";
@@ -32,7 +32,6 @@ async function accountFor(
     query: (sql, values) => place.sql(sql, values),
     records,
     load,
-    topic: place.topic,
   });
   deepStrictEqual((await judge.everything(await place.ends())).problems, []);
   const { code, output } = await place.run("reconcile");

@@ -1,6 +1,6 @@
 /** What retention removes beside partitions: the bytes of old rejects, and latest readings of which no row is left. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { judgeLatest } from "../../chaos/judge_derived.ts";
+import { judgeLatest } from "../../chaos/judge/derived.ts";
 import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import { emptyRejects, oldLatestDeletion } from "../../workers/consumer/day_partitions/old_rows.ts";
 import { accounted, daysAgo, migrated } from "../support/days.ts";

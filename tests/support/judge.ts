@@ -1,11 +1,10 @@
-/**
- * THE judge: each record that the broker acknowledged ended in exactly one place, and the ledger says so too.
- * Sets of ids are compared, not counts, so that a failure names what is missing.
- */
+/** What a test intends of each record that it sends, and the judge that looks whether it came so. */
 import { AssertionError } from "node:assert";
-import { Buffer } from "node:buffer";
-import { judgeLatest, judgeMinutes } from "../../chaos/judge_derived.ts";
-import { type Query, say } from "../../chaos/query.ts";
+import { type Intent, judgeEverything } from "../../chaos/judge/everything.ts";
+import { differenceOf, type ExpectedReject } from "../../chaos/judge/rejects.ts";
+import type { ExpectedRow } from "../../chaos/judge/rows.ts";
+import { LIMITS } from "../../chaos/load/records.ts";
+import { anomalyOf } from "../../workers/_shared/record/heartbeat.ts";
 import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import type { Place } from "./place.ts";
 import type { Outgoing, Sent } from "./produce.ts";
@@ -65,140 +64,55 @@ export async function judge(
   sent: readonly Sent<Intended>[],
   options: JudgeOptions = {},
 ): Promise<void> {
-  const query: Query = (sql, values) => place.sql(sql, values);
-  const problems = [
-    ...await judgeRows(place, sent),
-    ...await judgeRejects(place, sent, options),
-    ...await judgeLedger(place, sent, options),
-    ...await judgeMinutes(query),
-    ...await judgeLatest(query),
-  ];
+  const { problems } = await judgeEverything(
+    (sql, values) => place.sql(sql, values),
+    intentOf(sent, options),
+  );
   if (problems.length > 0) throw new AssertionError({ message: problems.join("\n") });
 }
 
-function rowOf({ value, record: { row } }: Sent<Intended>): { key: string; heartRate: number } {
-  if (row !== undefined) return { key: `${row.customerId} @ ${row.ts}`, heartRate: row.heartRate };
+function intentOf(sent: readonly Sent<Intended>[], { resent = false }: JudgeOptions): Intent {
+  const rows = new Map<string, ExpectedRow>();
+  const rejects = new Map<string, ExpectedReject>();
+  const acknowledged = new Set<string>();
+  let readings = 0;
+  for (const one of sent) {
+    const { id, partition, key, value, record: { fate } } = one;
+    acknowledged.add(id);
+    if (fate !== "reading") {
+      rejects.set(id, { partition, key, value, reason: fate.reject });
+      continue;
+    }
+    readings++;
+    const { customerId, ts, heartRate } = rowOf(one);
+    const at = `${customerId} @ ${ts}`;
+    const known = rows.get(at);
+    rows.set(at, {
+      id: known === undefined ? id : `${known.id}, ${id}`,
+      customerId,
+      micros: ts,
+      heartRate: known?.heartRate ?? heartRate,
+      anomaly: anomalyOf(known?.heartRate ?? heartRate, LIMITS),
+    });
+  }
+  const duplicates = readings - rows.size;
+  return {
+    rows: () => [{ due: rows.values(), at: (customerId, micros) => rows.get(`${customerId} @ ${micros}`) }],
+    rejects: () => [{
+      due: rejects,
+      again: (row) =>
+        resent && !acknowledged.has(`${row.kafka_partition}:${row.kafka_offset}`)
+          ? rejects.values().find((one) => differenceOf(row, one) === undefined)
+          : undefined,
+    }],
+    duplicates: { atLeast: duplicates, atMost: resent ? Infinity : duplicates },
+  };
+}
+
+function rowOf({ value, record: { row } }: Sent<Intended>): Row {
+  if (row !== undefined) return row;
   const { customer_id, timestamp, heart_rate } = JSON.parse(value?.toString() ?? "");
-  return { key: `${customer_id} @ ${parseInstant(timestamp)}`, heartRate: heart_rate };
-}
-
-function readingsOf(sent: readonly Sent<Intended>[]): Sent<Intended>[] {
-  return sent.filter(({ record }) => record.fate === "reading");
-}
-
-async function judgeRows(place: Place, sent: readonly Sent<Intended>[]): Promise<string[]> {
-  const wanted = new Map<string, { ids: string[]; heartRate: number }>();
-  for (const one of readingsOf(sent)) {
-    const { key, heartRate } = rowOf(one);
-    const known = wanted.get(key);
-    if (known === undefined) wanted.set(key, { ids: [one.id], heartRate });
-    else known.ids.push(one.id);
-  }
-  const rows = await place.sql<{ customer_id: string; micros: string; heart_rate: number }>(
-    `select customer_id, (extract(epoch from ts) * 1000000)::bigint as micros, heart_rate from public.heartbeats`,
-  );
-  const stored = new Map<string, number>();
-  const twice: string[] = [];
-  for (const { customer_id, micros, heart_rate } of rows) {
-    const key = `${customer_id} @ ${micros}`;
-    if (stored.has(key)) twice.push(key);
-    stored.set(key, heart_rate);
-  }
-  const missing = [...wanted].filter(([key]) => !stored.has(key)).flatMap(([, { ids }]) => ids);
-  const wrong = [...wanted].filter(([key, { heartRate }]) =>
-    stored.has(key) && stored.get(key) !== heartRate
-  );
-  return [
-    ...say("lost: no row for", missing),
-    ...say("stored with another heart rate:", wrong.flatMap(([, { ids }]) => ids)),
-    ...say("stored twice:", twice),
-    ...say("stored, but never produced as a reading:", [...stored.keys()].filter((key) => !wanted.has(key))),
-  ];
-}
-
-async function judgeRejects(
-  place: Place,
-  sent: readonly Sent<Intended>[],
-  { resent = false }: JudgeOptions,
-): Promise<string[]> {
-  const rejects = await place.sql<
-    { id: string; reason: string; key: Buffer | null; payload: Buffer | null; emptied: boolean }
-  >(
-    `select kafka_partition || ':' || kafka_offset as id, reason, key, payload, emptied_at is not null as emptied
-       from public.heartbeat_rejects`,
-  );
-  const found = new Map(rejects.map((row) => [row.id, row]));
-  const wanted = new Map<string, Sent<Intended>>();
-  for (const one of sent) if (one.record.fate !== "reading") wanted.set(one.id, one);
-  const differs: string[] = [];
-  for (const [id, { key, value, record }] of wanted) {
-    const row = found.get(id);
-    if (row === undefined) continue;
-    const reason = record.fate === "reading" ? "" : record.fate.reject;
-    if (row.reason !== reason) differs.push(`${id} (reason ${row.reason}, expected ${reason})`);
-    // A constraint of the table sees to it that nothing is left in it.
-    if (row.emptied) continue;
-    if (!same(row.payload, value)) {
-      differs.push(`${id} (payload ${hex(row.payload)}, expected ${hex(value)})`);
-    }
-    if (!same(row.key, key)) differs.push(`${id} (key ${hex(row.key)}, expected ${hex(key)})`);
-  }
-  const payloads = new Set([...wanted.values()].map(({ value }) => hex(value)));
-  const extra = rejects.filter(({ id, payload }) =>
-    !wanted.has(id) && !(resent && payloads.has(hex(payload)))
-  );
-  return [
-    ...say("lost: no reject for", [...wanted.keys()].filter((id) => !found.has(id))),
-    ...say("rejected otherwise than intended:", differs),
-    ...say("rejected, but not intended to be:", extra.map(({ id, reason }) => `${id} (${reason})`)),
-  ];
-}
-
-async function judgeLedger(
-  place: Place,
-  sent: readonly Sent<Intended>[],
-  { resent = false }: JudgeOptions,
-): Promise<string[]> {
-  const rows = await place.sql<Record<string, string>>(
-    `select o.kafka_partition || '/' || o.generation as log,
-            o.next_offset - o.first_offset as span, o.stored, o.duplicates, o.rejected, o.gaps,
-            (select count(*) from public.heartbeat_rejects r where r.ledger_id = o.id) as reject_rows,
-            (select coalesce(sum(to_offset - from_offset), 0) from public.ingest_gaps g where g.ledger_id = o.id)
-              as gap_offsets
-       from public.ingest_offsets o`,
-  );
-  const problems: string[] = [];
-  const sums = { stored: 0, duplicates: 0 };
-  for (const row of rows) {
-    const n = (name: string) => Number(row[name]);
-    sums.stored += n("stored");
-    sums.duplicates += n("duplicates");
-    if (n("span") !== n("stored") + n("duplicates") + n("rejected") + n("gaps")) {
-      problems.push(`ledger ${row.log} does not add up: ${JSON.stringify(row)}`);
-    }
-    if (n("rejected") !== n("reject_rows")) {
-      problems.push(`ledger ${row.log} counts other rejects than there are`);
-    }
-    if (n("gaps") !== n("gap_offsets")) problems.push(`ledger ${row.log} counts other gaps than there are`);
-  }
-  const [{ count } = { count: "0" }] = await place.sql<{ count: string }>(
-    "select count(*) from public.heartbeats",
-  );
-  if (sums.stored !== Number(count)) {
-    problems.push(`the ledger counts ${sums.stored} stored rows, the table has ${count}`);
-  }
-  const readings = readingsOf(sent);
-  const duplicates = readings.length - new Set(readings.map((one) => rowOf(one).key)).size;
-  if (resent ? sums.duplicates < duplicates : sums.duplicates !== duplicates) {
-    problems.push(`the ledger counts ${sums.duplicates} duplicates, expected ${duplicates}`);
-  }
-  return problems;
-}
-
-function same(a: Buffer | null, b: Buffer | null): boolean {
-  return a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
-}
-
-function hex(bytes: Buffer | null): string {
-  return bytes === null ? "null" : `0x${bytes.subarray(0, 64).toString("hex")}`;
+  const ts = parseInstant(timestamp);
+  if (typeof ts !== "bigint") throw new TypeError(`no reading was intended: ${value}`);
+  return { customerId: `${customer_id}`, ts, heartRate: heart_rate };
 }

@@ -1,5 +1,5 @@
 import { ok, strictEqual } from "node:assert";
-import { linkTo } from "../../../chaos/foreign_arena.ts";
+import { linkTo } from "../../../chaos/arena/foreign_arena.ts";
 
 const URL_OF_A_SERVER = "postgres://user:secret@db.example:5432/heartbeat_chaos";
 

@@ -1,6 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { BAD_RECORDS } from "../../../chaos/bad_records.ts";
-import { BLOCK, kindOf, LIMITS, Records } from "../../../chaos/records.ts";
+import { BAD_RECORDS, BLOCK, kindOf, LIMITS, Records } from "../../../chaos/load/records.ts";
 import { createDecoder } from "../../../workers/_shared/record/decode.ts";
 
 const COUNT = 30_000;

@@ -1,7 +1,7 @@
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { describeFault, type Fault, targetName } from "../../../chaos/fault.ts";
-import { planFaults } from "../../../chaos/schedule.ts";
+import { describeFault, type Fault, targetName } from "../../../chaos/faults/fault.ts";
+import { planFaults } from "../../../chaos/faults/schedule.ts";
 import { property } from "../../support/property.ts";
 
 const HOUR = { seed: 7, durationMs: 3_600_000, faults: 300, consumers: 3 };

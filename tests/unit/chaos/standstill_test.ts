@@ -1,5 +1,5 @@
 import { strictEqual } from "node:assert";
-import { comesWhileMoving } from "../../../chaos/standstill.ts";
+import { comesWhileMoving } from "../../../chaos/judge/ledger_watch.ts";
 
 const never = new Promise<void>(() => {});
 const { signal } = new AbortController();

@@ -1,10 +1,10 @@
 /** The load: the records of the generator, at a rate, whatever the broker does. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
-import { backoffMs, sleep } from "../workers/_shared/backoff.ts";
-import { describeError } from "../workers/_shared/errors.ts";
-import type { KafkaConnection } from "../workers/_shared/kafka/client.ts";
-import { settlesWithin } from "../stack/wait.ts";
+import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";
+import { describeError } from "../../workers/_shared/errors.ts";
+import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";
+import { settlesWithin } from "../../stack/wait.ts";
 import { BLOCK, Records } from "./records.ts";
 import { type Send, Sends } from "./sends.ts";
 

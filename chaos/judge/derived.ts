@@ -1,11 +1,11 @@
-/** What is kept beside the rows equals what the rows give when it is computed anew. */
+/**
+ * Folder `judge`: compares what PostgreSQL holds with what was sent, record by record, for chaos and for the tests. It
+ * never writes, and shares nothing with `reconcile`.
+ *
+ * Here: what is kept beside the rows equals what the rows give when it is computed anew.
+ */
 import { type Query, say } from "./query.ts";
-
-/** Whole minutes [from, to), microseconds since the Unix epoch. */
-export interface MinuteRange {
-  readonly from: number;
-  readonly to: number;
-}
+import { instant } from "./rows.ts";
 
 /** The floor: below it minutes outlive their dropped rows, and a customer's latest reading may. */
 const FLOOR =
@@ -14,9 +14,12 @@ const FLOOR =
 /**
  * The minute table above the floor, in one snapshot: safe while consumers write.
  *
- * @param range everything unless told
+ * @param range whole minutes [from, to), microseconds since the Unix epoch; everything unless told
  */
-export async function judgeMinutes(query: Query, range?: MinuteRange): Promise<string[]> {
+export async function judgeMinutes(
+  query: Query,
+  range?: { readonly from: number; readonly to: number },
+): Promise<string[]> {
   const [from, to] = range === undefined
     ? ["-infinity", "infinity"]
     : [instant(range.from), instant(range.to)];
@@ -56,8 +59,4 @@ export async function judgeLatest(query: Query): Promise<string[]> {
       limit 100`,
   );
   return say("latest readings that differ from the rows:", latest.map(({ id }) => id));
-}
-
-function instant(micros: number): string {
-  return new Date(micros / 1000).toISOString();
 }

@@ -1,8 +1,8 @@
 /** Does to its target what a fault says, and undoes it. */
-import type { Service } from "../stack/mod.ts";
+import type { Service } from "../../stack/mod.ts";
 import type { Arena } from "./arena.ts";
 import type { ConsumerProcess } from "./consumer_process.ts";
-import type { Fault, Harm, LinkName } from "./fault.ts";
+import type { Fault, Harm, LinkName } from "../faults/fault.ts";
 
 /** @returns ends the fault; resolves when its target is well again, a server when it answers */
 export async function disturb(

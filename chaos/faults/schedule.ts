@@ -1,6 +1,5 @@
 /** From a seed and a duration to a schedule of faults. Pure: the same seed gives the same schedule. */
 import type { Fault, Harm, Target } from "./fault.ts";
-import { seeded } from "./seeded.ts";
 
 export interface ScheduleOptions {
   readonly seed: number;
@@ -95,4 +94,15 @@ function harmOf(
   ];
   const harms = target.what.startsWith("link") ? ofLink : ofProcess;
   return harms[Math.floor(random() * harms.length)];
+}
+
+/** Numbers in [0, 1) that are the same on every run (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }

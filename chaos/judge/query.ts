@@ -4,6 +4,16 @@ export type Query = <T extends Record<string, unknown>>(
   parameters?: readonly unknown[],
 ) => Promise<T[]>;
 
+/** What the judge found in one part of what it looks at. */
+export interface Found {
+  /** A sentence for each kind of difference, with the ids of its records. */
+  readonly problems: string[];
+  /** Rows of the table that were looked at. */
+  readonly rows: number;
+  /** Records without a row or a reject. */
+  readonly lost: number;
+}
+
 /** At most so many ids are named of one kind of difference. */
 const NAMED_AT_MOST = 12;
 

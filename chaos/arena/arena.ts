@@ -1,8 +1,8 @@
 /** What a run disturbs: servers, links and consumers. */
-import type { Link } from "../stack/link.ts";
-import type { Service } from "../stack/mod.ts";
-import type { KafkaConnection } from "../workers/_shared/kafka/client.ts";
-import type { LinkName, Target } from "./fault.ts";
+import type { Link } from "../../stack/link.ts";
+import type { Service } from "../../stack/mod.ts";
+import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";
+import type { LinkName, Target } from "../faults/fault.ts";
 
 export interface Arena {
   readonly topic: string;

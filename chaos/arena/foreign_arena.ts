@@ -5,12 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
-import { type Link, openLink } from "../stack/link.ts";
-import { type Environment, parseSettings } from "../workers/_shared/env.ts";
-import { PipelineError, UsageError } from "../workers/_shared/errors.ts";
-import { kafkaConnection } from "../workers/_shared/kafka/client.ts";
-import { createTopic } from "../workers/_shared/kafka/topic.ts";
-import { DATABASE_SETTINGS, openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";
+import { type Link, openLink } from "../../stack/link.ts";
+import { type Environment, parseSettings } from "../../workers/_shared/env.ts";
+import { PipelineError, UsageError } from "../../workers/_shared/errors.ts";
+import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
+import { createTopic } from "../../workers/_shared/kafka/topic.ts";
+import { DATABASE_SETTINGS, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { Arena } from "./arena.ts";
 
 const POSTGRES_PORT = 5432;

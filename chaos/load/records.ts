@@ -3,9 +3,7 @@
  * remembered to say what must have become of each.
  */
 import { Buffer } from "node:buffer";
-import { anomalyOf, type Limits, type RejectReason } from "../workers/_shared/record/heartbeat.ts";
-import { BAD_RECORDS } from "./bad_records.ts";
-import { scattered } from "./seeded.ts";
+import { anomalyOf, type Limits, type RejectReason } from "../../workers/_shared/record/heartbeat.ts";
 
 /** Of the consumers that are judged: the defaults. */
 export const LIMITS: Limits = {
@@ -69,6 +67,36 @@ export function kindOf(index: number): Kind {
 
 const repeated = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / 100) % 3);
 const conflicted = (index: number) => index - 2020;
+
+/** A record that must become a reject, whatever is stored. */
+interface BadRecord {
+  readonly reason: RejectReason;
+  readonly value: Buffer | null;
+}
+
+const TIME = "2026-01-01T00:00:00Z";
+
+function bad(reason: RejectReason, text: (index: number) => string): (index: number) => BadRecord {
+  return (index) => ({ reason, value: Buffer.from(text(index)) });
+}
+
+/** Each by the record's index, so that no two are alike where a value can tell. */
+export const BAD_RECORDS: readonly ((index: number) => BadRecord)[] = [
+  bad("invalid_json", (index) => `{"customer_id": ${index}`),
+  () => ({ reason: "tombstone", value: null }),
+  (index) => ({ reason: "invalid_utf8", value: Buffer.from([0x22, 0xff, index % 256, 0x22]) }),
+  bad("heart_rate_out_of_range", (i) => `{"customer_id":"x-${i}","timestamp":"${TIME}","heart_rate":300}`),
+  () => ({ reason: "empty_value", value: Buffer.alloc(0) }),
+  bad("not_an_object", (index) => `[${index}]`),
+  bad("missing_customer_id", (index) => `{"timestamp":"${TIME}","heart_rate":70,"index":${index}}`),
+  bad("invalid_customer_id", (i) => `{"customer_id":"x\\u0000${i}","timestamp":"${TIME}","heart_rate":70}`),
+  bad("invalid_timestamp", (i) => `{"customer_id":"x-${i}","timestamp":"2026-02-30","heart_rate":70}`),
+  bad(
+    "timestamp_in_future",
+    (i) => `{"customer_id":"x-${i}","timestamp":"9000-01-01T00:00:00Z","heart_rate":70}`,
+  ),
+  bad("invalid_heart_rate", (i) => `{"customer_id":"x-${i}","timestamp":"${TIME}","heart_rate":"7${i}"}`),
+];
 
 export class Records {
   readonly #seed: number;
@@ -164,4 +192,12 @@ function json({ customerId, micros, heartRate }: ChaosReading): Buffer {
 
 function missing(): never {
   throw new TypeError("there is no bad record");
+}
+
+/** A number from 0 to 2^32 - 1 that belongs to two numbers, without a state in between. */
+function scattered(seed: number, index: number): number {
+  let mixed = Math.imul(index ^ seed, 0x9e3779b1) ^ (index >>> 15);
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

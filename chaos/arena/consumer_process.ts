@@ -1,12 +1,12 @@
 /** One of the consumers: a child process that can be disturbed, and is started again whenever it ended. */
 import { join } from "node:path";
-import { Child } from "../stack/child.ts";
-import { CLONE } from "../stack/clone.ts";
-import { describeExit, type Restartable } from "../stack/keep_running.ts";
-import { settlesWithin } from "../stack/wait.ts";
-import { taskArguments } from "../stack/worker_task.ts";
-import { UsageError } from "../workers/_shared/errors.ts";
-import { EXIT } from "../workers/_shared/lifecycle.ts";
+import { Child } from "../../stack/child.ts";
+import { CLONE } from "../../stack/clone.ts";
+import { describeExit, type Restartable } from "../../stack/keep_running.ts";
+import { settlesWithin } from "../../stack/wait.ts";
+import { taskArguments } from "../../stack/worker_task.ts";
+import { UsageError } from "../../workers/_shared/errors.ts";
+import { EXIT } from "../../workers/_shared/lifecycle.ts";
 
 /** An orderly end takes a fraction of it, unless a server that it says goodbye to is silent. */
 const STOP_DEADLINE_MS = 12_000;

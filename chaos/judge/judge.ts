@@ -1,0 +1,208 @@
+/**
+ * Judges a load that is a function of its index. A part of it is judged all the time: what is settled since it looked
+ * last; the whole of it at the end.
+ */
+import type { Buffer } from "node:buffer";
+import type { Load } from "../load/load.ts";
+import { kindOf, LATE_SECONDS, READINGS_PER_SECOND, Records } from "../load/records.ts";
+import type { Sends } from "../load/sends.ts";
+import { judgeMinutes } from "./derived.ts";
+import { judgeEverything, type Judgement } from "./everything.ts";
+import { judgeLedger } from "./ledger.ts";
+import type { Query } from "./query.ts";
+import { type ExpectedReject, judgeRejects, type RejectsPart } from "./rejects.ts";
+import { type ExpectedRow, judgeRows, type RowsPart } from "./rows.ts";
+
+export interface JudgeOptions {
+  readonly query: Query;
+  readonly records: Records;
+  readonly load: Pick<Load, "sends" | "attempted">;
+}
+
+/** Seconds of measured time [from, to), counted from that of the first record; or sends, by their number. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Seconds of measured time that are judged in one go while the run is under way, and at its end. */
+const WINDOW_SECONDS = 60;
+const FULL_WINDOW_SECONDS = 300;
+const WINDOWS_A_LOOK = 4;
+const SENDS_AT_ONCE = 400;
+
+export class Judge {
+  readonly #options: JudgeOptions;
+  /** What was looked at while the run was under way: sends, seconds of measured time. */
+  #settledSends = 0;
+  #judgedSends = 0;
+  #judgedSeconds = 0;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Judges the ledger, and of what is settled the part that was not judged yet.
+   *
+   * @param next how far the ledger is, by partition, before this is called
+   * @throws when the database is away; nothing is known then
+   */
+  async look(next: readonly number[]): Promise<string[]> {
+    const { query, load: { sends } } = this.#options;
+    this.#settledSends = sends.settled(next, this.#settledSends);
+    const settled = sends.recordsBefore(this.#settledSends);
+    const problems = (await judgeLedger(query, true)).problems;
+    for (let turn = 0; turn < WINDOWS_A_LOOK; turn++) {
+      const window = { from: this.#judgedSeconds, to: this.#judgedSeconds + WINDOW_SECONDS };
+      if (window.to * READINGS_PER_SECOND > settled) break;
+      const late = { from: window.from - LATE_SECONDS, to: window.to - LATE_SECONDS };
+      const minutes = await judgeMinutes(query, microsOf(window));
+      for (const one of [window, late]) {
+        problems.push(...(await judgeRows(query, this.#rows(one, settled))).problems);
+      }
+      problems.push(...minutes);
+      this.#judgedSeconds = window.to;
+    }
+    // The last one stays for the next look: what lies in the log behind it is not known yet.
+    const to = Math.min(this.#settledSends, this.#judgedSends + SENDS_AT_ONCE);
+    if (to > this.#judgedSends) {
+      const part = this.#rejects({ from: this.#judgedSends, to }, endsBefore(sends, to));
+      problems.push(...(await judgeRejects(query, part)).problems);
+      this.#judgedSends = to;
+    }
+    return problems;
+  }
+
+  /**
+   * Judges everything. Call it when nothing is under way any more.
+   *
+   * @param ends of the log by partition, as Kafka says; all of it is in the ledger
+   */
+  everything(ends: readonly number[]): Promise<Judgement> {
+    const { query, load: { sends } } = this.#options;
+    return judgeEverything(query, {
+      rows: () => this.#allRows(),
+      rejects: () => this.#allRejects(),
+      whole: { ends, acknowledged: sends.ends },
+    });
+  }
+
+  *#allRows(): Generator<RowsPart> {
+    const { attempted, sends } = this.#options.load;
+    const last = Math.ceil(attempted / READINGS_PER_SECOND);
+    // Late readings lie before the first one that is not.
+    for (let from = -LATE_SECONDS; from < last; from += FULL_WINDOW_SECONDS) {
+      const to = Math.min(last, from + FULL_WINDOW_SECONDS);
+      yield this.#rows({ from, to }, sends.acknowledged);
+    }
+  }
+
+  *#allRejects(): Generator<RejectsPart> {
+    const { sends } = this.#options.load;
+    for (let from = 0; from === 0 || from < sends.length; from += SENDS_AT_ONCE) {
+      const to = Math.min(sends.length, from + SENDS_AT_ONCE);
+      const nowhere = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
+      yield this.#rejects({ from, to }, to === sends.length ? nowhere : endsBefore(sends, to));
+    }
+  }
+
+  /** @param settled records with an index below it must be stored; those below `attempted` may be */
+  #rows(window: Range, settled: number): RowsPart {
+    const { records, load: { attempted } } = this.#options;
+    return {
+      between: microsOf(window),
+      due: this.#due(window, settled),
+      at: (customerId, micros) => {
+        const index = Records.indexOf(Number(micros));
+        if (index === undefined || index >= attempted) return undefined;
+        const row = expectedRow(records, index);
+        return row.customerId === customerId ? row : undefined;
+      },
+    };
+  }
+
+  /** The records whose rows lie in the window. */
+  *#due({ from, to }: Range, settled: number): Generator<ExpectedRow> {
+    for (const [kind, seconds] of [["good", 0], ["late", LATE_SECONDS]] as const) {
+      const first = Math.max(0, (from + seconds) * READINGS_PER_SECOND);
+      const last = Math.min(settled, (to + seconds) * READINGS_PER_SECOND);
+      for (let index = first; index < last; index++) {
+        if (kindOf(index) === kind) yield expectedRow(this.#options.records, index);
+      }
+    }
+  }
+
+  /**
+   * @param places of the sends; what lies in the log between them and the ones before is looked at as well
+   * @param ends offsets by partition where to stop looking
+   */
+  #rejects(places: Range, ends: readonly number[]): RejectsPart {
+    const { records, load: { sends, attempted } } = this.#options;
+    const due = new Map<string, ExpectedReject>();
+    const acknowledged: Range[][] = Array.from({ length: sends.partitions }, () => []);
+    for (let place = places.from; place < places.to; place++) {
+      const { from, count, bases, counts } = sends.at(place);
+      bases.forEach((base, partition) => {
+        if (base !== undefined) {
+          acknowledged[partition]?.push({ from: base, to: base + (counts[partition] ?? 0) });
+        }
+      });
+      const next = [...bases];
+      for (let position = from; position < from + count; position++) {
+        const index = Records.at(position);
+        const partition = records.partitionOf(index);
+        const offset = next[partition] ?? 0;
+        next[partition] = offset + 1;
+        const reject = expectedReject(records, index);
+        if (reject !== undefined) due.set(`${partition}:${offset}`, reject);
+      }
+    }
+    return {
+      offsets: endsBefore(sends, places.from)
+        .map((from, partition) => ({ from, to: ends[partition] ?? from })),
+      due,
+      again: ({ kafka_partition, kafka_offset, key }) => {
+        const offset = Number(kafka_offset);
+        const known = acknowledged[kafka_partition]?.some(({ from, to }) => offset >= from && offset < to);
+        const index = indexOfKey(key);
+        return known || index >= attempted ? undefined : expectedReject(records, index);
+      },
+    };
+  }
+}
+
+function microsOf({ from, to }: Range): Range {
+  return { from: Records.microsOfSecond(from), to: Records.microsOfSecond(to) };
+}
+
+function expectedRow(records: Records, index: number): ExpectedRow {
+  return { id: `#${index}`, partition: records.partitionOf(index), ...records.readingOf(index) };
+}
+
+function expectedReject(records: Records, index: number): ExpectedReject | undefined {
+  const kind = kindOf(index);
+  if (kind !== "bad" && kind !== "conflict") return undefined;
+  const { fate, partition, key, value } = records.record(index);
+  return { id: `#${index}`, partition, key, value, reason: "reject" in fate ? fate.reject : "none" };
+}
+
+function indexOfKey(key: Buffer | null): number {
+  return Number(/^bad-(\d+)$/.exec(key?.toString() ?? "")?.[1] ?? Infinity);
+}
+
+/** Where each partition's log stands after the sends before this one. */
+function endsBefore(sends: Sends, place: number): number[] {
+  const ends = new Array<number>(sends.partitions).fill(0);
+  const missing = new Set(ends.keys());
+  for (let before = place - 1; before >= 0 && missing.size > 0; before--) {
+    const { bases, counts } = sends.at(before);
+    for (const partition of [...missing]) {
+      const base = bases[partition];
+      if (base === undefined) continue;
+      ends[partition] = base + (counts[partition] ?? 0);
+      missing.delete(partition);
+    }
+  }
+  return ends;
+}
