@@ -5,7 +5,7 @@ import { type Environment, parseSettings, readTogether, settingsError, text } fr
 import { LIMIT_SETTINGS, type Limits, limitsFrom } from "../_shared/record/heartbeat.ts";
 import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Scenario } from "./catalogue/scenario.ts";
 
 const PROGRAM = "scenarios";
 

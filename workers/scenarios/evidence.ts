@@ -1,9 +1,15 @@
-/** What the database holds about the published records. */
-import type { Anomaly } from "../_shared/record/heartbeat.ts";
-import { type Database, databaseFailure } from "../_shared/postgres.ts";
-import type { NextOffsets } from "./arrival.ts";
-import type { Publication, ScenarioRecord } from "./publish.ts";
-import type { StoredRow } from "./scenario.ts";
+/** What the database holds about the published records, when the ledger has passed them: then each ended somewhere. */
+import { sleep } from "../_shared/backoff.ts";
+import { type Database, databaseFailure, sqlState } from "../_shared/postgres.ts";
+import type { StoredRow } from "./catalogue/scenario.ts";
+import type { Publication, PublishOptions } from "./publish.ts";
+
+const POLL_MS = 100;
+/** UNDEFINED_TABLE: no consumer was ever here to make the schema. */
+const UNDEFINED_TABLE = "42P01";
+
+/** The next offset of each partition that was ever read. */
+export type NextOffsets = ReadonlyMap<number, number>;
 
 export interface FoundReject {
   readonly reason: string;
@@ -16,14 +22,57 @@ export interface FoundReject {
 
 export interface Evidence {
   readonly next: NextOffsets;
-  /** By `placeOf`. */
+  /** By `partition:offset`. */
   readonly rejects: ReadonlyMap<string, FoundReject>;
   /** All rows of every customer that a record names. */
   readonly rows: readonly StoredRow[];
 }
 
-export function placeOf(partition: number, offset: number): string {
-  return `${partition}:${offset}`;
+export function isRead(next: NextOffsets, partition: number, offset: number): boolean {
+  return (next.get(partition) ?? -1) > offset;
+}
+
+/**
+ * @returns where the ledger stands when it has passed every record, or when time is up
+ * @throws PipelineError when the database does not answer when time is up
+ */
+export async function waitUntilRead(
+  database: Database,
+  { topicId, records }: Publication,
+  { signal, timeoutMs }: PublishOptions,
+): Promise<NextOffsets> {
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  for (;;) {
+    let failure: unknown;
+    try {
+      const next = await nextOffsets(database, topicId);
+      const passed = records.every(({ partition, offset }) =>
+        offset === undefined || isRead(next, partition, offset)
+      );
+      if (passed || inTime.aborted) return next;
+    } catch (error) {
+      failure = error;
+    }
+    if (inTime.aborted) throw databaseFailure("read the ledger", database.target, failure);
+    await sleep(POLL_MS, { signal: inTime });
+  }
+}
+
+/** @throws what PostgreSQL or the connection says, except that there is no ledger yet */
+async function nextOffsets(database: Database, topicId: string): Promise<NextOffsets> {
+  try {
+    const rows = await database.query<{ kafka_partition: number; next_offset: string }>(
+      `select distinct on (kafka_partition) kafka_partition, next_offset
+         from public.ingest_offsets
+        where topic_id = $1
+        order by kafka_partition, generation desc`,
+      [topicId],
+    );
+    return new Map(rows.map((row) => [row.kafka_partition, Number(row.next_offset)]));
+  } catch (error) {
+    if (sqlState(error) === UNDEFINED_TABLE) return new Map();
+    throw error;
+  }
 }
 
 /** @throws PipelineError when PostgreSQL is away or refuses */
@@ -34,40 +83,33 @@ export async function collectEvidence(
 ): Promise<Evidence> {
   // Without a ledger there is no schema to ask either.
   if (next.size === 0) return { next, rejects: new Map(), rows: [] };
+  const customers = publication.records.flatMap(({ record: { customer, expected } }) => [
+    ...customer === undefined ? [] : [customer],
+    ...expected.kind === "rejected" ? [] : [expected.row.customerId],
+  ]);
   try {
     return {
       next,
       rejects: await findRejects(database, publication),
-      rows: await findRows(database, customersOf(publication.records.map(({ record }) => record))),
+      // Instants come as text: a JavaScript date would lose the microseconds.
+      rows: await database.query<{ -readonly [name in keyof StoredRow]: StoredRow[name] }>(
+        `select customer_id as "customerId", heart_rate as "heartRate", anomaly,
+                to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ts
+           from public.heartbeats
+          where customer_id = any($1::text[])`,
+        [[...new Set(customers)]],
+      ),
     };
   } catch (error) {
     throw databaseFailure("look the records up", database.target, error);
   }
 }
 
-function customersOf(records: readonly ScenarioRecord[]): string[] {
-  const named = records.flatMap(({ customer, expected }) => [
-    ...customer === undefined ? [] : [customer],
-    ...expected.kind === "rejected" ? [] : [expected.row.customerId],
-  ]);
-  return [...new Set(named)];
-}
-
-type RejectRow = {
-  kafka_partition: number;
-  kafka_offset: string;
-  reason: string;
-  detail: string;
-  key: Uint8Array | null;
-  payload: Uint8Array | null;
-  emptied: boolean;
-};
-
 async function findRejects(database: Database, publication: Publication): Promise<Map<string, FoundReject>> {
   const places = publication.records.filter(({ offset }) => offset !== undefined);
-  const rows = await database.query<RejectRow>(
-    `select reject.kafka_partition, reject.kafka_offset, reject.reason, reject.detail, reject.key, reject.payload,
-            reject.emptied_at is not null as emptied
+  const rows = await database.query<Record<string, unknown> & FoundReject & { place: string }>(
+    `select reject.kafka_partition || ':' || reject.kafka_offset as place, reject.reason, reject.detail, reject.key,
+            reject.payload, reject.emptied_at is not null as emptied
        from unnest($2::integer[], $3::bigint[]) as place (kafka_partition, kafka_offset)
        join public.ingest_offsets log
          on log.topic_id = $1
@@ -79,21 +121,5 @@ async function findRejects(database: Database, publication: Publication): Promis
       order by log.generation`,
     [publication.topicId, places.map(({ partition }) => partition), places.map(({ offset }) => offset)],
   );
-  return new Map(rows.map((row) => [placeOf(row.kafka_partition, Number(row.kafka_offset)), row]));
-}
-
-type HeartbeatRow = { customer_id: string; ts: string; heart_rate: number; anomaly: Anomaly | null };
-
-/** Instants come as text: a JavaScript date would lose the microseconds. */
-async function findRows(database: Database, customers: readonly string[]): Promise<StoredRow[]> {
-  const rows = await database.query<HeartbeatRow>(
-    `select customer_id, heart_rate, anomaly,
-            to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ts
-       from public.heartbeats
-      where customer_id = any($1::text[])`,
-    [customers],
-  );
-  return rows.map(({ customer_id, ts, heart_rate, anomaly }) => {
-    return { customerId: customer_id, ts, heartRate: heart_rate, anomaly };
-  });
+  return new Map(rows.map((row) => [row.place, row]));
 }

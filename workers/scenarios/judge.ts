@@ -1,8 +1,7 @@
 /** Compares what was found of each record with what its scenario says. Pure. */
-import { isRead } from "./arrival.ts";
-import { type Evidence, type FoundReject, placeOf } from "./evidence.ts";
+import type { Expected, StoredRow } from "./catalogue/scenario.ts";
+import { type Evidence, type FoundReject, isRead } from "./evidence.ts";
 import type { PublishedRecord } from "./publish.ts";
-import type { StoredRow } from "./scenario.ts";
 
 export interface Verdict {
   readonly scenario: string;
@@ -27,37 +26,46 @@ export function judge(published: readonly PublishedRecord[], evidence: Evidence)
 }
 
 function judgeRecord(
-  { record, partition, offset, refusal }: PublishedRecord,
+  one: PublishedRecord,
   rows: ReadonlyMap<string, StoredRow>,
   evidence: Evidence,
 ): Verdict {
-  const { scenario, what, expected } = record;
-  const place = offset === undefined ? "-" : placeOf(partition, offset);
-  const about = { scenario, what, place, expected: describeExpected(record) };
-  const failed = (found: string, unread = false) => ({ ...about, pass: false, unread, found });
-
-  if (offset === undefined) return failed(`not taken by Kafka: ${refusal}`);
-  if (!isRead(evidence.next, partition, offset)) {
-    const next = evidence.next.get(partition);
-    return failed(
-      next === undefined ? "not read: no ledger row" : `not read: the ledger stands at ${next}`,
-      true,
-    );
-  }
-  const reject = evidence.rejects.get(place);
-  if (expected.kind === "rejected") {
-    const difference = reject === undefined ? "no reject" : compareReject(record, expected.reason, reject);
-    return difference === undefined ? { ...about, pass: true, unread: false, found: "" } : failed(difference);
-  }
-  if (reject !== undefined) return failed(`rejected: ${reject.reason}`);
-  const row = rows.get(keyOf(expected.row));
-  if (row === undefined) return failed("no row");
-  return row.heartRate === expected.row.heartRate && row.anomaly === expected.row.anomaly
-    ? { ...about, pass: true, unread: false, found: "" }
-    : failed(`row ${describeRow(row)}`);
+  const { record: { scenario, what, expected }, partition, offset } = one;
+  const found = differenceOf(one, rows, evidence) ?? "";
+  return {
+    scenario,
+    what,
+    place: offset === undefined ? "-" : `${partition}:${offset}`,
+    pass: found === "",
+    unread: offset !== undefined && !isRead(evidence.next, partition, offset),
+    expected: describeExpected(expected),
+    found,
+  };
 }
 
-/** The difference, or undefined. */
+/** Undefined when it ended as expected. */
+function differenceOf(
+  { record, partition, offset, refusal }: PublishedRecord,
+  rows: ReadonlyMap<string, StoredRow>,
+  { next, rejects }: Evidence,
+): string | undefined {
+  const { expected } = record;
+  if (offset === undefined) return `not taken by Kafka: ${refusal}`;
+  if (!isRead(next, partition, offset)) {
+    const at = next.get(partition);
+    return at === undefined ? "not read: no ledger row" : `not read: the ledger stands at ${at}`;
+  }
+  const reject = rejects.get(`${partition}:${offset}`);
+  if (expected.kind === "rejected") {
+    return reject === undefined ? "no reject" : compareReject(record, expected.reason, reject);
+  }
+  if (reject !== undefined) return `rejected: ${reject.reason}`;
+  const row = rows.get(keyOf(expected.row));
+  if (row === undefined) return "no row";
+  const same = row.heartRate === expected.row.heartRate && row.anomaly === expected.row.anomaly;
+  return same ? undefined : `row ${describeRow(row)}`;
+}
+
 function compareReject(
   { key, value }: PublishedRecord["record"],
   reason: string,
@@ -83,18 +91,16 @@ function fieldOf(reason: string): string {
 
 /** Rows of this run's own customers that no record of it explains: a rejected reading that was stored all the same. */
 function strayRows(published: readonly PublishedRecord[], rows: readonly StoredRow[]): Verdict[] {
-  const owners = new Map<string, PublishedRecord["record"]>();
-  const explained = new Set<string>();
-  for (const { record } of published) {
-    if (record.customer !== undefined) owners.set(record.customer, record);
-    if (record.expected.kind !== "rejected") explained.add(keyOf(record.expected.row));
-  }
+  const owners = new Map(published.map(({ record }) => [record.customer, record]));
+  const explained = new Set(
+    published.map(({ record: { expected } }) => expected.kind === "rejected" ? "" : keyOf(expected.row)),
+  );
   return rows.flatMap((row) => {
     const owner = owners.get(row.customerId);
     if (owner === undefined || explained.has(keyOf(row))) return [];
     const { scenario, what } = owner;
-    const found = `row ${describeRow(row)}`;
-    return [{ scenario, what, place: "-", pass: false, unread: false, expected: "no other row", found }];
+    const about = { scenario, what, place: "-", expected: "no other row", found: `row ${describeRow(row)}` };
+    return [{ ...about, pass: false, unread: false }];
   });
 }
 
@@ -102,15 +108,9 @@ function keyOf({ customerId, ts }: StoredRow): string {
   return `${ts} ${customerId}`;
 }
 
-function describeExpected({ expected }: PublishedRecord["record"]): string {
-  switch (expected.kind) {
-    case "stored":
-      return `row ${describeRow(expected.row)}`;
-    case "duplicate":
-      return `duplicate of ${describeRow(expected.row)}`;
-    case "rejected":
-      return `rejected: ${expected.reason}`;
-  }
+function describeExpected(expected: Expected): string {
+  if (expected.kind === "rejected") return `rejected: ${expected.reason}`;
+  return `${expected.kind === "stored" ? "row" : "duplicate of"} ${describeRow(expected.row)}`;
 }
 
 function describeRow({ heartRate, anomaly, ts }: StoredRow): string {

@@ -7,7 +7,7 @@ import { SCENARIOS } from "./catalogue/mod.ts";
 import { readConfig } from "./config.ts";
 import { rehearse } from "./rehearse.ts";
 import { formatList, formatSummary, formatVerdicts } from "./report.ts";
-import { createRun } from "./scenario.ts";
+import { createRun } from "./catalogue/scenario.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const line = (text: string) => `${printableLines(secrets.redact(text))}\n`;
@@ -26,9 +26,12 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const session = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-scenarios" };
   const database = resources.use("database", openDatabase(config.databaseUrl, session));
   const run = createRun(runId, config.limits, Date.now());
-  const ports = { kafka, database };
 
-  const verdicts = await rehearse(ports, config.scenarios, run, { signal, timeoutMs, onProgress: say });
+  const verdicts = await rehearse({ kafka, database }, config.scenarios, run, {
+    signal,
+    timeoutMs,
+    onProgress: say,
+  });
   if (verdicts === undefined) return EXIT.interrupted;
   print(`${formatVerdicts(verdicts)}\n\n${formatSummary(verdicts, { runId, topic: kafka.topic, timeout })}`);
   return verdicts.every(({ pass }) => pass) ? EXIT.ok : EXIT.failed;

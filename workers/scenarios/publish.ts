@@ -5,7 +5,7 @@ import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
 import { partitionOf } from "../_shared/kafka/partitioner.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
-import type { Codec, PlannedRecord } from "./scenario.ts";
+import type { PlannedRecord } from "./catalogue/scenario.ts";
 
 /** Under the million bytes that brokers accept by default. */
 const MAX_BATCH_BYTES = 512 * 1024;
@@ -33,7 +33,7 @@ export interface Publication {
 
 export interface PublishOptions {
   readonly signal: AbortSignal;
-  /** Kafka may be away for so long. */
+  /** Kafka may be away, and the consumers busy, for so long. */
   readonly timeoutMs: number;
 }
 
@@ -102,16 +102,12 @@ function batches(records: readonly ScenarioRecord[]): ScenarioRecord[][] {
     const size = (record.key?.length ?? 0) + (record.value?.length ?? 0);
     const last = result.at(-1);
     const fits = last !== undefined && bytes + size <= MAX_BATCH_BYTES &&
-      codecOf(last[0]) === codecOf(record);
+      last[0]?.codec === record.codec;
     if (fits) last.push(record);
     else result.push([record]);
     bytes = fits ? bytes + size : size;
   }
   return result;
-}
-
-function codecOf(record: PlannedRecord | undefined): Codec {
-  return record?.codec ?? "none";
 }
 
 async function sendBatch(
@@ -123,7 +119,7 @@ async function sendBatch(
   const published = new Map<ScenarioRecord, PublishedRecord>();
   for (const [partition, records] of byPartition) {
     try {
-      const { firstOffset } = await sender.send({ partition, records }, codecOf(batch[0]));
+      const { firstOffset } = await sender.send({ partition, records }, batch[0]?.codec ?? "none");
       for (const [index, record] of records.entries()) {
         published.set(record, { record, partition, offset: Number(firstOffset) + index });
       }

@@ -1,20 +1,13 @@
 /** One run: publish, wait, look up, judge. */
 import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
-import { waitUntilRead } from "./arrival.ts";
-import { collectEvidence } from "./evidence.ts";
+import { collectEvidence, waitUntilRead } from "./evidence.ts";
 import { judge, type Verdict } from "./judge.ts";
-import { publish } from "./publish.ts";
-import type { Run, Scenario } from "./scenario.ts";
-
-export interface RehearsalOptions {
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-  /** Hears what is being done. */
-  readonly onProgress: (text: string) => void;
-}
+import { publish, type PublishOptions } from "./publish.ts";
+import type { Run, Scenario } from "./catalogue/scenario.ts";
 
 /**
+ * @param onProgress hears what is being done
  * @returns undefined when `signal` aborted first
  * @throws PipelineError when Kafka or PostgreSQL is away or refuses; nothing is published then, or not all of it
  */
@@ -22,7 +15,7 @@ export async function rehearse(
   { kafka, database }: { kafka: KafkaConnection; database: Database },
   scenarios: readonly Scenario[],
   run: Run,
-  { signal, timeoutMs, onProgress }: RehearsalOptions,
+  { onProgress, ...options }: PublishOptions & { readonly onProgress: (text: string) => void },
 ): Promise<Verdict[] | undefined> {
   const records = scenarios.flatMap(({ name: scenario, records }) => {
     return records(run).map((record) => ({ ...record, scenario }));
@@ -34,10 +27,10 @@ export async function rehearse(
   onProgress(
     `Run ${run.id}: publishing ${records.length} records to topic ${kafka.topic} at ${kafka.servers}`,
   );
-  const publication = await publish(kafka, records, { signal, timeoutMs });
+  const publication = await publish(kafka, records, options);
   if (publication === undefined) return undefined;
   onProgress(`Waiting until a consumer has brought them to PostgreSQL ${database.target}`);
-  const next = await waitUntilRead(database, publication, { signal, timeoutMs });
-  if (signal.aborted) return undefined;
+  const next = await waitUntilRead(database, publication, options);
+  if (options.signal.aborted) return undefined;
   return judge(publication.records, await collectEvidence(database, publication, next));
 }

@@ -1,7 +1,7 @@
 /** The tables for people: which scenarios there are, and how each record fared. */
 import { formatTable } from "../_shared/table.ts";
 import type { Verdict } from "./judge.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Scenario } from "./catalogue/scenario.ts";
 
 export function formatList(scenarios: readonly Scenario[]): string {
   return formatTable(
@@ -25,16 +25,10 @@ export function formatVerdicts(verdicts: readonly Verdict[]): string {
   );
 }
 
-export interface SummaryContext {
-  readonly runId: string;
-  readonly topic: string;
-  readonly timeout: string;
-}
-
 /** The failures once more, since the table is long, and what to do where that is known. */
 export function formatSummary(
   verdicts: readonly Verdict[],
-  { runId, topic, timeout }: SummaryContext,
+  { runId, topic, timeout }: { runId: string; topic: string; timeout: string },
 ): string {
   const failed = verdicts.filter(({ pass }) => !pass);
   const scenarios = new Set(verdicts.map(({ scenario }) => scenario)).size;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { REJECT_REASONS } from "../../../workers/_shared/record/heartbeat.ts";
 import { SCENARIOS } from "../../../workers/scenarios/catalogue/mod.ts";
-import { createRun, instantOf } from "../../../workers/scenarios/scenario.ts";
+import { instantOf } from "../../../workers/scenarios/catalogue/fields.ts";
+import { createRun } from "../../../workers/scenarios/catalogue/scenario.ts";
 
 const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
 const NOW = Date.UTC(2026, 6, 14, 9, 30);

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import type { Evidence, FoundReject } from "../../../workers/scenarios/evidence.ts";
 import { judge } from "../../../workers/scenarios/judge.ts";
 import type { PublishedRecord } from "../../../workers/scenarios/publish.ts";
-import { bytes, duplicate, type Expected, rejected, stored } from "../../../workers/scenarios/scenario.ts";
+import { bytes, type Expected, rejected } from "../../../workers/scenarios/catalogue/scenario.ts";
 
 const TS = "2026-07-14T09:30:00.000001Z";
 const ROW = { customerId: "c", ts: TS, heartRate: 44, anomaly: "low" as const };
-const STORED = stored("c", TS, 44, "low");
+const STORED: Expected = { kind: "stored", row: ROW };
+const DUPLICATE: Expected = { kind: "duplicate", row: ROW };
 const REJECT: FoundReject = {
   reason: "invalid_timestamp",
   detail: "timestamp: is no date",
@@ -31,7 +32,7 @@ function evidence(found: { rows?: Evidence["rows"]; reject?: FoundReject; next?:
 
 const PASSING = [
   ["a row as expected", STORED, { rows: [ROW] }],
-  ["a duplicate's row", duplicate("c", TS, 44, "low"), { rows: [ROW] }],
+  ["a duplicate's row", DUPLICATE, { rows: [ROW] }],
   ["a reject as expected", rejected("invalid_timestamp"), { reject: REJECT }],
   ["a reject that retention has emptied", rejected("invalid_timestamp"), {
     reject: { ...REJECT, detail: "", key: null, payload: null, emptied: true },
@@ -50,7 +51,7 @@ const FAILING: readonly (readonly [string, Expected, Parameters<typeof evidence>
   ["another heart rate", STORED, { rows: [{ ...ROW, heartRate: 43 }] }, /^row 43 low/],
   ["a missing anomaly", STORED, { rows: [{ ...ROW, anomaly: null }] }, /^row 44 at/],
   ["a reject beside the row", STORED, { rows: [ROW], reject: REJECT }, /^rejected: invalid_timestamp$/],
-  ["a rejected duplicate", duplicate("c", TS, 44, "low"), { rows: [ROW], reject: REJECT }, /^rejected/],
+  ["a rejected duplicate", DUPLICATE, { rows: [ROW], reject: REJECT }, /^rejected/],
   ["no reject", rejected("invalid_timestamp"), {}, /^no reject$/],
   ["another reason", rejected("tombstone"), { reject: REJECT }, /^rejected: invalid_timestamp$/],
   [

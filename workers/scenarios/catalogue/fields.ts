@@ -1,0 +1,206 @@
+/** Customer ids and timestamps: every accepted way to write one, what is none, and what Unicode and time can do to them. */
+import { bytes, expectedOf, type Peculiar, reading, rejected, type Run, scenario } from "./scenario.ts";
+
+/** Each behind the run's own name, and each another customer: nothing is normalised, trimmed or folded. */
+const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
+  ["astral characters", "🫀𝔥𝔢𝔞𝔯𝔱"],
+  ["a family joined by zero-width joiners", "👩‍👩‍👧‍👦"],
+  ["é as one character", "caf\u00e9"],
+  ["é as two characters", "cafe\u0301"],
+  ["ten combining marks", "z\u0300\u0301\u0302\u0303\u0304\u0305\u0306\u0307\u0308\u0309"],
+  ["right to left", "مريض-٤٢-חולה"],
+  ["a right-to-left override", "\u202egnp.exe"],
+  ["zero-width characters", "a\u200bb\ufeffc"],
+  ["a noncharacter and a private one", "\uffff\ue000"],
+  ["the highest code point", "\u{10ffff}"],
+  ["white space at its end", "trailing "],
+  ["no white space at its end", "trailing"],
+  ["upper case", "CASE"],
+  ["lower case", "case"],
+  ["a sharp s", "straße"],
+  ["two s", "strasse"],
+];
+
+/** How it is written; an id that is none has no customer, one that any run may have is shared. */
+const INTEGERS: readonly (readonly [what: string, written: string, kind: "refused" | "shared"])[] = [
+  ["zero", "0", "shared"],
+  ["2^53 - 1", "9007199254740991", "shared"],
+  ["-(2^53 - 1)", "-9007199254740991", "shared"],
+  ["2^53", "9007199254740992", "refused"],
+  ["2^53 + 1, which a double rounds", "9007199254740993", "refused"],
+  ["-2^53", "-9007199254740992", "refused"],
+  ["a fraction", "4.5", "refused"],
+  ["a fraction that a double rounds", "4.00000000000000000001", "refused"],
+  ["infinite", "1e999", "refused"],
+  ["true", "true", "refused"],
+  ["null", "null", "refused"],
+  ["an array", '["a"]', "refused"],
+  ["an object", '{"id":"a"}', "refused"],
+];
+
+/** An instant that is exact to the microsecond and that no other run has, between 1970 and 1978. */
+export function instantOf(run: Run): string {
+  const micros = run.number - 1e15;
+  const toMillis = new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1);
+  return `${toMillis}${String(micros % 1000).padStart(3, "0")}Z`;
+}
+
+/** @param customerId that the written id means; undefined when it means none */
+function integer(run: Run, what: string, written: string, customerId: string | undefined) {
+  const { heartRate } = run;
+  const ts = instantOf(run);
+  return {
+    what,
+    key: bytes(customerId ?? written),
+    value: bytes(`{"customer_id":${written},"timestamp":"${ts}","heart_rate":${heartRate}}`),
+    expected: customerId === undefined
+      ? rejected("invalid_customer_id")
+      : expectedOf({ customerId, ts, heartRate, anomaly: null }),
+  };
+}
+
+export const CUSTOMERS = [
+  scenario(
+    "unicode_ids",
+    "ids are kept character by character",
+    (run) => SUFFIXES.map(([what, suffix]) => reading(run, what, run.customer(suffix))),
+  ),
+  scenario("id_length", "1 to 128 code points are an id, whatever their bytes", (run) => {
+    const none: Peculiar = { becomes: "invalid_customer_id" };
+    const of = (codePoints: number, character: string) => {
+      const name = run.customer(codePoints > 128 ? "more-" : "max-");
+      return name + character.repeat(codePoints - name.length);
+    };
+    return [
+      reading(run, "128 letters", of(128, "x")),
+      reading(run, "128 with astral ones", of(128, "🫀")),
+      reading(run, "129 letters", of(129, "x"), none),
+      reading(run, "129 with astral ones", of(129, "🫀"), none),
+      reading(run, "empty", "", none),
+    ];
+  }),
+  scenario("integer_ids", "an integer is the customer of its decimal text, and never rounded", (run) => {
+    const { number } = run;
+    const own = (what: string, written: string, customer: string) => {
+      return { ...integer(run, what, written, customer), customer };
+    };
+    const asText = { ts: instantOf(run), becomes: "duplicate" } as const;
+    return [
+      own("an integer", `${number}`, `${number}`),
+      reading(run, "the same as a text", `${number}`, asText),
+      own("a negative one", `-${number}`, `-${number}`),
+      own("with a fraction of zero", `${number + 1}.0`, `${number + 1}`),
+      ...INTEGERS.map(([what, written, kind]) =>
+        integer(run, what, written, kind === "shared" ? written : undefined)
+      ),
+    ];
+  }),
+];
+
+/** How it is written, and the instant that it is. */
+const ACCEPTED: readonly (readonly [what: string, written: string, meant: string])[] = [
+  ["UTC", "2026-07-14T09:30:00Z", "2026-07-14T09:30:00.000000Z"],
+  ["lower case", "2026-07-14t09:30:00z", "2026-07-14T09:30:00.000000Z"],
+  ["a space", "2026-07-14 09:30:00Z", "2026-07-14T09:30:00.000000Z"],
+  ["no offset is UTC", "2026-07-14T09:30:00", "2026-07-14T09:30:00.000000Z"],
+  ["a space and no offset", "2026-07-14 09:30:00.5", "2026-07-14T09:30:00.500000Z"],
+  ["no seconds", "2026-07-14T09:30Z", "2026-07-14T09:30:00.000000Z"],
+  ["offset east", "2026-07-14T09:30:00+02:00", "2026-07-14T07:30:00.000000Z"],
+  ["offset west, to the next day", "2026-07-14T23:30:00-07:00", "2026-07-15T06:30:00.000000Z"],
+  ["offset of half an hour", "2026-07-14T09:30:00+05:30", "2026-07-14T04:00:00.000000Z"],
+  ["offset without a colon", "2026-07-14T09:30:00+0545", "2026-07-14T03:45:00.000000Z"],
+  ["offset of hours only", "2026-07-14T09:30:00-03", "2026-07-14T12:30:00.000000Z"],
+  ["the widest offset", "2026-07-14T23:59:00+23:59", "2026-07-14T00:00:00.000000Z"],
+  ["offset minus zero", "2026-07-14T09:30:00-00:00", "2026-07-14T09:30:00.000000Z"],
+  ["one decimal", "2026-07-14T09:30:00.1Z", "2026-07-14T09:30:00.100000Z"],
+  ["milliseconds", "2026-07-14T09:30:00.123Z", "2026-07-14T09:30:00.123000Z"],
+  ["microseconds", "2026-07-14T09:30:00.123456Z", "2026-07-14T09:30:00.123456Z"],
+  ["nanoseconds, cut and not rounded", "2026-07-14T09:30:00.123456999Z", "2026-07-14T09:30:00.123456Z"],
+  ["decimals after a comma", "2026-07-14T09:30:00,25Z", "2026-07-14T09:30:00.250000Z"],
+  ["a leap day", "2024-02-29T12:00:00Z", "2024-02-29T12:00:00.000000Z"],
+  ["a leap second", "2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z"],
+  ["a microsecond before 1970", "1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"],
+];
+
+const REFUSED: readonly (readonly [what: string, written: unknown])[] = [
+  ["a day that the year lacks", "2026-02-29T09:30:00Z"],
+  ["a day that no February has", "2026-02-30T09:30:00Z"],
+  ["month 13", "2026-13-01T09:30:00Z"],
+  ["day 0", "2026-07-00T09:30:00Z"],
+  ["hour 24", "2026-07-14T24:00:00Z"],
+  ["minute 60", "2026-07-14T09:60:00Z"],
+  ["second 60 at no leap second", "2026-07-14T09:30:60Z"],
+  ["an offset of a day", "2026-07-14T09:30:00+24:00"],
+  ["year 0", "0000-07-14T09:30:00Z"],
+  ["before year 1 in UTC", "0001-01-01T00:00:00+01:00"],
+  ["after year 9999 in UTC", "9999-12-31T23:59:59-01:00"],
+  ["a five-digit year", "12026-07-14T09:30:00Z"],
+  ["a date alone", "2026-07-14"],
+  ["the basic format", "20260714T093000Z"],
+  ["day first", "14.07.2026 09:30"],
+  ["full-width digits", "２０２６-07-14T09:30:00Z"],
+  ["white space before it", " 2026-07-14T09:30:00Z"],
+  ["text behind it", "2026-07-14T09:30:00Z; now"],
+  ["a decimal point alone", "2026-07-14T09:30:00.Z"],
+  ["what PostgreSQL would take", "now"],
+  ["what PostgreSQL has for ever", "infinity"],
+  ["an empty text", ""],
+  ["epoch seconds as a number", 1_784_021_400],
+  ["epoch seconds as a text", "1784021400"],
+  ["null", null],
+];
+
+export const TIMESTAMPS = [
+  scenario(
+    "timestamps",
+    "every accepted way to write an instant is that instant, to the microsecond",
+    (run) =>
+      ACCEPTED.map(([what, written, ts], index) =>
+        reading(run, `${what}: ${written}`, run.customer(`time-${index}`), { written, ts })
+      ),
+  ),
+  scenario(
+    "impossible_timestamps",
+    "what is no instant is rejected as invalid_timestamp",
+    (run) =>
+      REFUSED.map(([what, written], index) =>
+        reading(run, what, run.customer(`no-time-${index}`), { written, becomes: "invalid_timestamp" })
+      ),
+  ),
+  scenario(
+    "microseconds",
+    "two readings a microsecond apart are two rows",
+    (run) =>
+      ["09:30:00.123456", "09:30:00.123457", "09:30:00.123455"].map((time) =>
+        reading(run, time, run.customer("microseconds"), { ts: `2026-07-14T${time}Z` })
+      ),
+  ),
+  scenario(
+    "far_past",
+    "the past is welcome however far",
+    (run) =>
+      ["0001-01-01T00:00:00.000001Z", "1582-10-10T12:00:00.000000Z", "1900-02-28T23:59:59.999999Z"].map((
+        ts,
+      ) => reading(run, ts, run.customer(`past-${ts.slice(0, 4)}`), { ts })),
+  ),
+  scenario("future", "more than MAX_CLOCK_SKEW_SECONDS ahead is rejected, less is stored", (run) => {
+    const skewMs = run.limits.maxClockSkewSeconds * 1000;
+    const dayMs = 86_400_000;
+    const inMs = (ms: number) => new Date(run.startedMs + ms).toISOString();
+    const ahead = (what: string, written: string) => {
+      const customer = run.customer(`ahead-${what.replaceAll(" ", "-")}`);
+      return reading(run, what, customer, { written, becomes: "timestamp_in_future" });
+    };
+    const written = inMs(skewMs / 2);
+    // The instant is in the name, so that the same run at another time has another customer.
+    const customer = run.customer(`ahead-${run.startedMs + skewMs / 2}`);
+    const within = { written, ts: written.replace("Z", "000Z") };
+    return [
+      // Half the skew: that is how far our clock and the consumer's may differ. Too little of it proves nothing.
+      ...skewMs < 60_000 ? [] : [reading(run, "half the skew ahead", customer, within)],
+      ahead("a day beyond the skew", inMs(skewMs + dayMs)),
+      ahead("ten years beyond the skew", inMs(skewMs + 3652 * dayMs)),
+      ahead("the end of time", "9999-12-31T23:59:59.999999Z"),
+    ];
+  }),
+];
