@@ -1,5 +1,6 @@
 /** Sets the ledger beside what was recounted and beside Kafka, and says what does not agree. Pure. */
-import type { KafkaLog } from "./kafka_logs.ts";
+import { PipelineError } from "../_shared/errors.ts";
+import type { KafkaAnswer, KafkaLog } from "./kafka_logs.ts";
 import type { Account, Recount } from "./recount.ts";
 
 /** A line of the report: a log with its sums. */
@@ -29,8 +30,10 @@ export function isAccounted({ problems, unchecked }: Judgement): boolean {
   return problems.length === 0 && unchecked === null;
 }
 
-/** @param logs of every topic in the ledger, read after the recount; undefined when Kafka was not asked */
-export function judge(recount: Recount, logs: readonly KafkaLog[] | undefined): Judgement {
+/** @param answer about every topic in the ledger, given after the recount */
+export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
+  const unchecked = answer instanceof PipelineError ? answer.message : null;
+  const logs = answer instanceof PipelineError ? undefined : answer;
   const problems: string[] = [];
   const notes: string[] = [];
   const unread = new Set(logs);
@@ -47,15 +50,9 @@ export function judge(recount: Recount, logs: readonly KafkaLog[] | undefined): 
   });
   for (const log of unread) lines.push(unreadLine(log));
   if (logs !== undefined) notes.push(...missingTopics(recount.accounts, logs));
-  problems.push(...heartbeatProblems(recount), ...derivedProblems(recount));
-  return {
-    lines,
-    heartbeatRows: recount.heartbeatRows,
-    problems,
-    notes,
-    comparedWithKafka: logs !== undefined,
-    unchecked: null,
-  };
+  problems.push(...tableProblems(recount));
+  const { heartbeatRows } = recount;
+  return { lines, heartbeatRows, problems, notes, comparedWithKafka: logs !== undefined, unchecked };
 }
 
 function lineOf({ newest: _newest, found, ...account }: Account, log: KafkaLog | undefined): Line {
@@ -76,30 +73,13 @@ function unreadLine({ topic, topicId, partition, earliest, end }: KafkaLog): Lin
 
 function accountProblems(account: Account): string[] {
   const { first, next, stored, duplicates, rejected, gaps, found } = account;
-  const problems: string[] = [];
-  const say = (text: string) => void problems.push(`${nameOf(account)}: ${text}`);
   const sum = stored + duplicates + rejected + gaps;
-  if (next - first !== sum) {
-    say(
-      `${next - first} offsets were read (${first} to ${next}), but its counts add up to ${sum}: ${
-        difference(next - first - sum)
-      }`,
-    );
-  }
-  if (found.rejects !== rejected) {
-    say(
-      `rejected is ${rejected}, but heartbeat_rejects has ${found.rejects} rows: ${
-        difference(rejected - found.rejects)
-      }`,
-    );
-  }
-  if (found.gapOffsets !== gaps) {
-    say(
-      `gaps is ${gaps}, but ingest_gaps has ${found.gapOffsets} offsets: ${
-        difference(gaps - found.gapOffsets)
-      }`,
-    );
-  }
+  const read = `${next - first} offsets were read (${first} to ${next}), but its counts add up to ${sum}`;
+  const compared = [
+    [next - first - sum, read],
+    [rejected - found.rejects, `rejected is ${rejected}, but heartbeat_rejects has ${found.rejects} rows`],
+    [gaps - found.gapOffsets, `gaps is ${gaps}, but ingest_gaps has ${found.gapOffsets} offsets`],
+  ] as const;
   const wrong = [
     [found.rejectsOutside, `rows of heartbeat_rejects lie outside ${first} to ${next}`],
     [found.rejectsMisfiled, "rows of heartbeat_rejects name another topic or partition"],
@@ -107,8 +87,10 @@ function accountProblems(account: Account): string[] {
     [found.gapsOutside, `rows of ingest_gaps reach outside ${first} to ${next}`],
     [found.gapsOverlapping, "rows of ingest_gaps overlap another"],
   ] as const;
-  for (const [count, text] of wrong) if (count > 0) say(`${count} ${text}`);
-  return problems;
+  return [
+    ...compared.flatMap(([missing, text]) => missing === 0 ? [] : [`${text}: ${difference(missing)}`]),
+    ...wrong.flatMap(([count, text]) => count === 0 ? [] : [`${count} ${text}`]),
+  ].map((text) => `${nameOf(account)}: ${text}`);
 }
 
 /** Kafka was asked after the snapshot, and an end never goes back: being ahead of it is no matter of timing. */
@@ -129,29 +111,23 @@ function compareWithKafka(account: Account, log: KafkaLog, problems: string[], n
 }
 
 /** Rows carry no partition, so only their total can be told. */
-function heartbeatProblems({ accounts, heartbeatRows }: Recount): string[] {
+function tableProblems({ accounts, heartbeatRows, derived: { differing, examples } }: Recount): string[] {
   const stored = accounts.reduce((sum, account) => sum + account.stored, 0);
-  if (stored === heartbeatRows) return [];
-  return [
-    `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${
-      difference(stored - heartbeatRows)
-    } (a row does not say which partition it came from)`,
-  ];
-}
-
-function derivedProblems({ derived: { differing, examples } }: Recount): string[] {
+  const off = difference(stored - heartbeatRows);
+  const rows =
+    `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${off} ` +
+    "(a row does not say which partition it came from)";
   const more = differing - examples.length;
-  return more === 0 ? [...examples] : [
+  return [
+    ...stored === heartbeatRows ? [] : [rows],
     ...examples,
-    `heartbeats_1m and customer_latest: ${more} more entries differ from the rows`,
+    ...more === 0 ? [] : [`heartbeats_1m and customer_latest: ${more} more entries differ from the rows`],
   ];
 }
 
 function missingTopics(accounts: readonly Account[], logs: readonly KafkaLog[]): string[] {
-  const there = new Set(logs.map(({ topicId }) => topicId));
-  const gone = new Map(
-    accounts.filter(({ topicId }) => !there.has(topicId)).map((one) => [one.topicId, one.topic]),
-  );
+  const gone = new Map(accounts.map(({ topicId, topic }) => [topicId, topic]));
+  for (const { topicId } of logs) gone.delete(topicId);
   return [...gone].map(([id, topic]) =>
     `topic ${topic} with the id ${id} was deleted: it has no end in Kafka`
   );

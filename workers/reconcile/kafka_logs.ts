@@ -1,6 +1,7 @@
 /** Which offsets the logs hold, asked of Kafka. */
 import { Admin } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
+import type { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
 
@@ -21,29 +22,36 @@ export interface KafkaLog {
   readonly end: number;
 }
 
+/** The logs, or why they are not known; undefined when Kafka was not asked. */
+export type KafkaAnswer = readonly KafkaLog[] | PipelineError | undefined;
+
 /**
- * @param topics those that do not exist are left out
- * @throws PipelineError when Kafka does not answer for ten seconds, or refuses
+ * Ends only grow: asked after the database's snapshot, each is at or behind every offset in it.
+ *
+ * @param connection undefined to leave Kafka out
+ * @param known names topics beside the connection's own; those that do not exist are left out
+ * @returns an error when Kafka does not answer for ten seconds, or refuses
  */
 export async function kafkaLogs(
-  connection: KafkaConnection,
-  topics: readonly string[],
+  connection: KafkaConnection | undefined,
+  known: readonly { readonly topic: string }[],
   { signal }: { signal: AbortSignal },
-): Promise<readonly KafkaLog[]> {
+): Promise<KafkaAnswer> {
+  if (connection === undefined) return undefined;
+  const topics = new Set([connection.topic, ...known.map(({ topic }) => topic)]);
   const admin = new Admin(connection.options);
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const asked = new AbortController();
   let failure = kafkaFailure("read the logs' ends", connection, "no answer");
   try {
     const logs = await insist(
-      async () => (await Promise.all(topics.map((topic) => logsOf(admin, topic)))).flat(),
+      async () => (await Promise.all([...topics].map((topic) => logsOf(admin, topic)))).flat(),
       (error) => {
         failure = kafkaFailure("read the logs' ends", connection, error);
-        if (failure.code === "kafka_refused") throw failure;
+        if (failure.code === "kafka_refused") asked.abort();
       },
-      { signal: AbortSignal.any([signal, patience]) },
+      { signal: AbortSignal.any([signal, asked.signal, AbortSignal.timeout(PATIENCE_MS)]) },
     );
-    if (logs === undefined) throw failure;
-    return logs;
+    return logs ?? failure;
   } finally {
     await admin.close().catch(() => {});
   }
@@ -54,13 +62,14 @@ async function logsOf(admin: Admin, name: string): Promise<KafkaLog[]> {
   if (topic === undefined) return [];
   const offsetsAt = async (timestamp: bigint) => {
     const partitions = topic.leaders.map((_, partitionIndex) => ({ partitionIndex, timestamp }));
-    const answer = await admin.listOffsets({
-      topics: [{ name, partitions }],
-      isolationLevel: READ_COMMITTED,
+    const topics = [{ name, partitions }];
+    const [answer] = await admin.listOffsets({ topics, isolationLevel: READ_COMMITTED });
+    const offsets = new Map(answer?.partitions.map((one) => [one.partitionIndex, Number(one.offset)]));
+    return topic.leaders.map((_, partition) => {
+      const offset = offsets.get(partition) ?? -1;
+      if (offset < 0) throw new Error(`no offset was given for partition ${partition}`);
+      return offset;
     });
-    return new Map(
-      answer[0]?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]),
-    );
   };
   const earliest = await offsetsAt(EARLIEST);
   const ends = await offsetsAt(LATEST);
@@ -68,17 +77,7 @@ async function logsOf(admin: Admin, name: string): Promise<KafkaLog[]> {
   if ((await describeTopic(admin, name))?.id !== topic.id) {
     throw new Error(`topic ${name} was replaced just now`);
   }
-  return topic.leaders.map((_, partition) => ({
-    topic: name,
-    topicId: topic.id,
-    partition,
-    earliest: offsetOf(earliest, partition),
-    end: offsetOf(ends, partition),
-  }));
-}
-
-function offsetOf(offsets: ReadonlyMap<number, number>, partition: number): number {
-  const offset = offsets.get(partition);
-  if (offset === undefined || offset < 0) throw new Error(`no offset was given for partition ${partition}`);
-  return offset;
+  return ends.map((end, partition) => {
+    return { topic: name, topicId: topic.id, partition, earliest: earliest[partition] ?? 0, end };
+  });
 }

@@ -4,9 +4,9 @@ import { printableLines, writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { readConfig } from "./config.ts";
-import { isAccounted } from "./judge.ts";
-import { reconcile } from "./reconcile.ts";
-import { RECOUNT_LIMITS } from "./recount.ts";
+import { isAccounted, judge } from "./judge.ts";
+import { kafkaLogs } from "./kafka_logs.ts";
+import { recount, RECOUNT_LIMITS } from "./recount.ts";
 import { formatJson, formatReport } from "./report.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
@@ -17,7 +17,8 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const options = { connections: 1, limits: RECOUNT_LIMITS, name: "heartbeat-reconcile" };
   const database = resources.use("database", openDatabase(databaseUrl, options));
 
-  const judgement = await reconcile(database, kafka, { signal });
+  const counted = await recount(database, { signal });
+  const judgement = judge(counted, await kafkaLogs(kafka, counted.accounts, { signal }));
   const text = printableLines(secrets.redact(json ? formatJson(judgement) : formatReport(judgement)));
   writeOut(`${text}\n`);
   return isAccounted(judgement) ? EXIT.ok : EXIT.failed;

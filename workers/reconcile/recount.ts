@@ -1,15 +1,9 @@
 /** What the tables hold, counted row by row and set beside what the ledger says of them. */
-import {
-  type Database,
-  databaseFailure,
-  type Session,
-  type SessionLimits,
-  sqlState,
-} from "../_shared/postgres.ts";
+import { type Database, databaseFailure, type Session, sqlState } from "../_shared/postgres.ts";
 import { type DerivedDifferences, recountDerived } from "./recount_derived.ts";
 
 /** Counting a large table takes as long as it takes; it holds no lock that a writer would wait for. */
-export const RECOUNT_LIMITS: SessionLimits = {
+export const RECOUNT_LIMITS = {
   statementMs: 3_600_000,
   lockMs: 60_000,
   idleInTransactionMs: 60_000,
@@ -57,56 +51,39 @@ export interface Recount {
 }
 
 const ACCOUNTS = `
-  with rejects as (
-    select reject.ledger_id,
-           count(*) as found,
-           count(*) filter (where reject.kafka_offset < log.first_offset or reject.kafka_offset >= log.next_offset)
-             as outside,
-           count(*) filter (where reject.topic <> log.topic or reject.kafka_partition <> log.kafka_partition)
-             as misfiled
-      from public.heartbeat_rejects reject
-      join public.ingest_offsets log on log.id = reject.ledger_id
-     group by reject.ledger_id
-  ), ordered_gaps as (
-    select gap.*,
-           max(gap.to_offset) over (
-             partition by gap.ledger_id order by gap.from_offset rows between unbounded preceding and 1 preceding
-           ) as covered_to
-      from public.ingest_gaps gap
-  ), gaps as (
-    select gap.ledger_id,
-           sum(gap.to_offset - gap.from_offset) as found,
-           count(*) filter (where gap.from_offset < log.first_offset or gap.to_offset > log.next_offset) as outside,
-           count(*) filter (where gap.covered_to > gap.from_offset) as overlapping
-      from ordered_gaps gap
-      join public.ingest_offsets log on log.id = gap.ledger_id
-     group by gap.ledger_id
-  ), rejects_in_gaps as (
-    select gap.ledger_id, count(distinct reject.kafka_offset) as found
-      from public.ingest_gaps gap
-      join public.heartbeat_rejects reject
-        on reject.ledger_id = gap.ledger_id
-       and reject.kafka_offset >= gap.from_offset
-       and reject.kafka_offset < gap.to_offset
-     group by gap.ledger_id
-  )
-  select log.topic, log.topic_id, log.kafka_partition as partition, log.generation,
-         log.generation = max(log.generation) over (partition by log.topic_id, log.kafka_partition) as newest,
-         log.first_offset, log.next_offset, log.stored, log.duplicates, log.rejected, log.gaps,
-         coalesce(rejects.found, 0) as rejects,
-         coalesce(rejects.outside, 0) as rejects_outside,
-         coalesce(rejects.misfiled, 0) as rejects_misfiled,
-         coalesce(rejects_in_gaps.found, 0) as rejects_in_gaps,
-         coalesce(gaps.found, 0) as gap_offsets,
-         coalesce(gaps.outside, 0) as gaps_outside,
-         coalesce(gaps.overlapping, 0) as gaps_overlapping
+  select json_build_object(
+           'topic', log.topic, 'topicId', log.topic_id,
+           'partition', log.kafka_partition, 'generation', log.generation,
+           'newest', log.generation = max(log.generation) over (partition by log.topic_id, log.kafka_partition),
+           'first', log.first_offset, 'next', log.next_offset,
+           'stored', log.stored, 'duplicates', log.duplicates, 'rejected', log.rejected, 'gaps', log.gaps,
+           'found', json_build_object(
+             'rejects', rejects.found, 'rejectsOutside', rejects.outside, 'rejectsMisfiled', rejects.misfiled,
+             'rejectsInGaps', (
+               select count(distinct kafka_offset)
+                 from public.ingest_gaps gap
+                 join public.heartbeat_rejects using (ledger_id)
+                where gap.ledger_id = log.id and kafka_offset >= from_offset and kafka_offset < to_offset),
+             'gapOffsets', gaps.found, 'gapsOutside', gaps.outside, 'gapsOverlapping', gaps.overlapping)) as account
     from public.ingest_offsets log
-    left join rejects on rejects.ledger_id = log.id
-    left join gaps on gaps.ledger_id = log.id
-    left join rejects_in_gaps on rejects_in_gaps.ledger_id = log.id
+   cross join lateral (
+     select count(*) as found,
+            count(*) filter (where kafka_offset < log.first_offset or kafka_offset >= log.next_offset) as outside,
+            count(*) filter (where topic <> log.topic or kafka_partition <> log.kafka_partition) as misfiled
+       from public.heartbeat_rejects
+      where ledger_id = log.id
+   ) rejects
+   cross join lateral (
+     select coalesce(sum(to_offset - from_offset), 0) as found,
+            count(*) filter (where from_offset < log.first_offset or to_offset > log.next_offset) as outside,
+            count(*) filter (where covered_to > from_offset) as overlapping
+       from (select from_offset, to_offset,
+                    max(to_offset) over (order by from_offset rows between unbounded preceding and 1 preceding)
+                      as covered_to
+               from public.ingest_gaps
+              where ledger_id = log.id) gap
+   ) gaps
    order by log.topic, min(log.id) over (partition by log.topic_id), log.kafka_partition, log.generation`;
-
-type Row = Record<string, string> & { newest: boolean; partition: number; generation: number };
 
 /**
  * Counts everything in one snapshot, so that the sums belong together while a consumer goes on writing.
@@ -144,9 +121,9 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
   const rows = await session.query<{ count: string }>(
     `select ${counts.map((one) => `(${one})`).join(" + ")} as count`,
   );
-  const accounts = await session.query<Row>(ACCOUNTS);
+  const accounts = await session.query<{ account: Account }>(ACCOUNTS);
   return {
-    accounts: accounts.rows.map(account),
+    accounts: accounts.rows.map(({ account }) => account),
     heartbeatRows: Number(rows.rows[0]?.count),
     derived: await recountDerived(session),
   };
@@ -159,29 +136,4 @@ async function cancelOnAbort(database: Database, session: Session, signal: Abort
     void database.query("select pg_cancel_backend($1)", [result.rows[0]?.pid]).catch(() => {});
   signal.addEventListener("abort", cancel, { once: true });
   return { [Symbol.dispose]: () => signal.removeEventListener("abort", cancel) };
-}
-
-function account(row: Row): Account {
-  return {
-    topic: row.topic ?? "",
-    topicId: row.topic_id ?? "",
-    partition: row.partition,
-    generation: row.generation,
-    newest: row.newest,
-    first: Number(row.first_offset),
-    next: Number(row.next_offset),
-    stored: Number(row.stored),
-    duplicates: Number(row.duplicates),
-    rejected: Number(row.rejected),
-    gaps: Number(row.gaps),
-    found: {
-      rejects: Number(row.rejects),
-      rejectsOutside: Number(row.rejects_outside),
-      rejectsMisfiled: Number(row.rejects_misfiled),
-      rejectsInGaps: Number(row.rejects_in_gaps),
-      gapOffsets: Number(row.gap_offsets),
-      gapsOutside: Number(row.gaps_outside),
-      gapsOverlapping: Number(row.gaps_overlapping),
-    },
-  };
 }

@@ -15,8 +15,6 @@ export interface DerivedDifferences {
   readonly examples: readonly string[];
 }
 
-type Counted = { readonly differing: string; readonly examples: readonly string[] };
-
 /**
  * The rows of dropped days are gone, while their minutes stay, and so may the latest reading of a customer. So only what
  * lies above the floor can be compared: from the first whole minute that nothing was dropped of.
@@ -28,11 +26,13 @@ const FLOOR = `
 
 /** The days of the minutes, by time, and how many minutes each has. */
 const DAYS = `
-  select date_trunc('day', minute, 'UTC')::text as day, count(*) as minutes
+  select date_trunc('day', minute, 'UTC')::text as day, count(*)::int as minutes
     from public.heartbeats_1m
    where minute >= $1::timestamptz
    group by date_trunc('day', minute, 'UTC')
    order by date_trunc('day', minute, 'UTC')`;
+
+type Day = { day: string; minutes: number };
 
 /** The minutes of a range, computed from the rows, beside those that are kept. */
 const MINUTES = `
@@ -53,7 +53,7 @@ const MINUTES = `
            is distinct from
            (kept.readings, kept.heart_rate_sum, kept.heart_rate_min, kept.heart_rate_max, kept.low, kept.high)
   )
-  select count(*) as differing,
+  select count(*)::int as differing,
          coalesce((array_agg(format('customer %s, minute %s: the rows give %s readings, heartbeats_1m has %s%s',
                                     to_json(customer_id), minute, rows, kept,
                                     case when rows = kept then ' with other heart rates or anomalies' else '' end)
@@ -83,7 +83,7 @@ const LATEST = `
         on kept.customer_id = newest.customer_id
      where (found.ts, found.heart_rate, found.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)
   )
-  select count(*) as differing,
+  select count(*)::int as differing,
          coalesce((array_agg(format('customer %s: the latest row is of %s, customer_latest has %s%s', to_json(customer_id),
                                     coalesce(row_ts::text, 'no time'), coalesce(kept_ts::text, 'none'),
                                     case when row_ts = kept_ts then ' with another heart rate or anomaly' else '' end)
@@ -94,36 +94,29 @@ const LATEST = `
 export async function recountDerived(session: Session): Promise<DerivedDifferences> {
   await session.query(`set local work_mem = '${WORK_MEM}'`);
   const floor = (await session.query<{ floor: string }>(FLOOR)).rows[0]?.floor ?? "-infinity";
-  const { rows: days } = await session.query<{ day: string; minutes: string }>(DAYS, [floor]);
+  const { rows: days } = await session.query<Day>(DAYS, [floor]);
   const examples: string[] = [];
   let differing = 0;
-  for (const [from, to] of ranges(floor, days)) {
-    const minutes = await counted(session, MINUTES, [from, to]);
-    differing += minutes.differing;
-    examples.push(...minutes.examples.slice(0, Math.max(0, TOLD - examples.length)));
-  }
-  const latest = await counted(session, LATEST, [floor]);
-  return { differing: differing + latest.differing, examples: [...examples, ...latest.examples] };
-}
-
-async function counted(session: Session, sql: string, values: readonly string[]) {
-  const { rows: [row] } = await session.query<Counted>(sql, [...values]);
-  return { differing: Number(row?.differing ?? 0), examples: row?.examples ?? [] };
+  const count = async (sql: string, values: readonly string[], most: number) => {
+    const { rows } = await session.query<DerivedDifferences & Record<string, unknown>>(sql, [...values]);
+    differing += rows[0]?.differing ?? 0;
+    examples.push(...(rows[0]?.examples ?? []).slice(0, most));
+  };
+  for (const range of ranges(floor, days)) await count(MINUTES, range, Math.max(0, TOLD - examples.length));
+  await count(LATEST, [floor], TOLD);
+  return { differing, examples };
 }
 
 /** Ranges of whole days that together are all of time from the floor on, each with about as many minutes as fit at a time. */
-function ranges(
-  floor: string,
-  days: readonly { readonly day: string; readonly minutes: string }[],
-): (readonly [from: string, to: string])[] {
+function ranges(floor: string, days: readonly Day[]): (readonly [from: string, to: string])[] {
   const bounds = [floor];
-  let minutes = 0;
-  for (const day of days) {
-    if (minutes > 0 && minutes + Number(day.minutes) > MINUTES_AT_A_TIME) {
-      bounds.push(day.day);
-      minutes = 0;
+  let sum = 0;
+  for (const { day, minutes } of days) {
+    if (sum > 0 && sum + minutes > MINUTES_AT_A_TIME) {
+      bounds.push(day);
+      sum = 0;
     }
-    minutes += Number(day.minutes);
+    sum += minutes;
   }
   return bounds.map((from, index) => [from, bounds[index + 1] ?? "infinity"]);
 }

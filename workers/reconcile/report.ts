@@ -34,18 +34,18 @@ function verdict({ problems, unchecked }: Judgement, totals: Totals): string {
     return `NOT COMPARED WITH KAFKA, the tables agree: ${unchecked}, or leave Kafka out with --no-kafka`;
   }
   const { stored, duplicates, rejected, gaps, lag } = totals;
-  const read = stored + duplicates + rejected + gaps;
-  return `ACCOUNTED FOR: ${grouped(read)} offsets = ${grouped(stored)} stored + ${
-    grouped(duplicates)
-  } duplicates + ` +
-    `${grouped(rejected)} rejected + ${grouped(gaps)} gaps; ` +
-    (lag === null ? "Kafka was not asked" : `${grouped(lag)} not read yet`);
+  const parts = SUMS.slice(0, 4).map((name) => `${grouped(totals[name])} ${name}`).join(" + ");
+  const rest = lag === null ? "Kafka was not asked" : `${grouped(lag)} not read yet`;
+  return `ACCOUNTED FOR: ${grouped(stored + duplicates + rejected + gaps)} offsets = ${parts}; ${rest}`;
 }
 
 function table(lines: readonly Line[], totals: Totals): string {
   const incarnations = new Set(lines.map(({ topicId }) => topicId)).size;
   const topics = new Set(lines.map(({ topic }) => topic)).size;
   const right = "right" as const;
+  const sums = SUMS.map((title) => {
+    return { title, align: right, of: (line: Line) => grouped(line[title]), total: grouped(totals[title]) };
+  });
   const columns: (Column & { of: (line: Line) => string; total?: string })[] = [
     { title: "topic", of: ({ topic }) => topic, total: "total" },
     // Topics that were made once have one id each.
@@ -58,23 +58,14 @@ function table(lines: readonly Line[], totals: Totals): string {
       : [],
     { title: "first", align: right, of: ({ first }) => grouped(first) },
     { title: "next", align: right, of: ({ next }) => grouped(next) },
-    ...SUMS.slice(0, 4).map((name) => sum(name, totals)),
+    ...sums.slice(0, 4),
     { title: "end", align: right, of: ({ end }) => grouped(end) },
-    ...SUMS.slice(4).map((name) => sum(name, totals)),
+    ...sums.slice(4),
   ];
   return formatTable(columns, [
     ...lines.map((line) => columns.map(({ of }) => of(line))),
     columns.map(({ total = "" }) => total),
   ]);
-}
-
-function sum(title: typeof SUMS[number], totals: Totals) {
-  return {
-    title,
-    align: "right" as const,
-    of: (line: Line) => grouped(line[title]),
-    total: grouped(totals[title]),
-  };
 }
 
 function totalsOf({ lines, heartbeatRows, comparedWithKafka }: Judgement): Totals {
