@@ -38,10 +38,8 @@ export interface Outcome {
 export function describeCounts(
   { produced, failedSends, stored, rejected, duplicates, gaps }: Counts,
 ): string {
-  return `produced ${n(produced)} (${n(failedSends)} failed sends), stored ${n(stored)}, rejected ${
-    n(rejected)
-  }, ` +
-    `duplicates ${n(duplicates)}, gaps ${n(gaps)}`;
+  return `produced ${n(produced)} (${n(failedSends)} failed sends), stored ${n(stored)}, ` +
+    `rejected ${n(rejected)}, duplicates ${n(duplicates)}, gaps ${n(gaps)}`;
 }
 
 export function describeRecovery({ fault, recoveryMs }: Suffered): string {

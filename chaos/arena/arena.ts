@@ -1,4 +1,7 @@
-/** What a run disturbs: servers, links and consumers. */
+/**
+ * Folder `arena`: the servers, links and consumers of a run, and what it takes to disturb them. It never decides when, and
+ * judges nothing.
+ */
 import type { Link } from "../../stack/link.ts";
 import type { Service } from "../../stack/mod.ts";
 import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";

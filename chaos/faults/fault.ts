@@ -1,4 +1,4 @@
-/** A fault as data: what is done to whom, when, and for how long. */
+/** Folder `faults`: faults as data, and schedules of them from a seed. It never touches a process. */
 
 /** Names of what can be disturbed; a consumer has its number. */
 export type Target =

@@ -1,5 +1,5 @@
 /** From a seed and a duration to a schedule of faults. Pure: the same seed gives the same schedule. */
-import type { Fault, Harm, Target } from "./fault.ts";
+import { type Fault, type Harm, type Target, targetName } from "./fault.ts";
 
 export interface ScheduleOptions {
   readonly seed: number;
@@ -48,7 +48,7 @@ export function planFaults(options: ScheduleOptions): Fault[] {
           (_, index) => ({ target: { what, index }, weight: weight / consumers, lengthMs }),
         );
       })
-      .filter(({ target }) => (busyUntil.get(keyOf(target)) ?? -Infinity) + REST_MS <= startMs);
+      .filter(({ target }) => (busyUntil.get(targetName(target)) ?? -Infinity) + REST_MS <= startMs);
     const chosen = choose(free, random);
     const harm = harmOf(chosen?.target, random, within);
     const [least, most] = chosen?.lengthMs ?? [0, 0];
@@ -56,7 +56,7 @@ export function planFaults(options: ScheduleOptions): Fault[] {
     const lengthMs = Math.min(within(least, longest), durationMs - startMs);
     // So much at once that nobody is left to disturb: the others keep their chance all the same.
     if (chosen === undefined || harm === undefined) continue;
-    busyUntil.set(keyOf(chosen.target), startMs + lengthMs);
+    busyUntil.set(targetName(chosen.target), startMs + lengthMs);
     planned.push({ target: chosen.target, harm, startMs, lengthMs });
   }
   return planned.map((fault, index) => ({ number: index + 1, ...fault }));
@@ -66,10 +66,6 @@ interface Choice {
   readonly target: Target;
   readonly weight: number;
   readonly lengthMs: readonly [number, number];
-}
-
-function keyOf(target: Target): string {
-  return target.what === "consumer" ? `consumer ${target.index}` : target.what;
 }
 
 function choose(choices: readonly Choice[], random: () => number): Choice | undefined {

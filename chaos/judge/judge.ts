@@ -5,7 +5,6 @@
 import type { Buffer } from "node:buffer";
 import type { Load } from "../load/load.ts";
 import { kindOf, LATE_SECONDS, READINGS_PER_SECOND, Records } from "../load/records.ts";
-import type { Sends } from "../load/sends.ts";
 import { judgeMinutes } from "./derived.ts";
 import { judgeEverything, type Judgement } from "./everything.ts";
 import { judgeLedger } from "./ledger.ts";
@@ -67,7 +66,7 @@ export class Judge {
     // The last one stays for the next look: what lies in the log behind it is not known yet.
     const to = Math.min(this.#settledSends, this.#judgedSends + SENDS_AT_ONCE);
     if (to > this.#judgedSends) {
-      const part = this.#rejects({ from: this.#judgedSends, to }, endsBefore(sends, to));
+      const part = this.#rejects({ from: this.#judgedSends, to }, sends.endsBefore(to));
       problems.push(...(await judgeRejects(query, part)).problems);
       this.#judgedSends = to;
     }
@@ -103,7 +102,7 @@ export class Judge {
     for (let from = 0; from === 0 || from < sends.length; from += SENDS_AT_ONCE) {
       const to = Math.min(sends.length, from + SENDS_AT_ONCE);
       const nowhere = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
-      yield this.#rejects({ from, to }, to === sends.length ? nowhere : endsBefore(sends, to));
+      yield this.#rejects({ from, to }, to === sends.length ? nowhere : sends.endsBefore(to));
     }
   }
 
@@ -159,7 +158,7 @@ export class Judge {
       }
     }
     return {
-      offsets: endsBefore(sends, places.from)
+      offsets: sends.endsBefore(places.from)
         .map((from, partition) => ({ from, to: ends[partition] ?? from })),
       due,
       again: ({ kafka_partition, kafka_offset, key }) => {
@@ -189,20 +188,4 @@ function expectedReject(records: Records, index: number): ExpectedReject | undef
 
 function indexOfKey(key: Buffer | null): number {
   return Number(/^bad-(\d+)$/.exec(key?.toString() ?? "")?.[1] ?? Infinity);
-}
-
-/** Where each partition's log stands after the sends before this one. */
-function endsBefore(sends: Sends, place: number): number[] {
-  const ends = new Array<number>(sends.partitions).fill(0);
-  const missing = new Set(ends.keys());
-  for (let before = place - 1; before >= 0 && missing.size > 0; before--) {
-    const { bases, counts } = sends.at(before);
-    for (const partition of [...missing]) {
-      const base = bases[partition];
-      if (base === undefined) continue;
-      ends[partition] = base + (counts[partition] ?? 0);
-      missing.delete(partition);
-    }
-  }
-  return ends;
 }

@@ -1,4 +1,7 @@
-/** The load: the records of the generator, at a rate, whatever the broker does. */
+/**
+ * Folder `load`: records that are a function of their index, and what the broker acknowledged of them. It never looks into
+ * the database.
+ */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";

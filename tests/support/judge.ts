@@ -60,7 +60,7 @@ export function bad(
  * @throws AssertionError that lists each violation with ids
  */
 export async function judge(
-  place: Place,
+  place: Pick<Place, "sql">,
   sent: readonly Sent<Intended>[],
   options: JudgeOptions = {},
 ): Promise<void> {

@@ -1,4 +1,8 @@
-/** Customer ids and timestamps: every accepted way to write one, what is none, and what Unicode and time can do to them. */
+/**
+ * Folder `catalogue`: the scenarios, each a list of records and where they must end. It never publishes or looks anything up.
+ *
+ * Here: customer ids and timestamps: every accepted way to write one, what is none, and what Unicode and time can do to them.
+ */
 import { bytes, expectedOf, type Peculiar, reading, rejected, type Run, scenario } from "./scenario.ts";
 
 /** Each behind the run's own name, and each another customer: nothing is normalised, trimmed or folded. */
