@@ -1,26 +1,12 @@
 /** A breaking migration stops older programs that are running, before their next write. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
-import { Buffer } from "node:buffer";
-import {
-  type Database,
-  mayBeDone,
-  openDatabase,
-  sessionLimits,
-  tookTooLong,
-} from "../../workers/_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../../workers/_shared/postgres_errors.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
-import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
-import { createBatchProcessor } from "../../workers/consumer/store/process_batch.ts";
-import { SharedTurns } from "../../workers/consumer/store/shared_turns.ts";
-import { executeRequests, sink } from "../../workers/consumer/store/sink.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
-import { batchOf } from "../support/batch.ts";
+import { batchWriter, openPlace, stretch } from "../support/batch_writer.ts";
 import type { Sent } from "../support/produce.ts";
-import { recordsOf } from "../support/record_batch.ts";
-import { LIMITS, VALID } from "../support/wire_record.ts";
+import { VALID } from "../support/wire_record.ts";
 import { eventually } from "../support/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../support/place.ts";
@@ -38,30 +24,6 @@ function readings(prefix: string, partition: number, count = 5) {
   return Array.from({ length: count }, (_, index) => {
     return reading(`${prefix}-${partition}-${index}`, "2026-07-14T09:30:00Z", 60 + index, { partition });
   });
-}
-
-function open(place: Place): Database {
-  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
-}
-
-function sliceOf(values: readonly string[]): Slice {
-  const records = values.map((value, offset) => ({
-    offset,
-    timestampMs: 0,
-    key: null,
-    value: Buffer.from(value),
-  }));
-  const next = records.length;
-  return {
-    from: 0,
-    next,
-    records: recordsOf(records),
-    gaps: [],
-    logEnd: next,
-    leaderEpoch: 0,
-    bytes: 0,
-    own: [],
-  };
 }
 
 async function offsets(place: Place): Promise<unknown> {
@@ -97,9 +59,9 @@ Deno.test(
 );
 
 const WRITES: readonly (readonly [what: string, slice: Slice])[] = [
-  ["readings alone", sliceOf([JSON.stringify(VALID)])],
-  ["readings and a reject", sliceOf([JSON.stringify(VALID), "{"])],
-  ["a reject alone", sliceOf(["{"])],
+  ["readings alone", stretch(0, [JSON.stringify(VALID)])],
+  ["readings and a reject", stretch(0, [JSON.stringify(VALID), "{"])],
+  ["a reject alone", stretch(0, ["{"])],
   ["a gap", gapSlice(0, 5, "aborted")],
 ];
 
@@ -107,7 +69,7 @@ Deno.test(
   "each way to move an offset is fenced by itself",
   onPlace({ partitions: 0 }, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    await using database = open(place);
+    await using database = openPlace(place);
     const ledger = await openLedger(
       database,
       { topic: "t", topicId: crypto.randomUUID(), partition: 0 },
@@ -115,27 +77,9 @@ Deno.test(
       0,
     );
     await migrateAsNextRelease(place);
-    const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
-    const process = createBatchProcessor({
-      plan: createPlanner(LIMITS, () => Date.now()),
-      sink,
-      isDataError,
-      mayRepeatKey,
-      tookTooLong,
-      mayBeDone,
-      takeTurn: (records, attempt) => turns.take(records, attempt),
-      prepare: () => Promise.resolve(),
-      onFloorMoved: () => {},
-      onAttempt: () => {},
-      onAttemptEnd: () => {},
-      onFailure: () => {},
-    });
+    const write = batchWriter(database);
     for (const [what, slice] of WRITES) {
-      await rejects(
-        process(ledger, batchOf(slice), AbortSignal.timeout(30_000)),
-        { code: "schema_too_new" },
-        what,
-      );
+      await rejects(write(ledger, slice), { code: "schema_too_new" }, what);
       const [written] = await place.sql(
         `select (select count(*)::int from public.heartbeats) as rows,
                 (select count(*)::int from public.heartbeats_1m) as minutes,
@@ -147,10 +91,7 @@ Deno.test(
     }
     // With the program's own generation in the row nothing else keeps it from writing.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
-    strictEqual(
-      (await process(ledger, batchOf(sliceOf([JSON.stringify(VALID)])), AbortSignal.timeout(30_000))).kind,
-      "written",
-    );
+    strictEqual((await write(ledger, stretch(0, [JSON.stringify(VALID)]))).kind, "written");
   }),
 );
 
@@ -195,7 +136,7 @@ Deno.test(
     const old = place.consumer();
     await old.ready();
     await place.caughtUp();
-    await using database = open(place);
+    await using database = openPlace(place);
     const log = (partition: number) => ({ topic: "t", topicId: crypto.randomUUID(), partition });
     await openLedger(database, log(0), 0, 0);
     await migrateAsNextRelease(place);
@@ -217,7 +158,7 @@ Deno.test(
     const sent = await place.publisher.send(readings("a", 0));
     const old = place.consumer();
     await place.caughtUp();
-    await using database = open(place);
+    await using database = openPlace(place);
     const added = { version: MIGRATIONS.length + 1, name: "added", sql: "select 1", breaking: false };
     deepStrictEqual(await migrate(database, [...MIGRATIONS, added]), ["added"]);
     sent.push(...await place.publisher.send(readings("b", 0)));

@@ -15,7 +15,7 @@ import { createPlanner } from "./store/plan_batch.ts";
 import { Progress } from "./health/progress.ts";
 import { makeRoles } from "./schema/roles.ts";
 import { SharedTurns } from "./store/shared_turns.ts";
-import { executeRequests, sink } from "./store/sink.ts";
+import { executeRequests } from "./store/batch_transaction.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
 import { startClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
@@ -62,7 +62,6 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     connection: config.kafka,
     database,
     turns,
-    sink,
     dayPartitions: new DayPartitions(database, telemetry),
     plan,
     clocks,

@@ -6,26 +6,22 @@ import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
-import {
-  type Database,
-  databaseFailure,
-  isServerUnable,
-  mayBeDone,
-  sqlState,
-  tookTooLong,
-} from "../_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../_shared/postgres_errors.ts";
+import { type Database, databaseFailure, isServerUnable, sqlState } from "../_shared/postgres.ts";
 import type { DayPartitions } from "./day_partitions/day_partitions.ts";
 import type { Floor } from "./day_partitions/floor.ts";
-import { endFrozenWriters, isLockTimeout } from "./store/frozen_writers.ts";
-import { findLedger, findOtherIncarnations, openLedger } from "./store/ledger.ts";
+import {
+  endFrozenWriters,
+  findLedger,
+  findOtherIncarnations,
+  isLockTimeout,
+  openLedger,
+} from "./store/ledger.ts";
 import { type OffsetResetPolicy, resolveLostPlace } from "./kafka_partition/lost_place.ts";
 import type { Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import { createBatchProcessor, type ProcessBatch } from "./store/process_batch.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
 import type { Progress } from "./health/progress.ts";
 import type { SharedTurns } from "./store/shared_turns.ts";
-import type { Sink } from "./store/sink.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
@@ -36,7 +32,6 @@ export interface ConsumePorts {
   readonly connection: KafkaConnection;
   readonly database: Database;
   readonly turns: SharedTurns;
-  readonly sink: Sink;
   readonly dayPartitions: DayPartitions;
   readonly plan: PlanBatch;
   readonly clocks: TwoClocks;
@@ -62,16 +57,11 @@ export class LogPorts implements PartitionPorts {
   readonly #process: ProcessBatch;
 
   constructor(private readonly environment: Environment, private readonly log: LogName) {
-    const { database, sink, plan, telemetry, progress } = environment;
+    const { database, plan, telemetry, progress } = environment;
     const loop = this.#loop = { name: `write partition ${log.partition}`, partition: log.partition };
     this.#process = createBatchProcessor({
       plan,
-      sink,
-      isDataError,
-      mayRepeatKey,
-      tookTooLong,
-      mayBeDone,
-      takeTurn: (records, attempt) => environment.turns.take(records, attempt),
+      turns: environment.turns,
       onFloorMoved: (floor) => environment.floor.set(floor),
       prepare: ({ readings }) =>
         environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),

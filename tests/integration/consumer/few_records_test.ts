@@ -1,55 +1,27 @@
 /** A few readings are stored by one statement; what it does not fit, and who does not own his offset, goes the long way. */
 import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { Buffer } from "node:buffer";
-import {
-  type Database,
-  mayBeDone,
-  openDatabase,
-  sessionLimits,
-  tookTooLong,
-} from "../../../workers/_shared/postgres.ts";
-import { isDataError, mayRepeatKey } from "../../../workers/_shared/postgres_errors.ts";
 import { openLedger } from "../../../workers/consumer/store/ledger.ts";
-import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
-import { createBatchProcessor } from "../../../workers/consumer/store/process_batch.ts";
-import { SharedTurns } from "../../../workers/consumer/store/shared_turns.ts";
-import { executeRequests, sink } from "../../../workers/consumer/store/sink.ts";
 import type { Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
+import { batchWriter, openPlace, stretch } from "../../support/batch_writer.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
-import { batchOf } from "../../support/batch.ts";
 import type { Place } from "../../support/place.ts";
 import type { Sent } from "../../support/produce.ts";
-import { recordsOf } from "../../support/record_batch.ts";
 import { onPlace } from "../../support/services.ts";
 import { logStatements } from "../../support/statements.ts";
 
 const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
-const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 86_400 };
 
 /** Of one customer, a second apart. */
 function slice(from: number, customer: string, heartRates: readonly number[]): Slice {
-  const records = heartRates.map((heartRate, index) => {
-    const timestamp = new Date(Date.parse(T) + (from + index) * 1000).toISOString();
-    const value = JSON.stringify({ customer_id: customer, timestamp, heart_rate: heartRate });
-    return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(value) };
-  });
-  const next = from + records.length;
-  return {
+  return stretch(
     from,
-    next,
-    records: recordsOf(records),
-    gaps: [],
-    logEnd: next,
-    leaderEpoch: 0,
-    bytes: 0,
-    own: [],
-  };
-}
-
-function open(place: Place): Database {
-  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
+    heartRates.map((heart_rate, index) => {
+      const timestamp = new Date(Date.parse(T) + (from + index) * 1000).toISOString();
+      return JSON.stringify({ customer_id: customer, timestamp, heart_rate });
+    }),
+  );
 }
 
 /** Writes batches as the partitions of one consumer do, in one turn. */
@@ -57,26 +29,10 @@ async function write(
   place: Place,
   batches: readonly (readonly [LedgerRow, Slice])[],
 ): Promise<readonly string[]> {
-  await using database = open(place);
-  const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
+  await using database = openPlace(place);
   const failures: unknown[] = [];
-  const outcomes = await Promise.all(batches.map(([ledger, slice]) => {
-    const process = createBatchProcessor({
-      plan: createPlanner(LIMITS, () => Date.now()),
-      sink,
-      isDataError,
-      mayRepeatKey,
-      tookTooLong,
-      mayBeDone,
-      takeTurn: (records, attempt) => turns.take(records, attempt),
-      prepare: () => Promise.resolve(),
-      onFloorMoved: () => {},
-      onAttempt: () => {},
-      onAttemptEnd: () => {},
-      onFailure: (error) => failures.push(error),
-    });
-    return process(ledger, batchOf(slice), new AbortController().signal);
-  }));
+  const writeBatch = batchWriter(database, (error) => failures.push(error));
+  const outcomes = await Promise.all(batches.map(([ledger, slice]) => writeBatch(ledger, slice)));
   deepStrictEqual(failures, []);
   return outcomes.map((outcome) =>
     outcome.kind === "stale" ? `stale at ${outcome.nextOffset}` : outcome.kind
@@ -84,7 +40,7 @@ async function write(
 }
 
 async function ledgers(place: Place, count: number): Promise<LedgerRow[]> {
-  await using database = open(place);
+  await using database = openPlace(place);
   const rows: LedgerRow[] = [];
   for (let partition = 0; partition < count; partition++) {
     rows.push(await openLedger(database, { topic: place.topic, topicId: TOPIC_ID, partition }, 0, 0));

@@ -2,13 +2,13 @@ import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partit
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
-import { planBy } from "../../../workers/consumer/store/plan_batch.ts";
+import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
 import { Progress } from "../../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../support/batch.ts";
 import { eventually } from "../../support/eventually.ts";
-import { decode, LIMITS, NOW } from "../../support/wire_record.ts";
+import { LIMITS, NOW } from "../../support/wire_record.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
@@ -21,10 +21,12 @@ function environmentOf(
 ): Environment {
   return {
     progress,
-    plan: planBy(decode, LIMITS, () => NOW),
+    plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
-    turns: { take: (_: number, attempt: () => Promise<unknown>) => attempt() },
-    sink: { write },
+    turns: {
+      take: (_: unknown, attempt: (turn: unknown) => Promise<unknown>) =>
+        attempt({ write: ({ ledger }: { ledger: LedgerRow }) => write(ledger) }),
+    },
     ...others,
   } as unknown as Environment;
 }

@@ -1,18 +1,109 @@
-/** What is done in the transaction of a batch, or of several: rows, rejects, gaps, what is derived, and the offsets. */
+/** The only place that writes: one transaction for all that a batch brings, or the batches that share a turn. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
-import type { Database, Session } from "../../_shared/postgres.ts";
-import type { BinaryWriter } from "./binary_writer.ts";
+import type { Database, Row, Session } from "../../_shared/postgres.ts";
+import type { BatchTransaction, Reject, WriteOutcome, WriteRequest } from "./batch.ts";
 import { concludeStatement, type Part, wholeStatement } from "./conclude.ts";
-import { copyInto } from "./copy.ts";
+import { type BinaryWriter, copyInto } from "./copy.ts";
 import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
 import { insertReadings } from "./insert_readings.ts";
 import { Readings } from "./readings.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import type { BatchTransaction, Reject } from "./sink.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
+import { requireGeneration } from "../schema/schema_generation.ts";
+
+/** Up to so many records are worth no journey more than one to the server. */
+const FEW_RECORDS = 4_000;
+
+/** Writes what the partitions of one turn want: those that may be together in one transaction, the others by turns. */
+export async function executeRequests(database: Database, requests: readonly WriteRequest[]): Promise<void> {
+  const sharing = requests.filter(({ alone }) => !alone);
+  // A long batch by itself gains nothing from being gathered.
+  const isGathered = sharing.length > 1 || sharing.every(({ records }) => records <= FEW_RECORDS);
+  const together = isGathered ? sharing : [];
+  if (together.length > 0) await settle(together, () => writeTogether(database, together));
+  for (const request of requests) {
+    if (!together.includes(request)) await settle([request], () => writeAlone(database, request));
+  }
+}
+
+/** Settles each of the requests; all of them are written, or none is. */
+async function settle(
+  requests: readonly WriteRequest[],
+  write: () => Promise<readonly WriteOutcome<unknown>[]>,
+): Promise<void> {
+  let outcomes: readonly WriteOutcome<unknown>[];
+  try {
+    outcomes = await write();
+  } catch (error) {
+    if (error instanceof FloorMoved) {
+      for (const { resolve } of requests) resolve({ at: "floor moved", floor: error.floor });
+    } else {
+      for (const { reject } of requests) reject(error);
+    }
+    return;
+  }
+  requests.forEach(({ resolve }, index) => {
+    const outcome = outcomes[index];
+    if (outcome !== undefined) resolve(outcome);
+  });
+}
+
+async function writeAlone(database: Database, request: WriteRequest): Promise<WriteOutcome<unknown>[]> {
+  return await database.transaction(async (session, rows) => {
+    const [moved] = placesElsewhere(rows, [request]);
+    if (moved !== undefined) return [moved];
+    return [{ at: "written", value: await request.work(ownTransaction(session, request.ledger)) }];
+  }, lockedOffsets([request]));
+}
+
+/** What each wants is gathered before anything is written, so that it takes one statement where that can be. */
+async function writeTogether(
+  database: Database,
+  requests: readonly WriteRequest[],
+): Promise<WriteOutcome<unknown>[]> {
+  const gathered = new Gathered();
+  const values = await Promise.all(
+    requests.map(({ ledger, from, work }) => work(gathered.part(ledger, from))),
+  );
+  const written = (value: unknown) => ({ at: "written", value }) as const;
+  if (await gathered.writeAtOnce(database)) return values.map(written);
+  return await database.transaction(async (session, rows) => {
+    const places = placesElsewhere(rows, requests);
+    await gathered.write(session, requests.filter((_, index) => places[index] === undefined));
+    return values.map((value, index) => places[index] ?? written(value));
+  }, lockedOffsets(requests));
+}
+
+/** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
+function lockedOffsets(requests: readonly WriteRequest[]): string {
+  return `select id, topic_id, kafka_partition, generation, next_offset, schema_generation
+            from public.ingest_offsets
+           where id in (${requests.map(({ ledger }) => ledger.id).join(", ")})
+           order by id
+             for update`;
+}
+
+/**
+ * Of each request where the offset stands, when it is not where its batch begins.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
+function placesElsewhere(rows: readonly Row[], requests: readonly WriteRequest[]) {
+  return requests.map(({ ledger, from }) => {
+    const row = rows.find(({ id }) => Number(id) === ledger.id);
+    if (row !== undefined) requireGeneration(Number(row.schema_generation));
+    const nextOffset = row !== undefined && isOf(row, ledger) ? Number(row.next_offset) : undefined;
+    return nextOffset === from ? undefined : { at: "moved" as const, nextOffset };
+  });
+}
+
+/** A standby that never heard of our row may have given its id to another log. */
+function isOf(row: Row, { topicId, partition, generation }: LedgerRow): boolean {
+  return row.topic_id === topicId && row.kafka_partition === partition && row.generation === generation;
+}
 
 /** A batch by itself: what it asks for is done at once. */
-export function ownTransaction(session: Session, ledger: LedgerRow): BatchTransaction {
+function ownTransaction(session: Session, ledger: LedgerRow): BatchTransaction {
   return {
     insert: (readings, rows, mode) => insertReadings(session, readings, rows, mode),
     reject: (rejects) => storeRejects(session, ledger, rejects),
@@ -22,7 +113,7 @@ export function ownTransaction(session: Session, ledger: LedgerRow): BatchTransa
 }
 
 /** Several partitions' batches: what each asks for is kept, as if all of it succeeded, until it is written as one. */
-export class Gathered {
+class Gathered {
   readonly #parts: (Part & { readonly from: Offset })[] = [];
   readonly #rejects: { readonly ledger: LedgerRow; readonly rejects: readonly Reject[] }[] = [];
 

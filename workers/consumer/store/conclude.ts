@@ -4,11 +4,11 @@ import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
+import type { Conclusion } from "./batch.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { rollUp } from "./roll_up.ts";
 import { GENERATION } from "../schema/schema_generation.ts";
-import type { Conclusion } from "./sink.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
 
 /**

@@ -1,7 +1,6 @@
 /** Puts readings into public.heartbeats: at once when all are new, and with care when some may be there already. */
 import { type Session, sqlState } from "../../_shared/postgres.ts";
-import type { BinaryWriter } from "./binary_writer.ts";
-import { copyInto } from "./copy.ts";
+import { type BinaryWriter, copyInto } from "./copy.ts";
 import type { Readings } from "./readings.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
-import type { Database } from "../../_shared/postgres.ts";
+import { type Database, sqlState } from "../../_shared/postgres.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
@@ -156,4 +156,33 @@ function ledgerRow(row: Row): LedgerRow {
     nextOffset: Number(row.next_offset),
     leaderEpoch: row.leader_epoch ?? UNKNOWN_EPOCH,
   };
+}
+
+const LOCK_NOT_AVAILABLE = "55P03";
+
+/** Whether a write failed because somebody else kept a lock for too long. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error) === LOCK_NOT_AVAILABLE;
+}
+
+/**
+ * While a backend waits for the next bytes of a COPY it looks at no timeout, neither the statement's nor the
+ * transaction's, so that an owner that is frozen there, or whose network went silent, would hold its locks until TCP
+ * gives up, hours later. Whoever meets such a lock ends the session. Only sessions of our name and user are ended, and
+ * only those which wait for their client in a statement that our own timeout would have ended.
+ *
+ * @returns how many were ended
+ */
+export async function endFrozenWriters(database: Database): Promise<number> {
+  const ended = await database.query(
+    `select pg_terminate_backend(pid)
+       from pg_stat_activity
+      where datname = current_database()
+        and usename = current_user
+        and application_name = current_setting('application_name')
+        and state = 'active'
+        and wait_event = 'ClientRead'
+        and query_start < now() - current_setting('statement_timeout')::interval`,
+  );
+  return ended.length;
 }

@@ -1,10 +1,10 @@
 /** Reads the records of a batch: what is wrong is set apart, what is valid is put in the order of its key. */
 import { anomalyOf, type Limits } from "../../_shared/record/heartbeat.ts";
-import { createDecoder, type Decoded } from "../../_shared/record/decode.ts";
+import { createDecoder } from "../../_shared/record/decode.ts";
 import type { Instant } from "../day_partitions/floor.ts";
 import { Readings } from "./readings.ts";
 import type { Records } from "../../_shared/kafka/records.ts";
-import type { Reject } from "./sink.ts";
+import type { Reject } from "./batch.ts";
 import { readUsualRecord, UsualRecord } from "../../_shared/record/usual_record.ts";
 
 /** A batch before it is written. Rows are those of `readings`. */
@@ -36,16 +36,8 @@ export function createPlanner(
   witness: () => number = now,
   floor: () => Instant = () => undefined,
 ): PlanBatch {
-  return planBy(createDecoder(limits, now, witness, floor), limits, now, floor);
-}
-
-/** @param decode looks at each record that is not plainly valid, and has the last word on it */
-export function planBy(
-  decode: (value: Uint8Array | null) => Decoded,
-  limits: Limits,
-  now: () => number,
-  floor: () => Instant = () => undefined,
-): PlanBatch {
+  // Looks at each record that is not plainly valid, and has the last word on it.
+  const decode = createDecoder(limits, now, witness, floor);
   const usual = new UsualRecord();
   return (records) => {
     const readings = new Readings(records.length);

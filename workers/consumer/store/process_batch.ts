@@ -5,11 +5,12 @@
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError, isFatal } from "../../_shared/errors.ts";
+import { isDataError, mayBeDone, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
 import type { Instant } from "../day_partitions/floor.ts";
+import type { BatchTransaction, Counts, Reject, WriteOutcome } from "./batch.ts";
 import type { InsertMode } from "./insert_readings.ts";
 import type { Plan, PlanBatch } from "./plan_batch.ts";
 import type { Turn } from "./shared_turns.ts";
-import type { BatchTransaction, Counts, Reject, Sink } from "./sink.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
 
@@ -35,19 +36,13 @@ export type BatchOutcome =
   /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
   | { readonly kind: "abandoned" };
 
+type WritingTurn = Pick<Turn, "write">;
+
 export interface BatchPorts {
   readonly plan: PlanBatch;
-  readonly sink: Sink;
-  /** Whether an error is about the values themselves, so that waiting cannot cure it. */
-  readonly isDataError: (error: unknown) => boolean;
-  /** Whether an error means that a reading's key may be in the table already. */
-  readonly mayRepeatKey: (error: unknown) => boolean;
-  /** Whether an attempt was cut off because it took too long. */
-  readonly tookTooLong: (error: unknown) => boolean;
-  /** Whether an attempt that failed like this may have been written all the same. */
-  readonly mayBeDone: (error: unknown) => boolean;
-  /** Runs an attempt to write so many records, as far as is known, when it is our turn, which others may share. */
-  readonly takeTurn: <T>(records: () => number, attempt: (turn: Turn) => Promise<T>) => Promise<T>;
+  readonly turns: {
+    take<T>(records: () => number, attempt: (turn: WritingTurn) => Promise<T>): Promise<T>;
+  };
   /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   /** The floor is another one than `plan` went by: it is planned again. */
@@ -73,122 +68,152 @@ const SMALLER = 16;
  *   of them an attempt can write while many are refused or the database is slow
  */
 export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
-  // COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice.
-  let mode: InsertMode = "copy";
-  let mostRecords = Infinity;
-  // After a failure, whoever's it was: others shall not fail with us again, nor we with them.
-  let alone = false;
-  const planFirstPart = (whole: Slice) => {
-    const [part] = splitSlice(whole, mostRecords);
-    return { part, plan: ports.plan(part.records) };
-  };
+  const approach: Approach = { mode: "copy", mostRecords: Infinity, alone: false };
+  return (ledger, batch, signal) => new BatchProcessor(ports, approach, ledger, batch).process(signal);
+}
 
-  return async (ledger, batch, signal) => {
-    let whole: Slice | undefined;
-    let planned: { readonly part: Slice; readonly plan: Plan } | undefined;
-    // Of an attempt whose answer was lost.
-    let perhapsWritten: Written | undefined;
+/** How the next attempt of a partition is made, learnt from those before. */
+interface Approach {
+  /** COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice. */
+  mode: InsertMode;
+  mostRecords: number;
+  /** After a failure, whoever's it was: others shall not fail with us again, nor we with them. */
+  alone: boolean;
+}
+
+/** The attempts to write one batch. */
+class BatchProcessor {
+  /** All of the batch, once it was our turn. */
+  #whole: Slice | undefined;
+  #planned: { readonly part: Slice; readonly plan: Plan } | undefined;
+  /** What this attempt wrote, if it is committed. */
+  #attempted: Written | undefined;
+  /** Of an attempt whose answer was lost. */
+  #perhapsWritten: Written | undefined;
+  /** Answers of this attempt that are about the values themselves. */
+  #refusals = 0;
+
+  constructor(
+    private readonly ports: BatchPorts,
+    private readonly approach: Approach,
+    private readonly ledger: LedgerRow,
+    private readonly batch: OpenBatch,
+  ) {}
+
+  async process(signal: AbortSignal): Promise<BatchOutcome> {
+    const { ports } = this;
     for (let attempt = 1;; attempt++) {
-      let attempted: Written | undefined;
-      let refusals = 0;
-      const counted = (is: boolean) => {
-        if (is) refusals++;
-        return is;
-      };
-      const isDataError = (error: unknown) => counted(ports.isDataError(error));
-      const records = () =>
-        planned?.part.records.length ?? Math.min(mostRecords, whole?.records.length ?? batch.count());
+      this.#attempted = undefined;
+      this.#refusals = 0;
       try {
-        const outcome = await ports.takeTurn(records, async (turn) => {
-          // Given up while others had their turns: a stop need not wait for all of them.
-          if (signal.aborted) return undefined;
-          ports.onAttempt();
-          // Only now, when it is our turn to write: until then more may come, and decoded records take several times their bytes.
-          const { part, plan } = planned ??= planFirstPart(whole ??= batch.close());
-          await ports.prepare(plan);
-          const work = async (transaction: BatchTransaction): Promise<Written> => {
-            const { batch, repeatsInTable } = await writePlan(transaction, plan, part, mode, isDataError);
-            mode = repeatsInTable ? "merge" : "copy";
-            return attempted = { kind: "written", slice: part, batch };
-          };
-          const write = () =>
-            ports.sink.write(ledger, part.from, work, {
-              turn,
-              records: part.records.length,
-              alone: alone || mode === "merge",
-            });
-          try {
-            return await write();
-          } catch (error) {
-            if (mode === "merge") throw error;
-            if (!counted(ports.mayRepeatKey(error)) && !isDataError(error)) throw error;
-            mode = "merge";
-            return await write();
-          }
-        });
+        const outcome = await ports.turns.take(() => this.#records(), (turn) => this.#attempt(turn, signal));
         if (outcome === undefined) return { kind: "abandoned" };
-        alone = refusals > 0;
-        if (outcome.at === "floor moved") {
-          ports.onFloorMoved(outcome.floor);
-          planned = undefined;
-          continue;
-        }
-        if (outcome.at === "written") {
-          mostRecords *= 2;
-          return outcome.value;
-        }
-        // The answer to an earlier COMMIT of ours was lost, and it did commit.
-        if (perhapsWritten !== undefined && outcome.nextOffset === perhapsWritten.slice.next) {
-          return perhapsWritten;
-        }
-        return { kind: "stale", nextOffset: outcome.nextOffset };
+        const told = this.#tell(outcome);
+        if (told !== undefined) return told;
       } catch (error) {
         if (isFatal(error)) throw error;
-        alone = true;
-        if (ports.mayBeDone(error)) perhapsWritten = attempted ?? perhapsWritten;
+        this.approach.alone = true;
+        if (mayBeDone(error)) this.#perhapsWritten = this.#attempted ?? this.#perhapsWritten;
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
-        // One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
-        // A single record that takes too long is tried again and again: that says nothing about the record.
-        const tried = planned?.part.records.length ?? 0;
-        if ((refusals > 1 || ports.tookTooLong(error)) && tried > 1) {
-          mostRecords = Math.ceil(tried / SMALLER);
-          planned = undefined;
-        }
+        this.#tryLess(error);
       } finally {
         ports.onAttemptEnd();
       }
     }
-  };
-}
+  }
 
-async function writePlan(
-  transaction: BatchTransaction,
-  plan: Plan,
-  slice: Slice,
-  mode: InsertMode,
-  isDataError: BatchPorts["isDataError"],
-): Promise<{ batch: WrittenBatch; repeatsInTable: boolean }> {
-  const placement = new Placement(transaction, plan, isDataError);
-  await placement.place(0, placement.keyCount, mode);
-  const { stored, rejects, duplicates, repeatsInTable } = placement;
-  await transaction.reject(rejects);
-  const counts = {
-    stored: stored.length,
-    duplicates,
-    rejected: rejects.length,
-    gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
-  };
-  await transaction.conclude({ slice, counts, readings: plan.readings, stored, floor: plan.floor });
-  return { batch: { counts, plan, stored, rejects }, repeatsInTable };
+  /** How many records the next attempt writes, as far as is known. */
+  #records(): number {
+    return this.#planned?.part.records.length ??
+      Math.min(this.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
+  }
+
+  /** @returns undefined when it was given up while others had their turns: a stop need not wait for all of them */
+  async #attempt(turn: WritingTurn, signal: AbortSignal): Promise<WriteOutcome<Written> | undefined> {
+    if (signal.aborted) return undefined;
+    this.ports.onAttempt();
+    // Only now, when it is our turn to write: until then more may come, and decoded records take several times their bytes.
+    const { part, plan } = this.#planned ??= this.#planFirstPart();
+    await this.ports.prepare(plan);
+    const write = () =>
+      turn.write({
+        ledger: this.ledger,
+        from: part.from,
+        records: part.records.length,
+        alone: this.approach.alone || this.approach.mode === "merge",
+        work: (transaction) => this.#work(transaction, part, plan),
+      });
+    try {
+      return await write();
+    } catch (error) {
+      if (this.approach.mode === "merge") throw error;
+      if (!this.#counted(mayRepeatKey(error)) && !this.#counted(isDataError(error))) throw error;
+      this.approach.mode = "merge";
+      return await write();
+    }
+  }
+
+  #planFirstPart() {
+    const whole = this.#whole ??= this.batch.close();
+    const [part] = splitSlice(whole, this.approach.mostRecords);
+    return { part, plan: this.ports.plan(part.records) };
+  }
+
+  async #work(transaction: BatchTransaction, slice: Slice, plan: Plan): Promise<Written> {
+    const placement = new Placement(transaction, plan, (error) => this.#counted(isDataError(error)));
+    await placement.place(0, placement.keyCount, this.approach.mode);
+    const { stored, rejects, duplicates } = placement;
+    await transaction.reject(rejects);
+    const counts = {
+      stored: stored.length,
+      duplicates,
+      rejected: rejects.length,
+      gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
+    };
+    await transaction.conclude({ slice, counts, readings: plan.readings, stored, floor: plan.floor });
+    this.approach.mode = placement.repeatsInTable ? "merge" : "copy";
+    return this.#attempted = { kind: "written", slice, batch: { counts, plan, stored, rejects } };
+  }
+
+  #counted(isRefusal: boolean): boolean {
+    if (isRefusal) this.#refusals++;
+    return isRefusal;
+  }
+
+  /** @returns undefined when the batch must be planned again */
+  #tell(outcome: WriteOutcome<Written>): BatchOutcome | undefined {
+    this.approach.alone = this.#refusals > 0;
+    if (outcome.at === "floor moved") {
+      this.ports.onFloorMoved(outcome.floor);
+      this.#planned = undefined;
+      return undefined;
+    }
+    if (outcome.at === "written") {
+      this.approach.mostRecords *= 2;
+      return outcome.value;
+    }
+    // The answer to an earlier COMMIT of ours was lost, and it did commit.
+    const written = this.#perhapsWritten;
+    if (written !== undefined && outcome.nextOffset === written.slice.next) return written;
+    return { kind: "stale", nextOffset: outcome.nextOffset };
+  }
+
+  /**
+   * One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
+   * A single record that takes too long is tried again and again: that says nothing about the record.
+   */
+  #tryLess(error: unknown): void {
+    const tried = this.#planned?.part.records.length ?? 0;
+    if (tried <= 1 || (this.#refusals <= 1 && !tookTooLong(error))) return;
+    this.approach.mostRecords = Math.ceil(tried / SMALLER);
+    this.#planned = undefined;
+  }
 }
 
 /** One try at placing a batch's readings: where each ended, counted from its own fact. */
 class Placement {
-  readonly #transaction: BatchTransaction;
-  readonly #plan: Plan;
-  readonly #isDataError: BatchPorts["isDataError"];
   /** Of each key the place in the plan's rows of the reading that is being tried: what is before it was refused. */
   readonly #tried: Int32Array;
   readonly #heads: Int32Array;
@@ -198,10 +223,11 @@ class Placement {
   duplicates = 0;
   repeatsInTable = false;
 
-  constructor(transaction: BatchTransaction, plan: Plan, isDataError: BatchPorts["isDataError"]) {
-    this.#transaction = transaction;
-    this.#plan = plan;
-    this.#isDataError = isDataError;
+  constructor(
+    private readonly transaction: BatchTransaction,
+    private readonly plan: Plan,
+    private readonly isDataError: (error: unknown) => boolean,
+  ) {
     this.#tried = plan.keys.slice(0, -1);
     this.#heads = this.#tried.map((at) => plan.rows[at] ?? 0);
     this.#stored = new Int32Array(this.#heads.length);
@@ -223,15 +249,15 @@ class Placement {
    */
   async place(from: number, to: number, mode: InsertMode): Promise<void> {
     if (from === to) return;
-    const { readings } = this.#plan;
+    const { readings } = this.plan;
     const rows = this.#heads.subarray(from, to);
     try {
-      const present = await this.#transaction.insert(readings, rows, mode);
+      const present = await this.transaction.insert(readings, rows, mode);
       for (let key = from; key < to; key++) {
         this.#settle(key, present === "all stored" ? undefined : present[key - from]);
       }
     } catch (error) {
-      if (mode === "copy" || !this.#isDataError(error)) throw error;
+      if (mode === "copy" || !this.isDataError(error)) throw error;
       if (to - from === 1) return await this.#setApart(from, error);
       const middle = (from + to) >> 1;
       await this.place(from, middle, mode);
@@ -241,7 +267,7 @@ class Placement {
 
   /** @param present the heart rate the table had before for this key, undefined when ours was stored */
   #settle(key: number, present: number | undefined): void {
-    const { rows, keys, readings } = this.#plan;
+    const { rows, keys, readings } = this.plan;
     const tried = this.#tried[key] ?? 0;
     const head = this.#heads[key] ?? 0;
     if (present === undefined) this.#stored[this.#storedCount++] = head;
@@ -254,7 +280,7 @@ class Placement {
   }
 
   #repeat(row: number, kept: number): void {
-    const heartRate = this.#plan.readings.heartRate[row];
+    const heartRate = this.plan.readings.heartRate[row];
     if (heartRate === kept) {
       this.duplicates++;
       return;
@@ -266,12 +292,9 @@ class Placement {
 
   /** Rejects one that PostgreSQL refused; its key is still free, so the next reading that has it gets its chance. */
   async #setApart(key: number, error: unknown): Promise<void> {
-    const { keys, rows } = this.#plan;
-    this.#reject(
-      this.#heads[key] ?? 0,
-      "database_rejected",
-      `PostgreSQL refused it: ${describeError(error)}`,
-    );
+    const { keys, rows } = this.plan;
+    const detail = `PostgreSQL refused it: ${describeError(error)}`;
+    this.#reject(this.#heads[key] ?? 0, "database_rejected", detail);
     const next = (this.#tried[key] ?? 0) + 1;
     if (next === keys[key + 1]) return;
     this.#tried[key] = next;
@@ -280,7 +303,7 @@ class Placement {
   }
 
   #reject(row: number, reason: Reject["reason"], detail: string): void {
-    const { readings, records } = this.#plan;
+    const { readings, records } = this.plan;
     const record = records.at(readings.record[row] ?? 0);
     if (record === undefined) throw new TypeError(`row ${row} was made from no record of its batch`);
     this.rejects.push({ record, reason, detail });

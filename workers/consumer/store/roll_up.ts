@@ -1,6 +1,6 @@
 /** What is derived from the stored readings, kept in their transaction: minutes, and each customer's latest reading. */
 import type { Buffer } from "node:buffer";
-import { binaryArray, type BinaryWriter, type ElementType } from "./binary_writer.ts";
+import { binaryArray, type BinaryWriter, type ElementType } from "./copy.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;

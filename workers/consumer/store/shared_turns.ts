@@ -3,7 +3,7 @@
  * gathers while one is under way takes the next turn together, so that a quiet pipeline commits as often as the disk
  * allows and not once for each partition.
  */
-import type { WriteRequest } from "./sink.ts";
+import type { Write, WriteOutcome, WriteRequest } from "./batch.ts";
 
 /** With so many records a turn begins although others are under way. */
 const WORTH_A_TURN = 1_000;
@@ -117,14 +117,19 @@ export class Turn {
     this.#execute = execute;
   }
 
-  request(request: WriteRequest): void {
+  /** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
+  write<T>(write: Write<T>): Promise<WriteOutcome<T>> {
+    const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome<T>>();
     // Who has its answer is busy again before it can do anything with it.
-    const back = <T>(settle: (value: T) => void) => (value: T) => {
+    const back = <V>(settle: (value: V) => void) => (value: V) => {
       this.#busy++;
       settle(value);
     };
-    this.#requests.push({ ...request, resolve: back(request.resolve), reject: back(request.reject) });
+    // What it resolves with is what `work` returned.
+    const written = (outcome: WriteOutcome<unknown>) => resolve(outcome as WriteOutcome<T>);
+    this.#requests.push({ ...write, resolve: back(written), reject: back(reject) });
     this.leave();
+    return promise;
   }
 
   /** An attempt that has ended holds nobody back. */

@@ -1,14 +1,13 @@
 import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { Buffer } from "node:buffer";
-import { planBy } from "../../../../workers/consumer/store/plan_batch.ts";
+import { insistOnAnswer } from "../../../../workers/_shared/postgres_errors.ts";
+import type { Counts, Reject, Write } from "../../../../workers/consumer/store/batch.ts";
+import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../../../workers/consumer/store/process_batch.ts";
-import { Turn } from "../../../../workers/consumer/store/shared_turns.ts";
-import type { BatchTransaction, Counts, Reject, Sink } from "../../../../workers/consumer/store/sink.ts";
 import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../../support/batch.ts";
-import { recordsOf } from "../../../support/record_batch.ts";
-import { LIMITS, NOW } from "../../../support/wire_record.ts";
+import { stretch } from "../../../support/batch_writer.ts";
+import { LIMITS, NOW, VALID } from "../../../support/wire_record.ts";
 
 const LEDGER: LedgerRow = {
   id: 1,
@@ -21,14 +20,18 @@ const LEDGER: LedgerRow = {
   leaderEpoch: -1,
 };
 
-class Refused extends Error {}
-class Repeated extends Error {}
-class TookTooLong extends Error {}
-/** What the server says of its own state. */
-class Answered extends Error {}
+const REFUSED = "22003";
+const REPEATED = "23505";
+const CANCELED = "57014";
+const DEADLOCK = "40P01";
+
+/** What the server says. */
+function answer(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
 
 /** A table and a ledger in memory that fail on demand. */
-class MemorySink implements Sink {
+class MemorySink {
   readonly rows = new Map<string, number>();
   rejects: readonly Reject[] = [];
   counts: Counts | undefined;
@@ -50,11 +53,7 @@ class MemorySink implements Sink {
   /** An insert of more rows takes too long. */
   mostRows = Infinity;
 
-  async write<T>(
-    _ledger: LedgerRow,
-    from: number,
-    work: (batch: BatchTransaction) => Promise<T>,
-  ) {
+  async write<T>({ from, work }: Write<T>) {
     this.onWrite();
     const before = this.inserts.length;
     const failure = this.failures.shift();
@@ -68,22 +67,20 @@ class MemorySink implements Sink {
         const readings = [...indices].map((row) => batch.reading(row));
         this.inserts.push(`${mode} ${readings.length}`);
         if (this.inserts.length - before > this.mostInserts) {
-          return Promise.reject(new Error("no answer in time"));
+          return Promise.reject(new Error("connection lost"));
         }
-        if (readings.length > this.mostRows) return Promise.reject(new TookTooLong("no time"));
+        if (readings.length > this.mostRows) return Promise.reject(answer(CANCELED, "no time"));
         const failure = this.insertFailures.shift();
         if (failure !== undefined) return Promise.reject(failure);
-        const keys = readings.map(({ customerId, ts }) => `${customerId}@${ts}`);
+        const keys = readings.map(({ customerId }) => customerId);
         if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
         if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
           throw new TypeError("keys out of order");
         }
         if (mode === "copy" && keys.some((key) => rows.has(key))) {
-          return Promise.reject(new Repeated("repeated"));
+          return Promise.reject(answer(REPEATED, "repeated"));
         }
-        if (readings.some(({ customerId }) => this.refuses.has(customerId))) {
-          return Promise.reject(new Refused("no"));
-        }
+        if (keys.some((key) => this.refuses.has(key))) return Promise.reject(answer(REFUSED, "no"));
         const present = keys.map((key) => rows.get(key));
         keys.forEach((key, at) => {
           if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
@@ -109,7 +106,7 @@ class MemorySink implements Sink {
     this.nextOffset = advanced.to;
     if (this.loseAnswer) {
       this.loseAnswer = false;
-      throw new Error("connection lost");
+      return await insistOnAnswer(Promise.reject(new Error("connection lost")));
     }
     return { at: "written" as const, value };
   }
@@ -117,44 +114,20 @@ class MemorySink implements Sink {
 
 /** Records as text: "customer heart_rate", or anything else for a bad one. */
 function slice(from: number, records: readonly string[], gaps: readonly Gap[] = []): Slice {
-  return {
-    from,
-    next: from + records.length + gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0),
-    records: recordsOf(records.map((text, index) => {
-      return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(text) };
-    })),
-    gaps,
-    logEnd: 1_000_000,
-    leaderEpoch: 0,
-    bytes: 0,
-    own: [],
-  };
+  const values = records.map((text) => {
+    const [customer_id, heartRate] = text.split(" ");
+    return heartRate === undefined
+      ? text
+      : JSON.stringify({ ...VALID, customer_id, heart_rate: Number(heartRate) });
+  });
+  return stretch(from, values, gaps);
 }
 
-function processor(sink: Sink, failures: unknown[] = []) {
+function processor(sink: MemorySink, failures: unknown[] = []) {
   const process = createBatchProcessor({
-    sink,
-    plan: planBy(
-      (value) => {
-        const [customerId, heartRate] = String(value).split(" ");
-        if (customerId === undefined || heartRate === undefined) {
-          return { kind: "reject", reason: "invalid_json", detail: "bad" };
-        }
-        return {
-          kind: "reading",
-          reading: { customerId, ts: 0n, heartRate: Number(heartRate), anomaly: null },
-        };
-      },
-      LIMITS,
-      () => NOW,
-    ),
-    takeTurn: (_, attempt) => attempt(new Turn(1, () => Promise.resolve())),
+    plan: createPlanner(LIMITS, () => NOW),
+    turns: { take: (_, attempt) => attempt(sink) },
     prepare: () => Promise.resolve(),
-    isDataError: (error) => error instanceof Refused,
-    mayRepeatKey: (error) => error instanceof Repeated,
-    tookTooLong: (error) => error instanceof TookTooLong,
-    mayBeDone: (error) =>
-      !(error instanceof Refused || error instanceof Repeated || error instanceof Answered),
     onFloorMoved: () => {},
     onAttempt: () => {},
     onAttemptEnd: () => {},
@@ -171,7 +144,7 @@ Deno.test("processBatch() puts each record in exactly one place, and counts each
   const records = ["b 70", "a 70", "bad", "a 70", "a 71"];
   const outcome = await processor(sink)(slice(0, records, [{ from: 5, to: 8, cause: "control" }]));
   strictEqual(outcome.kind, "written");
-  deepStrictEqual([...sink.rows], [["a@0", 70], ["b@0", 70]]);
+  deepStrictEqual([...sink.rows], [["a", 70], ["b", 70]]);
   deepStrictEqual(sink.counts, { stored: 2, duplicates: 1, rejected: 2, gaps: 3 });
   deepStrictEqual(sink.rejects.map(({ record, reason }) => [record.offset, reason]), [
     [2, "invalid_json"],
@@ -182,10 +155,10 @@ Deno.test("processBatch() puts each record in exactly one place, and counts each
 
 Deno.test("processBatch() lets the heart rate in the table decide, whatever comes first in the batch", async () => {
   const sink = new MemorySink();
-  sink.rows.set("a@0", 70);
+  sink.rows.set("a", 70);
   await processor(sink)(slice(0, ["a 71", "a 70", "a 70"]));
   deepStrictEqual(sink.counts, { stored: 0, duplicates: 2, rejected: 1, gaps: 0 });
-  deepStrictEqual([...sink.rows], [["a@0", 70]]);
+  deepStrictEqual([...sink.rows], [["a", 70]]);
 });
 
 Deno.test("processBatch() rejects only the reading that the database refuses, in about 2 log2 n inserts", async () => {
@@ -299,7 +272,7 @@ Deno.test("processBatch() writes nothing when another owner has moved the offset
 
 Deno.test("processBatch() takes nothing for its own that another wrote after the server refused ours", async () => {
   const sink = new MemorySink();
-  sink.refusal = new Answered("deadlock");
+  sink.refusal = answer(DEADLOCK, "deadlock");
   deepStrictEqual(await processor(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
 });
 

@@ -1,7 +1,7 @@
 import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { SharedTurns, type Turn } from "../../../../workers/consumer/store/shared_turns.ts";
-import type { WriteRequest } from "../../../../workers/consumer/store/sink.ts";
+import type { WriteRequest } from "../../../../workers/consumer/store/batch.ts";
 import { eventually } from "../../../support/eventually.ts";
 
 const DONE = { at: "moved", nextOffset: 0 } as const;
@@ -28,10 +28,8 @@ class Executions {
 }
 
 function write(turn: Turn, id: number, alone = false): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const work = () => Promise.resolve();
-    turn.request({ ledger: { id } as LedgerRow, from: 0, records: 10, work, alone, resolve, reject });
-  });
+  const work = () => Promise.resolve();
+  return turn.write({ ledger: { id } as LedgerRow, from: 0, records: 10, work, alone });
 }
 
 Deno.test("attempts that come together are executed together, each with its own answer", async () => {

@@ -1,0 +1,42 @@
+/** Batches as the consumer writes them, without Kafka. */
+import { Buffer } from "node:buffer";
+import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
+import type { LedgerRow } from "../../workers/consumer/kafka_partition/partition.ts";
+import type { Gap, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
+import { executeRequests } from "../../workers/consumer/store/batch_transaction.ts";
+import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
+import { type BatchOutcome, createBatchProcessor } from "../../workers/consumer/store/process_batch.ts";
+import { SharedTurns } from "../../workers/consumer/store/shared_turns.ts";
+import { batchOf } from "./batch.ts";
+import type { Place } from "./place.ts";
+import { recordsOf } from "./record_batch.ts";
+import { LIMITS } from "./wire_record.ts";
+
+export function openPlace(place: Place): Database {
+  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
+}
+
+/** A stretch of records with these values, and of gaps behind them. */
+export function stretch(from: number, values: readonly string[], gaps: readonly Gap[] = []): Slice {
+  const next = gaps.at(-1)?.to ?? from + values.length;
+  const records = values.map((value, index) => {
+    return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(value) };
+  });
+  return { from, next, records: recordsOf(records), gaps, logEnd: next, leaderEpoch: 0, bytes: 0, own: [] };
+}
+
+/** Writes batches as the partitions of one consumer do: those that come together in one turn. */
+export function batchWriter(database: Database, onFailure: (error: unknown) => void = () => {}) {
+  const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
+  const ports = {
+    plan: createPlanner(LIMITS, () => Date.now()),
+    turns,
+    prepare: () => Promise.resolve(),
+    onFloorMoved: () => {},
+    onAttempt: () => {},
+    onAttemptEnd: () => {},
+    onFailure,
+  };
+  return (ledger: LedgerRow, slice: Slice): Promise<BatchOutcome> =>
+    createBatchProcessor(ports)(ledger, batchOf(slice), AbortSignal.timeout(30_000));
+}
