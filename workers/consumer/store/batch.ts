@@ -5,7 +5,7 @@
  * This file: what a batch is on its way there.
  */
 import type { RejectReason } from "../../_shared/record/heartbeat.ts";
-import type { Offset, RawRecord } from "../../_shared/kafka/records.ts";
+import type { Offset, RawRecord, Records } from "../../_shared/kafka/records.ts";
 import type { Instant } from "../day_partitions/floor.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
@@ -28,15 +28,33 @@ export interface Counts {
   readonly gaps: number;
 }
 
-/** What is known of a batch when all its readings have their place. */
-export interface Conclusion {
-  readonly slice: Slice;
-  readonly counts: Counts;
+/** A batch before it is written. Rows are those of `readings`. */
+export interface Plan {
+  readonly records: Records;
   readonly readings: Readings;
-  /** Rows of the readings that were stored, by customer and time. */
-  readonly stored: Int32Array;
+  /** All rows, by customer, time and then the order of the log. */
+  readonly rows: Int32Array;
+  /** Where in `rows` each key begins, and behind the last where they end: what follows the first of a key repeats it. */
+  readonly keys: Int32Array;
+  readonly rejects: readonly Reject[];
   /** The floor by which readings were rejected as too old; undefined when none was. */
   readonly floor: Instant;
+}
+
+/** A batch when all its readings have their place. */
+export interface WrittenBatch {
+  readonly counts: Counts;
+  readonly plan: Plan;
+  /** Rows of the plan's readings that were stored, by customer and time. */
+  readonly stored: Int32Array;
+  readonly rejects: readonly Reject[];
+}
+
+/** What was written: the whole stretch, or the first part of it. */
+export interface Written {
+  readonly kind: "written";
+  readonly slice: Slice;
+  readonly batch: WrittenBatch;
 }
 
 /** A batch's transaction while it is open. */
@@ -47,12 +65,11 @@ export interface BatchTransaction {
    * @throws what PostgreSQL refused; nothing is stored then
    */
   insert(readings: Readings, rows: Int32Array, mode: InsertMode): Promise<Present>;
-  reject(rejects: readonly Reject[]): Promise<void>;
   /**
-   * The last step: adds what was stored to what is derived from it, moves the partition's offset to the end of the slice
-   * and adds the counts.
+   * The last step: keeps rejects and gaps, adds what was stored to what is derived from it, moves the partition's offset
+   * to the end of the slice and adds the counts.
    */
-  conclude(conclusion: Conclusion): Promise<void>;
+  conclude(written: Written): Promise<void>;
 }
 
 /** A batch that shall be written in a transaction that owns its partition's offset. */

@@ -7,7 +7,6 @@ import { type BinaryWriter, copyInto } from "./copy.ts";
 import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
 import { insertReadings } from "./insert_readings.ts";
 import { Readings } from "./readings.ts";
-import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
 import { requireGeneration } from "../schema/schema_generation.ts";
 
@@ -62,9 +61,7 @@ async function writeTogether(
   requests: readonly WriteRequest[],
 ): Promise<WriteOutcome<unknown>[]> {
   const gathered = new Gathered();
-  const values = await Promise.all(
-    requests.map(({ ledger, from, work }) => work(gathered.part(ledger, from))),
-  );
+  const values = await Promise.all(requests.map(({ ledger, work }) => work(gathered.part(ledger))));
   const written = (value: unknown) => ({ at: "written", value }) as const;
   if (await gathered.writeAtOnce(database)) return values.map(written);
   return await database.transaction(async (session, rows) => {
@@ -106,27 +103,21 @@ function isOf(row: Row, { topicId, partition, generation }: LedgerRow): boolean 
 function ownTransaction(session: Session, ledger: LedgerRow): BatchTransaction {
   return {
     insert: (readings, rows, mode) => insertReadings(session, readings, rows, mode),
-    reject: (rejects) => storeRejects(session, ledger, rejects),
-    conclude: (conclusion) =>
-      conclude(session, [{ ledger, conclusion }], conclusion.readings, conclusion.stored),
+    conclude: ({ slice, batch }) =>
+      conclude(session, [{ ledger, slice, batch }], { readings: batch.plan.readings, rows: batch.stored }),
   };
 }
 
 /** Several partitions' batches: what each asks for is kept, as if all of it succeeded, until it is written as one. */
 class Gathered {
-  readonly #parts: (Part & { readonly from: Offset })[] = [];
-  readonly #rejects: { readonly ledger: LedgerRow; readonly rejects: readonly Reject[] }[] = [];
+  readonly #parts: Part[] = [];
 
-  part(ledger: LedgerRow, from: Offset): BatchTransaction {
+  part(ledger: LedgerRow): BatchTransaction {
     return {
       // All of them are new, or the transaction fails.
       insert: () => Promise.resolve("all stored"),
-      reject: (rejects) => {
-        if (rejects.length > 0) this.#rejects.push({ ledger, rejects });
-        return Promise.resolve();
-      },
-      conclude: (conclusion) => {
-        this.#parts.push({ ledger, from, conclusion });
+      conclude: ({ slice, batch }) => {
+        this.#parts.push({ ledger, slice, batch });
         return Promise.resolve();
       },
     };
@@ -139,9 +130,7 @@ class Gathered {
    */
   async writeAtOnce(database: Database): Promise<boolean> {
     const parts = this.#parts;
-    if (this.#rejects.length > 0 || parts.some(({ conclusion }) => conclusion.slice.gaps.length > 0)) {
-      return false;
-    }
+    if (parts.some(({ slice, batch }) => slice.gaps.length + batch.rejects.length > 0)) return false;
     const { readings, rows } = joined(parts);
     if (rows.length === 0) return false;
     return await database.execute(wholeStatement(parts, readings, rows)) === parts.length;
@@ -149,38 +138,32 @@ class Gathered {
 
   /** Writes the parts of these, within a transaction that owns their offsets. */
   async write(session: Session, owned: readonly { readonly ledger: LedgerRow }[]): Promise<void> {
-    const isOwned = (ledger: LedgerRow) => owned.some((one) => one.ledger === ledger);
-    const parts = this.#parts.filter(({ ledger }) => isOwned(ledger));
+    const parts = this.#parts.filter(({ ledger }) => owned.some((one) => one.ledger === ledger));
     if (parts.length === 0) return;
-    const { readings, rows } = joined(parts);
-    if (rows.length > 0) await insertReadings(session, readings, rows, "copy");
-    for (const { ledger, rejects } of this.#rejects) {
-      if (isOwned(ledger)) await storeRejects(session, ledger, rejects);
-    }
-    await conclude(session, parts, readings, rows);
+    const stored = joined(parts);
+    if (stored.rows.length > 0) await insertReadings(session, stored.readings, stored.rows, "copy");
+    await conclude(session, parts, stored);
   }
 }
 
-/** Their stored readings as one's, and the order in which they are written. */
-function joined(parts: readonly Part[]): { readonly readings: Readings; readonly rows: Int32Array } {
-  const [only, ...others] = parts;
-  if (only !== undefined && others.length === 0) {
-    return { readings: only.conclusion.readings, rows: only.conclusion.stored };
-  }
-  const readings = Readings.joined(parts.map(({ conclusion }) => conclusion));
+interface Stored {
+  readonly readings: Readings;
+  /** In the order in which they are written. */
+  readonly rows: Int32Array;
+}
+
+/** The stored readings of some batches as one's. */
+function joined(parts: readonly Part[]): Stored {
+  const all = parts.map(({ batch }) => ({ readings: batch.plan.readings, rows: batch.stored }));
+  if (all[0] !== undefined && all.length === 1) return all[0];
+  const readings = Readings.joined(all);
   return { readings, rows: readings.ordered() };
 }
 
-async function conclude(
-  session: Session,
-  parts: readonly Part[],
-  readings: Readings,
-  stored: Int32Array,
-): Promise<void> {
-  for (const { ledger, conclusion: { slice: { gaps } } } of parts) {
-    if (gaps.length > 0) await storeGaps(session, ledger, gaps);
-  }
-  const { rowCount } = await session.query(concludeStatement(parts, readings, stored));
+async function conclude(session: Session, parts: readonly Part[], { readings, rows }: Stored): Promise<void> {
+  for (const { ledger, batch } of parts) await storeRejects(session, ledger, batch.rejects);
+  for (const { ledger, slice } of parts) await storeGaps(session, ledger, slice.gaps);
+  const { rowCount } = await session.query(concludeStatement(parts, readings, rows));
   // The offsets are locked and were where they should be, so only the floor can have kept them.
   if (rowCount !== parts.length) {
     throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));
@@ -218,6 +201,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
 }
 
 async function storeGaps(session: Session, ledger: LedgerRow, gaps: readonly Gap[]): Promise<void> {
+  if (gaps.length === 0) return;
   await session.query(
     `insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
      select $1, gap.from_offset, gap.to_offset, gap.cause

@@ -4,9 +4,8 @@ import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
-import type { Conclusion } from "./batch.ts";
+import type { Written } from "./batch.ts";
 import { readingColumns, type Readings } from "./readings.ts";
-import type { Offset } from "../../_shared/kafka/records.ts";
 import { rollUp } from "./roll_up.ts";
 import { GENERATION } from "../schema/schema_generation.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
@@ -18,9 +17,8 @@ import type { Slice } from "../kafka_partition/slice.ts";
 const FITS_FLOOR = `${FLOOR} between $11::timestamptz and $12::timestamptz`;
 
 /** A partition's batch as it will be in the ledger. */
-export interface Part {
+export interface Part extends Pick<Written, "slice" | "batch"> {
   readonly ledger: LedgerRow;
-  readonly conclusion: Conclusion;
 }
 
 /**
@@ -52,7 +50,7 @@ export function concludeStatement(parts: readonly Part[], readings: Readings, st
  * @param rows of the readings, by customer and time; at least one
  */
 export function wholeStatement(
-  parts: readonly (Part & { readonly from: Offset })[],
+  parts: readonly Part[],
   readings: Readings,
   rows: Int32Array,
 ): Statement {
@@ -61,7 +59,7 @@ export function wholeStatement(
     parts.map(({ ledger }) => ledger.topicId),
     parts.map(({ ledger }) => ledger.partition),
     parts.map(({ ledger }) => ledger.generation),
-    parts.map(({ from }) => from),
+    parts.map(({ slice }) => slice.from),
   ];
   const added = readingColumns(readings, rows);
   const $ = (index: number) => `$${ledger.length + index}`;
@@ -113,19 +111,17 @@ function advance(condition: string): string {
 }
 
 function ledgerColumns(parts: readonly Part[]): (string | number | readonly (number | null)[])[] {
-  const column = <T>(value: (conclusion: Conclusion) => T) =>
-    parts.map(({ conclusion }) => value(conclusion));
   return [
     parts.map(({ ledger }) => ledger.id),
-    column(({ slice }) => slice.next),
-    column(({ counts }) => counts.stored),
-    column(({ counts }) => counts.duplicates),
-    column(({ counts }) => counts.rejected),
-    column(({ counts }) => counts.gaps),
-    column(({ slice }) => slice.logEnd),
-    column(({ readings, stored }) => latestSeconds(readings, stored)),
-    column(({ slice }) => lastRecordSeconds(slice.records)),
-    column(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
+    parts.map(({ slice }) => slice.next),
+    parts.map(({ batch }) => batch.counts.stored),
+    parts.map(({ batch }) => batch.counts.duplicates),
+    parts.map(({ batch }) => batch.counts.rejected),
+    parts.map(({ batch }) => batch.counts.gaps),
+    parts.map(({ slice }) => slice.logEnd),
+    parts.map(({ batch: { plan, stored } }) => latestSeconds(plan.readings, stored)),
+    parts.map(({ slice }) => lastRecordSeconds(slice.records)),
+    parts.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
     ...floorBounds(parts),
     GENERATION,
   ];
@@ -133,21 +129,12 @@ function ledgerColumns(parts: readonly Part[]): (string | number | readonly (num
 
 /** The lowest and the highest floor that the batches may be written with. */
 function floorBounds(parts: readonly Part[]): [lowest: string, highest: string] {
-  const floors = parts.flatMap(({ conclusion: { floor } }) => floor ?? []);
-  const earliest = parts.flatMap(({ conclusion: { readings, stored } }) =>
-    earliestOf(readings, stored) ?? []
-  );
-  const instant = (best: bigint | undefined, none: string) => best === undefined ? none : formatInstant(best);
-  return [
-    instant(
-      floors.reduce<bigint | undefined>((a, b) => a === undefined || b > a ? b : a, undefined),
-      "-infinity",
-    ),
-    instant(
-      earliest.reduce<bigint | undefined>((a, b) => a === undefined || b < a ? b : a, undefined),
-      "infinity",
-    ),
-  ];
+  const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
+  const floors = parts.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
+  const earliest = parts.flatMap(({ batch: { plan, stored } }) => earliestOf(plan.readings, stored) ?? [])
+    .sort(ascending);
+  const instant = (one: bigint | undefined, none: string) => one === undefined ? none : formatInstant(one);
+  return [instant(floors.at(-1), "-infinity"), instant(earliest[0], "infinity")];
 }
 
 /** The earliest instant that was stored; undefined when none was. */

@@ -13,17 +13,14 @@ export type InsertMode = "copy" | "merge";
 /** The heart rate that was there already, by the order of the rows; undefined where ours was stored. */
 export type Present = "all stored" | readonly (number | undefined)[];
 
-export function insertReadings(
+/** @throws what PostgreSQL refused; then none of them is stored */
+export async function insertReadings(
   session: Session,
   readings: Readings,
   rows: Int32Array,
   mode: InsertMode,
 ): Promise<Present> {
-  return mode === "copy" ? copy(session, readings, rows) : mergeSafely(session, readings, rows);
-}
-
-/** Straight into the table: one reading that is already there fails it as a whole. */
-async function copy(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
+  if (mode === "merge") return await mergeSafely(session, readings, rows);
   await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
     fields: 4,
     count: rows.length,

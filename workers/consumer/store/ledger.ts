@@ -1,5 +1,6 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `sink.ts` moves them. */
 import { type Database, sqlState } from "../../_shared/postgres.ts";
+import type { Counts } from "./batch.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
@@ -119,15 +120,10 @@ export async function nextOffsets(database: Database, topicId: string): Promise<
 }
 
 /** What became of the offsets of a topic, of all its partitions and incarnations. */
-export interface LedgerSums {
-  readonly stored: number;
-  readonly duplicates: number;
-  readonly rejected: number;
-  readonly gaps: number;
-}
+export type LedgerSums = Counts;
 
 export async function ledgerSums(database: Database, topic: string): Promise<LedgerSums> {
-  const [row] = await database.query<Record<keyof LedgerSums, string>>(
+  const [row] = await database.query<Record<keyof Counts, string>>(
     `select coalesce(sum(stored), 0) as stored,
             coalesce(sum(duplicates), 0) as duplicates,
             coalesce(sum(rejected), 0) as rejected,

@@ -4,21 +4,8 @@ import { createDecoder } from "../../_shared/record/decode.ts";
 import type { Instant } from "../day_partitions/floor.ts";
 import { Readings } from "./readings.ts";
 import type { Records } from "../../_shared/kafka/records.ts";
-import type { Reject } from "./batch.ts";
+import type { Plan, Reject } from "./batch.ts";
 import { readUsualRecord, UsualRecord } from "../../_shared/record/usual_record.ts";
-
-/** A batch before it is written. Rows are those of `readings`. */
-export interface Plan {
-  readonly records: Records;
-  readonly readings: Readings;
-  /** All rows, by customer, time and then the order of the log. */
-  readonly rows: Int32Array;
-  /** Where in `rows` each key begins, and behind the last where they end: what follows the first of a key repeats it. */
-  readonly keys: Int32Array;
-  readonly rejects: readonly Reject[];
-  /** The floor by which readings were rejected as too old; undefined when none was. */
-  readonly floor: Instant;
-}
 
 export type PlanBatch = (records: Records) => Plan;
 

@@ -7,27 +7,12 @@ import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError, isFatal } from "../../_shared/errors.ts";
 import { isDataError, mayBeDone, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
 import type { Instant } from "../day_partitions/floor.ts";
-import type { BatchTransaction, Counts, Reject, WriteOutcome } from "./batch.ts";
+import type { BatchTransaction, Plan, Reject, WriteOutcome, Written } from "./batch.ts";
 import type { InsertMode } from "./insert_readings.ts";
-import type { Plan, PlanBatch } from "./plan_batch.ts";
+import type { PlanBatch } from "./plan_batch.ts";
 import type { Turn } from "./shared_turns.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
-
-export interface WrittenBatch {
-  readonly counts: Counts;
-  readonly plan: Plan;
-  /** Rows of the plan's readings that were stored, by customer and time. */
-  readonly stored: Int32Array;
-  readonly rejects: readonly Reject[];
-}
-
-/** What was written: the whole stretch, or the first part of it. */
-export interface Written {
-  readonly kind: "written";
-  readonly slice: Slice;
-  readonly batch: WrittenBatch;
-}
 
 export type BatchOutcome =
   | Written
@@ -163,18 +148,18 @@ class BatchProcessor {
 
   async #work(transaction: BatchTransaction, slice: Slice, plan: Plan): Promise<Written> {
     const placement = new Placement(transaction, plan, (error) => this.#counted(isDataError(error)));
-    await placement.place(0, placement.keyCount, this.approach.mode);
+    await placement.place(0, plan.keys.length - 1, this.approach.mode);
     const { stored, rejects, duplicates } = placement;
-    await transaction.reject(rejects);
     const counts = {
       stored: stored.length,
       duplicates,
       rejected: rejects.length,
       gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
     };
-    await transaction.conclude({ slice, counts, readings: plan.readings, stored, floor: plan.floor });
+    const written: Written = { kind: "written", slice, batch: { counts, plan, stored, rejects } };
+    await transaction.conclude(written);
     this.approach.mode = placement.repeatsInTable ? "merge" : "copy";
-    return this.#attempted = { kind: "written", slice, batch: { counts, plan, stored, rejects } };
+    return this.#attempted = written;
   }
 
   #counted(isRefusal: boolean): boolean {
@@ -232,10 +217,6 @@ class Placement {
     this.#heads = this.#tried.map((at) => plan.rows[at] ?? 0);
     this.#stored = new Int32Array(this.#heads.length);
     this.rejects = [...plan.rejects];
-  }
-
-  get keyCount(): number {
-    return this.#heads.length;
   }
 
   /** The stored rows, in the order of their keys. */

@@ -35,10 +35,10 @@ export class Readings {
   }
 
   /** Rows of several as one's; the places of the records that brought them mean nothing any more. */
-  static joined(parts: readonly { readonly readings: Readings; readonly stored: Int32Array }[]): Readings {
-    const all = new Readings(parts.reduce((sum, { stored }) => sum + stored.length, 0));
-    for (const { readings, stored } of parts) {
-      for (const row of stored) {
+  static joined(parts: readonly { readonly readings: Readings; readonly rows: Int32Array }[]): Readings {
+    const all = new Readings(parts.reduce((sum, { rows }) => sum + rows.length, 0));
+    for (const { readings, rows } of parts) {
+      for (const row of rows) {
         const customer = readings.customers.bytes(readings.customer[row] ?? 0);
         all.add(
           all.customers.number(customer, 0, customer.length),
@@ -57,6 +57,7 @@ export class Readings {
     return this.#count;
   }
 
+  // deno-lint-ignore house/max-parameters -- called for each record: an object would be garbage each time
   add(
     customer: number,
     seconds: number,

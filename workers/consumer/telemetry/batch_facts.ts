@@ -9,7 +9,7 @@ import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
-import type { WrittenBatch } from "../store/process_batch.ts";
+import type { WrittenBatch } from "../store/batch.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 import type { Outages } from "./outages.ts";
 

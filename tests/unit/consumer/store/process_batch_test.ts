@@ -87,9 +87,9 @@ class MemorySink {
         });
         return Promise.resolve(mode === "copy" ? "all stored" as const : present);
       },
-      reject: (all) => Promise.resolve(void (rejects = all)),
-      conclude: ({ slice, counts, stored }) => {
+      conclude: ({ slice, batch: { counts, stored, rejects: all } }) => {
         strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
+        rejects = all;
         return Promise.resolve(void (advanced = { to: slice.next, counts }));
       },
     });
