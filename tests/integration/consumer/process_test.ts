@@ -117,66 +117,70 @@ Deno.test(
   },
 );
 
-Deno.test("a flag that does not exist is named, with 2 as exit code", async () => {
-  await using consumer = WorkerProcess.start("consumer", { args: ["--nonsense"] });
-  strictEqual(await consumer.exitCode(), 2);
-  match(consumer.output, /unknown option '--nonsense'/);
-});
+for (
+  const [args, exitCode, said] of [
+    [["--nonsense"], 2, /unknown option '--nonsense'/],
+    [["--help"], 0, /Examples:[^]*--until-caught-up/],
+  ] as const
+) {
+  Deno.test(`${args} is answered without any setting, with ${exitCode} as exit code`, async () => {
+    await using consumer = WorkerProcess.start("consumer", { args });
+    strictEqual(await consumer.exitCode(), exitCode);
+    match(consumer.output, said);
+  });
+}
 
-Deno.test("--help shows examples and exits with 0 without any setting", async () => {
-  await using consumer = WorkerProcess.start("consumer", { args: ["--help"] });
-  strictEqual(await consumer.exitCode(), 0);
-  match(consumer.output, /Examples:[^]*--until-caught-up/);
-});
-
-Deno.test(
-  "a wrong database password ends the start with what to check, and is never shown",
-  onPlace({ partitions: 0 }, async (place) => {
-    const url = new URL(place.databaseUrl);
-    url.password = "sesame-%2Fopen";
-    const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
-    strictEqual(await consumer.exitCode(), 1);
-    match(
-      consumer.output,
+for (
+  const [what, change, said] of [
+    [
+      "a wrong database password",
+      { password: "sesame-%2Fopen" },
       /password authentication failed.*28P01.*check the user and the password in DATABASE_URL/,
-    );
-    doesNotMatch(consumer.output, /sesame/);
-  }),
-);
+    ],
+    [
+      "a database that does not exist",
+      { pathname: "/nowhere" },
+      /database "nowhere" does not exist.*create the database or correct its name/,
+    ],
+  ] as const
+) {
+  Deno.test(
+    `${what} ends the start with what to do, and no password is shown`,
+    onPlace({ partitions: 0 }, async (place) => {
+      const { href } = Object.assign(new URL(place.databaseUrl), change);
+      const consumer = place.consumer({ env: { DATABASE_URL: href } });
+      strictEqual(await consumer.exitCode(), 1);
+      match(consumer.output, said);
+      doesNotMatch(consumer.output, /sesame/);
+    }),
+  );
+}
 
-Deno.test(
-  "a database that does not exist ends the start with what to do",
-  onPlace({ partitions: 0 }, async (place) => {
-    const url = new URL(place.databaseUrl);
-    url.pathname = "/nowhere";
-    const consumer = place.consumer({ env: { DATABASE_URL: url.href } });
-    strictEqual(await consumer.exitCode(), 1);
-    match(consumer.output, /database "nowhere" does not exist.*create the database or correct its name/);
-  }),
-);
-
-Deno.test(
-  "an unreachable database is waited for, not ready and with the reason, and a stop meanwhile is orderly",
-  onPlace({ partitions: 0 }, async (place) => {
-    const consumer = place.consumer({
-      env: { DATABASE_URL: "postgres://someone:sesame-open@127.0.0.1:9/nowhere" },
-    });
-    await consumer.notReady(/database: .*127\.0\.0\.1:9.*ECONNREFUSED|refused/);
-    strictEqual((await consumer.get("/livez")).status, 200);
-    strictEqual(await consumer.stop(), 0);
-    doesNotMatch(consumer.output, /sesame/);
-  }),
-);
-
-Deno.test(
-  "an unreachable broker is waited for, not ready and with the reason, and a stop meanwhile is orderly",
-  onPlace({ partitions: 0 }, async (place) => {
-    const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:9" } });
-    await consumer.notReady(/kafka: .*127\.0\.0\.1:9.*KAFKA_BOOTSTRAP_SERVERS/);
-    strictEqual((await consumer.get("/livez")).status, 200);
-    strictEqual(await consumer.stop(), 0);
-  }),
-);
+for (
+  const [server, env, said] of [
+    [
+      "database",
+      { DATABASE_URL: "postgres://someone:sesame-open@127.0.0.1:9/nowhere" },
+      /database: .*127\.0\.0\.1:9.*ECONNREFUSED|refused/,
+    ],
+    [
+      "broker",
+      { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:9" },
+      /kafka: .*127\.0\.0\.1:9.*KAFKA_BOOTSTRAP_SERVERS/,
+    ],
+  ] as const
+) {
+  Deno.test(
+    `an unreachable ${server} is waited for, not ready and with the reason, and a stop meanwhile is orderly`,
+    onPlace({ partitions: 0 }, async (place) => {
+      const consumer = place.consumer({ env });
+      await consumer.notReady(said);
+      strictEqual((await consumer.get("/livez")).status, 200);
+      strictEqual(await consumer.stop(), 0);
+      doesNotMatch(consumer.output, /sesame/);
+    }),
+  );
+}
 
 Deno.test(
   "a password may come from a file, and a health port that is taken is named",

@@ -123,6 +123,11 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
   return stretch(from, values, gaps);
 }
 
+/** Ids in order. */
+function customers(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `c${String(index).padStart(4, "0")}`);
+}
+
 function processor(sink: MemorySink, failures: unknown[] = []) {
   const process = createBatchProcessor({
     plan: createPlanner(LIMITS, () => NOW),
@@ -164,7 +169,7 @@ Deno.test("processBatch() lets the heart rate in the table decide, whatever come
 Deno.test("processBatch() rejects only the reading that the database refuses, in about 2 log2 n inserts", async () => {
   const sink = new MemorySink();
   sink.refuses.add("c0637");
-  const records = Array.from({ length: 1_000 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  const records = customers(1_000).map((customer) => `${customer} 70`);
   await processor(sink)(slice(0, records));
   deepStrictEqual(sink.counts, { stored: 999, duplicates: 0, rejected: 1, gaps: 0 });
   deepStrictEqual(sink.rejects.map(({ record, reason, detail }) => [record.offset, reason, detail]), [
@@ -176,8 +181,8 @@ Deno.test("processBatch() rejects only the reading that the database refuses, in
 Deno.test("processBatch() writes a part of a batch whose refused readings take longer than an attempt may", async () => {
   const sink = new MemorySink();
   sink.mostInserts = 100;
-  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
-  for (let index = 0; index < 400; index++) sink.refuses.add(`c${String(index).padStart(4, "0")}`);
+  const records = customers(400).map((customer) => `${customer} 70`);
+  for (const customer of customers(400)) sink.refuses.add(customer);
   const failures: unknown[] = [];
   const process = processor(sink, failures);
   const outcome = await process(slice(0, records));
@@ -193,7 +198,7 @@ Deno.test("processBatch() writes a part of a batch whose refused readings take l
 Deno.test("processBatch() writes a smaller part after an attempt that took too long, and rejects nothing for it", async () => {
   const sink = new MemorySink();
   sink.mostRows = 30;
-  const records = Array.from({ length: 400 }, (_, index) => `c${String(index).padStart(4, "0")} 70`);
+  const records = customers(400).map((customer) => `${customer} 70`);
   const failures: unknown[] = [];
   const process = processor(sink, failures);
   for (let next = 0; next < 400; next = sink.nextOffset) {
@@ -251,12 +256,8 @@ Deno.test("processBatch() counts a batch once whose COMMIT took place though its
   sink.loseAnswer = true;
   const outcome = await processor(sink)(slice(0, ["a 70", "a 70"]));
   strictEqual(outcome.kind, "written");
-  deepStrictEqual(outcome.kind === "written" && outcome.batch.counts, {
-    stored: 1,
-    duplicates: 1,
-    rejected: 0,
-    gaps: 0,
-  });
+  const counts = { stored: 1, duplicates: 1, rejected: 0, gaps: 0 };
+  deepStrictEqual(outcome.kind === "written" && outcome.batch.counts, counts);
   strictEqual(sink.nextOffset, 2);
 });
 

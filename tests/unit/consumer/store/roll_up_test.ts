@@ -16,62 +16,30 @@ function columnsOf(all: readonly Reading[]): Readings {
   return readings;
 }
 
-/** Minutes as they are written, customers by name. */
+/** Minutes as they are written: customer, first second, readings, sum, min, max, low, high. */
 function minutes(all: readonly Reading[]) {
   const readings = columnsOf(all);
-  return minutesOf(readings, readings.ordered()).map(({ customer, ...sums }) => {
-    return { customer: readings.customers.text(customer), ...sums };
-  });
+  return minutesOf(readings, readings.ordered()).map((one) => [
+    readings.customers.text(one.customer),
+    new Date(one.seconds * 1000).toISOString(),
+    ...[one.readings, one.sum, one.min, one.max, one.low, one.high],
+  ]);
 }
 
-function seconds(at: string): number {
-  return Date.parse(at) / 1000;
-}
-
-Deno.test("minutesOf() adds up each customer's minutes, anomalies by kind", () => {
+Deno.test("minutesOf() adds up each customer's minutes, anomalies by kind, also before 1970", () => {
   const all = minutes([
     reading("b", "2026-07-14T09:30:00Z", 60),
     reading("a", "2026-07-14T09:30:59.999999Z", 200, "high"),
     reading("a", "2026-07-14T09:30:00Z", 40, "low"),
     reading("a", "2026-07-14T09:31:00Z", 70),
+    reading("b", "1969-12-31T23:59:59.999999Z", 61),
   ]);
   deepStrictEqual(all, [
-    {
-      customer: "a",
-      seconds: seconds("2026-07-14T09:30:00Z"),
-      readings: 2,
-      sum: 240,
-      min: 40,
-      max: 200,
-      low: 1,
-      high: 1,
-    },
-    {
-      customer: "a",
-      seconds: seconds("2026-07-14T09:31:00Z"),
-      readings: 1,
-      sum: 70,
-      min: 70,
-      max: 70,
-      low: 0,
-      high: 0,
-    },
-    {
-      customer: "b",
-      seconds: seconds("2026-07-14T09:30:00Z"),
-      readings: 1,
-      sum: 60,
-      min: 60,
-      max: 60,
-      low: 0,
-      high: 0,
-    },
+    ["a", "2026-07-14T09:30:00.000Z", 2, 240, 40, 200, 1, 1],
+    ["a", "2026-07-14T09:31:00.000Z", 1, 70, 70, 70, 0, 0],
+    ["b", "1969-12-31T23:59:00.000Z", 1, 61, 61, 61, 0, 0],
+    ["b", "2026-07-14T09:30:00.000Z", 1, 60, 60, 60, 0, 0],
   ]);
-});
-
-Deno.test("minutesOf() puts an instant before 1970 into the minute that began before it", () => {
-  const [minute] = minutes([reading("a", "1969-12-31T23:59:59.999999Z", 60)]);
-  deepStrictEqual(minute?.seconds, -60);
 });
 
 Deno.test("latestOf() keeps the latest by event time, whenever it arrived, customers in order", () => {
