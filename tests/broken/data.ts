@@ -85,13 +85,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.4",
     breaks: "after a lost answer nobody asks whether the COMMIT took place",
-    edits: { "outcome.nextOffset === perhapsWritten.slice.next": "outcome.nextOffset === -1" },
+    edits: { "outcome.nextOffset === written.slice.next": "outcome.nextOffset === -1" },
     test: "the answer to a COMMIT that took place gets lost",
   },
   {
     promise: "2.4",
     breaks: "what the server answered to is taken for written when the offset is where ours would be",
-    edits: { "if (ports.mayBeDone(error)) perhapsWritten": "perhapsWritten" },
+    edits: { "if (mayBeDone(error)) this.#perhapsWritten": "this.#perhapsWritten" },
     test: "processBatch() takes nothing for its own that another wrote",
   },
   {
@@ -150,7 +150,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.1",
     breaks: "no partition is made before a day's rows come",
-    edits: { "await ports.prepare(plan);": "" },
+    edits: { "await this.ports.prepare(plan);": "" },
     test: "days that roll over under load each find their partition",
   },
   {
