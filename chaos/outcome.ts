@@ -42,10 +42,6 @@ export function describeCounts(
     `rejected ${n(rejected)}, duplicates ${n(duplicates)}, gaps ${n(gaps)}`;
 }
 
-export function describeRecovery({ fault, recoveryMs }: Suffered): string {
-  return `#${fault.number} recovered ${((recoveryMs ?? 0) / 1000).toFixed(1)} s after its end`;
-}
-
 /** A page for docs/: what was run, what was found, each fault. */
 export function report(outcome: Outcome): string {
   const { command, elapsedMs, counts, suffered, ownEnds, lost, problems, judgePeakMb } = outcome;

@@ -19,7 +19,7 @@ import {
 import { Load } from "./load/load.ts";
 import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
 import { LIMITS, Records } from "./load/records.ts";
-import { Siege } from "./siege.ts";
+import { aborted, Siege } from "./siege.ts";
 
 const LOOK_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
@@ -234,13 +234,6 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
 async function calm({ servers, links }: Arena): Promise<void> {
   for (const link of Object.values(links)) link.heal();
   await Promise.all([servers.broker?.thaw(), servers.database?.thaw()]);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** A broker that is away makes many sends fail with the same words. */

@@ -6,7 +6,7 @@ import { disturb } from "./arena/disturb.ts";
 import { describeFault, type Fault, targetName } from "./faults/fault.ts";
 import type { LedgerWatch } from "./judge/ledger_watch.ts";
 import type { Load } from "./load/load.ts";
-import { describeRecovery, type Suffered } from "./outcome.ts";
+import type { Suffered } from "./outcome.ts";
 
 export interface SiegeOptions {
   readonly faults: readonly Fault[];
@@ -53,13 +53,7 @@ export class Siege {
       taking.catch((error) => broken.abort(error));
       this.#busy.set(target, taking);
     }
-    await Promise.race([
-      Promise.all(this.#busy.values()),
-      new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      }),
-    ]);
+    await Promise.race([Promise.all(this.#busy.values()), aborted(signal)]);
   }
 
   /** Resolves when all that was in the log at the end of each fault is committed. */
@@ -93,6 +87,14 @@ export class Siege {
     }
     await watch.reaches(load.sends.ends);
     one.recoveryMs = performance.now() - endedAt;
-    onProgress(describeRecovery(one));
+    onProgress(`#${one.fault.number} recovered ${(one.recoveryMs / 1000).toFixed(1)} s after its end`);
   }
+}
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
