@@ -1,7 +1,7 @@
 /** What a consumer takes that has nothing to do: processor time of its process, its group and its health port at work. */
 import { Command } from "commander";
 import { startStack } from "../stack/mod.ts";
-import { createPlace } from "../tests/support/place.ts";
+import { createPlace } from "../lab/place.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { formatTable } from "../workers/_shared/table.ts";

@@ -4,8 +4,8 @@
  */
 import { Command } from "commander";
 import { startStack } from "../stack/mod.ts";
-import { createPlace, type Place } from "../tests/support/place.ts";
-import { WorkerProcess } from "../tests/support/worker_process.ts";
+import { createPlace, type Place } from "../lab/place.ts";
+import { WorkerProcess } from "../lab/worker_process.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 

@@ -1,7 +1,7 @@
 /** A run: load, consumers, faults and the judge, until the time is over, something differs, or somebody stops it. */
 import { Consumer } from "@platformatic/kafka";
-import { CLONE } from "../stack/clone.ts";
-import { keepRunning } from "../stack/keep_running.ts";
+import { CLONE } from "../stack/process/clone.ts";
+import { keepRunning } from "../stack/process/keep_running.ts";
 import { taskArguments } from "../stack/worker_task.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
 import { openDatabase, sessionLimits } from "../workers/_shared/postgres.ts";

@@ -10,13 +10,13 @@
  * await cluster.broker(2).kill();
  */
 import { join } from "node:path";
-import { removeFolder } from "./clone.ts";
+import { removeFolder } from "./process/clone.ts";
 import { takeHome } from "./home.ts";
-import { newClusterId, startKafkaNode } from "./kafka.ts";
-import { installKafka } from "./kafka_jars.ts";
-import { THREE_COPIES } from "./kafka_properties.ts";
-import { freePort, HOST } from "./ports.ts";
-import type { Service } from "./service.ts";
+import { newClusterId, startKafkaNode } from "./kafka/kafka.ts";
+import { installKafka } from "./kafka/kafka_jars.ts";
+import { THREE_COPIES } from "./kafka/kafka_properties.ts";
+import { freePort, HOST } from "./network/ports.ts";
+import type { Service } from "./process/service.ts";
 
 export interface ClusterOptions {
   /** Data folder; made when it is missing. One process at a time may use it. */

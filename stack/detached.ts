@@ -2,10 +2,10 @@
 import { join, resolve } from "node:path";
 import { ADDRESSES_FILE } from "../workers/_shared/running_servers.ts";
 import { PipelineError, UsageError } from "../workers/_shared/errors.ts";
-import { CLONE } from "./clone.ts";
+import { CLONE } from "./process/clone.ts";
 import { ownerOf, takeHome } from "./home.ts";
-import { sendSignal } from "./process_table.ts";
-import { settlesWithin, waitFor } from "./wait.ts";
+import { sendSignal } from "./process/process_table.ts";
+import { settlesWithin, waitFor } from "./process/wait.ts";
 
 const PROGRAM = ["run", "-q", "--no-prompt", "-P=stack", join(CLONE, "stack", "main.ts")];
 const LOOK_EVERY_MS = 100;

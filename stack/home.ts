@@ -1,9 +1,9 @@
 /** The data folder of a stack, used by one process at a time. */
 import { join, resolve } from "node:path";
-import { endOrphans } from "./child.ts";
+import { endOrphans } from "./process/child.ts";
 import { describeError, PipelineError } from "../workers/_shared/errors.ts";
 import { isLocked, LOCK_FILE } from "../workers/_shared/running_servers.ts";
-import { startKeeper } from "./keeper.ts";
+import { startKeeper } from "./process/keeper.ts";
 
 export interface Home extends Disposable {
   /** Absolute path. */

@@ -3,7 +3,7 @@ import { EXIT } from "../workers/_shared/lifecycle.ts";
 import { stopCommand, writeAddresses } from "./addresses.ts";
 import { parseStackFlags } from "./command_line.ts";
 import { startDetached, stopDetached } from "./detached.ts";
-import { keepRunning, runTogether } from "./keep_running.ts";
+import { keepRunning, runTogether } from "./process/keep_running.ts";
 import { startStack } from "./mod.ts";
 import { sayProgress, sayResult } from "./output.ts";
 import { runProgram } from "./program.ts";

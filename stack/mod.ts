@@ -7,18 +7,18 @@
  * await stack.destroy();
  */
 import { join } from "node:path";
-import { removeFolder } from "./clone.ts";
+import { removeFolder } from "./process/clone.ts";
 import { type Home, takeHome } from "./home.ts";
-import { type KafkaOptions, startKafka } from "./kafka.ts";
-import { fetchKafka, findKafka, type Kafka } from "./kafka_jars.ts";
-import type { KafkaLink } from "./kafka_properties.ts";
-import { claimPort, freePort, HOST } from "./ports.ts";
-import { type Postgres, startPostgres } from "./postgres.ts";
-import { installPostgres } from "./postgres_binaries.ts";
-import { postgresPlace } from "./postgres_place.ts";
-import { type PostgresTls, writePostgresTls } from "./postgres_tls.ts";
-import type { Service } from "./service.ts";
-import type { SmallDisk } from "./small_disk.ts";
+import { type KafkaOptions, startKafka } from "./kafka/kafka.ts";
+import { fetchKafka, findKafka, type Kafka } from "./kafka/kafka_jars.ts";
+import type { KafkaLink } from "./kafka/kafka_properties.ts";
+import { claimPort, freePort, HOST } from "./network/ports.ts";
+import { type Postgres, startPostgres } from "./postgres/postgres.ts";
+import { installPostgres } from "./postgres/postgres_binaries.ts";
+import { postgresPlace } from "./postgres/postgres_place.ts";
+import { type PostgresTls, writePostgresTls } from "./postgres/postgres_tls.ts";
+import type { Service } from "./process/service.ts";
+import type { SmallDisk } from "./postgres/small_disk.ts";
 
 export type { Service };
 

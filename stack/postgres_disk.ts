@@ -1,9 +1,9 @@
 /** Puts part of a PostgreSQL server's data on the small disk that the server was started with. */
 import { join } from "node:path";
 import type { Stack } from "./mod.ts";
-import { withClient } from "./postgres_client.ts";
-import { postgresPlace } from "./postgres_place.ts";
-import type { SmallDisk } from "./small_disk.ts";
+import { withClient } from "./postgres/postgres_client.ts";
+import { postgresPlace } from "./postgres/postgres_place.ts";
+import type { SmallDisk } from "./postgres/small_disk.ts";
 
 /** Moves a database, tables and indexes, to the disk. Nobody may be connected to it. */
 export async function moveDatabase(stack: Stack, disk: SmallDisk, database: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** `up` and `stack` from their first line to their last words. */
 import { runWorker, type WorkerContext } from "../workers/_shared/lifecycle.ts";
 import { describeError, findInCauses, PipelineError } from "../workers/_shared/errors.ts";
-import { endWithLauncher } from "./launcher.ts";
+import { endWithLauncher } from "./process/launcher.ts";
 import { sayProgress } from "./output.ts";
 
 /**

@@ -12,16 +12,16 @@ import { join } from "node:path";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { PipelineError } from "../workers/_shared/errors.ts";
-import type { OsUser } from "./child.ts";
-import { removeFolder } from "./clone.ts";
+import type { OsUser } from "./process/child.ts";
+import { removeFolder } from "./process/clone.ts";
 import type { Stack } from "./mod.ts";
-import { freePort } from "./ports.ts";
-import { servePostgres } from "./postgres.ts";
-import { installPostgres } from "./postgres_binaries.ts";
-import { withClient } from "./postgres_client.ts";
-import { postgresPlace } from "./postgres_place.ts";
-import type { Service } from "./service.ts";
-import { waitFor } from "./wait.ts";
+import { freePort } from "./network/ports.ts";
+import { servePostgres } from "./postgres/postgres.ts";
+import { installPostgres } from "./postgres/postgres_binaries.ts";
+import { withClient } from "./postgres/postgres_client.ts";
+import { postgresPlace } from "./postgres/postgres_place.ts";
+import type { Service } from "./process/service.ts";
+import { waitFor } from "./process/wait.ts";
 
 export interface StandbyOptions {
   /** Whether the primary confirms a commit only when the standby has it on its disk. */

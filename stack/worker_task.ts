@@ -1,7 +1,7 @@
 /** How a worker is started: as its task in deno.json does it, with the permissions and V8's flags that people get. */
 import { join } from "node:path";
 import configuration from "../deno.json" with { type: "json" };
-import { CLONE } from "./clone.ts";
+import { CLONE } from "./process/clone.ts";
 
 /** The task that starts each. */
 const TASKS = {

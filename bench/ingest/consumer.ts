@@ -1,6 +1,6 @@
 /** Our consumer, as the field runs it: with its default settings and every feature. */
-import { Child } from "../../stack/child.ts";
-import { CLONE } from "../../stack/clone.ts";
+import { Child } from "../../stack/process/child.ts";
+import { CLONE } from "../../stack/process/clone.ts";
 import type { Stack } from "../../stack/mod.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";

@@ -1,7 +1,7 @@
 /** What all contenders share: the servers, the readings as a topic and as a file, and a fresh database for each run. */
 import { join } from "node:path";
 import { type Stack, startStack } from "../../stack/mod.ts";
-import { createPlace, type Place } from "../../tests/support/place.ts";
+import { createPlace, type Place } from "../../lab/place.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { cpuSeconds } from "../lab/cpu_time.ts";

@@ -1,5 +1,5 @@
 /** A program that reads a log, from its start until all of the log is stored. */
-import type { Child } from "../../stack/child.ts";
+import type { Child } from "../../stack/process/child.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { sampleProcess } from "../lab/process_sample.ts";
 import { cpuTime, type Lab, type Run, spent } from "./lab.ts";

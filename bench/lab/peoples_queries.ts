@@ -1,6 +1,6 @@
 /** Every query of the dashboards and alert rules at its default range, the newest readings, and a customer's last day. */
-import { builtQueries } from "../../tests/support/grafana_files.ts";
-import { expandMacros } from "../../tests/support/grafana_macros.ts";
+import { builtQueries } from "../../grafana/queries/grafana_files.ts";
+import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
 
 export interface NamedQuery {
   readonly name: string;

@@ -5,7 +5,7 @@
 import { Command } from "commander";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
-import { createPlace } from "../../tests/support/place.ts";
+import { createPlace } from "../../lab/place.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";

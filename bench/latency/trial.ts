@@ -1,7 +1,7 @@
 /** One contender at one rate: what its readings take from their sender to their commit. */
-import type { Child } from "../../stack/child.ts";
+import type { Child } from "../../stack/process/child.ts";
 import type { Stack } from "../../stack/mod.ts";
-import { createPlace } from "../../tests/support/place.ts";
+import { createPlace } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";

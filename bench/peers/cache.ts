@@ -1,8 +1,8 @@
 /** What the peers are built into: the user's cache folder, since other projects' programs have no place in a clone. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { Child, type ChildOptions } from "../../stack/child.ts";
-import { exists } from "../../stack/clone.ts";
+import { Child, type ChildOptions } from "../../stack/process/child.ts";
+import { exists } from "../../stack/process/clone.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
 const LINES_OF_A_FAILURE = 5;

@@ -1,5 +1,5 @@
 /** Another program that does the job of our consumer, to be run beside it. */
-import type { Child } from "../../stack/child.ts";
+import type { Child } from "../../stack/process/child.ts";
 
 /** What it is tuned for. */
 export type Setting = "throughput" | "latency";

@@ -1,7 +1,7 @@
 /** A consumer in Python on confluent-kafka and psycopg, in a virtual environment with exact versions. */
 import { join } from "node:path";
-import type { Child } from "../../stack/child.ts";
-import { digest, installOnce } from "../../stack/clone.ts";
+import type { Child } from "../../stack/process/child.ts";
+import { digest, installOnce } from "../../stack/process/clone.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { cacheFolder, placeVariables, run, startBuilt } from "./cache.ts";
 import type { Peer, PeerRun, PrepareOptions, Setting } from "./peer.ts";

@@ -1,5 +1,5 @@
 /** The table that every contender stores into: not partitioned, and with the two indexes that the questions need. */
-import { withClient } from "../../stack/postgres_client.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { describeError, PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 
 /** Needs no quoting, in SQL and in what the peers make of it. */

@@ -1,7 +1,7 @@
 /** Telegraf with the three plugins that this takes, built by Go from its module. */
 import { join } from "node:path";
-import type { Child } from "../../stack/child.ts";
-import { digest, installOnce } from "../../stack/clone.ts";
+import type { Child } from "../../stack/process/child.ts";
+import { digest, installOnce } from "../../stack/process/clone.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { cacheFolder, placeVariables, run, startBuilt } from "./cache.ts";
 import type { Peer, PeerRun, PrepareOptions, Setting } from "./peer.ts";

@@ -1,6 +1,6 @@
 /** Our producer, as the field runs it, and Kafka's own. */
 import { join } from "node:path";
-import { CLONE } from "../../stack/clone.ts";
+import { CLONE } from "../../stack/process/clone.ts";
 import { generate, type GenerateOptions } from "../../workers/producer/generate.ts";
 import { type Lab, type Program, publishAll, type Run } from "./lab.ts";
 import { type PerfTest, perfTestArgs } from "./perf_test.ts";

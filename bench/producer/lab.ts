@@ -1,7 +1,7 @@
 /** What all contenders share: one broker, a fresh topic for each run, and a count of what is in its log. */
 import { randomBytes } from "node:crypto";
 import { Admin, Consumer } from "@platformatic/kafka";
-import { Child } from "../../stack/child.ts";
+import { Child } from "../../stack/process/child.ts";
 import type { Stack } from "../../stack/mod.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { cpuSeconds, endedCpuSeconds } from "../lab/cpu_time.ts";

@@ -1,7 +1,7 @@
 /** Kafka's own measure of a producer, as `kafka-producer-perf-test.sh` runs it. */
 import { join } from "node:path";
-import { CLONE, digest, installOnce, STACK_FOLDER } from "../../stack/clone.ts";
-import { fetchJars, installKafka } from "../../stack/kafka_jars.ts";
+import { CLONE, digest, installOnce, STACK_FOLDER } from "../../stack/process/clone.ts";
+import { fetchJars, installKafka } from "../../stack/kafka/kafka_jars.ts";
 import type { Program } from "./lab.ts";
 
 const POM = join(CLONE, "bench", "producer", "pom.xml");

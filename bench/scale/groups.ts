@@ -1,7 +1,7 @@
 /** One consumer against two in a group, each held to the same share of a core, so that nothing else is full. */
-import type { Child } from "../../stack/child.ts";
-import { eventually } from "../../tests/support/eventually.ts";
-import type { Place } from "../../tests/support/place.ts";
+import type { Child } from "../../stack/process/child.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";

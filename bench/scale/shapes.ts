@@ -1,5 +1,5 @@
 /** What a record costs, by how many partitions and customers there are: processor time and write-ahead log. */
-import { eventually } from "../../tests/support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";

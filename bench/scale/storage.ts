@@ -1,7 +1,7 @@
 /** Bytes that a reading takes on disks and on the wire, after a backlog of one day's readings or less was stored. */
-import { openLink } from "../../stack/link.ts";
-import { eventually } from "../../tests/support/eventually.ts";
-import type { Place } from "../../tests/support/place.ts";
+import { openLink } from "../../stack/network/link.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { insistOnAll, startConsumer, storedRows } from "../ingest/consumer.ts";

@@ -1,5 +1,5 @@
 /** Keeps a topic filled so that its consumer never waits, and takes away what it has stored. */
-import type { Place } from "../../tests/support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { sqlState } from "../../workers/_shared/postgres.ts";

@@ -3,10 +3,10 @@
  * descriptors, connections, threads, once a second; and how fast it is. Fails when the peak is above the limit or when
  * something is unaccounted for at the end.
  */
-import type { Child } from "../../stack/child.ts";
+import type { Child } from "../../stack/process/child.ts";
 import { startStack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
-import { createPlace, type Place } from "../../tests/support/place.ts";
+import { createPlace, type Place } from "../../lab/place.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
 import { startConsumer } from "../ingest/consumer.ts";

@@ -2,7 +2,7 @@
  * Folder `arena`: the servers, links and consumers of a run, and what it takes to disturb them. It never decides when, and
  * judges nothing.
  */
-import type { Link } from "../../stack/link.ts";
+import type { Link } from "../../stack/network/link.ts";
 import type { Service } from "../../stack/mod.ts";
 import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import type { LinkName, Target } from "../faults/fault.ts";

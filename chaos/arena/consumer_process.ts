@@ -1,9 +1,9 @@
 /** One of the consumers: a child process that can be disturbed, and is started again whenever it ended. */
 import { join } from "node:path";
-import { Child } from "../../stack/child.ts";
-import { CLONE } from "../../stack/clone.ts";
-import { describeExit, type Restartable } from "../../stack/keep_running.ts";
-import { settlesWithin } from "../../stack/wait.ts";
+import { Child } from "../../stack/process/child.ts";
+import { CLONE } from "../../stack/process/clone.ts";
+import { describeExit, type Restartable } from "../../stack/process/keep_running.ts";
+import { settlesWithin } from "../../stack/process/wait.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
 import { UsageError } from "../../workers/_shared/errors.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
-import { type Link, openLink } from "../../stack/link.ts";
+import { type Link, openLink } from "../../stack/network/link.ts";
 import { type Environment, parseSettings } from "../../workers/_shared/env.ts";
 import { PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";

@@ -1,8 +1,8 @@
 /** A Kafka and a PostgreSQL of our own in a temporary folder, with a link before each of their clients. */
 import { join } from "node:path";
-import { openLink } from "../../stack/link.ts";
+import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
-import { HOST } from "../../stack/ports.ts";
+import { HOST } from "../../stack/network/ports.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import { createTopic } from "../../workers/_shared/kafka/topic.ts";
 import type { Arena } from "./arena.ts";

@@ -1,5 +1,5 @@
 /** Looks at the ledger all the time: how far the consumers are, and when they have reached what somebody waits for. */
-import { waitFor } from "../../stack/wait.ts";
+import { waitFor } from "../../stack/process/wait.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Query } from "./query.ts";
 

@@ -7,7 +7,7 @@ import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";
-import { settlesWithin } from "../../stack/wait.ts";
+import { settlesWithin } from "../../stack/process/wait.ts";
 import { BLOCK, Records } from "./records.ts";
 import { type Send, Sends } from "./sends.ts";
 

@@ -1,7 +1,7 @@
 /** Runs the whole pipeline on this machine: Kafka, PostgreSQL, consumer, producer, and a status to look at. */
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { parseUpFlags } from "../command_line.ts";
-import { keepRunning, runTogether } from "../keep_running.ts";
+import { keepRunning, runTogether } from "../process/keep_running.ts";
 import { startStack } from "../mod.ts";
 import { sayProgress } from "../output.ts";
 import { runProgram } from "../program.ts";

@@ -1,8 +1,8 @@
 /** A worker as a child process: started, read, stopped. */
 import { join } from "node:path";
-import { Child } from "../child.ts";
-import { CLONE } from "../clone.ts";
-import type { Restartable } from "../keep_running.ts";
+import { Child } from "../process/child.ts";
+import { CLONE } from "../process/clone.ts";
+import type { Restartable } from "../process/keep_running.ts";
 import { taskArguments } from "../worker_task.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { UsageError } from "../../workers/_shared/errors.ts";

@@ -1,6 +1,6 @@
 /** Breaks each promise in a copy of the code, and expects the test that holds it to fail. */
 import { Command } from "commander";
-import { CLONE } from "../../stack/clone.ts";
+import { CLONE } from "../../stack/process/clone.ts";
 import { sayProgress, sayResult } from "../../stack/output.ts";
 import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";

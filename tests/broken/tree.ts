@@ -1,9 +1,9 @@
 /** A copy of the clone that may be broken. */
 import { basename, dirname, join } from "node:path";
-import { endOrphans } from "../../stack/child.ts";
-import { CLONE, exists, removeFolder } from "../../stack/clone.ts";
-import { installKafka } from "../../stack/kafka_jars.ts";
-import { outsideFolder } from "../../stack/postgres_place.ts";
+import { endOrphans } from "../../stack/process/child.ts";
+import { CLONE, exists, removeFolder } from "../../stack/process/clone.ts";
+import { installKafka } from "../../stack/kafka/kafka_jars.ts";
+import { outsideFolder } from "../../stack/postgres/postgres_place.ts";
 
 /** For each of the servers that a test left behind. */
 const ORPHAN_DEADLINE_MS = 10_000;

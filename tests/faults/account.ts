@@ -1,8 +1,8 @@
 /** How a fault test ends: nothing lost, nothing twice, in the judge's eyes and in those of `deno task reconcile`. */
 import { strictEqual } from "node:assert";
 import { type Intended, judge, type JudgeOptions } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
 
 /** A session that is over soon, so that a dead owner's successor need not wait long; milliseconds. */
 export const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };

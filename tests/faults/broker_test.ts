@@ -1,10 +1,10 @@
 /** A broker that says nothing from the first connection on, and topics whose limits are not the usual ones. */
 import { ok, strictEqual } from "node:assert";
-import { openLink } from "../../stack/link.ts";
+import { openLink } from "../../stack/network/link.ts";
 import { bad, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { PARTITIONS, stored } from "./load.ts";

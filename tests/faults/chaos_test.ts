@@ -6,11 +6,11 @@ import { Judge } from "../../chaos/judge/judge.ts";
 import type { Query } from "../../chaos/judge/query.ts";
 import { run } from "../../chaos/run.ts";
 import { seeded } from "../../chaos/faults/schedule.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 import { backlog } from "./backlog.ts";
 import { publish } from "./known_records.ts";
 

@@ -1,8 +1,8 @@
 /** A wall clock that jumps while the consumer runs. Time decides what is rejected and what is dropped, so both are at risk. */
 import { deepStrictEqual, doesNotMatch, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { WrongClock } from "../support/wrong_clock.ts";
 

@@ -3,10 +3,10 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { FindCoordinatorKeyTypes } from "@platformatic/kafka";
 import type { Cluster } from "../../stack/cluster.ts";
 import { inSync, onCluster, partitionStates } from "../support/cluster_services.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { Place } from "../../lab/place.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { BATCH, Load, PARTITIONS, stored } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 

@@ -1,7 +1,7 @@
 /** Every compression that a client of Kafka can send. What a producer does without its broker: producer_test.ts. */
 import { ok } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
-import type { Compression, Sent } from "../support/produce.ts";
+import type { Compression, Sent } from "../../lab/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 

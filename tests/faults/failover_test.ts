@@ -1,10 +1,10 @@
 /** A primary that dies and a standby that takes its place, behind one address that moves. */
 import { ok, strictEqual } from "node:assert";
-import { type Link, openLink } from "../../stack/link.ts";
+import { type Link, openLink } from "../../stack/network/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { type Standby, startStandby } from "../../stack/standby.ts";
-import { eventually } from "../support/eventually.ts";
-import { createPlace, type Place } from "../support/place.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { createPlace, type Place } from "../../lab/place.ts";
 import { accountFor } from "./account.ts";
 import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
 import { backlog } from "./backlog.ts";

@@ -1,11 +1,11 @@
 /** Disks that are really full (ENOSPC) under load. Nothing is rejected or lost; with space, everything is caught up with. */
 import { ok, strictEqual } from "node:assert";
-import { mountSmallDisk, type SmallDisk } from "../../stack/small_disk.ts";
+import { mountSmallDisk, type SmallDisk } from "../../stack/postgres/small_disk.ts";
 import { type StackOptions, startStack } from "../../stack/mod.ts";
 import { moveDatabase, moveWriteAheadLog } from "../../stack/postgres_disk.ts";
-import { eventually } from "../support/eventually.ts";
-import { createPlace, type Place } from "../support/place.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { createPlace, type Place } from "../../lab/place.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 import { PARTITIONS, stored, survives } from "./load.ts";
 
 const MEGABYTE = 1024 * 1024;

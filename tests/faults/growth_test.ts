@@ -2,11 +2,11 @@
 import { strictEqual } from "node:assert";
 import { doesNotMatch } from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { openLink } from "../../stack/link.ts";
+import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
-import { HOST } from "../../stack/ports.ts";
+import { HOST } from "../../stack/network/ports.ts";
 import { judge } from "../support/judge.ts";
-import { createPlace, type Place } from "../support/place.ts";
+import { createPlace, type Place } from "../../lab/place.ts";
 import { COUNTED, heldBy, holdsNoMoreThan } from "../support/resources.ts";
 import { backlog } from "./backlog.ts";
 

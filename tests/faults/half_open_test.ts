@@ -1,7 +1,7 @@
 /** Connections that stay open and carry nothing any more: given up, shown, and replaced. */
 import { strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";

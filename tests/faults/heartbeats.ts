@@ -1,8 +1,8 @@
 /** The heartbeats that consumers send to their group, counted on the wire. */
 import { Buffer } from "node:buffer";
-import type { Link } from "../../stack/link.ts";
-import { eventually } from "../support/eventually.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { Link } from "../../stack/network/link.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 
 /** https://kafka.apache.org/protocol#protocol_api_keys */
 const HEARTBEAT = 12;

@@ -1,10 +1,10 @@
 /** A client that has nothing to do, or is told to go slowly, does so quietly and without a stall. */
 import { deepStrictEqual, doesNotMatch, ok } from "node:assert";
 import { Buffer } from "node:buffer";
-import type { Link } from "../../stack/link.ts";
-import { eventually } from "../support/eventually.ts";
+import type { Link } from "../../stack/network/link.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";

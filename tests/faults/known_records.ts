@@ -2,7 +2,7 @@
 import { type Codec, Load } from "../../chaos/load/load.ts";
 import { Records } from "../../chaos/load/records.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 
 const SEED = 7;
 /** More than any machine can send. */

@@ -1,6 +1,6 @@
 /** Ways to the servers that a test can break. */
-import { type Link, openLink } from "../../stack/link.ts";
-import type { Place } from "../support/place.ts";
+import { type Link, openLink } from "../../stack/network/link.ts";
+import type { Place } from "../../lab/place.ts";
 
 /** Leads to PostgreSQL: `link.through(place.databaseUrl)`. The caller closes it. */
 export function linkToDatabase(place: Place): Promise<Link> {

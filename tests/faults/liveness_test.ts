@@ -1,9 +1,9 @@
 /** A consumer that cannot get on although it could: it says so, and ends, instead of looking well for days. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 

@@ -1,10 +1,10 @@
 /** A load that goes on whatever the servers do, a consumer that keeps up with it, and a disturbance in between. */
 import { strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
-import type { StartOptions, WorkerProcess } from "../support/worker_process.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
+import type { StartOptions, WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 

@@ -1,10 +1,10 @@
 /** Logs that are not what they were: records deleted unread, a restored database, another topic of the same name. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
 import { gapsOf, secondsOf } from "../support/log_content.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 

@@ -1,11 +1,11 @@
 /** Memory stays bounded by what records take in it, not by what they took on the wire. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Judge } from "../../chaos/judge/judge.ts";
-import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { peakMemory } from "../support/resources.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { publish, type Published } from "./known_records.ts";
 
 const MEGABYTE = 1024 * 1024;

@@ -5,10 +5,10 @@
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { Buffer } from "node:buffer";
 import { ProtocolError, ResponseError } from "@platformatic/kafka";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { produceBatch } from "../support/produce_batch.ts";
 import { batch, type BatchOptions } from "../support/record_batch.ts";
 import { onPlace } from "../support/services.ts";

@@ -1,6 +1,6 @@
 /** Servers that die and fall silent under load. An outage rejects nothing, shows in readiness, and is caught up with. */
 import { strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { onPlace } from "../support/services.ts";
 import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
 

@@ -1,10 +1,10 @@
 /** The producer as people run it, as a load; what it says it published is held against what is stored. */
 import { Buffer } from "node:buffer";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const RATE = 300;
 

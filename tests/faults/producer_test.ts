@@ -2,9 +2,9 @@
 import { strictEqual } from "node:assert";
 import { join } from "node:path";
 import { judge } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { PARTITIONS } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 

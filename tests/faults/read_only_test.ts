@@ -1,7 +1,7 @@
 /** A database that answers and takes no writes. */
 import { ok, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";

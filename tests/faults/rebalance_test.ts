@@ -1,8 +1,8 @@
 /** Partitions that change hands under load, and owners that do not know whether they still own. */
 import { ok, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog, seeded } from "./backlog.ts";

@@ -1,7 +1,7 @@
 /** Rows that the database refuses: each is set apart, takes no neighbour along, and holds nothing up. */
 import { match, ok, strictEqual } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { logStatements } from "../support/statements.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";

@@ -1,6 +1,6 @@
 /** A database that answers and refuses: nothing is committed past what it did not take. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";

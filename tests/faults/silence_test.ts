@@ -1,6 +1,6 @@
 /** A broker that sends no records of a log that has some, and does not say why. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
 import { gapsOf, secondsOf } from "../support/log_content.ts";
 import { linkToKafka, onPlace, servers } from "../support/services.ts";

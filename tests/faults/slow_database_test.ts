@@ -1,8 +1,8 @@
 /** A database that answers slowly: the group does not hear of it. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";

@@ -1,10 +1,10 @@
 /** One partition stands still, and that is not the consumer's fault: it says so, stays alive, and goes on with the others. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { onCluster, partitionStates } from "../support/cluster_services.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { WorkerProcess } from "../support/worker_process.ts";
+import type { Place } from "../../lab/place.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
 const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };

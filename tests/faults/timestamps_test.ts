@@ -1,8 +1,8 @@
 /** Instants far from now, and midnight: ingest never waits for a partition, and none is made for nonsense. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { bad, type Intended, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 

@@ -1,10 +1,10 @@
 /** Several writers on the same rows: one order for all, so that none waits for another in a circle. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { withClient } from "../../stack/postgres_client.ts";
-import { eventually } from "../support/eventually.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 

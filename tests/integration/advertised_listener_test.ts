@@ -1,5 +1,5 @@
 /** A broker that tells its clients an address under which they cannot find it. */
-import { freePort } from "../../stack/ports.ts";
+import { freePort } from "../../stack/network/ports.ts";
 import { startStack } from "../../stack/mod.ts";
 import { SharedServers } from "../support/services.ts";
 

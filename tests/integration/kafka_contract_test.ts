@@ -12,7 +12,7 @@ import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import { Fetcher } from "../../workers/_shared/kafka/fetcher.ts";
 import { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const CODECS = ["none", "gzip", "snappy", "lz4", "zstd"] as const;

@@ -1,8 +1,8 @@
 /** How a process ends that cannot finish, or cannot even begin. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const NOWHERE = "127.0.0.1:1";
 const THROWS = new URL("../support/preload/connect_throws.ts", import.meta.url).pathname;

@@ -1,8 +1,8 @@
 /** The link that faults are made with, on real sockets: what it spoils, it spoils as told, and heals. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { type Link, openLink } from "../../stack/link.ts";
-import { eventually } from "../support/eventually.ts";
+import { type Link, openLink } from "../../stack/network/link.ts";
+import { eventually } from "../../lab/eventually.ts";
 
 const MEGABYTE = 1024 * 1024;
 const TURNS = 10;

@@ -6,8 +6,8 @@ import { Consumer } from "@platformatic/kafka";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
 import { generate } from "../../workers/producer/generate.ts";
-import { eventually } from "../support/eventually.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 let starting: Promise<Stack> | undefined;
 

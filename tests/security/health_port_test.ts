@@ -3,7 +3,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { Registry } from "prom-client";
 import { HEALTH_LIMITS, type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
 import { Secrets } from "../../workers/_shared/secrets.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 
 const OPTIONS = { HEALTH_HOST: "127.0.0.1", HEALTH_PORT: 0 };
 

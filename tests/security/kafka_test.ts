@@ -2,12 +2,12 @@
 import { match, strictEqual } from "node:assert";
 import { createPrivateKey } from "node:crypto";
 import { join } from "node:path";
-import { setScramPassword } from "../../stack/kafka_listeners.ts";
+import { setScramPassword } from "../../stack/kafka/kafka_listeners.ts";
 import { judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { SASL_PASSWORD, SASL_USER, secure } from "../support/secure_services.ts";
 import { assertDiscreet } from "../support/secret_forms.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 import { environment, type Refusal, refuses } from "./refusal.ts";
 
 const WRONG = "c4nary-Kafka+password";

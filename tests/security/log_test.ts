@@ -1,8 +1,8 @@
 /** What the programs say while hostile data passes through them: a line an event, no secret, nothing a terminal obeys. */
 import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
-import { commandLine } from "../../stack/process_table.ts";
+import { commandLine } from "../../stack/process/process_table.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { assertDiscreet, leaks } from "../support/secret_forms.ts";
 import { onPlace } from "../support/services.ts";
 

@@ -1,9 +1,9 @@
 /** PostgreSQL with TLS: what is right works for every worker, what is wrong is said. */
 import { strictEqual } from "node:assert";
-import { isRoot, unprivilegedUser } from "../../stack/os_user.ts";
-import { type PostgresTls, writePostgresTls } from "../../stack/postgres_tls.ts";
+import { isRoot, unprivilegedUser } from "../../stack/process/os_user.ts";
+import { type PostgresTls, writePostgresTls } from "../../stack/postgres/postgres_tls.ts";
 import { judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { HERE, secure, withTls } from "../support/secure_services.ts";
 import { assertDiscreet } from "../support/secret_forms.ts";
 import { refuses } from "./refusal.ts";

@@ -1,10 +1,10 @@
 /** Runs a worker that is set up wrongly: it must say what to do, show nothing that is secret, and write nothing. */
 import { deepStrictEqual } from "node:assert";
-import { withClient } from "../../stack/postgres_client.ts";
-import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { assertDiscreet } from "../support/secret_forms.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 type Worker = "consumer" | "producer" | "reconcile" | "scenarios";
 

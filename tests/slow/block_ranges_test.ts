@@ -1,8 +1,8 @@
 /** Queries of a range of time behind a backlog: found by summaries of the blocks, which the consumer asks for. */
 import { ok, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 /** `pages_per_range` of the index (migration 0006). */

@@ -1,9 +1,9 @@
 /** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { accounted, DAY_MS } from "../support/days.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const DROP = "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days')";

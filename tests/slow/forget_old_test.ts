@@ -4,9 +4,9 @@ import { judgeLatest } from "../../chaos/judge/derived.ts";
 import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import { emptyRejects, oldLatestDeletion } from "../../workers/consumer/day_partitions/old_rows.ts";
 import { accounted, daysAgo, migrated } from "../support/days.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 function open(place: Place): Database {

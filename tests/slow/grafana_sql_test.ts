@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import type pg from "pg";
 import { monitored, type Row, type RunOptions } from "../support/grafana_database.ts";
 import { HOSTILE_CUSTOMER, insertDay } from "../support/grafana_day.ts";
-import type { BuiltQuery } from "../support/grafana_files.ts";
-import { expandMacros } from "../support/grafana_macros.ts";
+import type { BuiltQuery } from "../../grafana/queries/grafana_files.ts";
+import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
 
 const HOUR = 3_600_000;
 

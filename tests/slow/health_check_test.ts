@@ -1,9 +1,9 @@
 /** The health-check subcommand, asked of the real programs as a container's health check does. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 async function healthCheck(
   worker: "consumer" | "producer",

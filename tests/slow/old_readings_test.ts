@@ -1,9 +1,9 @@
 /** Readings of any age: none takes the room that recent days need, and none stays in the default partition. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { accounted, daysAgo, migrated } from "../support/days.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const THIS_YEAR = new Date().getUTCFullYear();

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openDatabase } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 /** A pooler between a worker and PostgreSQL: one that keeps sessions is as good as none, any other is refused. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
-import { withClient } from "../../stack/postgres_client.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import { judge, reading } from "../support/judge.ts";
 import { openPooler, type PoolerOptions } from "../support/pooler.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { startStack } from "../../stack/mod.ts";
-import { eventually } from "../support/eventually.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const LINE = '{"customer_id":"a","timestamp":"2026-01-05T00:00:00Z","heart_rate":70}\n';
 

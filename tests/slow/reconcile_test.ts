@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 interface Outcome {

@@ -3,8 +3,8 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { accounted, daysAgo, migrated } from "../support/days.ts";
-import { eventually } from "../support/eventually.ts";
-import type { Place } from "../support/place.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const STATEMENT_TIMEOUT = "57014";

@@ -1,6 +1,6 @@
 /** What a role was given beyond its rights is taken away again, and what it may do all the same stops nobody. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { withClient } from "../../stack/postgres_client.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { daysAgo } from "../support/days.ts";
 import { reading } from "../support/judge.ts";
 import { makeRoles, refused, urlOf, WRITER_PASSWORD } from "../support/roles.ts";

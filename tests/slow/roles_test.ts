@@ -1,8 +1,8 @@
 /** Three roles with least rights: what each may do is enough, and what it may not do is refused. */
 import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { withClient } from "../../stack/postgres_client.ts";
-import { eventually } from "../support/eventually.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { daysAgo } from "../support/days.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import {

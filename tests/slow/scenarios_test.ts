@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../support/worker_process.ts";
+import { WorkerProcess } from "../../lab/worker_process.ts";
 
 function scenarios(place: Place, args: readonly string[], env: Record<string, string> = {}) {
   return place.run("scenarios", args, env);

@@ -5,11 +5,11 @@ import { openLedger } from "../../workers/consumer/store/ledger.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { batchWriter, openPlace, stretch } from "../support/batch_writer.ts";
-import type { Sent } from "../support/produce.ts";
+import type { Sent } from "../../lab/produce.ts";
 import { VALID } from "../support/wire_record.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../support/place.ts";
+import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";

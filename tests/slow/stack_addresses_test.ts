@@ -9,7 +9,7 @@ import {
   PROGRAM_ENV,
   withHome,
 } from "../support/stack_program.ts";
-import { sendSignal } from "../../stack/process_table.ts";
+import { sendSignal } from "../../stack/process/process_table.ts";
 import { copyTree } from "../broken/tree.ts";
 
 const deno = Deno.execPath();

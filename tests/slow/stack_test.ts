@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
-import { withClient } from "../../stack/postgres_client.ts";
-import { childrenOf, isRunning, sendSignal } from "../../stack/process_table.ts";
-import { openLink } from "../../stack/link.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
+import { childrenOf, isRunning, sendSignal } from "../../stack/process/process_table.ts";
+import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
-import { settlesWithin, waitFor } from "../../stack/wait.ts";
+import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
 import { assertGone, PATIENCE_MS, processesOf, Program, withHome } from "../support/stack_program.ts";
 
 const query = (url: string, sql: string) =>

@@ -2,7 +2,7 @@
 import { type BacklogLimits, Room } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
 import type { OpenBatch, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
-import { eventually } from "./eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { recordsOf } from "./record_batch.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };

@@ -8,7 +8,7 @@ import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../workers/consumer/store/process_batch.ts";
 import { SharedTurns } from "../../workers/consumer/store/shared_turns.ts";
 import { batchOf } from "./batch.ts";
-import type { Place } from "./place.ts";
+import type { Place } from "../../lab/place.ts";
 import { recordsOf } from "./record_batch.ts";
 import { LIMITS } from "./wire_record.ts";
 

@@ -1,11 +1,11 @@
 /** A Kafka cluster and a PostgreSQL for one test file, as `services.ts` has a single broker. */
 import { join } from "node:path";
 import { type Cluster, startCluster } from "../../stack/cluster.ts";
-import { removeFolder } from "../../stack/clone.ts";
+import { removeFolder } from "../../stack/process/clone.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
-import type { Service } from "../../stack/service.ts";
-import { eventually } from "./eventually.ts";
-import type { Place, PlaceOptions } from "./place.ts";
+import type { Service } from "../../stack/process/service.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place, PlaceOptions } from "../../lab/place.ts";
 import { SharedServers } from "./services.ts";
 
 const shared = new SharedServers(start);

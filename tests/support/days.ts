@@ -1,6 +1,6 @@
 /** Days of the past in a test's database, and whether all that was stored of them is accounted for. */
 import { strictEqual } from "node:assert";
-import type { Place } from "./place.ts";
+import type { Place } from "../../lab/place.ts";
 
 export const DAY_MS = 86_400_000;
 

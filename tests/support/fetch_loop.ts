@@ -10,7 +10,7 @@ import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
 import type { Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { type Loop, Progress } from "../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../workers/consumer/telemetry/telemetry.ts";
-import { eventually } from "./eventually.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { batch } from "./record_batch.ts";
 
 const LOG = { topic: "t", topicId: "i" };

@@ -3,12 +3,12 @@
 import type pg from "pg";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
-import { closeClient, openClient, withClient } from "../../stack/postgres_client.ts";
+import { closeClient, openClient, withClient } from "../../stack/postgres/postgres_client.ts";
 import { openDatabase } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { makeRoles } from "../../workers/consumer/schema/roles.ts";
-import { builtQueries, type BuiltQuery } from "./grafana_files.ts";
-import { expandMacros } from "./grafana_macros.ts";
+import { builtQueries, type BuiltQuery } from "../../grafana/queries/grafana_files.ts";
+import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
 
 const READER_PASSWORD = "reader-pass-1";
 

@@ -6,8 +6,8 @@ import type { ExpectedRow } from "../../chaos/judge/rows.ts";
 import { LIMITS } from "../../chaos/load/records.ts";
 import { anomalyOf } from "../../workers/_shared/record/heartbeat.ts";
 import { parseInstant } from "../../workers/_shared/record/instant.ts";
-import type { Place } from "./place.ts";
-import type { Outgoing, Sent } from "./produce.ts";
+import type { Place } from "../../lab/place.ts";
+import type { Outgoing, Sent } from "../../lab/produce.ts";
 
 /** What becomes of a record: a reading (stored, or a duplicate of one that is), or a reject with this reason. */
 export interface Intended extends Outgoing {

@@ -1,6 +1,6 @@
 /** Readings a second apart, and the gaps that the ledger has. */
 import { type IntendedReading, reading } from "./judge.ts";
-import type { Place } from "./place.ts";
+import type { Place } from "../../lab/place.ts";
 
 /** @returns that many readings of a customer, a second apart */
 export function secondsOf(customer: string, count: number, partition = 0): IntendedReading[] {

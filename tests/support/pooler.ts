@@ -8,8 +8,8 @@ import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
-import { HOST } from "../../stack/ports.ts";
-import { eventually } from "./eventually.ts";
+import { HOST } from "../../stack/network/ports.ts";
+import { eventually } from "../../lab/eventually.ts";
 
 export interface PoolerOptions {
   readonly mode: "transaction" | "session";

@@ -1,7 +1,7 @@
 /** What a running consumer holds of things that are easily forgotten; on Linux, where /proc tells. */
-import { eventually } from "./eventually.ts";
-import type { Place } from "./place.ts";
-import type { WorkerProcess } from "./worker_process.ts";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 
 /** For the start of the worker that is to be measured. */
 export const COUNTED = new URL("./preload/counted_resources.ts", import.meta.url).href;

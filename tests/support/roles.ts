@@ -2,8 +2,8 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { withClient } from "../../stack/postgres_client.ts";
-import type { Place } from "./place.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
+import type { Place } from "../../lab/place.ts";
 
 export const WRITER_PASSWORD = "writer-pass-1";
 export const READER_PASSWORD = "reader-pass-1";

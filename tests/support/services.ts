@@ -1,7 +1,7 @@
 /** Real Kafka and real PostgreSQL for one test file: started at the first use, gone after its last test. */
-import { type Link, openLink } from "../../stack/link.ts";
+import { type Link, openLink } from "../../stack/network/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
-import { createPlace, type Place, type PlaceOptions } from "./place.ts";
+import { createPlace, type Place, type PlaceOptions } from "../../lab/place.ts";
 
 /** The broker would look for something to compact every 15 s. */
 const QUICK_COMPACTION = { "log.cleaner.backoff.ms": "200" };

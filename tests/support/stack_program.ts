@@ -1,10 +1,10 @@
 /** `stack` and `up` as people run them: child processes, judged by what they say, leave behind and end. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { CLONE } from "../../stack/clone.ts";
-import { TextLineStream } from "../../stack/lines.ts";
-import { childrenOf, isRunning } from "../../stack/process_table.ts";
-import { settlesWithin, waitFor } from "../../stack/wait.ts";
+import { CLONE } from "../../stack/process/clone.ts";
+import { TextLineStream } from "../../stack/process/lines.ts";
+import { childrenOf, isRunning } from "../../stack/process/process_table.ts";
+import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
 
 export const PATIENCE_MS = 60_000;
 

@@ -1,6 +1,6 @@
 /** What a worker asks of PostgreSQL, seen from the outside: in the server's own log. */
 import { join } from "node:path";
-import type { Place } from "./place.ts";
+import type { Place } from "../../lab/place.ts";
 
 export interface Statements {
   /** The consumer's setting that has its statements logged, and nobody else's. */

@@ -1,6 +1,6 @@
 /** The wall clock of one worker, under a test's control. */
 import { join } from "node:path";
-import type { WorkerProcess } from "./worker_process.ts";
+import type { WorkerProcess } from "../../lab/worker_process.ts";
 
 const MODULE = new URL("./preload/shifted_clock.ts", import.meta.url);
 

@@ -1,6 +1,6 @@
 /** The broken builds stay true: what they replace is there, and so is the test that must notice. */
 import { deepStrictEqual, ok } from "node:assert";
-import { CLONE } from "../../stack/clone.ts";
+import { CLONE } from "../../stack/process/clone.ts";
 import { breakSources, type BrokenBuild, readSources, testFileOf } from "../broken/broken_build.ts";
 import { BROKEN_DATA } from "../broken/data.ts";
 import { BROKEN_PROGRAMS } from "../broken/programs.ts";

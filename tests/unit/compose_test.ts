@@ -2,7 +2,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { existsSync } from "node:fs";
 import { parse } from "yaml";
-import { INITDB_LOCALE } from "../../stack/postgres.ts";
+import { INITDB_LOCALE } from "../../stack/postgres/postgres.ts";
 import { settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Command } from "commander";
-import { CLONE } from "../../stack/clone.ts";
+import { CLONE } from "../../stack/process/clone.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { writeOut } from "../../workers/_shared/output.ts";

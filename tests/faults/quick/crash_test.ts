@@ -1,9 +1,9 @@
 /** A consumer that dies at any moment, and answers to a COMMIT that get lost: the offset in the database decides. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { eventually } from "../../support/eventually.ts";
+import { eventually } from "../../../lab/eventually.ts";
 import { type Intended, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
+import type { Place } from "../../../lab/place.ts";
 import { onPlace } from "../../support/services.ts";
 import { accountFor } from "../account.ts";
 import { backlog, seeded } from "../backlog.ts";

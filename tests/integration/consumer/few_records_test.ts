@@ -5,8 +5,8 @@ import { openLedger } from "../../../workers/consumer/store/ledger.ts";
 import type { Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchWriter, openPlace, stretch } from "../../support/batch_writer.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
-import type { Sent } from "../../support/produce.ts";
+import type { Place } from "../../../lab/place.ts";
+import type { Sent } from "../../../lab/produce.ts";
 import { onPlace } from "../../support/services.ts";
 import { logStatements } from "../../support/statements.ts";
 

@@ -1,6 +1,6 @@
 /** Offsets without a record: transactions, compaction, and logs that lost their beginning. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { eventually } from "../../support/eventually.ts";
+import { eventually } from "../../../lab/eventually.ts";
 import { judge } from "../../support/judge.ts";
 import { gapsOf, secondsOf } from "../../support/log_content.ts";
 import { onPlace } from "../../support/services.ts";

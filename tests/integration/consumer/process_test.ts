@@ -1,9 +1,9 @@
 /** The consumer as a process: how it starts, says what is wrong, shares its work, and ends. */
 import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
-import { eventually } from "../../support/eventually.ts";
+import { eventually } from "../../../lab/eventually.ts";
 import { judge, reading } from "../../support/judge.ts";
 import { onPlace } from "../../support/services.ts";
-import { WorkerProcess } from "../../support/worker_process.ts";
+import { WorkerProcess } from "../../../lab/worker_process.ts";
 
 const T = "2026-07-14T09:30:00Z";
 

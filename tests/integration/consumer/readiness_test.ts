@@ -1,6 +1,6 @@
 /** Readiness before there is anything to do, and when there is nothing to do. */
 import { match, strictEqual } from "node:assert";
-import { eventually } from "../../support/eventually.ts";
+import { eventually } from "../../../lab/eventually.ts";
 import { onPlace } from "../../support/services.ts";
 
 Deno.test(

@@ -2,7 +2,7 @@
 import { match, strictEqual } from "node:assert";
 import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import { whyNotCompaction } from "../../../workers/_shared/kafka/topic.ts";
-import type { Place } from "../../support/place.ts";
+import type { Place } from "../../../lab/place.ts";
 import { onPlace } from "../../support/services.ts";
 
 function ask({ stack, topic }: Place): Promise<string | undefined> {

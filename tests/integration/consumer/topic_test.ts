@@ -1,7 +1,7 @@
 /** Topics that come late, grow, go, and come back as another one. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judge, reading } from "../../support/judge.ts";
-import type { Place } from "../../support/place.ts";
+import type { Place } from "../../../lab/place.ts";
 import { onPlace } from "../../support/services.ts";
 
 const T = "2026-07-14T09:30:00Z";

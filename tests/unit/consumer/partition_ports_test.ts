@@ -7,7 +7,7 @@ import { Progress } from "../../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../support/batch.ts";
-import { eventually } from "../../support/eventually.ts";
+import { eventually } from "../../../lab/eventually.ts";
 import { LIMITS, NOW } from "../../support/wire_record.ts";
 
 const LOG = { topic: "t", topicId: "i", partition: 3 };

@@ -3,8 +3,8 @@ import { readdirSync } from "node:fs";
 import assert from "node:assert/strict";
 import { builtFiles } from "../../../grafana/build.ts";
 import { LIMITS } from "../../../grafana/limits.ts";
-import { dashboards, panels, provisioning } from "../../support/grafana_files.ts";
-import { type Dashboard, dataSourcesSchema, type Panel } from "../../support/grafana_schemas.ts";
+import { dashboards, panels, provisioning } from "../../../grafana/queries/grafana_files.ts";
+import { type Dashboard, dataSourcesSchema, type Panel } from "../../../grafana/queries/grafana_schemas.ts";
 
 Deno.test("the files in grafana/ are those that its code builds", async () => {
   for (const [path, content] of builtFiles()) {

@@ -1,6 +1,6 @@
 /** The tests' own expansion of macros, held to the examples in Grafana's documentation. */
 import assert from "node:assert/strict";
-import { expandMacros, expandProvisioned, intervalOf } from "../../support/grafana_macros.ts";
+import { expandMacros, expandProvisioned, intervalOf } from "../../../grafana/queries/grafana_macros.ts";
 
 const context = {
   from: new Date("2018-04-12T18:00:00Z"),

@@ -2,9 +2,13 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { parse } from "yaml";
-import { alertRules, dashboards, panels, provisioning } from "../../support/grafana_files.ts";
-import { expandProvisioned } from "../../support/grafana_macros.ts";
-import { alertingSchema, dataSourcesSchema, providersSchema } from "../../support/grafana_schemas.ts";
+import { alertRules, dashboards, panels, provisioning } from "../../../grafana/queries/grafana_files.ts";
+import { expandProvisioned } from "../../../grafana/queries/grafana_macros.ts";
+import {
+  alertingSchema,
+  dataSourcesSchema,
+  providersSchema,
+} from "../../../grafana/queries/grafana_schemas.ts";
 
 const FOLDER = "Heartbeat Monitoring";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { serverProperties } from "../../../stack/kafka_properties.ts";
+import { serverProperties } from "../../../stack/kafka/kafka_properties.ts";
 
 Deno.test("serverProperties() writes every value so that java.util.Properties reads the same", () => {
   const value = ` \u00f6\u4e2d\u{1f499}\t a\\b "q", 100% =:#! `;

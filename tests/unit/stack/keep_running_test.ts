@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { keepRunning, type Restartable, restartDelayMs } from "../../../stack/keep_running.ts";
+import { keepRunning, type Restartable, restartDelayMs } from "../../../stack/process/keep_running.ts";
 
 const KILLED: Deno.CommandStatus = { success: false, code: 137, signal: "SIGKILL" };
 const WRONG_SETTINGS: Deno.CommandStatus = { success: false, code: 2, signal: null };

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok } from "node:assert";
 import { join } from "node:path";
-import { CLONE } from "../../../stack/clone.ts";
+import { CLONE } from "../../../stack/process/clone.ts";
 import { taskArguments } from "../../../stack/worker_task.ts";
 
 Deno.test("taskArguments() are those of the task: permissions, and what V8 may take for the heap", () => {

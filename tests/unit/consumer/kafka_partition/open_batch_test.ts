@@ -2,7 +2,7 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
-import { eventually } from "../../../support/eventually.ts";
+import { eventually } from "../../../../lab/eventually.ts";
 
 /** Of a stretch that holds no record. */
 const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;

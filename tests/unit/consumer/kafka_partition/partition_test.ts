@@ -6,7 +6,7 @@ import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partiti
 import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
 import { LEDGER, opened, records, started } from "../../../support/batch.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
-import { eventually } from "../../../support/eventually.ts";
+import { eventually } from "../../../../lab/eventually.ts";
 
 /** Records with values of these lengths. */
 function sized(from: number, lengths: readonly number[]): Slice {

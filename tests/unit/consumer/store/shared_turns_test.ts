@@ -2,7 +2,7 @@ import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/par
 import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { SharedTurns, type Turn } from "../../../../workers/consumer/store/shared_turns.ts";
 import type { WriteRequest } from "../../../../workers/consumer/store/batch.ts";
-import { eventually } from "../../../support/eventually.ts";
+import { eventually } from "../../../../lab/eventually.ts";
 
 const DONE = { at: "moved", nextOffset: 0 } as const;
 

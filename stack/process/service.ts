@@ -1,5 +1,5 @@
 /** One server of the stack: started, watched until it answers, stopped, and disturbed by tests. */
-import { PipelineError } from "../workers/_shared/errors.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { Child } from "./child.ts";
 import { childrenOf, sendSignal } from "./process_table.ts";
 import { settlesWithin } from "./wait.ts";

@@ -5,10 +5,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import type { OsUser } from "./child.ts";
-import { CLONE, digest, exists, removeFolder, STACK_FOLDER } from "./clone.ts";
-import { isRoot, unprivilegedUser } from "./os_user.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import type { OsUser } from "../process/child.ts";
+import { CLONE, digest, exists, removeFolder, STACK_FOLDER } from "../process/clone.ts";
+import { isRoot, unprivilegedUser } from "../process/os_user.ts";
 import { postmasterPid } from "./postmaster.ts";
 
 export interface PostgresPlace {

@@ -1,7 +1,7 @@
 /** Publishes given records and says where each one went: its partition and offset are its id. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
-import { bearLeaderless } from "../../workers/_shared/kafka/client_patches.ts";
+import { bearLeaderless } from "../workers/_shared/kafka/client_patches.ts";
 
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 

@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Admin } from "@platformatic/kafka";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import { Child } from "./child.ts";
-import { CLONE, exists, removeFolder, STACK_FOLDER } from "./clone.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { Child } from "../process/child.ts";
+import { CLONE, exists, removeFolder, STACK_FOLDER } from "../process/clone.ts";
 import type { Kafka } from "./kafka_jars.ts";
 import { type KafkaLink, type KafkaNode, ONE_COPY, serverProperties } from "./kafka_properties.ts";
-import { freePort, HOST, isPortTaken } from "./ports.ts";
-import { type Service, startService } from "./service.ts";
+import { freePort, HOST, isPortTaken } from "../network/ports.ts";
+import { type Service, startService } from "../process/service.ts";
 
 /** Log4j takes a comma for the end of one address. */
 const LOG_CONFIGURATION = pathToFileURL(join(CLONE, "stack", "kafka", "log4j2.xml")).href.replaceAll(

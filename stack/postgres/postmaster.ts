@@ -1,6 +1,6 @@
 /** The lock file that a PostgreSQL server keeps in its data directory. */
 import { join } from "node:path";
-import { commandLine } from "./process_table.ts";
+import { commandLine } from "../process/process_table.ts";
 
 /** The process that serves this data directory; undefined when the lock file is absent or left from a dead one. */
 export async function postmasterPid(data: string): Promise<number | undefined> {

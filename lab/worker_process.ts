@@ -1,7 +1,7 @@
 /** A worker as it runs in the field: a child process that its task starts, judged by what it says and how it ends. */
-import { CLONE } from "../../stack/clone.ts";
-import { taskArguments, type TaskWorker } from "../../stack/worker_task.ts";
-import { askLoopback } from "../../workers/_shared/health.ts";
+import { CLONE } from "../stack/process/clone.ts";
+import { taskArguments, type TaskWorker } from "../stack/worker_task.ts";
+import { askLoopback } from "../workers/_shared/health.ts";
 import { eventually } from "./eventually.ts";
 
 /** What Deno itself needs to start; nothing else of the tester's environment reaches a worker. */

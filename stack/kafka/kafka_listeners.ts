@@ -2,7 +2,7 @@
 import { createHash, pbkdf2Sync, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { alterUserScramCredentialsV0, Connection } from "@platformatic/kafka";
-import { freePort, HOST } from "./ports.ts";
+import { freePort, HOST } from "../network/ports.ts";
 
 export interface KafkaListener {
   readonly protocol: "SSL" | "SASL_SSL" | "SASL_PLAINTEXT";

@@ -1,6 +1,6 @@
 /** What PostgreSQL needs to speak TLS: files that only it may read, and rules of who has to come by it. */
 import { join } from "node:path";
-import type { OsUser } from "./child.ts";
+import type { OsUser } from "../process/child.ts";
 
 export interface PostgresTls {
   /** PEM, the server's own first. */

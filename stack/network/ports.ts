@@ -1,5 +1,5 @@
 /** TCP ports of this machine. */
-import { PipelineError } from "../workers/_shared/errors.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
 
 export const HOST = "127.0.0.1";
 

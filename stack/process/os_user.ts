@@ -1,5 +1,5 @@
 /** Who the processes of the stack run as. */
-import { PipelineError } from "../workers/_shared/errors.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { OsUser } from "./child.ts";
 
 /** Whether this process has the rights that PostgreSQL refuses to run with. */

@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { intervalOf, type MacroContext } from "./grafana_macros.ts";
 import { alertingSchema, type Dashboard, dashboardSchema, type Panel } from "./grafana_schemas.ts";
 
-const GRAFANA = new URL("../../grafana/", import.meta.url);
+const GRAFANA = new URL("../", import.meta.url);
 
 /** @throws ZodError when one is not as Grafana wants it */
 export async function dashboards(): Promise<{ file: string; model: Dashboard }[]> {

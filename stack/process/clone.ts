@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 
 /** The root of the clone. */
-export const CLONE = resolve(import.meta.dirname ?? ".", "..");
+export const CLONE = resolve(import.meta.dirname ?? ".", "..", "..");
 
 /** Ignored by git; may be deleted whenever nothing runs. */
 export const STACK_FOLDER = join(CLONE, ".stack");

@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 import { Admin, Consumer } from "@platformatic/kafka";
 // @ts-types="@types/pg"
 import pg from "pg";
-import type { Stack } from "../../stack/mod.ts";
-import { openClient, withClient } from "../../stack/postgres_client.ts";
-import { describeTopic, type TopicDescription } from "../../workers/_shared/kafka/topic.ts";
+import type { Stack } from "../stack/mod.ts";
+import { openClient, withClient } from "../stack/postgres/postgres_client.ts";
+import { describeTopic, type TopicDescription } from "../workers/_shared/kafka/topic.ts";
 import { eventually } from "./eventually.ts";
 import { Publisher } from "./produce.ts";
 import { type StartOptions, WorkerProcess } from "./worker_process.ts";

@@ -1,8 +1,8 @@
 /** The broker's jars: fetched once per clone by Maven, from `kafka/pom.xml`. */
 import { delimiter, join } from "node:path";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import { CLONE, digest, exists, installOnce, STACK_FOLDER } from "./clone.ts";
-import { TextLineStream } from "./lines.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { CLONE, digest, exists, installOnce, STACK_FOLDER } from "../process/clone.ts";
+import { TextLineStream } from "../process/lines.ts";
 
 const POM = join(CLONE, "stack", "kafka", "pom.xml");
 const OLDEST_JAVA = 17;

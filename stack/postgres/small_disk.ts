@@ -4,10 +4,10 @@
  * ends. Linux only.
  */
 import { join } from "node:path";
-import { PipelineError } from "../workers/_shared/errors.ts";
-import type { OsUser } from "./child.ts";
-import { TextLineStream } from "./lines.ts";
-import { isRoot } from "./os_user.ts";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import type { OsUser } from "../process/child.ts";
+import { TextLineStream } from "../process/lines.ts";
+import { isRoot } from "../process/os_user.ts";
 
 export interface SmallDisk extends AsyncDisposable {
   /** Where it is mounted, for those who run within. */
