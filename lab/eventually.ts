@@ -1,4 +1,9 @@
-/** Waiting for facts. A test that sleeps is either slow or wrong; one that waits for a fact is neither. */
+/**
+ * Folder `lab`: what tests and benchmarks both arrange: a topic and a database of their own, records in them, workers as
+ * processes, waiting for facts. It asserts nothing.
+ *
+ * Waiting for facts. A test that sleeps is either slow or wrong; one that waits for a fact is neither.
+ */
 
 const LOOK_EVERY_MS = 50;
 /** Generous on purpose: it bounds a failing test and is never a promise about speed. */

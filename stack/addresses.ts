@@ -1,4 +1,9 @@
-/** The file that tells the other tasks where the servers are. */
+/**
+ * Folder `stack`: real Kafka and PostgreSQL on this machine without Docker, for `up`, tests, chaos and benchmarks. No worker
+ * imports anything of it.
+ *
+ * The file that tells the other tasks where the servers are.
+ */
 import { join } from "node:path";
 import { ADDRESSES_FILE, DEFAULT_HOME } from "../workers/_shared/running_servers.ts";
 

@@ -1,4 +1,9 @@
-/** One Kafka node (KRaft) that keeps its data between starts: alone, or one of a cluster. */
+/**
+ * Folder `kafka`: Kafka nodes as child processes: jars, configuration, listeners. It speaks to a broker only to see that it
+ * answers.
+ *
+ * One Kafka node (KRaft) that keeps its data between starts: alone, or one of a cluster.
+ */
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";

@@ -1,4 +1,9 @@
-/** One direction of a link: what is wrong with it, and the passing on of bytes in their order. */
+/**
+ * Folder `network`: TCP ports, and links between client and server that can be slowed, cut and reset. It never looks into what
+ * it passes on.
+ *
+ * One direction of a link: what is wrong with it, and the passing on of bytes in their order.
+ */
 import type { Socket } from "node:net";
 
 /** What is wrong with a direction. Nothing set: it is well. */

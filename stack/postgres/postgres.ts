@@ -1,4 +1,8 @@
-/** One PostgreSQL server that keeps its data between starts. */
+/**
+ * Folder `postgres`: PostgreSQL servers as child processes: programs, data folders, disks, TLS. It makes no table.
+ *
+ * One PostgreSQL server that keeps its data between starts.
+ */
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";

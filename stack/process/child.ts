@@ -1,4 +1,7 @@
 /**
+ * Folder `process`: child processes, started, watched, disturbed and ended even after a crash of their parent. It knows no
+ * program by name.
+ *
  * A child process that leaves a trace: its id is on disk while it runs, so that the next start finds and ends it when
  * this process was killed before it could.
  */

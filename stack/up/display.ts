@@ -1,4 +1,8 @@
-/** Where the status goes: redrawn in place on a terminal, a line every few seconds elsewhere. */
+/**
+ * Folder `up`: `deno task up`: the whole pipeline on this machine with its live status. It stores nothing and judges nothing.
+ *
+ * Where the status goes: redrawn in place on a terminal, a line every few seconds elsewhere.
+ */
 import { Writable } from "node:stream";
 import { createLogUpdate } from "log-update";
 import { sleep } from "../../workers/_shared/backoff.ts";

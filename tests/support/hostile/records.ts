@@ -31,6 +31,7 @@ const EXTRA_NAMES = [
  * @param nowMs the consumer's clock, milliseconds since the Unix epoch
  * @param weightOfLarge how many of 2,000 records are deep or huge: they take most of the time
  */
+// deno-lint-ignore house/max-function-lines -- a table of families and what they are made of
 export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Hostile> {
   const choices = fc.nat({ max: 0x7fffffff });
   const instant = instantText(nowMs);
