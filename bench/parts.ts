@@ -6,9 +6,10 @@ import { writeOut } from "../workers/_shared/output.ts";
 import { summarize } from "./lab/statistics.ts";
 import * as kafka from "./parts/kafka.ts";
 import type { MakePart } from "./parts/part.ts";
+import * as record from "./parts/record.ts";
 
 /** Another part is one more exported function of a file like `parts/kafka.ts`. */
-const PARTS: Readonly<Record<string, MakePart>> = { ...kafka };
+const PARTS: Readonly<Record<string, MakePart>> = { ...kafka, ...record };
 const SIZES = [500, 5_000];
 const WARM_UP_MS = 500;
 const RUN_MS = 2_000;

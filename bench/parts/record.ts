@@ -1,0 +1,47 @@
+/** How this repository reads the value of a record, beside what could stand in its place. */
+import { Buffer } from "node:buffer";
+import { createDecoder } from "../../workers/_shared/record/decode.ts";
+import { heartbeatSchema } from "../../workers/_shared/record/heartbeat.ts";
+import { readUsualRecord, UsualRecord } from "../../workers/_shared/record/usual_record.ts";
+import { heartRateOf } from "../lab/large_table.ts";
+import type { Part } from "./part.ts";
+
+const START_MS = Date.UTC(2026, 6, 14, 9, 30);
+const LIMITS = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
+
+function values(records: number, more: object = {}): Buffer[] {
+  return Array.from({ length: records }, (_, index) => {
+    const timestamp = new Date(START_MS + index).toISOString();
+    return Buffer.from(
+      JSON.stringify({
+        customer_id: `c-${index % 1_000}`,
+        ...more,
+        timestamp,
+        heart_rate: heartRateOf(1, index),
+      }),
+    );
+  });
+}
+
+/** The reader of the usual record's bytes, or the decoder for each record. */
+export function usualRecord(records: number): Part {
+  const all = values(records);
+  const usual = new UsualRecord();
+  const decode = createDecoder(LIMITS, () => START_MS + 1e9);
+  return {
+    ours: () => all.forEach((value) => readUsualRecord(value, 0, value.length, usual)),
+    alternative: () => all.forEach((value) => decode(value)),
+    instead: "the decoder alone",
+  };
+}
+
+/** A record with a member more misses the byte reader: the decoder's own look at its members, or the schema's. */
+export function membersByHand(records: number): Part {
+  const all = values(records, { device: "charge-hr" });
+  const decode = createDecoder(LIMITS, () => START_MS + 1e9);
+  return {
+    ours: () => all.forEach((value) => decode(value)),
+    alternative: () => all.forEach((value) => heartbeatSchema.safeParse(JSON.parse(value.toString()))),
+    instead: "JSON.parse and zod",
+  };
+}
