@@ -18,47 +18,26 @@ export interface SettingInfo {
   readonly secret?: boolean;
 }
 
-const about = z.registry<SettingInfo>();
-
-/** The registered facts of a setting's schema. */
+/** The facts of a setting's schema. */
 export function settingInfo(schema: z.ZodType): SettingInfo {
-  const info = about.get(schema);
-  if (info === undefined) throw new TypeError("a setting was declared without settingInfo");
-  return info;
+  return schema.meta() as unknown as SettingInfo;
 }
 
-type Parse<T> = (text: string) => T | undefined;
-
 /** Declares a required setting, or one with a default. `parse` gives undefined for a text it does not accept. */
-export function setting<T>(info: SettingInfo, parse: Parse<T>): z.ZodType<T> {
-  const schema = z.unknown().transform((raw, context) => {
-    const text = typeof raw === "string" && raw !== "" ? raw : info.default;
+export function setting<T>(info: SettingInfo, parse: (text: string) => T | undefined): z.ZodType<T> {
+  return z.string().optional().transform((text = info.default, context) => {
     const value = text === undefined ? undefined : parse(text);
     if (value !== undefined) return value;
-    const is = text === undefined
-      ? "is missing"
-      : info.secret
-      ? "is malformed (not shown)"
-      : `is ${JSON.stringify(text)}`;
+    const given = info.secret ? "is malformed (not shown)" : `is ${JSON.stringify(text)}`;
+    const is = text === undefined ? "is missing" : given;
     context.addIssue({ code: "custom", message: `${is}, expected ${info.expected}` });
     return z.NEVER;
-  });
-  about.add(schema, info);
-  return schema as unknown as z.ZodType<T>;
+  }).meta({ ...info }) as unknown as z.ZodType<T>;
 }
 
 /** A setting that may be left out: then its value is undefined. */
 export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
-  const info = settingInfo(schema);
-  const relaxed = z.unknown().transform((raw, context) => {
-    if (raw === undefined || raw === "") return undefined;
-    const result = schema.safeParse(raw);
-    if (result.success) return result.data;
-    context.addIssue({ code: "custom", message: result.error.issues[0]?.message ?? "is malformed" });
-    return z.NEVER;
-  });
-  about.add(relaxed, info);
-  return relaxed as unknown as z.ZodType<T | undefined>;
+  return schema.optional().meta({ ...settingInfo(schema) });
 }
 
 interface NumberOptions {
@@ -83,61 +62,60 @@ export const decimal = numbers("a number", /^-?\d+(\.\d+)?$/);
 
 /** Any text, or those of a pattern. */
 function texts(secret: boolean) {
-  return ({ expected, pattern, default: initial }: {
+  return ({ expected, pattern = /^/, default: initial }: {
     readonly expected: string;
     readonly pattern?: RegExp;
     readonly default?: string;
   }): z.ZodType<string> =>
-    setting({ ...withDefault(expected, initial), secret }, (value) => {
-      return pattern === undefined || pattern.test(value) ? value : undefined;
-    });
+    setting(
+      { ...withDefault(expected, initial), secret },
+      (value) => pattern.test(value) ? value : undefined,
+    );
 }
 
 export const text = texts(false);
 export const secret = texts(true);
 
 export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
-  return setting(
-    withDefault(`one of ${values.join(", ")}`, initial),
-    (value) => values.find((one) => one === value),
-  );
+  const info = withDefault(`one of ${values.join(", ")}`, initial);
+  return setting(info, (value) => values.find((one) => one === value));
 }
 
 function withDefault(expected: string, initial: string | number | undefined): SettingInfo {
   return initial === undefined ? { expected } : { expected, default: String(initial) };
 }
 
-export interface ParseOptions {
-  /** Reads the file that `<NAME>_FILE` names; throws when it cannot. */
-  readonly readFile?: (path: string) => string;
-  /** How a setting is called in messages: `--rate` instead of `rate`. */
-  readonly label?: (name: string) => string;
-}
+/** What `parseSettings` makes of a shape. */
+export type Settings<S extends Record<string, z.ZodType>> = { readonly [K in keyof S]: z.infer<S[K]> };
 
 /**
- * Parses all settings of a program.
+ * Parses all settings of a program; an empty text counts as none.
  *
  * @param program completes "Cannot start the ..."
- * @param shape one schema of this module by name of the setting
+ * @param options.readFile reads the file that `<NAME>_FILE` names; throws when it cannot
+ * @param options.label how a setting is called in messages: `--rate` instead of `rate`
  * @throws UsageError with a line for each wrong setting
  */
 export function parseSettings<S extends Record<string, z.ZodType>>(
   program: string,
   shape: S,
   source: Environment,
-  { readFile, label = (name) => name }: ParseOptions = {},
-): { readonly [K in keyof S]: z.infer<S[K]> } {
+  { readFile, label = (name) => name }: {
+    readonly readFile?: (path: string) => string;
+    readonly label?: (name: string) => string;
+  } = {},
+): Settings<S> {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
   for (const [name, schema] of Object.entries(shape)) {
     const raw = settingInfo(schema).secret ? readSecret(name, source, problems, readFile) : source[name];
     if (raw === unreadable) continue;
-    const result = schema.safeParse(raw);
+    const result = schema.safeParse(raw || undefined);
     if (result.success) values[name] = result.data;
-    else problems.push(`${label(name)}: ${result.error.issues[0]?.message ?? "is malformed"}`);
+    else problems.push(`${label(name)}: ${result.error.issues[0]?.message}`);
   }
   if (problems.length > 0) throw settingsError(program, problems);
-  return values as { readonly [K in keyof S]: z.infer<S[K]> };
+  return values as Settings<S>;
 }
 
 /** The error for settings that are each fine but do not go together. */
@@ -148,11 +126,7 @@ export function settingsError(program: string, problems: readonly string[]): Usa
   return new UsageError([`Cannot start the ${program}: ${count}`, ...lines].join("\n  "), lines);
 }
 
-/**
- * Runs every part of reading a program's settings, so that what is wrong in one does not hide what is wrong in another.
- *
- * @throws UsageError with the problems of all parts, each once
- */
+/** Runs every part of reading a program's settings. @throws UsageError with the problems of all parts, each once */
 export function readTogether<const P extends readonly (() => unknown)[]>(
   program: string,
   parts: P,
@@ -179,8 +153,8 @@ function readSecret(
   readFile?: (path: string) => string,
 ): string | undefined | typeof unreadable {
   const path = source[`${name}_FILE`];
-  if (path === undefined || path === "") return source[name];
-  if (source[name] !== undefined && source[name] !== "") {
+  if (!path) return source[name];
+  if (source[name]) {
     problems.push(`${name}_FILE: is set together with ${name}, expected only one of the two`);
     return unreadable;
   }
