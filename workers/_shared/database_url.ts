@@ -9,10 +9,6 @@ export const DATABASE_URL = secret({
   pattern: /^postgres(ql)?:\/\/[^\s]+$/,
 });
 
-/** libpq takes a list; the client library would look for a host of that name. */
-const SEVERAL_HOSTS =
-  "names several hosts, expected one: for a pair that fails over, the address of a proxy or a virtual IP";
-
 export interface DatabaseAddress {
   /** Host, port and name, without the password: for messages. */
   readonly target: string;
@@ -24,8 +20,8 @@ export interface DatabaseAddress {
 }
 
 /**
- * Understood after the question mark. Anything else is refused: a misspelt sslmode would be a connection without TLS.
- * The names are those of libpq.
+ * Understood after the question mark, by libpq's names. Anything else is refused: a misspelt sslmode would be a
+ * connection without TLS.
  */
 const PARAMETERS = [
   "sslmode",
@@ -53,18 +49,14 @@ export type SessionAttributes = (typeof SESSION_ATTRIBUTES)[number];
 /** A longer wait for a connection would let the attempt take longer than liveness allows. */
 const MAX_CONNECT_TIMEOUT_S = 10;
 
-/** Deno lets a program open a Unix socket only with the right to write files, which the workers do not have. */
-const UNIX_SOCKET = "names a Unix socket, expected a host name or an IP address, such as 127.0.0.1";
+/** libpq takes a list; the client library would look for a host of that name. */
+const SEVERAL_HOSTS =
+  "names several hosts, expected one: for a pair that fails over, the address of a proxy or a virtual IP";
 
 /** Prisma's and Supabase's mark of a pooler that changes the session between two transactions. */
 const TRANSACTION_POOLER =
   "has pgbouncer, the mark of a pooler in transaction mode, expected the address of the " +
   "server itself or of a pooler with pool_mode=session, without this parameter";
-
-const DEFAULT_PORT = 5432;
-/** A character of the password that was not written as %XX ends it early, and the rest would be shown as something else. */
-const MALFORMED = "is malformed (not shown), expected postgres://user:password@host:5432/database " +
-  "with %XX for special characters in user and password";
 
 /**
  * Reads DATABASE_URL, or the file that holds it, and what it names.
@@ -90,94 +82,47 @@ export function databaseAddress(
   url: string,
   readFile: (path: string) => string,
 ): DatabaseAddress {
-  if (/^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url)) {
-    throw settingsError(program, [`DATABASE_URL: ${SEVERAL_HOSTS}`]);
-  }
+  const problems: string[] = [];
   const parts = splitUrl(url);
-  if (parts === undefined) throw settingsError(program, [`DATABASE_URL: ${MALFORMED}`]);
+  const several = /^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url);
+  if (several || parts === undefined) {
+    // A character of the password that was not written as %XX ends it early, and the rest would be shown as something else.
+    const malformed = "is malformed (not shown), expected postgres://user:password@host:5432/database " +
+      "with %XX for special characters in user and password";
+    throw settingsError(program, [`DATABASE_URL: ${several ? SEVERAL_HOSTS : malformed}`]);
+  }
   const { parsed, user, password, database } = parts;
   const parameters: Parameters = Object.fromEntries(parsed.searchParams);
-  const problems: string[] = [];
-  const names = [...parsed.searchParams.keys()];
-  problems.push(...unknownParameters(names, parsed.search));
-  const repeated = PARAMETERS.filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
-  if (repeated.length > 0) {
-    // Of two the last would count: a second sslmode could take TLS away that the first asks for.
-    problems.push(`DATABASE_URL: has ${repeated.join(" and ")} more than once, expected each parameter once`);
-  }
-  if (parameters.host?.includes(",")) problems.push(`DATABASE_URL: ${SEVERAL_HOSTS}`);
   const host = parameters.host ?? parsed.hostname.replace(/^\[(.*)\]$/, "$1");
-  if (host === "") {
-    problems.push("DATABASE_URL: names no host, expected postgres://user:password@host:5432/database");
-  }
-  if (/^(\/|@|%2f|%40)/i.test(host)) problems.push(`DATABASE_URL: ${UNIX_SOCKET}`);
+  refuse(
+    problems,
+    ...parameterProblems([...parsed.searchParams.keys()], parsed.search),
+    host.includes(",") && SEVERAL_HOSTS,
+    host === "" && "names no host, expected postgres://user:password@host:5432/database",
+    // Deno lets a program open one only with the right to write files, which the workers do not have.
+    /^(\/|@|%2f|%40)/i.test(host) &&
+      "names a Unix socket, expected a host name or an IP address, such as 127.0.0.1",
+  );
   const ssl = tlsOf(parameters, readFile, problems);
   const { sessionAttributes, connectTimeoutMs } = sessionOf(parameters, problems);
   if (problems.length > 0) throw settingsError(program, problems);
-  const port = parsed.port === "" ? DEFAULT_PORT : Number(parsed.port);
+  const port = Number(parsed.port || 5432);
+  const { options, application_name, sslpassword = "" } = parameters;
   return {
     target: `${host}:${port}/${database}`,
     client: {
       host,
       port,
       database,
-      ...(user === "" ? {} : { user }),
-      ...(password === "" ? {} : { password }),
-      ...(parameters.options === undefined ? {} : { options: parameters.options }),
-      ...(parameters.application_name === undefined ? {} : { application_name: parameters.application_name }),
+      user,
+      password,
+      ...(options === undefined ? {} : { options }),
+      ...(application_name === undefined ? {} : { application_name }),
       ...(connectTimeoutMs === undefined ? {} : { connectionTimeoutMillis: connectTimeoutMs }),
       ssl,
     },
     sessionAttributes,
-    secrets: [parsed.password, password, parameters.sslpassword ?? ""].filter((one) => one !== ""),
-  };
-}
-
-/** @param search the query as it was written */
-function unknownParameters(names: readonly string[], search: string): string[] {
-  const unknown = new Set(names.filter((name) => !(PARAMETERS as readonly string[]).includes(name)));
-  const problems = unknown.delete("pgbouncer") ? [`DATABASE_URL: ${TRANSACTION_POOLER}`] : [];
-  if (unknown.size === 0) return problems;
-  // An @ means that the "query" may begin inside a password with an unencoded question mark.
-  const shown = !search.includes("@") && [...unknown].every((name) => /^[A-Za-z][\w.-]{0,62}$/.test(name));
-  const expected = `expected only ${PARAMETERS.join(", ")}`;
-  return [
-    ...problems,
-    shown
-      ? `DATABASE_URL: does not understand the parameter ${[...unknown].join(" and ")}, ${expected}`
-      : `DATABASE_URL: has a parameter that is not understood (not shown), ${expected}`,
-  ];
-}
-
-/** What a session must be good for, and how long its beginning may take. */
-function sessionOf(
-  { connect_timeout, target_session_attrs, channel_binding }: Parameters,
-  problems: string[],
-): { sessionAttributes: SessionAttributes; connectTimeoutMs: number | undefined } {
-  const sessionAttributes = SESSION_ATTRIBUTES.find((one) => one === (target_session_attrs ?? "any"));
-  if (sessionAttributes === undefined) {
-    problems.push(
-      `DATABASE_URL: its target_session_attrs is not understood, expected ${SESSION_ATTRIBUTES.join(", ")}`,
-    );
-  }
-  if (channel_binding !== undefined && !["disable", "prefer"].includes(channel_binding)) {
-    problems.push(
-      "DATABASE_URL: its channel_binding asks for what the client library cannot promise, expected disable or prefer; " +
-        "leave it out, sslmode=verify-full proves by its certificate that the server is the right one",
-    );
-  }
-  const seconds = /^\d{1,3}$/.test(connect_timeout ?? "") ? Number(connect_timeout) : undefined;
-  if (
-    connect_timeout !== undefined &&
-    !(seconds !== undefined && seconds > 0 && seconds <= MAX_CONNECT_TIMEOUT_S)
-  ) {
-    problems.push(
-      `DATABASE_URL: its connect_timeout is not understood, expected an integer from 1 to ${MAX_CONNECT_TIMEOUT_S} (seconds)`,
-    );
-  }
-  return {
-    sessionAttributes: sessionAttributes ?? "any",
-    connectTimeoutMs: seconds === undefined ? undefined : seconds * 1000,
+    secrets: [parsed.password, password, sslpassword].filter((one) => one !== ""),
   };
 }
 
@@ -185,48 +130,82 @@ function splitUrl(url: string) {
   const parsed = URL.parse(url);
   if (parsed === null || parsed.hash !== "" || !/^\/[^/@]+$/.test(parsed.pathname)) return undefined;
   try {
-    return {
-      parsed,
-      user: decodeURIComponent(parsed.username),
-      password: decodeURIComponent(parsed.password),
-      database: decodeURIComponent(parsed.pathname.slice(1)),
-    };
+    const parts = [parsed.username, parsed.password, parsed.pathname.slice(1)] as const;
+    const [user = "", password = "", database = ""] = parts.map(decodeURIComponent);
+    return { parsed, user, password, database };
   } catch {
     return undefined;
   }
 }
 
+/** @param search the query as it was written */
+function parameterProblems(names: readonly string[], search: string) {
+  const unknown = new Set(names.filter((name) => !(PARAMETERS as readonly string[]).includes(name)));
+  const transactionPooler = unknown.delete("pgbouncer") && TRANSACTION_POOLER;
+  // An @ means that the "query" may begin inside a password with an unencoded question mark.
+  const shown = !search.includes("@") && [...unknown].every((name) => /^[A-Za-z][\w.-]{0,62}$/.test(name));
+  const what = shown
+    ? `does not understand the parameter ${[...unknown].join(" and ")}`
+    : "has a parameter that is not understood (not shown)";
+  // Of two the last would count: a second sslmode could take TLS away that the first asks for.
+  const repeated = PARAMETERS.filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
+  return [
+    transactionPooler,
+    unknown.size > 0 && `${what}, expected only ${PARAMETERS.join(", ")}`,
+    repeated.length > 0 && `has ${repeated.join(" and ")} more than once, expected each parameter once`,
+  ];
+}
+
+/** What a session must be good for, and how long its beginning may take. */
+function sessionOf(
+  { connect_timeout, target_session_attrs = "any", channel_binding = "prefer" }: Parameters,
+  problems: string[],
+) {
+  const sessionAttributes = SESSION_ATTRIBUTES.find((one) => one === target_session_attrs) ?? "any";
+  const seconds = /^\d{1,3}$/.test(connect_timeout ?? "") ? Number(connect_timeout) : 0;
+  refuse(
+    problems,
+    sessionAttributes !== target_session_attrs &&
+      `its target_session_attrs is not understood, expected ${SESSION_ATTRIBUTES.join(", ")}`,
+    !["disable", "prefer"].includes(channel_binding) &&
+      "its channel_binding asks for what the client library cannot promise, expected disable or prefer; " +
+        "leave it out, sslmode=verify-full proves by its certificate that the server is the right one",
+    connect_timeout !== undefined && !(seconds >= 1 && seconds <= MAX_CONNECT_TIMEOUT_S) &&
+      `its connect_timeout is not understood, expected an integer from 1 to ${MAX_CONNECT_TIMEOUT_S} (seconds)`,
+  );
+  return { sessionAttributes, connectTimeoutMs: seconds === 0 ? undefined : seconds * 1000 };
+}
+
 function tlsOf(
-  { sslmode, sslrootcert, sslcert, sslkey, sslpassword }: Parameters,
+  { sslmode = "disable", sslrootcert, sslcert, sslkey, sslpassword }: Parameters,
   readFile: (path: string) => string,
   problems: string[],
 ): TlsOptions | false {
-  if (sslmode !== undefined && sslmode !== "disable" && !WITH_TLS.includes(sslmode)) {
-    problems.push(
-      "DATABASE_URL: its sslmode is not understood, expected verify-full (TLS, with the server's certificate and name " +
-        "checked) or disable (no TLS)",
+  if (!WITH_TLS.includes(sslmode)) {
+    refuse(
+      problems,
+      sslmode !== "disable" &&
+        "its sslmode is not understood, expected verify-full (TLS, with the server's certificate and name " +
+          "checked) or disable (no TLS)",
+      ...Object.entries({ sslrootcert, sslcert, sslkey, sslpassword }).map(([name, value]) =>
+        sslmode === "disable" && value !== undefined &&
+        `has ${name}, expected only together with sslmode=verify-full`
+      ),
     );
     return false;
   }
-  const files = { sslrootcert, sslcert, sslkey, sslpassword };
-  if (sslmode === undefined || sslmode === "disable") {
-    for (const [name, value] of Object.entries(files)) {
-      if (value === undefined) continue;
-      problems.push(`DATABASE_URL: has ${name}, expected only together with sslmode=verify-full`);
-    }
-    return false;
-  }
-  const labelled = (name: string) => `DATABASE_URL: ${name}`;
-  const { tls, problems: found } = readTlsFiles({
+  return readTlsFiles(problems, readFile, {
     // libpq's name for the authorities that come with the system.
     authorities: {
-      label: labelled("sslrootcert"),
+      label: "DATABASE_URL: sslrootcert",
       path: sslrootcert === "system" ? undefined : sslrootcert,
     },
-    certificate: { label: labelled("sslcert"), path: sslcert },
-    key: { label: labelled("sslkey"), path: sslkey },
-    keyPassword: { label: labelled("sslpassword"), value: sslpassword },
-  }, readFile);
-  problems.push(...found);
-  return tls;
+    certificate: { label: "DATABASE_URL: sslcert", path: sslcert },
+    key: { label: "DATABASE_URL: sslkey", path: sslkey },
+    keyPassword: { label: "DATABASE_URL: sslpassword", value: sslpassword },
+  });
+}
+
+function refuse(problems: string[], ...found: readonly (string | false)[]): void {
+  for (const why of found) if (why !== false) problems.push(`DATABASE_URL: ${why}`);
 }

@@ -2,12 +2,12 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 
 /** A path, and how the setting that gives it is called in messages. */
-export interface NamedFile {
+interface NamedFile {
   readonly label: string;
   readonly path: string | undefined;
 }
 
-export interface TlsFiles {
+interface TlsFiles {
   /** Authorities to trust. Without a path: those that Deno brings. */
   readonly authorities: NamedFile;
   /** What we show to the server, its own authorities behind it. */
@@ -17,44 +17,34 @@ export interface TlsFiles {
 }
 
 /** As `node:tls` takes it. */
-export interface TlsOptions {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
+export type TlsOptions = Readonly<Partial<Record<"ca" | "cert" | "key", string>>>;
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
  * Reads the files of one connection.
  *
- * @returns the options, and a line for each thing that is wrong; with such a line the options are not to be used
+ * @param problems receives a line for each thing that is wrong: then the options are not to be used
  */
 export function readTlsFiles(
-  files: TlsFiles,
+  problems: string[],
   readFile: (path: string) => string,
-): { readonly tls: TlsOptions; readonly problems: readonly string[] } {
-  const problems: string[] = [];
-  const read = ({ label, path }: NamedFile): string | undefined => {
-    if (path === undefined) return undefined;
+  files: TlsFiles,
+): TlsOptions {
+  const { authorities, certificate, key, keyPassword } = files;
+  const [ca, cert, keyText] = [authorities, certificate, key].map(({ label, path }) => {
     try {
-      return readFile(path);
+      return path === undefined ? undefined : readFile(path);
     } catch {
       problems.push(`${label}: cannot read ${path}, expected a readable PEM file`);
       return undefined;
     }
-  };
-  const { authorities, certificate, key, keyPassword } = files;
-  const ca = read(authorities);
-  const cert = read(certificate);
-  const keyText = read(key);
+  });
   if (ca !== undefined) certificatesIn(ca, authorities, problems);
   const [own] = cert === undefined ? [] : certificatesIn(cert, certificate, problems);
-  if (certificate.path !== undefined && key.path === undefined) {
-    problems.push(`${key.label}: is missing, expected with ${certificate.label}`);
-  }
-  if (key.path !== undefined && certificate.path === undefined) {
-    problems.push(`${certificate.label}: is missing, expected with ${key.label}`);
+  for (const [one, other] of [[certificate, key], [key, certificate]] as const) {
+    if (one.path === undefined || other.path !== undefined) continue;
+    problems.push(`${other.label}: is missing, expected with ${one.label}`);
   }
   if (keyPassword.value !== undefined && key.path === undefined) {
     problems.push(`${keyPassword.label}: is set, expected only with ${key.label}`);
@@ -63,16 +53,12 @@ export function readTlsFiles(
   if (own !== undefined && privateKey !== undefined && !own.checkPrivateKey(privateKey)) {
     problems.push(`${key.label}: does not belong to the certificate in ${certificate.path}`);
   }
+  // Decrypted here: the TLS below takes no password.
+  const decrypted = privateKey?.export({ type: "pkcs8", format: "pem" }).toString();
   return {
-    tls: {
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      // Decrypted here: the TLS below takes no password.
-      ...(privateKey === undefined
-        ? {}
-        : { key: privateKey.export({ type: "pkcs8", format: "pem" }).toString() }),
-    },
-    problems,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(decrypted === undefined ? {} : { key: decrypted }),
   };
 }
 
@@ -100,9 +86,7 @@ function privateKeyIn(
     return undefined;
   }
   try {
-    return createPrivateKey(
-      encrypted ? { key: text, passphrase: keyPassword.value ?? "" } : { key: text },
-    );
+    return createPrivateKey(encrypted ? { key: text, passphrase: keyPassword.value ?? "" } : { key: text });
   } catch {
     problems.push(
       encrypted

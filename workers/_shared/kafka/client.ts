@@ -113,14 +113,12 @@ function readTls(
   const file = (label: "KAFKA_SSL_CA_FILE" | "KAFKA_SSL_CERT_FILE" | "KAFKA_SSL_KEY_FILE") => {
     return { label, path: settings[label] };
   };
-  const { tls, problems: found } = readTlsFiles({
+  return readTlsFiles(problems, readFile, {
     authorities: file("KAFKA_SSL_CA_FILE"),
     certificate: file("KAFKA_SSL_CERT_FILE"),
     key: file("KAFKA_SSL_KEY_FILE"),
     keyPassword: { label: "KAFKA_SSL_KEY_PASSWORD", value: settings.KAFKA_SSL_KEY_PASSWORD },
-  }, readFile);
-  problems.push(...found);
-  return tls;
+  });
 }
 
 /**
