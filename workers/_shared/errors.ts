@@ -22,15 +22,17 @@ export type ErrorCode =
  */
 export class PipelineError extends Error {
   override readonly name = "PipelineError";
-  /** What happened, for programs. */
-  readonly code: ErrorCode;
   /** Whether doing the same again later can succeed. */
   readonly retriable: boolean;
 
-  constructor(code: ErrorCode, message: string, options: { retriable?: boolean; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retriable = options.retriable ?? false;
+  /** @param code what happened, for programs */
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    { retriable = false, cause }: { retriable?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, { cause });
+    this.retriable = retriable;
   }
 }
 
@@ -42,49 +44,42 @@ export function isFatal(error: unknown): error is PipelineError {
 /** A command line or an environment that cannot be used; the program exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
-  /** A line for each thing that is wrong, when they can be told apart. */
-  readonly problems: readonly string[];
 
-  constructor(message: string, problems: readonly string[] = []) {
+  /** @param problems a line for each thing that is wrong, when they can be told apart */
+  constructor(message: string, readonly problems: readonly string[] = []) {
     super(message);
-    this.problems = problems;
   }
 }
 
-/**
- * One line that says why something failed: the message and, where they add something, the causes below it.
- * Aggregates (`AggregateError`, the Kafka client's `MultipleErrors`) are told by their last member, the newest try.
- */
+/** One line that says why something failed: the message and, where they add something, the causes below it. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  let current: unknown = error;
-  for (let depth = 0; depth < 5 && current !== undefined && current !== null; depth++) {
+  for (const current of withCauses(error, 5)) {
     const message = (current instanceof Error ? current.message || current.name : String(current)).trim();
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message.replace(/\.$/, ""));
     }
     // Ours say it all: their message was made from their cause.
     if (current instanceof PipelineError) break;
-    current = innerError(current);
   }
   return parts.join(": ");
 }
 
-/** The error that caused this one, or of several tries the last. */
-export function innerError(error: unknown): unknown {
-  if (!(error instanceof Error)) return undefined;
-  const several = (error as { errors?: unknown }).errors;
-  if (Array.isArray(several) && several.length > 0) return several.at(-1);
-  return error.cause;
-}
-
 /** The first error in the chain of causes that has a property of this name, with its value. */
 export function findInCauses(error: unknown, property: string): unknown {
-  let current: unknown = error;
-  for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
+  for (const current of withCauses(error, 8)) {
+    if (!(current instanceof Error)) return undefined;
     const value = (current as unknown as Record<string, unknown>)[property];
     if (value !== undefined && value !== null) return value;
-    current = innerError(current);
   }
-  return undefined;
+}
+
+/** An error and what caused it; of an aggregate (`AggregateError`, `MultipleErrors`) the last member, the newest try. */
+function* withCauses(error: unknown, most: number): Generator<unknown> {
+  for (let left = most; left > 0 && error !== undefined && error !== null; left--) {
+    yield error;
+    if (!(error instanceof Error)) return;
+    const { errors } = error as { errors?: unknown };
+    error = Array.isArray(errors) && errors.length > 0 ? errors.at(-1) : error.cause;
+  }
 }
