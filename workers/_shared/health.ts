@@ -6,7 +6,7 @@ import { createServer, get, type IncomingMessage, type Server, type ServerRespon
 import type { AddressInfo, Socket } from "node:net";
 import { Argument, Command } from "commander";
 import type { Registry } from "prom-client";
-import { type Environment, integer, parseSettings, text } from "./env.ts";
+import { type Environment, integer, parseSettings, type Settings, text } from "./env.ts";
 import { describeError, findInCauses, UsageError } from "./errors.ts";
 import { EXIT } from "./lifecycle.ts";
 import { writeOut } from "./output.ts";
@@ -21,18 +21,7 @@ export const HEALTH_SETTINGS = {
   HEALTH_PORT: integer({ min: 0, max: 65535, unit: "TCP port, 0 = any free one", default: 0 }),
 };
 
-/** Empty reasons mean yes. */
-export interface Probes {
-  /** Why the process should be restarted. */
-  readonly live: () => readonly string[];
-  /** Why the process cannot do its work at the moment. */
-  readonly ready: () => readonly string[];
-}
-
-export interface HealthOptions {
-  readonly HEALTH_HOST: string;
-  readonly HEALTH_PORT: number;
-}
+type HealthOptions = Settings<typeof HEALTH_SETTINGS>;
 
 export interface HealthServer extends AsyncDisposable {
   readonly port: number;
@@ -49,9 +38,9 @@ export const HEALTH_LIMITS = {
 };
 const CHECK_SLOW_EVERY_MS = 1_000;
 
-/** What a worker shows at its health port. */
-export interface Shown {
-  readonly probes: Probes;
+interface Shown {
+  /** Why the process should be restarted, and why it cannot do its work at the moment; no reasons mean that it is well. */
+  readonly probes: Readonly<Record<"live" | "ready", () => readonly string[]>>;
   readonly metrics: Registry;
   /** Hidden in the reasons. */
   readonly secrets: Secrets;
@@ -68,10 +57,10 @@ export async function serveHealth(
   { probes, metrics, secrets }: Shown,
   limits: typeof HEALTH_LIMITS = HEALTH_LIMITS,
 ): Promise<HealthServer> {
-  const probe = (reasons: readonly string[]): Answer => {
-    const status = reasons.length === 0 ? "ok" : "failing";
-    const body = JSON.stringify({ status, reasons: reasons.map((reason) => secrets.redact(reason)) });
-    return { status: reasons.length === 0 ? 200 : 503, type: "application/json", body };
+  const probe = (found: readonly string[]): Answer => {
+    const reasons = found.map((reason) => secrets.redact(reason));
+    const [code, status] = reasons.length === 0 ? [200, "ok"] as const : [503, "failing"] as const;
+    return { status: code, type: "application/json", body: JSON.stringify({ status, reasons }) };
   };
   const answer = async ({ method, url = "/" }: IncomingMessage): Promise<Answer> => {
     if (method !== "GET" && method !== "HEAD") return told(405, "only GET is answered here");
@@ -144,13 +133,11 @@ function limitConnections(server: Server, atMost: number): void {
 function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
-      const problem = findInCauses(error, "code") === "EADDRINUSE"
-        ? "is taken by another program"
-        : describeError(error);
+      const taken = findInCauses(error, "code") === "EADDRINUSE";
+      const problem = taken ? "is taken by another program" : describeError(error);
+      const where = `${HEALTH_HOST} port ${HEALTH_PORT}`;
       reject(
-        new UsageError(
-          `Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; set HEALTH_PORT, or 0 for any free port`,
-        ),
+        new UsageError(`Cannot listen on ${where}: ${problem}; set HEALTH_PORT, or 0 for any free port`),
       );
     });
     server.listen(HEALTH_PORT, HEALTH_HOST, resolve);
@@ -159,11 +146,6 @@ function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Pr
 
 /** Longer than a busy worker takes, shorter than the checks of a container are apart. */
 const ANSWER_WITHIN_MS = 4_000;
-
-const CHECK_SETTINGS = {
-  ...HEALTH_SETTINGS,
-  HEALTH_PORT: integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" }),
-};
 
 /** Whether a program was called for its health check. */
 export function isHealthCheck(args: readonly string[]): boolean {
@@ -186,7 +168,9 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
     )
     .addHelpText("after", "\nExample: HEALTH_PORT=9464 deno task consume health-check readyz")
     .parse(args.slice(1), { from: "user" });
-  const { HEALTH_HOST, HEALTH_PORT } = parseSettings("health check", CHECK_SETTINGS, env);
+  const port = integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" });
+  const shape = { ...HEALTH_SETTINGS, HEALTH_PORT: port };
+  const { HEALTH_HOST, HEALTH_PORT } = parseSettings("health check", shape, env);
   // Who listens on every address answers on loopback, too.
   const named = ["0.0.0.0", "::"].includes(HEALTH_HOST) ? "127.0.0.1" : HEALTH_HOST;
   const host = named.includes(":") ? `[${named}]` : named;

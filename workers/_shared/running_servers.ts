@@ -16,33 +16,26 @@ export const LOCK_FILE = "lock";
 const NAMES = ["KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"] as const;
 type Name = typeof NAMES[number];
 
-export interface Loaded<T> {
-  readonly config: T;
-  /** A sentence for the user when addresses came from the file. */
-  readonly note: string | undefined;
-}
-
 /**
  * Loads a program's settings, with the addresses of the running servers where the environment has none. A variable that
  * is set wins. When it names another server than the file does, the file is not used at all: records of one installation
  * must not get into the database of another.
  *
  * @param load a pure function of the environment
- * @param needed what the program reads; both unless told
+ * @param options.needed what the program reads; both unless told
+ * @returns with a note, a sentence for the user, when addresses came from the file
  * @throws UsageError what `load` throws, with the reason why the file was not used
  */
 export async function withRunningServers<T>(
   env: Environment,
   load: (env: Environment) => T,
   { needed = NAMES, home = DEFAULT_HOME }: { needed?: readonly Name[]; home?: string } = {},
-): Promise<Loaded<T>> {
+): Promise<{ readonly config: T; readonly note: string | undefined }> {
   const file = join(home, ADDRESSES_FILE);
   const missing = needed.filter((name) => !isSet(env, name));
-  const text = Deno.build.standalone || missing.length === 0
-    ? undefined
-    : await Deno.readTextFile(file).catch((error) =>
-      error instanceof Deno.errors.NotFound ? undefined : error
-    );
+  const absent = (error: Error) => error instanceof Deno.errors.NotFound ? undefined : error;
+  const sought = !Deno.build.standalone && missing.length > 0;
+  const text = sought ? await Deno.readTextFile(file).catch(absent) : undefined;
   if (text === undefined) return { config: load(env), note: undefined };
   const found = await usable(text, env, home);
   if (typeof found !== "string") {
@@ -51,9 +44,9 @@ export async function withRunningServers<T>(
       ...env,
       ...Object.fromEntries(taken.map((name) => [name, found.addresses[name]])),
     });
-    const what = taken.map((name) => name === "DATABASE_URL" ? "PostgreSQL" : "Kafka").join(" and ");
     // `up` on servers of the user's own writes no address of theirs.
     if (taken.length === 0) return { config, note: undefined };
+    const what = taken.map((name) => name === "DATABASE_URL" ? "PostgreSQL" : "Kafka").join(" and ");
     return { config, note: `Using ${what} of the running \`deno task ${found.task}\` (${file})` };
   }
   try {
@@ -67,8 +60,8 @@ export async function withRunningServers<T>(
 /** The addresses, or why they cannot be used. */
 async function usable(text: string | Error, env: Environment, home: string) {
   if (text instanceof Error) return `it cannot be read (${text.message})`;
-  const entries = [...text.matchAll(/^(\w+)=(.+)$/gm)].map(([, name, value]) => [name, value] as const);
-  const addresses: Environment = Object.fromEntries(entries);
+  const lines = text.matchAll(/^(\w+)=(.+)$/gm);
+  const addresses: Environment = Object.fromEntries(lines.map(([, name, value]) => [name, value]));
   const other = NAMES.find((name) => isSet(env, name) && env[name] !== addresses[name]);
   if (other !== undefined) return `${other} is set and names another server, expected both to be set or none`;
   if (!await isLocked(join(home, LOCK_FILE))) {

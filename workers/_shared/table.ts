@@ -8,23 +8,9 @@ export interface Column {
   readonly align?: "left" | "right";
 }
 
-const NO_FRAME = {
-  "top": "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  "bottom": "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  "left": "",
-  "left-mid": "",
-  "mid": "",
-  "mid-mid": "",
-  "right": "",
-  "right-mid": "",
-  "middle": "  ",
-};
+const SIDES = ["top", "bottom", "left", "right", "mid"];
+const FRAME = SIDES.flatMap((side) => ["", "-left", "-mid", "-right"].map((corner) => side + corner));
+const NO_FRAME = { ...Object.fromEntries(FRAME.map((part) => [part, ""])), middle: "  " };
 
 /** One line for the titles and one for each row, without colours and without a line break at the end. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {

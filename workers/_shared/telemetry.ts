@@ -1,22 +1,19 @@
 /** Structured logs on standard error and Prometheus metrics: the two ways in which a worker says what it did. */
 import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "@logtape/logtape";
 import { Registry } from "prom-client";
-import { choice } from "./env.ts";
+import { choice, type Settings } from "./env.ts";
 import { describeError, findInCauses } from "./errors.ts";
 import { printable, writeError } from "./output.ts";
-import { Secrets } from "./secrets.ts";
+import type { Secrets } from "./secrets.ts";
+
+const LEVELS = ["debug", "info", "warning", "error"] as const;
+type Level = typeof LEVELS[number];
 
 export const LOG_SETTINGS = {
-  LOG_LEVEL: choice(["debug", "info", "warning", "error"], "info"),
+  LOG_LEVEL: choice(LEVELS, "info"),
   LOG_FORMAT: choice(["json", "pretty"], "pretty"),
 };
-
-type Level = "debug" | "info" | "warning" | "error";
-
-export interface LogOptions {
-  readonly LOG_LEVEL: Level;
-  readonly LOG_FORMAT: "json" | "pretty";
-}
+export type LogOptions = Settings<typeof LOG_SETTINGS>;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -28,23 +25,12 @@ export interface Telemetry extends Disposable {
   readonly metrics: Registry;
 }
 
-/**
- * Opens the log and an empty registry of metrics.
- *
- * @param service the worker's name, in every line
- * @param secrets what never appears in a line
- */
-export function startTelemetry(
-  service: string,
-  options: LogOptions,
-  secrets: Secrets = new Secrets(),
-): Telemetry {
+/** Opens the log, of whose lines `service` is a part and `secrets` never are, and an empty registry of metrics. */
+export function startTelemetry(service: string, options: LogOptions, secrets: Secrets): Telemetry {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
   const sink: Sink = (record) => {
     // Data must not be able to forge another line or to move the terminal's cursor, in either format.
-    const line = printable(secrets.redact(format(service, record)));
-    // A worker outlives the reader of its log: what it says then is dropped, its metrics and its health port remain.
-    writeError(line);
+    writeError(printable(secrets.redact(format(service, record))));
   };
   configureSync({
     sinks: { stderr: sink },
@@ -74,10 +60,9 @@ function formatJson(service: string, record: LogRecord): string {
 
 function formatPretty(service: string, record: LogRecord): string {
   const { event: _event, message, ...fields } = record.properties;
-  const context = Object.entries(fields)
-    .map(([name, value]) =>
-      `${name}=${typeof value === "string" ? value : JSON.stringify(plain(name, value), plain)}`
-    );
+  const context = Object.entries(fields).map(([name, value]) => {
+    return `${name}=${typeof value === "string" ? value : JSON.stringify(plain(name, value), plain)}`;
+  });
   return [
     new Date(record.timestamp).toISOString().slice(11, 23),
     (record.level === "warning" ? "warn" : record.level).toUpperCase().padEnd(5),
