@@ -4,10 +4,8 @@
  */
 
 /**
- * The shape of a timestamp, for the published schema. It cannot say which dates exist; `parseInstant` does.
- *
- * ISO 8601 in its extended form (RFC 3339 is a subset): `T`, `t` or one space between date and time; seconds may be
- * left out; any number of decimals after a point or a comma; `Z`, `z`, `+hh:mm`, `+hhmm`, `+hh` or nothing (then UTC).
+ * The shape of a timestamp, for the published schema: ISO 8601 in its extended form, of which RFC 3339 is a subset;
+ * without an offset it is UTC. It cannot say which dates exist; `parseInstant` does.
  */
 export const INSTANT_PATTERN =
   /^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$/;
@@ -18,11 +16,9 @@ const FIRST_SECOND = -62_135_596_800;
 const END_SECOND = 253_402_300_800;
 const MICRO_DIGITS = 6;
 
-/** An instant in numbers that are exact without a BigInt. */
+/** Seconds since the Unix epoch and, to be added, 0 to 999,999 microseconds: exact without a BigInt. */
 export class InstantParts {
-  /** Since the Unix epoch. */
   seconds = 0;
-  /** 0 to 999,999, to be added to the seconds. */
   micros = 0;
 }
 
@@ -31,14 +27,11 @@ const [SPACE, PLUS, COMMA, HYPHEN, POINT, COLON] = [0x20, 0x2b, 0x2c, 0x2d, 0x2e
 const [CAPITAL_T, CAPITAL_Z, SMALL_T, SMALL_Z] = [0x54, 0x5a, 0x74, 0x7a];
 
 /**
- * Reads a timestamp exactly; decimals after the sixth are cut, never rounded.
+ * Reads a timestamp exactly, where Kafka's bytes lie; decimals after the sixth are cut, never rounded.
  *
  * - 23:59:60 UTC, a leap second, is the first second of the next day, as in POSIX and PostgreSQL. It is accepted on any
  *   day, because a table of the real ones would have to be kept up; `:60` at any other time does not exist.
- * - 24:00 is refused, as RFC 3339 does: the next day's 00:00 says it.
- * - The year is 0001 to 9999 as written and in UTC.
- *
- * From bytes and by position, so that a record's timestamp is read where Kafka's bytes lie.
+ * - 24:00 is refused, as RFC 3339 does. The year is 0001 to 9999 as written and in UTC.
  *
  * @param from where it begins, in ASCII or UTF-8
  * @param into receives what it says; meaningless after -1
@@ -82,7 +75,8 @@ export function readInstant(bytes: Uint8Array, from: number, into: InstantParts)
     eastMinutes = (zone === HYPHEN ? -1 : 1) * (hours * 60 + minutes);
   }
   // Whatever was no digit is NaN by now, and NaN fails every comparison.
-  const exists = year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month) &&
+  const exists = year >= 1 && month >= 1 && month <= 12 && day >= 1 &&
+    (day <= 28 || day <= daysSinceEpoch(year, month + 1, 1) - daysSinceEpoch(year, month, 1)) &&
     hour <= 23 && minute <= 59 && second <= 60;
   if (!exists) return -1;
   const clock = (hour * 60 + minute - eastMinutes) * 60 + second;
@@ -106,9 +100,8 @@ export function parseInstant(text: string): bigint | undefined {
   if (readInstant(bytes, 0, parts) !== text.length) return undefined;
   const total = parts.seconds * 1_000_000 + parts.micros;
   // One BigInt instead of three where a double holds the product exactly: the years 1684 to 2255.
-  return Number.isSafeInteger(total)
-    ? BigInt(total)
-    : BigInt(parts.seconds) * 1_000_000n + BigInt(parts.micros);
+  if (Number.isSafeInteger(total)) return BigInt(total);
+  return BigInt(parts.seconds) * 1_000_000n + BigInt(parts.micros);
 }
 
 /** Whether an instant lies in the years 0001 to 9999, which is what a timestamp can say. @param micros since 1970 */
@@ -116,14 +109,9 @@ export function isTimestamp(micros: bigint): boolean {
   return micros >= BigInt(FIRST_SECOND) * 1_000_000n && micros < BigInt(END_SECOND) * 1_000_000n;
 }
 
-function daysInMonth(year: number, month: number): number {
-  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
-  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
-}
-
 /**
- * Days from 1970-01-01 in the proleptic Gregorian calendar. Years begin in March here, so that the leap day is the last.
- * Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
+ * Days from 1970-01-01 in the proleptic Gregorian calendar. Years begin in March here, so that the leap day is the last;
+ * month 13 is the next January. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
  */
 function daysSinceEpoch(year: number, month: number, day: number): number {
   const marchYear = month <= 2 ? year - 1 : year;
@@ -133,7 +121,7 @@ function daysSinceEpoch(year: number, month: number, day: number): number {
 }
 
 /** The value of two ASCII digits; NaN for anything else. */
-export function twoDigits(bytes: Uint8Array, at: number): number {
+function twoDigits(bytes: Uint8Array, at: number): number {
   const tens = digitAt(bytes, at);
   const ones = digitAt(bytes, at + 1);
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;

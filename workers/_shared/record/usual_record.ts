@@ -15,11 +15,11 @@ export class UsualRecord extends InstantParts {
 }
 
 const ascii = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
-const CUSTOMER_ID = ascii('"customer_id"');
-const TIMESTAMP = ascii('"timestamp"');
-const HEART_RATE = ascii('"heart_rate"');
-const [SPACE, QUOTE, BACKSLASH, OPEN, CLOSE] = [0x20, 0x22, 0x5c, 0x7b, 0x7d];
-const [COLON, COMMA] = [0x3a, 0x2c];
+const CUSTOMER_ID = ascii('{"customer_id":');
+const TIMESTAMP = ascii('"timestamp":');
+const HEART_RATE = ascii('"heart_rate":');
+const NEXT = ascii('",');
+const [SPACE, QUOTE, BACKSLASH, CLOSE] = [0x20, 0x22, 0x5c, 0x7d];
 const LAST_PRINTABLE = 0x7e;
 const MOST_CHARACTERS = 128;
 
@@ -30,58 +30,37 @@ const MOST_CHARACTERS = 128;
  */
 export function readUsualRecord(bytes: Uint8Array, at: number, end: number, into: UsualRecord): boolean {
   // Without a member more, nothing comes twice: these three in this order, a space at most after each mark.
-  at = behind(bytes, at, OPEN);
-  at = name(bytes, at, CUSTOMER_ID);
-  at = behind(bytes, at, QUOTE);
-  if (at < 0) return false;
-  into.customerFrom = at;
+  at = behind(bytes, at, CUSTOMER_ID);
+  if (at < 0 || bytes[at] !== QUOTE) return false;
+  into.customerFrom = ++at;
   for (let byte = bytes[at] ?? 0; byte !== QUOTE; byte = bytes[++at] ?? 0) {
     if (byte < SPACE || byte > LAST_PRINTABLE || byte === BACKSLASH) return false;
   }
   const characters = at - into.customerFrom;
   if (characters < 1 || characters > MOST_CHARACTERS) return false;
   into.customerEnd = at;
-  at = comma(bytes, at + 1);
-  at = name(bytes, at, TIMESTAMP);
-  at = behind(bytes, at, QUOTE);
+  at = behind(bytes, behind(bytes, at, NEXT), TIMESTAMP);
+  if (at < 0 || bytes[at] !== QUOTE) return false;
+  at = readInstant(bytes, at + 1, into);
+  at = behind(bytes, behind(bytes, at, NEXT), HEART_RATE);
   if (at < 0) return false;
-  at = readInstant(bytes, at, into);
-  at = behind(bytes, at, QUOTE);
-  at = comma(bytes, at);
-  at = name(bytes, at, HEART_RATE);
-  at = readHeartRate(bytes, at, into);
-  if (at < 0) return false;
+  // One to three digits without a leading zero.
+  const first = at;
+  let heartRate = 0;
+  for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++at)) {
+    heartRate = heartRate * 10 + digit;
+  }
+  const digits = at - first;
+  if (digits < 1 || digits > 3 || digitAt(bytes, first) === 0) return false;
+  into.heartRate = heartRate;
   if (bytes[at] === SPACE) at++;
   return bytes[at] === CLOSE && at + 1 === end;
 }
 
-/** All of these return where to go on, or -1 when it is not the usual record; -1 in is -1 out. */
-function behind(bytes: Uint8Array, at: number, byte: number): number {
-  return at >= 0 && bytes[at] === byte ? at + 1 : -1;
-}
-
-function comma(bytes: Uint8Array, at: number): number {
-  const next = behind(bytes, at, COMMA);
-  return next >= 0 && bytes[next] === SPACE ? next + 1 : next;
-}
-
-function name(bytes: Uint8Array, at: number, quoted: Uint8Array): number {
+/** Where to go on behind these bytes and a space at most, or -1 when others are there; -1 in is -1 out. */
+function behind(bytes: Uint8Array, at: number, expected: Uint8Array): number {
   if (at < 0) return -1;
-  for (let index = 0; index < quoted.length; index++) if (bytes[at + index] !== quoted[index]) return -1;
-  const next = behind(bytes, at + quoted.length, COLON);
-  return next >= 0 && bytes[next] === SPACE ? next + 1 : next;
-}
-
-/** One to three digits without a leading zero. */
-function readHeartRate(bytes: Uint8Array, at: number, into: UsualRecord): number {
-  if (at < 0) return -1;
-  const first = at;
-  let value = 0;
-  for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++at)) {
-    value = value * 10 + digit;
-  }
-  const digits = at - first;
-  if (digits < 1 || digits > 3 || digitAt(bytes, first) === 0) return -1;
-  into.heartRate = value;
-  return at;
+  for (let index = 0; index < expected.length; index++) if (bytes[at + index] !== expected[index]) return -1;
+  const next = at + expected.length;
+  return bytes[next] === SPACE ? next + 1 : next;
 }
