@@ -13,20 +13,14 @@ import { formatInstant } from "./instant.ts";
 import { isWhole, mayRound, numberSource } from "./json_number.ts";
 
 /** What one record turned out to be. The detail names the field and says why; PostgreSQL can store it. */
-export type Decoded =
-  | { readonly kind: "reading"; readonly reading: Reading }
-  | { readonly kind: "reject"; readonly reason: RejectReason; readonly detail: string };
-
-type Reject = Extract<Decoded, { kind: "reject" }>;
+export type Decoded = { readonly kind: "reading"; readonly reading: Reading } | Reject;
+type Reject = { readonly kind: "reject"; readonly reason: RejectReason; readonly detail: string };
 type Field = keyof typeof heartbeatSchema.shape;
 type Members = Readonly<Record<string, unknown>>;
 
 /** Longer quotations from a record are cut; its exact bytes are stored beside the detail. */
 const QUOTED_CHARS = 60;
-/**
- * Of what is longer no JSON is made: a reading takes a hundred bytes, and a text of brackets takes thirty times its bytes
- * once it is parsed.
- */
+/** A reading takes a hundred bytes, and a text of brackets takes thirty times its bytes once it is parsed. */
 const MOST_JSON_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
@@ -68,22 +62,21 @@ export function createDecoder(
       parsed = result.data;
     }
     const { customer_id: customerId, timestamp: ts, heart_rate: heartRate } = parsed;
-    if (!(heartRate >= limits.minBpm && heartRate <= limits.maxBpm)) {
-      return reject("heart_rate_out_of_range", rangeDetail(heartRate, limits));
-    }
+    if (!(heartRate >= limits.minBpm && heartRate <= limits.maxBpm)) return outOfRange(heartRate, limits);
     // The witness is heard only where a reading would be rejected: nearly none is.
     if (ts > micros(now() + maxSkewMs)) {
       const latestMs = Math.max(now(), witness()) + maxSkewMs;
       if (ts > micros(latestMs)) {
-        const latest = new Date(latestMs).toISOString();
-        const ahead = `${limits.maxClockSkewSeconds} s ahead of our clock`;
-        return rejectTime("timestamp_in_future", json, `at most ${latest} (${ahead})`);
+        const ahead = `(${limits.maxClockSkewSeconds} s ahead of our clock)`;
+        return rejectTime(
+          "timestamp_in_future",
+          json,
+          `at most ${new Date(latestMs).toISOString()} ${ahead}`,
+        );
       }
     }
     const dropped = floor();
-    if (dropped !== undefined && ts < dropped) {
-      return rejectTime("too_old", json, `at least ${beforeFloor(ts, dropped)}`);
-    }
+    if (dropped !== undefined && ts < dropped) return rejectTime("too_old", json, beforeFloor(ts, dropped));
     const keptMs = (limits.retentionDays ?? Infinity) * DAY_MS;
     if (keptMs < Infinity && ts < micros(now() - keptMs) && ts < micros(witness() - keptMs)) {
       return rejectTime("too_old", json, `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`);
@@ -93,14 +86,12 @@ export function createDecoder(
 }
 
 /**
- * Undefined for invalid UTF-8. A byte order mark at the beginning is skipped: some clients write one, and RFC 8259
- * lets a reader ignore it. A Buffer decodes four times as fast as a TextDecoder but replaces what is invalid, so that
- * only a text with a replacement character needs the second look.
+ * Undefined for invalid UTF-8; skips a byte order mark, as RFC 8259 lets a reader do. A Buffer decodes four times as fast
+ * as a TextDecoder but replaces what is invalid: only a text with a replacement character needs the second look.
  */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
-  const buffer = Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isBuffer = Buffer.isBuffer(bytes);
+  const buffer = isBuffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString();
   if (text.includes("\uFFFD") && !isUtf8(buffer)) return undefined;
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
@@ -130,9 +121,8 @@ function exactly(json: Members, text: string, bytes: Uint8Array): Members {
     const value = json[name];
     // A fraction too small for a double becomes 0 however short it is written.
     if (typeof value !== "number" || !(long || value === 0)) continue;
-    if (Number.isInteger(value) && !isWhole(numberSource(text, name) ?? "")) {
-      exact = { ...exact, [name]: NaN };
-    }
+    const wrong = Number.isInteger(value) && !isWhole(numberSource(text, name) ?? "");
+    if (wrong) exact = { ...exact, [name]: NaN };
   }
   return exact;
 }
@@ -158,30 +148,28 @@ function rejectFields(
 ): Reject {
   const rejects = issues.map(({ path, message }) => {
     const field = path[0] as Field;
-    if (!Object.hasOwn(json, field)) {
-      return reject(`missing_${field}`, `${field}: is missing, expected ${message}`);
-    }
+    const missing = !Object.hasOwn(json, field);
+    if (missing) return reject(`missing_${field}`, `${field}: is missing, expected ${message}`);
     const value = json[field];
-    const source = typeof value === "number" ? numberSource(text, field) ?? "" : undefined;
+    const source = typeof value === "number" ? numberSource(text, field) : undefined;
     const is = source === undefined ? describe(value) : clip(source);
     // Too large for the schema's integers, but a whole number of beats all the same.
-    const large = source !== undefined && Math.abs(Number(value)) > Number.MAX_SAFE_INTEGER &&
+    const large = source !== undefined && Math.abs(Number(source)) > Number.MAX_SAFE_INTEGER &&
       isWhole(source);
-    if (field === "heart_rate" && large) {
-      return reject("heart_rate_out_of_range", rangeDetail(is, limits));
-    }
+    if (field === "heart_rate" && large) return outOfRange(is, limits);
     return reject(`invalid_${field}`, `${field}: is ${is}, expected ${message}`);
   });
   const reason = rejects[0]?.reason ?? "not_an_object";
   return reject(reason, rejects.map(({ detail }) => detail).join("; "));
 }
 
-function rangeDetail(is: number | string, { minBpm, maxBpm }: Limits): string {
-  return `heart_rate: is ${is}, expected ${minBpm} to ${maxBpm} (beats per minute)`;
+function outOfRange(is: number | string, { minBpm, maxBpm }: Limits): Reject {
+  const expected = `${minBpm} to ${maxBpm} (beats per minute)`;
+  return reject("heart_rate_out_of_range", `heart_rate: is ${is}, expected ${expected}`);
 }
 
 function beforeFloor(ts: bigint, floor: bigint): string {
-  return `${formatInstant(floor)}: older readings were dropped; ` +
+  return `at least ${formatInstant(floor)}: older readings were dropped; ` +
     "to load them again, raise RETENTION_DAYS and run as the database's owner: " +
     `select public.reopen_heartbeats('${formatInstant(ts).slice(0, 10)}T00:00:00Z')`;
 }

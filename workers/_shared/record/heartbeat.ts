@@ -1,6 +1,6 @@
 /** THE wire schema of a heartbeat and the thresholds that judge it. Nothing else says what a valid record is. */
 import { z } from "zod";
-import { integer, optional, settingsError } from "../env.ts";
+import { integer, optional, type Settings, settingsError } from "../env.ts";
 import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
 
 /** 1 to 128 code points; NUL and unpaired surrogates are what a PostgreSQL text cannot hold. */
@@ -29,6 +29,8 @@ const timestamp = z.string({ error: TIMESTAMP_EXPECTED }).transform((text, conte
     "UTC when there is no offset. The date must exist, in the years 0001 to 9999 as written and in UTC; " +
     "second 60 only at 23:59:60 UTC, and then it is the next day's first second. " +
     "The consumer also rejects what lies further in the future than MAX_CLOCK_SKEW_SECONDS.",
+  // A transform is code; its shape is said by the pattern, which a test holds to the code.
+  pattern: INSTANT_PATTERN.source,
 });
 
 const heartRate = z.int({ error: "an integer (beats per minute)" }).meta({
@@ -36,17 +38,11 @@ const heartRate = z.int({ error: "an integer (beats per minute)" }).meta({
 });
 
 /**
- * One record's value: a JSON object, extra members ignored. Parsing it gives the customer as text, the timestamp in
- * microseconds since the Unix epoch and the rate as a number.
- *
+ * One record's value. Parsing it gives the customer as text, microseconds since the Unix epoch and beats per minute.
  * JSON has one kind of number (RFC 8259, section 6), so that an integer is a number whose value is whole, as in JSON
  * Schema: 72, 72.0 and 7.2e1 are the same integer, and -0 is 0.
  */
-export const heartbeatSchema = z.object({
-  customer_id: customerId,
-  timestamp: timestamp,
-  heart_rate: heartRate,
-}).meta({
+export const heartbeatSchema = z.object({ customer_id: customerId, timestamp, heart_rate: heartRate }).meta({
   title: "Heartbeat",
   description:
     "One heart-rate reading of one customer: the JSON value of a record in the topic heartbeats. " +
@@ -56,32 +52,28 @@ export const heartbeatSchema = z.object({
 /** What a producer writes. */
 export type Heartbeat = z.input<typeof heartbeatSchema>;
 
-/** What parsing gives: the customer as text, microseconds since the Unix epoch, beats per minute. */
-export type ParsedHeartbeat = z.output<typeof heartbeatSchema>;
-
 /** Whether the schema takes it for a customer. */
 export function isCustomerId(id: unknown): id is string | number {
   return typeof id === "string" ? CUSTOMER_ID.test(id) : Number.isSafeInteger(id);
 }
 
 /**
- * Parses a record that has a text as its customer and nothing wrong, for less than the schema costs: records with a member
- * more, or in another order, all come here. It is made of the schema's own parts, and a test holds its answers to it.
+ * Parses a record that has nothing wrong for less than the schema costs: those with a member more, or in another order,
+ * all come here. A test holds its answers to the schema's.
  *
  * @returns undefined when the schema itself has to be asked
  */
-export function parseUsual(members: Readonly<Record<string, unknown>>): ParsedHeartbeat | undefined {
-  const { customer_id, timestamp, heart_rate } = members;
-  if (typeof customer_id !== "string" || !isCustomerId(customer_id)) return undefined;
-  if (typeof heart_rate !== "number" || !Number.isSafeInteger(heart_rate)) return undefined;
+export function parseUsual(
+  { customer_id, timestamp, heart_rate }: Readonly<Record<string, unknown>>,
+): z.output<typeof heartbeatSchema> | undefined {
+  if (!isCustomerId(customer_id) || typeof heart_rate !== "number" || !Number.isSafeInteger(heart_rate)) {
+    return;
+  }
   const instant = typeof timestamp === "string" ? parseInstant(timestamp) : undefined;
-  return instant === undefined ? undefined : { customer_id, timestamp: instant, heart_rate };
+  return instant === undefined
+    ? undefined
+    : { customer_id: `${customer_id}`, timestamp: instant, heart_rate };
 }
-
-const EXAMPLES: readonly Heartbeat[] = [
-  { customer_id: "c-0017", timestamp: "2026-07-14T09:30:00.123456Z", heart_rate: 72 },
-  { customer_id: 42, timestamp: "2026-07-14 11:30+02:00", heart_rate: 181 },
-];
 
 /** One valid reading, as the pipeline carries it. */
 export interface Reading {
@@ -133,10 +125,7 @@ export const RETENTION_SETTINGS = {
   REJECT_RETENTION_DAYS: days("key, payload and detail of rejects"),
 };
 
-/**
- * Wearables report 30 to 220; what lies outside is a sensor's error and no heart. Below 45 and above 180 is rare enough
- * in rest and sport that someone should look.
- */
+/** Outside 30 to 220 is a sensor's error and no heart; below 45 and above 180 is rare enough that someone should look. */
 export const LIMIT_SETTINGS = {
   HEART_RATE_MIN: beatsPerMinute(30),
   HEART_RATE_MAX: beatsPerMinute(220),
@@ -158,15 +147,8 @@ export interface Limits {
   readonly retentionDays?: number;
 }
 
-/**
- * @param settings what `parseSettings` made of LIMIT_SETTINGS
- * @param program completes "Cannot start the ..."
- * @throws UsageError unless MIN <= LOW <= HIGH <= MAX, with a line for each pair in the wrong order
- */
-export function limitsFrom(
-  settings: Readonly<Record<keyof typeof LIMIT_SETTINGS, number>>,
-  program: string,
-): Limits {
+/** @throws UsageError unless MIN <= LOW <= HIGH <= MAX, with a line for each pair in the wrong order */
+export function limitsFrom(settings: Settings<typeof LIMIT_SETTINGS>, program: string): Limits {
   const ascending = ["HEART_RATE_MIN", "HEART_RATE_LOW", "HEART_RATE_HIGH", "HEART_RATE_MAX"] as const;
   const problems = ascending.flatMap((name, index) => {
     const next = ascending[index + 1];
@@ -190,12 +172,10 @@ export function anomalyOf(heartRate: number, { lowBpm, highBpm }: Limits): Anoma
 
 /** The wire schema as JSON Schema 2020-12, as published in docs/heartbeat.schema.json. */
 export function heartbeatJsonSchema(): Record<string, unknown> {
-  const { $schema, ...schema } = z.toJSONSchema(heartbeatSchema, {
-    io: "input",
-    override: ({ zodSchema, jsonSchema }) => {
-      // A transform is code; its shape is said by the pattern, which a test holds to the code.
-      if (zodSchema === timestamp) jsonSchema.pattern = INSTANT_PATTERN.source;
-    },
-  });
-  return { $schema, $id: "urn:heartbeat-pipeline:schema:heartbeat:1", ...schema, examples: EXAMPLES };
+  const { $schema, ...schema } = z.toJSONSchema(heartbeatSchema, { io: "input" });
+  const examples: readonly Heartbeat[] = [
+    { customer_id: "c-0017", timestamp: "2026-07-14T09:30:00.123456Z", heart_rate: 72 },
+    { customer_id: 42, timestamp: "2026-07-14 11:30+02:00", heart_rate: 181 },
+  ];
+  return { $schema, $id: "urn:heartbeat-pipeline:schema:heartbeat:1", ...schema, examples };
 }

@@ -6,10 +6,7 @@
 /** A decimal of 15 significant digits or less survives a double unchanged (IEEE 754, DBL_DIG), so it never rounds. */
 const LONG_NUMBER_CHARS = 16;
 
-/**
- * Whether JSON text holds 16 digits or points in a row, that is, possibly a number that `JSON.parse` rounds.
- * No such run fits between two positions that are 16 apart: only every 16th byte is looked at.
- */
+/** Whether JSON text has a number that `JSON.parse` may round: 16 digits or points in a row, one of them a 16th byte. */
 export function mayRound(json: Uint8Array): boolean {
   for (let at = LONG_NUMBER_CHARS - 1; at < json.length; at += LONG_NUMBER_CHARS) {
     if (!isDigitOrPoint(json[at])) continue;
@@ -63,6 +60,5 @@ export function isWhole(source: string): boolean {
   const digits = whole + fraction;
   let significant = digits.length;
   while (digits[significant - 1] === "0") significant--;
-  if (significant === 0) return true;
-  return Number(exponent) - fraction.length + (digits.length - significant) >= 0;
+  return significant === 0 || Number(exponent) - fraction.length + (digits.length - significant) >= 0;
 }
