@@ -11,18 +11,14 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /**
- * Whether the server says that it can do nothing at the moment, whatever it is asked: connection exceptions (08), a
- * read-only server (25006), insufficient resources such as a full disk (53), a shutdown or a start under way (57P) and
- * errors of its system (58). It is as good as away.
+ * Whether the server can do nothing at the moment, whatever it is asked: connection exceptions (08), read-only (25006),
+ * insufficient resources such as a full disk (53), a shutdown or a start under way (57P), errors of its system (58).
  */
 export function isServerUnable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
 }
 
-/**
- * Whether a statement or a transaction was cut off because it took too long: by the server (57014, 25P04), or by this
- * program, as when the server is older than transaction_timeout. A smaller one may fit.
- */
+/** Whether a statement or a transaction took too long for the server (57014, 25P04) or this program. A smaller one may fit. */
 export function tookTooLong(error: unknown): boolean {
   return /^(57014|25P04)$/.test(sqlState(error) ?? "") || NO_ANSWER.test(describeError(error));
 }
@@ -69,9 +65,8 @@ export function isDataError(error: unknown): boolean {
 }
 
 /**
- * Whether the key of a row may be in the table already. The answer does not tell which index it was: each partition has
- * one with a name of its own, and its columns are told only to who may read the partition. An insert that skips the keys
- * it knows does tell: it fails only for an index that is not the key.
+ * Whether the key of a row may be in the table already. The answer does not tell which index it was: each partition names
+ * its own. An insert that skips the keys it knows does tell: it fails only for an index that is not the key.
  */
 export function mayRepeatKey(error: unknown): boolean {
   return sqlState(error) === UNIQUE_VIOLATION;
@@ -82,8 +77,33 @@ export const KEEP_SESSIONS =
   "use pool_mode=session for this database in the pooler, or let DATABASE_URL name the " +
   "server itself: a connection has to keep its session";
 
+/** PostgreSQL has not said anything; TLS may have. */
+const NO_STATE = /^$/;
+const DOES_IT_RUN = "check that the server runs there (DATABASE_URL)";
+
 /** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
 const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
+  [
+    NO_STATE,
+    /altnames/,
+    "its certificate is for another name: correct the host in DATABASE_URL, or the certificate",
+  ],
+  [
+    NO_STATE,
+    /certificate/i,
+    "check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither has expired",
+  ],
+  [
+    NO_STATE,
+    /fatal alert/i,
+    "the server turns our certificate away: check sslcert and sslkey in DATABASE_URL",
+  ],
+  [
+    NO_STATE,
+    /does not support SSL/,
+    "the server has no TLS: switch it on there, or let DATABASE_URL say sslmode=disable",
+  ],
+  [NO_STATE, /^/, DOES_IT_RUN],
   [/^28/, /no encryption/, "let DATABASE_URL end in ?sslmode=verify-full: the server wants TLS"],
   [/^28/, /client certificate/, "name a client certificate in DATABASE_URL (sslcert, sslkey)"],
   [/^28/, /./, "check the user and the password in DATABASE_URL"],
@@ -101,37 +121,18 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
   [/^42P05|^26000/, /./, KEEP_SESSIONS],
 ];
 
-/** The same for what TLS says before PostgreSQL says anything. */
-const TLS_STEPS: readonly (readonly [reason: RegExp, step: string])[] = [
-  [/altnames/, "its certificate is for another name: correct the host in DATABASE_URL, or the certificate"],
-  [
-    /certificate/i,
-    "check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither has expired",
-  ],
-  [/fatal alert/i, "the server turns our certificate away: check sslcert and sslkey in DATABASE_URL"],
-  [
-    /does not support SSL/,
-    "the server has no TLS: switch it on there, or let DATABASE_URL say sslmode=disable",
-  ],
-];
-
 /** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
 export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
   // It says already what is wrong and what to do.
   if (error instanceof PipelineError) return error;
-  const state = sqlState(error);
+  const state = sqlState(error) ?? "";
   const said = describeError(error);
-  const tls = state === undefined ? TLS_STEPS.find(([reason]) => reason.test(said))?.[1] : undefined;
-  const answered = state === undefined
-    ? undefined
-    : NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said))?.[2];
-  const next = tls ?? answered ??
-    (state === undefined ? "check that the server runs there (DATABASE_URL)" : undefined);
-  const reason = state === undefined ? said : `${said} (SQLSTATE ${state})`;
+  const next = NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said))?.[2];
+  const reason = state === "" ? said : `${said} (SQLSTATE ${state})`;
   const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
     next === undefined ? "" : `; ${next}`
   }`;
-  const refused = tls !== undefined || (state !== undefined && /^(28|3D|42)/.test(state));
+  const refused = state === "" ? next !== DOES_IT_RUN : /^(28|3D|42)/.test(state);
   const code = refused ? "database_refused" : "database_unavailable";
   return new PipelineError(code, message, { retriable: true, cause: error });
 }
