@@ -13,7 +13,7 @@ export interface SettingInfo {
   /** Completes "expected ...". */
   readonly expected: string;
   /** As it would be written in the environment; absent when there is none. */
-  readonly default?: string;
+  readonly default?: string | undefined;
   /** Never shown; may also come from the file that `<NAME>_FILE` names. */
   readonly secret?: boolean;
 }
@@ -51,7 +51,7 @@ interface NumberOptions {
 /** Numbers of a pattern, bounds included. */
 function numbers(kind: string, pattern: RegExp) {
   return ({ min, max, unit, default: initial }: NumberOptions): z.ZodType<number> =>
-    setting(withDefault(`${kind} from ${min} to ${max} (${unit})`, initial), (text) => {
+    setting({ expected: `${kind} from ${min} to ${max} (${unit})`, default: initial?.toString() }, (text) => {
       const value = pattern.test(text) ? Number(text) : NaN;
       return value >= min && value <= max ? value : undefined;
     });
@@ -62,27 +62,16 @@ export const decimal = numbers("a number", /^-?\d+(\.\d+)?$/);
 
 /** Any text, or those of a pattern. */
 function texts(secret: boolean) {
-  return ({ expected, pattern = /^/, default: initial }: {
-    readonly expected: string;
-    readonly pattern?: RegExp;
-    readonly default?: string;
-  }): z.ZodType<string> =>
-    setting(
-      { ...withDefault(expected, initial), secret },
-      (value) => pattern.test(value) ? value : undefined,
-    );
+  return ({ pattern = /^/, ...info }: SettingInfo & { readonly pattern?: RegExp }): z.ZodType<string> =>
+    setting({ ...info, secret }, (value) => pattern.test(value) ? value : undefined);
 }
 
 export const text = texts(false);
 export const secret = texts(true);
 
 export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
-  const info = withDefault(`one of ${values.join(", ")}`, initial);
+  const info = { expected: `one of ${values.join(", ")}`, default: initial };
   return setting(info, (value) => values.find((one) => one === value));
-}
-
-function withDefault(expected: string, initial: string | number | undefined): SettingInfo {
-  return initial === undefined ? { expected } : { expected, default: String(initial) };
 }
 
 /** What `parseSettings` makes of a shape. */

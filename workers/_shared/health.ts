@@ -12,12 +12,9 @@ import { EXIT } from "./lifecycle.ts";
 import { writeOut } from "./output.ts";
 import type { Secrets } from "./secrets.ts";
 
+const HOST = { expected: "an IP address or host name to listen on", pattern: /^\S+$/, default: "127.0.0.1" };
 export const HEALTH_SETTINGS = {
-  HEALTH_HOST: text({
-    expected: "an IP address or host name to listen on",
-    pattern: /^\S+$/,
-    default: "127.0.0.1",
-  }),
+  HEALTH_HOST: text(HOST),
   HEALTH_PORT: integer({ min: 0, max: 65535, unit: "TCP port, 0 = any free one", default: 0 }),
 };
 
@@ -60,20 +57,15 @@ export async function serveHealth(
   const probe = (found: readonly string[]): Answer => {
     const reasons = found.map((reason) => secrets.redact(reason));
     const [code, status] = reasons.length === 0 ? [200, "ok"] as const : [503, "failing"] as const;
-    return { status: code, type: "application/json", body: JSON.stringify({ status, reasons }) };
+    return [code, "application/json", JSON.stringify({ status, reasons })];
   };
   const answer = async ({ method, url = "/" }: IncomingMessage): Promise<Answer> => {
-    if (method !== "GET" && method !== "HEAD") return told(405, "only GET is answered here");
-    switch (url.replace(/\?.*$/, "")) {
-      case "/livez":
-        return probe(probes.live());
-      case "/readyz":
-        return probe(probes.ready());
-      case "/metrics":
-        return { status: 200, type: metrics.contentType, body: await metrics.metrics() };
-      default:
-        return told(404, "not found, expected /livez, /readyz or /metrics");
-    }
+    if (method !== "GET" && method !== "HEAD") return [405, TEXT, "only GET is answered here\n"];
+    const path = url.replace(/\?.*$/, "");
+    if (path === "/livez") return probe(probes.live());
+    if (path === "/readyz") return probe(probes.ready());
+    if (path === "/metrics") return [200, metrics.contentType, await metrics.metrics()];
+    return [404, TEXT, "not found, expected /livez, /readyz or /metrics\n"];
   };
   const server = createServer({
     maxHeaderSize: limits.requestBytes,
@@ -94,17 +86,10 @@ export async function serveHealth(
   };
 }
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
+type Answer = readonly [status: number, type: string, body: string];
+const TEXT = "text/plain; charset=utf-8";
 
-function told(status: number, sentence: string): Answer {
-  return { status, type: "text/plain; charset=utf-8", body: `${sentence}\n` };
-}
-
-function send(response: ServerResponse, { status, type, body }: Answer): void {
+function send(response: ServerResponse, [status, type, body]: Answer): void {
   response.writeHead(status, {
     "content-type": type,
     "content-length": String(new TextEncoder().encode(body).length),
@@ -135,10 +120,8 @@ function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Pr
     server.once("error", (error) => {
       const taken = findInCauses(error, "code") === "EADDRINUSE";
       const problem = taken ? "is taken by another program" : describeError(error);
-      const where = `${HEALTH_HOST} port ${HEALTH_PORT}`;
-      reject(
-        new UsageError(`Cannot listen on ${where}: ${problem}; set HEALTH_PORT, or 0 for any free port`),
-      );
+      const next = "set HEALTH_PORT, or 0 for any free port";
+      reject(new UsageError(`Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; ${next}`));
     });
     server.listen(HEALTH_PORT, HEALTH_HOST, resolve);
   });
@@ -168,9 +151,10 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
     )
     .addHelpText("after", "\nExample: HEALTH_PORT=9464 deno task consume health-check readyz")
     .parse(args.slice(1), { from: "user" });
-  const port = integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" });
-  const shape = { ...HEALTH_SETTINGS, HEALTH_PORT: port };
-  const { HEALTH_HOST, HEALTH_PORT } = parseSettings("health check", shape, env);
+  const { HEALTH_HOST, HEALTH_PORT } = parseSettings("health check", {
+    ...HEALTH_SETTINGS,
+    HEALTH_PORT: integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" }),
+  }, env);
   // Who listens on every address answers on loopback, too.
   const named = ["0.0.0.0", "::"].includes(HEALTH_HOST) ? "127.0.0.1" : HEALTH_HOST;
   const host = named.includes(":") ? `[${named}]` : named;
@@ -182,10 +166,7 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
 }
 
 /** Asks a program on this machine by HTTP. Not by fetch(): with HTTP_PROXY set, that asks the proxy, which has another loopback. */
-export function askLoopback(
-  url: string,
-  withinMs: number,
-): Promise<{ readonly status: number; readonly text: string }> {
+export function askLoopback(url: string, withinMs: number): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const request = get(url, { signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {
       let text = "";

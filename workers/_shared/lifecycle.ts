@@ -6,7 +6,7 @@ import { describeError, PipelineError, UsageError } from "./errors.ts";
 import { printable, printableLines, writeError } from "./output.ts";
 import { Secrets } from "./secrets.ts";
 
-/** After a signal a program has this long to finish what it has in hand. */
+/** How long a program has after a signal to finish what it has in hand. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
 /** One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx in front of us. */
 const SAME_SIGNAL_MS = 1_000;
@@ -44,8 +44,8 @@ export class Resources implements AsyncDisposable {
     this.#opened.push({ name, close });
   }
 
-  get open(): string[] {
-    return this.#opened.map(({ name }) => name);
+  get open(): string {
+    return this.#opened.map(({ name }) => name).join(", ") || "nothing";
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,13 +74,11 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   const resources = new Resources();
   const secrets = new Secrets();
   let firstSignalAt: number | undefined;
-  let failure: Error | undefined;
+  let failure: unknown;
   const exitNow = (after: string): never => {
     // Why it stops is what a supervisor restarts it for; that the stop itself hung comes second.
     const code = failure === undefined ? EXIT.interrupted : report(failure, secrets);
-    writeError(
-      `Stopped without finishing after ${after}; still open: ${resources.open.join(", ") || "nothing"}`,
-    );
+    writeError(`Stopped without finishing after ${after}; still open: ${resources.open}`);
     Deno.exit(code);
   };
   const onSignal = () => {
@@ -117,17 +115,14 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
       secrets,
     }) ?? EXIT.ok;
   } catch (error) {
-    code = report(failure ?? error, secrets);
-    failure = undefined;
+    failure ??= error;
+    code = EXIT.failed;
   }
   if (failure !== undefined) code = report(failure, secrets);
   Deno.exit(code);
 }
 
-/**
- * Warnings about the code of packages, which a user can do nothing about: a timer of the Kafka client that is late already,
- * and the module `punycode`. All others are printed.
- */
+/** Hides warnings about the code of packages: a timer of the Kafka client that is late already, and `punycode`. */
 function hideKnownWarnings(): void {
   const printers = process.listeners("warning");
   process.removeAllListeners("warning");
@@ -138,7 +133,7 @@ function hideKnownWarnings(): void {
 }
 
 function report(error: unknown, secrets: Secrets): number {
-  // --help and --version, which commander has already answered, and a wrong flag, which it has already explained.
+  // Commander has answered --help and explained a wrong flag already.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof UsageError) {
     writeError(printableLines(secrets.redact(error.message)));

@@ -1,9 +1,6 @@
 /** How a program writes to its standard streams, and how text from outside is made fit for a terminal and a line of a log. */
 
-/**
- * Writes to standard output. When its reader is gone, as after `| head -1`, the rest is dropped: the work was done all
- * the same, and the exit code says how it went.
- */
+/** Writes to standard output. When its reader is gone, as after `| head -1`, the rest is dropped: the work was done. */
 export function writeOut(text: string): void {
   const bytes = new TextEncoder().encode(text);
   try {
@@ -22,20 +19,13 @@ export function writeError(text: string): void {
   }
 }
 
-/**
- * Control characters, also the 8-bit ones that some terminals obey, line and paragraph separators, formatting characters
- * (those that turn the direction of what follows, and invisible ones), and halves of characters.
- */
+/** Control characters, separators of lines, characters that are invisible or turn the direction of text, and halves. */
 const UNFIT = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/**
- * Writes what could forge a line, move the cursor or change what a reader sees as \uXXXX, as JSON does: a line of JSON
- * stays the same JSON.
- */
+/** Writes what could forge a line, move the cursor or mislead a reader as \uXXXX: a line of JSON stays the same JSON. */
 export function printable(text: string): string {
-  return text.replace(UNFIT, (char) => {
-    return char.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
-  });
+  const escape = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(UNFIT, (char) => char.split("").map(escape).join(""));
 }
 
 /** The same for text whose line breaks are ours. */

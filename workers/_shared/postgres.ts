@@ -1,5 +1,5 @@
 /** How every worker reaches PostgreSQL: settings, sessions that cannot hang, transactions, what an error means. */
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
@@ -35,20 +35,17 @@ export interface Database extends AsyncDisposable {
   readonly target: string;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
-   * Runs `work` between BEGIN and COMMIT on one connection. When it rejects, everything was rolled back, except that
-   * the outcome of a connection lost during COMMIT is unknown: whoever retries must read the state first.
-   *
-   * @param first a query without parameters that travels with BEGIN; `work` gets its rows
+   * Runs `work` between BEGIN and COMMIT on one connection, with the rows of `first`, a query without parameters that
+   * travels with BEGIN. When it rejects, everything was rolled back, except that the outcome of a connection lost during
+   * COMMIT is unknown: whoever retries must read the state first.
    */
   readonly transaction: <T>(
     work: (session: Session, rows: readonly Row[]) => Promise<T>,
     first?: string,
   ) => Promise<T>;
   /**
-   * Runs one statement that is a transaction by itself: one journey to the server. When it rejects without an answer of
-   * the server, the outcome is unknown, as with `transaction`.
-   *
-   * @returns how many rows it is about
+   * Runs one statement that is a transaction by itself, in one round trip, and gives the number of its rows. When it
+   * rejects without an answer of the server, the outcome is unknown, as with `transaction`.
    */
   readonly execute: (statement: Statement) => Promise<number>;
   /** Whether another role can log in there with this password. */
@@ -56,11 +53,7 @@ export interface Database extends AsyncDisposable {
 }
 
 /** Parsed once a connection, by its name. */
-export interface Statement {
-  readonly name: string;
-  readonly text: string;
-  readonly values: unknown[];
-}
+export type Statement = Readonly<Required<Pick<pg.QueryConfig<unknown[]>, "name" | "text" | "values">>>;
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
@@ -105,9 +98,8 @@ export function openDatabase(
   pool.on("connect", (client) => void client.on("error", () => {}));
   return {
     target,
-    query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) => {
-      return (await pool.query<T>(sql, [...parameters])).rows;
-    },
+    query: async <T extends Row>(sql: string, parameters: readonly unknown[] = []) =>
+      (await pool.query<T>(sql, [...parameters])).rows,
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     execute: (statement) =>
       withSession(pool, async (session) => (await insistOnAnswer(session.query(statement))).rowCount ?? 0),
@@ -124,7 +116,8 @@ async function transaction<T>(
 ): Promise<T> {
   return await withSession(pool, async (session) => {
     // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
-    const deadline = setTimeout(() => socketOf(session)?.destroy(new Error("no answer in time")), deadlineMs);
+    const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
+    const deadline = setTimeout(() => stream.destroy(new Error("no answer in time")), deadlineMs);
     try {
       // Several statements in one text give several results, which the driver's types do not know.
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
@@ -163,9 +156,4 @@ async function withSession<T>(
     session.removeListener("error", onError);
     session.release(broken);
   }
-}
-
-function socketOf(session: Session): Socket | undefined {
-  const stream: unknown = (session as unknown as { connection?: { stream?: unknown } }).connection?.stream;
-  return stream instanceof Socket ? stream : undefined;
 }

@@ -1,7 +1,6 @@
 /**
- * Makes a connection fit for use, and checks it. It must keep its session: a pooler in transaction or statement mode (PgBouncer
- * and its like) hands each transaction to whichever session is free, so session limits get lost or reach other programs,
- * and prepared statements collide. And it must be writable where DATABASE_URL asks for that.
+ * Makes a connection fit for use, and checks it. A pooler in transaction or statement mode hands each transaction to
+ * whichever session is free, so that limits get lost or reach other programs, and prepared statements collide.
  */
 import { Socket } from "node:net";
 // @ts-types="@types/pg"
@@ -13,8 +12,6 @@ import { KEEP_SESSIONS, sqlState } from "./postgres_errors.ts";
 /** Enough when other programs use the same pooler, too: one round tells when they do not. */
 const ROUNDS = 5;
 const ANSWER_WITHIN_MS = 5_000;
-const CHANGES_SESSIONS =
-  `a pooler in transaction mode changes the session between two transactions; ${KEEP_SESSIONS}`;
 
 /**
  * Looks behind a connection that was just made, before anything is set in its session. Two open connections with one
@@ -42,10 +39,9 @@ export async function requireOwnSession(
       // Twice: a pooler that takes turns between two sessions would give this connection the same one each time.
       const ours = [await sessionOf(client), await sessionOf(client)];
       if (others === first || ours.some((one) => one !== first)) {
-        throw new PipelineError(
-          "database_unfit",
-          `Cannot use the database at ${target}: ${CHANGES_SESSIONS}`,
-        );
+        const why =
+          `a pooler in transaction mode changes the session between two transactions; ${KEEP_SESSIONS}`;
+        throw new PipelineError("database_unfit", `Cannot use the database at ${target}: ${why}`);
       }
     }
   } catch (error) {
@@ -67,19 +63,11 @@ export async function requireAttributes(client: pg.ClientBase, wanted: SessionAt
     "select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as readonly",
   );
   if (is?.standby === false && (wanted === "primary" || !is.readonly)) return;
-  throw Object.assign(new Error(`the session is read-only, target_session_attrs asks for ${wanted}`), {
-    code: "25006",
-  });
+  const error = new Error(`the session is read-only, target_session_attrs asks for ${wanted}`);
+  throw Object.assign(error, { code: "25006" });
 }
 
-/** The role is let in and then sent away: it has no right to this database, or too many sessions. */
-const AFTER_THE_PASSWORD = ["42501", "53300"];
-
-/**
- * Whether this user and password can log in.
- *
- * @throws what keeps the server from answering
- */
+/** Whether this user and password can log in. @throws what keeps the server from answering */
 export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
   const client = new pg.Client(options);
   client.on("error", () => {});
@@ -89,25 +77,21 @@ export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
   } catch (error) {
     const state = sqlState(error);
     if (state === undefined) throw error;
-    return AFTER_THE_PASSWORD.includes(state);
+    // The role is let in and then sent away: it has no right to this database, or too many sessions.
+    return state === "42501" || state === "53300";
   } finally {
     await client.end().catch(() => {});
   }
 }
 
 /** How long PostgreSQL lets our session keep anything; it ends what takes longer, also when we are frozen. */
-export interface SessionLimits {
-  readonly statementMs: number;
-  readonly lockMs: number;
-  readonly idleInTransactionMs: number;
-  readonly transactionMs: number;
-}
+export type SessionLimits = Readonly<ReturnType<typeof sessionLimits>>;
 
 /** However patient the group is, an attempt ends within the 30 s after which a silent loop counts as hung. */
 const MAX_TRANSACTION_MS = 20_000;
 
 /** Well under the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
-export function sessionLimits(groupSessionTimeoutMs: number): SessionLimits {
+export function sessionLimits(groupSessionTimeoutMs: number) {
   const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
   return {
     transactionMs,
@@ -130,8 +114,8 @@ export async function applyLimits(client: pg.ClientBase, limits: SessionLimits):
 }
 
 /**
- * A socket whose every failure to connect is an event. What connect() throws (a port that does not exist, a right that is missing) fails the connection like anything else:
- * the pool would count a connection that threw as open for ever, and wait for it when the program ends.
+ * A socket whose every failure to connect is an event: the pool would count a connection whose connect() threw, as for a
+ * missing right, as open for ever, and wait for it when the program ends.
  */
 export class TellingSocket extends Socket {
   override connect(...to: unknown[]): this {

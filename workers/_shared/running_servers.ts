@@ -1,6 +1,6 @@
 /**
- * Finds the servers of `deno task up` or `deno task stack` for the other tasks of the same clone, so that nothing has to be
- * set to try the pipeline. Only a program that runs from a clone looks: an executable or a container never does.
+ * Finds the servers of `deno task up` or `deno task stack` for the other tasks of the same clone: nothing has to be set to
+ * try the pipeline. An executable or a container never looks.
  */
 import { join, resolve } from "node:path";
 import type { Environment } from "./env.ts";

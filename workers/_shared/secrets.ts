@@ -20,7 +20,7 @@ export class Secrets {
     this.#pattern = new RegExp(`(?=(${longestFirst.join("|")}))`, "g");
   }
 
-  /** Secrets that overlap, or lie in each other, are hidden as one. */
+  /** Secrets that overlap are hidden as one. */
   redact(text: string): string {
     let told = "";
     let hiddenTo = 0;
@@ -33,23 +33,19 @@ export class Secrets {
 }
 
 /** A secret as it is, and as JSON, a URL, Base64 or hexadecimal digits write it. */
-function formsOf(secret: string): Set<string> {
+function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
-  const written = [
+  return [
     secret,
     JSON.stringify(secret).slice(1, -1),
     encodeURIComponent(secret.toWellFormed()),
     bytes.toString("base64").replace(/=+$/, ""),
     bytes.toString("base64url"),
     bytes.toString("hex"),
-  ];
-  return new Set(written.filter((form) => form !== ""));
+  ].filter((form) => form !== "");
 }
 
-/**
- * A short secret counts only where it stands for itself: a password that happens to be a word of ours must not blacken
- * every line.
- */
+/** A short secret counts only where it stands for itself: a password that is a word of ours must not blacken every line. */
 function asPattern(form: string, secret: string): string {
   const pattern = RegExp.escape(form);
   return secret.length >= UNLIKELY_WORD ? pattern : `(?<![A-Za-z0-9_])${pattern}(?![A-Za-z0-9_])`;
