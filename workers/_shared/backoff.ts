@@ -39,5 +39,4 @@ export async function insist<T>(
       await sleep(backoffMs(attempts), { signal });
     }
   }
-  return undefined;
 }

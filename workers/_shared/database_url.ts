@@ -1,6 +1,4 @@
 /** DATABASE_URL: what it means, and everything that is wrong with it told at the start and without its secrets. */
-// @ts-types="@types/pg"
-import type pg from "pg";
 import { type Environment, parseSettings, secret, settingsError } from "./env.ts";
 import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
 
@@ -8,16 +6,6 @@ export const DATABASE_URL = secret({
   expected: "postgres://user:password@host:5432/database",
   pattern: /^postgres(ql)?:\/\/[^\s]+$/,
 });
-
-export interface DatabaseAddress {
-  /** Host, port and name, without the password: for messages. */
-  readonly target: string;
-  readonly client: pg.ClientConfig;
-  /** What a connection must be good for: libpq's target_session_attrs. */
-  readonly sessionAttributes: SessionAttributes;
-  /** The passwords in it, as they stand there and as they are meant: an error may carry either. */
-  readonly secrets: readonly string[];
-}
 
 /**
  * Understood after the question mark, by libpq's names. Anything else is refused: a misspelt sslmode would be a
@@ -44,6 +32,7 @@ const WITH_TLS = ["require", "verify-ca", "verify-full"];
 
 /** The other values of target_session_attrs ask for a standby, or choose between several hosts. */
 const SESSION_ATTRIBUTES = ["any", "read-write", "primary"] as const;
+/** What a connection must be good for. */
 export type SessionAttributes = (typeof SESSION_ATTRIBUTES)[number];
 
 /** A longer wait for a connection would let the attempt take longer than liveness allows. */
@@ -58,30 +47,19 @@ const TRANSACTION_POOLER =
   "has pgbouncer, the mark of a pooler in transaction mode, expected the address of the " +
   "server itself or of a pooler with pool_mode=session, without this parameter";
 
-/**
- * Reads DATABASE_URL, or the file that holds it, and what it names.
- *
- * @throws UsageError as `databaseAddress` does
- */
-export function readDatabaseAddress(
-  program: string,
-  env: Environment,
-  readFile: (path: string) => string,
-): DatabaseAddress {
+/** Reads DATABASE_URL, or the file that holds it, and what it names. @throws UsageError as `databaseAddress` does */
+export function readDatabaseAddress(program: string, env: Environment, readFile: (path: string) => string) {
   const { DATABASE_URL: url } = parseSettings(program, { DATABASE_URL }, env, { readFile });
   return databaseAddress(program, url, readFile);
 }
 
 /**
- * Reads the URL and the certificates that it names.
+ * Reads the URL and the certificates that it names. The `target` is for messages: it has no password. The `secrets` are the
+ * passwords as they stand there and as they are meant: an error may carry either.
  *
  * @throws UsageError with a line for each thing that is wrong, none of which shows a secret
  */
-export function databaseAddress(
-  program: string,
-  url: string,
-  readFile: (path: string) => string,
-): DatabaseAddress {
+export function databaseAddress(program: string, url: string, readFile: (path: string) => string) {
   const problems: string[] = [];
   const parts = splitUrl(url);
   const several = /^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url);

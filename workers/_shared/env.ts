@@ -40,13 +40,8 @@ export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
   return schema.optional().meta({ ...settingInfo(schema) });
 }
 
-interface NumberOptions {
-  readonly min: number;
-  readonly max: number;
-  /** Shown in messages. */
-  readonly unit: string;
-  readonly default?: number;
-}
+/** The unit is shown in messages. */
+type NumberOptions = Readonly<{ min: number; max: number; unit: string; default?: number }>;
 
 /** Numbers of a pattern, bounds included. */
 function numbers(kind: string, pattern: RegExp) {

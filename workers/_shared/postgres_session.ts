@@ -16,16 +16,11 @@ const ANSWER_WITHIN_MS = 5_000;
 /**
  * Looks behind a connection that was just made, before anything is set in its session. Two open connections with one
  * session prove transaction pooling, and so does one connection whose session changes. Without a pooler, which the
- * server's number for the connection shows, there is nothing to compare and no second connection is made.
+ * server's number for the connection shows, no second connection is made.
  *
- * @param options open another connection like this one
  * @throws PipelineError `database_unfit` when the connection does not keep its session
  */
-export async function requireOwnSession(
-  client: pg.ClientBase,
-  options: pg.ClientConfig,
-  target: string,
-): Promise<void> {
+export async function requireOwnSession(client: pg.ClientBase, options: pg.ClientConfig, target: string) {
   const first = await sessionOf(client);
   // A pooler makes up a number of its own, for it knows no session yet when it lets a client in.
   if (first === (client as unknown as { processID: number | null }).processID) return;

@@ -20,13 +20,10 @@ export type Fields = Readonly<Record<string, unknown>>;
 /** `event` is a stable name for programs (`batch.stored`), `message` a sentence for people, `fields` the context. */
 export type Log = Readonly<Record<Level, (event: string, message: string, fields?: Fields) => void>>;
 
-export interface Telemetry extends Disposable {
-  readonly log: Log;
-  readonly metrics: Registry;
-}
+export type Telemetry = ReturnType<typeof startTelemetry>;
 
 /** Opens the log, of whose lines `service` is a part and `secrets` never are, and an empty registry of metrics. */
-export function startTelemetry(service: string, options: LogOptions, secrets: Secrets): Telemetry {
+export function startTelemetry(service: string, options: LogOptions, secrets: Secrets) {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
   const sink: Sink = (record) => {
     // Data must not be able to forge another line or to move the terminal's cursor, in either format.
@@ -45,8 +42,9 @@ export function startTelemetry(service: string, options: LogOptions, secrets: Se
     // The message goes in as a property: LogTape reads {braces} in a message as placeholders, and ours may quote data.
     logger[level]("{message}", { ...fields, event, message });
   };
+  const log: Log = { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") };
   return {
-    log: { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") },
+    log,
     metrics: new Registry(),
     [Symbol.dispose]: () => resetSync(),
   };

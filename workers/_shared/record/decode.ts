@@ -26,7 +26,6 @@ const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 
 /**
- * @param limits valid and alarm thresholds, and how far ahead of our clock a record may be
  * @param now milliseconds since the Unix epoch
  * @param witness another clock: a reading is rejected for its time only when both agree on it
  * @param floor readings before it were dropped; it is rejected whatever the clocks say

@@ -52,7 +52,6 @@ export const heartbeatSchema = z.object({ customer_id: customerId, timestamp, he
 /** What a producer writes. */
 export type Heartbeat = z.input<typeof heartbeatSchema>;
 
-/** Whether the schema takes it for a customer. */
 export function isCustomerId(id: unknown): id is string | number {
   return typeof id === "string" ? CUSTOMER_ID.test(id) : Number.isSafeInteger(id);
 }
@@ -114,7 +113,6 @@ export type RejectReason = typeof REJECT_REASONS[number];
 
 const beatsPerMinute = (initial: number) =>
   integer({ min: 1, max: 1_000, unit: "beats per minute", default: initial });
-
 const days = (unit: string) =>
   optional(integer({ min: 1, max: 100_000, unit: `days that ${unit} are kept` }));
 
