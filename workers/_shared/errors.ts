@@ -17,8 +17,8 @@ export type ErrorCode =
   | "unaccounted";
 
 /**
- * A failure that is not a bug of ours. Its message follows
- * "Cannot <action>: <what is>, expected <what may be>" and, when waiting does not cure it, says what to do next.
+ * A failure that is not a bug of ours: "Cannot <action>: <what is>, expected <what may be>" and, when waiting does not
+ * cure it, what to do next.
  */
 export class PipelineError extends Error {
   override readonly name = "PipelineError";

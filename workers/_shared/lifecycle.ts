@@ -51,12 +51,8 @@ export class Resources implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const failures: unknown[] = [];
     for (let last = this.#opened.at(-1); last !== undefined; last = this.#opened.at(-1)) {
-      try {
-        await last.close();
-      } catch (error) {
-        // What was opened before it must be closed all the same.
-        failures.push(error);
-      }
+      // What was opened before it must be closed all the same.
+      await Promise.try(last.close).catch((error) => failures.push(error));
       // Removed only after it closed: until then it is what the deadline would name.
       this.#opened.pop();
     }

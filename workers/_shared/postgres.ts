@@ -17,15 +17,8 @@ import {
 export { databaseFailure, isServerUnable, mayBeDone, sqlState, tookTooLong } from "./postgres_errors.ts";
 export { type SessionLimits, sessionLimits } from "./postgres_session.ts";
 
-export const DATABASE_SETTINGS = {
-  DATABASE_URL,
-  DATABASE_CONNECTIONS: integer({
-    min: 1,
-    max: 32,
-    unit: "connections that write at the same time",
-    default: 4,
-  }),
-};
+const WRITERS = { min: 1, max: 32, unit: "connections that write at the same time", default: 4 };
+export const DATABASE_SETTINGS = { DATABASE_URL, DATABASE_CONNECTIONS: integer(WRITERS) };
 
 export type Session = pg.PoolClient;
 export type Row = Record<string, unknown>;

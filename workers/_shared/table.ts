@@ -2,11 +2,8 @@
 import CliTable from "cli-table3";
 import { printable } from "./output.ts";
 
-export interface Column {
-  readonly title: string;
-  /** Numbers read best from the right. */
-  readonly align?: "left" | "right";
-}
+/** Numbers read best from the right. */
+export type Column = Readonly<{ title: string; align?: "left" | "right" }>;
 
 const SIDES = ["top", "bottom", "left", "right", "mid"];
 const FRAME = SIDES.flatMap((side) => ["", "-left", "-mid", "-right"].map((corner) => side + corner));

@@ -7,12 +7,8 @@ interface NamedFile {
   readonly path: string | undefined;
 }
 
-interface TlsFiles {
-  /** Authorities to trust. Without a path: those that Deno brings. */
-  readonly authorities: NamedFile;
-  /** What we show to the server, its own authorities behind it. */
-  readonly certificate: NamedFile;
-  readonly key: NamedFile;
+/** The authorities to trust, without a path those that Deno brings; what we show, its own authorities behind it. */
+interface TlsFiles extends Readonly<Record<"authorities" | "certificate" | "key", NamedFile>> {
   readonly keyPassword: { readonly label: string; readonly value: string | undefined };
 }
 

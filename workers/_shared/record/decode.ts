@@ -1,14 +1,8 @@
 /** From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws. */
 import { Buffer, isUtf8 } from "node:buffer";
 import { printable } from "../output.ts";
-import {
-  anomalyOf,
-  heartbeatSchema,
-  type Limits,
-  parseUsual,
-  type Reading,
-  type RejectReason,
-} from "./heartbeat.ts";
+import { anomalyOf, heartbeatSchema, parseUsual } from "./heartbeat.ts";
+import type { Limits, Reading, RejectReason } from "./heartbeat.ts";
 import { formatInstant } from "./instant.ts";
 import { isWhole, mayRound, numberSource } from "./json_number.ts";
 

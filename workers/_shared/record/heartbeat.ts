@@ -11,38 +11,36 @@ export const CUSTOMER_ID_EXPECTED =
 const TIMESTAMP_EXPECTED =
   "an existing date and time in ISO 8601, such as 2026-07-14T09:30:00.123456Z or 2026-07-14T11:30+02:00";
 
-const customerId = z.union([
-  z.string().regex(CUSTOMER_ID, { error: CUSTOMER_ID_EXPECTED }),
-  z.int({ error: CUSTOMER_ID_EXPECTED }).transform(String),
-], { error: CUSTOMER_ID_EXPECTED }).meta({
-  description: "Who wears the sensor. An integer is the same customer as its decimal text.",
-});
-
-const timestamp = z.string({ error: TIMESTAMP_EXPECTED }).transform((text, context) => {
-  const instant = parseInstant(text);
-  if (instant !== undefined) return instant;
-  context.addIssue({ code: "custom", message: TIMESTAMP_EXPECTED });
-  return z.NEVER;
-}).meta({
-  description:
-    "When the heart beat, in ISO 8601 or RFC 3339, to the microsecond; further decimals are cut. " +
-    "UTC when there is no offset. The date must exist, in the years 0001 to 9999 as written and in UTC; " +
-    "second 60 only at 23:59:60 UTC, and then it is the next day's first second. " +
-    "The consumer also rejects what lies further in the future than MAX_CLOCK_SKEW_SECONDS.",
-  // A transform is code; its shape is said by the pattern, which a test holds to the code.
-  pattern: INSTANT_PATTERN.source,
-});
-
-const heartRate = z.int({ error: "an integer (beats per minute)" }).meta({
-  description: "Beats per minute. The consumer rejects what lies outside HEART_RATE_MIN to HEART_RATE_MAX.",
-});
-
 /**
  * One record's value. Parsing it gives the customer as text, microseconds since the Unix epoch and beats per minute.
  * JSON has one kind of number (RFC 8259, section 6), so that an integer is a number whose value is whole, as in JSON
  * Schema: 72, 72.0 and 7.2e1 are the same integer, and -0 is 0.
  */
-export const heartbeatSchema = z.object({ customer_id: customerId, timestamp, heart_rate: heartRate }).meta({
+export const heartbeatSchema = z.object({
+  customer_id: z.union([
+    z.string().regex(CUSTOMER_ID, { error: CUSTOMER_ID_EXPECTED }),
+    z.int({ error: CUSTOMER_ID_EXPECTED }).transform(String),
+  ], { error: CUSTOMER_ID_EXPECTED }).meta({
+    description: "Who wears the sensor. An integer is the same customer as its decimal text.",
+  }),
+  timestamp: z.string({ error: TIMESTAMP_EXPECTED }).transform((text, context) => {
+    const instant = parseInstant(text);
+    if (instant !== undefined) return instant;
+    context.addIssue({ code: "custom", message: TIMESTAMP_EXPECTED });
+    return z.NEVER;
+  }).meta({
+    description:
+      "When the heart beat, in ISO 8601 or RFC 3339, to the microsecond; further decimals are cut. " +
+      "UTC when there is no offset. The date must exist, in the years 0001 to 9999 as written and in UTC; " +
+      "second 60 only at 23:59:60 UTC, and then it is the next day's first second. " +
+      "The consumer also rejects what lies further in the future than MAX_CLOCK_SKEW_SECONDS.",
+    // A transform is code; its shape is said by the pattern, which a test holds to the code.
+    pattern: INSTANT_PATTERN.source,
+  }),
+  heart_rate: z.int({ error: "an integer (beats per minute)" }).meta({
+    description: "Beats per minute. The consumer rejects what lies outside HEART_RATE_MIN to HEART_RATE_MAX.",
+  }),
+}).meta({
   title: "Heartbeat",
   description:
     "One heart-rate reading of one customer: the JSON value of a record in the topic heartbeats. " +
@@ -52,8 +50,10 @@ export const heartbeatSchema = z.object({ customer_id: customerId, timestamp, he
 /** What a producer writes. */
 export type Heartbeat = z.input<typeof heartbeatSchema>;
 
+const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
+
 export function isCustomerId(id: unknown): id is string | number {
-  return typeof id === "string" ? CUSTOMER_ID.test(id) : Number.isSafeInteger(id);
+  return typeof id === "string" ? CUSTOMER_ID.test(id) : isInteger(id);
 }
 
 /**
@@ -65,10 +65,8 @@ export function isCustomerId(id: unknown): id is string | number {
 export function parseUsual(
   { customer_id, timestamp, heart_rate }: Readonly<Record<string, unknown>>,
 ): z.output<typeof heartbeatSchema> | undefined {
-  if (!isCustomerId(customer_id) || typeof heart_rate !== "number" || !Number.isSafeInteger(heart_rate)) {
-    return;
-  }
-  const instant = typeof timestamp === "string" ? parseInstant(timestamp) : undefined;
+  if (!isCustomerId(customer_id) || !isInteger(heart_rate) || typeof timestamp !== "string") return undefined;
+  const instant = parseInstant(timestamp);
   return instant === undefined
     ? undefined
     : { customer_id: `${customer_id}`, timestamp: instant, heart_rate };

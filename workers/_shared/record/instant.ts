@@ -11,7 +11,7 @@ export const INSTANT_PATTERN =
   /^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$/;
 
 const SECONDS_A_DAY = 86_400;
-/** 0001-01-01T00:00:00Z and 10000-01-01T00:00:00Z: what lies between has four-digit years wherever it is printed. */
+/** 0001-01-01 and 10000-01-01: what lies between has four-digit years wherever it is printed. */
 const FIRST_SECOND = -62_135_596_800;
 const END_SECOND = 253_402_300_800;
 const MICRO_DIGITS = 6;

@@ -26,8 +26,7 @@ function isDigitOrPoint(byte: number | undefined): boolean {
 const MEMBER_VALUE = /\s*:\s*(-?[0-9][0-9.eE+-]*)?/y;
 
 /**
- * The number of a member as it was written. A scan and not a reviver of `JSON.parse`, which overflows the stack on
- * nested arrays that `JSON.parse` itself accepts.
+ * The number of a member as it was written. A reviver of `JSON.parse` overflows the stack on nested arrays.
  *
  * @param json text of an object that JSON.parse has accepted
  * @param name of a member of the outermost object; the last of several counts, as for JSON.parse
