@@ -1,65 +1,45 @@
 /** Records that are wrong on purpose, as devices in the field send them: a consumer must reject each, and only it. */
 import { Buffer } from "node:buffer";
 import type { Random } from "./heart/random.ts";
-import type { Fault, OutgoingRecord } from "./publish/records.ts";
+import type { Fault } from "./publish/records.ts";
 
-/** What a sound record would say. */
-export interface Reading {
-  readonly customerId: string;
+/** What a sound record would say, in the wire's names and order. Its texts are ASCII. */
+interface Reading {
+  readonly customer_id: string;
   readonly timestamp: string;
-  readonly heartRate: number;
+  readonly heart_rate: number;
 }
 
-/** A reading as it is published. */
-export function encodeReading({ customerId, timestamp, heartRate }: Reading): Buffer {
-  return Buffer.from(
-    `{"customer_id":${JSON.stringify(customerId)},"timestamp":"${timestamp}","heart_rate":${heartRate}}`,
-  );
-}
+const json = JSON.stringify;
 
-/** A value that a consumer will not store, and why. */
-export type Malformed = Pick<OutgoingRecord, "value"> & { readonly fault: Fault };
-
-type Malformation = (reading: Reading, random: Random) => Malformed;
+/** What is published in place of a reading, each byte as one character; null is a tombstone. */
+type Malformation = readonly [fault: Fault, write: (reading: Reading, random: Random) => string | null];
 
 const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
-  (reading, random) => {
-    const whole = encodeReading(reading);
-    return { fault: "invalid_json", value: whole.subarray(0, random.integer(1, whole.length - 1)) };
-  },
-  () => text("invalid_json", "heart_rate=72"),
-  (reading) => text("invalid_json", `${encodeReading(reading)} ok`),
-  ({ customerId, timestamp, heartRate }) => json("not_an_object", [customerId, timestamp, heartRate]),
-  (reading) => ({
-    fault: "invalid_utf8",
-    value: Buffer.concat([Buffer.from([0xc3, 0x28]), encodeReading(reading)]),
-  }),
-  () => text("empty_value", ""),
-  () => ({ fault: "tombstone", value: null }),
-  ({ timestamp, heartRate }) => json("missing_customer_id", { timestamp, heart_rate: heartRate }),
-  (reading) => altered("invalid_customer_id", reading, { customer_id: "" }),
-  (reading) => altered("invalid_timestamp", reading, { timestamp: "2026-02-30T12:00:00Z" }),
-  (reading) => altered("timestamp_in_future", reading, { timestamp: "9999-12-31T23:59:59Z" }),
-  (reading) => altered("invalid_heart_rate", reading, { heart_rate: reading.heartRate + 0.5 }),
-  (reading) => altered("invalid_heart_rate", reading, { heart_rate: `${reading.heartRate} bpm` }),
-  ({ customerId, timestamp }) => json("missing_heart_rate", { customer_id: customerId, timestamp }),
+  ["invalid_json", (reading, random) => json(reading).slice(0, random.integer(1, json(reading).length - 1))],
+  ["invalid_json", () => "heart_rate=72"],
+  ["invalid_json", (reading) => `${json(reading)} ok`],
+  ["not_an_object", (reading) => json(Object.values(reading))],
+  ["invalid_utf8", (reading) => `\xc3(${json(reading)}`],
+  ["empty_value", () => ""],
+  ["tombstone", () => null],
+  ["missing_customer_id", (reading) => json({ ...reading, customer_id: undefined })],
+  ["invalid_customer_id", (reading) => json({ ...reading, customer_id: "" })],
+  ["invalid_timestamp", (reading) => json({ ...reading, timestamp: "2026-02-30T12:00:00Z" })],
+  ["timestamp_in_future", (reading) => json({ ...reading, timestamp: "9999-12-31T23:59:59Z" })],
+  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: reading.heart_rate + 0.5 })],
+  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: `${reading.heart_rate} bpm` })],
+  ["missing_heart_rate", (reading) => json({ ...reading, heart_rate: undefined })],
 ];
 
-function text(fault: Fault, value: string): Malformed {
-  return { fault, value: Buffer.from(value) };
-}
-
-function json(fault: Fault, value: unknown): Malformed {
-  return text(fault, JSON.stringify(value));
-}
-
-function altered(fault: Fault, { customerId, timestamp, heartRate }: Reading, fields: object): Malformed {
-  return json(fault, { customer_id: customerId, timestamp, heart_rate: heartRate, ...fields });
-}
-
-/** @returns what to publish in place of the reading */
-export function malform(reading: Reading, random: Random): Malformed {
-  return random.pick(MALFORMATIONS)(reading, random);
+/** @returns what to publish in place of the reading, which a consumer will not store, and why not */
+export function malform(
+  reading: Reading,
+  random: Random,
+): { readonly value: Buffer | null; readonly fault: Fault } {
+  const [fault, write] = random.pick(MALFORMATIONS);
+  const text = write(reading, random);
+  return { value: text === null ? null : Buffer.from(text, "latin1"), fault };
 }
 
 /** A rate outside of 30 to 220 bpm: a loose sensor's zero, a byte's 255, or anything near the bounds. */

@@ -9,13 +9,6 @@ import { Random } from "./heart/random.ts";
 import type { OutgoingRecord, RecordSource } from "./publish/records.ts";
 import { beginningOf, formatInstant, ReadingWriter } from "./reading_writer.ts";
 
-/** How many records are replaced by bad ones, each from 0 to 1. */
-export interface FaultRates {
-  readonly outOfRange: number;
-  readonly malformed: number;
-  readonly duplicate: number;
-}
-
 export interface GenerateOptions extends HeartOptions {
   readonly customers: number;
   /** The first sample's instant, microseconds since the Unix epoch. */
@@ -28,7 +21,8 @@ export interface GenerateOptions extends HeartOptions {
   readonly count?: number | undefined;
   /** Whether a record is to be offered at its own instant, or at once. */
   readonly live: boolean;
-  readonly faults: FaultRates;
+  /** How many records are replaced by bad ones, each from 0 to 1. */
+  readonly faults: { readonly outOfRange: number; readonly malformed: number; readonly duplicate: number };
 }
 
 export interface Synthetic extends Omit<GenerateOptions, "startMicros" | "endMicros"> {
@@ -53,23 +47,10 @@ export function syntheticSource(options: Synthetic): RecordSource {
   };
 }
 
-interface Customer {
-  readonly id: string;
-  readonly key: Buffer;
-  /** Of each of its readings' JSON. */
-  readonly beginning: Buffer;
-  readonly heart: Heart;
-  /** Apart from the heart's, so that a fault rate changes the faults and no heart rate. */
-  readonly random: Random;
-  /** Of its last sound reading; NaN before the first. */
-  lastMicros: number;
-  lastHeartRate: number;
-}
-
 /** Yields the records in the order of their instants. */
 export function* generate(options: GenerateOptions): Generator<OutgoingRecord, void, undefined> {
-  const { customers, startMicros, spacingMicros, endMicros = Infinity, count = Infinity, live } = options;
-  const known: Customer[] = [];
+  const { customers, startMicros, spacingMicros, endMicros = Infinity, count = Infinity } = options;
+  const known: ReturnType<typeof createCustomer>[] = [];
   const writer = new ReadingWriter();
   let yielded = 0;
   for (let sample = 0; yielded < count; sample++) {
@@ -81,19 +62,20 @@ export function* generate(options: GenerateOptions): Generator<OutgoingRecord, v
     // The sensor has no contact.
     if (heartRate === undefined) continue;
     yielded++;
-    const dueMicros = live ? micros : undefined;
-    yield createRecord(customer, { micros, heartRate, dueMicros }, options.faults, writer);
+    yield createRecord(customer, { micros, heartRate }, options, writer);
   }
 }
 
-function createCustomer(options: GenerateOptions, number: number, startSeconds: number): Customer {
+function createCustomer(options: GenerateOptions, number: number, startSeconds: number) {
   const id = `customer-${String(number).padStart(5, "0")}`;
   return {
     id,
     key: Buffer.from(id),
     beginning: beginningOf(id),
     heart: new Heart(options, number, startSeconds),
+    /** Apart from the heart's, so that a fault rate changes the faults and no heart rate. */
     random: new Random(options.seed, number, "faults"),
+    /** Of its last sound reading; NaN before the first. */
     lastMicros: NaN,
     lastHeartRate: NaN,
   };
@@ -101,25 +83,27 @@ function createCustomer(options: GenerateOptions, number: number, startSeconds: 
 
 /** All of one shape, whatever they are: whoever handles a million of them a second is then twice as fast. */
 function createRecord(
-  customer: Customer,
-  { micros, heartRate, dueMicros }: { micros: number; heartRate: number; dueMicros: number | undefined },
-  rates: FaultRates,
+  customer: ReturnType<typeof createCustomer>,
+  { micros, heartRate }: { micros: number; heartRate: number },
+  { live, faults }: GenerateOptions,
   writer: ReadingWriter,
 ): OutgoingRecord {
-  const { id: customerId, key, beginning, random } = customer;
-  if (random.chance(rates.malformed)) {
-    const { value, fault } = malform({ customerId, timestamp: formatInstant(micros), heartRate }, random);
+  const { id, key, beginning, random } = customer;
+  const dueMicros = live ? micros : undefined;
+  if (random.chance(faults.malformed)) {
+    const reading = { customer_id: id, timestamp: formatInstant(micros), heart_rate: heartRate };
+    const { value, fault } = malform(reading, random);
     return { key, value, dueMicros, fault };
   }
-  if (random.chance(rates.outOfRange)) {
+  if (random.chance(faults.outOfRange)) {
     const value = writer.write(beginning, micros, outOfRangeBpm(random));
     return { key, value, dueMicros, fault: "heart_rate_out_of_range" };
   }
-  if (!Number.isNaN(customer.lastMicros) && random.chance(rates.duplicate)) {
-    const value = writer.write(beginning, customer.lastMicros, customer.lastHeartRate);
-    return { key, value, dueMicros, fault: "duplicate" };
+  const repeats = !Number.isNaN(customer.lastMicros) && random.chance(faults.duplicate);
+  if (!repeats) {
+    customer.lastMicros = micros;
+    customer.lastHeartRate = heartRate;
   }
-  customer.lastMicros = micros;
-  customer.lastHeartRate = heartRate;
-  return { key, value: writer.write(beginning, micros, heartRate), dueMicros, fault: undefined };
+  const value = writer.write(beginning, customer.lastMicros, customer.lastHeartRate);
+  return { key, value, dueMicros, fault: repeats ? "duplicate" : undefined };
 }

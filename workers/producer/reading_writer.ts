@@ -17,7 +17,7 @@ export function beginningOf(customerId: string | number): Buffer {
   return Buffer.from(`{"customer_id":${JSON.stringify(customerId)},"timestamp":"`);
 }
 
-/** Writes what `encodeReading` gives, without a text and a copy in between. */
+/** Writes what `JSON.stringify` gives, without a text and a copy in between. */
 export class ReadingWriter {
   #bytes = Buffer.alloc(0);
   #at = 0;

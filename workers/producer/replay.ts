@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { PipelineError, UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
-import type { OutgoingRecord, RecordSource } from "./publish/records.ts";
+import type { RecordSource } from "./publish/records.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
 import { canReadTwice, following } from "./recording/file_bytes.ts";
 import { type Pieces, readRecording, type Recording } from "./recording/recording.ts";
@@ -10,12 +10,6 @@ import type { BadRow } from "./recording/row.ts";
 
 /** A file may name any number of customers; this many are a few tens of megabytes. */
 const MOST_REMEMBERED = 50_000;
-
-/** When its readings were taken. */
-interface Span {
-  readonly firstMicros: bigint;
-  readonly lastMicros: bigint;
-}
 
 /**
  * Reads a whole file before anything is published, so that a bad row stops the program while nothing is half done, and
@@ -33,10 +27,6 @@ export async function openRecording(
   { signal }: { signal: AbortSignal },
 ): Promise<RecordSource | undefined> {
   const { path, shiftToNow, speed, count } = recording;
-  const source = (pieces: Pieces, span: Span, expected: number | undefined): RecordSource => ({
-    start: (nowMicros) => replay(recording, pieces, span, nowMicros),
-    expected,
-  });
   if (!await canReadTwice(path)) {
     if (shiftToNow && speed !== 1) {
       throw new UsageError(
@@ -46,9 +36,9 @@ export async function openRecording(
     }
     const pieces = readRecording(recording, onSkipped, { published: true });
     const { value } = await pieces.next();
-    const firstMicros = value?.[0]?.micros;
-    if (value === undefined || firstMicros === undefined) return undefined;
-    return source(following(value, pieces), { firstMicros, lastMicros: firstMicros }, count);
+    const micros = value?.[0]?.micros;
+    if (value === undefined || micros === undefined) return undefined;
+    return { start: replay(recording, following(value, pieces), micros, micros), expected: count };
   }
   let readings = 0;
   let firstMicros: bigint | undefined;
@@ -64,55 +54,53 @@ export async function openRecording(
   if (firstMicros === undefined || lastMicros === undefined) return undefined;
   // What is skipped was told the first time.
   const again = readRecording(recording, () => {}, { published: true });
-  return source(again, { firstMicros, lastMicros }, readings);
+  return { start: replay(recording, again, firstMicros, lastMicros), expected: readings };
 }
 
 /**
- * Yields the file's readings as records, many in a piece.
+ * Gives the file's readings as records, many in a piece.
  *
  * Shifted to now, the first reading is at `startMicros` in real time; at any other speed it is the last, since the
  * sped-up readings would otherwise lie in the future, where a consumer rejects them.
  */
-async function* replay(
+function replay(
   { path, speed, shiftToNow }: Recording,
   pieces: Pieces,
-  { firstMicros, lastMicros }: Span,
-  startMicros: number,
-): AsyncGenerator<readonly OutgoingRecord[], void, undefined> {
-  const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;
-  const customers = new Customers();
-  const writer = new ReadingWriter();
-  for await (const piece of pieces) {
-    yield piece.map(({ customerId, micros, heartRate }) => {
-      const { key, beginning } = customers.find(customerId);
-      if (!isTimestamp(micros + shift)) throw outOfTime(path);
-      return {
-        key,
-        value: writer.writeExactly(beginning, micros + shift, heartRate),
-        dueMicros: speed === Infinity ? undefined : startMicros + Number(micros - firstMicros) / speed,
-        fault: undefined,
-      };
-    });
-  }
+  firstMicros: bigint,
+  lastMicros: bigint,
+): RecordSource["start"] {
+  return async function* (startMicros) {
+    const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;
+    const customers = new Customers();
+    const writer = new ReadingWriter();
+    for await (const piece of pieces) {
+      yield piece.map(({ customerId, micros, heartRate }) => {
+        const { key, beginning } = customers.find(customerId);
+        if (!isTimestamp(micros + shift)) throw outOfTime(path);
+        return {
+          key,
+          value: writer.writeExactly(beginning, micros + shift, heartRate),
+          dueMicros: speed === Infinity ? undefined : startMicros + Number(micros - firstMicros) / speed,
+          fault: undefined,
+        };
+      });
+    }
+  };
 }
 
 function outOfTime(path: string): PipelineError {
-  const message =
-    `Cannot move ${path} to now: its readings span more years than a timestamp can say, 0001 to ` +
-    "9999; publish it without --shift-to-now";
-  return new PipelineError("input_invalid", message);
-}
-
-interface Customer {
-  readonly key: Buffer;
-  readonly beginning: Buffer;
+  return new PipelineError(
+    "input_invalid",
+    `Cannot move ${path} to now: its readings span more years than a timestamp can say, 0001 to 9999; ` +
+      "publish it without --shift-to-now",
+  );
 }
 
 /** Those that were met lately, so that their bytes need not be made for each reading. */
 class Customers {
-  #known = new Map<string | number, Customer>();
+  #known = new Map<string | number, { readonly key: Buffer; readonly beginning: Buffer }>();
 
-  find(id: string | number): Customer {
+  find(id: string | number) {
     let customer = this.#known.get(id);
     if (customer === undefined) {
       if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();

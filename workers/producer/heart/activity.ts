@@ -7,27 +7,20 @@
 import { Approach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
-interface Kind {
-  readonly share: number;
-  /** Of the heart-rate reserve (maximal minus resting), from, to. */
-  readonly reserve: readonly [number, number];
-  readonly medianMinutes: number;
-  /** Steps a minute, from, to. */
-  readonly cadence: readonly [number, number];
-}
-
 /**
+ * Shares of the heart-rate reserve (maximal minus resting) and cadences in steps a minute, each from and to.
+ *
  * Light, moderate and vigorous are up to 39 %, 40 to 59 % and 60 to 89 % of the heart-rate reserve (ACSM position
  * stand, Med Sci Sports Exerc 2011; 43: 1334-1359). With the durations here a week holds about 200 minutes of moderate
  * and 60 of vigorous activity, near the 150 to 300 and 75 to 150 that the WHO recommends (2020).
  * Walking is done at 100 to 130 steps a minute (Tudor-Locke et al., Int J Behav Nutr Phys Act 2019; 16: 8), running at
  * about 150 to 180.
  */
-const KINDS: readonly Kind[] = [
+const KINDS = [
   { share: 0.885, reserve: [0.08, 0.35], medianMinutes: 6, cadence: [85, 115] },
   { share: 0.1, reserve: [0.4, 0.59], medianMinutes: 15, cadence: [105, 135] },
   { share: 0.015, reserve: [0.6, 0.89], medianMinutes: 30, cadence: [150, 180] },
-];
+] as const;
 const BOUTS_PER_WAKING_HOUR = 1.2;
 
 export interface Bout {
@@ -39,22 +32,21 @@ export interface Bout {
 }
 
 export class Activity {
-  readonly #person: Person;
-  readonly #random: Random;
+  bout: Bout | undefined;
   readonly #used: Approach;
   #nextSeconds: number;
+  /**
+   * The time constant of the recovery, longer after hard work.
+   *
+   * After light cycling about 55 s (Wang, Su & Celler, IEEE EMBS 2006). After a maximal effort a fit man's heart has lost
+   * 65 (12) bpm after three minutes (Eur J Appl Physiol 2014, doi 10.1007/s00421-014-2847-4), which 175 s gives for a
+   * usual reserve; 12 bpm or less in the first minute is abnormal (Cole et al., N Engl J Med 1999; 341: 1351-1357).
+   */
   #recoverySeconds = 60;
-  #bout: Bout | undefined;
 
-  constructor(person: Person, random: Random, startSeconds: number) {
-    this.#person = person;
-    this.#random = random;
+  constructor(private readonly person: Person, private readonly random: Random, startSeconds: number) {
     this.#used = new Approach(startSeconds);
     this.#nextSeconds = startSeconds + this.#pause();
-  }
-
-  get bout(): Bout | undefined {
-    return this.#bout;
   }
 
   /** How much of the reserve the heart uses, from 0 to 1. */
@@ -64,17 +56,17 @@ export class Activity {
 
   /** Beats per minute above the quiet rate. */
   get bpm(): number {
-    return this.reserve * (this.#person.maximalBpm - this.#person.restingBpm);
+    return this.reserve * (this.person.maximalBpm - this.person.restingBpm);
   }
 
   /** Moves on, from one beginning or end of a bout to the next. */
   advance(toSeconds: number): void {
     while (this.#nextSeconds <= toSeconds) {
       this.#relax(this.#nextSeconds);
-      if (this.#bout === undefined) {
+      if (this.bout === undefined) {
         this.#begin();
       } else {
-        this.#bout = undefined;
+        this.bout = undefined;
         this.#nextSeconds += this.#pause();
       }
     }
@@ -82,48 +74,29 @@ export class Activity {
   }
 
   #pause(): number {
-    return this.#random.exponential(3600 / BOUTS_PER_WAKING_HOUR);
+    return this.random.exponential(3600 / BOUTS_PER_WAKING_HOUR);
   }
 
   #begin(): void {
-    const startSeconds = this.#nextSeconds;
-    const kind = this.#kind();
-    const reserve = this.#random.between(...kind.reserve);
-    const cadence = this.#random.between(...kind.cadence);
-    const seconds = this.#random.lognormal(kind.medianMinutes * 60, 0.5);
+    const fromSeconds = this.#nextSeconds;
+    let left = this.random.uniform();
+    const kind = KINDS.find(({ share }) => (left -= share) < 0) ?? KINDS[0];
+    const reserve = this.random.between(kind.reserve);
+    const cadence = this.random.between(kind.cadence);
+    const seconds = this.random.lognormal(kind.medianMinutes * 60, 0.5);
     // Drawn and dropped by night, so that the numbers that follow are the same at any hour.
-    if (!isAwake(this.#person, startSeconds)) {
+    if (!isAwake(this.person, fromSeconds)) {
       this.#nextSeconds += this.#pause();
       return;
     }
     this.#nextSeconds += seconds;
-    this.#bout = { reserve, cadence, fromSeconds: startSeconds, toSeconds: this.#nextSeconds };
-    this.#recoverySeconds = recoverySeconds(reserve);
-  }
-
-  #kind(): Kind {
-    let left = this.#random.uniform();
-    for (const kind of KINDS) {
-      left -= kind.share;
-      if (left < 0) return kind;
-    }
-    return KINDS[0] as Kind;
+    this.bout = { reserve, cadence, fromSeconds, toSeconds: this.#nextSeconds };
+    this.#recoverySeconds = 55 + 150 * reserve ** 2;
   }
 
   #relax(toSeconds: number): void {
-    const target = this.#bout?.reserve ?? 0;
-    const rises = target > this.reserve;
-    this.#used.advance(target, rises ? this.#person.onsetSeconds : this.#recoverySeconds, toSeconds);
+    const target = this.bout?.reserve ?? 0;
+    const constantSeconds = target > this.reserve ? this.person.onsetSeconds : this.#recoverySeconds;
+    this.#used.advance(target, constantSeconds, toSeconds);
   }
-}
-
-/**
- * The time constant of the recovery, longer after hard work.
- *
- * After light cycling about 55 s (Wang, Su & Celler, IEEE EMBS 2006). After a maximal effort a fit man's heart has lost
- * 65 (12) bpm after three minutes (Eur J Appl Physiol 2014, doi 10.1007/s00421-014-2847-4), which 175 s gives for a usual reserve; 12
- * bpm or less in the first minute is abnormal (Cole et al., N Engl J Med 1999; 341: 1351-1357).
- */
-function recoverySeconds(reserve: number): number {
-  return 55 + 150 * reserve ** 2;
 }

@@ -5,16 +5,9 @@ import type { Random } from "./random.ts";
 /** Of a person who has them at all. Real ones may be weeks apart; a demonstration cannot wait for that. */
 const EPISODES_PER_DAY = 2;
 
-interface Form {
-  readonly meanBpm: number;
-  readonly deviation: number;
-  readonly bounds: readonly [number, number];
-  readonly medianMinutes: number;
-  /** Time constant of beginning and end. */
-  readonly changeSeconds: number;
-}
-
 /**
+ * Rates and durations of episodes; `changeSeconds` is the time constant of their beginning and end.
+ *
  * - Tachycardia: a paroxysmal supraventricular one begins and ends abruptly; rates are often 150 to 250, on average 186
  *   bpm in people without other heart disease (2015 ACC/AHA/HRS guideline, Circulation 2016; 133: e506-e574; Orejarena
  *   et al., J Am Coll Cardiol 1998; 31: 150-157). Ends at 220, the most that wearables report.
@@ -24,19 +17,17 @@ interface Form {
 const FORMS = {
   tachycardia: { meanBpm: 186, deviation: 15, bounds: [150, 219], medianMinutes: 10, changeSeconds: 1 },
   bradycardia: { meanBpm: 40, deviation: 4, bounds: [33, 48], medianMinutes: 5, changeSeconds: 10 },
-} satisfies Readonly<Record<string, Form>>;
+} as const;
 
 export class Arrhythmia {
-  readonly #form: Form;
-  readonly #random: Random;
+  readonly #form;
   readonly #episode: Approach;
   #nextSeconds: number;
   #active = false;
   #bpm = 0;
 
-  constructor(form: keyof typeof FORMS, random: Random, startSeconds: number) {
+  constructor(form: keyof typeof FORMS, private readonly random: Random, startSeconds: number) {
     this.#form = FORMS[form];
-    this.#random = random;
     this.#episode = new Approach(startSeconds);
     this.#nextSeconds = startSeconds + this.#pause();
   }
@@ -53,14 +44,14 @@ export class Arrhythmia {
   }
 
   #pause(): number {
-    return this.#random.exponential(86_400 / EPISODES_PER_DAY);
+    return this.random.exponential(86_400 / EPISODES_PER_DAY);
   }
 
   #turn(): void {
     const { meanBpm, deviation, bounds, medianMinutes } = this.#form;
     this.#active = !this.#active;
-    if (this.#active) this.#bpm = this.#random.normal(meanBpm, deviation, bounds);
-    this.#nextSeconds += this.#active ? this.#random.lognormal(medianMinutes * 60, 0.7) : this.#pause();
+    if (this.#active) this.#bpm = this.random.normal(meanBpm, deviation, bounds);
+    this.#nextSeconds += this.#active ? this.random.lognormal(medianMinutes * 60, 0.7) : this.#pause();
   }
 
   #relax(toSeconds: number): number {

@@ -1,7 +1,7 @@
 /** One customer's heart and the sensor on the wrist: all the physiology, put together. */
 import { Activity } from "./activity.ts";
 import { Arrhythmia } from "./arrhythmia.ts";
-import { drawPerson, type Person, quietBpm } from "./person.ts";
+import { drawPerson, quietBpm } from "./person.ts";
 import { type Purpose, Random } from "./random.ts";
 import { Sensor } from "./sensor.ts";
 import { Variability } from "./variability.ts";
@@ -14,23 +14,20 @@ export interface HeartOptions {
 }
 
 export class Heart {
-  readonly #person: Person;
-  readonly #activity: Activity;
-  readonly #variability: Variability;
-  readonly #arrhythmia: Arrhythmia | undefined;
-  readonly #sensor: Sensor;
-  #atSeconds: number;
+  readonly #person;
+  readonly #activity;
+  readonly #variability;
+  readonly #arrhythmia;
+  readonly #sensor;
 
-  constructor(options: HeartOptions, customer: number, startSeconds: number) {
+  constructor(options: HeartOptions, customer: number, private atSeconds: number) {
     const random = (purpose: Purpose) => new Random(options.seed, customer, purpose);
-    const person = drawPerson(random("person"), options.arrhythmiaShare);
-    this.#person = person;
-    this.#activity = new Activity(person, random("activity"), startSeconds);
+    const person = this.#person = drawPerson(random("person"), options.arrhythmiaShare);
+    this.#activity = new Activity(person, random("activity"), atSeconds);
     this.#variability = new Variability(person, random("variability"));
     this.#arrhythmia = person.arrhythmia &&
-      new Arrhythmia(person.arrhythmia, random("arrhythmia"), startSeconds);
-    this.#sensor = new Sensor(random("sensor"), options.dropoutShare, startSeconds);
-    this.#atSeconds = startSeconds;
+      new Arrhythmia(person.arrhythmia, random("arrhythmia"), atSeconds);
+    this.#sensor = new Sensor(random("sensor"), options.dropoutShare, atSeconds);
   }
 
   /**
@@ -42,9 +39,9 @@ export class Heart {
   read(seconds: number): number | undefined {
     this.#activity.advance(seconds);
     const sinus = quietBpm(this.#person, seconds) + this.#activity.bpm +
-      this.#variability.step(seconds - this.#atSeconds, this.#activity.reserve);
-    this.#atSeconds = seconds;
-    const bpm = this.#arrhythmia === undefined ? sinus : this.#arrhythmia.apply(sinus, seconds);
+      this.#variability.step(seconds - this.atSeconds, this.#activity.reserve);
+    this.atSeconds = seconds;
+    const bpm = this.#arrhythmia?.apply(sinus, seconds) ?? sinus;
     return this.#sensor.read(bpm, seconds, this.#activity.bout);
   }
 }

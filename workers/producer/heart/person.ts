@@ -40,8 +40,7 @@ export function drawPerson(random: Random, arrhythmiaShare: number): Person {
   };
 }
 
-/** @param seconds since the Unix epoch */
-export function hoursAfterTrough(person: Person, seconds: number): number {
+function hoursAfterTrough(person: Person, seconds: number): number {
   return (((seconds / 3600 - person.troughHour) % 24) + 24) % 24;
 }
 
@@ -65,15 +64,12 @@ export function quietBpm(person: Person, seconds: number): number {
 /** What moves from 0 towards a target by a time constant. The result does not depend on how often it is asked. */
 export class Approach {
   value = 0;
-  #atSeconds: number;
 
-  constructor(startSeconds: number) {
-    this.#atSeconds = startSeconds;
-  }
+  constructor(private atSeconds: number) {}
 
   advance(target: number, constantSeconds: number, toSeconds: number): number {
-    const kept = Math.exp(-(toSeconds - this.#atSeconds) / constantSeconds);
-    this.#atSeconds = toSeconds;
+    const kept = Math.exp(-(toSeconds - this.atSeconds) / constantSeconds);
+    this.atSeconds = toSeconds;
     return this.value = target + (this.value - target) * kept;
   }
 }

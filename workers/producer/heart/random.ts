@@ -11,8 +11,7 @@ export class Random {
 
   /** @param seed a 32-bit integer */
   constructor(seed: number, customer: number, purpose: Purpose) {
-    const mixed = mix(mix(mix(seed) ^ customer) ^ PURPOSES.indexOf(purpose));
-    this.#generator = xoroshiro128plus(mixed);
+    this.#generator = xoroshiro128plus(mix(mix(mix(seed) ^ customer) ^ PURPOSES.indexOf(purpose)));
     // The generator's first outputs still show the seed.
     for (let skipped = 0; skipped < 8; skipped++) this.#generator.next();
   }
@@ -26,7 +25,7 @@ export class Random {
     return probability > 0 && this.uniform() < probability;
   }
 
-  between(low: number, high: number): number {
+  between([low, high]: readonly [number, number]): number {
     return low + (high - low) * this.uniform();
   }
 
@@ -41,11 +40,9 @@ export class Random {
 
   /** Standard normal, by Box and Muller (Ann. Math. Statist. 1958), which yields them in pairs. */
   gaussian(): number {
-    if (this.#spare !== undefined) {
-      const spare = this.#spare;
-      this.#spare = undefined;
-      return spare;
-    }
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare !== undefined) return spare;
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
     const angle = 2 * Math.PI * this.uniform();
     this.#spare = radius * Math.sin(angle);

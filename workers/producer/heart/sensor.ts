@@ -16,20 +16,21 @@ const SPIKES_PER_HOUR = 1;
  * taken for the pulse ("signal crossover"). Bent et al., npj Digit Med 2020; 3: 18. How often is our choice.
  */
 export class Sensor {
-  readonly #random: Random;
-  readonly #dropoutShare: number;
   #worn = true;
   #turnSeconds: number;
   #spikeFromSeconds = 0;
   #spikeToSeconds = 0;
   #spikeBpm = 0;
   #bout: Bout | undefined;
-  #locked = false;
+  /** Of the bout's steps, while they are counted for the pulse. */
+  #cadence: number | undefined;
 
   /** @param dropoutShare of the time without readings, from 0 to less than 1 */
-  constructor(random: Random, dropoutShare: number, startSeconds: number) {
-    this.#random = random;
-    this.#dropoutShare = dropoutShare;
+  constructor(
+    private readonly random: Random,
+    private readonly dropoutShare: number,
+    startSeconds: number,
+  ) {
     this.#turnSeconds = dropoutShare > 0 ? startSeconds + this.#wornSeconds() : Infinity;
     this.#nextSpike(startSeconds);
   }
@@ -38,28 +39,28 @@ export class Sensor {
   read(trueBpm: number, seconds: number, bout: Bout | undefined): number | undefined {
     while (this.#turnSeconds <= seconds) {
       this.#worn = !this.#worn;
-      this.#turnSeconds += this.#worn ? this.#wornSeconds() : this.#random.exponential(MEAN_GAP_SECONDS);
+      this.#turnSeconds += this.#worn ? this.#wornSeconds() : this.random.exponential(MEAN_GAP_SECONDS);
     }
     if (bout !== this.#bout) {
       this.#bout = bout;
-      this.#locked = bout !== undefined && this.#random.chance(CADENCE_LOCK_SHARE);
+      this.#cadence = bout !== undefined && this.random.chance(CADENCE_LOCK_SHARE) ? bout.cadence : undefined;
     }
     while (this.#spikeToSeconds <= seconds) {
       this.#nextSpike(this.#spikeToSeconds);
     }
     if (!this.#worn) return undefined;
-    let bpm = this.#locked && bout !== undefined ? bout.cadence : trueBpm;
-    if (seconds >= this.#spikeFromSeconds) bpm += this.#spikeBpm;
+    const spike = seconds >= this.#spikeFromSeconds ? this.#spikeBpm : 0;
+    const bpm = (this.#cadence ?? trueBpm) + spike;
     return Math.min(SHOWN_BPM[1], Math.max(SHOWN_BPM[0], Math.round(bpm)));
   }
 
   #wornSeconds(): number {
-    return this.#random.exponential((MEAN_GAP_SECONDS * (1 - this.#dropoutShare)) / this.#dropoutShare);
+    return this.random.exponential((MEAN_GAP_SECONDS * (1 - this.dropoutShare)) / this.dropoutShare);
   }
 
   #nextSpike(afterSeconds: number): void {
-    this.#spikeFromSeconds = afterSeconds + this.#random.exponential(3600 / SPIKES_PER_HOUR);
-    this.#spikeToSeconds = this.#spikeFromSeconds + this.#random.between(1, 10);
-    this.#spikeBpm = this.#random.between(20, 60) * (this.#random.chance(0.5) ? 1 : -1);
+    this.#spikeFromSeconds = afterSeconds + this.random.exponential(3600 / SPIKES_PER_HOUR);
+    this.#spikeToSeconds = this.#spikeFromSeconds + this.random.between([1, 10]);
+    this.#spikeBpm = this.random.between([20, 60]) * (this.random.chance(0.5) ? 1 : -1);
   }
 }

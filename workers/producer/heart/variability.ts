@@ -4,18 +4,16 @@ import type { Random } from "./random.ts";
 
 /** A mean-reverting random walk (Ornstein and Uhlenbeck); sampled at even steps it is an AR(1) process. */
 class Wander {
-  readonly #random: Random;
-  readonly #deviation: number;
-  readonly #constantSeconds: number;
   #value: number;
   #stepSeconds = NaN;
   #kept = 0;
   #fresh = 0;
 
-  constructor(random: Random, deviation: number, constantSeconds: number) {
-    this.#random = random;
-    this.#deviation = deviation;
-    this.#constantSeconds = constantSeconds;
+  constructor(
+    private readonly random: Random,
+    private readonly deviation: number,
+    private readonly constantSeconds: number,
+  ) {
     this.#value = deviation * random.gaussian();
   }
 
@@ -23,11 +21,10 @@ class Wander {
   step(seconds: number): number {
     if (seconds !== this.#stepSeconds) {
       this.#stepSeconds = seconds;
-      this.#kept = Math.exp(-seconds / this.#constantSeconds);
-      this.#fresh = this.#deviation * Math.sqrt(1 - this.#kept ** 2);
+      this.#kept = Math.exp(-seconds / this.constantSeconds);
+      this.#fresh = this.deviation * Math.sqrt(1 - this.#kept ** 2);
     }
-    this.#value = this.#value * this.#kept + this.#fresh * this.#random.gaussian();
-    return this.#value;
+    return this.#value = this.#value * this.#kept + this.#fresh * this.random.gaussian();
   }
 }
 
@@ -41,13 +38,11 @@ class Wander {
  * Russell et al., medRxiv 2019, 19008771).
  */
 export class Variability {
-  readonly #person: Person;
   readonly #fast: Wander;
   readonly #slow: Wander;
   readonly #hourly: Wander;
 
-  constructor(person: Person, random: Random) {
-    this.#person = person;
+  constructor(private readonly person: Person, random: Random) {
     this.#fast = new Wander(random, 2.0, 4);
     this.#slow = new Wander(random, 2.9, 48);
     this.#hourly = new Wander(random, 3.0, 3600);
@@ -59,6 +54,6 @@ export class Variability {
    */
   step(seconds: number, reserve: number): number {
     const short = this.#fast.step(seconds) + this.#slow.step(seconds);
-    return this.#person.variability * (1 - 0.7 * reserve) * short + this.#hourly.step(seconds);
+    return this.person.variability * (1 - 0.7 * reserve) * short + this.#hourly.step(seconds);
   }
 }
