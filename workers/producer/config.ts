@@ -126,11 +126,7 @@ export function readConfig(
   const { file, compression, partitions } = flags;
   const kafka = kafkaConnection(PROGRAM, "heartbeat-producer", env, readFile);
   const own = parseSettings(PROGRAM, OWN_SETTINGS, env);
-  const problems: string[] = [];
-  const records: Synthetic | Recording = file === undefined
-    ? synthetic(flags, nowMicros, problems)
-    : recording(flags, file, problems);
-  if (problems.length > 0) throw settingsError(PROGRAM, problems);
+  const records = file === undefined ? synthetic(flags, nowMicros) : recording(flags, file);
   return { kafka, own, compression, partitions, records };
 }
 
@@ -139,28 +135,30 @@ function parseFlags(args: readonly string[]) {
     .description("Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording.")
     .addHelpText("after", HELP);
   for (const [flag, description] of USAGE) command.option(flag, description);
-  const values: Record<string, string> = {};
-  for (const [name, value] of Object.entries(command.parse([...args], { from: "user" }).opts())) {
-    values[name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)] = String(value);
-  }
-  return parseSettings(PROGRAM, FLAGS, values, { label: (name) => `--${name}` });
+  const values = Object.entries(command.parse([...args], { from: "user" }).opts())
+    .map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), String(value)]);
+  return parseSettings(PROGRAM, FLAGS, Object.fromEntries(values), { label: (name) => `--${name}` });
 }
 
-function synthetic(flags: Flags, nowMicros: number, problems: string[]): Synthetic {
+/** @throws UsageError with the problems that there are */
+function refuse(problems: Readonly<Record<string, boolean>>): void {
+  const there = Object.keys(problems).filter((problem) => problems[problem]);
+  if (there.length > 0) throw settingsError(PROGRAM, there);
+}
+
+function synthetic(flags: Flags, nowMicros: number): Synthetic {
   const { customers, count, rate, duration, interval, from, to } = flags;
   const live = from === undefined;
   const startMicros = from?.(nowMicros);
   const endMicros = to?.(nowMicros) ?? nowMicros;
-  if (startMicros === undefined) {
-    if (to !== undefined) problems.push("--to: is given without --from, expected both or none");
-  } else {
-    if (rate !== undefined) {
-      const expected = "expected --interval: a backfill is as fast as Kafka takes it";
-      problems.push(`--rate: is given with --from, ${expected}`);
-    }
-    if (duration !== undefined) problems.push("--duration: is given with --from, expected --to");
-    if (startMicros >= endMicros) problems.push("--to: is not after --from, expected a later instant");
-  }
+  refuse({
+    "--to: is given without --from, expected both or none": live && to !== undefined,
+    "--rate: is given with --from, expected --interval: a backfill is as fast as Kafka takes it": !live &&
+      rate !== undefined,
+    "--duration: is given with --from, expected --to": !live && duration !== undefined,
+    "--to: is not after --from, expected a later instant": startMicros !== undefined &&
+      startMicros >= endMicros,
+  });
   return {
     seed: flags.seed,
     customers,
@@ -180,18 +178,19 @@ function synthetic(flags: Flags, nowMicros: number, problems: string[]): Synthet
   };
 }
 
-function recording(flags: Flags, path: string, problems: string[]): Recording {
-  for (const name of ["rate", "duration", "from", "to"] as const) {
-    if (flags[name] !== undefined) problems.push(`--${name}: is given with --file, expected --speed`);
-  }
+function recording(flags: Flags, path: string): Recording {
   const ending = /\.(?:(csv)|ndjson|jsonl)(\.gz)?$/i.exec(path);
   const format = flags.format ?? (ending?.[1] === undefined ? "ndjson" : "csv");
-  if (flags.format === undefined && ending === null) {
-    const is = `is missing, expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`;
-    problems.push(`--format: ${is}`);
-  }
   const speed = flags.speed === "max" ? Infinity : Number(flags.speed);
-  if (speed === 0) problems.push("--speed: is 0, expected a multiple of real time above 0, or max");
+  refuse({
+    "--rate: is given with --file, expected --speed": flags.rate !== undefined,
+    "--duration: is given with --file, expected --speed": flags.duration !== undefined,
+    "--from: is given with --file, expected --speed": flags.from !== undefined,
+    "--to: is given with --file, expected --speed": flags.to !== undefined,
+    [`--format: is missing, expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`]:
+      flags.format === undefined && ending === null,
+    "--speed: is 0, expected a multiple of real time above 0, or max": speed === 0,
+  });
   return {
     path,
     format,

@@ -8,10 +8,9 @@ import { Sender } from "../_shared/kafka/sender.ts";
 import { readConfig } from "./config.ts";
 import { syntheticSource } from "./generate.ts";
 import { unlessAborted } from "./publish/lanes.ts";
-import { publish, systemClock } from "./publish/publish.ts";
+import { ensureTopic, publish, systemClock } from "./publish/publish.ts";
 import { openProgress } from "./publish/records.ts";
 import { ProducerTelemetry } from "./publish/telemetry.ts";
-import { ensureTopic } from "./publish/topic.ts";
 import { type BadRow, describeBadRow } from "./recording/row.ts";
 import { openRecording } from "./replay.ts";
 
@@ -42,8 +41,8 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   telemetry.healthListening(health.port);
 
   const sender = resources.use("Kafka connection", new Sender(config.kafka, config.compression));
-  const wanted = { connection: config.kafka, partitions: config.partitions, telemetry };
-  const partitions = await ensureTopic(sender.client, wanted, { signal });
+  const target = { sender, connection: config.kafka, partitions: config.partitions, telemetry };
+  const partitions = await ensureTopic(sender.client, target, signal);
   if (partitions === undefined) return EXIT.ok;
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
@@ -51,9 +50,8 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const write = Deno.stderr.isTerminal() ? writeError : () => {};
   using progress = openProgress(write, source.expected);
 
-  const target = { sender, connection: config.kafka, partitions, telemetry };
   try {
-    await publish(source, target, { signal, onProgress: progress.show });
+    await publish(source, { ...target, partitions }, { signal, onProgress: progress.show });
   } finally {
     writeOut(`${telemetry.tally}\n`);
   }

@@ -6,11 +6,8 @@ const SHARED_BYTES = 256 * 1024;
 /** Everything but the customer: an instant takes 30 bytes at most, a rate 25. */
 const MOST_AROUND_CUSTOMER = 128;
 const MINUTE_MS = 60_000;
-/** What changes within a minute. */
-const WITHIN_MINUTE = "SS.mmmZ";
 const ZERO = 0x30;
-
-const MIDDLE = Buffer.from('","heart_rate":');
+const MIDDLE = Buffer.from('Z","heart_rate":');
 
 /** What a customer's readings all begin with. */
 export function beginningOf(customerId: string | number): Buffer {
@@ -40,62 +37,55 @@ export class ReadingWriter {
     return this.#write(beginning, Number((micros - rest) / 1000n), Number(rest), heartRate);
   }
 
-  /** @param rest microseconds within the millisecond */
+  /**
+   * The instant as `formatInstant` gives it.
+   *
+   * @param rest microseconds within the millisecond
+   */
   #write(beginning: Buffer, millis: number, rest: number, heartRate: number): Buffer {
     const most = beginning.length + MOST_AROUND_CUSTOMER;
     if (this.#bytes.length - this.#at < most) {
       this.#bytes = Buffer.allocUnsafeSlow(Math.max(most, SHARED_BYTES));
       this.#at = 0;
     }
-    const start = this.#at;
-    this.#bytes.set(beginning, start);
-    let end = this.#writeInstant(start + beginning.length, millis, rest);
-    this.#bytes.set(MIDDLE, end);
-    end = this.#writeWhole(end + MIDDLE.length, heartRate);
-    this.#bytes[end++] = 0x7d; // }
-    this.#at = end;
-    return this.#bytes.subarray(start, end);
-  }
-
-  /** As `formatInstant` gives it. */
-  #writeInstant(at: number, millis: number, rest: number): number {
     const bytes = this.#bytes;
+    const start = this.#at;
+    bytes.set(beginning, start);
     const minute = Math.floor(millis / MINUTE_MS);
     if (minute !== this.#minute) {
-      const text = formatInstant(minute * MINUTE_MS * 1000);
-      this.#minuteText = Buffer.from(text.slice(0, -WITHIN_MINUTE.length));
+      this.#minuteText = Buffer.from(formatInstant(minute * MINUTE_MS * 1000).slice(0, -"SS.mmmZ".length));
       this.#minute = minute;
     }
-    bytes.set(this.#minuteText, at);
-    let end = at + this.#minuteText.length;
+    bytes.set(this.#minuteText, start + beginning.length);
     const within = millis - minute * MINUTE_MS;
     const seconds = Math.floor(within / 1000);
-    bytes[end++] = ZERO + Math.floor(seconds / 10);
-    bytes[end++] = ZERO + seconds % 10;
+    let end = writeTwo(bytes, start + beginning.length + this.#minuteText.length, seconds);
     bytes[end++] = 0x2e; // .
     end = writeThree(bytes, end, within - seconds * 1000);
     if (rest !== 0) end = writeThree(bytes, end, rest);
-    bytes[end++] = 0x5a; // Z
-    return end;
+    bytes.set(MIDDLE, end);
+    end = writeWhole(bytes, end + MIDDLE.length, heartRate);
+    bytes[end++] = 0x7d; // }
+    this.#at = end;
+    return bytes.subarray(start, end);
   }
+}
 
-  #writeWhole(at: number, value: number): number {
-    const bytes = this.#bytes;
-    if (value >= 100 && value < 1_000) return writeThree(bytes, at, value);
-    if (value >= 10 && value < 100) {
-      bytes[at] = ZERO + Math.floor(value / 10);
-      bytes[at + 1] = ZERO + value % 10;
-      return at + 2;
-    }
-    return at + bytes.write(String(value), at, "latin1");
-  }
+function writeWhole(bytes: Buffer, at: number, value: number): number {
+  if (value >= 100 && value < 1_000) return writeThree(bytes, at, value);
+  if (value >= 10 && value < 100) return writeTwo(bytes, at, value);
+  return at + bytes.write(String(value), at, "latin1");
+}
+
+function writeTwo(bytes: Buffer, at: number, value: number): number {
+  bytes[at] = ZERO + Math.floor(value / 10);
+  bytes[at + 1] = ZERO + value % 10;
+  return at + 2;
 }
 
 function writeThree(bytes: Buffer, at: number, value: number): number {
   bytes[at] = ZERO + Math.floor(value / 100);
-  bytes[at + 1] = ZERO + Math.floor(value / 10) % 10;
-  bytes[at + 2] = ZERO + value % 10;
-  return at + 3;
+  return writeTwo(bytes, at + 1, value % 100);
 }
 
 /** ISO 8601 in UTC, with milliseconds, or microseconds where they matter. @param micros since the Unix epoch */

@@ -4,8 +4,8 @@ import { Registry } from "prom-client";
 import type { KafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import type { Log } from "../../../workers/_shared/telemetry.ts";
 import { publish } from "../../../workers/producer/publish/publish.ts";
-import type { OutgoingRecord, Tally } from "../../../workers/producer/publish/records.ts";
-import { type Batch, ProducerTelemetry } from "../../../workers/producer/publish/telemetry.ts";
+import type { Batch, OutgoingRecord, Tally } from "../../../workers/producer/publish/records.ts";
+import { ProducerTelemetry } from "../../../workers/producer/publish/telemetry.ts";
 
 const START_MICROS = 1_000_000_000;
 const CONNECTION = { topic: "heartbeats", servers: "nowhere:1" } as unknown as KafkaConnection;

@@ -9,8 +9,8 @@ import { findInCauses } from "../../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import { partitionOf } from "../../_shared/kafka/partitioner.ts";
 import type { Place } from "../../_shared/kafka/sender.ts";
-import type { OutgoingRecord } from "./records.ts";
-import type { Batch, ProducerTelemetry } from "./telemetry.ts";
+import type { Batch, OutgoingRecord } from "./records.ts";
+import type { ProducerTelemetry } from "./telemetry.ts";
 
 const MAX_BATCH_RECORDS = 2_000;
 /** Under the million bytes that brokers accept by default. */
@@ -38,27 +38,19 @@ export interface Target {
  * twice; the consumer counts such as a duplicate.
  */
 export class Lanes {
-  readonly #target: Target;
-  readonly #gaveUp: AbortSignal;
+  /** Offered and not yet acknowledged or given up. */
+  queued = 0;
   readonly #queues: readonly OutgoingRecord[][];
   readonly #running = new Map<number, Promise<void>>();
-  #queued = 0;
 
   /** @param gaveUp aborts when there is no time left to try again */
-  constructor(target: Target, gaveUp: AbortSignal) {
-    this.#target = target;
-    this.#gaveUp = gaveUp;
+  constructor(private readonly target: Target, private readonly gaveUp: AbortSignal) {
     this.#queues = Array.from({ length: target.partitions }, () => []);
-  }
-
-  /** Offered and not yet acknowledged or given up. */
-  get queued(): number {
-    return this.#queued;
   }
 
   push(record: OutgoingRecord): void {
     this.#queues[partitionOf(record.key, this.#queues.length)]?.push(record);
-    this.#queued++;
+    this.queued++;
   }
 
   /** Sends what waits; what is pushed meanwhile follows in the next batch. */
@@ -78,15 +70,14 @@ export class Lanes {
     while (queue.length > 0) {
       const records = queue.splice(0, batchLength(queue));
       await this.#deliver({ partition, records });
-      this.#queued -= records.length;
+      this.queued -= records.length;
     }
   }
 
   /** Resolves when every record of the batch is acknowledged, refused or given up; it never rejects. */
   async #deliver(batch: Batch): Promise<void> {
-    const { sender, connection, telemetry } = this.#target;
+    const { gaveUp, target: { sender, connection, telemetry } } = this;
     const { partition, records } = batch;
-    const gaveUp = this.#gaveUp;
     for (let attempt = 1; !gaveUp.aborted; attempt++) {
       const startedMs = performance.now();
       try {
@@ -111,7 +102,7 @@ export class Lanes {
   async #isolate({ partition, records }: Batch, failure: Error): Promise<void> {
     const [first, second] = records;
     if (first !== undefined && second === undefined) {
-      return this.#target.telemetry.recordRefused(failure, first);
+      return this.target.telemetry.recordRefused(failure, first);
     }
     const half = Math.ceil(records.length / 2);
     await this.#deliver({ partition, records: records.slice(0, half) });

@@ -6,7 +6,10 @@
  * source. They are not dropped: the source is a schedule or a file, its records keep their instants and follow, late,
  * as fast as Kafka takes them; how late is logged, measured and in the summary.
  */
-import { sleep } from "../../_shared/backoff.ts";
+import type { Base } from "@platformatic/kafka";
+import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { kafkaFailure } from "../../_shared/kafka/client.ts";
+import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
 import { Lanes, type Target, unlessAborted } from "./lanes.ts";
 import type { OutgoingRecord, RecordSource, Tally } from "./records.ts";
 
@@ -43,19 +46,47 @@ export interface PublishOptions {
 }
 
 /**
+ * Waits for Kafka, however long, and creates the topic when it is missing, with the target's partitions.
+ *
+ * @returns the number of its partitions; undefined when the signal aborted before it was there
+ * @throws PipelineError when Kafka answers that it does not let us: nothing is published yet, so the operator hears it
+ */
+export async function ensureTopic(
+  client: Base,
+  { connection, partitions, telemetry }: Target,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const { topic } = connection;
+  for (let attempt = 1; !signal.aborted; attempt++) {
+    try {
+      const found = await describeTopic(client, topic);
+      if (found !== undefined) {
+        telemetry.topicFound(topic, found.leaders.length);
+        return found.leaders.length;
+      }
+      if (await createTopic(connection, partitions)) telemetry.topicCreated(topic, partitions);
+    } catch (error) {
+      const failure = kafkaFailure(`reach topic ${topic}`, connection, error);
+      if (failure.code === "kafka_refused") throw failure;
+      const retryInMs = backoffMs(attempt);
+      telemetry.publishFailed(failure, attempt, retryInMs);
+      await sleep(retryInMs, { signal });
+    }
+  }
+  return undefined;
+}
+
+/**
  * Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken.
  *
  * @throws what the source threw, when those taken before are delivered
  */
 export async function publish(source: RecordSource, target: Target, options: PublishOptions): Promise<void> {
-  const { telemetry } = target;
-  const { tally } = telemetry;
+  const { telemetry, telemetry: { tally } } = target;
   const { signal } = options;
   const gaveUp = new AbortController();
   const lanes = new Lanes(target, gaveUp.signal);
-  const onStop = () => {
-    Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
-  };
+  const onStop = () => Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
   signal.addEventListener("abort", onStop, { once: true });
   tally.start();
   try {
@@ -74,16 +105,17 @@ export async function publish(source: RecordSource, target: Target, options: Pub
 async function offer(
   source: RecordSource,
   lanes: Lanes,
-  { telemetry }: Target,
+  { telemetry, telemetry: { tally } }: Target,
   { clock = systemClock, signal, onProgress }: PublishOptions,
 ): Promise<void> {
-  const { tally } = telemetry;
   const lateMs = ({ dueMicros }: OutgoingRecord) =>
     dueMicros === undefined ? 0 : (clock.nowMicros() - dueMicros) / 1000;
   const pieces = source.start(clock.nowMicros());
   let taken = 0;
   for (;;) {
-    const piece = await patiently(pieces.next(), lanes, signal);
+    // A pipe may be silent for hours: what came before is sent meanwhile, and a stop ends the wait.
+    const silent = setTimeout(() => lanes.start(), TICK_MS);
+    const piece = await unlessAborted(pieces.next(), signal).finally(() => clearTimeout(silent));
     if (piece === undefined || piece.done === true) return;
     for (const record of piece.value) {
       let late = lateMs(record);
@@ -101,16 +133,6 @@ async function offer(
       lanes.push(record);
       taken++;
     }
-  }
-}
-
-/** A pipe may be silent for hours: what came before is sent meanwhile, and a stop ends the wait. */
-async function patiently<T>(next: Promise<T>, lanes: Lanes, signal: AbortSignal): Promise<T | undefined> {
-  const silent = setTimeout(() => lanes.start(), TICK_MS);
-  try {
-    return await unlessAborted(next, signal);
-  } finally {
-    clearTimeout(silent);
   }
 }
 

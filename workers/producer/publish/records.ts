@@ -16,6 +16,12 @@ export interface OutgoingRecord {
   readonly fault?: Fault | undefined;
 }
 
+/** Records that travel in one request. */
+export interface Batch {
+  readonly partition: number;
+  readonly records: readonly OutgoingRecord[];
+}
+
 /** Where records come from: a schedule or a file. */
 export interface RecordSource {
   /** Begins at this instant, microseconds since the Unix epoch. A piece is waited for, the records in it are there. */

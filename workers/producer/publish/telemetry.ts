@@ -2,13 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
 import type { Place } from "../../_shared/kafka/sender.ts";
-import { formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
-
-/** Records that travel in one request. */
-export interface Batch {
-  readonly partition: number;
-  readonly records: readonly OutgoingRecord[];
-}
+import { type Batch, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
 /** Rows of a recording that are shown; the others are counted. */
 const SHOWN_ROWS = 5;
@@ -17,13 +11,7 @@ const LATE_MS = 1_000;
 
 export class ProducerTelemetry {
   readonly tally = new Tally();
-  readonly #log: Log;
-  /** Whether each record is logged: at a hundred thousand a second even skipping the lines costs. */
-  readonly #eachRecord: boolean;
-  readonly #published;
-  readonly #failures;
-  readonly #duration;
-  readonly #backlog;
+  readonly #metrics;
   #interval = emptyInterval();
   #expected: number | undefined;
   /** Until the topic is found, too. */
@@ -31,31 +19,36 @@ export class ProducerTelemetry {
   #backlogRecords = 0;
   #late = false;
 
-  constructor(log: Log, metrics: Registry, { eachRecord }: { eachRecord: boolean }) {
-    this.#log = log;
-    this.#eachRecord = eachRecord;
+  /** @param options whether each record is logged: at a hundred thousand a second even skipping the lines costs */
+  constructor(
+    private readonly log: Log,
+    metrics: Registry,
+    private readonly options: { readonly eachRecord: boolean },
+  ) {
     const registers = [metrics];
-    this.#published = new Counter({
-      name: "heartbeat_published_total",
-      help: "Records that Kafka acknowledged.",
-      registers,
-    });
-    this.#failures = new Counter({
-      name: "heartbeat_publish_failures_total",
-      help: "Requests to publish that failed; each is tried again unless Kafka refused the record itself.",
-      registers,
-    });
-    this.#duration = new Histogram({
-      name: "heartbeat_publish_duration_seconds",
-      help: "From a request to publish to its acknowledgement.",
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-      registers,
-    });
-    this.#backlog = new Gauge({
-      name: "heartbeat_publish_backlog_records",
-      help: "Records that are due and not acknowledged.",
-      registers,
-    });
+    this.#metrics = {
+      published: new Counter({
+        name: "heartbeat_published_total",
+        help: "Records that Kafka acknowledged.",
+        registers,
+      }),
+      failures: new Counter({
+        name: "heartbeat_publish_failures_total",
+        help: "Requests to publish that failed; each is tried again unless Kafka refused the record itself.",
+        registers,
+      }),
+      duration: new Histogram({
+        name: "heartbeat_publish_duration_seconds",
+        help: "From a request to publish to its acknowledgement.",
+        buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+        registers,
+      }),
+      backlog: new Gauge({
+        name: "heartbeat_publish_backlog_records",
+        help: "Records that are due and not acknowledged.",
+        registers,
+      }),
+    };
   }
 
   /** Why nothing can be published at the moment; empty when it can. */
@@ -63,20 +56,19 @@ export class ProducerTelemetry {
     if (this.#outage === undefined) return [];
     const { since, partitions } = this.#outage;
     // Some may have no leader while the others take what they are sent.
-    const of = partitions.size === 0
-      ? ""
-      : ` of partition ${[...partitions].sort((a, b) => a - b).join(", ")}`;
-    return [`Kafka has not taken a record${of} for ${seconds(performance.now() - since)} s`];
+    const numbers = [...partitions].sort((a, b) => a - b).join(", ");
+    const of = numbers === "" ? "" : ` of partition ${numbers}`;
+    return [`Kafka has not taken a record${of} for ${secondsSince(since)} s`];
   }
 
   healthListening(port: number): void {
-    this.#log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
+    this.log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
   }
 
   /** @param description where it is and what is wrong */
   rowSkipped(reason: string, description: string): void {
     if (this.tally.rowSkipped(reason) >= SHOWN_ROWS) return;
-    this.#log.warning("row.skipped", `skipped ${description}`, { reason });
+    this.log.warning("row.skipped", `skipped ${description}`, { reason });
   }
 
   /** @param records that the source will give, about: sensors without contact leave some out */
@@ -85,30 +77,30 @@ export class ProducerTelemetry {
   }
 
   topicCreated(topic: string, partitions: number): void {
-    this.#log.info("topic.created", "the topic was missing and has been created", { topic, partitions });
+    this.log.info("topic.created", "the topic was missing and has been created", { topic, partitions });
   }
 
   topicFound(topic: string, partitions: number): void {
     this.#recovered();
     this.#interval = emptyInterval();
     const total = this.#expected === undefined ? "" : ` about ${this.#expected} records`;
-    this.#log.info("topic.found", `publishing${total}`, { topic, partitions });
+    this.log.info("topic.found", `publishing${total}`, { topic, partitions });
   }
 
   batchPublished(batch: Batch, { partition, firstOffset }: Place, durationMs: number): void {
     const { records } = batch;
     const bytes = records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
     this.tally.published(records.length, bytes, durationMs);
-    this.#published.inc(records.length);
-    this.#duration.observe(durationMs / 1000);
+    this.#metrics.published.inc(records.length);
+    this.#metrics.duration.observe(durationMs / 1000);
     this.#interval.records += records.length;
     this.#interval.requests++;
     this.#interval.bytes += bytes;
     this.#interval.offsets.set(partition, firstOffset + BigInt(records.length - 1));
     this.#recovered(batch.partition);
-    if (!this.#eachRecord) return;
+    if (!this.options.eachRecord) return;
     for (const [index, { key, value, fault }] of records.entries()) {
-      this.#log.debug("record.published", "published", {
+      this.log.debug("record.published", "published", {
         partition,
         offset: firstOffset + BigInt(index),
         key: key.toString(),
@@ -127,23 +119,20 @@ export class ProducerTelemetry {
    */
   publishFailed(error: Error, attempt: number, retryInMs: number, batch?: Batch): void {
     const records = batch?.records.length ?? 0;
-    this.#failures.inc();
+    this.#metrics.failures.inc();
     if (attempt === 1) this.tally.retried += records;
     this.#outage ??= beginOutage();
     if (batch !== undefined) this.#outage.partitions.add(batch.partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
-    if (attempt === 1 || this.#outage.said) {
-      this.#log.debug("publish.failed", error.message, context);
-      return;
-    }
+    if (attempt === 1 || this.#outage.said) return this.log.debug("publish.failed", error.message, context);
     this.#outage.said = true;
-    this.#log.warning("kafka.unavailable", `${error.message}; trying again until it works`, context);
+    this.log.warning("kafka.unavailable", `${error.message}; trying again until it works`, context);
   }
 
   recordRefused(error: Error, { key, value }: OutgoingRecord): void {
     this.tally.failed++;
-    this.#failures.inc();
-    this.#log.error("record.refused", "Kafka refuses this record, so it is counted as failed", {
+    this.#metrics.failures.inc();
+    this.log.error("record.refused", "Kafka refuses this record, so it is counted as failed", {
       key: key.toString(),
       bytes: value?.length ?? 0,
       reason: error.message,
@@ -151,7 +140,7 @@ export class ProducerTelemetry {
   }
 
   gaveUp(records: number): void {
-    this.#log.error("publish.gave_up", "stopped before Kafka acknowledged these records", { records });
+    this.log.error("publish.gave_up", "stopped before Kafka acknowledged these records", { records });
   }
 
   /**
@@ -160,11 +149,11 @@ export class ProducerTelemetry {
    */
   backlogChanged(records: number, lateMs: number): void {
     this.#backlogRecords = records;
-    this.#backlog.set(records);
+    this.#metrics.backlog.set(records);
     this.#interval.lateMs = Math.max(this.#interval.lateMs, lateMs);
     if (lateMs > LATE_MS && !this.#late) {
       this.#late = true;
-      this.#log.warning(
+      this.log.warning(
         "publish.late",
         "records are offered later than they are due; none is dropped, they keep their instants and follow as fast as " +
           "Kafka takes them",
@@ -172,14 +161,14 @@ export class ProducerTelemetry {
       );
     } else if (lateMs < LATE_MS / 10 && this.#late) {
       this.#late = false;
-      this.#log.info("publish.caught_up", "records are offered on time again", { backlog_records: records });
+      this.log.info("publish.caught_up", "records are offered on time again", { backlog_records: records });
     }
   }
 
   /** All that was offered is acknowledged or given up. */
   finished(): void {
     this.#backlogRecords = 0;
-    this.#backlog.set(0);
+    this.#metrics.backlog.set(0);
     this.#expected = undefined;
     this.summarise();
   }
@@ -190,7 +179,7 @@ export class ProducerTelemetry {
     this.#interval = emptyInterval();
     if (requests === 0 && this.#backlogRecords === 0) return;
     const perSecond = Math.round((records * 1000) / Math.max(1, performance.now() - since));
-    this.#log.info("publish.summary", `published ${records} records${this.#remaining(perSecond)}`, {
+    this.log.info("publish.summary", `published ${records} records${this.#remaining(perSecond)}`, {
       records,
       requests,
       bytes,
@@ -216,9 +205,7 @@ export class ProducerTelemetry {
     if (partitions.size > 0) return;
     this.#outage = undefined;
     if (!said) return;
-    this.#log.info("kafka.available", "Kafka takes records again", {
-      outage_s: seconds(performance.now() - since),
-    });
+    this.log.info("kafka.available", "Kafka takes records again", { outage_s: secondsSince(since) });
   }
 }
 
@@ -238,6 +225,6 @@ function emptyInterval() {
   };
 }
 
-function seconds(ms: number): number {
-  return Math.round(ms / 100) / 10;
+function secondsSince(ms: number): number {
+  return Math.round((performance.now() - ms) / 100) / 10;
 }
