@@ -1,19 +1,10 @@
 /** The producer's command line and environment. */
 import { Command } from "commander";
-import {
-  choice,
-  decimal,
-  type Environment,
-  integer,
-  optional,
-  parseSettings,
-  setting,
-  settingsError,
-  text,
-} from "../_shared/env.ts";
+import { choice, decimal, integer, optional, parseSettings, setting, settingsError } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { parseInstant } from "../_shared/record/instant.ts";
+import type { WorkerContext } from "../_shared/lifecycle.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import type { Synthetic } from "./generate.ts";
 import type { Recording } from "./recording/recording.ts";
@@ -48,16 +39,12 @@ const FLAGS = {
   "duplicate-rate": decimal(SHARE),
   "dropout-rate": decimal({ min: 0, max: 0.9, unit: "share of the time", default: 0.01 }),
   "arrhythmia-rate": decimal({ min: 0, max: 1, unit: "share of the customers", default: 0.1 }),
-  file: optional(text({ expected: "a CSV or NDJSON file, or - for standard input" })),
+  file: optional(setting({ expected: "a CSV or NDJSON file, or - for standard input" }, (path) => path)),
   format: optional(choice(["csv", "ndjson"])),
   map: setting({ ...MAPPING, default: "customer_id=customer_id" }, parseMapping),
   "time-format": setting({ ...TIME_FORMAT, default: "iso" }, timeFormat),
   timezone: setting({ expected: "UTC or an offset such as +02:00", default: "UTC" }, parseZone),
-  speed: text({
-    expected: "a multiple of real time such as 1 or 60, or max",
-    pattern: /^(max|\d{1,6}(\.\d{1,6})?)$/,
-    default: "max",
-  }),
+  speed: setting({ expected: "a multiple of real time such as 1 or 60, or max", default: "max" }, parseSpeed),
   "shift-to-now": choice(["true", "false"], "false"),
   "skip-bad": choice(["true", "false"], "false"),
   compression: choice(["none", "gzip", "snappy", "lz4", "zstd"], "none"),
@@ -117,9 +104,7 @@ SIGTERM or Ctrl-C flushes what is in hand, prints the summary and counts as succ
  * @throws CommanderError after --help, or for a flag that does not exist
  */
 export function readConfig(
-  args: readonly string[],
-  env: Environment,
-  readFile: (path: string) => string,
+  { args, env, readFile }: Pick<WorkerContext, "args" | "env" | "readFile">,
   nowMicros: number,
 ) {
   const flags = parseFlags(args);
@@ -141,8 +126,8 @@ function parseFlags(args: readonly string[]) {
 }
 
 /** @throws UsageError with the problems that there are */
-function refuse(problems: Readonly<Record<string, boolean>>): void {
-  const there = Object.keys(problems).filter((problem) => problems[problem]);
+function refuse(problems: readonly (string | false)[]): void {
+  const there = problems.filter((problem) => problem !== false);
   if (there.length > 0) throw settingsError(PROGRAM, there);
 }
 
@@ -151,14 +136,15 @@ function synthetic(flags: Flags, nowMicros: number): Synthetic {
   const live = from === undefined;
   const startMicros = from?.(nowMicros);
   const endMicros = to?.(nowMicros) ?? nowMicros;
-  refuse({
-    "--to: is given without --from, expected both or none": live && to !== undefined,
-    "--rate: is given with --from, expected --interval: a backfill is as fast as Kafka takes it": !live &&
-      rate !== undefined,
-    "--duration: is given with --from, expected --to": !live && duration !== undefined,
-    "--to: is not after --from, expected a later instant": startMicros !== undefined &&
-      startMicros >= endMicros,
-  });
+  const backfill =
+    "--rate: is given with --from, expected --interval: a backfill is as fast as Kafka takes it";
+  refuse([
+    live && to !== undefined && "--to: is given without --from, expected both or none",
+    !live && rate !== undefined && backfill,
+    !live && duration !== undefined && "--duration: is given with --from, expected --to",
+    startMicros !== undefined && startMicros >= endMicros &&
+    "--to: is not after --from, expected a later instant",
+  ]);
   return {
     seed: flags.seed,
     customers,
@@ -181,27 +167,29 @@ function synthetic(flags: Flags, nowMicros: number): Synthetic {
 function recording(flags: Flags, path: string): Recording {
   const ending = /\.(?:(csv)|ndjson|jsonl)(\.gz)?$/i.exec(path);
   const format = flags.format ?? (ending?.[1] === undefined ? "ndjson" : "csv");
-  const speed = flags.speed === "max" ? Infinity : Number(flags.speed);
-  refuse({
-    "--rate: is given with --file, expected --speed": flags.rate !== undefined,
-    "--duration: is given with --file, expected --speed": flags.duration !== undefined,
-    "--from: is given with --file, expected --speed": flags.from !== undefined,
-    "--to: is given with --file, expected --speed": flags.to !== undefined,
-    [`--format: is missing, expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`]:
-      flags.format === undefined && ending === null,
-    "--speed: is 0, expected a multiple of real time above 0, or max": speed === 0,
-  });
+  const expected = `expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`;
+  refuse([
+    ...(["rate", "duration", "from", "to"] as const)
+      .map((name) => flags[name] !== undefined && `--${name}: is given with --file, expected --speed`),
+    flags.format === undefined && ending === null && `--format: is missing, ${expected}`,
+    flags.speed === 0 && "--speed: is 0, expected a multiple of real time above 0, or max",
+  ]);
   return {
     path,
     format,
     mapping: flags.map,
     time: flags["time-format"],
     zone: flags.timezone,
-    speed,
+    speed: flags.speed,
     shiftToNow: flags["shift-to-now"] === "true",
     skipBad: flags["skip-bad"] === "true",
     count: flags.count,
   };
+}
+
+function parseSpeed(text: string): number | undefined {
+  if (text === "max") return Infinity;
+  return /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) : undefined;
 }
 
 /** @returns microseconds */

@@ -20,7 +20,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
   const { config, note } = await withRunningServers(
     env,
-    (vars) => readConfig(args, vars, readFile, systemClock.nowMicros()),
+    (env) => readConfig({ args, env, readFile }, systemClock.nowMicros()),
     { needed: ["KAFKA_BOOTSTRAP_SERVERS"] },
   );
   secrets.hide(config.kafka.secrets);

@@ -1,12 +1,12 @@
 /** A recorded file as a source of records: moved in time, and paced as it was recorded, or not. */
 import { Buffer } from "node:buffer";
-import { PipelineError, UsageError } from "../_shared/errors.ts";
+import { UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
 import type { RecordSource } from "./publish/records.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
 import { canReadTwice, following } from "./recording/file_bytes.ts";
 import { type Pieces, readRecording, type Recording } from "./recording/recording.ts";
-import type { BadRow } from "./recording/row.ts";
+import { type BadRow, invalid } from "./recording/row.ts";
 
 /** A file may name any number of customers; this many are a few tens of megabytes. */
 const MOST_REMEMBERED = 50_000;
@@ -71,42 +71,28 @@ function replay(
 ): RecordSource["start"] {
   return async function* (startMicros) {
     const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;
-    const customers = new Customers();
+    /** Those that were met lately, so that their bytes need not be made for each reading. */
+    const customers = new Map<string | number, { readonly key: Buffer; readonly beginning: Buffer }>();
     const writer = new ReadingWriter();
     for await (const piece of pieces) {
       yield piece.map(({ customerId, micros, heartRate }) => {
-        const { key, beginning } = customers.find(customerId);
-        if (!isTimestamp(micros + shift)) throw outOfTime(path);
+        let customer = customers.get(customerId);
+        if (customer === undefined) {
+          if (customers.size >= MOST_REMEMBERED) customers.clear();
+          customer = { key: Buffer.from(String(customerId)), beginning: beginningOf(customerId) };
+          customers.set(customerId, customer);
+        }
+        if (!isTimestamp(micros + shift)) {
+          const why = "its readings span more years than a timestamp can say, 0001 to 9999";
+          throw invalid(`Cannot move ${path} to now: ${why}; publish it without --shift-to-now`);
+        }
         return {
-          key,
-          value: writer.writeExactly(beginning, micros + shift, heartRate),
+          key: customer.key,
+          value: writer.writeExactly(customer.beginning, micros + shift, heartRate),
           dueMicros: speed === Infinity ? undefined : startMicros + Number(micros - firstMicros) / speed,
           fault: undefined,
         };
       });
     }
   };
-}
-
-function outOfTime(path: string): PipelineError {
-  return new PipelineError(
-    "input_invalid",
-    `Cannot move ${path} to now: its readings span more years than a timestamp can say, 0001 to 9999; ` +
-      "publish it without --shift-to-now",
-  );
-}
-
-/** Those that were met lately, so that their bytes need not be made for each reading. */
-class Customers {
-  #known = new Map<string | number, { readonly key: Buffer; readonly beginning: Buffer }>();
-
-  find(id: string | number) {
-    let customer = this.#known.get(id);
-    if (customer === undefined) {
-      if (this.#known.size >= MOST_REMEMBERED) this.#known.clear();
-      customer = { key: Buffer.from(String(id)), beginning: beginningOf(id) };
-      this.#known.set(id, customer);
-    }
-    return customer;
-  }
 }

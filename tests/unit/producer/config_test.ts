@@ -10,7 +10,7 @@ const noFile = () => {
 };
 
 function read(...args: string[]) {
-  return readConfig(args, {}, noFile, NOW_MICROS).records;
+  return readConfig({ args, env: {}, readFile: noFile }, NOW_MICROS).records;
 }
 
 function synthetic(...args: string[]) {

@@ -24,22 +24,15 @@ const MAX_TAKEN_AT_ONCE = 8_000;
 /** After SIGTERM what is in hand has this long, less than the process itself has. */
 const FLUSH_MS = 7_000;
 
-/** The time, which tests replace. */
-export interface Clock {
+/** The time, which tests replace. Monotonic: a corrected system clock neither stalls the schedule nor makes it burst. */
+export const systemClock = {
   /** Microseconds since the Unix epoch, which a double holds exactly and a `Date` does not. */
-  readonly nowMicros: () => number;
-  /** Resolves after `ms`, or at once when the signal aborts. */
-  readonly sleep: (ms: number, options: { signal: AbortSignal }) => Promise<void>;
-}
-
-/** Monotonic, so that a corrected system clock neither stalls the schedule nor makes it burst. */
-export const systemClock: Clock = {
   nowMicros: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
   sleep,
 };
 
 export interface PublishOptions {
-  readonly clock?: Clock;
+  readonly clock?: typeof systemClock;
   /** Stops taking records; what was taken is still flushed. */
   readonly signal: AbortSignal;
   readonly onProgress?: (tally: Tally) => void;

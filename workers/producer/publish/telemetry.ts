@@ -25,29 +25,19 @@ export class ProducerTelemetry {
     metrics: Registry,
     private readonly options: { readonly eachRecord: boolean },
   ) {
-    const registers = [metrics];
+    const of = (name: string, help: string) => ({ name, help, registers: [metrics] });
+    const failures =
+      "Requests to publish that failed; each is tried again unless Kafka refused the record itself.";
     this.#metrics = {
-      published: new Counter({
-        name: "heartbeat_published_total",
-        help: "Records that Kafka acknowledged.",
-        registers,
-      }),
-      failures: new Counter({
-        name: "heartbeat_publish_failures_total",
-        help: "Requests to publish that failed; each is tried again unless Kafka refused the record itself.",
-        registers,
-      }),
+      published: new Counter(of("heartbeat_published_total", "Records that Kafka acknowledged.")),
+      failures: new Counter(of("heartbeat_publish_failures_total", failures)),
       duration: new Histogram({
-        name: "heartbeat_publish_duration_seconds",
-        help: "From a request to publish to its acknowledgement.",
+        ...of("heartbeat_publish_duration_seconds", "From a request to publish to its acknowledgement."),
         buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-        registers,
       }),
-      backlog: new Gauge({
-        name: "heartbeat_publish_backlog_records",
-        help: "Records that are due and not acknowledged.",
-        registers,
-      }),
+      backlog: new Gauge(
+        of("heartbeat_publish_backlog_records", "Records that are due and not acknowledged."),
+      ),
     };
   }
 
@@ -111,8 +101,7 @@ export class ProducerTelemetry {
   }
 
   /**
-   * Said once an outage, which lasts until each partition that failed takes records; the other tries are for those who
-   * debug.
+   * Said once an outage, which lasts until each partition that failed takes records; each try for those who debug.
    *
    * @param attempt 1 for the first
    * @param batch left out when it was no batch that failed
@@ -175,14 +164,12 @@ export class ProducerTelemetry {
 
   /** Says what happened since the last time it was called; silent when nothing did and nothing waits. */
   summarise(): void {
-    const { records, requests, bytes, offsets, lateMs, since } = this.#interval;
+    const { since, lateMs, offsets, ...counts } = this.#interval;
     this.#interval = emptyInterval();
-    if (requests === 0 && this.#backlogRecords === 0) return;
-    const perSecond = Math.round((records * 1000) / Math.max(1, performance.now() - since));
-    this.log.info("publish.summary", `published ${records} records${this.#remaining(perSecond)}`, {
-      records,
-      requests,
-      bytes,
+    if (counts.requests === 0 && this.#backlogRecords === 0) return;
+    const perSecond = Math.round((counts.records * 1000) / Math.max(1, performance.now() - since));
+    this.log.info("publish.summary", `published ${counts.records} records${this.#remaining(perSecond)}`, {
+      ...counts,
       records_per_second: perSecond,
       backlog_records: this.#backlogRecords,
       late_ms: Math.round(lateMs),
@@ -204,8 +191,9 @@ export class ProducerTelemetry {
     if (partition !== undefined) partitions.delete(partition);
     if (partitions.size > 0) return;
     this.#outage = undefined;
-    if (!said) return;
-    this.log.info("kafka.available", "Kafka takes records again", { outage_s: secondsSince(since) });
+    if (said) {
+      this.log.info("kafka.available", "Kafka takes records again", { outage_s: secondsSince(since) });
+    }
   }
 }
 
@@ -215,14 +203,8 @@ function beginOutage() {
 }
 
 function emptyInterval() {
-  return {
-    records: 0,
-    requests: 0,
-    bytes: 0,
-    offsets: new Map<number, bigint>(),
-    lateMs: 0,
-    since: performance.now(),
-  };
+  const offsets = new Map<number, bigint>();
+  return { records: 0, requests: 0, bytes: 0, offsets, lateMs: 0, since: performance.now() };
 }
 
 function secondsSince(ms: number): number {

@@ -6,15 +6,12 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import { CsvError, parse } from "csv-parse";
-import { PipelineError } from "../../_shared/errors.ts";
-import { type BadRow, type Field, FIELDS, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
+import { type BadRow, FIELDS, invalid, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
 
 /** A row that is longer is a file without line ends, or a quote that was left open. */
 export const MAX_ROW_BYTES = 1024 * 1024;
 
-/**
- * @throws PipelineError when the header lacks a column, or where it is unknown after an error how to go on
- */
+/** @throws PipelineError when the header lacks a column, or where it is unknown after an error how to go on */
 export async function* csvRows(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
@@ -55,31 +52,24 @@ export async function* csvRows(
       ? `the row after line ${lastLine} has more than ${MAX_ROW_BYTES} bytes; is a quote left open?`
       : `line ${Number(error["lines"] ?? lastLine)}: ${error.message}`;
     // It is unknown where the next row begins, so that this one cannot be skipped.
-    throw new PipelineError("input_invalid", `Cannot read ${path}, ${problem}`, { cause: error });
+    throw invalid(`Cannot read ${path}, ${problem}`, error);
   }
 }
 
 /** @throws PipelineError unless the header has each column once */
-function cellReader(
-  path: string,
-  header: readonly string[],
-  mapping: Mapping,
-): (texts: readonly string[], line: number) => Row | BadRow {
+function cellReader(path: string, header: readonly string[], mapping: Mapping) {
   const names = header.map((name) => utf8(name) ?? name);
-  const place = (field: Field): number => {
+  const place = (field: keyof Mapping): number => {
     const at = names.indexOf(mapping[field]);
     if (at >= 0 && !names.includes(mapping[field], at + 1)) return at;
     const list = quote(names.map((name) => JSON.stringify(name)).join(", "));
     const separated = names.length === 1 && /[;\t|]/.test(list);
-    throw new PipelineError(
-      "input_invalid",
-      `Cannot read ${path}: its header has the columns ${list}, expected ${JSON.stringify(mapping[field])} ` +
-        `once, for ${field}; ` +
-        (separated ? "separate the columns by commas" : "name the columns with --map"),
-    );
+    const expected = `expected ${JSON.stringify(mapping[field])} once, for ${field}`;
+    const next = separated ? "separate the columns by commas" : "name the columns with --map";
+    throw invalid(`Cannot read ${path}: its header has the columns ${list}, ${expected}; ${next}`);
   };
   const [customer, timestamp, heartRate] = FIELDS.map(place) as [number, number, number];
-  return (texts, line) => {
+  return (texts: readonly string[], line: number): Row | BadRow => {
     if (texts.length > names.length && texts.slice(names.length).some((text) => text !== "")) {
       const problem = `has ${texts.length} columns, expected ${names.length}; quote what has a comma in it`;
       return { line, reason: "too_many_columns", problem };

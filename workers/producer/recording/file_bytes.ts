@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { PipelineError } from "../../_shared/errors.ts";
+import { invalid } from "./row.ts";
 
 /** Deno opens none of these paths without all permissions; the stream itself needs none. */
 const STANDARD_INPUT = /^(-|\/dev\/stdin|\/dev\/fd\/0|\/proc\/self\/fd\/0)$/;
@@ -18,7 +18,7 @@ const REFUSED: readonly [name: string, magic: readonly number[]][] = [
   ["bzip2", [0x42, 0x5a, 0x68]],
   ["Parquet", [0x50, 0x41, 0x52, 0x31]],
 ];
-const BYTE_ORDER_MARKS: readonly [encoding: string, mark: readonly number[]][] = [
+const BYTE_ORDER_MARKS: typeof REFUSED = [
   ["utf-8", [0xef, 0xbb, 0xbf]],
   ["utf-16le", [0xff, 0xfe]],
   ["utf-16be", [0xfe, 0xff]],
@@ -60,8 +60,7 @@ async function* decode(path: string, source: AsyncGenerator<Uint8Array>): AsyncG
   const begins = (magic: readonly number[]) => magic.every((byte, at) => head[at] === byte);
   const refused = REFUSED.find(([, magic]) => begins(magic));
   if (refused !== undefined) {
-    const message = `Cannot read ${path}: is ${refused[0]}, expected text, plain or compressed by gzip`;
-    throw new PipelineError("input_invalid", message);
+    throw invalid(`Cannot read ${path}: is ${refused[0]}, expected text, plain or compressed by gzip`);
   }
   if (begins(GZIP)) return yield* decode(path, gunzip(following<Uint8Array>(head, source)));
   const [encoding, mark = []] = BYTE_ORDER_MARKS.find(([, mark]) => begins(mark)) ?? [];

@@ -11,9 +11,7 @@ export async function* ndjsonRows(
   mapping: Mapping,
 ): AsyncGenerator<readonly (Row | BadRow)[]> {
   let line = 0;
-  for await (const texts of linesOf(chunks)) {
-    yield texts.flatMap((text) => readLine(text, ++line, mapping));
-  }
+  for await (const texts of linesOf(chunks)) yield texts.flatMap((text) => readLine(text, ++line, mapping));
 }
 
 /** Yields lines without their ends, many in a piece; of a line that is too long only the beginning. */

@@ -3,7 +3,14 @@ import { describeError, PipelineError } from "../../_shared/errors.ts";
 import { csvRows } from "./csv_rows.ts";
 import { readBytes } from "./file_bytes.ts";
 import { ndjsonRows } from "./ndjson_rows.ts";
-import { type BadRow, describeBadRow, readRow, type RecordedReading, type RowFormat } from "./row.ts";
+import {
+  type BadRow,
+  describeBadRow,
+  invalid,
+  readRow,
+  type RecordedReading,
+  type RowFormat,
+} from "./row.ts";
 
 /** A file, and how it is to be published. */
 export interface Recording extends RowFormat {
@@ -18,8 +25,6 @@ export interface Recording extends RowFormat {
 }
 
 export type Pieces = AsyncGenerator<readonly RecordedReading[], void, undefined>;
-
-const NEXT = "correct the row, --map, --time-format or --timezone, or give --skip-bad";
 
 /**
  * Yields the readings in the order of the file, at most `count`, many in a piece.
@@ -57,24 +62,21 @@ export async function* readRecording(
       }
       total += readings.length;
       if (readings.length > 0) yield readings;
-      if (refused !== undefined) throw badRow(path, refused, published ? total : 0);
+      if (refused !== undefined) {
+        const before = published && total > 0 ? `readings sent before it: ${total}` : "nothing was published";
+        const next = "correct the row, --map, --time-format or --timezone, or give --skip-bad";
+        throw invalid(`Cannot read ${path}, ${describeBadRow(refused)}; ${before}; ${next}`);
+      }
       if (total >= count) return;
     }
   } catch (error) {
     if (error instanceof PipelineError) throw error;
-    const message = `Cannot read ${path}: ${describeError(error)}, expected a readable file`;
-    throw new PipelineError("input_invalid", message, { cause: error });
+    throw invalid(`Cannot read ${path}: ${describeError(error)}, expected a readable file`, error);
   }
   if (total > 0) return;
   const why = firstSkipped === undefined
     ? "there is no row in it, expected at least one reading"
     : `all ${skipped} rows were skipped, expected at least one reading; the first, ` +
       `${describeBadRow(firstSkipped)}; correct --map, --time-format or --timezone`;
-  throw new PipelineError("input_invalid", `Cannot publish ${path}: ${why}`);
-}
-
-function badRow(path: string, bad: BadRow, published: number): PipelineError {
-  const before = published === 0 ? "nothing was published" : `readings sent before it: ${published}`;
-  const message = `Cannot read ${path}, ${describeBadRow(bad)}; ${before}; ${NEXT}`;
-  return new PipelineError("input_invalid", message);
+  throw invalid(`Cannot publish ${path}: ${why}`);
 }

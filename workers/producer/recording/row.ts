@@ -1,4 +1,5 @@
 /** One row of a recording, read into a reading by a mapping of its columns, or what is wrong with it. */
+import { PipelineError } from "../../_shared/errors.ts";
 import { CUSTOMER_ID_EXPECTED, isCustomerId, type RejectReason } from "../../_shared/record/heartbeat.ts";
 import { isWhole } from "../../_shared/record/json_number.ts";
 import type { TimeFormat } from "./time_format.ts";
@@ -11,11 +12,7 @@ export type Mapping = Readonly<Record<Field, string>>;
 
 /** A number as the file writes it: a double may not hold all of its digits. */
 export class WrittenNumber {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
+  constructor(readonly text: string) {}
 }
 
 export interface Row {
@@ -100,15 +97,18 @@ function wholeOf(written: string): number | undefined {
 }
 
 function badCell({ cells, line }: Row, mapping: Mapping, field: Field, expected: string): BadRow {
-  const [reason, is] = cells[field] === undefined
-    ? [`missing_${field}` as const, "is missing"]
-    : [`invalid_${field}` as const, `is ${describe(cells[field])}`];
-  return { line, reason, column: mapping[field], problem: `${is}, expected ${expected}` };
-}
-
-function describe(cell: unknown): string {
-  if (!(cell instanceof WrittenNumber)) return quote(JSON.stringify(cell));
-  return quote(NUMBER.test(cell.text) ? cell.text : JSON.stringify(cell.text));
+  const cell = cells[field];
+  const text = cell instanceof WrittenNumber ? cell.text : JSON.stringify(cell);
+  const is = cell instanceof WrittenNumber && !NUMBER.test(text) ? JSON.stringify(text) : text;
+  const [kind, problem] = cell === undefined
+    ? ["missing", "is missing"] as const
+    : ["invalid", `is ${quote(is)}`] as const;
+  return {
+    line,
+    reason: `${kind}_${field}`,
+    column: mapping[field],
+    problem: `${problem}, expected ${expected}`,
+  };
 }
 
 /** The line, the column and the problem, without a full stop. */
@@ -119,4 +119,9 @@ export function describeBadRow({ line, column, problem }: BadRow): string {
 /** Cut where it is long. */
 export function quote(text: string): string {
   return text.length <= QUOTED_CHARS ? text : `${text.slice(0, QUOTED_CHARS)}...`;
+}
+
+/** What an operator has to change, in the file or in the flags. */
+export function invalid(message: string, cause?: unknown): PipelineError {
+  return new PipelineError("input_invalid", message, { cause });
 }

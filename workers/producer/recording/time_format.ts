@@ -37,7 +37,10 @@ const TOKEN = new RegExp(Object.keys(TOKENS).join("|"), "g");
 const OFFSET = /([Zz]|[+-]\d{2}(:?\d{2})?)$/;
 
 const NAMED: Readonly<Record<string, TimeFormat>> = {
-  iso: { expected: "an ISO 8601 time such as 2026-01-31T07:54:05Z", parse: readIso },
+  iso: {
+    expected: "an ISO 8601 time such as 2026-01-31T07:54:05Z",
+    parse: (text, zone) => parseInstant(OFFSET.test(text.slice("YYYY-MM-DD".length)) ? text : text + zone),
+  },
   epoch_s: { expected: "seconds since 1970 such as 1459497240", parse: (text) => readNumber(text, 6) },
   epoch_ms: {
     expected: "milliseconds since 1970 such as 1459497240000",
@@ -61,15 +64,13 @@ export function timeFormat(text: string): TimeFormat | undefined {
     return `(?<${field}>${pattern})`;
   });
   const seen = new Set(fields);
-  if (seen.size < fields.length || !["year", "month", "day"].every((field) => seen.has(field))) {
-    return undefined;
-  }
+  const hasDay = ["year", "month", "day"].every((field) => seen.has(field));
   // Twelve hours without AM or PM would be ambiguous, and AM or PM beside twenty-four contradictory.
-  if (/h/.test(text) !== seen.has("half")) return undefined;
+  if (seen.size < fields.length || !hasDay || /h/.test(text) !== seen.has("half")) return undefined;
   const pattern = new RegExp(`^${source}$`);
   const parse = (time: string, zone: string) => {
-    const match = pattern.exec(time);
-    return match === null ? undefined : parseInstant(isoOf(match.groups ?? {}, zone));
+    const found = pattern.exec(time)?.groups;
+    return found && parseInstant(isoOf(found, zone));
   };
   return { expected: `a time like ${text}`, parse };
 }
@@ -78,11 +79,6 @@ export function timeFormat(text: string): TimeFormat | undefined {
 export function parseZone(text: string): string | undefined {
   if (/^(utc|z)$/i.test(text)) return "Z";
   return /^[+-]((0\d|1[0-7]):?[0-5]\d|18:?00)$/.test(text) ? text : undefined;
-}
-
-/** The times that a consumer takes. */
-function readIso(text: string, zone: string): bigint | undefined {
-  return parseInstant(OFFSET.test(text.slice("YYYY-MM-DD".length)) ? text : text + zone);
 }
 
 /** By its digits, since a double does not hold the microseconds of each. @param places 6 for seconds, 3 for milliseconds */
@@ -98,10 +94,7 @@ function readNumber(text: string, places: number): bigint | undefined {
 function isoOf(found: Readonly<Record<string, string>>, zone: string): string {
   const { year, month = "", day = "", hour = "0", minute = "0", second = "0", half } = found;
   const hours = half === undefined ? hour : String(Number(hour) % 12 + (/p/i.test(half) ? 12 : 0));
+  const two = (digits: string) => digits.padStart(2, "0");
   const clock = `${two(hours)}:${two(minute)}:${two(second)}.${found["fraction"] ?? "0"}`;
   return `${year}-${two(month)}-${two(day)}T${clock}${found["offset"] ?? zone}`;
-}
-
-function two(digits: string): string {
-  return digits.length === 1 ? `0${digits}` : digits;
 }
