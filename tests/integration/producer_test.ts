@@ -125,7 +125,7 @@ Deno.test("produce writes exactly the seed's records, and creates the missing to
     seed: 42,
     customers: 5,
     startMicros: from,
-    endMicros: from + 7_200e6,
+    durationMicros: 7_200e6,
     spacingMicros: 2e6,
     live: false,
     arrhythmiaShare: 0.1,

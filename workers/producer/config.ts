@@ -1,4 +1,9 @@
-/** The producer's command line and environment. */
+/**
+ * Folder `producer`: makes heart-rate records or reads them from a file, and publishes them to Kafka. It never reads the
+ * topic, and knows no database.
+ *
+ * This file: its command line and environment.
+ */
 import { Command } from "commander";
 import { choice, decimal, integer, optional, parseSettings, setting, settingsError } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
@@ -7,8 +12,7 @@ import { parseInstant } from "../_shared/record/instant.ts";
 import type { WorkerContext } from "../_shared/lifecycle.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import type { Synthetic } from "./generate.ts";
-import type { Recording } from "./recording/recording.ts";
-import { parseMapping } from "./recording/row.ts";
+import { parseMapping, type Recording } from "./recording/row.ts";
 import { parseZone, timeFormat } from "./recording/time_format.ts";
 
 /** Completes "Cannot start the ...". */

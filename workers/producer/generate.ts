@@ -14,8 +14,8 @@ export interface GenerateOptions extends HeartOptions {
   readonly startMicros: number;
   /** Between two samples, of whichever customers. They take turns, so one customer's are `customers` times as far apart. */
   readonly spacingMicros: number;
-  /** No sample is taken at or after this instant. */
-  readonly endMicros?: number | undefined;
+  /** No sample is taken so long after the first, or later; without an end unless told. */
+  readonly durationMicros?: number;
   /** No more records than this. */
   readonly count?: number | undefined;
   /** Whether a record is to be offered at its own instant, or at once. */
@@ -24,22 +24,52 @@ export interface GenerateOptions extends HeartOptions {
   readonly faults: { readonly outOfRange: number; readonly malformed: number; readonly duplicate: number };
 }
 
-export interface Synthetic extends Omit<GenerateOptions, "startMicros" | "endMicros"> {
+export interface Synthetic extends Omit<GenerateOptions, "startMicros"> {
   /** Of a backfill; undefined: a live run begins when Kafka is there. */
   readonly startMicros: number | undefined;
-  /** Infinity: without an end. */
-  readonly durationMicros: number;
 }
+
+/** What a sound record would say, in the wire's names and order. Its texts are ASCII. */
+interface Reading {
+  readonly customer_id: string;
+  readonly timestamp: string;
+  readonly heart_rate: number;
+}
+
+const json = JSON.stringify;
+
+/**
+ * What is published in place of a reading, as devices in the field send it: a consumer must reject each, and only it.
+ * Each byte is one character; null is a tombstone.
+ */
+type Malformation = readonly [fault: Fault, write: (reading: Reading, random: Random) => string | null];
+
+const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
+  ["invalid_json", (reading, random) => json(reading).slice(0, random.integer(1, json(reading).length - 1))],
+  ["invalid_json", () => "heart_rate=72"],
+  ["invalid_json", (reading) => `${json(reading)} ok`],
+  ["not_an_object", (reading) => json(Object.values(reading))],
+  ["invalid_utf8", (reading) => `\xc3(${json(reading)}`],
+  ["empty_value", () => ""],
+  ["tombstone", () => null],
+  ["missing_customer_id", (reading) => json({ ...reading, customer_id: undefined })],
+  ["invalid_customer_id", (reading) => json({ ...reading, customer_id: "" })],
+  ["invalid_timestamp", (reading) => json({ ...reading, timestamp: "2026-02-30T12:00:00Z" })],
+  ["timestamp_in_future", (reading) => json({ ...reading, timestamp: "9999-12-31T23:59:59Z" })],
+  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: reading.heart_rate + 0.5 })],
+  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: `${reading.heart_rate} bpm` })],
+  ["missing_heart_rate", (reading) => json({ ...reading, heart_rate: undefined })],
+];
 
 /** Synthetic customers as a source of records. */
 export function syntheticSource(options: Synthetic): RecordSource {
-  const { startMicros, durationMicros, spacingMicros, count = Infinity, live } = options;
+  const { startMicros, durationMicros = Infinity, spacingMicros, count = Infinity, live } = options;
   const expected = Math.min(count, Math.ceil(durationMicros / spacingMicros));
   return {
     start: async function* (nowMicros) {
       // On the millisecond: nobody's device reports a fraction of one.
       const from = startMicros ?? Math.ceil(nowMicros / 1000) * 1000;
-      yield generate({ ...options, startMicros: from, endMicros: from + durationMicros });
+      yield generate({ ...options, startMicros: from });
     },
     expected: expected === Infinity ? undefined : expected,
     recordsPerSecond: live ? 1e6 / spacingMicros : undefined,
@@ -48,13 +78,13 @@ export function syntheticSource(options: Synthetic): RecordSource {
 
 /** Yields the records in the order of their instants. */
 export function* generate(options: GenerateOptions): Generator<OutgoingRecord, void, undefined> {
-  const { customers, startMicros, spacingMicros, endMicros = Infinity, count = Infinity } = options;
+  const { customers, startMicros, spacingMicros, durationMicros = Infinity, count = Infinity } = options;
   const known: ReturnType<typeof createCustomer>[] = [];
   const writer = new ReadingWriter();
   let yielded = 0;
   for (let sample = 0; yielded < count; sample++) {
     const micros = startMicros + Math.floor(sample * spacingMicros);
-    if (micros >= endMicros) return;
+    if (micros >= startMicros + durationMicros) return;
     const turn = sample % customers;
     const customer = known[turn] ??= createCustomer(options, turn + 1, micros / 1e6);
     const heartRate = customer.heart.read(micros / 1e6);
@@ -90,13 +120,14 @@ function createRecord(
   const { id, key, beginning, random } = customer;
   const dueMicros = live ? micros : undefined;
   if (random.chance(faults.malformed)) {
-    const reading = { customer_id: id, timestamp: formatInstant(micros), heart_rate: heartRate };
-    const { value, fault } = malform(reading, random);
-    return { key, value, dueMicros, fault };
+    const [fault, write] = random.pick(MALFORMATIONS);
+    const text = write({ customer_id: id, timestamp: formatInstant(micros), heart_rate: heartRate }, random);
+    return { key, value: text === null ? null : Buffer.from(text, "latin1"), dueMicros, fault };
   }
   if (random.chance(faults.outOfRange)) {
-    const value = writer.write(beginning, micros, outOfRangeBpm(random));
-    return { key, value, dueMicros, fault: "heart_rate_out_of_range" };
+    // Outside of 30 to 220 bpm: a loose sensor's zero, a byte's 255, or anything near the bounds.
+    const bpm = random.pick([0, -1, 255, random.integer(1, 29), random.integer(221, 300)]);
+    return { key, value: writer.write(beginning, micros, bpm), dueMicros, fault: "heart_rate_out_of_range" };
   }
   const repeats = !Number.isNaN(customer.lastMicros) && random.chance(faults.duplicate);
   if (!repeats) {
@@ -105,51 +136,4 @@ function createRecord(
   }
   const value = writer.write(beginning, customer.lastMicros, customer.lastHeartRate);
   return { key, value, dueMicros, fault: repeats ? "duplicate" : undefined };
-}
-
-/** What a sound record would say, in the wire's names and order. Its texts are ASCII. */
-interface Reading {
-  readonly customer_id: string;
-  readonly timestamp: string;
-  readonly heart_rate: number;
-}
-
-const json = JSON.stringify;
-
-/**
- * What is published in place of a reading, as devices in the field send it: a consumer must reject each, and only it.
- * Each byte is one character; null is a tombstone.
- */
-type Malformation = readonly [fault: Fault, write: (reading: Reading, random: Random) => string | null];
-
-const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
-  ["invalid_json", (reading, random) => json(reading).slice(0, random.integer(1, json(reading).length - 1))],
-  ["invalid_json", () => "heart_rate=72"],
-  ["invalid_json", (reading) => `${json(reading)} ok`],
-  ["not_an_object", (reading) => json(Object.values(reading))],
-  ["invalid_utf8", (reading) => `\xc3(${json(reading)}`],
-  ["empty_value", () => ""],
-  ["tombstone", () => null],
-  ["missing_customer_id", (reading) => json({ ...reading, customer_id: undefined })],
-  ["invalid_customer_id", (reading) => json({ ...reading, customer_id: "" })],
-  ["invalid_timestamp", (reading) => json({ ...reading, timestamp: "2026-02-30T12:00:00Z" })],
-  ["timestamp_in_future", (reading) => json({ ...reading, timestamp: "9999-12-31T23:59:59Z" })],
-  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: reading.heart_rate + 0.5 })],
-  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: `${reading.heart_rate} bpm` })],
-  ["missing_heart_rate", (reading) => json({ ...reading, heart_rate: undefined })],
-];
-
-/** @returns what to publish in place of the reading, which a consumer will not store, and why not */
-function malform(
-  reading: Reading,
-  random: Random,
-): { readonly value: Buffer | null; readonly fault: Fault } {
-  const [fault, write] = random.pick(MALFORMATIONS);
-  const text = write(reading, random);
-  return { value: text === null ? null : Buffer.from(text, "latin1"), fault };
-}
-
-/** A rate outside of 30 to 220 bpm: a loose sensor's zero, a byte's 255, or anything near the bounds. */
-function outOfRangeBpm(random: Random): number {
-  return random.pick([0, -1, 255, random.integer(1, 29), random.integer(221, 300)]);
 }

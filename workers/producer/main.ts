@@ -33,12 +33,11 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
     ? await unlessAborted(openRecording(records, onSkipped, { signal }), signal)
     : syntheticSource(records);
   if (source === undefined) return EXIT.ok;
-  telemetry.expecting(source.expected);
+  telemetry.expected = source.expected;
 
   const probes = { live: () => [], ready: () => telemetry.notReady };
-  const health = await serveHealth(config.own, { probes, metrics, secrets });
-  resources.use("health port", health);
-  telemetry.healthListening(health.port);
+  const { port } = resources.use("health port", await serveHealth(config.own, { probes, metrics, secrets }));
+  log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
 
   const sender = resources.use("Kafka connection", new Sender(config.kafka, config.compression));
   const target = { sender, connection: config.kafka, partitions: config.partitions, telemetry };
@@ -47,8 +46,7 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
 
   const summary = setInterval(() => telemetry.summarise(), SUMMARY_EVERY_MS);
   resources.defer("summary timer", () => clearInterval(summary));
-  const write = Deno.stderr.isTerminal() ? writeError : () => {};
-  using progress = openProgress(write, source.expected);
+  using progress = openProgress(Deno.stderr.isTerminal() ? writeError : () => {}, source.expected);
 
   try {
     await publish(source, { ...target, partitions }, { signal, onProgress: progress.show });

@@ -21,11 +21,7 @@ export class ReadingWriter {
   #minute = NaN;
   #minuteText = Buffer.alloc(0);
 
-  /**
-   * @param beginning of `beginningOf`
-   * @param micros microseconds since the Unix epoch
-   * @param heartRate a whole number
-   */
+  /** @param beginning of `beginningOf` @param micros since the Unix epoch @param heartRate a whole number */
   write(beginning: Buffer, micros: number, heartRate: number): Buffer {
     const millis = Math.floor(micros / 1000);
     return this.#write(beginning, millis, micros - millis * 1000, heartRate);
@@ -37,11 +33,7 @@ export class ReadingWriter {
     return this.#write(beginning, Number((micros - rest) / 1000n), Number(rest), heartRate);
   }
 
-  /**
-   * The instant as `formatInstant` gives it.
-   *
-   * @param rest microseconds within the millisecond
-   */
+  /** The instant as `formatInstant` gives it. @param rest microseconds within the millisecond */
   #write(beginning: Buffer, millis: number, rest: number, heartRate: number): Buffer {
     const most = beginning.length + MOST_AROUND_CUSTOMER;
     if (this.#bytes.length - this.#at < most) {

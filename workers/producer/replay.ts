@@ -5,8 +5,8 @@ import { isTimestamp } from "../_shared/record/instant.ts";
 import type { RecordSource } from "./publish/records.ts";
 import { beginningOf, ReadingWriter } from "./reading_writer.ts";
 import { canReadTwice, following } from "./recording/file_bytes.ts";
-import { type Pieces, readRecording, type Recording } from "./recording/recording.ts";
-import { type BadRow, invalid } from "./recording/row.ts";
+import { type Pieces, readRecording } from "./recording/recording.ts";
+import { type BadRow, invalid, type Recording } from "./recording/row.ts";
 
 /** A file may name any number of customers; this many are a few tens of megabytes. */
 const MOST_REMEMBERED = 50_000;

@@ -52,7 +52,7 @@ Deno.test("generate() yields the same bytes for the same seed, at once or in two
 });
 
 Deno.test("generate() gives a customer the same readings however many others there are", () => {
-  const base = { faults: SOUND, endMicros: START_MICROS + 3_600e6, count: Infinity };
+  const base = { faults: SOUND, durationMicros: 3_600e6, count: Infinity };
   const few = values(generate(options({ ...base, customers: 2, spacingMicros: 5e6 })), "customer-00001");
   const many = values(generate(options({ ...base, customers: 10, spacingMicros: 1e6 })), "customer-00001");
   assert.ok(few.length > 300);
@@ -80,7 +80,7 @@ Deno.test("generate() stamps each record on its schedule, and only live ones are
 });
 
 Deno.test("generate() takes no sample at or after the end", () => {
-  const ten = options({ count: Infinity, endMicros: START_MICROS + 10e6, dropoutShare: 0 });
+  const ten = options({ count: Infinity, durationMicros: 10e6, dropoutShare: 0 });
   assert.equal(Array.from(generate(ten)).length, 10);
 });
 

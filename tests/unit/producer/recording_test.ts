@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { PipelineError } from "../../../workers/_shared/errors.ts";
-import { readRecording, type Recording } from "../../../workers/producer/recording/recording.ts";
-import { parseMapping, type RecordedReading } from "../../../workers/producer/recording/row.ts";
+import { readRecording } from "../../../workers/producer/recording/recording.ts";
+import { parseMapping, type Reading, type Recording } from "../../../workers/producer/recording/row.ts";
 import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
@@ -30,7 +30,7 @@ function textOf(format: "csv" | "ndjson", end: string): string {
 }
 
 interface Read {
-  readonly readings: readonly RecordedReading[];
+  readonly readings: readonly Reading[];
   readonly bad: number;
 }
 
@@ -51,7 +51,7 @@ async function read(text: string, format: "csv" | "ndjson", changes: Partial<Rec
       ...changes,
     };
     let bad = 0;
-    const readings: RecordedReading[] = [];
+    const readings: Reading[] = [];
     const pieces = readRecording(recording, () => void bad++, { published: false });
     for await (const piece of pieces) readings.push(...piece);
     return { readings, bad };

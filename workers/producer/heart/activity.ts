@@ -21,7 +21,8 @@ const KINDS = [
   { share: 0.1, reserve: [0.4, 0.59], medianMinutes: 15, cadence: [105, 135] },
   { share: 0.015, reserve: [0.6, 0.89], medianMinutes: 30, cadence: [150, 180] },
 ] as const;
-const BOUTS_PER_WAKING_HOUR = 1.2;
+/** Between two bouts, of which there are 1.2 in an hour awake. */
+const MEAN_PAUSE_SECONDS = 3600 / 1.2;
 
 export interface Bout {
   /** Where the heart would settle, as a share of its reserve. */
@@ -46,7 +47,7 @@ export class Activity {
 
   constructor(private readonly person: Person, private readonly random: Random, startSeconds: number) {
     this.#used = new Approach(startSeconds);
-    this.#nextSeconds = startSeconds + this.#pause();
+    this.#nextSeconds = startSeconds + random.exponential(MEAN_PAUSE_SECONDS);
   }
 
   /** How much of the reserve the heart uses, from 0 to 1. */
@@ -63,35 +64,23 @@ export class Activity {
   advance(toSeconds: number): void {
     while (this.#nextSeconds <= toSeconds) {
       this.#relax(this.#nextSeconds);
-      if (this.bout === undefined) {
-        this.#begin();
-      } else {
-        this.bout = undefined;
-        this.#nextSeconds += this.#pause();
-      }
+      this.bout = this.bout === undefined ? this.#begin(this.#nextSeconds) : undefined;
+      this.#nextSeconds = this.bout?.toSeconds ??
+        this.#nextSeconds + this.random.exponential(MEAN_PAUSE_SECONDS);
     }
     this.#relax(toSeconds);
   }
 
-  #pause(): number {
-    return this.random.exponential(3600 / BOUTS_PER_WAKING_HOUR);
-  }
-
-  #begin(): void {
-    const fromSeconds = this.#nextSeconds;
+  #begin(fromSeconds: number): Bout | undefined {
     let left = this.random.uniform();
     const kind = KINDS.find(({ share }) => (left -= share) < 0) ?? KINDS[0];
     const reserve = this.random.between(kind.reserve);
     const cadence = this.random.between(kind.cadence);
     const seconds = this.random.lognormal(kind.medianMinutes * 60, 0.5);
     // Drawn and dropped by night, so that the numbers that follow are the same at any hour.
-    if (!isAwake(this.person, fromSeconds)) {
-      this.#nextSeconds += this.#pause();
-      return;
-    }
-    this.#nextSeconds += seconds;
-    this.bout = { reserve, cadence, fromSeconds, toSeconds: this.#nextSeconds };
+    if (!isAwake(this.person, fromSeconds)) return undefined;
     this.#recoverySeconds = 55 + 150 * reserve ** 2;
+    return { reserve, cadence, fromSeconds, toSeconds: fromSeconds + seconds };
   }
 
   #relax(toSeconds: number): void {

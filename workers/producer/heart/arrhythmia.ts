@@ -2,8 +2,8 @@
 import { Approach } from "./person.ts";
 import type { Random } from "./random.ts";
 
-/** Of a person who has them at all. Real ones may be weeks apart; a demonstration cannot wait for that. */
-const EPISODES_PER_DAY = 2;
+/** Of a person who has episodes at all, two a day. Real ones may be weeks apart; a demonstration cannot wait for that. */
+const MEAN_PAUSE_SECONDS = 86_400 / 2;
 
 /**
  * Rates and durations of episodes; `changeSeconds` is the time constant of their beginning and end.
@@ -29,29 +29,23 @@ export class Arrhythmia {
   constructor(form: keyof typeof FORMS, private readonly random: Random, startSeconds: number) {
     this.#form = FORMS[form];
     this.#episode = new Approach(startSeconds);
-    this.#nextSeconds = startSeconds + this.#pause();
+    this.#nextSeconds = startSeconds + random.exponential(MEAN_PAUSE_SECONDS);
   }
 
   /** @returns the rate with the episode, when there is one, blended into it */
   apply(bpm: number, seconds: number): number {
+    const { meanBpm, deviation, bounds, medianMinutes } = this.#form;
     while (this.#nextSeconds <= seconds) {
       this.#relax(this.#nextSeconds);
-      this.#turn();
+      this.#active = !this.#active;
+      if (this.#active) this.#bpm = this.random.normal(meanBpm, deviation, bounds);
+      this.#nextSeconds += this.#active
+        ? this.random.lognormal(medianMinutes * 60, 0.7)
+        : this.random.exponential(MEAN_PAUSE_SECONDS);
     }
     // An ectopic rhythm is strikingly even: little of the sinus node's ups and downs shows through.
     const ectopic = this.#bpm + 0.05 * (bpm - this.#bpm);
     return bpm + (ectopic - bpm) * this.#relax(seconds);
-  }
-
-  #pause(): number {
-    return this.random.exponential(86_400 / EPISODES_PER_DAY);
-  }
-
-  #turn(): void {
-    const { meanBpm, deviation, bounds, medianMinutes } = this.#form;
-    this.#active = !this.#active;
-    if (this.#active) this.#bpm = this.random.normal(meanBpm, deviation, bounds);
-    this.#nextSeconds += this.#active ? this.random.lognormal(medianMinutes * 60, 0.7) : this.#pause();
   }
 
   #relax(toSeconds: number): number {

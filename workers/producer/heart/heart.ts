@@ -31,9 +31,7 @@ export class Heart {
   }
 
   /**
-   * Takes a reading. Instants must not go backwards.
-   *
-   * @param seconds since the Unix epoch
+   * @param seconds since the Unix epoch, never before those of the last reading
    * @returns whole beats per minute, or undefined while the sensor has no contact
    */
   read(seconds: number): number | undefined {

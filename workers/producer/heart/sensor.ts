@@ -2,7 +2,7 @@
 import type { Bout } from "./activity.ts";
 import type { Random } from "./random.ts";
 
-/** Devices do not show a rate outside of this; what is outside in the stream is put there on purpose (`faults.ts`). */
+/** Devices do not show a rate outside of this; what is outside in the stream is put there on purpose (`generate.ts`). */
 const SHOWN_BPM = [30, 220] as const;
 
 /** Loose contact ends when the wearer notices or moves: most gaps are short, a few are long. */
@@ -45,9 +45,7 @@ export class Sensor {
       this.#bout = bout;
       this.#cadence = bout !== undefined && this.random.chance(CADENCE_LOCK_SHARE) ? bout.cadence : undefined;
     }
-    while (this.#spikeToSeconds <= seconds) {
-      this.#nextSpike(this.#spikeToSeconds);
-    }
+    while (this.#spikeToSeconds <= seconds) this.#nextSpike(this.#spikeToSeconds);
     if (!this.#worn) return undefined;
     const spike = seconds >= this.#spikeFromSeconds ? this.#spikeBpm : 0;
     const bpm = (this.#cadence ?? trueBpm) + spike;

@@ -61,12 +61,6 @@ export class Tally {
     if (fault !== undefined) countIn(this.faults, fault);
   }
 
-  /** @returns how many were skipped before it */
-  rowSkipped(reason: string): number {
-    countIn(this.skippedByReason, reason);
-    return this.skipped++;
-  }
-
   published(records: number, bytes: number, durationMs: number): void {
     this.acknowledged += records;
     this.bytes += bytes;
@@ -105,7 +99,7 @@ export class Tally {
   }
 }
 
-function countIn(counts: Map<string, number>, name: string): void {
+export function countIn(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1);
 }
 

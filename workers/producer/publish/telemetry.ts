@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
 import type { Place } from "../../_shared/kafka/sender.ts";
-import { type Batch, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
+import { type Batch, countIn, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
 /** Rows of a recording that are shown; the others are counted. */
 const SHOWN_ROWS = 5;
@@ -13,7 +13,8 @@ export class ProducerTelemetry {
   readonly tally = new Tally();
   readonly #metrics;
   #interval = emptyInterval();
-  #expected: number | undefined;
+  /** Records that the source will give, about: sensors without contact leave some out. */
+  expected: number | undefined;
   /** Until the topic is found, too. */
   #outage: ReturnType<typeof beginOutage> | undefined = beginOutage();
   #backlogRecords = 0;
@@ -51,19 +52,11 @@ export class ProducerTelemetry {
     return [`Kafka has not taken a record${of} for ${secondsSince(since)} s`];
   }
 
-  healthListening(port: number): void {
-    this.log.info("health.listening", "answering /livez, /readyz and /metrics", { port });
-  }
-
   /** @param description where it is and what is wrong */
   rowSkipped(reason: string, description: string): void {
-    if (this.tally.rowSkipped(reason) >= SHOWN_ROWS) return;
+    countIn(this.tally.skippedByReason, reason);
+    if (this.tally.skipped++ >= SHOWN_ROWS) return;
     this.log.warning("row.skipped", `skipped ${description}`, { reason });
-  }
-
-  /** @param records that the source will give, about: sensors without contact leave some out */
-  expecting(records: number | undefined): void {
-    this.#expected = records;
   }
 
   topicCreated(topic: string, partitions: number): void {
@@ -73,7 +66,7 @@ export class ProducerTelemetry {
   topicFound(topic: string, partitions: number): void {
     this.#recovered();
     this.#interval = emptyInterval();
-    const total = this.#expected === undefined ? "" : ` about ${this.#expected} records`;
+    const total = this.expected === undefined ? "" : ` about ${this.expected} records`;
     this.log.info("topic.found", `publishing${total}`, { topic, partitions });
   }
 
@@ -158,7 +151,7 @@ export class ProducerTelemetry {
   finished(): void {
     this.#backlogRecords = 0;
     this.#metrics.backlog.set(0);
-    this.#expected = undefined;
+    this.expected = undefined;
     this.summarise();
   }
 
@@ -168,21 +161,17 @@ export class ProducerTelemetry {
     this.#interval = emptyInterval();
     if (counts.requests === 0 && this.#backlogRecords === 0) return;
     const perSecond = Math.round((counts.records * 1000) / Math.max(1, performance.now() - since));
-    this.log.info("publish.summary", `published ${counts.records} records${this.#remaining(perSecond)}`, {
+    const { expected, tally: { acknowledged } } = this;
+    const left = Math.max(0, (expected ?? 0) - acknowledged);
+    const time = perSecond === 0 ? "" : `, ${formatSeconds(left / perSecond)} left`;
+    const progress = expected === undefined ? "" : `, ${acknowledged} of about ${expected} in all${time}`;
+    this.log.info("publish.summary", `published ${counts.records} records${progress}`, {
       ...counts,
       records_per_second: perSecond,
       backlog_records: this.#backlogRecords,
       late_ms: Math.round(lateMs),
       newest_offsets: Object.fromEntries([...offsets].sort(([a], [b]) => a - b)),
     });
-  }
-
-  /** How far it is, and how long it takes at this speed; nothing for what has no end or has reached it. */
-  #remaining(perSecond: number): string {
-    if (this.#expected === undefined) return "";
-    const left = Math.max(0, this.#expected - this.tally.acknowledged);
-    const time = perSecond === 0 ? "" : `, ${formatSeconds(left / perSecond)} left`;
-    return `, ${this.tally.acknowledged} of about ${this.#expected} in all${time}`;
   }
 
   #recovered(partition?: number): void {

@@ -3,28 +3,9 @@ import { describeError, PipelineError } from "../../_shared/errors.ts";
 import { csvRows } from "./csv_rows.ts";
 import { readBytes } from "./file_bytes.ts";
 import { ndjsonRows } from "./ndjson_rows.ts";
-import {
-  type BadRow,
-  describeBadRow,
-  invalid,
-  readRow,
-  type RecordedReading,
-  type RowFormat,
-} from "./row.ts";
+import { type BadRow, describeBadRow, invalid, type Reading, readRow, type Recording } from "./row.ts";
 
-/** A file, and how it is to be published. */
-export interface Recording extends RowFormat {
-  readonly path: string;
-  readonly format: "csv" | "ndjson";
-  /** Multiple of real time; Infinity is as fast as Kafka takes it. */
-  readonly speed: number;
-  readonly shiftToNow: boolean;
-  readonly skipBad: boolean;
-  /** No more readings than this. */
-  readonly count?: number | undefined;
-}
-
-export type Pieces = AsyncGenerator<readonly RecordedReading[], void, undefined>;
+export type Pieces = AsyncGenerator<readonly Reading[], void, undefined>;
 
 /**
  * Yields the readings in the order of the file, at most `count`, many in a piece.
@@ -46,7 +27,7 @@ export async function* readRecording(
   try {
     const bytes = readBytes(path);
     for await (const rows of format === "csv" ? csvRows(path, bytes, mapping) : ndjsonRows(bytes, mapping)) {
-      const readings: RecordedReading[] = [];
+      const readings: Reading[] = [];
       let refused: BadRow | undefined;
       for (const row of rows) {
         // What is behind the last one that was asked for is not looked at.

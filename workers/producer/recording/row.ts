@@ -22,7 +22,7 @@ export interface Row {
   readonly cells: Readonly<Record<Field, unknown>>;
 }
 
-export interface RecordedReading {
+export interface Reading {
   /** A number is published as a number: the consumer takes it for the same customer as its decimal text. */
   readonly customerId: string | number;
   /** Microseconds since the Unix epoch. */
@@ -62,19 +62,27 @@ export function parseMapping(text: string): Mapping | undefined {
   return { customer_id: "customer_id", timestamp: "timestamp", heart_rate: "heart_rate", ...given };
 }
 
-/** How the rows of a file are read. */
-export interface RowFormat {
+/** A file, and how it is to be published. */
+export interface Recording {
+  readonly path: string;
+  readonly format: "csv" | "ndjson";
   readonly mapping: Mapping;
   readonly time: TimeFormat;
   /** Of times that name no offset, as `parseZone` gives it. */
   readonly zone: string;
+  /** Multiple of real time; Infinity is as fast as Kafka takes it. */
+  readonly speed: number;
+  readonly shiftToNow: boolean;
+  readonly skipBad: boolean;
+  /** No more readings than this. */
+  readonly count?: number | undefined;
 }
 
 /**
  * Reads a row. It is published as the file has it or refused, by the rules of the wire schema; how fast a heart may beat
  * and which instants are too far away are the consumer's to decide.
  */
-export function readRow(row: Row, { mapping, time, zone }: RowFormat): RecordedReading | BadRow {
+export function readRow(row: Row, { mapping, time, zone }: Recording): Reading | BadRow {
   const { customer_id: cell, timestamp, heart_rate } = row.cells;
   const customerId = cell instanceof WrittenNumber ? wholeOf(cell.text) : cell;
   // Never trimmed or brought into another form: two customers could become one.

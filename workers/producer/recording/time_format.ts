@@ -8,8 +8,7 @@ export interface TimeFormat {
    * Parses exactly; decimals after the microsecond are cut, as the consumer does.
    *
    * @param zone of `parseZone`, for times that name no offset of their own
-   * @returns microseconds since the Unix epoch, or undefined when the text is no such time, or not in the years 0001 to
-   * 9999 of UTC, which the wire can say
+   * @returns microseconds since the Unix epoch; undefined for what is no such time of the years 0001 to 9999 of UTC
    */
   readonly parse: (text: string, zone: string) => bigint | undefined;
 }
@@ -49,11 +48,8 @@ const NAMED: Readonly<Record<string, TimeFormat>> = {
 };
 
 /**
- * Reads a format's name or pattern.
- *
- * @param text `iso`, `epoch_s`, `epoch_ms`, or a pattern of YYYY M MM D DD H HH h hh m mm s ss S (fraction) A (AM or
- * PM) Z (offset), in which everything else stands for itself: `M/D/YYYY h:mm:ss A`
- * @returns undefined when the pattern does not say the day
+ * @param text a name, or a pattern of the tokens, in which everything else stands for itself: `M/D/YYYY h:mm:ss A`
+ * @returns undefined when the pattern does not say the day, or something twice
  */
 export function timeFormat(text: string): TimeFormat | undefined {
   if (Object.hasOwn(NAMED, text)) return NAMED[text];
