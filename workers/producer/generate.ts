@@ -3,6 +3,7 @@
  * the same records, byte for byte, however they are batched and paced.
  */
 import { Buffer } from "node:buffer";
+import type { Heartbeat } from "../_shared/record/heartbeat.ts";
 import { Heart, type HeartOptions } from "./heart/heart.ts";
 import { Random } from "./heart/random.ts";
 import type { Fault, OutgoingRecord, RecordSource } from "./publish/records.ts";
@@ -29,36 +30,29 @@ export interface Synthetic extends Omit<GenerateOptions, "startMicros"> {
   readonly startMicros: number | undefined;
 }
 
-/** What a sound record would say, in the wire's names and order. Its texts are ASCII. */
-interface Reading {
-  readonly customer_id: string;
-  readonly timestamp: string;
-  readonly heart_rate: number;
-}
-
 const json = JSON.stringify;
 
 /**
- * What is published in place of a reading, as devices in the field send it: a consumer must reject each, and only it.
+ * What is published in place of a sound record, as devices in the field send it: a consumer must reject each, and only it.
  * Each byte is one character; null is a tombstone.
  */
-type Malformation = readonly [fault: Fault, write: (reading: Reading, random: Random) => string | null];
+type Malformation = readonly [fault: Fault, write: (sound: Heartbeat, random: Random) => string | null];
 
 const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
-  ["invalid_json", (reading, random) => json(reading).slice(0, random.integer(1, json(reading).length - 1))],
+  ["invalid_json", (sound, random) => json(sound).slice(0, random.integer(1, json(sound).length - 1))],
   ["invalid_json", () => "heart_rate=72"],
-  ["invalid_json", (reading) => `${json(reading)} ok`],
-  ["not_an_object", (reading) => json(Object.values(reading))],
-  ["invalid_utf8", (reading) => `\xc3(${json(reading)}`],
+  ["invalid_json", (sound) => `${json(sound)} ok`],
+  ["not_an_object", (sound) => json(Object.values(sound))],
+  ["invalid_utf8", (sound) => `\xc3(${json(sound)}`],
   ["empty_value", () => ""],
   ["tombstone", () => null],
-  ["missing_customer_id", (reading) => json({ ...reading, customer_id: undefined })],
-  ["invalid_customer_id", (reading) => json({ ...reading, customer_id: "" })],
-  ["invalid_timestamp", (reading) => json({ ...reading, timestamp: "2026-02-30T12:00:00Z" })],
-  ["timestamp_in_future", (reading) => json({ ...reading, timestamp: "9999-12-31T23:59:59Z" })],
-  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: reading.heart_rate + 0.5 })],
-  ["invalid_heart_rate", (reading) => json({ ...reading, heart_rate: `${reading.heart_rate} bpm` })],
-  ["missing_heart_rate", (reading) => json({ ...reading, heart_rate: undefined })],
+  ["missing_customer_id", (sound) => json({ ...sound, customer_id: undefined })],
+  ["invalid_customer_id", (sound) => json({ ...sound, customer_id: "" })],
+  ["invalid_timestamp", (sound) => json({ ...sound, timestamp: "2026-02-30T12:00:00Z" })],
+  ["timestamp_in_future", (sound) => json({ ...sound, timestamp: "9999-12-31T23:59:59Z" })],
+  ["invalid_heart_rate", (sound) => json({ ...sound, heart_rate: sound.heart_rate + 0.5 })],
+  ["invalid_heart_rate", (sound) => json({ ...sound, heart_rate: `${sound.heart_rate} bpm` })],
+  ["missing_heart_rate", (sound) => json({ ...sound, heart_rate: undefined })],
 ];
 
 /** Synthetic customers as a source of records. */

@@ -27,11 +27,10 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const { log, metrics } = resources.use("telemetry", startTelemetry("producer", config.own, secrets));
   if (note !== undefined) log.info("servers.running", note);
   const telemetry = new ProducerTelemetry(log, metrics, { eachRecord: config.own.LOG_LEVEL === "debug" });
-  const { records } = config;
   const onSkipped = (bad: BadRow) => telemetry.rowSkipped(bad.reason, describeBadRow(bad));
-  const source = "path" in records
-    ? await unlessAborted(openRecording(records, onSkipped, { signal }), signal)
-    : syntheticSource(records);
+  const source = "path" in config.records
+    ? await unlessAborted(openRecording(config.records, onSkipped, { signal }), signal)
+    : syntheticSource(config.records);
   if (source === undefined) return EXIT.ok;
   telemetry.expected = source.expected;
 

@@ -21,7 +21,7 @@ export class ReadingWriter {
   #minute = NaN;
   #minuteText = Buffer.alloc(0);
 
-  /** @param beginning of `beginningOf` @param micros since the Unix epoch @param heartRate a whole number */
+  /** A reading of a whole rate, after the customer's `beginningOf`. @param micros since the Unix epoch */
   write(beginning: Buffer, micros: number, heartRate: number): Buffer {
     const millis = Math.floor(micros / 1000);
     return this.#write(beginning, millis, micros - millis * 1000, heartRate);

@@ -46,10 +46,9 @@ export interface PublishOptions {
  */
 export async function ensureTopic(
   client: Base,
-  { connection, partitions, telemetry }: Target,
+  { connection, connection: { topic }, partitions, telemetry }: Target,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const { topic } = connection;
   for (let attempt = 1; !signal.aborted; attempt++) {
     try {
       const found = await describeTopic(client, topic);

@@ -23,7 +23,6 @@ const BYTE_ORDER_MARKS: typeof REFUSED = [
   ["utf-16le", [0xff, 0xfe]],
   ["utf-16be", [0xfe, 0xff]],
 ];
-const LONGEST_MAGIC = 5;
 
 /** Whether it can be opened and read a second time: a pipe gives its bytes once. */
 export async function canReadTwice(path: string): Promise<boolean> {
@@ -51,8 +50,8 @@ async function* chunksOf(source: Pick<Deno.FsFile, "read">): AsyncGenerator<Uint
 /** @throws PipelineError for a format that is not read */
 async function* decode(path: string, source: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   let head = Buffer.alloc(0);
-  // The first read of a pipe may give a single byte.
-  while (head.length < LONGEST_MAGIC) {
+  // As many as the longest magic has; the first read of a pipe may give a single one.
+  while (head.length < 5) {
     const { done, value } = await source.next();
     if (done === true) break;
     head = Buffer.concat([head, value]);
