@@ -8,39 +8,15 @@ import { createHash } from "node:crypto";
 import type { Migration } from "../../../migrations/mod.ts";
 import { insist } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
-import {
-  type Database,
-  databaseFailure,
-  openDatabase,
-  type Session,
-  type SessionLimits,
-} from "../../_shared/postgres.ts";
+import { type Database, databaseFailure, openDatabase } from "../../_shared/postgres.ts";
 
-/** A migration may rewrite a large table, so its session gets more time than one that writes batches. */
-const MIGRATION_LIMITS: SessionLimits = {
-  statementMs: 3_600_000,
-  lockMs: 60_000,
-  idleInTransactionMs: 60_000,
-  transactionMs: 3_600_000,
-};
-
-/** Any constant that nothing else in the database uses for advisory locks: "hbmigrat" as bytes. */
-const FIRST_LOCK = "7521419864366932340";
-
-const LEDGER = `
-  create table if not exists public.schema_migrations (
-    version    integer     primary key,
-    name       text        not null,
-    checksum   text        not null,
-    breaking   boolean     not null,
-    applied_at timestamptz not null default now()
-  )`;
+/** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */
+export const LOCK_SCHEMA = "lock table public.schema_migrations in share row exclusive mode";
 
 /**
- * Migrates as soon as the database can be reached.
+ * Migrates as soon as the database can be reached; it is tried again after `onFailure`.
  *
- * @param onFailure the database is away; it is tried again
- * @returns the names of the migrations that were applied now; undefined when `signal` aborted first
+ * @returns as {@link migrate} does; undefined when `signal` aborted first
  * @throws PipelineError for what waiting does not cure: a refused login, a missing right, a schema that does not fit
  */
 export async function migrateWhenReachable(
@@ -49,8 +25,12 @@ export async function migrateWhenReachable(
   onFailure: (failure: PipelineError) => void,
   { signal }: { signal: AbortSignal },
 ): Promise<string[] | undefined> {
-  const options = { connections: 1, limits: MIGRATION_LIMITS, name: "heartbeat-migrations" };
-  await using database = openDatabase(url, options);
+  await using database = openDatabase(url, {
+    connections: 1,
+    // A migration may rewrite a large table, so it gets more time than what writes batches.
+    limits: { statementMs: 3_600_000, lockMs: 60_000, idleInTransactionMs: 60_000, transactionMs: 3_600_000 },
+    name: "heartbeat-migrations",
+  });
   const failed = (error: unknown) => {
     if (error instanceof PipelineError) throw error;
     const failure = databaseFailure("migrate the schema", database.target, error);
@@ -59,8 +39,6 @@ export async function migrateWhenReachable(
   };
   return await insist(() => migrate(database, migrations), failed, { signal });
 }
-
-type Applied = { version: number; name: string; checksum: string; breaking: boolean };
 
 /**
  * Applies what is missing in one transaction under a lock. What is breaking moves the schema's generation, which fences
@@ -74,16 +52,27 @@ type Applied = { version: number; name: string; checksum: string; breaking: bool
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
   // Without anything to do no right to create tables is needed, so a writer without it can start.
-  if (await isCurrent(database, migrations)) return [];
+  if (await exists(database.query, LEDGER) && (await pendingOf(database.query, migrations)).length === 0) {
+    return [];
+  }
   return await database.transaction(async (session) => {
     const query: Query = async (sql) => (await session.query(sql)).rows;
-    if (!await exists(query, "to_regclass('public.schema_migrations')")) {
+    if (!await exists(query, LEDGER)) {
       // An advisory lock is anybody's who may log in, and may be kept: it serves only while there is nothing else to lock.
-      await session.query("select pg_advisory_xact_lock($1::bigint)", [FIRST_LOCK]);
-      await session.query(LEDGER);
+      // Nothing else in the database uses this one: "hbmigrat" as bytes.
+      await session.query("select pg_advisory_xact_lock(7521419864366932340)");
+      await session.query(
+        `create table if not exists public.schema_migrations (
+           version    integer     primary key,
+           name       text        not null,
+           checksum   text        not null,
+           breaking   boolean     not null,
+           applied_at timestamptz not null default now()
+         )`,
+      );
     }
-    await lockSchema(session);
-    const pending = pendingMigrations(await applied(query), migrations);
+    await session.query(LOCK_SCHEMA);
+    const pending = await pendingOf(query, migrations);
     const breaks = pending.some(({ breaking }) => breaking);
     // Waits for the batches that are being written, and holds back all others. First, since each writer locks the offsets
     // before any other table: so it cannot deadlock with one.
@@ -105,11 +94,6 @@ export async function migrate(database: Database, migrations: readonly Migration
   });
 }
 
-/** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */
-export async function lockSchema(session: Session): Promise<void> {
-  await session.query("lock table public.schema_migrations in share row exclusive mode");
-}
-
 /** Customers and details are any Unicode: in another encoding a good record could not be stored, nor a bad one's reject. */
 async function requireUtf8(database: Database): Promise<void> {
   const [row] = await database.query<{ server_encoding: string }>("show server_encoding");
@@ -123,10 +107,7 @@ async function requireUtf8(database: Database): Promise<void> {
 
 type Query = Database["query"];
 
-async function isCurrent({ query }: Database, migrations: readonly Migration[]): Promise<boolean> {
-  return await exists(query, "to_regclass('public.schema_migrations')") &&
-    pendingMigrations(await applied(query), migrations).length === 0;
-}
+const LEDGER = "to_regclass('public.schema_migrations')";
 
 /** @param object an expression that is null when there is none */
 async function exists(query: Query, object: string): Promise<boolean> {
@@ -134,15 +115,15 @@ async function exists(query: Query, object: string): Promise<boolean> {
   return row?.exists === true;
 }
 
-function applied(query: Query): Promise<Applied[]> {
-  return query("select version, name, checksum, breaking from public.schema_migrations order by version");
-}
-
 /** What is still to be applied, after comparing what was. */
-function pendingMigrations(applied: readonly Applied[], migrations: readonly Migration[]): Migration[] {
-  const known = new Map(migrations.map((migration) => [migration.version, migration]));
+async function pendingOf(query: Query, migrations: readonly Migration[]): Promise<Migration[]> {
+  const pending = new Map(migrations.map((migration) => [migration.version, migration]));
+  const applied = await query<{ version: number; name: string; checksum: string; breaking: boolean }>(
+    "select version, name, checksum, breaking from public.schema_migrations order by version",
+  );
   for (const row of applied) {
-    const migration = known.get(row.version);
+    const migration = pending.get(row.version);
+    pending.delete(row.version);
     if (migration === undefined) {
       if (!row.breaking) continue;
       throw new PipelineError(
@@ -159,8 +140,7 @@ function pendingMigrations(applied: readonly Applied[], migrations: readonly Mig
         `${expected.slice(0, 12)}; start the release that applied it, or restore the file`,
     );
   }
-  const done = new Set(applied.map(({ version }) => version));
-  return migrations.filter(({ version }) => !done.has(version));
+  return [...pending.values()];
 }
 
 /** Hexadecimal SHA-256, the same on a checkout with other line endings. */

@@ -3,7 +3,7 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { PipelineError } from "../../_shared/errors.ts";
 import { optional, secret } from "../../_shared/env.ts";
 import { type Database, databaseFailure, type Session, sqlState } from "../../_shared/postgres.ts";
-import { lockSchema } from "./migrate.ts";
+import { LOCK_SCHEMA } from "./migrate.ts";
 
 const PERMISSION_DENIED = "42501";
 
@@ -15,11 +15,7 @@ const PASSWORD = optional(secret({
 
 export const ROLE_SETTINGS = { HEARTBEAT_WRITER_PASSWORD: PASSWORD, HEARTBEAT_READER_PASSWORD: PASSWORD };
 
-interface Role {
-  readonly name: string;
-  readonly password: string;
-  readonly grants: readonly string[];
-}
+type Role = { name: string; password: string; grants: string[] };
 
 /** What a consumer does, right by right. No DDL: what takes an owner is done by functions that run as one. */
 const WRITER_GRANTS = [
@@ -75,24 +71,24 @@ const EVERYTHING = `${ATTRIBUTES_AND_MEMBERSHIPS}
 
 /**
  * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
- * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database.
+ * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database. A role without
+ * a password is left as it is.
  *
- * @param passwords a role without one is left as it is
  * @returns the names of the roles
  * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
  *   or when a role that another database of the server uses has another password
  */
 export async function makeRoles(
   database: Database,
-  passwords: { readonly writer: string | undefined; readonly reader: string | undefined },
+  passwords: Readonly<Record<"writer" | "reader", string | undefined>>,
 ): Promise<string[]> {
   const roles = [
     { name: "heartbeat_writer", password: passwords.writer, grants: WRITER_GRANTS },
     { name: "heartbeat_reader", password: passwords.reader, grants: READER_GRANTS },
-  ].flatMap(({ password, ...role }) => password === undefined ? [] : [{ ...role, password }]);
+  ].filter((role): role is Role => role.password !== undefined);
   if (roles.length === 0) return [];
   await database.transaction(async (session) => {
-    await lockSchema(session);
+    await session.query(LOCK_SCHEMA);
     const [name = ""] = await firstColumn(session, "select quote_ident(current_database())");
     await session.query(
       `revoke all on database ${name} from public;
@@ -113,7 +109,17 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   // A role belongs to the server: a new password would lock out those who use another database of it.
   const others = rowCount === 0 ? [] : await firstColumn(session, OTHER_DATABASES, name);
   const keeps = others.length > 0 && await server.canLogIn(name, password);
-  if (others.length > 0 && !keeps) throw sharedRole(name, others);
+  if (others.length > 0 && !keeps) {
+    throw new PipelineError(
+      "database_refused",
+      `Cannot make the roles: ${name} exists with another password and is used by database ` +
+        `${
+          others.join(", ")
+        } of the same server; set ${name.toUpperCase()}_PASSWORD to the password that it has ` +
+        "there, or use another server for this database; to change the password for all of them, run " +
+        `\\password ${name} in psql and set the new one everywhere`,
+    );
+  }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
   await session.query(`${verb} role ${name} login ${credentials}`);
   // Its own settings anybody may change, also those that a role begins with.
@@ -130,11 +136,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   for (const grant of grants) await session.query(grant.replace("%database%", database));
 }
 
-/**
- * Takes away what makes a role more than the rights that it is granted here.
- *
- * @throws PipelineError `database_refused` that names the statements for a superuser, when the user may not
- */
+/** Takes away what makes a role more than the rights that it is granted here. @throws PipelineError what is left */
 async function takeExcess(session: Session, role: string): Promise<void> {
   await session.query("savepoint excess");
   try {
@@ -164,18 +166,6 @@ const OTHER_DATABASES = `
      and refobjid = $1::text::regrole
      and datname <> current_database()
    order by 1`;
-
-function sharedRole(name: string, others: readonly string[]): PipelineError {
-  return new PipelineError(
-    "database_refused",
-    `Cannot make the roles: ${name} exists with another password and is used by database ${
-      others.join(", ")
-    } of the ` +
-      `same server; set ${name.toUpperCase()}_PASSWORD to the password that it has there, or use another server for ` +
-      `this database; to change the password for all of them, run \\password ${name} in psql and set the new one ` +
-      "everywhere",
-  );
-}
 
 async function firstColumn(session: Session, sql: string, ...parameters: string[]): Promise<string[]> {
   const { rows } = await session.query<string[]>({ text: sql, values: parameters, rowMode: "array" });

@@ -4,9 +4,7 @@ import { PipelineError } from "../../_shared/errors.ts";
 import type { Database } from "../../_shared/postgres.ts";
 
 /** The version of the newest breaking migration that this program knows. */
-export const GENERATION = Math.max(
-  ...MIGRATIONS.filter(({ breaking }) => breaking).map(({ version }) => version),
-);
+export const GENERATION = Math.max(...MIGRATIONS.map(({ version, breaking }) => breaking ? version : 0));
 
 /** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
 export function requireGeneration(found: number): void {
@@ -20,14 +18,8 @@ export function requireGeneration(found: number): void {
   );
 }
 
-/**
- * Asks for the generation, so that a program stops that has nothing to write.
- *
- * @throws PipelineError `schema_too_new` when it is not the program's
- */
+/** Asks for the generation, so that a program stops that has nothing to write. @throws as {@link requireGeneration} */
 export async function askGeneration(database: Database): Promise<void> {
-  const [row] = await database.query<{ generation: number }>(
-    "select public.schema_generation() as generation",
-  );
-  if (row !== undefined) requireGeneration(row.generation);
+  const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
+  if (row !== undefined) requireGeneration(row.found);
 }
