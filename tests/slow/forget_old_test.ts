@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeLatest } from "../../chaos/judge/derived.ts";
 import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
-import { emptyRejects, oldLatestDeletion } from "../../workers/consumer/day_partitions/old_rows.ts";
+import { emptyRejects, oldLatestDeletion } from "../../workers/consumer/day_partitions/retention.ts";
 import { accounted, daysAgo, migrated } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";

@@ -9,7 +9,7 @@ import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
 import { consume } from "./consume.ts";
 import { DayPartitions } from "./day_partitions/day_partitions.ts";
-import { startFloor } from "./day_partitions/floor.ts";
+import { Floor } from "./day_partitions/floor.ts";
 import { migrateWhenReachable } from "./schema/migrate.ts";
 import { createPlanner } from "./store/plan_batch.ts";
 import { Progress } from "./health/progress.ts";
@@ -17,7 +17,7 @@ import { makeRoles } from "./schema/roles.ts";
 import { SharedTurns } from "./store/shared_turns.ts";
 import { executeRequests } from "./store/batch_transaction.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
-import { startClocks } from "./health/two_clocks.ts";
+import { asked, TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
@@ -50,8 +50,9 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const clocks = await startClocks(database, onFailure, { signal });
-  const floor = await startFloor(database, onFailure, { signal });
+  const until = { onFailure, signal };
+  const clocks = await asked(new TwoClocks(), "ask for the time", database, until);
+  const floor = await asked(new Floor(), "read the floor", database, until);
   progress.ready("database");
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
   const turns = new SharedTurns(

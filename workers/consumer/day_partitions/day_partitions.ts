@@ -22,12 +22,6 @@ const PATIENCE_MS = 5_000;
  */
 const PAUSE_MS = 20_000;
 
-export interface DayPartitionPorts {
-  readonly onMade: (partition: string) => void;
-  /** It could not be made; its rows go to the default partition and are moved when it can. */
-  readonly onFailure: (error: unknown, day: string) => void;
-}
-
 /** `covered` is as it was before: the function within it sees the statement's own snapshot. */
 const ENSURE = `
   select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
@@ -39,28 +33,22 @@ const WITHOUT_PARTITION = `
   select at::text, floor(extract(epoch from at) / 86400)::float8 as day
     from public.heartbeats_without_partition('public.heartbeats') at`;
 
-const NO_PARTITION = new Error("the database made none");
-
 export class DayPartitions {
-  readonly #database: Database;
-  readonly #ports: DayPartitionPorts;
   /** Days, counted since the Unix epoch, that have a partition. */
   readonly #made = new Set<number>();
   /** Days that no batch asks for: their rows go to the default, and the rounds find them there. */
   readonly #postponed = new Set<number>();
-  readonly #clock: MonotonicClock;
   #pausedUntil = -Infinity;
 
-  /** @param clock in milliseconds; never jumps */
+  /** @param telemetry `onFailure`: it could not be made; its rows go to the default partition and are moved when it can */
   constructor(
-    database: Database,
-    ports: DayPartitionPorts,
-    clock: MonotonicClock = () => performance.now(),
-  ) {
-    this.#database = database;
-    this.#ports = ports;
-    this.#clock = clock;
-  }
+    private readonly database: Database,
+    private readonly telemetry: {
+      readonly onMade: (partition: string) => void;
+      readonly onFailure: (error: unknown, day: string) => void;
+    },
+    private readonly clock: MonotonicClock = () => performance.now(),
+  ) {}
 
   /**
    * Makes what readings of these days need. Fails for a database that is away, never for a partition.
@@ -70,10 +58,10 @@ export class DayPartitions {
    */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
     let asked = 0;
-    const giveUpAt = this.#clock() + PATIENCE_MS;
+    const giveUpAt = this.clock() + PATIENCE_MS;
     for (const day of days) {
       if (this.#made.has(day) || this.#postponed.has(day)) continue;
-      const now = this.#clock();
+      const now = this.clock();
       // A batch must not wait for thousands, as a producer that means harm could make it: they are made later.
       if (asked < DAYS_AT_ONCE && now < giveUpAt && now >= this.#pausedUntil) {
         asked++;
@@ -92,9 +80,9 @@ export class DayPartitions {
    */
   async makeAhead(nowMs: number): Promise<unknown> {
     const today = Math.floor(nowMs / DAY_MS);
-    for (let ahead = 0; ahead <= DAYS_AHEAD; ahead++) {
-      if (this.#made.has(today + ahead)) continue;
-      const failure = await this.#ensure(today + ahead, startOf(today + ahead), 1);
+    for (let day = today; day <= today + DAYS_AHEAD; day++) {
+      if (this.#made.has(day)) continue;
+      const failure = await this.#ensure(day, startOf(day), 1);
       if (failure !== undefined) return failure;
     }
     return undefined;
@@ -107,9 +95,9 @@ export class DayPartitions {
    */
   async emptyDefault(): Promise<unknown> {
     let failure: unknown;
-    const giveUpAt = this.#clock() + PATIENCE_MS;
-    while (failure === undefined && this.#clock() < giveUpAt) {
-      const found = await this.#database.query<{ day: number; at: string }>(WITHOUT_PARTITION);
+    const giveUpAt = this.clock() + PATIENCE_MS;
+    while (failure === undefined && this.clock() < giveUpAt) {
+      const found = await this.database.query<{ day: number; at: string }>(WITHOUT_PARTITION);
       if (found.length === 0) return undefined;
       for (const { day, at } of found) {
         const failed = await this.#ensure(day, at, 1);
@@ -131,13 +119,13 @@ export class DayPartitions {
    * @returns why there is no partition; undefined when there is one
    */
   async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
-    let failure: unknown = NO_PARTITION;
+    let failure: unknown = new Error("the database made none");
     for (let attempt = 1; attempt <= attempts; attempt++) {
       try {
-        const [row] = await this.#database.query<{ name: string | null; covered: boolean }>(ENSURE, [at]);
+        const [row] = await this.database.query<{ name: string | null; covered: boolean }>(ENSURE, [at]);
         if (typeof row?.name !== "string") break;
         this.#pausedUntil = -Infinity;
-        if (!row.covered) this.#ports.onMade(row.name);
+        if (!row.covered) this.telemetry.onMade(row.name);
         remember(this.#made, day);
         this.#postponed.delete(day);
         return undefined;
@@ -147,8 +135,8 @@ export class DayPartitions {
         if (!isLostRace(error)) break;
       }
     }
-    if (holdsUp(failure)) this.#pausedUntil = this.#clock() + PAUSE_MS;
-    if (!this.#postponed.has(day)) this.#ports.onFailure(failure, startOf(day).slice(0, 10));
+    if (holdsUp(failure)) this.#pausedUntil = this.clock() + PAUSE_MS;
+    if (!this.#postponed.has(day)) this.telemetry.onFailure(failure, startOf(day).slice(0, 10));
     remember(this.#postponed, day);
     return failure;
   }

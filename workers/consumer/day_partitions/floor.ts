@@ -2,9 +2,7 @@
  * The floor: all readings before it were dropped, but the minutes that were counted from them stay. A reading below it is
  * rejected, whatever RETENTION_DAYS says now, because its minute already counts it.
  */
-import { insist } from "../../_shared/backoff.ts";
-import type { PipelineError } from "../../_shared/errors.ts";
-import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
+import type { Database, Row } from "../../_shared/postgres.ts";
 
 /**
  * The floor in SQL, found by one look at an index.
@@ -33,34 +31,21 @@ export class Floor {
 
   readonly now = (): Instant => this.#instant;
 
-  readonly set = (instant: Instant): void => {
+  set(instant: Instant): void {
     this.#instant = instant;
-  };
+  }
 
   /** @throws when the database does not answer */
   async ask({ query }: Pick<Database, "query">): Promise<void> {
-    this.#instant = await readFloor((sql) => query(sql));
+    this.#instant = await readFloor(query);
   }
-}
-
-/** The floor, before the first record is judged; for as long as the database takes to answer. */
-export async function startFloor(
-  database: Database,
-  onFailure: (failure: PipelineError) => void,
-  { signal }: { signal: AbortSignal },
-): Promise<Floor> {
-  const floor = new Floor();
-  const failed = (error: unknown) => onFailure(databaseFailure("read the floor", database.target, error));
-  await insist(() => floor.ask(database), failed, { signal });
-  return floor;
 }
 
 /** A batch was planned with another floor than the database's: nothing of it is written. */
 export class FloorMoved extends Error {
   override readonly name = "FloorMoved";
-  readonly floor: Instant;
 
-  constructor(floor: Instant) {
+  constructor(readonly floor: Instant) {
     super("the floor moved while a batch was written");
     this.floor = floor;
   }

@@ -1,19 +1,13 @@
-/** Keeps tomorrow's partition made and what is too old dropped, beside the ingest and never in its way. */
+/**
+ * Keeps tomorrow's partition made and what is too old dropped, beside the ingest and never in its way: old partitions, rows,
+ * minutes, the bytes of rejects, and latest readings; each in small pieces.
+ */
 import { sleep } from "../../_shared/backoff.ts";
 import { type Database, databaseFailure } from "../../_shared/postgres.ts";
-import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
-import type { Floor } from "./floor.ts";
-import {
-  deleteMinutes,
-  dropPartitions,
-  emptyRejects,
-  type Kept,
-  noteBound,
-  oldLatestDeletion,
-  oldRowsDeletion,
-} from "./old_rows.ts";
 import type { MonotonicClock, Progress } from "../health/progress.ts";
 import type { TwoClocks } from "../health/two_clocks.ts";
+import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
+import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
 /**
@@ -25,6 +19,16 @@ const PAUSE_MS = 300_000;
 const FAILING_MS = 3_600_000;
 /** From here on migration 0010 makes months in place of days. */
 const MANY_PARTITIONS = 730;
+/** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
+const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
+/** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
+const MINUTES_AT_A_TIME = 10_000;
+/** Few, since each may have megabytes to give back. */
+const REJECTS_AT_A_TIME = 100;
+/** Old rejects are emptied for so long in a round; the next round goes on. */
+const EMPTYING_MS = 5_000;
+/** Customers that are looked at in a round, old or not: no index finds the old ones, since their rows change all the time. */
+const CUSTOMERS_AT_A_TIME = 10_000;
 
 export interface RetentionOptions {
   /** Undefined keeps everything. */
@@ -70,10 +74,9 @@ export function partitionRounds(
   let many = false;
   const run = async () => {
     const failure = await dayPartitions.makeAhead(clocks.database()) ?? await dayPartitions.emptyDefault();
-    const [row] = await database.query<{ partitions: number }>(
+    const [{ partitions } = { partitions: 0 }] = await database.query<{ partitions: number }>(
       "select count(*)::int as partitions from public.heartbeat_partitions('public.heartbeats')",
     );
-    const { partitions = 0 } = row ?? {};
     if (partitions >= MANY_PARTITIONS && !many) telemetry.partitionsMany(partitions);
     many = partitions >= MANY_PARTITIONS;
     return failure;
@@ -81,57 +84,44 @@ export function partitionRounds(
   return task(ports, clock, { name: "partitions", action: "make partitions", pauseAfter: isTooSlow }, run);
 }
 
-/** By the name in readiness; the action completes "Cannot". Without the days that it keeps it is not done. */
-type Upkeep = readonly [
-  name: string,
-  action: string,
-  days: number | undefined,
-  run: (database: Database, kept: Kept) => Promise<void>,
-];
-
 /** @returns one round, which never rejects: what fails is told, and does not keep the rest from being done */
 export function retentionRounds(
   ports: RetentionPorts,
   options: RetentionOptions,
   clock: MonotonicClock = () => performance.now(),
 ): () => Promise<void> {
-  const { database, clocks, floor, telemetry } = ports;
-  const deleteOldRows = oldRowsDeletion();
-  const dropOld = async (_: Database, kept: Kept) => {
-    await noteBound(database, kept);
-    await dropPartitions(database, kept, telemetry.onDropped);
-    await deleteOldRows(database, kept);
+  const { database, clocks, floor } = ports;
+  const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
+  const tasks: (() => Promise<void>)[] = [];
+  type Upkeep = (database: Database, kept: Kept) => Promise<void>;
+  /** @param days that are kept; it is not done without */
+  const add = (name: string, action: string, days: number | undefined, run: Upkeep) => {
+    if (days === undefined) return;
+    const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
+    tasks.push(task(ports, clock, { name, action }, () => run(database, kept())));
   };
-  const readFloor = () => floor.ask(database);
-  const readings = options.retentionDays;
-  const all: readonly Upkeep[] = [
-    ["retention", "drop old readings", readings, dropOld],
-    ["floor", "read the floor", 0, readFloor],
-    ["retention of minutes", "delete old minutes", options.minuteRetentionDays, deleteMinutes],
-    ["retention of rejects", "empty old rejects", options.rejectRetentionDays, emptyRejects],
-    ["retention of latest readings", "delete old latest readings", readings, oldLatestDeletion()],
-  ];
-  const tasks = all.flatMap(([name, action, days, run]) => {
-    if (days === undefined) return [];
-    const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal: options.signal });
-    return [task(ports, clock, { name, action }, () => run(database, kept()))];
+  const deleteOldRows = oldRowsDeletion();
+  add("retention", "drop old readings", readings, async (_, kept) => {
+    await noteBound(database, kept);
+    await dropPartitions(ports, kept);
+    await deleteOldRows(database, kept);
   });
+  add("floor", "read the floor", 0, () => floor.ask(database));
+  add("retention of minutes", "delete old minutes", minuteRetentionDays, deleteMinutes);
+  add("retention of rejects", "empty old rejects", rejectRetentionDays, emptyRejects);
+  add("retention of latest readings", "delete old latest readings", readings, oldLatestDeletion());
   return async () => {
     for (const run of tasks) await run();
   };
 }
 
-/**
- * @param of its name in readiness; its action, which completes "Cannot"; what it pauses after, if not whatever holds up
- * @param run rejects, or resolves with an error that it has already reported
- */
+/** @param run rejects, or resolves with an error that it has already reported */
 function task(
   { database, progress, telemetry }: RetentionPorts,
   clock: MonotonicClock,
-  of: { name: string; action: string; pauseAfter?: (error: unknown) => boolean },
+  { name, action, pauseAfter = holdsUp }: { name: string; action: string; pauseAfter?: typeof holdsUp },
   run: () => Promise<unknown>,
 ): () => Promise<void> {
-  const { name, action, pauseAfter = holdsUp } = of;
   let failingSince: number | undefined;
   let pausedUntil = -Infinity;
   return async () => {
@@ -150,5 +140,150 @@ function task(
     if (failingMs < FAILING_MS) return;
     const { message } = databaseFailure(action, database.target, failure);
     progress.notReady(name, `failing for ${Math.floor(failingMs / 60_000)} minutes: ${message}`);
+  };
+}
+
+type Queried = Pick<Database, "query">;
+/** `now` by our clock, in ISO 8601. */
+type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
+
+/** Stores the retention bound, so that the Grafana alert can see overdue partitions without asking a consumer. */
+async function noteBound(database: Queried, { now, days }: Kept): Promise<void> {
+  await database.query(
+    `insert into public.heartbeat_retention_bound as noted (before)
+     values (date_trunc('day', ${OLDEST_KEPT}, 'UTC'))
+         on conflict (only_row) do update set before = excluded.before where noted.before <> excluded.before`,
+    [now, days],
+  );
+}
+
+/** Partitions that lie before the oldest reading that is still accepted, as a whole. */
+async function dropPartitions(
+  { database, telemetry }: RetentionPorts,
+  { now, days, signal }: Kept,
+): Promise<void> {
+  let last: string | null = null;
+  while (!signal.aborted) {
+    const [row]: { step: string | null }[] = await database.query<{ step: string | null }>(
+      `select public.drop_old_heartbeat_partition('public.heartbeats', ${OLDEST_KEPT}) as step`,
+      [now, days],
+    );
+    const step = row?.step ?? null;
+    // A partition takes several steps.
+    if (last !== null && step !== last) telemetry.onDropped(last);
+    if (step === null) return;
+    last = step;
+  }
+}
+
+/**
+ * Deletes old rows from the default partition, and from partitions that also hold newer rows.
+ *
+ * @returns one round, which remembers up to where each partition has none: older readings are not accepted any more
+ */
+function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
+  /** By partition. */
+  const deletedTo = new Map<number, string>();
+  return async (database, { now, days, signal }) => {
+    const partitions = await database.query<{ partition: number; bound: string }>(
+      `select partition, bound::text
+         from (select date_trunc('day', ${OLDEST_KEPT}, 'UTC') as bound) old,
+      lateral (select partition::oid
+                 from public.heartbeat_partitions('public.heartbeats')
+                where lower_bound < bound and upper_bound > bound and lower_bound < upper_bound - interval '1 day'
+                union all
+               select partdefid from pg_partitioned_table where partrelid = 'public.heartbeats'::regclass and partdefid <> 0
+              ) one`,
+      [now, days],
+    );
+    for (const { partition, bound } of partitions) {
+      if (deletedTo.get(partition) === bound) continue;
+      for (let block: number | null = 0; block !== null;) {
+        if (signal.aborted) return;
+        const [row]: { next: number | null }[] = await database.query<{ next: number | null }>(
+          `select public.delete_old_heartbeats($1::oid::regclass, $2::timestamptz, $3)::integer as next`,
+          [partition, bound, block],
+        );
+        block = row?.next ?? null;
+      }
+      deletedTo.set(partition, bound);
+    }
+  };
+}
+
+/**
+ * Deletes whole minutes that are old by both clocks and lie below the floor. Above it a reading of the same minute may
+ * follow, and would begin the minute anew.
+ */
+async function deleteMinutes(database: Queried, { now, days, signal }: Kept): Promise<void> {
+  while (!signal.aborted) {
+    const deleted = await database.query(
+      `delete from public.heartbeats_1m
+        where ctid in (
+              select ctid
+                from public.heartbeats_1m
+               where minute < date_trunc('minute', least(${OLDEST_KEPT}, ${FLOOR}), 'UTC')
+               limit ${MINUTES_AT_A_TIME})
+    returning 1`,
+      [now, days],
+    );
+    if (deleted.length < MINUTES_AT_A_TIME) return;
+  }
+}
+
+/** Empties rejects that are old by both clocks, for some seconds at most. */
+export async function emptyRejects(database: Queried, { now, days }: Kept): Promise<void> {
+  const endAt = performance.now() + EMPTYING_MS;
+  while (performance.now() < endAt) {
+    const emptied = await database.query(
+      // Rejects that another consumer is emptying are skipped.
+      `with old as materialized (
+         select ledger_id, kafka_offset
+           from public.heartbeat_rejects
+          where emptied_at is null and rejected_at < ${OLDEST_KEPT}
+          order by rejected_at
+          limit ${REJECTS_AT_A_TIME}
+            for update skip locked
+       )
+       update public.heartbeat_rejects as reject
+          set key = null, payload = null, detail = '', emptied_at = now()
+         from old
+        where reject.ledger_id = old.ledger_id and reject.kafka_offset = old.kafka_offset
+    returning 1`,
+      [now, days],
+    );
+    if (emptied.length < REJECTS_AT_A_TIME) return;
+  }
+}
+
+/**
+ * Deletes the latest readings of customers whose readings were all dropped. Only below the floor a latest reading has lost
+ * its row: above it the row of an old reading may still be there, and the two must agree.
+ *
+ * @returns one round, which looks at the customers that follow, in the order of the primary key, and begins anew after the last
+ */
+export function oldLatestDeletion(): (database: Queried) => Promise<void> {
+  let last = "";
+  return async (database) => {
+    const [row] = await database.query<{ seen: number; last: string | null }>(
+      // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
+      `with seen as materialized (
+         select ctid, customer_id, ts
+           from public.customer_latest
+          where customer_id > $1
+          order by customer_id
+          limit ${CUSTOMERS_AT_A_TIME}
+       ), old as materialized (
+         select ctid
+           from public.customer_latest
+          where ctid = any(array(select ctid from seen where ts < ${FLOOR})) and ts < ${FLOOR}
+            for update skip locked
+       ), deleted as (
+         delete from public.customer_latest where ctid = any(array(select ctid from old))
+       )
+       select count(*)::integer as seen, max(customer_id) as last from seen`,
+      [last],
+    );
+    last = row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
   };
 }

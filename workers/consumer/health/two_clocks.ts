@@ -6,23 +6,22 @@
 import { insist } from "../../_shared/backoff.ts";
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure } from "../../_shared/postgres.ts";
+import type { MonotonicClock } from "./progress.ts";
 
 export class TwoClocks {
-  /** Of this machine; milliseconds since the Unix epoch. */
-  readonly own: () => number;
-  readonly #monotonic: () => number;
   /** What the database's clock says when the monotonic one says 0. */
   #databaseAtZero: number | undefined;
 
-  constructor(own: () => number = Date.now, monotonic: () => number = () => performance.now()) {
-    this.own = own;
-    this.#monotonic = monotonic;
-  }
+  /** @param own of this machine; milliseconds since the Unix epoch */
+  constructor(
+    readonly own: () => number = Date.now,
+    private readonly monotonic: MonotonicClock = () => performance.now(),
+  ) {}
 
   /** Of the database when it was last asked, gone on since by a clock that never jumps; our own before that. */
   readonly database = (): number => {
     if (this.#databaseAtZero === undefined) return this.own();
-    return Math.floor(this.#databaseAtZero + this.#monotonic());
+    return Math.floor(this.#databaseAtZero + this.monotonic());
   };
 
   /** How far ours is ahead of the database's; negative when it is behind. */
@@ -36,18 +35,18 @@ export class TwoClocks {
     const [row] = await database.query<{ now_ms: string }>(
       "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms",
     );
-    if (row !== undefined) this.#databaseAtZero = Number(row.now_ms) - this.#monotonic();
+    if (row !== undefined) this.#databaseAtZero = Number(row.now_ms) - this.monotonic();
   }
 }
 
-/** Both clocks, before the first record is judged; for as long as the database takes to answer. */
-export async function startClocks(
+/** Asks for a fact before the first record is judged, for as long as it takes. @param action completes "Cannot" */
+export async function asked<T extends { ask(database: Database): Promise<void> }>(
+  fact: T,
+  action: string,
   database: Database,
-  onFailure: (failure: PipelineError) => void,
-  { signal }: { signal: AbortSignal },
-): Promise<TwoClocks> {
-  const clocks = new TwoClocks();
-  const failed = (error: unknown) => onFailure(databaseFailure("ask for the time", database.target, error));
-  await insist(() => clocks.ask(database), failed, { signal });
-  return clocks;
+  { onFailure, signal }: { onFailure: (failure: PipelineError) => void; signal: AbortSignal },
+): Promise<T> {
+  const failed = (error: unknown) => onFailure(databaseFailure(action, database.target, error));
+  await insist(() => fact.ask(database), failed, { signal });
+  return fact;
 }
