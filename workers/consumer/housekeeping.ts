@@ -7,7 +7,6 @@ import { findOlderRows } from "./store/ledger.ts";
 import type { Partition } from "./kafka_partition/partition.ts";
 import { type ConsumePorts, ledgerWentBack } from "./partition_ports.ts";
 import { askGeneration } from "./schema/schema_generation.ts";
-import type { Position } from "./telemetry/telemetry.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;
@@ -53,7 +52,7 @@ export async function keepWatch(
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
     const partitions = [...watched.partitions()];
-    telemetry.positions(positionsOf(partitions));
+    telemetry.positions(partitions);
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
     progress.lag(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
@@ -88,10 +87,4 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
     ledgerWentBack({ telemetry, dayPartitions }, partition.number, remembered.nextOffset, nextOffset);
     partition.doubt();
   }
-}
-
-function positionsOf(partitions: readonly Partition[]): Map<number, Position> {
-  return new Map(partitions.flatMap(({ number, nextOffset: next, endOffset, lastTimestampMs }) => {
-    return next === undefined ? [] : [[number, { next, end: Math.max(endOffset, next), lastTimestampMs }]];
-  }));
 }

@@ -256,7 +256,7 @@ export class FetchLoop {
       // What the answer holds for the others is taken all the same.
       const failure = kafkaFailure("read what was fetched", connection, error);
       progress.notReady(subject, failure.message);
-      telemetry.recordsUnreadable(number, failure, { broker: this.node, again: answers.unreadable() });
+      telemetry.recordsUnreadable(number, failure, this.node, answers.unreadable());
       return 0;
     }
   }

@@ -1,6 +1,6 @@
 /**
  * Folder `telemetry`: says what the consumer did, one function for each fact, which writes the log line and moves the
- * metric. A fact goes into the file of its subject and a metric into `metrics.ts`; `telemetry.ts` joins them. It never
+ * metric. A fact of a batch goes into this file, any other into `telemetry.ts`, and a metric into `metrics.ts`. It never
  * decides anything and never throws.
  *
  * This file: batches that were written, as lines while they come at a human rate, and as sums.
@@ -28,11 +28,21 @@ export function batchFacts(log: Log, metrics: ConsumerMetrics, outages: Outages,
   return {
     batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
       outages.resume(partition);
-      measure(metrics, slice, batch, durationMs);
       for (const { record: { offset }, reason, detail } of batch.rejects) {
+        metrics.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset });
       }
+      for (const { cause, from, to } of slice.gaps) metrics.gaps.inc({ cause }, to - from);
       const { counts, plan: { readings, records } } = batch;
+      metrics.records.inc({ outcome: "stored" }, counts.stored);
+      metrics.records.inc({ outcome: "duplicate" }, counts.duplicates);
+      metrics.records.inc({ outcome: "rejected" }, counts.rejected);
+      metrics.batchRecords.observe(slice.records.length);
+      metrics.batchSeconds.observe(durationMs / 1000);
+      const newest = slice.records.at(-1);
+      if (newest !== undefined) {
+        metrics.endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
+      }
       for (const row of batch.stored) {
         const anomaly = readings.anomaly(row);
         if (anomaly === null && !debug) continue;
@@ -62,19 +72,6 @@ export function batchFacts(log: Log, metrics: ConsumerMetrics, outages: Outages,
       offsets.clear();
     },
   };
-}
-
-function measure(metrics: ConsumerMetrics, slice: Slice, batch: WrittenBatch, durationMs: number): void {
-  const { stored, duplicates, rejected } = batch.counts;
-  metrics.records.inc({ outcome: "stored" }, stored);
-  metrics.records.inc({ outcome: "duplicate" }, duplicates);
-  metrics.records.inc({ outcome: "rejected" }, rejected);
-  metrics.batchRecords.observe(slice.records.length);
-  metrics.batchSeconds.observe(durationMs / 1000);
-  const newest = slice.records.at(-1);
-  if (newest !== undefined) metrics.endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
-  for (const { reason } of batch.rejects) metrics.rejects.inc({ reason });
-  for (const { cause, from, to } of slice.gaps) metrics.gaps.inc({ cause }, to - from);
 }
 
 /** A line for each event at human rates; under a flood a few samples and a count, so that a log stays readable. */

@@ -6,14 +6,13 @@ const RECORDS = [1, 10, 100, 1000, 5000, 10_000, 50_000];
 
 export type ConsumerMetrics = ReturnType<typeof consumerMetrics>;
 
-/** Registers them all. */
 export function consumerMetrics(registry: Registry) {
   const registers = [registry];
   const counter = (name: string, help: string, ...labelNames: string[]) =>
     new Counter({ name, help, labelNames, registers });
   const gauge = (name: string, help: string, ...labelNames: string[]) =>
     new Gauge({ name, help, labelNames, registers });
-  const histogram = (name: string, buckets: number[], help: string) =>
+  const histogram = (name: string, help: string, buckets = SECONDS) =>
     new Histogram({ name, help, buckets, registers });
   // Scraped when asked: nothing runs in between.
   new Gauge({
@@ -29,15 +28,10 @@ export function consumerMetrics(registry: Registry) {
     rejects: counter("heartbeat_rejects_total", "Rejected records by reason", "reason"),
     anomalies: counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", "kind"),
     gaps: counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", "cause"),
-    batchRecords: histogram("heartbeat_batch_records", RECORDS, "Records in a batch"),
-    batchSeconds: histogram(
-      "heartbeat_batch_duration_seconds",
-      SECONDS,
-      "From a batch in hand to its commit",
-    ),
+    batchRecords: histogram("heartbeat_batch_records", "Records in a batch", RECORDS),
+    batchSeconds: histogram("heartbeat_batch_duration_seconds", "From a batch in hand to its commit"),
     endToEnd: histogram(
       "heartbeat_end_to_end_seconds",
-      SECONDS,
       "From Kafka's timestamp of a batch's newest record to the commit of the batch",
     ),
     lagRecords: gauge("heartbeat_lag_records", "Committed records not stored yet", "partition"),

@@ -22,43 +22,41 @@ interface Outage {
 }
 
 export class Outages {
-  readonly #log: Log;
-  readonly #metrics: ConsumerMetrics;
-  readonly #clock: MonotonicClock;
   readonly #failing = new Map<Dependency, Outage>();
   readonly #paused = new Set<number>();
   #coordinatorGoneSince: number | undefined;
 
-  constructor(log: Log, metrics: ConsumerMetrics, clock: MonotonicClock = () => performance.now()) {
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#clock = clock;
-  }
+  constructor(
+    private readonly log: Log,
+    private readonly metrics: ConsumerMetrics,
+    private readonly clock: MonotonicClock = () => performance.now(),
+  ) {}
 
   /** @param partition what cannot be written; undefined when it is about none */
   failed(dependency: Dependency, error: unknown, fields: Fields = {}, partition?: number): void {
-    this.#metrics.retries.inc({ dependency });
-    const known = this.#failing.get(dependency);
+    this.metrics.retries.inc({ dependency });
     const refused = error instanceof PipelineError && error.code.endsWith("_refused");
-    const joins = partition !== undefined && known?.isPartial === true && !known.partitions.has(partition);
+    let outage = this.#failing.get(dependency);
+    const joins = partition !== undefined && outage?.isPartial === true && !outage.partitions.has(partition);
     // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
-    const isNews = known === undefined || (refused && !known.refused) || joins;
-    const outage = known ??
-      { since: this.#clock(), attempts: 0, refused, partitions: new Set(), isPartial: false };
+    const isNews = outage === undefined || (refused && !outage.refused) || joins;
+    outage ??= { since: this.clock(), attempts: 0, refused, partitions: new Set(), isPartial: false };
     this.#failing.set(dependency, outage);
     outage.attempts++;
     outage.refused ||= refused;
-    if (isNews) outage.isPartial = false;
     if (partition !== undefined) outage.partitions.add(partition);
-    if (isNews) this.#log.error(`${dependency}.failed`, describeError(error), fields);
-    else this.#log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+    if (!isNews) {
+      return this.log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+    }
+    outage.isPartial = false;
+    this.log.error(`${dependency}.failed`, describeError(error), fields);
   }
 
   groupFailed(error: unknown): void {
     if (PASSING.test(String(findInCauses(error, "apiId")))) {
-      this.#coordinatorGoneSince ??= this.#clock();
-      if (this.#clock() - this.#coordinatorGoneSince < GRACE_MS) {
-        return this.#log.debug("group.coordinator_not_ready", describeError(error));
+      this.#coordinatorGoneSince ??= this.clock();
+      if (this.clock() - this.#coordinatorGoneSince < GRACE_MS) {
+        return this.log.debug("group.coordinator_not_ready", describeError(error));
       }
     }
     this.failed("group", error);
@@ -72,14 +70,14 @@ export class Outages {
     known.isPartial = known.partitions.size > 0;
     if (known.isPartial) return;
     this.#failing.delete(dependency);
-    const seconds = Math.round((this.#clock() - known.since) / 100) / 10;
+    const seconds = Math.round((this.clock() - known.since) / 100) / 10;
     const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
-    this.#log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
+    this.log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
   }
 
   /** The partition's batch waits for a dependency or an operator. */
   pause(partition: number): void {
-    this.#metrics.paused.set(this.#paused.add(partition).size);
+    this.metrics.paused.set(this.#paused.add(partition).size);
   }
 
   /** The database works for the partition. */
@@ -95,6 +93,6 @@ export class Outages {
   }
 
   #unpause(partition: number): void {
-    if (this.#paused.delete(partition)) this.#metrics.paused.set(this.#paused.size);
+    if (this.#paused.delete(partition)) this.metrics.paused.set(this.#paused.size);
   }
 }
