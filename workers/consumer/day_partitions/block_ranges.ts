@@ -2,8 +2,8 @@
  * Folder `day_partitions`: makes the partitions of public.heartbeats, keeps their summaries, and removes what is old. It
  * never reads or writes a record, and what it does never holds up the transactions that do.
  *
- * This file: has PostgreSQL sum up the ranges of blocks that readings fill, which queries of a range of time find them by: left to its
- * autovacuum, millions of rows behind a backlog are read by each of them (decision 0018).
+ * This file: has PostgreSQL sum up the ranges of blocks that readings fill, which queries of a range of time find them by:
+ * left to its autovacuum, millions of rows behind a backlog are read by each of them (decision 0018).
  */
 import { sleep } from "../../_shared/backoff.ts";
 import { type Database, isServerUnable, sqlState } from "../../_shared/postgres.ts";
@@ -16,38 +16,27 @@ const RANGE_BLOCKS = 32;
 /** Nobody has to wait for a summary, and what is refused, for a right that is not there, is refused again. */
 const FAILURE_PAUSE_MS = 300_000;
 
-export interface BlockRangePorts {
-  readonly database: Database;
-  readonly telemetry: { readonly summaryFailed: (error: unknown) => void };
-}
-
-/** How far a partition is summed up, in blocks. */
-interface SummedUp {
-  /** All before it is. */
-  readonly from: number;
-  /** It is due when it has grown by a range from here; a partition that was there before us and does not grow never is. */
-  readonly grownFrom: number;
-}
-
-const NOTHING: SummedUp = { from: 0, grownFrom: 0 };
+/**
+ * How far a partition is summed up, in blocks: all before `from`. It is due when it has grown by a range from `grownFrom`; a
+ * partition that was there before us and does not grow never is.
+ */
+const NOTHING = { from: 0, grownFrom: 0 };
 
 export class BlockRanges {
-  readonly #ports: BlockRangePorts;
-  readonly #clock: MonotonicClock;
   /** By the partition's object id; undefined before the first look. */
-  #summedUp: Map<number, SummedUp> | undefined;
+  #summedUp: Map<number, typeof NOTHING> | undefined;
   /** Until when a partition is left alone whose summary was refused. */
   readonly #pausedUntil = new Map<number, number>();
   #due = true;
   #busy = false;
 
-  /** @param clock in milliseconds; never jumps */
-  constructor(ports: BlockRangePorts, clock: MonotonicClock = () => performance.now()) {
-    this.#ports = ports;
-    this.#clock = clock;
-  }
+  constructor(
+    private readonly ports: Readonly<
+      { database: Database; telemetry: { summaryFailed(error: unknown): void } }
+    >,
+    private readonly clock: MonotonicClock = () => performance.now(),
+  ) {}
 
-  /** Something was written. */
   written(): void {
     this.#due = true;
   }
@@ -81,7 +70,7 @@ export class BlockRanges {
   /** The partitions and their sizes. To be asked for its size would make one wait that is being rewritten or dropped. */
   async #look(): Promise<{ partition: number; blocks: number }[]> {
     // Integers come as text, which no setting of the session rounds.
-    const rows = await this.#ports.database.query<{ partition: number; blocks: string }>(
+    const rows = await this.ports.database.query<{ partition: number; blocks: string }>(
       `select inhrelid as partition,
               pg_relation_size(inhrelid) / current_setting('block_size')::integer as blocks
          from pg_inherits
@@ -104,9 +93,9 @@ export class BlockRanges {
     if (blocks - grownFrom < RANGE_BLOCKS) return;
     // Somebody may have the lock, and of much a part is summed up at a time.
     this.#due = true;
-    if (this.#clock() < (this.#pausedUntil.get(partition) ?? 0)) return;
+    if (this.clock() < (this.#pausedUntil.get(partition) ?? 0)) return;
     try {
-      const [row] = await this.#ports.database.query<{ next: string | null }>(
+      const [row] = await this.ports.database.query<{ next: string | null }>(
         "select public.summarize_heartbeat_blocks($1::oid::regclass, $2) as next",
         [partition, from],
       );
@@ -116,8 +105,8 @@ export class BlockRanges {
     } catch (error) {
       if (sqlState(error) === undefined || isServerUnable(error)) throw error;
       if (isLostRace(error)) return;
-      this.#pausedUntil.set(partition, this.#clock() + FAILURE_PAUSE_MS);
-      this.#ports.telemetry.summaryFailed(error);
+      this.#pausedUntil.set(partition, this.clock() + FAILURE_PAUSE_MS);
+      this.ports.telemetry.summaryFailed(error);
     }
   }
 }

@@ -27,14 +27,10 @@ export type MonotonicClock = () => number;
 export type Loop = string | { readonly name: string };
 
 /** The loop that writes a partition. */
-export interface Writer {
-  readonly name: string;
-  readonly partition: number;
-}
+export type Writer = { readonly name: string; readonly partition: number };
 
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
-  readonly #clock: MonotonicClock;
   /** Initial reasons: a consumer is not ready until each of them is removed. */
   readonly #reasons = new Map([
     ["database", "not connected yet, or its schema is not current"],
@@ -52,9 +48,7 @@ export class Progress {
   #lastCommit = 0;
   #redSince: number | undefined;
 
-  constructor(clock: MonotonicClock = () => performance.now()) {
-    this.#clock = clock;
-  }
+  constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
   /** Not ready, because of this subject, until it is `ready` again. */
   notReady(subject: string, reason: string): void {
@@ -67,7 +61,7 @@ export class Progress {
 
   /** An attempt of this loop began or ended. */
   mark(loop: Loop): void {
-    this.#marks.set(loop, this.#clock());
+    this.#marks.set(loop, this.clock());
   }
 
   /** The loop waits for work, for however long. */
@@ -76,7 +70,7 @@ export class Progress {
   }
 
   answered(dependency: "kafka" | "database"): void {
-    this.#answers.set(dependency, this.#clock());
+    this.#answers.set(dependency, this.clock());
   }
 
   /** It answers, but only that it cannot write for a reason of its own: away, until a write says otherwise. */
@@ -93,12 +87,11 @@ export class Progress {
   writeFailed(writer: Writer): void {
     // While the database is away, or can do nothing, a failure says nothing of the partition.
     if (!this.#answersFrom("database")) return void this.#failures.delete(writer);
-    const now = this.#clock();
+    const now = this.clock();
     const { times, since } = this.#failures.get(writer) ?? { times: 0, since: now };
     this.#failures.set(writer, { times: times + 1, since, last: now });
   }
 
-  /** It did what it was asked to for this partition. */
   databaseWorks(writer: Writer): void {
     this.answered("database");
     this.#databaseRefuses = false;
@@ -112,38 +105,37 @@ export class Progress {
   }
 
   committed(): void {
-    this.#lastCommit = this.#clock();
+    this.#lastCommit = this.clock();
   }
 
-  /** The group has us as a member. */
   joined(): void {
     this.#outsideSince = undefined;
   }
 
   /** The group does not have us, or not any more: nothing is ours to read, so nothing shows as lag. */
   outside(): void {
-    this.#outsideSince ??= this.#clock();
+    this.#outsideSince ??= this.clock();
   }
 
   /** @param records how many committed records of our partitions are not stored yet although they could be */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
-    else this.#lagSince ??= this.#clock();
+    else this.#lagSince ??= this.clock();
   }
 
   /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
-    const reasons = [...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`);
     // An outage has one reason for hundreds of partitions.
-    for (const [reason, of] of Map.groupBy(this.#databaseReasons, ([, reason]) => reason)) {
-      reasons.push(`database: ${reason} (${numbers(of)})`);
-    }
-    return reasons;
+    const failing = [...Map.groupBy(this.#databaseReasons, ([, reason]) => reason)];
+    return [
+      ...[...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`),
+      ...failing.map(([reason, of]) => `database: ${reason} (${numbers(of)})`),
+    ];
   }
 
   /** Why the process should be restarted; empty while it gets on. */
   liveReasons(): string[] {
-    const now = this.#clock();
+    const now = this.clock();
     const reasons: string[] = [];
     for (const [loop, at] of this.#marks) {
       const name = typeof loop === "string" ? loop : loop.name;
@@ -153,9 +145,8 @@ export class Progress {
       const stalled = "writes: lag, and both servers answer, yet nothing was committed";
       const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);
       if (stalledFor > STALL_MS) reasons.push(`${stalled} for ${seconds(stalledFor)}`);
-      const stuck = [...this.#failures].filter(([, { times, since, last }]) => {
-        return times >= FAILURES_IN_A_ROW && last - since > STALL_MS;
-      });
+      const stuck = [...this.#failures]
+        .filter(([, { times, since, last }]) => times >= FAILURES_IN_A_ROW && last - since > STALL_MS);
       if (stuck.length > 0) {
         const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
         reasons.push(`${stalled} of ${numbers(stuck)} for ${seconds(stuckFor)}`);
@@ -171,13 +162,13 @@ export class Progress {
 
   #answersFrom(dependency: "kafka" | "database"): boolean {
     if (dependency === "database" && this.#databaseRefuses) return false;
-    return this.#clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
+    return this.clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
   }
 
   /** Whether it has been red for so long that ending the process is the only thing left to try. */
   isStuck(): boolean {
     this.liveReasons();
-    return this.#redSince !== undefined && this.#clock() - this.#redSince > GIVE_UP_MS;
+    return this.#redSince !== undefined && this.clock() - this.#redSince > GIVE_UP_MS;
   }
 }
 

@@ -26,8 +26,21 @@ export function consumerTelemetry({ log, metrics: registry }: Telemetry, { debug
     ...logFacts(log),
     ...topicFacts(log, metrics),
     ...databaseFacts(log, metrics, outages),
-    ...tableFacts(log),
-    ...programFacts(log),
+    healthListening: (port: number) =>
+      log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
+    /** @param seconds since the start of the process */
+    caughtUp: (sums: LedgerSums, seconds: number, isReached: boolean) => {
+      const { stored, duplicates, rejected, gaps } = sums;
+      const records = stored + duplicates + rejected;
+      const read = records + gaps === 0
+        ? isReached ? "there was nothing to do" : "read nothing"
+        : `read ${records} records: ${stored} stored, ${duplicates} duplicates, ${rejected} rejected, and ${gaps} ` +
+          "offsets without a record";
+      const [event, begin] = isReached
+        ? ["catch_up.reached", "Caught up"]
+        : ["catch_up.stopped", "Stopped before it caught up"];
+      log.info(event, `${begin} after ${seconds} s: ${read}`, { records, ...sums, seconds });
+    },
   };
 }
 
@@ -191,11 +204,6 @@ function databaseFacts(log: Log, metrics: ConsumerMetrics, outages: Outages) {
         "no reading is rejected for its time, and nothing is dropped as old, unless both agree; set the wrong one right";
       log.warning("clock.differs", message, { seconds });
     },
-  };
-}
-
-function tableFacts(log: Log) {
-  return {
     onMade: (partition: string) =>
       log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition }),
     onFailure: (error: unknown, day: string) => {
@@ -218,26 +226,6 @@ function tableFacts(log: Log) {
     summaryFailed: (error: unknown) => {
       const message = "New blocks are not summed up, queries of a range of time read more than they need";
       log.warning("table.summary_failed", `${message} (${describeError(error)})`);
-    },
-  };
-}
-
-function programFacts(log: Log) {
-  return {
-    healthListening: (port: number) =>
-      log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
-    /** @param seconds since the start of the process */
-    caughtUp: (sums: LedgerSums, seconds: number, isReached: boolean) => {
-      const { stored, duplicates, rejected, gaps } = sums;
-      const records = stored + duplicates + rejected;
-      const read = records + gaps === 0
-        ? isReached ? "there was nothing to do" : "read nothing"
-        : `read ${records} records: ${stored} stored, ${duplicates} duplicates, ${rejected} rejected, and ${gaps} ` +
-          "offsets without a record";
-      const [event, begin] = isReached
-        ? ["catch_up.reached", "Caught up"]
-        : ["catch_up.stopped", "Stopped before it caught up"];
-      log.info(event, `${begin} after ${seconds} s: ${read}`, { records, ...sums, seconds });
     },
   };
 }
