@@ -52,8 +52,6 @@ export class DayPartitions {
 
   /**
    * Makes what readings of these days need. Fails for a database that is away, never for a partition.
-   *
-   * @param days counted since the Unix epoch
    * @param onDay hears before each day that is asked for, and after the last
    */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
@@ -72,12 +70,7 @@ export class DayPartitions {
     if (asked > 0) onDay();
   }
 
-  /**
-   * Makes today's and the next days' partitions.
-   *
-   * @param nowMs milliseconds since the Unix epoch
-   * @returns what kept one from being made; undefined when all are there
-   */
+  /** Makes today's and the next days' partitions. @returns what kept one from being made; undefined when all are there */
   async makeAhead(nowMs: number): Promise<unknown> {
     const today = Math.floor(nowMs / DAY_MS);
     for (let day = today; day <= today + DAYS_AHEAD; day++) {
@@ -90,7 +83,6 @@ export class DayPartitions {
 
   /**
    * Makes the partitions of readings that sit in the default, whichever process wrote them, and so moves them.
-   *
    * @returns what kept one from being moved; undefined when none is left, or a later round goes on
    */
   async emptyDefault(): Promise<unknown> {
@@ -114,10 +106,7 @@ export class DayPartitions {
     this.#postponed.clear();
   }
 
-  /**
-   * @param at an instant of that day; the day may have several partitions
-   * @returns why there is no partition; undefined when there is one
-   */
+  /** @param at an instant of the day, which may have several partitions @returns why there is none for it, if so */
   async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
     let failure: unknown = new Error("the database made none");
     for (let attempt = 1; attempt <= attempts; attempt++) {

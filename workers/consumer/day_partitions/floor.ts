@@ -5,10 +5,8 @@
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 /**
- * The floor in SQL, found by one look at an index.
- *
- * A statement that sees it must already hold a lock on public.heartbeats, as each that inserted a reading does: a
- * partition is dropped under a lock on that table which waits for all writers.
+ * The floor in SQL, found by one look at an index. A statement that sees it must already hold a lock on public.heartbeats, as
+ * each that inserted a reading does: a partition is dropped under a lock on that table which waits for all writers.
  */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention

@@ -1,7 +1,4 @@
-/**
- * Keeps tomorrow's partition made and what is too old dropped, beside the ingest and never in its way: old partitions, rows,
- * minutes, the bytes of rejects, and latest readings; each in small pieces.
- */
+/** Keeps tomorrow's partition made and, in small pieces, what is too old dropped; never in the way of the ingest. */
 import { sleep } from "../../_shared/backoff.ts";
 import { type Database, databaseFailure } from "../../_shared/postgres.ts";
 import type { MonotonicClock, Progress } from "../health/progress.ts";
@@ -30,11 +27,10 @@ const EMPTYING_MS = 5_000;
 /** Customers that are looked at in a round, old or not: no index finds the old ones, since their rows change all the time. */
 const CUSTOMERS_AT_A_TIME = 10_000;
 
+/** What has no days is kept for ever; of rejects the bytes. */
 export interface RetentionOptions {
-  /** Undefined keeps everything. */
   readonly retentionDays: number | undefined;
   readonly minuteRetentionDays: number | undefined;
-  /** Undefined keeps the bytes of rejects. */
   readonly rejectRetentionDays: number | undefined;
   readonly signal: AbortSignal;
 }
@@ -50,6 +46,7 @@ export interface RetentionPorts {
     readonly partitionsMany: (partitions: number) => void;
     readonly retentionFailed: (error: unknown, action: string) => void;
   };
+  readonly clock?: MonotonicClock;
 }
 
 /** Runs until `signal` aborts. What fails is tried again at the next round. */
@@ -66,10 +63,7 @@ export async function keepPartitions(ports: RetentionPorts, options: RetentionOp
 }
 
 /** @returns one round, which never rejects: it makes the partitions that are needed, and tells what it could not make */
-export function partitionRounds(
-  ports: RetentionPorts,
-  clock: MonotonicClock = () => performance.now(),
-): () => Promise<void> {
+export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   const { database, dayPartitions, clocks, telemetry } = ports;
   let many = false;
   const run = async () => {
@@ -81,15 +75,11 @@ export function partitionRounds(
     many = partitions >= MANY_PARTITIONS;
     return failure;
   };
-  return task(ports, clock, { name: "partitions", action: "make partitions", pauseAfter: isTooSlow }, run);
+  return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isTooSlow }, run);
 }
 
 /** @returns one round, which never rejects: what fails is told, and does not keep the rest from being done */
-export function retentionRounds(
-  ports: RetentionPorts,
-  options: RetentionOptions,
-  clock: MonotonicClock = () => performance.now(),
-): () => Promise<void> {
+export function retentionRounds(ports: RetentionPorts, options: RetentionOptions): () => Promise<void> {
   const { database, clocks, floor } = ports;
   const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
   const tasks: (() => Promise<void>)[] = [];
@@ -98,7 +88,7 @@ export function retentionRounds(
   const add = (name: string, action: string, days: number | undefined, run: Upkeep) => {
     if (days === undefined) return;
     const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
-    tasks.push(task(ports, clock, { name, action }, () => run(database, kept())));
+    tasks.push(task(ports, { name, action }, () => run(database, kept())));
   };
   const deleteOldRows = oldRowsDeletion();
   add("retention", "drop old readings", readings, async (_, kept) => {
@@ -117,8 +107,7 @@ export function retentionRounds(
 
 /** @param run rejects, or resolves with an error that it has already reported */
 function task(
-  { database, progress, telemetry }: RetentionPorts,
-  clock: MonotonicClock,
+  { database, progress, telemetry, clock = () => performance.now() }: RetentionPorts,
   { name, action, pauseAfter = holdsUp }: { name: string; action: string; pauseAfter?: typeof holdsUp },
   run: () => Promise<unknown>,
 ): () => Promise<void> {
@@ -158,19 +147,16 @@ async function noteBound(database: Queried, { now, days }: Kept): Promise<void> 
 }
 
 /** Partitions that lie before the oldest reading that is still accepted, as a whole. */
-async function dropPartitions(
-  { database, telemetry }: RetentionPorts,
-  { now, days, signal }: Kept,
-): Promise<void> {
+async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
   let last: string | null = null;
   while (!signal.aborted) {
-    const [row]: { step: string | null }[] = await database.query<{ step: string | null }>(
+    const [row]: { step: string | null }[] = await ports.database.query(
       `select public.drop_old_heartbeat_partition('public.heartbeats', ${OLDEST_KEPT}) as step`,
       [now, days],
     );
     const step = row?.step ?? null;
     // A partition takes several steps.
-    if (last !== null && step !== last) telemetry.onDropped(last);
+    if (last !== null && step !== last) ports.telemetry.onDropped(last);
     if (step === null) return;
     last = step;
   }
@@ -178,11 +164,9 @@ async function dropPartitions(
 
 /**
  * Deletes old rows from the default partition, and from partitions that also hold newer rows.
- *
  * @returns one round, which remembers up to where each partition has none: older readings are not accepted any more
  */
 function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
-  /** By partition. */
   const deletedTo = new Map<number, string>();
   return async (database, { now, days, signal }) => {
     const partitions = await database.query<{ partition: number; bound: string }>(
@@ -200,7 +184,7 @@ function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
       if (deletedTo.get(partition) === bound) continue;
       for (let block: number | null = 0; block !== null;) {
         if (signal.aborted) return;
-        const [row]: { next: number | null }[] = await database.query<{ next: number | null }>(
+        const [row]: { next: number | null }[] = await database.query(
           `select public.delete_old_heartbeats($1::oid::regclass, $2::timestamptz, $3)::integer as next`,
           [partition, bound, block],
         );
@@ -211,10 +195,7 @@ function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
   };
 }
 
-/**
- * Deletes whole minutes that are old by both clocks and lie below the floor. Above it a reading of the same minute may
- * follow, and would begin the minute anew.
- */
+/** Minutes that are old by both clocks and lie below the floor: above it a reading may follow, and begin one anew. */
 async function deleteMinutes(database: Queried, { now, days, signal }: Kept): Promise<void> {
   while (!signal.aborted) {
     const deleted = await database.query(
@@ -259,7 +240,6 @@ export async function emptyRejects(database: Queried, { now, days }: Kept): Prom
 /**
  * Deletes the latest readings of customers whose readings were all dropped. Only below the floor a latest reading has lost
  * its row: above it the row of an old reading may still be there, and the two must agree.
- *
  * @returns one round, which looks at the customers that follow, in the order of the primary key, and begins anew after the last
  */
 export function oldLatestDeletion(): (database: Queried) => Promise<void> {

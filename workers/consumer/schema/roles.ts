@@ -72,9 +72,7 @@ const EVERYTHING = `${ATTRIBUTES_AND_MEMBERSHIPS}
 /**
  * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
  * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database. A role without
- * a password is left as it is.
- *
- * @returns the names of the roles
+ * a password is left as it is, and not among the names that are returned.
  * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
  *   or when a role that another database of the server uses has another password
  */
@@ -104,10 +102,9 @@ export async function makeRoles(
 
 async function makeRole(session: Session, role: Role, database: string, server: Database): Promise<void> {
   const { name, password, grants } = role;
-  const { rowCount } = await session.query("select from pg_roles where rolname = $1", [name]);
-  const verb = rowCount === 0 ? "create" : "alter";
+  const isNew = (await session.query("select from pg_roles where rolname = $1", [name])).rowCount === 0;
   // A role belongs to the server: a new password would lock out those who use another database of it.
-  const others = rowCount === 0 ? [] : await firstColumn(session, OTHER_DATABASES, name);
+  const others = isNew ? [] : await firstColumn(session, OTHER_DATABASES, name);
   const keeps = others.length > 0 && await server.canLogIn(name, password);
   if (others.length > 0 && !keeps) {
     throw new PipelineError(
@@ -121,7 +118,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
     );
   }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
-  await session.query(`${verb} role ${name} login ${credentials}`);
+  await session.query(`${isNew ? "create" : "alter"} role ${name} login ${credentials}`);
   // Its own settings anybody may change, also those that a role begins with.
   await session.query(
     `alter role ${name} reset all;
@@ -172,11 +169,9 @@ async function firstColumn(session: Session, sql: string, ...parameters: string[
   return rows.map(([value = ""]) => value);
 }
 
-/**
- * What PostgreSQL keeps in place of a password (RFC 5803). Made here, as libpq's PQencryptPasswordConn does for psql's
- * \password, so that the password itself is in no statement that a server might log.
- */
-function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
+/** What PostgreSQL keeps in place of a password (RFC 5803), which so is in no statement that a server might log. */
+function scramVerifier(password: string): string {
+  const [salt, iterations] = [randomBytes(16), 4096];
   const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
   const keyed = (text: string) => createHmac("sha256", salted).update(text).digest();
   const storedKey = createHash("sha256").update(keyed("Client Key")).digest("base64");

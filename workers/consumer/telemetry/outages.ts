@@ -11,15 +11,17 @@ const GRACE_MS = 30_000;
 
 type Dependency = "kafka" | "group" | "database";
 
-interface Outage {
-  readonly since: number;
+/**
+ * It keeps `partitions` of ours from being written, and is over when each was written or closed; `isPartial` when it is
+ * theirs alone, for others were written since it was last told of.
+ */
+type Outage = {
+  since: number;
   attempts: number;
   refused: boolean;
-  /** Those of ours that it keeps from being written: it is over when each of them was written or closed. */
-  readonly partitions: Set<number>;
-  /** Whether it is theirs alone, for others were written since it was last told of. */
+  partitions: Set<number>;
   isPartial: boolean;
-}
+};
 
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
@@ -80,13 +82,11 @@ export class Outages {
     this.metrics.paused.set(this.#paused.add(partition).size);
   }
 
-  /** The database works for the partition. */
   resume(partition: number): void {
     this.works("database", partition);
     this.#unpause(partition);
   }
 
-  /** The partition is not ours any more. */
   forget(partition: number): void {
     this.#failing.get("database")?.partitions.delete(partition);
     this.#unpause(partition);

@@ -52,7 +52,7 @@ Deno.test("what cannot be dropped for a lock is asked for again minutes later, a
     return Promise.resolve([{ step: told.dropped.length === 0 ? STEPS.shift() : null }]);
   });
   const STEPS = ["heartbeats_d20240101", "heartbeats_d20240101", null];
-  const round = retentionRounds(ports, OPTIONS, () => now);
+  const round = retentionRounds({ ...ports, clock: () => now }, OPTIONS);
   for (; now < 300_000; now += ROUND_MS) await round();
   deepStrictEqual(asked, { drop: 1, minutes: 20 });
   deepStrictEqual(told.failures, [LOCK_TIMEOUT]);
@@ -85,7 +85,7 @@ for (const [name, statement, message] of FAILING) {
     const { progress, ports } = portsOf((sql) =>
       fails && sql.includes(statement) ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
     );
-    const round = retentionRounds(ports, { ...OPTIONS, rejectRetentionDays: 7 }, () => now);
+    const round = retentionRounds({ ...ports, clock: () => now }, { ...OPTIONS, rejectRetentionDays: 7 });
     for (; now < HOUR_MS; now += ROUND_MS) await round();
     deepStrictEqual(progress.readyReasons(), [], "not an hour yet");
     for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
@@ -106,7 +106,7 @@ Deno.test("readings that cannot leave the default partition for an hour are not 
     () => Promise.resolve([{ partitions: 3 }]),
     partitions(STATEMENT_TIMEOUT),
   );
-  const round = partitionRounds(ports, () => now);
+  const round = partitionRounds({ ...ports, clock: () => now });
   for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
   match(progress.readyReasons().join(), /^partitions: failing for \d\d minutes: Cannot make partitions/);
   deepStrictEqual(told.failures, [], "told when it failed, day by day");
@@ -115,7 +115,7 @@ Deno.test("readings that cannot leave the default partition for an hour are not 
 Deno.test("partitions that grow too many are told of once", async () => {
   let count = 729;
   const { told, ports } = portsOf(() => Promise.resolve([{ partitions: count++ }]), partitions());
-  const round = partitionRounds(ports, () => 0);
+  const round = partitionRounds({ ...ports, clock: () => 0 });
   for (let rounds = 0; rounds < 5; rounds++) await round();
   deepStrictEqual(told.many, [730]);
 });
