@@ -6,7 +6,7 @@ import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { Partition } from "./kafka_partition/partition.ts";
 import { type ConsumePorts, ledgerWentBack } from "./partition_ports.ts";
-import { askGeneration } from "./schema/schema_generation.ts";
+import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;

@@ -1,5 +1,4 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
-import { MIGRATIONS } from "../../migrations/mod.ts";
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import type { PipelineError } from "../_shared/errors.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
@@ -44,7 +43,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     progress.notReady("database", failure.message);
     telemetry.databaseFailed(failure);
   };
-  const applied = await migrateWhenReachable(config.database.url, MIGRATIONS, onFailure, { signal });
+  const applied = await migrateWhenReachable(config.database.url, onFailure, { signal });
   if (applied === undefined) return;
   telemetry.migrated(applied);
   const database = resources.use("database", openDatabase(config.database.url, config.database));

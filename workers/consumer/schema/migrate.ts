@@ -2,10 +2,11 @@
  * Folder `schema`: brings the database's schema and roles to what this program expects, and stops a program that is older
  * than the schema. It never reads or writes readings, and it does no DDL while the consumer consumes.
  *
- * This file: brings the schema to the version this program knows: once, whoever else starts at the same moment.
+ * This file: brings the schema to the version this program knows: once, whoever else starts at the same moment. The schema's
+ * generation fences older programs: a breaking migration stops those that are running.
  */
 import { createHash } from "node:crypto";
-import type { Migration } from "../../../migrations/mod.ts";
+import { type Migration, MIGRATIONS } from "../../../migrations/mod.ts";
 import { insist } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, openDatabase } from "../../_shared/postgres.ts";
@@ -21,7 +22,6 @@ export const LOCK_SCHEMA = "lock table public.schema_migrations in share row exc
  */
 export async function migrateWhenReachable(
   url: string,
-  migrations: readonly Migration[],
   onFailure: (failure: PipelineError) => void,
   { signal }: { signal: AbortSignal },
 ): Promise<string[] | undefined> {
@@ -37,7 +37,7 @@ export async function migrateWhenReachable(
     if (failure.code === "database_refused") throw failure;
     onFailure(failure);
   };
-  return await insist(() => migrate(database, migrations), failed, { signal });
+  return await insist(() => migrate(database, MIGRATIONS), failed, { signal });
 }
 
 /**
@@ -146,4 +146,25 @@ async function pendingOf(query: Query, migrations: readonly Migration[]): Promis
 /** Hexadecimal SHA-256, the same on a checkout with other line endings. */
 export function checksum(sql: string): string {
   return createHash("sha256").update(sql.replaceAll("\r\n", "\n")).digest("hex");
+}
+
+/** The version of the newest breaking migration that this program knows. */
+export const GENERATION = Math.max(...MIGRATIONS.map(({ version, breaking }) => breaking ? version : 0));
+
+/** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
+export function requireGeneration(found: number): void {
+  if (found === GENERATION) return;
+  throw new PipelineError(
+    "schema_too_new",
+    `Cannot write to the database: its schema has generation ${found}, expected ${GENERATION}, that of this program; ` +
+      (found > GENERATION
+        ? "it was migrated by a newer release: start that one"
+        : "an older copy of it was restored: start this program again, which migrates it"),
+  );
+}
+
+/** Asks for the generation, so that a program stops that has nothing to write. @throws as {@link requireGeneration} */
+export async function askGeneration(database: Database): Promise<void> {
+  const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
+  if (row !== undefined) requireGeneration(row.found);
 }

@@ -8,7 +8,7 @@ import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
 import { insertReadings } from "./insert_readings.ts";
 import { Readings } from "./readings.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
-import { requireGeneration } from "../schema/schema_generation.ts";
+import { requireGeneration } from "../schema/migrate.ts";
 
 /** Up to so many records are worth no journey more than one to the server. */
 const FEW_RECORDS = 4_000;

@@ -7,7 +7,7 @@ import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { Written } from "./batch.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 import { rollUp } from "./roll_up.ts";
-import { GENERATION } from "../schema/schema_generation.ts";
+import { GENERATION } from "../schema/migrate.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
 
 /**

@@ -5,7 +5,7 @@ import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import { askGeneration, GENERATION, requireGeneration } from "../schema/schema_generation.ts";
+import { askGeneration, GENERATION, requireGeneration } from "../schema/migrate.ts";
 
 type Row = {
   id: string;
