@@ -86,7 +86,7 @@ class Consumption implements AsyncDisposable {
       },
       onFailure: (error) => {
         const failure = kafkaFailure(`be a member of the group ${options.groupId}`, connection, error);
-        progress.outside();
+        progress.member(false);
         progress.notReady("group", failure.message);
         telemetry.groupFailed(failure);
       },
@@ -140,7 +140,7 @@ class Consumption implements AsyncDisposable {
   }
 
   #joined(): void {
-    this.ports.progress.joined();
+    this.ports.progress.member(true);
     this.ports.progress.ready("group");
     this.ports.telemetry.groupWorks();
   }

@@ -16,16 +16,12 @@ const RANGE_BLOCKS = 32;
 /** Nobody has to wait for a summary, and what is refused, for a right that is not there, is refused again. */
 const FAILURE_PAUSE_MS = 300_000;
 
-/**
- * How far a partition is summed up, in blocks: all before `from`. It is due when it has grown by a range from `grownFrom`; a
- * partition that was there before us and does not grow never is.
- */
+/** How far a partition is summed up, in blocks: all before `from`. It is due when it has grown from `grownFrom`. */
 const NOTHING = { from: 0, grownFrom: 0 };
 
 export class BlockRanges {
   /** By the partition's object id; undefined before the first look. */
   #summedUp: Map<number, typeof NOTHING> | undefined;
-  /** Until when a partition is left alone whose summary was refused. */
   readonly #pausedUntil = new Map<number, number>();
   #due = true;
   #busy = false;

@@ -16,10 +16,7 @@ const MOST_REMEMBERED = 10_000;
 const ATTEMPTS = 3;
 /** A batch, or a round, begins to make partitions for so long; a statement that is under way has a timeout of its own. */
 const PATIENCE_MS = 5_000;
-/**
- * For so long after a lock that could not be had, as during a dump of the database, no batch asks: each try makes whoever
- * reads or writes wait behind it, and what holds one day's lock holds those of all.
- */
+/** So long after a lock that could not be had no batch asks: each try makes others wait, and all days share the lock. */
 const PAUSE_MS = 20_000;
 
 /** `covered` is as it was before: the function within it sees the statement's own snapshot. */
@@ -140,17 +137,11 @@ function remember(days: Set<number>, day: number): void {
   days.add(day);
 }
 
-/** Whether to pause before the next try: after a lock or statement timeout an immediate one would block other sessions again. */
-export function holdsUp(error: unknown): boolean {
-  return isLostRace(error) || isTooSlow(error);
-}
-
-/** query_canceled: it took longer than statement_timeout. */
-export function isTooSlow(error: unknown): boolean {
-  return sqlState(error) === "57014";
-}
+const answered = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
 /** lock_not_available and deadlock_detected: somebody else held a lock. */
-export function isLostRace(error: unknown): boolean {
-  return /^(55P03|40P01)$/.test(sqlState(error) ?? "");
-}
+export const isLostRace = answered(/^(55P03|40P01)$/);
+/** query_canceled: it took longer than statement_timeout. */
+export const isTooSlow = answered(/^57014$/);
+/** Either: an immediate next try would block other sessions again. */
+export const holdsUp = answered(/^(55P03|40P01|57014)$/);

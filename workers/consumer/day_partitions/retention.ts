@@ -7,10 +7,7 @@ import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
 import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
-/**
- * For so long after a lock that could not be had nothing is dropped: a dump takes its time, and each try makes whoever
- * reads or writes wait behind it. The same after a statement that took too long: it holds locks all that time.
- */
+/** So long after a lock that could not be had, or a statement timeout, nothing is dropped: each try makes others wait. */
 const PAUSE_MS = 300_000;
 /** A task that has not succeeded for so long needs somebody's help: the consumer is not ready until it does. */
 const FAILING_MS = 3_600_000;
@@ -92,7 +89,6 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
   };
   const deleteOldRows = oldRowsDeletion();
   add("retention", "drop old readings", readings, async (_, kept) => {
-    await noteBound(database, kept);
     await dropPartitions(ports, kept);
     await deleteOldRows(database, kept);
   });
@@ -136,18 +132,15 @@ type Queried = Pick<Database, "query">;
 /** `now` by our clock, in ISO 8601. */
 type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
-/** Stores the retention bound, so that the Grafana alert can see overdue partitions without asking a consumer. */
-async function noteBound(database: Queried, { now, days }: Kept): Promise<void> {
-  await database.query(
+/** Partitions that lie before the oldest reading that is still accepted, as a whole. */
+async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
+  // For the Grafana alert, which sees overdue partitions without asking a consumer.
+  await ports.database.query(
     `insert into public.heartbeat_retention_bound as noted (before)
      values (date_trunc('day', ${OLDEST_KEPT}, 'UTC'))
          on conflict (only_row) do update set before = excluded.before where noted.before <> excluded.before`,
     [now, days],
   );
-}
-
-/** Partitions that lie before the oldest reading that is still accepted, as a whole. */
-async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
   let last: string | null = null;
   while (!signal.aborted) {
     const [row]: { step: string | null }[] = await ports.database.query(
@@ -212,12 +205,10 @@ async function deleteMinutes(database: Queried, { now, days, signal }: Kept): Pr
   }
 }
 
-/** Empties rejects that are old by both clocks, for some seconds at most. */
 export async function emptyRejects(database: Queried, { now, days }: Kept): Promise<void> {
   const endAt = performance.now() + EMPTYING_MS;
   while (performance.now() < endAt) {
     const emptied = await database.query(
-      // Rejects that another consumer is emptying are skipped.
       `with old as materialized (
          select ledger_id, kafka_offset
            from public.heartbeat_rejects

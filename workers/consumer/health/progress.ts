@@ -1,8 +1,6 @@
 /**
  * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It
  * judges by facts that others report. It never acts by itself, and it never writes to the log or to a table.
- *
- * This file: readiness and liveness.
  */
 
 /** No loop may go on for longer without an attempt that began or ended, and no lag without a commit. */
@@ -12,9 +10,8 @@ const ANSWER_AGE_MS = 10_000;
 /** A join may take as long as the session of a member that died, so it is given longer than an attempt. */
 const JOIN_MS = 90_000;
 /**
- * While others are committed, a partition is stuck when its writes failed so often in a row, over more than `STALL_MS` from
- * the first to the last. Lag alone does not tell: with hundreds of partitions and a backlog the next turn may be minutes
- * away. Nor do one failure and the time since: it may be a neighbour's in the same transaction, and the next try waits too.
+ * A partition is stuck when its writes failed so often in a row, over more than `STALL_MS`. Lag alone does not tell: its next
+ * turn may be minutes away. Nor does one failure: it may be a neighbour's in the same transaction.
  */
 const FAILURES_IN_A_ROW = 5;
 /** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
@@ -50,7 +47,6 @@ export class Progress {
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  /** Not ready, because of this subject, until it is `ready` again. */
   notReady(subject: string, reason: string): void {
     this.#reasons.set(subject, reason);
   }
@@ -108,13 +104,10 @@ export class Progress {
     this.#lastCommit = this.clock();
   }
 
-  joined(): void {
-    this.#outsideSince = undefined;
-  }
-
-  /** The group does not have us, or not any more: nothing is ours to read, so nothing shows as lag. */
-  outside(): void {
-    this.#outsideSince ??= this.clock();
+  /** While the group does not have us nothing is ours to read, so nothing shows as lag. */
+  member(isMember: boolean): void {
+    if (isMember) this.#outsideSince = undefined;
+    else this.#outsideSince ??= this.clock();
   }
 
   /** @param records how many committed records of our partitions are not stored yet although they could be */

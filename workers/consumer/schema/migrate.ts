@@ -15,9 +15,8 @@ import { type Database, databaseFailure, openDatabase } from "../../_shared/post
 export const LOCK_SCHEMA = "lock table public.schema_migrations in share row exclusive mode";
 
 /**
- * Migrates as soon as the database can be reached; it is tried again after `onFailure`.
+ * {@link migrate} as soon as the database can be reached; undefined when `signal` aborted first.
  *
- * @returns as {@link migrate} does; undefined when `signal` aborted first
  * @throws PipelineError for what waiting does not cure: a refused login, a missing right, a schema that does not fit
  */
 export async function migrateWhenReachable(

@@ -53,7 +53,7 @@ const READER_GRANTS = [
 ];
 
 /** $1 is the role's name. An attribute that is not set is not named: who has it not may not even take it away. */
-const ATTRIBUTES_AND_MEMBERSHIPS = `
+const EXCESS = `
   select format('alter role %I %s', rolname, attribute.taken) as statement
     from pg_roles
    cross join lateral (values (rolsuper, 'nosuperuser'), (rolcreatedb, 'nocreatedb'), (rolcreaterole, 'nocreaterole'),
@@ -62,9 +62,7 @@ const ATTRIBUTES_AND_MEMBERSHIPS = `
    union all
   select format('revoke %I from %I granted by %I', pg_get_userbyid(roleid), $1::text, pg_get_userbyid(grantor))
     from pg_auth_members
-   where member = $1::text::regrole`;
-
-const EVERYTHING = `${ATTRIBUTES_AND_MEMBERSHIPS}
+   where member = $1::text::regrole
    union all
   select format('revoke create on schema public from public, %I', $1::text)
    where has_schema_privilege($1::text, 'public', 'create')`;
@@ -109,12 +107,10 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   if (others.length > 0 && !keeps) {
     throw new PipelineError(
       "database_refused",
-      `Cannot make the roles: ${name} exists with another password and is used by database ` +
-        `${
-          others.join(", ")
-        } of the same server; set ${name.toUpperCase()}_PASSWORD to the password that it has ` +
-        "there, or use another server for this database; to change the password for all of them, run " +
-        `\\password ${name} in psql and set the new one everywhere`,
+      `Cannot make the roles: ${name} exists with another password and is used by ` +
+        `database ${others.join(", ")} of the same server; set ${name.toUpperCase()}_PASSWORD to the ` +
+        "password that it has there, or use another server for this database; to change the password for " +
+        `all of them, run \\password ${name} in psql and set the new one everywhere`,
     );
   }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
@@ -137,15 +133,13 @@ async function makeRole(session: Session, role: Role, database: string, server: 
 async function takeExcess(session: Session, role: string): Promise<void> {
   await session.query("savepoint excess");
   try {
-    for (const statement of await firstColumn(session, ATTRIBUTES_AND_MEMBERSHIPS, role)) {
-      await session.query(statement);
-    }
+    for (const statement of await firstColumn(session, EXCESS, role)) await session.query(statement);
   } catch (error) {
     if (sqlState(error) !== PERMISSION_DENIED) throw error;
     await session.query("rollback to savepoint excess");
   }
   // What is granted by somebody else, or on a schema that is not ours, stays with a warning and without an error.
-  const left = await firstColumn(session, EVERYTHING, role);
+  const left = await firstColumn(session, EXCESS, role);
   if (left.length === 0) return;
   throw new PipelineError(
     "database_refused",

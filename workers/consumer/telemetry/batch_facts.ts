@@ -2,8 +2,6 @@
  * Folder `telemetry`: says what the consumer did, one function for each fact, which writes the log line and moves the
  * metric. A fact of a batch goes into this file, any other into `telemetry.ts`, and a metric into `metrics.ts`. It never
  * decides anything and never throws.
- *
- * This file: batches that were written, as lines while they come at a human rate, and as sums.
  */
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
@@ -39,10 +37,8 @@ export function batchFacts(log: Log, metrics: ConsumerMetrics, outages: Outages,
       metrics.records.inc({ outcome: "rejected" }, counts.rejected);
       metrics.batchRecords.observe(slice.records.length);
       metrics.batchSeconds.observe(durationMs / 1000);
-      const newest = slice.records.at(-1);
-      if (newest !== undefined) {
-        metrics.endToEnd.observe(Math.max(0, (Date.now() - newest.timestampMs) / 1000));
-      }
+      const newestMs = slice.records.at(-1)?.timestampMs;
+      if (newestMs !== undefined) metrics.endToEnd.observe(Math.max(0, Date.now() - newestMs) / 1000);
       for (const row of batch.stored) {
         const anomaly = readings.anomaly(row);
         if (anomaly === null && !debug) continue;
@@ -92,12 +88,10 @@ function sampledLog(log: Log, event: string) {
       count++;
       sample = fields;
     },
-    /** Tells what was held back since the last call, with the newest of it as a sample. */
     summarise: () => {
       if (count === 0) return;
       log.warning(`${event}.suppressed`, `${count} more ${event} events, not listed`, { count, sample });
       count = 0;
-      sample = undefined;
     },
   };
 }

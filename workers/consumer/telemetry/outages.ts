@@ -12,16 +12,10 @@ const GRACE_MS = 30_000;
 type Dependency = "kafka" | "group" | "database";
 
 /**
- * It keeps `partitions` of ours from being written, and is over when each was written or closed; `isPartial` when it is
+ * It keeps the `held` partitions from being written, and is over when each was written or closed; `isPartial` when it is
  * theirs alone, for others were written since it was last told of.
  */
-type Outage = {
-  since: number;
-  attempts: number;
-  refused: boolean;
-  partitions: Set<number>;
-  isPartial: boolean;
-};
+type Outage = { since: number; attempts: number; refused: boolean; held: Set<number>; isPartial: boolean };
 
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
@@ -39,14 +33,14 @@ export class Outages {
     this.metrics.retries.inc({ dependency });
     const refused = error instanceof PipelineError && error.code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
-    const joins = partition !== undefined && outage?.isPartial === true && !outage.partitions.has(partition);
+    const joins = partition !== undefined && outage?.isPartial === true && !outage.held.has(partition);
     // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
     const isNews = outage === undefined || (refused && !outage.refused) || joins;
-    outage ??= { since: this.clock(), attempts: 0, refused, partitions: new Set(), isPartial: false };
+    outage ??= { since: this.clock(), attempts: 0, refused, held: new Set(), isPartial: false };
     this.#failing.set(dependency, outage);
     outage.attempts++;
     outage.refused ||= refused;
-    if (partition !== undefined) outage.partitions.add(partition);
+    if (partition !== undefined) outage.held.add(partition);
     if (!isNews) {
       return this.log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
     }
@@ -68,8 +62,8 @@ export class Outages {
     if (dependency === "group") this.#coordinatorGoneSince = undefined;
     const known = this.#failing.get(dependency);
     if (known === undefined) return;
-    if (partition !== undefined) known.partitions.delete(partition);
-    known.isPartial = known.partitions.size > 0;
+    if (partition !== undefined) known.held.delete(partition);
+    known.isPartial = known.held.size > 0;
     if (known.isPartial) return;
     this.#failing.delete(dependency);
     const seconds = Math.round((this.clock() - known.since) / 100) / 10;
@@ -77,7 +71,6 @@ export class Outages {
     this.log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
   }
 
-  /** The partition's batch waits for a dependency or an operator. */
   pause(partition: number): void {
     this.metrics.paused.set(this.#paused.add(partition).size);
   }
@@ -88,7 +81,7 @@ export class Outages {
   }
 
   forget(partition: number): void {
-    this.#failing.get("database")?.partitions.delete(partition);
+    this.#failing.get("database")?.held.delete(partition);
     this.#unpause(partition);
   }
 

@@ -123,9 +123,8 @@ function logFacts(log: Log) {
       else log.error("partition.unreadable", describeError(error), fields);
     },
     recordsReadable: (partition: number) => {
-      log.info("partition.readable", `The records of partition ${partition} can be read again`, {
-        partition,
-      });
+      const message = `The records of partition ${partition} can be read again`;
+      log.info("partition.readable", message, { partition });
     },
   };
 }

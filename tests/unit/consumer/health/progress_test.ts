@@ -213,7 +213,7 @@ Deno.test("readyReasons() name the partitions for which the database does not wo
 });
 
 Deno.test("liveReasons() tell of a group that does not have us although Kafka answers, for longer than a join may take", () => {
-  progress.outside();
+  progress.member(false);
   pass(90);
   progress.answered("kafka");
   live();
@@ -221,7 +221,7 @@ Deno.test("liveReasons() tell of a group that does not have us although Kafka an
   live("group: Kafka answers, yet we are no member for 91 s");
   pass(60);
   live();
-  progress.joined();
+  progress.member(true);
   progress.answered("kafka");
   live();
 });
