@@ -98,3 +98,32 @@ Deno.test(
     });
   }),
 );
+
+Deno.test(
+  "the functions that run as the owner are not led astray by the writer's own objects and search path",
+  onPlace({ partitions: 0 }, async (place) => {
+    await makeRoles(place);
+    await withClient(urlOf(place, "heartbeat_writer"), async (client) => {
+      await client.query(`
+        create temporary table seen (who text);
+        create function pg_temp.note() returns oid language sql volatile
+          as $$ insert into seen values (current_user) returning 0::oid $$;
+        create temporary view pg_class as
+          select pg_temp.note() as oid, 'mine'::name as relname, null::pg_node_tree as relpartbound;
+        create temporary view pg_inherits as select pg_temp.note() as inhrelid, pg_temp.note() as inhparent;
+        create temporary table heartbeats (ts timestamptz);
+        set search_path = pg_temp, pg_catalog, public`);
+      const { rows } = await client.query<{ made: string }>(
+        "select public.ensure_heartbeat_partition('public.heartbeats', '2026-01-02') as made",
+      );
+      strictEqual(rows[0]?.made.startsWith("heartbeats_"), true);
+      deepStrictEqual((await client.query("select who from seen")).rows, [], "what the writer made was run");
+      const who = await client.query("select current_user as who");
+      deepStrictEqual(who.rows, [{ who: "heartbeat_writer" }]);
+    });
+    const partitions = await place.sql(
+      "select pg_get_userbyid(relowner) as owner from pg_class where relname ~ '^heartbeats_[dmy]2026' and relkind = 'r'",
+    );
+    strictEqual(partitions.length > 0 && partitions.every(({ owner }) => owner === "heartbeat_user"), true);
+  }),
+);
