@@ -103,7 +103,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.5",
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
-    edits: { "obstacle === undefined && emptyAnswers.": "emptyAnswers." },
+    edits: { "this.#obstacle === undefined && answers.": "answers." },
     test: "records that come after minutes without one are stored",
   },
   {
@@ -124,8 +124,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.7",
     breaks: "records that were deleted unread are skipped without asking",
-    edits: { 'if (policy === "earliest") return { kind: "skip"': 'return { kind: "skip"' },
-    test: "resolveOutOfRange() holds the partition by default",
+    edits: { 'if (policy === "earliest")': 'if (policy === "earliest" || !isCut)' },
+    test: "resolveLostPlace() holds the partition by default",
   },
   {
     promise: "2.7",

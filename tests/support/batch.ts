@@ -1,5 +1,5 @@
 /** Partitions without Kafka and PostgreSQL, and batches for tests that write them themselves. */
-import { type BacklogLimits, Room } from "../../workers/consumer/kafka_partition/backlog.ts";
+import type { BacklogLimits } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
 import type { OpenBatch, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -15,7 +15,13 @@ Deno.test.afterEach(async () => {
 
 /** A partition whose writes wait until they are let go; closed after the test, when none waits any more. */
 export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
-  const limits = { bufferBytes: 100, batchRecords: 5, batchBytes: 1_000, room: new Room(1_000_000), ...own };
+  const limits = {
+    bufferBytes: 100,
+    batchRecords: 5,
+    batchBytes: 1_000,
+    room: { bytes: 1_000_000, held: 0 },
+    ...own,
+  };
   const written: string[] = [];
   const gates: (() => void)[] = [];
   let changes = 0;
@@ -25,7 +31,7 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
       const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
       await new Promise<void>((resolve) => gates.push(resolve));
-      return { next: slice.next };
+      return slice.next;
     },
     findPlace: (_partition, _divergence, signal) => {
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));

@@ -5,7 +5,7 @@ import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/ka
 import type { FetchedPartition } from "../../workers/_shared/kafka/fetcher.ts";
 import { FetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
-import { Room } from "../../workers/consumer/kafka_partition/backlog.ts";
+import type { Room } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
 import type { Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { type Loop, Progress } from "../../workers/consumer/health/progress.ts";
@@ -76,7 +76,7 @@ function fetcherOf(broker: Broker, onAsked: () => Promise<void>): Pick<Fetcher, 
 
 function portsOf(
   partition: number,
-  write: (slice: Slice) => Promise<{ next: number }>,
+  write: (slice: Slice) => Promise<number>,
   onChange: () => void,
 ): PartitionPorts {
   const ledger = { ...LOG, partition, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
@@ -98,7 +98,7 @@ export async function fetched(
     /** Of the leader, as the topic says. */
     readonly epoch?: number;
     readonly roomBytes?: number;
-    readonly write?: (slice: Slice) => Promise<{ next: number }>;
+    readonly write?: (slice: Slice) => Promise<number>;
     /** What the topic's settings say against a gap; undefined when nothing does. */
     readonly whyNotCompaction?: () => string | undefined;
   } = {},
@@ -107,12 +107,17 @@ export async function fetched(
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const { said, gaps, telemetry } = listen();
   const written: string[] = [];
-  const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, room: new Room(roomBytes) };
+  const limits = {
+    bufferBytes: 1e6,
+    batchRecords: 1_000,
+    batchBytes: 1e6,
+    room: { bytes: roomBytes, held: 0 },
+  };
   const all = Array.from({ length: partitions }, (_, number) => {
     const ports = portsOf(number, (slice) => {
       if (write !== undefined) return write(slice);
       written.push(`${number}: ${slice.records.length} records to ${slice.next}`);
-      return Promise.resolve({ next: slice.next });
+      return Promise.resolve(slice.next);
     }, () => loop.wake());
     return new Partition({ ...LOG, partition: number }, ports, limits, () => progress.now);
   });

@@ -21,7 +21,7 @@ import type { OffsetResetPolicy } from "./kafka_partition/lost_place.ts";
 import { Partition } from "./kafka_partition/partition.ts";
 import { type ConsumePorts, type Environment, LogPorts } from "./partition_ports.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
-import { Room } from "./kafka_partition/backlog.ts";
+import type { Room } from "./kafka_partition/backlog.ts";
 import { SilentLogs } from "./fetch/silent_logs.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
@@ -62,7 +62,7 @@ class Consumption implements AsyncDisposable {
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
-  readonly #room = new Room(ROOM_BYTES);
+  readonly #room: Room = { bytes: ROOM_BYTES, held: 0 };
   readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, FetchLoop>();
@@ -229,7 +229,7 @@ class Consumption implements AsyncDisposable {
   #tellLeaderless(): void {
     const { connection: { topic }, telemetry, progress } = this.ports;
     const leaderless = this.#leaderless();
-    for (const partition of leaderless) partition.answers.leaderLost();
+    for (const partition of leaderless) partition.answers.isOut = true;
     const numbers = leaderless.map(({ number }) => number);
     telemetry.leadersMissing(numbers);
     if (numbers.length === 0) return progress.ready("leaders");

@@ -1,11 +1,10 @@
 /** What goes on beside reading and writing: watching over progress, the database and the ledger, and summaries. */
-import type { LedgerRow } from "./kafka_partition/partition.ts";
 import { sleep } from "../_shared/backoff.ts";
 import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
-import type { Partition } from "./kafka_partition/partition.ts";
-import { type ConsumePorts, ledgerWentBack } from "./partition_ports.ts";
+import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
+import type { ConsumePorts } from "./partition_ports.ts";
 import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -84,7 +83,8 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
     const partition = idle.get(remembered);
     // It wrote while we asked.
     if (partition === undefined || partition.ledger !== remembered) continue;
-    ledgerWentBack({ telemetry, dayPartitions }, partition.number, remembered.nextOffset, nextOffset);
+    dayPartitions.forget();
+    telemetry.ledgerWentBack(partition.number, remembered.nextOffset, nextOffset);
     partition.doubt();
   }
 }

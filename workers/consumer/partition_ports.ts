@@ -101,12 +101,8 @@ export class LogPorts implements PartitionPorts {
     return ledger;
   }
 
-  async write(
-    ledger: LedgerRow,
-    open: OpenBatch,
-    signal: AbortSignal,
-  ): Promise<{ readonly next: Offset | undefined } | undefined> {
-    const { telemetry, progress, onWritten } = this.environment;
+  async write(ledger: LedgerRow, open: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined> {
+    const { telemetry, progress, dayPartitions, onWritten } = this.environment;
     const { partition } = this.log;
     const began = performance.now();
     const from = ledger.nextOffset;
@@ -116,35 +112,33 @@ export class LogPorts implements PartitionPorts {
     if (outcome.kind === "stale") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
-        ledgerWentBack(this.environment, partition, from, nextOffset);
+        // An older copy of the database that we wrote to: whatever else we remember of it may be wrong too.
+        dayPartitions.forget();
+        telemetry.ledgerWentBack(partition, from, nextOffset);
       } else telemetry.batchStale(partition, from, nextOffset);
-      return { next: nextOffset };
+      return nextOffset ?? "gone";
     }
     progress.committed();
     const { slice: written, batch } = outcome;
     telemetry.batchWritten(partition, written, batch, performance.now() - began);
     onWritten(partition, written.next);
-    return { next: written.next };
+    return written.next;
   }
 
   /** @throws what trying again does not cure, such as a schema of another generation */
-  async findPlace(
-    partition: Partition,
-    divergence: Divergence | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
     const { database, client, telemetry, progress, offsetReset } = this.environment;
     const { number, fetchOffset: at, ledger } = partition;
     await insist(
       async () => {
         const range = await logRange(client, this.log);
-        partition.answers.leaderAnswered();
+        partition.answers.isOut = false;
         if (signal.aborted || ledger === undefined) return;
         const reset = resolveLostPlace(at, divergence, range, offsetReset);
         if (reset.kind === "hold") {
           // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
-          partition.sawEnd(range.end);
-          partition.hold();
+          partition.endOffset = range.end;
+          partition.placed("held");
           progress.notReady(`partition ${number}`, reset.reason);
           telemetry.partitionHeld(number, reset.reason);
         } else if (reset.kind === "restart") {
@@ -153,13 +147,13 @@ export class LogPorts implements PartitionPorts {
           partition.reopen(next);
         } else {
           if (reset.kind === "skip") telemetry.offsetsSkipped(number, partition.skip(reset.to, "log_start"));
-          partition.placeFound();
+          partition.placed("reading");
         }
       },
       (error) => {
         if (isFatal(error)) throw error;
         if (sqlState(error) === undefined) {
-          partition.answers.leaderLost();
+          partition.answers.isOut = true;
           this.#kafkaFailed("find the place in the log", error);
         } else {
           telemetry.databaseFailed(
@@ -171,13 +165,9 @@ export class LogPorts implements PartitionPorts {
     );
   }
 
-  onChange(): void {
-    this.environment.onChange();
-  }
+  onChange = () => this.environment.onChange();
 
-  onClosed(): void {
-    this.environment.progress.closed(this.#loop);
-  }
+  onClosed = () => this.environment.progress.closed(this.#loop);
 
   #databaseFailed(action: string, error: unknown, fields: Record<string, unknown>): void {
     if (isFatal(error)) throw error;
@@ -192,15 +182,4 @@ export class LogPorts implements PartitionPorts {
     const { connection, telemetry, isLed } = this.environment;
     if (isLed(this.log.partition)) telemetry.kafkaFailed(kafkaFailure(action, connection, error));
   }
-}
-
-/** The database is an older copy of the one that we wrote to: whatever else we remember of it may be wrong too. */
-export function ledgerWentBack(
-  { telemetry, dayPartitions }: Pick<Environment, "telemetry" | "dayPartitions">,
-  partition: number,
-  remembered: Offset,
-  nextOffset: Offset | undefined,
-): void {
-  dayPartitions.forget();
-  telemetry.ledgerWentBack(partition, remembered, nextOffset);
 }

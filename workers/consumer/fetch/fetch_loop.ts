@@ -5,8 +5,7 @@
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import type { TopicDescription } from "../../_shared/kafka/topic.ts";
-import type { FetchAnswer, FetchedPartition } from "../../_shared/kafka/fetcher.ts";
-import type { Fetcher, FetchLimits, FetchTarget } from "../../_shared/kafka/fetcher.ts";
+import type { FetchAnswer, FetchedPartition, Fetcher, FetchTarget } from "../../_shared/kafka/fetcher.ts";
 import type { Progress } from "../health/progress.ts";
 import type { Question } from "../kafka_partition/answers.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
@@ -58,14 +57,6 @@ export interface FetchPorts {
   readonly onStaleTopic: () => void;
 }
 
-/** One request to the broker. */
-interface Request {
-  readonly asked: readonly Partition[];
-  /** Whether a silent partition is asked for, and nothing else. */
-  readonly alone: boolean;
-  readonly maxWaitMs: number;
-}
-
 /** The requests to one broker, one after the other, until `signal` aborts. */
 export class FetchLoop {
   readonly ended: Promise<void>;
@@ -95,19 +86,21 @@ export class FetchLoop {
   async #run(signal: AbortSignal): Promise<void> {
     const { progress } = this.ports;
     for (let failures = 0; !signal.aborted;) {
-      const led = this.#led();
-      const askable = led.filter(({ answers }) => answers.pauseMs === 0);
+      const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ answers }) => {
+        return answers.pauseMs === 0 ? "askable" : "paused";
+      });
       const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
         this.#idle();
-        const paused = new Set(led).difference(new Set(askable));
-        const pauses = [...paused].map(({ answers }) => answers.pauseMs);
-        await this.#changed.wait({ signal, atMostMs: Math.min(...pauses) });
+        await this.#changed.wait({
+          signal,
+          atMostMs: Math.min(...paused.map(({ answers }) => answers.pauseMs)),
+        });
         continue;
       }
       progress.mark(this.#name);
       try {
-        await this.#fetch(this.#nextRequest(wanted, wanted.length < askable.length));
+        await this.#fetch(this.#next(wanted), wanted.length < askable.length);
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
@@ -131,103 +124,87 @@ export class FetchLoop {
 
   #failed(error: unknown, wanted: readonly Partition[]): void {
     const { connection, progress, telemetry, onStaleTopic } = this.ports;
-    const [subject, broker] = [`broker ${this.node}`, this.node];
-    if (error instanceof NotServed) {
-      progress.notReady(subject, error.message);
-      telemetry.topicStale(error.message, { broker });
+    const broker = this.node;
+    const failure = error instanceof NotServed ? error : kafkaFailure("fetch records", connection, error);
+    progress.notReady(`broker ${broker}`, failure.message);
+    if (failure instanceof NotServed) {
+      telemetry.topicStale(failure.message, { broker });
       onStaleTopic();
-    } else {
-      const failure = kafkaFailure("fetch records", connection, error);
-      progress.notReady(subject, failure.message);
-      telemetry.kafkaFailed(failure, { broker, partitions: wanted.map(({ number }) => number) });
-    }
+    } else telemetry.kafkaFailed(failure, { broker, partitions: wanted.map(({ number }) => number) });
   }
 
-  /** @param wanted in the order of their numbers @param othersWait whether there are partitions that have no room now */
-  #nextRequest(wanted: readonly Partition[], othersWait: boolean): Request {
+  /** @param wanted in the order of their numbers @returns a silent one alone, or all that are not */
+  #next(wanted: readonly Partition[]): readonly Partition[] {
     // A broker fills its answer in the order of the request: each partition is its first in turn.
     const at = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
     const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
     this.#first = rotated[0]?.number ?? -1;
     const usual = rotated.filter(({ answers }) => !answers.areSuspicious);
     const suspicious = rotated.find(({ answers }) => answers.areSuspicious);
-    if (suspicious !== undefined && (usual.length === 0 || performance.now() >= this.#nextAloneAt)) {
-      return { asked: [suspicious], alone: true, maxWaitMs: IDLE_WAIT_MS };
-    }
-    return { asked: usual, alone: false, maxWaitMs: othersWait ? BUSY_WAIT_MS : IDLE_WAIT_MS };
+    const isTurn = usual.length === 0 || performance.now() >= this.#nextAloneAt;
+    return suspicious !== undefined && isTurn ? [suspicious] : usual;
   }
 
-  async #fetch({ asked, alone, maxWaitMs }: Request): Promise<void> {
+  /** @param othersWait whether there are partitions that have no room now */
+  async #fetch(asked: readonly Partition[], othersWait: boolean): Promise<void> {
     const { fetcher, progress, telemetry } = this.ports;
     const topic = this.ports.topic();
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
-    const limits = { maxWaitMs, maxBytes: this.#answerBytes(asked) };
-    let targets: FetchTarget[];
+    const alone = asked.some(({ answers }) => answers.areSuspicious);
+    // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
+    const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
+    const expansion = known.length === 0 ? undefined : Math.max(...known);
+    const maxBytes = within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, expansion);
+    const maxWaitMs = othersWait && !alone ? BUSY_WAIT_MS : IDLE_WAIT_MS;
+    const targets = asked.map((partition) => this.#target(partition, topic?.leaderEpochs));
     let answer: FetchAnswer;
     try {
       if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
-      targets = asked.map((partition) => this.#target(partition, topic));
-      answer = await fetcher.fetch(broker, topic.id, targets, limits);
+      answer = await fetcher.fetch(broker, topic.id, targets, { maxWaitMs, maxBytes });
     } catch (error) {
-      for (const { answers } of this.#led()) answers.leaderLost();
+      for (const { answers } of this.#led()) answers.isOut = true;
       throw error;
     }
     progress.answered("kafka");
     progress.ready(`broker ${this.node}`);
     telemetry.kafkaWorks();
-    const crowded = crowdedOut(targets, answer.partitions, limits);
-    let failed: number | undefined;
+    const crowded = crowdedOut(targets, answer.partitions, maxBytes);
+    let failed = NONE;
     let taken = 0;
     for (const response of answer.partitions) {
       const index = asked.findIndex(({ number }) => number === response.partition);
       const [partition, target] = [asked[index], targets[index]];
       if (partition === undefined || target === undefined) continue;
       const { divergence, errorCode } = response;
-      partition.answers.leaderAnswered();
-      if (divergence === undefined && errorCode !== NONE && errorCode !== OFFSET_OUT_OF_RANGE) {
-        partition.answers.leaderLost();
-        failed = errorCode;
-        continue;
-      }
+      const isLost = divergence !== undefined || errorCode === OFFSET_OUT_OF_RANGE;
+      partition.answers.isOut = !isLost && errorCode !== NONE;
+      if (partition.answers.isOut) failed = errorCode;
       // It moved elsewhere while the broker was being asked.
-      if (partition.fetchOffset !== target.offset) continue;
-      if (divergence !== undefined || errorCode === OFFSET_OUT_OF_RANGE) partition.placeLost(divergence);
+      else if (partition.fetchOffset !== target.offset) continue;
+      else if (isLost) partition.placeLost(divergence);
       // Far denser than was foreseen: the rest is asked for again when there is room for it.
       else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
-        const { throttled } = answer;
-        taken += this.#take(partition, response, {
-          alone,
-          throttled,
-          crowded: crowded.has(partition.number),
-        });
+        const question = { alone, throttled: answer.throttled, crowded: crowded.has(partition.number) };
+        taken += this.#take(partition, response, question);
       }
     }
-    const name = failed === undefined ? undefined : NOT_SERVED[failed];
+    const name = NOT_SERVED[failed];
     if (name !== undefined) throw new NotServed(name);
-    if (failed !== undefined) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
+    if (failed !== NONE) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
     const now = performance.now();
     if (alone) this.#nextAloneAt = now + (now - began) * (QUESTIONS_SHARE - 1);
   }
 
-  #target(partition: Partition, { leaderEpochs }: TopicDescription): FetchTarget {
+  #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
     const { number, fetchOffset: offset, lastEpoch } = partition;
     // A leader that was replaced and does not know it yet must not answer: compared with its old log, what we read from its
     // successor would look lost.
     const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
     const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
-    const maxBytes = within(
-      PARTITION_MEMORY_BYTES,
-      MAX_PARTITION_FETCH_BYTES,
-      this.#expansion.get(partition),
-    );
+    const expansion = this.#expansion.get(partition);
+    const maxBytes = within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, expansion);
     return { partition: number, offset, lastEpoch, requiredEpoch, maxBytes };
-  }
-
-  #answerBytes(asked: readonly Partition[]): number {
-    // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
-    const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
-    return within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, known.length === 0 ? undefined : Math.max(...known));
   }
 
   /** @returns bytes of memory */
@@ -235,7 +212,7 @@ export class FetchLoop {
     const { connection, progress, telemetry } = this.ports;
     const { number, answers } = partition;
     const subject = `records of partition ${number}`;
-    partition.sawEnd(response.lastStableOffset);
+    partition.endOffset = response.lastStableOffset;
     try {
       const slice = sliceOf(response, partition.fetchOffset);
       if (answers.readable()) {
@@ -279,8 +256,8 @@ function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): nu
 function crowdedOut(
   targets: readonly FetchTarget[],
   answered: readonly FetchedPartition[],
-  { maxBytes }: FetchLimits,
-): ReadonlySet<number> {
+  maxBytes: number,
+) {
   const bytes = new Map(answered.map(({ partition, records }) => [partition, records.length]));
   const crowded = new Set<number>();
   let before = 0;

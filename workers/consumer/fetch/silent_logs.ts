@@ -2,20 +2,16 @@
 import { sleep } from "../../_shared/backoff.ts";
 import type { KafkaConnection } from "../../_shared/kafka/client.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
-import type { MonotonicClock, Progress } from "../health/progress.ts";
-import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
+import type { MonotonicClock } from "../health/progress.ts";
+import type { FetchPorts } from "./fetch_loop.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 /** The settings are read again this often while they are the only thing that is missing. */
 const QUESTION_INTERVAL_MS = 5_000;
 
-export interface SilentLogsPorts {
-  readonly connection: KafkaConnection;
-  readonly partitions: () => Iterable<Partition>;
+interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry" | "progress"> {
   /** Asks the broker; undefined when compaction is the only explanation for the silence. */
   readonly whyNotCompaction: (connection: KafkaConnection) => Promise<string | undefined>;
-  readonly telemetry: ConsumerTelemetry;
-  readonly progress: Progress;
 }
 
 /** The silent partitions as of the last look. */
@@ -45,14 +41,13 @@ export class SilentLogs {
     const ours = new Set(partitions());
     const silent = [...ours].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
-      if (silent.includes(partition)) continue;
-      this.#reported.delete(partition);
-      progress.ready(subject(partition));
-      if (ours.has(partition)) telemetry.partitionHeard(partition.number);
-    }
-    // Offsets may have moved since.
-    for (const partition of this.#reported) {
-      progress.notReady(subject(partition), reasonOf(partition, this.#obstacle));
+      // Offsets may have moved since.
+      if (silent.includes(partition)) this.#tell(partition);
+      else {
+        this.#reported.delete(partition);
+        progress.ready(subject(partition));
+        if (ours.has(partition)) telemetry.partitionHeard(partition.number);
+      }
     }
     const isNew = silent.some((partition) => !this.#reported.has(partition));
     const isDecisive = silent.some(({ answers }) => answers.areProof);
@@ -61,33 +56,35 @@ export class SilentLogs {
   }
 
   async #ask(silent: readonly Partition[]): Promise<void> {
-    const { connection, whyNotCompaction, progress, telemetry } = this.ports;
+    const { connection, whyNotCompaction, telemetry } = this.ports;
     this.#asking = true;
     this.#askedAt = this.clock();
-    const obstacle = this.#obstacle = await whyNotCompaction(connection);
+    this.#obstacle = await whyNotCompaction(connection);
     this.#asking = false;
     for (const partition of silent) {
       const { answers, state } = partition;
       // Records came meanwhile, or the partition was closed.
       if (!answers.areSilence || state === "closed") continue;
-      const reason = reasonOf(partition, obstacle);
-      progress.notReady(subject(partition), reason);
+      const reason = this.#tell(partition);
       if (!this.#reported.has(partition)) telemetry.partitionSilent(partition.number, reason);
       this.#reported.add(partition);
       // Only now: the settings of minutes ago may have been changed.
-      if (obstacle === undefined && answers.areProof) answers.explain();
+      if (this.#obstacle === undefined && answers.areProof) answers.explain();
     }
+  }
+
+  #tell(partition: Partition): string {
+    const { fetchOffset, endOffset } = partition;
+    const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
+    const next = this.#obstacle === undefined
+      ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
+      : `${this.#obstacle}: look at the broker's log and its storage`;
+    const reason = `${is}; ${next}; it is asked again, and reading resumes by itself`;
+    this.ports.progress.notReady(subject(partition), reason);
+    return reason;
   }
 }
 
 function subject({ number }: Partition): string {
   return `log of partition ${number}`;
-}
-
-function reasonOf({ fetchOffset, endOffset }: Partition, obstacle: string | undefined): string {
-  const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
-  const next = obstacle === undefined
-    ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
-    : `${obstacle}: look at the broker's log and its storage`;
-  return `${is}; ${next}; it is asked again, and reading resumes by itself`;
 }

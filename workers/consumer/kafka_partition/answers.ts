@@ -34,7 +34,8 @@ export interface Question {
  * that, without an error, while tiered storage is late or over its quota.
  */
 export class Answers {
-  #isOut = false;
+  /** Whether the broker did not answer, serves the partition no more, or there is none that does. */
+  isOut = false;
   #unreadable = { tries: 0, until: 0 };
   #emptyInARow = 0;
   /** Empty ones to the question for this partition alone. */
@@ -49,7 +50,7 @@ export class Answers {
 
   /** Whether no record can come: the broker is away or silent, or what it sent cannot be read. */
   get areMissing(): boolean {
-    return this.#isOut || this.#alone > 0;
+    return this.isOut || this.#alone > 0;
   }
 
   /** Whether the partition should be asked for alone. */
@@ -73,15 +74,6 @@ export class Answers {
     return Math.max(0, silentMs, this.#unreadable.until - performance.now());
   }
 
-  /** The broker did not answer, serves the partition no more, or there is none that does. */
-  leaderLost(): void {
-    this.#isOut = true;
-  }
-
-  leaderAnswered(): void {
-    this.#isOut = false;
-  }
-
   /**
    * The batch where the partition goes on cannot be read. Most likely it never can be, and each try may decompress many
    * megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
@@ -89,7 +81,7 @@ export class Answers {
    * @returns whether this is known
    */
   unreadable(): boolean {
-    this.#isOut = true;
+    this.isOut = true;
     const { tries } = this.#unreadable;
     this.#unreadable = { tries: tries + 1, until: performance.now() + backoffMs(tries + 1) };
     return tries > 0;

@@ -5,23 +5,10 @@ import { joinSlices, type Slice, splitSlice } from "./slice.ts";
  * Memory that all partitions of this consumer share for records that are fetched and not written yet. A part of its own
  * for each would have to be too small to read well from, or be too much with hundreds of them.
  */
-export class Room {
-  #held = 0;
-
-  constructor(private readonly bytes: number) {}
-
-  /** Nobody asks for more until something is written. What is under way comes in all the same. */
-  get isFull(): boolean {
-    return this.#held >= this.bytes;
-  }
-
-  take(bytes: number): void {
-    this.#held += bytes;
-  }
-
-  give(bytes: number): void {
-    this.#held -= bytes;
-  }
+export interface Room {
+  /** When so many are held, nobody asks for more until something is written. What is under way comes in all the same. */
+  readonly bytes: number;
+  held: number;
 }
 
 export interface BacklogLimits {
@@ -44,17 +31,17 @@ export class Backlog {
 
   get hasRoom(): boolean {
     const { bufferBytes, room } = this.limits;
-    return this.#waitingBytes < bufferBytes && !room.isFull;
+    return this.#waitingBytes < bufferBytes && room.held < room.bytes;
   }
 
   add(slice: Slice): void {
     this.#waiting.push(slice);
     this.#waitingBytes += slice.bytes;
-    this.limits.room.take(slice.bytes);
+    this.limits.room.held += slice.bytes;
   }
 
   clear(): void {
-    this.limits.room.give(this.#waitingBytes);
+    this.limits.room.held -= this.#waitingBytes;
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
@@ -100,7 +87,7 @@ export class Backlog {
 
   /** This batch is in the database, or given up. */
   written(batch: Slice): void {
-    this.limits.room.give(batch.bytes);
+    this.limits.room.held -= batch.bytes;
   }
 
   /** What waits goes on behind the batch, unless we moved since. */

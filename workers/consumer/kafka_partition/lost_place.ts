@@ -30,30 +30,23 @@ export type Reset =
 export function resolveLostPlace(
   at: Offset,
   divergence: Divergence | undefined,
-  log: LogRange,
+  { earliest, end }: LogRange,
   policy: OffsetResetPolicy,
 ): Reset {
-  if (divergence === undefined && at >= log.earliest && at <= log.end) return { kind: "retry" };
-  const isCut = divergence !== undefined || at > log.end;
+  if (divergence === undefined && at >= earliest && at <= end) return { kind: "retry" };
+  const isCut = divergence !== undefined || at > end;
+  // Where a log and what we read of it part is not known exactly, so it is read from its beginning: what is stored of it
+  // counts as duplicates.
   if (policy === "earliest") {
-    // Where a log and what we read of it part is not known exactly, so it is read from its beginning: what is stored of it
-    // counts as duplicates.
-    return isCut ? { kind: "restart", from: log.earliest } : { kind: "skip", to: log.earliest };
+    return isCut ? { kind: "restart", from: earliest } : { kind: "skip", to: earliest };
   }
+  const is = divergence === undefined
+    ? `holds ${earliest} to ${end}`
+    : `was cut below it and holds other records there now, up to ${end}` +
+      ` (those of leader epoch ${divergence.epoch} end at ${divergence.endOffset})`;
   const next = "set KAFKA_OFFSET_RESET=earliest";
-  if (divergence !== undefined) {
-    const { epoch, endOffset } = divergence;
-    return {
-      kind: "hold",
-      reason:
-        `offset ${at} is stored, but the log was cut below it and holds other records there now, up to ${log.end}` +
-        ` (those of leader epoch ${epoch} end at ${endOffset}): the log lost records that are stored; ` +
-        `${next} to read what it holds now`,
-    };
-  }
-  const is = `offset ${at} is stored, but the log holds ${log.earliest} to ${log.end}`;
   const why = isCut
     ? `the log lost records that are stored; ${next} to read what it holds now`
-    : `${log.earliest - at} records were deleted before they were read; ${next} to record the gap and go on`;
-  return { kind: "hold", reason: `${is}: ${why}` };
+    : `${earliest - at} records were deleted before they were read; ${next} to record the gap and go on`;
+  return { kind: "hold", reason: `offset ${at} is stored, but the log ${is}: ${why}` };
 }

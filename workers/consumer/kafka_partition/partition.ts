@@ -6,22 +6,11 @@ import type { MonotonicClock } from "../health/progress.ts";
 import { Backlog, type BacklogLimits } from "./backlog.ts";
 import { Answers, type Question } from "./answers.ts";
 import { Notifier } from "./notifier.ts";
-import {
-  type Gap,
-  type GapCause,
-  gapSlice,
-  type OpenBatch,
-  release,
-  type Slice,
-  UNKNOWN_EPOCH,
-} from "./slice.ts";
+import { type Gap, gapSlice, type OpenBatch, release, type Slice, UNKNOWN_EPOCH } from "./slice.ts";
 
 /** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
-export interface LedgerRow {
+export interface LedgerRow extends LogName {
   readonly id: number;
-  readonly topic: string;
-  readonly topicId: string;
-  readonly partition: number;
   /** 0, and one more each time the log was cut below what we had read. */
   readonly generation: number;
   readonly firstOffset: Offset;
@@ -35,16 +24,12 @@ export interface PartitionPorts {
   /** Finds or opens the ledger. @returns undefined when `signal` aborted first */
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /**
-   * Writes a batch at the ledger's offset; undefined when given up because `signal` aborted.
+   * Writes a batch at the ledger's offset.
    *
-   * @returns where the ledger stands now; next is undefined when it has to be opened anew
+   * @returns where the ledger stands now; "gone" when it has to be opened anew; undefined when `signal` aborted first
    */
-  write(
-    ledger: LedgerRow,
-    batch: OpenBatch,
-    signal: AbortSignal,
-  ): Promise<{ readonly next: Offset | undefined } | undefined>;
-  /** Calls `placeFound`, `hold` or `reopen` of a partition that is `asking`, unless `signal` aborts. */
+  write(ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined>;
+  /** Calls `placed` or `reopen` of a partition that is `asking`, unless `signal` aborts. */
   findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal): Promise<void>;
   /** There may be room for records again, or the fetch offset moved. */
   onChange(): void;
@@ -67,11 +52,14 @@ export class Partition implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #state: PartitionState = "opening";
   #ledger: LedgerRow | undefined;
-  #doubted = false;
+  /** Whether the ledger is to be opened, or opened anew. */
+  #doubted = true;
   #fetchOffset: Offset = 0;
   #lastEpoch = UNKNOWN_EPOCH;
-  #endOffset: Offset = 0;
-  #lastTimestampMs: number | undefined;
+  /** End of the committed log as a broker last said it. */
+  endOffset: Offset = 0;
+  /** Of the last record that is written; milliseconds since the Unix epoch. */
+  lastTimestampMs: number | undefined;
   /** While `asking`. */
   #divergence: Divergence | undefined;
 
@@ -112,16 +100,6 @@ export class Partition implements AsyncDisposable {
     return this.#lastEpoch;
   }
 
-  /** End of the committed log as of the last fetch. */
-  get endOffset(): Offset {
-    return this.#endOffset;
-  }
-
-  /** Of the last record that is written; milliseconds since the Unix epoch. */
-  get lastTimestampMs(): number | undefined {
-    return this.#lastTimestampMs;
-  }
-
   /** Whether everything that was fetched is written. */
   get isDrained(): boolean {
     return this.nextOffset === this.#fetchOffset;
@@ -129,13 +107,13 @@ export class Partition implements AsyncDisposable {
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.#fetchOffset >= this.#endOffset;
+    return this.#fetchOffset >= this.endOffset;
   }
 
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
     const isBlocked = this.#state === "held" || this.answers.areMissing;
-    const end = isBlocked ? this.#fetchOffset : this.#endOffset;
+    const end = isBlocked ? this.#fetchOffset : this.endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
@@ -148,10 +126,6 @@ export class Partition implements AsyncDisposable {
     this.#running = this.#run().catch(onCrash);
   }
 
-  sawEnd(offset: Offset): void {
-    this.#endOffset = offset;
-  }
-
   /** Takes a stretch of the log; one that does not continue what we have (we moved since) is dropped. */
   accept(slice: Slice): void {
     if (this.#state === "reading") this.#take(slice);
@@ -160,14 +134,12 @@ export class Partition implements AsyncDisposable {
   /** A fetch brought nothing. @returns what the log is known by now to hold no record of, up to its end */
   foundNothing(question: Question): Gap | undefined {
     if (this.isAtEnd) this.answers.moved();
-    else if (this.answers.empty(question, this.#endOffset)) {
-      return this.skip(this.#endOffset, "compacted");
-    }
+    else if (this.answers.empty(question, this.endOffset)) return this.skip(this.endOffset, "compacted");
     return undefined;
   }
 
   /** Nothing is left of the log from `fetchOffset` to this offset. */
-  skip(to: Offset, cause: GapCause): Gap {
+  skip(to: Offset, cause: Gap["cause"]): Gap {
     const gap = { from: this.#fetchOffset, to, cause };
     if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
     return gap;
@@ -183,15 +155,11 @@ export class Partition implements AsyncDisposable {
     this.#arrived.notify();
   }
 
-  placeFound(): void {
+  /** The log was looked at. `held`: to read on would lose or repeat records. */
+  placed(state: "reading" | "held"): void {
     if (this.#state !== "asking") return;
-    this.#state = "reading";
+    this.#state = state;
     this.ports.onChange();
-  }
-
-  /** To read on would lose or repeat records. */
-  hold(): void {
-    if (this.#state === "asking") this.#state = "held";
   }
 
   /** The ledger was read, or another generation of it begins: reads from its offset. */
@@ -219,20 +187,16 @@ export class Partition implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    await this.#open(signal);
     while (!signal.aborted) {
       const batch = this.#doubted ? undefined : this.#backlog.takeBatch();
-      if (this.#doubted) await this.#open(signal);
-      else if (batch !== undefined) await this.#write(batch, signal);
+      if (this.#doubted) {
+        this.#doubted = false;
+        const ledger = await this.ports.open(signal);
+        if (ledger !== undefined) this.reopen(ledger);
+      } else if (batch !== undefined) await this.#write(batch, signal);
       else if (this.#state === "asking") await this.ports.findPlace(this, this.#divergence, signal);
       else await this.#arrived.wait({ signal });
     }
-  }
-
-  async #open(signal: AbortSignal): Promise<void> {
-    this.#doubted = false;
-    const ledger = await this.ports.open(signal);
-    if (ledger !== undefined) this.reopen(ledger);
   }
 
   async #write(begun: Slice, signal: AbortSignal): Promise<void> {
@@ -248,22 +212,19 @@ export class Partition implements AsyncDisposable {
         return batch;
       },
     };
-    let written: Awaited<ReturnType<PartitionPorts["write"]>>;
+    let next: Offset | "gone" | undefined;
     try {
-      written = await this.ports.write(ledger, open, signal);
+      next = await this.ports.write(ledger, open, signal);
     } finally {
       this.#backlog.written(batch);
     }
-    if (written === undefined) return;
-    if (written.next === batch.next) {
-      this.#ledger = { ...ledger, nextOffset: batch.next, leaderEpoch: batch.leaderEpoch };
-      this.#lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.#lastTimestampMs;
+    if (next === undefined) return;
+    if (next === "gone") return this.doubt();
+    if (next === batch.next) {
+      this.#ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
+      this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
       release(batch);
-    } else if (written.next === undefined) {
-      return this.doubt();
-    } else {
-      this.#seek({ ...ledger, nextOffset: written.next, leaderEpoch: UNKNOWN_EPOCH });
-    }
+    } else this.#seek({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
     this.ports.onChange();
   }
 

@@ -13,17 +13,12 @@ import {
 import type { FetchedPartition } from "../../_shared/kafka/fetcher.ts";
 import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";
 
-/**
- * Why an offset has no committed record: a transaction's marker, a record of an aborted transaction, one that
- * compaction removed, or one that the log no longer reaches down to (retention, DeleteRecords).
- */
-export type GapCause = "control" | "aborted" | "compacted" | "log_start";
-
-/** Offsets from (inclusive) to (exclusive). */
+/** Offsets from (inclusive) to (exclusive) without a committed record. */
 export interface Gap {
   readonly from: Offset;
   readonly to: Offset;
-  readonly cause: GapCause;
+  /** A transaction's marker, an aborted transaction, compaction, or where the log begins (retention, DeleteRecords). */
+  readonly cause: "control" | "aborted" | "compacted" | "log_start";
 }
 
 /** The protocol's "not known" in place of a leader epoch: nothing is compared then. */
@@ -85,7 +80,7 @@ class SliceBuilder {
     }
   }
 
-  skipTo(offset: Offset, cause: GapCause): void {
+  skipTo(offset: Offset, cause: Gap["cause"]): void {
     if (offset <= this.next) return;
     const last = this.gaps.at(-1);
     const continues = last !== undefined && last.to === this.next && last.cause === cause;
@@ -95,7 +90,7 @@ class SliceBuilder {
   }
 
   /** @throws Error when it does not add up: told here, where it is our mistake, and not by the database's CHECK */
-  finish(logEnd: Offset, together: RecordTable): Slice {
+  finish(logEnd: Offset, together?: RecordTable): Slice {
     const records = new Records(this.#ranges);
     const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
     if (records.length + gone !== this.next - this.from) {
@@ -142,6 +137,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   );
   const together = new RecordTable(sent, plain);
   let decompressed = 0;
+  /** @returns whether to go on with the batch behind it */
   const read = (batch: RecordBatch): boolean => {
     const { firstOffset: first, endOffset: end } = batch;
     // The checksum leaves a batch's place out. Where the log seems to go back, the next fetch asks what is there.
@@ -151,14 +147,11 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       aborting.add(next.producerId);
       aborted.shift();
     }
-    if (batch.isControl) {
-      if (isAbortMarker(batch, sent)) aborting.delete(batch.producerId);
+    if (batch.isControl || (batch.isTransactional && aborting.has(batch.producerId))) {
+      if (batch.isControl && isAbortMarker(batch, sent)) aborting.delete(batch.producerId);
       // The batch begins where the log goes on; offsets missing before it were compacted away.
       slice.skipTo(first, "compacted");
-      slice.skipTo(end, "control");
-    } else if (batch.isTransactional && aborting.has(batch.producerId)) {
-      slice.skipTo(first, "compacted");
-      slice.skipTo(end, "aborted");
+      slice.skipTo(end, batch.isControl ? "control" : "aborted");
     } else {
       const plain = decompress(batch, sent);
       const table = plain.bytes === sent ? together : tableFor(batch, plain.bytes);
@@ -171,13 +164,10 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     slice.leaderEpoch = batch.leaderEpoch;
     return decompressed < MOST_DECOMPRESSED_BYTES;
   };
-  for (const batch of batches) {
-    try {
-      if (!read(batch)) break;
-    } catch (error) {
-      if (slice.next === from) throw error;
-      break;
-    }
+  try {
+    batches.every(read);
+  } catch (error) {
+    if (slice.next === from) throw error;
   }
   return slice.finish(partition.lastStableOffset, together);
 }
@@ -200,10 +190,10 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
 }
 
 /** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
-export function gapSlice(from: Offset, next: Offset, cause: GapCause): Slice {
-  const gaps = [{ from, to: next, cause }];
-  const [records, leaderEpoch] = [new Records([]), UNKNOWN_EPOCH];
-  return { from, next, records, gaps, logEnd: next, leaderEpoch, bytes: GAP_BYTES, own: [] };
+export function gapSlice(from: Offset, next: Offset, cause: Gap["cause"]): Slice {
+  const slice = new SliceBuilder(from);
+  slice.skipTo(next, cause);
+  return slice.finish(next);
 }
 
 /** Joins neighbouring stretches into one. */

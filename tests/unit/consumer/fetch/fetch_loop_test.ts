@@ -148,7 +148,7 @@ Deno.test("of an answer that is far denser than was foreseen the rest is asked f
       roomBytes: 24 * MEGABYTE,
       write: async ({ next }) => {
         await letGo.promise;
-        return { next };
+        return next;
       },
     },
   );

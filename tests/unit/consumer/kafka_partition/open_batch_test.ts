@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
+import type { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
@@ -8,14 +8,14 @@ import { eventually } from "../../../../lab/eventually.ts";
 const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
 
 /** A partition that hands each of its batches to the test, open. */
-async function opened(room = new Room(1_000_000)) {
+async function opened(room = { bytes: 1_000_000, held: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
   const { partition, changes } = await openedWith({
     write: async (_ledger, batch) => {
       batches.push(batch);
       const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
-      return { next };
+      return next;
     },
   }, { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000, room });
   const batch = () => eventually("a batch", () => batches.shift());
@@ -54,21 +54,21 @@ Deno.test("what was fetched anew from elsewhere does not join a batch", async ()
 });
 
 Deno.test("what joins a batch is held until the batch is written, and makes room in the buffer at once", async () => {
-  const room = new Room(3 * STRETCH_BYTES);
+  const room = { bytes: 3 * STRETCH_BYTES, held: 0 };
   const { partition, batch, written, changes } = await opened(room);
   partition.accept(stretch(10, 12));
   const open = await batch();
   partition.accept(stretch(12, 14));
   partition.accept(stretch(14, 16));
-  strictEqual(room.isFull, true);
+  strictEqual(room.held >= room.bytes, true);
   const before = changes();
   const closed = open.close();
   strictEqual(changes(), before + 1, "who fetches is told");
-  strictEqual(room.isFull, true, "it is held while it is written");
+  strictEqual(room.held >= room.bytes, true, "it is held while it is written");
   written(closed);
   await eventually("all of it", () => partition.isDrained);
-  room.take(3 * STRETCH_BYTES - 1);
-  strictEqual(room.isFull, false, "nothing of it is held any more");
+  room.held += 3 * STRETCH_BYTES - 1;
+  strictEqual(room.held >= room.bytes, false, "nothing of it is held any more");
 });
 
 Deno.test("a batch counts what would join it, and no more than it may have", async () => {

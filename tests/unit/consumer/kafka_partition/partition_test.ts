@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
+import type { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import type { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
@@ -87,7 +87,7 @@ Deno.test("a partition asks for no more while its buffer is full, and again when
 });
 
 Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
-  const room = new Room(1_000);
+  const room = { bytes: 1_000, held: 0 };
   const many = Array.from({ length: 40 }, () => started({}, { room }));
   await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
   let held = 0;
@@ -123,7 +123,7 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
     write: (_ledger, batch) => {
       const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
-      return Promise.resolve({ next: stale ? 40 : slice.next });
+      return Promise.resolve(stale ? 40 : slice.next);
     },
   });
   strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
@@ -147,7 +147,7 @@ Deno.test("a partition opens its ledger anew when the database does not know it 
   let opens = 0;
   const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
-    write: (_ledger, batch) => Promise.resolve({ next: known ? batch.close().next : undefined }),
+    write: (_ledger, batch) => Promise.resolve(known ? batch.close().next : "gone"),
   });
   known = false;
   partition.accept(records(10, 2));
@@ -187,7 +187,7 @@ Deno.test("a partition whose log lost its place has it looked into when what it 
   const { partition, letGo } = await opened({
     findPlace: ({ nextOffset, fetchOffset }, divergence) => {
       looks.push([nextOffset, fetchOffset, divergence]);
-      partition.placeFound();
+      partition.placed("reading");
       return Promise.resolve();
     },
   });
@@ -204,8 +204,8 @@ Deno.test("a partition whose log lost its place has it looked into when what it 
 Deno.test("facts move a partition from one state to another, or nowhere", async () => {
   const facts: Record<string, (partition: Partition) => unknown> = {
     placeLost: (partition) => partition.placeLost(),
-    placeFound: (partition) => partition.placeFound(),
-    hold: (partition) => partition.hold(),
+    placeFound: (partition) => partition.placed("reading"),
+    hold: (partition) => partition.placed("held"),
     skip: (partition) => partition.skip(partition.fetchOffset + 5, "log_start"),
     accept: (partition) => partition.accept(records(partition.fetchOffset, 2)),
     reopen: (partition) => partition.reopen(LEDGER),
@@ -213,14 +213,14 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
   const states: Record<string, (partition: Partition) => unknown> = {
     reading: () => {},
     asking: (partition) => partition.placeLost(),
-    held: (partition) => [partition.placeLost(), partition.hold()],
+    held: (partition) => [partition.placeLost(), partition.placed("held")],
     closed: (partition) => partition[Symbol.asyncDispose](),
   };
   const moves: Record<string, string> = {};
   for (const [state, arrive] of Object.entries(states)) {
     for (const [fact, tell] of Object.entries(facts)) {
       const { partition } = await opened({
-        write: (_ledger, batch) => Promise.resolve({ next: batch.close().next }),
+        write: (_ledger, batch) => Promise.resolve(batch.close().next),
       });
       await arrive(partition);
       strictEqual(partition.state, state);
@@ -243,18 +243,18 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
 
 Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
   const { partition, letGo } = await opened();
-  partition.sawEnd(100);
+  partition.endOffset = 100;
   partition.accept(records(10, 3));
   strictEqual(partition.due, 90);
-  partition.answers.leaderLost();
+  partition.answers.isOut = true;
   strictEqual(partition.due, 3);
   await letGo();
   await eventually("the write", () => partition.isDrained);
   strictEqual(partition.due, 0);
-  partition.answers.leaderAnswered();
+  partition.answers.isOut = false;
   strictEqual(partition.due, 87);
   partition.placeLost();
-  partition.hold();
+  partition.placed("held");
   strictEqual(partition.due, 0);
 });
 
@@ -284,7 +284,7 @@ Deno.test("a partition frees what was decompressed when the last of it is writte
 });
 
 Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
-  const { partition } = await opened({ write: () => Promise.resolve({ next: 11 }) });
+  const { partition } = await opened({ write: () => Promise.resolve(11) });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
   await eventually("the answer", () => partition.nextOffset === 11);
