@@ -8,12 +8,12 @@ import { recordsOf } from "./record_batch.ts";
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 export const LEDGER = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 10, leaderEpoch: 4 };
 
-const running: Partition[] = [];
+const running: (() => Promise<void>)[] = [];
 Deno.test.afterEach(async () => {
-  await Promise.all(running.splice(0).map((partition) => partition[Symbol.asyncDispose]()));
+  await Promise.all(running.splice(0).map((close) => close()));
 });
 
-/** A partition whose writes wait until they are let go; closed after the test, when none waits any more. */
+/** A partition whose writes wait until they are let go; after the test, which may have failed, it is closed. */
 export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
   const limits = {
     bufferBytes: 100,
@@ -43,7 +43,11 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
   partition.start((error) => {
     throw error;
   });
-  running.push(partition);
+  running.push(async () => {
+    const closed = partition[Symbol.asyncDispose]();
+    for (const open of gates) open();
+    await closed;
+  });
   const letGo = async (writes = 1) => {
     for (; writes > 0; writes--) (await eventually("a write", () => gates.shift()))();
   };

@@ -1,4 +1,8 @@
-/** The consumer's settings and flags. */
+/**
+ * Folder `consumer`: reads heart-rate records from Kafka and stores each exactly once in PostgreSQL; its folders do the work,
+ * the files beside them start and join it. It never writes to Kafka, except how far its group is. This file: its settings
+ * and flags.
+ */
 import { Command } from "commander";
 import {
   choice,
@@ -62,8 +66,9 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     () => readDatabaseAddress("consumer", env, readFile),
     () => kafkaConnection("consumer", "heartbeat-consumer", env, readFile),
     () => limitsFrom(parseSettings("consumer", LIMIT_SETTINGS, env), "consumer"),
-    () => retention(parseSettings("consumer", RETENTION_SETTINGS, env)),
+    () => retention(env),
   ]);
+  const roles = { writer: settings.HEARTBEAT_WRITER_PASSWORD, reader: settings.HEARTBEAT_READER_PASSWORD };
   return {
     kafka,
     groupId: settings.KAFKA_GROUP_ID,
@@ -82,39 +87,28 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
       limits: sessionLimits(settings.KAFKA_SESSION_TIMEOUT_MS),
       name: "heartbeat-consumer",
     },
-    roles: { writer: settings.HEARTBEAT_WRITER_PASSWORD, reader: settings.HEARTBEAT_READER_PASSWORD },
+    roles,
     health: settings,
     log: settings,
-    secrets: [
-      ...kafka.secrets,
-      ...address.secrets,
-      settings.HEARTBEAT_WRITER_PASSWORD ?? "",
-      settings.HEARTBEAT_READER_PASSWORD ?? "",
-    ],
+    secrets: [...kafka.secrets, ...address.secrets, roles.writer ?? "", roles.reader ?? ""],
   };
 }
 
 /** Minutes outlive the readings they were made of, or a late reading would begin a minute anew. */
-function retention({ RETENTION_DAYS, MINUTE_RETENTION_DAYS, REJECT_RETENTION_DAYS }: {
-  RETENTION_DAYS: number | undefined;
-  MINUTE_RETENTION_DAYS: number | undefined;
-  REJECT_RETENTION_DAYS: number | undefined;
-}) {
-  if (MINUTE_RETENTION_DAYS !== undefined && MINUTE_RETENTION_DAYS < (RETENTION_DAYS ?? Infinity)) {
-    const least = RETENTION_DAYS === undefined
+function retention(env: Environment) {
+  const settings = parseSettings("consumer", RETENTION_SETTINGS, env);
+  const { RETENTION_DAYS: retentionDays, MINUTE_RETENTION_DAYS: minuteRetentionDays } = settings;
+  if (minuteRetentionDays !== undefined && minuteRetentionDays < (retentionDays ?? Infinity)) {
+    const least = retentionDays === undefined
       ? "RETENTION_DAYS to be set too"
-      : `at least ${RETENTION_DAYS}, RETENTION_DAYS`;
-    const problem = `MINUTE_RETENTION_DAYS: is ${MINUTE_RETENTION_DAYS}, expected ${least}`;
+      : `at least ${retentionDays}, RETENTION_DAYS`;
+    const problem = `MINUTE_RETENTION_DAYS: is ${minuteRetentionDays}, expected ${least}`;
     throw settingsError("consumer", [problem]);
   }
-  return {
-    retentionDays: RETENTION_DAYS,
-    minuteRetentionDays: MINUTE_RETENTION_DAYS,
-    rejectRetentionDays: REJECT_RETENTION_DAYS,
-  };
+  return { retentionDays, minuteRetentionDays, rejectRetentionDays: settings.REJECT_RETENTION_DAYS };
 }
 
-const FLAGS = { timeout: optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })) };
+const FLAGS = { "--timeout": optional(decimal({ min: 0.1, max: 1e6, unit: "seconds" })) };
 
 export function parseConsumerFlags(args: readonly string[]) {
   const program = new Command("consume")
@@ -154,9 +148,7 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
   const { untilCaughtUp, migrateOnly, timeout } = program.opts<
     { untilCaughtUp: boolean; migrateOnly: boolean; timeout?: string }
   >();
-  const { timeout: timeoutSeconds } = parseSettings("consumer", FLAGS, { timeout }, {
-    label: (name) => `--${name}`,
-  });
+  const { "--timeout": timeoutSeconds } = parseSettings("consumer", FLAGS, { "--timeout": timeout });
   const problems: string[] = [];
   if (migrateOnly && untilCaughtUp) {
     problems.push("--migrate-only: is given with --until-caught-up, expected one of them");

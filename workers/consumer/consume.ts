@@ -1,25 +1,19 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
-import {
-  describeTopic,
-  type LogName,
-  type TopicDescription,
-  whyNotCompaction,
-} from "../_shared/kafka/topic.ts";
+import { describeTopic, type TopicDescription, whyNotCompaction } from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { BlockRanges } from "./day_partitions/block_ranges.ts";
-import { FetchLoop } from "./fetch/fetch_loop.ts";
+import { FetchLoop, type FetchPorts } from "./fetch/fetch_loop.ts";
 import { Fetcher } from "../_shared/kafka/fetcher.ts";
 import { keepWatch } from "./housekeeping.ts";
 import { Membership } from "../_shared/kafka/membership.ts";
-import { keepPartitions, type RetentionOptions } from "./day_partitions/retention.ts";
+import { keepPartitions } from "./day_partitions/retention.ts";
 import { Notifier } from "./kafka_partition/notifier.ts";
-import type { OffsetResetPolicy } from "./kafka_partition/lost_place.ts";
 import { Partition } from "./kafka_partition/partition.ts";
-import { type ConsumePorts, type Environment, LogPorts } from "./partition_ports.ts";
+import { type ConsumeOptions, type ConsumePorts, type Environment, LogPorts } from "./partition_ports.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { Room } from "./kafka_partition/backlog.ts";
 import { SilentLogs } from "./fetch/silent_logs.ts";
@@ -39,17 +33,6 @@ const ROOM_BYTES = 24 * 1024 * 1024;
 /** Bytes of records in one transaction, about: one of a few large records may not last longer than one of many small. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-export interface ConsumeOptions extends RetentionOptions {
-  readonly groupId: string;
-  readonly sessionTimeoutMs: number;
-  readonly offsetReset: OffsetResetPolicy;
-  /** Records in one transaction, at most. */
-  readonly batchRecords: number;
-  readonly summaryIntervalMs: number;
-  /** Ends the program for what waiting cannot cure. */
-  readonly fail: (error: Error) => void;
-}
-
 /** Resolves when `signal` aborted and everything in hand is written or given up. */
 export async function consume(ports: ConsumePorts, options: ConsumeOptions): Promise<void> {
   await using consumption = new Consumption(ports, options);
@@ -62,6 +45,7 @@ class Consumption implements AsyncDisposable {
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
+  readonly #fetchPorts: FetchPorts;
   readonly #room: Room = { bytes: ROOM_BYTES, held: 0 };
   readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
@@ -77,9 +61,7 @@ class Consumption implements AsyncDisposable {
     const { telemetry, progress, connection } = ports;
     this.#blockRanges = new BlockRanges(ports);
     this.#membership = new Membership(connection, {
-      groupId: options.groupId,
-      sessionTimeoutMs: options.sessionTimeoutMs,
-      signal: options.signal,
+      ...options,
       onHeartbeat: () => {
         progress.answered("kafka");
         this.#joined();
@@ -110,14 +92,20 @@ class Consumption implements AsyncDisposable {
       isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
     };
+    this.#fetchPorts = {
+      ...ports,
+      fetcher: this.#fetcher,
+      topic: () => this.#topic,
+      partitions: () => this.#partitions.values(),
+      onStaleTopic: () => this.#topicStale.notify(),
+    };
   }
 
   async run(): Promise<void> {
-    const partitions = () => this.#partitions.values();
     await Promise.all([
       this.#watchTopic(),
-      keepWatch({ ...this.ports, partitions }, this.options),
-      new SilentLogs({ ...this.ports, partitions, whyNotCompaction }).watch(this.options),
+      keepWatch(this.ports, this.#fetchPorts.partitions, this.options),
+      new SilentLogs({ ...this.#fetchPorts, whyNotCompaction }).watch(this.options),
       keepPartitions(this.ports, this.options),
       this.#blockRanges.keep(this.options),
       this.#tellGroup(),
@@ -191,7 +179,10 @@ class Consumption implements AsyncDisposable {
     progress.ready("topic");
     if (topic.id !== before?.id) telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
     this.#settlePartitions();
-    for (const node of new Set(topic.leaders)) this.#ensureFetchLoop(node);
+    for (const node of new Set(topic.leaders)) {
+      if (node === NO_LEADER || this.#fetchLoops.has(node)) continue;
+      this.#fetchLoops.set(node, new FetchLoop(node, this.#fetchPorts, this.options));
+    }
     this.#wakeFetchLoops();
     // The group learns of partitions that were added only when it is asked to share them out again; and once more at the
     // next look, since the broker that its leader asks may have heard of them later than ours.
@@ -213,10 +204,20 @@ class Consumption implements AsyncDisposable {
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
-    const { topic } = this.ports.connection;
     for (const number of ours) {
       if (topicId === undefined || this.#partitions.has(number)) continue;
-      this.#open({ topic, topicId, partition: number }, ours.size);
+      const log = { topic: this.ports.connection.topic, topicId, partition: number };
+      const partition = new Partition(log, new LogPorts(this.#environment, log), {
+        bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / ours.size)),
+        batchRecords: this.options.batchRecords,
+        batchBytes: BATCH_BYTES,
+        room: this.#room,
+      });
+      this.#partitions.set(number, partition);
+      partition.start((error) => {
+        this.ports.progress.notReady("consumer", describeError(error));
+        this.options.fail(error instanceof Error ? error : new Error(String(error)));
+      });
     }
     this.#tellLeaderless();
   }
@@ -239,21 +240,6 @@ class Consumption implements AsyncDisposable {
     );
   }
 
-  /** @param sharers how many partitions share the buffer */
-  #open(log: LogName, sharers: number): void {
-    const partition = new Partition(log, new LogPorts(this.#environment, log), {
-      bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / sharers)),
-      batchRecords: this.options.batchRecords,
-      batchBytes: BATCH_BYTES,
-      room: this.#room,
-    });
-    this.#partitions.set(log.partition, partition);
-    partition.start((error) => {
-      this.ports.progress.notReady("consumer", describeError(error));
-      this.options.fail(error instanceof Error ? error : new Error(String(error)));
-    });
-  }
-
   #close(partition: Partition): void {
     const { telemetry, progress } = this.ports;
     const closing = partition[Symbol.asyncDispose]().then(() => {
@@ -265,18 +251,6 @@ class Consumption implements AsyncDisposable {
       progress.ready(`records of partition ${partition.number}`);
     });
     this.#closing.add(closing);
-  }
-
-  #ensureFetchLoop(node: number): void {
-    if (node === NO_LEADER || this.#fetchLoops.has(node)) return;
-    const ports = {
-      ...this.ports,
-      fetcher: this.#fetcher,
-      topic: () => this.#topic,
-      partitions: () => this.#partitions.values(),
-      onStaleTopic: () => this.#topicStale.notify(),
-    };
-    this.#fetchLoops.set(node, new FetchLoop(node, ports, this.options));
   }
 
   #wakeFetchLoops(): void {

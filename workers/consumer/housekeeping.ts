@@ -4,7 +4,7 @@ import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
-import type { ConsumePorts } from "./partition_ports.ts";
+import type { ConsumeOptions, ConsumePorts } from "./partition_ports.ts";
 import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -12,18 +12,13 @@ const IDLE_QUESTION_INTERVAL_MS = 5_000;
 /** The subject of readiness; a write that fails is a subject of its own, since a server that answers may refuse it. */
 const CONNECTION = "database connection";
 
-type Watched = ConsumePorts & { readonly partitions: () => Iterable<Partition> };
-
 /** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
 export async function keepWatch(
-  watched: Watched,
-  { signal, fail, summaryIntervalMs }: {
-    readonly summaryIntervalMs: number;
-    readonly signal: AbortSignal;
-    readonly fail: (error: Error) => void;
-  },
+  ports: ConsumePorts,
+  ours: () => Iterable<Partition>,
+  { signal, fail, summaryIntervalMs }: ConsumeOptions,
 ): Promise<void> {
-  const { telemetry, progress, database, clocks } = watched;
+  const { telemetry, progress, database, clocks } = ports;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -39,7 +34,7 @@ export async function keepWatch(
         telemetry.clockIsAhead(clocks.aheadMs / 1000);
       }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
       .then(() => askGeneration(database))
-      .then(() => noticeOlderLedger(watched))
+      .then(() => noticeOlderLedger(ports, ours()))
       .catch((error) => {
         // Other errors are ignored: the next write meets and reports them.
         if (!isFatal(error)) return;
@@ -50,7 +45,7 @@ export async function keepWatch(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const partitions = [...watched.partitions()];
+    const partitions = [...ours()];
     telemetry.positions(partitions);
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
     progress.lag(due);
@@ -73,9 +68,10 @@ export async function keepWatch(
  * Whoever writes notices that the ledger is not where he left it. A partition that has nothing to write asks, or it would
  * wait for new records while those lie unread that a standby, promoted in the meantime, had not got.
  */
-async function noticeOlderLedger({ partitions, database, telemetry, dayPartitions }: Watched): Promise<void> {
+async function noticeOlderLedger(ports: ConsumePorts, partitions: Iterable<Partition>): Promise<void> {
+  const { database, telemetry, dayPartitions } = ports;
   const idle = new Map<LedgerRow, Partition>();
-  for (const partition of partitions()) {
+  for (const partition of partitions) {
     const { state, isDrained, ledger } = partition;
     if (state === "reading" && isDrained && ledger !== undefined) idle.set(ledger, partition);
   }

@@ -1,14 +1,13 @@
 /** What a partition does towards the ledger and the log: open the ledger, write a batch, and find a lost place. */
-import type { LedgerRow } from "./kafka_partition/partition.ts";
 import { type LogName, logRange } from "../_shared/kafka/topic.ts";
 import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
-import { type Database, databaseFailure, isServerUnable, sqlState } from "../_shared/postgres.ts";
-import type { DayPartitions } from "./day_partitions/day_partitions.ts";
-import type { Floor } from "./day_partitions/floor.ts";
+import { databaseFailure, isServerUnable, sqlState } from "../_shared/postgres.ts";
+import type { ConsumerConfig } from "./config.ts";
+import type { RetentionPorts } from "./day_partitions/retention.ts";
 import {
   endFrozenWriters,
   findLedger,
@@ -17,27 +16,28 @@ import {
   openLedger,
 } from "./store/ledger.ts";
 import { type OffsetResetPolicy, resolveLostPlace } from "./kafka_partition/lost_place.ts";
-import type { Partition, PartitionPorts } from "./kafka_partition/partition.ts";
+import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import { createBatchProcessor, type ProcessBatch } from "./store/process_batch.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
-import type { Progress } from "./health/progress.ts";
+import type { Progress, Writer } from "./health/progress.ts";
 import type { SharedTurns } from "./store/shared_turns.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
-import type { TwoClocks } from "./health/two_clocks.ts";
 
 /** What the whole consumer works with. */
-export interface ConsumePorts {
+export interface ConsumePorts extends RetentionPorts {
   readonly connection: KafkaConnection;
-  readonly database: Database;
   readonly turns: SharedTurns;
-  readonly dayPartitions: DayPartitions;
   readonly plan: PlanBatch;
-  readonly clocks: TwoClocks;
-  readonly floor: Floor;
   readonly telemetry: ConsumerTelemetry;
   readonly progress: Progress;
+}
+
+export interface ConsumeOptions extends ConsumerConfig {
+  readonly signal: AbortSignal;
+  /** Ends the program for what waiting cannot cure. */
+  readonly fail: (error: Error) => void;
 }
 
 export interface Environment extends ConsumePorts {
@@ -53,7 +53,7 @@ export interface Environment extends ConsumePorts {
 /** The ports of one log's {@link Partition}. */
 export class LogPorts implements PartitionPorts {
   /** Ours alone: a predecessor of the same number that is still closing must not speak for us. */
-  readonly #loop: { readonly name: string; readonly partition: number };
+  readonly #loop: Writer;
   readonly #process: ProcessBatch;
 
   constructor(private readonly environment: Environment, private readonly log: LogName) {

@@ -47,22 +47,19 @@ export class CatchUp implements Disposable {
     const consuming = consume(AbortSignal.any([signal, reached.signal]));
     let isReached = false;
     try {
-      isReached = await this.#reach(database, { signal }).finally(() => {
-        this[Symbol.dispose]();
-        reached.abort();
-      });
+      isReached = await this.#reach(database, { signal });
     } finally {
+      this[Symbol.dispose]();
+      reached.abort();
       await consuming;
       // After a stop the database may be what is away.
       const after = await sums().catch(() => undefined);
       const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
-      const did = after && {
-        stored: after.stored - before.stored,
-        duplicates: after.duplicates - before.duplicates,
-        rejected: after.rejected - before.rejected,
-        gaps: after.gaps - before.gaps,
-      };
-      if (did !== undefined) telemetry.caughtUp(did, seconds, isReached);
+      if (after !== undefined) {
+        const did = { ...after };
+        for (const what of Object.keys(did) as (keyof typeof did)[]) did[what] -= before[what];
+        telemetry.caughtUp(did, seconds, isReached);
+      }
     }
   }
 
@@ -81,7 +78,11 @@ export class CatchUp implements Disposable {
         { signal },
       );
       for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
-        if (polls % POLLS_A_LOOK === 0) await requireSameTopic(client, topic, goal.topicId);
+        if (polls % POLLS_A_LOOK === 0) {
+          const now = await describeTopic(client, topic).catch(() => ({ id: goal.topicId }));
+          const is = `topic ${topic} was deleted or made again; start anew`;
+          if (now?.id !== goal.topicId) throw new PipelineError("topic_missing", `Cannot catch up: ${is}`);
+        }
         const held = this.progress.readyReasons().find((reason) => reason.startsWith("partition "));
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
@@ -119,14 +120,4 @@ export class CatchUp implements Disposable {
   [Symbol.dispose](): void {
     clearTimeout(this.#deadline);
   }
-}
-
-/** The ends of a topic that is gone are never reached. */
-async function requireSameTopic(client: Consumer, topic: string, topicId: string): Promise<void> {
-  const now = await describeTopic(client, topic).catch(() => ({ id: topicId }));
-  if (now?.id === topicId) return;
-  throw new PipelineError(
-    "topic_missing",
-    `Cannot catch up: topic ${topic} was deleted or made again; start anew`,
-  );
 }
