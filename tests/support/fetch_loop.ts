@@ -137,7 +137,7 @@ export async function fetched(
   const fetcher = fetcherOf(broker, onAsked);
   const ports = { ...shared, fetcher, topic: () => topic, onStaleTopic: () => {} };
   const stop = new AbortController();
-  const loop = new FetchLoop(BROKER, ports, stop);
+  const loop = new FetchLoop(BROKER, ports, stop.signal);
   for (const partition of all) partition.start((error) => said.push(String(error)));
   try {
     await eventually("the loop to have asked enough", () => enough(all, said), {

@@ -23,7 +23,9 @@ import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import { ROLE_SETTINGS } from "./schema/roles.ts";
 
-const GROUP_SETTINGS = {
+/** Every environment variable that the consumer reads. */
+export const CONSUMER_SETTINGS = {
+  ...KAFKA_SETTINGS,
   KAFKA_GROUP_ID: text({
     expected: "a consumer group's name",
     pattern: /^\S+$/,
@@ -43,12 +45,6 @@ const GROUP_SETTINGS = {
     default: 20_000,
   }),
   LOG_SUMMARY_SECONDS: integer({ min: 1, max: 3_600, unit: "seconds between summaries", default: 10 }),
-};
-
-/** Every environment variable that the consumer reads. */
-export const CONSUMER_SETTINGS = {
-  ...KAFKA_SETTINGS,
-  ...GROUP_SETTINGS,
   ...DATABASE_SETTINGS,
   ...ROLE_SETTINGS,
   ...LIMIT_SETTINGS,

@@ -6,7 +6,7 @@ import { describeError } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { BlockRanges } from "./day_partitions/block_ranges.ts";
-import { FetchLoop, type FetchPorts } from "./fetch/fetch_loop.ts";
+import { FetchLoop } from "./fetch/fetch_loop.ts";
 import { Fetcher } from "../_shared/kafka/fetcher.ts";
 import { keepWatch } from "./housekeeping.ts";
 import { Membership } from "../_shared/kafka/membership.ts";
@@ -45,7 +45,6 @@ class Consumption implements AsyncDisposable {
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
-  readonly #fetchPorts: FetchPorts;
   readonly #room: Room = { bytes: ROOM_BYTES, held: 0 };
   readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
@@ -56,6 +55,8 @@ class Consumption implements AsyncDisposable {
   #topic: TopicDescription | undefined;
   #assigned: readonly number[] = [];
   #joinsDue = 0;
+  /** Partitions of ours that no broker serves; no fetch loop has them in hand. */
+  #leaderless: readonly Partition[] = [];
 
   constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
     const { telemetry, progress, connection } = ports;
@@ -91,9 +92,6 @@ class Consumption implements AsyncDisposable {
       },
       isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
-    };
-    this.#fetchPorts = {
-      ...ports,
       fetcher: this.#fetcher,
       topic: () => this.#topic,
       partitions: () => this.#partitions.values(),
@@ -104,8 +102,8 @@ class Consumption implements AsyncDisposable {
   async run(): Promise<void> {
     await Promise.all([
       this.#watchTopic(),
-      keepWatch(this.ports, this.#fetchPorts.partitions, this.options),
-      new SilentLogs({ ...this.#fetchPorts, whyNotCompaction }).watch(this.options),
+      keepWatch(this.#environment, this.options),
+      new SilentLogs({ ...this.#environment, whyNotCompaction }).watch(this.options),
       keepPartitions(this.ports, this.options),
       this.#blockRanges.keep(this.options),
       this.#tellGroup(),
@@ -155,7 +153,7 @@ class Consumption implements AsyncDisposable {
         failures++;
       }
       progress.mark("topic");
-      const pauseMs = this.#topic === undefined || this.#leaderless().length > 0
+      const pauseMs = this.#topic === undefined || this.#leaderless.length > 0
         ? MISSING_TOPIC_INTERVAL_MS
         : TOPIC_INTERVAL_MS;
       await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
@@ -181,7 +179,7 @@ class Consumption implements AsyncDisposable {
     this.#settlePartitions();
     for (const node of new Set(topic.leaders)) {
       if (node === NO_LEADER || this.#fetchLoops.has(node)) continue;
-      this.#fetchLoops.set(node, new FetchLoop(node, this.#fetchPorts, this.options));
+      this.#fetchLoops.set(node, new FetchLoop(node, this.#environment, this.options.signal));
     }
     this.#wakeFetchLoops();
     // The group learns of partitions that were added only when it is asked to share them out again; and once more at the
@@ -219,19 +217,14 @@ class Consumption implements AsyncDisposable {
         this.options.fail(error instanceof Error ? error : new Error(String(error)));
       });
     }
+    this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
     this.#tellLeaderless();
-  }
-
-  /** Partitions of ours that no broker serves; no fetch loop has them in hand. */
-  #leaderless(): Partition[] {
-    return [...this.#partitions.values()].filter(({ number }) => this.#topic?.leaders[number] === NO_LEADER);
   }
 
   #tellLeaderless(): void {
     const { connection: { topic }, telemetry, progress } = this.ports;
-    const leaderless = this.#leaderless();
-    for (const partition of leaderless) partition.answers.isOut = true;
-    const numbers = leaderless.map(({ number }) => number);
+    for (const { answers } of this.#leaderless) answers.isOut = true;
+    const numbers = this.#leaderless.map(({ number }) => number);
     telemetry.leadersMissing(numbers);
     if (numbers.length === 0) return progress.ready("leaders");
     progress.notReady(

@@ -4,7 +4,7 @@ import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
-import type { ConsumeOptions, ConsumePorts } from "./partition_ports.ts";
+import type { ConsumeOptions, Environment } from "./partition_ports.ts";
 import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -14,11 +14,10 @@ const CONNECTION = "database connection";
 
 /** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
 export async function keepWatch(
-  ports: ConsumePorts,
-  ours: () => Iterable<Partition>,
+  environment: Environment,
   { signal, fail, summaryIntervalMs }: ConsumeOptions,
 ): Promise<void> {
-  const { telemetry, progress, database, clocks } = ports;
+  const { telemetry, progress, database, clocks } = environment;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -34,7 +33,7 @@ export async function keepWatch(
         telemetry.clockIsAhead(clocks.aheadMs / 1000);
       }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
       .then(() => askGeneration(database))
-      .then(() => noticeOlderLedger(ports, ours()))
+      .then(() => noticeOlderLedger(environment))
       .catch((error) => {
         // Other errors are ignored: the next write meets and reports them.
         if (!isFatal(error)) return;
@@ -45,7 +44,7 @@ export async function keepWatch(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const partitions = [...ours()];
+    const partitions = [...environment.partitions()];
     telemetry.positions(partitions);
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
     progress.lag(due);
@@ -68,10 +67,10 @@ export async function keepWatch(
  * Whoever writes notices that the ledger is not where he left it. A partition that has nothing to write asks, or it would
  * wait for new records while those lie unread that a standby, promoted in the meantime, had not got.
  */
-async function noticeOlderLedger(ports: ConsumePorts, partitions: Iterable<Partition>): Promise<void> {
-  const { database, telemetry, dayPartitions } = ports;
+async function noticeOlderLedger(environment: Environment): Promise<void> {
+  const { database, telemetry, dayPartitions } = environment;
   const idle = new Map<LedgerRow, Partition>();
-  for (const partition of partitions) {
+  for (const partition of environment.partitions()) {
     const { state, isDrained, ledger } = partition;
     if (state === "reading" && isDrained && ledger !== undefined) idle.set(ledger, partition);
   }

@@ -8,6 +8,7 @@ import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { databaseFailure, isServerUnable, sqlState } from "../_shared/postgres.ts";
 import type { ConsumerConfig } from "./config.ts";
 import type { RetentionPorts } from "./day_partitions/retention.ts";
+import type { FetchPorts } from "./fetch/fetch_loop.ts";
 import {
   endFrozenWriters,
   findLedger,
@@ -40,7 +41,8 @@ export interface ConsumeOptions extends ConsumerConfig {
   readonly fail: (error: Error) => void;
 }
 
-export interface Environment extends ConsumePorts {
+/** What a {@link Partition} and the fetch loops work with besides. */
+export interface Environment extends ConsumePorts, FetchPorts {
   readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
   /** Whether the partition has a leader to ask; the watch over the topic reports those that have none. */
@@ -80,10 +82,9 @@ export class LogPorts implements PartitionPorts {
   async open(signal: AbortSignal): Promise<LedgerRow | undefined> {
     const { database, client, telemetry, progress } = this.environment;
     const { topic, topicId, partition } = this.log;
-    const query = <T>(attempt: () => Promise<T>) =>
-      insist(attempt, (error, attempts) => this.#databaseFailed("open the ledger", error, { attempts }), {
-        signal,
-      });
+    const refused = (error: unknown, attempts: number) =>
+      this.#databaseFailed("open the ledger", error, { attempts });
+    const query = <T>(attempt: () => Promise<T>) => insist(attempt, refused, { signal });
     const known = await query(async () => ({ row: await findLedger(database, this.log) }));
     if (known === undefined) return undefined;
     let ledger = known.row;
@@ -156,9 +157,8 @@ export class LogPorts implements PartitionPorts {
           partition.answers.isOut = true;
           this.#kafkaFailed("find the place in the log", error);
         } else {
-          telemetry.databaseFailed(
-            databaseFailure("open another generation of the ledger", database.target, error),
-          );
+          const failure = databaseFailure("open another generation of the ledger", database.target, error);
+          telemetry.databaseFailed(failure);
         }
       },
       { signal },

@@ -24,12 +24,17 @@ export class CatchUp implements Disposable {
 
   /** Ends the program with an error that says what is missing, unless the end is reached in time. */
   limit(seconds: number, fail: (error: Error) => void): void {
-    this.#deadline = setTimeout(() => fail(this.#late(seconds)), seconds * 1000);
+    this.#deadline = setTimeout(() => {
+      const why = this.progress.readyReasons();
+      const missing = this.#missing.join(", ");
+      if (missing !== "") why.unshift(`offsets that are not accounted for: ${missing}`);
+      const is = why.join("; ") || "the ends of the topic are not known";
+      fail(new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`));
+    }, seconds * 1000);
   }
 
   /**
-   * Consumes until the ledger has reached the ends that the partitions have now, or `signal` aborted, and says what was
-   * done.
+   * Consumes until the ledger has reached the ends that the partitions have now, or `signal` aborted. Says what was done.
    *
    * @param consume resolves some time after its signal aborted
    * @throws PipelineError `offset_out_of_range` when a partition is held, since it will not get there
@@ -105,16 +110,6 @@ export class CatchUp implements Disposable {
     } finally {
       await client.close().catch(() => {});
     }
-  }
-
-  #late(seconds: number): PipelineError {
-    const missing = this.#missing;
-    const why = [
-      ...missing.length === 0 ? [] : [`offsets that are not accounted for: ${missing.join(", ")}`],
-      ...this.progress.readyReasons(),
-    ];
-    const is = why.join("; ") || "the ends of the topic are not known";
-    return new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`);
   }
 
   [Symbol.dispose](): void {

@@ -69,11 +69,7 @@ export class FetchLoop {
   /** How many bytes of memory a byte on the wire of a partition has turned into, decompressed. */
   readonly #expansion = new WeakMap<Partition, number>();
 
-  constructor(
-    private readonly node: number,
-    private readonly ports: FetchPorts,
-    { signal }: { signal: AbortSignal },
-  ) {
+  constructor(private readonly node: number, private readonly ports: FetchPorts, signal: AbortSignal) {
     this.#name = `fetch from broker ${node}`;
     this.ended = this.#run(signal);
   }
@@ -92,10 +88,8 @@ export class FetchLoop {
       const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
         this.#idle();
-        await this.#changed.wait({
-          signal,
-          atMostMs: Math.min(...paused.map(({ answers }) => answers.pauseMs)),
-        });
+        const atMostMs = Math.min(...paused.map(({ answers }) => answers.pauseMs));
+        await this.#changed.wait({ signal, atMostMs });
         continue;
       }
       progress.mark(this.#name);
@@ -169,7 +163,7 @@ export class FetchLoop {
     progress.answered("kafka");
     progress.ready(`broker ${this.node}`);
     telemetry.kafkaWorks();
-    const crowded = crowdedOut(targets, answer.partitions, maxBytes);
+    const crowded = crowdedOut(targets, answer, maxBytes);
     let failed = NONE;
     let taken = 0;
     for (const response of answer.partitions) {
@@ -253,12 +247,8 @@ function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): nu
  * Partitions that the answer had less room for than they may have, since those asked for before them filled it. To get
  * nothing then says nothing; each is the first in turn, which has all the room.
  */
-function crowdedOut(
-  targets: readonly FetchTarget[],
-  answered: readonly FetchedPartition[],
-  maxBytes: number,
-) {
-  const bytes = new Map(answered.map(({ partition, records }) => [partition, records.length]));
+function crowdedOut(targets: readonly FetchTarget[], { partitions }: FetchAnswer, maxBytes: number) {
+  const bytes = new Map(partitions.map(({ partition, records }) => [partition, records.length]));
   const crowded = new Set<number>();
   let before = 0;
   for (const target of targets) {

@@ -45,7 +45,7 @@ export class SilentLogs {
       if (silent.includes(partition)) this.#tell(partition);
       else {
         this.#reported.delete(partition);
-        progress.ready(subject(partition));
+        progress.ready(`log of partition ${partition.number}`);
         if (ours.has(partition)) telemetry.partitionHeard(partition.number);
       }
     }
@@ -74,17 +74,13 @@ export class SilentLogs {
   }
 
   #tell(partition: Partition): string {
-    const { fetchOffset, endOffset } = partition;
+    const { number, fetchOffset, endOffset } = partition;
     const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
     const next = this.#obstacle === undefined
       ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
       : `${this.#obstacle}: look at the broker's log and its storage`;
     const reason = `${is}; ${next}; it is asked again, and reading resumes by itself`;
-    this.ports.progress.notReady(subject(partition), reason);
+    this.ports.progress.notReady(`log of partition ${number}`, reason);
     return reason;
   }
-}
-
-function subject({ number }: Partition): string {
-  return `log of partition ${number}`;
 }

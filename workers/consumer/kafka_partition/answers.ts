@@ -18,15 +18,8 @@ const PROVING_MS = 180_000;
 /** The topic's settings must have been read this recently. Longer than the longest pause between two questions. */
 const SETTINGS_AGE_MS = 15_000;
 
-/** What was asked when an answer had no record of a partition. */
-export interface Question {
-  /** Nothing else was asked for. */
-  readonly alone: boolean;
-  /** A quota held records back. */
-  readonly throttled: boolean;
-  /** Others had filled the answer. */
-  readonly crowded: boolean;
-}
+/** Of an answer without a record: nothing else was asked for; a quota held records back; others had filled it. */
+export type Question = Readonly<Record<"alone" | "throttled" | "crowded", boolean>>;
 
 /**
  * Empty answers are counted while the log goes on, since the last record or since the partition moved to another offset.

@@ -11,15 +11,14 @@ export class Notifier {
   /** Resolves at a notification since the last call, after `atMostMs`, or when `signal` aborts. For one waiter. */
   async wait({ signal, atMostMs = Infinity }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
     if (!this.#pending && !signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
+      const { promise, resolve } = Promise.withResolvers<unknown>();
       const timer = atMostMs === Infinity ? undefined : setTimeout(resolve, atMostMs);
-      const onAbort = () => resolve();
-      signal.addEventListener("abort", onAbort, { once: true });
-      this.#wake = resolve;
+      signal.addEventListener("abort", resolve, { once: true });
+      this.#wake = () => resolve(undefined);
       await promise;
       this.#wake = undefined;
       clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
+      signal.removeEventListener("abort", resolve);
     }
     this.#pending = false;
   }

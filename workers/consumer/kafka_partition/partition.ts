@@ -23,11 +23,7 @@ export interface LedgerRow extends LogName {
 export interface PartitionPorts {
   /** Finds or opens the ledger. @returns undefined when `signal` aborted first */
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
-  /**
-   * Writes a batch at the ledger's offset.
-   *
-   * @returns where the ledger stands now; "gone" when it has to be opened anew; undefined when `signal` aborted first
-   */
+  /** @returns where the ledger stands now; "gone" when it has to be opened anew; undefined when `signal` aborted first */
   write(ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined>;
   /** Calls `placed` or `reopen` of a partition that is `asking`, unless `signal` aborts. */
   findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal): Promise<void>;
@@ -43,19 +39,25 @@ export interface PartitionPorts {
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
-/** Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. */
+/**
+ * Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. Of the
+ * fields others set `endOffset` alone.
+ */
 export class Partition implements AsyncDisposable {
+  readonly number: number;
   readonly answers: Answers;
   readonly #backlog: Backlog;
   readonly #arrived = new Notifier();
   readonly #closing = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #state: PartitionState = "opening";
-  #ledger: LedgerRow | undefined;
+  ledger: LedgerRow | undefined;
   /** Whether the ledger is to be opened, or opened anew. */
   #doubted = true;
-  #fetchOffset: Offset = 0;
-  #lastEpoch = UNKNOWN_EPOCH;
+  /** Where the next fetch begins: behind everything that waits here. */
+  fetchOffset: Offset = 0;
+  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
+  lastEpoch = UNKNOWN_EPOCH;
   /** End of the committed log as a broker last said it. */
   endOffset: Offset = 0;
   /** Of the last record that is written; milliseconds since the Unix epoch. */
@@ -69,51 +71,34 @@ export class Partition implements AsyncDisposable {
     limits: BacklogLimits,
     clock: MonotonicClock = () => performance.now(),
   ) {
+    this.number = log.partition;
     this.#backlog = new Backlog(limits);
     this.answers = new Answers(clock);
-  }
-
-  get number(): number {
-    return this.log.partition;
   }
 
   get state(): PartitionState {
     return this.#state;
   }
 
-  get ledger(): LedgerRow | undefined {
-    return this.#ledger;
-  }
-
   /** Everything before this offset is in the database. */
   get nextOffset(): Offset | undefined {
-    return this.#ledger?.nextOffset;
-  }
-
-  /** Where the next fetch begins: behind everything that waits here. */
-  get fetchOffset(): Offset {
-    return this.#fetchOffset;
-  }
-
-  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
-  get lastEpoch(): number {
-    return this.#lastEpoch;
+    return this.ledger?.nextOffset;
   }
 
   /** Whether everything that was fetched is written. */
   get isDrained(): boolean {
-    return this.nextOffset === this.#fetchOffset;
+    return this.nextOffset === this.fetchOffset;
   }
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.#fetchOffset >= this.endOffset;
+    return this.fetchOffset >= this.endOffset;
   }
 
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
     const isBlocked = this.#state === "held" || this.answers.areMissing;
-    const end = isBlocked ? this.#fetchOffset : this.endOffset;
+    const end = isBlocked ? this.fetchOffset : this.endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
@@ -140,7 +125,7 @@ export class Partition implements AsyncDisposable {
 
   /** Nothing is left of the log from `fetchOffset` to this offset. */
   skip(to: Offset, cause: Gap["cause"]): Gap {
-    const gap = { from: this.#fetchOffset, to, cause };
+    const gap = { from: this.fetchOffset, to, cause };
     if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
     return gap;
   }
@@ -200,7 +185,7 @@ export class Partition implements AsyncDisposable {
   }
 
   async #write(begun: Slice, signal: AbortSignal): Promise<void> {
-    const ledger = this.#ledger;
+    const ledger = this.ledger;
     if (ledger === undefined) return;
     let batch = begun;
     const open: OpenBatch = {
@@ -221,7 +206,7 @@ export class Partition implements AsyncDisposable {
     if (next === undefined) return;
     if (next === "gone") return this.doubt();
     if (next === batch.next) {
-      this.#ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
+      this.ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
       this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
       release(batch);
     } else this.#seek({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
@@ -229,10 +214,10 @@ export class Partition implements AsyncDisposable {
   }
 
   #take(slice: Slice): void {
-    if (slice.from !== this.#fetchOffset || slice.next === slice.from) return;
+    if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
     this.#backlog.add(slice);
-    this.#fetchOffset = slice.next;
-    this.#lastEpoch = slice.leaderEpoch;
+    this.fetchOffset = slice.next;
+    this.lastEpoch = slice.leaderEpoch;
     this.answers.moved();
     this.#arrived.notify();
   }
@@ -241,10 +226,10 @@ export class Partition implements AsyncDisposable {
   #seek(ledger: LedgerRow): void {
     if (this.#state === "closed") return;
     this.#state = "reading";
-    this.#ledger = ledger;
+    this.ledger = ledger;
     this.#backlog.clear();
-    this.#fetchOffset = ledger.nextOffset;
-    this.#lastEpoch = ledger.leaderEpoch;
+    this.fetchOffset = ledger.nextOffset;
+    this.lastEpoch = ledger.leaderEpoch;
     this.answers.moved();
   }
 }
