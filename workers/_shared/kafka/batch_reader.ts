@@ -7,45 +7,16 @@
  */
 import type { Buffer } from "node:buffer";
 import { crc32c } from "@platformatic/kafka";
+import { FORMAT, HEADER_BYTES } from "./batch_writer.ts";
 import { unpack } from "./codecs.ts";
 import { type Offset, RecordTable } from "./records.ts";
 
-/** One batch of a log, its records still as they were sent. */
-export interface RecordBatch {
-  readonly firstOffset: Offset;
-  /** The offset behind its last one; compaction keeps it although the record that had it may be gone. */
-  readonly endOffset: Offset;
-  readonly leaderEpoch: number;
-  readonly producerId: bigint;
-  readonly isTransactional: boolean;
-  readonly isControl: boolean;
-  /** Milliseconds since the Unix epoch; what the records' own timestamps are counted from. */
-  readonly firstTimestampMs: number;
-  /** When the broker took the batch, where the topic wants that instead of the producer's clock. */
-  readonly appendedMs: number | undefined;
-  readonly count: number;
-  readonly compression: number;
-  /** Where it begins in what was sent, and where its records lie. */
-  readonly at: number;
-  readonly recordsAt: number;
-  readonly recordsEnd: number;
-}
-
-const COMPRESSION = 0b111;
 /** Thirty times the largest batch that a topic takes unless told otherwise; a bomb shall not fill the memory. */
 const MOST_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
-/** Of more records than these, a compressed batch is read in parts: the smallest take less than their row in the table. */
+/** Of more records than these, a compressed batch is read in parts: the smallest take less than their row in a table. */
 const MOST_RECORDS_AT_ONCE = 128 * 1024;
-const LOG_APPEND_TIME = 1 << 3;
-const TRANSACTIONAL = 1 << 4;
-const CONTROL = 1 << 5;
 /** First offset and length, which the length does not count. */
 const PREFIX_BYTES = 12;
-const CHECKSUM_AT = 17;
-const CHECKED_FROM = 21;
-const HEADER_BYTES = 61;
-const FORMAT = 2;
-const ABORT_MARKER = 0;
 /** Lengths and deltas of one byte each, attributes, an empty key, value and list of headers. */
 const SMALLEST_RECORD_BYTES = 7;
 
@@ -70,20 +41,27 @@ export function readBatches(bytes: Buffer): RecordBatch[] {
   return batches;
 }
 
-function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
-  const firstOffset = Number(bytes.readBigInt64BE(at));
+/** One batch of a log, its records still as they were sent. */
+export type RecordBatch = Readonly<ReturnType<typeof readHeader>>;
+
+function readHeader(bytes: Buffer, at: number, end: number) {
+  const firstOffset: Offset = Number(bytes.readBigInt64BE(at));
   const attributes = bytes.readInt16BE(at + 21);
   return {
     firstOffset,
     leaderEpoch: bytes.readInt32BE(at + 12),
+    /** The offset behind its last one; compaction keeps it although the record that had it may be gone. */
     endOffset: firstOffset + bytes.readInt32BE(at + 23) + 1,
+    /** Milliseconds since the Unix epoch; what the records' own timestamps are counted from. */
     firstTimestampMs: Number(bytes.readBigInt64BE(at + 27)),
-    appendedMs: (attributes & LOG_APPEND_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(at + 35)),
+    /** When the broker took the batch, where the topic wants that instead of the producer's clock. */
+    appendedMs: (attributes & 1 << 3) === 0 ? undefined : Number(bytes.readBigInt64BE(at + 35)),
     producerId: bytes.readBigInt64BE(at + 43),
     count: bytes.readInt32BE(at + 57),
-    isTransactional: (attributes & TRANSACTIONAL) !== 0,
-    isControl: (attributes & CONTROL) !== 0,
-    compression: attributes & COMPRESSION,
+    isTransactional: (attributes & 1 << 4) !== 0,
+    isControl: (attributes & 1 << 5) !== 0,
+    compression: attributes & 0b111,
+    /** Where it begins in what was sent, and where its records lie. */
     at,
     recordsAt: at + HEADER_BYTES,
     recordsEnd: end,
@@ -91,36 +69,25 @@ function readHeader(bytes: Buffer, at: number, end: number): RecordBatch {
 }
 
 /**
- * Compares a batch with its checksum: what changed on the way, or on the broker's disk, must not be taken for data. And
- * the number of its records with that of its offsets, which must be enough.
+ * Compares a batch with its checksum (it may have changed on the way, or on the broker's disk) and its numbers of records
+ * and of offsets.
  *
  * @param sent what the batch was read from
  * @throws RangeError for a batch that is not what its producer sent, or that no broker takes
  */
 export function verify(batch: RecordBatch, sent: Buffer): void {
-  const stated = sent.readUInt32BE(batch.at + CHECKSUM_AT);
-  if (crc32c(sent.subarray(batch.at + CHECKED_FROM, batch.recordsEnd)) !== stated) {
-    throw new RangeError(`the batch at offset ${batch.firstOffset} does not match its checksum`);
+  const { at, count, firstOffset, endOffset, recordsEnd } = batch;
+  if (crc32c(sent.subarray(at + 21, recordsEnd)) !== sent.readUInt32BE(at + 17)) {
+    throw new RangeError(`the batch at offset ${firstOffset} does not match its checksum`);
   }
-  const offsets = offsetsIn(batch);
-  if (offsets < 1 || batch.count < 0 || batch.count > offsets) {
-    throw new RangeError(
-      `the batch at offset ${batch.firstOffset} has ${batch.count} records and ${offsets} offsets`,
-    );
+  const offsets = endOffset - firstOffset;
+  if (offsets < 1 || count < 0 || count > offsets) {
+    throw new RangeError(`the batch at offset ${firstOffset} has ${count} records and ${offsets} offsets`);
   }
-}
-
-/** How many the broker gave it; compaction leaves fewer records. */
-function offsetsIn({ firstOffset, endOffset }: RecordBatch): number {
-  return endOffset - firstOffset;
 }
 
 /** Bytes [at, end) hold the records of a batch, not compressed. */
-export interface PlainRecords {
-  readonly bytes: Buffer;
-  readonly at: number;
-  readonly end: number;
-}
+export type PlainRecords = Readonly<ReturnType<typeof decompress>>;
 
 /**
  * Where the records of a batch lie once they are decompressed.
@@ -129,24 +96,21 @@ export interface PlainRecords {
  * @returns for a batch that is not compressed, its place in `sent` itself
  * @throws RangeError for a batch that is too large once decompressed, or that its codec cannot read
  */
-export function decompress(batch: RecordBatch, sent: Buffer): PlainRecords {
-  if (batch.compression === 0) return { bytes: sent, at: batch.recordsAt, end: batch.recordsEnd };
+export function decompress(batch: RecordBatch, sent: Buffer): { bytes: Buffer; at: number; end: number } {
+  const { compression, firstOffset, recordsAt: at, recordsEnd: end } = batch;
+  if (compression === 0) return { bytes: sent, at, end };
   let bytes: Buffer | undefined;
   try {
-    bytes = unpack(
-      batch.compression,
-      sent.subarray(batch.recordsAt, batch.recordsEnd),
-      MOST_DECOMPRESSED_BYTES,
-    );
+    bytes = unpack(compression, sent.subarray(at, end), MOST_DECOMPRESSED_BYTES);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new RangeError(`the batch at offset ${batch.firstOffset} cannot be decompressed: ${why}`, {
+    const why = (error as Error).message;
+    throw new RangeError(`the batch at offset ${firstOffset} cannot be decompressed: ${why}`, {
       cause: error,
     });
   }
   if (bytes !== undefined) return { bytes, at: 0, end: bytes.length };
   throw new RangeError(
-    `the batch at offset ${batch.firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
+    `the batch at offset ${firstOffset} is larger than ${MOST_DECOMPRESSED_BYTES} bytes when decompressed`,
   );
 }
 
@@ -161,11 +125,9 @@ export function tableFor(batch: RecordBatch, bytes: Buffer): RecordTable {
 }
 
 /**
- * Adds the records of a batch to a table over the same bytes, as many as it has room for.
- *
- * A broker takes a batch only with as many offsets as records, and gives them out in the order of the records. What a
- * producer wrote into each of them it does not look at, unless the batch is compressed. So that counts only where
- * compaction left fewer records than offsets, and nothing else tells which are gone.
+ * Adds the records of a batch to a table over the same bytes, as many as it has room for. A broker takes a batch only with
+ * as many offsets as records, and gives them out in the order of the records. What a producer wrote into each of them it
+ * does not look at, unless the batch is compressed: that counts only where compaction left fewer records than offsets.
  *
  * @param reading records with offsets smaller than `from` are left out; `onRecord` hears of each before it is added
  * @returns whether these were all
@@ -177,7 +139,7 @@ export function addRecords(
   plain: PlainRecords,
   { from, onRecord }: { readonly from: Offset; readonly onRecord: (offset: Offset) => void },
 ): boolean {
-  const isWhole = batch.count === offsetsIn(batch);
+  const isWhole = batch.count === batch.endOffset - batch.firstOffset;
   if (!isWhole) checkOffsets(batch, plain);
   const cursor = new Cursor(plain.bytes, plain.at);
   for (let index = 0; index < batch.count; index++) {
@@ -198,7 +160,7 @@ export function addRecords(
     cursor.at = end;
     const offset = isWhole ? batch.firstOffset + index : stated;
     if (offset < from) continue;
-    if (table.isFull) return false;
+    if (table.length === table.capacity) return false;
     onRecord(offset);
     const timestampMs = batch.appendedMs ?? batch.firstTimestampMs + timestampDelta;
     table.add(offset, timestampMs, keyAt, Math.max(-1, keyLength), valueAt, Math.max(-1, valueLength));
@@ -207,8 +169,7 @@ export function addRecords(
 }
 
 /**
- * Compares the offsets that a producer wrote with each other and with the batch's own, before any is believed: behind one
- * that is too large, a record with a smaller one would never be read.
+ * Before any of the offsets that a producer wrote is believed: behind one too large, a smaller one would never be read.
  *
  * @throws RangeError unless they rise and are the batch's
  */
@@ -240,25 +201,19 @@ export function isAbortMarker(batch: RecordBatch, sent: Buffer): boolean {
   const table = tableFor(batch, plain.bytes);
   addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
   const key = table.length === 0 ? null : table.record(0).key;
-  // The second of its key's two 16-bit numbers is what kind it is.
-  return key !== null && key.length >= 4 && key[2] === 0 && key[3] === ABORT_MARKER;
+  // The second of its key's two 16-bit numbers is what kind it is: 0 aborts.
+  return key !== null && key.length >= 4 && key[2] === 0 && key[3] === 0;
 }
 
 /** Reads zigzag varints, of up to 64 bits as far as a double holds them. */
 class Cursor {
-  readonly #bytes: Uint8Array;
-  at: number;
-
-  constructor(bytes: Uint8Array, at: number) {
-    this.#bytes = bytes;
-    this.at = at;
-  }
+  constructor(private readonly bytes: Uint8Array, public at: number) {}
 
   varint(): number {
-    let byte = this.#bytes[this.at++] ?? 0;
+    let byte = this.bytes[this.at++] ?? 0;
     let value = byte & 0x7f;
     for (let unit = 128; byte > 0x7f; unit *= 128) {
-      byte = this.#bytes[this.at++] ?? 0;
+      byte = this.bytes[this.at++] ?? 0;
       value += (byte & 0x7f) * unit;
     }
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;

@@ -25,8 +25,9 @@ const FIRST_TIMESTAMP_AT = 27;
 const LAST_TIMESTAMP_AT = 35;
 const PRODUCER_AT = 43;
 const COUNT_AT = 57;
-const HEADER_BYTES = 61;
-const FORMAT = 2;
+export const HEADER_BYTES = 61;
+/** The second version, written and read. */
+export const FORMAT = 2;
 /** Around a key and a value: three lengths and a delta of five bytes at most, three fields of one byte. */
 const MOST_AROUND_RECORD = 4 * 5 + 3;
 

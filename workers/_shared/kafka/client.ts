@@ -1,7 +1,6 @@
 /** How every worker reaches Kafka: settings, client options, topics, and what an error of the client means. */
-import type { BaseOptions } from "@platformatic/kafka";
-import { choice, optional, parseSettings, secret, settingsError, text } from "../env.ts";
-import type { Environment } from "../env.ts";
+import type { Base, BaseOptions } from "@platformatic/kafka";
+import { choice, type Environment, optional, parseSettings, secret, settingsError, text } from "../env.ts";
 import { describeError, findInCauses, PipelineError } from "../errors.ts";
 import "./client_patches.ts";
 import { readTlsFiles, type TlsOptions } from "../tls_files.ts";
@@ -33,13 +32,7 @@ export const KAFKA_SETTINGS = {
 const REQUEST_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 
-export interface KafkaConnection {
-  readonly topic: string;
-  /** For messages: the bootstrap servers as they were given. */
-  readonly servers: string;
-  readonly options: BaseOptions;
-  readonly secrets: readonly string[];
-}
+export type KafkaConnection = Readonly<ReturnType<typeof kafkaConnection>>;
 
 /**
  * Reads the connection's settings.
@@ -52,7 +45,7 @@ export function kafkaConnection(
   clientId: string,
   env: Environment,
   readFile: (path: string) => string,
-): KafkaConnection {
+) {
   const settings = parseSettings(program, KAFKA_SETTINGS, env, { readFile });
   const problems: string[] = [];
   const protocol = settings.KAFKA_SECURITY_PROTOCOL;
@@ -79,6 +72,7 @@ export function kafkaConnection(
   const sasl = { mechanism: settings.KAFKA_SASL_MECHANISM, username, password };
   return {
     topic: settings.KAFKA_TOPIC,
+    /** For messages: as they were given. */
     servers: settings.KAFKA_BOOTSTRAP_SERVERS,
     secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((one) => one !== undefined),
     options: {
@@ -94,11 +88,9 @@ export function kafkaConnection(
   };
 }
 
-type Settings = ReturnType<typeof parseSettings<typeof KAFKA_SETTINGS>>;
-
 /** @returns undefined for a protocol without TLS */
 function readTls(
-  settings: Settings,
+  settings: ReturnType<typeof parseSettings<typeof KAFKA_SETTINGS>>,
   readFile: (path: string) => string,
   problems: string[],
 ): TlsOptions | undefined {
@@ -110,90 +102,56 @@ function readTls(
     }
     return undefined;
   }
-  const file = (label: "KAFKA_SSL_CA_FILE" | "KAFKA_SSL_CERT_FILE" | "KAFKA_SSL_KEY_FILE") => {
-    return { label, path: settings[label] };
-  };
   return readTlsFiles(problems, readFile, {
-    authorities: file("KAFKA_SSL_CA_FILE"),
-    certificate: file("KAFKA_SSL_CERT_FILE"),
-    key: file("KAFKA_SSL_KEY_FILE"),
+    authorities: { label: "KAFKA_SSL_CA_FILE", path: settings.KAFKA_SSL_CA_FILE },
+    certificate: { label: "KAFKA_SSL_CERT_FILE", path: settings.KAFKA_SSL_CERT_FILE },
+    key: { label: "KAFKA_SSL_KEY_FILE", path: settings.KAFKA_SSL_KEY_FILE },
     keyPassword: { label: "KAFKA_SSL_KEY_PASSWORD", value: settings.KAFKA_SSL_KEY_PASSWORD },
   });
 }
 
 /**
- * What an operator does about an error, looked for in the broker's answer and in the error's text; the first that fits.
- * Where who we are, or what we may do, is wrong, waiting alone does not cure it: that is refused.
+ * What an operator does about an error, by what is looked for in the broker's answer and in the error's text; the first that
+ * fits. Where who we are, or what we may do, is wrong, waiting alone does not cure it: that is refused.
  */
-const NEXT_STEPS:
-  readonly (readonly [sign: RegExp, code: "kafka_refused" | "kafka_unavailable", step: string])[] = [
-    [
-      /SASL_AUTHENTICATION_FAILED|authentication failed/i,
-      "kafka_refused",
+const NEXT_STEPS = {
+  kafka_refused: {
+    "SASL_AUTHENTICATION_FAILED|authentication failed":
       "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
-    ],
-    [
-      /UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE/,
-      "kafka_refused",
+    "UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE":
       "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
-    ],
-    [
-      /_AUTHORIZATION_FAILED/,
-      "kafka_refused",
+    "_AUTHORIZATION_FAILED":
       "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
-    ],
-    [
-      /altnames/,
-      "kafka_refused",
+    "altnames":
       "its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS, or the certificate",
-    ],
-    [
-      /certificate/i,
-      "kafka_refused",
+    "certificate":
       "check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired",
-    ],
-    [
-      /fatal alert/i,
-      "kafka_refused",
-      "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
-    ],
-    [
-      /requires TLS/,
-      "kafka_refused",
-      "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
-    ],
+    "fatal alert": "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
+    "requires TLS": "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
+  },
+  kafka_unavailable: {
     // Also what a broker looks like that goes away at this very moment, so it may pass.
-    [
-      /TLS handshake/,
-      "kafka_unavailable",
-      "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
-    ],
-    [
-      /LEADER_NOT_AVAILABLE|not available in the current cluster metadata/,
-      "kafka_unavailable",
+    "TLS handshake": "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
+    "LEADER_NOT_AVAILABLE|not available in the current cluster metadata":
       "no broker leads that partition: start the one that has its records",
-    ],
-    [
-      /Request timed out/,
-      "kafka_unavailable",
+    "Request timed out":
       "the broker took the request and did not answer in time: look at its log, its load and the network",
-    ],
-    [
-      /^Connection closed/,
-      "kafka_unavailable",
+    "^Connection closed":
       "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +
       "KAFKA_SSL_CERT_FILE: that is how a broker turns away who comes without what its listener asks for",
-    ],
-  ];
+  },
+};
+const KNOWN = (["kafka_refused", "kafka_unavailable"] as const).flatMap((code) =>
+  Object.entries(NEXT_STEPS[code]).map(([sign, step]) => ({ code, sign: new RegExp(sign, "i"), step }))
+);
 
 /** Says what failed towards Kafka, and whether the operator has to act. */
 export function kafkaFailure(action: string, connection: KafkaConnection, error: unknown): PipelineError {
   const api = findInCauses(error, "apiId");
   const reason = describeError(error);
-  const [, code, known] = NEXT_STEPS.find(([sign]) => sign.test(String(api ?? "")) || sign.test(reason)) ??
-    [undefined, "kafka_unavailable" as const];
+  const known = KNOWN.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
   // A broker that answers with an error runs there: what it says is the hint.
-  const step = known ??
+  const step = known?.step ??
     (error instanceof RangeError
       ? "the broker runs there, but what it sent cannot be read: look at that batch"
       : api !== undefined
@@ -206,7 +164,7 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
       "which must be known and reachable here",
   );
   const message = `Cannot ${action} at Kafka ${connection.servers}: ${reason}; ${next}`;
-  return new PipelineError(code, message, { retriable: true, cause: error });
+  return new PipelineError(known?.code ?? "kafka_unavailable", message, { retriable: true, cause: error });
 }
 
 /** The address that was not reached, when a broker named it and not KAFKA_BOOTSTRAP_SERVERS. */
@@ -217,4 +175,30 @@ function reportedAddress(reason: string, { options }: KafkaConnection): string |
     typeof server === "object" && `${server.host}:${server.port}` === address
   );
   return isOurs ? undefined : address;
+}
+
+/**
+ * The first of these versions of a request that the brokers speak.
+ *
+ * @throws PipelineError `kafka_refused` when they speak none
+ */
+export async function negotiate<Version extends { readonly version: number }>(
+  client: Pick<Base, "listApis">,
+  { name, versions, action, oldest }: {
+    readonly name: string;
+    readonly versions: readonly Version[];
+    readonly action: string;
+    readonly oldest: string;
+  },
+): Promise<Version> {
+  const range = (await client.listApis()).find((one) => one.name === name);
+  const spoken = versions.find(({ version }) => {
+    return range !== undefined && version >= range.minVersion && version <= range.maxVersion;
+  });
+  if (spoken !== undefined) return spoken;
+  throw new PipelineError(
+    "kafka_refused",
+    `Cannot ${action} Kafka: its brokers speak ${name} up to version ${range?.maxVersion}, expected ${oldest}; ` +
+      "tested are Kafka 3.9, 4.0 and 4.4",
+  );
 }

@@ -5,10 +5,15 @@
 import { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 
-const GZIP = 1;
-const SNAPPY = 2;
-const LZ4 = 3;
-const ZSTD = 4;
+type Unpack = (bytes: Buffer, most: number) => Buffer | undefined;
+
+/** By the number in the header of a batch. */
+const CODECS: Readonly<Record<number, Unpack>> = {
+  1: (bytes, most) => inflate(gunzipSync, bytes, most),
+  2: (bytes, most) => unpackBlocks(followSnappy, bytes, most),
+  3: (bytes, most) => unpackBlocks(followLz4, bytes, most),
+  4: (bytes, most) => inflate(zstdDecompressSync, bytes, most),
+};
 
 /**
  * @param codec its number in the header of a batch
@@ -17,18 +22,9 @@ const ZSTD = 4;
  * @throws an error for bytes that the codec cannot read
  */
 export function unpack(codec: number, bytes: Buffer, most: number): Buffer | undefined {
-  switch (codec) {
-    case GZIP:
-      return inflate(gunzipSync, bytes, most);
-    case SNAPPY:
-      return unpackBlocks(followSnappy, bytes, most);
-    case LZ4:
-      return unpackBlocks(followLz4, bytes, most);
-    case ZSTD:
-      return inflate(zstdDecompressSync, bytes, most);
-    default:
-      throw new RangeError(`no codec has the number ${codec}`);
-  }
+  const run = CODECS[codec];
+  if (run === undefined) throw new RangeError(`no codec has the number ${codec}`);
+  return run(bytes, most);
 }
 
 /** Records become six to twenty-four times what they were, rarely more. */
@@ -37,10 +33,8 @@ const LEAST_PIECE_BYTES = 16 * 1024;
 /** What comes may keep a piece alive that is larger than itself by so many times. */
 const MOST_SLACK = 4;
 
-type Inflate = (bytes: Buffer, options: { maxOutputLength: number; chunkSize: number }) => Buffer;
-
 /** The runtime's pieces are put together in the end, which takes twice the memory: so that one is usually enough. */
-function inflate(run: Inflate, bytes: Buffer, most: number): Buffer | undefined {
+function inflate(run: typeof zstdDecompressSync, bytes: Buffer, most: number): Buffer | undefined {
   const chunkSize = Math.max(LEAST_PIECE_BYTES, Math.min(most, USUAL_GROWTH * bytes.length) + 1);
   try {
     const unpacked = run(bytes, { maxOutputLength: most, chunkSize });
@@ -52,20 +46,17 @@ function inflate(run: Inflate, bytes: Buffer, most: number): Buffer | undefined 
 }
 
 /**
- * Follows blocks. There may be one for each byte, so that nothing is made for a block: it is a place in the bytes.
- *
- * @param unpacked what they are put into; left out, they are only counted
- * @returns how many bytes they become
- * @throws RangeError for bytes that are none of the codec
+ * @param follow puts blocks into `unpacked`, or only counts the bytes that they become, and throws a RangeError for what are
+ *   none of the codec. There may be one for each byte, so that nothing is made for a block: it is a place in the bytes.
  */
-type Follow = (bytes: Buffer, unpacked?: Unpacked) => number;
-
-function unpackBlocks(follow: Follow, bytes: Buffer, most: number): Buffer | undefined {
+function unpackBlocks(follow: typeof followLz4, bytes: Buffer, most: number): Buffer | undefined {
   const length = follow(bytes);
   if (length > most) return undefined;
-  const unpacked = new Unpacked(length);
+  // Not of the pool, which would keep the memory of others.
+  const unpacked = new Unpacked(Buffer.allocUnsafeSlow(length));
   follow(bytes, unpacked);
-  return unpacked.finish();
+  if (unpacked.at !== length) throw new RangeError(`${unpacked.at} bytes came of ${length}`);
+  return unpacked.bytes;
 }
 
 const LZ4_MAGIC = 0x184d2204;
@@ -73,7 +64,7 @@ const HAS_BLOCK_CHECKSUMS = 1 << 4;
 const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
 const IS_PLAIN = 0x8000_0000;
-/** A length of four bits that goes on in the bytes behind it. */
+/** A length of four bits that goes on in the bytes behind it, up to the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
 
@@ -114,9 +105,8 @@ function followLz4Block(bytes: Buffer, from: number, end: number, unpacked?: Unp
     const token = bytes[at++] ?? 0;
     let literals = token >> 4;
     if (literals === LONG_LENGTH) {
-      const more = longLength(bytes, at);
-      literals += more;
-      at += Math.floor(more / 255) + 1;
+      for (; bytes[at] === 255; at++) literals += 255;
+      literals += bytes[at++] ?? 0;
     }
     sum += literals;
     unpacked?.append(bytes, at, literals);
@@ -126,9 +116,8 @@ function followLz4Block(bytes: Buffer, from: number, end: number, unpacked?: Unp
     at += 2;
     let match = (token & LONG_LENGTH) + SHORTEST_MATCH;
     if (match === LONG_LENGTH + SHORTEST_MATCH) {
-      const more = longLength(bytes, at);
-      match += more;
-      at += Math.floor(more / 255) + 1;
+      for (; bytes[at] === 255; at++) match += 255;
+      match += bytes[at++] ?? 0;
     }
     sum += match;
     unpacked?.repeat(distance, match);
@@ -137,22 +126,11 @@ function followLz4Block(bytes: Buffer, from: number, end: number, unpacked?: Unp
   return sum;
 }
 
-/** What a long length has more: the sum of the bytes up to the first that is not 255. */
-function longLength(bytes: Buffer, at: number): number {
-  let length = 0;
-  for (; bytes[at] === 255; at++) length += 255;
-  return length + (bytes[at] ?? 0);
-}
-
 /** The Java client puts blocks into a wrapping of its own, each behind its length. */
 const SNAPPY_WRAPPED = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const SNAPPY_WRAPPING_BYTES = 16;
 /** Snappy's densest element makes 64 bytes of three. */
 const MOST_OF_A_BYTE = 22;
-/** Kinds of elements, the lowest two bits of each. */
-const LITERALS = 0;
-const NEAR_REPEAT = 1;
-const REPEAT = 2;
 /** Lengths of literals from here on are in the bytes behind, one byte for the first of these. */
 const LONG_LITERALS = 60;
 
@@ -186,8 +164,9 @@ function followSnappyBlock(bytes: Buffer, from: number, end: number, unpacked?: 
   if (unpacked === undefined) return length;
   while (at < end) {
     const tag = bytes[at++] ?? 0;
+    // The lowest two bits are its kind: literals, and repeats of a distance of eleven, 16 and 32 bits.
     const kind = tag & 0b11;
-    if (kind === LITERALS) {
+    if (kind === 0) {
       let literals = (tag >> 2) + 1;
       if (literals > LONG_LITERALS) {
         const lengthBytes = literals - LONG_LITERALS;
@@ -196,10 +175,10 @@ function followSnappyBlock(bytes: Buffer, from: number, end: number, unpacked?: 
       }
       unpacked.append(bytes, at, literals);
       at += literals;
-    } else if (kind === NEAR_REPEAT) {
+    } else if (kind === 1) {
       unpacked.repeat((tag >> 5) << 8 | (bytes[at++] ?? 0), (tag >> 2 & 0b111) + 4);
     } else {
-      const distanceBytes = kind === REPEAT ? 2 : 4;
+      const distanceBytes = kind === 2 ? 2 : 4;
       unpacked.repeat(littleEndian(bytes, at, distanceBytes), (tag >> 2) + 1);
       at += distanceBytes;
     }
@@ -219,30 +198,24 @@ const LONG = 64;
 
 /** What lz4 and snappy become: bytes that follow each other, some of them copied, some repeats of what came before. */
 class Unpacked {
-  readonly #bytes: Buffer;
-  #at = 0;
+  at = 0;
 
-  /** @param length how many bytes it will be, exactly */
-  constructor(length: number) {
-    // Not of the pool, which would keep the memory of others.
-    this.#bytes = Buffer.allocUnsafeSlow(length);
-  }
+  /** @param bytes as many as it will be, exactly */
+  constructor(readonly bytes: Buffer) {}
 
   /** @throws RangeError when it has no room for so many, or the source ends before */
   append(source: Buffer, from: number, length: number): void {
-    const bytes = this.#bytes;
-    const at = this.#at;
+    const { bytes, at } = this;
     const end = at + length;
     if (end > bytes.length || from + length > source.length) throw new RangeError("literals reach too far");
     if (length >= LONG) source.copy(bytes, at, from, from + length);
     else for (let to = at; to < end;) bytes[to++] = source[from++] ?? 0;
-    this.#at = end;
+    this.at = end;
   }
 
   /** @throws RangeError when it has no room for so many, or does not reach back so far */
   repeat(distance: number, length: number): void {
-    const bytes = this.#bytes;
-    const at = this.#at;
+    const { bytes, at } = this;
     const end = at + length;
     if (end > bytes.length || distance === 0 || distance > at) {
       throw new RangeError("a repeat reaches too far");
@@ -252,14 +225,6 @@ class Unpacked {
     else if (length >= LONG && distance >= length) bytes.copyWithin(at, from, from + length);
     // A repeat may overlap what it makes: then it repeats itself.
     else for (let to = at; to < end;) bytes[to++] = bytes[from++] ?? 0;
-    this.#at = end;
-  }
-
-  /** @throws RangeError when less came than was announced */
-  finish(): Buffer {
-    if (this.#at !== this.#bytes.length) {
-      throw new RangeError(`${this.#at} bytes came of ${this.#bytes.length}`);
-    }
-    return this.#bytes;
+    this.at = end;
   }
 }

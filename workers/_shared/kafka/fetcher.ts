@@ -9,15 +9,11 @@ import {
   ConnectionPool,
   createAPI,
   fetchV13,
-  fetchV14,
-  fetchV15,
-  fetchV16,
   fetchV17,
   type Reader,
   readKnownTaggedFields,
 } from "@platformatic/kafka";
-import { PipelineError } from "../errors.ts";
-import type { KafkaConnection } from "./client.ts";
+import { type KafkaConnection, negotiate } from "./client.ts";
 import type { Offset } from "./records.ts";
 
 export interface FetchTarget {
@@ -37,61 +33,35 @@ export interface FetchLimits {
   readonly maxBytes: number;
 }
 
-/** The newest epoch up to ours that the broker has records of, and the offset where they end. */
-export interface Divergence {
-  readonly epoch: number;
-  readonly endOffset: Offset;
-}
-
-/** A partition's part of the answer. */
-export interface FetchedPartition {
-  readonly partition: number;
-  /** 0 for none; codes of https://kafka.apache.org/protocol#protocol_error_codes */
-  readonly errorCode: number;
-  /** The end of what is committed. */
-  readonly lastStableOffset: Offset;
-  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: Offset }[];
-  /** What the log has instead of what we read; undefined when it has what we read. */
-  readonly divergence: Divergence | undefined;
-  /** Record batches, the last of which may be cut off. */
-  readonly records: Buffer;
-}
-
-export interface FetchAnswer {
-  /** The broker held records back to slow us down: an empty answer proves nothing then. */
-  readonly throttled: boolean;
-  readonly errorCode: number;
-  readonly partitions: readonly FetchedPartition[];
-}
-
 /** Number of the request in Kafka's protocol. */
 const FETCH = 1;
 const READ_COMMITTED = 1;
 /** The protocol's "no fetch session": every request is complete in itself, so there is no state to get out of step. */
-const NO_SESSION = { id: 0, epoch: -1 };
+const NO_SESSION = [0, -1] as const;
 const NOTHING = Buffer.alloc(0);
-/** Number of the optional field. */
-const DIVERGING_EPOCH = 0;
 
 type Fetch = API<Parameters<typeof fetchV17.createRequest>, FetchAnswer>;
 
-/** How each version asks; the answers of all are read the same way. */
-const VERSIONS = [fetchV17, fetchV16, fetchV15, fetchV14, fetchV13].map(({ api, createRequest }): Fetch =>
-  createAPI(FETCH, api.version, createRequest, (_correlation, _api, _version, reader) => {
-    return readFetchResponse(reader);
-  })
-);
+/** What we ask for, those from 15 on write alike, and those before; the answers of all are read the same way. */
+const versions = [17, 16, 15, 14, 13].map((version): Fetch => {
+  const { createRequest } = version < 15 ? fetchV13 : fetchV17;
+  return createAPI(
+    FETCH,
+    version,
+    createRequest,
+    (_correlation, _api, _version, reader) => readFetchResponse(reader),
+  );
+});
+const NEGOTIATION = { name: "Fetch", versions, action: "read from", oldest: "13 or later (topic ids)" };
 
 /** Connections of their own, one a broker: a long poll on the group's connection would hold its heartbeats back. */
 export class Fetcher implements AsyncDisposable {
   readonly #pool: ConnectionPool;
-  readonly #client: Pick<Base, "listApis">;
   #fetch: Fetch | undefined;
 
   /** @param client answers which protocol versions the brokers speak */
-  constructor(connection: KafkaConnection, client: Pick<Base, "listApis">) {
-    this.#pool = new ConnectionPool(connection.options.clientId, connection.options);
-    this.#client = client;
+  constructor({ options }: KafkaConnection, private readonly client: Pick<Base, "listApis">) {
+    this.#pool = new ConnectionPool(options.clientId, options);
   }
 
   /**
@@ -105,7 +75,7 @@ export class Fetcher implements AsyncDisposable {
     targets: readonly FetchTarget[],
     { maxWaitMs, maxBytes }: FetchLimits,
   ): Promise<FetchAnswer> {
-    const fetch = this.#fetch ??= await this.#negotiate();
+    const fetch = this.#fetch ??= await negotiate(this.client, NEGOTIATION);
     const connection = await this.#pool.get(broker);
     const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch, maxBytes }) => ({
       partition,
@@ -114,29 +84,13 @@ export class Fetcher implements AsyncDisposable {
       lastFetchedEpoch: lastEpoch,
       partitionMaxBytes: maxBytes,
     }));
-    const { id, epoch } = NO_SESSION;
     const topics = [{ topicId, partitions }];
     const answer = await fetch
-      .async(connection, maxWaitMs, 1, maxBytes, READ_COMMITTED, id, epoch, topics, [], "");
+      .async(connection, maxWaitMs, 1, maxBytes, READ_COMMITTED, ...NO_SESSION, topics, [], "");
     if (answer.errorCode !== 0) {
       throw new Error(`a fetch was answered with Kafka's error code ${answer.errorCode}`);
     }
     return answer;
-  }
-
-  async #negotiate(): Promise<Fetch> {
-    const range = (await this.#client.listApis()).find(({ name }) => name === "Fetch");
-    const found = VERSIONS.find(({ version }) => {
-      return range !== undefined && version >= range.minVersion && version <= range.maxVersion;
-    });
-    if (found === undefined) {
-      throw new PipelineError(
-        "kafka_refused",
-        `Cannot read from Kafka: its brokers speak Fetch up to version ${range?.maxVersion}, expected 13 or later ` +
-          "(topic ids); tested are Kafka 3.9, 4.0 and 4.4",
-      );
-    }
-    return found;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -144,8 +98,17 @@ export class Fetcher implements AsyncDisposable {
   }
 }
 
+export type FetchAnswer = Readonly<ReturnType<typeof readFetchResponse>>;
+
+/** A partition's part of the answer. */
+export type FetchedPartition = Readonly<ReturnType<typeof readPartition>>;
+
+/** The newest epoch up to ours that the broker has records of, and the offset where they end. */
+export type Divergence = NonNullable<FetchedPartition["divergence"]>;
+
 /** Reads versions 13 to 17, which differ in optional fields only. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */
-export function readFetchResponse(reader: Reader): FetchAnswer {
+export function readFetchResponse(reader: Reader) {
+  /** The broker held records back to slow us down: an empty answer proves nothing then. */
   const throttled = reader.readInt32() > 0;
   const errorCode = reader.readInt16();
   reader.readInt32(); // the fetch session, of which we have none
@@ -156,11 +119,11 @@ export function readFetchResponse(reader: Reader): FetchAnswer {
   return { throttled, errorCode, partitions: topics.flat() };
 }
 
-function readPartition(reader: Reader): FetchedPartition {
+function readPartition(reader: Reader) {
   const partition = reader.readInt32();
   const errorCode = reader.readInt16();
   reader.readInt64(); // the high watermark, which open transactions may lie below
-  const lastStableOffset = Number(reader.readInt64());
+  const lastStableOffset: Offset = Number(reader.readInt64());
   reader.readInt64(); // the log's start
   const abortedTransactions = reader.readArray((transaction) => ({
     producerId: transaction.readInt64(),
@@ -171,12 +134,23 @@ function readPartition(reader: Reader): FetchedPartition {
   const length = Math.max(0, reader.readUnsignedVarInt() - 1);
   const records = length === 0 ? NOTHING : reader.buffer.slice(reader.position, reader.position + length);
   reader.skip(length);
-  let divergence: Divergence | undefined;
+  let divergence: { readonly epoch: number; readonly endOffset: Offset } | undefined;
   readKnownTaggedFields(reader, {
-    [DIVERGING_EPOCH]: (field) => {
+    0: (field) => {
       const [epoch, endOffset] = [field.readInt32(), Number(field.readInt64())];
       if (endOffset >= 0) divergence = { epoch, endOffset };
     },
   });
-  return { partition, errorCode, lastStableOffset, abortedTransactions, divergence, records };
+  return {
+    partition,
+    /** 0 for none; codes of https://kafka.apache.org/protocol#protocol_error_codes */
+    errorCode,
+    /** The end of what is committed. */
+    lastStableOffset,
+    abortedTransactions,
+    /** What the log has instead of what we read; undefined when it has what we read. */
+    divergence,
+    /** Record batches, the last of which may be cut off. */
+    records,
+  };
 }

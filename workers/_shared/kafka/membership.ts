@@ -9,29 +9,26 @@ import type { KafkaConnection } from "./client.ts";
 import { bearLeaderless } from "./client_patches.ts";
 import type { Offset } from "./records.ts";
 
-export interface MembershipOptions {
-  readonly groupId: string;
-  /** After so long without a heartbeat the group gives our partitions to others; milliseconds. */
-  readonly sessionTimeoutMs: number;
-  readonly onAssigned: (partitions: readonly number[], generation: number) => void;
-  readonly onFailure: (error: unknown) => void;
-  readonly onHeartbeat: () => void;
-  readonly signal: AbortSignal;
-}
-
 const JOIN_GRACE_MS = 5_000;
 /** A stop waits for the group this long: leaving is a courtesy, and a stop has ten seconds in all. */
 const LEAVE_MS = 3_000;
 
 export class Membership implements AsyncDisposable {
   readonly #consumer: Consumer;
-  readonly #connection: KafkaConnection;
-  readonly #options: MembershipOptions;
   #joining: Promise<void> | undefined;
 
-  constructor(connection: KafkaConnection, options: MembershipOptions) {
-    this.#connection = connection;
-    this.#options = options;
+  constructor(
+    private readonly connection: KafkaConnection,
+    private readonly options: {
+      readonly groupId: string;
+      /** After so long without a heartbeat the group gives our partitions to others; milliseconds. */
+      readonly sessionTimeoutMs: number;
+      readonly onAssigned: (partitions: readonly number[], generation: number) => void;
+      readonly onFailure: (error: unknown) => void;
+      readonly onHeartbeat: () => void;
+      readonly signal: AbortSignal;
+    },
+  ) {
     this.#consumer = new Consumer({
       ...connection.options,
       groupId: options.groupId,
@@ -67,8 +64,8 @@ export class Membership implements AsyncDisposable {
   }
 
   async #join(): Promise<void> {
-    const { signal, onFailure } = this.#options;
-    this.#consumer.topics.track(this.#connection.topic);
+    const { signal, onFailure } = this.options;
+    this.#consumer.topics.track(this.connection.topic);
     for (let attempt = 1; !signal.aborted; attempt++) {
       // Its age is told by the wall clock, which may have been set back: then it would count as new for long.
       this.#consumer.clearMetadata();
@@ -86,11 +83,14 @@ export class Membership implements AsyncDisposable {
   /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */
   async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
     if (offsets.size === 0 || !this.#consumer.isActive()) return;
-    await this.#consumer.commit({
-      offsets: [...offsets].map(([partition, offset]) => {
-        return { topic: this.#connection.topic, partition, offset: BigInt(offset), leaderEpoch: -1 };
-      }),
-    });
+    const { topic } = this.connection;
+    const places = [...offsets].map(([partition, offset]) => ({
+      topic,
+      partition,
+      offset: BigInt(offset),
+      leaderEpoch: -1,
+    }));
+    await this.#consumer.commit({ offsets: places });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,14 +4,11 @@ import type { Buffer } from "node:buffer";
 /** Kafka offsets are 64-bit, yet no log comes near 2^53 (at a million records a second it takes 285 years). */
 export type Offset = number;
 
-/** One record by itself, for those few that are looked at one by one. */
-export interface RawRecord {
-  readonly offset: Offset;
-  /** When the producer made it or the broker took it, as the topic is configured; milliseconds since the Unix epoch. */
-  readonly timestampMs: number;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-}
+/**
+ * One record by itself, for those few that are looked at one by one. Its timestamp, in milliseconds since the Unix epoch, is
+ * when the producer made it or the broker took it, as the topic is configured.
+ */
+export type RawRecord = Readonly<ReturnType<RecordTable["record"]>>;
 
 /** Where the bytes of a key or a value lie; a length of -1 stands for null. */
 const NULL_LENGTH = -1;
@@ -24,18 +21,16 @@ const RELEASED_FROM_BYTES = 1024 * 1024;
 
 /** The records of one stretch of memory, in the order of the log. */
 export class RecordTable {
-  readonly bytes: Buffer;
   readonly valueAt: Int32Array;
   readonly valueLength: Int32Array;
   readonly #offset: Float64Array;
   readonly #timestampMs: Float64Array;
   readonly #keyAt: Int32Array;
   readonly #keyLength: Int32Array;
-  #length = 0;
+  length = 0;
 
   /** @param capacity how many records will be added, at most */
-  constructor(bytes: Buffer, capacity: number) {
-    this.bytes = bytes;
+  constructor(readonly bytes: Buffer, readonly capacity: number) {
     this.#offset = new Float64Array(capacity);
     this.#timestampMs = new Float64Array(capacity);
     this.#keyAt = new Int32Array(capacity);
@@ -44,17 +39,9 @@ export class RecordTable {
     this.valueLength = new Int32Array(capacity);
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
-  get isFull(): boolean {
-    return this.#length === this.#offset.length;
-  }
-
   /** Memory that it holds, about. */
   get memoryBytes(): number {
-    return TABLE_OVERHEAD_BYTES + this.bytes.length + this.#offset.length * BYTES_A_RECORD;
+    return TABLE_OVERHEAD_BYTES + this.bytes.length + this.capacity * BYTES_A_RECORD;
   }
 
   // deno-lint-ignore house/max-parameters -- an object for each record would cost more than the record
@@ -66,7 +53,7 @@ export class RecordTable {
     valueAt: number,
     valueLength: number,
   ): void {
-    const row = this.#length++;
+    const row = this.length++;
     this.#offset[row] = offset;
     this.#timestampMs[row] = timestampMs;
     this.#keyAt[row] = keyAt;
@@ -90,18 +77,15 @@ export class RecordTable {
   }
 
   /** @throws RangeError when there is no such row */
-  record(row: number): RawRecord {
+  record(row: number) {
     const offset = this.#offset[row];
     const timestampMs = this.#timestampMs[row];
-    if (row >= this.#length || offset === undefined || timestampMs === undefined) {
-      throw new RangeError(`there is no record ${row} of ${this.#length}`);
+    if (row >= this.length || offset === undefined || timestampMs === undefined) {
+      throw new RangeError(`there is no record ${row} of ${this.length}`);
     }
-    return {
-      offset,
-      timestampMs,
-      key: this.#part(this.#keyAt[row], this.#keyLength[row]),
-      value: this.value(row),
-    };
+    const key: Uint8Array | null = this.#part(this.#keyAt[row], this.#keyLength[row]);
+    const value: Uint8Array | null = this.#part(this.valueAt[row], this.valueLength[row]);
+    return { offset, timestampMs, key, value };
   }
 
   #part(at = 0, length = NULL_LENGTH): Buffer | null {
@@ -122,16 +106,25 @@ export class Records {
   readonly length: number;
 
   constructor(ranges: readonly RecordRange[]) {
-    this.ranges = mergeNeighbours(ranges);
-    this.length = this.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+    const merged: RecordRange[] = [];
+    for (const { table, from, to } of ranges) {
+      // What a cut left nothing of: its ends may lie the wrong way round.
+      if (to <= from) continue;
+      const last = merged.at(-1);
+      // Many small batches that lie in one table are one range.
+      if (last !== undefined && last.table === table && last.to === from) {
+        merged.splice(-1, 1, { ...last, to });
+      } else merged.push({ table, from, to });
+    }
+    this.ranges = merged;
+    this.length = merged.reduce((sum, { from, to }) => sum + to - from, 0);
   }
 
   /** The record at this place, counted from the end when it is negative, as an array's `at`. */
   at(index: number): RawRecord | undefined {
     let rest = index < 0 ? this.length + index : index;
-    if (rest < 0) return undefined;
     for (const { table, from, to } of this.ranges) {
-      if (rest < to - from) return table.record(from + rest);
+      if (rest < to - from) return rest < 0 ? undefined : table.record(from + rest);
       rest -= to - from;
     }
     return undefined;
@@ -157,24 +150,7 @@ export class Records {
     return new Records(this.ranges.map((range) => {
       const first = range.from - before;
       before += range.to - range.from;
-      return {
-        table: range.table,
-        from: Math.max(range.from, first + from),
-        to: Math.min(range.to, first + to),
-      };
+      return { ...range, from: Math.max(range.from, first + from), to: Math.min(range.to, first + to) };
     }));
   }
-}
-
-/** Many small batches that lie in one table are one range. */
-function mergeNeighbours(ranges: readonly RecordRange[]): RecordRange[] {
-  const merged: RecordRange[] = [];
-  for (const { table, from, to } of ranges) {
-    // What a cut left nothing of: its ends may lie the wrong way round.
-    if (to <= from) continue;
-    const last = merged.at(-1);
-    if (last !== undefined && last.table === table && last.to === from) merged.splice(-1, 1, { ...last, to });
-    else merged.push({ table, from, to });
-  }
-  return merged;
 }

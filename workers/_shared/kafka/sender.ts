@@ -1,9 +1,8 @@
 /** Sends batches to the leaders of their partitions, over the client's connections. */
 import type { Buffer } from "node:buffer";
 import { type API, Base, createAPI, produceV9, ProtocolError, Writer } from "@platformatic/kafka";
-import { PipelineError } from "../errors.ts";
 import { type Compression, type Content, encodeBatch } from "./batch_writer.ts";
-import { type KafkaConnection } from "./client.ts";
+import { type KafkaConnection, negotiate } from "./client.ts";
 import { describeTopic, type TopicDescription } from "./topic.ts";
 import { bearLeaderless } from "./client_patches.ts";
 
@@ -13,16 +12,9 @@ const ALL_IN_SYNC_REPLICAS = -1;
 /** How long the broker may wait for the other replicas; shorter than we wait for its answer. */
 const REPLICATION_TIMEOUT_MS = 5_000;
 
-/** What every version's answer holds. */
-interface Answer {
-  readonly responses: readonly {
-    readonly partitionResponses: readonly { readonly index: number; readonly baseOffset: bigint }[];
-  }[];
-}
-
 /** Of different partitions, since an answer names no more. */
 export type Batches = readonly (readonly [partition: number, batch: Buffer])[];
-type Produce = API<[topic: string, batches: Batches], Answer>;
+type Produce = API<[topic: string, batches: Batches], ReturnType<typeof produceV9.parseResponse>>;
 
 /** All ask in the same way; their answers differ in optional fields, which the oldest one's reader leaves out. */
 const VERSIONS = [11, 10, 9].map((version): Produce =>
@@ -44,12 +36,6 @@ function createRequest(topic: string, batches: Batches): Writer {
     .appendTaggedFields();
 }
 
-/** What was found out about the topic and its brokers. */
-interface Route {
-  readonly topic: TopicDescription;
-  readonly produce: Produce;
-}
-
 /** Where a batch is in the log. */
 export interface Place {
   readonly partition: number;
@@ -60,20 +46,20 @@ export interface Place {
 export class Sender implements AsyncDisposable {
   /** For questions about topics. */
   readonly client: Base;
-  readonly #topic: string;
-  readonly #compression: Compression;
-  #route: Promise<Route> | undefined;
+  /** What was found out about the topic and its brokers. */
+  #route: Promise<{ readonly topic: TopicDescription; readonly produce: Produce }> | undefined;
 
-  constructor(connection: Pick<KafkaConnection, "topic" | "options">, compression: Compression = "none") {
+  constructor(
+    private readonly connection: Pick<KafkaConnection, "topic" | "options">,
+    private readonly compression: Compression = "none",
+  ) {
     this.client = bearLeaderless(new Base(connection.options));
-    this.#topic = connection.topic;
-    this.#compression = compression;
   }
 
   /** Encodes records, at least one, and sends them as {@link sendBatches} does. */
   async send(
     { partition, records }: { readonly partition: number; readonly records: readonly Content[] },
-    compression: Compression = this.#compression,
+    compression = this.compression,
   ): Promise<Place> {
     const [place] = await this.sendBatches([[partition, await encodeBatch(records, compression)]]);
     if (place === undefined) throw new Error("the broker's answer does not name the partition");
@@ -96,7 +82,7 @@ export class Sender implements AsyncDisposable {
       const answers = await Promise.all([...byLeader].map(async ([node, theirs]) => {
         const leader = topic.brokers.get(node);
         if (leader === undefined) throw new ProtocolError("LEADER_NOT_AVAILABLE");
-        return await produce.async(await this.client.connections.get(leader), this.#topic, theirs);
+        return await produce.async(await this.client.connections.get(leader), this.connection.topic, theirs);
       }));
       return answers.flatMap(({ responses }) => responses).flatMap(({ partitionResponses }) =>
         partitionResponses.map(({ index, baseOffset }) => ({ partition: index, firstOffset: baseOffset }))
@@ -108,23 +94,17 @@ export class Sender implements AsyncDisposable {
     }
   }
 
-  async #findRoute(): Promise<Route> {
-    const [topic, apis] = await Promise.all([
-      describeTopic(this.client, this.#topic),
-      this.client.listApis(),
+  async #findRoute() {
+    const [topic, produce] = await Promise.all([
+      describeTopic(this.client, this.connection.topic),
+      negotiate(this.client, {
+        name: "Produce",
+        versions: VERSIONS,
+        action: "publish to",
+        oldest: "9 or later",
+      }),
     ]);
     if (topic === undefined) throw new ProtocolError("UNKNOWN_TOPIC_OR_PARTITION");
-    const range = apis.find(({ name }) => name === "Produce");
-    const produce = VERSIONS.find(({ version }) => {
-      return range !== undefined && version >= range.minVersion && version <= range.maxVersion;
-    });
-    if (produce === undefined) {
-      throw new PipelineError(
-        "kafka_refused",
-        `Cannot publish to Kafka: its brokers speak Produce up to version ${range?.maxVersion}, expected 9 or later; ` +
-          "tested are Kafka 3.9, 4.0 and 4.4",
-      );
-    }
     return { topic, produce };
   }
 

@@ -1,30 +1,13 @@
 /** Topics: their partitions and who leads them, the offsets that a log holds, and what decides whether it may end in nothing. */
-import {
-  Admin,
-  type Base,
-  type ClusterMetadata,
-  ConfigResourceTypes,
-  type Consumer,
-} from "@platformatic/kafka";
+import { Admin, type Base, ConfigResourceTypes, type Consumer } from "@platformatic/kafka";
 import { describeError, findInCauses } from "../errors.ts";
 import type { KafkaConnection } from "./client.ts";
 import type { Offset } from "./records.ts";
 
-export interface TopicDescription {
-  /** Changes when a topic is deleted and made again, though its name does not. */
-  readonly id: string;
-  /** Node that leads each partition, by partition; -1 while there is none. */
-  readonly leaders: readonly number[];
-  /** How many leaders each partition had before, by partition; -1 while it is not known. */
-  readonly leaderEpochs: readonly number[];
-  readonly brokers: ClusterMetadata["brokers"];
-}
+export type TopicDescription = Readonly<NonNullable<Awaited<ReturnType<typeof describeTopic>>>>;
 
 /** Asks a broker anew; undefined when there is no such topic. */
-export async function describeTopic(
-  client: Pick<Base, "metadata">,
-  topic: string,
-): Promise<TopicDescription | undefined> {
+export async function describeTopic(client: Pick<Base, "metadata">, topic: string) {
   try {
     const metadata = await client.metadata({ topics: [topic], forceUpdate: true });
     const found = metadata.topics.get(topic);
@@ -32,21 +15,20 @@ export async function describeTopic(
     // A broker that names none does not know the topic well: there is no topic without partitions.
     if (found.partitions.length === 0) throw new Error(`no partition was given of topic ${topic}`);
     return {
+      /** Changes when a topic is deleted and made again, though its name does not. */
       id: found.id,
+      /** Node that leads each partition, by partition; -1 while there is none. */
       leaders: found.partitions.map(({ leader }) => leader),
+      /** How many leaders each partition had before, by partition; -1 while it is not known. */
       leaderEpochs: found.partitions.map(({ leaderEpoch }) => leaderEpoch),
       brokers: metadata.brokers,
     };
   } catch (error) {
-    if (isUnknownTopic(error)) return undefined;
+    if (findInCauses(error, "apiId") === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+    // The client turns that into an error that has only this text.
+    if (describeError(error).includes("Unknown topic")) return undefined;
     throw error;
   }
-}
-
-/** The client turns the protocol's UNKNOWN_TOPIC_OR_PARTITION into an error that has only this text. */
-function isUnknownTopic(error: unknown): boolean {
-  return findInCauses(error, "apiId") === "UNKNOWN_TOPIC_OR_PARTITION" ||
-    describeError(error).includes("Unknown topic");
 }
 
 /** Makes a topic with the brokers' default replication; false when somebody else made it in the meantime. */
@@ -71,10 +53,7 @@ export interface LogName {
 }
 
 /** The offsets that the log holds: [earliest, end). */
-export interface LogRange {
-  readonly earliest: Offset;
-  readonly end: Offset;
-}
+export type LogRange = Readonly<Awaited<ReturnType<typeof logRange>>>;
 
 /** Timestamps that Kafka's ListOffsets understands as questions. */
 const LATEST = -1n;
@@ -85,11 +64,13 @@ const EARLIEST = -2n;
  *
  * @throws when Kafka does not answer, or the topic is another incarnation than the one asked about
  */
-export async function logRange(client: Consumer, log: LogName): Promise<LogRange> {
-  const range = {
-    earliest: await offsetAt(client, log, EARLIEST),
-    end: await offsetAt(client, log, LATEST),
+export async function logRange(client: Consumer, log: LogName) {
+  const partitions = { [log.topic]: [log.partition] };
+  const at = async (timestamp: bigint) => {
+    const offsets = await client.listOffsets({ topics: [log.topic], partitions, timestamp });
+    return given(offsets, log.topic, log.partition);
   };
+  const range = { earliest: await at(EARLIEST), end: await at(LATEST) };
   // Offsets are asked for by the topic's name: only the id, unchanged afterwards, says whose they are.
   const topic = await describeTopic(client, log.topic);
   if (topic?.id !== log.topicId) throw new Error(`topic ${log.topic} was replaced in the meantime`);
@@ -106,24 +87,14 @@ export async function endOffsets(
   topic: string,
   partitions: number,
 ): Promise<readonly Offset[]> {
-  const offsets = (await client.listOffsets({ topics: [topic], timestamp: LATEST })).get(topic) ?? [];
-  return Array.from({ length: partitions }, (_, partition) => given(offsets[partition], topic, partition));
+  const offsets = await client.listOffsets({ topics: [topic], timestamp: LATEST });
+  return Array.from({ length: partitions }, (_, partition) => given(offsets, topic, partition));
 }
 
-function given(offset: bigint | undefined, topic: string, partition: number): Offset {
-  if (offset === undefined || offset < 0n) {
-    throw new Error(`no offset was given for partition ${partition} of ${topic}`);
-  }
+function given(offsets: ReadonlyMap<string, bigint[]>, topic: string, partition: number): Offset {
+  const offset = offsets.get(topic)?.[partition] ?? -1n;
+  if (offset < 0n) throw new Error(`no offset was given for partition ${partition} of ${topic}`);
   return Number(offset);
-}
-
-async function offsetAt(client: Consumer, { topic, partition }: LogName, timestamp: bigint): Promise<Offset> {
-  const offsets = await client.listOffsets({
-    topics: [topic],
-    partitions: { [topic]: [partition] },
-    timestamp,
-  });
-  return given(offsets.get(topic)?.[partition], topic, partition);
 }
 
 const CLEANUP_POLICY = "cleanup.policy";
@@ -151,13 +122,11 @@ export async function whyNotCompaction(connection: KafkaConnection): Promise<str
       return `the topic is not compacted (${CLEANUP_POLICY} is ${policy})`;
     }
     const remote = setting(REMOTE_STORAGE);
-    return remote === "false"
-      ? undefined
-      : `its records may be in tiered storage (${REMOTE_STORAGE} is ${remote})`;
+    if (remote === "false") return undefined;
+    return `its records may be in tiered storage (${REMOTE_STORAGE} is ${remote})`;
   } catch (error) {
-    return `the topic's settings cannot be read (${
-      describeError(error)
-    }; the right DescribeConfigs is needed)`;
+    const why = describeError(error);
+    return `the topic's settings cannot be read (${why}; the right DescribeConfigs is needed)`;
   } finally {
     await admin.close().catch(() => {});
   }
