@@ -7,7 +7,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { crc32c } from "@platformatic/kafka";
-import { FORMAT, HEADER_BYTES } from "./batch_writer.ts";
+import { HEADER_BYTES } from "./batch_writer.ts";
 import { unpack } from "./codecs.ts";
 import { type Offset, RecordTable } from "./records.ts";
 
@@ -31,7 +31,7 @@ export function readBatches(bytes: Buffer): RecordBatch[] {
     const end = at + PREFIX_BYTES + bytes.readInt32BE(at + 8);
     if (end > bytes.length) break;
     const format = bytes[at + 16];
-    if (end < at + HEADER_BYTES || format !== FORMAT) {
+    if (end < at + HEADER_BYTES || format !== 2) {
       if (batches.length > 0) break;
       throw new RangeError(`a record batch has format ${format} and ends after ${end - at} bytes`);
     }

@@ -26,38 +26,29 @@ const LAST_TIMESTAMP_AT = 35;
 const PRODUCER_AT = 43;
 const COUNT_AT = 57;
 export const HEADER_BYTES = 61;
-/** The second version, written and read. */
-export const FORMAT = 2;
 /** Around a key and a value: three lengths and a delta of five bytes at most, three fields of one byte. */
 const MOST_AROUND_RECORD = 4 * 5 + 3;
 
-/**
- * @param records at least one
- * @param now that they get as their timestamp, milliseconds since the Unix epoch
- */
-export async function encodeBatch(
-  records: readonly Content[],
-  compression: Compression,
-  now: number = Date.now(),
-): Promise<Buffer> {
-  const batch = writeBatch(records, now);
+/** @param records at least one */
+export async function encodeBatch(records: readonly Content[], compression: Compression): Promise<Buffer> {
+  const batch = writeBatch(records);
   if (compression === "none") return batch;
   const codec = compressionsAlgorithms[compression];
   const plain = batch.subarray(HEADER_BYTES);
   const compressed = "compress" in codec ? await codec.compress(plain) : codec.compressSync(plain);
   const whole = Buffer.concat([batch.subarray(0, HEADER_BYTES), compressed]);
   whole.writeInt16BE(codec.bitmask, ATTRIBUTES_AT);
-  return seal(whole, now);
+  return seal(whole);
 }
 
 /** As {@link encodeBatch}, not compressed. */
-export function writeBatch(records: readonly Content[], now: number = Date.now()): Buffer {
+export function writeBatch(records: readonly Content[]): Buffer {
   let most = HEADER_BYTES + records.length * MOST_AROUND_RECORD;
   for (const { key, value } of records) most += (key?.length ?? 0) + (value?.length ?? 0);
   const bytes = Buffer.allocUnsafeSlow(most);
   bytes.fill(0, 0, HEADER_BYTES);
   bytes.writeInt32BE(-1, LEADER_EPOCH_AT);
-  bytes.writeInt8(FORMAT, FORMAT_AT);
+  bytes.writeInt8(2, FORMAT_AT);
   bytes.writeInt32BE(records.length - 1, LAST_OFFSET_DELTA_AT);
   // No producer id, epoch and sequence: it is not idempotent.
   bytes.fill(0xff, PRODUCER_AT, COUNT_AT);
@@ -66,14 +57,15 @@ export function writeBatch(records: readonly Content[], now: number = Date.now()
   for (let index = 0; index < records.length; index++) {
     end = writeRecord(bytes, end, index, records[index] as Content);
   }
-  return seal(bytes.subarray(0, end), now);
+  return seal(bytes.subarray(0, end));
 }
 
 /** Makes it a batch of this moment, its length and its checksum right. @param batch whole, and changed in place */
-export function seal(batch: Buffer, now: number = Date.now()): Buffer {
+export function seal(batch: Buffer): Buffer {
+  const now = BigInt(Date.now());
   batch.writeInt32BE(batch.length - LEADER_EPOCH_AT, LENGTH_AT);
-  batch.writeBigInt64BE(BigInt(now), FIRST_TIMESTAMP_AT);
-  batch.writeBigInt64BE(BigInt(now), LAST_TIMESTAMP_AT);
+  batch.writeBigInt64BE(now, FIRST_TIMESTAMP_AT);
+  batch.writeBigInt64BE(now, LAST_TIMESTAMP_AT);
   batch.writeUInt32BE(crc32c(batch.subarray(ATTRIBUTES_AT)) >>> 0, CHECKSUM_AT);
   return batch;
 }

@@ -28,10 +28,6 @@ export const KAFKA_SETTINGS = {
   KAFKA_SSL_KEY_PASSWORD: optional(secret({ expected: "the password of an encrypted private key" })),
 };
 
-/** A request that is not answered for this long has failed; longer than any long poll. */
-const REQUEST_TIMEOUT_MS = 10_000;
-const CONNECT_TIMEOUT_MS = 5_000;
-
 export type KafkaConnection = Readonly<ReturnType<typeof kafkaConnection>>;
 
 /**
@@ -78,8 +74,9 @@ export function kafkaConnection(
     options: {
       clientId,
       bootstrapBrokers: servers,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectTimeout: 5_000,
+      // Longer than any long poll.
+      requestTimeout: 10_000,
       // Retries are ours: they are counted, shown in readiness, and end when the program stops.
       retries: 0,
       ...(tls === undefined ? {} : { tls }),
@@ -177,28 +174,22 @@ function reportedAddress(reason: string, { options }: KafkaConnection): string |
   return isOurs ? undefined : address;
 }
 
-/**
- * The first of these versions of a request that the brokers speak.
- *
- * @throws PipelineError `kafka_refused` when they speak none
- */
+/** The first of these versions that the brokers speak. @throws PipelineError `kafka_refused` when there is none */
 export async function negotiate<Version extends { readonly version: number }>(
   client: Pick<Base, "listApis">,
-  { name, versions, action, oldest }: {
-    readonly name: string;
-    readonly versions: readonly Version[];
-    readonly action: string;
-    readonly oldest: string;
-  },
+  name: "Fetch" | "Produce",
+  versions: readonly Version[],
 ): Promise<Version> {
   const range = (await client.listApis()).find((one) => one.name === name);
-  const spoken = versions.find(({ version }) => {
-    return range !== undefined && version >= range.minVersion && version <= range.maxVersion;
-  });
+  const { minVersion = 0, maxVersion = -1 } = range ?? {};
+  const spoken = versions.find(({ version }) => version >= minVersion && version <= maxVersion);
   if (spoken !== undefined) return spoken;
+  const [action, expected] = name === "Fetch"
+    ? ["read from", "13 or later (topic ids)"]
+    : ["publish to", "9 or later"];
   throw new PipelineError(
     "kafka_refused",
-    `Cannot ${action} Kafka: its brokers speak ${name} up to version ${range?.maxVersion}, expected ${oldest}; ` +
+    `Cannot ${action} Kafka: its brokers speak ${name} up to version ${range?.maxVersion}, expected ${expected}; ` +
       "tested are Kafka 3.9, 4.0 and 4.4",
   );
 }

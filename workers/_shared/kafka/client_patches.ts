@@ -1,21 +1,16 @@
 /** Two things that the client takes for the end of all: a leader that one partition lacks, and a port that cannot exist. */
-import { type Base, Connection, kGetApi, NetworkError } from "@platformatic/kafka";
+import { type Base, Connection, kGetApi, NetworkError, ResponseError } from "@platformatic/kafka";
 
-/** Codes of https://kafka.apache.org/protocol#protocol_error_codes that are about the leader of a single partition. */
-const WITHOUT_LEADER = new Set<unknown>([
-  5, // LEADER_NOT_AVAILABLE
-  9, // REPLICA_NOT_AVAILABLE
-  72, // LISTENER_NOT_FOUND: the leader is not to be reached where we came in
-]);
+/**
+ * Codes of https://kafka.apache.org/protocol#protocol_error_codes that are about the leader of a single partition:
+ * LEADER_NOT_AVAILABLE, REPLICA_NOT_AVAILABLE, and LISTENER_NOT_FOUND where it is not to be reached where we came in.
+ */
+const WITHOUT_LEADER = new Set<unknown>([5, 9, 72]);
 const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
 
 type Done = (error: unknown, response?: unknown) => void;
 /** As the client makes them: the last argument hears of the outcome. */
 type Api = ((...args: unknown[]) => void) & { readonly key: number; readonly version: number };
-interface AnswerError extends Error {
-  readonly errors?: readonly { readonly path?: string; readonly apiCode?: number }[];
-  readonly response?: unknown;
-}
 
 /**
  * Kafka tells of each partition whether it has a leader. The client takes one that has none for the failure of the whole
@@ -31,22 +26,17 @@ export function bearLeaderless<Client extends Pick<Base, typeof kGetApi>>(client
   return Object.assign(client, { [kGetApi]: bearing });
 }
 
+/** Its answer is taken for one when nothing else is wrong with it. */
 function bear(api: Api): Api {
   const bearing = (...args: unknown[]) => {
     const done = args.at(-1) as Done;
     api(...args.slice(0, -1), (error: unknown, response: unknown) => {
-      const known = error instanceof Error ? leaderlessAnswer(error) : undefined;
-      return known === undefined ? done(error, response) : done(null, known);
+      const isHarmless = error instanceof ResponseError &&
+        error.errors.every(({ path, apiCode }) => OF_A_PARTITION.test(path) && WITHOUT_LEADER.has(apiCode));
+      return isHarmless ? done(null, error.response) : done(error, response);
     });
   };
   return Object.assign(bearing, { key: api.key, version: api.version });
-}
-
-/** The answer, when nothing else is wrong with it. */
-function leaderlessAnswer({ errors = [], response }: AnswerError): unknown {
-  const isHarmless = errors.length > 0 &&
-    errors.every(({ path, apiCode }) => OF_A_PARTITION.test(path ?? "") && WITHOUT_LEADER.has(apiCode));
-  return isHarmless ? response : undefined;
 }
 
 const connect = Connection.prototype.connect;

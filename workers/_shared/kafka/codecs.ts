@@ -5,10 +5,7 @@
 import { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 
-type Unpack = (bytes: Buffer, most: number) => Buffer | undefined;
-
-/** By the number in the header of a batch. */
-const CODECS: Readonly<Record<number, Unpack>> = {
+const CODECS: Readonly<Record<number, (bytes: Buffer, most: number) => Buffer | undefined>> = {
   1: (bytes, most) => inflate(gunzipSync, bytes, most),
   2: (bytes, most) => unpackBlocks(followSnappy, bytes, most),
   3: (bytes, most) => unpackBlocks(followLz4, bytes, most),
@@ -17,8 +14,7 @@ const CODECS: Readonly<Record<number, Unpack>> = {
 
 /**
  * @param codec its number in the header of a batch
- * @param most bytes it may become
- * @returns undefined when it would become more
+ * @returns undefined when it would become more than `most` bytes
  * @throws an error for bytes that the codec cannot read
  */
 export function unpack(codec: number, bytes: Buffer, most: number): Buffer | undefined {
@@ -64,14 +60,13 @@ const HAS_BLOCK_CHECKSUMS = 1 << 4;
 const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
 const IS_PLAIN = 0x8000_0000;
-/** A length of four bits that goes on in the bytes behind it, up to the first that is not 255. */
+/** Of four bits: goes on in the bytes behind it, up to the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
 
 /**
- * One frame, as a batch has one: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md. What it says of its own
- * length is no limit for what its blocks hold. Its checksums are not looked at, as in the Java client: the record batch
- * has one over all of it.
+ * One frame, as a batch has one: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md. What it says of its length
+ * limits nothing. Its checksums are not looked at, as in the Java client: the record batch has one over all of it.
  */
 function followLz4(frame: Buffer, unpacked?: Unpacked): number {
   if (frame.length < 7 || frame.readUInt32LE(0) !== LZ4_MAGIC) {

@@ -42,17 +42,12 @@ const NOTHING = Buffer.alloc(0);
 
 type Fetch = API<Parameters<typeof fetchV17.createRequest>, FetchAnswer>;
 
-/** What we ask for, those from 15 on write alike, and those before; the answers of all are read the same way. */
-const versions = [17, 16, 15, 14, 13].map((version): Fetch => {
-  const { createRequest } = version < 15 ? fetchV13 : fetchV17;
-  return createAPI(
-    FETCH,
-    version,
-    createRequest,
-    (_correlation, _api, _version, reader) => readFetchResponse(reader),
-  );
-});
-const NEGOTIATION = { name: "Fetch", versions, action: "read from", oldest: "13 or later (topic ids)" };
+const parse = (_id: number, _api: number, _version: number, reader: Reader) => readFetchResponse(reader);
+
+/** From 15 on requests are written alike, and those before; the answers of all are read the same way. */
+const VERSIONS = [17, 16, 15, 14, 13].map((version): Fetch =>
+  createAPI(FETCH, version, (version < 15 ? fetchV13 : fetchV17).createRequest, parse)
+);
 
 /** Connections of their own, one a broker: a long poll on the group's connection would hold its heartbeats back. */
 export class Fetcher implements AsyncDisposable {
@@ -75,7 +70,7 @@ export class Fetcher implements AsyncDisposable {
     targets: readonly FetchTarget[],
     { maxWaitMs, maxBytes }: FetchLimits,
   ): Promise<FetchAnswer> {
-    const fetch = this.#fetch ??= await negotiate(this.client, NEGOTIATION);
+    const fetch = this.#fetch ??= await negotiate(this.client, "Fetch", VERSIONS);
     const connection = await this.#pool.get(broker);
     const partitions = targets.map(({ partition, offset, lastEpoch, requiredEpoch, maxBytes }) => ({
       partition,

@@ -4,12 +4,11 @@
  */
 import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
-import { backoffMs, sleep } from "../backoff.ts";
+import { insist, sleep } from "../backoff.ts";
 import type { KafkaConnection } from "./client.ts";
 import { bearLeaderless } from "./client_patches.ts";
 import type { Offset } from "./records.ts";
 
-const JOIN_GRACE_MS = 5_000;
 /** A stop waits for the group this long: leaving is a courtesy, and a stop has ten seconds in all. */
 const LEAVE_MS = 3_000;
 
@@ -36,7 +35,7 @@ export class Membership implements AsyncDisposable {
       rebalanceTimeout: options.sessionTimeoutMs,
       heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),
       // A join is answered when every member has joined, or when the missing one's session is over.
-      requestTimeout: options.sessionTimeoutMs + JOIN_GRACE_MS,
+      requestTimeout: options.sessionTimeoutMs + 5_000,
       // A rebalance that another member set off interrupts a join as a matter of course.
       retries: 3,
       retryDelay: 200,
@@ -64,31 +63,23 @@ export class Membership implements AsyncDisposable {
   }
 
   async #join(): Promise<void> {
-    const { signal, onFailure } = this.options;
     this.#consumer.topics.track(this.connection.topic);
-    for (let attempt = 1; !signal.aborted; attempt++) {
+    const attempt = () => {
       // Its age is told by the wall clock, which may have been set back: then it would count as new for long.
       this.#consumer.clearMetadata();
-      try {
-        await this.#consumer.joinGroup();
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        onFailure(error);
-        await sleep(backoffMs(attempt), { signal });
-      }
-    }
+      return this.#consumer.joinGroup();
+    };
+    await insist(attempt, this.options.onFailure, this.options);
   }
 
   /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */
   async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
     if (offsets.size === 0 || !this.#consumer.isActive()) return;
-    const { topic } = this.connection;
+    const common = { topic: this.connection.topic, leaderEpoch: -1 };
     const places = [...offsets].map(([partition, offset]) => ({
-      topic,
+      ...common,
       partition,
       offset: BigInt(offset),
-      leaderEpoch: -1,
     }));
     await this.#consumer.commit({ offsets: places });
   }
@@ -96,9 +87,8 @@ export class Membership implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // Leaving fails when Kafka is away, and waits for a join under way: behind a member that died that takes its whole
     // session. The group then finds out by the missing heartbeats.
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LEAVE_MS);
-    await Promise.race([this.#consumer.close(true).catch(() => {}), late]);
-    clearTimeout(timer);
+    const left = new AbortController();
+    await Promise.race([this.#consumer.close(true).catch(() => {}), sleep(LEAVE_MS, left)]);
+    left.abort();
   }
 }

@@ -4,14 +4,9 @@ import type { Buffer } from "node:buffer";
 /** Kafka offsets are 64-bit, yet no log comes near 2^53 (at a million records a second it takes 285 years). */
 export type Offset = number;
 
-/**
- * One record by itself, for those few that are looked at one by one. Its timestamp, in milliseconds since the Unix epoch, is
- * when the producer made it or the broker took it, as the topic is configured.
- */
+/** One record by itself, for those few that are looked at one by one. */
 export type RawRecord = Readonly<ReturnType<RecordTable["record"]>>;
 
-/** Where the bytes of a key or a value lie; a length of -1 stands for null. */
-const NULL_LENGTH = -1;
 const BYTES_A_RECORD = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;
 /** The columns themselves and what the runtime needs around them. */
 const TABLE_OVERHEAD_BYTES = 1_000;
@@ -24,6 +19,7 @@ export class RecordTable {
   readonly valueAt: Int32Array;
   readonly valueLength: Int32Array;
   readonly #offset: Float64Array;
+  /** When the producer made it or the broker took it, as the topic is configured; since the Unix epoch. */
   readonly #timestampMs: Float64Array;
   readonly #keyAt: Int32Array;
   readonly #keyLength: Int32Array;
@@ -62,10 +58,7 @@ export class RecordTable {
     this.valueLength[row] = valueLength;
   }
 
-  /**
-   * Frees the bytes at once, for they are nobody else's. The garbage collector lets tens of megabytes gather, since what is
-   * outside of its own heap weighs little for it.
-   */
+  /** Frees the bytes at once, for they are nobody else's: the garbage collector would let tens of megabytes gather. */
   release(): void {
     const { buffer } = this.bytes;
     if (buffer instanceof ArrayBuffer && buffer.byteLength >= RELEASED_FROM_BYTES) buffer.transfer(0);
@@ -88,8 +81,9 @@ export class RecordTable {
     return { offset, timestampMs, key, value };
   }
 
-  #part(at = 0, length = NULL_LENGTH): Buffer | null {
-    return length === NULL_LENGTH ? null : this.bytes.subarray(at, at + length);
+  /** @param length -1 stands for null */
+  #part(at = 0, length = -1): Buffer | null {
+    return length === -1 ? null : this.bytes.subarray(at, at + length);
   }
 }
 
@@ -112,9 +106,8 @@ export class Records {
       if (to <= from) continue;
       const last = merged.at(-1);
       // Many small batches that lie in one table are one range.
-      if (last !== undefined && last.table === table && last.to === from) {
-        merged.splice(-1, 1, { ...last, to });
-      } else merged.push({ table, from, to });
+      if (last?.table === table && last.to === from) merged.splice(-1, 1, { ...last, to });
+      else merged.push({ table, from, to });
     }
     this.ranges = merged;
     this.length = merged.reduce((sum, { from, to }) => sum + to - from, 0);

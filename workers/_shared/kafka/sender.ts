@@ -58,7 +58,7 @@ export class Sender implements AsyncDisposable {
 
   /** Encodes records, at least one, and sends them as {@link sendBatches} does. */
   async send(
-    { partition, records }: { readonly partition: number; readonly records: readonly Content[] },
+    { partition, records }: { partition: number; records: readonly Content[] },
     compression = this.compression,
   ): Promise<Place> {
     const [place] = await this.sendBatches([[partition, await encodeBatch(records, compression)]]);
@@ -97,12 +97,7 @@ export class Sender implements AsyncDisposable {
   async #findRoute() {
     const [topic, produce] = await Promise.all([
       describeTopic(this.client, this.connection.topic),
-      negotiate(this.client, {
-        name: "Produce",
-        versions: VERSIONS,
-        action: "publish to",
-        oldest: "9 or later",
-      }),
+      negotiate(this.client, "Produce", VERSIONS),
     ]);
     if (topic === undefined) throw new ProtocolError("UNKNOWN_TOPIC_OR_PARTITION");
     return { topic, produce };
