@@ -86,7 +86,7 @@ function refused() {
   const log = { debug: () => {}, info: say, warning: say, error: say };
   const shared = { log, metrics: new Registry(), [Symbol.dispose]: () => {} };
   const environment = environmentOf(progress, ({ partition }: LedgerRow) => {
-    if (partition > 0 || isRepaired) return Promise.resolve({ at: "moved", nextOffset: 5 });
+    if (partition > 0 || isRepaired) return Promise.resolve({ kind: "stale", nextOffset: 5 });
     return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
   }, { telemetry: consumerTelemetry(shared, { debug: false }), database: { target: "test" } });
   const ports = (partition: number) => new LogPorts(environment, { ...LOG, partition });

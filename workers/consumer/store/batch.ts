@@ -12,7 +12,6 @@ import type { Slice } from "../kafka_partition/slice.ts";
 import type { InsertMode, Present } from "./insert_readings.ts";
 import type { Readings } from "./readings.ts";
 
-/** A record that is refused, and why. */
 export interface Reject {
   readonly record: RawRecord;
   readonly reason: RejectReason;
@@ -42,60 +41,57 @@ export interface Plan {
 }
 
 /** A batch when all its readings have their place. */
-export interface WrittenBatch {
+export interface WrittenBatch extends Pick<Plan, "rejects"> {
   readonly counts: Counts;
   readonly plan: Plan;
   /** Rows of the plan's readings that were stored, by customer and time. */
   readonly stored: Int32Array;
-  readonly rejects: readonly Reject[];
 }
 
 /** What was written: the whole stretch, or the first part of it. */
 export interface Written {
   readonly kind: "written";
+  readonly ledger: LedgerRow;
   readonly slice: Slice;
   readonly batch: WrittenBatch;
 }
 
-/** A batch's transaction while it is open. */
-export interface BatchTransaction {
-  /**
-   * Inserts rows of these readings, of which no two have the same key, in the order given.
-   *
-   * @throws what PostgreSQL refused; nothing is stored then
-   */
-  insert(readings: Readings, rows: Int32Array, mode: InsertMode): Promise<Present>;
-  /**
-   * The last step: keeps rejects and gaps, adds what was stored to what is derived from it, moves the partition's offset
-   * to the end of the slice and adds the counts.
-   */
-  conclude(written: Written): Promise<void>;
+/**
+ * The offset is not where the batch begins: another owner moved it, or an earlier COMMIT of ours whose answer was lost,
+ * or the database is an older copy of itself; undefined when it has no such row (any more).
+ */
+export interface Stale {
+  readonly kind: "stale";
+  readonly nextOffset: Offset | undefined;
 }
 
+/**
+ * Inserts rows of these readings, of which no two have the same key, in the order given.
+ *
+ * @throws what PostgreSQL refused; nothing is stored then
+ */
+export type Insert = (readings: Readings, rows: Int32Array, mode: InsertMode) => Promise<Present>;
+
 /** A batch that shall be written in a transaction that owns its partition's offset. */
-export interface Write<T> {
+export interface Write {
   readonly ledger: LedgerRow;
   readonly from: Offset;
   /** How many it is about. */
   readonly records: number;
   /** In a transaction that is shared with nobody: a failure is then ours. */
   readonly alone: boolean;
-  readonly work: (batch: BatchTransaction) => Promise<T>;
+  /** Inserts the readings; what it returns is kept beside them, and the offset moved, in the same transaction. */
+  readonly work: (insert: Insert) => Promise<Written>;
 }
 
-export type WriteOutcome<T> =
-  /** With what `work` returned. */
-  | { readonly at: "written"; readonly value: T }
-  /**
-   * The offset is not at `from`: another owner moved it, or an earlier COMMIT of ours whose answer was lost, or the
-   * database is an older copy of itself; undefined when it has no such row (any more).
-   */
-  | { readonly at: "moved"; readonly nextOffset: Offset | undefined }
+export type WriteOutcome =
+  | Written
+  | Stale
   /** The floor is another one than the batch was planned with: nothing of it was written. */
-  | { readonly at: "floor moved"; readonly floor: Instant };
+  | { readonly kind: "floor moved"; readonly floor: Instant };
 
 /** A write that waits for the others of its turn. */
-export interface WriteRequest extends Write<unknown> {
-  readonly resolve: (outcome: WriteOutcome<unknown>) => void;
+export interface WriteRequest extends Write {
+  readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: unknown) => void;
 }

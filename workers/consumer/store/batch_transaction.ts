@@ -1,8 +1,8 @@
 /** The only place that writes: one transaction for all that a batch brings, or the batches that share a turn. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { Database, Row, Session } from "../../_shared/postgres.ts";
-import type { BatchTransaction, Reject, WriteOutcome, WriteRequest } from "./batch.ts";
-import { concludeStatement, type Part, wholeStatement } from "./conclude.ts";
+import type { Reject, Stale, WriteOutcome, WriteRequest, Written } from "./batch.ts";
+import { concludeStatement, wholeStatement } from "./conclude.ts";
 import { type BinaryWriter, copyInto } from "./copy.ts";
 import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
 import { insertReadings } from "./insert_readings.ts";
@@ -28,30 +28,25 @@ export async function executeRequests(database: Database, requests: readonly Wri
 /** Settles each of the requests; all of them are written, or none is. */
 async function settle(
   requests: readonly WriteRequest[],
-  write: () => Promise<readonly WriteOutcome<unknown>[]>,
+  write: () => Promise<readonly WriteOutcome[]>,
 ): Promise<void> {
-  let outcomes: readonly WriteOutcome<unknown>[];
   try {
-    outcomes = await write();
+    (await write()).forEach((outcome, index) => requests[index]?.resolve(outcome));
   } catch (error) {
-    if (error instanceof FloorMoved) {
-      for (const { resolve } of requests) resolve({ at: "floor moved", floor: error.floor });
-    } else {
-      for (const { reject } of requests) reject(error);
+    for (const { resolve, reject } of requests) {
+      if (error instanceof FloorMoved) resolve({ kind: "floor moved", floor: error.floor });
+      else reject(error);
     }
-    return;
   }
-  requests.forEach(({ resolve }, index) => {
-    const outcome = outcomes[index];
-    if (outcome !== undefined) resolve(outcome);
-  });
 }
 
-async function writeAlone(database: Database, request: WriteRequest): Promise<WriteOutcome<unknown>[]> {
+async function writeAlone(database: Database, request: WriteRequest): Promise<WriteOutcome[]> {
   return await database.transaction(async (session, rows) => {
-    const [moved] = placesElsewhere(rows, [request]);
-    if (moved !== undefined) return [moved];
-    return [{ at: "written", value: await request.work(ownTransaction(session, request.ledger)) }];
+    const [stale] = findStale(rows, [request]);
+    if (stale !== undefined) return [stale];
+    const written = await request.work((...added) => insertReadings(session, ...added));
+    await conclude(session, [written], joined([written]));
+    return [written];
   }, lockedOffsets([request]));
 }
 
@@ -59,16 +54,30 @@ async function writeAlone(database: Database, request: WriteRequest): Promise<Wr
 async function writeTogether(
   database: Database,
   requests: readonly WriteRequest[],
-): Promise<WriteOutcome<unknown>[]> {
-  const gathered = new Gathered();
-  const values = await Promise.all(requests.map(({ ledger, work }) => work(gathered.part(ledger))));
-  const written = (value: unknown) => ({ at: "written", value }) as const;
-  if (await gathered.writeAtOnce(database)) return values.map(written);
+): Promise<WriteOutcome[]> {
+  // All readings are new, or the transaction fails.
+  const all = await Promise.all(requests.map(({ work }) => work(() => Promise.resolve("all stored"))));
+  if (await writeAtOnce(database, all)) return all;
   return await database.transaction(async (session, rows) => {
-    const places = placesElsewhere(rows, requests);
-    await gathered.write(session, requests.filter((_, index) => places[index] === undefined));
-    return values.map((value, index) => places[index] ?? written(value));
+    const stale = findStale(rows, requests);
+    const owned = all.filter((_, index) => stale[index] === undefined);
+    const stored = joined(owned);
+    if (stored.rows.length > 0) await insertReadings(session, stored.readings, stored.rows, "copy");
+    if (owned.length > 0) await conclude(session, owned, stored);
+    return all.map((written, index) => stale[index] ?? written);
   }, lockedOffsets(requests));
+}
+
+/**
+ * Writes readings and offsets by one statement, for as long as there is nothing else.
+ *
+ * @returns false when there is, or when an offset or the floor is elsewhere: then nothing was written
+ */
+async function writeAtOnce(database: Database, parts: readonly Written[]): Promise<boolean> {
+  if (parts.some(({ slice, batch }) => slice.gaps.length + batch.rejects.length > 0)) return false;
+  const { readings, rows } = joined(parts);
+  if (rows.length === 0) return false;
+  return await database.execute(wholeStatement(parts, readings, rows)) === parts.length;
 }
 
 /** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
@@ -85,82 +94,35 @@ function lockedOffsets(requests: readonly WriteRequest[]): string {
  *
  * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
  */
-function placesElsewhere(rows: readonly Row[], requests: readonly WriteRequest[]) {
+function findStale(rows: readonly Row[], requests: readonly WriteRequest[]): (Stale | undefined)[] {
   return requests.map(({ ledger, from }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
     if (row !== undefined) requireGeneration(Number(row.schema_generation));
-    const nextOffset = row !== undefined && isOf(row, ledger) ? Number(row.next_offset) : undefined;
-    return nextOffset === from ? undefined : { at: "moved" as const, nextOffset };
+    // A standby that never heard of our row may have given its id to another log.
+    const isOurs = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
+      row.generation === ledger.generation;
+    const nextOffset = isOurs ? Number(row.next_offset) : undefined;
+    return nextOffset === from ? undefined : { kind: "stale", nextOffset };
   });
 }
 
-/** A standby that never heard of our row may have given its id to another log. */
-function isOf(row: Row, { topicId, partition, generation }: LedgerRow): boolean {
-  return row.topic_id === topicId && row.kafka_partition === partition && row.generation === generation;
-}
-
-/** A batch by itself: what it asks for is done at once. */
-function ownTransaction(session: Session, ledger: LedgerRow): BatchTransaction {
-  return {
-    insert: (readings, rows, mode) => insertReadings(session, readings, rows, mode),
-    conclude: ({ slice, batch }) =>
-      conclude(session, [{ ledger, slice, batch }], { readings: batch.plan.readings, rows: batch.stored }),
-  };
-}
-
-/** Several partitions' batches: what each asks for is kept, as if all of it succeeded, until it is written as one. */
-class Gathered {
-  readonly #parts: Part[] = [];
-
-  part(ledger: LedgerRow): BatchTransaction {
-    return {
-      // All of them are new, or the transaction fails.
-      insert: () => Promise.resolve("all stored"),
-      conclude: ({ slice, batch }) => {
-        this.#parts.push({ ledger, slice, batch });
-        return Promise.resolve();
-      },
-    };
-  }
-
-  /**
-   * Writes readings and offsets by one statement, for as long as there is nothing else.
-   *
-   * @returns false when there is, or when an offset or the floor is elsewhere: then nothing was written
-   */
-  async writeAtOnce(database: Database): Promise<boolean> {
-    const parts = this.#parts;
-    if (parts.some(({ slice, batch }) => slice.gaps.length + batch.rejects.length > 0)) return false;
-    const { readings, rows } = joined(parts);
-    if (rows.length === 0) return false;
-    return await database.execute(wholeStatement(parts, readings, rows)) === parts.length;
-  }
-
-  /** Writes the parts of these, within a transaction that owns their offsets. */
-  async write(session: Session, owned: readonly { readonly ledger: LedgerRow }[]): Promise<void> {
-    const parts = this.#parts.filter(({ ledger }) => owned.some((one) => one.ledger === ledger));
-    if (parts.length === 0) return;
-    const stored = joined(parts);
-    if (stored.rows.length > 0) await insertReadings(session, stored.readings, stored.rows, "copy");
-    await conclude(session, parts, stored);
-  }
-}
-
-interface Stored {
-  readonly readings: Readings;
-  /** In the order in which they are written. */
-  readonly rows: Int32Array;
-}
-
-/** The stored readings of some batches as one's. */
-function joined(parts: readonly Part[]): Stored {
+/** The stored readings of some batches as one's, and their rows in the order in which they are written. */
+function joined(parts: readonly Written[]): { readonly readings: Readings; readonly rows: Int32Array } {
   const all = parts.map(({ batch }) => ({ readings: batch.plan.readings, rows: batch.stored }));
   if (all[0] !== undefined && all.length === 1) return all[0];
   const readings = Readings.joined(all);
   return { readings, rows: readings.ordered() };
 }
 
-async function conclude(session: Session, parts: readonly Part[], { readings, rows }: Stored): Promise<void> {
+/**
+ * The last step: keeps rejects and gaps, adds what was stored to what is derived from it, moves the partitions' offsets
+ * to the ends of their slices and adds the counts.
+ */
+async function conclude(
+  session: Session,
+  parts: readonly Written[],
+  { readings, rows }: ReturnType<typeof joined>,
+): Promise<void> {
   for (const { ledger, batch } of parts) await storeRejects(session, ledger, batch.rejects);
   for (const { ledger, slice } of parts) await storeGaps(session, ledger, slice.gaps);
   const { rowCount } = await session.query(concludeStatement(parts, readings, rows));

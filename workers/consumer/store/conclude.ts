@@ -1,14 +1,12 @@
 /** The statements that end a transaction: readings where they are few, what is derived from them, and the offsets. */
-import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
-import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
+import { type Slice, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { Written } from "./batch.ts";
 import { readingColumns, type Readings } from "./readings.ts";
 import { rollUp } from "./roll_up.ts";
 import { GENERATION } from "../schema/migrate.ts";
-import type { Slice } from "../kafka_partition/slice.ts";
 
 /**
  * Whether the batches may be written with the floor as it is: no reading that is stored lies below it ($12), and none was
@@ -16,18 +14,17 @@ import type { Slice } from "../kafka_partition/slice.ts";
  */
 const FITS_FLOOR = `${FLOOR} between $11::timestamptz and $12::timestamptz`;
 
-/** A partition's batch as it will be in the ledger. */
-export interface Part extends Pick<Written, "slice" | "batch"> {
-  readonly ledger: LedgerRow;
-}
-
 /**
  * Derived tables and ledger in one statement, since each statement more is a journey to the server and back. Who runs it
  * has the offsets' rows locked. It moves no offset, and the transaction must be rolled back, when the floor moved.
  *
  * @param stored rows of the readings that were stored, by customer and time
  */
-export function concludeStatement(parts: readonly Part[], readings: Readings, stored: Int32Array): Statement {
+export function concludeStatement(
+  parts: readonly Written[],
+  readings: Readings,
+  stored: Int32Array,
+): Statement {
   const ledger = ledgerColumns(parts);
   if (stored.length === 0) {
     return { name: "advance_offset", text: advance(`and ${FITS_FLOOR}`), values: ledger };
@@ -50,7 +47,7 @@ export function concludeStatement(parts: readonly Part[], readings: Readings, st
  * @param rows of the readings, by customer and time; at least one
  */
 export function wholeStatement(
-  parts: readonly Part[],
+  parts: readonly Written[],
   readings: Readings,
   rows: Int32Array,
 ): Statement {
@@ -110,7 +107,7 @@ function advance(condition: string): string {
             where ledger.id = batch.id and ledger.schema_generation = $13::integer ${condition}`;
 }
 
-function ledgerColumns(parts: readonly Part[]): (string | number | readonly (number | null)[])[] {
+function ledgerColumns(parts: readonly Written[]): (string | number | readonly (number | null)[])[] {
   return [
     parts.map(({ ledger }) => ledger.id),
     parts.map(({ slice }) => slice.next),
@@ -128,7 +125,7 @@ function ledgerColumns(parts: readonly Part[]): (string | number | readonly (num
 }
 
 /** The lowest and the highest floor that the batches may be written with. */
-function floorBounds(parts: readonly Part[]): [lowest: string, highest: string] {
+function floorBounds(parts: readonly Written[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = parts.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
   const earliest = parts.flatMap(({ batch: { plan, stored } }) => earliestOf(plan.readings, stored) ?? [])

@@ -7,30 +7,27 @@ import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError, isFatal } from "../../_shared/errors.ts";
 import { isDataError, mayBeDone, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
 import type { Instant } from "../day_partitions/floor.ts";
-import type { BatchTransaction, Plan, Reject, WriteOutcome, Written } from "./batch.ts";
+import type { Insert, Plan, Reject, Stale, WriteOutcome, Written } from "./batch.ts";
 import type { InsertMode } from "./insert_readings.ts";
 import type { PlanBatch } from "./plan_batch.ts";
 import type { Turn } from "./shared_turns.ts";
-import type { Offset } from "../../_shared/kafka/records.ts";
 import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
 
 export type BatchOutcome =
   | Written
-  /** The partition's offset is elsewhere, or unknown to the database: nothing of this batch was written by us. */
-  | { readonly kind: "stale"; readonly nextOffset: Offset | undefined }
+  /** Nothing of this batch was written by us. */
+  | Stale
   /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
   | { readonly kind: "abandoned" };
-
-type WritingTurn = Pick<Turn, "write">;
 
 export interface BatchPorts {
   readonly plan: PlanBatch;
   readonly turns: {
-    take<T>(records: () => number, attempt: (turn: WritingTurn) => Promise<T>): Promise<T>;
+    take<T>(records: () => number, attempt: (turn: Pick<Turn, "write">) => Promise<T>): Promise<T>;
   };
-  /** Prepares the table for a batch's readings; outside the transaction, since it may take locks. */
+  /** Prepares the table; outside the transaction, since it may take locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
-  /** The floor is another one than `plan` went by: it is planned again. */
+  /** The batch is planned again. */
   readonly onFloorMoved: (floor: Instant) => void;
   /** It is our turn to write: from now on something happens, or something hangs. */
   readonly onAttempt: () => void;
@@ -38,32 +35,26 @@ export interface BatchPorts {
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
-/** @throws what trying again does not cure, such as a schema of another generation */
-export type ProcessBatch = (
-  ledger: LedgerRow,
-  batch: OpenBatch,
-  signal: AbortSignal,
-) => Promise<BatchOutcome>;
+export type ProcessBatch = ReturnType<typeof createBatchProcessor>;
 
 /** When an attempt took longer than it may last, the next one is on a part that is so many times smaller. */
 const SMALLER = 16;
 
-/**
- * @returns a processor for one partition; it remembers whether this partition's records tend to be repeats, and how many
- *   of them an attempt can write while many are refused or the database is slow
- */
-export function createBatchProcessor(ports: BatchPorts): ProcessBatch {
-  const approach: Approach = { mode: "copy", mostRecords: Infinity, alone: false };
-  return (ledger, batch, signal) => new BatchProcessor(ports, approach, ledger, batch).process(signal);
+/** @returns a processor for one partition; it throws what trying again does not cure, as a schema of another generation */
+export function createBatchProcessor(ports: BatchPorts) {
+  const approach = new Approach();
+  return (ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<BatchOutcome> =>
+    new BatchProcessor(ports, approach, ledger, batch).process(signal);
 }
 
 /** How the next attempt of a partition is made, learnt from those before. */
-interface Approach {
+class Approach {
   /** COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice. */
-  mode: InsertMode;
-  mostRecords: number;
+  mode: InsertMode = "copy";
+  /** How many an attempt can write while many are refused or the database is slow. */
+  mostRecords = Infinity;
   /** After a failure, whoever's it was: others shall not fail with us again, nor we with them. */
-  alone: boolean;
+  alone = false;
 }
 
 /** The attempts to write one batch. */
@@ -109,14 +100,14 @@ class BatchProcessor {
     }
   }
 
-  /** How many records the next attempt writes, as far as is known. */
+  /** For the next attempt, as far as is known. */
   #records(): number {
     return this.#planned?.part.records.length ??
       Math.min(this.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
   }
 
   /** @returns undefined when it was given up while others had their turns: a stop need not wait for all of them */
-  async #attempt(turn: WritingTurn, signal: AbortSignal): Promise<WriteOutcome<Written> | undefined> {
+  async #attempt(turn: Pick<Turn, "write">, signal: AbortSignal): Promise<WriteOutcome | undefined> {
     if (signal.aborted) return undefined;
     this.ports.onAttempt();
     // Only now, when it is our turn to write: until then more may come, and decoded records take several times their bytes.
@@ -128,7 +119,7 @@ class BatchProcessor {
         from: part.from,
         records: part.records.length,
         alone: this.approach.alone || this.approach.mode === "merge",
-        work: (transaction) => this.#work(transaction, part, plan),
+        work: (insert) => this.#work(insert, part, plan),
       });
     try {
       return await write();
@@ -146,8 +137,8 @@ class BatchProcessor {
     return { part, plan: this.ports.plan(part.records) };
   }
 
-  async #work(transaction: BatchTransaction, slice: Slice, plan: Plan): Promise<Written> {
-    const placement = new Placement(transaction, plan, (error) => this.#counted(isDataError(error)));
+  async #work(insert: Insert, slice: Slice, plan: Plan): Promise<Written> {
+    const placement = new Placement(insert, plan, (error) => this.#counted(isDataError(error)));
     await placement.place(0, plan.keys.length - 1, this.approach.mode);
     const { stored, rejects, duplicates } = placement;
     const counts = {
@@ -156,10 +147,9 @@ class BatchProcessor {
       rejected: rejects.length,
       gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
     };
-    const written: Written = { kind: "written", slice, batch: { counts, plan, stored, rejects } };
-    await transaction.conclude(written);
     this.approach.mode = placement.repeatsInTable ? "merge" : "copy";
-    return this.#attempted = written;
+    const batch = { counts, plan, stored, rejects };
+    return this.#attempted = { kind: "written", ledger: this.ledger, slice, batch };
   }
 
   #counted(isRefusal: boolean): boolean {
@@ -168,21 +158,20 @@ class BatchProcessor {
   }
 
   /** @returns undefined when the batch must be planned again */
-  #tell(outcome: WriteOutcome<Written>): BatchOutcome | undefined {
+  #tell(outcome: WriteOutcome): BatchOutcome | undefined {
     this.approach.alone = this.#refusals > 0;
-    if (outcome.at === "floor moved") {
+    if (outcome.kind === "floor moved") {
       this.ports.onFloorMoved(outcome.floor);
       this.#planned = undefined;
       return undefined;
     }
-    if (outcome.at === "written") {
+    if (outcome.kind === "written") {
       this.approach.mostRecords *= 2;
-      return outcome.value;
+      return outcome;
     }
     // The answer to an earlier COMMIT of ours was lost, and it did commit.
     const written = this.#perhapsWritten;
-    if (written !== undefined && outcome.nextOffset === written.slice.next) return written;
-    return { kind: "stale", nextOffset: outcome.nextOffset };
+    return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
   }
 
   /**
@@ -209,7 +198,7 @@ class Placement {
   repeatsInTable = false;
 
   constructor(
-    private readonly transaction: BatchTransaction,
+    private readonly insert: Insert,
     private readonly plan: Plan,
     private readonly isDataError: (error: unknown) => boolean,
   ) {
@@ -233,7 +222,7 @@ class Placement {
     const { readings } = this.plan;
     const rows = this.#heads.subarray(from, to);
     try {
-      const present = await this.transaction.insert(readings, rows, mode);
+      const present = await this.insert(readings, rows, mode);
       for (let key = from; key < to; key++) {
         this.#settle(key, present === "all stored" ? undefined : present[key - from]);
       }

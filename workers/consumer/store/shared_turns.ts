@@ -22,34 +22,26 @@ interface Waiting {
   readonly run: (turn: Turn) => Promise<void>;
 }
 
+/** Writes what the attempts of one turn ask for; settles each request and never rejects. */
+type Execute = (requests: readonly WriteRequest[]) => Promise<void>;
+
 /** Handed out in the order in which they were asked for. */
 export class SharedTurns {
-  readonly #count: number;
-  readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
-  readonly #betweenTurnsMs: number;
   #free: number;
   #lastBegun = -Infinity;
   readonly #queue: Waiting[] = [];
   /** The next look at the queue. */
   #look: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
-  /** @param execute writes what the attempts of one turn ask for; settles each request and never rejects */
   constructor(
-    count: number,
-    execute: (requests: readonly WriteRequest[]) => Promise<void>,
-    betweenTurnsMs = BETWEEN_TURNS_MS,
+    private readonly count: number,
+    private readonly execute: Execute,
+    private readonly betweenTurnsMs = BETWEEN_TURNS_MS,
   ) {
-    this.#betweenTurnsMs = betweenTurnsMs;
-    this.#count = count;
     this.#free = count;
-    this.#execute = execute;
   }
 
-  /**
-   * Runs an attempt when it has a turn.
-   *
-   * @param records how many it would write now
-   */
+  /** Runs an attempt when it has a turn. @param records how many it would write now */
   take<T>(records: () => number, attempt: (turn: Turn) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const run = (turn: Turn) => attempt(turn).then(resolve, reject).finally(() => turn.leave());
@@ -76,7 +68,7 @@ export class SharedTurns {
       if (pause > 0) return this.#lookAfter(Math.ceil(pause));
       this.#lastBegun = performance.now();
       const company = this.#takeCompany();
-      const turn = new Turn(company.length, this.#execute);
+      const turn = new Turn(company.length, this.execute);
       this.#free--;
       void Promise.all(company.map(({ run }) => run(turn))).then(() => {
         this.#free++;
@@ -88,7 +80,7 @@ export class SharedTurns {
   /** How long the first of the queue shall wait for more, milliseconds. */
   #pauseBefore({ since }: Waiting): number {
     if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= WORTH_A_TURN) return 0;
-    const until = this.#free < this.#count ? since + PATIENCE_MS : this.#lastBegun + this.#betweenTurnsMs;
+    const until = this.#free < this.count ? since + PATIENCE_MS : this.#lastBegun + this.betweenTurnsMs;
     return until - performance.now();
   }
 
@@ -106,44 +98,37 @@ export class SharedTurns {
 
 /** A turn that some attempts have together. What they want to write is written when none of them does anything else. */
 export class Turn {
-  readonly #execute: (requests: readonly WriteRequest[]) => Promise<void>;
-  /** Attempts that are not waiting for their write. */
-  #busy: number;
   #executing = false;
   #requests: WriteRequest[] = [];
 
-  constructor(attempts: number, execute: (requests: readonly WriteRequest[]) => Promise<void>) {
-    this.#busy = attempts;
-    this.#execute = execute;
-  }
+  /** @param busy attempts that are not waiting for their write */
+  constructor(private busy: number, private readonly execute: Execute) {}
 
   /** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
-  write<T>(write: Write<T>): Promise<WriteOutcome<T>> {
-    const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome<T>>();
+  write(write: Write): Promise<WriteOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome>();
     // Who has its answer is busy again before it can do anything with it.
     const back = <V>(settle: (value: V) => void) => (value: V) => {
-      this.#busy++;
+      this.busy++;
       settle(value);
     };
-    // What it resolves with is what `work` returned.
-    const written = (outcome: WriteOutcome<unknown>) => resolve(outcome as WriteOutcome<T>);
-    this.#requests.push({ ...write, resolve: back(written), reject: back(reject) });
+    this.#requests.push({ ...write, resolve: back(resolve), reject: back(reject) });
     this.leave();
     return promise;
   }
 
   /** An attempt that has ended holds nobody back. */
   leave(): void {
-    this.#busy--;
+    this.busy--;
     void this.#executeWhenAllWait();
   }
 
   async #executeWhenAllWait(): Promise<void> {
-    if (this.#busy > 0 || this.#executing || this.#requests.length === 0) return;
+    if (this.busy > 0 || this.#executing || this.#requests.length === 0) return;
     this.#executing = true;
     const requests = this.#requests;
     this.#requests = [];
-    await this.#execute(requests);
+    await this.execute(requests);
     this.#executing = false;
     await this.#executeWhenAllWait();
   }

@@ -1,7 +1,7 @@
 import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { insistOnAnswer } from "../../../../workers/_shared/postgres_errors.ts";
-import type { Counts, Reject, Write } from "../../../../workers/consumer/store/batch.ts";
+import type { Counts, Reject, Write, WriteOutcome } from "../../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../../../workers/consumer/store/process_batch.ts";
 import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
@@ -53,62 +53,54 @@ class MemorySink {
   /** An insert of more rows takes too long. */
   mostRows = Infinity;
 
-  async write<T>({ from, work }: Write<T>) {
+  async write({ from, work }: Write): Promise<WriteOutcome> {
     this.onWrite();
     const before = this.inserts.length;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
-    if (this.nextOffset !== from) return { at: "moved" as const, nextOffset: this.nextOffset };
+    if (this.nextOffset !== from) return { kind: "stale", nextOffset: this.nextOffset };
     const rows = new Map(this.rows);
-    let advanced: { to: number; counts: Counts } | undefined;
-    let rejects: readonly Reject[] = [];
-    const value = await work({
-      insert: (batch, indices, mode) => {
-        const readings = [...indices].map((row) => batch.reading(row));
-        this.inserts.push(`${mode} ${readings.length}`);
-        if (this.inserts.length - before > this.mostInserts) {
-          return Promise.reject(new Error("connection lost"));
-        }
-        if (readings.length > this.mostRows) return Promise.reject(answer(CANCELED, "no time"));
-        const failure = this.insertFailures.shift();
-        if (failure !== undefined) return Promise.reject(failure);
-        const keys = readings.map(({ customerId }) => customerId);
-        if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
-        if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
-          throw new TypeError("keys out of order");
-        }
-        if (mode === "copy" && keys.some((key) => rows.has(key))) {
-          return Promise.reject(answer(REPEATED, "repeated"));
-        }
-        if (keys.some((key) => this.refuses.has(key))) return Promise.reject(answer(REFUSED, "no"));
-        const present = keys.map((key) => rows.get(key));
-        keys.forEach((key, at) => {
-          if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
-        });
-        return Promise.resolve(mode === "copy" ? "all stored" as const : present);
-      },
-      conclude: ({ slice, batch: { counts, stored, rejects: all } }) => {
-        strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
-        rejects = all;
-        return Promise.resolve(void (advanced = { to: slice.next, counts }));
-      },
+    const written = await work((batch, indices, mode) => {
+      const readings = [...indices].map((row) => batch.reading(row));
+      this.inserts.push(`${mode} ${readings.length}`);
+      if (this.inserts.length - before > this.mostInserts) {
+        return Promise.reject(new Error("connection lost"));
+      }
+      if (readings.length > this.mostRows) return Promise.reject(answer(CANCELED, "no time"));
+      const failure = this.insertFailures.shift();
+      if (failure !== undefined) return Promise.reject(failure);
+      const keys = readings.map(({ customerId }) => customerId);
+      if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
+      if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
+        throw new TypeError("keys out of order");
+      }
+      if (mode === "copy" && keys.some((key) => rows.has(key))) {
+        return Promise.reject(answer(REPEATED, "repeated"));
+      }
+      if (keys.some((key) => this.refuses.has(key))) return Promise.reject(answer(REFUSED, "no"));
+      const present = keys.map((key) => rows.get(key));
+      keys.forEach((key, at) => {
+        if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
+      });
+      return Promise.resolve(mode === "copy" ? "all stored" as const : present);
     });
-    if (advanced === undefined) throw new TypeError("the offset was not moved");
+    const { slice, batch: { counts, stored, rejects } } = written;
+    strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
     const { refusal } = this;
     if (refusal !== undefined) {
       this.refusal = undefined;
-      this.nextOffset = advanced.to;
+      this.nextOffset = slice.next;
       throw refusal;
     }
     for (const [key, heartRate] of rows) this.rows.set(key, heartRate);
     this.rejects = rejects;
-    this.counts = advanced.counts;
-    this.nextOffset = advanced.to;
+    this.counts = counts;
+    this.nextOffset = slice.next;
     if (this.loseAnswer) {
       this.loseAnswer = false;
       return await insistOnAnswer(Promise.reject(new Error("connection lost")));
     }
-    return { at: "written" as const, value };
+    return written;
   }
 }
 

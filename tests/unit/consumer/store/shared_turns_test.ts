@@ -4,7 +4,7 @@ import { SharedTurns, type Turn } from "../../../../workers/consumer/store/share
 import type { WriteRequest } from "../../../../workers/consumer/store/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
-const DONE = { at: "moved", nextOffset: 0 } as const;
+const DONE = { kind: "stale", nextOffset: 0 } as const;
 
 /** What was executed, by the ids of the ledgers; settled by the test. */
 class Executions {
@@ -28,7 +28,7 @@ class Executions {
 }
 
 function write(turn: Turn, id: number, alone = false): Promise<unknown> {
-  const work = () => Promise.resolve();
+  const work = () => Promise.reject(new Error("nobody executes it"));
   return turn.write({ ledger: { id } as LedgerRow, from: 0, records: 10, work, alone });
 }
 
