@@ -147,9 +147,7 @@ function rejectFields(
     const source = typeof value === "number" ? numberSource(text, field) : undefined;
     const is = source === undefined ? describe(value) : clip(source);
     // Too large for the schema's integers, but a whole number of beats all the same.
-    const large = source !== undefined && Math.abs(Number(source)) > Number.MAX_SAFE_INTEGER &&
-      isWhole(source);
-    if (field === "heart_rate" && large) return outOfRange(is, limits);
+    if (field === "heart_rate" && source !== undefined && isWhole(source)) return outOfRange(is, limits);
     return reject(`invalid_${field}`, `${field}: is ${is}, expected ${message}`);
   });
   const reason = rejects[0]?.reason ?? "not_an_object";
