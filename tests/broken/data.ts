@@ -138,8 +138,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     breaks: "a partition is read from the group's offset where that is ahead",
     edits: {
       "let ledger = known.row;": `let ledger = known.row;
-      const told = await client.listCommittedOffsets({ topics: [{ topic: log.topic, partitions: [log.partition] }] });
-      const [group = -1n] = told.get(log.topic) ?? [];
+      const told = await client.listCommittedOffsets({ topics: [{ topic, partitions: [partition] }] });
+      const [group = -1n] = told.get(topic) ?? [];
       if (ledger !== undefined && group > ledger.nextOffset) {
         await database.query("update public.ingest_offsets set next_offset = $2, gaps = gaps + $2 - next_offset where id = $1", [ledger.id, Number(group)]);
         ledger = { ...ledger, nextOffset: Number(group) };
