@@ -1,7 +1,5 @@
 /** Listeners of a broker that ask who somebody is, on top of the plain one that the stack itself uses. */
-import { createHash, pbkdf2Sync, randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { alterUserScramCredentialsV0, Connection } from "@platformatic/kafka";
 import { freePort, HOST } from "../network/ports.ts";
 
 export interface KafkaListener {
@@ -69,33 +67,4 @@ function saslConfig(prefix: string, { plainUsers = {} }: KafkaListener): Record<
     [`${prefix}.scram-sha-256.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
     [`${prefix}.scram-sha-512.sasl.jaas.config`]: `${module}.scram.ScramLoginModule required;`,
   };
-}
-
-/** Fewer are refused by clients. */
-const ITERATIONS = 4096;
-/** Kafka's number of each mechanism, and its hash. */
-const MECHANISMS = [[1, "sha256"], [2, "sha512"]] as const;
-
-/**
- * Makes a user of SCRAM-SHA-256 and SCRAM-SHA-512, or changes its password. Over the broker's protocol, so that the
- * password is on no command line.
- *
- * @param server host:port of a listener that lets us in
- */
-export async function setScramPassword(server: string, user: string, password: string): Promise<void> {
-  const [host = HOST, port] = server.split(":");
-  const connection = new Connection("heartbeat-stack");
-  await connection.connect(host, Number(port));
-  try {
-    // Kafka takes a user only once in a request.
-    for (const [mechanism, hash] of MECHANISMS) {
-      const salt = randomBytes(16);
-      const length = createHash(hash).digest().length;
-      const saltedPassword = pbkdf2Sync(password, salt, ITERATIONS, length, hash);
-      const credential = { name: user, mechanism, iterations: ITERATIONS, salt, saltedPassword };
-      await alterUserScramCredentialsV0.api.async(connection, [], [credential]);
-    }
-  } finally {
-    await connection.close();
-  }
 }

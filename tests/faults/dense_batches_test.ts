@@ -1,7 +1,6 @@
 /** Kilobytes in the log that are megabytes in memory: read within the memory that was promised, or refused by name. */
 import { ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { compressionsAlgorithms } from "@platformatic/kafka";
 import { bad, type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Compression, Sent } from "../../lab/produce.ts";
@@ -53,8 +52,8 @@ Deno.test(
 
 /** Written by hand, with a block for each of its bytes: some 3.5 MB in the log. */
 const TINY_BLOCKS = [
-  { bitmask: compressionsAlgorithms.lz4.bitmask, compress: lz4OfTinyBlocks, plainBytes: 700_000 },
-  { bitmask: compressionsAlgorithms.snappy.bitmask, compress: snappyOfTinyBlocks, plainBytes: 500_000 },
+  { codec: "lz4", compress: lz4OfTinyBlocks, plainBytes: 700_000 },
+  { codec: "snappy", compress: snappyOfTinyBlocks, plainBytes: 500_000 },
 ] as const;
 
 Deno.test(
@@ -62,10 +61,10 @@ Deno.test(
   onPlace(LARGE_BATCHES, async (place) => {
     const sent: Sent<Intended>[] = [];
     for (let partition = 0; partition < 8; partition++) {
-      const { bitmask, compress, plainBytes } = TINY_BLOCKS[partition % 2 === 0 ? 0 : 1];
+      const { codec, compress, plainBytes } = TINY_BLOCKS[partition % 2 === 0 ? 0 : 1];
       const key = Buffer.from(`tiny-${partition}`);
       const value = Buffer.alloc(plainBytes, "x");
-      const tiny = compressedBy(batch(0, [0], { record: () => ({ key, value }) }), bitmask, compress);
+      const tiny = compressedBy(batch(0, [0], { record: () => ({ key, value }) }), codec, compress);
       for (let times = 0; times < 3; times++) {
         const offset = await produceBatch(place.stack.kafkaBootstrapServers, place.topic, partition, tiny);
         const record = bad("invalid_json", value, { key, partition });

@@ -4,7 +4,6 @@
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { Buffer } from "node:buffer";
-import { ProtocolError, ResponseError } from "@platformatic/kafka";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -76,8 +75,8 @@ Deno.test(
 
 async function isRefused(sending: Promise<unknown>, what: unknown): Promise<void> {
   await rejects(sending, (error) => {
-    ok(error instanceof ResponseError, `${Deno.inspect(what)}: ${error}`);
-    const codes = new Set(error.errors.map((one) => one instanceof ProtocolError ? one.apiId : one.message));
+    ok(error instanceof AggregateError, `${Deno.inspect(what)}: ${error}`);
+    const codes = new Set(error.errors.map(({ apiId, message }) => apiId ?? message));
     deepStrictEqual([...codes], ["INVALID_RECORD"], Deno.inspect(what));
     return true;
   });

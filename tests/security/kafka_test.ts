@@ -2,7 +2,7 @@
 import { match, strictEqual } from "node:assert";
 import { createPrivateKey } from "node:crypto";
 import { join } from "node:path";
-import { setScramPassword } from "../../stack/kafka/kafka_listeners.ts";
+import { setScramPassword } from "../../stack/kafka/kafka_tools.ts";
 import { judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { SASL_PASSWORD, SASL_USER, secure } from "../support/secure_services.ts";

@@ -6,7 +6,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { pythonWithLibraries } from "../../bench/peers/python.ts";
-import { installTool } from "../../bench/producer/perf_test.ts";
+import { installTool } from "../../stack/kafka/kafka_tools.ts";
 import { addRecords, decompress, readBatches, tableFor } from "../../workers/_shared/kafka/batch_reader.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import { Fetcher } from "../../workers/_shared/kafka/fetcher.ts";
@@ -69,7 +69,7 @@ const output = async (command: string, args: readonly string[], input = "") => {
 
 async function java(tool: string, args: readonly string[], input?: string): Promise<string> {
   const options = { signal: new AbortController().signal, onProgress: () => {} };
-  const { command, args: first } = await installTool(`org.apache.kafka.tools.${tool}`, options);
+  const { command, args: first } = await installTool(tool, options);
   return await output(command, [...first, ...args], input);
 }
 

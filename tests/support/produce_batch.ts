@@ -1,17 +1,21 @@
 /** Publishes a record batch byte by byte as it is given, such as no client writes it. */
 import { Buffer } from "node:buffer";
+import { seal } from "../../workers/_shared/kafka/batch_writer.ts";
 import { Sender } from "../../workers/_shared/kafka/sender.ts";
-import { withRightChecksum } from "./record_batch.ts";
 
 const HEADER_BYTES = 61;
+const ATTRIBUTES_AT = 21;
+const CODEC_NUMBERS = { snappy: 2, lz4: 3 };
 
 /** The records of a batch that is not compressed, compressed by hand, of now: Kafka soon drops what is old. */
-export function compressedBy(batch: Buffer, bitmask: number, compress: (plain: Buffer) => Buffer): Buffer {
+export function compressedBy(
+  batch: Buffer,
+  codec: keyof typeof CODEC_NUMBERS,
+  compress: (plain: Buffer) => Buffer,
+): Buffer {
   const whole = Buffer.concat([batch.subarray(0, HEADER_BYTES), compress(batch.subarray(HEADER_BYTES))]);
-  whole.writeInt32BE(whole.length - 12, 8);
-  whole.writeInt16BE(whole.readInt16BE(21) | bitmask, 21);
-  for (const at of [27, 35]) whole.writeBigInt64BE(BigInt(Date.now()), at);
-  return withRightChecksum(whole);
+  whole.writeInt16BE(whole.readInt16BE(ATTRIBUTES_AT) | CODEC_NUMBERS[codec], ATTRIBUTES_AT);
+  return seal(whole);
 }
 
 /** @returns the offset of its first record */

@@ -5,9 +5,14 @@ import {
   crc32c,
   createRecord,
   type MessageRecord,
+  Reader,
   Writer,
 } from "@platformatic/kafka";
-import type { FetchedPartition } from "../../workers/_shared/kafka/fetcher.ts";
+import {
+  type FetchAnswer,
+  type FetchedPartition,
+  readFetchResponse,
+} from "../../workers/_shared/kafka/fetcher.ts";
 import { type RawRecord, Records, RecordTable } from "../../workers/_shared/kafka/records.ts";
 
 export const TRANSACTIONAL = 1 << 4;
@@ -96,6 +101,14 @@ export function response(
     abortedTransactions: aborted.map(([producerId, firstOffset]) => ({ producerId, firstOffset })),
     records: Buffer.concat(batches),
   };
+}
+
+/** @param message a broker's answer to a fetch, with the header that repeats the request's number */
+export function readAnswer(message: Buffer): FetchAnswer {
+  const reader = Reader.from(message);
+  reader.readInt32();
+  reader.readTaggedFields();
+  return readFetchResponse(reader);
 }
 
 /** Records that never were in a batch. */

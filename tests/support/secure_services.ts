@@ -1,6 +1,7 @@
 /** Kafka and PostgreSQL that ask who somebody is, with certificates that exist for one test file. */
 import { join } from "node:path";
-import { kafkaListeners, setScramPassword } from "../../stack/kafka/kafka_listeners.ts";
+import { kafkaListeners } from "../../stack/kafka/kafka_listeners.ts";
+import { setScramPassword } from "../../stack/kafka/kafka_tools.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import type { PostgresTls } from "../../stack/postgres/postgres_tls.ts";
 import { Authority } from "./certificates.ts";

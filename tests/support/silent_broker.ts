@@ -1,8 +1,7 @@
 /** A way to a broker on which fetches of chosen partitions are answered without records, as Kafka's tiered storage does. */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { Reader, Writer } from "@platformatic/kafka";
-import { readFetchResponse } from "../../workers/_shared/kafka/fetcher.ts";
+import { readAnswer } from "./record_batch.ts";
 
 const HOST = "127.0.0.1";
 const FETCH = 1;
@@ -69,17 +68,15 @@ async function pass(from: Socket, to: Socket, change: (message: Buffer) => Buffe
 
 /** An answer to a fetch, with its own bytes but for the records of the emptied partitions. */
 function withoutRecords(answer: Buffer, emptied: Map<number, number>): Buffer {
-  const reader = Reader.from(answer);
-  reader.readInt32(); // the request's number
-  reader.readTaggedFields();
   let rest = answer;
   // From the last on, so that the places of those before stay what they are.
-  for (const { partition, records } of readFetchResponse(reader).partitions.toReversed()) {
+  for (const { partition, records } of readAnswer(answer).partitions.toReversed()) {
     const times = emptied.get(partition);
     if (times === undefined || records.length === 0) continue;
     emptied.set(partition, times + 1);
     const at = records.byteOffset - answer.byteOffset;
-    const lengthBytes = Writer.create().appendUnsignedVarInt(records.length + 1).length;
+    // A varint of seven bits a byte, one more than the length.
+    const lengthBytes = Math.ceil((32 - Math.clz32(records.length + 1)) / 7);
     const nothing = Buffer.from([1]);
     rest = Buffer.concat([rest.subarray(0, at - lengthBytes), nothing, rest.subarray(at + records.length)]);
   }

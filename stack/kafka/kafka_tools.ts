@@ -1,0 +1,75 @@
+/** Kafka's own command-line tools: a jar on top of the broker's, fetched once per clone by Maven, from `kafka/tools_pom.xml`. */
+import { join } from "node:path";
+import { PipelineError } from "../../workers/_shared/errors.ts";
+import { CLONE, digest, installOnce, STACK_FOLDER } from "../process/clone.ts";
+import { fetchJars, installKafka } from "./kafka_jars.ts";
+
+const POM = join(CLONE, "stack", "kafka", "tools_pom.xml");
+
+/** What `kafka-run-class.sh` gives every tool, and the memory that they get. */
+const JAVA_OPTIONS = [
+  "-Xmx512M",
+  "-server",
+  "-XX:+UseG1GC",
+  "-XX:MaxGCPauseMillis=20",
+  "-XX:InitiatingHeapOccupancyPercent=35",
+  "-XX:+ExplicitGCInvokesConcurrent",
+  "-Djava.awt.headless=true",
+];
+
+/** The beginning of a tool's command line. @param tool its class in `org.apache.kafka.tools` */
+export async function installTool(
+  tool: string,
+  options: { readonly signal: AbortSignal; readonly onProgress: (text: string) => void },
+): Promise<{ readonly command: string; readonly args: readonly string[] }> {
+  const { java, jars, version } = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, options);
+  const pom = await Deno.readTextFile(POM);
+  const folder = join(STACK_FOLDER, `kafka-tools-${version}-${digest(pom)}`);
+  await installOnce(folder, (empty) =>
+    fetchJars(empty, {
+      pom: POM,
+      version,
+      size: "1 MB",
+      jar: `kafka-tools-${version}.jar`,
+      options: ["-DexcludeTransitive=true"],
+      ...options,
+    }));
+  const classPath = [join(jars, "*"), join(folder, "*")].join(Deno.build.os === "windows" ? ";" : ":");
+  return { command: java, args: [...JAVA_OPTIONS, "-cp", classPath, `org.apache.kafka.tools.${tool}`] };
+}
+
+/**
+ * Makes a user of SCRAM-SHA-256 and SCRAM-SHA-512, or changes its password, which is on no command line.
+ *
+ * @param server host:port of a listener that lets us in
+ * @throws PipelineError with what Kafka's tool said
+ */
+export async function setScramPassword(server: string, user: string, password: string): Promise<void> {
+  const quiet = { signal: new AbortController().signal, onProgress: () => {} };
+  const { command, args } = await installTool("ConfigCommand", quiet);
+  // A file of Java's properties, in Latin-1: whatever a character means there, its number does not.
+  const escaped = password.replaceAll(
+    /[^]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  const file = await Deno.makeTempFile({ prefix: "heartbeat-scram-" });
+  try {
+    // Kafka takes a user only once in a request.
+    for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
+      await Deno.writeTextFile(file, `${mechanism}=password=${escaped}\n`);
+      const change = ["--bootstrap-server", server, "--alter", "--add-config-file", file];
+      const { success, stdout, stderr } = await new Deno.Command(command, {
+        args: [...args, ...change, "--entity-type", "users", "--entity-name", user],
+        stdin: "null",
+      }).output();
+      if (success) continue;
+      const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim()).join(" ");
+      throw new PipelineError(
+        "stack_failed",
+        `Cannot set the password of ${user} at Kafka ${server}: ${said}`,
+      );
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+}
