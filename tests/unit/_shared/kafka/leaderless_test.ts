@@ -6,13 +6,10 @@ const TOPIC_ID = "6f1c2b1e-0f0e-4a57-9d6c-1f0d6c8b7a11";
 const LEADER_NOT_AVAILABLE = 5;
 const TOPIC_AUTHORIZATION_FAILED = 29;
 
-interface Written {
-  readonly topicCode?: number;
-  readonly partitions: readonly { readonly code: number; readonly leader: number }[];
-}
+type Partition = { readonly code: number; readonly leader: number };
 
 /** A broker's answer to Metadata, as the protocol lays it out. */
-function written({ topicCode = 0, partitions }: Written): Reader {
+function written(partitions: readonly Partition[], topicCode: number): Reader {
   const writer = Writer.create().appendInt32(0).appendArray([1], (broker, id) => {
     broker.appendInt32(id).appendString("localhost").appendInt32(9092).appendString(null);
   });
@@ -20,14 +17,8 @@ function written({ topicCode = 0, partitions }: Written): Reader {
     topic.appendInt16(topicCode).appendString(name).appendUUID(TOPIC_ID).appendBoolean(false);
     topic.appendArray([...partitions.entries()], (one, [index, { code, leader }]) => {
       one.appendInt16(code).appendInt32(index).appendInt32(leader).appendInt32(7);
-      for (let list = 0; list < 3; list++) {
-        one.appendArray(
-          [1],
-          (into, id) => into.appendInt32(id),
-          true,
-          false,
-        );
-      }
+      const node = (into: Writer, id: number) => into.appendInt32(id);
+      for (let list = 0; list < 3; list++) one.appendArray([1], node, true, false);
     });
     topic.appendInt32(0);
   });
@@ -35,16 +26,14 @@ function written({ topicCode = 0, partitions }: Written): Reader {
 }
 
 /** What a client is told that asks for metadata and is answered so. */
-function asked(answer: Written, name = "Metadata"): { error: unknown; leaders: unknown } {
+function asked(partitions: readonly Partition[], topicCode = 0, name = "Metadata") {
   const api = Object.assign((...args: unknown[]) => {
     const done = args.at(-1) as (error: unknown, response?: unknown) => void;
-    let response: unknown;
     try {
-      response = metadataV12.parseResponse(0, 3, 12, written(answer));
+      done(null, metadataV12.parseResponse(0, 3, 12, written(partitions, topicCode)));
     } catch (error) {
-      return done(error);
+      done(error);
     }
-    done(null, response);
   }, { key: 3, version: 12 });
   const client = {
     [kGetApi]: (_name: string, callback: (error: unknown, api: unknown) => void) => callback(null, api),
@@ -54,15 +43,9 @@ function asked(answer: Written, name = "Metadata"): { error: unknown; leaders: u
   bearing[kGetApi](name, (_error, found) => {
     const ask = found as typeof api;
     strictEqual(ask.version, 12, "the client looks at the version");
-    ask(
-      "connection",
-      ["t"],
-      false,
-      false,
-      (error: unknown, response: ReturnType<typeof metadataV12.parseResponse>) => {
-        told = { error, leaders: response?.topics[0]?.partitions.map(({ leaderId }) => leaderId) };
-      },
-    );
+    ask("connection", ["t"], (error: unknown, response: ReturnType<typeof metadataV12.parseResponse>) => {
+      told = { error, leaders: response?.topics[0]?.partitions.map(({ leaderId }) => leaderId) };
+    });
   });
   return told ?? { error: "never answered", leaders: undefined };
 }
@@ -70,19 +53,19 @@ function asked(answer: Written, name = "Metadata"): { error: unknown; leaders: u
 const LEADERLESS = { code: LEADER_NOT_AVAILABLE, leader: -1 };
 
 Deno.test("bearLeaderless() has the client go on with the partitions that have a leader", () => {
-  deepStrictEqual(asked({ partitions: [{ code: 0, leader: 1 }, LEADERLESS, { code: 0, leader: 1 }] }), {
+  deepStrictEqual(asked([{ code: 0, leader: 1 }, LEADERLESS, { code: 0, leader: 1 }]), {
     error: null,
     leaders: [1, -1, 1],
   });
-  deepStrictEqual(asked({ partitions: [LEADERLESS] }).leaders, [-1]);
+  deepStrictEqual(asked([LEADERLESS]).leaders, [-1]);
 });
 
 Deno.test("bearLeaderless() hides nothing else: what is wrong with the topic, with a partition, or with another request", () => {
   const failures = [
-    asked({ partitions: [LEADERLESS, { code: TOPIC_AUTHORIZATION_FAILED, leader: -1 }] }),
-    asked({ topicCode: LEADER_NOT_AVAILABLE, partitions: [] }),
-    asked({ topicCode: TOPIC_AUTHORIZATION_FAILED, partitions: [LEADERLESS] }),
-    asked({ partitions: [LEADERLESS] }, "Produce"),
+    asked([LEADERLESS, { code: TOPIC_AUTHORIZATION_FAILED, leader: -1 }]),
+    asked([], LEADER_NOT_AVAILABLE),
+    asked([LEADERLESS], TOPIC_AUTHORIZATION_FAILED),
+    asked([LEADERLESS], 0, "Produce"),
   ];
   for (const { error, leaders } of failures) {
     match(String(error), /Received response with error/);
