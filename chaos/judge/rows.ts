@@ -35,17 +35,19 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
       where ts >= $1::timestamptz and ts < $2::timestamptz`,
     between === undefined ? ["-infinity", "infinity"] : [instant(between.from), instant(between.to)],
   );
+  /** By customer and instant: two topics of one name each have a record of the same id. */
   const met = new Set<string>();
   const unknown: string[] = [];
   const twice: string[] = [];
   const altered: string[] = [];
   for (const { customer_id, micros, heart_rate, anomaly } of rows) {
     const wanted = at(customer_id, micros);
-    const found = `${customer_id} @ ${micros}, ${describe(heart_rate, anomaly)}`;
+    const place = `${customer_id} @ ${micros}`;
+    const found = `${place}, ${describe(heart_rate, anomaly)}`;
     if (wanted === undefined) unknown.push(found);
-    else if (met.has(wanted.id)) twice.push(wanted.id);
+    else if (met.has(place)) twice.push(wanted.id);
     else {
-      met.add(wanted.id);
+      met.add(place);
       if (wanted.heartRate !== heart_rate || wanted.anomaly !== anomaly) {
         altered.push(`${wanted.id} (${found}, expected ${describe(wanted.heartRate, wanted.anomaly)})`);
       }
@@ -53,9 +55,9 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
   }
   const lost: string[] = [];
   for (const { id, customerId, micros, partition } of due) {
-    if (met.has(id)) continue;
-    const where = partition === undefined ? "" : `, partition ${partition}`;
-    lost.push(`${id} (${customerId} @ ${micros}${where})`);
+    const place = `${customerId} @ ${micros}`;
+    if (met.has(place)) continue;
+    lost.push(`${id} (${place}${partition === undefined ? "" : `, partition ${partition}`})`);
   }
   return {
     rows: rows.length,
