@@ -5,7 +5,6 @@ import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/ka
 import type { FetchedPartition } from "../../workers/_shared/kafka/fetcher.ts";
 import { FetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
-import type { Room } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
 import type { Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { type Loop, Progress } from "../../workers/consumer/health/progress.ts";
@@ -107,18 +106,14 @@ export async function fetched(
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const { said, gaps, telemetry } = listen();
   const written: string[] = [];
-  const limits = {
-    bufferBytes: 1e6,
-    batchRecords: 1_000,
-    batchBytes: 1e6,
-    room: { bytes: roomBytes, held: 0 },
-  };
+  const room = { bytes: roomBytes, held: 0 };
+  const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, room };
   const all = Array.from({ length: partitions }, (_, number) => {
     const ports = portsOf(number, (slice) => {
       if (write !== undefined) return write(slice);
       written.push(`${number}: ${slice.records.length} records to ${slice.next}`);
       return Promise.resolve(slice.next);
-    }, () => loop.wake());
+    }, () => loop.changed.notify());
     return new Partition({ ...LOG, partition: number }, ports, limits, () => progress.now);
   });
   const shared = { partitions: () => all, progress, telemetry, connection };

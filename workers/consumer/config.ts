@@ -1,7 +1,6 @@
 /**
- * Folder `consumer`: reads heart-rate records from Kafka and stores each exactly once in PostgreSQL; its folders do the work,
- * the files beside them start and join it. It never writes to Kafka, except how far its group is. This file: its settings
- * and flags.
+ * Folder `consumer`: reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. It never writes a record
+ * to Kafka. This file: its settings and flags.
  */
 import { Command } from "commander";
 import {
@@ -72,10 +71,7 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     offsetReset: settings.KAFKA_OFFSET_RESET,
     batchRecords: settings.BATCH_MAX_RECORDS,
     summaryIntervalMs: settings.LOG_SUMMARY_SECONDS * 1000,
-    limits: {
-      ...limits,
-      ...(settings.RETENTION_DAYS === undefined ? {} : { retentionDays: settings.RETENTION_DAYS }),
-    },
+    limits: kept.retentionDays === undefined ? limits : { ...limits, retentionDays: kept.retentionDays },
     ...kept,
     database: {
       url: settings.DATABASE_URL,

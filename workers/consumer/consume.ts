@@ -112,7 +112,6 @@ class Consumption implements AsyncDisposable {
 
   /** Every few seconds, what was written since: lag tools read the group's offsets, we never do. */
   async #tellGroup(): Promise<void> {
-    const { telemetry } = this.ports;
     const { signal } = this.options;
     while (!signal.aborted) {
       await sleep(COMMIT_INTERVAL_MS, { signal });
@@ -120,7 +119,9 @@ class Consumption implements AsyncDisposable {
       const offsets = new Map(this.#uncommitted);
       this.#uncommitted.clear();
       await this.#membership.commit(offsets).catch((error) => {
-        telemetry.log.debug("group.commit_failed", "The group was not told our offsets", { error });
+        this.ports.telemetry.log.debug("group.commit_failed", "The group was not told our offsets", {
+          error,
+        });
       });
     }
   }
@@ -153,9 +154,8 @@ class Consumption implements AsyncDisposable {
         failures++;
       }
       progress.mark("topic");
-      const pauseMs = this.#topic === undefined || this.#leaderless.length > 0
-        ? MISSING_TOPIC_INTERVAL_MS
-        : TOPIC_INTERVAL_MS;
+      const isWhole = this.#topic !== undefined && this.#leaderless.length === 0;
+      const pauseMs = isWhole ? TOPIC_INTERVAL_MS : MISSING_TOPIC_INTERVAL_MS;
       await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
     }
     progress.idle("topic");
@@ -167,12 +167,9 @@ class Consumption implements AsyncDisposable {
     this.#topic = topic;
     if (topic === undefined) {
       telemetry.topicMissing(connection.topic);
-      progress.notReady(
-        "topic",
-        `${connection.topic} does not exist; create it, or start the producer, which does`,
-      );
-      this.#settlePartitions();
-      return;
+      const is = `${connection.topic} does not exist; create it, or start the producer, which does`;
+      progress.notReady("topic", is);
+      return this.#settlePartitions();
     }
     progress.ready("topic");
     if (topic.id !== before?.id) telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
@@ -193,6 +190,7 @@ class Consumption implements AsyncDisposable {
 
   /** Makes the open partitions those that are assigned to us and exist in this incarnation of the topic. */
   #settlePartitions(): void {
+    const { connection: { topic }, telemetry, progress } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
     const ours = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
     for (const [number, partition] of this.#partitions) {
@@ -204,7 +202,7 @@ class Consumption implements AsyncDisposable {
     }
     for (const number of ours) {
       if (topicId === undefined || this.#partitions.has(number)) continue;
-      const log = { topic: this.ports.connection.topic, topicId, partition: number };
+      const log = { topic, topicId, partition: number };
       const partition = new Partition(log, new LogPorts(this.#environment, log), {
         bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / ours.size)),
         batchRecords: this.options.batchRecords,
@@ -213,16 +211,11 @@ class Consumption implements AsyncDisposable {
       });
       this.#partitions.set(number, partition);
       partition.start((error) => {
-        this.ports.progress.notReady("consumer", describeError(error));
+        progress.notReady("consumer", describeError(error));
         this.options.fail(error instanceof Error ? error : new Error(String(error)));
       });
     }
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
-    this.#tellLeaderless();
-  }
-
-  #tellLeaderless(): void {
-    const { connection: { topic }, telemetry, progress } = this.ports;
     for (const { answers } of this.#leaderless) answers.isOut = true;
     const numbers = this.#leaderless.map(({ number }) => number);
     telemetry.leadersMissing(numbers);
@@ -247,7 +240,7 @@ class Consumption implements AsyncDisposable {
   }
 
   #wakeFetchLoops(): void {
-    for (const loop of this.#fetchLoops.values()) loop.wake();
+    for (const loop of this.#fetchLoops.values()) loop.changed.notify();
   }
 
   /** Writes what is in hand, tells the group, and leaves it; then others take our partitions over at once. */

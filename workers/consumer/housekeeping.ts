@@ -67,10 +67,9 @@ export async function keepWatch(
  * Whoever writes notices that the ledger is not where he left it. A partition that has nothing to write asks, or it would
  * wait for new records while those lie unread that a standby, promoted in the meantime, had not got.
  */
-async function noticeOlderLedger(environment: Environment): Promise<void> {
-  const { database, telemetry, dayPartitions } = environment;
+async function noticeOlderLedger({ partitions, database, telemetry, dayPartitions }: Environment) {
   const idle = new Map<LedgerRow, Partition>();
-  for (const partition of environment.partitions()) {
+  for (const partition of partitions()) {
     const { state, isDrained, ledger } = partition;
     if (state === "reading" && isDrained && ledger !== undefined) idle.set(ledger, partition);
   }

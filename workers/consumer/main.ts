@@ -54,14 +54,10 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const floor = await asked(new Floor(), "read the floor", database, until);
   progress.ready("database");
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
-  const turns = new SharedTurns(
-    config.database.connections,
-    (requests) => executeRequests(database, requests),
-  );
   const ports = {
     connection: config.kafka,
     database,
-    turns,
+    turns: new SharedTurns(config.database.connections, (requests) => executeRequests(database, requests)),
     dayPartitions: new DayPartitions(database, telemetry),
     plan,
     clocks,

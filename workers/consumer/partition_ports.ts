@@ -24,14 +24,13 @@ import type { Progress, Writer } from "./health/progress.ts";
 import type { SharedTurns } from "./store/shared_turns.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
-import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
 /** What the whole consumer works with. */
 export interface ConsumePorts extends RetentionPorts {
   readonly connection: KafkaConnection;
   readonly turns: SharedTurns;
   readonly plan: PlanBatch;
-  readonly telemetry: ConsumerTelemetry;
+  readonly telemetry: FetchPorts["telemetry"];
   readonly progress: Progress;
 }
 
@@ -52,7 +51,6 @@ export interface Environment extends ConsumePorts, FetchPorts {
   readonly onChange: () => void;
 }
 
-/** The ports of one log's {@link Partition}. */
 export class LogPorts implements PartitionPorts {
   /** Ours alone: a predecessor of the same number that is still closing must not speak for us. */
   readonly #loop: Writer;
@@ -130,43 +128,40 @@ export class LogPorts implements PartitionPorts {
   async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
     const { database, client, telemetry, progress, offsetReset } = this.environment;
     const { number, fetchOffset: at, ledger } = partition;
-    await insist(
-      async () => {
-        const range = await logRange(client, this.log);
-        partition.answers.isOut = false;
-        if (signal.aborted || ledger === undefined) return;
-        const reset = resolveLostPlace(at, divergence, range, offsetReset);
-        if (reset.kind === "hold") {
-          // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
-          partition.endOffset = range.end;
-          partition.placed("held");
-          progress.notReady(`partition ${number}`, reset.reason);
-          telemetry.partitionHeld(number, reset.reason);
-        } else if (reset.kind === "restart") {
-          const next = await openLedger(database, this.log, ledger.generation + 1, reset.from);
-          telemetry.logCut(number, at, range.end, reset.from);
-          partition.reopen(next);
-        } else {
-          if (reset.kind === "skip") telemetry.offsetsSkipped(number, partition.skip(reset.to, "log_start"));
-          partition.placed("reading");
-        }
-      },
-      (error) => {
-        if (isFatal(error)) throw error;
-        if (sqlState(error) === undefined) {
-          partition.answers.isOut = true;
-          this.#kafkaFailed("find the place in the log", error);
-        } else {
-          const failure = databaseFailure("open another generation of the ledger", database.target, error);
-          telemetry.databaseFailed(failure);
-        }
-      },
-      { signal },
-    );
+    const look = async () => {
+      const range = await logRange(client, this.log);
+      partition.answers.isOut = false;
+      if (signal.aborted || ledger === undefined) return;
+      const reset = resolveLostPlace(at, divergence, range, offsetReset);
+      if (reset.kind === "hold") {
+        // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
+        partition.endOffset = range.end;
+        partition.placed("held");
+        progress.notReady(`partition ${number}`, reset.reason);
+        telemetry.partitionHeld(number, reset.reason);
+      } else if (reset.kind === "restart") {
+        const next = await openLedger(database, this.log, ledger.generation + 1, reset.from);
+        telemetry.logCut(number, at, range.end, reset.from);
+        partition.reopen(next);
+      } else {
+        if (reset.kind === "skip") telemetry.offsetsSkipped(number, partition.skip(reset.to, "log_start"));
+        partition.placed("reading");
+      }
+    };
+    const failed = (error: unknown) => {
+      if (isFatal(error)) throw error;
+      if (sqlState(error) === undefined) {
+        partition.answers.isOut = true;
+        this.#kafkaFailed("find the place in the log", error);
+      } else {
+        const failure = databaseFailure("open another generation of the ledger", database.target, error);
+        telemetry.databaseFailed(failure);
+      }
+    };
+    await insist(look, failed, { signal });
   }
 
   onChange = () => this.environment.onChange();
-
   onClosed = () => this.environment.progress.closed(this.#loop);
 
   #databaseFailed(action: string, error: unknown, fields: Record<string, unknown>): void {

@@ -73,15 +73,12 @@ export class CatchUp implements Disposable {
     const { topic, options } = this.connection;
     const client = bearLeaderless(new Consumer({ ...options, groupId: "heartbeat-ends" }));
     try {
-      const goal = await insist(
-        async () => {
-          const found = await describeTopic(client, topic);
-          if (found === undefined) throw new Error(`topic ${topic} does not exist`);
-          return { topicId: found.id, ends: await endOffsets(client, topic, found.leaders.length) };
-        },
-        () => {},
-        { signal },
-      );
+      const look = async () => {
+        const found = await describeTopic(client, topic);
+        if (found === undefined) throw new Error(`topic ${topic} does not exist`);
+        return { topicId: found.id, ends: await endOffsets(client, topic, found.leaders.length) };
+      };
+      const goal = await insist(look, () => {}, { signal });
       for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
         if (polls % POLLS_A_LOOK === 0) {
           const now = await describeTopic(client, topic).catch(() => ({ id: goal.topicId }));

@@ -60,8 +60,8 @@ export interface FetchPorts {
 /** The requests to one broker, one after the other, until `signal` aborts. */
 export class FetchLoop {
   readonly ended: Promise<void>;
-  readonly #changed = new Notifier();
-  readonly #name: string;
+  /** To be notified when there may be something to fetch. */
+  readonly changed = new Notifier();
   /** First in the last request. */
   #first = -1;
   /** When a silent partition may be asked for alone again although others want records. */
@@ -70,29 +70,28 @@ export class FetchLoop {
   readonly #expansion = new WeakMap<Partition, number>();
 
   constructor(private readonly node: number, private readonly ports: FetchPorts, signal: AbortSignal) {
-    this.#name = `fetch from broker ${node}`;
     this.ended = this.#run(signal);
-  }
-
-  /** There may be something to fetch. */
-  wake(): void {
-    this.#changed.notify();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     const { progress } = this.ports;
+    const name = `fetch from broker ${this.node}`;
+    const idle = () => {
+      progress.idle(name);
+      progress.ready(`broker ${this.node}`);
+    };
     for (let failures = 0; !signal.aborted;) {
       const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ answers }) => {
         return answers.pauseMs === 0 ? "askable" : "paused";
       });
       const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
-        this.#idle();
+        idle();
         const atMostMs = Math.min(...paused.map(({ answers }) => answers.pauseMs));
-        await this.#changed.wait({ signal, atMostMs });
+        await this.changed.wait({ signal, atMostMs });
         continue;
       }
-      progress.mark(this.#name);
+      progress.mark(name);
       try {
         await this.#fetch(this.#next(wanted), wanted.length < askable.length);
         failures = 0;
@@ -101,19 +100,14 @@ export class FetchLoop {
         this.#failed(error, wanted);
         await sleep(backoffMs(++failures), { signal });
       }
-      progress.mark(this.#name);
+      progress.mark(name);
     }
-    this.#idle();
+    idle();
   }
 
   #led(): Partition[] {
     const leaders = this.ports.topic()?.leaders ?? [];
     return [...this.ports.partitions()].filter(({ number }) => leaders[number] === this.node);
-  }
-
-  #idle(): void {
-    this.ports.progress.idle(this.#name);
-    this.ports.progress.ready(`broker ${this.node}`);
   }
 
   #failed(error: unknown, wanted: readonly Partition[]): void {
@@ -209,7 +203,7 @@ export class FetchLoop {
     partition.endOffset = response.lastStableOffset;
     try {
       const slice = sliceOf(response, partition.fetchOffset);
-      if (answers.readable()) {
+      if (answers.read(true) > 0) {
         progress.ready(subject);
         telemetry.recordsReadable(number);
       }
@@ -227,7 +221,7 @@ export class FetchLoop {
       // What the answer holds for the others is taken all the same.
       const failure = kafkaFailure("read what was fetched", connection, error);
       progress.notReady(subject, failure.message);
-      telemetry.recordsUnreadable(number, failure, this.node, answers.unreadable());
+      telemetry.recordsUnreadable(number, failure, this.node, answers.read(false) > 0);
       return 0;
     }
   }

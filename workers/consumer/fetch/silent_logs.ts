@@ -14,8 +14,8 @@ interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" |
   readonly whyNotCompaction: (connection: KafkaConnection) => Promise<string | undefined>;
 }
 
-/** The silent partitions as of the last look. */
 export class SilentLogs {
+  /** The silent partitions as of the last look. */
   readonly #reported = new Set<Partition>();
   #asking = false;
   #askedAt = -Infinity;
@@ -26,7 +26,6 @@ export class SilentLogs {
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
-  /** Looks once a second. */
   async watch({ signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
       await sleep(WATCH_INTERVAL_MS, { signal });
@@ -37,7 +36,7 @@ export class SilentLogs {
 
   /** Resolves when it has the settings, if it had to ask for them. Never rejects. */
   async look(): Promise<void> {
-    const { partitions, progress, telemetry } = this.ports;
+    const { connection, partitions, whyNotCompaction, progress, telemetry } = this.ports;
     const ours = new Set(partitions());
     const silent = [...ours].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
@@ -52,11 +51,7 @@ export class SilentLogs {
     const isNew = silent.some((partition) => !this.#reported.has(partition));
     const isDecisive = silent.some(({ answers }) => answers.areProof);
     const isDue = isNew || (isDecisive && this.clock() - this.#askedAt >= QUESTION_INTERVAL_MS);
-    if (isDue && !this.#asking) await this.#ask(silent);
-  }
-
-  async #ask(silent: readonly Partition[]): Promise<void> {
-    const { connection, whyNotCompaction, telemetry } = this.ports;
+    if (!isDue || this.#asking) return;
     this.#asking = true;
     this.#askedAt = this.clock();
     this.#obstacle = await whyNotCompaction(connection);

@@ -68,23 +68,17 @@ export class Answers {
   }
 
   /**
-   * The batch where the partition goes on cannot be read. Most likely it never can be, and each try may decompress many
-   * megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
+   * The batch where the partition goes on was read, or cannot be. Most likely it never can be, and each try may decompress
+   * many megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
    *
-   * @returns whether this is known
+   * @returns how many tries in a row had failed before
    */
-  unreadable(): boolean {
-    this.isOut = true;
+  read(isReadable: boolean): number {
     const { tries } = this.#unreadable;
-    this.#unreadable = { tries: tries + 1, until: performance.now() + backoffMs(tries + 1) };
-    return tries > 0;
-  }
-
-  /** @returns whether this is news */
-  readable(): boolean {
-    const { tries } = this.#unreadable;
-    this.#unreadable = { tries: 0, until: 0 };
-    return tries > 0;
+    if (!isReadable) this.isOut = true;
+    const until = isReadable ? 0 : performance.now() + backoffMs(tries + 1);
+    this.#unreadable = { tries: isReadable ? 0 : tries + 1, until };
+    return tries;
   }
 
   /** @returns whether the log is known by now to hold no record up to this end */

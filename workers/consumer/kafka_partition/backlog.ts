@@ -18,7 +18,6 @@ export interface BacklogLimits {
   readonly batchRecords: number;
   /** Bytes in one batch, about, unless its first record has more. */
   readonly batchBytes: number;
-  /** What all partitions share, for what waits and for what is being written. */
   readonly room: Room;
 }
 

@@ -147,9 +147,15 @@ export class Partition implements AsyncDisposable {
     this.ports.onChange();
   }
 
-  /** The ledger was read, or another generation of it begins: reads from its offset. */
+  /** The ledger is elsewhere than we thought: reads from its offset. What waits is dropped, as it was fetched for another. */
   reopen(ledger: LedgerRow): void {
-    this.#seek(ledger);
+    if (this.#state === "closed") return;
+    this.#state = "reading";
+    this.ledger = ledger;
+    this.#backlog.clear();
+    this.fetchOffset = ledger.nextOffset;
+    this.lastEpoch = ledger.leaderEpoch;
+    this.answers.moved();
     this.ports.onChange();
   }
 
@@ -205,11 +211,10 @@ export class Partition implements AsyncDisposable {
     }
     if (next === undefined) return;
     if (next === "gone") return this.doubt();
-    if (next === batch.next) {
-      this.ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
-      this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
-      release(batch);
-    } else this.#seek({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
+    if (next !== batch.next) return this.reopen({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
+    this.ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
+    this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+    release(batch);
     this.ports.onChange();
   }
 
@@ -220,16 +225,5 @@ export class Partition implements AsyncDisposable {
     this.lastEpoch = slice.leaderEpoch;
     this.answers.moved();
     this.#arrived.notify();
-  }
-
-  /** What waits is dropped, since it was fetched for another offset. */
-  #seek(ledger: LedgerRow): void {
-    if (this.#state === "closed") return;
-    this.#state = "reading";
-    this.ledger = ledger;
-    this.#backlog.clear();
-    this.fetchOffset = ledger.nextOffset;
-    this.lastEpoch = ledger.leaderEpoch;
-    this.answers.moved();
   }
 }

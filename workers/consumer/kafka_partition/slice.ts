@@ -122,7 +122,6 @@ class SliceBuilder {
  * @param from the offset that was asked for; a batch may begin before it, and what does is left out
  * @returns what lies before the first batch that cannot be read, or that would be too much
  * @throws RangeError when it begins with a batch that cannot be read
- * @throws Error when records and gaps are not all of the stretch
  */
 export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const { records: sent } = partition;
@@ -196,18 +195,17 @@ export function gapSlice(from: Offset, next: Offset, cause: Gap["cause"]): Slice
   return slice.finish(next);
 }
 
-/** Joins neighbouring stretches into one. */
-export function joinSlices(slices: readonly [Slice, ...Slice[]]): Slice {
-  const [first] = slices;
-  if (slices.length === 1) return first;
-  const last = slices.at(-1) ?? first;
+export function joinSlices(neighbours: readonly [Slice, ...Slice[]]): Slice {
+  const [first] = neighbours;
+  if (neighbours.length === 1) return first;
+  const last = neighbours.at(-1) ?? first;
   return {
     ...last,
     from: first.from,
-    records: new Records(slices.flatMap(({ records }) => records.ranges)),
-    gaps: slices.flatMap(({ gaps }) => gaps),
-    bytes: slices.reduce((sum, { bytes }) => sum + bytes, 0),
-    own: slices.flatMap(({ own }) => own),
+    records: new Records(neighbours.flatMap(({ records }) => records.ranges)),
+    gaps: neighbours.flatMap(({ gaps }) => gaps),
+    bytes: neighbours.reduce((sum, { bytes }) => sum + bytes, 0),
+    own: neighbours.flatMap(({ own }) => own),
   };
 }
 

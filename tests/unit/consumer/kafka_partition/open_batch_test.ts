@@ -1,5 +1,4 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import type { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";

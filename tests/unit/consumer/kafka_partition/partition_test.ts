@@ -1,6 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import type { Room } from "../../../../workers/consumer/kafka_partition/backlog.ts";
 import type { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
