@@ -9,7 +9,6 @@ import type { Offset, RawRecord, Records } from "../../_shared/kafka/records.ts"
 import type { Instant } from "../day_partitions/floor.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
-import type { InsertMode, Present } from "./insert_readings.ts";
 import type { Readings } from "./readings.ts";
 
 export interface Reject {
@@ -64,6 +63,16 @@ export interface Stale {
   readonly kind: "stale";
   readonly nextOffset: Offset | undefined;
 }
+
+/**
+ * How readings are inserted. `copy`, the quick way: all at once, and one whose key is in the table, or that PostgreSQL
+ * refuses, fails the whole transaction. `merge`, with care: what is there is told from what is new, and after a failure
+ * the transaction goes on.
+ */
+export type InsertMode = "copy" | "merge";
+
+/** The heart rate that was there already, by the order of the rows; undefined where ours was stored. */
+export type Present = "all stored" | readonly (number | undefined)[];
 
 /**
  * Inserts rows of these readings, of which no two have the same key, in the order given.

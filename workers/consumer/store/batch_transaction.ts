@@ -1,11 +1,10 @@
 /** The only place that writes: one transaction for all that a batch brings, or the batches that share a turn. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
-import type { Database, Row, Session } from "../../_shared/postgres.ts";
-import type { Reject, Stale, WriteOutcome, WriteRequest, Written } from "./batch.ts";
+import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
+import type { InsertMode, Present, Reject, Stale, WriteOutcome, WriteRequest, Written } from "./batch.ts";
 import { concludeStatement, wholeStatement } from "./conclude.ts";
 import { type BinaryWriter, copyInto } from "./copy.ts";
 import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
-import { insertReadings } from "./insert_readings.ts";
 import { Readings } from "./readings.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
 import { requireGeneration } from "../schema/migrate.ts";
@@ -50,14 +49,19 @@ async function writeAlone(database: Database, request: WriteRequest): Promise<Wr
   }, lockedOffsets([request]));
 }
 
-/** What each wants is gathered before anything is written, so that it takes one statement where that can be. */
+/** What each wants is gathered before anything is written: it takes one statement when there are only readings. */
 async function writeTogether(
   database: Database,
   requests: readonly WriteRequest[],
 ): Promise<WriteOutcome[]> {
   // All readings are new, or the transaction fails.
   const all = await Promise.all(requests.map(({ work }) => work(() => Promise.resolve("all stored"))));
-  if (await writeAtOnce(database, all)) return all;
+  if (all.every(({ slice, batch }) => slice.gaps.length + batch.rejects.length === 0)) {
+    const { readings, rows } = joined(all);
+    const count = rows.length && await database.execute(wholeStatement(all, readings, rows));
+    // Else there is no reading, or an offset or the floor is elsewhere: nothing was written.
+    if (count === all.length) return all;
+  }
   return await database.transaction(async (session, rows) => {
     const stale = findStale(rows, requests);
     const owned = all.filter((_, index) => stale[index] === undefined);
@@ -66,18 +70,6 @@ async function writeTogether(
     if (owned.length > 0) await conclude(session, owned, stored);
     return all.map((written, index) => stale[index] ?? written);
   }, lockedOffsets(requests));
-}
-
-/**
- * Writes readings and offsets by one statement, for as long as there is nothing else.
- *
- * @returns false when there is, or when an offset or the floor is elsewhere: then nothing was written
- */
-async function writeAtOnce(database: Database, parts: readonly Written[]): Promise<boolean> {
-  if (parts.some(({ slice, batch }) => slice.gaps.length + batch.rejects.length > 0)) return false;
-  const { readings, rows } = joined(parts);
-  if (rows.length === 0) return false;
-  return await database.execute(wholeStatement(parts, readings, rows)) === parts.length;
 }
 
 /** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
@@ -170,4 +162,79 @@ async function storeGaps(session: Session, ledger: LedgerRow, gaps: readonly Gap
        from unnest($2::bigint[], $3::bigint[], $4::text[]) as gap (from_offset, to_offset, cause)`,
     [ledger.id, gaps.map(({ from }) => from), gaps.map(({ to }) => to), gaps.map(({ cause }) => cause)],
   );
+}
+
+async function insertReadings(
+  session: Session,
+  readings: Readings,
+  rows: Int32Array,
+  mode: InsertMode,
+): Promise<Present> {
+  if (mode === "merge") return await mergeSafely(session, readings, rows);
+  await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
+    fields: 4,
+    count: rows.length,
+    add: (row, index) => addReading(row, readings, rows[index] ?? 0),
+  });
+  return "all stored";
+}
+
+/** Merges in a savepoint, and again when another writer's commit came in between. */
+async function mergeSafely(session: Session, readings: Readings, rows: Int32Array): Promise<Present> {
+  for (;;) {
+    await session.query("savepoint readings");
+    const present = await merge(session, readings, rows).catch(async (error) => {
+      if (sqlState(error) !== undefined) await session.query("rollback to savepoint readings");
+      throw error;
+    });
+    await session.query(`${present === undefined ? "rollback to" : "release"} savepoint readings`);
+    if (present !== undefined) return present;
+  }
+}
+
+/**
+ * Through a staging table, so that what is already there can be told from what is new.
+ *
+ * @returns undefined when another writer committed one of our keys in between: which one is found by looking again
+ */
+async function merge(session: Session, readings: Readings, rows: Int32Array): Promise<Present | undefined> {
+  await session.query(
+    `create temporary table if not exists staged_heartbeats (
+       customer_id text collate "C", ts timestamptz, heart_rate smallint, anomaly text, position integer
+     ) on commit delete rows`,
+  );
+  await session.query("truncate staged_heartbeats");
+  await copyInto(session, "staged_heartbeats (customer_id, ts, heart_rate, anomaly, position)", {
+    fields: 5,
+    count: rows.length,
+    add: (row, position) => {
+      addReading(row, readings, rows[position] ?? 0);
+      row.int32(position);
+    },
+  });
+  const known = await session.query<{ position: number; heart_rate: number }>(
+    `select staged.position, stored.heart_rate
+       from staged_heartbeats staged
+       join public.heartbeats stored using (customer_id, ts)`,
+  );
+  const inserted = await session.query(
+    `insert into public.heartbeats (customer_id, ts, heart_rate, anomaly)
+     select customer_id, ts, heart_rate, anomaly
+       from staged_heartbeats
+      order by position
+         on conflict (customer_id, ts) do nothing`,
+  );
+  if ((inserted.rowCount ?? 0) + known.rows.length !== rows.length) return undefined;
+  const present = new Array<number | undefined>(rows.length).fill(undefined);
+  for (const { position, heart_rate } of known.rows) present[position] = heart_rate;
+  return present;
+}
+
+function addReading(fields: BinaryWriter, readings: Readings, row: number): void {
+  fields.customer(readings.customers, readings.customer[row] ?? 0);
+  fields.timestamptz(readings.seconds[row] ?? 0, readings.micros[row] ?? 0);
+  fields.int16(readings.heartRate[row] ?? 0);
+  const anomaly = readings.anomaly(row);
+  if (anomaly === null) fields.null();
+  else fields.text(anomaly);
 }

@@ -3,10 +3,10 @@ import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 import { type Slice, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
-import type { Written } from "./batch.ts";
-import { readingColumns, type Readings } from "./readings.ts";
-import { rollUp } from "./roll_up.ts";
 import { GENERATION } from "../schema/migrate.ts";
+import type { Written } from "./batch.ts";
+import { binaryArray } from "./copy.ts";
+import { readingColumns, type Readings } from "./readings.ts";
 
 /**
  * Whether the batches may be written with the floor as it is: no reading that is stored lies below it ($12), and none was
@@ -32,9 +32,7 @@ export function concludeStatement(
   const derived = rollUp(readings, stored, ledger.length + 1);
   return {
     name: "roll_up_and_advance_offset",
-    text: `with ${derived.steps} ${
-      advance(`and (select count(*) from ${derived.last}) >= 0 and ${FITS_FLOOR}`)
-    }`,
+    text: `with ${derived.steps} ${advance(`and (select count(*) from latest) >= 0 and ${FITS_FLOOR}`)}`,
     values: [...ledger, ...derived.values],
   };
 }
@@ -46,11 +44,7 @@ export function concludeStatement(
  *
  * @param rows of the readings, by customer and time; at least one
  */
-export function wholeStatement(
-  parts: readonly Written[],
-  readings: Readings,
-  rows: Int32Array,
-): Statement {
+export function wholeStatement(parts: readonly Written[], readings: Readings, rows: Int32Array): Statement {
   const ledger = ledgerColumns(parts);
   const owned = [
     parts.map(({ ledger }) => ledger.topicId),
@@ -60,7 +54,8 @@ export function wholeStatement(
   ];
   const added = readingColumns(readings, rows);
   const $ = (index: number) => `$${ledger.length + index}`;
-  const derived = rollUp(readings, rows, ledger.length + owned.length + added.length + 1, "stored");
+  const before = ledger.length + owned.length + added.length;
+  const derived = rollUp(readings, rows, before + 1, "where (select count(*) from stored) > 0");
   return {
     name: "store_few",
     // The offsets' rows are locked first, and each step looks at the one before: so every writer locks in one order.
@@ -83,9 +78,7 @@ export function wholeStatement(
               where (select yes from ours)
           returning 1
            ), ${derived.steps}
-           ${
-      advance(`and (select count(*) from stored) > 0 and (select count(*) from ${derived.last}) >= 0`)
-    }`,
+           ${advance("and (select count(*) from stored) > 0 and (select count(*) from latest) >= 0")}`,
     values: [...ledger, ...owned, ...added, ...derived.values],
   };
 }
@@ -107,7 +100,7 @@ function advance(condition: string): string {
             where ledger.id = batch.id and ledger.schema_generation = $13::integer ${condition}`;
 }
 
-function ledgerColumns(parts: readonly Written[]): (string | number | readonly (number | null)[])[] {
+function ledgerColumns(parts: readonly Written[]) {
   return [
     parts.map(({ ledger }) => ledger.id),
     parts.map(({ slice }) => slice.next),
@@ -128,33 +121,27 @@ function ledgerColumns(parts: readonly Written[]): (string | number | readonly (
 function floorBounds(parts: readonly Written[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = parts.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
-  const earliest = parts.flatMap(({ batch: { plan, stored } }) => earliestOf(plan.readings, stored) ?? [])
-    .sort(ascending);
+  const earliest = parts.flatMap(({ batch: { plan: { readings }, stored } }) => {
+    const row = outermost(readings, stored, 1);
+    return row === undefined ? [] : readings.ts(row);
+  }).sort(ascending);
   const instant = (one: bigint | undefined, none: string) => one === undefined ? none : formatInstant(one);
   return [instant(floors.at(-1), "-infinity"), instant(earliest[0], "infinity")];
 }
 
-/** The earliest instant that was stored; undefined when none was. */
-function earliestOf(readings: Readings, stored: Int32Array): bigint | undefined {
-  const { seconds, micros } = readings;
-  let earliest: number | undefined;
+/** The row with the earliest (1) or the latest (-1) instant that was stored; undefined when none was. */
+function outermost(readings: Readings, stored: Int32Array, sign: 1 | -1): number | undefined {
+  let found = stored[0];
   for (const row of stored) {
-    if (
-      earliest === undefined ||
-      ((seconds[row] ?? 0) - (seconds[earliest] ?? 0) || (micros[row] ?? 0) - (micros[earliest] ?? 0)) < 0
-    ) earliest = row;
+    if (found === undefined || sign * readings.compareTime(row, found) < 0) found = row;
   }
-  return earliest === undefined ? undefined : readings.ts(earliest);
+  return found;
 }
 
 /** The latest instant that was stored, in seconds since the Unix epoch with decimals; null when none was. */
-function latestSeconds({ seconds, micros }: Readings, stored: Int32Array): number | null {
-  let latest: number | null = null;
-  for (const row of stored) {
-    const instant = (seconds[row] ?? 0) + (micros[row] ?? 0) / 1e6;
-    if (latest === null || instant > latest) latest = instant;
-  }
-  return latest;
+function latestSeconds(readings: Readings, stored: Int32Array): number | null {
+  const row = outermost(readings, stored, -1);
+  return row === undefined ? null : (readings.seconds[row] ?? 0) + (readings.micros[row] ?? 0) / 1e6;
 }
 
 /** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
@@ -169,4 +156,103 @@ const LAST_SECOND = 253_402_300_799.999;
 function lastRecordSeconds(records: Slice["records"]): number | null {
   const last = records.at(-1);
   return last === undefined ? null : Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND);
+}
+
+const MINUTE_SECONDS = 60;
+
+/** What the readings of one customer and minute add up to. */
+interface Minute {
+  readonly customer: number;
+  /** Its first second, since the Unix epoch. */
+  readonly seconds: number;
+  readings: number;
+  sum: number;
+  min: number;
+  max: number;
+  low: number;
+  high: number;
+}
+
+/** @param rows in order of customer and time, which is the order in which every writer locks the rows of minutes */
+export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
+  const minutes: Minute[] = [];
+  let minute: Minute | undefined;
+  for (const row of rows) {
+    const customer = readings.customer[row] ?? 0;
+    const heartRate = readings.heartRate[row] ?? 0;
+    const seconds = Math.floor((readings.seconds[row] ?? 0) / MINUTE_SECONDS) * MINUTE_SECONDS;
+    if (minute === undefined || minute.customer !== customer || minute.seconds !== seconds) {
+      minute = { customer, seconds, readings: 0, sum: 0, min: heartRate, max: heartRate, low: 0, high: 0 };
+      minutes.push(minute);
+    }
+    minute.readings++;
+    minute.sum += heartRate;
+    if (heartRate < minute.min) minute.min = heartRate;
+    if (heartRate > minute.max) minute.max = heartRate;
+    const anomaly = readings.anomaly(row);
+    if (anomaly !== null) minute[anomaly]++;
+  }
+  return minutes;
+}
+
+/** The row with the latest instant of each customer. @param rows in order of customer and time */
+export function latestOf(readings: Readings, rows: Int32Array): number[] {
+  const latest: number[] = [];
+  rows.forEach((row, index) => {
+    const next = rows[index + 1];
+    if (next === undefined || readings.customer[next] !== readings.customer[row]) latest.push(row);
+  });
+  return latest;
+}
+
+/**
+ * Steps of a WITH clause, of which `latest` is the last, and their parameters.
+ *
+ * @param rows what was stored, in order of customer and time; at least one
+ * @param from number of the first of the parameters
+ * @param condition without which nothing is added
+ */
+function rollUp(readings: Readings, rows: Int32Array, from: number, condition = "") {
+  const $ = (index: number) => `$${from + index}`;
+  const minutes = minutesOf(readings, rows);
+  const { customers } = readings;
+  return {
+    steps: `minutes as (
+             insert into public.heartbeats_1m as known
+                    (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
+             select *
+               from unnest(${$(0)}::text[], ${$(1)}::timestamptz[], ${$(2)}::int[], ${$(3)}::bigint[],
+                           ${$(4)}::smallint[], ${$(5)}::smallint[], ${$(6)}::int[], ${$(7)}::int[])
+              ${condition}
+                 on conflict (customer_id, minute) do update
+                set readings = known.readings + excluded.readings,
+                    heart_rate_sum = known.heart_rate_sum + excluded.heart_rate_sum,
+                    heart_rate_min = least(known.heart_rate_min, excluded.heart_rate_min),
+                    heart_rate_max = greatest(known.heart_rate_max, excluded.heart_rate_max),
+                    low = known.low + excluded.low,
+                    high = known.high + excluded.high
+          returning 1
+           ), latest as (
+             insert into public.customer_latest as known (customer_id, ts, heart_rate, anomaly)
+             select customer_id, ts, heart_rate, nullif(anomaly, '')
+               from unnest(${$(8)}::text[], ${$(9)}::timestamptz[], ${$(10)}::smallint[], ${$(11)}::text[])
+                    as added (customer_id, ts, heart_rate, anomaly)
+              where (select count(*) from minutes) > 0
+                 on conflict (customer_id) do update
+                set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
+              where excluded.ts > known.ts
+          returning 1
+           )`,
+    values: [
+      binaryArray("text", minutes, (writer, { customer }) => writer.customer(customers, customer)),
+      binaryArray("timestamptz", minutes, (writer, { seconds }) => writer.timestamptz(seconds, 0)),
+      binaryArray("int4", minutes, (writer, { readings }) => writer.int32(readings)),
+      binaryArray("int8", minutes, (writer, { sum }) => writer.int64(sum)),
+      binaryArray("int2", minutes, (writer, { min }) => writer.int16(min)),
+      binaryArray("int2", minutes, (writer, { max }) => writer.int16(max)),
+      binaryArray("int4", minutes, (writer, { low }) => writer.int32(low)),
+      binaryArray("int4", minutes, (writer, { high }) => writer.int32(high)),
+      ...readingColumns(readings, latestOf(readings, rows)),
+    ],
+  };
 }

@@ -24,9 +24,7 @@ const spare: BinaryWriter[] = [];
  * collector, a batch's megabyte would wait there many times over.
  *
  * @param target table with its columns, as in `copy <target> from stdin`
- * @param fields how many a row has
- * @param count how many rows there are
- * @param add adds the fields of this row
+ * @param rows how many fields each has, how many they are, and what adds the fields of one
  * @throws what PostgreSQL answered; none of the rows is stored then
  */
 export async function copyInto(
@@ -60,7 +58,7 @@ export async function copyInto(
   if (writer.capacity <= KEPT_AT_MOST_BYTES) spare.push(writer);
 }
 
-/** A COPY that is under way. Pieces are sent one after the other: after a failure the stream takes no more of them. */
+/** A COPY under way. Pieces are sent one after the other: after a failure the stream takes no more of them. */
 class Copying {
   readonly #stream: CopyStreamQuery;
   readonly #finished: Promise<void>;
@@ -97,15 +95,10 @@ const LARGE_BYTES = 64 * 1024;
 /** 128 characters of four bytes. */
 const MOST_CUSTOMER_BYTES = 128 * 4;
 
-interface CustomerBytes {
-  /** Copies a customer's bytes. @returns how many they are */
-  copy(customer: number, target: Buffer, at: number): number;
-}
-
 /** Values, each behind its length: the fields of COPY and the elements of arrays. */
 export class BinaryWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  #view = viewOf(this.#buffer);
+  #view = new DataView(this.#buffer.buffer);
   #length = 0;
   /** What lies before the bytes from `#from` on. */
   #parts: Buffer[] = [];
@@ -159,7 +152,7 @@ export class BinaryWriter {
     this.raw(value);
   }
 
-  customer(customers: CustomerBytes, customer: number): void {
+  customer(customers: { copy(customer: number, to: Buffer, at: number): number }, customer: number): void {
     // Its length is known once it is copied.
     this.#reserve(4 + MOST_CUSTOMER_BYTES);
     const length = customers.copy(customer, this.#buffer, this.#length + 4);
@@ -169,10 +162,16 @@ export class BinaryWriter {
 
   /** Without a length before it, as the following ones. Large bytes must stay as they are until they are sent. */
   raw(value: Uint8Array): void {
-    if (value.length >= LARGE_BYTES) return this.#refer(value);
-    this.#reserve(value.length);
-    this.#buffer.set(value, this.#length);
-    this.#length += value.length;
+    if (value.length < LARGE_BYTES) {
+      this.#reserve(value.length);
+      this.#buffer.set(value, this.#length);
+      this.#length += value.length;
+      return;
+    }
+    const before = this.#buffer.subarray(this.#from, this.#length);
+    this.#parts.push(before, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+    this.#partBytes += before.length + value.length;
+    this.#from = this.#length;
   }
 
   rawInt16(value: number): void {
@@ -187,7 +186,6 @@ export class BinaryWriter {
     this.#length += 4;
   }
 
-  /** All of it, in order. */
   written(): readonly Buffer[] {
     return [...this.#parts, this.#buffer.subarray(this.#from, this.#length)];
   }
@@ -197,12 +195,11 @@ export class BinaryWriter {
     return this.#partBytes + this.#length - this.#from;
   }
 
-  /** Memory that it holds. */
   get capacity(): number {
     return this.#buffer.length;
   }
 
-  /** Begins anew in the same memory: what was written before is no more. */
+  /** Begins anew in the same memory. */
   clear(): void {
     this.#length = 0;
     this.#from = 0;
@@ -210,31 +207,17 @@ export class BinaryWriter {
     this.#partBytes = 0;
   }
 
-  #refer(value: Uint8Array): void {
-    const before = this.#buffer.subarray(this.#from, this.#length);
-    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    this.#parts.push(before, bytes);
-    this.#partBytes += before.length + bytes.length;
-    this.#from = this.#length;
-  }
-
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#length + bytes));
     this.#buffer.copy(larger, 0, 0, this.#length);
     this.#buffer = larger;
-    this.#view = viewOf(larger);
+    this.#view = new DataView(larger.buffer);
   }
-}
-
-function viewOf(buffer: Buffer): DataView {
-  return new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
 /** Numbers of PostgreSQL's types: https://www.postgresql.org/docs/18/catalog-pg-type.html */
 const TYPE = { int2: 21, int4: 23, int8: 20, text: 25, timestamptz: 1184 } as const;
-
-export type ElementType = keyof typeof TYPE;
 
 /**
  * Each array is written here and copied at its own length: buffers of kilobytes for a few elements are what V8's
@@ -242,19 +225,18 @@ export type ElementType = keyof typeof TYPE;
  */
 const ARRAYS = new BinaryWriter();
 
-/**
- * A parameter that is an array without nulls.
- *
- * @param add adds the element at this index
- */
-export function binaryArray(
-  type: ElementType,
-  count: number,
-  add: (writer: BinaryWriter, index: number) => void,
+/** A parameter that is an array without nulls. @param add adds the element that is made of this item */
+export function binaryArray<T>(
+  type: keyof typeof TYPE,
+  items: ArrayLike<T>,
+  add: (writer: BinaryWriter, item: T) => void,
 ): Buffer {
   ARRAYS.clear();
   // Dimensions, no nulls, the elements' type; then of the one dimension its length and its first index.
-  for (const value of [1, 0, TYPE[type], count, 1]) ARRAYS.rawInt32(value);
-  for (let index = 0; index < count; index++) add(ARRAYS, index);
+  for (const value of [1, 0, TYPE[type], items.length, 1]) ARRAYS.rawInt32(value);
+  for (let index = 0; index < items.length; index++) {
+    const item = items[index];
+    if (item !== undefined) add(ARRAYS, item);
+  }
   return Buffer.concat(ARRAYS.written());
 }

@@ -7,17 +7,10 @@ import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { askGeneration, GENERATION, requireGeneration } from "../schema/migrate.ts";
 
-type Row = {
-  id: string;
-  topic: string;
-  topic_id: string;
-  kafka_partition: number;
-  generation: number;
-  first_offset: string;
-  next_offset: string;
-  leader_epoch: number | null;
-  schema_generation: number;
-};
+type Row =
+  & Record<"id" | "topic" | "topic_id" | "first_offset" | "next_offset", string>
+  & Record<"kafka_partition" | "generation" | "schema_generation", number>
+  & { leader_epoch: number | null };
 
 const COLUMNS =
   "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation, " +
@@ -67,25 +60,19 @@ export async function openLedger(
   return row;
 }
 
-/** A row that the database has not, or has with a lower offset than we remember: then it is an older copy of itself. */
-export interface OlderRow {
-  readonly remembered: LedgerRow;
-  /** Undefined when there is no such row. */
-  readonly nextOffset: Offset | undefined;
-}
-
-/** @param remembered rows as they were when our last writes to them were committed */
-export async function findOlderRows(
-  database: Database,
-  remembered: readonly LedgerRow[],
-): Promise<OlderRow[]> {
+/**
+ * Rows that the database has not, or has with a lower offset than we remember: then it is an older copy of itself.
+ *
+ * @param remembered rows as they were when our last writes to them were committed
+ */
+export async function findOlderRows(database: Database, remembered: readonly LedgerRow[]) {
   if (remembered.length === 0) return [];
   const rows = await database.query<Row>(
     `select ${COLUMNS} from public.ingest_offsets where id = any($1::bigint[])`,
     [remembered.map(({ id }) => id)],
   );
   const found = new Map(rows.map((row) => [Number(row.id), ledgerRow(row)]));
-  return remembered.flatMap((row): OlderRow[] => {
+  return remembered.flatMap((row) => {
     const now = found.get(row.id);
     const same = now?.topicId === row.topicId && now.partition === row.partition &&
       now.generation === row.generation;
@@ -95,11 +82,7 @@ export async function findOlderRows(
 }
 
 /** The incarnations of a topic that were read before this one: it was deleted and made again. */
-export async function findOtherIncarnations(
-  database: Database,
-  topic: string,
-  topicId: string,
-): Promise<string[]> {
+export async function findOtherIncarnations(database: Database, topic: string, topicId: string) {
   const rows = await database.query<{ topic_id: string }>(
     "select distinct topic_id from public.ingest_offsets where topic = $1 and topic_id <> $2",
     [topic, topicId],
@@ -120,9 +103,7 @@ export async function nextOffsets(database: Database, topicId: string): Promise<
 }
 
 /** What became of the offsets of a topic, of all its partitions and incarnations. */
-export type LedgerSums = Counts;
-
-export async function ledgerSums(database: Database, topic: string): Promise<LedgerSums> {
+export async function ledgerSums(database: Database, topic: string): Promise<Counts> {
   const [row] = await database.query<Record<keyof Counts, string>>(
     `select coalesce(sum(stored), 0) as stored,
             coalesce(sum(duplicates), 0) as duplicates,
@@ -154,11 +135,9 @@ function ledgerRow(row: Row): LedgerRow {
   };
 }
 
-const LOCK_NOT_AVAILABLE = "55P03";
-
-/** Whether a write failed because somebody else kept a lock for too long. */
+/** Whether a write failed because somebody else kept a lock for too long: lock_not_available. */
 export function isLockTimeout(error: unknown): boolean {
-  return sqlState(error) === LOCK_NOT_AVAILABLE;
+  return sqlState(error) === "55P03";
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Records } from "../../_shared/kafka/records.ts";
 import type { Plan, Reject } from "./batch.ts";
 import { readUsualRecord, UsualRecord } from "../../_shared/record/usual_record.ts";
 
-export type PlanBatch = (records: Records) => Plan;
+export type PlanBatch = ReturnType<typeof createPlanner>;
 
 const DAY_SECONDS = 86_400;
 
@@ -22,11 +22,11 @@ export function createPlanner(
   now: () => number,
   witness: () => number = now,
   floor: () => Instant = () => undefined,
-): PlanBatch {
+) {
   // Looks at each record that is not plainly valid, and has the last word on it.
   const decode = createDecoder(limits, now, witness, floor);
   const usual = new UsualRecord();
-  return (records) => {
+  return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
     // Whole seconds inside of both limits: what lies between is looked at by the microsecond.
@@ -57,15 +57,8 @@ export function createPlanner(
       }
     }
     const rows = readings.ordered();
-    const rejectedOld = rejects.some(({ reason }) => reason === "too_old");
-    return {
-      records,
-      readings,
-      rows,
-      keys: keysOf(readings, rows),
-      rejects,
-      floor: rejectedOld ? dropped : undefined,
-    };
+    const by = rejects.some(({ reason }) => reason === "too_old") ? dropped : undefined;
+    return { records, readings, rows, keys: keysOf(readings, rows), rejects, floor: by };
   };
 }
 

@@ -1,16 +1,16 @@
 /** The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. */
 import { Buffer } from "node:buffer";
 import type { Anomaly, Reading } from "../../_shared/record/heartbeat.ts";
-import { binaryArray, type BinaryWriter, type ElementType } from "./copy.ts";
+import { binaryArray } from "./copy.ts";
 
-const MICROS = 1_000_000;
+const MICROS = 1_000_000n;
 const DAY_SECONDS = 86_400;
 /** By the numbers that the column `anomaly` holds. */
 const ANOMALIES = [null, "low", "high"] as const;
 
 export class Readings {
   readonly customers: Customers;
-  /** Number of the customer. */
+  /** Its number. */
   readonly customer: Int32Array;
   /** Since the Unix epoch; whole microseconds of our era's first and last years are more than a double holds. */
   readonly seconds: Float64Array;
@@ -77,8 +77,8 @@ export class Readings {
 
   addReading({ customerId, ts, heartRate, anomaly }: Reading, record: number): void {
     const bytes = Buffer.from(customerId);
-    const micros = Number(((ts % 1_000_000n) + 1_000_000n) % 1_000_000n);
-    const seconds = Number((ts - BigInt(micros)) / 1_000_000n);
+    const micros = Number(((ts % MICROS) + MICROS) % MICROS);
+    const seconds = Number((ts - BigInt(micros)) / MICROS);
     this.add(this.customers.number(bytes, 0, bytes.length), seconds, micros, heartRate, anomaly, record);
   }
 
@@ -88,7 +88,7 @@ export class Readings {
 
   /** Microseconds since the Unix epoch. */
   ts(row: number): bigint {
-    return BigInt(this.seconds[row] ?? 0) * BigInt(MICROS) + BigInt(this.micros[row] ?? 0);
+    return BigInt(this.seconds[row] ?? 0) * MICROS + BigInt(this.micros[row] ?? 0);
   }
 
   reading(row: number): Reading {
@@ -113,8 +113,7 @@ export class Readings {
   }
 
   isSameKey(a: number, b: number): boolean {
-    return this.customer[a] === this.customer[b] && this.seconds[a] === this.seconds[b] &&
-      this.micros[a] === this.micros[b];
+    return this.customer[a] === this.customer[b] && this.compareTime(a, b) === 0;
   }
 
   /**
@@ -127,7 +126,7 @@ export class Readings {
     // Counted by customer first: where each one's rows begin in the order.
     const starts = new Int32Array(ranks.length + 1);
     for (let row = 0; row < this.#count; row++) {
-      const rank = this.#rank(ranks, row);
+      const rank = ranks[this.customer[row] ?? 0] ?? 0;
       starts[rank + 1] = (starts[rank + 1] ?? 0) + 1;
     }
     for (let rank = 0; rank < ranks.length; rank++) {
@@ -136,7 +135,7 @@ export class Readings {
     const rows = new Int32Array(this.#count);
     const next = starts.slice();
     for (let row = 0; row < this.#count; row++) {
-      const rank = this.#rank(ranks, row);
+      const rank = ranks[this.customer[row] ?? 0] ?? 0;
       const at = next[rank] ?? 0;
       rows[at] = row;
       next[rank] = at + 1;
@@ -147,37 +146,32 @@ export class Readings {
     return rows;
   }
 
-  #rank(ranks: Int32Array, row: number): number {
-    return ranks[this.customer[row] ?? 0] ?? 0;
-  }
-
   /** A customer's readings mostly come in order: then there is nothing to do. */
   #orderByTime(rows: Int32Array, from: number, end: number): void {
     for (let at = from + 1; at < end; at++) {
-      if (this.#compareTime(rows[at - 1] ?? 0, rows[at] ?? 0) <= 0) continue;
-      rows.subarray(from, end).sort((a, b) => this.#compareTime(a, b) || a - b);
+      if (this.compareTime(rows[at - 1] ?? 0, rows[at] ?? 0) <= 0) continue;
+      rows.subarray(from, end).sort((a, b) => this.compareTime(a, b) || a - b);
       return;
     }
   }
 
-  #compareTime(a: number, b: number): number {
+  compareTime(a: number, b: number): number {
     return (this.seconds[a] ?? 0) - (this.seconds[b] ?? 0) || (this.micros[a] ?? 0) - (this.micros[b] ?? 0);
   }
 }
 
 /** Readings as arrays of PostgreSQL: customer_id, ts, heart_rate, and anomaly with an empty text for null. */
-export function readingColumns(
-  readings: Readings,
-  rows: { readonly length: number; readonly [index: number]: number },
-): Buffer[] {
+export function readingColumns(readings: Readings, rows: ArrayLike<number>): Buffer[] {
   const { customers, customer, seconds, micros, heartRate } = readings;
-  const column = (type: ElementType, add: (writer: BinaryWriter, row: number) => void) =>
-    binaryArray(type, rows.length, (writer, index) => add(writer, rows[index] ?? 0));
   return [
-    column("text", (writer, row) => writer.customer(customers, customer[row] ?? 0)),
-    column("timestamptz", (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0)),
-    column("int2", (writer, row) => writer.int16(heartRate[row] ?? 0)),
-    column("text", (writer, row) => writer.text(readings.anomaly(row) ?? "")),
+    binaryArray("text", rows, (writer, row) => writer.customer(customers, customer[row] ?? 0)),
+    binaryArray(
+      "timestamptz",
+      rows,
+      (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0),
+    ),
+    binaryArray("int2", rows, (writer, row) => writer.int16(heartRate[row] ?? 0)),
+    binaryArray("text", rows, (writer, row) => writer.text(readings.anomaly(row) ?? "")),
   ];
 }
 
@@ -195,7 +189,7 @@ const MOST_FIRST_BYTES = 4_096;
 const MOST_PROBES = 8;
 
 export class Customers {
-  /** The UTF-8 bytes of all, one behind the other. */
+  /** UTF-8 of all, one behind the other. */
   #bytes: Buffer;
   /** Where each one's bytes begin; and behind the last, where they end. */
   readonly #starts: number[] = [0];
@@ -247,7 +241,7 @@ export class Customers {
     return this.bytes(customer).toString();
   }
 
-  /** Copies a customer's bytes. @returns how many they are */
+  /** @returns how many bytes were copied */
   copy(customer: number, target: Buffer, at: number): number {
     const start = this.#starts[customer] ?? 0;
     const end = this.#starts[customer + 1] ?? start;

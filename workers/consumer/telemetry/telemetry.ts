@@ -4,7 +4,7 @@ import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Fields, Log, Telemetry } from "../../_shared/telemetry.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
-import type { LedgerSums } from "../store/ledger.ts";
+import type { Counts } from "../store/batch.ts";
 import { batchFacts } from "./batch_facts.ts";
 import { type ConsumerMetrics, consumerMetrics } from "./metrics.ts";
 import { Outages } from "./outages.ts";
@@ -29,7 +29,7 @@ export function consumerTelemetry({ log, metrics: registry }: Telemetry, { debug
     healthListening: (port: number) =>
       log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
     /** @param seconds since the start of the process */
-    caughtUp: (sums: LedgerSums, seconds: number, isReached: boolean) => {
+    caughtUp: (sums: Counts, seconds: number, isReached: boolean) => {
       const { stored, duplicates, rejected, gaps } = sums;
       const records = stored + duplicates + rejected;
       const read = records + gaps === 0

@@ -1,24 +1,12 @@
-import type { LedgerRow } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { insistOnAnswer } from "../../../../workers/_shared/postgres_errors.ts";
 import type { Counts, Reject, Write, WriteOutcome } from "../../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
 import { type BatchOutcome, createBatchProcessor } from "../../../../workers/consumer/store/process_batch.ts";
 import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { batchOf } from "../../../support/batch.ts";
+import { batchOf, LEDGER } from "../../../support/batch.ts";
 import { stretch } from "../../../support/batch_writer.ts";
 import { LIMITS, NOW, VALID } from "../../../support/wire_record.ts";
-
-const LEDGER: LedgerRow = {
-  id: 1,
-  topic: "t",
-  topicId: "00000000-0000-0000-0000-000000000001",
-  partition: 0,
-  generation: 0,
-  firstOffset: 0,
-  nextOffset: 0,
-  leaderEpoch: -1,
-};
 
 const REFUSED = "22003";
 const REPEATED = "23505";
