@@ -1,4 +1,9 @@
-/** The flags of `chaos`, and what --help says of them. */
+/**
+ * Folder `chaos`: load, random faults by a seed and a judge of each record, until something differs. It changes nothing of what it
+ * judges.
+ *
+ * The flags of `chaos`, and what --help says of them.
+ */
 import { Command } from "commander";
 import { decimal, integer, optional, parseSettings, text } from "../workers/_shared/env.ts";
 import { UsageError } from "../workers/_shared/errors.ts";

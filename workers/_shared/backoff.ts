@@ -1,5 +1,9 @@
-/** Waiting between tries: exponential, jittered, capped, and cut short when the program stops. */
-
+/**
+ * Folder `_shared`: what two workers need: settings, lifecycle, logs, health port, PostgreSQL. It knows no worker, and nothing of
+ * Kafka or of records outside its two folders.
+ *
+ * Waiting between tries: exponential, jittered, capped, and cut short when the program stops.
+ */
 import { setTimeout as after } from "node:timers/promises";
 
 /** No retry waits longer, so that recovery is noticed within seconds however long the outage was. */

@@ -1,4 +1,9 @@
-/** The command line and the environment of `reconcile`. */
+/**
+ * Folder `reconcile`: recounts the ledger from the tables and Kafka. It writes nothing, and shares no code with the consumer that
+ * it audits.
+ *
+ * The command line and the environment of `reconcile`.
+ */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether } from "../_shared/env.ts";

@@ -1,4 +1,9 @@
-/** The command line and the environment of `scenarios`. */
+/**
+ * Folder `scenarios`: publishes known payloads, good and hostile, and looks each up where it must have ended. It never writes to the
+ * database.
+ *
+ * The command line and the environment of `scenarios`.
+ */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether, settingsError, text } from "../_shared/env.ts";

@@ -1,4 +1,9 @@
-/** From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws. */
+/**
+ * Folder `record`: what a valid record is, and the reading in its bytes. It knows neither Kafka nor a database, so that any worker
+ * can judge records by it.
+ *
+ * From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws.
+ */
 import { Buffer, isUtf8 } from "node:buffer";
 import { printable } from "../output.ts";
 import { anomalyOf, heartbeatSchema, parseUsual } from "./heartbeat.ts";
