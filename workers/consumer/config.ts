@@ -22,7 +22,10 @@ import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import { ROLE_SETTINGS } from "./schema/roles.ts";
 
-/** Every environment variable that the consumer reads. */
+/**
+ * Every environment variable that the consumer reads. A new one also goes into `.env.example`, `docker-compose.yml` and the
+ * permissions in `deno.json`; unit tests say what is missing.
+ */
 export const CONSUMER_SETTINGS = {
   ...KAFKA_SETTINGS,
   KAFKA_GROUP_ID: text({

@@ -3,14 +3,13 @@ import { insist } from "../_shared/backoff.ts";
 import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
+import { REFUSED_RECORDS } from "../_shared/kafka/error_codes.ts";
 import { partitionOf } from "../_shared/kafka/partitioner.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
 import type { PlannedRecord } from "./catalogue/scenario.ts";
 
 /** Under the million bytes that brokers accept by default. */
 const MAX_BATCH_BYTES = 512 * 1024;
-/** Answers about the records themselves: trying again cannot help. */
-const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
 
 /** A record with the scenario that it belongs to. */
 export interface ScenarioRecord extends PlannedRecord {
@@ -124,7 +123,7 @@ async function sendBatch(
         published.set(record, { record, partition, offset: Number(firstOffset) + index });
       }
     } catch (error) {
-      if (!REFUSALS.has(String(findInCauses(error, "apiId")))) throw error;
+      if (!REFUSED_RECORDS.has(findInCauses(error, "apiId"))) throw error;
       const refusal = describeError(error);
       for (const record of records) published.set(record, { record, partition, offset: undefined, refusal });
     }

@@ -1,11 +1,7 @@
 /** Two things that the client takes for the end of all: a leader that one partition lacks, and a port that cannot exist. */
 import { type Base, Connection, kGetApi, NetworkError, ResponseError } from "@platformatic/kafka";
+import { WITHOUT_LEADER } from "./error_codes.ts";
 
-/**
- * Codes of https://kafka.apache.org/protocol#protocol_error_codes that are about the leader of a single partition:
- * LEADER_NOT_AVAILABLE, REPLICA_NOT_AVAILABLE, and LISTENER_NOT_FOUND where it is not to be reached where we came in.
- */
-const WITHOUT_LEADER = new Set<unknown>([5, 9, 72]);
 const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
 
 type Done = (error: unknown, response?: unknown) => void;

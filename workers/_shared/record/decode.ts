@@ -6,7 +6,7 @@
  */
 import { Buffer, isUtf8 } from "node:buffer";
 import { printable } from "../output.ts";
-import { anomalyOf, heartbeatSchema, parseUsual } from "./heartbeat.ts";
+import { anomalyOf, heartbeatSchema, parseWithoutSchema } from "./heartbeat.ts";
 import type { Limits, Reading, RejectReason } from "./heartbeat.ts";
 import { formatInstant } from "./instant.ts";
 import { isWhole, mayRound, numberSource } from "./json_number.ts";
@@ -53,7 +53,7 @@ export function createDecoder(
     }
     if (!isObject(json)) return noRecord("not_an_object", `is ${describe(json)}`);
     const members = exactly(json, text, value);
-    let parsed = parseUsual(members);
+    let parsed = parseWithoutSchema(members);
     if (parsed === undefined) {
       const result = heartbeatSchema.safeParse(members);
       if (!result.success) return rejectFields(result.error.issues, json, text, limits);

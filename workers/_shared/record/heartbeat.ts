@@ -1,4 +1,7 @@
-/** THE wire schema of a heartbeat and the thresholds that judge it. Nothing else says what a valid record is. */
+/**
+ * The wire schema of a heartbeat, the reasons for a reject and the thresholds. `usual_record.ts` and
+ * `parseWithoutSchema` read most records without the schema; tests hold their answers to it.
+ */
 import { z } from "zod";
 import { integer, optional, type Settings, settingsError } from "../env.ts";
 import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
@@ -62,7 +65,7 @@ export function isCustomerId(id: unknown): id is string | number {
  *
  * @returns undefined when the schema itself has to be asked
  */
-export function parseUsual(
+export function parseWithoutSchema(
   { customer_id, timestamp, heart_rate }: Readonly<Record<string, unknown>>,
 ): z.output<typeof heartbeatSchema> | undefined {
   if (!isCustomerId(customer_id) || !isInteger(heart_rate) || typeof timestamp !== "string") return undefined;
@@ -84,7 +87,11 @@ export interface Reading {
 
 export type Anomaly = "low" | "high";
 
-/** Why a record was not stored. A closed list: metrics carry it as a label. The names are stored and stay. */
+/**
+ * Why a record was not stored. A closed list: metrics carry it as a label. The names are stored and stay. `decode.ts` gives
+ * all but the last two, the consumer's `process_batch.ts` those. Append a new one (Grafana's colours go by place), give it
+ * a scenario (`workers/scenarios/catalogue/`), and run `deno task dashboards`.
+ */
 export const REJECT_REASONS = [
   "tombstone",
   "empty_value",

@@ -4,6 +4,7 @@
  */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
+import { NONE, NOT_SERVED, OFFSET_OUT_OF_RANGE } from "../../_shared/kafka/error_codes.ts";
 import type { TopicDescription } from "../../_shared/kafka/topic.ts";
 import type { FetchAnswer, FetchedPartition, Fetcher, FetchTarget } from "../../_shared/kafka/fetcher.ts";
 import type { Progress } from "../health/progress.ts";
@@ -27,22 +28,6 @@ const QUESTIONS_SHARE = 5;
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
 const MAX_FETCH_BYTES = 2 * 1024 * 1024;
-
-/** Codes of https://kafka.apache.org/protocol#protocol_error_codes */
-const NONE = 0;
-const OFFSET_OUT_OF_RANGE = 1;
-/** Answers of a broker that does not serve a partition now: leadership moved, or the topic was deleted. */
-const NOT_SERVED: Readonly<Record<number, string>> = {
-  3: "UNKNOWN_TOPIC_OR_PARTITION",
-  5: "LEADER_NOT_AVAILABLE",
-  6: "NOT_LEADER_OR_FOLLOWER",
-  9: "REPLICA_NOT_AVAILABLE",
-  74: "FENCED_LEADER_EPOCH",
-  75: "UNKNOWN_LEADER_EPOCH",
-  78: "OFFSET_NOT_AVAILABLE",
-  100: "UNKNOWN_TOPIC_ID",
-  103: "INCONSISTENT_TOPIC_ID",
-};
 
 export interface FetchPorts {
   readonly connection: KafkaConnection;

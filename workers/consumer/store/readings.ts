@@ -1,4 +1,7 @@
-/** The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. */
+/**
+ * The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. A new column
+ * also goes into the SQL of `batch_transaction.ts` (COPY, staging table, insert) and of `conclude.ts`.
+ */
 import { Buffer } from "node:buffer";
 import type { Anomaly, Reading } from "../../_shared/record/heartbeat.ts";
 import { binaryArray } from "./copy.ts";

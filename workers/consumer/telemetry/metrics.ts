@@ -1,4 +1,7 @@
-/** The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. A new one is one entry below. */
+/**
+ * The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. A new one is an entry below and a line
+ * in the fact that moves it: `batch_facts.ts` (a batch), `outages.ts` (waiting for a server) or `telemetry.ts` (the rest).
+ */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];

@@ -2,10 +2,9 @@
 import { describeError, findInCauses, PipelineError } from "../../_shared/errors.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
 import type { MonotonicClock } from "../health/progress.ts";
+import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
-/** A coordinator that is being made, or moves, is no error for the first seconds. */
-const PASSING = /^(COORDINATOR_LOAD_IN_PROGRESS|COORDINATOR_NOT_AVAILABLE|NOT_COORDINATOR)$/;
 /** With its first group a broker makes the topic of the groups' offsets, which takes a small machine this long. */
 const GRACE_MS = 30_000;
 
@@ -49,7 +48,7 @@ export class Outages {
   }
 
   groupFailed(error: unknown): void {
-    if (PASSING.test(String(findInCauses(error, "apiId")))) {
+    if (COORDINATOR_NOT_READY.has(findInCauses(error, "apiId"))) {
       this.#coordinatorGoneSince ??= this.clock();
       if (this.clock() - this.#coordinatorGoneSince < GRACE_MS) {
         return this.log.debug("group.coordinator_not_ready", describeError(error));

@@ -6,6 +6,7 @@
  */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { findInCauses } from "../../_shared/errors.ts";
+import { REFUSED_RECORDS } from "../../_shared/kafka/error_codes.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import { partitionOf } from "../../_shared/kafka/partitioner.ts";
 import type { Place } from "../../_shared/kafka/sender.ts";
@@ -15,8 +16,6 @@ import type { ProducerTelemetry } from "./telemetry.ts";
 const MAX_BATCH_RECORDS = 2_000;
 /** Under the million bytes that brokers accept by default. */
 const MAX_BATCH_BYTES = 512 * 1024;
-/** Answers about the records themselves: trying again cannot help, sending fewer at a time may. */
-const REFUSALS = new Set(["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"]);
 
 /** Where records go, and who is told. */
 export interface Target {
@@ -89,7 +88,7 @@ export class Lanes {
         if (gaveUp.aborted) break;
         const action = `publish to topic ${connection.topic}, partition ${partition}`;
         const failure = kafkaFailure(action, connection, error);
-        if (REFUSALS.has(String(findInCauses(error, "apiId")))) return await this.#isolate(batch, failure);
+        if (REFUSED_RECORDS.has(findInCauses(error, "apiId"))) return await this.#isolate(batch, failure);
         const retryInMs = backoffMs(attempt);
         telemetry.publishFailed(failure, attempt, retryInMs, batch);
         await sleep(retryInMs, { signal: gaveUp });

@@ -9,7 +9,7 @@ import {
   heartbeatSchema,
   LIMIT_SETTINGS,
   limitsFrom,
-  parseUsual,
+  parseWithoutSchema,
   REJECT_REASONS,
 } from "../../../../workers/_shared/record/heartbeat.ts";
 import { parseInstant } from "../../../../workers/_shared/record/instant.ts";
@@ -136,15 +136,15 @@ Deno.test("JSON Schema and wire schema differ by the calendar only", () => {
   );
 });
 
-Deno.test("parseUsual() answers as the wire schema does", () => {
+Deno.test("parseWithoutSchema() answers as the wire schema does", () => {
   let answered = 0;
   fc.assert(
     fc.property(members, (value) => {
-      const usual = parseUsual(value);
+      const usual = parseWithoutSchema(value);
       if (usual !== undefined) answered++;
       assert.deepEqual(heartbeatSchema.safeParse(value).data, usual);
     }),
-    property("parseUsual", 100_000),
+    property("parseWithoutSchema", 100_000),
   );
   assert(answered > 1_000, `only ${answered} valid records were tried`);
 });
