@@ -109,8 +109,8 @@ async function transaction<T>(
 ): Promise<T> {
   return await withSession(pool, async (session) => {
     // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
-    const { stream } = (session as unknown as { connection: { stream: Socket } }).connection;
-    const deadline = setTimeout(() => stream.destroy(new Error("no answer in time")), deadlineMs);
+    const stream = (session as unknown as { connection?: { stream?: Socket } }).connection?.stream;
+    const deadline = setTimeout(() => stream?.destroy(new Error("no answer in time")), deadlineMs);
     try {
       // Several statements in one text give several results, which the driver's types do not know.
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);

@@ -15,12 +15,21 @@ import {
   text,
 } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";
-import { LIMIT_SETTINGS, limitsFrom, RETENTION_SETTINGS } from "../_shared/record/heartbeat.ts";
+import { LIMIT_SETTINGS, limitsFrom } from "../_shared/record/heartbeat.ts";
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { DATABASE_SETTINGS, sessionLimits } from "../_shared/postgres.ts";
 import { LOG_SETTINGS } from "../_shared/telemetry.ts";
 import { ROLE_SETTINGS } from "./schema/roles.ts";
+
+const days = (unit: string) =>
+  optional(integer({ min: 1, max: 100_000, unit: `days that ${unit} are kept` }));
+/** Left out, nothing is ever too old and nothing is dropped. */
+const RETENTION_SETTINGS = {
+  RETENTION_DAYS: days("readings"),
+  MINUTE_RETENTION_DAYS: days("minutes"),
+  REJECT_RETENTION_DAYS: days("key, payload and detail of rejects"),
+};
 
 /**
  * Every environment variable that the consumer reads. A new one also goes into `.env.example`, `docker-compose.yml` and the

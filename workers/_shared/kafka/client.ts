@@ -113,7 +113,7 @@ function readTls(
  */
 const NEXT_STEPS = {
   kafka_refused: {
-    "SASL_AUTHENTICATION_FAILED|authentication failed":
+    "(?i:SASL_AUTHENTICATION_FAILED|authentication failed)":
       "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
     "UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE":
       "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
@@ -121,9 +121,10 @@ const NEXT_STEPS = {
       "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
     "altnames":
       "its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS, or the certificate",
-    "certificate":
+    "(?i:certificate)":
       "check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired",
-    "fatal alert": "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
+    "(?i:fatal alert)":
+      "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
     "requires TLS": "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
   },
   kafka_unavailable: {
@@ -139,7 +140,7 @@ const NEXT_STEPS = {
   },
 };
 const KNOWN = (["kafka_refused", "kafka_unavailable"] as const).flatMap((code) =>
-  Object.entries(NEXT_STEPS[code]).map(([sign, step]) => ({ code, sign: new RegExp(sign, "i"), step }))
+  Object.entries(NEXT_STEPS[code]).map(([sign, step]) => ({ code, sign: new RegExp(sign), step }))
 );
 
 /** Says what failed towards Kafka, and whether the operator has to act. */

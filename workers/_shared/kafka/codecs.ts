@@ -59,7 +59,8 @@ const LZ4_MAGIC = 0x184d2204;
 const HAS_BLOCK_CHECKSUMS = 1 << 4;
 const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
-const IS_PLAIN = 0x8000_0000;
+/** The bit above them, the sign, says that the block is plain. */
+const LENGTH_BITS = 0x7fff_ffff;
 /** Of four bits: goes on in the bytes behind it, up to the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
@@ -78,12 +79,13 @@ function followLz4(frame: Buffer, unpacked?: Unpacked): number {
   let at = 7 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY) === 0 ? 0 : 4);
   for (let sum = 0;;) {
     if (at + 4 > frame.length) throw new RangeError("a frame of lz4 ends before its end mark");
-    const size = view.getUint32(at, true);
+    // Signed, so that it stays a small integer: as a double each block would cost memory.
+    const size = view.getInt32(at, true);
     if (size === 0) return sum;
     const from = at + 4;
-    const end = from + size % IS_PLAIN;
+    const end = from + (size & LENGTH_BITS);
     if (end > frame.length) throw new RangeError("a block of lz4 ends behind its frame");
-    if (size < IS_PLAIN) sum += followLz4Block(frame, from, end, unpacked);
+    if (size > 0) sum += followLz4Block(frame, from, end, unpacked);
     else {
       sum += end - from;
       unpacked?.append(frame, from, end - from);

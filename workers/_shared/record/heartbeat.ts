@@ -3,7 +3,7 @@
  * `parseWithoutSchema` read most records without the schema; tests hold their answers to it.
  */
 import { z } from "zod";
-import { integer, optional, type Settings, settingsError } from "../env.ts";
+import { integer, type Settings, settingsError } from "../env.ts";
 import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
 
 /** 1 to 128 code points; NUL and unpaired surrogates are what a PostgreSQL text cannot hold. */
@@ -118,16 +118,6 @@ export type RejectReason = typeof REJECT_REASONS[number];
 
 const beatsPerMinute = (initial: number) =>
   integer({ min: 1, max: 1_000, unit: "beats per minute", default: initial });
-const days = (unit: string) =>
-  optional(integer({ min: 1, max: 100_000, unit: `days that ${unit} are kept` }));
-
-/** Left out, nothing is ever too old and nothing is dropped. */
-export const RETENTION_SETTINGS = {
-  RETENTION_DAYS: days("readings"),
-  MINUTE_RETENTION_DAYS: days("minutes"),
-  REJECT_RETENTION_DAYS: days("key, payload and detail of rejects"),
-};
-
 /** Outside 30 to 220 is a sensor's error and no heart; below 45 and above 180 is rare enough that someone should look. */
 export const LIMIT_SETTINGS = {
   HEART_RATE_MIN: beatsPerMinute(30),
