@@ -49,11 +49,43 @@ export function createBatchProcessor(ports: BatchPorts) {
 /** How the next attempt of a partition is made, learnt from those before. */
 class Approach {
   /** COPY cannot skip what is already there. While repeats keep coming, trying it first would be work done twice. */
-  mode: InsertMode = "copy";
+  #mode: InsertMode = "copy";
   /** How many an attempt can write while many are refused or the database is slow. */
-  mostRecords = Infinity;
+  #mostRecords = Infinity;
   /** After a failure, whoever's it was: others shall not fail with us again, nor we with them. */
-  alone = false;
+  #hasFailed = false;
+
+  get next() {
+    const alone = this.#hasFailed || this.#mode === "merge";
+    return { mode: this.#mode, mostRecords: this.#mostRecords, alone };
+  }
+
+  quickWayFailed(): void {
+    this.#mode = "merge";
+  }
+
+  /**
+   * One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
+   * A single record that takes too long is tried again and again: that says nothing about the record.
+   *
+   * @returns whether fewer records than those tried are next
+   */
+  failed(error: unknown, refusals: number, tried = 0): boolean {
+    this.#hasFailed = true;
+    if (tried <= 1 || (refusals <= 1 && !tookTooLong(error))) return false;
+    this.#mostRecords = Math.ceil(tried / SMALLER);
+    return true;
+  }
+
+  answered(refusals: number): void {
+    this.#hasFailed = refusals > 0;
+  }
+
+  /** Only what is committed tells whether repeats keep coming. */
+  written(repeatsInTable: boolean): void {
+    this.#mode = repeatsInTable ? "merge" : "copy";
+    this.#mostRecords *= 2;
+  }
 }
 
 /** The attempts to write one batch. */
@@ -61,8 +93,9 @@ class BatchProcessor {
   /** All of the batch, once it was our turn. */
   #whole: Slice | undefined;
   #planned: { readonly part: Slice; readonly plan: Plan } | undefined;
-  /** What this attempt wrote, if it is committed. */
+  /** What this attempt wrote, if it is committed, and whether it met readings that the table had before. */
   #attempted: Written | undefined;
+  #repeatsInTable = false;
   /** Of an attempt whose answer was lost. */
   #perhapsWritten: Written | undefined;
   /** Answers of this attempt that are about the values themselves. */
@@ -87,12 +120,12 @@ class BatchProcessor {
         if (told !== undefined) return told;
       } catch (error) {
         if (isFatal(error)) throw error;
-        this.approach.alone = true;
         if (mayBeDone(error)) this.#perhapsWritten = this.#attempted ?? this.#perhapsWritten;
+        const tried = this.#planned?.part.records.length;
+        if (this.approach.failed(error, this.#refusals, tried)) this.#planned = undefined;
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
-        this.#tryLess(error);
       } finally {
         ports.onAttemptEnd();
       }
@@ -102,7 +135,7 @@ class BatchProcessor {
   /** For the next attempt, as far as is known. */
   #records(): number {
     return this.#planned?.part.records.length ??
-      Math.min(this.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
+      Math.min(this.approach.next.mostRecords, this.#whole?.records.length ?? this.batch.count());
   }
 
   /** @returns undefined when it was given up while others had their turns: a stop need not wait for all of them */
@@ -117,28 +150,27 @@ class BatchProcessor {
         ledger: this.ledger,
         from: part.from,
         records: part.records.length,
-        alone: this.approach.alone || this.approach.mode === "merge",
+        alone: this.approach.next.alone,
         work: (insert) => this.#work(insert, part, plan),
       });
     try {
       return await write();
     } catch (error) {
-      if (this.approach.mode === "merge") throw error;
+      if (this.approach.next.mode === "merge") throw error;
       if (!this.#counted(mayRepeatKey(error)) && !this.#counted(isDataError(error))) throw error;
-      this.approach.mode = "merge";
+      this.approach.quickWayFailed();
       return await write();
     }
   }
 
   #planFirstPart() {
-    const whole = this.#whole ??= this.batch.close();
-    const [part] = splitSlice(whole, this.approach.mostRecords);
+    const [part] = splitSlice(this.#whole ??= this.batch.close(), this.approach.next.mostRecords);
     return { part, plan: this.ports.plan(part.records) };
   }
 
   async #work(insert: Insert, slice: Slice, plan: Plan): Promise<Written> {
     const placement = new Placement(insert, plan, (error) => this.#counted(isDataError(error)));
-    await placement.place(0, plan.keys.length - 1, this.approach.mode);
+    await placement.place(0, plan.keys.length - 1, this.approach.next.mode);
     const { stored, rejects, duplicates } = placement;
     const counts = {
       stored: stored.length,
@@ -146,7 +178,7 @@ class BatchProcessor {
       rejected: rejects.length,
       gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
     };
-    this.approach.mode = placement.repeatsInTable ? "merge" : "copy";
+    this.#repeatsInTable = placement.repeatsInTable;
     const batch = { counts, plan, stored, rejects };
     return this.#attempted = { kind: "written", ledger: this.ledger, slice, batch };
   }
@@ -158,30 +190,19 @@ class BatchProcessor {
 
   /** @returns undefined when the batch must be planned again */
   #tell(outcome: WriteOutcome): BatchOutcome | undefined {
-    this.approach.alone = this.#refusals > 0;
+    this.approach.answered(this.#refusals);
     if (outcome.kind === "floor moved") {
       this.ports.onFloorMoved(outcome.floor);
       this.#planned = undefined;
       return undefined;
     }
     if (outcome.kind === "written") {
-      this.approach.mostRecords *= 2;
+      this.approach.written(this.#repeatsInTable);
       return outcome;
     }
     // The answer to an earlier COMMIT of ours was lost, and it did commit.
     const written = this.#perhapsWritten;
     return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
-  }
-
-  /**
-   * One refusal is the repeat or the value that the quick way fails for; more of them cost statement after statement.
-   * A single record that takes too long is tried again and again: that says nothing about the record.
-   */
-  #tryLess(error: unknown): void {
-    const tried = this.#planned?.part.records.length ?? 0;
-    if (tried <= 1 || (this.#refusals <= 1 && !tookTooLong(error))) return;
-    this.approach.mostRecords = Math.ceil(tried / SMALLER);
-    this.#planned = undefined;
   }
 }
 
@@ -218,10 +239,9 @@ class Placement {
    */
   async place(from: number, to: number, mode: InsertMode): Promise<void> {
     if (from === to) return;
-    const { readings } = this.plan;
     const rows = this.#heads.subarray(from, to);
     try {
-      const present = await this.insert(readings, rows, mode);
+      const present = await this.insert(this.plan.readings, rows, mode);
       for (let key = from; key < to; key++) {
         this.#settle(key, present === "all stored" ? undefined : present[key - from]);
       }

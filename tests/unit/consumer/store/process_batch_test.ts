@@ -31,6 +31,8 @@ class MemorySink {
   readonly failures: Error[] = [];
   /** Thrown by the next inserts, one each. */
   readonly insertFailures: Error[] = [];
+  /** How the next writes end once everything is inserted, one each; nothing is kept then. */
+  readonly conclusions: (Error | WriteOutcome)[] = [];
   /** The next commit takes place, and its answer is lost. */
   loseAnswer = false;
   /** The server's answer to the next attempt when it has asked for everything; meanwhile another owner writes the batch. */
@@ -74,6 +76,9 @@ class MemorySink {
     });
     const { slice, batch: { counts, stored, rejects } } = written;
     strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
+    const conclusion = this.conclusions.shift();
+    if (conclusion instanceof Error) throw conclusion;
+    if (conclusion !== undefined) return conclusion;
     const { refusal } = this;
     if (refusal !== undefined) {
       this.refusal = undefined;
@@ -219,6 +224,27 @@ Deno.test("processBatch() goes the careful way only while repeats keep coming", 
   await process(slice(5, ["d 70"]));
   deepStrictEqual(sink.inserts, ["copy 1", "copy 2", "merge 2", "merge 1", "merge 1", "copy 1"]);
 });
+
+for (
+  const [what, conclusion, failed] of [
+    ["a value is refused", answer(REFUSED, "no"), 1],
+    ["a key is repeated", answer(REPEATED, "repeated"), 1],
+    ["time runs out", answer(CANCELED, "no time"), 1],
+    ["the floor has moved", { kind: "floor moved", floor: undefined }, 0],
+  ] as const
+) {
+  Deno.test(`processBatch() learns nothing from a batch that is rolled back at its end, as when ${what}`, async () => {
+    const sink = new MemorySink();
+    sink.rows.set("a", 70);
+    const failures: unknown[] = [];
+    const process = processor(sink, failures);
+    await process(slice(0, ["a 70"]));
+    sink.conclusions.push(conclusion);
+    await process(slice(1, ["b 70"]));
+    deepStrictEqual(sink.inserts, ["copy 1", "merge 1", "merge 1", "merge 1"]);
+    strictEqual(failures.length, failed, "no second write in the same turn");
+  });
+}
 
 Deno.test("processBatch() waits for a broken database, rejects nothing for it, and tells each failure", async () => {
   const sink = new MemorySink();
