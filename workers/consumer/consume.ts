@@ -216,7 +216,7 @@ class Consumption implements AsyncDisposable {
       });
     }
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
-    for (const { answers } of this.#leaderless) answers.isOut = true;
+    for (const { answers } of this.#leaderless) answers.failed();
     const numbers = this.#leaderless.map(({ number }) => number);
     telemetry.leadersMissing(numbers);
     if (numbers.length === 0) return progress.ready("leaders");

@@ -130,12 +130,12 @@ export class LogPorts implements PartitionPorts {
     const { number, fetchOffset: at, ledger } = partition;
     const look = async () => {
       const range = await logRange(client, this.log);
-      partition.answers.isOut = false;
+      partition.answers.came();
       if (signal.aborted || ledger === undefined) return;
       const reset = resolveLostPlace(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
         // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
-        partition.endOffset = range.end;
+        partition.logEndsAt(range.end);
         partition.placed("held");
         progress.notReady(`partition ${number}`, reset.reason);
         telemetry.partitionHeld(number, reset.reason);
@@ -151,7 +151,7 @@ export class LogPorts implements PartitionPorts {
     const failed = (error: unknown) => {
       if (isFatal(error)) throw error;
       if (sqlState(error) === undefined) {
-        partition.answers.isOut = true;
+        partition.answers.failed();
         this.#kafkaFailed("find the place in the log", error);
       } else {
         const failure = databaseFailure("open another generation of the ledger", database.target, error);

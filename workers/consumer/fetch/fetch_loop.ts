@@ -136,7 +136,7 @@ export class FetchLoop {
       if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
       answer = await fetcher.fetch(broker, topic.id, targets, { maxWaitMs, maxBytes });
     } catch (error) {
-      for (const { answers } of this.#led()) answers.isOut = true;
+      for (const { answers } of this.#led()) answers.failed();
       throw error;
     }
     progress.answered("kafka");
@@ -151,11 +151,15 @@ export class FetchLoop {
       if (partition === undefined || target === undefined) continue;
       const { divergence, errorCode } = response;
       const isLost = divergence !== undefined || errorCode === OFFSET_OUT_OF_RANGE;
-      partition.answers.isOut = !isLost && errorCode !== NONE;
-      if (partition.answers.isOut) failed = errorCode;
+      if (!isLost && errorCode !== NONE) {
+        partition.answers.failed();
+        failed = errorCode;
+        continue;
+      }
+      partition.answers.came();
       // It moved elsewhere while the broker was being asked.
-      else if (partition.fetchOffset !== target.offset) continue;
-      else if (isLost) partition.placeLost(divergence);
+      if (partition.fetchOffset !== target.offset) continue;
+      if (isLost) partition.placeLost(divergence);
       // Far denser than was foreseen: the rest is asked for again when there is room for it.
       else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
         const question = { alone, throttled: answer.throttled, crowded: crowded.has(partition.number) };
@@ -185,7 +189,7 @@ export class FetchLoop {
     const { connection, progress, telemetry } = this.ports;
     const { number, answers } = partition;
     const subject = `records of partition ${number}`;
-    partition.endOffset = response.lastStableOffset;
+    partition.logEndsAt(response.lastStableOffset);
     try {
       const slice = sliceOf(response, partition.fetchOffset);
       if (answers.read(true) > 0) {

@@ -27,8 +27,8 @@ export type Question = Readonly<Record<"alone" | "throttled" | "crowded", boolea
  * that, without an error, while tiered storage is late or over its quota.
  */
 export class Answers {
-  /** Whether the broker did not answer, serves the partition no more, or there is none that does. */
-  isOut = false;
+  /** Since `failed`, until one `came`. */
+  #isOut = false;
   #unreadable = { tries: 0, until: 0 };
   #emptyInARow = 0;
   /** Empty ones to the question for this partition alone. */
@@ -43,7 +43,7 @@ export class Answers {
 
   /** Whether no record can come: the broker is away or silent, or what it sent cannot be read. */
   get areMissing(): boolean {
-    return this.isOut || this.#alone > 0;
+    return this.#isOut || this.#alone > 0;
   }
 
   /** Whether the partition should be asked for alone. */
@@ -67,6 +67,16 @@ export class Answers {
     return Math.max(0, silentMs, this.#unreadable.until - performance.now());
   }
 
+  /** The broker did not answer, serves the partition no more, or there is none that does. */
+  failed(): void {
+    this.#isOut = true;
+  }
+
+  /** The broker answered, and serves the partition. */
+  came(): void {
+    this.#isOut = false;
+  }
+
   /**
    * The batch where the partition goes on was read, or cannot be. Most likely it never can be, and each try may decompress
    * many megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
@@ -75,7 +85,7 @@ export class Answers {
    */
   read(isReadable: boolean): number {
     const { tries } = this.#unreadable;
-    if (!isReadable) this.isOut = true;
+    if (!isReadable) this.failed();
     const until = isReadable ? 0 : performance.now() + backoffMs(tries + 1);
     this.#unreadable = { tries: isReadable ? 0 : tries + 1, until };
     return tries;

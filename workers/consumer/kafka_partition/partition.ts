@@ -39,10 +39,7 @@ export interface PartitionPorts {
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
-/**
- * Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. Of the
- * fields others set `endOffset` alone.
- */
+/** Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. */
 export class Partition implements AsyncDisposable {
   readonly number: number;
   readonly answers: Answers;
@@ -51,17 +48,13 @@ export class Partition implements AsyncDisposable {
   readonly #closing = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #state: PartitionState = "opening";
-  ledger: LedgerRow | undefined;
+  #ledger: LedgerRow | undefined;
   /** Whether the ledger is to be opened, or opened anew. */
   #doubted = true;
-  /** Where the next fetch begins: behind everything that waits here. */
-  fetchOffset: Offset = 0;
-  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
-  lastEpoch = UNKNOWN_EPOCH;
-  /** End of the committed log as a broker last said it. */
-  endOffset: Offset = 0;
-  /** Of the last record that is written; milliseconds since the Unix epoch. */
-  lastTimestampMs: number | undefined;
+  #fetchOffset: Offset = 0;
+  #lastEpoch = UNKNOWN_EPOCH;
+  #endOffset: Offset = 0;
+  #lastTimestampMs: number | undefined;
   /** While `asking`. */
   #divergence: Divergence | undefined;
 
@@ -80,25 +73,50 @@ export class Partition implements AsyncDisposable {
     return this.#state;
   }
 
+  /** Undefined before it is opened for the first time. */
+  get ledger(): LedgerRow | undefined {
+    return this.#ledger;
+  }
+
+  /** Where the next fetch begins: behind everything that waits here. */
+  get fetchOffset(): Offset {
+    return this.#fetchOffset;
+  }
+
+  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
+  get lastEpoch(): number {
+    return this.#lastEpoch;
+  }
+
+  /** End of the committed log as a broker last said it. */
+  get endOffset(): Offset {
+    return this.#endOffset;
+  }
+
+  /** Of the last record that is written; milliseconds since the Unix epoch. */
+  get lastTimestampMs(): number | undefined {
+    return this.#lastTimestampMs;
+  }
+
   /** Everything before this offset is in the database. */
   get nextOffset(): Offset | undefined {
-    return this.ledger?.nextOffset;
+    return this.#ledger?.nextOffset;
   }
 
   /** Whether everything that was fetched is written. */
   get isDrained(): boolean {
-    return this.nextOffset === this.fetchOffset;
+    return this.nextOffset === this.#fetchOffset;
   }
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.fetchOffset >= this.endOffset;
+    return this.#fetchOffset >= this.#endOffset;
   }
 
   /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
   get due(): number {
     const isBlocked = this.#state === "held" || this.answers.areMissing;
-    const end = isBlocked ? this.fetchOffset : this.endOffset;
+    const end = isBlocked ? this.#fetchOffset : this.#endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
@@ -116,16 +134,21 @@ export class Partition implements AsyncDisposable {
     if (this.#state === "reading") this.#take(slice);
   }
 
+  /** A broker said so. */
+  logEndsAt(offset: Offset): void {
+    this.#endOffset = offset;
+  }
+
   /** A fetch brought nothing. @returns what the log is known by now to hold no record of, up to its end */
   foundNothing(question: Question): Gap | undefined {
     if (this.isAtEnd) this.answers.moved();
-    else if (this.answers.empty(question, this.endOffset)) return this.skip(this.endOffset, "compacted");
+    else if (this.answers.empty(question, this.#endOffset)) return this.skip(this.#endOffset, "compacted");
     return undefined;
   }
 
   /** Nothing is left of the log from `fetchOffset` to this offset. */
   skip(to: Offset, cause: Gap["cause"]): Gap {
-    const gap = { from: this.fetchOffset, to, cause };
+    const gap = { from: this.#fetchOffset, to, cause };
     if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
     return gap;
   }
@@ -151,10 +174,10 @@ export class Partition implements AsyncDisposable {
   reopen(ledger: LedgerRow): void {
     if (this.#state === "closed") return;
     this.#state = "reading";
-    this.ledger = ledger;
+    this.#ledger = ledger;
     this.#backlog.clear();
-    this.fetchOffset = ledger.nextOffset;
-    this.lastEpoch = ledger.leaderEpoch;
+    this.#fetchOffset = ledger.nextOffset;
+    this.#lastEpoch = ledger.leaderEpoch;
     this.answers.moved();
     this.ports.onChange();
   }
@@ -191,7 +214,7 @@ export class Partition implements AsyncDisposable {
   }
 
   async #write(begun: Slice, signal: AbortSignal): Promise<void> {
-    const ledger = this.ledger;
+    const ledger = this.#ledger;
     if (ledger === undefined) return;
     let batch = begun;
     const open: OpenBatch = {
@@ -212,17 +235,17 @@ export class Partition implements AsyncDisposable {
     if (next === undefined) return;
     if (next === "gone") return this.doubt();
     if (next !== batch.next) return this.reopen({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
-    this.ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
-    this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+    this.#ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
+    this.#lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.#lastTimestampMs;
     release(batch);
     this.ports.onChange();
   }
 
   #take(slice: Slice): void {
-    if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
+    if (slice.from !== this.#fetchOffset || slice.next === slice.from) return;
     this.#backlog.add(slice);
-    this.fetchOffset = slice.next;
-    this.lastEpoch = slice.leaderEpoch;
+    this.#fetchOffset = slice.next;
+    this.#lastEpoch = slice.leaderEpoch;
     this.answers.moved();
     this.#arrived.notify();
   }

@@ -1,4 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
@@ -85,4 +87,37 @@ Deno.test("a batch counts what would join it, and no more than it may have", asy
   const next = (await batch()).close();
   deepStrictEqual([next.from, next.next], [13, 15]);
   written(next);
+});
+
+/** Two records over memory of its own, as what was decompressed is. */
+function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
+  const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
+  for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
+  const stretch = new Records([{ table, from: 0, to: 2 }]);
+  return {
+    slice: { ...records(from, 2), records: stretch, bytes: 1, own: [table] },
+    heldBytes: () => table.bytes.length,
+  };
+}
+
+Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
+  const { partition, letGo } = await openedWith({}, { batchRecords: 1 });
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await letGo();
+  await eventually("the first record", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
+  await letGo();
+  await eventually("the second", () => partition.isDrained);
+  strictEqual(heldBytes(), 0);
+  // What is known of the last record was read before.
+  strictEqual(partition.lastTimestampMs, 11);
+});
+
+Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
+  const { partition } = await openedWith({ write: () => Promise.resolve(11) });
+  const { slice, heldBytes } = decompressed(10);
+  partition.accept(slice);
+  await eventually("the answer", () => partition.nextOffset === 11);
+  strictEqual(heldBytes(), 1024 * 1024);
 });

@@ -1,8 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { Buffer } from "node:buffer";
 import type { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
 import { LEDGER, opened, records, started } from "../../../support/batch.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
@@ -222,7 +220,7 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
         write: (_ledger, batch) => Promise.resolve(batch.close().next),
       });
       await arrive(partition);
-      strictEqual(partition.state, state);
+      deepStrictEqual([partition.state, partition.wantsRecords], [state, state === "reading"]);
       tell(partition);
       moves[`${state} ${fact}`] = `${partition.state} ${partition.fetchOffset}`;
     }
@@ -242,50 +240,17 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
 
 Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
   const { partition, letGo } = await opened();
-  partition.endOffset = 100;
+  partition.logEndsAt(100);
   partition.accept(records(10, 3));
   strictEqual(partition.due, 90);
-  partition.answers.isOut = true;
+  partition.answers.failed();
   strictEqual(partition.due, 3);
   await letGo();
   await eventually("the write", () => partition.isDrained);
   strictEqual(partition.due, 0);
-  partition.answers.isOut = false;
+  partition.answers.came();
   strictEqual(partition.due, 87);
   partition.placeLost();
   partition.placed("held");
   strictEqual(partition.due, 0);
-});
-
-/** Two records over memory of its own, as what was decompressed is. */
-function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
-  const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
-  for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
-  const stretch = new Records([{ table, from: 0, to: 2 }]);
-  return {
-    slice: { ...records(from, 2), records: stretch, bytes: 1, own: [table] },
-    heldBytes: () => table.bytes.length,
-  };
-}
-
-Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
-  const { partition, letGo } = await opened({}, { batchRecords: 1 });
-  const { slice, heldBytes } = decompressed(10);
-  partition.accept(slice);
-  await letGo();
-  await eventually("the first record", () => partition.nextOffset === 11);
-  strictEqual(heldBytes(), 1024 * 1024);
-  await letGo();
-  await eventually("the second", () => partition.isDrained);
-  strictEqual(heldBytes(), 0);
-  // What is known of the last record was read before.
-  strictEqual(partition.lastTimestampMs, 11);
-});
-
-Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
-  const { partition } = await opened({ write: () => Promise.resolve(11) });
-  const { slice, heldBytes } = decompressed(10);
-  partition.accept(slice);
-  await eventually("the answer", () => partition.nextOffset === 11);
-  strictEqual(heldBytes(), 1024 * 1024);
 });
