@@ -127,11 +127,12 @@ export class LogPorts implements PartitionPorts {
   /** @throws what trying again does not cure, such as a schema of another generation */
   async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
     const { database, client, telemetry, progress, offsetReset } = this.environment;
-    const { number, fetchOffset: at, ledger } = partition;
+    const { number } = partition;
     const look = async () => {
       const range = await logRange(client, this.log);
       partition.answers.came();
-      if (signal.aborted || ledger === undefined) return;
+      const { fetchOffset: at, ledger, state } = partition;
+      if (signal.aborted || state !== "asking" || ledger === undefined) return;
       const reset = resolveLostPlace(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
         // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.

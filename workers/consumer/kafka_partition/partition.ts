@@ -57,6 +57,8 @@ export class Partition implements AsyncDisposable {
   #lastTimestampMs: number | undefined;
   /** While `asking`. */
   #divergence: Divergence | undefined;
+  /** Ends the search for the place. */
+  #search = new AbortController();
 
   constructor(
     readonly log: LogName,
@@ -182,9 +184,10 @@ export class Partition implements AsyncDisposable {
     this.ports.onChange();
   }
 
-  /** Opens the ledger anew, for it does not say any more what we remember. */
+  /** Opens the ledger anew, for it does not say any more what we remember; a place being sought is sought no longer. */
   doubt(): void {
     this.#doubted = true;
+    this.#search.abort();
     this.#arrived.notify();
   }
 
@@ -208,8 +211,11 @@ export class Partition implements AsyncDisposable {
         const ledger = await this.ports.open(signal);
         if (ledger !== undefined) this.reopen(ledger);
       } else if (batch !== undefined) await this.#write(batch, signal);
-      else if (this.#state === "asking") await this.ports.findPlace(this, this.#divergence, signal);
-      else await this.#arrived.wait({ signal });
+      else if (this.#state === "asking") {
+        this.#search = new AbortController();
+        const either = AbortSignal.any([signal, this.#search.signal]);
+        await this.ports.findPlace(this, this.#divergence, either);
+      } else await this.#arrived.wait({ signal });
     }
   }
 

@@ -165,6 +165,27 @@ Deno.test("a partition that waits opens its ledger anew when somebody doubts it"
   await eventually("the older offset", () => partition.fetchOffset === 4);
 });
 
+Deno.test("a partition that is doubted while its place is sought ends the search and opens its ledger anew", async () => {
+  const searches: AbortSignal[] = [];
+  let opens = 0;
+  const { partition } = await opened({
+    open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
+    // The broker is away: nothing but the signal ends it.
+    findPlace: (_partition, _divergence, signal) => {
+      searches.push(signal);
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+    },
+  });
+  partition.placeLost();
+  await eventually("the search", () => searches.length === 1);
+  partition.doubt();
+  await eventually("the older offset", () => partition.fetchOffset === 4);
+  strictEqual(partition.wantsRecords, true, "whether its place is there is for the broker to say");
+  partition.placeLost();
+  await eventually("another search", () => searches.length === 2);
+  deepStrictEqual(searches.map(({ aborted }) => aborted), [true, false]);
+});
+
 Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
   const { partition, written, letGo } = await opened();
   partition.accept(records(10, 2));
