@@ -102,6 +102,7 @@ function parseFlags(args: readonly string[]) {
     .option("--part <name>", "one run in this process, as JSON")
     .option("--side <ours|alternative>", "for --part", "ours")
     .option("--size <records>", "for --part", "500")
+    .addHelpText("after", "\nExample:\n  deno task bench:parts --only lz4,snappy --runs 3")
     .exitOverride();
   const flags = command.parse([...args], { from: "user" }).opts<
     { only?: string; runs: string; part?: string; side: Side; size: string }
