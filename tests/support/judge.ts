@@ -88,8 +88,7 @@ function intentOf(sent: readonly Sent<Intended>[], { resent = false }: JudgeOpti
     const at = `${customerId} @ ${ts}`;
     const known = rows.get(at);
     rows.set(at, {
-      // Told apart by more than their places: a log that was cut or made again has an offset twice.
-      id: known === undefined ? `${id} (reading ${readings})` : `${known.id}, ${id}`,
+      id: known === undefined ? id : `${known.id}, ${id}`,
       customerId,
       micros: ts,
       heartRate: known?.heartRate ?? heartRate,
