@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CLONE } from "../../stack/process/clone.ts";
 import { generate, type GenerateOptions } from "../../workers/producer/generate.ts";
 import { type Lab, type Program, publishAll, type Run } from "./lab.ts";
-import { type PerfTest, perfTestArgs } from "./perf_test.ts";
+import { perfTestArgs } from "./perf_test.ts";
 
 const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 10;
@@ -43,8 +43,8 @@ export function replay(path: string, records: number): Contender {
   };
 }
 
-/** @param keys how many different ones; 0 for none */
-export function perfTest({ program }: PerfTest, records: number, bytes: number, keys: number): Contender {
+/** @param program what comes before the tool's flags @param keys how many different ones; 0 for none */
+export function perfTest(program: Program, records: number, bytes: number, keys: number): Contender {
   return {
     name: `kafka-producer-perf-test${keys === 0 ? "" : `, ${keys} keys`}`,
     run: (lab) =>

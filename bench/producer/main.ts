@@ -2,20 +2,20 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
+import { installTool } from "../../stack/kafka/kafka_tools.ts";
 import { startStack } from "../../stack/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { backfill, type Contender, meanBytes, perfTest, replay, writeRecording } from "./contenders.ts";
 import type { Run } from "./lab.ts";
-import { installPerfTest } from "./perf_test.ts";
 import { report } from "./report.ts";
 
 const KEYS = 1_000;
 
 await runWorker(async ({ args, signal, resources }) => {
   const { records, recorded, runs, partitions } = parseFlags(args);
-  const tool = await installPerfTest({ signal, onProgress: say });
+  const tool = await installTool("ProducerPerformance", { signal, onProgress: say });
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({
     home,

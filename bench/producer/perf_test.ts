@@ -1,17 +1,5 @@
 /** Kafka's own measure of a producer, as `kafka-producer-perf-test.sh` runs it. */
-import { installTool } from "../../stack/kafka/kafka_tools.ts";
-import type { Program } from "./lab.ts";
-
-export interface PerfTest {
-  /** What comes before its flags. */
-  readonly program: Program;
-}
-
-export async function installPerfTest(options: Parameters<typeof installTool>[1]): Promise<PerfTest> {
-  return { program: await installTool("ProducerPerformance", options) };
-}
-
-export interface PerfTestOptions {
+interface PerfTestOptions {
   readonly bootstrapServers: string;
   readonly topic: string;
   readonly records: number;
