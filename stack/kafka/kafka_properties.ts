@@ -79,7 +79,7 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
 }
 
 /** As java.util.Properties reads a value: in Latin-1, with escapes for anything else. */
-function escapeValue(value: string): string {
+export function escapeValue(value: string): string {
   return value.replace(/^\s|[^\x20-\x7e]|[\\=:#!]/g, (char) => {
     return /[\x20-\x7e]/.test(char) ? `\\${char}` : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });

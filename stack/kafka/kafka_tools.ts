@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { CLONE, digest, installOnce, STACK_FOLDER } from "../process/clone.ts";
 import { fetchJars, installKafka } from "./kafka_jars.ts";
+import { escapeValue } from "./kafka_properties.ts";
 
 const POM = join(CLONE, "stack", "kafka", "tools_pom.xml");
 
@@ -47,16 +48,11 @@ export async function installTool(
 export async function setScramPassword(server: string, user: string, password: string): Promise<void> {
   const quiet = { signal: new AbortController().signal, onProgress: () => {} };
   const { command, args } = await installTool("ConfigCommand", quiet);
-  // A file of Java's properties, in Latin-1: whatever a character means there, its number does not.
-  const escaped = password.replaceAll(
-    /[^]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
   const file = await Deno.makeTempFile({ prefix: "heartbeat-scram-" });
   try {
     // Kafka takes a user only once in a request.
     for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
-      await Deno.writeTextFile(file, `${mechanism}=password=${escaped}\n`);
+      await Deno.writeTextFile(file, `${mechanism}=password=${escapeValue(password)}\n`);
       const change = ["--bootstrap-server", server, "--alter", "--add-config-file", file];
       const { success, stdout, stderr } = await new Deno.Command(command, {
         args: [...args, ...change, "--entity-type", "users", "--entity-name", user],
