@@ -1,9 +1,8 @@
 /** Publishes given records and says where each one went: its partition and offset are its id. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
+import type { Compression } from "../workers/_shared/kafka/batch_writer.ts";
 import { bearLeaderless } from "../workers/_shared/kafka/client_patches.ts";
-
-export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 /** A record to publish. An object as value becomes JSON; bytes and null go as they are. */
 export interface Outgoing {

@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
+import type { Compression } from "../../workers/_shared/kafka/batch_writer.ts";
 import type { KafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import { settlesWithin } from "../../stack/process/wait.ts";
 import { BLOCK, Records } from "./records.ts";
@@ -15,13 +16,11 @@ import { type Send, Sends } from "./sends.ts";
 const BLOCKS_AT_ONCE = 50;
 /** More only cost time; less would be too coarse to tell how soon after a fault all is well. */
 const SENDS_A_SECOND = 5;
-const CODECS: readonly Codec[] = ["gzip", "none", "gzip", "gzip"];
+const CODECS: readonly Compression[] = ["gzip", "none", "gzip", "gzip"];
 /** The client waits for ever for some answers that a silent link swallowed. */
 const SEND_DEADLINE_MS = 15_000;
 /** A producer whose broker is silent is left behind. */
 const CLOSE_DEADLINE_MS = 1_000;
-
-export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 export interface LoadOptions {
   /** By way of the producer's link; the topic is the connection's. */
@@ -31,7 +30,7 @@ export interface LoadOptions {
   readonly rate: number;
   readonly onFailure: (text: string) => void;
   /** By turns; left out, mostly gzip. */
-  readonly codecs?: readonly Codec[];
+  readonly codecs?: readonly Compression[];
 }
 
 export class Load implements AsyncDisposable {

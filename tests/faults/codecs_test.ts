@@ -1,7 +1,8 @@
 /** Every compression that a client of Kafka can send. What a producer does without its broker: producer_test.ts. */
 import { ok } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
-import type { Compression, Sent } from "../../lab/produce.ts";
+import type { Sent } from "../../lab/produce.ts";
+import type { Compression } from "../../workers/_shared/kafka/batch_writer.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 

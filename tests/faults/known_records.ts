@@ -1,6 +1,7 @@
 /** Many records that are a function of their index: each can be judged by its id, and none has to be remembered. */
-import { type Codec, Load } from "../../chaos/load/load.ts";
+import { Load } from "../../chaos/load/load.ts";
 import { Records } from "../../chaos/load/records.ts";
+import type { Compression } from "../../workers/_shared/kafka/batch_writer.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import type { Place } from "../../lab/place.ts";
 
@@ -18,7 +19,7 @@ export interface Published {
 export async function publish(
   { stack, topic }: Place,
   count: number,
-  options: { readonly partitions: number; readonly keyLength?: number; readonly codec?: Codec },
+  options: { readonly partitions: number; readonly keyLength?: number; readonly codec?: Compression },
 ): Promise<Published> {
   const env = { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, KAFKA_TOPIC: topic };
   const { codec, ...shape } = options;
