@@ -1,9 +1,6 @@
 /** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
 import { deepStrictEqual, doesNotMatch, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../migrations/mod.ts";
-import { openDatabase } from "../../workers/_shared/postgres.ts";
-import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -136,47 +133,5 @@ Deno.test(
     strictEqual((await place.run("reconcile")).code, 0, "what was dropped is accounted for");
     const [minutes] = await place.sql("select sum(readings) as readings from public.heartbeats_1m");
     deepStrictEqual(minutes, { readings: "3" }, "minutes have a retention of their own");
-  }),
-);
-
-Deno.test(
-  "a filled table of the first version is migrated with its data, and the pipeline goes on with it",
-  onPlace({}, async (place) => {
-    const limits = { statementMs: 60_000, lockMs: 5_000, idleInTransactionMs: 60_000, transactionMs: 60_000 };
-    {
-      await using database = openDatabase(place.databaseUrl, {
-        connections: 1,
-        limits,
-        name: "first version",
-      });
-      await migrate(database, MIGRATIONS.slice(0, 1));
-    }
-    await place.sql(
-      `insert into public.heartbeats
-       select 'customer-' || n % 100, timestamptz '2026-01-01 00:00Z' + n * interval '7 seconds',
-              40 + n % 150, case when 40 + n % 150 < 45 then 'low' when 40 + n % 150 > 180 then 'high' end
-         from generate_series(1, 50000) n`,
-    );
-    const before = await place.sql(
-      "select count(*), sum(heart_rate), min(ts), max(ts) from public.heartbeats",
-    );
-    await place.publisher.send([
-      reading("customer-1", "2026-01-01T00:00:07Z", 41),
-      reading("customer-1", "2026-01-01T00:00:07.000001Z", 50),
-    ]);
-    await place.consumeAll();
-    const [ledger] = await place.sql("select stored, duplicates from public.ingest_offsets");
-    deepStrictEqual(ledger, { stored: "1", duplicates: "1" }, "an old row is still known");
-    await place.sql("delete from public.heartbeats where ts = '2026-01-01T00:00:07.000001Z'");
-    const after = await place.sql(
-      "select count(*), sum(heart_rate), min(ts), max(ts) from public.heartbeats",
-    );
-    deepStrictEqual(after, before);
-    const [minutes] = await place.sql(
-      "select sum(readings) as readings, count(*) > 1 as many from public.heartbeats_1m",
-    );
-    deepStrictEqual(minutes, { readings: "50001", many: true });
-    const [latest] = await place.sql("select count(*) from public.customer_latest");
-    deepStrictEqual(latest, { count: "100" });
   }),
 );

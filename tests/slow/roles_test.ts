@@ -126,7 +126,6 @@ Deno.test(
       "select public.drop_old_heartbeat_partition('public.other', now())",
       "select public.heartbeats_without_partition('public.other')",
       "select public.delete_old_heartbeats('public.other', now() - interval '2 days', 0)",
-      "select public.summarize_heartbeat_blocks('public.other', 0)",
     ];
     await refused(place, "heartbeat_writer", calls, "22023");
     const paths = await place.sql<{ name: string; settings: string[] }>(
@@ -138,7 +137,6 @@ Deno.test(
       "drop_old_heartbeat_partition",
       "ensure_heartbeat_partition",
       "heartbeats_without_partition",
-      "summarize_heartbeat_blocks",
     ]);
     for (const { name, settings } of paths) {
       strictEqual(settings.includes("search_path=pg_catalog, pg_temp"), true, name);

@@ -5,7 +5,6 @@ import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
-import { BlockRanges } from "./day_partitions/block_ranges.ts";
 import { FetchLoop } from "./fetch/fetch_loop.ts";
 import { Fetcher } from "../_shared/kafka/fetcher.ts";
 import { keepWatch } from "./housekeeping.ts";
@@ -46,7 +45,6 @@ class Consumption implements AsyncDisposable {
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
   readonly #room: Room = { bytes: ROOM_BYTES, held: 0 };
-  readonly #blockRanges: BlockRanges;
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, FetchLoop>();
   readonly #partitions = new Map<number, Partition>();
@@ -60,7 +58,6 @@ class Consumption implements AsyncDisposable {
 
   constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
     const { telemetry, progress, connection } = ports;
-    this.#blockRanges = new BlockRanges(ports);
     this.#membership = new Membership(connection, {
       ...options,
       onHeartbeat: () => {
@@ -86,10 +83,7 @@ class Consumption implements AsyncDisposable {
       ...ports,
       client: this.#client,
       offsetReset: options.offsetReset,
-      onWritten: (partition, next) => {
-        this.#uncommitted.set(partition, next);
-        this.#blockRanges.written();
-      },
+      onWritten: (partition, next) => void this.#uncommitted.set(partition, next),
       isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
       fetcher: this.#fetcher,
@@ -105,7 +99,6 @@ class Consumption implements AsyncDisposable {
       keepWatch(this.#environment, this.options),
       new SilentLogs({ ...this.#environment, whyNotCompaction }).watch(this.options),
       keepPartitions(this.ports, this.options),
-      this.#blockRanges.keep(this.options),
       this.#tellGroup(),
     ]);
   }

@@ -46,8 +46,25 @@ Deno.test(
     strictEqual(await consumer.exitCode(), 1);
     match(
       consumer.output,
-      /Cannot use the database: 0001_create_ledger_and_heartbeats was applied with checksum 000000000000/,
+      /Cannot use the database: 0001_create_schema was applied with checksum 000000000000/,
     );
+  }),
+);
+
+Deno.test(
+  "a database from before the first release is refused, with how to start anew, and left as it is",
+  onPlace({ partitions: 0 }, async (place) => {
+    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await place.sql(
+      `update public.schema_migrations set name = '0001_create_ledger_and_heartbeats', checksum = 'e2f3'`,
+    );
+    const consumer = place.consumer();
+    strictEqual(await consumer.exitCode(), 1);
+    match(
+      consumer.output,
+      /Cannot use the database at \S+: it was made before version 0\.1\.0.*expected an empty database.*create database/,
+    );
+    deepStrictEqual(await place.sql("select count(*)::int from public.schema_migrations"), [{ count: 1 }]);
   }),
 );
 

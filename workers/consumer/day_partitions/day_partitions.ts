@@ -1,5 +1,8 @@
 /**
- * The partitions of public.heartbeats: made ahead, and for any day before its readings are written. Never inside the
+ * Folder `day_partitions`: makes the partitions of public.heartbeats and removes what is old. It never reads or writes a
+ * record, and what it does never holds up the transactions that do.
+ *
+ * This file: the partitions: made ahead, and for any day before its readings are written. Never inside the
  * transaction that writes, since making one takes locks; where it cannot be made, the default partition takes the rows.
  */
 import { type Database, isServerUnable, sqlState } from "../../_shared/postgres.ts";

@@ -11,7 +11,7 @@ const INTERVAL_MS = 15_000;
 const PAUSE_MS = 300_000;
 /** A task that has not succeeded for so long needs somebody's help: the consumer is not ready until it does. */
 const FAILING_MS = 3_600_000;
-/** From here on migration 0010 makes months in place of days. */
+/** From here on ensure_heartbeat_partition() makes months in place of days. */
 const MANY_PARTITIONS = 730;
 /** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
 const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";

@@ -45,13 +45,13 @@ export async function migrateWhenReachable(
  *
  * @returns the names of the migrations that were applied now
  * @throws PipelineError `migration_changed` when an applied migration's text is another one than ours
- * @throws PipelineError `database_unfit` when the database's encoding is not UTF-8
+ * @throws PipelineError `database_unfit` when the database's encoding is not UTF-8, or its schema is from before 0.1.0
  * @throws PipelineError `schema_too_new` when the database has a breaking migration that we do not know
  */
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
   // Without anything to do no right to create tables is needed, so a writer without it can start.
-  if (await exists(database.query, LEDGER) && (await pendingOf(database.query, migrations)).length === 0) {
+  if (await exists(database.query, LEDGER) && (await pendingOf(database, migrations)).length === 0) {
     return [];
   }
   return await database.transaction(async (session) => {
@@ -71,7 +71,7 @@ export async function migrate(database: Database, migrations: readonly Migration
       );
     }
     await session.query(LOCK_SCHEMA);
-    const pending = await pendingOf(query, migrations);
+    const pending = await pendingOf({ query, target: database.target }, migrations);
     const breaks = pending.some(({ breaking }) => breaking);
     // Waits for the batches that are being written, and holds back all others. First, since each writer locks the offsets
     // before any other table: so it cannot deadlock with one.
@@ -115,7 +115,10 @@ async function exists(query: Query, object: string): Promise<boolean> {
 }
 
 /** What is still to be applied, after comparing what was. */
-async function pendingOf(query: Query, migrations: readonly Migration[]): Promise<Migration[]> {
+async function pendingOf(
+  { query, target }: Pick<Database, "query" | "target">,
+  migrations: readonly Migration[],
+): Promise<Migration[]> {
   const pending = new Map(migrations.map((migration) => [migration.version, migration]));
   const applied = await query<{ version: number; name: string; checksum: string; breaking: boolean }>(
     "select version, name, checksum, breaking from public.schema_migrations order by version",
@@ -133,6 +136,14 @@ async function pendingOf(query: Query, migrations: readonly Migration[]): Promis
     }
     const [found, expected] = [row.checksum, checksum(migration.sql)];
     if (found === expected) continue;
+    if (migration.version === 1 && migration.name !== row.name) {
+      throw new PipelineError(
+        "database_unfit",
+        `Cannot use the database at ${target}: it was made before version 0.1.0, expected an empty database or one of a ` +
+          "release; make a new one with: create database heartbeat_new, name it in DATABASE_URL, and what Kafka still " +
+          "has is read into it",
+      );
+    }
     throw new PipelineError(
       "migration_changed",
       `Cannot use the database: ${row.name} was applied with checksum ${found.slice(0, 12)}, expected ` +

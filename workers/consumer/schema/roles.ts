@@ -23,8 +23,12 @@ const WRITER_GRANTS = [
   "grant usage on schema public to heartbeat_writer",
   "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
-  "grant select, insert, update, delete on public.heartbeats_1m to heartbeat_writer",
-  "grant select, insert, update, delete on public.customer_latest to heartbeat_writer",
+  // The rollup locks both against a partition that is dropped or attached.
+  "grant select on public.heartbeats_default, public.rollup_lag to heartbeat_writer",
+  "grant select, insert, delete on public.ingest_changes to heartbeat_writer",
+  "grant select, update on public.rollup to heartbeat_writer",
+  `grant select, insert, update, delete on public.heartbeats_1m, public.customer_latest, public.rollup_positions,
+         public.consumer_status to heartbeat_writer`,
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
   "grant select, insert, update on public.heartbeat_retention_bound to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
@@ -34,8 +38,7 @@ const WRITER_GRANTS = [
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
          public.heartbeats_without_partition(regclass),
          public.drop_old_heartbeat_partition(regclass, timestamptz),
-         public.delete_old_heartbeats(regclass, timestamptz, bigint),
-         public.summarize_heartbeat_blocks(regclass, bigint) to heartbeat_writer`,
+         public.delete_old_heartbeats(regclass, timestamptz, bigint) to heartbeat_writer`,
 ];
 
 const READER_GRANTS = [

@@ -44,7 +44,7 @@ async function writeAlone(database: Database, request: WriteRequest): Promise<Wr
     const [stale] = findStale(rows, [request]);
     if (stale !== undefined) return [stale];
     const written = await request.work((...added) => insertReadings(session, ...added));
-    await conclude(session, [written], joined([written]));
+    await conclude(session, [written]);
     return [written];
   }, lockedOffsets([request]));
 }
@@ -67,7 +67,7 @@ async function writeTogether(
     const owned = all.filter((_, index) => stale[index] === undefined);
     const stored = joined(owned);
     if (stored.rows.length > 0) await insertReadings(session, stored.readings, stored.rows, "copy");
-    if (owned.length > 0) await conclude(session, owned, stored);
+    if (owned.length > 0) await conclude(session, owned);
     return all.map((written, index) => stale[index] ?? written);
   }, lockedOffsets(requests));
 }
@@ -78,7 +78,7 @@ function lockedOffsets(requests: readonly WriteRequest[]): string {
             from public.ingest_offsets
            where id in (${requests.map(({ ledger }) => ledger.id).join(", ")})
            order by id
-             for update`;
+             for no key update`;
 }
 
 /**
@@ -106,18 +106,11 @@ function joined(parts: readonly Written[]): { readonly readings: Readings; reado
   return { readings, rows: readings.ordered() };
 }
 
-/**
- * The last step: keeps rejects and gaps, adds what was stored to what is derived from it, moves the partitions' offsets
- * to the ends of their slices and adds the counts.
- */
-async function conclude(
-  session: Session,
-  parts: readonly Written[],
-  { readings, rows }: ReturnType<typeof joined>,
-): Promise<void> {
+/** The last step: keeps rejects and gaps, moves the offsets to the ends of their slices, and writes the changes. */
+async function conclude(session: Session, parts: readonly Written[]): Promise<void> {
   for (const { ledger, batch } of parts) await storeRejects(session, ledger, batch.rejects);
   for (const { ledger, slice } of parts) await storeGaps(session, ledger, slice.gaps);
-  const { rowCount } = await session.query(concludeStatement(parts, readings, rows));
+  const { rowCount } = await session.query(concludeStatement(parts));
   // The offsets are locked and were where they should be, so only the floor can have kept them.
   if (rowCount !== parts.length) {
     throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));

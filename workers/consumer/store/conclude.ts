@@ -1,4 +1,4 @@
-/** The statements that end a transaction: readings where they are few, what is derived from them, and the offsets. */
+/** The statements that end a transaction: readings where they are few, the offsets, and the changes that followers read. */
 import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
@@ -15,30 +15,19 @@ import { readingColumns, type Readings } from "./readings.ts";
 const FITS_FLOOR = `${FLOOR} between $11::timestamptz and $12::timestamptz`;
 
 /**
- * Derived tables and ledger in one statement, since each statement more is a journey to the server and back. Who runs it
+ * Moves the offsets and writes their changes in one statement, since each statement more is a round trip. Who runs it
  * has the offsets' rows locked. It moves no offset, and the transaction must be rolled back, when the floor moved.
- *
- * @param stored rows of the readings that were stored, by customer and time
  */
-export function concludeStatement(
-  parts: readonly Written[],
-  readings: Readings,
-  stored: Int32Array,
-): Statement {
-  const ledger = ledgerColumns(parts);
-  if (stored.length === 0) {
-    return { name: "advance_offset", text: advance(`and ${FITS_FLOOR}`), values: ledger };
-  }
-  const derived = rollUp(readings, stored, ledger.length + 1);
+export function concludeStatement(parts: readonly Written[]): Statement {
   return {
-    name: "roll_up_and_advance_offset",
-    text: `with ${derived.steps} ${advance(`and (select count(*) from latest) >= 0 and ${FITS_FLOOR}`)}`,
-    values: [...ledger, ...derived.values],
+    name: "advance_offset",
+    text: `with ${advance(`and ${FITS_FLOOR}`)}`,
+    values: [...ledgerColumns(parts), ...changeColumns(parts)],
   };
 }
 
 /**
- * All that a few batches write, which is a transaction by itself: readings, what is derived from them, and the offsets.
+ * All that a few batches write, which is a transaction by itself: readings, the offsets, and their changes.
  * It is about as many rows as there are parts, or about none when one of the offsets is not where its batch begins, or
  * when the floor moved.
  *
@@ -53,9 +42,8 @@ export function wholeStatement(parts: readonly Written[], readings: Readings, ro
     parts.map(({ slice }) => slice.from),
   ];
   const added = readingColumns(readings, rows);
-  const $ = (index: number) => `$${ledger.length + index}`;
-  const before = ledger.length + owned.length + added.length;
-  const derived = rollUp(readings, rows, before + 1, "where (select count(*) from stored) > 0");
+  const changes = changeColumns(parts);
+  const $ = (index: number) => `$${ledger.length + changes.length + index}`;
   return {
     name: "store_few",
     // The offsets' rows are locked first, and each step looks at the one before: so every writer locks in one order.
@@ -65,39 +53,56 @@ export function wholeStatement(parts: readonly Written[], readings: Readings, ro
                        from public.ingest_offsets
                       where id = any($1::bigint[]) and schema_generation = $13::integer
                       order by id
-                        for update) as ledger
+                        for no key update) as ledger
                join unnest($1::bigint[], ${$(1)}::uuid[], ${$(2)}::int[], ${$(3)}::int[], ${$(4)}::bigint[])
                     as batch (id, topic_id, kafka_partition, generation, from_offset)
               using (id, topic_id, kafka_partition, generation)
               where ledger.next_offset = batch.from_offset
            ), stored as (
              insert into public.heartbeats (customer_id, ts, heart_rate, anomaly)
-             select customer_id, ts, heart_rate, nullif(anomaly, '')
+             select customer_id, ts, heart_rate, anomaly
                from unnest(${$(5)}::text[], ${$(6)}::timestamptz[], ${$(7)}::smallint[], ${$(8)}::text[])
                     as added (customer_id, ts, heart_rate, anomaly)
               where (select yes from ours)
           returning 1
-           ), ${derived.steps}
-           ${advance("and (select count(*) from stored) > 0 and (select count(*) from latest) >= 0")}`,
-    values: [...ledger, ...owned, ...added, ...derived.values],
+           ), ${advance("and (select count(*) from stored) > 0")}`,
+    values: [...ledger, ...changes, ...owned, ...added],
   };
 }
 
-/** Moves the offsets of the batches in the parameters $1 to $10, if the schema has the program's generation, $13. */
+/**
+ * Moves the offsets of the batches in the parameters $1 to $10, if the schema has the program's generation, $13, and
+ * inserts the change of each row that it moved, $14 to $26.
+ */
 function advance(condition: string): string {
-  return `update public.ingest_offsets as ledger
-              set next_offset = batch.next_offset, stored = ledger.stored + batch.stored,
-                  duplicates = ledger.duplicates + batch.duplicates, rejected = ledger.rejected + batch.rejected,
-                  gaps = ledger.gaps + batch.gaps, updated_at = now(), log_end_offset = batch.log_end_offset,
-                  leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,
-                  last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
-                  last_record_at = coalesce(to_timestamp(batch.last_record), last_record_at),
-                  last_batch_at = case when batch.last_record is null then last_batch_at else now() end
-             from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-                         $7::bigint[], $8::float8[], $9::float8[], $10::integer[])
-                  as batch (id, next_offset, stored, duplicates, rejected, gaps, log_end_offset, last_event,
-                            last_record, leader_epoch)
-            where ledger.id = batch.id and ledger.schema_generation = $13::integer ${condition}`;
+  return `moved as (
+             update public.ingest_offsets as ledger
+                set next_offset = batch.next_offset, moves = ledger.moves + 1, stored = ledger.stored + batch.stored,
+                    duplicates = ledger.duplicates + batch.duplicates, rejected = ledger.rejected + batch.rejected,
+                    gaps = ledger.gaps + batch.gaps, updated_at = now(), log_end_offset = batch.log_end_offset,
+                    leader_epoch = batch.leader_epoch, leader_epoch_at = batch.next_offset,
+                    last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
+                    last_record_at = coalesce(to_timestamp(batch.last_record), last_record_at),
+                    last_batch_at = case when batch.last_record is null then last_batch_at else now() end
+               from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                           $7::bigint[], $8::float8[], $9::float8[], $10::integer[], $14::integer[], $15::integer[])
+                    as batch (id, next_offset, stored, duplicates, rejected, gaps, log_end_offset, last_event,
+                              last_record, leader_epoch, first_entry, last_entry)
+              where ledger.id = batch.id and ledger.schema_generation = $13::integer ${condition}
+          returning ledger.id, ledger.moves, ledger.next_offset, first_entry, last_entry,
+                    batch.stored + batch.duplicates + batch.rejected + batch.gaps as offsets
+           )
+           insert into public.ingest_changes
+                  (ledger_id, move, from_offset, next_offset, customer_ids, minutes, readings, sums, lows, highs,
+                   low_counts, high_counts, last_ts, last_rates, last_anomalies)
+           select id, moves, next_offset - offsets, next_offset,
+                  ($16::text[])[first_entry:last_entry], ($17::timestamptz[])[first_entry:last_entry],
+                  ($18::integer[])[first_entry:last_entry], ($19::integer[])[first_entry:last_entry],
+                  ($20::smallint[])[first_entry:last_entry], ($21::smallint[])[first_entry:last_entry],
+                  ($22::integer[])[first_entry:last_entry], ($23::integer[])[first_entry:last_entry],
+                  ($24::timestamptz[])[first_entry:last_entry], ($25::smallint[])[first_entry:last_entry],
+                  ($26::text[])[first_entry:last_entry]
+             from moved`;
 }
 
 function ledgerColumns(parts: readonly Written[]) {
@@ -171,9 +176,11 @@ interface Minute {
   max: number;
   low: number;
   high: number;
+  /** The row of its latest reading. */
+  last: number;
 }
 
-/** @param rows in order of customer and time, which is the order in which every writer locks the rows of minutes */
+/** @param rows in order of customer and time */
 export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
   const minutes: Minute[] = [];
   let minute: Minute | undefined;
@@ -182,77 +189,61 @@ export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
     const heartRate = readings.heartRate[row] ?? 0;
     const seconds = Math.floor((readings.seconds[row] ?? 0) / MINUTE_SECONDS) * MINUTE_SECONDS;
     if (minute === undefined || minute.customer !== customer || minute.seconds !== seconds) {
-      minute = { customer, seconds, readings: 0, sum: 0, min: heartRate, max: heartRate, low: 0, high: 0 };
+      const [min, max] = [heartRate, heartRate];
+      minute = { customer, seconds, readings: 0, sum: 0, min, max, low: 0, high: 0, last: row };
       minutes.push(minute);
     }
     minute.readings++;
     minute.sum += heartRate;
     if (heartRate < minute.min) minute.min = heartRate;
     if (heartRate > minute.max) minute.max = heartRate;
+    minute.last = row;
     const anomaly = readings.anomaly(row);
     if (anomaly !== null) minute[anomaly]++;
   }
   return minutes;
 }
 
-/** The row with the latest instant of each customer. @param rows in order of customer and time */
-export function latestOf(readings: Readings, rows: Int32Array): number[] {
-  const latest: number[] = [];
-  rows.forEach((row, index) => {
-    const next = rows[index + 1];
-    if (next === undefined || readings.customer[next] !== readings.customer[row]) latest.push(row);
-  });
-  return latest;
-}
-
-/**
- * Steps of a WITH clause, of which `latest` is the last, and their parameters.
- *
- * @param rows what was stored, in order of customer and time; at least one
- * @param from number of the first of the parameters
- * @param condition without which nothing is added
- */
-function rollUp(readings: Readings, rows: Int32Array, from: number, condition = "") {
-  const $ = (index: number) => `$${from + index}`;
-  const minutes = minutesOf(readings, rows);
-  const { customers } = readings;
-  return {
-    steps: `minutes as (
-             insert into public.heartbeats_1m as known
-                    (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
-             select *
-               from unnest(${$(0)}::text[], ${$(1)}::timestamptz[], ${$(2)}::int[], ${$(3)}::bigint[],
-                           ${$(4)}::smallint[], ${$(5)}::smallint[], ${$(6)}::int[], ${$(7)}::int[])
-              ${condition}
-                 on conflict (customer_id, minute) do update
-                set readings = known.readings + excluded.readings,
-                    heart_rate_sum = known.heart_rate_sum + excluded.heart_rate_sum,
-                    heart_rate_min = least(known.heart_rate_min, excluded.heart_rate_min),
-                    heart_rate_max = greatest(known.heart_rate_max, excluded.heart_rate_max),
-                    low = known.low + excluded.low,
-                    high = known.high + excluded.high
-          returning 1
-           ), latest as (
-             insert into public.customer_latest as known (customer_id, ts, heart_rate, anomaly)
-             select customer_id, ts, heart_rate, nullif(anomaly, '')
-               from unnest(${$(8)}::text[], ${$(9)}::timestamptz[], ${$(10)}::smallint[], ${$(11)}::text[])
-                    as added (customer_id, ts, heart_rate, anomaly)
-              where (select count(*) from minutes) > 0
-                 on conflict (customer_id) do update
-                set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
-              where excluded.ts > known.ts
-          returning 1
-           )`,
-    values: [
-      binaryArray("text", minutes, (writer, { customer }) => writer.customer(customers, customer)),
-      binaryArray("timestamptz", minutes, (writer, { seconds }) => writer.timestamptz(seconds, 0)),
-      binaryArray("int4", minutes, (writer, { readings }) => writer.int32(readings)),
-      binaryArray("int8", minutes, (writer, { sum }) => writer.int64(sum)),
-      binaryArray("int2", minutes, (writer, { min }) => writer.int16(min)),
-      binaryArray("int2", minutes, (writer, { max }) => writer.int16(max)),
-      binaryArray("int4", minutes, (writer, { low }) => writer.int32(low)),
-      binaryArray("int4", minutes, (writer, { high }) => writer.int32(high)),
-      ...readingColumns(readings, latestOf(readings, rows)),
-    ],
-  };
+/** The entries of the batches' changes as arrays, one batch's behind the other's, and where each batch's begin and end. */
+function changeColumns(parts: readonly Written[]) {
+  const entries: { readonly readings: Readings; readonly minute: Minute }[] = [];
+  const [from, to]: [number[], number[]] = [[], []];
+  for (const { batch: { plan: { readings }, stored } } of parts) {
+    // As PostgreSQL counts the elements of an array.
+    from.push(entries.length + 1);
+    for (const minute of minutesOf(readings, stored)) entries.push({ readings, minute });
+    to.push(entries.length);
+  }
+  return [
+    from,
+    to,
+    binaryArray(
+      "text",
+      entries,
+      (writer, { readings: { customers }, minute }) => writer.customer(customers, minute.customer),
+    ),
+    binaryArray("timestamptz", entries, (writer, { minute }) => writer.timestamptz(minute.seconds, 0)),
+    binaryArray("int4", entries, (writer, { minute }) => writer.int32(minute.readings)),
+    binaryArray("int4", entries, (writer, { minute }) => writer.int32(minute.sum)),
+    binaryArray("int2", entries, (writer, { minute }) => writer.int16(minute.min)),
+    binaryArray("int2", entries, (writer, { minute }) => writer.int16(minute.max)),
+    binaryArray("int4", entries, (writer, { minute }) => writer.int32(minute.low)),
+    binaryArray("int4", entries, (writer, { minute }) => writer.int32(minute.high)),
+    binaryArray(
+      "timestamptz",
+      entries,
+      (writer, { readings: { seconds, micros }, minute: { last } }) =>
+        writer.timestamptz(seconds[last] ?? 0, micros[last] ?? 0),
+    ),
+    binaryArray(
+      "int2",
+      entries,
+      (writer, { readings: { heartRate }, minute: { last } }) => writer.int16(heartRate[last] ?? 0),
+    ),
+    binaryArray("text", entries, (writer, { readings, minute: { last } }) => {
+      const anomaly = readings.anomaly(last);
+      if (anomaly === null) writer.null();
+      else writer.text(anomaly);
+    }),
+  ];
 }

@@ -225,15 +225,15 @@ const TYPE = { int2: 21, int4: 23, int8: 20, text: 25, timestamptz: 1184 } as co
  */
 const ARRAYS = new BinaryWriter();
 
-/** A parameter that is an array without nulls. @param add adds the element that is made of this item */
+/** A parameter that is an array. @param add adds the element that is made of this item */
 export function binaryArray<T>(
   type: keyof typeof TYPE,
   items: ArrayLike<T>,
   add: (writer: BinaryWriter, item: T) => void,
 ): Buffer {
   ARRAYS.clear();
-  // Dimensions, no nulls, the elements' type; then of the one dimension its length and its first index.
-  for (const value of [1, 0, TYPE[type], items.length, 1]) ARRAYS.rawInt32(value);
+  // Dimensions, perhaps nulls, the elements' type; then of the one dimension its length and its first index.
+  for (const value of [1, 1, TYPE[type], items.length, 1]) ARRAYS.rawInt32(value);
   for (let index = 0; index < items.length; index++) {
     const item = items[index];
     if (item !== undefined) add(ARRAYS, item);

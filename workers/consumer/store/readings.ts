@@ -163,7 +163,7 @@ export class Readings {
   }
 }
 
-/** Readings as arrays of PostgreSQL: customer_id, ts, heart_rate, and anomaly with an empty text for null. */
+/** Readings as arrays of PostgreSQL: customer_id, ts, heart_rate and anomaly. */
 export function readingColumns(readings: Readings, rows: ArrayLike<number>): Buffer[] {
   const { customers, customer, seconds, micros, heartRate } = readings;
   return [
@@ -174,7 +174,11 @@ export function readingColumns(readings: Readings, rows: ArrayLike<number>): Buf
       (writer, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0),
     ),
     binaryArray("int2", rows, (writer, row) => writer.int16(heartRate[row] ?? 0)),
-    binaryArray("text", rows, (writer, row) => writer.text(readings.anomaly(row) ?? "")),
+    binaryArray("text", rows, (writer, row) => {
+      const anomaly = readings.anomaly(row);
+      if (anomaly === null) writer.null();
+      else writer.text(anomaly);
+    }),
   ];
 }
 

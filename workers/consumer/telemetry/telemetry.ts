@@ -222,9 +222,5 @@ function databaseFacts(log: Log, metrics: ConsumerMetrics, outages: Outages) {
     /** @param action completes "Cannot" */
     retentionFailed: (error: unknown, action: string) =>
       log.warning("table.retention_failed", `Cannot ${action}: ${describeError(error)}`),
-    summaryFailed: (error: unknown) => {
-      const message = "New blocks are not summed up, queries of a range of time read more than they need";
-      log.warning("table.summary_failed", `${message} (${describeError(error)})`);
-    },
   };
 }

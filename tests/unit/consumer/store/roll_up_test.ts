@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import type { Anomaly, Reading } from "../../../../workers/_shared/record/heartbeat.ts";
 import { parseInstant } from "../../../../workers/_shared/record/instant.ts";
 import { Readings } from "../../../../workers/consumer/store/readings.ts";
-import { latestOf, minutesOf } from "../../../../workers/consumer/store/conclude.ts";
+import { minutesOf } from "../../../../workers/consumer/store/conclude.ts";
 
 function reading(customerId: string, at: string, heartRate: number, anomaly: Anomaly | null = null): Reading {
   const ts = parseInstant(at);
@@ -16,13 +16,13 @@ function columnsOf(all: readonly Reading[]): Readings {
   return readings;
 }
 
-/** Minutes as they are written: customer, first second, readings, sum, min, max, low, high. */
+/** Minutes as they are written: customer, first second, readings, sum, min, max, low, high, the latest rate. */
 function minutes(all: readonly Reading[]) {
   const readings = columnsOf(all);
   return minutesOf(readings, readings.ordered()).map((one) => [
     readings.customers.text(one.customer),
     new Date(one.seconds * 1000).toISOString(),
-    ...[one.readings, one.sum, one.min, one.max, one.low, one.high],
+    ...[one.readings, one.sum, one.min, one.max, one.low, one.high, readings.heartRate[one.last]],
   ]);
 }
 
@@ -35,19 +35,9 @@ Deno.test("minutesOf() adds up each customer's minutes, anomalies by kind, also 
     reading("b", "1969-12-31T23:59:59.999999Z", 61),
   ]);
   deepStrictEqual(all, [
-    ["a", "2026-07-14T09:30:00.000Z", 2, 240, 40, 200, 1, 1],
-    ["a", "2026-07-14T09:31:00.000Z", 1, 70, 70, 70, 0, 0],
-    ["b", "1969-12-31T23:59:00.000Z", 1, 61, 61, 61, 0, 0],
-    ["b", "2026-07-14T09:30:00.000Z", 1, 60, 60, 60, 0, 0],
+    ["a", "2026-07-14T09:30:00.000Z", 2, 240, 40, 200, 1, 1, 200],
+    ["a", "2026-07-14T09:31:00.000Z", 1, 70, 70, 70, 0, 0, 70],
+    ["b", "1969-12-31T23:59:00.000Z", 1, 61, 61, 61, 0, 0, 61],
+    ["b", "2026-07-14T09:30:00.000Z", 1, 60, 60, 60, 0, 0, 60],
   ]);
-});
-
-Deno.test("latestOf() keeps the latest by event time, whenever it arrived, customers in order", () => {
-  const late = reading("a", "2026-07-14T09:00:00Z", 61);
-  const latest = reading("a", "2026-07-14T09:30:00.000001Z", 62);
-  const earlier = reading("a", "2026-07-14T09:30:00Z", 63);
-  const other = reading("B", "2001-01-01T00:00:00Z", 64);
-  const readings = columnsOf([earlier, latest, late, other]);
-  const rows = latestOf(readings, readings.ordered());
-  deepStrictEqual(rows.map((row) => readings.reading(row)), [other, latest]);
 });
