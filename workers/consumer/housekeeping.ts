@@ -17,7 +17,7 @@ export async function keepWatch(
   environment: Environment,
   { signal, fail, summaryIntervalMs }: ConsumeOptions,
 ): Promise<void> {
-  const { telemetry, progress, database, clocks } = environment;
+  const { telemetry, progress, database, clocks, rollup } = environment;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -48,6 +48,7 @@ export async function keepWatch(
     telemetry.positions(partitions);
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
     progress.lag(due);
+    rollup.due(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
     if (due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
     const elapsedMs = performance.now() - summarisedAt;

@@ -13,6 +13,7 @@ import { migrateWhenReachable } from "./schema/migrate.ts";
 import { createPlanner } from "./store/plan_batch.ts";
 import { Progress } from "./health/progress.ts";
 import { makeRoles } from "./schema/roles.ts";
+import { Rollup } from "./rollup/rollup.ts";
 import { SharedTurns } from "./store/shared_turns.ts";
 import { executeRequests } from "./store/batch_transaction.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
@@ -54,6 +55,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const floor = await asked(new Floor(), "read the floor", database, until);
   progress.ready("database");
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
+  const rollup = resources.use("rollup", new Rollup(config.database, { telemetry }));
   const ports = {
     connection: config.kafka,
     database,
@@ -62,6 +64,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     plan,
     clocks,
     floor,
+    rollup,
     telemetry,
     progress,
   };

@@ -21,6 +21,7 @@ import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/par
 import { createBatchProcessor, type ProcessBatch } from "./store/process_batch.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
 import type { Progress, Writer } from "./health/progress.ts";
+import type { Rollup } from "./rollup/rollup.ts";
 import type { SharedTurns } from "./store/shared_turns.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
@@ -30,6 +31,7 @@ export interface ConsumePorts extends RetentionPorts {
   readonly connection: KafkaConnection;
   readonly turns: SharedTurns;
   readonly plan: PlanBatch;
+  readonly rollup: Pick<Rollup, "committed" | "due">;
   readonly telemetry: FetchPorts["telemetry"];
   readonly progress: Progress;
 }
@@ -118,6 +120,7 @@ export class LogPorts implements PartitionPorts {
       return nextOffset ?? "gone";
     }
     progress.committed();
+    this.environment.rollup.committed();
     const { slice: written, batch } = outcome;
     telemetry.batchWritten(partition, written, batch, performance.now() - began);
     onWritten(partition, written.next);

@@ -7,6 +7,7 @@ import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import type { Database } from "../_shared/postgres.ts";
 import { ledgerSums, nextOffsets } from "./store/ledger.ts";
+import { readLag } from "./rollup/round.ts";
 import type { Progress } from "./health/progress.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
@@ -98,7 +99,7 @@ export class CatchUp implements Disposable {
             // A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read.
             const ends = await endOffsets(client, topic, goal.ends.length).catch(() => []);
             const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
-            if (ends.length > 0 && !isAhead) return true;
+            if (ends.length > 0 && !isAhead && await this.#followed(database)) return true;
           }
         }
         await sleep(POLL_MS, { signal });
@@ -107,6 +108,15 @@ export class CatchUp implements Disposable {
     } finally {
       await client.close().catch(() => {});
     }
+  }
+
+  /** Whether minutes and latest readings are up to date, too. */
+  async #followed(database: Database): Promise<boolean> {
+    const lag = await readLag(database).catch(() => undefined);
+    if (lag?.isNone === false) {
+      this.#missing = [`${lag.offsets} that the rollup has not applied, or a rebuild is not finished`];
+    }
+    return lag?.isNone === true;
   }
 
   [Symbol.dispose](): void {

@@ -26,6 +26,7 @@ export function consumerTelemetry({ log, metrics: registry }: Telemetry, { debug
     ...logFacts(log),
     ...topicFacts(log, metrics),
     ...databaseFacts(log, metrics, outages),
+    ...rollupFacts(metrics),
     healthListening: (port: number) =>
       log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
     /** @param seconds since the start of the process */
@@ -169,6 +170,13 @@ function topicFacts(log: Log, metrics: ConsumerMetrics) {
         `No broker leads partition ${list}: waiting for one that has its records, the others go on`;
       log.warning("partitions.leaderless", message, { partitions });
     },
+  };
+}
+
+function rollupFacts(metrics: ConsumerMetrics) {
+  return {
+    rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
+    roundCommitted: () => metrics.rollupRounds.inc(),
   };
 }
 

@@ -1,0 +1,106 @@
+/** Where the rollup stands in the chain of changes of each ledger row, what a round takes, and whether the chain holds. */
+import type { Session } from "../../_shared/postgres.ts";
+import type { Offset } from "../../_shared/kafka/records.ts";
+
+export interface Place {
+  readonly move: number;
+  readonly nextOffset: Offset;
+}
+
+/** What a round takes of the chain of one ledger row: the changes behind one place, up to another. */
+export interface Advance {
+  readonly ledgerId: number;
+  readonly after: Place;
+  readonly upTo: Place;
+}
+
+export interface Standing {
+  readonly ledgerId: number;
+  readonly position: Place;
+  /** Undefined when there is no such row. */
+  readonly ledger: Place | undefined;
+  /** The last change that fits into the round; undefined when none lies behind the position. */
+  readonly upTo: Place | undefined;
+  /** Each change that fits continues the one before, and the first one the position. */
+  readonly continues: boolean;
+}
+
+/**
+ * $1 and $2: so many offsets and changes at most, shared out between the chains in which something waits; at least one
+ * change of each.
+ */
+const PICK = `
+  select standing.ledger_id::float8 as "ledgerId", moves::float8, ledger_offset::float8 as "ledgerOffset",
+         move::float8, at::float8, last_move::float8 as "lastMove", last_offset::float8 as "lastOffset", continues
+    from (select standing.*, count(*) filter (where (moves, ledger_offset) is distinct from (move, at)) over () as chains
+            from (select coalesce(ledger.id, position.ledger_id) as ledger_id,
+                         ledger.moves, ledger.next_offset as ledger_offset,
+                         coalesce(position.move, 0) as move, coalesce(position.next_offset, ledger.first_offset) as at
+                    from public.ingest_offsets ledger
+                    full join public.rollup_positions position on position.ledger_id = ledger.id) standing
+         ) standing
+   cross join lateral (
+     select max(move) as last_move, max(next_offset) as last_offset, bool_and(continues) as continues
+       from (select change.move, change.next_offset,
+                    row_number() over chain as number,
+                    sum(change.next_offset - change.from_offset) over chain as offsets,
+                    change.move = lag(change.move, 1, standing.move) over chain + 1
+                      and change.from_offset = lag(change.next_offset, 1, standing.at) over chain as continues
+               from (select move, from_offset, next_offset
+                       from public.ingest_changes
+                      where ledger_id = standing.ledger_id
+                        and move > standing.move
+                      order by move
+                      limit greatest(1, $2 / chains)) change
+             window chain as (order by change.move)) change
+      where number = 1 or offsets <= $1 / chains) picked
+   where (moves, ledger_offset) is distinct from (move, at)`;
+
+interface Row extends Record<"ledgerId" | "move" | "at", number> {
+  readonly moves: number | null;
+  readonly ledgerOffset: number | null;
+  readonly lastMove: number | null;
+  readonly lastOffset: number | null;
+  readonly continues: boolean | null;
+}
+
+/** Each changed at least once: a round of many small changes shall end, too. */
+const MOST_CHANGES = 20_000;
+
+/** The chains in which something waits, or is wrong. @param offsets about so many at most */
+export async function readStandings(session: Session, offsets: number): Promise<Standing[]> {
+  const { rows } = await session.query<Row>({
+    name: "rollup_pick",
+    text: PICK,
+    values: [Math.ceil(offsets), MOST_CHANGES],
+  });
+  return rows.map((row) => ({
+    ledgerId: row.ledgerId,
+    position: { move: row.move, nextOffset: row.at },
+    ledger: place(row.moves, row.ledgerOffset),
+    upTo: place(row.lastMove, row.lastOffset),
+    continues: row.continues ?? true,
+  }));
+}
+
+function place(move: number | null, nextOffset: number | null): Place | undefined {
+  return move === null || nextOffset === null ? undefined : { move, nextOffset };
+}
+
+/** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */
+export function whyBroken({ ledgerId, position, ledger, upTo, continues }: Standing): string | undefined {
+  const at = `at move ${position.move} and offset ${position.nextOffset}`;
+  if (ledger === undefined) return `ledger row ${ledgerId} is gone, and the rollup stands ${at} of it`;
+  const stands = `ledger row ${ledgerId} stands at move ${ledger.move} and offset ${ledger.nextOffset}`;
+  if (position.move > ledger.move || position.nextOffset > ledger.nextOffset) {
+    return `${stands}, and the rollup is ahead of it ${at}`;
+  }
+  if (upTo === undefined) return `${stands}, and no change leads there from the rollup ${at}`;
+  if (!continues) {
+    return `the changes of ledger row ${ledgerId} do not continue where the rollup stands, ${at}`;
+  }
+  const isBehind = upTo.move < ledger.move && upTo.nextOffset <= ledger.nextOffset;
+  const isThere = upTo.move === ledger.move && upTo.nextOffset === ledger.nextOffset;
+  if (isBehind || isThere) return undefined;
+  return `${stands}, and its changes lead to move ${upTo.move} and offset ${upTo.nextOffset}`;
+}
