@@ -1,6 +1,6 @@
 /** Keeps tomorrow's partition made and, in small pieces, what is too old dropped; never in the way of the ingest. */
 import { sleep } from "../../_shared/backoff.ts";
-import { type Database, databaseFailure } from "../../_shared/postgres.ts";
+import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
 import type { MonotonicClock, Progress } from "../health/progress.ts";
 import type { TwoClocks } from "../health/two_clocks.ts";
 import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
@@ -129,6 +129,7 @@ function task(
 }
 
 type Queried = Pick<Database, "query">;
+type Transactions = Pick<Database, "transaction">;
 /** `now` by our clock, in ISO 8601. */
 type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
@@ -189,19 +190,19 @@ function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
 }
 
 /** Minutes that are old by both clocks and lie below the floor: above it a reading may follow, and begin one anew. */
-async function deleteMinutes(database: Queried, { now, days, signal }: Kept): Promise<void> {
+export async function deleteMinutes(database: Transactions, { now, days, signal }: Kept): Promise<void> {
   while (!signal.aborted) {
-    const deleted = await database.query(
+    const { rowCount } = await betweenRounds(
+      database,
       `delete from public.heartbeats_1m
         where ctid in (
               select ctid
                 from public.heartbeats_1m
                where minute < date_trunc('minute', least(${OLDEST_KEPT}, ${FLOOR}), 'UTC')
-               limit ${MINUTES_AT_A_TIME})
-    returning 1`,
+               limit ${MINUTES_AT_A_TIME})`,
       [now, days],
     );
-    if (deleted.length < MINUTES_AT_A_TIME) return;
+    if (rowCount !== MINUTES_AT_A_TIME) return;
   }
 }
 
@@ -233,28 +234,35 @@ export async function emptyRejects(database: Queried, { now, days }: Kept): Prom
  * its row: above it the row of an old reading may still be there, and the two must agree.
  * @returns one round, which looks at the customers that follow, in the order of the primary key, and begins anew after the last
  */
-export function oldLatestDeletion(): (database: Queried) => Promise<void> {
+export function oldLatestDeletion(): (database: Transactions) => Promise<void> {
   let last = "";
   return async (database) => {
-    const [row] = await database.query<{ seen: number; last: string | null }>(
-      // A row that a batch is writing is skipped: waiting for it could deadlock, and its customer has a new reading.
+    const { rows: [row] } = await betweenRounds<{ seen: number; last: string | null }>(
+      database,
       `with seen as materialized (
          select ctid, customer_id, ts
            from public.customer_latest
           where customer_id > $1
           order by customer_id
           limit ${CUSTOMERS_AT_A_TIME}
-       ), old as materialized (
-         select ctid
-           from public.customer_latest
-          where ctid = any(array(select ctid from seen where ts < ${FLOOR})) and ts < ${FLOOR}
-            for update skip locked
        ), deleted as (
-         delete from public.customer_latest where ctid = any(array(select ctid from old))
+         delete from public.customer_latest where ctid = any(array(select ctid from seen where ts < ${FLOOR}))
        )
        select count(*)::integer as seen, max(customer_id) as last from seen`,
       [last],
     );
     last = row?.seen === CUSTOMERS_AT_A_TIME ? row.last ?? "" : "";
   };
+}
+
+/** Runs a statement while no round of the rollup runs, which would change the same rows. Rounds do not wait: they skip. */
+async function betweenRounds<R extends Row>(
+  { transaction }: Transactions,
+  sql: string,
+  parameters: readonly unknown[],
+) {
+  return await transaction(
+    (session) => session.query<R>(sql, [...parameters]),
+    "select from public.rollup for update",
+  );
 }

@@ -16,10 +16,18 @@ const HOUR_MS = 3_600_000;
 /** @param query answers what is asked of the database */
 function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: object = {}) {
   const told = { failures: [] as unknown[], dropped: [] as string[], many: [] as number[] };
+  const queryOfSession = async (sql: string) => {
+    const rows = await query(sql);
+    return { rows, rowCount: rows.length };
+  };
   const progress = new Progress();
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const ports = {
-    database: { query, target: "db:5432/heartbeat_db" },
+    database: {
+      query,
+      transaction: (work: (session: object) => unknown) => work({ query: queryOfSession }),
+      target: "db:5432/heartbeat_db",
+    },
     dayPartitions,
     clocks: { own: () => 0, database: () => 0 },
     floor: { ask: () => Promise.resolve() },
