@@ -54,7 +54,8 @@ const HELP = `
 A line is one log: a partition of one incarnation of a topic, with the offsets from first to next, where each of them
 ended (stored, duplicates, rejected, gaps), Kafka's committed end, and the lag: what is not read yet. Rejects and gaps
 are recounted from their tables and the rows of heartbeats as a whole, in one snapshot: safe while consumers write.
-Minutes and latest readings are counted again from the rows, as far back as no rows were dropped, and compared.
+Minutes and latest readings, with the changes that wait for the rollup, are compared with what the rows give, as far
+back as no rows were dropped. While the rollup rebuilds them, only what it has rebuilt is compared.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task reconcile

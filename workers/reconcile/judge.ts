@@ -4,7 +4,7 @@ import type { KafkaAnswer, KafkaLog } from "./kafka_logs.ts";
 import type { Account, Recount } from "./recount.ts";
 
 /** A line of the report: a log with its sums. */
-export interface Line extends Omit<Account, "found" | "newest"> {
+export interface Line extends Omit<Account, "found" | "newest" | "feed"> {
   /** Kafka's committed end; null when Kafka was not asked, or has no such log any more. */
   readonly end: number | null;
   /** Records that were not read yet. */
@@ -16,6 +16,14 @@ export interface Line extends Omit<Account, "found" | "newest"> {
 export interface Judgement {
   readonly lines: readonly Line[];
   readonly heartbeatRows: number;
+  readonly rollup: {
+    /** Offsets of the ledger that minutes and latest readings do not hold yet. */
+    readonly offsetsBehind: number;
+    /** Age of the first change that waits. */
+    readonly secondsBehind: number;
+    /** While a rebuild is under way: the minute from which on was compared; null: everything was. */
+    readonly comparedFrom: string | null;
+  };
   /** What is not accounted for, a sentence each. Empty means that everything is. */
   readonly problems: readonly string[];
   /** What is worth knowing and no problem. */
@@ -37,11 +45,18 @@ export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
   const problems: string[] = [];
   const notes: string[] = [];
   const unread = new Set(logs);
+  const rollup = {
+    offsetsBehind: recount.accounts.reduce((sum, { next, feed }) => sum + next - feed.position, 0),
+    secondsBehind: Math.max(0, ...recount.accounts.map(({ feed }) => feed.seconds)),
+    comparedFrom: recount.rollup.comparedFrom,
+  };
   const lines = recount.accounts.map((account) => {
     const log = logs?.find((one) => one.topicId === account.topicId && one.partition === account.partition);
     if (log !== undefined) unread.delete(log);
     const current = account.newest ? log : undefined;
     problems.push(...accountProblems(account));
+    // A rebuild takes its positions from the ledger, whatever the changes are.
+    if (rollup.comparedFrom === null) problems.push(...chainProblems(account));
     if (current !== undefined) compareWithKafka(account, current, problems, notes);
     else if (account.newest && logs?.some(({ topicId }) => topicId === account.topicId)) {
       problems.push(`${nameOf(account)}: Kafka does not name this partition of the topic any more`);
@@ -52,10 +67,13 @@ export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
   if (logs !== undefined) notes.push(...missingTopics(recount.accounts, logs));
   problems.push(...tableProblems(recount));
   const { heartbeatRows } = recount;
-  return { lines, heartbeatRows, problems, notes, comparedWithKafka: logs !== undefined, unchecked };
+  return { lines, heartbeatRows, rollup, problems, notes, comparedWithKafka: logs !== undefined, unchecked };
 }
 
-function lineOf({ newest: _newest, found, ...account }: Account, log: KafkaLog | undefined): Line {
+function lineOf(
+  { newest: _newest, feed: _feed, found, ...account }: Account,
+  log: KafkaLog | undefined,
+): Line {
   return {
     ...account,
     end: log?.end ?? null,
@@ -93,6 +111,18 @@ function accountProblems(account: Account): string[] {
   ].map((text) => `${nameOf(account)}: ${text}`);
 }
 
+/** The changes that wait for the rollup lead from its position to the ledger's next offset, move by move. */
+function chainProblems(account: Account): string[] {
+  const { next, feed: { position, breaks, end, movesBehind } } = account;
+  const reach =
+    `the rollup is at ${position} and what waits for it ends at ${end}, but the ledger is at ${next}`;
+  const moves = movesBehind === 0 ? "" : `, moves: ${difference(movesBehind)}`;
+  return [
+    ...breaks === 0 ? [] : [`${breaks} rows of ingest_changes do not continue the one before`],
+    ...end === next && movesBehind === 0 ? [] : [`${reach}${moves}`],
+  ].map((text) => `${nameOf(account)}: ${text}; the rollup of a running consumer rebuilds`);
+}
+
 /** Kafka was asked after the snapshot, and an end never goes back: being ahead of it is no matter of timing. */
 function compareWithKafka(account: Account, log: KafkaLog, problems: string[], notes: string[]): void {
   if (account.next > log.end) {
@@ -111,7 +141,9 @@ function compareWithKafka(account: Account, log: KafkaLog, problems: string[], n
 }
 
 /** Rows carry no partition, so only their total can be told. */
-function tableProblems({ accounts, heartbeatRows, derived: { differing, examples } }: Recount): string[] {
+function tableProblems({ accounts, heartbeatRows, rollup, derived }: Recount): string[] {
+  const { differing, examples } = derived;
+  const { comparedFrom, strangers } = rollup;
   const stored = accounts.reduce((sum, account) => sum + account.stored, 0);
   const off = difference(stored - heartbeatRows);
   const rows =
@@ -120,6 +152,9 @@ function tableProblems({ accounts, heartbeatRows, derived: { differing, examples
   const more = differing - examples.length;
   return [
     ...stored === heartbeatRows ? [] : [rows],
+    ...strangers === 0 || comparedFrom !== null
+      ? []
+      : [`rollup_positions and ingest_changes: ${strangers} rows name a ledger row that is not there`],
     ...examples,
     ...more === 0 ? [] : [`heartbeats_1m and customer_latest: ${more} more entries differ from the rows`],
   ];

@@ -19,9 +19,17 @@ export function formatReport(judgement: Judgement): string {
   const parts = [
     lines.length === 0 ? "The ledger is empty: no consumer has read anything yet." : table(lines, totals),
   ];
+  if (lines.length > 0) parts.push(rollupLine(judgement.rollup));
   if (notes.length > 0) parts.push(notes.map((note) => `Note: ${note}.`).join("\n"));
   parts.push(verdict(judgement, totals));
   return parts.join("\n\n");
+}
+
+function rollupLine({ offsetsBehind, secondsBehind, comparedFrom }: Judgement["rollup"]): string {
+  const behind = `Rollup: ${grouped(offsetsBehind)} offsets behind, ${secondsBehind.toFixed(1)} s`;
+  if (comparedFrom === null) return `${behind}. Minutes and latest readings were compared with what waits.`;
+  const compared = comparedFrom === "infinity" ? "nothing of them" : `what lies at or above ${comparedFrom}`;
+  return `${behind}. A rebuild of minutes and latest readings is under way: ${compared} was compared.`;
 }
 
 function verdict({ problems, unchecked }: Judgement, totals: Totals): string {

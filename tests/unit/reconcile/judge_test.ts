@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { isAccounted, judge } from "../../../workers/reconcile/judge.ts";
 import type { KafkaLog } from "../../../workers/reconcile/kafka_logs.ts";
-import type { Account } from "../../../workers/reconcile/recount.ts";
+import type { Account, Recount } from "../../../workers/reconcile/recount.ts";
 
 const ID = "00000000-0000-0000-0000-00000000000a";
 const NONE = { rejectsOutside: 0, rejectsMisfiled: 0, rejectsInGaps: 0, gapsOutside: 0, gapsOverlapping: 0 };
 const FOUND: Account["found"] = { rejects: 2, gapOffsets: 3, ...NONE };
 const COUNTS = { first: 100, next: 120, stored: 14, duplicates: 1, rejected: 2, gaps: 3 };
+const FEED: Account["feed"] = { position: 120, seconds: 0, breaks: 0, end: 120, movesBehind: 0 };
+const ROLLUP = { comparedFrom: null, strangers: 0 };
 const ACCOUNT: Account = {
   topic: "t",
   topicId: ID,
@@ -15,11 +17,16 @@ const ACCOUNT: Account = {
   newest: true,
   ...COUNTS,
   found: FOUND,
+  feed: FEED,
 };
 const LOG = { topic: "t", topicId: ID, partition: 1, earliest: 100, end: 125 };
 
-function judged(accounts: readonly Account[], logs: readonly KafkaLog[], heartbeatRows = 14) {
-  return judge({ accounts, heartbeatRows, derived: { differing: 0, examples: [] } }, logs);
+function judged(
+  accounts: readonly Account[],
+  logs: readonly KafkaLog[],
+  { heartbeatRows = 14, rollup = ROLLUP }: Partial<Pick<Recount, "heartbeatRows" | "rollup">> = {},
+) {
+  return judge({ accounts, heartbeatRows, rollup, derived: { differing: 0, examples: [] } }, logs);
 }
 
 Deno.test("judge() finds a ledger that agrees with its tables accounted for; what is unread is lag", () => {
@@ -56,12 +63,48 @@ for (const [what, account, found, text, unaccounted] of PROBLEMS) {
   });
 }
 
+/** What of the change feed is wrong, and the words for it; the ledger is at 120. */
+const CHAINS: readonly (readonly [what: string, Partial<Account["feed"]>, RegExp])[] = [
+  [
+    "a change that does not continue the one before",
+    { breaks: 1 },
+    /1 rows of ingest_changes do not continue/,
+  ],
+  [
+    "changes that end too early",
+    { position: 100, end: 110, movesBehind: 2 },
+    /the rollup is at 100 and what waits for it ends at 110, but the ledger is at 120, moves: 2 missing/,
+  ],
+  ["a position ahead of the ledger", { position: 130, end: 130, movesBehind: -1 }, /at 130 .*: 1 too many/],
+  ["another offset after as many moves", { position: 119, end: 119 }, /is at 119 .* the ledger is at 120;/],
+];
+
+for (const [what, feed, text] of CHAINS) {
+  Deno.test(`judge() reports ${what}, but not while the rollup rebuilds`, () => {
+    const account = { ...ACCOUNT, feed: { ...FEED, ...feed } };
+    const { problems } = judged([account], [LOG]);
+    assert.equal(problems.length, 1, problems.join("\n"));
+    assert.match(problems[0] ?? "", text);
+    const rollup = { comparedFrom: "infinity", strangers: 1 };
+    assert.deepEqual(judged([account], [LOG], { rollup }).problems, []);
+  });
+}
+
+Deno.test("judge() reports positions of no ledger row, and counts what waits over all logs", () => {
+  const waiting = { ...ACCOUNT, feed: { ...FEED, position: 110, seconds: 2.5 } };
+  const older = { ...waiting, partition: 0, feed: { ...FEED, position: 113, seconds: 7.25 } };
+  const rollup = { comparedFrom: null, strangers: 3 };
+  const judgement = judged([waiting, older], [LOG, { ...LOG, partition: 0 }], { heartbeatRows: 28, rollup });
+  assert.deepEqual(judgement.rollup, { offsetsBehind: 17, secondsBehind: 7.25, comparedFrom: null });
+  assert.match(judgement.problems.join(), /^rollup_positions and ingest_changes: 3 rows name a ledger row/);
+});
+
 Deno.test("judge() does not hold an older generation to the log's end", () => {
   const found = { ...FOUND, rejects: 0, gapOffsets: 0 };
   const counts = { first: 0, next: 5, stored: 5, duplicates: 0, rejected: 0, gaps: 0 };
-  const newer = { ...ACCOUNT, generation: 1, ...counts, found };
+  const newer = { ...ACCOUNT, generation: 1, ...counts, found, feed: { ...FEED, position: 5, end: 5 } };
   const log = { ...LOG, earliest: 0, end: 5 };
-  const { problems, lines } = judged([{ ...ACCOUNT, newest: false }, newer], [log], 19);
+  const { problems, lines } = judged([{ ...ACCOUNT, newest: false }, newer], [log], { heartbeatRows: 19 });
   assert.deepEqual(problems, []);
   assert.deepEqual(lines.map(({ end, lag }) => [end, lag]), [[null, null], [5, 0]]);
 });
