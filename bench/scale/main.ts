@@ -5,9 +5,9 @@ import { type Stack, startStack } from "../../stack/mod.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
+import { keepSection } from "../lab/sections.ts";
 import { compareGroups } from "./groups.ts";
 import { compareCustomers, comparePartitions } from "./shapes.ts";
-import { keepSection } from "./results.ts";
 import { measureStorage } from "./storage.ts";
 import type { Trial } from "./trial.ts";
 
@@ -29,7 +29,7 @@ await runWorker(async ({ args, signal, resources }) => {
     const table = await measure(trial);
     if (signal.aborted) return;
     Deno.stdout.writeSync(new TextEncoder().encode(`${table}\n\n`));
-    await keepSection(title, table);
+    await keepSection("scale.txt", title, table);
   }
 });
 

@@ -1,14 +1,15 @@
 /** One file of several sections: each is replaced when its part ran, and the others stay. */
-const PATH = new URL("../results/scale.txt", import.meta.url);
+const FOLDER = new URL("../results/", import.meta.url);
 const HEADING = "## ";
 
-/** @param text the section's lines */
-export async function keepSection(title: string, text: string): Promise<void> {
-  const old = await Deno.readTextFile(PATH).catch((error) => {
+/** @param file below bench/results @param text the section's lines */
+export async function keepSection(file: string, title: string, text: string): Promise<void> {
+  const path = new URL(file, FOLDER);
+  const old = await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   });
-  await Deno.writeTextFile(PATH, withSection(old, title, text));
+  await Deno.writeTextFile(path, withSection(old, title, text));
 }
 
 /** @returns the old text with this section in the place of the one of the same title, or at the end */

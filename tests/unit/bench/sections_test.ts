@@ -1,5 +1,5 @@
 import { strictEqual } from "node:assert";
-import { withSection } from "../../../bench/scale/results.ts";
+import { withSection } from "../../../bench/lab/sections.ts";
 
 Deno.test("a part that ran replaces its own section and leaves the others where they are", () => {
   const both = withSection(withSection("", "one", "1\n"), "two", "2");
