@@ -3,6 +3,7 @@
  * queries on the full one while it is quiet and while readings come in at full speed.
  */
 import { Command } from "commander";
+import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
@@ -10,41 +11,50 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { consumeAll } from "../ingest/consumer.ts";
-import { type Lab, openLab, prepare, withDatabase } from "../ingest/lab.ts";
-import { CUSTOMERS, fillTable } from "../lab/large_table.ts";
+import { type Lab, type LogOptions, openStack, prepare, withDatabase } from "../ingest/lab.ts";
+import { fillTable } from "../lab/large_table.ts";
 import { type NamedQuery, peoplesQueries } from "../lab/peoples_queries.ts";
-import { type AskedTimes, report } from "./report.ts";
+import { type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
+import { type AskedTimes, type Measured, report } from "./report.ts";
 
 const PARTITIONS = 6;
 const QUIET_ROUNDS = 5;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** More than a log's readings take, so that the next log's come behind them. */
-const LOG_MS = 12 * HOUR_MS;
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  // One log for each run, each later than the one before.
-  const options = { records: flags.records, partitions: PARTITIONS, resources, say };
-  // At six in the morning, yesterday: what comes behind it goes to the partition that people look at.
-  const nowMs = Math.floor(Date.now() / DAY_MS) * DAY_MS - 18 * HOUR_MS;
-  const endMs = nowMs - (flags.runs - 1) * LOG_MS;
-  const first = await openLab({ ...options, endMs, signal });
-  const labs: Lab[] = [first];
-  for (let run = 1; run < flags.runs; run++) {
-    labs.push(await prepare(first.stack, { ...options, endMs: endMs + run * LOG_MS }));
+  const stack = await openStack({ signal, resources, say });
+  for (const shape of shapesOf(flags)) {
+    const measured = await measure(stack, { ...flags, ...shape, partitions: PARTITIONS, resources, say });
+    if (signal.aborted) return;
+    await report(flags, shape, measured);
   }
-  // One more goes on where they end, while people look at what came last.
-  const [fromMs] = (labs.at(-1) ?? first).log.range;
-  const last = await prepare(first.stack, { ...options, endMs: 2 * nowMs - fromMs });
-  await withDatabase(first.stack, async (full, url) => {
+});
+
+async function measure(
+  stack: Stack,
+  { runs, rows, ...options }: LogOptions & Shape & { readonly runs: number; readonly rows: number },
+): Promise<Measured> {
+  const { records, customers, intervalSeconds } = options;
+  const logMs = (Math.ceil(records / customers) + 1) * intervalSeconds * 1000;
+  // At six in the morning: what comes behind it goes to the partition that people look at, and is not of the future.
+  const nowMs = Math.floor((Date.now() - logMs) / DAY_MS) * DAY_MS - 18 * HOUR_MS;
+  // One log for each run, each later than the one before; one more goes on where they end, while people look.
+  const labs: Lab[] = [];
+  for (let run = 0; run <= runs; run++) {
+    labs.push(await prepare(stack, { ...options, endMs: nowMs + (run + 1 - runs) * logMs }));
+  }
+  const last = labs.pop();
+  const [first] = labs;
+  if (first === undefined || last === undefined) throw new TypeError("at least one run was expected");
+  return await withDatabase(stack, async (full, url) => {
     await migrate(full, MIGRATIONS);
-    say(`Filling a table with ${flags.rows} rows`);
-    await fillTable(full, flags.rows, first.log.range[0] - 1, () => {});
+    say(`Filling a table with ${rows} rows`);
+    await fillTable(full, { rows, customers, endMs: first.log.range[0] });
     const rates = { empty: [] as number[], full: [] as number[] };
     for (const lab of labs) {
-      if (signal.aborted) return;
-      const empty = await withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url));
+      const empty = await withDatabase(stack, (database, url) => consumeAll(lab, database, url));
       rates.empty.push(empty.rowsPerSecond);
       rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);
       say(`rows/s into an empty table: ${rates.empty.at(-1)}; into the full one: ${rates.full.at(-1)}`);
@@ -53,27 +63,28 @@ await runWorker(async ({ args, signal, resources }) => {
     const quiet = await askInTurns(full, queries, (round) => round < QUIET_ROUNDS);
     const ingest = consumeAll(last, full, url);
     const ended = ingest.then(() => {}, () => {});
-    let busy = true;
-    void ended.then(() => busy = false);
-    const asked = await askInTurns(full, queries, () => busy);
+    let going = true;
+    void ended.then(() => going = false);
+    const busy = await askInTurns(full, queries, () => going);
     await ingest;
-    await report(flags, { rates, queries, quiet, busy: asked });
+    return { rates, queries, quiet, busy };
   });
-});
+}
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:flat")
     .description("Measures the ingest into an empty and a full table, and queries meanwhile.")
-    .option("--rows <n>", "of the full table", "50000000")
+    .option("--rows <n>", "of the full table, in 30 days", "50000000")
     .option("--records <n>", "that come in at each run", "5000000")
     .option("--runs <n>", "of each", "3")
-    .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1")
+    .option("--customers <list>", "who report, two tables for each number", "1000,100000")
+    .option("--interval <list>", "seconds between a customer's readings, two tables for each", "5")
+    .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1 --customers 1000")
     .exitOverride();
-  const rows = integer({ min: CUSTOMERS, max: 1_000_000_000, unit: "rows" });
   const settings = {
-    rows,
-    // Eight hours of readings: more would reach into the next log.
-    records: integer({ min: CUSTOMERS, max: 8_000_000, unit: "records" }),
+    ...SHAPE_FLAGS,
+    rows: integer({ min: 1_000, max: 1_000_000_000, unit: "rows" }),
+    records: integer({ min: 1_000, max: 100_000_000, unit: "records" }),
     runs: integer({ min: 1, max: 20, unit: "runs" }),
   };
   const values = command.parse([...args], { from: "user" }).opts();

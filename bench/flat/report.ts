@@ -1,7 +1,12 @@
 /** Rates and queries of a full table, as two tables. */
 import { formatTable } from "../../workers/_shared/table.ts";
 import type { NamedQuery } from "../lab/peoples_queries.ts";
+import { keepSection } from "../lab/sections.ts";
+import { type Shape, titleOf } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
+
+/** Longer than people should wait for a panel. */
+const LONG_MS = 50;
 
 /** Milliseconds by the query's name. */
 export type AskedTimes = ReadonlyMap<string, readonly number[]>;
@@ -18,8 +23,10 @@ const right = { align: "right" as const };
 
 export async function report(
   flags: { readonly rows: number; readonly records: number; readonly runs: number },
-  { rates, queries, quiet, busy }: Measured,
+  shape: Shape,
+  measured: Measured,
 ): Promise<void> {
+  const { rates } = measured;
   const [empty, full] = [summarize(rates.empty), summarize(rates.full)];
   // Of the same turn: the machine is not as fast in each of them.
   const ratio = summarize(rates.full.map((rate, turn) => rate / (rates.empty[turn] ?? NaN))).median;
@@ -38,13 +45,24 @@ export async function report(
     rate("an empty table", empty, 1),
     rate(`${flags.rows.toLocaleString("en")} rows and more`, full, ratio),
   ]);
+  const text =
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${flags.records} records a run, median of ` +
+    `${flags.runs} runs\n\n${rateTable}\n\n${queryTable(measured)}\n`;
+  const title = titleOf(shape);
+  Deno.stdout.writeSync(new TextEncoder().encode(`${title}\n${text}\n`));
+  await keepSection("flat.txt", title, text);
+}
+
+function queryTable({ queries, quiet, busy }: Measured): string {
   const asked = queries.flatMap(({ name }) => {
     const [before = [], meanwhile = []] = [quiet.get(name), busy.get(name)];
     if (meanwhile.length === 0) return [];
     const [quietMs, busyMs] = [summarize(before).median, summarize(meanwhile).median];
     return [{ name, quietMs, busyMs, count: meanwhile.length }];
   }).sort((a, b) => b.busyMs - a.busyMs);
-  const queryTable = formatTable([
+  const count = (of: (one: typeof asked[number]) => number) =>
+    String(asked.filter((one) => of(one) > LONG_MS).length);
+  return formatTable([
     { title: "query" },
     { title: "quiet, ms", ...right },
     { title: "at full speed, ms", ...right },
@@ -65,10 +83,6 @@ export async function report(
       summarize(asked.map(({ quietMs, busyMs }) => busyMs / quietMs)).median.toFixed(1),
       "",
     ],
+    [`over ${LONG_MS} ms`, count(({ quietMs }) => quietMs), count(({ busyMs }) => busyMs), "", ""],
   ]);
-  const text =
-    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${flags.records} records a run, median of ` +
-    `${flags.runs} runs\n\n${rateTable}\n\n${queryTable}\n`;
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
-  await Deno.writeTextFile(new URL("../results/flat.txt", import.meta.url), text);
 }

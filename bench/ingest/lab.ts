@@ -8,6 +8,7 @@ import { cpuSeconds } from "../lab/cpu_time.ts";
 import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { PreparedLog } from "../lab/prepared_log.ts";
 import { openSender } from "../lab/readings_batch.ts";
+import { type Shape, titleOf } from "../lab/shapes.ts";
 
 const HOUR_MS = 3_600_000;
 /** For sessions whose work takes as long as it takes. */
@@ -27,43 +28,44 @@ export interface Lab {
   readonly csvPath: string;
 }
 
-export interface LabOptions {
-  readonly records: number;
-  readonly partitions: number;
-  /** The instant behind the last reading, milliseconds since the Unix epoch; now unless told. */
-  readonly endMs?: number;
+/** What a measurement works with from its start to its end. */
+export interface Tools {
   readonly signal: AbortSignal;
   readonly resources: Resources;
   readonly say: (text: string) => void;
 }
 
-export async function openLab({ signal, ...options }: LabOptions): Promise<Lab> {
-  const { resources, say } = options;
+export interface LogOptions extends Partial<Shape>, Omit<Tools, "signal"> {
+  readonly records: number;
+  readonly partitions: number;
+  /** The instant behind the last reading, milliseconds since the Unix epoch; now unless told. */
+  readonly endMs?: number;
+}
+
+export async function openStack({ signal, resources, say }: Tools): Promise<Stack> {
   const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
   const stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal, onProgress: say });
   resources.defer("servers", () => stack.destroy());
-  return await prepare(stack, options);
+  return stack;
 }
 
-export interface LogOptions extends Omit<LabOptions, "signal"> {
-  /** Who the readings are of; 1,000 unless told. */
-  readonly customers?: number;
-}
-
-/** Another log on servers that run already, without a file. */
+/** A log without a file. */
 export async function publishLog(
   stack: Stack,
-  { records, partitions, customers, endMs = Date.now(), resources, say }: LogOptions,
+  { resources, say, customers = 1_000, intervalSeconds = 5, endMs = Date.now(), ...size }: LogOptions,
 ): Promise<Omit<Lab, "csvPath">> {
+  const { records, partitions } = size;
   const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));
-  const log = new PreparedLog(records, partitions, endMs, customers);
-  say(`Publishing ${log.records} records to ${partitions} partitions`);
+  const log = new PreparedLog({ records, partitions, customers, intervalSeconds, endMs });
+  say(
+    `Publishing ${records} records of ${titleOf({ customers, intervalSeconds })} to ${partitions} partitions`,
+  );
   await using sender = openSender(stack.kafkaBootstrapServers, place.topic);
   await log.publish(sender);
   return { stack, place, log };
 }
 
-/** Another log on servers that run already. */
+/** A log and its file. */
 export async function prepare(stack: Stack, options: LogOptions): Promise<Lab> {
   const { place, log } = await publishLog(stack, options);
   const csvPath = join(stack.home, `${place.topic}.csv`);

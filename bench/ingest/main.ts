@@ -3,11 +3,11 @@ import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
-import { CUSTOMERS } from "../lab/large_table.ts";
+import { SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { PEERS } from "../peers/mod.ts";
 import { copyIntoOurs, copyIntoReference } from "./copy.ts";
 import { heartbeatConsumer } from "./consumer.ts";
-import { type Contender, openLab, type Run } from "./lab.ts";
+import { type Contender, openStack, prepare, type Run } from "./lab.ts";
 import { peerContender } from "./peer.ts";
 import { report } from "./report.ts";
 
@@ -21,18 +21,21 @@ await runWorker(async ({ args, signal, resources }) => {
     heartbeatConsumer,
     ...peers.map(peerContender),
   ];
-  const lab = await openLab({ ...flags, signal, resources, say });
-  const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
-  // By turns, so that a slow minute of the machine does not fall on one of them alone.
-  for (let turn = 1; turn <= flags.runs; turn++) {
-    for (const { name, run } of contenders) {
-      if (signal.aborted) return;
-      const took = await run(lab);
-      say(`${turn}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
-      runs.get(name)?.push(took);
+  const stack = await openStack({ signal, resources, say });
+  for (const shape of shapesOf(flags)) {
+    const lab = await prepare(stack, { ...flags, ...shape, resources, say });
+    const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+    // By turns, so that a slow minute of the machine does not fall on one of them alone.
+    for (let turn = 1; turn <= flags.runs; turn++) {
+      for (const { name, run } of contenders) {
+        if (signal.aborted) return;
+        const took = await run(lab);
+        say(`${turn}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
+        runs.get(name)?.push(took);
+      }
     }
+    await report(runs, lab, shape, copyIntoReference.name);
   }
-  await report(runs, lab, copyIntoReference.name);
 });
 
 function parseFlags(args: readonly string[]) {
@@ -40,12 +43,18 @@ function parseFlags(args: readonly string[]) {
     .description("Measures how fast readings get from Kafka into PostgreSQL, beside COPY of a file.")
     .option("--records <n>", "that each contender stores", "5000000")
     .option("--runs <n>", "of each", "3")
+    .option("--customers <list>", "who report, a table for each number", "1000,100000")
+    .option("--interval <list>", "seconds between a customer's readings, a table for each", "5,60")
     .option("--partitions <n>", "of the topic", "6")
     .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
-    .addHelpText("after", "\nExample:\n  deno task bench:ingest --records 1000000 --runs 1")
+    .addHelpText(
+      "after",
+      "\nExample:\n  deno task bench:ingest --records 1000000 --runs 1 --customers 1000000 --interval 5",
+    )
     .exitOverride();
   const settings = {
-    records: integer({ min: CUSTOMERS, max: 100_000_000, unit: "records" }),
+    ...SHAPE_FLAGS,
+    records: integer({ min: 1_000, max: 100_000_000, unit: "records" }),
     runs: integer({ min: 1, max: 100, unit: "runs" }),
     partitions: integer({ min: 1, max: 64, unit: "partitions" }),
   };

@@ -1,6 +1,8 @@
 /** What the contenders did, as a table. */
 import { formatTable } from "../../workers/_shared/table.ts";
 import { barChart } from "../charts/bar_chart.ts";
+import { keepSection } from "../lab/sections.ts";
+import { type Shape, titleOf } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
 import { heartbeatConsumer } from "./consumer.ts";
 import type { Lab, Run } from "./lab.ts";
@@ -10,6 +12,7 @@ const MILLION = 1_000_000;
 export async function report(
   runs: ReadonlyMap<string, readonly Run[]>,
   { log }: Lab,
+  shape: Shape,
   yardstick: string,
 ): Promise<void> {
   const rateOf = (one: readonly Run[]) => summarize(one.map(({ rowsPerSecond }) => rowsPerSecond));
@@ -49,16 +52,15 @@ export async function report(
   const text =
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${log.records} records, ${log.partitions} ` +
     `partitions, median of ${turns} runs\n\n${table}\n`;
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
-  const folder = new URL("../results/", import.meta.url);
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeTextFile(new URL("ingest.txt", folder), text);
+  const title = titleOf(shape);
+  Deno.stdout.writeSync(new TextEncoder().encode(`${title}\n${text}\n`));
+  await keepSection("ingest.txt", title, text);
   const bars = [...runs].map(([name, one]) => {
     return { name, value: rateOf(one).median, ours: name === heartbeatConsumer.name, ratio: ratioOf(one) };
   });
   await Deno.writeTextFile(
-    new URL("ingest.svg", folder),
-    barChart("Rows a second into PostgreSQL", bars, ({ value, ratio }) => {
+    new URL(`../results/ingest_${shape.customers}_${shape.intervalSeconds}s.svg`, import.meta.url),
+    barChart(`Rows a second of ${title}`, bars, ({ value, ratio }) => {
       return `${Math.round(value).toLocaleString("en")} (${ratio.toFixed(2)})`;
     }),
   );

@@ -1,46 +1,53 @@
-/** Fills an empty schema with readings of 1,000 customers, one every five seconds, by COPY; then derives the rest. */
+/** Fills an empty schema with readings of some days, each customer's every five seconds while it reports, by COPY; then derives the rest. */
 import { Buffer } from "node:buffer";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { copyInto } from "../../workers/consumer/store/copy.ts";
+import { Fleet, heartRateOf, nameOf } from "./fleet.ts";
 
-export const CUSTOMERS = 1_000;
-const INTERVAL_SECONDS = 5;
+/** As long as most people keep single readings. */
+const DAYS = 30;
+const INTERVAL_MS = 5_000;
 const ROWS_A_COPY = 100_000;
 const DAY_MS = 86_400_000;
+const ROUNDS_A_DAY = DAY_MS / INTERVAL_MS;
 
-/**
- * @param end the instant of the newest readings, milliseconds since the Unix epoch
- * @param onProgress told the rows that are there
- */
+export interface Filling {
+  readonly rows: number;
+  readonly customers: number;
+  /** One behind the newest readings, milliseconds since the Unix epoch. */
+  readonly endMs: number;
+  /** Told the rows that are there. */
+  readonly onProgress?: (rows: number) => void;
+}
+
 export async function fillTable(
   database: Database,
-  rows: number,
-  end: number,
-  onProgress: (rows: number) => void,
+  { rows, customers, endMs, onProgress = () => {} }: Filling,
 ): Promise<void> {
-  const rounds = Math.ceil(rows / CUSTOMERS);
-  const start = end - (rounds - 1) * INTERVAL_SECONDS * 1000;
-  for (let day = start; day <= end + DAY_MS; day += DAY_MS) {
+  const fleet = new Fleet(customers, INTERVAL_MS);
+  const rounds = Math.ceil(rows / customers);
+  const startOf = startsOfRounds(rounds, endMs);
+  for (let day = startOf(0); day <= endMs + DAY_MS; day += DAY_MS) {
     const at = new Date(day).toISOString();
     await database.query("select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz)", [
       at,
     ]);
   }
-  const roundsACopy = ROWS_A_COPY / CUSTOMERS;
+  const roundsACopy = Math.ceil(ROWS_A_COPY / customers);
   for (let round = 0; round < rounds; round += roundsACopy) {
     const to = Math.min(rounds, round + roundsACopy);
     await database.transaction(async (session) => {
       const each = to - round;
       await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
         fields: 4,
-        count: each * CUSTOMERS,
+        count: each * customers,
         // Sorted by customer, as the consumer writes a batch.
         add: (row, index) => {
           const customer = Math.floor(index / each);
           const one = round + index % each;
           const heartRate = heartRateOf(customer, one);
           row.text(nameOf(customer));
-          const ms = start + one * INTERVAL_SECONDS * 1000 + customer;
+          const ms = startOf(one) + fleet.instantOf(customer, 0);
           row.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
           row.int16(heartRate);
           if (heartRate >= 45 && heartRate <= 180) row.null();
@@ -48,7 +55,7 @@ export async function fillTable(
         },
       });
     });
-    onProgress(to * CUSTOMERS);
+    onProgress(to * customers);
   }
   await database.query(
     `insert into public.heartbeats_1m
@@ -64,27 +71,32 @@ export async function fillTable(
        from public.heartbeats
       where ts > $1::timestamptz
       order by customer_id, ts desc`,
-    [new Date(end - 60_000).toISOString()],
+    [new Date(endMs - 60_000).toISOString()],
   );
-  await fillLedger(database, rounds * CUSTOMERS, end);
+  await fillLedger(database, rounds * customers, endMs);
   await database.query("vacuum (analyze)");
 }
 
-export function nameOf(customer: number): string {
-  return `customer-${String(customer).padStart(4, "0")}`;
-}
-
-/** A rate that wanders between rest and effort, now and then beyond the thresholds; the same at every run. */
-export function heartRateOf(customer: number, round: number): number {
-  const wave = Math.sin((round + customer * 37) / 400) * 40 + Math.sin((round * 7 + customer) / 31) * 6;
-  const rare = (round * 2_654_435_761 + customer * 40_503) % 1_000;
-  return Math.round(rare === 0 ? 190 : rare === 1 ? 40 : 95 + wave);
+/**
+ * When a round begins, by its number, from 0. The last day is full, or has half of all rounds when there are not as many;
+ * the days before it share the rest, since 30 full days of 1,000 customers would be half a billion rows.
+ */
+function startsOfRounds(rounds: number, endMs: number): (round: number) => number {
+  const days = Math.max(DAYS, Math.ceil(rounds / ROUNDS_A_DAY));
+  const last = Math.min(ROUNDS_A_DAY, Math.ceil(rounds / 2));
+  const each = Math.ceil((rounds - last) / (days - 1));
+  return (round) => {
+    const fromEnd = rounds - 1 - round;
+    if (fromEnd < last) return endMs - (fromEnd + 1) * INTERVAL_MS;
+    const [day, inDay] = [Math.floor((fromEnd - last) / each), (fromEnd - last) % each];
+    return endMs - (day + 1) * DAY_MS - (inDay + 1) * INTERVAL_MS;
+  };
 }
 
 /** A ledger that goes with it, and rejects as of one record in a thousand. */
-async function fillLedger(database: Database, stored: number, end: number): Promise<void> {
+async function fillLedger(database: Database, stored: number, endMs: number): Promise<void> {
   const rejected = Math.floor(stored / 1_000);
-  const at = new Date(end).toISOString();
+  const at = new Date(endMs).toISOString();
   const [ledger] = await database.query<{ id: string }>(
     `insert into public.ingest_offsets
             (topic, topic_id, kafka_partition, first_offset, next_offset, stored, rejected, log_end_offset,

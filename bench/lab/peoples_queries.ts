@@ -23,7 +23,10 @@ export async function peoplesQueries(end: Date): Promise<NamedQuery[]> {
   const dayAgo = new Date(end.getTime() - DAY_MS).toISOString();
   return [
     ...queries,
-    { name: "SQL: the latest twenty readings", sql: "select * from public.latest_heartbeats(20)" },
+    {
+      name: "SQL: the latest twenty readings",
+      sql: "select customer_id, ts, heart_rate from public.heartbeats order by ts desc limit 20",
+    },
     {
       name: "SQL: a customer's last day",
       sql: `select ts, heart_rate from public.heartbeats

@@ -3,32 +3,31 @@ import { Buffer } from "node:buffer";
 import { insist } from "../../workers/_shared/backoff.ts";
 import { type Content, writeBatch } from "../../workers/_shared/kafka/batch_writer.ts";
 import { type Batches, Sender } from "../../workers/_shared/kafka/sender.ts";
-import { nameOf } from "./large_table.ts";
+import { nameOf, type TimedReading } from "./fleet.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const TRIES = 10;
 const NEVER = new AbortController().signal;
 
-export interface TimedReading {
-  readonly customer: number;
-  /** Milliseconds since the Unix epoch. */
-  readonly at: number;
-  readonly heartRate: number;
-}
-
 let lastAt = NaN;
 let lastText = "";
 
 /** Of the many readings of a millisecond the instant is formatted once. */
-export function contentOf({ customer, at, heartRate }: TimedReading): Content {
+export function instantText(at: number): string {
   if (at !== lastAt) {
     lastAt = at;
     lastText = new Date(at).toISOString();
   }
+  return lastText;
+}
+
+export function contentOf({ customer, at, heartRate }: TimedReading): Content {
   const name = nameOf(customer);
   return {
     key: Buffer.from(name),
-    value: Buffer.from(`{"customer_id":"${name}","timestamp":"${lastText}","heart_rate":${heartRate}}`),
+    value: Buffer.from(
+      `{"customer_id":"${name}","timestamp":"${instantText(at)}","heart_rate":${heartRate}}`,
+    ),
   };
 }
 
@@ -48,7 +47,7 @@ export function openSender(servers: string, topic: string): Sender {
 }
 
 /** A broker whose topic was just made may turn the first requests away; what it took twice would be counted as a fault. */
-export async function sendBatches(sender: Sender, batches: Batches): Promise<void> {
+export async function sendBatches(sender: Pick<Sender, "sendBatches">, batches: Batches): Promise<void> {
   await insist(() => sender.sendBatches(batches), (error, attempts) => {
     if (attempts === TRIES) throw error;
   }, { signal: NEVER });

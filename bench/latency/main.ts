@@ -11,18 +11,22 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { startConsumer } from "../ingest/consumer.ts";
 import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
+import { SHAPE_FLAGS } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
 import { PEERS } from "../peers/mod.ts";
+import type { Load } from "./steady_load.ts";
 import { type Contender, type Latency, measureLatency, PARTITIONS } from "./trial.ts";
 
-const RATES = [2_000, 50_000];
+/** Readings a second by the number of customers, and of any other number. The lowest rate first, since the disk has work for a while with what a high one leaves. */
+const RATES: Readonly<Record<number, readonly number[]>> = { 1_000: [2_000, 50_000] };
+const OTHER_RATES = [20_000];
 const PEER_TABLE = "readings";
 /** Kafka's just-in-time compiler would take a core from whoever comes first. */
-const WARM_UP = { rate: 20_000, ms: 20_000 };
+const WARM_UP = { customers: 1_000, rate: 20_000, ms: 20_000 };
 
 interface Trial {
   readonly contender: Contender;
-  readonly rate: number;
+  readonly load: Load;
   readonly runs: Latency[];
 }
 
@@ -51,16 +55,18 @@ await runWorker(async ({ args, signal, resources }) => {
   }
   await measureLatency(stack, ours, { ...WARM_UP, signal });
   const trials: Trial[] = [];
-  // The lowest rate first, since the disk has work for a while with what a high one leaves.
-  for (const rate of RATES) {
-    const atRate = contenders.map((contender): Trial => ({ contender, rate, runs: [] }));
+  const loads = flags.customers.flatMap((customers) =>
+    (RATES[customers] ?? OTHER_RATES).map((rate): Load => ({ customers, rate }))
+  );
+  for (const load of loads) {
+    const atRate = contenders.map((contender): Trial => ({ contender, load, runs: [] }));
     trials.push(...atRate);
     // By turns, so that a slow minute of the machine does not fall on one of them alone.
     for (let turn = 1; turn <= flags.runs; turn++) {
       for (const { contender, runs } of atRate) {
         if (signal.aborted) return;
-        const took = await measureLatency(stack, contender, { rate, ms: flags.seconds * 1000, signal });
-        say(`${turn}/${flags.runs} ${contender.name} at ${rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
+        const took = await measureLatency(stack, contender, { ...load, ms: flags.seconds * 1000, signal });
+        say(`${turn}/${flags.runs} ${contender.name} at ${load.rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
         runs.push(took);
       }
     }
@@ -70,15 +76,19 @@ await runWorker(async ({ args, signal, resources }) => {
 
 async function report(trials: readonly Trial[], flags: ReturnType<typeof parseFlags>): Promise<void> {
   const table = formatTable(
-    ["contender", "readings/s", "p50 ms", "p99 ms", "spread", "worst ms", "CPU ms/s"].map((title, index) => ({
+    ["contender", "customers", "readings/s", "p50 ms", "p99 ms", "spread", "worst ms", "CPU ms/s"].map((
+      title,
+      index,
+    ) => ({
       title,
       align: index === 0 ? "left" : "right",
     })),
-    trials.map(({ contender, rate, runs }) => {
+    trials.map(({ contender, load, runs }) => {
       const p99 = summarize(runs.map((run) => run.p99));
       return [
         contender.name,
-        rate.toLocaleString("en"),
+        load.customers.toLocaleString("en"),
+        load.rate.toLocaleString("en"),
         summarize(runs.map((run) => run.p50)).median.toFixed(1),
         p99.median.toFixed(1),
         `±${(p99.spread * 100).toFixed(0)} %`,
@@ -98,10 +108,12 @@ function parseFlags(args: readonly string[]) {
     .description("Measures how long a reading takes from the sender to its commit.")
     .option("--seconds <n>", "to measure at each rate", "20")
     .option("--runs <n>", "of each", "3")
+    .option("--customers <list>", "who report: 1,000 at 2,000 and 50,000/s, more at 20,000/s", "1000,100000")
     .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
     .addHelpText("after", "\nExample:\n  deno task bench:latency --seconds 10 --runs 1 --peers")
     .exitOverride();
   const settings = {
+    customers: SHAPE_FLAGS.customers,
     seconds: integer({ min: 1, max: 3_600, unit: "seconds" }),
     runs: integer({ min: 1, max: 100, unit: "runs" }),
   };

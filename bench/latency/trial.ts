@@ -6,7 +6,7 @@ import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";
 import { openSender } from "../lab/readings_batch.ts";
-import { steadyLoad } from "./steady_load.ts";
+import { type Load, steadyLoad } from "./steady_load.ts";
 
 export const PARTITIONS = 6;
 /** Until the contender has joined its group, and its own just-in-time compiler has done its work. */
@@ -30,20 +30,20 @@ export interface Latency {
   readonly cpuMs: number;
 }
 
-/** @param rate readings a second @throws Error when not all were stored */
+/** @throws Error when not all were stored */
 export async function measureLatency(
   stack: Stack,
   { table, start }: Contender,
-  { rate, ms, signal }: { readonly rate: number; readonly ms: number; readonly signal: AbortSignal },
+  { ms, signal, ...load }: Load & { readonly ms: number; readonly signal: AbortSignal },
 ): Promise<Latency> {
-  await using place = await createPlace(stack, `latency_${rate}`, { partitions: PARTITIONS });
+  await using place = await createPlace(stack, `latency_${load.rate}`, { partitions: PARTITIONS });
   return await withDatabase(stack, async (database, url) => {
     const consumer = await start(place.topic, url);
     try {
       await using sender = openSender(stack.kafkaBootstrapServers, place.topic);
       const over = new AbortController();
       const until = AbortSignal.any([signal, over.signal]);
-      const load = steadyLoad(sender, { rate, partitions: PARTITIONS, signal: until });
+      const sending = steadyLoad(sender, { ...load, partitions: PARTITIONS, signal: until });
       await sleep(WARM_UP_MS, { signal });
       const began = Date.now();
       const before = await cpuTime(stack, consumer.pid);
@@ -51,7 +51,7 @@ export async function measureLatency(
       const cpu = spent(before, await cpuTime(stack, consumer.pid));
       const seconds = (Date.now() - began) / 1000;
       over.abort();
-      await allStored(database, table, await load, signal);
+      await allStored(database, table, await sending, signal);
       return {
         ...await latencies(database, table, began, began + ms),
         cpuMs: (cpu.worker + cpu.postgres) / seconds * 1000,

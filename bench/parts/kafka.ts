@@ -5,7 +5,7 @@ import { compressionsAlgorithms, createRecordsBatch, fetchV17, Reader, Writer } 
 import { type Compression, encodeBatch, writeBatch } from "../../workers/_shared/kafka/batch_writer.ts";
 import { addRecords, decompress, readBatches, tableFor } from "../../workers/_shared/kafka/batch_reader.ts";
 import { readFetchResponse } from "../../workers/_shared/kafka/fetcher.ts";
-import { heartRateOf } from "../lab/large_table.ts";
+import { heartRateOf } from "../lab/fleet.ts";
 import { contentOf } from "../lab/readings_batch.ts";
 import type { Part } from "./part.ts";
 

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createDecoder } from "../../workers/_shared/record/decode.ts";
 import { heartbeatSchema } from "../../workers/_shared/record/heartbeat.ts";
 import { readUsualRecord, UsualRecord } from "../../workers/_shared/record/usual_record.ts";
-import { heartRateOf } from "../lab/large_table.ts";
+import { heartRateOf } from "../lab/fleet.ts";
 import type { Part } from "./part.ts";
 
 const START_MS = Date.UTC(2026, 6, 14, 9, 30);

@@ -3,10 +3,11 @@ import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { sqlState } from "../../workers/_shared/postgres.ts";
-import { CUSTOMERS } from "../lab/large_table.ts";
+import { Fleet } from "../lab/fleet.ts";
 import { openSender } from "../lab/readings_batch.ts";
 import { RoundsBatch } from "./rounds_batch.ts";
 
+const CUSTOMERS = 1_000;
 export const INTERVAL_SECONDS = 5;
 /** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
 const ROUNDS_A_REQUEST = 12;
@@ -45,8 +46,9 @@ export class SoakLoad implements AsyncDisposable {
     this.#place = place;
     this.#partitions = partitions;
     this.#sender = openSender(place.stack.kafkaBootstrapServers, place.topic);
+    const fleet = new Fleet(CUSTOMERS, INTERVAL_SECONDS * 1000);
+    const customers = Array.from({ length: CUSTOMERS }, (_, index) => fleet.reading(index, 0).customer);
     this.#batches = Array.from({ length: partitions }, (_, partition) => {
-      const customers = Array.from({ length: CUSTOMERS }, (_, customer) => customer);
       return new RoundsBatch(
         customers.filter((customer) => customer % partitions === partition),
         ROUNDS_A_REQUEST,

@@ -1,25 +1,29 @@
 /** A Kafka record batch that is made once and sent again and again with other times: the load leaves the processors to what is measured. */
 import { Buffer } from "node:buffer";
 import { seal } from "../../workers/_shared/kafka/batch_writer.ts";
-import { heartRateOf } from "../lab/large_table.ts";
+import { heartRateOf } from "../lab/fleet.ts";
 import { readingsBatch } from "../lab/readings_batch.ts";
 
 const TIMESTAMP = '"timestamp":"';
 /** Of a timestamp, up to its seconds. */
 const SECOND_CHARS = "2026-07-14T09:30:00".length;
 
-/** A reading of each customer in each of some rounds, at a second of the round and as many milliseconds as the customer's number. */
+/** A reading of each customer in each of some rounds, at a second of the round and a millisecond behind each other. */
 export class RoundsBatch {
   readonly #bytes: Buffer;
   /** Where the timestamps lie, by round. */
   readonly #places: readonly Int32Array[];
 
-  /** @param customers numbers below 1,000 */
+  /** @param customers in the order in which they report, at most 1,000 */
   constructor(customers: readonly number[], rounds: number) {
     const readings = Array.from(
       { length: rounds },
       (_, round) =>
-        customers.map((customer) => ({ customer, at: customer, heartRate: heartRateOf(customer, round) })),
+        customers.map((customer, place) => ({
+          customer,
+          at: place,
+          heartRate: heartRateOf(customer, round),
+        })),
     ).flat();
     this.#bytes = readingsBatch(readings);
     let from = 0;

@@ -1,0 +1,127 @@
+/** The log that every contender reads: its order decides whom a figure flatters. */
+import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert";
+import type { Buffer } from "node:buffer";
+import { Fleet, nameOf } from "../../../bench/lab/fleet.ts";
+import { type LogShape, PreparedLog } from "../../../bench/lab/prepared_log.ts";
+import {
+  addRecords,
+  decompress,
+  readBatches,
+  tableFor,
+} from "../../../workers/_shared/kafka/batch_reader.ts";
+
+const END_MS = Date.UTC(2026, 6, 14, 9, 30);
+
+type Line = `${string},${string},${number}`;
+
+const SHAPES: Record<string, LogShape> = {
+  "many rounds": { customers: 100, intervalSeconds: 5, records: 25_000, partitions: 6, endMs: END_MS },
+  "a part of a round at the end": {
+    customers: 1_000,
+    intervalSeconds: 60,
+    records: 3_456,
+    partitions: 6,
+    endMs: END_MS,
+  },
+  "fewer records than customers": {
+    customers: 100_000,
+    intervalSeconds: 5,
+    records: 7_000,
+    partitions: 3,
+    endMs: END_MS,
+  },
+  "fewer customers than partitions": {
+    customers: 4,
+    intervalSeconds: 5,
+    records: 100,
+    partitions: 16,
+    endMs: END_MS,
+  },
+};
+
+/** Lines of each partition, in the order of its log. */
+async function published(log: PreparedLog): Promise<Line[][]> {
+  const partitions = Array.from({ length: log.partitions }, (): Line[] => []);
+  const add = (partition: number, bytes: Buffer) => {
+    for (const batch of readBatches(bytes)) {
+      const plain = decompress(batch, bytes);
+      const table = tableFor(batch, plain.bytes);
+      addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
+      for (let index = 0; index < table.length; index++) {
+        const { key, value } = table.record(index);
+        const { customer_id, timestamp, heart_rate } = JSON.parse(String(value));
+        strictEqual(String(key), customer_id);
+        partitions[partition]?.push(`${customer_id},${timestamp},${heart_rate}`);
+      }
+    }
+  };
+  await log.publish({
+    sendBatches: (batches) => {
+      for (const [partition, bytes] of batches) add(partition, bytes);
+      return Promise.resolve([]);
+    },
+  });
+  return partitions;
+}
+
+async function copied(log: PreparedLog): Promise<Line[]> {
+  const path = await Deno.makeTempFile();
+  try {
+    await log.writeCsv(path);
+    return (await Deno.readTextFile(path)).trimEnd().split("\n") as Line[];
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+const customerOf = (line: Line) => line.split(",")[0] ?? "";
+const instantOf = (line: Line) => Date.parse(line.split(",")[1] ?? "");
+
+for (const [name, shape] of Object.entries(SHAPES)) {
+  Deno.test(`a prepared log of ${name} has the same readings as topic and as file, in the order of time`, async () => {
+    const log = new PreparedLog(shape);
+    const file = await copied(log);
+    const partitions = await published(log);
+    strictEqual(file.length, shape.records);
+    strictEqual(new Set(file.map((line) => line.split(",", 2).join())).size, shape.records);
+    deepStrictEqual(partitions.flat().sort(), file.toSorted());
+    for (const lines of [file, ...partitions]) {
+      const instants = lines.map(instantOf);
+      deepStrictEqual(instants, instants.toSorted((a, b) => a - b));
+    }
+    partitions.forEach((lines, partition) => {
+      for (const line of lines) {
+        strictEqual(Number(customerOf(line).split("-")[1]) % shape.partitions, partition);
+      }
+    });
+    const [from, end] = log.range;
+    ok(from <= instantOf(file[0] as Line) && end === instantOf(file.at(-1) as Line) + 1 && end <= END_MS);
+    const last = partitions.flatMap((lines) => lines.slice(-1)).map((
+      line,
+    ) => [customerOf(line), instantOf(line)]);
+    deepStrictEqual(log.lastReadings.map(({ customer, at }) => [customer, at.getTime()]).sort(), last.sort());
+  });
+}
+
+Deno.test("each customer reports once an interval, in a phase of its own that no order of ids shows", () => {
+  const fleet = new Fleet(1_000, 5_000);
+  const order = Array.from({ length: 3_000 }, (_, index) => fleet.reading(index, 0));
+  for (let customer = 0; customer < 1_000; customer++) {
+    const [first = NaN, ...others] = order.filter((one) => one.customer === customer).map(({ at }) => at);
+    ok(first >= 0 && first < 5_000, nameOf(customer));
+    deepStrictEqual(others, [first + 5_000, first + 10_000]);
+  }
+  const later = order.slice(1, 1_000).filter(({ customer }, index) =>
+    customer > (order[index]?.customer ?? NaN)
+  );
+  ok(later.length > 400 && later.length < 600, `${later.length} of 999 follow a smaller number`);
+});
+
+Deno.test("the same seed makes the same log, and another seed another", () => {
+  const order = (seed: number) => {
+    const fleet = new Fleet(500, 5_000, seed);
+    return Array.from({ length: 500 }, (_, index) => fleet.reading(index, 0));
+  };
+  deepStrictEqual(order(7), order(7));
+  notDeepStrictEqual(order(7), order(8));
+});
