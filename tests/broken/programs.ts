@@ -65,7 +65,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.4",
     breaks: "a consumer is ready before the group has it",
-    edits: { '["group", "not joined yet"],': "" },
+    edits: { '{ subject: "group", reason: "not joined yet" },': "" },
     test: "a consumer is not ready from the first moment",
   },
   {
@@ -79,7 +79,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.4",
     breaks: "a process that is red says so and does not end",
-    edits: { "if (progress.isStuck())": "if (signal.aborted && progress.isStuck())" },
+    edits: { "if (health.isStuck())": "if (signal.aborted && health.isStuck())" },
     test: "writes that fail although both servers answer turn liveness red",
   },
   {

@@ -44,7 +44,10 @@ Deno.test(
 
     const bounded = place.consumer({ args: ["--until-caught-up"] });
     strictEqual(await bounded.exitCode(), 1);
-    match(bounded.output, /Cannot catch up: partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/);
+    match(
+      bounded.output,
+      /Cannot catch up: place of partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/,
+    );
 
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
     deepStrictEqual(await gapsOf(place), ["0: 10 to 15 log_start"]);

@@ -37,7 +37,6 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
     },
     onChange: () => changes++,
-    onClosed: () => {},
     ...overrides,
   }, limits);
   partition.start((error) => {

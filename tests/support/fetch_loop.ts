@@ -40,7 +40,7 @@ class Time extends Progress {
 }
 
 /** Events of the log, each with its partition, and the gaps that are told. */
-function listen() {
+function listen(progress: Progress) {
   const said: string[] = [];
   const gaps: unknown[] = [];
   const say = (event: string, _message: string, fields: Readonly<Record<string, unknown>> = {}) => {
@@ -49,8 +49,8 @@ function listen() {
     if (event === "partition.gap") gaps.push({ from, to, cause });
   };
   const log = { debug: say, info: say, warning: say, error: say };
-  const shared = { log, metrics: new Registry(), [Symbol.dispose]: () => {} };
-  return { said, gaps, telemetry: consumerTelemetry(shared, { debug: false }) };
+  const shared = { log, metrics: new Registry() };
+  return { said, gaps, telemetry: consumerTelemetry(shared, progress, { debug: false }) };
 }
 
 function fetcherOf(broker: Broker, onAsked: () => Promise<void>): Pick<Fetcher, "fetch"> {
@@ -84,7 +84,6 @@ function portsOf(
     write: (_ledger, open) => write(open.close()),
     findPlace: () => Promise.reject(new TypeError("no place is lost")),
     onChange,
-    onClosed: () => {},
   };
 }
 
@@ -104,7 +103,7 @@ export async function fetched(
 ) {
   const progress = new Time();
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
-  const { said, gaps, telemetry } = listen();
+  const { said, gaps, telemetry } = listen(progress);
   const written: string[] = [];
   const room = { bytes: roomBytes, held: 0 };
   const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, room };
@@ -116,7 +115,7 @@ export async function fetched(
     }, () => loop.changed.notify());
     return new Partition({ ...LOG, partition: number }, ports, limits, () => progress.now);
   });
-  const shared = { partitions: () => all, progress, telemetry, connection };
+  const shared = { partitions: () => all, telemetry, connection };
   const whyNot = () => Promise.resolve(whyNotCompaction());
   const logs = new SilentLogs({ ...shared, whyNotCompaction: whyNot }, () => progress.now);
   const onAsked = () => {

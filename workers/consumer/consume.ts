@@ -1,8 +1,7 @@
 /** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
-import { describeTopic, type TopicDescription, whyNotCompaction } from "../_shared/kafka/topic.ts";
+import { describeTopic, NO_LEADER, type TopicDescription, whyNotCompaction } from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
-import { describeError } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { FetchLoop } from "./fetch/fetch_loop.ts";
@@ -22,8 +21,6 @@ const TOPIC_INTERVAL_MS = 5_000;
 /** While there is none, or one of our partitions has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
-/** In place of the number of a partition's leader. */
-const NO_LEADER = -1;
 /** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
@@ -57,22 +54,14 @@ class Consumption implements AsyncDisposable {
   #leaderless: readonly Partition[] = [];
 
   constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
-    const { telemetry, progress, connection } = ports;
+    const { telemetry, connection } = ports;
     this.#membership = new Membership(connection, {
       ...options,
-      onHeartbeat: () => {
-        progress.answered("kafka");
-        this.#joined();
-      },
-      onFailure: (error) => {
-        const failure = kafkaFailure(`be a member of the group ${options.groupId}`, connection, error);
-        progress.member(false);
-        progress.notReady("group", failure.message);
-        telemetry.groupFailed(failure);
-      },
+      onHeartbeat: telemetry.groupWorks,
+      onFailure: (error) =>
+        telemetry.groupFailed(kafkaFailure(`be a member of the group ${options.groupId}`, connection, error)),
       onAssigned: (partitions, generation) => {
-        this.#joined();
-        telemetry.assignmentChanged(partitions, generation);
+        telemetry.partitionsAssigned(partitions, generation);
         this.#assigned = partitions;
         this.#settlePartitions();
       },
@@ -84,7 +73,6 @@ class Consumption implements AsyncDisposable {
       client: this.#client,
       offsetReset: options.offsetReset,
       onWritten: (partition, next) => void this.#uncommitted.set(partition, next),
-      isLed: (partition) => this.#topic?.leaders[partition] !== NO_LEADER,
       onChange: () => this.#wakeFetchLoops(),
       fetcher: this.#fetcher,
       topic: () => this.#topic,
@@ -111,62 +99,43 @@ class Consumption implements AsyncDisposable {
       if (signal.aborted) return;
       const offsets = new Map(this.#uncommitted);
       this.#uncommitted.clear();
-      await this.#membership.commit(offsets).catch((error) => {
-        this.ports.telemetry.log.debug("group.commit_failed", "The group was not told our offsets", {
-          error,
-        });
-      });
+      await this.#membership.commit(offsets).catch(this.ports.telemetry.offsetsNotCommitted);
     }
-  }
-
-  #joined(): void {
-    this.ports.progress.member(true);
-    this.ports.progress.ready("group");
-    this.ports.telemetry.groupWorks();
   }
 
   /** Waits for the topic, then follows its leaders, its partitions and its identity. */
   async #watchTopic(): Promise<void> {
-    const { connection, telemetry, progress } = this.ports;
+    const { connection, telemetry } = this.ports;
     const { signal } = this.options;
     for (let failures = 0; !signal.aborted;) {
-      progress.mark("topic");
+      telemetry.loopMoved("topic");
       try {
         this.#setTopic(await describeTopic(this.#client, connection.topic));
         failures = 0;
-        progress.answered("kafka");
-        progress.ready("kafka");
-        telemetry.kafkaWorks();
       } catch (error) {
         if (signal.aborted) break;
         const failure = kafkaFailure("read the topic", connection, error);
-        progress.notReady("kafka", failure.message);
-        telemetry.kafkaFailed(failure);
+        telemetry.topicFailed(failure);
         // A login that was refused from the start is a wrong setting: waiting would hide it.
         if (failure.code === "kafka_refused" && this.#topic === undefined) this.options.fail(failure);
         failures++;
       }
-      progress.mark("topic");
+      telemetry.loopMoved("topic");
       const isWhole = this.#topic !== undefined && this.#leaderless.length === 0;
       const pauseMs = isWhole ? TOPIC_INTERVAL_MS : MISSING_TOPIC_INTERVAL_MS;
       await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
     }
-    progress.idle("topic");
+    telemetry.loopIdle("topic");
   }
 
   #setTopic(topic: TopicDescription | undefined): void {
-    const { connection, telemetry, progress } = this.ports;
+    const { connection, telemetry } = this.ports;
     const before = this.#topic;
     this.#topic = topic;
-    if (topic === undefined) {
-      telemetry.topicMissing(connection.topic);
-      const is = `${connection.topic} does not exist; create it, or start the producer, which does`;
-      progress.notReady("topic", is);
-      return this.#settlePartitions();
-    }
-    progress.ready("topic");
-    if (topic.id !== before?.id) telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
+    if (topic === undefined) telemetry.topicMissing(connection.topic);
+    else telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
     this.#settlePartitions();
+    if (topic === undefined) return;
     for (const node of new Set(topic.leaders)) {
       if (node === NO_LEADER || this.#fetchLoops.has(node)) continue;
       this.#fetchLoops.set(node, new FetchLoop(node, this.#environment, this.options.signal));
@@ -183,7 +152,7 @@ class Consumption implements AsyncDisposable {
 
   /** Makes the open partitions those that are assigned to us and exist in this incarnation of the topic. */
   #settlePartitions(): void {
-    const { connection: { topic }, telemetry, progress } = this.ports;
+    const { connection: { topic }, telemetry } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
     const ours = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
     for (const [number, partition] of this.#partitions) {
@@ -204,30 +173,18 @@ class Consumption implements AsyncDisposable {
       });
       this.#partitions.set(number, partition);
       partition.start((error) => {
-        progress.notReady("consumer", describeError(error));
         this.options.fail(error instanceof Error ? error : new Error(String(error)));
       });
     }
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
     for (const { answers } of this.#leaderless) answers.failed();
-    const numbers = this.#leaderless.map(({ number }) => number);
-    telemetry.leadersMissing(numbers);
-    if (numbers.length === 0) return progress.ready("leaders");
-    progress.notReady(
-      "leaders",
-      `no broker leads partition ${numbers.join(", ")} of ${topic}; start the broker that has its records`,
-    );
+    telemetry.leadersMissing(topic, this.#leaderless.map(({ number }) => number));
   }
 
   #close(partition: Partition): void {
-    const { telemetry, progress } = this.ports;
     const closing = partition[Symbol.asyncDispose]().then(() => {
       this.#closing.delete(closing);
-      // Ours again in the meantime: then what is said of it is the new one's to say.
-      if (this.#partitions.has(partition.number)) return;
-      telemetry.partitionClosed(partition.number);
-      progress.ready(`partition ${partition.number}`);
-      progress.ready(`records of partition ${partition.number}`);
+      this.ports.telemetry.partitionClosed(partition.log);
     });
     this.#closing.add(closing);
   }

@@ -9,15 +9,13 @@ import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;
-/** The subject of readiness; a write that fails is a subject of its own, since a server that answers may refuse it. */
-const CONNECTION = "database connection";
 
 /** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
 export async function keepWatch(
   environment: Environment,
   { signal, fail, summaryIntervalMs }: ConsumeOptions,
 ): Promise<void> {
-  const { telemetry, progress, database, clocks, rollup } = environment;
+  const { telemetry, health, database, clocks, rollup } = environment;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -27,27 +25,23 @@ export async function keepWatch(
     asking = true;
     askedAt = performance.now();
     clocks.ask(database)
-      .then(() => {
-        progress.answered("database");
-        progress.ready(CONNECTION);
-        telemetry.clockIsAhead(clocks.aheadMs / 1000);
-      }, (error) => progress.notReady(CONNECTION, databaseFailure("ask", database.target, error).message))
+      .then(
+        () => telemetry.databaseAnswered(clocks.aheadMs / 1000),
+        (error) => telemetry.databaseSilent(databaseFailure("ask", database.target, error)),
+      )
       .then(() => askGeneration(database))
       .then(() => noticeOlderLedger(environment))
       .catch((error) => {
         // Other errors are ignored: the next write meets and reports them.
-        if (!isFatal(error)) return;
-        progress.notReady("consumer", error.message);
-        fail(error);
+        if (isFatal(error)) fail(error);
       })
       .finally(() => asking = false);
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
     const partitions = [...environment.partitions()];
-    telemetry.positions(partitions);
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
-    progress.lag(due);
+    telemetry.positions(partitions, due);
     rollup.due(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
     if (due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
@@ -56,9 +50,9 @@ export async function keepWatch(
       telemetry.summarise(elapsedMs / 1000);
       summarisedAt = performance.now();
     }
-    if (progress.isStuck()) {
+    if (health.isStuck()) {
       // What the servers last answered is the cause, and the last chance to say it.
-      const reasons = [...progress.liveReasons(), ...progress.readyReasons()];
+      const reasons = [...health.liveReasons(), ...health.readyReasons()];
       fail(new PipelineError("stuck", `Cannot go on: ${reasons.join("; ")}`));
     }
   }
@@ -79,7 +73,7 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
     // It wrote while we asked.
     if (partition === undefined || partition.ledger !== remembered) continue;
     dayPartitions.forget();
-    telemetry.ledgerWentBack(partition.number, remembered.nextOffset, nextOffset);
+    telemetry.ledgerWentBack(partition.log, remembered.nextOffset, nextOffset);
     partition.doubt();
   }
 }

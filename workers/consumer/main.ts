@@ -1,6 +1,5 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
-import type { PipelineError } from "../_shared/errors.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
 import { openDatabase } from "../_shared/postgres.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
@@ -27,33 +26,28 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   secrets.hide(config.secrets);
   const shared = resources.use("log", startTelemetry("consumer", config.log, secrets));
   if (note !== undefined) shared.log.info("servers.running", note);
-  const telemetry = consumerTelemetry(shared, { debug: config.log.LOG_LEVEL === "debug" });
-  const progress = new Progress();
+  const health = new Progress();
+  const telemetry = consumerTelemetry(shared, health, { debug: config.log.LOG_LEVEL === "debug" });
   const catchUp = flags.untilCaughtUp
-    ? resources.use("deadline", new CatchUp(config.kafka, progress))
+    ? resources.use("deadline", new CatchUp(config.kafka, health))
     : undefined;
   if (flags.timeoutSeconds !== undefined) catchUp?.limit(flags.timeoutSeconds, fail);
-  const probes = { live: () => progress.liveReasons(), ready: () => progress.readyReasons() };
-  const health = resources.use(
+  const probes = { live: () => health.liveReasons(), ready: () => health.readyReasons() };
+  const { port } = resources.use(
     "health port",
     await serveHealth(config.health, { probes, metrics: shared.metrics, secrets }),
   );
-  telemetry.healthListening(health.port);
+  telemetry.healthListening(port);
 
-  const onFailure = (failure: PipelineError) => {
-    progress.notReady("database", failure.message);
-    telemetry.databaseFailed(failure);
-  };
-  const applied = await migrateWhenReachable(config.database.url, onFailure, { signal });
+  const until = { onFailure: telemetry.databaseFailed, signal };
+  const applied = await migrateWhenReachable(config.database.url, until.onFailure, until);
   if (applied === undefined) return;
   telemetry.migrated(applied);
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const until = { onFailure, signal };
   const clocks = await asked(new TwoClocks(), "ask for the time", database, until);
   const floor = await asked(new Floor(), "read the floor", database, until);
-  progress.ready("database");
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
   const rollup = resources.use("rollup", new Rollup(config.database, { telemetry }));
   const ports = {
@@ -66,7 +60,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     floor,
     rollup,
     telemetry,
-    progress,
+    health,
   };
   const consumeUntil = (signal: AbortSignal) => consume(ports, { ...config, signal, fail });
   if (catchUp === undefined) return await consumeUntil(signal);

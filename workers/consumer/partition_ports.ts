@@ -1,11 +1,11 @@
 /** What a partition does towards the ledger and the log: open the ledger, write a batch, and find a lost place. */
-import { type LogName, logRange } from "../_shared/kafka/topic.ts";
+import { type LogName, logRange, NO_LEADER } from "../_shared/kafka/topic.ts";
 import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
 import { insist } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
-import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
-import { databaseFailure, isServerUnable, sqlState } from "../_shared/postgres.ts";
+import { kafkaFailure } from "../_shared/kafka/client.ts";
+import { databaseFailure } from "../_shared/postgres.ts";
 import type { ConsumerConfig } from "./config.ts";
 import type { RetentionPorts } from "./day_partitions/retention.ts";
 import type { FetchPorts } from "./fetch/fetch_loop.ts";
@@ -20,7 +20,7 @@ import { type OffsetResetPolicy, resolveLostPlace } from "./kafka_partition/lost
 import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import { createBatchProcessor, type ProcessBatch } from "./store/process_batch.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
-import type { Progress, Writer } from "./health/progress.ts";
+import type { Health } from "./health/progress.ts";
 import type { Rollup } from "./rollup/rollup.ts";
 import type { SharedTurns } from "./store/shared_turns.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
@@ -28,12 +28,12 @@ import type { OpenBatch } from "./kafka_partition/slice.ts";
 
 /** What the whole consumer works with. */
 export interface ConsumePorts extends RetentionPorts {
-  readonly connection: KafkaConnection;
+  readonly connection: FetchPorts["connection"];
+  readonly telemetry: FetchPorts["telemetry"];
   readonly turns: SharedTurns;
   readonly plan: PlanBatch;
   readonly rollup: Pick<Rollup, "committed" | "due">;
-  readonly telemetry: FetchPorts["telemetry"];
-  readonly progress: Progress;
+  readonly health: Health;
 }
 
 export interface ConsumeOptions extends ConsumerConfig {
@@ -46,32 +46,27 @@ export interface ConsumeOptions extends ConsumerConfig {
 export interface Environment extends ConsumePorts, FetchPorts {
   readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
-  /** Whether the partition has a leader to ask; the watch over the topic reports those that have none. */
-  readonly isLed: (partition: number) => boolean;
   /** Everything before this offset is stored. */
   readonly onWritten: (partition: number, next: Offset) => void;
   readonly onChange: () => void;
 }
 
 export class LogPorts implements PartitionPorts {
-  /** Ours alone: a predecessor of the same number that is still closing must not speak for us. */
-  readonly #loop: Writer;
   readonly #process: ProcessBatch;
 
+  /** @param log an object of its own: a predecessor of the same number may still be closing */
   constructor(private readonly environment: Environment, private readonly log: LogName) {
-    const { database, plan, telemetry, progress } = environment;
-    const loop = this.#loop = { name: `write partition ${log.partition}`, partition: log.partition };
+    const { database, plan, telemetry } = environment;
     this.#process = createBatchProcessor({
       plan,
       turns: environment.turns,
       onFloorMoved: (floor) => environment.floor.set(floor),
       prepare: ({ readings }) =>
-        environment.dayPartitions.prepare(readings.days(), () => progress.mark(loop)),
-      onAttempt: () => progress.mark(loop),
-      onAttemptEnd: () => progress.idle(loop),
+        environment.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
+      onAttempt: () => telemetry.loopMoved(log),
+      onAttemptEnd: () => telemetry.loopIdle(log),
       onFailure: (error, attempt) => {
-        this.#databaseFailed("write a batch", error, { attempt });
-        progress.writeFailed(loop);
+        telemetry.writeFailed(log, databaseFailure("write a batch", database.target, error), attempt);
         if (isLockTimeout(error)) {
           void endFrozenWriters(database).then(telemetry.frozenWritersEnded, () => {});
         }
@@ -80,57 +75,49 @@ export class LogPorts implements PartitionPorts {
   }
 
   async open(signal: AbortSignal): Promise<LedgerRow | undefined> {
-    const { database, client, telemetry, progress } = this.environment;
-    const { topic, topicId, partition } = this.log;
-    const refused = (error: unknown, attempts: number) =>
-      this.#databaseFailed("open the ledger", error, { attempts });
-    const query = <T>(attempt: () => Promise<T>) => insist(attempt, refused, { signal });
-    const known = await query(async () => ({ row: await findLedger(database, this.log) }));
+    const { database, client, telemetry } = this.environment;
+    const { topic, topicId } = this.log;
+    const known = await this.#ask(async () => ({ row: await findLedger(database, this.log) }), signal);
     if (known === undefined) return undefined;
     let ledger = known.row;
     if (ledger === undefined) {
       const failed = (error: unknown) => this.#kafkaFailed("read the log's offsets", error);
       const range = await insist(() => logRange(client, this.log), failed, { signal });
       if (range === undefined) return undefined;
-      ledger = await query(() => openLedger(database, this.log, 0, range.earliest));
-      const earlier = await query(() => findOtherIncarnations(database, topic, topicId)) ?? [];
+      ledger = await this.#ask(() => openLedger(database, this.log, 0, range.earliest), signal);
+      const earlier = await this.#ask(() => findOtherIncarnations(database, topic, topicId), signal) ?? [];
       if (earlier.length > 0) telemetry.topicReplaced(topic, topicId, earlier);
     }
     if (ledger === undefined) return undefined;
-    progress.databaseWorks(this.#loop);
-    telemetry.partitionOpened(partition, ledger.nextOffset, known.row === undefined);
+    telemetry.partitionOpened(this.log, ledger.nextOffset, known.row === undefined);
     return ledger;
   }
 
   async write(ledger: LedgerRow, open: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined> {
-    const { telemetry, progress, dayPartitions, onWritten } = this.environment;
-    const { partition } = this.log;
+    const { telemetry, dayPartitions, onWritten } = this.environment;
     const began = performance.now();
     const from = ledger.nextOffset;
     const outcome = await this.#process(ledger, open, signal);
     if (outcome.kind === "abandoned") return undefined;
-    progress.databaseWorks(this.#loop);
     if (outcome.kind === "stale") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
         // An older copy of the database that we wrote to: whatever else we remember of it may be wrong too.
         dayPartitions.forget();
-        telemetry.ledgerWentBack(partition, from, nextOffset);
-      } else telemetry.batchStale(partition, from, nextOffset);
+        telemetry.ledgerWentBack(this.log, from, nextOffset);
+      } else telemetry.batchStale(this.log, from, nextOffset);
       return nextOffset ?? "gone";
     }
-    progress.committed();
     this.environment.rollup.committed();
     const { slice: written, batch } = outcome;
-    telemetry.batchWritten(partition, written, batch, performance.now() - began);
-    onWritten(partition, written.next);
+    telemetry.batchWritten(this.log, written, batch, performance.now() - began);
+    onWritten(this.log.partition, written.next);
     return written.next;
   }
 
   /** @throws what trying again does not cure, such as a schema of another generation */
   async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
-    const { database, client, telemetry, progress, offsetReset } = this.environment;
-    const { number } = partition;
+    const { database, client, telemetry, offsetReset } = this.environment;
     const look = async () => {
       const range = await logRange(client, this.log);
       partition.answers.came();
@@ -141,44 +128,44 @@ export class LogPorts implements PartitionPorts {
         // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
         partition.logEndsAt(range.end);
         partition.placed("held");
-        progress.notReady(`partition ${number}`, reset.reason);
-        telemetry.partitionHeld(number, reset.reason);
+        telemetry.partitionHeld(this.log, reset.reason);
       } else if (reset.kind === "restart") {
-        const next = await openLedger(database, this.log, ledger.generation + 1, reset.from);
-        telemetry.logCut(number, at, range.end, reset.from);
+        const open = () => openLedger(database, this.log, ledger.generation + 1, reset.from);
+        const next = await this.#ask(open, signal);
+        if (next === undefined) return;
+        telemetry.logCut(this.log, at, range.end, reset.from);
         partition.reopen(next);
       } else {
-        if (reset.kind === "skip") telemetry.offsetsSkipped(number, partition.skip(reset.to, "log_start"));
+        if (reset.kind === "skip") {
+          telemetry.offsetsSkipped(partition.number, partition.skip(reset.to, "log_start"));
+        }
         partition.placed("reading");
       }
     };
     const failed = (error: unknown) => {
       if (isFatal(error)) throw error;
-      if (sqlState(error) === undefined) {
-        partition.answers.failed();
-        this.#kafkaFailed("find the place in the log", error);
-      } else {
-        const failure = databaseFailure("open another generation of the ledger", database.target, error);
-        telemetry.databaseFailed(failure);
-      }
+      partition.answers.failed();
+      this.#kafkaFailed("find the place in the log", error);
     };
     await insist(look, failed, { signal });
   }
 
   onChange = () => this.environment.onChange();
-  onClosed = () => this.environment.progress.closed(this.#loop);
 
-  #databaseFailed(action: string, error: unknown, fields: Record<string, unknown>): void {
-    if (isFatal(error)) throw error;
-    const { database, progress, telemetry } = this.environment;
-    const failure = databaseFailure(action, database.target, error);
-    progress.databaseFailed(this.#loop, failure.message);
-    progress.databaseRefuses(isServerUnable(error));
-    telemetry.writeFailed(this.log.partition, failure, fields);
+  /** @throws what trying again does not cure */
+  #ask<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+    const { database, telemetry } = this.environment;
+    const failed = (error: unknown, attempts: number) => {
+      if (isFatal(error)) throw error;
+      telemetry.openFailed(this.log, databaseFailure("open the ledger", database.target, error), attempts);
+    };
+    return insist(attempt, failed, { signal });
   }
 
   #kafkaFailed(action: string, error: unknown): void {
-    const { connection, telemetry, isLed } = this.environment;
-    if (isLed(this.log.partition)) telemetry.kafkaFailed(kafkaFailure(action, connection, error));
+    const { connection, telemetry, topic } = this.environment;
+    // The watch over the topic reports partitions that have no leader to ask.
+    if (topic()?.leaders[this.log.partition] === NO_LEADER) return;
+    telemetry.logFailed(kafkaFailure(action, connection, error));
   }
 }

@@ -5,10 +5,10 @@ import { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection } from "../_shared/kafka/client.ts";
 import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
-import type { Database } from "../_shared/postgres.ts";
+import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { ledgerSums, nextOffsets } from "./store/ledger.ts";
 import { readLag } from "./rollup/round.ts";
-import type { Progress } from "./health/progress.ts";
+import { type Health, HELD } from "./health/progress.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
 const POLL_MS = 200;
@@ -21,12 +21,12 @@ export class CatchUp implements Disposable {
   /** Offsets that are not accounted for; none is known until both servers were asked. */
   #missing: readonly string[] = [];
 
-  constructor(private readonly connection: KafkaConnection, private readonly progress: Progress) {}
+  constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
   /** Ends the program with an error that says what is missing, unless the end is reached in time. */
   limit(seconds: number, fail: (error: Error) => void): void {
     this.#deadline = setTimeout(() => {
-      const why = this.progress.readyReasons();
+      const why = this.health.readyReasons();
       const missing = this.#missing.join(", ");
       if (missing !== "") why.unshift(`offsets that are not accounted for: ${missing}`);
       const is = why.join("; ") || "the ends of the topic are not known";
@@ -47,7 +47,9 @@ export class CatchUp implements Disposable {
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
     const sums = () => ledgerSums(database, this.connection.topic);
-    const before = await insist(sums, telemetry.databaseFailed, { signal });
+    const failed = (error: unknown) =>
+      telemetry.databaseFailed(databaseFailure("read the ledger", database.target, error));
+    const before = await insist(sums, failed, { signal });
     if (before === undefined) return;
     const reached = new AbortController();
     const consuming = consume(AbortSignal.any([signal, reached.signal]));
@@ -86,7 +88,7 @@ export class CatchUp implements Disposable {
           const is = `topic ${topic} was deleted or made again; start anew`;
           if (now?.id !== goal.topicId) throw new PipelineError("topic_missing", `Cannot catch up: ${is}`);
         }
-        const held = this.progress.readyReasons().find((reason) => reason.startsWith("partition "));
+        const held = this.health.reasonOf(HELD);
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
         if (reached !== undefined) {

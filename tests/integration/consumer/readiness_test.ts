@@ -10,7 +10,7 @@ Deno.test(
     await consumer.said("partition.opened");
     await consumer.ready();
     await place.stack.postgres.stop();
-    await consumer.notReady(/database connection: Cannot ask at PostgreSQL/);
+    await consumer.notReady(/database: Cannot ask at PostgreSQL/);
     strictEqual((await consumer.get("/livez")).status, 200);
     await place.stack.postgres.start();
     await consumer.ready();

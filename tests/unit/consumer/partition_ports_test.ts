@@ -18,9 +18,12 @@ function environmentOf(
   progress: Progress,
   write: (ledger: LedgerRow) => Promise<unknown>,
   others = {},
+  say: (event: string) => void = () => {},
 ): Environment {
+  const log = { debug: () => {}, info: say, warning: say, error: say };
   return {
-    progress,
+    telemetry: consumerTelemetry({ log, metrics: new Registry() }, progress, { debug: false }),
+    database: { target: "test" },
     plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
     turns: {
@@ -49,7 +52,10 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
   const progress = new Progress(() => now);
   const { begun, write } = hanging();
   const environment = environmentOf(progress, write);
-  const [predecessor, successor] = [new LogPorts(environment, LOG), new LogPorts(environment, LOG)];
+  const [predecessor, successor] = [
+    new LogPorts(environment, { ...LOG }),
+    new LogPorts(environment, { ...LOG }),
+  ];
   void successor.write(LEDGER, batch(), never);
   await begun;
   strictEqual(await predecessor.write(LEDGER, batch(), AbortSignal.abort()), undefined);
@@ -82,21 +88,21 @@ function refused() {
   const progress = new Progress(() => now);
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const said: string[] = [];
-  const say = (event: string) => void said.push(event);
-  const log = { debug: () => {}, info: say, warning: say, error: say };
-  const shared = { log, metrics: new Registry(), [Symbol.dispose]: () => {} };
-  const environment = environmentOf(progress, ({ partition }: LedgerRow) => {
+  const write = ({ partition }: LedgerRow) => {
     if (partition > 0 || isRepaired) return Promise.resolve({ kind: "stale", nextOffset: 5 });
     return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
-  }, { telemetry: consumerTelemetry(shared, { debug: false }), database: { target: "test" } });
-  const ports = (partition: number) => new LogPorts(environment, { ...LOG, partition });
-  const write = (of: LogPorts, partition: number, signal = never) =>
-    of.write({ ...LEDGER, partition }, batch(), signal);
+  };
+  const environment = environmentOf(progress, write, {}, (event) => void said.push(event));
+  const [first, second] = [{ ...LOG, partition: 0 }, { ...LOG, partition: 1 }];
+  const writeTo = (log: typeof LOG, signal = never) =>
+    new LogPorts(environment, log).write({ ...LEDGER, partition: log.partition }, batch(), signal);
   return {
     progress,
     said,
-    ports,
-    write,
+    first,
+    second,
+    write: writeTo,
+    close: environment.telemetry.partitionClosed,
     repair: () => void (isRepaired = true),
     pass: (seconds: number) => void (now += seconds * 1_000),
   };
@@ -105,12 +111,11 @@ function refused() {
 const TRIGGER = "database: Cannot write a batch at PostgreSQL test: a trigger (SQLSTATE P0001) (partition 0)";
 
 Deno.test("a partition that the database refuses stays not ready, and its outage is said once, while another is written", async () => {
-  const { progress, said, ports, write, repair } = refused();
-  const [standing, other] = [ports(0), ports(1)];
-  const writing = write(standing, 0);
+  const { progress, said, first, second, write, repair } = refused();
+  const writing = write(first);
   await eventually("a failure", () => progress.readyReasons().length > 0);
   for (let failures = 0; failures < 3; failures++) {
-    await write(other, 1);
+    await write(second);
     deepStrictEqual(progress.readyReasons(), [TRIGGER]);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -125,27 +130,26 @@ Deno.test("a partition that the database refuses stays not ready, and its outage
 });
 
 Deno.test("what the database refused a partition is not said of it any more once that is closed", async () => {
-  const { progress, ports, write } = refused();
-  const standing = ports(0);
+  const { progress, first, write, close } = refused();
   const closing = new AbortController();
-  const writing = write(standing, 0, closing.signal);
+  const writing = write(first, closing.signal);
   await eventually("a failure", () => progress.readyReasons().length > 0);
   closing.abort();
   strictEqual(await writing, undefined);
   deepStrictEqual(progress.readyReasons(), [TRIGGER]);
-  standing.onClosed();
+  close(first);
   deepStrictEqual(progress.readyReasons(), []);
 });
 
 Deno.test("a partition whose every try to write the database refuses counts as stuck until it is written", async () => {
-  const { progress, ports, write, pass, repair } = refused();
+  const { progress, first, write, pass, repair } = refused();
   progress.lag(5);
   const isStuck = () => {
     progress.answered("kafka");
     progress.answered("database");
     return progress.liveReasons().some((reason) => reason.includes("nothing was committed of partition 0"));
   };
-  const writing = write(ports(0), 0);
+  const writing = write(first);
   await eventually("the partition to count as stuck", () => {
     pass(1);
     return isStuck();

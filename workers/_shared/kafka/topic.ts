@@ -4,6 +4,9 @@ import { describeError, findInCauses } from "../errors.ts";
 import type { KafkaConnection } from "./client.ts";
 import type { Offset } from "./records.ts";
 
+/** In place of the number of a partition's leader. */
+export const NO_LEADER = -1;
+
 export type TopicDescription = Readonly<NonNullable<Awaited<ReturnType<typeof describeTopic>>>>;
 
 /** Asks a broker anew; undefined when there is no such topic. */
@@ -17,7 +20,7 @@ export async function describeTopic(client: Pick<Base, "metadata">, topic: strin
     return {
       /** Changes when a topic is deleted and made again, though its name does not. */
       id: found.id,
-      /** Node that leads each partition, by partition; -1 while there is none. */
+      /** Node that leads each partition, by partition; NO_LEADER while there is none. */
       leaders: found.partitions.map(({ leader }) => leader),
       /** How many leaders each partition had before, by partition; -1 while it is not known. */
       leaderEpochs: found.partitions.map(({ leaderEpoch }) => leaderEpoch),

@@ -1,7 +1,8 @@
 /** Keeps tomorrow's partition made and, in small pieces, what is too old dropped; never in the way of the ingest. */
 import { sleep } from "../../_shared/backoff.ts";
+import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
-import type { MonotonicClock, Progress } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/progress.ts";
 import type { TwoClocks } from "../health/two_clocks.ts";
 import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
 import { FLOOR, type Floor } from "./floor.ts";
@@ -9,8 +10,6 @@ import { FLOOR, type Floor } from "./floor.ts";
 const INTERVAL_MS = 15_000;
 /** So long after a lock that could not be had, or a statement timeout, nothing is dropped: each try makes others wait. */
 const PAUSE_MS = 300_000;
-/** A task that has not succeeded for so long needs somebody's help: the consumer is not ready until it does. */
-const FAILING_MS = 3_600_000;
 /** From here on ensure_heartbeat_partition() makes months in place of days. */
 const MANY_PARTITIONS = 730;
 /** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
@@ -37,11 +36,11 @@ export interface RetentionPorts {
   readonly dayPartitions: DayPartitions;
   readonly clocks: TwoClocks;
   readonly floor: Floor;
-  readonly progress: Pick<Progress, "ready" | "notReady">;
   readonly telemetry: {
     readonly onDropped: (partition: string) => void;
     readonly partitionsMany: (partitions: number) => void;
-    readonly retentionFailed: (error: unknown, action: string) => void;
+    readonly upkeepDone: (task: string) => void;
+    readonly upkeepFailed: (task: string, failure: PipelineError) => void;
   };
   readonly clock?: MonotonicClock;
 }
@@ -103,28 +102,17 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
 
 /** @param run rejects, or resolves with an error that it has already reported */
 function task(
-  { database, progress, telemetry, clock = () => performance.now() }: RetentionPorts,
+  { database, telemetry, clock = () => performance.now() }: RetentionPorts,
   { name, action, pauseAfter = holdsUp }: { name: string; action: string; pauseAfter?: typeof holdsUp },
   run: () => Promise<unknown>,
 ): () => Promise<void> {
-  let failingSince: number | undefined;
   let pausedUntil = -Infinity;
   return async () => {
     if (clock() < pausedUntil) return;
-    const failure = await run().catch((error) => {
-      telemetry.retentionFailed(error, action);
-      return error;
-    });
-    if (failure === undefined) {
-      failingSince = undefined;
-      return progress.ready(name);
-    }
-    failingSince ??= clock();
+    const failure = await run().catch((error) => error);
+    if (failure === undefined) return telemetry.upkeepDone(name);
+    telemetry.upkeepFailed(name, databaseFailure(action, database.target, failure));
     if (pauseAfter(failure)) pausedUntil = clock() + PAUSE_MS;
-    const failingMs = clock() - failingSince;
-    if (failingMs < FAILING_MS) return;
-    const { message } = databaseFailure(action, database.target, failure);
-    progress.notReady(name, `failing for ${Math.floor(failingMs / 60_000)} minutes: ${message}`);
   };
 }
 

@@ -7,7 +7,6 @@ import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.t
 import { NONE, NOT_SERVED, OFFSET_OUT_OF_RANGE } from "../../_shared/kafka/error_codes.ts";
 import type { TopicDescription } from "../../_shared/kafka/topic.ts";
 import type { FetchAnswer, FetchedPartition, Fetcher, FetchTarget } from "../../_shared/kafka/fetcher.ts";
-import type { Progress } from "../health/progress.ts";
 import type { Question } from "../kafka_partition/answers.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
@@ -32,7 +31,6 @@ const MAX_FETCH_BYTES = 2 * 1024 * 1024;
 export interface FetchPorts {
   readonly connection: KafkaConnection;
   readonly fetcher: Pick<Fetcher, "fetch">;
-  readonly progress: Progress;
   readonly telemetry: ConsumerTelemetry;
   /** The topic as it is known now; undefined while it does not exist. */
   readonly topic: () => TopicDescription | undefined;
@@ -59,24 +57,19 @@ export class FetchLoop {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { progress } = this.ports;
-    const name = `fetch from broker ${this.node}`;
-    const idle = () => {
-      progress.idle(name);
-      progress.ready(`broker ${this.node}`);
-    };
+    const { telemetry } = this.ports;
     for (let failures = 0; !signal.aborted;) {
       const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ answers }) => {
         return answers.pauseMs === 0 ? "askable" : "paused";
       });
       const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
-        idle();
+        telemetry.brokerIdle(this.node);
         const atMostMs = Math.min(...paused.map(({ answers }) => answers.pauseMs));
         await this.changed.wait({ signal, atMostMs });
         continue;
       }
-      progress.mark(name);
+      telemetry.brokerAsked(this.node);
       try {
         await this.#fetch(this.#next(wanted), wanted.length < askable.length);
         failures = 0;
@@ -85,9 +78,9 @@ export class FetchLoop {
         this.#failed(error, wanted);
         await sleep(backoffMs(++failures), { signal });
       }
-      progress.mark(name);
+      telemetry.brokerAsked(this.node);
     }
-    idle();
+    telemetry.brokerIdle(this.node);
   }
 
   #led(): Partition[] {
@@ -96,14 +89,13 @@ export class FetchLoop {
   }
 
   #failed(error: unknown, wanted: readonly Partition[]): void {
-    const { connection, progress, telemetry, onStaleTopic } = this.ports;
-    const broker = this.node;
-    const failure = error instanceof NotServed ? error : kafkaFailure("fetch records", connection, error);
-    progress.notReady(`broker ${broker}`, failure.message);
-    if (failure instanceof NotServed) {
-      telemetry.topicStale(failure.message, { broker });
-      onStaleTopic();
-    } else telemetry.kafkaFailed(failure, { broker, partitions: wanted.map(({ number }) => number) });
+    const { connection, telemetry, onStaleTopic } = this.ports;
+    if (error instanceof NotServed) {
+      telemetry.notServed(this.node, error.message);
+      return onStaleTopic();
+    }
+    const numbers = wanted.map(({ number }) => number);
+    telemetry.fetchFailed(this.node, kafkaFailure("fetch records", connection, error), numbers);
   }
 
   /** @param wanted in the order of their numbers @returns a silent one alone, or all that are not */
@@ -120,7 +112,7 @@ export class FetchLoop {
 
   /** @param othersWait whether there are partitions that have no room now */
   async #fetch(asked: readonly Partition[], othersWait: boolean): Promise<void> {
-    const { fetcher, progress, telemetry } = this.ports;
+    const { fetcher, telemetry } = this.ports;
     const topic = this.ports.topic();
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
@@ -139,9 +131,7 @@ export class FetchLoop {
       for (const { answers } of this.#led()) answers.failed();
       throw error;
     }
-    progress.answered("kafka");
-    progress.ready(`broker ${this.node}`);
-    telemetry.kafkaWorks();
+    telemetry.fetched(this.node);
     const crowded = crowdedOut(targets, answer, maxBytes);
     let failed = NONE;
     let taken = 0;
@@ -157,8 +147,8 @@ export class FetchLoop {
         continue;
       }
       partition.answers.came();
-      // It moved elsewhere while the broker was being asked.
-      if (partition.fetchOffset !== target.offset) continue;
+      // It moved elsewhere, or was closed, while the broker was being asked.
+      if (partition.fetchOffset !== target.offset || partition.state === "closed") continue;
       if (isLost) partition.placeLost(divergence);
       // Far denser than was foreseen: the rest is asked for again when there is room for it.
       else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
@@ -186,16 +176,13 @@ export class FetchLoop {
 
   /** @returns bytes of memory */
   #take(partition: Partition, response: FetchedPartition, question: Question): number {
-    const { connection, progress, telemetry } = this.ports;
-    const { number, answers } = partition;
-    const subject = `records of partition ${number}`;
+    const { connection, telemetry } = this.ports;
+    const { number, answers, log } = partition;
     partition.logEndsAt(response.lastStableOffset);
     try {
       const slice = sliceOf(response, partition.fetchOffset);
-      if (answers.read(true) > 0) {
-        progress.ready(subject);
-        telemetry.recordsReadable(number);
-      }
+      answers.read(true);
+      telemetry.recordsReadable(log);
       if (slice.next === slice.from) {
         const gap = partition.foundNothing(question);
         if (gap !== undefined) telemetry.silentGap(number, gap);
@@ -209,8 +196,8 @@ export class FetchLoop {
     } catch (error) {
       // What the answer holds for the others is taken all the same.
       const failure = kafkaFailure("read what was fetched", connection, error);
-      progress.notReady(subject, failure.message);
-      telemetry.recordsUnreadable(number, failure, this.node, answers.read(false) > 0);
+      answers.read(false);
+      telemetry.recordsUnreadable(log, failure, this.node);
       return 0;
     }
   }

@@ -9,7 +9,7 @@ const WATCH_INTERVAL_MS = 1_000;
 /** The settings are read again this often while they are the only thing that is missing. */
 const QUESTION_INTERVAL_MS = 5_000;
 
-interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry" | "progress"> {
+interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry"> {
   /** Asks the broker; undefined when compaction is the only explanation for the silence. */
   readonly whyNotCompaction: (connection: KafkaConnection) => Promise<string | undefined>;
 }
@@ -36,7 +36,7 @@ export class SilentLogs {
 
   /** Resolves when it has the settings, if it had to ask for them. Never rejects. */
   async look(): Promise<void> {
-    const { connection, partitions, whyNotCompaction, progress, telemetry } = this.ports;
+    const { connection, partitions, whyNotCompaction, telemetry } = this.ports;
     const ours = new Set(partitions());
     const silent = [...ours].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
@@ -44,8 +44,7 @@ export class SilentLogs {
       if (silent.includes(partition)) this.#tell(partition);
       else {
         this.#reported.delete(partition);
-        progress.ready(`log of partition ${partition.number}`);
-        if (ours.has(partition)) telemetry.partitionHeard(partition.number);
+        if (ours.has(partition)) telemetry.partitionHeard(partition.log);
       }
     }
     const isNew = silent.some((partition) => !this.#reported.has(partition));
@@ -60,22 +59,19 @@ export class SilentLogs {
       const { answers, state } = partition;
       // Records came meanwhile, or the partition was closed.
       if (!answers.areSilence || state === "closed") continue;
-      const reason = this.#tell(partition);
-      if (!this.#reported.has(partition)) telemetry.partitionSilent(partition.number, reason);
+      this.#tell(partition);
       this.#reported.add(partition);
       // Only now: the settings of minutes ago may have been changed.
       if (this.#obstacle === undefined && answers.areProof) answers.explain();
     }
   }
 
-  #tell(partition: Partition): string {
-    const { number, fetchOffset, endOffset } = partition;
+  #tell({ log, fetchOffset, endOffset }: Partition): void {
     const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
     const next = this.#obstacle === undefined
       ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
       : `${this.#obstacle}: look at the broker's log and its storage`;
     const reason = `${is}; ${next}; it is asked again, and reading resumes by itself`;
-    this.ports.progress.notReady(`log of partition ${number}`, reason);
-    return reason;
+    this.ports.telemetry.partitionSilent(log, reason);
   }
 }

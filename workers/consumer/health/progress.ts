@@ -1,6 +1,6 @@
 /**
  * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It
- * judges by facts that others report. It never acts by itself, and it never writes to the log or to a table.
+ * judges by the facts that `telemetry` passes on. It never acts by itself, and it never writes to the log or to a table.
  */
 
 /** No loop may go on for longer without an attempt that began or ended, and no lag without a commit. */
@@ -16,27 +16,36 @@ const JOIN_MS = 90_000;
 const FAILURES_IN_A_ROW = 5;
 /** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
 const GIVE_UP_MS = 30_000;
+/** A task of the upkeep that fails for so long needs an operator: the consumer is not ready until it succeeds. */
+const UPKEEP_MINUTES = 60;
 
 /** A clock that never jumps, in milliseconds. */
 export type MonotonicClock = () => number;
 
-/** By its name; where there may be two of one name (a partition's predecessor is still closing), each by its own object. */
-export type Loop = string | { readonly name: string };
+/** A partition from its assignment to its closing, known by the object: its predecessor may still be closing. */
+export type Assigned = { readonly partition: number };
 
-/** The loop that writes a partition. */
-export type Writer = { readonly name: string; readonly partition: number };
+/** A loop by its name, or the one that writes a partition. */
+export type Loop = string | Assigned;
+
+type Reason = { subject: string; reason: string; of?: Assigned | undefined };
+
+/** The subject of a partition about which an operator must decide. */
+export const HELD = "place";
+
+/** What may be asked of {@link Progress}; only the facts of `telemetry` move it. */
+export type Health = Pick<Progress, "liveReasons" | "readyReasons" | "reasonOf" | "isStuck">;
 
 /** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   /** Initial reasons: a consumer is not ready until each of them is removed. */
-  readonly #reasons = new Map([
-    ["database", "not connected yet, or its schema is not current"],
-    ["kafka", "not connected yet"],
-    ["group", "not joined yet"],
-  ]);
-  /** What the database last refused or failed to do for a partition. */
-  readonly #databaseReasons = new Map<Writer, string>();
-  readonly #failures = new Map<Writer, { times: number; since: number; last: number }>();
+  #reasons: readonly Reason[] = [
+    { subject: "database", reason: "not connected yet, or its schema is not current" },
+    { subject: "kafka", reason: "not connected yet" },
+    { subject: "group", reason: "not joined yet" },
+  ];
+  readonly #failures = new Map<Assigned, { times: number; since: number; last: number }>();
+  readonly #upkeepFailingSince = new Map<string, number>();
   readonly #marks = new Map<Loop, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
@@ -47,12 +56,18 @@ export class Progress {
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  notReady(subject: string, reason: string): void {
-    this.#reasons.set(subject, reason);
+  /** @param of one partition's, until it is closed @returns whether the subject was ready before */
+  notReady(subject: string, reason: string, of?: Assigned): boolean {
+    const wasReady = !this.ready(subject, of);
+    this.#reasons = [...this.#reasons, { subject, reason, of }];
+    return wasReady;
   }
 
-  ready(subject: string): void {
-    this.#reasons.delete(subject);
+  /** @returns whether the subject was not ready before */
+  ready(subject: string, of?: Assigned): boolean {
+    const before = this.#reasons.length;
+    this.#reasons = this.#reasons.filter((one) => one.subject !== subject || one.of !== of);
+    return this.#reasons.length < before;
   }
 
   /** An attempt of this loop began or ended. */
@@ -69,35 +84,46 @@ export class Progress {
     this.#answers.set(dependency, this.clock());
   }
 
-  /** It answers, but only that it cannot write for a reason of its own: away, until a write says otherwise. */
-  databaseRefuses(refuses: boolean): void {
-    this.#databaseRefuses = refuses;
+  /** @param isUnable it answers, but only that it cannot write for a reason of its own: away, until a write says otherwise */
+  databaseFailed(of: Assigned, reason: string, isUnable: boolean): void {
+    this.notReady("database", reason, of);
+    this.#databaseRefuses = isUnable;
   }
 
-  /** Not ready, because of this partition, until the database works for it or it is closed. */
-  databaseFailed(writer: Writer, reason: string): void {
-    this.#databaseReasons.set(writer, reason);
-  }
-
-  /** Call it after what this failure said to {@link databaseRefuses}. */
-  writeFailed(writer: Writer): void {
+  /** Call it after {@link databaseFailed}. */
+  writeFailed(of: Assigned): void {
     // While the database is away, or can do nothing, a failure says nothing of the partition.
-    if (!this.#answersFrom("database")) return void this.#failures.delete(writer);
+    if (!this.#answersFrom("database")) return void this.#failures.delete(of);
     const now = this.clock();
-    const { times, since } = this.#failures.get(writer) ?? { times: 0, since: now };
-    this.#failures.set(writer, { times: times + 1, since, last: now });
+    const { times, since } = this.#failures.get(of) ?? { times: 0, since: now };
+    this.#failures.set(of, { times: times + 1, since, last: now });
   }
 
-  databaseWorks(writer: Writer): void {
+  databaseWorks(of: Assigned): void {
     this.answered("database");
     this.#databaseRefuses = false;
-    this.closed(writer);
+    this.ready("database", of);
+    this.#failures.delete(of);
   }
 
   /** The partition is not ours to write any more: what was said of it does not hold. */
-  closed(writer: Writer): void {
-    this.#databaseReasons.delete(writer);
-    this.#failures.delete(writer);
+  closed(of: Assigned): void {
+    this.#reasons = this.#reasons.filter((one) => one.of !== of);
+    this.#failures.delete(of);
+  }
+
+  /** @returns whether it was done the last time */
+  upkeepFailed(task: string, reason: string): boolean {
+    const since = this.#upkeepFailingSince.get(task);
+    if (since === undefined) this.#upkeepFailingSince.set(task, this.clock());
+    const minutes = Math.floor((this.clock() - (since ?? this.clock())) / 60_000);
+    if (minutes >= UPKEEP_MINUTES) this.notReady(task, `failing for ${minutes} minutes: ${reason}`);
+    return since === undefined;
+  }
+
+  upkeepDone(task: string): void {
+    this.#upkeepFailingSince.delete(task);
+    this.ready(task);
   }
 
   committed(): void {
@@ -119,11 +145,14 @@ export class Progress {
   /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
     // An outage has one reason for hundreds of partitions.
-    const failing = [...Map.groupBy(this.#databaseReasons, ([, reason]) => reason)];
-    return [
-      ...[...this.#reasons].map(([subject, reason]) => `${subject}: ${reason}`),
-      ...failing.map(([reason, of]) => `database: ${reason} (${numbers(of)})`),
-    ];
+    return [...Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`).values()].map(
+      sentence,
+    );
+  }
+
+  reasonOf(subject: string): string | undefined {
+    const found = this.#reasons.find((one) => one.subject === subject);
+    return found && sentence([found]);
   }
 
   /** Why the process should be restarted; empty while it gets on. */
@@ -131,7 +160,7 @@ export class Progress {
     const now = this.clock();
     const reasons: string[] = [];
     for (const [loop, at] of this.#marks) {
-      const name = typeof loop === "string" ? loop : loop.name;
+      const name = typeof loop === "string" ? loop : `write partition ${loop.partition}`;
       if (now - at > STALL_MS) reasons.push(`${name}: no attempt began or ended for ${seconds(now - at)}`);
     }
     if (this.#lagSince !== undefined && this.#answersFrom("kafka") && this.#answersFrom("database")) {
@@ -142,7 +171,7 @@ export class Progress {
         .filter(([, { times, since, last }]) => times >= FAILURES_IN_A_ROW && last - since > STALL_MS);
       if (stuck.length > 0) {
         const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
-        reasons.push(`${stalled} of ${numbers(stuck)} for ${seconds(stuckFor)}`);
+        reasons.push(`${stalled} of ${numbers(stuck.map(([of]) => of))} for ${seconds(stuckFor)}`);
       }
     }
     const outsideFor = now - (this.#outsideSince ?? now);
@@ -165,8 +194,16 @@ export class Progress {
   }
 }
 
-function numbers(of: readonly (readonly [Writer, unknown])[]): string {
-  return `partition ${of.map(([{ partition }]) => partition).join(", ")}`;
+function sentence(alike: readonly Reason[]): string {
+  const partitions = alike.flatMap(({ of }) => of ?? []);
+  const [{ subject, reason }] = alike as readonly [Reason];
+  if (partitions.length === 0) return `${subject}: ${reason}`;
+  const these = numbers(partitions);
+  return subject === "database" ? `${subject}: ${reason} (${these})` : `${subject} of ${these}: ${reason}`;
+}
+
+function numbers(partitions: readonly Assigned[]): string {
+  return `partition ${partitions.map(({ partition }) => partition).join(", ")}`;
 }
 
 function seconds(ms: number): string {

@@ -80,15 +80,12 @@ export class Answers {
   /**
    * The batch where the partition goes on was read, or cannot be. Most likely it never can be, and each try may decompress
    * many megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
-   *
-   * @returns how many tries in a row had failed before
    */
-  read(isReadable: boolean): number {
+  read(isReadable: boolean): void {
     const { tries } = this.#unreadable;
     if (!isReadable) this.failed();
     const until = isReadable ? 0 : performance.now() + backoffMs(tries + 1);
     this.#unreadable = { tries: isReadable ? 0 : tries + 1, until };
-    return tries;
   }
 
   /** @returns whether the log is known by now to hold no record up to this end */

@@ -29,8 +29,6 @@ export interface PartitionPorts {
   findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal): Promise<void>;
   /** There may be room for records again, or the fetch offset moved. */
   onChange(): void;
-  /** The loop has ended; it opens and writes nothing any more. */
-  onClosed(): void;
 }
 
 /**
@@ -196,7 +194,6 @@ export class Partition implements AsyncDisposable {
     this.#state = "closed";
     this.#closing.abort();
     await this.#running;
-    this.ports.onClosed();
     this.#backlog.clear();
     // Others may have waited for the room that it leaves.
     this.ports.onChange();

@@ -1,15 +1,19 @@
 /**
  * Folder `telemetry`: says what the consumer did, one function for each fact, which writes the log line and moves the
- * metric. A fact of a batch goes into this file, any other into `telemetry.ts`, and a metric into `metrics.ts`. It never
- * decides anything and never throws.
+ * metric and the health. A fact of a batch goes into this file, one of Kafka into `kafka_facts.ts`, any other into
+ * `telemetry.ts`, and a metric into `metrics.ts`. It never decides anything and never throws.
  */
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Slice } from "../kafka_partition/slice.ts";
 import type { WrittenBatch } from "../store/batch.ts";
+import type { Assigned, Progress } from "../health/progress.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 import type { Outages } from "./outages.ts";
+
+/** What a fact moves. */
+export type Moved = { log: Log; metrics: ConsumerMetrics; outages: Outages; progress: Progress };
 
 /** More lines than this a second nobody reads. */
 const LINES_PER_SECOND = 5;
@@ -18,14 +22,16 @@ const BURST = 20;
 const nothing = () => ({ records: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0 });
 
 /** @param debug whether each reading has a line */
-export function batchFacts(log: Log, metrics: ConsumerMetrics, outages: Outages, debug: boolean) {
+export function batchFacts({ log, metrics, outages, progress }: Moved, debug: boolean) {
   const rejectLog = sampledLog(log, "record.rejected");
   const anomalyLog = sampledLog(log, "reading.anomaly");
   let sums = nothing();
   const offsets = new Map<number, Offset>();
   return {
-    batchWritten: (partition: number, slice: Slice, batch: WrittenBatch, durationMs: number) => {
-      outages.resume(partition);
+    batchWritten: (of: Assigned, slice: Slice, batch: WrittenBatch, durationMs: number) => {
+      const { partition } = of;
+      outages.works("database", of);
+      progress.committed();
       for (const { record: { offset }, reason, detail } of batch.rejects) {
         metrics.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset });

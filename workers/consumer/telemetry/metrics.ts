@@ -1,6 +1,6 @@
 /**
  * The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. A new one is an entry below and a line
- * in the fact that moves it: `batch_facts.ts` (a batch), `outages.ts` (waiting for a server) or `telemetry.ts` (the rest).
+ * in the fact that moves it: `batch_facts.ts` (a batch), `outages.ts` (waiting for a server), `kafka_facts.ts` or `telemetry.ts`.
  */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 

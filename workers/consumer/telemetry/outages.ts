@@ -1,36 +1,51 @@
 /** What the consumer waits for: outages of servers and of the group, each said once, and the partitions they hold up. */
-import { describeError, findInCauses, PipelineError } from "../../_shared/errors.ts";
+import { findInCauses, type PipelineError } from "../../_shared/errors.ts";
+import { isServerUnable } from "../../_shared/postgres_errors.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { Assigned, MonotonicClock, Progress } from "../health/progress.ts";
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
 /** With its first group a broker makes the topic of the groups' offsets, which takes a small machine this long. */
 const GRACE_MS = 30_000;
 
+/** What is not ready, or is again: a partition that the database does not work for, or a subject of `progress`. */
+type Subject = string | Assigned;
 type Dependency = "kafka" | "group" | "database";
 
 /**
  * It keeps the `held` partitions from being written, and is over when each was written or closed; `isPartial` when it is
  * theirs alone, for others were written since it was last told of.
  */
-type Outage = { since: number; attempts: number; refused: boolean; held: Set<number>; isPartial: boolean };
+type Outage = { since: number; attempts: number; refused: boolean; held: Set<Assigned>; isPartial: boolean };
 
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
-  readonly #paused = new Set<number>();
+  readonly #paused = new Set<Assigned>();
   #coordinatorGoneSince: number | undefined;
 
   constructor(
     private readonly log: Log,
     private readonly metrics: ConsumerMetrics,
+    private readonly progress: Progress,
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
-  /** @param partition what cannot be written; undefined when it is about none */
-  failed(dependency: Dependency, error: unknown, fields: Fields = {}, partition?: number): void {
+  failed(
+    dependency: Dependency,
+    subject: Subject | undefined,
+    failure: PipelineError,
+    fields: Fields = {},
+  ): void {
+    const { message, code, cause } = failure;
+    const partition = typeof subject === "object" ? subject : undefined;
+    if (typeof subject === "string") this.progress.notReady(subject, message);
+    if (partition !== undefined) {
+      this.progress.databaseFailed(partition, message, isServerUnable(cause));
+      this.pause(partition);
+    }
     this.metrics.retries.inc({ dependency });
-    const refused = error instanceof PipelineError && error.code.endsWith("_refused");
+    const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
     const joins = partition !== undefined && outage?.isPartial === true && !outage.held.has(partition);
     // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
@@ -41,27 +56,38 @@ export class Outages {
     outage.refused ||= refused;
     if (partition !== undefined) outage.held.add(partition);
     if (!isNews) {
-      return this.log.debug(`${dependency}.failing`, `${dependency} is still failing`, { ...fields, error });
+      return this.log.debug(`${dependency}.failing`, `${dependency} is still failing: ${message}`, fields);
     }
     outage.isPartial = false;
-    this.log.error(`${dependency}.failed`, describeError(error), fields);
+    this.log.error(`${dependency}.failed`, message, fields);
   }
 
-  groupFailed(error: unknown): void {
-    if (COORDINATOR_NOT_READY.has(findInCauses(error, "apiId"))) {
+  groupFailed(failure: PipelineError): void {
+    this.progress.member(false);
+    if (COORDINATOR_NOT_READY.has(findInCauses(failure, "apiId"))) {
+      this.progress.notReady("group", failure.message);
       this.#coordinatorGoneSince ??= this.clock();
       if (this.clock() - this.#coordinatorGoneSince < GRACE_MS) {
-        return this.log.debug("group.coordinator_not_ready", describeError(error));
+        return this.log.debug("group.coordinator_not_ready", failure.message);
       }
     }
-    this.failed("group", error);
+    this.failed("group", "group", failure);
   }
 
-  works(dependency: Dependency, partition?: number): void {
-    if (dependency === "group") this.#coordinatorGoneSince = undefined;
+  works(dependency: Dependency, subject: Subject): void {
+    this.progress.answered(dependency === "database" ? "database" : "kafka");
+    if (typeof subject === "string") this.progress.ready(subject);
+    else {
+      this.progress.databaseWorks(subject);
+      this.#unpause(subject);
+    }
+    if (dependency === "group") {
+      this.progress.member(true);
+      this.#coordinatorGoneSince = undefined;
+    }
     const known = this.#failing.get(dependency);
     if (known === undefined) return;
-    if (partition !== undefined) known.held.delete(partition);
+    if (typeof subject === "object") known.held.delete(subject);
     known.isPartial = known.held.size > 0;
     if (known.isPartial) return;
     this.#failing.delete(dependency);
@@ -70,21 +96,17 @@ export class Outages {
     this.log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
   }
 
-  pause(partition: number): void {
+  pause(partition: Assigned): void {
     this.metrics.paused.set(this.#paused.add(partition).size);
   }
 
-  resume(partition: number): void {
-    this.works("database", partition);
-    this.#unpause(partition);
-  }
-
-  forget(partition: number): void {
+  forget(partition: Assigned): void {
+    this.progress.closed(partition);
     this.#failing.get("database")?.held.delete(partition);
     this.#unpause(partition);
   }
 
-  #unpause(partition: number): void {
+  #unpause(partition: Assigned): void {
     if (this.#paused.delete(partition)) this.metrics.paused.set(this.#paused.size);
   }
 }

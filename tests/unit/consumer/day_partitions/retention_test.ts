@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { Progress } from "../../../../workers/consumer/health/progress.ts";
+import type { PipelineError } from "../../../../workers/_shared/errors.ts";
 import {
   partitionRounds,
   type RetentionPorts,
@@ -11,17 +11,14 @@ const STATEMENT_TIMEOUT = Object.assign(new Error("canceling statement due to st
   code: "57014",
 });
 const ROUND_MS = 15_000;
-const HOUR_MS = 3_600_000;
 
 /** @param query answers what is asked of the database */
 function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: object = {}) {
-  const told = { failures: [] as unknown[], dropped: [] as string[], many: [] as number[] };
+  const told = { failing: new Map<string, string>(), dropped: [] as string[], many: [] as number[] };
   const queryOfSession = async (sql: string) => {
     const rows = await query(sql);
     return { rows, rowCount: rows.length };
   };
-  const progress = new Progress();
-  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const ports = {
     database: {
       query,
@@ -31,14 +28,14 @@ function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: obje
     dayPartitions,
     clocks: { own: () => 0, database: () => 0 },
     floor: { ask: () => Promise.resolve() },
-    progress,
     telemetry: {
       onDropped: (partition: string) => told.dropped.push(partition),
       partitionsMany: (partitions: number) => told.many.push(partitions),
-      retentionFailed: (error: unknown) => told.failures.push(error),
+      upkeepDone: (task: string) => void told.failing.delete(task),
+      upkeepFailed: (task: string, failure: PipelineError) => void told.failing.set(task, failure.message),
     },
   } as unknown as RetentionPorts;
-  return { told, progress, ports };
+  return { told, ports };
 }
 
 const OPTIONS = {
@@ -63,11 +60,11 @@ Deno.test("what cannot be dropped for a lock is asked for again minutes later, a
   const round = retentionRounds({ ...ports, clock: () => now }, OPTIONS);
   for (; now < 300_000; now += ROUND_MS) await round();
   deepStrictEqual(asked, { drop: 1, minutes: 20 });
-  deepStrictEqual(told.failures, [LOCK_TIMEOUT]);
+  match(told.failing.get("retention") ?? "", /^Cannot drop old readings at PostgreSQL .*\(SQLSTATE 55P03\)$/);
   held = false;
   await round();
   deepStrictEqual(told.dropped, ["heartbeats_d20240101"], "once, when its last step is done");
-  strictEqual(told.failures.length, 1);
+  strictEqual(told.failing.size, 0);
 });
 
 const partitions = (emptied?: unknown) => ({
@@ -87,37 +84,30 @@ const FAILING = [
 ] as const;
 
 for (const [name, statement, message] of FAILING) {
-  Deno.test(`a ${name} that has failed for an hour is not ready, and is ready again once it succeeds`, async () => {
+  Deno.test(`a ${name} that fails is told as failing until it succeeds`, async () => {
     let now = 0;
     let fails = true;
-    const { progress, ports } = portsOf((sql) =>
+    const { told, ports } = portsOf((sql) =>
       fails && sql.includes(statement) ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
     );
     const round = retentionRounds({ ...ports, clock: () => now }, { ...OPTIONS, rejectRetentionDays: 7 });
-    for (; now < HOUR_MS; now += ROUND_MS) await round();
-    deepStrictEqual(progress.readyReasons(), [], "not an hour yet");
-    for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
-    const [reason = "", ...others] = progress.readyReasons();
-    match(reason, new RegExp(`^${name}: failing for \\d\\d minutes: `));
-    match(reason, message);
-    deepStrictEqual(others, []);
+    await round();
+    deepStrictEqual([...told.failing.keys()], [name]);
+    match(told.failing.get(name) ?? "", message);
     fails = false;
     now += 300_000;
     await round();
-    deepStrictEqual(progress.readyReasons(), []);
+    deepStrictEqual(told.failing.size, 0);
   });
 }
 
-Deno.test("readings that cannot leave the default partition for an hour are not ready either", async () => {
-  let now = 0;
-  const { told, progress, ports } = portsOf(
+Deno.test("readings that cannot leave the default partition are told as failing, too", async () => {
+  const { told, ports } = portsOf(
     () => Promise.resolve([{ partitions: 3 }]),
     partitions(STATEMENT_TIMEOUT),
   );
-  const round = partitionRounds({ ...ports, clock: () => now });
-  for (; now <= HOUR_MS + 300_000; now += ROUND_MS) await round();
-  match(progress.readyReasons().join(), /^partitions: failing for \d\d minutes: Cannot make partitions/);
-  deepStrictEqual(told.failures, [], "told when it failed, day by day");
+  await partitionRounds(ports)();
+  match(told.failing.get("partitions") ?? "", /^Cannot make partitions/);
 });
 
 Deno.test("partitions that grow too many are told of once", async () => {

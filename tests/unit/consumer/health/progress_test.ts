@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { Progress, type Writer } from "../../../../workers/consumer/health/progress.ts";
+import { HELD, Progress } from "../../../../workers/consumer/health/progress.ts";
 
 let now = 0;
 let progress: Progress;
@@ -22,7 +22,7 @@ function bothAnswer() {
 
 /** A partition whose writes fail, at these seconds after each other, while another is committed each time. */
 function failing(...pauses: readonly number[]) {
-  const writer = { name: "write partition 3", partition: 3 };
+  const writer = { partition: 3 };
   for (const seconds of pauses) {
     pass(seconds);
     bothAnswer();
@@ -42,21 +42,20 @@ Deno.test("liveReasons() are none while there is nothing to do, however long", (
 });
 
 Deno.test("liveReasons() name the loop in which no attempt began or ended for 30 s, unless it waits for work", () => {
-  progress.mark("write partition 3");
+  progress.mark("topic");
   pass(30);
   live();
   pass(1);
-  live("write partition 3: no attempt began or ended for 31 s");
-  progress.mark("write partition 3");
+  live("topic: no attempt began or ended for 31 s");
+  progress.mark("topic");
   live();
-  progress.idle("write partition 3");
+  progress.idle("topic");
   pass(3_600);
   live();
 });
 
 Deno.test("liveReasons() watch a loop that hangs although another of its name began or ended", () => {
-  const closing = { name: "write partition 3" };
-  const successor = { name: "write partition 3" };
+  const [closing, successor] = [{ partition: 3 }, { partition: 3 }];
   progress.mark(closing);
   progress.mark(successor);
   pass(20);
@@ -81,12 +80,13 @@ Deno.test("liveReasons() tell of lag without a commit for 30 s though both serve
 });
 
 Deno.test("liveReasons() are none while a database that answers says that it cannot write, for however long", () => {
+  const writer = { partition: 3 };
   progress.lag(5);
-  progress.databaseRefuses(true);
+  progress.databaseFailed(writer, "read-only", true);
   pass(3_600);
   bothAnswer();
   live();
-  progress.databaseRefuses(false);
+  progress.databaseFailed(writer, "a trigger", false);
   live("writes: lag, and both servers answer, yet nothing was committed for 3600 s");
 });
 
@@ -125,7 +125,7 @@ Deno.test("liveReasons() count no failure of a partition while the database is a
   const away = () => {};
   const unable = () => {
     progress.answered("database");
-    progress.databaseRefuses(true);
+    progress.databaseFailed({ partition: 0 }, "read-only", true);
   };
   for (const during of [away, unable]) {
     begin();
@@ -133,7 +133,7 @@ Deno.test("liveReasons() count no failure of a partition while the database is a
     pass(60);
     during();
     progress.writeFailed(writer);
-    progress.databaseRefuses(false);
+    progress.databaseFailed(writer, "a trigger", false);
     bothAnswer();
     progress.writeFailed(writer);
     progress.committed();
@@ -189,27 +189,49 @@ Deno.test("readyReasons() are told by subject until the subject is well again", 
   progress.notReady("kafka", "away");
   progress.notReady("database", "away");
   progress.notReady("kafka", "still away");
-  ready("kafka: still away", "database: away");
+  ready("database: away", "kafka: still away");
   progress.ready("kafka");
   progress.ready("database");
   ready();
 });
 
 Deno.test("readyReasons() name the partitions for which the database does not work, until it does or they are closed", () => {
-  const [one, two, other] = [1, 2, 3].map((partition) => ({ name: "write", partition })) as [
-    Writer,
-    Writer,
-    Writer,
-  ];
-  progress.databaseFailed(one, "a trigger");
-  progress.databaseFailed(two, "a trigger");
-  progress.databaseFailed(other, "a right");
+  const [one, two, other] = [{ partition: 1 }, { partition: 2 }, { partition: 3 }];
+  progress.databaseFailed(one, "a trigger", false);
+  progress.databaseFailed(two, "a trigger", false);
+  progress.databaseFailed(other, "a right", false);
   ready("database: a trigger (partition 1, 2)", "database: a right (partition 3)");
   progress.databaseWorks(two);
   progress.closed(other);
   ready("database: a trigger (partition 1)");
   progress.databaseWorks(one);
   ready();
+});
+
+Deno.test("what keeps a partition from being read is its own: its successor of the same number stays not ready", () => {
+  const [closing, successor] = [{ partition: 3 }, { partition: 3 }];
+  strictEqual(progress.reasonOf(HELD), undefined);
+  strictEqual(progress.notReady(HELD, "the log was cut", closing), true);
+  strictEqual(progress.notReady(HELD, "the log was cut again", closing), false, "no news");
+  progress.notReady("records", "damaged", successor);
+  strictEqual(progress.ready("records", closing), false, "another's");
+  strictEqual(progress.reasonOf(HELD), "place of partition 3: the log was cut again");
+  progress.closed(closing);
+  strictEqual(progress.reasonOf(HELD), undefined);
+  ready("records of partition 3: damaged");
+});
+
+Deno.test("upkeep that has failed for an hour is not ready until it is done", () => {
+  strictEqual(progress.upkeepFailed("retention", "a lock"), true);
+  pass(3_599);
+  strictEqual(progress.upkeepFailed("retention", "a lock"), false, "no news");
+  ready();
+  pass(1);
+  progress.upkeepFailed("retention", "another lock");
+  ready("retention: failing for 60 minutes: another lock");
+  progress.upkeepDone("retention");
+  ready();
+  strictEqual(progress.upkeepFailed("retention", "a lock"), true);
 });
 
 Deno.test("liveReasons() tell of a group that does not have us although Kafka answers, for longer than a join may take", () => {

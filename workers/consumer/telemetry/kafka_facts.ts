@@ -1,0 +1,132 @@
+/** What Kafka does: the logs of our partitions, the group, the brokers and the topic. */
+import type { PipelineError } from "../../_shared/errors.ts";
+import type { Assigned } from "../health/progress.ts";
+import type { Partition } from "../kafka_partition/partition.ts";
+import type { Gap } from "../kafka_partition/slice.ts";
+import type { Moved } from "./batch_facts.ts";
+
+/** Of the log behind a partition: records that are gone from it, or that Kafka does not send. */
+export function logFacts({ log, metrics, progress }: Moved) {
+  return {
+    /** Where all of ours stand, now and then. @param due records of them that could be stored */
+    positions: (partitions: readonly Partition[], due: number) => {
+      progress.lag(due);
+      metrics.lagRecords.reset();
+      metrics.lagSeconds.reset();
+      for (const { number: partition, nextOffset, endOffset, lastTimestampMs } of partitions) {
+        if (nextOffset === undefined) continue;
+        const lag = Math.max(0, endOffset - nextOffset);
+        const age = lag === 0 || lastTimestampMs === undefined ? 0 : (Date.now() - lastTimestampMs) / 1000;
+        metrics.lagRecords.set({ partition }, lag);
+        metrics.lagSeconds.set({ partition }, Math.max(0, age));
+      }
+    },
+    offsetsSkipped: (partition: number, gap: Gap) => {
+      const gone = gap.to - gap.from;
+      const message = `The log of partition ${partition} now begins at ${gap.to}: ${gone} offsets are gone`;
+      log.warning("partition.gap", message, { partition, ...gap });
+    },
+    silentGap: (partition: number, gap: Gap) => {
+      const message =
+        `Kafka sent no record of partition ${partition} from ${gap.from} to its end at ${gap.to} for minutes: ` +
+        "counted as compacted, since the topic is compacted and not in tiered storage";
+      log.warning("partition.gap", message, { partition, ...gap });
+    },
+    /** Said once for each silence. */
+    partitionSilent: (of: Assigned, reason: string) => {
+      if (!progress.notReady("log", reason, of)) return;
+      const { partition } = of;
+      log.error("partition.silent", `Cannot read partition ${partition}: ${reason}`, { partition });
+    },
+    partitionHeard: (of: Assigned) => {
+      if (!progress.ready("log", of)) return;
+      const { partition } = of;
+      log.info("partition.heard", `Kafka sends records of partition ${partition} again`, { partition });
+    },
+    /** Said once, as an outage is. */
+    recordsUnreadable: (of: Assigned, failure: PipelineError, broker: number) => {
+      if (!progress.notReady("records", failure.message, of)) return;
+      log.error("partition.unreadable", failure.message, { partition: of.partition, broker });
+    },
+    recordsReadable: (of: Assigned) => {
+      if (!progress.ready("records", of)) return;
+      const { partition } = of;
+      log.info("partition.readable", `Records of partition ${partition} can be read again`, { partition });
+    },
+  };
+}
+
+/** Of the brokers and the group. */
+export function kafkaFacts({ log, metrics, outages, progress }: Moved) {
+  return {
+    groupWorks: () => outages.works("group", "group"),
+    groupFailed: (failure: PipelineError) => outages.groupFailed(failure),
+    partitionsAssigned: (ours: readonly number[], generation: number) => {
+      outages.works("group", "group");
+      metrics.assigned.set(ours.length);
+      const partitions = ours.toSorted((a, b) => a - b);
+      log.info("group.assigned", `The group gave us ${ours.length} partitions`, { partitions, generation });
+    },
+    offsetsNotCommitted: (error: unknown) =>
+      log.debug("group.commit_failed", "The group was not told our offsets", { error }),
+    fetched: (broker: number) => outages.works("kafka", `broker ${broker}`),
+    fetchFailed: (broker: number, failure: PipelineError, partitions: readonly number[]) =>
+      outages.failed("kafka", `broker ${broker}`, failure, { broker, partitions }),
+    /** Normal while leaders move; it shows in readiness, and in the log only at its lowest level. */
+    notServed: (broker: number, answer: string) => {
+      progress.notReady(`broker ${broker}`, answer);
+      log.debug("topic.stale", `The broker answered ${answer}; looking at the topic again`, { broker });
+    },
+    /** A pulse: a fetch from it began or ended. */
+    brokerAsked: (broker: number) => progress.mark(`fetch from broker ${broker}`),
+    /** Nothing is wanted of it. */
+    brokerIdle: (broker: number) => {
+      progress.idle(`fetch from broker ${broker}`);
+      progress.ready(`broker ${broker}`);
+    },
+    /** The log of one partition; its leader, if it has none, is told of by {@link leadersMissing}. */
+    logFailed: (failure: PipelineError) => outages.failed("kafka", undefined, failure),
+  };
+}
+
+export function topicFacts({ log, outages, progress }: Moved) {
+  let known: string | undefined;
+  let replacedBy: string | undefined;
+  let leaderless = "";
+  return {
+    /** Said once for each time it is missing. */
+    topicMissing: (topic: string) => {
+      outages.works("kafka", "kafka");
+      const is = `${topic} does not exist; create it, or start the producer, which does`;
+      if (progress.notReady("topic", is)) log.warning("topic.missing", `Topic ${is}`, { topic });
+    },
+    /** Said once for each incarnation, and after it was missing. */
+    topicFound: (topic: string, topicId: string, partitions: number) => {
+      outages.works("kafka", "kafka");
+      if (!progress.ready("topic") && known === topicId) return;
+      known = topicId;
+      log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
+    },
+    topicFailed: (failure: PipelineError) => outages.failed("kafka", "kafka", failure),
+    /** Said once for each incarnation, whichever partition notices first. */
+    topicReplaced: (topic: string, topicId: string, earlier: readonly string[]) => {
+      if (replacedBy === topicId) return;
+      replacedBy = topicId;
+      const message = `Topic ${topic} was deleted and made again: its partitions are read as new logs`;
+      log.warning("topic.replaced", message, { topic, topicId, earlier });
+    },
+    /** Said when they change. @param partitions of ours that no broker leads */
+    leadersMissing: (topic: string, partitions: readonly number[]) => {
+      const list = partitions.toSorted((a, b) => a - b).join(", ");
+      if (list === "" && progress.ready("leaders")) {
+        log.info("partitions.led", "Each of our partitions has a leader again");
+      }
+      const is = `no broker leads partition ${list} of ${topic}; start the broker that has its records`;
+      if (list !== "") progress.notReady("leaders", is);
+      if (list !== "" && list !== leaderless) {
+        log.warning("partitions.leaderless", `Reading goes on, but ${is}`, { partitions });
+      }
+      leaderless = list;
+    },
+  };
+}
