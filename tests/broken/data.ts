@@ -19,7 +19,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "1.2",
     breaks: "a reading that another partition brought before counts as stored anew",
-    edits: { "if (present === undefined) this": "if (present === undefined || present > 0) this" },
+    edits: { "if (present === null) this": "if (present === null || present > 0) this" },
     test: "one customer spread over partitions, and keyless records",
   },
   {
@@ -62,8 +62,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.2",
     breaks: "the next offset is written in a transaction of its own, after that of the rows",
     edits: {
-      "session.query(concludeStatement(":
-        '(await session.query("commit"), await session.query("begin"), session).query(concludeStatement(',
+      "session.query(moveStatement(":
+        '(await session.query("commit"), await session.query("begin"), session).query(moveStatement(',
     },
     test: "kill -9 at 20 random moments",
   },
@@ -71,8 +71,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.3",
     breaks: "nobody asks whether a batch begins where the offset stands",
     edits: {
-      "nextOffset === from ?": "nextOffset !== undefined ?",
-      "where ledger.next_offset = batch.from_offset": "",
+      "nextOffset === slice.from ?": "nextOffset !== undefined ?",
+      "where locked.next_offset = batch.from_offset": "",
     },
     test: "a consumer frozen in the middle of a batch stores nothing",
   },
@@ -91,8 +91,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.4",
     breaks: "what the server answered to is taken for written when the offset is where ours would be",
-    edits: { "mayBeDone(error)": "mayBeDone(error) || error !== undefined" },
-    test: "processBatch() takes nothing for its own that another wrote",
+    edits: { "if (mayBeDone(error)) return {": "if (error !== undefined) return {" },
+    test: "a store takes nothing for its own that another wrote",
   },
   {
     promise: "2.5",
@@ -150,7 +150,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.1",
     breaks: "no partition is made before a day's rows come",
-    edits: { ".prepare(plan);": ";" },
+    edits: { "ports.prepare(this.#planned.plan);": "this.#planned;" },
     test: "days that roll over under load each find their partition",
   },
   {
@@ -181,8 +181,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.4",
     breaks: "a batch is written whatever the floor has become",
     edits: {
-      "between $11::timestamptz and $12::timestamptz":
-        "between least($11::timestamptz, '-infinity') and greatest($12::timestamptz, 'infinity')",
+      "between $18::timestamptz and $19::timestamptz":
+        "between least($18::timestamptz, '-infinity') and greatest($19::timestamptz, 'infinity')",
     },
     test: "a dropped range that was opened again takes readings",
   },

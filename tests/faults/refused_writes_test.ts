@@ -39,14 +39,10 @@ const REFUSALS = [
     repair: "alter table public.elsewhere rename to heartbeats",
   },
   {
-    name: "the table of minutes that was dropped, with a copy kept",
-    refuse: `create table public.kept as table public.heartbeats_1m;
-             create table public.kept_empty (like public.heartbeats_1m including all);
-             drop table public.heartbeats_1m`,
+    name: "the table of changes that is gone",
+    refuse: "alter table public.ingest_changes rename to elsewhere",
     says: /database: .*does not exist.*restore the missing table/,
-    repair: `alter table public.kept_empty rename to heartbeats_1m;
-             insert into public.heartbeats_1m table public.kept;
-             drop table public.kept`,
+    repair: "alter table public.elsewhere rename to ingest_changes",
   },
   {
     name: "the default partition that was detached, with a day whose own partition cannot be made,",

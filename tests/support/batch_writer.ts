@@ -3,10 +3,9 @@ import { Buffer } from "node:buffer";
 import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { LedgerRow } from "../../workers/consumer/kafka_partition/partition.ts";
 import type { Gap, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
-import { executeRequests } from "../../workers/consumer/store/batch_transaction.ts";
+import type { BatchOutcome } from "../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
-import { type BatchOutcome, createBatchProcessor } from "../../workers/consumer/store/process_batch.ts";
-import { SharedTurns } from "../../workers/consumer/store/shared_turns.ts";
+import { createStore } from "../../workers/consumer/store/store.ts";
 import { batchOf } from "./batch.ts";
 import type { Place } from "../../lab/place.ts";
 import { recordsOf } from "./record_batch.ts";
@@ -25,12 +24,11 @@ export function stretch(from: number, values: readonly string[], gaps: readonly 
   return { from, next, records: recordsOf(records), gaps, logEnd: next, leaderEpoch: 0, bytes: 0, own: [] };
 }
 
-/** Writes batches as the partitions of one consumer do: those that come together in one turn. */
+/** Writes batches as the partitions of one consumer do: those that come together in one transaction. */
 export function batchWriter(database: Database, onFailure: (error: unknown) => void = () => {}) {
-  const turns = new SharedTurns(1, (requests) => executeRequests(database, requests));
+  const store = createStore(database, 1);
   const ports = {
     plan: createPlanner(LIMITS, () => Date.now()),
-    turns,
     prepare: () => Promise.resolve(),
     onFloorMoved: () => {},
     onAttempt: () => {},
@@ -38,5 +36,5 @@ export function batchWriter(database: Database, onFailure: (error: unknown) => v
     onFailure,
   };
   return (ledger: LedgerRow, slice: Slice): Promise<BatchOutcome> =>
-    createBatchProcessor(ports)(ledger, batchOf(slice), AbortSignal.timeout(30_000));
+    store.writer(ports)(ledger, batchOf(slice), AbortSignal.timeout(30_000));
 }

@@ -1,7 +1,14 @@
 /** A sink without PostgreSQL: what the processing of a batch meets can be said in advance. */
-import { strictEqual } from "node:assert";
-import { insistOnAnswer } from "../../workers/_shared/postgres_errors.ts";
-import type { Counts, Reject, Write, WriteOutcome } from "../../workers/consumer/store/batch.ts";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import type {
+  Counts,
+  PlannedBatch,
+  Reject,
+  WriteOutcome,
+  Written,
+} from "../../workers/consumer/store/batch.ts";
+import type { Transactions } from "../../workers/consumer/store/group_commit.ts";
+import { placeAsNew, placeWithCare } from "../../workers/consumer/store/placement.ts";
 
 export const REFUSED = "22003";
 export const REPEATED = "23505";
@@ -13,8 +20,8 @@ export function answer(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** A table and a ledger in memory that fail on demand. */
-export class MemorySink {
+/** A table and a ledger of one partition in memory that fail on demand. */
+export class MemorySink implements Transactions {
   readonly rows = new Map<string, number>();
   rejects: readonly Reject[] = [];
   counts: Counts | undefined;
@@ -28,66 +35,63 @@ export class MemorySink {
   readonly insertFailures: Error[] = [];
   /** How the next writes end once everything is inserted, one each; nothing is kept then. */
   readonly conclusions: (Error | WriteOutcome)[] = [];
-  /** The next commit takes place, and its answer is lost. */
-  loseAnswer = false;
-  /** The server's answer to the next attempt when it has asked for everything; meanwhile another owner writes the batch. */
-  refusal: Error | undefined;
   onWrite = () => {};
   /** An attempt with more inserts takes too long. */
   mostInserts = Infinity;
   /** An insert of more rows takes too long. */
   mostRows = Infinity;
 
-  async write({ from, work }: Write): Promise<WriteOutcome> {
+  readonly writeGroup = async ([batch]: readonly PlannedBatch[]) => {
+    ok(batch !== undefined);
+    const written = placeAsNew(batch);
+    return [
+      await this.#transaction(batch, async (insert) => {
+        if (written.batch.stored.length > 0) await insert("copy", written.batch.stored);
+        return written;
+      }),
+    ];
+  };
+
+  readonly writeWithCare = (batch: PlannedBatch) =>
+    this.#transaction(batch, (insert) => placeWithCare(batch, (rows) => insert("merge", rows)));
+
+  async #transaction(
+    { slice, plan: { readings } }: PlannedBatch,
+    work: (
+      insert: (how: "copy" | "merge", rows: Int32Array) => Promise<(number | null)[]>,
+    ) => Promise<Written>,
+  ): Promise<WriteOutcome> {
     this.onWrite();
     const before = this.inserts.length;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
-    if (this.nextOffset !== from) return { kind: "stale", nextOffset: this.nextOffset };
+    if (this.nextOffset !== slice.from) return { kind: "stale", nextOffset: this.nextOffset };
     const rows = new Map(this.rows);
-    const written = await work((batch, indices, mode) => {
-      const readings = [...indices].map((row) => batch.reading(row));
-      this.inserts.push(`${mode} ${readings.length}`);
-      if (this.inserts.length - before > this.mostInserts) {
-        return Promise.reject(new Error("connection lost"));
-      }
-      if (readings.length > this.mostRows) return Promise.reject(answer(CANCELED, "no time"));
+    // deno-lint-ignore require-await -- what is thrown is the server's answer
+    const written = await work(async (how, added) => {
+      const all = [...added].map((row) => readings.reading(row));
+      this.inserts.push(`${how} ${all.length}`);
+      if (this.inserts.length - before > this.mostInserts) throw new Error("connection lost");
+      if (all.length > this.mostRows) throw answer(CANCELED, "no time");
       const failure = this.insertFailures.shift();
-      if (failure !== undefined) return Promise.reject(failure);
-      const keys = readings.map(({ customerId }) => customerId);
-      if (new Set(keys).size !== keys.length) throw new TypeError("the same key twice in one insert");
-      if (keys.some((key, at) => at > 0 && key < (keys[at - 1] ?? ""))) {
-        throw new TypeError("keys out of order");
-      }
-      if (mode === "copy" && keys.some((key) => rows.has(key))) {
-        return Promise.reject(answer(REPEATED, "repeated"));
-      }
-      if (keys.some((key) => this.refuses.has(key))) return Promise.reject(answer(REFUSED, "no"));
-      const present = keys.map((key) => rows.get(key));
-      keys.forEach((key, at) => {
-        if (!rows.has(key)) rows.set(key, readings[at]?.heartRate ?? NaN);
-      });
-      return Promise.resolve(mode === "copy" ? "all stored" as const : present);
+      if (failure !== undefined) throw failure;
+      const keys = all.map(({ customerId }) => customerId);
+      deepStrictEqual(keys, [...new Set(keys)].sort(), "each key once, in order");
+      if (how === "copy" && keys.some((key) => rows.has(key))) throw answer(REPEATED, "repeated");
+      if (keys.some((key) => this.refuses.has(key))) throw answer(REFUSED, "no");
+      const present = keys.map((key) => rows.get(key) ?? null);
+      for (const { customerId, heartRate } of all) if (!rows.has(customerId)) rows.set(customerId, heartRate);
+      return present;
     });
-    const { slice, batch: { counts, stored, rejects } } = written;
+    const { batch: { counts, stored, rejects } } = written;
     strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
     const conclusion = this.conclusions.shift();
     if (conclusion instanceof Error) throw conclusion;
     if (conclusion !== undefined) return conclusion;
-    const { refusal } = this;
-    if (refusal !== undefined) {
-      this.refusal = undefined;
-      this.nextOffset = slice.next;
-      throw refusal;
-    }
     for (const [key, heartRate] of rows) this.rows.set(key, heartRate);
     this.rejects = rejects;
     this.counts = counts;
     this.nextOffset = slice.next;
-    if (this.loseAnswer) {
-      this.loseAnswer = false;
-      return await insistOnAnswer(Promise.reject(new Error("connection lost")));
-    }
     return written;
   }
 }

@@ -13,8 +13,7 @@ import { createPlanner } from "./store/plan_batch.ts";
 import { Progress } from "./health/progress.ts";
 import { makeRoles } from "./schema/roles.ts";
 import { Rollup } from "./rollup/rollup.ts";
-import { SharedTurns } from "./store/shared_turns.ts";
-import { executeRequests } from "./store/batch_transaction.ts";
+import { createStore } from "./store/store.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
 import { asked, TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
@@ -53,7 +52,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const ports = {
     connection: config.kafka,
     database,
-    turns: new SharedTurns(config.database.connections, (requests) => executeRequests(database, requests)),
+    store: createStore(database, config.database.connections),
     dayPartitions: new DayPartitions(database, telemetry),
     plan,
     clocks,

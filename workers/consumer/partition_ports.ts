@@ -18,11 +18,10 @@ import {
 } from "./store/ledger.ts";
 import { type OffsetResetPolicy, resolveLostPlace } from "./kafka_partition/lost_place.ts";
 import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/partition.ts";
-import { createBatchProcessor, type ProcessBatch } from "./store/process_batch.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
 import type { Health } from "./health/progress.ts";
 import type { Rollup } from "./rollup/rollup.ts";
-import type { SharedTurns } from "./store/shared_turns.ts";
+import type { Store, WriteBatch } from "./store/store.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
 
@@ -30,7 +29,7 @@ import type { OpenBatch } from "./kafka_partition/slice.ts";
 export interface ConsumePorts extends RetentionPorts {
   readonly connection: FetchPorts["connection"];
   readonly telemetry: FetchPorts["telemetry"];
-  readonly turns: SharedTurns;
+  readonly store: Store;
   readonly plan: PlanBatch;
   readonly rollup: Pick<Rollup, "committed" | "due">;
   readonly health: Health;
@@ -52,14 +51,13 @@ export interface Environment extends ConsumePorts, FetchPorts {
 }
 
 export class LogPorts implements PartitionPorts {
-  readonly #process: ProcessBatch;
+  readonly #write: WriteBatch;
 
   /** @param log an object of its own: a predecessor of the same number may still be closing */
   constructor(private readonly environment: Environment, private readonly log: LogName) {
-    const { database, plan, telemetry } = environment;
-    this.#process = createBatchProcessor({
+    const { database, store, plan, telemetry } = environment;
+    this.#write = store.writer({
       plan,
-      turns: environment.turns,
       onFloorMoved: (floor) => environment.floor.set(floor),
       prepare: ({ readings }) =>
         environment.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
@@ -97,7 +95,7 @@ export class LogPorts implements PartitionPorts {
     const { telemetry, dayPartitions, onWritten } = this.environment;
     const began = performance.now();
     const from = ledger.nextOffset;
-    const outcome = await this.#process(ledger, open, signal);
+    const outcome = await this.#write(ledger, open, signal);
     if (outcome.kind === "abandoned") return undefined;
     if (outcome.kind === "stale") {
       const { nextOffset } = outcome;

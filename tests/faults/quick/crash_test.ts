@@ -77,7 +77,7 @@ Deno.test(
     const sent = await place.publisher.send(readings(0, 50));
     await place.caughtUp();
 
-    const stored = Buffer.from("UPDATE 1\0");
+    const stored = Buffer.from("INSERT 0 1\0");
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(stored);
     sent.push(...await place.publisher.send(readings(50, 50)));
     await eventually("the answer to be cut off", () => link.cuts === 1);

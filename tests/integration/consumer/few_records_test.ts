@@ -24,7 +24,7 @@ function slice(from: number, customer: string, heartRates: readonly number[]): S
   );
 }
 
-/** Writes batches as the partitions of one consumer do, in one turn. */
+/** Writes batches as the partitions of one consumer do, in one transaction. */
 async function write(
   place: Place,
   batches: readonly (readonly [LedgerRow, Slice])[],
@@ -51,8 +51,8 @@ async function ledgers(place: Place, count: number): Promise<LedgerRow[]> {
 async function state(place: Place): Promise<unknown> {
   const [row] = await place.sql(
     `select (select count(*)::int from public.heartbeats) as rows,
-            (select coalesce(sum(readings), 0)::int from public.heartbeats_1m) as in_minutes,
-            (select count(*)::int from public.customer_latest) as customers,
+            (select coalesce(sum(n), 0)::int from public.ingest_changes, unnest(readings) as n) as in_changes,
+            (select count(distinct id)::int from public.ingest_changes, unnest(customer_ids) as id) as customers,
             (select array_agg(next_offset::int order by kafka_partition) from public.ingest_offsets) as next,
             (select array_agg(stored::int order by kafka_partition) from public.ingest_offsets) as stored`,
   );
@@ -60,7 +60,7 @@ async function state(place: Place): Promise<unknown> {
 }
 
 Deno.test(
-  "who does not own his offset writes nothing; who does, in the same turn, writes all",
+  "who does not own his offset writes nothing; who does, in the same transaction, writes all",
   onPlace({ partitions: 0 }, async (place) => {
     await place.consumer({ args: ["--migrate-only"] }).exitCode();
     const [first, second, third] = await ledgers(place, 3);
@@ -69,7 +69,7 @@ Deno.test(
       await write(place, [[first, slice(0, "a", [70, 71])], [second, slice(0, "b", [72])]]),
       ["written", "written"],
     );
-    const before = { rows: 3, in_minutes: 3, customers: 2, next: [2, 1, 0], stored: [2, 1, 0] };
+    const before = { rows: 3, in_changes: 3, customers: 2, next: [2, 1, 0], stored: [2, 1, 0] };
     deepStrictEqual(await state(place), before);
     // Behind, ahead, of another generation, of another incarnation, and of a row that is not there.
     const strangers: readonly (readonly [LedgerRow, Slice])[] = [
@@ -90,7 +90,7 @@ Deno.test(
     );
     deepStrictEqual(await state(place), {
       rows: 5,
-      in_minutes: 5,
+      in_changes: 5,
       customers: 3,
       next: [2, 1, 2],
       stored: [2, 1, 2],
@@ -113,7 +113,7 @@ Deno.test(
       [0, 1, 2].map((partition) => reading(`c-${partition}`, T, 40 + partition * 70, { partition })),
     );
     const few = await writes();
-    ok(few.length > 0 && few.every((one) => one.startsWith("with ours")), few.join("\n"));
+    ok(few.length > 0 && few.every((one) => one.startsWith("with batch")), few.join("\n"));
     sent.push(
       ...await place.publisher.send([reading("d", T, 70), bad("invalid_json", "x", { partition: 0 })]),
     );

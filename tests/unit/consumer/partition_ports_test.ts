@@ -2,7 +2,9 @@ import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partit
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
+import type { WriteOutcome } from "../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
+import { storeOf } from "../../../workers/consumer/store/store.ts";
 import { Progress } from "../../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
@@ -16,7 +18,7 @@ const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOf
 /** What the ports of a log work with; nothing of it but the processing of a batch is real. */
 function environmentOf(
   progress: Progress,
-  write: (ledger: LedgerRow) => Promise<unknown>,
+  write: (ledger: LedgerRow) => Promise<WriteOutcome>,
   others = {},
   say: (event: string) => void = () => {},
 ): Environment {
@@ -26,10 +28,11 @@ function environmentOf(
     database: { target: "test" },
     plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
-    turns: {
-      take: (_: unknown, attempt: (turn: unknown) => Promise<unknown>) =>
-        attempt({ write: ({ ledger }: { ledger: LedgerRow }) => write(ledger) }),
-    },
+    // Not shared by tests, nor by partitions: each write that hangs has a connection of its own.
+    store: storeOf({
+      writeGroup: async ([batch]) => [await write(batch?.ledger ?? LEDGER)],
+      writeWithCare: ({ ledger }) => write(ledger),
+    }, 4),
     ...others,
   } as unknown as Environment;
 }
@@ -39,7 +42,7 @@ function hanging() {
   const begun = Promise.withResolvers<void>();
   const write = () => {
     begun.resolve();
-    return new Promise(() => {});
+    return new Promise<never>(() => {});
   };
   return { begun: begun.promise, write };
 }

@@ -89,7 +89,7 @@ export type Anomaly = "low" | "high";
 
 /**
  * Why a record was not stored. A closed list: metrics carry it as a label. The names are stored and stay. `decode.ts` gives
- * all but the last two, the consumer's `process_batch.ts` those. Append a new one (Grafana's colours go by place), give it
+ * all but the last two, the consumer's `placement.ts` those. Append a new one (Grafana's colours go by place), give it
  * a scenario (`workers/scenarios/catalogue/`), and run `deno task dashboards`.
  */
 export const REJECT_REASONS = [

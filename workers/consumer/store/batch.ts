@@ -1,8 +1,9 @@
 /**
  * Folder `store`: writes batches of one partition's log into PostgreSQL, rows, rejects, gaps and the next offset in one
- * transaction. It judges no record by rules of its own, never waits for what is derived, and never speaks to Kafka.
+ * transaction. `store.ts` is the way in. It judges no record by rules of its own, never waits for what is derived, and
+ * never speaks to Kafka.
  *
- * This file: what a batch is on its way there.
+ * This file: what a batch is on its way: a plan, the rows that are stored, an outcome.
  */
 import type { RejectReason } from "../../_shared/record/heartbeat.ts";
 import type { Offset, RawRecord, Records } from "../../_shared/kafka/records.ts";
@@ -26,7 +27,7 @@ export interface Counts {
   readonly gaps: number;
 }
 
-/** A batch before it is written. Rows are those of `readings`. */
+/** What records are, by themselves. Rows are those of `readings`. */
 export interface Plan {
   readonly records: Records;
   readonly readings: Readings;
@@ -39,11 +40,18 @@ export interface Plan {
   readonly floor: Instant;
 }
 
+/** A stretch of a log that waits for its transaction. */
+export interface PlannedBatch {
+  readonly ledger: LedgerRow;
+  readonly slice: Slice;
+  readonly plan: Plan;
+}
+
 /** A batch when all its readings have their place. */
 export interface WrittenBatch extends Pick<Plan, "rejects"> {
   readonly counts: Counts;
   readonly plan: Plan;
-  /** Rows of the plan's readings that were stored, by customer and time. */
+  /** Rows of the plan's readings that are stored, by customer and time. */
   readonly stored: Int32Array;
 }
 
@@ -56,51 +64,25 @@ export interface Written {
 }
 
 /**
- * The offset is not where the batch begins: another owner moved it, or an earlier COMMIT of ours whose answer was lost,
- * or the database is an older copy of itself; undefined when it has no such row (any more).
+ * Nothing was written. The offset is not where the batch begins: another owner moved it, or an earlier COMMIT of this
+ * consumer whose answer was lost, or the database is an older copy of itself; undefined when it has no such row (any more).
  */
 export interface Stale {
   readonly kind: "stale";
   readonly nextOffset: Offset | undefined;
 }
 
-/**
- * How readings are inserted. `copy`, the quick way: all at once, and one whose key is in the table, or that PostgreSQL
- * refuses, fails the whole transaction. `merge`, with care: what is there is told from what is new, and after a failure
- * the transaction goes on.
- */
-export type InsertMode = "copy" | "merge";
-
-/** The heart rate that was there already, by the order of the rows; undefined where ours was stored. */
-export type Present = "all stored" | readonly (number | undefined)[];
-
-/**
- * Inserts rows of these readings, of which no two have the same key, in the order given.
- *
- * @throws what PostgreSQL refused; nothing is stored then
- */
-export type Insert = (readings: Readings, rows: Int32Array, mode: InsertMode) => Promise<Present>;
-
-/** A batch that shall be written in a transaction that owns its partition's offset. */
-export interface Write {
-  readonly ledger: LedgerRow;
-  readonly from: Offset;
-  /** How many it is about. */
-  readonly records: number;
-  /** In a transaction that is shared with nobody: a failure is then ours. */
-  readonly alone: boolean;
-  /** Inserts the readings; what it returns is kept beside them, and the offset moved, in the same transaction. */
-  readonly work: (insert: Insert) => Promise<Written>;
-}
-
+/** What a transaction that did not fail did for a batch. */
 export type WriteOutcome =
   | Written
   | Stale
   /** The floor is another one than the batch was planned with: nothing of it was written. */
-  | { readonly kind: "floor moved"; readonly floor: Instant };
+  | { readonly kind: "floor moved"; readonly floor: Instant }
+  /** The answer to the COMMIT was lost: the ledger knows whether this was written. */
+  | { readonly kind: "unknown"; readonly written: Written; readonly error: unknown };
 
-/** A write that waits for the others of its turn. */
-export interface WriteRequest extends Write {
-  readonly resolve: (outcome: WriteOutcome) => void;
-  readonly reject: (error: unknown) => void;
-}
+export type BatchOutcome =
+  | Written
+  | Stale
+  /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
+  | { readonly kind: "abandoned" };

@@ -217,7 +217,8 @@ export class BinaryWriter {
 }
 
 /** Numbers of PostgreSQL's types: https://www.postgresql.org/docs/18/catalog-pg-type.html */
-const TYPE = { int2: 21, int4: 23, int8: 20, text: 25, timestamptz: 1184 } as const;
+const TYPE = { int2: 21, int4: 23, text: 25, timestamptz: 1184 } as const;
+export type ElementType = keyof typeof TYPE;
 
 /**
  * Each array is written here and copied at its own length: buffers of kilobytes for a few elements are what V8's
@@ -227,7 +228,7 @@ const ARRAYS = new BinaryWriter();
 
 /** A parameter that is an array. @param add adds the element that is made of this item */
 export function binaryArray<T>(
-  type: keyof typeof TYPE,
+  type: ElementType,
   items: ArrayLike<T>,
   add: (writer: BinaryWriter, item: T) => void,
 ): Buffer {

@@ -1,4 +1,4 @@
-/** Where each log stands: the rows of public.ingest_offsets, read and opened; `batch_transaction.ts` moves them. */
+/** Where each log stands: the rows of public.ingest_offsets, read and opened; `move_offsets.ts` moves them. */
 import { type Database, sqlState } from "../../_shared/postgres.ts";
 import type { Counts } from "./batch.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";

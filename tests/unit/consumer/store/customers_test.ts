@@ -1,7 +1,7 @@
 /** Ids of a batch are told apart whatever their hash is, and ids chosen to collide cost about what others cost. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { Customers } from "../../../../workers/consumer/store/readings.ts";
+import { Customers } from "../../../../workers/consumer/store/customers.ts";
 import { collidingIds, fnv1a } from "../../../support/colliding_ids.ts";
 
 function numbersOf(customers: Customers, ids: readonly string[]): number[] {

@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert";
 import type { Anomaly, Reading } from "../../../../workers/_shared/record/heartbeat.ts";
 import { parseInstant } from "../../../../workers/_shared/record/instant.ts";
 import { Readings } from "../../../../workers/consumer/store/readings.ts";
-import { minutesOf } from "../../../../workers/consumer/store/conclude.ts";
+import { minutesOf } from "../../../../workers/consumer/store/changes.ts";
 
 function reading(customerId: string, at: string, heartRate: number, anomaly: Anomaly | null = null): Reading {
   const ts = parseInstant(at);

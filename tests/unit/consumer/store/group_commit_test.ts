@@ -1,0 +1,170 @@
+import type { PlannedBatch } from "../../../../workers/consumer/store/batch.ts";
+import { deepStrictEqual, rejects, strictEqual } from "node:assert";
+import { type Candidate, GroupCommit } from "../../../../workers/consumer/store/group_commit.ts";
+import { eventually } from "../../../../lab/eventually.ts";
+
+const DONE = { kind: "stale", nextOffset: 0 } as const;
+
+/** Transactions as lists of the ids of their batches' ledgers; each ends when the test lets it. */
+class Commits {
+  readonly ids: string[] = [];
+  #held: (() => void)[] = [];
+  hold = false;
+
+  readonly writeGroup = async (batches: readonly PlannedBatch[]) => {
+    await this.#commit(batches.map(({ ledger }) => ledger.id).join(" and "));
+    return batches.map(() => DONE);
+  };
+
+  readonly writeWithCare = async ({ ledger }: PlannedBatch) => {
+    await this.#commit(`${ledger.id} with care`);
+    return DONE;
+  };
+
+  async #commit(what: string): Promise<void> {
+    this.ids.push(what);
+    if (this.hold) await new Promise<void>((resolve) => this.#held.push(resolve));
+  }
+
+  release(): void {
+    this.hold = false;
+    for (const go of this.#held.splice(0)) go();
+  }
+}
+
+function batch(id: number, records = 10, others: Partial<Candidate> = {}): Candidate {
+  return {
+    records: () => records,
+    begin: () => Promise.resolve({ ledger: { id } } as PlannedBatch),
+    way: "together",
+    ...others,
+  };
+}
+
+/** A group commit whose first transaction, of batch 1, is under way. */
+async function underWay(width: number) {
+  const commits = new Commits();
+  commits.hold = true;
+  const groupCommit = new GroupCommit(width, commits);
+  const first = groupCommit.write(batch(1));
+  await eventually("the first", () => commits.ids.length === 1);
+  return { commits, groupCommit, first };
+}
+
+Deno.test("batches that come together share a transaction, each with its own outcome", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(4, commits);
+  const outcomes = [1, 2, 3].map((id) => groupCommit.write(batch(id)));
+  deepStrictEqual(await Promise.all(outcomes), [DONE, DONE, DONE]);
+  deepStrictEqual(commits.ids, ["1 and 2 and 3"]);
+});
+
+Deno.test("few records that come while a transaction is under way gather, though connections are free", async () => {
+  const { commits, groupCommit, first } = await underWay(4);
+  const later = [2, 3].map((id) => groupCommit.write(batch(id)));
+  commits.release();
+  await Promise.all([first, ...later]);
+  deepStrictEqual(commits.ids, ["1", "2 and 3"]);
+});
+
+Deno.test("many records start another transaction at once, and no more than the width are under way", async () => {
+  const { commits, groupCommit, first } = await underWay(2);
+  const later = [2, 3].map((id) => groupCommit.write(batch(id, 50_000)));
+  await eventually("two of them", () => commits.ids.length === 2);
+  deepStrictEqual(commits.ids, ["1", "2"]);
+  commits.release();
+  await Promise.all([first, ...later]);
+  deepStrictEqual(commits.ids, ["1", "2", "3"]);
+});
+
+Deno.test("a width that was lowered counts from the next transaction on", async () => {
+  const { commits, groupCommit, first } = await underWay(2);
+  groupCommit.width = 1;
+  const second = groupCommit.write(batch(2, 50_000));
+  // Time enough for a transaction that begins at once.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  deepStrictEqual(commits.ids, ["1"]);
+  commits.release();
+  await Promise.all([first, second]);
+});
+
+Deno.test("a transaction that is stuck keeps no batch waiting that finds a free connection", async () => {
+  const { commits, groupCommit, first } = await underWay(2);
+  commits.hold = false;
+  deepStrictEqual(await groupCommit.write(batch(2)), DONE);
+  commits.release();
+  await first;
+});
+
+Deno.test("a batch that is given up, or cannot be planned, holds the others of its group back for nothing", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(1, commits);
+  const writing = groupCommit.write(batch(1));
+  const gaveUp = groupCommit.write(batch(2, 10, { begin: () => Promise.resolve(undefined) }));
+  const failed = groupCommit.write(batch(3, 10, { begin: () => Promise.reject(new Error("no plan")) }));
+  await rejects(failed, /no plan/);
+  strictEqual(await gaveUp, undefined);
+  strictEqual(await writing, DONE);
+  deepStrictEqual(commits.ids, ["1"]);
+});
+
+Deno.test("a batch that goes alone or with care shares no transaction, wherever it stands in the queue", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(1, commits);
+  const ways = ["together", "alone", "together", "together", "with care", "together"] as const;
+  await Promise.all(ways.map((way, id) => groupCommit.write(batch(id, 10, { way }))));
+  deepStrictEqual(commits.ids, ["0", "1", "2 and 3", "4 with care", "5"]);
+});
+
+Deno.test("a transaction that fails fails for each of its batches, and the next one begins", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(1, {
+    ...commits,
+    writeGroup: () => Promise.reject(new Error("repeated")),
+    writeWithCare: commits.writeWithCare,
+  });
+  await Promise.all([1, 2].map((id) => rejects(groupCommit.write(batch(id)), /repeated/)));
+  strictEqual(await groupCommit.write(batch(3, 10, { way: "with care" })), DONE);
+});
+
+Deno.test("a batch that comes when all connections are free again is not kept by the patience of those before", async () => {
+  const { commits, groupCommit, first } = await underWay(2);
+  // A look at the queue is planned for the end of its patience, and still is when it was written.
+  const second = groupCommit.write(batch(2));
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  commits.release();
+  await Promise.all([first, second]);
+
+  const original = globalThis.setTimeout;
+  const delays: unknown[] = [];
+  globalThis.setTimeout = ((run: () => void, ms?: number) => {
+    delays.push(ms);
+    return original(run, ms);
+  }) as typeof setTimeout;
+  const third = groupCommit.write(batch(3));
+  globalThis.setTimeout = original;
+  deepStrictEqual(delays, [0]);
+  await third;
+});
+
+Deno.test("a small transaction does not follow the one before at once, and takes what came meanwhile", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(2, commits, 500);
+  await groupCommit.write(batch(1));
+  const second = groupCommit.write(batch(2));
+  // Time enough for a transaction that begins at once.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  await Promise.all([second, groupCommit.write(batch(3))]);
+  deepStrictEqual(commits.ids, ["1", "2 and 3"]);
+});
+
+Deno.test("what a batch would write is counted when a transaction begins, not when the batch came", async () => {
+  const commits = new Commits();
+  const groupCommit = new GroupCommit(2, commits);
+  let records = 1;
+  const grown = groupCommit.write(batch(1, 0, { records: () => records }));
+  const other = groupCommit.write(batch(2, 30_000));
+  records = 30_000;
+  await Promise.all([grown, other]);
+  deepStrictEqual(commits.ids, ["1", "2"], "together they are too many for one");
+});

@@ -1,0 +1,156 @@
+/** The statement that moves offsets: each transaction ends with it, and it is one by itself when there are few readings. */
+import type { Statement } from "../../_shared/postgres.ts";
+import { formatInstant } from "../../_shared/record/instant.ts";
+import { FLOOR } from "../day_partitions/floor.ts";
+import { type Slice, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
+import { GENERATION } from "../schema/migrate.ts";
+import type { Written } from "./batch.ts";
+import { changeArrays } from "./changes.ts";
+import { HEARTBEATS, type OrderedReadings, readingArrays, type Readings } from "./readings.ts";
+
+/**
+ * Everything or nothing: it does nothing when one of the offsets is not where its batch begins, when the schema has
+ * another generation, or when the floor does not fit: a reading that is stored lies below it, or one was rejected by a
+ * floor that was lowered since.
+ *
+ * The offsets' rows are locked before anything else is, in one order, as every writer does. The changes that followers
+ * read are made of what the update gives back: no offset moves without its change.
+ */
+const MOVE_OFFSETS = `with batch as materialized (
+  select *
+    from unnest($1::bigint[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::float8[], $13::float8[],
+                $14::integer[], $15::integer[], $16::integer[])
+         as batch (id, topic_id, kafka_partition, generation, from_offset, next_offset, stored, duplicates,
+                   rejected, gaps, log_end_offset, last_event, last_record, leader_epoch, first_entry, last_entry)
+), locked as materialized (
+  select id, topic_id, kafka_partition, generation, next_offset
+    from public.ingest_offsets
+   where id = any($1::bigint[]) and schema_generation = $17::integer
+   order by id
+     for no key update
+), owned as materialized (
+  select count(*) = cardinality($1::bigint[]) and ${FLOOR} between $18::timestamptz and $19::timestamptz as yes
+    from locked
+    join batch using (id, topic_id, kafka_partition, generation)
+   where locked.next_offset = batch.from_offset
+), stored as (
+  insert into ${HEARTBEATS}
+  select *
+    from unnest($20::text[], $21::timestamptz[], $22::smallint[], $23::text[])
+   where (select yes from owned)
+), skipped as (
+  insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
+  select *
+    from unnest($24::bigint[], $25::bigint[], $26::bigint[], $27::text[])
+   where (select yes from owned)
+), moved as (
+  update public.ingest_offsets as ledger
+     set next_offset = batch.next_offset,
+         moves = ledger.moves + 1,
+         stored = ledger.stored + batch.stored,
+         duplicates = ledger.duplicates + batch.duplicates,
+         rejected = ledger.rejected + batch.rejected,
+         gaps = ledger.gaps + batch.gaps,
+         updated_at = now(),
+         log_end_offset = batch.log_end_offset,
+         leader_epoch = batch.leader_epoch,
+         leader_epoch_at = batch.next_offset,
+         last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
+         last_record_at = coalesce(to_timestamp(batch.last_record), last_record_at),
+         last_batch_at = case when batch.last_record is null then last_batch_at else now() end
+    from batch
+   where ledger.id = batch.id and (select yes from owned)
+  returning ledger.id, ledger.moves, from_offset, ledger.next_offset, first_entry, last_entry
+)
+insert into public.ingest_changes
+       (ledger_id, move, from_offset, next_offset, customer_ids, minutes, readings, sums, lows, highs, low_counts,
+        high_counts, last_ts, last_rates, last_anomalies)
+select id, moves, from_offset, next_offset,
+       ($28::text[])[first_entry:last_entry], ($29::timestamptz[])[first_entry:last_entry],
+       ($30::integer[])[first_entry:last_entry], ($31::integer[])[first_entry:last_entry],
+       ($32::smallint[])[first_entry:last_entry], ($33::smallint[])[first_entry:last_entry],
+       ($34::integer[])[first_entry:last_entry], ($35::integer[])[first_entry:last_entry],
+       ($36::timestamptz[])[first_entry:last_entry], ($37::smallint[])[first_entry:last_entry],
+       ($38::text[])[first_entry:last_entry]
+  from moved`;
+
+/**
+ * Its count of rows is that of the batches, or 0 when nothing was written.
+ *
+ * @param added readings that are not in the table yet; those of the batches otherwise are
+ */
+export function moveStatement(batches: readonly Written[], added: OrderedReadings): Statement {
+  const { bounds, arrays } = changeArrays(batches);
+  const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));
+  return {
+    name: "move_offsets",
+    text: MOVE_OFFSETS,
+    values: [
+      batches.map(({ ledger }) => ledger.id),
+      batches.map(({ ledger }) => ledger.topicId),
+      batches.map(({ ledger }) => ledger.partition),
+      batches.map(({ ledger }) => ledger.generation),
+      batches.map(({ slice }) => slice.from),
+      batches.map(({ slice }) => slice.next),
+      batches.map(({ batch }) => batch.counts.stored),
+      batches.map(({ batch }) => batch.counts.duplicates),
+      batches.map(({ batch }) => batch.counts.rejected),
+      batches.map(({ batch }) => batch.counts.gaps),
+      batches.map(({ slice }) => slice.logEnd),
+      batches.map(({ batch: { plan, stored } }) => latestSeconds(plan.readings, stored)),
+      batches.map(({ slice }) => lastRecordSeconds(slice.records)),
+      batches.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
+      ...bounds,
+      GENERATION,
+      ...floorBounds(batches),
+      ...readingArrays(added),
+      gaps.map(({ id }) => id),
+      gaps.map(({ from }) => from),
+      gaps.map(({ to }) => to),
+      gaps.map(({ cause }) => cause),
+      ...arrays,
+    ],
+  };
+}
+
+/** The lowest and the highest floor that the batches may be written with. */
+function floorBounds(batches: readonly Written[]): [lowest: string, highest: string] {
+  const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
+  const floors = batches.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
+  const earliest = batches.flatMap(({ batch: { plan: { readings }, stored } }) => {
+    const row = outermost(readings, stored, 1);
+    return row === undefined ? [] : readings.ts(row);
+  }).sort(ascending);
+  const instant = (one: bigint | undefined, none: string) => one === undefined ? none : formatInstant(one);
+  return [instant(floors.at(-1), "-infinity"), instant(earliest[0], "infinity")];
+}
+
+/** The row with the earliest (1) or the latest (-1) instant that was stored; undefined when none was. */
+function outermost(readings: Readings, stored: Int32Array, sign: 1 | -1): number | undefined {
+  let found = stored[0];
+  for (const row of stored) {
+    if (found === undefined || sign * readings.compareTime(row, found) < 0) found = row;
+  }
+  return found;
+}
+
+/** The latest instant that was stored, in seconds since the Unix epoch with decimals; null when none was. */
+function latestSeconds(readings: Readings, stored: Int32Array): number | null {
+  const row = outermost(readings, stored, -1);
+  return row === undefined ? null : (readings.seconds[row] ?? 0) + (readings.micros[row] ?? 0) / 1e6;
+}
+
+/** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
+const FIRST_SECOND = -62_135_596_800;
+const LAST_SECOND = 253_402_300_799.999;
+
+/**
+ * Seconds since the Unix epoch; null when there is no record. Kafka's timestamp is whatever 64 bits a producer puts
+ * there: one that PostgreSQL's calendar does not know, on either side, would fail its batch at every try, so it counts
+ * as the first or the last instant that it knows.
+ */
+function lastRecordSeconds(records: Slice["records"]): number | null {
+  const last = records.at(-1);
+  return last === undefined ? null : Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND);
+}

@@ -1,0 +1,187 @@
+/** The way in: a batch is planned, handed to the group commit, written by one transaction, and has an outcome. */
+import type { LedgerRow } from "../kafka_partition/partition.ts";
+import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { isFatal } from "../../_shared/errors.ts";
+import type { Database } from "../../_shared/postgres.ts";
+import { isDataError, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
+import type { Instant } from "../day_partitions/floor.ts";
+import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
+import type { BatchOutcome, Plan, PlannedBatch, WriteOutcome, Written } from "./batch.ts";
+import { GroupCommit, type Transactions, type Way } from "./group_commit.ts";
+import type { PlanBatch } from "./plan_batch.ts";
+import { transactionsOf } from "./transactions.ts";
+
+export interface WriterPorts {
+  readonly plan: PlanBatch;
+  /** Prepares the table; outside the transaction, since it may take locks. */
+  readonly prepare: (plan: Plan) => Promise<void>;
+  /** The batch is planned again. */
+  readonly onFloorMoved: (floor: Instant) => void;
+  /** A connection is free to write this batch: from now on something happens, or something hangs. */
+  readonly onAttempt: () => void;
+  readonly onAttemptEnd: () => void;
+  readonly onFailure: (error: unknown, attempt: number) => void;
+}
+
+/** Writes a batch of one partition. @throws what trying again does not cure, as a schema of another generation */
+export type WriteBatch = (ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal) => Promise<BatchOutcome>;
+
+export type Store = ReturnType<typeof createStore>;
+
+/** @param connections how many transactions may be under way at once */
+export function createStore(database: Database, connections: number) {
+  return storeOf(transactionsOf(database), connections);
+}
+
+export function storeOf(transactions: Transactions, connections: number) {
+  const groupCommit = new GroupCommit(connections, transactions);
+  return {
+    /** One for each partition: it learns from its batches how to write the next. */
+    writer: (ports: WriterPorts): WriteBatch => {
+      const approach = new Approach();
+      return (ledger, batch, signal) =>
+        new BatchWriter({ ports, groupCommit, approach }, ledger, batch).write(signal);
+    },
+    /** From now on as many transactions may be under way at once. */
+    setWidth: (width: number) => void (groupCommit.width = width),
+  };
+}
+
+/** When an attempt took longer than it may last, the next one is on a part that is so many times smaller. */
+const SMALLER = 16;
+
+/** How the next attempt of a partition is made, learnt from those before. */
+class Approach {
+  #way: Way = "together";
+  /** How many records an attempt can write while many are refused or the database is slow. */
+  mostRecords = Infinity;
+
+  get way(): Way {
+    return this.#way;
+  }
+
+  /** @returns whether another try, with care, is what the error calls for: a key is repeated, or a value is refused */
+  needsCare(error: unknown): boolean {
+    if (this.#way === "with care" || !(mayRepeatKey(error) || isDataError(error))) return false;
+    this.#way = "with care";
+    return true;
+  }
+
+  /**
+   * After any failure the partition writes alone: others shall not fail with it again, nor it with them. Care costs
+   * statement after statement, so it may have been too much. A single record that takes too long is tried again and
+   * again: that says nothing about the record.
+   *
+   * @returns whether fewer records than those tried are next
+   */
+  failed(error: unknown, tried = 0): boolean {
+    const isTooMuch = this.#way === "with care" || tookTooLong(error);
+    if (this.#way === "together") this.#way = "alone";
+    if (tried <= 1 || !isTooMuch) return false;
+    this.mostRecords = Math.ceil(tried / SMALLER);
+    return true;
+  }
+
+  /** Only what is committed tells whether repeats keep coming; while they do, the quick way would be work done twice. */
+  written({ plan, stored }: Written["batch"]): void {
+    if (stored.length < plan.keys.length - 1) this.#way = "with care";
+    else this.#way = this.#way === "with care" ? "alone" : "together";
+    this.mostRecords *= 2;
+  }
+}
+
+/** The attempts to write one batch. */
+class BatchWriter {
+  /** All of the batch, once it was its turn. */
+  #whole: Slice | undefined;
+  #planned: PlannedBatch | undefined;
+  /** By an attempt whose answer was lost. */
+  #perhapsWritten: Written | undefined;
+
+  constructor(
+    private readonly tools: {
+      readonly ports: WriterPorts;
+      readonly groupCommit: GroupCommit;
+      readonly approach: Approach;
+    },
+    private readonly ledger: LedgerRow,
+    private readonly batch: OpenBatch,
+  ) {}
+
+  async write(signal: AbortSignal): Promise<BatchOutcome> {
+    const { ports, approach } = this.tools;
+    for (let attempt = 1;; attempt++) {
+      try {
+        const outcome = await this.#attempt(signal);
+        if (outcome === undefined) return { kind: "abandoned" };
+        const told = this.#tell(outcome);
+        if (told !== undefined) return told;
+      } catch (error) {
+        if (isFatal(error)) throw error;
+        if (approach.failed(error, this.#planned?.slice.records.length)) this.#planned = undefined;
+        ports.onFailure(error, attempt);
+        await sleep(backoffMs(attempt), { signal });
+        if (signal.aborted) return { kind: "abandoned" };
+      } finally {
+        ports.onAttemptEnd();
+      }
+    }
+  }
+
+  /** @returns undefined when it was given up while others were written: a stop need not wait for all of them */
+  async #attempt(signal: AbortSignal): Promise<WriteOutcome | undefined> {
+    const { approach, groupCommit } = this.tools;
+    const write = (isGivenUp: () => boolean) =>
+      groupCommit.write({
+        records: () => this.#records(),
+        begin: () => isGivenUp() ? Promise.resolve(undefined) : this.#begin(),
+        way: approach.way,
+      });
+    try {
+      return await write(() => signal.aborted);
+    } catch (error) {
+      if (!approach.needsCare(error)) throw error;
+      // It has begun: a stop waits for it.
+      return await write(() => false);
+    }
+  }
+
+  /** For the next attempt, as far as is known. */
+  #records(): number {
+    return this.#planned?.slice.records.length ??
+      Math.min(this.tools.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
+  }
+
+  async #begin(): Promise<PlannedBatch> {
+    const { ports, approach } = this.tools;
+    ports.onAttempt();
+    // Only now: until then more may join the batch, and decoded records take several times their bytes.
+    if (this.#planned === undefined) {
+      const [slice] = splitSlice(this.#whole ??= this.batch.close(), approach.mostRecords);
+      this.#planned = { ledger: this.ledger, slice, plan: ports.plan(slice.records) };
+    }
+    await ports.prepare(this.#planned.plan);
+    return this.#planned;
+  }
+
+  /** @returns undefined when the batch must be planned again */
+  #tell(outcome: WriteOutcome): BatchOutcome | undefined {
+    const { ports, approach } = this.tools;
+    if (outcome.kind === "unknown") {
+      this.#perhapsWritten = outcome.written;
+      throw outcome.error;
+    }
+    if (outcome.kind === "floor moved") {
+      ports.onFloorMoved(outcome.floor);
+      this.#planned = undefined;
+      return undefined;
+    }
+    if (outcome.kind === "written") {
+      approach.written(outcome.batch);
+      return outcome;
+    }
+    // The answer to an earlier COMMIT was lost, and it did commit.
+    const written = this.#perhapsWritten;
+    return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
+  }
+}

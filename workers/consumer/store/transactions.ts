@@ -1,0 +1,203 @@
+/** The only place that writes what batches bring: a group in one transaction, or one batch with care. */
+import type { LedgerRow } from "../kafka_partition/partition.ts";
+import { mayBeDone } from "../../_shared/postgres_errors.ts";
+import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
+import type { PlannedBatch, Reject, Stale, WriteOutcome, Written } from "./batch.ts";
+import { type BinaryWriter, copyInto } from "./copy.ts";
+import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
+import type { Transactions } from "./group_commit.ts";
+import { moveStatement } from "./move_offsets.ts";
+import { placeAsNew, placeWithCare } from "./placement.ts";
+import {
+  HEARTBEATS,
+  joinReadings,
+  type OrderedReadings,
+  READING_COLUMNS,
+  readingArrays,
+  Readings,
+} from "./readings.ts";
+import { requireGeneration } from "../schema/migrate.ts";
+
+/** Up to so many readings are written in one round trip; COPY takes more of them with less memory and parsing. */
+const FEW_READINGS = 4_000;
+const NO_READINGS: OrderedReadings = { readings: new Readings(0), rows: new Int32Array() };
+
+export function transactionsOf(database: Database): Transactions {
+  return {
+    writeGroup: (batches) => writeGroup(database, batches.map(placeAsNew)),
+    writeWithCare: (batch) => writeWithCare(database, batch),
+  };
+}
+
+async function writeGroup(database: Database, all: readonly Written[]): Promise<readonly WriteOutcome[]> {
+  try {
+    const added = joined(all);
+    if (added.rows.length <= FEW_READINGS && all.every(({ batch }) => batch.rejects.length === 0)) {
+      if (await database.execute(moveStatement(all, added)) === all.length) return all;
+      // An offset or the floor is elsewhere: nothing was written.
+    }
+    return await database.transaction(async (session, rows) => {
+      const stale = findStale(rows, all);
+      const owned = all.filter((_, index) => stale[index] === undefined);
+      if (owned.length > 0) {
+        await copyReadings(session, owned.length === all.length ? added : joined(owned));
+        await conclude(session, owned);
+      }
+      return all.map((written, index) => stale[index] ?? written);
+    }, lockedOffsets(all));
+  } catch (error) {
+    return all.map((written) => outcomeOf(error, written));
+  }
+}
+
+async function writeWithCare(database: Database, batch: PlannedBatch): Promise<WriteOutcome> {
+  let attempted: Written | undefined;
+  try {
+    return await database.transaction(async (session, rows) => {
+      const [stale] = findStale(rows, [batch]);
+      if (stale !== undefined) return stale;
+      const { readings } = batch.plan;
+      attempted = await placeWithCare(batch, (rows) => insertMissing(session, { readings, rows }));
+      await conclude(session, [attempted]);
+      return attempted;
+    }, lockedOffsets([batch]));
+  } catch (error) {
+    if (attempted === undefined) throw error;
+    return outcomeOf(error, attempted);
+  }
+}
+
+/** @throws the error itself, when nothing of the batch was written */
+function outcomeOf(error: unknown, attempted: Written): WriteOutcome {
+  if (error instanceof FloorMoved) return { kind: "floor moved", floor: error.floor };
+  if (mayBeDone(error)) return { kind: "unknown", written: attempted, error };
+  throw error;
+}
+
+/** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
+function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string {
+  return `select id, topic_id, kafka_partition, generation, next_offset, schema_generation
+            from public.ingest_offsets
+           where id in (${batches.map(({ ledger }) => ledger.id).join(", ")})
+           order by id
+             for no key update`;
+}
+
+/**
+ * Of each batch where the offset stands, when it is not where the batch begins.
+ *
+ * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
+ */
+function findStale(
+  rows: readonly Row[],
+  batches: readonly Pick<PlannedBatch, "ledger" | "slice">[],
+): (Stale | undefined)[] {
+  return batches.map(({ ledger, slice }) => {
+    const row = rows.find(({ id }) => Number(id) === ledger.id);
+    if (row !== undefined) requireGeneration(Number(row.schema_generation));
+    // A standby that never heard of our row may have given its id to another log.
+    const isOurs = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
+      row.generation === ledger.generation;
+    const nextOffset = isOurs ? Number(row.next_offset) : undefined;
+    return nextOffset === slice.from ? undefined : { kind: "stale", nextOffset };
+  });
+}
+
+/** The stored readings of some batches as one's. */
+function joined(all: readonly Written[]): OrderedReadings {
+  return joinReadings(all.map(({ batch }) => ({ readings: batch.plan.readings, rows: batch.stored })));
+}
+
+/** The last step: keeps rejects, and moves the offsets to the ends of their slices. */
+async function conclude(session: Session, all: readonly Written[]): Promise<void> {
+  for (const { ledger, batch } of all) await copyRejects(session, ledger, batch.rejects);
+  const { rowCount } = await session.query(moveStatement(all, NO_READINGS));
+  // The offsets are locked and were where they should be, so only the floor can have kept them.
+  if (rowCount !== all.length) {
+    throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));
+  }
+}
+
+async function copyReadings(session: Session, { readings, rows }: OrderedReadings): Promise<void> {
+  if (rows.length === 0) return;
+  await copyInto(session, HEARTBEATS, {
+    fields: READING_COLUMNS.length,
+    count: rows.length,
+    add: (writer, index) => {
+      for (const { add } of READING_COLUMNS) add(writer, readings, rows[index] ?? 0);
+    },
+  });
+}
+
+async function copyRejects(session: Session, ledger: LedgerRow, rejects: readonly Reject[]): Promise<void> {
+  if (rejects.length === 0) return;
+  const columns = "ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, emptied_at";
+  await copyInto(session, `public.heartbeat_rejects (${columns})`, {
+    fields: 9,
+    count: rejects.length,
+    add: (row, index) => {
+      const reject = rejects[index];
+      if (reject !== undefined) addReject(row, ledger, reject);
+    },
+  });
+}
+
+function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detail }: Reject): void {
+  row.int64(ledger.id);
+  row.text(ledger.topic);
+  row.int32(ledger.partition);
+  row.int64(record.offset);
+  row.text(reason);
+  // Its reading is older than RETENTION_DAYS allows to keep: only its place in the log is written down.
+  const isEmptied = reason === "too_old";
+  row.text(isEmptied ? "" : detail);
+  for (const bytes of [record.key, record.value]) {
+    if (bytes === null || isEmptied) row.null();
+    else row.bytea(bytes);
+  }
+  if (isEmptied) row.timestamptz(Math.floor(Date.now() / 1000), 0);
+  else row.null();
+}
+
+/**
+ * Inserts the readings whose keys are not in the table, in a savepoint; again when another writer committed one of the
+ * keys in between, since the statement then saw neither its own row nor the other's.
+ *
+ * @returns the heart rate that was in the table before, of each row
+ */
+async function insertMissing(session: Session, added: OrderedReadings): Promise<readonly (number | null)[]> {
+  for (;;) {
+    await session.query("savepoint readings");
+    const { inserted, present } = await insertUnlessPresent(session, added).catch(async (error) => {
+      if (sqlState(error) !== undefined) await session.query("rollback to savepoint readings");
+      throw error;
+    });
+    const isComplete = inserted === present.filter((heartRate) => heartRate === null).length;
+    await session.query(`${isComplete ? "release" : "rollback to"} savepoint readings`);
+    if (isComplete) return present;
+  }
+}
+
+async function insertUnlessPresent(session: Session, added: OrderedReadings) {
+  const { rows: [told] } = await session.query<{ inserted: number; present: (number | null)[] }>({
+    name: "insert_unless_present",
+    // A subquery for each reading is a look at the index, whatever the planner thinks of the arrays.
+    text: `with inserted as (
+             insert into ${HEARTBEATS}
+             select *
+               from unnest($1::text[], $2::timestamptz[], $3::smallint[], $4::text[])
+                 on conflict (customer_id, ts) do nothing
+          returning 1
+           )
+           select (select count(*)::int from inserted) as inserted,
+                  array(select (select heart_rate
+                                  from public.heartbeats as stored
+                                 where stored.customer_id = added.customer_id
+                                   and stored.ts = added.ts)
+                          from unnest($1::text[], $2::timestamptz[])
+                               with ordinality as added (customer_id, ts, place)
+                         order by place) as present`,
+    values: readingArrays(added),
+  });
+  return told ?? { inserted: 0, present: [] };
+}
