@@ -1,9 +1,10 @@
 -- 0001_create_schema
--- Why: readings, what was refused, the ledger that accounts for every Kafka offset, what follows from the readings, and
---      the functions that keep one partition a day.
+-- Why: the whole schema. Readings, one partition a day; the ledger, which accounts for every Kafka offset; the change feed
+--      and the rollup, which keeps minutes and latest readings; the state of consumers; retention.
 -- Locks: nothing that exists; new tables only.
 
--- The generation is the version of the newest breaking migration.
+-- The version of the newest breaking migration. Every row of the ledger names it, and a program writes only while it is
+-- the one that the program knows.
 create function public.schema_generation()
 returns integer
 language sql stable
@@ -26,7 +27,7 @@ create table public.heartbeats (
 ) partition by range (ts);
 create index heartbeats_ts on public.heartbeats (ts);
 
--- For readings that have no partition: at absurd instants, or written while none could be made.
+-- For readings whose partition could not be made before they were written; ensure_heartbeat_partition moves them later.
 create table public.heartbeats_default partition of public.heartbeats default;
 
 comment on table  public.heartbeats            is 'One row a reading; a repeated (customer_id, ts) is never stored twice.';
@@ -36,8 +37,8 @@ comment on column public.heartbeats.anomaly    is 'low, high, or null when withi
 
 -- The ledger ----------------------------------------------------------------------------------------------------------
 
--- One row for each log that was ever read: a partition of one incarnation of a topic. A topic that is deleted and made
--- again has another topic_id; a log that was cut below what we had read begins a new generation.
+-- One row for each log that was ever read: a partition of one incarnation of a topic. A topic that is deleted and created
+-- again has another topic_id; a log that was cut below next_offset begins a new generation.
 create table public.ingest_offsets (
   id                bigint      generated always as identity primary key,
   topic             text        collate "C" not null,
@@ -67,10 +68,10 @@ create table public.ingest_offsets (
 comment on table public.ingest_offsets is
   'The ledger. next_offset moves in the transaction that stores what lies before it; every offset is counted once.';
 comment on column public.ingest_offsets.moves is
-  'How often next_offset was moved by a consumer: the key of the row in ingest_changes that says what the move stored.';
+  'How many times a consumer moved next_offset. Each move has its row in ingest_changes, under this number.';
 comment on column public.ingest_offsets.leader_epoch is
   'Epoch of the leader that took the record before leader_epoch_at; null while it is not known.';
--- An operator moves next_offset alone: an epoch of another offset would make a whole log look cut.
+-- An operator moves next_offset alone: with the epoch of another offset, the whole log would look cut.
 comment on column public.ingest_offsets.leader_epoch_at is
   'The next_offset that leader_epoch belongs to; while they differ the epoch is not known.';
 comment on column public.ingest_offsets.log_end_offset is 'Committed end of the log when the last batch was written.';
@@ -78,7 +79,7 @@ comment on column public.ingest_offsets.last_event_ts  is 'Latest instant of a r
 comment on column public.ingest_offsets.last_record_at is 'Kafka''s timestamp of the last record of the last batch.';
 comment on column public.ingest_offsets.last_batch_at  is 'When the last batch with records was written.';
 comment on column public.ingest_offsets.schema_generation is
-  'The schema''s generation, the same in all rows. A program of another generation moves no offset.';
+  'The generation of the schema, the same in all rows. A program of another generation moves no offset.';
 
 create table public.heartbeat_rejects (
   ledger_id       bigint      not null references public.ingest_offsets (id),
@@ -96,13 +97,14 @@ create table public.heartbeat_rejects (
     check (emptied_at is null or (key is null and payload is null and detail = ''))
 );
 create index heartbeat_rejects_rejected_at on public.heartbeat_rejects (rejected_at);
--- What is emptied stays in the table: without its own index each look for the next old ones would pass over all of it.
+-- Emptied rejects stay in the table: without an index of its own, each search for the next old ones would pass over them.
 create index heartbeat_rejects_to_empty on public.heartbeat_rejects (rejected_at) where emptied_at is null;
 
+comment on table public.heartbeat_rejects is 'Records that were refused, one row each, with the reason.';
 comment on column public.heartbeat_rejects.payload is
   'The exact bytes; null for a tombstone, and for every record once emptied_at is set.';
 comment on column public.heartbeat_rejects.emptied_at is
-  'When key, payload and detail were emptied, because retention does not allow to keep them.';
+  'When retention emptied key, payload and detail.';
 
 create table public.ingest_gaps (
   ledger_id   bigint      not null references public.ingest_offsets (id),
@@ -117,11 +119,9 @@ create table public.ingest_gaps (
 
 comment on table public.ingest_gaps is 'Offsets [from_offset, to_offset) that Kafka has no committed record for.';
 
--- The change feed and what follows it ---------------------------------------------------------------------------------
+-- The change feed -----------------------------------------------------------------------------------------------------
 
--- One row for each ledger row that a transaction moves, written in that transaction. The arrays have one entry for each
--- customer and minute that got readings; all are empty when none was stored. No foreign key: its lock would make the
--- ingest wait for followers.
+-- No foreign key to the ledger: its lock would make the ingest wait for the rollup.
 create table public.ingest_changes (
   ledger_id      bigint        not null,
   move           bigint        not null,
@@ -141,11 +141,11 @@ create table public.ingest_changes (
   written_at     timestamptz   not null default now(),
   primary key (ledger_id, move)
 ) with (
-  -- A queue: nearly all rows are soon deleted, and giving the last pages back would lock the ingest out.
+  -- A queue: nearly all rows are soon deleted, and truncating the table would lock the ingest out.
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off,
   toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 50000, toast.vacuum_truncate = off
 );
--- To compress them costs three times the write.
+-- Not compressed: compression makes writing three times as expensive.
 alter table public.ingest_changes
   alter column customer_ids   set storage external,
   alter column minutes        set storage external,
@@ -160,9 +160,13 @@ alter table public.ingest_changes
   alter column last_anomalies set storage external;
 
 comment on table public.ingest_changes is
-  'The change feed: what each move of a ledger row stored. The moves of a ledger row are a chain without a hole.';
+  'The change feed: one row for each move of a ledger row, written in its transaction. The moves are a chain without gaps.';
+comment on column public.ingest_changes.customer_ids is
+  'All arrays have one entry for each customer and minute that got readings with this move, and none when it stored none.';
 comment on column public.ingest_changes.last_ts is
-  'With last_rates and last_anomalies: the latest reading of that customer and minute in this change.';
+  'With last_rates and last_anomalies: the latest reading of that customer and minute in this move.';
+
+-- The rollup: minutes and latest readings -----------------------------------------------------------------------------
 
 create table public.heartbeats_1m (
   customer_id    text        collate "C" not null,
@@ -174,10 +178,10 @@ create table public.heartbeats_1m (
   low            integer     not null,
   high           integer     not null,
   constraint heartbeats_1m_pkey primary key (customer_id, minute)
-) with (fillfactor = 45);   -- a round updates whole pages: with room for all of a page's rows no index is touched
+) with (fillfactor = 45);   -- a round updates all rows of a page: with room for their new versions no index is written
 create index heartbeats_1m_minute on public.heartbeats_1m (minute);
 
-comment on table  public.heartbeats_1m                is 'What the stored readings of a customer and minute add up to; the mean is heart_rate_sum / readings.';
+comment on table  public.heartbeats_1m                is 'The stored readings of a customer and minute, added up; the mean is heart_rate_sum / readings.';
 comment on column public.heartbeats_1m.heart_rate_sum is 'Beats per minute, added up over the readings.';
 comment on column public.heartbeats_1m.low            is 'Readings whose anomaly is low.';
 comment on column public.heartbeats_1m.high           is 'Readings whose anomaly is high.';
@@ -191,8 +195,8 @@ create table public.customer_latest (
 
 comment on table public.customer_latest is 'The reading of each customer with the latest instant, whenever it arrived.';
 
--- The follower that keeps heartbeats_1m and customer_latest. Whoever changes those two tables or deletes changes locks
--- this row first.
+-- The state of the rollup. Every transaction that changes heartbeats_1m or customer_latest, or deletes changes, locks this
+-- row first.
 create table public.rollup (
   only_row     boolean     primary key default true check (only_row),
   cursor       timestamptz,
@@ -200,17 +204,21 @@ create table public.rollup (
 );
 insert into public.rollup default values;
 
+comment on table public.rollup is
+  'The follower that brings heartbeats_1m and customer_latest up to date from ingest_changes, many changes in a round.';
 comment on column public.rollup.cursor is
-  'Null: all is kept up. Else a rebuild from the rows is under way, or due (infinity): minutes from the cursor on are exact.';
+  'Null: no rebuild. Else minutes are rebuilt from the rows, newest first, and are exact from here on; infinity: none is yet.';
 comment on column public.rollup.committed_at is 'When the last round was committed.';
 
--- Where the rollup stands in each chain; a ledger row that it has not met stands at move 0 and first_offset. No foreign
--- key: its lock would make the ingest wait.
+-- No foreign key to the ledger: its lock would make the ingest wait.
 create table public.rollup_positions (
   ledger_id   bigint primary key,
   move        bigint not null,
   next_offset bigint not null
 ) with (fillfactor = 50);
+
+comment on table public.rollup_positions is
+  'The last change of each ledger row that the rollup applied. Without a row here it is at move 0 and first_offset.';
 
 create view public.rollup_lag as
 select ledger.id as ledger_id, ledger.topic, ledger.topic_id, ledger.kafka_partition, ledger.generation,
@@ -228,7 +236,7 @@ select ledger.id as ledger_id, ledger.topic, ledger.topic_id, ledger.kafka_parti
   left join public.rollup_positions position on position.ledger_id = ledger.id;
 
 comment on view public.rollup_lag is
-  'How far the rollup is behind each ledger row: offsets, and the age of the first change that waits.';
+  'How far the rollup is behind each ledger row: in offsets, and the age of the first change that waits.';
 
 create view public.heartbeats_1m_pending as
 select entry.*
@@ -243,7 +251,9 @@ select entry.*
    and entry.minute >= coalesce(rollup.cursor, '-infinity');
 
 comment on view public.heartbeats_1m_pending is
-  'What waits for the rollup: to be added to heartbeats_1m, several rows for a customer and minute.';
+  'Changes that wait for the rollup, to be added to heartbeats_1m; a customer and minute may have several rows.';
+
+-- Consumers -----------------------------------------------------------------------------------------------------------
 
 create table public.consumer_status (
   consumer           text        primary key,
@@ -269,9 +279,6 @@ comment on column public.consumer_status.limits          is 'Its alarm threshold
 
 -- Retention -----------------------------------------------------------------------------------------------------------
 
--- Readings that were dropped because they were old: what the ledger counts as stored is in heartbeats or here.
--- While a partition is being dropped, detached is the table that it became, and dropped_rows is null until all of its
--- rows are counted; then the table is dropped in the same transaction.
 create table public.heartbeat_retention (
   id             bigint      generated always as identity primary key,
   partition      text        not null,
@@ -284,21 +291,65 @@ create table public.heartbeat_retention (
   counted_rows   bigint      not null default 0,
   reopened_at    timestamptz
 );
--- The newest upper_bound is the floor: minutes outlive the rows they were counted from, so no reading below it is stored.
+-- The newest upper_bound is the floor. Minutes outlive the rows that they were counted from, so no reading below the floor
+-- is stored: it would be counted twice.
 create index heartbeat_retention_floor on public.heartbeat_retention (upper_bound) where reopened_at is null;
 
+comment on table public.heartbeat_retention is
+  'Old readings that were dropped. A reading that the ledger counts as stored is in heartbeats or is counted here.';
 comment on column public.heartbeat_retention.dropped_rows is 'Null while the rows of the table in detached are being counted.';
-comment on column public.heartbeat_retention.dropped_at   is 'While dropped_rows is null: when counting last got on.';
+comment on column public.heartbeat_retention.dropped_at   is 'While dropped_rows is null: when rows were last counted.';
+comment on column public.heartbeat_retention.detached is
+  'The table that the partition became. It is dropped in the transaction that counts the last of its rows.';
 comment on column public.heartbeat_retention.reopened_at is
-  'When the range was opened again. The row goes on to count what was dropped, but no longer sets the floor.';
+  'When the range was opened again. The row still counts what was dropped, but no longer sets the floor.';
 
--- The day before which the consumer that asked last wants no readings: what is older and still there is overdue.
 create table public.heartbeat_retention_bound (
   only_row boolean     primary key default true check (only_row),
   before   timestamptz not null
 );
 
--- The ranges of a partitioned table's partitions, the default left out; -infinity stands for minvalue.
+comment on table public.heartbeat_retention_bound is
+  'The day before which the consumers want no readings. A partition that ends before it is overdue.';
+
+-- Lowers the floor to the minute of an instant, so that readings from there on can be stored again. The minutes and the
+-- latest readings of the range are deleted, and the rollup rebuilds them from the rows that are left.
+-- Returns the floor; null when there is none.
+create function public.reopen_heartbeats(since timestamptz)
+returns timestamptz
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  new_floor  constant timestamptz := date_trunc('minute', since, 'UTC');
+  old_floor  timestamptz;
+  exact_from timestamptz;
+begin
+  -- No round of the rollup runs meanwhile. The ingest goes on.
+  perform from public.rollup for update;
+  -- Nothing raises the floor meanwhile.
+  lock table only public.heartbeats in share update exclusive mode;
+  select max(upper_bound) into old_floor from public.heartbeat_retention where reopened_at is null;
+  if old_floor is null or old_floor <= new_floor then
+    return old_floor;
+  end if;
+  update public.heartbeat_retention set reopened_at = now() where reopened_at is null and upper_bound > new_floor;
+  if isfinite(new_floor) then
+    insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('reopened', new_floor, 0);
+  end if;
+  -- A partition may end within a minute: that minute is rebuilt as a whole.
+  exact_from := date_trunc('minute', old_floor + interval '59.999999 seconds', 'UTC');
+  delete from public.heartbeats_1m where minute >= new_floor and minute < exact_from;
+  delete from public.customer_latest where ts >= new_floor and ts < old_floor;
+  -- A rebuild that is under way above the range goes on into it.
+  update public.rollup set cursor = greatest(cursor, exact_from);
+  return nullif(new_floor, '-infinity');
+end
+$$;
+
+-- Partitions ----------------------------------------------------------------------------------------------------------
+
+-- The ranges of a table's partitions without the default; -infinity stands for minvalue.
 create function public.heartbeat_partitions(parent regclass)
 returns table (partition regclass, lower_bound timestamptz, upper_bound timestamptz)
 language sql stable
@@ -314,12 +365,13 @@ begin atomic
      and bounds.text <> 'DEFAULT';
 end;
 
--- A day while it is recent, a month when it is older, and one partition for all that is older than five years; less where
--- its neighbours leave less room. With many partitions the new ones are coarser, and older readings reach that limit
--- first, so that recent days always find room: a statement over all partitions locks each of them and its two indexes,
--- in a table of some 8,600 places with PostgreSQL's own settings.
--- Rows of its range that sit in the default are moved and the partition attached in this one transaction. Nobody writes to
--- the default meanwhile, so of many rows only the first ones get their partition: the next call goes on behind it.
+-- Makes the partition of an instant, unless one covers it, and returns its name.
+-- A partition is a day while that is recent, a month when it is older, and one for all that is older than five years; less
+-- where its neighbours leave less room. A statement over all partitions locks each of them and its two indexes, in a table
+-- of some 8,600 places with PostgreSQL's default settings: when there are many, new ones are coarser. Older readings reach
+-- that limit first, so that recent days always find room.
+-- Rows of the range that sit in the default partition are moved in the same transaction. Writers to the default wait, so
+-- only the first of many rows are moved: the partition ends behind them, and the next call goes on there.
 create function public.ensure_heartbeat_partition(parent regclass, at timestamptz)
 returns text
 language plpgsql
@@ -328,10 +380,10 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
-  days_until   constant integer := 730;   -- with so many partitions recent readings get months: two years of days
-  months_until constant integer := 500;   -- and older ones years
+  days_until   constant integer := 730;      -- partitions, from which on recent readings get months: two years of days
+  months_until constant integer := 500;      -- partitions, from which on older readings get years
   max_moved    constant integer := 100000;   -- rows: about a second
-  max_pieces   constant integer := 100;   -- partitions that begin where the one before had enough rows, in all
+  max_pieces   constant integer := 100;      -- partitions, in all, that begin behind the last row that was moved
   old_before   constant timestamptz := date_trunc('year', now() - interval '5 years', 'UTC');
   parent_name  constant text := (select relname from pg_class where oid = parent);
   total        integer;
@@ -352,12 +404,13 @@ begin
       join pg_class on pg_class.oid = p.partition
      where at >= p.lower_bound and at < p.upper_bound;
     if found then
-      return child;   -- which most calls learn at the first look, and without the lock
+      return child;   -- most calls end here, at the first look and without a lock
     end if;
-    -- One at a time: two that make the same partition, or overlapping ones, would fail each other. Attaching takes this
-    -- lock in any case; readings are read and written beside it, and nobody but the owner may have it.
+    -- One call at a time: two that make the same partition, or overlapping ones, would fail each other. Attaching takes this
+    -- lock anyway. Readings are read and written beside it, and only the owner can take it.
     execute format('lock table only %s in share update exclusive mode', parent);
   end loop;
+
   select count(*) into total from public.heartbeat_partitions(parent);
   unit := case when at >= now() - interval '62 days' then case when total < days_until then 'day' else 'month' end
                when at >= old_before then case when total < months_until then 'month' else 'year' end end;
@@ -366,14 +419,15 @@ begin
     to_bound := old_before;
   else
     from_bound := date_trunc(unit, at, 'UTC');
-    -- In UTC, whatever the session's time zone says a day is.
+    -- In UTC, whatever the time zone of the session is.
     to_bound := ((from_bound at time zone 'UTC') + ('1 ' || unit)::interval) at time zone 'UTC';
   end if;
   select greatest(from_bound, max(p.upper_bound) filter (where p.upper_bound <= at)),
          least(to_bound, min(p.lower_bound) filter (where p.lower_bound > at))
     into from_bound, to_bound
     from public.heartbeat_partitions(parent) p;
-  -- A session without a time limit, as an owner may have it, moves all rows at once.
+
+  -- A session without a time limit, such as an owner's, moves all rows at once.
   if current_setting('statement_timeout')::interval <> interval '0' then
     execute format('select ts from public.%I where ts > %L and ts < %L order by ts offset %s limit 1',
       parent_name || '_default', from_bound, to_bound, max_moved) into cut;
@@ -387,6 +441,7 @@ begin
             hint = 'As the owner, set statement_timeout = 0 and call ensure_heartbeat_partition.';
   end if;
   to_bound := coalesce(cut, to_bound);
+
   named_after := case from_bound when '-infinity' then to_bound else from_bound end;
   kind := case when from_bound = '-infinity' then 'before_'
                when from_bound = date_trunc(unit, from_bound, 'UTC') then left(unit, 1)
@@ -397,9 +452,9 @@ begin
          when named_after = date_trunc('day', named_after, 'UTC') then 'YYYYMMDD'
          else 'YYYYMMDD_HH24MISSUS' end);
   execute format('create table public.%I (like %s including defaults including constraints)', child, parent);
-  -- Nobody writes into the default from here on, so no row of the range can slip in behind the move. At once as strong
-  -- as attaching needs it: a lock that is made stronger later deadlocks with a writer that reads the default first.
-  -- While it is waited for, all others wait behind it.
+  -- No row of the range may enter the default behind the move. The lock is as strong as attaching needs it from the start:
+  -- a lock that is made stronger later deadlocks with a writer that reads the default first. It is waited for briefly,
+  -- since all other sessions wait behind it.
   perform set_config('lock_timeout', '500ms', true);
   execute format('lock table public.%I in access exclusive mode', parent_name || '_default');
   execute format(
@@ -411,9 +466,26 @@ begin
 end
 $$;
 
--- Does one step towards dropping what lies before an instant, and returns the partition that it is about; null when
--- nothing is left to do. The first step detaches the oldest partition and writes its row in heartbeat_retention. Each
--- further one counts some of its rows, with no lock that anybody waits for, and the last of them drops the table.
+-- Some readings that sit in the default partition, at most one of each day, found among the first of them.
+create function public.heartbeats_without_partition(parent regclass)
+returns setof timestamptz
+language plpgsql stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if parent not in ('public.heartbeats'::regclass) then
+    raise exception 'heartbeats_without_partition does not manage %', parent using errcode = 'invalid_parameter_value';
+  end if;
+  return query execute format(
+    'select min(ts) from (select ts from public.%I limit 10000) found group by date_trunc(''day'', ts, ''UTC'') order by 1 limit 32',
+    (select relname from pg_class where oid = parent) || '_default');
+end
+$$;
+
+-- Does one step towards dropping the partitions that end before an instant. Returns the partition that the step is about;
+-- null when none is left. The first step detaches the oldest partition and writes its row in heartbeat_retention. Each
+-- further step counts some of its rows, with no lock that another session waits for; the last of them drops the table.
 create function public.drop_old_heartbeat_partition(parent regclass, before timestamptz)
 returns text
 language plpgsql
@@ -423,7 +495,7 @@ set lock_timeout = '2s'
 as $$
 declare
   blocks_at_once constant bigint := 128;
-  -- Far inside a statement's time, however long or short that is.
+  -- Well within statement_timeout, whatever that is.
   until          constant timestamptz := clock_timestamp() + least(interval '500 milliseconds',
     nullif(current_setting('statement_timeout')::interval, interval '0') / 4);
   parent_name    constant text := (select relname from pg_class where oid = parent);
@@ -442,10 +514,10 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
 
-  -- Another session may be counting: then this one goes on with the next partition.
+  -- While another session counts a table, this one goes on with the next.
   select * into counting from public.heartbeat_retention r where r.dropped_rows is null order by r.id limit 1 for update skip locked;
   if found then
-    -- Nothing is written to it any more, so what was counted stays right.
+    -- No session writes to the detached table, so the count stays right.
     blocks := pg_relation_size(format('public.%I', counting.detached)::regclass) / current_setting('block_size')::integer;
     while counting.counted_blocks < blocks loop
       execute format('select count(*) from public.%I where ctid >= ''(%s,0)'' and ctid < ''(%s,0)''', counting.detached,
@@ -464,12 +536,12 @@ begin
     return counting.partition;
   end if;
 
-  -- Detaching needs the whole table for a moment. Everybody waits behind who waits for that, so it is asked for briefly,
-  -- and longer each time: writers are done between two tries, or in the longest; a dump of the database is not. Between
-  -- two tries no lock is kept, or no partition could be made meanwhile.
+  -- Detaching locks the whole table for a moment, and all other sessions wait behind a session that waits for that lock. So
+  -- each try waits briefly, and longer than the one before: batches end between two tries or within the longest one; a dump
+  -- of the database does not. Between two tries no lock is kept, so that partitions can be made.
   for try in 0..3 loop
     if not exists (select from public.heartbeat_partitions(parent) p where p.upper_bound <= before) then
-      return null;   -- which most calls learn without a lock
+      return null;   -- most calls end here, without a lock
     end if;
     begin
       perform set_config('lock_timeout', (100 * 2 ^ try)::integer::text, true);
@@ -496,12 +568,12 @@ begin
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
   values (format('public.%I', oldest.relname), oldest.lower_bound, oldest.upper_bound, null)
   returning * into counting;
-  -- Its name is free at once, should the day be wanted again.
+  -- Renamed, so that the day can be made again.
   new_name := format('%s_dropped_%s', oldest.relname, counting.id);
   update public.heartbeat_retention set detached = new_name where id = counting.id;
   execute format('alter table %s detach partition public.%I', parent, oldest.relname);
   execute format('alter table public.%I rename to %I', oldest.relname, new_name);
-  -- Who could count its rows through the parent still can.
+  -- A role that could read its rows through the parent still can, and so can count them.
   for reader in
     select acl.grantee from pg_class, aclexplode(relacl) acl
      where pg_class.oid = parent and acl.privilege_type = 'SELECT' and acl.grantee <> 0
@@ -512,28 +584,11 @@ begin
 end
 $$;
 
--- Readings that sit in the default partition, one of each of some days, found among the first of them.
-create function public.heartbeats_without_partition(parent regclass)
-returns setof timestamptz
-language plpgsql stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if parent not in ('public.heartbeats'::regclass) then
-    raise exception 'heartbeats_without_partition does not manage %', parent using errcode = 'invalid_parameter_value';
-  end if;
-  return query execute format(
-    'select min(ts) from (select ts from public.%I limit 10000) found group by date_trunc(''day'', ts, ''UTC'') order by 1 limit 32',
-    (select relname from pg_class where oid = parent) || '_default');
-end
-$$;
-
--- Deletes what lies before an instant, rounded down to a day, from some blocks of a partition that is not dropped for it:
--- the default, or one of a long time. Counts the rows in heartbeat_retention, in the same transaction.
--- The first call that finds such a row deletes nothing: it waits for the writers under way and writes the row that says
--- up to which day readings are dropped. From then on no writer stores an older reading, so a reading that is deleted
--- cannot be stored again and counted in its minute twice.
+-- Deletes readings older than an instant, rounded down to a day, from some blocks of a partition that is not dropped for
+-- them: the default, or one that also holds younger readings. Counts them in heartbeat_retention, in the same transaction.
+-- The first call that finds an old reading deletes none: it waits for the batches that are being written, and writes the
+-- row that raises the floor to that day. From then on no older reading is stored, so none can be deleted, stored again and
+-- counted twice in its minute.
 -- Returns the block to go on from; null when there is none.
 create function public.delete_old_heartbeats(partition regclass, before timestamptz, from_block bigint)
 returns bigint
@@ -549,9 +604,7 @@ declare
     nullif(current_setting('statement_timeout')::interval, interval '0') / 4);
   day            constant timestamptz := date_trunc('day', before, 'UTC');
   full_name      constant text := (select format('public.%I', relname) from pg_class where oid = partition);
-  is_announced   constant boolean := exists (
-    select from public.heartbeat_retention r
-     where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null);
+  announced      bigint;
   blocks         bigint;
   next_block     bigint := from_block;
   found_rows     bigint;
@@ -568,13 +621,21 @@ begin
     raise exception 'delete_old_heartbeats keeps at least a day, but was asked to delete all before %', before
       using errcode = 'invalid_parameter_value';
   end if;
+  -- Locked, so that reopen_heartbeats waits until the deleted rows are counted. Two sessions may have announced the day:
+  -- one of their rows counts.
+  select r.id into announced
+    from public.heartbeat_retention r
+   where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null
+   order by r.id
+   limit 1
+     for update;
   blocks := pg_relation_size(partition) / current_setting('block_size')::integer;
   while next_block < blocks and clock_timestamp() < until loop
     execute format('%s from %s where ctid >= ''(%s,0)'' and ctid < ''(%s,0)'' and ts < %L',
-      case when is_announced then 'delete' else 'select' end, full_name, next_block, next_block + blocks_at_once, day);
+      case when announced is null then 'select' else 'delete' end, full_name, next_block, next_block + blocks_at_once, day);
     get diagnostics found_rows = row_count;
-    if found_rows > 0 and not is_announced then
-      -- Asked for briefly, since readers and writers queue behind it.
+    if found_rows > 0 and announced is null then
+      -- Waited for briefly, since readers and writers wait behind it.
       perform set_config('lock_timeout', '0.5s', true);
       lock table only public.heartbeats in share row exclusive mode;
       insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values (full_name, day, 0);
@@ -583,46 +644,16 @@ begin
     total := total + found_rows;
     next_block := next_block + blocks_at_once;
   end loop;
-  update public.heartbeat_retention r
-     set dropped_rows = r.dropped_rows + total, dropped_at = now()
-   where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null and total > 0;
+  if total > 0 then
+    update public.heartbeat_retention set dropped_rows = dropped_rows + total, dropped_at = now() where id = announced;
+  end if;
   return case when next_block < blocks then next_block end;
 end
 $$;
 
--- Lowers the floor to the minute of an instant, so that readings from there on can be stored again. The minutes of the
--- range still count readings that were dropped: the rollup rebuilds them from the rows that are left.
--- Returns the floor; null when there is none.
-create function public.reopen_heartbeats(since timestamptz)
-returns timestamptz
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  new_floor constant timestamptz := date_trunc('minute', since, 'UTC');
-  old_floor timestamptz;
-begin
-  perform from public.rollup for update;
-  -- Keeps partitions from being dropped, and waits for the writers under way.
-  lock table only public.heartbeats in share row exclusive mode;
-  select max(upper_bound) into old_floor from public.heartbeat_retention where reopened_at is null;
-  if old_floor is null or old_floor <= new_floor then
-    return old_floor;
-  end if;
-  update public.heartbeat_retention set reopened_at = now() where reopened_at is null and upper_bound > new_floor;
-  if isfinite(new_floor) then
-    insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('reopened', new_floor, 0);
-  end if;
-  delete from public.customer_latest where ts >= new_floor and ts < old_floor;
-  -- A partition may end within a minute: that minute is counted anew as a whole.
-  update public.rollup
-     set cursor = greatest(cursor, date_trunc('minute', old_floor + interval '59.999999 seconds', 'UTC'));
-  return nullif(new_floor, '-infinity');
-end
-$$;
-
+-- Rights: the owner alone calls what changes partitions, until a role is granted it.
 revoke all on function public.ensure_heartbeat_partition(regclass, timestamptz) from public;
-revoke all on function public.drop_old_heartbeat_partition(regclass, timestamptz) from public;
 revoke all on function public.heartbeats_without_partition(regclass) from public;
+revoke all on function public.drop_old_heartbeat_partition(regclass, timestamptz) from public;
 revoke all on function public.delete_old_heartbeats(regclass, timestamptz, bigint) from public;
 revoke all on function public.reopen_heartbeats(timestamptz) from public;
