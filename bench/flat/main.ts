@@ -61,10 +61,10 @@ async function measure(
     }
     const queries = await peoplesQueries(new Date(nowMs));
     const quiet = await askInTurns(full, queries, (round) => round < QUIET_ROUNDS);
-    const ingest = consumeAll(last, full, url);
-    const ended = ingest.then(() => {}, () => {});
     let going = true;
-    void ended.then(() => going = false);
+    const end = () => going = false;
+    const ingest = consumeAll(last, full, url, end);
+    ingest.catch(end);
     const busy = await askInTurns(full, queries, () => going);
     await ingest;
     return { rates, queries, quiet, busy };

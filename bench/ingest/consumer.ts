@@ -5,22 +5,19 @@ import type { Stack } from "../../stack/mod.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
-import { timedRun } from "./timed_run.ts";
+import { type Following, timedRun } from "./timed_run.ts";
 
 export const heartbeatConsumer: Contender = {
   name: "this consumer",
   run: (lab) => withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url)),
 };
 
-/** What the consumer is started with beyond its defaults. */
-export type Env = Readonly<Record<string, string>>;
-
 /** @param name of its process's id on disk: two at once need two */
 export function startConsumer(
   stack: Stack,
   topic: string,
   databaseUrl: string,
-  { name = "consumer", env = {} }: { name?: string; env?: Env } = {},
+  name = "consumer",
 ): Child {
   return new Child({
     command: Deno.execPath(),
@@ -33,7 +30,6 @@ export function startConsumer(
       KAFKA_GROUP_ID: new URL(databaseUrl).pathname.slice(1),
       DATABASE_URL: databaseUrl,
       NO_COLOR: "1",
-      ...env,
     },
     pidFile: stack.pidFile(name),
     stopSignal: "SIGTERM",
@@ -41,40 +37,66 @@ export function startConsumer(
   });
 }
 
-/** Runs one consumer until it has stored all of the log on top of what is there. @throws Error when not all is there */
-export async function consumeAll(lab: Lab, database: Database, url: string, env: Env = {}): Promise<Run> {
+/**
+ * Runs one consumer until all of the log is stored on top of what is there, and the rollup has followed.
+ *
+ * @param onFollowed called before the tables are read as a whole
+ * @throws Error when not all is there
+ */
+export async function consumeAll(
+  lab: Lab,
+  database: Database,
+  url: string,
+  onFollowed = () => {},
+): Promise<Run> {
   const { stack, place, log } = lab;
-  const there = await storedRows(database);
+  const { stored: there } = await readProgress(database);
   return await timedRun(lab, {
-    start: () => startConsumer(stack, place.topic, url, { env }),
+    start: () => startConsumer(stack, place.topic, url),
     look: async () => {
-      const rows = await storedRows(database) - there;
-      return { begun: rows > 0, rows, all: rows >= log.records };
+      const { stored, ...following } = await readProgress(database);
+      return { begun: stored > there, rows: stored - there, ...following };
     },
-    insist: () => insistOnAll(database, there + log.records),
+    insist: () => {
+      onFollowed();
+      return insistOnAll(database, there + log.records);
+    },
   });
 }
 
-/** As the ledger counts them; 0 while there is no ledger. */
-export async function storedRows(database: Database): Promise<number> {
+export interface Progress extends Following {
+  /** Rows, as the ledger counts them. */
+  readonly stored: number;
+}
+
+/** All 0 while there is no ledger. */
+export async function readProgress(database: Database): Promise<Progress> {
   const [{ there } = { there: false }] = await database.query<{ there: boolean }>(
-    "select to_regclass('public.ingest_offsets') is not null as there",
+    "select to_regclass('public.rollup_lag') is not null as there",
   );
-  if (!there) return 0;
-  const [row] = await database.query<{ stored: string }>(
-    "select coalesce(sum(stored), 0) as stored from public.ingest_offsets",
+  if (!there) return { stored: 0, behind: 0, lagSeconds: 0 };
+  const [row] = await database.query<Record<"stored" | "behind" | "lag", string>>(
+    `select coalesce((select sum(stored) from public.ingest_offsets), 0) as stored,
+            coalesce(sum(offsets), 0) + (select count(cursor) from public.rollup) as behind,
+            coalesce(max(lag_seconds), 0) as lag
+       from public.rollup_lag`,
   );
-  return Number(row?.stored);
+  return { stored: Number(row?.stored), behind: Number(row?.behind), lagSeconds: Number(row?.lag) };
 }
 
 /** A fast run that lost something, or stored something twice, is no run. */
 export async function insistOnAll(database: Database, records: number): Promise<void> {
-  const [row] = await database.query<Record<"rows" | "minutes", string>>(
+  const [row] = await database.query<Record<"rows" | "minutes" | "missed", string>>(
     `select (select count(*) from public.heartbeats) as rows,
-            (select sum(readings) from public.heartbeats_1m) as minutes`,
+            (select sum(readings) from public.heartbeats_1m) as minutes,
+            (select count(*)
+               from (select customer_id, max(ts) from public.heartbeats group by customer_id
+                     except
+                     select customer_id, ts from public.customer_latest) missed) as missed`,
   );
-  if (Number(row?.rows) === records && Number(row?.minutes) === records) return;
+  if (Number(row?.rows) === records && Number(row?.minutes) === records && Number(row?.missed) === 0) return;
   throw new Error(
-    `the table has ${row?.rows} rows and the minutes ${row?.minutes} readings, expected ${records}`,
+    `the table has ${row?.rows} rows and the minutes ${row?.minutes} readings, expected ${records}; ` +
+      `${row?.missed} customers have another latest reading than their rows`,
   );
 }

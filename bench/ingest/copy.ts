@@ -59,6 +59,7 @@ function copyFile(
     });
     const seconds = (performance.now() - began) / 1000;
     const cpu = spent(before, await cpuTime(stack));
-    return { rowsPerSecond: log.records / seconds, seconds, cpu, peakMb: undefined };
+    const rate = log.records / seconds;
+    return { rowsPerSecond: rate, storedPerSecond: rate, seconds, lagSeconds: 0, cpu, peakMb: undefined };
   });
 }

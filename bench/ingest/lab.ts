@@ -112,10 +112,14 @@ export async function cpuTime(stack: Stack, worker?: number): Promise<CpuTime> {
 
 /** One contender's run. */
 export interface Run {
-  /** Of rows that were stored between the first look that saw some and the last row. */
+  /** Of rows that were stored since the first look that saw some, until the rollup had followed the last of them. */
   readonly rowsPerSecond: number;
-  /** From the start of the process, or the statement, to the last row. */
+  /** The same, until the last of them was stored. */
+  readonly storedPerSecond: number;
+  /** From the start of the process, or the statement, to that end. */
   readonly seconds: number;
+  /** The most that the rollup was behind; 0 without one. */
+  readonly lagSeconds: number;
   readonly cpu: CpuTime;
   /** Resident memory of the contender's process. */
   readonly peakMb: number | undefined;

@@ -57,10 +57,9 @@ async function look(database: Database, log: PreparedLog): Promise<Seen> {
     [last.map(({ customer }) => customer), last.map(({ at }) => at.toISOString())],
   );
   const begun = row?.some ?? false;
-  if (Number(row?.last) < last.length) return { begun, rows: 0, all: false };
   // Batches of a partition may be written side by side, so the last reading alone proves nothing.
-  const rows = await storedReadings(database);
-  return { begun, rows, all: rows === log.records };
+  const rows = Number(row?.last) < last.length ? 0 : await storedReadings(database);
+  return { begun, rows, behind: 0, lagSeconds: 0 };
 }
 
 async function storedReadings(database: Database): Promise<number> {

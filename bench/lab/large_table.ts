@@ -105,6 +105,10 @@ async function fillLedger(database: Database, stored: number, endMs: number): Pr
   returning id`,
     [stored, rejected, at],
   );
+  // The rollup would make the minutes of all rows anew.
+  await database.query(
+    "insert into public.rollup_positions select id, moves, next_offset from public.ingest_offsets",
+  );
   await database.query(
     `insert into public.heartbeat_rejects
             (ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, rejected_at)

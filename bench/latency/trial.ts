@@ -1,9 +1,11 @@
 /** One contender at one rate: what its readings take from their sender to their commit. */
 import type { Child } from "../../stack/process/child.ts";
 import type { Stack } from "../../stack/mod.ts";
+import { eventually } from "../../lab/eventually.ts";
 import { createPlace } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
+import { insistOnAll, readProgress } from "../ingest/consumer.ts";
 import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";
 import { openSender } from "../lab/readings_batch.ts";
 import { type Load, steadyLoad } from "./steady_load.ts";
@@ -11,13 +13,16 @@ import { type Load, steadyLoad } from "./steady_load.ts";
 export const PARTITIONS = 6;
 /** Until the contender has joined its group, and its own just-in-time compiler has done its work. */
 const WARM_UP_MS = 10_000;
-const STORED_DEADLINE_MS = 60_000;
+const SETTLE_MS = 1_000;
+const LOOK_EVERY_MS = 250;
 const STOP_DEADLINE_MS = 15_000;
 
 export interface Contender {
   readonly name: string;
   /** Where it stores, in the schema public. */
   readonly table: string;
+  /** Whether minutes and latest readings follow its rows. */
+  readonly rollup?: boolean;
   readonly start: (topic: string, databaseUrl: string) => Promise<Child>;
 }
 
@@ -28,12 +33,14 @@ export interface Latency {
   readonly worst: number;
   /** Of the contender and of PostgreSQL, milliseconds of processor time a second. */
   readonly cpuMs: number;
+  /** How far the rollup was behind, each time that it was looked at, seconds. */
+  readonly lags: readonly number[];
 }
 
 /** @throws Error when not all were stored */
 export async function measureLatency(
   stack: Stack,
-  { table, start }: Contender,
+  { table, rollup = false, start }: Contender,
   { ms, signal, ...load }: Load & { readonly ms: number; readonly signal: AbortSignal },
 ): Promise<Latency> {
   await using place = await createPlace(stack, `latency_${load.rate}`, { partitions: PARTITIONS });
@@ -47,12 +54,26 @@ export async function measureLatency(
       await sleep(WARM_UP_MS, { signal });
       const began = Date.now();
       const before = await cpuTime(stack, consumer.pid);
-      await sleep(ms, { signal });
+      const lags: number[] = [];
+      while (Date.now() - began < ms) {
+        if (rollup) lags.push((await readProgress(database)).lagSeconds);
+        await sleep(Math.min(LOOK_EVERY_MS, ms), { signal });
+      }
       const cpu = spent(before, await cpuTime(stack, consumer.pid));
       const seconds = (Date.now() - began) / 1000;
       over.abort();
-      await allStored(database, table, await sending, signal);
+      const sent = await sending;
+      // To count rows would slow down the last of them.
+      await sleep(SETTLE_MS, { signal });
+      let rows = 0;
+      await eventually(`${sent} readings to be stored`, async () => {
+        const [row] = await database.query<{ rows: string }>(`select count(*) as rows from public.${table}`);
+        rows = Number(row?.rows);
+        return signal.aborted || rows === sent && (!rollup || (await readProgress(database)).behind === 0);
+      }, { seen: () => rows });
+      if (rollup) await insistOnAll(database, sent);
       return {
+        lags,
         ...await latencies(database, table, began, began + ms),
         cpuMs: (cpu.worker + cpu.postgres) / seconds * 1000,
       };
@@ -62,30 +83,13 @@ export async function measureLatency(
   });
 }
 
-async function allStored(
-  database: Database,
-  table: string,
-  sent: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const deadline = performance.now() + STORED_DEADLINE_MS;
-  for (;;) {
-    const [row] = await database.query<{ rows: string }>(`select count(*) as rows from public.${table}`);
-    if (Number(row?.rows) === sent) return;
-    if (performance.now() > deadline || signal.aborted) {
-      throw new Error(`${row?.rows} of ${sent} readings were stored`);
-    }
-    await sleep(500, { signal });
-  }
-}
-
 /** Of the readings that were sent in [fromMs, toMs). */
 async function latencies(
   database: Database,
   table: string,
   fromMs: number,
   toMs: number,
-): Promise<Omit<Latency, "cpuMs">> {
+): Promise<Pick<Latency, "p50" | "p99" | "worst">> {
   const [row] = await database.query<Record<"p50" | "p99" | "worst", string>>(
     `select percentile_disc(0.5) within group (order by ms) as p50,
             percentile_disc(0.99) within group (order by ms) as p99,

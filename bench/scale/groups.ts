@@ -5,7 +5,7 @@ import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
-import { startConsumer, storedRows } from "../ingest/consumer.ts";
+import { readProgress, startConsumer } from "../ingest/consumer.ts";
 import { cpuTime, publishLog, withDatabase } from "../ingest/lab.ts";
 import { cpuSeconds } from "../lab/cpu_time.ts";
 import { cpuQuota } from "../lab/cpu_quota.ts";
@@ -74,7 +74,7 @@ function watch({ stack, share, seconds, signal }: Trial, place: Place, size: num
     await using held = new AsyncDisposableStack();
     const consumers: Child[] = [];
     for (let index = 0; index < size; index++) {
-      const consumer = startConsumer(stack, place.topic, url, { name: `consumer-${index}` });
+      const consumer = startConsumer(stack, place.topic, url, `consumer-${index}`);
       held.defer(() => consumer.stop(STOP_DEADLINE_MS));
       consumers.push(consumer);
     }
@@ -92,7 +92,7 @@ function watch({ stack, share, seconds, signal }: Trial, place: Place, size: num
     await sleep(SETTLE_MS, { signal });
 
     const look = async () => ({
-      rows: await storedRows(database),
+      rows: (await readProgress(database)).stored,
       at: performance.now(),
       cpu: await cpuTime(stack),
       own: await Promise.all(consumers.map(({ pid }) => cpuSeconds(pid))),
@@ -128,7 +128,7 @@ async function sharedOut(place: Place, groupId: string, size: number): Promise<s
 async function warm(database: Database, consumers: readonly Child[]): Promise<void> {
   let rows = 0;
   await eventually("the consumers to be warm", async () => {
-    rows = await storedRows(database);
+    rows = (await readProgress(database)).stored;
     return rows >= WARM_UP_RECORDS * consumers.length;
   }, {
     withinMs: WARM_DEADLINE_MS,

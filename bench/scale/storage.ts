@@ -4,7 +4,7 @@ import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
-import { insistOnAll, startConsumer, storedRows } from "../ingest/consumer.ts";
+import { insistOnAll, type Progress, readProgress, startConsumer } from "../ingest/consumer.ts";
 import { publishLog, withDatabase } from "../ingest/lab.ts";
 import { walBytes } from "./shapes.ts";
 import type { Trial } from "./trial.ts";
@@ -29,11 +29,12 @@ export async function measureStorage(trial: Trial): Promise<string> {
     const walBefore = await walBytes(database);
     const consumer = startConsumer(stack, place.topic, link.through(url));
     try {
-      let rows = 0;
-      await eventually("all to be stored", async () => {
-        rows = await storedRows(database);
-        return rows >= log.records || !consumer.running || trial.signal.aborted;
-      }, { withinMs: DEADLINE_MS, seen: () => rows });
+      let seen: Progress | undefined;
+      await eventually("all to be stored and rolled up", async () => {
+        seen = await readProgress(database);
+        const done = seen.stored >= log.records && seen.behind === 0;
+        return done || !consumer.running || trial.signal.aborted;
+      }, { withinMs: DEADLINE_MS, seen: () => seen });
     } finally {
       await consumer.stop(STOP_DEADLINE_MS);
     }
@@ -89,7 +90,7 @@ async function tableBytes(database: Database): Promise<[what: string, bytes: num
          from pg_partition_tree('public.heartbeats') where isleaf
        union all
        select name, place, name::regclass
-         from unnest(array['public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
+         from unnest(array['public.ingest_changes', 'public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
      ), sizes as (
        select name, place, 0 as part, 'rows' as what, pg_table_size(relid) as bytes from tables
        union all
