@@ -78,20 +78,20 @@ async function soak(
   const over = new AbortController();
   const until = { signal: AbortSignal.any([signal, over.signal]) };
   const samples: Sample[] = [];
-  let next = new Map<number, number>();
-  const stored = () => [...next.values()].reduce((sum, offset) => sum + offset, 0);
+  let seen: Seen = { next: new Map(), lagSeconds: 0, changesMb: 0 };
+  const stored = () => [...seen.next.values()].reduce((sum, offset) => sum + offset, 0);
   const began = performance.now();
   const sampling = async () => {
     for (let tick = 1; !until.signal.aborted && consumer.running; tick++) {
       const took: ProcessSample | undefined = await sampleProcess(consumer.pid);
-      next = await nextOffsets(place).catch((error) => {
-        // The table is not there before the consumer has made it.
-        if (next.size > 0) sayTrouble(error);
-        return next;
+      seen = await look(place).catch((error) => {
+        // The tables are not there before the consumer has made them.
+        if (seen.next.size > 0) sayTrouble(error);
+        return seen;
       });
       const seconds = (performance.now() - began) / 1000;
       if (took !== undefined) {
-        samples.push({ ...took, seconds, stored: stored(), waiting: load.loaded - stored() });
+        samples.push({ ...took, ...seen, seconds, stored: stored(), waiting: load.loaded - stored() });
       }
       if (tick % SAY_EVERY_SAMPLES === 0) sayState(samples);
       if (seconds >= minutes * 60) break;
@@ -104,7 +104,7 @@ async function soak(
     await Promise.all([
       sampling(),
       load.keepFilled(backlog, stored, until),
-      load.takeAway(() => next, until),
+      load.takeAway(() => seen.next, until),
     ]);
   } finally {
     over.abort();
@@ -112,11 +112,24 @@ async function soak(
   return samples;
 }
 
-async function nextOffsets(place: Place): Promise<Map<number, number>> {
-  const rows = await place.sql<{ kafka_partition: number; next_offset: string }>(
-    "select kafka_partition, next_offset from public.ingest_offsets",
+interface Seen {
+  /** By partition. */
+  readonly next: ReadonlyMap<number, number>;
+  readonly lagSeconds: number;
+  readonly changesMb: number;
+}
+
+async function look(place: Place): Promise<Seen> {
+  const rows = await place.sql<Record<"kafka_partition" | "next_offset" | "lag_seconds" | "bytes", string>>(
+    `select kafka_partition, next_offset, lag_seconds, pg_total_relation_size('public.ingest_changes') as bytes
+       from public.rollup_lag
+       join public.ingest_offsets using (topic_id, kafka_partition, generation)`,
   );
-  return new Map(rows.map(({ kafka_partition, next_offset }) => [kafka_partition, Number(next_offset)]));
+  return {
+    next: new Map(rows.map((row) => [Number(row.kafka_partition), Number(row.next_offset)])),
+    lagSeconds: Math.max(0, ...rows.map((row) => Number(row.lag_seconds))),
+    changesMb: Math.max(0, ...rows.map(({ bytes }) => Number(bytes))) / 1024 / 1024,
+  };
 }
 
 function sayState(samples: readonly Sample[]): void {

@@ -12,6 +12,10 @@ export interface Sample extends ProcessSample {
   readonly stored: number;
   /** Records in the log that are not. */
   readonly waiting: number;
+  /** How far the rollup is behind. */
+  readonly lagSeconds: number;
+  /** Of public.ingest_changes on the disk, with what was deleted from it. */
+  readonly changesMb: number;
 }
 
 /** Seconds over which the picture takes the mean rate: a commit brings thousands of rows at once. */
@@ -76,6 +80,8 @@ function summary(
     ["records a second, mean", String(Math.round(((last?.stored ?? 0) - (first?.stored ?? 0)) / seconds))],
     ["records waiting, median", String(median(samples.map(({ waiting }) => waiting)))],
     ["records waiting, fewest after the first quarter", String(fewestWaiting)],
+    ["the rollup behind, seconds, at most", Math.max(...samples.map((one) => one.lagSeconds)).toFixed(1)],
+    ["change feed on the disk, MB, at most", Math.max(...samples.map((one) => one.changesMb)).toFixed(0)],
     ["peak resident memory, MB", peakMb.toFixed(0)],
     ["median of the first quarter, MB", median(memory.slice(0, quarter)).toFixed(0)],
     ["median of the last quarter, MB", median(memory.slice(-quarter)).toFixed(0)],
@@ -92,11 +98,11 @@ function summary(
 function csv(samples: readonly Sample[], rates: readonly number[]): string {
   const lines = samples.map((sample, index) => {
     const { seconds, residentKb, peakKb, descriptors, sockets, threads, stored, waiting } = sample;
-    const rate = Math.round(rates[index] ?? 0);
-    return [seconds.toFixed(1), residentKb, peakKb, descriptors, sockets, threads, stored, waiting, rate]
+    return [seconds.toFixed(1), residentKb, peakKb, descriptors, sockets, threads, stored, waiting]
+      .concat(Math.round(rates[index] ?? 0), sample.lagSeconds.toFixed(1), sample.changesMb.toFixed(1))
       .join();
   });
-  return `seconds,resident_kb,peak_kb,descriptors,sockets,threads,stored,waiting,per_second\n${
+  return `seconds,resident_kb,peak_kb,descriptors,sockets,threads,stored,waiting,per_second,lag_seconds,changes_mb\n${
     lines.join("\n")
   }\n`;
 }
