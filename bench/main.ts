@@ -32,7 +32,7 @@ await runWorker(async ({ args, signal }) => {
 function parseFlags(args: readonly string[]): { names: readonly string[]; peers: boolean } {
   const command = new Command(PROGRAM)
     .description(
-      "Runs the measurements and writes their tables into docs/performance.md; half an hour of work.",
+      "Runs the measurements and writes their tables into docs/performance.md; two hours of work.",
     )
     .option("--only <names>", `of ${MEASUREMENTS.join(", ")}, separated by commas`)
     .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")

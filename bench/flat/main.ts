@@ -11,7 +11,7 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { consumeAll } from "../ingest/consumer.ts";
-import { type Lab, type LogOptions, openStack, prepare, withDatabase } from "../ingest/lab.ts";
+import { type Lab, type LogOptions, openStack, prepare, type Tools, withDatabase } from "../ingest/lab.ts";
 import { fillTable } from "../lab/large_table.ts";
 import { type NamedQuery, peoplesQueries } from "../lab/peoples_queries.ts";
 import { type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
@@ -26,15 +26,24 @@ await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const stack = await openStack({ signal, resources, say });
   for (const shape of shapesOf(flags)) {
-    const measured = await measure(stack, { ...flags, ...shape, partitions: PARTITIONS, resources, say });
-    if (signal.aborted) return;
+    const measured = await measure(stack, {
+      ...flags,
+      ...shape,
+      partitions: PARTITIONS,
+      signal,
+      resources,
+      say,
+    });
     await report(flags, shape, measured);
   }
 });
 
 async function measure(
   stack: Stack,
-  { runs, rows, ...options }: LogOptions & Shape & { readonly runs: number; readonly rows: number },
+  { runs, rows, signal, ...options }: LogOptions & Tools & Shape & {
+    readonly runs: number;
+    readonly rows: number;
+  },
 ): Promise<Measured> {
   const { records, customers, intervalSeconds } = options;
   const logMs = (Math.ceil(records / customers) + 1) * intervalSeconds * 1000;
@@ -54,6 +63,7 @@ async function measure(
     await fillTable(full, { rows, customers, endMs: first.log.range[0] });
     const rates = { empty: [] as number[], full: [] as number[] };
     for (const lab of labs) {
+      signal.throwIfAborted();
       const empty = await withDatabase(stack, (database, url) => consumeAll(lab, database, url));
       rates.empty.push(empty.rowsPerSecond);
       rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);

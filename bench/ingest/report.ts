@@ -1,10 +1,8 @@
 /** What the contenders did, as a table. */
 import { formatTable } from "../../workers/_shared/table.ts";
-import { barChart } from "../charts/bar_chart.ts";
 import { keepSection } from "../lab/sections.ts";
 import { type Shape, titleOf } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
-import { heartbeatConsumer } from "./consumer.ts";
 import type { Lab, Run } from "./lab.ts";
 
 const MILLION = 1_000_000;
@@ -54,13 +52,4 @@ export async function report(
   const title = titleOf(shape);
   Deno.stdout.writeSync(new TextEncoder().encode(`${title}\n${text}\n`));
   await keepSection("ingest.txt", title, text);
-  const bars = [...runs].map(([name, one]) => {
-    return { name, value: rateOf(one).median, ours: name === heartbeatConsumer.name, ratio: ratioOf(one) };
-  });
-  await Deno.writeTextFile(
-    new URL(`../results/ingest_${shape.customers}_${shape.intervalSeconds}s.svg`, import.meta.url),
-    barChart(`Rows a second of ${title}`, bars, ({ value, ratio }) => {
-      return `${Math.round(value).toLocaleString("en")} (${ratio.toFixed(2)})`;
-    }),
-  );
 }
