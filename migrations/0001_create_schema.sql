@@ -258,6 +258,7 @@ comment on view public.heartbeats_1m_pending is
 create table public.consumer_status (
   consumer           text        primary key,
   host               text        not null,
+  pid                integer     not null,
   version            text        not null,
   group_id           text        not null,
   topic              text        not null,
@@ -271,11 +272,11 @@ create table public.consumer_status (
   rollup_lag_seconds float8
 ) with (fillfactor = 50);
 
-comment on table  public.consumer_status                 is 'What each consumer says of itself every 5 s; one whose row is older than 15 s is not running.';
+comment on table  public.consumer_status                 is 'What each consumer says of itself every 5 s; one whose row is older than 15 s is not running. An orderly stop deletes the row.';
 comment on column public.consumer_status.partitions      is 'The Kafka partitions that it reads.';
 comment on column public.consumer_status.log_end_offsets is 'Committed end of each of those logs, as asked just now; null where it is not known.';
 comment on column public.consumer_status.reasons         is 'Why it is not ready; empty when it is.';
-comment on column public.consumer_status.limits          is 'Its alarm thresholds and valid range, beats per minute.';
+comment on column public.consumer_status.limits          is 'Its valid range (min, max) and alarm thresholds (low, high), beats per minute.';
 
 -- Retention -----------------------------------------------------------------------------------------------------------
 

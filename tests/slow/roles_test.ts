@@ -50,7 +50,10 @@ Deno.test(
       return kept.length === 0;
     };
     await eventually("old minutes, latest readings and rejects to go", forgotten, { seen: () => kept });
+    const ready = () => place.sql("select pid from public.consumer_status where reasons = '{}'");
+    await eventually("its status", async () => (await ready())[0]?.pid === keeping.pid);
     strictEqual(await keeping.stop(), 0);
+    deepStrictEqual(await ready(), []);
     const owners = await place.sql(
       `select distinct pg_get_userbyid(relowner) as owner from pg_class
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')`,

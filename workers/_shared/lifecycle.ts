@@ -82,7 +82,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
     if (firstSignalAt !== undefined && now - firstSignalAt < SAME_SIGNAL_MS) return;
     if (firstSignalAt !== undefined) exitNow("a second signal");
     firstSignalAt = now;
-    stop.abort();
+    stop.abort(failure);
     Deno.unrefTimer(setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`), SHUTDOWN_DEADLINE_MS));
   };
   for (const signal of TERMINATION_SIGNALS) Deno.addSignalListener(signal, onSignal);

@@ -15,6 +15,7 @@ import { type ConsumeOptions, type ConsumePorts, type Environment, LogPorts } fr
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { Room } from "./kafka_partition/backlog.ts";
 import { SilentLogs } from "./fetch/silent_logs.ts";
+import { keepStatus } from "./status.ts";
 
 /** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
 const TOPIC_INTERVAL_MS = 5_000;
@@ -88,6 +89,7 @@ class Consumption implements AsyncDisposable {
       new SilentLogs({ ...this.#environment, whyNotCompaction }).watch(this.options),
       keepPartitions(this.ports, this.options),
       this.#tellGroup(),
+      keepStatus(this.#environment, this.options),
     ]);
   }
 

@@ -33,6 +33,8 @@ export interface ConsumePorts extends RetentionPorts {
   readonly plan: PlanBatch;
   readonly rollup: Pick<Rollup, "committed" | "due">;
   readonly health: Health;
+  /** As `/readyz` gives them. */
+  readonly readyReasons: () => readonly string[];
 }
 
 export interface ConsumeOptions extends ConsumerConfig {

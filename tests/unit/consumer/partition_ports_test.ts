@@ -91,7 +91,7 @@ function refused() {
   const progress = new Progress(() => now);
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const said: string[] = [];
-  const write = ({ partition }: LedgerRow) => {
+  const write = ({ partition }: LedgerRow): Promise<WriteOutcome> => {
     if (partition > 0 || isRepaired) return Promise.resolve({ kind: "stale", nextOffset: 5 });
     return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
   };

@@ -1,5 +1,6 @@
 /** Topics: their partitions and who leads them, the offsets that a log holds, and what decides whether it may end in nothing. */
 import { Admin, type Base, ConfigResourceTypes, type Consumer } from "@platformatic/kafka";
+import { sleep } from "../backoff.ts";
 import { describeError, findInCauses } from "../errors.ts";
 import type { KafkaConnection } from "./client.ts";
 import type { Offset } from "./records.ts";
@@ -92,6 +93,32 @@ export async function endOffsets(
 ): Promise<readonly Offset[]> {
   const offsets = await client.listOffsets({ topics: [topic], timestamp: LATEST });
   return Array.from({ length: partitions }, (_, partition) => given(offsets, topic, partition));
+}
+
+/**
+ * The committed end of each of these partitions; null where it has no leader, or its leader does not answer in time. Each
+ * leader is asked by a request of its own, so that one that is away hides no other's ends.
+ *
+ * @param topic its name, and the node that leads each partition
+ */
+export async function knownEnds(
+  client: Pick<Consumer, "listOffsets">,
+  { name, leaders }: { name: string; leaders: readonly number[] },
+  partitions: readonly number[],
+  { withinMs, signal }: { withinMs: number; signal: AbortSignal },
+): Promise<(Offset | null)[]> {
+  const known = new Map<number, Offset>();
+  const led = partitions.filter((partition) => (leaders[partition] ?? -1) >= 0);
+  const asked = [...Map.groupBy(led, (partition) => leaders[partition]).values()].map(async (of) => {
+    const offsets = await client.listOffsets({
+      topics: [name],
+      partitions: { [name]: of },
+      timestamp: LATEST,
+    });
+    for (const partition of of) known.set(partition, given(offsets, name, partition));
+  });
+  if (asked.length > 0) await Promise.race([Promise.allSettled(asked), sleep(withinMs, { signal })]);
+  return partitions.map((partition) => known.get(partition) ?? null);
 }
 
 function given(offsets: ReadonlyMap<string, bigint[]>, topic: string, partition: number): Offset {

@@ -31,6 +31,8 @@ export function consumerTelemetry(
     ...databaseFacts(moved),
     ...tableFacts(moved),
     ...rollupFacts(moved),
+    statusFailed: (error: unknown) =>
+      log.debug("status.failed", "Cannot write to public.consumer_status", { error }),
     healthListening: (port: number) =>
       log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
     /** @param seconds since the start of the process */

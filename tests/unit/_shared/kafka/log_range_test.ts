@@ -1,6 +1,6 @@
 /** What is made of answers that leave something out. The client is a stand-in. */
 import { deepStrictEqual, rejects } from "node:assert";
-import { describeTopic, endOffsets } from "../../../../workers/_shared/kafka/topic.ts";
+import { describeTopic, endOffsets, knownEnds } from "../../../../workers/_shared/kafka/topic.ts";
 
 /** A client that is answered with these ends; the client's own array has a hole where none was given. */
 const answering = (...ends: (bigint | undefined)[]) => {
@@ -18,6 +18,32 @@ Deno.test("endOffsets() takes no answer for a partition for no end: nothing woul
     await rejects(endOffsets(answer, "t", 2), /no offset was given for partition [01] of t/);
   }
   await rejects(endOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
+});
+
+Deno.test("knownEnds() asks each leader once and gives what it knows: null where none leads, one fails or one hangs", async () => {
+  const asked: number[][] = [];
+  const answers = new Map([[0, Promise.resolve(new Map([["t", [7n, -1n, 9n]]]))], [
+    3,
+    Promise.reject(new Error()),
+  ]]);
+  const client = {
+    listOffsets: ({ partitions: { t = [] } = {} }: { partitions?: Record<string, number[]> }) => {
+      asked.push(t);
+      return answers.get(t[0] ?? -1) ?? new Promise(() => {});
+    },
+  };
+  const topic = { name: "t", leaders: [1, -1, 1, 2, 3] };
+  const until = { withinMs: 1, signal: new AbortController().signal };
+  deepStrictEqual(await knownEnds(client as never, topic, [0, 1, 2, 3, 4, 5], until), [
+    7,
+    null,
+    9,
+    null,
+    null,
+    null,
+  ]);
+  deepStrictEqual(asked, [[0, 2], [3], [4]]);
+  deepStrictEqual(await knownEnds(client as never, topic, [], until), []);
 });
 
 Deno.test("describeTopic() takes an answer without partitions for none, not for a topic that has none", async () => {

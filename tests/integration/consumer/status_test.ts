@@ -1,0 +1,146 @@
+/** What consumers say of themselves in public.consumer_status. */
+import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert";
+import { eventually } from "../../../lab/eventually.ts";
+import type { Place } from "../../../lab/place.ts";
+import type { WorkerProcess } from "../../../lab/worker_process.ts";
+import { secondsOf } from "../../support/log_content.ts";
+import { onPlace } from "../../support/services.ts";
+
+type Row = {
+  consumer: string;
+  pid: number;
+  group_id: string;
+  topic: string;
+  topic_id: string | null;
+  partitions: number[];
+  log_end_offsets: (string | null)[];
+  reasons: string[];
+  limits: Record<string, number>;
+  running: boolean;
+};
+
+const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
+
+/** The row that a consumer wrote, once it is as it should be. */
+async function statusOf(place: Place, { pid }: WorkerProcess, is: (row: Row) => unknown): Promise<Row> {
+  let row: Row | undefined;
+  return await eventually("the status", async () => {
+    [row] = await place.sql<Row>(
+      `select *, seen_at > now() - interval '15 s' as running from public.consumer_status where pid = $1`,
+      [pid],
+    );
+    return row !== undefined && is(row) ? row : undefined;
+  }, { seen: () => row });
+}
+
+Deno.test(
+  "a consumer stores who it is and the reasons of its /readyz before there is a topic, then what it reads",
+  onPlace({ partitions: 0 }, async (place) => {
+    // The topic's name is also a password here, so it must be hidden where the reasons name the topic.
+    const env = { HEART_RATE_LOW: "50", HEARTBEAT_READER_PASSWORD: place.topic };
+    const consumer = place.consumer({ env });
+    await consumer.notReady(/topic: \*\*\* does not exist/);
+    const waiting = await statusOf(
+      place,
+      consumer,
+      ({ reasons }) => reasons.some((one) => one.startsWith("topic: ")),
+    );
+    deepStrictEqual(JSON.parse((await consumer.get("/readyz")).text).reasons, waiting.reasons);
+    deepStrictEqual([waiting.topic_id, waiting.partitions, waiting.log_end_offsets], [null, [], []]);
+    deepStrictEqual([waiting.group_id, waiting.topic], [place.topic, place.topic]);
+    deepStrictEqual(waiting.limits, { min: 30, max: 220, low: 50, high: 180 });
+
+    await place.createTopic(2);
+    const reading = await statusOf(place, consumer, ({ reasons, partitions }) => {
+      return reasons.length === 0 && partitions.length === 2;
+    });
+    strictEqual(reading.consumer, waiting.consumer);
+    strictEqual(reading.topic_id, (await place.describeTopic())?.id);
+    deepStrictEqual(reading.partitions, [0, 1]);
+    const [row] = await place.sql("select started_at < seen_at as ok from public.consumer_status");
+    deepStrictEqual(row, { ok: true });
+  }),
+);
+
+Deno.test(
+  "the log ends in the status rise while a consumer reads and stores nothing",
+  onPlace({}, async (place) => {
+    await place.publisher.send(secondsOf("a", 10));
+    await place.consumeAll();
+    await place.publisher.send(secondsOf("b", 10));
+    await place.admin.deleteRecords({
+      topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
+    });
+    const consumer = place.consumer();
+    await consumer.said("partition.held");
+    const ends = (end: string) => ({ log_end_offsets }: Row) => log_end_offsets[0] === end;
+    const held = await statusOf(place, consumer, ends("20"));
+    match(held.reasons.join(), /partition 0: offset 10 is stored, but the log holds 15 to 20/);
+    await place.publisher.send(secondsOf("c", 30));
+    await statusOf(place, consumer, ends("50"));
+    const ledger = await place.sql("select next_offset from public.ingest_offsets");
+    deepStrictEqual(ledger, [{ next_offset: "10" }]);
+  }),
+);
+
+Deno.test(
+  "two consumers have a row each and no partition in common; a killed one's row grows old, an orderly stop takes it away",
+  onPlace({ partitions: 4 }, async (place) => {
+    const [killed, stopped] = [
+      place.consumer({ env: QUICK_TAKEOVER }),
+      place.consumer({ env: QUICK_TAKEOVER }),
+    ];
+    const halves = [killed, stopped].map((one) =>
+      statusOf(place, one, ({ partitions, log_end_offsets }) => {
+        return partitions.length === 2 && log_end_offsets.every((end) => end === "0");
+      })
+    );
+    const [first, second] = await Promise.all(halves);
+    notStrictEqual(first?.consumer, second?.consumer);
+    deepStrictEqual([...first?.partitions ?? [], ...second?.partitions ?? []].sort(), [0, 1, 2, 3]);
+
+    killed.kill("SIGKILL");
+    await statusOf(place, stopped, ({ partitions }) => partitions.length === 4);
+    const old = await statusOf(place, killed, ({ running }) => !running);
+    deepStrictEqual([old.consumer, old.partitions], [first?.consumer, first?.partitions]);
+    await statusOf(place, stopped, ({ running }) => running);
+
+    await place.sql(
+      "update public.consumer_status set seen_at = now() - interval '25 hours' where pid = $1",
+      [killed.pid],
+    );
+    await eventually("a row of yesterday to be deleted", async () => {
+      return (await place.sql("select from public.consumer_status")).length === 1;
+    });
+    strictEqual(await stopped.stop(), 0);
+    deepStrictEqual(await place.sql("select from public.consumer_status"), []);
+  }),
+);
+
+Deno.test(
+  "a consumer that cannot store its status reads on, and stores it when it can",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer({ env: { LOG_LEVEL: "debug" } });
+    await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);
+    await place.sql("alter table public.consumer_status rename to away");
+    await consumer.said("status.failed");
+    await place.publisher.send(secondsOf("a", 10));
+    await place.caughtUp();
+    await consumer.ready();
+    await place.sql("alter table public.away rename to consumer_status");
+    await statusOf(place, consumer, ({ log_end_offsets }) => log_end_offsets[0] === "10");
+    deepStrictEqual(consumer.lines.filter(({ level }) => level !== "info" && level !== "debug"), []);
+  }),
+);
+
+Deno.test(
+  "a consumer that gives up leaves its row, which says why",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);
+    await place.sql("update public.ingest_offsets set schema_generation = schema_generation + 1");
+    await place.publisher.send(secondsOf("a", 10));
+    strictEqual(await consumer.exitCode(), 1);
+    await statusOf(place, consumer, ({ reasons }) => /generation/.test(reasons.join()));
+  }),
+);

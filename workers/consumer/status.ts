@@ -1,0 +1,85 @@
+/** What the consumer says of itself in public.consumer_status, for readers that cannot ask its health port. */
+import { setTimeout as after } from "node:timers/promises";
+import { sleep } from "../_shared/backoff.ts";
+import { knownEnds } from "../_shared/kafka/topic.ts";
+import { printable } from "../_shared/output.ts";
+import { VERSION } from "../_shared/version.ts";
+import type { ConsumeOptions, Environment } from "./partition_ports.ts";
+
+/** A row that is older than three of these means that the consumer is not running. */
+const INTERVAL_MS = 5_000;
+/** A broker that hangs must not make the row grow old. */
+const KAFKA_ANSWERS_WITHIN_MS = 2_000;
+/** A database that hangs must not hold up the end of the consumer. */
+const END_WITHIN_MS = 1_000;
+
+/** One round trip. The commit waits for no disk: a row that a crash of the server loses is written again in 5 s. */
+const STORE = `
+  with old as (
+    delete from public.consumer_status where seen_at < now() - interval '1 day' and consumer <> $1
+  )
+  insert into public.consumer_status
+         (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions, log_end_offsets,
+          reasons, limits, rollup_lag_seconds)
+  select $1, $2, $3::integer, $4, $5, $6, $7::uuid, now() - make_interval(secs => $8), now(), $9::integer[],
+         $10::bigint[], $11::text[], $12::jsonb, $13::float8
+    from set_config('synchronous_commit', 'off', true)
+      on conflict (consumer) do update
+     set topic_id = excluded.topic_id, seen_at = excluded.seen_at, partitions = excluded.partitions,
+         log_end_offsets = excluded.log_end_offsets, reasons = excluded.reasons,
+         rollup_lag_seconds = excluded.rollup_lag_seconds`;
+
+/** Stores the row every 5 s until `signal` aborts. An orderly stop deletes it; the row of a consumer that gave up stays. */
+export async function keepStatus(environment: Environment, options: ConsumeOptions): Promise<void> {
+  const { database, telemetry } = environment;
+  const { signal } = options;
+  const consumer = crypto.randomUUID();
+  let failed = false;
+  const attempt = async (sql: string, more: () => unknown[] | Promise<unknown[]>) => {
+    try {
+      await database.query(sql, [consumer, ...await more()]);
+      failed = false;
+    } catch (error) {
+      if (!failed) telemetry.statusFailed(error);
+      failed = true;
+    }
+  };
+  const store = () => attempt(STORE, () => statusOf(environment, options));
+  let storing: Promise<void> | undefined;
+  while (!signal.aborted) {
+    storing ??= store().finally(() => storing = undefined);
+    await sleep(INTERVAL_MS, { signal });
+  }
+  const end = async () => {
+    await storing;
+    if (failed) return;
+    if (signal.reason.name !== "AbortError") return await store();
+    await attempt("delete from public.consumer_status where consumer = $1", () => []);
+  };
+  await Promise.race([end(), after(END_WITHIN_MS)]);
+}
+
+/** The parameters of {@link STORE} from $2 on. */
+async function statusOf(environment: Environment, options: ConsumeOptions): Promise<unknown[]> {
+  const { client, connection: { topic: name }, topic, partitions, readyReasons } = environment;
+  const { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal } = options;
+  const { id = null, leaders = [] } = topic() ?? {};
+  const numbers = [...partitions()].map(({ number }) => number).sort((a, b) => a - b);
+  const until = { withinMs: KAFKA_ANSWERS_WITHIN_MS, signal };
+  const ends = await knownEnds(client, { name, leaders }, numbers, until);
+  return [
+    Deno.hostname(),
+    Deno.pid,
+    VERSION,
+    groupId,
+    name,
+    id,
+    performance.now() / 1000,
+    numbers,
+    ends,
+    // PostgreSQL takes no zero byte in a text.
+    readyReasons().map(printable),
+    JSON.stringify({ min, max, low, high }),
+    null,
+  ];
+}
