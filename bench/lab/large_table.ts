@@ -93,16 +93,25 @@ function startsOfRounds(rounds: number, endMs: number): (round: number) => numbe
   };
 }
 
-/** A ledger that goes with it, and rejects as of one record in a thousand. */
+/** A ledger and a consumer's status that go with it, and rejects as of one record in a thousand. */
 async function fillLedger(database: Database, stored: number, endMs: number): Promise<void> {
   const rejected = Math.floor(stored / 1_000);
   const at = new Date(endMs).toISOString();
   const [ledger] = await database.query<{ id: string }>(
-    `insert into public.ingest_offsets
-            (topic, topic_id, kafka_partition, first_offset, next_offset, stored, rejected, log_end_offset,
-             last_event_ts, last_record_at, last_batch_at)
-     values ('heartbeats', gen_random_uuid(), 0, 0, $1::bigint + $2, $1, $2, $1::bigint + $2, $3, $3, $3)
-  returning id`,
+    `with ledger as (
+       insert into public.ingest_offsets
+              (topic, topic_id, kafka_partition, first_offset, next_offset, stored, rejected, last_event_ts,
+               last_record_at, last_batch_at)
+       values ('heartbeats', gen_random_uuid(), 0, 0, $1::bigint + $2, $1, $2, $3, $3, $3)
+    returning *
+     ), status as (
+       insert into public.consumer_status
+              (consumer, host, pid, version, group_id, topic, topic_id, started_at, partitions, log_end_offsets,
+               reasons, limits)
+       select 'made by the benchmark', 'nowhere', 0, '', '', topic, topic_id, now(), '{0}', array[next_offset], '{}', '{}'
+         from ledger
+     )
+     select id from ledger`,
     [stored, rejected, at],
   );
   // The rollup would make the minutes of all rows anew.
