@@ -2,17 +2,32 @@
  * Folder `judge`: compares what PostgreSQL holds with what was sent, record by record, for chaos and for the tests. It
  * never writes, and shares nothing with `reconcile`.
  *
- * Here: what is kept beside the rows equals what the rows give when it is computed anew.
+ * Here: minutes and latest readings, together with the changes that wait for the rollup, equal what the rows give. Each
+ * question is one statement, so that it sees one snapshot: safe while consumers write.
  */
 import { type Query, say } from "./query.ts";
 import { instant } from "./rows.ts";
 
-/** The floor: below it minutes outlive their dropped rows, and a customer's latest reading may. */
-const FLOOR =
-  `(select coalesce(max(upper_bound), '-infinity') from public.heartbeat_retention where reopened_at is null)`;
+/**
+ * The first instant that is compared. Below the floor minutes outlive their dropped rows, and a customer's latest reading
+ * may; below the cursor of a rebuild nothing is exact.
+ */
+const FIRST = `(select greatest(coalesce(max(upper_bound), '-infinity'), (select cursor from public.rollup))
+   from public.heartbeat_retention
+  where reopened_at is null)`;
+
+/** The entries of the changes behind the rollup's positions, read from their arrays. */
+const WAITING = `
+  select entry.*
+    from public.ingest_changes change
+    left join public.rollup_positions position using (ledger_id)
+   cross join unnest(change.customer_ids, change.minutes, change.readings, change.sums, change.lows, change.highs,
+                     change.low_counts, change.high_counts, change.last_ts, change.last_rates, change.last_anomalies)
+      as entry (customer_id, minute, readings, sum, lowest, highest, low, high, ts, heart_rate, anomaly)
+   where position.move is null or change.move > position.move`;
 
 /**
- * The minute table above the floor, in one snapshot: safe while consumers write.
+ * The minutes from the floor on.
  *
  * @param range whole minutes [from, to), microseconds since the Unix epoch; everything unless told
  */
@@ -24,39 +39,61 @@ export async function judgeMinutes(
     ? ["-infinity", "infinity"]
     : [instant(range.from), instant(range.to)];
   const minutes = await query<{ id: string }>(
-    `select distinct customer_id || ' @ ' || minute as id from (
-     with anew as (
+    `with waiting as (${WAITING}),
+     anew as (
        select customer_id, date_trunc('minute', ts, 'UTC') as minute, count(*)::int as readings,
               sum(heart_rate) as heart_rate_sum, min(heart_rate) as heart_rate_min, max(heart_rate) as heart_rate_max,
               (count(*) filter (where anomaly = 'low'))::int as low,
               (count(*) filter (where anomaly = 'high'))::int as high
          from public.heartbeats
-        where ts >= $1::timestamptz and ts < $2::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FLOOR}
+        where ts >= $1::timestamptz and ts < $2::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
         group by 1, 2
      ), kept as (
-       select * from public.heartbeats_1m
-        where minute >= $1::timestamptz and minute < $2::timestamptz and minute >= ${FLOOR}
+       select customer_id, minute, sum(readings)::int, sum(heart_rate_sum)::bigint, min(heart_rate_min),
+              max(heart_rate_max), sum(low)::int, sum(high)::int
+         from (table public.heartbeats_1m
+               union all
+               select customer_id, minute, readings, sum, lowest, highest, low, high from waiting) part
+        where minute >= $1::timestamptz and minute < $2::timestamptz and minute >= ${FIRST}
+        group by 1, 2
      )
-     (table anew except table kept)
-     union
-     (table kept except table anew)) differing
-     limit 100`,
+     select distinct customer_id || ' @ ' || minute as id
+       from ((table anew except table kept)
+             union
+             (table kept except table anew)) differing
+      limit 100`,
     [from, to],
   );
   return say("minutes that differ from the rows:", minutes.map(({ id }) => id));
 }
 
-/** Each customer's latest reading, where it lies above the floor. */
-export async function judgeLatest(query: Query): Promise<string[]> {
+/**
+ * Each customer's latest reading, where it lies in a minute from the floor on.
+ *
+ * @param since only latest readings from there on, microseconds since the Unix epoch; everything unless told
+ */
+export async function judgeLatest(query: Query, since?: number): Promise<string[]> {
   const latest = await query<{ id: string }>(
-    `select coalesce(anew.customer_id, kept.customer_id) as id
-       from (select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
-               from public.heartbeats
-              where ts >= ${FLOOR}
-              order by customer_id, ts desc) anew
-       full join (select * from public.customer_latest where ts >= ${FLOOR}) kept using (customer_id)
+    `with waiting as (${WAITING}),
+     anew as (
+       select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
+         from public.heartbeats
+        where ts >= $1::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
+        order by customer_id, ts desc
+     ), kept as (
+       select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
+         from (table public.customer_latest
+               union all
+               select customer_id, ts, heart_rate, anomaly from waiting) one
+        where ts >= $1::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
+        order by customer_id, ts desc
+     )
+     select coalesce(anew.customer_id, kept.customer_id) as id
+       from anew
+       full join kept using (customer_id)
       where (anew.ts, anew.heart_rate, anew.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)
       limit 100`,
+    [since === undefined ? "-infinity" : instant(since)],
   );
   return say("latest readings that differ from the rows:", latest.map(({ id }) => id));
 }

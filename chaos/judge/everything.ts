@@ -1,4 +1,5 @@
 /** THE judge: each record that was acknowledged ended in exactly one place, nothing else is there, and the ledger says so. */
+import { judgeCaughtUp } from "./chain.ts";
 import { judgeLatest, judgeMinutes } from "./derived.ts";
 import { judgeLedger, type LedgerTotals } from "./ledger.ts";
 import { type Found, type Query, say } from "./query.ts";
@@ -28,8 +29,12 @@ export interface Judgement {
   readonly lost: number;
 }
 
-/** Judges everything. Call it when the ledger has caught up and nothing is under way any more. */
+/**
+ * Judges everything. Call it when the ledger has caught up and nothing is under way any more but the rollup, which has to
+ * catch up as well.
+ */
 export async function judgeEverything(query: Query, intent: Intent): Promise<Judgement> {
+  const behind = await judgeCaughtUp(query);
   const rows = await sumOf(intent.rows(), (part) => judgeRows(query, part));
   const rejects = await sumOf(intent.rejects(), (part) => judgeRejects(query, part));
   const ledger = await judgeLedger(query, intent.whole !== undefined);
@@ -43,6 +48,7 @@ export async function judgeEverything(query: Query, intent: Intent): Promise<Jud
     ...ledger.problems,
     ...judgeTotals(ledger.totals, intent, { stored: rows.rows, rejected: rejects.rows }),
     ...elsewhere === 0 ? [] : say("rows at instants of no record:", [`${elsewhere}`]),
+    ...behind,
     ...await judgeMinutes(query),
     ...await judgeLatest(query),
   ];

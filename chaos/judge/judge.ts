@@ -5,7 +5,8 @@
 import type { Buffer } from "node:buffer";
 import type { Load } from "../load/load.ts";
 import { kindOf, LATE_SECONDS, READINGS_PER_SECOND, Records } from "../load/records.ts";
-import { judgeMinutes } from "./derived.ts";
+import { judgeChain } from "./chain.ts";
+import { judgeLatest, judgeMinutes } from "./derived.ts";
 import { judgeEverything, type Judgement } from "./everything.ts";
 import { judgeLedger } from "./ledger.ts";
 import type { Query } from "./query.ts";
@@ -42,7 +43,7 @@ export class Judge {
   }
 
   /**
-   * Judges the ledger, and of what is settled the part that was not judged yet.
+   * Judges the ledger, its changes and latest readings, and of what is settled the part that was not judged yet.
    *
    * @param next how far the ledger is, by partition, before this is called
    * @throws when the database is away; nothing is known then
@@ -51,7 +52,13 @@ export class Judge {
     const { query, load: { sends } } = this.#options;
     this.#settledSends = sends.settled(next, this.#settledSends);
     const settled = sends.recordsBefore(this.#settledSends);
-    const problems = (await judgeLedger(query, true)).problems;
+    const { problems } = await judgeLedger(query, true);
+    const chain = await judgeChain(query);
+    problems.push(...chain.problems);
+    // Nobody gave it a reason: a crash and its recovery are none.
+    if (chain.cursor !== null) problems.push(`the rollup rebuilds, and is at ${chain.cursor}`);
+    const since = Math.floor(settled / READINGS_PER_SECOND) - WINDOW_SECONDS;
+    problems.push(...await judgeLatest(query, Records.microsOfSecond(since)));
     for (let turn = 0; turn < WINDOWS_A_LOOK; turn++) {
       const window = { from: this.#judgedSeconds, to: this.#judgedSeconds + WINDOW_SECONDS };
       if (window.to * READINGS_PER_SECOND > settled) break;

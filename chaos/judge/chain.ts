@@ -1,0 +1,87 @@
+/** The chain of the change feed: from where the rollup stands, move by move, to where the ledger stands. */
+import { waitFor } from "../../stack/process/wait.ts";
+import type { Query } from "./query.ts";
+
+export interface Chain {
+  readonly problems: readonly string[];
+  /** Changes that the rollup has not applied yet. */
+  readonly waiting: number;
+  /** The minute that a rebuild has reached, "infinity" when it has not begun; null when none is under way. */
+  readonly cursor: string | null;
+}
+
+/** Longer than the longest pause between two rounds. */
+const ROLLUP_WITHIN_MS = 60_000;
+
+interface LogRow extends Record<string, unknown> {
+  readonly log: string;
+  /** Moves and next offset of the ledger, and of the rollup's position. */
+  readonly ledger: Place;
+  readonly position: Place;
+  readonly changes: readonly (readonly [move: number, from: number, next: number])[];
+}
+
+type Place = readonly [moves: number, offset: number];
+
+/** In one snapshot: safe while consumers write. While a rebuild is under way nothing is said about the chain. */
+export async function judgeChain(query: Query): Promise<Chain> {
+  const [found] = await query<{ cursor: string | null; strangers: number; logs: LogRow[] }>(
+    `select (select cursor::text from public.rollup) as cursor,
+            (select count(*)::int
+               from public.rollup_positions full join public.ingest_changes using (ledger_id)
+              where not exists (select from public.ingest_offsets where id = ledger_id)) as strangers,
+            (select coalesce(json_agg(json_build_object(
+                      'log', format('partition %s, generation %s', o.kafka_partition, o.generation),
+                      'ledger', json_build_array(o.moves, o.next_offset),
+                      'position', json_build_array(coalesce(p.move, 0), coalesce(p.next_offset, o.first_offset)),
+                      'changes', (select coalesce(json_agg(json_build_array(c.move, c.from_offset, c.next_offset)
+                                                           order by c.move), '[]')
+                                    from public.ingest_changes c
+                                   where c.ledger_id = o.id and c.move > coalesce(p.move, 0)))), '[]')
+               from public.ingest_offsets o
+               left join public.rollup_positions p on p.ledger_id = o.id) as logs`,
+  );
+  if (found === undefined) throw new TypeError("a query without a condition gave no row");
+  const { cursor, strangers, logs } = found;
+  const problems = strangers === 0 ? [] : [`${strangers} changes or positions belong to no ledger row`];
+  for (const log of logs) problems.push(...breaksOf(log));
+  const waiting = logs.reduce((sum, { changes }) => sum + changes.length, 0);
+  return { problems: cursor === null ? problems : [], waiting, cursor };
+}
+
+/** Waits until the rollup has applied everything, and demands that it has. Call it when nothing is written any more. */
+export async function judgeCaughtUp(query: Query): Promise<readonly string[]> {
+  let chain = await judgeChain(query);
+  await waitFor(async () => {
+    chain = await judgeChain(query);
+    // A chain that is broken while nothing is written was broken before.
+    return chain.problems.length > 0 || (chain.waiting === 0 && chain.cursor === null);
+  }, ROLLUP_WITHIN_MS);
+  const { problems, waiting, cursor } = chain;
+  return [
+    ...problems,
+    ...waiting === 0 ? [] : [`the rollup has not caught up: ${waiting} changes wait`],
+    ...cursor === null ? [] : [`the rollup has not rebuilt all minutes: it is at ${cursor}`],
+  ];
+}
+
+function breaksOf({ log, ledger, position, changes }: LogRow): string[] {
+  const problems: string[] = [];
+  let [move, offset] = position;
+  for (const [next, from, to] of changes) {
+    if (next !== move + 1 || from !== offset) {
+      problems.push(
+        `the changes of ${log}: move ${next} begins at ${from}, but move ${move} ended at ${offset}`,
+      );
+    }
+    [move, offset] = [next, to];
+  }
+  if (move !== ledger[0] || offset !== ledger[1]) {
+    problems.push(
+      `the changes of ${log} end with move ${move} at ${offset}, the ledger made ${ledger[0]} moves to ${
+        ledger[1]
+      }`,
+    );
+  }
+  return problems;
+}
