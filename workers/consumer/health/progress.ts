@@ -84,10 +84,13 @@ export class Progress {
     this.#answers.set(dependency, this.clock());
   }
 
-  /** @param isUnable it answers, but only that it cannot write for a reason of its own: away, until a write says otherwise */
-  databaseFailed(of: Assigned, reason: string, isUnable: boolean): void {
-    this.notReady("database", reason, of);
+  /**
+   * @param isUnable it answers, but only that it cannot write for a reason of its own: away, until a write says otherwise
+   * @returns whether it worked for this partition before
+   */
+  databaseFailed(of: Assigned, reason: string, isUnable: boolean): boolean {
     this.#databaseRefuses = isUnable;
+    return this.notReady("database", reason, of);
   }
 
   /** Call it after {@link databaseFailed}. */
@@ -153,6 +156,11 @@ export class Progress {
   reasonOf(subject: string): string | undefined {
     const found = this.#reasons.find((one) => one.subject === subject);
     return found && sentence([found]);
+  }
+
+  /** How many partitions are not ready for one of these subjects. */
+  count(...subjects: readonly string[]): number {
+    return this.#reasons.filter(({ subject, of }) => of !== undefined && subjects.includes(subject)).length;
   }
 
   /** Why the process should be restarted; empty while it gets on. */

@@ -1,6 +1,6 @@
 /** What Kafka does: the logs of our partitions, the group, the brokers and the topic. */
 import type { PipelineError } from "../../_shared/errors.ts";
-import type { Assigned } from "../health/progress.ts";
+import { type Assigned, HELD } from "../health/progress.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
 import type { Moved } from "./batch_facts.ts";
@@ -11,6 +11,7 @@ export function logFacts({ log, metrics, progress }: Moved) {
     /** Where all of ours stand, now and then. @param due records of them that could be stored */
     positions: (partitions: readonly Partition[], due: number) => {
       progress.lag(due);
+      metrics.paused.set(progress.count("database", HELD));
       metrics.lagRecords.reset();
       metrics.lagSeconds.reset();
       for (const { number: partition, nextOffset, endOffset, lastTimestampMs } of partitions) {

@@ -14,14 +14,13 @@ type Subject = string | Assigned;
 type Dependency = "kafka" | "group" | "database";
 
 /**
- * It keeps the `held` partitions from being written, and is over when each was written or closed; `isPartial` when it is
- * theirs alone, for others were written since it was last told of.
+ * It is over when each partition that it kept from being written was written or closed; `isPartial` when it is theirs alone,
+ * for others were written since it was last told of.
  */
-type Outage = { since: number; attempts: number; refused: boolean; held: Set<Assigned>; isPartial: boolean };
+type Outage = { since: number; attempts: number; refused: boolean; isPartial: boolean };
 
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
-  readonly #paused = new Set<Assigned>();
   #coordinatorGoneSince: number | undefined;
 
   constructor(
@@ -38,23 +37,18 @@ export class Outages {
     fields: Fields = {},
   ): void {
     const { message, code, cause } = failure;
-    const partition = typeof subject === "object" ? subject : undefined;
-    if (typeof subject === "string") this.progress.notReady(subject, message);
-    if (partition !== undefined) {
-      this.progress.databaseFailed(partition, message, isServerUnable(cause));
-      this.pause(partition);
-    }
+    const isNew = typeof subject === "object"
+      ? this.progress.databaseFailed(subject, message, isServerUnable(cause))
+      : subject !== undefined && this.progress.notReady(subject, message);
     this.metrics.retries.inc({ dependency });
     const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
-    const joins = partition !== undefined && outage?.isPartial === true && !outage.held.has(partition);
     // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
-    const isNews = outage === undefined || (refused && !outage.refused) || joins;
-    outage ??= { since: this.clock(), attempts: 0, refused, held: new Set(), isPartial: false };
+    const isNews = outage === undefined || (refused && !outage.refused) || (outage.isPartial && isNew);
+    outage ??= { since: this.clock(), attempts: 0, refused, isPartial: false };
     this.#failing.set(dependency, outage);
     outage.attempts++;
     outage.refused ||= refused;
-    if (partition !== undefined) outage.held.add(partition);
     if (!isNews) {
       return this.log.debug(`${dependency}.failing`, `${dependency} is still failing: ${message}`, fields);
     }
@@ -77,36 +71,18 @@ export class Outages {
   works(dependency: Dependency, subject: Subject): void {
     this.progress.answered(dependency === "database" ? "database" : "kafka");
     if (typeof subject === "string") this.progress.ready(subject);
-    else {
-      this.progress.databaseWorks(subject);
-      this.#unpause(subject);
-    }
+    else this.progress.databaseWorks(subject);
     if (dependency === "group") {
       this.progress.member(true);
       this.#coordinatorGoneSince = undefined;
     }
     const known = this.#failing.get(dependency);
     if (known === undefined) return;
-    if (typeof subject === "object") known.held.delete(subject);
-    known.isPartial = known.held.size > 0;
+    known.isPartial = dependency === "database" && this.progress.count("database") > 0;
     if (known.isPartial) return;
     this.#failing.delete(dependency);
     const seconds = Math.round((this.clock() - known.since) / 100) / 10;
     const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
     this.log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
-  }
-
-  pause(partition: Assigned): void {
-    this.metrics.paused.set(this.#paused.add(partition).size);
-  }
-
-  forget(partition: Assigned): void {
-    this.progress.closed(partition);
-    this.#failing.get("database")?.held.delete(partition);
-    this.#unpause(partition);
-  }
-
-  #unpause(partition: Assigned): void {
-    if (this.#paused.delete(partition)) this.metrics.paused.set(this.#paused.size);
   }
 }

@@ -90,10 +90,9 @@ function partitionFacts({ log, outages, progress }: Moved) {
     },
     partitionHeld: (of: Assigned, reason: string) => {
       progress.notReady(HELD, reason, of);
-      outages.pause(of);
       log.error("partition.held", reason, { partition: of.partition });
     },
-    partitionClosed: (of: Assigned) => outages.forget(of),
+    partitionClosed: (of: Assigned) => progress.closed(of),
   };
 }
 
