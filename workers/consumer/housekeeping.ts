@@ -19,23 +19,16 @@ export async function keepWatch(
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
-  const ask = () => {
-    // One question at a time: those that a slow database leaves unanswered would take the writers' connections.
-    if (asking) return;
-    asking = true;
-    askedAt = performance.now();
-    clocks.ask(database)
-      .then(
-        () => telemetry.databaseAnswered(clocks.aheadMs / 1000),
-        (error) => telemetry.databaseSilent(databaseFailure("ask", database.target, error)),
-      )
-      .then(() => askGeneration(database))
-      .then(() => noticeOlderLedger(environment))
-      .catch((error) => {
-        // Other errors are ignored: the next write meets and reports them.
-        if (isFatal(error)) fail(error);
-      })
-      .finally(() => asking = false);
+  const ask = async () => {
+    try {
+      await clocks.ask(database);
+      telemetry.databaseAnswered(clocks.aheadMs / 1000);
+      await askGeneration(database);
+      await noticeOlderLedger(environment);
+    } catch (error) {
+      if (isFatal(error)) return fail(error);
+      telemetry.databaseSilent(databaseFailure("ask", database.target, error));
+    }
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
@@ -44,7 +37,12 @@ export async function keepWatch(
     telemetry.positions(partitions, due);
     rollup.due(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
-    if (due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS) ask();
+    const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
+    // One question at a time: those that a slow database leaves unanswered would take the writers' connections.
+    if (isWanted && !asking) {
+      [asking, askedAt] = [true, performance.now()];
+      void ask().finally(() => asking = false);
+    }
     const elapsedMs = performance.now() - summarisedAt;
     if (elapsedMs >= summaryIntervalMs || signal.aborted) {
       telemetry.summarise(elapsedMs / 1000);

@@ -1,7 +1,8 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
+import { insist } from "../_shared/backoff.ts";
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
-import { openDatabase } from "../_shared/postgres.ts";
+import { databaseFailure, openDatabase } from "../_shared/postgres.ts";
 import { withRunningServers } from "../_shared/running_servers.ts";
 import { startTelemetry } from "../_shared/telemetry.ts";
 import { loadConsumerConfig, parseConsumerFlags } from "./config.ts";
@@ -15,7 +16,7 @@ import { makeRoles } from "./schema/roles.ts";
 import { Rollup } from "./rollup/rollup.ts";
 import { createStore } from "./store/store.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
-import { asked, TwoClocks } from "./health/two_clocks.ts";
+import { TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
 
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
@@ -38,15 +39,17 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   );
   telemetry.healthListening(port);
 
-  const until = { onFailure: telemetry.databaseFailed, signal };
-  const applied = await migrateWhenReachable(config.database.url, until.onFailure, until);
+  const applied = await migrateWhenReachable(config.database.url, telemetry.databaseFailed, { signal });
   if (applied === undefined) return;
   telemetry.migrated(applied);
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const clocks = await asked(new TwoClocks(), "ask for the time", database, until);
-  const floor = await asked(new Floor(), "read the floor", database, until);
+  const [clocks, floor] = [new TwoClocks(), new Floor()];
+  const ask = () => Promise.all([clocks.ask(database), floor.ask(database)]);
+  await insist(ask, (error) => telemetry.databaseFailed(databaseFailure("ask", database.target, error)), {
+    signal,
+  });
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
   const rollup = resources.use("rollup", new Rollup(config.database, { telemetry }));
   const ports = {

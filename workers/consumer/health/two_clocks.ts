@@ -3,9 +3,7 @@
  * is flat, but hardly both alike. What cannot be taken back, that is to reject a reading for its time or to drop old
  * ones, is done only when both agree.
  */
-import { insist } from "../../_shared/backoff.ts";
-import type { PipelineError } from "../../_shared/errors.ts";
-import { type Database, databaseFailure } from "../../_shared/postgres.ts";
+import type { Database } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "./progress.ts";
 
 export class TwoClocks {
@@ -37,16 +35,4 @@ export class TwoClocks {
     );
     if (row !== undefined) this.#databaseAtZero = Number(row.now_ms) - this.monotonic();
   }
-}
-
-/** Asks for a fact before the first record is judged, for as long as it takes. @param action completes "Cannot" */
-export async function asked<T extends { ask(database: Database): Promise<void> }>(
-  fact: T,
-  action: string,
-  database: Database,
-  { onFailure, signal }: { onFailure: (failure: PipelineError) => void; signal: AbortSignal },
-): Promise<T> {
-  const failed = (error: unknown) => onFailure(databaseFailure(action, database.target, error));
-  await insist(() => fact.ask(database), failed, { signal });
-  return fact;
 }
