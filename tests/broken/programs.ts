@@ -52,7 +52,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     breaks: "a query waits for its answer without end",
     edits: {
       "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
-      'stream?.destroy(new Error("no answer in time"))': "stream",
+      'stream?.destroy(new NoAnswer("no answer in time"))': "stream",
     },
     test: "a database connection that falls silent is given up",
   },

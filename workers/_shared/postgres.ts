@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
-import { insistOnAnswer, sqlState } from "./postgres_errors.ts";
+import { insistOnAnswer, NoAnswer, sqlState } from "./postgres_errors.ts";
 import {
   applyLimits,
   canLogIn,
@@ -110,7 +110,7 @@ async function transaction<T>(
   return await withSession(pool, async (session) => {
     // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
     const stream = (session as unknown as { connection?: { stream?: Socket } }).connection?.stream;
-    const deadline = setTimeout(() => stream?.destroy(new Error("no answer in time")), deadlineMs);
+    const deadline = setTimeout(() => stream?.destroy(new NoAnswer("no answer in time")), deadlineMs);
     try {
       // Several statements in one text give several results, which the driver's types do not know.
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);

@@ -1,8 +1,13 @@
 /** What an error of PostgreSQL means: for the next attempt, for the row that was written, and for an operator. */
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
 
-/** What the driver and `postgres.ts` say when no answer came in time. */
-const NO_ANSWER = /Query read timeout|no answer in time/;
+/** No answer came in time within a transaction: the connection is given up. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+  readonly code = "NO_ANSWER";
+}
+/** What the driver says, which gives it no code, when a statement outside of one had none. */
+const NO_ANSWER = /Query read timeout/;
 
 /** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
 export function sqlState(error: unknown): string | undefined {
@@ -20,7 +25,8 @@ export function isServerUnable(error: unknown): boolean {
 
 /** Whether a statement or a transaction took too long for the server (57014, 25P04) or this program. A smaller one may fit. */
 export function tookTooLong(error: unknown): boolean {
-  return /^(57014|25P04)$/.test(sqlState(error) ?? "") || NO_ANSWER.test(describeError(error));
+  return /^(57014|25P04)$/.test(sqlState(error) ?? "") || findInCauses(error, "code") === "NO_ANSWER" ||
+    NO_ANSWER.test(describeError(error));
 }
 
 /** The server was asked to commit, and nobody knows whether it did. */
@@ -79,7 +85,8 @@ export const KEEP_SESSIONS =
 
 /** PostgreSQL has not said anything; TLS may have. */
 const NO_STATE = /^$/;
-const DOES_IT_RUN = "check that the server runs there (DATABASE_URL)";
+/** The next step for whatever the network says. */
+const UNREACHABLE = [NO_STATE, /^/, "check that the server runs there (DATABASE_URL)"] as const;
 
 /** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
 const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
@@ -103,7 +110,7 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
     /does not support SSL/,
     "the server has no TLS: switch it on there, or let DATABASE_URL say sslmode=disable",
   ],
-  [NO_STATE, /^/, DOES_IT_RUN],
+  UNREACHABLE,
   [/^28/, /no encryption/, "let DATABASE_URL end in ?sslmode=verify-full: the server wants TLS"],
   [/^28/, /client certificate/, "name a client certificate in DATABASE_URL (sslcert, sslkey)"],
   [/^28/, /./, "check the user and the password in DATABASE_URL"],
@@ -127,12 +134,12 @@ export function databaseFailure(action: string, target: string, error: unknown):
   if (error instanceof PipelineError) return error;
   const state = sqlState(error) ?? "";
   const said = describeError(error);
-  const next = NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said))?.[2];
+  const known = NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said));
   const reason = state === "" ? said : `${said} (SQLSTATE ${state})`;
   const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
-    next === undefined ? "" : `; ${next}`
+    known === undefined ? "" : `; ${known[2]}`
   }`;
-  const refused = state === "" ? next !== DOES_IT_RUN : /^(28|3D|42)/.test(state);
+  const refused = state === "" ? known !== UNREACHABLE : /^(28|3D|42)/.test(state);
   const code = refused ? "database_refused" : "database_unavailable";
   return new PipelineError(code, message, { retriable: true, cause: error });
 }
