@@ -40,12 +40,12 @@ export class DayPartitions {
   readonly #postponed = new Set<number>();
   #pausedUntil = -Infinity;
 
-  /** @param telemetry `onFailure`: it could not be made; its rows go to the default partition and are moved when it can */
+  /** @param telemetry hears of a partition that cannot be made, too: its rows wait in the default partition until it can */
   constructor(
     private readonly database: Database,
     private readonly telemetry: {
-      readonly onMade: (partition: string) => void;
-      readonly onFailure: (error: unknown, day: string) => void;
+      readonly tablePartitionMade: (partition: string) => void;
+      readonly tablePartitionFailed: (error: unknown, day: string) => void;
     },
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
@@ -114,7 +114,7 @@ export class DayPartitions {
         const [row] = await this.database.query<{ name: string | null; covered: boolean }>(ENSURE, [at]);
         if (typeof row?.name !== "string") break;
         this.#pausedUntil = -Infinity;
-        if (!row.covered) this.telemetry.onMade(row.name);
+        if (!row.covered) this.telemetry.tablePartitionMade(row.name);
         remember(this.#made, day);
         this.#postponed.delete(day);
         return undefined;
@@ -125,7 +125,7 @@ export class DayPartitions {
       }
     }
     if (holdsUp(failure)) this.#pausedUntil = this.clock() + PAUSE_MS;
-    if (!this.#postponed.has(day)) this.telemetry.onFailure(failure, startOf(day).slice(0, 10));
+    if (!this.#postponed.has(day)) this.telemetry.tablePartitionFailed(failure, startOf(day).slice(0, 10));
     remember(this.#postponed, day);
     return failure;
   }

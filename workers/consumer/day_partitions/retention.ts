@@ -37,8 +37,8 @@ export interface RetentionPorts {
   readonly clocks: TwoClocks;
   readonly floor: Floor;
   readonly telemetry: {
-    readonly onDropped: (partition: string) => void;
-    readonly partitionsMany: (partitions: number) => void;
+    readonly tablePartitionDropped: (partition: string) => void;
+    readonly tablePartitionsMany: (partitions: number) => void;
     readonly upkeepDone: (task: string) => void;
     readonly upkeepFailed: (task: string, failure: PipelineError) => void;
   };
@@ -67,7 +67,7 @@ export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
     const [{ partitions } = { partitions: 0 }] = await database.query<{ partitions: number }>(
       "select count(*)::int as partitions from public.heartbeat_partitions('public.heartbeats')",
     );
-    if (partitions >= MANY_PARTITIONS && !many) telemetry.partitionsMany(partitions);
+    if (partitions >= MANY_PARTITIONS && !many) telemetry.tablePartitionsMany(partitions);
     many = partitions >= MANY_PARTITIONS;
     return failure;
   };
@@ -138,7 +138,7 @@ async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept
     );
     const step = row?.step ?? null;
     // A partition takes several steps.
-    if (last !== null && step !== last) ports.telemetry.onDropped(last);
+    if (last !== null && step !== last) ports.telemetry.tablePartitionDropped(last);
     if (step === null) return;
     last = step;
   }

@@ -146,17 +146,17 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
 /** Of the partitions of the tables and the upkeep of them. */
 function tableFacts({ log, progress }: Moved) {
   return {
-    onMade: (partition: string) =>
+    tablePartitionMade: (partition: string) =>
       log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition }),
-    onFailure: (error: unknown, day: string) => {
+    tablePartitionFailed: (error: unknown, day: string) => {
       const message = `No partition for ${day}: its readings go to the default partition`;
       log.warning("table.partition_failed", `${message} (${describeError(error)})`, { day });
     },
-    onDropped: (partition: string) => {
+    tablePartitionDropped: (partition: string) => {
       const message = `Dropped ${partition}: older than RETENTION_DAYS`;
       log.info("table.partition_dropped", message, { table_partition: partition });
     },
-    partitionsMany: (partitions: number) => {
+    tablePartitionsMany: (partitions: number) => {
       const message =
         `public.heartbeats has ${partitions} partitions, so new ones are made for months in place of ` +
         "days; set RETENTION_DAYS, or drop old partitions, to have days again";

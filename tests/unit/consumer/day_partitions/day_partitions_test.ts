@@ -13,7 +13,10 @@ function asked(answer: unknown[] = MADE) {
     days.push(String(at).slice(0, 10));
     return Promise.resolve(answer);
   };
-  const ports = { onMade: () => {}, onFailure: (_error: unknown, day: string) => failures.push(day) };
+  const ports = {
+    tablePartitionMade: () => {},
+    tablePartitionFailed: (_error: unknown, day: string) => failures.push(day),
+  };
   return { days, failures, partitions: new DayPartitions({ query } as unknown as Database, ports) };
 }
 
@@ -60,7 +63,7 @@ function locked() {
   };
   const partitions = new DayPartitions(
     { query } as unknown as Database,
-    { onMade: () => {}, onFailure: () => held.failures++ },
+    { tablePartitionMade: () => {}, tablePartitionFailed: () => held.failures++ },
     () => held.now,
   );
   return { held, partitions };
@@ -96,7 +99,7 @@ Deno.test("a batch makes partitions for some seconds and no longer, and it is se
     now += 1_500;
     return Promise.resolve(MADE);
   };
-  const ports = { onMade: () => {}, onFailure: () => {} };
+  const ports = { tablePartitionMade: () => {}, tablePartitionFailed: () => {} };
   const partitions = new DayPartitions({ query } as unknown as Database, ports, () => now);
   await partitions.prepare(DAYS, mark);
   ok(now <= 6_500, `${now} ms`);

@@ -29,8 +29,8 @@ function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: obje
     clocks: { own: () => 0, database: () => 0 },
     floor: { ask: () => Promise.resolve() },
     telemetry: {
-      onDropped: (partition: string) => told.dropped.push(partition),
-      partitionsMany: (partitions: number) => told.many.push(partitions),
+      tablePartitionDropped: (partition: string) => told.dropped.push(partition),
+      tablePartitionsMany: (partitions: number) => told.many.push(partitions),
       upkeepDone: (task: string) => void told.failing.delete(task),
       upkeepFailed: (task: string, failure: PipelineError) => void told.failing.set(task, failure.message),
     },
