@@ -33,7 +33,7 @@ Deno.test(
       const refused = await cost(records("refused", Math.floor(count * 0.637)));
       // Each halving inserts two halves, each in a savepoint: that is three statements.
       const halvings = Math.ceil(Math.log2(count));
-      ok(refused - clean <= 6 * (halvings + 1), `${refused - clean} extra statements for ${count} rows`);
+      ok(refused - clean <= 7 * (halvings + 1), `${refused - clean} extra statements for ${count} rows`);
     }
     const details = await place.sql<{ detail: string }>("select detail from public.heartbeat_rejects");
     for (const { detail } of details) {

@@ -13,6 +13,13 @@ const MOST_FIRST_BYTES = 4_096;
  * two or three. FNV-1a has no seed, so somebody who chooses the ids can give all of them one hash.
  */
 const MOST_PROBES = 8;
+/** Bytes of an id that are compared at once, and the bits beside them for its place: more than a batch has customers. */
+const KEY_BYTES = 5;
+const PLACE_BITS = 24;
+/** Not worth the numbers. */
+const FEW = 8;
+/** 128 characters of four bytes. */
+const MOST_BYTES = 128 * 4;
 
 export class Customers {
   /** UTF-8 of all, one behind the other. */
@@ -59,6 +66,11 @@ export class Customers {
     return this.#add(source, from, end, hash);
   }
 
+  /** The number of a customer of others. */
+  numberOf(others: Customers, customer: number): number {
+    return this.number(others.#bytes, others.#starts[customer] ?? 0, others.#starts[customer + 1] ?? 0);
+  }
+
   bytes(customer: number): Buffer {
     return this.#bytes.subarray(this.#starts[customer], this.#starts[customer + 1]);
   }
@@ -78,11 +90,56 @@ export class Customers {
 
   /** The place of each in the order of bytes, which is that of PostgreSQL's collation "C". */
   ranks(): Int32Array {
-    const ordered = Array.from({ length: this.count }, (_, customer) => customer)
-      .sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)));
+    const ordered = Int32Array.from({ length: this.count }, (_, customer) => customer);
+    this.#order(ordered, 0);
     const ranks = new Int32Array(this.count);
     ordered.forEach((customer, rank) => ranks[customer] = rank);
     return ranks;
+  }
+
+  /**
+   * Orders customers whose first bytes are the same. They are compared as numbers, of the next bytes and their place: a
+   * call for each comparison costs ten times as much.
+   */
+  #order(customers: Int32Array, same: number): void {
+    if (customers.length <= FEW || same > MOST_BYTES) {
+      customers.sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)));
+      return;
+    }
+    const at = this.#commonPrefix(customers, same);
+    const keys = new BigUint64Array(customers.length);
+    // The lower half comes first on every processor that Deno runs on.
+    const halves = new Uint32Array(keys.buffer);
+    customers.forEach((customer, place) => {
+      const from = (this.#starts[customer] ?? 0) + at;
+      const end = this.#starts[customer + 1] ?? 0;
+      const byte = (index: number) => from + index < end ? this.#bytes[from + index] ?? 0 : 0;
+      halves[2 * place] = byte(4) << PLACE_BITS | place;
+      halves[2 * place + 1] = byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
+    });
+    keys.sort();
+    const before = customers.slice();
+    const isSame = (one: number, other: number) =>
+      halves[2 * one + 1] === halves[2 * other + 1] &&
+      (halves[2 * one] ?? 0) >>> PLACE_BITS === (halves[2 * other] ?? 0) >>> PLACE_BITS;
+    for (let place = 0, first = 0; place < customers.length; place++) {
+      customers[place] = before[(halves[2 * place] ?? 0) & ((1 << PLACE_BITS) - 1)] ?? 0;
+      if (place + 1 < customers.length && isSame(first, place + 1)) continue;
+      if (place > first) this.#order(customers.subarray(first, place + 1), at + KEY_BYTES);
+      first = place + 1;
+    }
+  }
+
+  /** How many of their first bytes are the same; so many are known to be. */
+  #commonPrefix(customers: Int32Array, known: number): number {
+    const first = this.bytes(customers[0] ?? 0);
+    let same = first.length;
+    for (const customer of customers) {
+      const from = this.#starts[customer] ?? 0;
+      same = Math.min(same, (this.#starts[customer + 1] ?? 0) - from);
+      for (let at = known; at < same; at++) if (this.#bytes[from + at] !== first[at]) same = at;
+    }
+    return same;
   }
 
   #add(source: Uint8Array, from: number, end: number, hash: number): number {

@@ -11,6 +11,7 @@ const MICROS = 1_000_000n;
 const DAY_SECONDS = 86_400;
 /** By the numbers that the column `anomaly` holds. */
 const ANOMALIES = [null, "low", "high"] as const;
+const ANOMALY_BYTES = { low: Buffer.from("low"), high: Buffer.from("high") };
 
 export class Readings {
   readonly customers: Customers;
@@ -173,7 +174,7 @@ export const READING_COLUMNS: readonly {
     add: (writer, readings, row) => {
       const anomaly = readings.anomaly(row);
       if (anomaly === null) writer.null();
-      else writer.text(anomaly);
+      else writer.bytea(ANOMALY_BYTES[anomaly]);
     },
   },
 ];
@@ -190,9 +191,8 @@ export function joinReadings(parts: readonly OrderedReadings[]): OrderedReadings
   const all = new Readings(parts.reduce((sum, { rows }) => sum + rows.length, 0));
   for (const { readings, rows } of parts) {
     for (const row of rows) {
-      const customer = readings.customers.bytes(readings.customer[row] ?? 0);
       all.add(
-        all.customers.number(customer, 0, customer.length),
+        all.customers.numberOf(readings.customers, readings.customer[row] ?? 0),
         readings.seconds[row] ?? 0,
         readings.micros[row] ?? 0,
         readings.heartRate[row] ?? 0,

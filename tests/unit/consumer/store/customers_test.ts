@@ -1,8 +1,10 @@
 /** Ids of a batch are told apart whatever their hash is, and ids chosen to collide cost about what others cost. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
+import fc from "fast-check";
 import { Customers } from "../../../../workers/consumer/store/customers.ts";
 import { collidingIds, fnv1a } from "../../../support/colliding_ids.ts";
+import { property } from "../../../support/property.ts";
 
 function numbersOf(customers: Customers, ids: readonly string[]): number[] {
   return ids.map((id) => customers.number(Buffer.from(id), 0, id.length));
@@ -50,4 +52,29 @@ Deno.test("5,000 ids with one hash cost a small multiple of the bytes that ordin
   const length = colliding[0]?.length ?? 0;
   const ordinary = colliding.map((_, index) => `customer-${index}`.padEnd(length, "x"));
   bytesRead(colliding, 10 * bytesRead(ordinary, Infinity));
+});
+
+Deno.test("customers are ordered by their bytes, however much of their ids is the same", () => {
+  const part = fc.constantFrom(
+    "",
+    "a",
+    "customer-",
+    "x".repeat(40),
+    "\u{1f493}",
+    "\uff5a",
+    "é",
+    "0",
+    "00001",
+  );
+  const id = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join("") || "a");
+  fc.assert(
+    fc.property(fc.uniqueArray(id, { minLength: 1, maxLength: 300 }), (ids) => {
+      const customers = new Customers(ids.length);
+      for (const one of ids.map((text) => Buffer.from(text))) customers.number(one, 0, one.length);
+      const ranks = customers.ranks();
+      const ordered = ids.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      deepStrictEqual(ids.map((text) => ordered.indexOf(text)), [...ranks]);
+    }),
+    property("orders of customers", 300),
+  );
 });
