@@ -2,7 +2,6 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
-import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { batchWriter, openPlace, stretch } from "../support/batch_writer.ts";
 import type { Sent } from "../../lab/produce.ts";
@@ -149,21 +148,5 @@ Deno.test(
       ),
       [{ count: 2, of: [MIGRATIONS.length + 1] }],
     );
-  }),
-);
-
-Deno.test(
-  "a migration that is not breaking leaves running programs alone",
-  onPlace({ partitions: 1 }, async (place) => {
-    const sent = await place.publisher.send(readings("a", 0));
-    const old = place.consumer();
-    await place.caughtUp();
-    await using database = openPlace(place);
-    const added = { version: MIGRATIONS.length + 1, name: "added", sql: "select 1", breaking: false };
-    deepStrictEqual(await migrate(database, [...MIGRATIONS, added]), ["added"]);
-    sent.push(...await place.publisher.send(readings("b", 0)));
-    await place.caughtUp();
-    strictEqual(await old.stop(), 0);
-    await judge(place, sent);
   }),
 );
