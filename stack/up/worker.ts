@@ -5,7 +5,7 @@ import { CLONE } from "../process/clone.ts";
 import type { Restartable } from "../process/keep_running.ts";
 import { taskArguments } from "../worker_task.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
-import { UsageError } from "../../workers/_shared/errors.ts";
+import { PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 import { type LogLine, parseLogLine } from "./worker_log.ts";
 
 /** Of the ten seconds in which all has to end; a worker normally needs a fraction of one. */
@@ -28,6 +28,7 @@ export class Worker implements Restartable, AsyncDisposable {
   healthPort: number | undefined;
   readonly #options: WorkerOptions;
   #child: Child;
+  #migrated = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -49,10 +50,12 @@ export class Worker implements Restartable, AsyncDisposable {
     return Promise.resolve();
   }
 
-  /** Wrong settings stay wrong; the worker's own words say which. */
+  /** Wrong settings stay wrong, and so does a database that the consumer refuses; the worker's own words say which. */
   hopeless(status: Deno.CommandStatus): Error | undefined {
-    if (status.code !== EXIT.usage) return undefined;
-    return new UsageError(this.#child.tail.join("\n"));
+    const words = this.#child.tail.filter((text) => parseLogLine(text) === undefined).join("\n");
+    if (status.code === EXIT.usage) return new UsageError(words);
+    const refused = this.#options.name === "consumer" && !this.#migrated && status.code === EXIT.failed;
+    return refused ? new PipelineError("database_unfit", words) : undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -62,6 +65,7 @@ export class Worker implements Restartable, AsyncDisposable {
   #spawn(): Child {
     const { name, args, env, pidFile, onLine } = this.#options;
     this.healthPort = undefined;
+    this.#migrated = false;
     const log = Deno.openSync(this.logPath, { create: true, append: true });
     const encoder = new TextEncoder();
     const child = new Child({
@@ -76,6 +80,7 @@ export class Worker implements Restartable, AsyncDisposable {
         const line = parseLogLine(text);
         if (line === undefined) return;
         if (line.event === "health.listening") this.healthPort = Number(line.fields["port"]);
+        if (line.event === "schema.migrated") this.#migrated = true;
         onLine(line);
       },
     });

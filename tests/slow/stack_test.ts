@@ -207,3 +207,22 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
     });
   });
 });
+
+Deno.test("up ends with the words of a consumer that refuses the database", async () => {
+  await withHome(async (home) => {
+    {
+      await using stack = await startStack({ home, services: ["postgres"] });
+      await query(
+        stack.databaseUrl,
+        `create table public.schema_migrations (version integer, name text, checksum text, breaking boolean);
+         insert into public.schema_migrations values (1, '0001_create_ledger_and_heartbeats', '', true)`,
+      );
+    }
+    await using up = Program.run("stack/up/main.ts", ["--home", home]);
+    assert.equal(await up.exitCode(), 1);
+    assert.match(
+      up.said.join("\n"),
+      /^Cannot use the database at .*: its schema is older than release 0\.1\.0/m,
+    );
+  });
+});

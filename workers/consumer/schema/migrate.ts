@@ -139,9 +139,9 @@ async function pendingOf(
     if (migration.version === 1 && migration.name !== row.name) {
       throw new PipelineError(
         "database_unfit",
-        `Cannot use the database at ${target}: it was made before version 0.1.0, expected an empty database or one of a ` +
-          "release; make a new one with: create database heartbeat_new, name it in DATABASE_URL, and what Kafka still " +
-          "has is read into it",
+        `Cannot use the database at ${target}: its schema is older than release 0.1.0, expected an empty database or the ` +
+          "schema of a release; name an empty one in DATABASE_URL (of `deno task up`: delete its data folder, or choose " +
+          "another one with --home), and the consumer reads again what Kafka still has",
       );
     }
     throw new PipelineError(
