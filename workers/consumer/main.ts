@@ -63,7 +63,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     rollup,
     telemetry,
     health,
-    readyReasons: () => probes.ready().map((reason) => secrets.redact(reason)),
+    secrets,
   };
   const consumeUntil = (signal: AbortSignal) => consume(ports, { ...config, signal, fail });
   if (catchUp === undefined) return await consumeUntil(signal);

@@ -24,6 +24,7 @@ import type { Rollup } from "./rollup/rollup.ts";
 import type { Store, WriteBatch } from "./store/store.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
+import type { Secrets } from "../_shared/secrets.ts";
 
 /** What the whole consumer works with. */
 export interface ConsumePorts extends RetentionPorts {
@@ -33,8 +34,7 @@ export interface ConsumePorts extends RetentionPorts {
   readonly plan: PlanBatch;
   readonly rollup: Pick<Rollup, "committed" | "due">;
   readonly health: Health;
-  /** As `/readyz` gives them. */
-  readonly readyReasons: () => readonly string[];
+  readonly secrets: Pick<Secrets, "redact">;
 }
 
 export interface ConsumeOptions extends ConsumerConfig {

@@ -1,6 +1,7 @@
 /** What the consumer says of itself in public.consumer_status, for readers that cannot ask its health port. */
 import { setTimeout as after } from "node:timers/promises";
 import { sleep } from "../_shared/backoff.ts";
+import { describeError } from "../_shared/errors.ts";
 import { knownEnds } from "../_shared/kafka/topic.ts";
 import { printable } from "../_shared/output.ts";
 import { VERSION } from "../_shared/version.ts";
@@ -22,47 +23,63 @@ const STORE = `
          (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions, log_end_offsets,
           reasons, limits, rollup_lag_seconds)
   select $1, $2, $3::integer, $4, $5, $6, $7::uuid, now() - make_interval(secs => $8), now(), $9::integer[],
-         $10::bigint[], $11::text[], $12::jsonb, $13::float8
+         $10::bigint[], $11::text[], $12::jsonb, (select max(lag_seconds) from public.rollup_lag)
     from set_config('synchronous_commit', 'off', true)
       on conflict (consumer) do update
      set topic_id = excluded.topic_id, seen_at = excluded.seen_at, partitions = excluded.partitions,
          log_end_offsets = excluded.log_end_offsets, reasons = excluded.reasons,
          rollup_lag_seconds = excluded.rollup_lag_seconds`;
 
-/** Stores the row every 5 s until `signal` aborts. An orderly stop deletes it; the row of a consumer that gave up stays. */
+/**
+ * Stores the row every 5 s until `signal` aborts. An orderly stop deletes it. The row of a consumer that gives up stays,
+ * with the reason.
+ */
 export async function keepStatus(environment: Environment, options: ConsumeOptions): Promise<void> {
-  const { database, telemetry } = environment;
+  const { database, secrets, telemetry } = environment;
   const { signal } = options;
   const consumer = crypto.randomUUID();
+  // PostgreSQL takes no zero byte in a text.
+  const told = (text: string) => printable(secrets.redact(text));
   let failed = false;
-  const attempt = async (sql: string, more: () => unknown[] | Promise<unknown[]>) => {
+  const attempt = async (work: () => Promise<unknown>) => {
     try {
-      await database.query(sql, [consumer, ...await more()]);
+      await work();
       failed = false;
     } catch (error) {
       if (!failed) telemetry.statusFailed(error);
       failed = true;
     }
   };
-  const store = () => attempt(STORE, () => statusOf(environment, options));
+  const store = async () => {
+    const status = await statusOf(environment, options, told);
+    if (!signal.aborted) await database.query(STORE, [consumer, ...status]);
+  };
   let storing: Promise<void> | undefined;
   while (!signal.aborted) {
-    storing ??= store().finally(() => storing = undefined);
+    storing ??= attempt(store).finally(() => storing = undefined);
     await sleep(INTERVAL_MS, { signal });
   }
   const end = async () => {
     await storing;
     if (failed) return;
-    if (signal.reason.name !== "AbortError") return await store();
-    await attempt("delete from public.consumer_status where consumer = $1", () => []);
+    const { reason } = signal;
+    const [sql, ...more] = reason.name === "AbortError"
+      ? ["delete from public.consumer_status where consumer = $1"]
+      : [
+        "update public.consumer_status set reasons = reasons || $2::text where consumer = $1",
+        told(`consumer: ${describeError(reason)}`),
+      ];
+    await attempt(() => database.query(sql, [consumer, ...more]));
   };
   await Promise.race([end(), after(END_WITHIN_MS)]);
 }
 
 /** The parameters of {@link STORE} from $2 on. */
-async function statusOf(environment: Environment, options: ConsumeOptions): Promise<unknown[]> {
-  const { client, connection: { topic: name }, topic, partitions, readyReasons } = environment;
-  const { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal } = options;
+async function statusOf(
+  { client, connection: { topic: name }, topic, partitions, health }: Environment,
+  { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal }: ConsumeOptions,
+  told: (text: string) => string,
+): Promise<unknown[]> {
   const { id = null, leaders = [] } = topic() ?? {};
   const numbers = [...partitions()].map(({ number }) => number).sort((a, b) => a - b);
   const until = { withinMs: KAFKA_ANSWERS_WITHIN_MS, signal };
@@ -77,9 +94,7 @@ async function statusOf(environment: Environment, options: ConsumeOptions): Prom
     performance.now() / 1000,
     numbers,
     ends,
-    // PostgreSQL takes no zero byte in a text.
-    readyReasons().map(printable),
+    health.readyReasons().map(told),
     JSON.stringify({ min, max, low, high }),
-    null,
   ];
 }

@@ -16,6 +16,7 @@ type Row = {
   log_end_offsets: (string | null)[];
   reasons: string[];
   limits: Record<string, number>;
+  rollup_lag_seconds: number | null;
   running: boolean;
 };
 
@@ -59,6 +60,13 @@ Deno.test(
     deepStrictEqual(reading.partitions, [0, 1]);
     const [row] = await place.sql("select started_at < seen_at as ok from public.consumer_status");
     deepStrictEqual(row, { ok: true });
+
+    const holder = await place.session();
+    await holder.query("begin; select from public.rollup for update");
+    await place.publisher.send(secondsOf("a", 5));
+    await statusOf(place, consumer, ({ rollup_lag_seconds: lag }) => (lag ?? 0) > 0);
+    await holder.end();
+    await statusOf(place, consumer, ({ rollup_lag_seconds: lag }) => lag === 0);
   }),
 );
 
@@ -141,6 +149,8 @@ Deno.test(
     await place.sql("update public.ingest_offsets set schema_generation = schema_generation + 1");
     await place.publisher.send(secondsOf("a", 10));
     strictEqual(await consumer.exitCode(), 1);
-    await statusOf(place, consumer, ({ reasons }) => /generation/.test(reasons.join()));
+    await statusOf(place, consumer, ({ reasons, log_end_offsets }) => {
+      return /^consumer: Cannot write .*generation 2/.test(reasons.join()) && log_end_offsets[0] !== null;
+    });
   }),
 );
