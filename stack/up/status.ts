@@ -46,6 +46,7 @@ export interface Part {
 /** A part that also tells what it does; on no port until it listens. */
 export interface WorkerPart extends Part {
   readonly healthPort: number | undefined;
+  readonly pid: number;
 }
 
 export interface Parts {
@@ -55,6 +56,25 @@ export interface Parts {
 }
 
 const LATEST_READINGS = 6;
+/** Consumers beside ours, such as a `deno task consume` in another terminal, and why they are not ready. */
+const OTHERS = `
+  select format('consumer %s on %s: %s', pid, host, reason) as problem
+    from public.consumer_status
+   cross join unnest(reasons) as reason
+   where seen_at > now() - interval '15 seconds'`;
+/** Of all partitions of the topic that is read now, whichever consumer has them, or had them last. */
+const LAG = `
+  select sum(greatest(log_end - next_offset, 0)) as lag
+    from (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, log_end
+            from public.consumer_status
+           cross join unnest(partitions, log_end_offsets) as told (kafka_partition, log_end)
+           where log_end is not null
+             and topic_id = (select topic_id from public.consumer_status
+                              where topic_id is not null order by seen_at desc limit 1)
+           order by topic_id, kafka_partition, seen_at desc) as told
+    join (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, next_offset
+            from public.ingest_offsets
+           order by topic_id, kafka_partition, generation desc) as ledger using (topic_id, kafka_partition)`;
 const ANSWER_WITHIN_MS = 1_500;
 
 export class StatusSource {
@@ -66,6 +86,8 @@ export class StatusSource {
   readonly #producer = new Meter("heartbeat_published_total");
   #totals: Totals | undefined;
   #latest: readonly Reading[] = [];
+  #others: readonly string[] = [];
+  #lagRecords: number | undefined;
 
   constructor(readonly parts: Parts, readonly query: Query) {}
 
@@ -83,17 +105,23 @@ export class StatusSource {
     const anomalies = this.#consumer.sums("heartbeat_anomalies_total", "kind");
     const lagSeconds = (consumer.get("heartbeat_lag_seconds") ?? []).map(({ value }) => value);
     return {
-      problems: [...servers.filter(({ running }) => !running).map(notRunning), ...unready.flat()],
+      problems: [
+        ...servers.filter(({ running }) => !running).map(notRunning),
+        ...unready.flat(),
+        ...this.#others,
+      ],
       publishedPerSecond: this.#producer.rate("heartbeat_published_total"),
       storedPerSecond: this.#consumer.rate("heartbeat_records_total", { outcome: "stored" }),
       totals: this.#totals,
       storedRun: this.#consumer.sums("heartbeat_records_total", "outcome").get("stored") ?? 0,
       rejectsRun: this.#consumer.sums("heartbeat_rejects_total", "reason"),
       anomaliesRun: { low: anomalies.get("low") ?? 0, high: anomalies.get("high") ?? 0 },
-      lagRecords: consumer.has("heartbeat_lag_records")
-        ? total(consumer, "heartbeat_lag_records")
-        : undefined,
-      lagSeconds: lagSeconds.length === 0 ? undefined : Math.max(...lagSeconds),
+      lagRecords: largest([
+        // A second old, but of our own consumer's partitions alone.
+        ...(consumer.has("heartbeat_lag_records") ? [total(consumer, "heartbeat_lag_records")] : []),
+        ...(this.#lagRecords === undefined ? [] : [this.#lagRecords]),
+      ]),
+      lagSeconds: largest(lagSeconds),
       latency: {
         p50: this.#consumer.quantile("heartbeat_end_to_end_seconds", 0.5),
         p99: this.#consumer.quantile("heartbeat_end_to_end_seconds", 0.99),
@@ -122,10 +150,15 @@ export class StatusSource {
       duplicates: Number(totals?.duplicates ?? 0),
       rejected: Number(totals?.rejected ?? 0),
     };
+    const { pid } = this.parts.consumer;
+    const others = await this.query<Row & { problem: string }>(`${OTHERS} and pid <> ${pid}`);
+    this.#others = others.map(({ problem }) => problem);
+    const [{ lag } = { lag: null }] = await this.query<Row & { lag: string | null }>(LAG);
+    this.#lagRecords = lag === null ? undefined : Number(lag);
     const rows = await this.query<
       Row & { customer_id: string; ts: Date; heart_rate: number; anomaly: Reading["anomaly"] }
     >(
-      `select customer_id, ts, heart_rate, anomaly from public.latest_heartbeats(${LATEST_READINGS})`,
+      `select customer_id, ts, heart_rate, anomaly from public.heartbeats order by ts desc limit ${LATEST_READINGS}`,
     );
     this.#latest = rows.map((row) => ({
       customerId: row.customer_id,
@@ -134,6 +167,10 @@ export class StatusSource {
       anomaly: row.anomaly,
     }));
   }
+}
+
+function largest(numbers: readonly number[]): number | undefined {
+  return numbers.length === 0 ? undefined : Math.max(...numbers);
 }
 
 function notRunning({ name }: Part): string {

@@ -37,6 +37,10 @@ export class Worker implements Restartable, AsyncDisposable {
     this.#child = this.#spawn();
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   get running(): boolean {
     return this.#child.running;
   }

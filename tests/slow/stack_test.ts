@@ -164,6 +164,16 @@ Deno.test("a data folder of any name keeps all data, whatever the locale, and no
   });
 });
 
+const OTHER_CONSUMER = `
+  insert into public.consumer_status
+         (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions, log_end_offsets,
+          reasons, limits)
+  select 'other', 'elsewhere', 1, version, group_id, topic, topic_id, started_at, now() + interval '1 hour', '{0}',
+         '{1000000000}', '{"kafka: is away"}', limits
+    from public.consumer_status
+   where topic_id is not null
+   limit 1`;
+
 Deno.test("up stores readings, starts a killed consumer again, refuses a second up and leaves nothing behind", async (t) => {
   await withHome(async (home) => {
     const args = ["--home", home, "--customers", "20", "--rate", "50"];
@@ -188,6 +198,16 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
         Promise.resolve(up.said.slice(from).some((line) => /stored=\d+ \([1-9]/.test(line)));
       assert.ok(await waitFor(stores, PATIENCE_MS), up.said.slice(from).join("\n"));
     });
+
+    await t.step(
+      "the lag of another consumer's partitions counts, and why it is not ready is told",
+      async () => {
+        const addresses = await Deno.readTextFile(join(home, "addresses.env"));
+        const url = /^DATABASE_URL=(.*)$/m.exec(addresses)?.[1] ?? "";
+        await query(url, OTHER_CONSUMER);
+        await up.says(/state="consumer 1 on elsewhere: kafka: is away" .* lag=99\d{7} /);
+      },
+    );
 
     await t.step("an interrupt ends all, also when a server has just died", async () => {
       const running = await processesOf(home);
