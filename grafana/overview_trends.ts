@@ -134,80 +134,29 @@ export function anomalies() {
   ).decimals(0).overrideByName("Low", [colour(COLOUR.low)]).overrideByName("High", [colour(COLOUR.high)]);
 }
 
-// No index has the readings of everybody in order of time. The minutes say where they are: the last twenty whole ones of
-// the range have one reading each at least, so none before them is looked at. And of anomalies, which are rare, there may
-// be no twenty among all the readings of an hour.
-// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
+/** Read through the index on ts: newest first, until twenty are found. */
 export function latest() {
-  const size = { width: 8, height: 9 };
-  const readings = framed(new TableBuilder(), {
-    id: 13,
-    title: "Latest readings",
-    description: "The last twenty readings in the time range, by the instant of the measurement.",
-    empty: "No readings in this time range",
-    ...size,
-  }).withTarget(table(`
-    with bound as (
-      select case when count(*) = 20 then min(minute) end as since
-        from (
-          select minute
-            from public.heartbeats_1m
-           where minute < date_trunc('minute', $__timeTo()::timestamptz)
-             and $__timeFilter(minute)
-           order by minute desc
-           limit 20
-        ) whole
-    ), active as (
-      select customer_id, minute
-        from public.heartbeats_1m
-       where minute >= coalesce((select since from bound), date_trunc('minute', $__timeFrom()::timestamptz))
-         and minute <= $__timeTo()
-    )
-    select reading.ts as "Time", active.customer_id as "Customer", reading.heart_rate as "Heart rate"
-      from active
-     cross join lateral (
-       select ts, heart_rate
-         from public.heartbeats
-        where customer_id = active.customer_id
-          and $__timeFilter(ts)
-          and ts >= active.minute and ts < active.minute + interval '1 minute'
-        order by ts desc
-        limit 20
-     ) reading
-     order by reading.ts desc
-     limit 20`));
-  const warnings = framed(new TableBuilder(), {
-    id: 14,
-    title: "Latest warnings",
-    description: "The last twenty readings outside the alarm thresholds in the time range.",
-    empty: "No anomalies in this time range",
-    ...size,
-  }).withTarget(table(`
-    with flagged as (
-      select customer_id, minute
-        from public.heartbeats_1m
-       where $__timeFilter(minute)
-         and low + high > 0
-       order by minute desc
-       fetch first 20 rows with ties
-    )
-    select reading.ts as "Time", flagged.customer_id as "Customer",
-           reading.heart_rate as "Heart rate", reading.anomaly as "Anomaly"
-      from flagged
-     cross join lateral (
-       select ts, heart_rate, anomaly
-         from public.heartbeats
-        where customer_id = flagged.customer_id
-          and $__timeFilter(ts)
-          and ts >= flagged.minute and ts < flagged.minute + interval '1 minute'
-          and anomaly is not null
-     ) reading
-     order by reading.ts desc
-     limit 20`)).overrideByName("Anomaly", anomalyCell);
-  return [readings, warnings].map((panel) =>
-    panel
+  return [
+    { id: 13, title: "Latest readings", what: "readings", condition: "" },
+    { id: 14, title: "Latest warnings", what: "anomalies", condition: " and anomaly is not null" },
+  ].map(({ id, title, what, condition }) =>
+    framed(new TableBuilder(), {
+      id,
+      title,
+      description: `The last twenty ${what} in the time range, by the instant of the measurement.`,
+      empty: `No ${what} in this time range`,
+      width: 8,
+      height: 9,
+    })
+      .withTarget(table(`
+        select ts as "Time", customer_id as "Customer", heart_rate as "Heart rate", anomaly as "Anomaly"
+          from public.heartbeats
+         where $__timeFilter(ts)${condition}
+         order by ts desc
+         limit 20`))
       .overrideByName("Customer", [customerLink])
       .overrideByName("Heart rate", heartRateCell)
+      .overrideByName("Anomaly", anomalyCell)
   );
 }
 
