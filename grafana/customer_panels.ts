@@ -7,19 +7,38 @@ import {
 } from "@grafana/grafana-foundation-sdk/common";
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { CUSTOMER, LONG_RANGE, RAW_UP_TO, SHORT_RANGE } from "./customer_sql.ts";
-import { framed, type PanelFrame } from "./frame.ts";
+import { framed } from "./frame.ts";
 import { LIMITS } from "./limits.ts";
 import { anomalyCell, BPM, COLOUR, colour, heartRateCell, heartRateSteps, steps } from "./look.ts";
-import { overTime, stat } from "./panels.ts";
+import { FOLLOWS, overTime, type Stat, stat } from "./panels.ts";
 import { series, table } from "./sources.ts";
+import { rollupLag } from "./stats.ts";
 
 /** Two readings further apart are not connected: nobody knows what was between them. */
 const GAP_MS = 60_000;
 const SILENCE = "2 minutes";
 
 /** Beats per minute, coloured by the alarm thresholds. */
-const heartRateStat = (frame: PanelFrame, sql: string) =>
-  stat(frame, sql, heartRateSteps).unit(BPM).decimals(0);
+const heartRateStat = (of: Omit<Stat, "steps">) =>
+  stat({ ...of, steps: heartRateSteps }).unit(BPM).decimals(0);
+
+/** The rows of the time range are asked as well, since they do not lag. */
+const latest = (columns: string) => `
+    select ${columns}
+      from (
+        select ts, heart_rate
+          from public.customer_latest
+         where customer_id = ${CUSTOMER}
+         union all
+       (select ts, heart_rate
+          from public.heartbeats
+         where customer_id = ${CUSTOMER}
+           and $__timeFilter(ts)
+         order by ts desc
+         limit 1)
+      ) reading
+     order by ts desc
+     limit 1`;
 
 const inRange = (columns: string) => `
     select ${columns}
@@ -29,63 +48,45 @@ const inRange = (columns: string) => `
     having count(*) > 0`;
 
 export function customerStats() {
-  const size = { width: 4, height: 4 };
   const none = "No readings in this time range";
-  const latest = (column: string) => `
-    select ${column}
-      from public.customer_latest
-     where customer_id = ${CUSTOMER}`;
   return [
     heartRateStat({
       id: 1,
       title: "Latest heart rate",
       description: "The reading with the latest instant, whenever it arrived and whatever the time range.",
       empty: "Unknown customer",
-      ...size,
-    }, latest(`heart_rate as "Heart rate"`)),
-    stat(
-      {
-        id: 2,
-        title: "Last reading",
-        description: "How long ago the latest reading was measured.",
-        empty: "Unknown customer",
-        ...size,
-      },
-      latest(`greatest(extract(epoch from now() - ts), 0) as "Age"`),
-      steps(COLOUR.within, [300, COLOUR.warning], [86_400, COLOUR.high]),
-    ).unit("s").decimals(0),
-    heartRateStat({
-      id: 3,
-      title: "Mean",
-      description: "Of all readings in the time range.",
-      empty: none,
-      ...size,
-    }, inRange(`sum(heart_rate_sum)::float8 / sum(readings) as "Mean"`)),
-    heartRateStat({
-      id: 4,
-      title: "Lowest",
-      description: "In the time range.",
-      empty: none,
-      ...size,
-    }, inRange(`min(heart_rate_min) as "Lowest"`)),
-    heartRateStat({
-      id: 5,
-      title: "Highest",
-      description: "In the time range.",
-      empty: none,
-      ...size,
-    }, inRange(`max(heart_rate_max) as "Highest"`)),
-    stat(
-      {
-        id: 6,
-        title: "Anomalies",
-        description: "Readings outside the alarm thresholds in the time range.",
+      sql: latest(`heart_rate as "Heart rate"`),
+    }).span(4),
+    stat({
+      id: 2,
+      title: "Last reading",
+      description: "How long ago the latest reading was measured.",
+      empty: "Unknown customer",
+      sql: latest(`greatest(extract(epoch from now() - ts), 0) as "Age"`),
+      steps: steps(COLOUR.within, [300, COLOUR.warning], [86_400, COLOUR.high]),
+    }).unit("s").decimals(0).span(4),
+    ...[
+      { id: 3, title: "Mean", sql: "sum(heart_rate_sum)::float8 / sum(readings)" },
+      { id: 4, title: "Lowest", sql: "min(heart_rate_min)" },
+      { id: 5, title: "Highest", sql: "max(heart_rate_max)" },
+    ].map(({ id, title, sql }) =>
+      heartRateStat({
+        id,
+        title,
+        description: `Of all readings in the time range.${FOLLOWS}`,
         empty: none,
-        ...size,
-      },
-      inRange(`sum(low) + sum(high) as "Anomalies"`),
-      steps(COLOUR.within, [1, COLOUR.high]),
+        sql: inRange(`${sql} as "${title}"`),
+      })
     ),
+    stat({
+      id: 6,
+      title: "Anomalies",
+      description: `Readings outside the alarm thresholds in the time range.${FOLLOWS}`,
+      empty: none,
+      sql: inRange(`sum(low) + sum(high) as "Anomalies"`),
+      steps: steps(COLOUR.within, [1, COLOUR.high]),
+    }),
+    rollupLag(12).span(4),
   ];
 }
 
@@ -96,7 +97,7 @@ export function rate() {
     description:
       `Every reading up to ${RAW_UP_TO}; over longer ranges the lowest, mean and highest of each interval. ` +
       `Dashed: the alarm thresholds, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line breaks where there was no ` +
-      "reading for a minute, or for an interval.",
+      "reading for a minute, or for an interval. Intervals are as current as the panel Rollup lag says.",
     empty: "No readings of this customer in this time range",
     width: 24,
     height: 12,
@@ -148,7 +149,7 @@ export function readingsPerMinute() {
   return overTime({
     id: 8,
     title: "Readings per minute",
-    description: "How densely the sensor reported. An empty place is a silence.",
+    description: `How densely the sensor reported. An empty place is a silence.${FOLLOWS}`,
     empty: "No readings of this customer in this time range",
     width: 24,
     height: 5,
@@ -192,7 +193,7 @@ export function customerTables() {
       id: 10,
       title: "Silences",
       description:
-        `More than ${SILENCE} without a reading between two readings in the time range, to the minute.`,
+        `More than ${SILENCE} without a reading between two readings in the time range, to the minute.${FOLLOWS}`,
       empty: `Never more than ${SILENCE} without a reading in this time range`,
       ...size,
     })

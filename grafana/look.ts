@@ -90,3 +90,16 @@ export const anomalyMappings: ValueMapping[] = [
 
 /** For an override of an anomaly's column. */
 export const anomalyCell: DynamicConfigValue[] = [{ id: "mappings", value: anomalyMappings }, filledCell];
+
+/** For an override of a consumer's state. */
+export const consumerCell: DynamicConfigValue[] = [{
+  id: "mappings",
+  value: [{
+    type: MappingType.ValueToText,
+    options: {
+      "ready": { text: "ready", color: COLOUR.within, index: 0 },
+      "not ready": { text: "not ready", color: COLOUR.warning, index: 1 },
+      "not running": { text: "not running", color: COLOUR.high, index: 2 },
+    },
+  }],
+}, filledCell];

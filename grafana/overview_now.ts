@@ -1,11 +1,11 @@
 /** The overview's upper half: it tells of this moment, whatever time range is chosen. */
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { customerLink, framed } from "./frame.ts";
-import { CURRENT_LOGS, LAG_RECORDS, UNACCOUNTED } from "./ledger_sql.ts";
 import { LIMITS } from "./limits.ts";
 import { anomalyCell, BPM, COLOUR, heartRateCell, steps } from "./look.ts";
-import { stat } from "./panels.ts";
+import { FOLLOWS, stat } from "./panels.ts";
 import { table } from "./sources.ts";
+import { consumersRunning, lag, latestReading, rollupLag, unaccounted } from "./stats.ts";
 
 /** How long an anomaly that is over keeps its customer in the list. */
 const LATELY = "10 minutes";
@@ -33,99 +33,49 @@ const NEEDS_ATTENTION = `
         or anomaly is not null and ts > now() - interval '${LATELY}'
   )`;
 
-// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
 export function states() {
-  const size = { width: 4, height: 4 };
   return [
-    stat(
-      {
-        id: 1,
-        title: "Need attention",
-        description:
-          `Customers whose latest reading is outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm, or was ` +
-          `within the last ${LATELY}.`,
-        empty: "No readings yet",
-        ...size,
-      },
-      `${NEEDS_ATTENTION}
+    stat({
+      id: 1,
+      title: "Need attention",
+      description:
+        `Customers whose latest reading is outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm, or was ` +
+        `within the last ${LATELY}.${FOLLOWS}`,
+      empty: "No readings yet",
+      sql: `${NEEDS_ATTENTION}
   select count(*) as "Need attention"
     from concerned`,
-      steps(COLOUR.within, [1, COLOUR.high]),
-    ),
-    stat(
-      {
-        id: 2,
-        title: "Reporting",
-        description: "Customers with a reading since the time chosen at the top.",
-        empty: "No readings yet",
-        ...size,
-      },
-      `
+      steps: steps(COLOUR.within, [1, COLOUR.high]),
+    }),
+    stat({
+      id: 2,
+      title: "Reporting",
+      description: `Customers with a reading since the time chosen at the top.${FOLLOWS}`,
+      empty: "No readings yet",
+      sql: `
       select count(*) as "Reporting"
         from public.customer_latest
        where ts > ${QUIET_SINCE}`,
-      steps(COLOUR.warning, [1, COLOUR.within]),
-    ),
-    stat(
-      {
-        id: 3,
-        title: "Gone quiet",
-        description:
-          `Customers without a reading since the time chosen at the top, but with one in the last ` +
-          `${FORGOTTEN_AFTER}.`,
-        empty: "No readings yet",
-        ...size,
-      },
-      `
+      steps: steps(COLOUR.warning, [1, COLOUR.within]),
+    }),
+    stat({
+      id: 3,
+      title: "Gone quiet",
+      description: `Customers without a reading since the time chosen at the top, but with one in the last ` +
+        `${FORGOTTEN_AFTER}.${FOLLOWS}`,
+      empty: "No readings yet",
+      sql: `
       select count(*) as "Gone quiet"
         from public.customer_latest
        where ts <= ${QUIET_SINCE}
          and ts > now() - interval '${FORGOTTEN_AFTER}'`,
-      steps(COLOUR.within, [1, COLOUR.warning]),
-    ),
-    stat(
-      {
-        id: 4,
-        title: "Latest reading",
-        description:
-          "Age of the latest reading of all. It grows when no readings come in or the pipeline stands.",
-        empty: "No readings yet",
-        ...size,
-      },
-      `
-      select greatest(extract(epoch from now() - max(ts)), 0) as "Age"
-        from public.customer_latest`,
-      steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]),
-    ).unit("s").decimals(0),
-    stat(
-      {
-        id: 5,
-        title: "Lag",
-        description:
-          "Records in Kafka that were not stored when the last batch was written. A dead consumer's lag " +
-          "stands still: look at Latest reading, too.",
-        empty: "Nothing was ingested in the last 24 hours",
-        ...size,
-      },
-      `
-      select sum(${LAG_RECORDS}) as "Lag"
-        from (${CURRENT_LOGS}) log`,
-      steps(COLOUR.within, [10_000, COLOUR.warning], [100_000, COLOUR.high]),
-    ).unit("short"),
-    stat(
-      {
-        id: 6,
-        title: "Unaccounted",
-        description:
-          "Records that the ledger cannot explain. Anything but 0 is a defect; `deno task reconcile` " +
-          "says where.",
-        empty: "Nothing was ingested yet",
-        ...size,
-      },
-      `
-      select (${UNACCOUNTED}) as "Unaccounted"`,
-      steps(COLOUR.within, [1, COLOUR.high]),
-    ),
+      steps: steps(COLOUR.within, [1, COLOUR.warning]),
+    }),
+    latestReading(4),
+    lag(5),
+    unaccounted(6),
+    rollupLag(16),
+    consumersRunning(17),
   ];
 }
 
@@ -135,7 +85,7 @@ export function attention() {
     title: "Who needs attention now",
     description:
       "Worst first: those outside the thresholds at this moment by how far they are, then those who were " +
-      `outside in the last ${LATELY}. A click on a customer opens their history.`,
+      `outside in the last ${LATELY}. A click on a customer opens their history.${FOLLOWS}`,
     empty: `Nobody: no reading outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm in the last ${LATELY}`,
     width: 14,
     height: 10,
@@ -166,7 +116,7 @@ export function quiet() {
     title: "Who went quiet",
     description:
       "Customers without a reading since the time chosen at the top: those whose last reading was an " +
-      `anomaly first, then the most recent. Silent for more than ${FORGOTTEN_AFTER}: not shown.`,
+      `anomaly first, then the most recent. Silent for more than ${FORGOTTEN_AFTER}: not shown.${FOLLOWS}`,
     empty: "Nobody: every customer of the last 24 hours is reporting",
     width: 10,
     height: 10,

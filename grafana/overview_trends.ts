@@ -13,7 +13,7 @@ import { customerLink, framed } from "./frame.ts";
 import { CURRENT_LOGS } from "./ledger_sql.ts";
 import { LIMITS } from "./limits.ts";
 import { anomalyCell, BPM, COLOUR, colour, filledCell, fixed, heartRateCell, steps } from "./look.ts";
-import { countsOverTime } from "./panels.ts";
+import { countsOverTime, FOLLOWS } from "./panels.ts";
 import { series, table } from "./sources.ts";
 
 /** Beats per minute in a bucket; the last one ends at the highest valid rate, which it includes. */
@@ -28,7 +28,7 @@ export function distributionNow() {
     title: "Heart rates now",
     description:
       "Reporting customers by their latest reading. Bars are coloured by the alarm thresholds of " +
-      `${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm.`,
+      `${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm.${FOLLOWS}`,
     empty: "No customer is reporting",
     width: 10,
     height: 9,
@@ -73,7 +73,7 @@ export function distributionOverTime() {
     title: "Heart rates over time",
     description:
       "Customers by their mean heart rate in one minute of each interval; the axis shows where a band of " +
-      `${BUCKET} bpm begins. The scale of colours (Cividis) grows from dark to bright for every kind of eye.`,
+      `${BUCKET} bpm begins. The scale of colours (Cividis) grows from dark to bright for every kind of eye.${FOLLOWS}`,
     empty: "No readings in this time range",
     width: 14,
     height: 9,
@@ -116,7 +116,7 @@ export function anomalies() {
       id: 11,
       title: "Anomalies by kind",
       description:
-        `Readings below ${LIMITS.lowBpm} or above ${LIMITS.highBpm} bpm, by the minute of the measurement.`,
+        `Readings below ${LIMITS.lowBpm} or above ${LIMITS.highBpm} bpm, by the minute of the measurement.${FOLLOWS}`,
       empty: "No anomalies in this time range",
       width: 12,
       height: 8,

@@ -20,15 +20,23 @@ import { framed, type PanelFrame } from "./frame.ts";
 import { COLOUR, colour, cycle, fixed, type steps } from "./look.ts";
 import { series, table } from "./sources.ts";
 
+export interface Stat extends Omit<PanelFrame, "width" | "height"> {
+  readonly sql: string;
+  readonly steps: ReturnType<typeof steps>;
+}
+
 /** One number, in the colour of its step. */
-export function stat(frame: PanelFrame, sql: string, thresholds: ReturnType<typeof steps>) {
-  return framed(new StatBuilder(), frame)
+export function stat({ sql, steps, ...frame }: Stat) {
+  return framed(new StatBuilder(), { ...frame, width: 3, height: 4 })
     .withTarget(table(sql))
-    .thresholds(thresholds)
+    .thresholds(steps)
     .reduceOptions(new ReduceDataOptionsBuilder().values(false).calcs(["lastNotNull"]))
     .colorMode(BigValueColorMode.Background)
     .graphMode(BigValueGraphMode.None);
 }
+
+/** Ends the description of a panel on minutes or latest readings. */
+export const FOLLOWS = " As current as the panel Rollup lag says.";
 
 /** Lines or bars over time with a legend, and all values of an instant in the tooltip. */
 export function overTime(frame: PanelFrame, color: string) {

@@ -3,7 +3,7 @@ import type { DashboardBuilder } from "@grafana/grafana-foundation-sdk/dashboard
 import { dashboard, row } from "./frame.ts";
 import { rejectsByReason } from "./panels.ts";
 import { prometheusPanels } from "./pipeline_metrics.ts";
-import { health, ledger, partitions, throughput } from "./pipeline_panels.ts";
+import { consumers, health, ledger, partitions, throughput } from "./pipeline_panels.ts";
 
 export function pipeline(): DashboardBuilder {
   const builder = dashboard("pipeline", {
@@ -12,6 +12,7 @@ export function pipeline(): DashboardBuilder {
   });
   for (const panel of health()) builder.withPanel(panel);
   builder.withPanel(throughput()).withPanel(rejectsByReason(9)).withPanel(partitions());
+  for (const panel of consumers()) builder.withPanel(panel);
   builder.withRow(row(20, "Reconciliation"));
   for (const panel of ledger()) builder.withPanel(panel);
   // Without its profile there is no Prometheus: folded, the row asks nothing of it.

@@ -1,101 +1,70 @@
 /** The pipeline as the ledger tells it. */
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { framed } from "./frame.ts";
-import { CURRENT_LOGS, LAG_RECORDS, LAG_SECONDS, MINUTES_AGAINST_ROWS, UNACCOUNTED } from "./ledger_sql.ts";
-import { COLOUR, filledCell, steps } from "./look.ts";
-import { overTime, stat } from "./panels.ts";
+import {
+  COMPARED_UP_TO,
+  CURRENT_LOGS,
+  LAG_RECORDS,
+  LAG_SECONDS,
+  MINUTES_AGAINST_ROWS,
+  RUNS,
+} from "./ledger_sql.ts";
+import { COLOUR, consumerCell, filledCell, steps } from "./look.ts";
+import { FOLLOWS, overTime, stat } from "./panels.ts";
 import { series, table } from "./sources.ts";
+import {
+  ageSteps,
+  consumersRunning,
+  lag,
+  latestReading,
+  NO_END,
+  NOTHING_YET,
+  rollupLag,
+  unaccounted,
+} from "./stats.ts";
 
-const NOTHING_YET = "Nothing was ingested yet";
-const NOT_LATELY = "Nothing was ingested in the last 24 hours";
-const ageSteps = steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]);
-
-// deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time
 export function health() {
-  const size = { width: 4, height: 4 };
-  const ofCurrentLogs = (expression: string) => `
-      select ${expression}
-        from (${CURRENT_LOGS}) log`;
   return [
-    stat(
-      {
-        id: 1,
-        title: "Last batch",
-        description:
-          "Age of the last batch with records, of any partition. It grows when nothing is published, and " +
-          "when no consumer is alive; the lag would stand still then.",
-        empty: NOTHING_YET,
-        ...size,
-      },
-      `
+    stat({
+      id: 1,
+      title: "Last batch",
+      description:
+        "Age of the last batch with records, of any partition. It grows when nothing is published, and " +
+        "when no consumer is alive.",
+      empty: NOTHING_YET,
+      sql: `
       select extract(epoch from now() - max(last_batch_at)) as "Age"
         from public.ingest_offsets`,
-      ageSteps,
-    ).unit("s").decimals(0),
-    stat(
-      {
-        id: 2,
-        title: "Newest measurement",
-        description: "Age of the latest measurement that was stored.",
-        empty: NOTHING_YET,
-        ...size,
-      },
-      `
-      select greatest(extract(epoch from now() - max(last_event_ts)), 0) as "Age"
-        from public.ingest_offsets`,
-      ageSteps,
-    ).unit("s").decimals(0),
-    stat(
-      {
-        id: 3,
-        title: "Lag",
-        description:
-          "Records that were in Kafka and not stored when each partition's last batch was written.",
-        empty: NOT_LATELY,
-        ...size,
-      },
-      ofCurrentLogs(`sum(${LAG_RECORDS}) as "Lag"`),
-      steps(COLOUR.within, [10_000, COLOUR.warning], [100_000, COLOUR.high]),
-    ).unit("short"),
-    stat(
-      {
-        id: 4,
-        title: "Lag in time",
-        description: "Age of the last stored record, of the slowest partition that has lag.",
-        empty: NOT_LATELY,
-        ...size,
-      },
-      ofCurrentLogs(`max(${LAG_SECONDS}) as "Lag"`),
-      steps(COLOUR.within, [10, COLOUR.warning], [60, COLOUR.high]),
-    ).unit("s").decimals(0),
-    stat(
-      {
-        id: 5,
-        title: "Unaccounted",
-        description:
-          "next_offset - first_offset - stored - duplicates - rejected - gaps, of every log, and the gaps " +
-          "recounted from their table. Anything but 0 is a defect.",
-        empty: NOTHING_YET,
-        ...size,
-      },
-      `
-      select (${UNACCOUNTED}) as "Unaccounted"`,
-      steps(COLOUR.within, [1, COLOUR.high]),
-    ),
-    stat(
-      {
-        id: 6,
-        title: "Minute table against rows",
-        description:
-          "Readings of the last whole minutes, counted in the rows and summed in the minute table. They " +
-          "are written in one transaction: anything but 0 is a defect. All of history: `deno task reconcile`.",
-        empty: NOTHING_YET,
-        ...size,
-      },
-      `
+      steps: ageSteps,
+    }).unit("s").decimals(0),
+    latestReading(2),
+    lag(3),
+    stat({
+      id: 4,
+      title: "Lag in time",
+      description:
+        "Age of the last stored record, of the slowest partition that has lag. Where no running consumer asks " +
+        "Kafka, since the last time that one did.",
+      empty: NO_END,
+      sql: `
+      select max(${LAG_SECONDS}) as "Lag"
+        from (${CURRENT_LOGS}) log`,
+      steps: steps(COLOUR.within, [10, COLOUR.warning], [60, COLOUR.high]),
+    }).unit("s").decimals(0),
+    unaccounted(5),
+    stat({
+      id: 6,
+      title: "Minute table against rows",
+      description:
+        "Readings of the last whole minutes, counted in the rows, and summed in the minute table and in what waits " +
+        "for the rollup. Anything but 0 is a defect. All of history: `deno task reconcile`.",
+      empty: `${NOTHING_YET}, or more than ${COMPARED_UP_TO} records wait for the rollup`,
+      sql: `
       select (${MINUTES_AGAINST_ROWS}) as "Difference"`,
-      steps(COLOUR.within, [1, COLOUR.high]),
-    ).timeFrom("3m"),
+      steps: steps(COLOUR.within, [1, COLOUR.high]),
+    }).timeFrom("3m"),
+    rollupLag(14),
+    consumersRunning(15),
   ];
 }
 
@@ -105,7 +74,7 @@ export function throughput() {
     title: "Stored readings",
     description:
       "Readings per second by the minute of the measurement. What arrives late is added to the minute in " +
-      "which it was measured.",
+      `which it was measured.${FOLLOWS}`,
     empty: "No readings in this time range",
     width: 12,
     height: 8,
@@ -134,9 +103,10 @@ export function partitions() {
     id: 8,
     title: "Partitions",
     description:
-      "Each partition that was read in the last 24 hours, as of its last batch: lag, when the batch was " +
-      "written, and how old its newest record and measurement were then.",
-    empty: NOT_LATELY,
+      "Each partition that was read in the last 24 hours: lag, when a consumer last asked Kafka for the end of the log, " +
+      "the records that the rollup has still to follow, when the last batch was written, and how old its newest record " +
+      "and measurement were then.",
+    empty: "Nothing was ingested in the last 24 hours",
     width: 24,
     height: 8,
   })
@@ -144,17 +114,68 @@ export function partitions() {
       select topic as "Topic",
              kafka_partition as "Partition",
              next_offset as "Next offset",
-             log_end_offset as "End of the log",
+             log_end as "End of the log",
+             seen_at as "Asked",
              ${LAG_RECORDS} as "Lag",
              ${LAG_SECONDS} as "Lag in time",
+             (select offsets from public.rollup_lag where ledger_id = log.id) as "Rollup behind",
              last_batch_at as "Last batch",
              greatest(extract(epoch from last_batch_at - last_record_at), 0) as "Delay from Kafka",
              greatest(extract(epoch from last_batch_at - last_event_ts), 0) as "Delay from measurement"
         from (${CURRENT_LOGS}) log
-       order by ${LAG_RECORDS} desc nulls last, topic, kafka_partition
+       order by "Lag" desc nulls last, topic, kafka_partition
        limit 200`))
-    .overrideByName("Last batch", [{ id: "unit", value: "dateTimeFromNow" }])
+    .overrideByRegexp("/^Asked|^Last batch/", [{ id: "unit", value: "dateTimeFromNow" }])
     .overrideByRegexp("/in time|Delay/", [{ id: "unit", value: "s" }, { id: "decimals", value: 1 }]);
+}
+
+export function consumers() {
+  return [
+    framed(new TableBuilder(), {
+      id: 16,
+      title: "Consumers",
+      description:
+        "What each consumer of the last 24 hours says of itself every 5 s. One that was silent for 15 s does not run: it was " +
+        "killed, or it cannot write.",
+      empty: "No consumer ran in the last 24 hours",
+      width: 16,
+      height: 7,
+    })
+      .withTarget(table(`
+        select left(consumer, 8) as "Consumer", host as "Host", pid as "Process", version as "Version",
+               case when not ${RUNS} then 'not running'
+                    when reasons = '{}' then 'ready'
+                    else 'not ready' end as "State",
+               array_to_string(partitions, ', ') as "Partitions", array_to_string(reasons, '; ') as "Why not ready",
+               (limits->>'low') || ' to ' || (limits->>'high') as "No alarm",
+               rollup_lag_seconds as "Rollup lag", started_at as "Started", seen_at as "Last seen"
+          from public.consumer_status
+         where seen_at > now() - interval '24 hours'
+         order by seen_at desc
+         limit 50`))
+      .overrideByName("State", consumerCell)
+      .overrideByName("Rollup lag", [{ id: "unit", value: "s" }, { id: "decimals", value: 1 }])
+      .overrideByRegexp("/^Started|^Last seen/", [{ id: "unit", value: "dateTimeFromNow" }]),
+    framed(new TableBuilder(), {
+      id: 17,
+      title: "Rollup",
+      description:
+        "What brings the minutes and the customers' latest readings up from the changes: records that it has still to follow, " +
+        "when it last committed, and in a rebuild the minute from which on they are right.",
+      empty: "There is no rollup",
+      width: 8,
+      height: 7,
+    })
+      .withTarget(table(`
+        select case when cursor is null then 'follows'
+                    when cursor = 'infinity' then 'rebuild is due'
+                    else 'rebuilds' end as "State",
+               (select coalesce(sum(offsets), 0) from public.rollup_lag) as "Records behind",
+               committed_at as "Last round",
+               case when isfinite(cursor) then cursor end as "Right from"
+          from public.rollup`))
+      .overrideByName("Last round", [{ id: "unit", value: "dateTimeFromNow" }]),
+  ];
 }
 
 // deno-lint-ignore house/max-function-lines -- a list of panels, read one at a time

@@ -1,10 +1,137 @@
 /** What Grafana says while the rollup, a consumer or both lag, stand still or are gone; on a real database. */
 import assert from "node:assert/strict";
+import { RULES } from "../../grafana/alerts.ts";
 import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
-import { monitored, type Row } from "../support/grafana_database.ts";
+import { type Monitored, monitored, type Row } from "../support/grafana_database.ts";
 import { insertDay } from "../support/grafana_day.ts";
 
 const HOUR = 3_600_000;
+
+/** Whether the rule's condition holds; not for how long. */
+async function fires(database: Monitored, title: string): Promise<boolean> {
+  const rule = RULES.find((one) => one.title === title);
+  assert.ok(rule !== undefined, title);
+  return await database.number(`alert rule: ${title}`) > rule.above;
+}
+
+Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel takes old for wrong", async (t) => {
+  await using database = await monitored("grafana_rollup");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  const after = async (sql: string, title: string, isFiring: boolean) => {
+    await database.owner.query(sql);
+    assert.equal(await fires(database, title), isFiring, `${title} after ${sql}`);
+  };
+  const set = (table: string, assignment: string) => `update public.${table} set ${assignment}`;
+  const waits = (since: string) => set("ingest_changes", `written_at = now() - interval '${since}'`);
+  const cursor = (to: string) => set("rollup", `cursor = ${to}`);
+
+  await t.step("what waits is shown with its age and counted as there", async () => {
+    assert.ok(await database.number("customer.json: Rollup lag") >= 20);
+    const [rollup] = await database.rows("Rollup (A)");
+    assert.deepEqual([rollup?.["State"], rollup?.["Records behind"]], ["follows", "400"]);
+    const behind = (await database.rows("Partitions (A)")).map((row) => row["Rollup behind"]);
+    assert.deepEqual(behind, ["400", "0"]);
+    assert.equal(await database.number("Minute table against rows"), 0);
+  });
+
+  await t.step("many are quiet only for a rollup that is current", async () => {
+    const QUIET = "Many customers quiet at once";
+    await after(waits("0 s"), QUIET, false);
+    const old = set("customer_latest", "ts = now() - interval '10 minutes' where customer_id < 'c-0008'");
+    await after(old, QUIET, true);
+    await after(waits("90 s"), QUIET, false);
+    await after(waits("0 s"), QUIET, true);
+    await after(cursor("'infinity'"), QUIET, false);
+    await after(cursor("now() - interval '30 minutes'"), QUIET, false);
+    await after(cursor("now() - interval '61 minutes'"), QUIET, true);
+    await after(cursor("null"), QUIET, true);
+  });
+
+  await t.step("a rollup or a rebuild that does not get on stands still, until it does", async () => {
+    const STILL = "Rollup stands still";
+    await after(waits("10 minutes"), STILL, true);
+    await after(waits("0 s"), STILL, false);
+    await after(set("rollup", "committed_at = now() - interval '10 minutes'"), STILL, false);
+    await after(cursor("now() - interval '1 hour'"), STILL, true);
+    assert.equal(await database.number("customer.json: Rollup lag"), -1);
+    await after(set("rollup", "committed_at = now()"), STILL, false);
+  });
+
+  await t.step("minutes are compared from the cursor on, unless too much waits", async () => {
+    const LOST = "Unaccounted records";
+    const difference = async () => (await database.rows("Minute table against rows"))[0]?.["Difference"];
+    await database.owner.query(cursor("'infinity'"));
+    await after(
+      "delete from public.heartbeats_1m where minute > now() - interval '5 minutes'",
+      LOST,
+      false,
+    );
+    assert.equal(await difference(), "0");
+    await after(cursor("date_trunc('minute', now() - interval '5 minutes')"), LOST, true);
+    await after(set("rollup_positions", "next_offset = next_offset - 100000"), LOST, false);
+    assert.equal(await difference(), null);
+    await after(set("rollup_positions", "next_offset = next_offset + 100000"), LOST, true);
+  });
+});
+
+Deno.test("a change that is lost is missed in the minutes", async () => {
+  await using database = await monitored("grafana_lost_change");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  assert.equal(await fires(database, "Unaccounted records"), false);
+  await database.owner.query("delete from public.ingest_changes where move = 8");
+  assert.ok(await database.number("Minute table against rows") >= 10);
+  assert.equal(await fires(database, "Unaccounted records"), true);
+});
+
+Deno.test("a killed consumer does not run, and its lag grows from the last end of the log that it told", async (t) => {
+  await using database = await monitored("grafana_killed_consumer");
+  await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
+  const [running, listed] = database.queries.filter(({ name }) => name.includes("pipeline.json: Consumers"));
+  assert.ok(running?.type === "stat" && listed?.type === "table");
+  const states = async () =>
+    (await database.run(listed)).rows
+      .map((row) => [row["Consumer"], row["State"], row["Partitions"], row["Why not ready"]]);
+
+  await t.step(
+    "each consumer says of itself whether it is ready and why not, unless it was silent",
+    async () => {
+      await database.owner.query(
+        "update public.consumer_status set seen_at = now() where consumer <> 'killed'",
+      );
+      assert.deepEqual((await states()).toSorted(), [
+        ["killed", "not running", "0, 1", ""],
+        ["reads", "ready", "1, 0", ""],
+        ["waits", "not ready", "", "the schema is not current"],
+      ]);
+      assert.equal(await database.number("overview.json: Consumers"), 2);
+      assert.equal(await fires(database, "No consumer runs"), false);
+    },
+  );
+
+  await t.step("the newest answer of Kafka counts, whoever asked", async () => {
+    const ends = (await database.rows("Partitions (A)")).map((row) => [row["End of the log"], row["Lag"]]);
+    assert.deepEqual(ends, [["5510", "500"], ["3000", "0"]]);
+  });
+
+  await t.step("nobody asks any more: the lag in records stands, the one in time grows", async () => {
+    await database.owner.query("update public.consumer_status set seen_at = seen_at - interval '10 minutes'");
+    assert.equal(await database.number("overview.json: Consumers"), 0);
+    assert.deepEqual((await states()).map((row) => row[1]), ["not running", "not running", "not running"]);
+    assert.equal(await fires(database, "No consumer runs"), true);
+    assert.equal(await database.number("overview.json: Lag"), 500);
+    const seconds = (await database.rows("Partitions (A)")).map((row) => Number(row["Lag in time"]));
+    assert.ok((seconds[0] ?? 0) >= 30, "of the last record where there is lag");
+    assert.ok((seconds[1] ?? 0) >= 600, "of the last answer where there was none");
+    assert.equal(await fires(database, "Lag growing"), true);
+  });
+
+  await t.step("no consumer has told the end of the log: the lag is not known, and not 0", async () => {
+    await database.owner.query(
+      "update public.consumer_status set log_end_offsets = array_fill(null::bigint, array[cardinality(partitions)])",
+    );
+    assert.equal((await database.rows("overview.json: Lag ("))[0]?.["Lag"], null);
+  });
+});
 
 Deno.test("the newest readings come from the index on ts, with many partitions and readings in the default one", async () => {
   await using database = await monitored("grafana_newest");

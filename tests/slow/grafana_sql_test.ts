@@ -67,6 +67,7 @@ Deno.test("every query runs on an empty schema as the reader, and its columns ar
     const { fields, rows } = await database.run(query);
     problems.push(...misfits(query, fields));
     for (const row of rows) {
+      if (row["State"] === "follows") continue; // nothing: the rollup is always there
       // A count of nothing is 0; a stat of nothing is no row or null, and the panel says what that means.
       const values = Object.entries(row).filter(([name]) => name !== "time" && name !== "bpm");
       if (values.some(([, value]) => Number(value) !== 0)) {

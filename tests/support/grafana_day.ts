@@ -35,32 +35,68 @@ const READINGS = `
       select $1, ts, 75 from generate_series(now() - interval '30 minutes', now(), interval '1 second') ts
     ) reading`;
 
-/** What the consumer's transaction keeps, made from the rows. */
+/** Where the rollup stands: the last whole minute is never all behind it. */
+const FOLLOWED_UNTIL = "now() - interval '70 seconds'";
+
+/**
+ * What the rollup keeps, and the two changes that it has still to follow, the first of them for 20 s. As one statement,
+ * in which now() is one instant.
+ */
 const DERIVED = `
   insert into public.heartbeats_1m
   select customer_id, date_trunc('minute', ts), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
          count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
     from public.heartbeats
+   where ts <= ${FOLLOWED_UNTIL}
    group by 1, 2;
   insert into public.customer_latest
   select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
     from public.heartbeats
-   order by customer_id, ts desc`;
+   where ts <= ${FOLLOWED_UNTIL}
+   order by customer_id, ts desc;
+  insert into public.rollup_positions (ledger_id, move, next_offset) values (1, 1, 900), (2, 6, 4610), (3, 5, 3000);
+  insert into public.ingest_changes
+  select 2, move, 4610 + 200 * (move - 7), 4810 + 200 * (move - 7),
+         array_agg(customer_id), array_agg(minute), array_agg(readings), array_agg(sum), array_agg(min), array_agg(max),
+         array_agg(low), array_agg(high), array_agg(last), array_agg(rates[1]), array_agg(anomalies[1]),
+         now() - (9 - move) * interval '10 seconds'
+    from (
+      select case when customer_id < 'd' then 7 else 8 end as move, customer_id, date_trunc('minute', ts) as minute,
+             count(*)::integer as readings, sum(heart_rate)::integer, min(heart_rate), max(heart_rate),
+             count(*) filter (where anomaly = 'low')::integer as low,
+             count(*) filter (where anomaly = 'high')::integer as high,
+             max(ts) as last, array_agg(heart_rate order by ts desc) as rates, array_agg(anomaly order by ts desc) as anomalies
+        from public.heartbeats
+       where ts > ${FOLLOWED_UNTIL}
+       group by 1, 2, 3
+    ) entry
+   group by move`;
 
-/** Two partitions in use, one 500 records and 30 s behind, and the log of a topic that was deleted. */
+/** Two partitions in use, one 30 s behind, and the log of a topic that was deleted. */
 const LEDGER = `
-  insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored, duplicates,
-         rejected, gaps, log_end_offset, last_event_ts, last_record_at, last_batch_at, updated_at)
-  values ('heartbeats', '00000000-0000-0000-0000-000000000001', 0, 0, 900, 900, 0, 0, 0, 999,
+  insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, moves, stored,
+         duplicates, rejected, gaps, last_event_ts, last_record_at, last_batch_at, updated_at)
+  values ('heartbeats', '00000000-0000-0000-0000-000000000001', 0, 0, 900, 1, 900, 0, 0, 0,
           now() - interval '3 days', now() - interval '3 days', now() - interval '3 days', now() - interval '3 days'),
-         ('heartbeats', '00000000-0000-0000-0000-000000000002', 0, 10, 5010, 4900, 20, 60, 20, 5510,
+         ('heartbeats', '00000000-0000-0000-0000-000000000002', 0, 10, 5010, 8, 4900, 20, 60, 20,
           now() - interval '31 seconds', now() - interval '30 seconds', now() - interval '29 seconds', now()),
-         ('heartbeats', '00000000-0000-0000-0000-000000000002', 1, 0, 3000, 3000, 0, 0, 0, 3000,
+         ('heartbeats', '00000000-0000-0000-0000-000000000002', 1, 0, 3000, 5, 3000, 0, 0, 0,
           now() - interval '3 seconds', now() - interval '2 seconds', now() - interval '1 second', now());
   insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
   values (2, 100, 110, 'control'), (2, 200, 210, 'aborted');
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
   values ('heartbeats_d20200101', '2020-01-01', '2020-01-02', 5)`;
+
+/** The one that reads both partitions, one that cannot, and one that was killed; then both logs were shorter or cut. */
+const CONSUMERS = `
+  insert into public.consumer_status (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions,
+         log_end_offsets, reasons, limits)
+  select consumer, 'host', 7, '0.1.0', 'heartbeat-consumer', 'heartbeats', '00000000-0000-0000-0000-000000000002',
+         now() - interval '1 day', seen_at, partitions::integer[], log_end_offsets::bigint[], reasons::text[], '{"low": 45, "high": 180}'
+    from (values ('killed', now() - interval '3 hours', '{0,1}', '{4000,3100}', '{}'),
+                 ('reads', now(), '{1,0}', '{3000,5510}', '{}'),
+                 ('waits', now() - interval '1 second', '{}', '{}', '{the schema is not current}')
+         ) status (consumer, seen_at, partitions, log_end_offsets, reasons)`;
 
 /** Three by hand: one customer's, one without a key, one whose key is no UTF-8; and what a day brings. */
 const REJECTS = `
@@ -88,6 +124,7 @@ export async function insertDay(execute: Execute): Promise<void> {
   await execute(READINGS, [HOSTILE_CUSTOMER]);
   await execute(DERIVED);
   await execute(LEDGER);
+  await execute(CONSUMERS);
   await execute(REJECTS, [HOSTILE_CUSTOMER]);
   await execute("analyze");
 }

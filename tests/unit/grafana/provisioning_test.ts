@@ -32,13 +32,15 @@ Deno.test("the dashboards are read into one folder, which is the rules' folder",
   assert.deepEqual(groups.map(({ folder }) => folder), [FOLDER]);
 });
 
-Deno.test("the alert rules are the six, each leads to a panel that exists", async () => {
+Deno.test("the alert rules are the eight, each leads to a panel that exists", async () => {
   const rules = await alertRules();
   assert.deepEqual(rules.map(({ title }) => title), [
     "Ingestion stalled",
+    "No consumer runs",
     "Lag growing",
     "Reject spike",
     "Many customers quiet at once",
+    "Rollup stands still",
     "Unaccounted records",
     "Retention stalled",
   ]);
