@@ -75,6 +75,23 @@ const PANELS: readonly MetricPanel[] = [
       ["waiting", "sum(heartbeat_publish_backlog_records)"],
     ],
   },
+  {
+    title: "Rollup lag",
+    description:
+      "Age of the first change that minutes and latest readings do not have yet, as each consumer sees it.",
+    unit: "s",
+    queries: [["lag", "max(heartbeat_rollup_lag_seconds)"]],
+  },
+  {
+    title: "Rollup rounds and rebuilds",
+    description:
+      "Rounds that were committed per second, and rebuilds that began in the interval; one is a finding.",
+    unit: "short",
+    queries: [
+      ["rounds/s", `sum(rate(heartbeat_rollup_rounds_total${RATE}))`],
+      ["rebuilds", `sum(increase(heartbeat_rollup_rebuilds_total${RATE}))`],
+    ],
+  },
 ];
 
 export function prometheusPanels() {
