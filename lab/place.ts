@@ -124,8 +124,23 @@ export class Place implements AsyncDisposable {
     return (ends.get(this.topic) ?? []).map(Number);
   }
 
-  /** Waits until the ledger stands at Kafka's own ends. */
+  /** Waits until the ledger stands at Kafka's own ends, and minutes and latest readings hold all that it counts. */
   async caughtUp({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
+    const end = performance.now() + withinMs;
+    await this.stored({ withinMs });
+    let seen: unknown;
+    await eventually("the rollup to reach the ledger", async () => {
+      const [rollup] = await this.sql<{ rebuild: string | null; behind: number }>(
+        `select (select cursor::text from public.rollup) as rebuild,
+                (select count(*)::int from public.rollup_lag where offsets <> 0) as behind`,
+      );
+      seen = rollup;
+      return rollup?.rebuild === null && rollup.behind === 0;
+    }, { withinMs: end - performance.now(), seen: () => seen });
+  }
+
+  /** Waits until the ledger stands at Kafka's own ends; minutes and latest readings may come later. */
+  async stored({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
     const topicId = (await eventually("the topic", () => this.describeTopic())).id;
     let seen: unknown;
     await eventually("the ledger to reach the ends of the log", async () => {

@@ -102,14 +102,15 @@ Deno.test(
     sent.push(...await place.publisher.send(secondsOf("b", 10)));
     await place.consumeAll();
     await place.sql(`
-      truncate public.heartbeats, public.heartbeats_1m, public.customer_latest;
+      truncate public.heartbeats, public.heartbeats_1m, public.customer_latest, public.rollup_positions;
       insert into public.heartbeats select * from backup;
       insert into public.heartbeats_1m
       select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate), 0, 0
         from backup group by 1, 2;
       insert into public.customer_latest
       select distinct on (customer_id) customer_id, ts, heart_rate, anomaly from backup order by customer_id, ts desc;
-      update public.ingest_offsets set next_offset = 4, stored = 4`);
+      update public.ingest_offsets set next_offset = 4, stored = 4;
+      insert into public.rollup_positions select id, moves, next_offset from public.ingest_offsets`);
     const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
     strictEqual(
       groups[0]?.topics[0]?.partitions[0]?.committedOffset,

@@ -45,6 +45,16 @@ const REFUSALS = [
     repair: "alter table public.elsewhere rename to ingest_changes",
   },
   {
+    name: "the table of rejects that was dropped, with a copy kept",
+    refuse: `create table public.kept as table public.heartbeat_rejects;
+             create table public.kept_empty (like public.heartbeat_rejects including all);
+             drop table public.heartbeat_rejects`,
+    says: /database: .*does not exist.*restore the missing table/,
+    repair: `alter table public.kept_empty rename to heartbeat_rejects;
+             insert into public.heartbeat_rejects table public.kept;
+             drop table public.kept`,
+  },
+  {
     name: "the default partition that was detached, with a day whose own partition cannot be made,",
     refuse: `alter table public.heartbeats detach partition public.heartbeats_default;
              revoke execute on function public.ensure_heartbeat_partition(regclass, timestamptz) from heartbeat_user`,

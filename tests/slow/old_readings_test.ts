@@ -27,12 +27,17 @@ async function rowsByPartition(place: Place): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
 }
 
-/** Rows as some process stored them, counted in the ledger as the rows of a log that is gone since. */
+/** Rows as some process stored them, counted in the ledger, and by the rollup, as the rows of a log that is gone since. */
 async function store(place: Place, sql: string): Promise<void> {
   await place.sql(
     `with stored as (${sql} returning 1), total as (select count(*) as rows from stored)
      insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
      select 'earlier', gen_random_uuid(), 0, 0, rows, rows from total`,
+  );
+  await place.sql(
+    `insert into public.rollup_positions
+     select id, moves, next_offset from public.ingest_offsets where topic = 'earlier'
+         on conflict do nothing`,
   );
   await place.sql(
     `insert into public.heartbeats_1m

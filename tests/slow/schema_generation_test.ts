@@ -81,12 +81,12 @@ Deno.test(
       await rejects(write(ledger, slice), { code: "schema_too_new" }, what);
       const [written] = await place.sql(
         `select (select count(*)::int from public.heartbeats) as rows,
-                (select count(*)::int from public.heartbeats_1m) as minutes,
+                (select count(*)::int from public.ingest_changes) as changes,
                 (select count(*)::int from public.heartbeat_rejects) as rejects,
                 (select count(*)::int from public.ingest_gaps) as gaps,
                 (select sum(next_offset)::int from public.ingest_offsets) as next`,
       );
-      deepStrictEqual(written, { rows: 0, minutes: 0, rejects: 0, gaps: 0, next: 0 }, what);
+      deepStrictEqual(written, { rows: 0, changes: 0, rejects: 0, gaps: 0, next: 0 }, what);
     }
     // With the program's own generation in the row nothing else keeps it from writing.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
@@ -101,7 +101,7 @@ Deno.test(
     const old = place.consumer();
     await place.caughtUp();
     const holding = await place.session();
-    await holding.query("begin; lock table public.heartbeats_1m in access exclusive mode");
+    await holding.query("begin; lock table public.ingest_changes in share mode");
     sent.push(...await place.publisher.send(readings("b", 0)));
     const waits = (name: string) =>
       eventually(`${name} to wait for a lock`, async () => {

@@ -51,10 +51,14 @@ async function ledgers(place: Place, count: number): Promise<LedgerRow[]> {
 async function state(place: Place): Promise<unknown> {
   const [row] = await place.sql(
     `select (select count(*)::int from public.heartbeats) as rows,
-            (select coalesce(sum(n), 0)::int from public.ingest_changes, unnest(readings) as n) as in_changes,
-            (select count(distinct id)::int from public.ingest_changes, unnest(customer_ids) as id) as customers,
             (select array_agg(next_offset::int order by kafka_partition) from public.ingest_offsets) as next,
-            (select array_agg(stored::int order by kafka_partition) from public.ingest_offsets) as stored`,
+            (select array_agg(stored::int order by kafka_partition) from public.ingest_offsets) as stored,
+            (select json_agg(json_build_object(
+                      'partition', kafka_partition, 'move', move, 'offsets', json_build_array(from_offset, change.next_offset),
+                      'of', customer_ids, 'readings', readings, 'sums', sums, 'last', last_rates)
+                             order by kafka_partition, move)
+               from public.ingest_changes change
+               join public.ingest_offsets ledger on ledger.id = ledger_id) as changes`,
   );
   return row;
 }
@@ -69,7 +73,11 @@ Deno.test(
       await write(place, [[first, slice(0, "a", [70, 71])], [second, slice(0, "b", [72])]]),
       ["written", "written"],
     );
-    const before = { rows: 3, in_changes: 3, customers: 2, next: [2, 1, 0], stored: [2, 1, 0] };
+    const changes = [
+      { partition: 0, move: 1, offsets: [0, 2], of: ["a"], readings: [2], sums: [141], last: [71] },
+      { partition: 1, move: 1, offsets: [0, 1], of: ["b"], readings: [1], sums: [72], last: [72] },
+    ];
+    const before = { rows: 3, next: [2, 1, 0], stored: [2, 1, 0], changes };
     deepStrictEqual(await state(place), before);
     // Behind, ahead, of another generation, of another incarnation, and of a row that is not there.
     const strangers: readonly (readonly [LedgerRow, Slice])[] = [
@@ -90,10 +98,12 @@ Deno.test(
     );
     deepStrictEqual(await state(place), {
       rows: 5,
-      in_changes: 5,
-      customers: 3,
       next: [2, 1, 2],
       stored: [2, 1, 2],
+      changes: [
+        ...changes,
+        { partition: 2, move: 1, offsets: [0, 2], of: ["c"], readings: [2], sums: [147], last: [74] },
+      ],
     });
   }),
 );
