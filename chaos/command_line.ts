@@ -87,17 +87,19 @@ function createCommand(): Command {
       "after",
       `
 A Kafka and a PostgreSQL of its own are started in a temporary folder, which is deleted at the end unless something is
-wrong. Processes are killed (kill -9), frozen or stopped in order; links are cut, delayed, silenced, slowed or limited.
+wrong. Processes are killed (kill -9), frozen or stopped in order; links are cut, delayed, silenced, slowed or limited;
+rounds of the rollup are terminated or held up.
 The same seed gives the same schedule and the same records; what a fault hits also depends on the machine.
 
-Each record that the broker acknowledged must be stored, rejected with its reason and bytes, or counted as a duplicate,
-and what is kept beside the rows must equal the rows. The ledger and what is settled are judged all the time, everything
-at the end, and by "reconcile" as a process of its own. The first difference ends the run.
+Each record that the broker acknowledged must be stored, rejected with its reason and bytes, or counted as a duplicate.
+Minutes and latest readings, together with the changes that wait for the rollup, must equal the rows, and those changes
+must lead to where the ledger is. The ledger and what is settled are judged all the time, everything at the end, when
+the rollup has to have caught up, and by "reconcile" as a process of its own. The first difference ends the run.
 
-With --against nothing is disturbed that was not started here: only the consumers that it starts and their link to
-PostgreSQL (no link with TLS or DATABASE_URL_FILE); brokers, servers, other consumers and links to Kafka are left alone.
-A pipeline that does not begin, or stands still for two minutes, is a difference. The topic is a new one, deleted at the end. The database must have no readings yet, or the run is
-refused; its rows stay.
+With --against nothing is disturbed that was not started here: only the consumers that it starts, their rounds of the
+rollup and their link to PostgreSQL (no link with TLS or DATABASE_URL_FILE); brokers, servers, other consumers and links
+to Kafka are left alone. A pipeline that does not begin, or stands still for two minutes, is a difference. The topic is
+a new one, deleted at the end. The database must have no readings yet, or the run is refused; its rows stay.
 
 Examples:
   deno task chaos --minutes 5 --seed 7

@@ -144,7 +144,8 @@ class Run {
       const { suffered, active } = this.#siege;
       const state = `${suffered.length} of ${faults.length} faults begun, ${active} under way`;
       const time = clock(performance.now() - this.#beganAt);
-      onProgress(`${time}  ${describeCounts(this.#counts)}, lag ${lag}; ${state}`);
+      const behind = `lag ${lag}, rollup ${this.#watch.behind} behind`;
+      onProgress(`${time}  ${describeCounts(this.#counts)}, ${behind}; ${state}`);
     }
   }
 

@@ -2,12 +2,13 @@
 import type { Service } from "../../stack/mod.ts";
 import type { Arena } from "./arena.ts";
 import type { ConsumerProcess } from "./consumer_process.ts";
+import { disturbRollup } from "./rollup_rounds.ts";
 import type { Fault, Harm, LinkName } from "../faults/fault.ts";
 
 /** @returns ends the fault; resolves when its target is well again, a server when it answers */
 export async function disturb(
   { target, harm }: Fault,
-  arena: Pick<Arena, "servers" | "links">,
+  arena: Pick<Arena, "servers" | "links" | "databaseUrl">,
   consumers: readonly ConsumerProcess[],
 ): Promise<() => Promise<void>> {
   switch (target.what) {
@@ -16,6 +17,8 @@ export async function disturb(
     case "broker":
     case "database":
       return await disturbServer(harm, here(target.what, arena.servers[target.what]));
+    case "rollup":
+      return disturbRollup(harm, arena.databaseUrl);
     default:
       return disturbLink(target.what, harm, arena);
   }

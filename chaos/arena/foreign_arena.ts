@@ -52,7 +52,7 @@ export async function openForeignArena(options: ForeignArenaOptions): Promise<Ar
     producerKafka: kafka,
     // All else, secrets too, the consumers have from the same environment.
     consumerEnv: link === undefined ? {} : { DATABASE_URL: link.through(databaseUrl) },
-    targets: ["consumer", ...(link === undefined ? [] : ["link consumer-PostgreSQL" as const])],
+    targets: ["consumer", "rollup", ...(link === undefined ? [] : ["link consumer-PostgreSQL" as const])],
     servers: {},
     links: link === undefined ? {} : { "link consumer-PostgreSQL": link },
     folder,

@@ -58,7 +58,7 @@ export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
       KAFKA_SECURITY_PROTOCOL: "PLAINTEXT",
       DATABASE_URL: toPostgres.through(stack.databaseUrl),
     },
-    targets: ["consumer", "broker", "database", ...LINK_NAMES],
+    targets: ["consumer", "broker", "database", "rollup", ...LINK_NAMES],
     servers: { broker: stack.kafka, database: stack.postgres },
     links: {
       "link consumer-Kafka": toKafka,

@@ -4,6 +4,8 @@
 export type Target =
   | { readonly what: "consumer"; readonly index: number }
   | { readonly what: "broker" | "database" }
+  /** The rounds that bring minutes and latest readings up, whichever consumer is at one. */
+  | { readonly what: "rollup" }
   | { readonly what: LinkName };
 
 export const LINK_NAMES = ["link consumer-Kafka", "link consumer-PostgreSQL", "link producer-Kafka"] as const;
@@ -23,7 +25,11 @@ export type Harm =
   | { readonly kind: "half-open"; readonly direction: "requests" | "answers" | "both" }
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
   /** Each connection ends after so many bytes of answers. */
-  | { readonly kind: "byte limit"; readonly byteLimit: number };
+  | { readonly kind: "byte limit"; readonly byteLimit: number }
+  /** The session of each round is terminated in the middle of it. */
+  | { readonly kind: "terminate" }
+  /** Somebody else has the lock of a round: changes pile up. */
+  | { readonly kind: "hold" };
 
 export interface Fault {
   /** From 1, in the order of their beginning. */
@@ -63,6 +69,10 @@ function describeHarm(harm: Harm): string {
       return `slow, ${harm.bytesPerSecond} bytes/s`;
     case "byte limit":
       return `byte limit, ${harm.byteLimit} bytes a connection`;
+    case "terminate":
+      return "sessions in a round are terminated";
+    case "hold":
+      return "the lock of a round is held";
     default:
       return harm.kind;
   }

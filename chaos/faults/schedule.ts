@@ -16,6 +16,7 @@ const TARGETS: readonly { what: Target["what"]; weight: number; lengthMs: readon
   { what: "consumer", weight: 8, lengthMs: [500, 15_000] },
   { what: "broker", weight: 3, lengthMs: [500, 8_000] },
   { what: "database", weight: 4, lengthMs: [500, 8_000] },
+  { what: "rollup", weight: 3, lengthMs: [1_000, 15_000] },
   { what: "link consumer-Kafka", weight: 5, lengthMs: [1_000, 15_000] },
   { what: "link consumer-PostgreSQL", weight: 5, lengthMs: [1_000, 15_000] },
   { what: "link producer-Kafka", weight: 3, lengthMs: [1_000, 10_000] },
@@ -88,7 +89,9 @@ function harmOf(
     { kind: "slow", bytesPerSecond: within(2, 50) * 1000 },
     { kind: "byte limit", byteLimit: within(200, 60_000) },
   ];
-  const harms = target.what.startsWith("link") ? ofLink : ofProcess;
+  const ofRollup: readonly Harm[] = [{ kind: "terminate" }, { kind: "hold" }];
+  const ofServer = target.what === "rollup" ? ofRollup : ofProcess;
+  const harms = target.what.startsWith("link") ? ofLink : ofServer;
   return harms[Math.floor(random() * harms.length)];
 }
 

@@ -12,6 +12,8 @@ export class LedgerWatch {
   rejected = 0;
   duplicates = 0;
   gaps = 0;
+  /** Offsets that the rollup has not applied. */
+  behind = 0;
   readonly #query: Query;
   readonly #topic: string;
   readonly #waiting = new Set<{ ends: readonly number[]; reached: () => void }>();
@@ -36,9 +38,11 @@ export class LedgerWatch {
 
   async look(): Promise<void> {
     const rows = await this.#query<Record<string, string>>(
-      `select kafka_partition, max(next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
-              sum(duplicates) as duplicates, sum(gaps) as gaps
-         from public.ingest_offsets
+      `select kafka_partition, max(ledger.next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
+              sum(duplicates) as duplicates, sum(gaps) as gaps,
+              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as behind
+         from public.ingest_offsets ledger
+         left join public.rollup_positions position on position.ledger_id = ledger.id
         where topic = $1
         group by kafka_partition`,
       [this.#topic],
@@ -49,6 +53,7 @@ export class LedgerWatch {
     this.rejected = sum("rejected");
     this.duplicates = sum("duplicates");
     this.gaps = sum("gaps");
+    this.behind = sum("behind");
     for (const one of [...this.#waiting]) {
       if (!one.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
       this.#waiting.delete(one);
