@@ -1,4 +1,9 @@
-/** The chain of the change feed: from where the rollup stands, move by move, to where the ledger stands. */
+/**
+ * Folder `judge`: compares what PostgreSQL holds with what was sent, record by record, for chaos and for the tests. It
+ * never writes, and shares nothing with `reconcile`.
+ *
+ * Here: the chain of the change feed, from where the rollup stands, move by move, to where the ledger stands.
+ */
 import { waitFor } from "../../stack/process/wait.ts";
 import type { Query } from "./query.ts";
 

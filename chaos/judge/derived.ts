@@ -1,9 +1,6 @@
 /**
- * Folder `judge`: compares what PostgreSQL holds with what was sent, record by record, for chaos and for the tests. It
- * never writes, and shares nothing with `reconcile`.
- *
- * Here: minutes and latest readings, together with the changes that wait for the rollup, equal what the rows give. Each
- * question is one statement, so that it sees one snapshot: safe while consumers write.
+ * Minutes and latest readings, together with the changes that wait for the rollup, equal what the rows give. Each question
+ * is one statement, so that it sees one snapshot: safe while consumers write.
  */
 import { type Query, say } from "./query.ts";
 import { instant } from "./rows.ts";
