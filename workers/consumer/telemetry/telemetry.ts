@@ -89,7 +89,7 @@ function partitionFacts({ log, outages, progress }: Moved) {
       log.warning("partition.log_cut", message, { partition, expected, end, from });
     },
     partitionHeld: (of: Assigned, reason: string) => {
-      progress.notReady(HELD, reason, of);
+      if (!progress.notReady(HELD, reason, of)) return;
       log.error("partition.held", reason, { partition: of.partition });
     },
     partitionClosed: (of: Assigned) => progress.closed(of),

@@ -1,0 +1,115 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { Registry } from "prom-client";
+import { type ErrorCode, PipelineError } from "../../../../workers/_shared/errors.ts";
+import { Progress } from "../../../../workers/consumer/health/progress.ts";
+import {
+  type ConsumerTelemetry,
+  consumerTelemetry,
+} from "../../../../workers/consumer/telemetry/telemetry.ts";
+
+const failure = (code: ErrorCode) => new PipelineError(code, "it is away", { retriable: true });
+const KAFKA = failure("kafka_unavailable");
+const DATABASE = failure("database_unavailable");
+const ASSIGNED = { partition: 3 };
+
+/** A consumer that was ready, and what its log says above debug. */
+function begin() {
+  const said: string[] = [];
+  const say = (event: string) => void said.push(event);
+  const metrics = new Registry();
+  const progress = new Progress();
+  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
+  const log = { debug: () => {}, info: say, warning: say, error: say };
+  return { said, metrics, progress, facts: consumerTelemetry({ log, metrics }, progress, { debug: false }) };
+}
+
+type Fact = (facts: ConsumerTelemetry) => void;
+const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: readonly string[]])[] = [
+  ["topic", (t) => t.topicMissing("t"), (t) => t.topicFound("t", "i", 1), ["topic.missing", "topic.found"]],
+  ["kafka", (t) => t.topicFailed(KAFKA), (t) => t.topicMissing("t"), [
+    "kafka.failed",
+    "kafka.recovered",
+    "topic.missing",
+  ]],
+  ["group", (t) => t.groupFailed(KAFKA), (t) => t.groupWorks(), ["group.failed", "group.recovered"]],
+  ["broker 1", (t) => t.fetchFailed(1, KAFKA, [3]), (t) => t.fetched(1), ["kafka.failed", "kafka.recovered"]],
+  ["broker 1", (t) => t.notServed(1, "NOT_LEADER"), (t) => t.brokerIdle(1), []],
+  ["leaders", (t) => t.leadersMissing("t", [3]), (t) => t.leadersMissing("t", []), [
+    "partitions.leaderless",
+    "partitions.led",
+  ]],
+  ["database", (t) => t.databaseFailed(DATABASE), (t) => t.migrated([]), [
+    "database.failed",
+    "database.recovered",
+    "schema.migrated",
+  ]],
+  ["database", (t) => t.databaseSilent(DATABASE), (t) => t.databaseAnswered(0), []],
+  ["database", (t) => t.openFailed(ASSIGNED, DATABASE, 1), (t) => t.partitionOpened(ASSIGNED, 0, true), [
+    "database.failed",
+    "database.recovered",
+    "partition.opened",
+  ]],
+  ["database", (t) => t.writeFailed(ASSIGNED, DATABASE, 1), (t) => t.batchStale(ASSIGNED, 0, 1), [
+    "database.failed",
+    "database.recovered",
+    "batch.stale",
+  ]],
+  ["place of partition 3", (t) => t.partitionHeld(ASSIGNED, "cut"), (t) => t.partitionClosed(ASSIGNED), [
+    "partition.held",
+  ]],
+  ["log of partition 3", (t) => t.partitionSilent(ASSIGNED, "empty"), (t) => t.partitionHeard(ASSIGNED), [
+    "partition.silent",
+    "partition.heard",
+  ]],
+  [
+    "records of partition 3",
+    (t) => t.recordsUnreadable(ASSIGNED, KAFKA, 1),
+    (t) => t.recordsReadable(ASSIGNED),
+    ["partition.unreadable", "partition.readable"],
+  ],
+];
+
+const nameOf = (fact: Fact) => /\.(\w+)/.exec(String(fact))?.[1];
+
+for (const [subject, bad, good, expected] of ENDED) {
+  Deno.test(`${nameOf(bad)}() and ${nameOf(good)}() each move log and readiness of "${subject}", and say no news twice`, () => {
+    const { said, progress, facts } = begin();
+    bad(facts);
+    bad(facts);
+    deepStrictEqual(progress.readyReasons().map((reason) => reason.replace(/: .*/, "")), [subject]);
+    good(facts);
+    deepStrictEqual(progress.readyReasons().filter((reason) => reason.startsWith(subject)), []);
+    deepStrictEqual(said, expected);
+  });
+}
+
+Deno.test("a partition counts as paused while the database fails for it or an operator must decide", async () => {
+  const { metrics, facts } = begin();
+  const other = { partition: 4 };
+  facts.writeFailed(ASSIGNED, DATABASE, 1);
+  facts.partitionHeld(other, "cut");
+  facts.recordsUnreadable({ partition: 5 }, KAFKA, 1);
+  facts.positions([], 0);
+  const shown = await metrics.metrics();
+  match(shown, /^heartbeat_paused_partitions 2$/m);
+  match(shown, /^heartbeat_retries_total\{dependency="database"\} 1$/m);
+  facts.partitionClosed(other);
+  facts.batchStale(ASSIGNED, 0, 1);
+  facts.positions([], 0);
+  match(await metrics.metrics(), /^heartbeat_paused_partitions 0$/m);
+});
+
+Deno.test("an outage is over when the last partition that it holds up is written or closed, and is said again for a new one", () => {
+  const { said, facts } = begin();
+  const [one, two, three] = [{ partition: 1 }, { partition: 2 }, { partition: 3 }];
+  facts.writeFailed(one, DATABASE, 1);
+  facts.writeFailed(two, DATABASE, 1);
+  facts.batchStale(two, 0, 1);
+  facts.writeFailed(one, DATABASE, 2);
+  facts.writeFailed(three, DATABASE, 1);
+  facts.partitionClosed(three);
+  facts.batchStale(one, 0, 1);
+  const ofDatabase = said.filter((event) => event.startsWith("database."));
+  deepStrictEqual(ofDatabase, ["database.failed", "database.failed", "database.recovered"]);
+  strictEqual(said.length, 5);
+});
