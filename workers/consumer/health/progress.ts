@@ -148,9 +148,8 @@ export class Progress {
   /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
     // An outage has one reason for hundreds of partitions.
-    return [...Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`).values()].map(
-      sentence,
-    );
+    const alike = Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`);
+    return [...alike.values()].map(sentence);
   }
 
   reasonOf(subject: string): string | undefined {

@@ -30,7 +30,8 @@ export function consumerTelemetry(
     ...topicFacts(moved),
     ...databaseFacts(moved),
     ...tableFacts(moved),
-    ...rollupFacts(moved),
+    rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
+    roundCommitted: () => metrics.rollupRounds.inc(),
     statusFailed: (error: unknown) =>
       log.debug("status.failed", "Cannot write to public.consumer_status", { error }),
     healthListening: (port: number) =>
@@ -93,13 +94,6 @@ function partitionFacts({ log, outages, progress }: Moved) {
       log.error("partition.held", reason, { partition: of.partition });
     },
     partitionClosed: (of: Assigned) => progress.closed(of),
-  };
-}
-
-function rollupFacts({ metrics }: Moved) {
-  return {
-    rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
-    roundCommitted: () => metrics.rollupRounds.inc(),
   };
 }
 
