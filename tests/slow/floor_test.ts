@@ -1,6 +1,6 @@
 /** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { accounted, DAY_MS } from "../support/days.ts";
+import { accounted, DAY_MS, migrated } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -166,6 +166,65 @@ Deno.test(
     ]);
     const { output } = await place.run("reconcile", ["--no-kafka"]);
     match(output, /ACCOUNTED FOR: 7 offsets = 7 stored/);
+  }),
+);
+
+for (
+  const [when, cursor] of [
+    ["no rebuild is under way", "null"],
+    ["a rebuild is due", "'infinity'"],
+    ["a rebuild is under way above it", "date_trunc('minute', now() - interval '1 day', 'UTC')"],
+  ] as const
+) {
+  Deno.test(
+    `a dropped range that is opened again while its readings wait for the rollup and ${when} is counted from its rows`,
+    onPlace({}, async (place) => {
+      const [waiting, recent] = [minuteOf(40, 5), minuteOf(2, 6)];
+      await place.publisher.send(recent);
+      await place.consumeAll();
+      const round = await place.session();
+      await round.query("begin; select from public.rollup for update");
+      await place.publisher.send(waiting);
+      const consumer = place.consumer();
+      await eventually("the readings to be stored", async () => {
+        return (await place.sql("select from public.heartbeats")).length === 11;
+      });
+      consumer.kill("SIGKILL");
+      await consumer.exited;
+      await round.end();
+      await dropOld(place);
+      await place.sql(`update public.rollup set cursor = ${cursor}`);
+      await place.sql("select public.reopen_heartbeats('-infinity')");
+      await place.publisher.send(waiting.slice(0, 3));
+      await place.consumeAll();
+      deepStrictEqual(await counts(place), { rows: 9, in_minutes: 9, too_old: 0 });
+      await accounted(place);
+    }),
+  );
+}
+
+Deno.test(
+  "opening a range again waits for no batch and holds none up",
+  onPlace({ partitions: 0 }, async (place) => {
+    await migrated(place);
+    await place.sql(
+      "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('p', now() - interval '10 days', 0)",
+    );
+    const [writer, owner] = [await place.session(), await place.session()];
+    await writer.query("begin; lock table only public.heartbeats in row exclusive mode");
+    await owner.query("begin; set local lock_timeout = '5s'; select public.reopen_heartbeats('-infinity')");
+    await writer.query(
+      "set local lock_timeout = '5s'; insert into public.heartbeats values ('a', now(), 70, null)",
+    );
+    await writer.query("commit");
+    await owner.query("commit");
+    await Promise.all([writer.end(), owner.end()]);
+    deepStrictEqual(
+      await place.sql("select count(*)::int from public.heartbeat_retention where reopened_at is null"),
+      [
+        { count: 0 },
+      ],
+    );
   }),
 );
 
