@@ -54,7 +54,6 @@ create table public.ingest_offsets (
   gaps              bigint      not null default 0 check (gaps >= 0),
   leader_epoch      integer     check (leader_epoch >= 0),
   leader_epoch_at   bigint,
-  log_end_offset    bigint,
   last_event_ts     timestamptz,
   last_record_at    timestamptz,
   last_batch_at     timestamptz,
@@ -74,7 +73,6 @@ comment on column public.ingest_offsets.leader_epoch is
 -- An operator moves next_offset alone: with the epoch of another offset, the whole log would look cut.
 comment on column public.ingest_offsets.leader_epoch_at is
   'The next_offset that leader_epoch belongs to; while they differ the epoch is not known.';
-comment on column public.ingest_offsets.log_end_offset is 'Committed end of the log when the last batch was written.';
 comment on column public.ingest_offsets.last_event_ts  is 'Latest instant of a reading that was stored from this log.';
 comment on column public.ingest_offsets.last_record_at is 'Kafka''s timestamp of the last record of the last batch.';
 comment on column public.ingest_offsets.last_batch_at  is 'When the last batch with records was written.';

@@ -181,8 +181,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.4",
     breaks: "a batch is written whatever the floor has become",
     edits: {
-      "between $18::timestamptz and $19::timestamptz":
-        "between least($18::timestamptz, '-infinity') and greatest($19::timestamptz, 'infinity')",
+      "between $17::timestamptz and $18::timestamptz":
+        "between least($17::timestamptz, '-infinity') and greatest($18::timestamptz, 'infinity')",
     },
     test: "a dropped range that was opened again takes readings",
   },

@@ -84,7 +84,6 @@ export function records(from: number, count: number, bytes = 10, leaderEpoch = 4
     next,
     records: recordsOf(all),
     gaps: [],
-    logEnd: next,
     leaderEpoch,
     bytes: bytes * count,
     own: [],

@@ -30,8 +30,6 @@ export interface Slice {
   readonly next: Offset;
   readonly records: Records;
   readonly gaps: readonly Gap[];
-  /** Committed end of the log when it was fetched. */
-  readonly logEnd: Offset;
   /** Of the leader that took the last record; -1 when that is not known. */
   readonly leaderEpoch: number;
   /** Memory that it holds, about. */
@@ -90,7 +88,7 @@ class SliceBuilder {
   }
 
   /** @throws Error when it does not add up: told here, where it is our mistake, and not by the database's CHECK */
-  finish(logEnd: Offset, together?: RecordTable): Slice {
+  finish(together?: RecordTable): Slice {
     const records = new Records(this.#ranges);
     const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
     if (records.length + gone !== this.next - this.from) {
@@ -105,7 +103,6 @@ class SliceBuilder {
       next: this.next,
       records,
       gaps: this.gaps,
-      logEnd,
       leaderEpoch: this.leaderEpoch,
       bytes: tables.reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
       own: tables.filter((table) => table !== together),
@@ -168,7 +165,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   } catch (error) {
     if (slice.next === from) throw error;
   }
-  return slice.finish(partition.lastStableOffset, together);
+  return slice.finish(together);
 }
 
 /**
@@ -192,7 +189,7 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
 export function gapSlice(from: Offset, next: Offset, cause: Gap["cause"]): Slice {
   const slice = new SliceBuilder(from);
   slice.skipTo(next, cause);
-  return slice.finish(next);
+  return slice.finish();
 }
 
 export function joinSlices(neighbours: readonly [Slice, ...Slice[]]): Slice {

@@ -19,30 +19,30 @@ import { HEARTBEATS, type OrderedReadings, readingArrays, type Readings } from "
 const MOVE_OFFSETS = `with batch as materialized (
   select *
     from unnest($1::bigint[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::float8[], $13::float8[],
-                $14::integer[], $15::integer[], $16::integer[])
-         as batch (id, topic_id, kafka_partition, generation, from_offset, next_offset, stored, duplicates,
-                   rejected, gaps, log_end_offset, last_event, last_record, leader_epoch, first_entry, last_entry)
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::float8[], $12::float8[], $13::integer[],
+                $14::integer[], $15::integer[])
+         as batch (id, topic_id, kafka_partition, generation, from_offset, next_offset, stored, duplicates, rejected,
+                   gaps, last_event, last_record, leader_epoch, first_entry, last_entry)
 ), locked as materialized (
   select id, topic_id, kafka_partition, generation, next_offset
     from public.ingest_offsets
-   where id = any($1::bigint[]) and schema_generation = $17::integer
+   where id = any($1::bigint[]) and schema_generation = $16::integer
    order by id
      for no key update
 ), owned as materialized (
-  select count(*) = cardinality($1::bigint[]) and ${FLOOR} between $18::timestamptz and $19::timestamptz as yes
+  select count(*) = cardinality($1::bigint[]) and ${FLOOR} between $17::timestamptz and $18::timestamptz as yes
     from locked
     join batch using (id, topic_id, kafka_partition, generation)
    where locked.next_offset = batch.from_offset
 ), stored as (
   insert into ${HEARTBEATS}
   select *
-    from unnest($20::text[], $21::timestamptz[], $22::smallint[], $23::text[])
+    from unnest($19::text[], $20::timestamptz[], $21::smallint[], $22::text[])
    where (select yes from owned)
 ), skipped as (
   insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
   select *
-    from unnest($24::bigint[], $25::bigint[], $26::bigint[], $27::text[])
+    from unnest($23::bigint[], $24::bigint[], $25::bigint[], $26::text[])
    where (select yes from owned)
 ), moved as (
   update public.ingest_offsets as ledger
@@ -53,7 +53,6 @@ const MOVE_OFFSETS = `with batch as materialized (
          rejected = ledger.rejected + batch.rejected,
          gaps = ledger.gaps + batch.gaps,
          updated_at = now(),
-         log_end_offset = batch.log_end_offset,
          leader_epoch = batch.leader_epoch,
          leader_epoch_at = batch.next_offset,
          last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
@@ -67,12 +66,12 @@ insert into public.ingest_changes
        (ledger_id, move, from_offset, next_offset, customer_ids, minutes, readings, sums, lows, highs, low_counts,
         high_counts, last_ts, last_rates, last_anomalies)
 select id, moves, from_offset, next_offset,
-       ($28::text[])[first_entry:last_entry], ($29::timestamptz[])[first_entry:last_entry],
-       ($30::integer[])[first_entry:last_entry], ($31::integer[])[first_entry:last_entry],
-       ($32::smallint[])[first_entry:last_entry], ($33::smallint[])[first_entry:last_entry],
-       ($34::integer[])[first_entry:last_entry], ($35::integer[])[first_entry:last_entry],
-       ($36::timestamptz[])[first_entry:last_entry], ($37::smallint[])[first_entry:last_entry],
-       ($38::text[])[first_entry:last_entry]
+       ($27::text[])[first_entry:last_entry], ($28::timestamptz[])[first_entry:last_entry],
+       ($29::integer[])[first_entry:last_entry], ($30::integer[])[first_entry:last_entry],
+       ($31::smallint[])[first_entry:last_entry], ($32::smallint[])[first_entry:last_entry],
+       ($33::integer[])[first_entry:last_entry], ($34::integer[])[first_entry:last_entry],
+       ($35::timestamptz[])[first_entry:last_entry], ($36::smallint[])[first_entry:last_entry],
+       ($37::text[])[first_entry:last_entry]
   from moved`;
 
 /**
@@ -97,7 +96,6 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
       batches.map(({ batch }) => batch.counts.duplicates),
       batches.map(({ batch }) => batch.counts.rejected),
       batches.map(({ batch }) => batch.counts.gaps),
-      batches.map(({ slice }) => slice.logEnd),
       batches.map(({ batch: { plan, stored } }) => latestSeconds(plan.readings, stored)),
       batches.map(({ slice }) => lastRecordSeconds(slice.records)),
       batches.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),

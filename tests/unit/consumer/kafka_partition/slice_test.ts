@@ -201,7 +201,6 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
       to: 12,
       cause: "aborted" as const,
     }],
-    logEnd: 20,
     leaderEpoch: 3,
     bytes: 400,
     own: [],
