@@ -1,11 +1,11 @@
 /** What a consumer takes that has nothing to do: processor time of its process, its group and its health port at work. */
 import { Command } from "commander";
-import { startStack } from "../stack/mod.ts";
 import { createPlace } from "../lab/place.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 import { cpuSeconds } from "./lab/cpu_time.ts";
+import { startServers } from "./lab/servers.ts";
 
 const PARTITIONS = 6;
 /** Until what the start set going (just-in-time compilation, a second join) is over. */
@@ -23,9 +23,7 @@ await runWorker(async ({ args, resources, signal }) => {
     )
     .exitOverride()
     .parse([...args], { from: "user" });
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, signal });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources });
   const place = resources.use(
     "topic and database",
     await createPlace(stack, "idle", { partitions: PARTITIONS }),

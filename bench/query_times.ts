@@ -4,16 +4,16 @@
  */
 import { Command } from "commander";
 import { MIGRATIONS } from "../migrations/mod.ts";
-import { startStack } from "../stack/mod.ts";
 import { sayProgress as say } from "../stack/output.ts";
 import { integer, parseSettings } from "../workers/_shared/env.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../workers/_shared/postgres.ts";
 import { formatTable } from "../workers/_shared/table.ts";
 import { migrate } from "../workers/consumer/schema/migrate.ts";
-import { NO_LIMITS } from "./ingest/lab.ts";
+import { NO_LIMITS, withDatabase } from "./ingest/lab.ts";
 import { fillTable } from "./lab/large_table.ts";
 import { peoplesQueries } from "./lab/peoples_queries.ts";
+import { startServers } from "./lab/servers.ts";
 import { summarize } from "./lab/statistics.ts";
 
 const RUNS = 7;
@@ -27,29 +27,21 @@ interface Timed {
 
 await runWorker(async ({ args, resources, signal }) => {
   const flags = parseFlags(args);
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, services: ["postgres"], signal, onProgress: say });
-  resources.defer("PostgreSQL", () => stack.destroy());
+  const stack = await startServers({ signal, resources }, { services: ["postgres"] });
   const measured = new Map<number, Timed[]>();
   for (const rows of [flags.small, flags.large]) {
-    const name = `rows_${rows}`;
-    const admin = openDatabase(stack.superuserUrl, { connections: 1, limits: NO_LIMITS, name: "bench" });
-    await admin.query(`create database ${name} owner heartbeat_user`);
-    await admin[Symbol.asyncDispose]();
-    const url = new URL(stack.databaseUrl);
-    url.pathname = `/${name}`;
-    await using database = openDatabase(url.href, { connections: 1, limits: NO_LIMITS, name: "bench" });
-    await migrate(database, MIGRATIONS);
-    const endMs = Date.now();
-    const began = performance.now();
-    const onProgress = (there: number) => {
-      if (there % 5_000_000 === 0) {
-        say(`${there} of ${rows} rows after ${Math.round((performance.now() - began) / 1000)} s`);
-      }
-    };
-    await fillTable(database, { rows, customers: CUSTOMERS, endMs, onProgress });
-    say(`${rows} rows are there after ${Math.round((performance.now() - began) / 1000)} s`);
-    measured.set(rows, await timeQueries(database, new Date(endMs)));
+    const timed = await withDatabase(stack, async (database) => {
+      await migrate(database, MIGRATIONS);
+      const endMs = Date.now();
+      const secondsSince = () => Math.round((Date.now() - endMs) / 1000);
+      const onProgress = (there: number) => {
+        if (there % 5_000_000 === 0) say(`${there} of ${rows} rows after ${secondsSince()} s`);
+      };
+      await fillTable(database, { rows, customers: CUSTOMERS, endMs, onProgress });
+      say(`${rows} rows are there after ${secondsSince()} s`);
+      return await timeQueries(database, new Date(endMs));
+    });
+    measured.set(rows, timed);
   }
   await report(measured, flags, await versionOf(stack.superuserUrl));
 });

@@ -3,11 +3,11 @@
  * and a day whose rows sit in the default partition and are moved.
  */
 import { Command } from "commander";
-import { startStack } from "../stack/mod.ts";
 import { createPlace, type Place } from "../lab/place.ts";
 import { WorkerProcess } from "../lab/worker_process.ts";
 import { runWorker } from "../workers/_shared/lifecycle.ts";
 import { formatTable } from "../workers/_shared/table.ts";
+import { startServers } from "./lab/servers.ts";
 
 const CUSTOMERS = 1_000;
 const DAYS = 10;
@@ -26,9 +26,7 @@ await runWorker(async ({ args, resources, signal }) => {
     )
     .exitOverride()
     .parse([...args], { from: "user" });
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, signal });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources });
   const place = resources.use("topic and database", await createPlace(stack, "roll over", { partitions: 6 }));
   const migrated = place.consumer({ args: ["--migrate-only"] });
   if (await migrated.exitCode() !== 0) throw new Error(migrated.tail());

@@ -11,9 +11,10 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { consumeAll } from "../ingest/consumer.ts";
-import { type Lab, type LogOptions, openStack, prepare, type Tools, withDatabase } from "../ingest/lab.ts";
+import { type Lab, type LogOptions, prepare, withDatabase } from "../ingest/lab.ts";
 import { fillTable } from "../lab/large_table.ts";
 import { type NamedQuery, peoplesQueries } from "../lab/peoples_queries.ts";
+import { startServers } from "../lab/servers.ts";
 import { type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { type AskedTimes, type Measured, report } from "./report.ts";
 
@@ -22,28 +23,24 @@ const QUIET_ROUNDS = 5;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
+type Trial = LogOptions & Shape & {
+  readonly runs: number;
+  readonly rows: number;
+  readonly signal: AbortSignal;
+};
+
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const stack = await openStack({ signal, resources, say });
+  const stack = await startServers({ signal, resources });
   for (const shape of shapesOf(flags)) {
-    const measured = await measure(stack, {
-      ...flags,
-      ...shape,
-      partitions: PARTITIONS,
-      signal,
-      resources,
-      say,
-    });
+    const measured = await measure(stack, { ...flags, ...shape, partitions: PARTITIONS, signal, resources });
     await report(flags, shape, measured);
   }
 });
 
 async function measure(
   stack: Stack,
-  { runs, rows, signal, ...options }: LogOptions & Tools & Shape & {
-    readonly runs: number;
-    readonly rows: number;
-  },
+  { runs, rows, signal, ...options }: Trial,
 ): Promise<Measured> {
   const { records, customers, intervalSeconds } = options;
   const logMs = (Math.ceil(records / customers) + 1) * intervalSeconds * 1000;

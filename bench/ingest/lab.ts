@@ -1,11 +1,11 @@
 /** What all contenders share: the servers, the readings as a topic and as a file, and a fresh database for each run. */
 import { join } from "node:path";
-import { type Stack, startStack } from "../../stack/mod.ts";
+import type { Stack } from "../../stack/mod.ts";
+import { sayProgress as say } from "../../stack/output.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
 import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { cpuSeconds } from "../lab/cpu_time.ts";
-import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { PreparedLog } from "../lab/prepared_log.ts";
 import { openSender } from "../lab/readings_batch.ts";
 import { type Shape, titleOf } from "../lab/shapes.ts";
@@ -28,31 +28,18 @@ export interface Lab {
   readonly csvPath: string;
 }
 
-/** What a measurement works with from its start to its end. */
-export interface Tools {
-  readonly signal: AbortSignal;
-  readonly resources: Resources;
-  readonly say: (text: string) => void;
-}
-
-export interface LogOptions extends Partial<Shape>, Omit<Tools, "signal"> {
+export interface LogOptions extends Partial<Shape> {
   readonly records: number;
   readonly partitions: number;
   /** The instant behind the last reading, milliseconds since the Unix epoch; now unless told. */
   readonly endMs?: number;
-}
-
-export async function openStack({ signal, resources, say }: Tools): Promise<Stack> {
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal, onProgress: say });
-  resources.defer("servers", () => stack.destroy());
-  return stack;
+  readonly resources: Resources;
 }
 
 /** A log without a file. */
 export async function publishLog(
   stack: Stack,
-  { resources, say, customers = 1_000, intervalSeconds = 5, endMs = Date.now(), ...size }: LogOptions,
+  { resources, customers = 1_000, intervalSeconds = 5, endMs = Date.now(), ...size }: LogOptions,
 ): Promise<Omit<Lab, "csvPath">> {
   const { records, partitions } = size;
   const place = resources.use("topic", await createPlace(stack, "bench", { partitions }));

@@ -3,11 +3,12 @@ import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
+import { startServers } from "../lab/servers.ts";
 import { SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { PEERS } from "../peers/mod.ts";
 import { copyIntoOurs, copyIntoReference } from "./copy.ts";
 import { heartbeatConsumer } from "./consumer.ts";
-import { type Contender, openStack, prepare, type Run } from "./lab.ts";
+import { type Contender, prepare, type Run } from "./lab.ts";
 import { peerContender } from "./peer.ts";
 import { report } from "./report.ts";
 
@@ -21,9 +22,9 @@ await runWorker(async ({ args, signal, resources }) => {
     heartbeatConsumer,
     ...peers.map(peerContender),
   ];
-  const stack = await openStack({ signal, resources, say });
+  const stack = await startServers({ signal, resources });
   for (const shape of shapesOf(flags)) {
-    const lab = await prepare(stack, { ...flags, ...shape, resources, say });
+    const lab = await prepare(stack, { ...flags, ...shape, resources });
     const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
     // By turns, so that a slow minute of the machine does not fall on one of them alone.
     for (let turn = 1; turn <= flags.runs; turn++) {

@@ -3,14 +3,14 @@
  * record of when each transaction committed, so that no table needs a column for it.
  */
 import { Command } from "commander";
-import { type Stack, startStack } from "../../stack/mod.ts";
+import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
 import { createPlace } from "../../lab/place.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { startConsumer } from "../ingest/consumer.ts";
-import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
+import { startServers } from "../lab/servers.ts";
 import { SHAPE_FLAGS } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
 import { PEERS } from "../peers/mod.ts";
@@ -32,9 +32,7 @@ interface Trial {
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources });
   await keepCommitTimes(stack);
   const ours: Contender = {
     name: "this consumer",

@@ -3,10 +3,9 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
 import { installTool } from "../../stack/kafka/kafka_tools.ts";
-import { startStack } from "../../stack/mod.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
-import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
+import { startServers } from "../lab/servers.ts";
 import { backfill, type Contender, meanBytes, perfTest, replay, writeRecording } from "./contenders.ts";
 import type { Run } from "./lab.ts";
 import { report } from "./report.ts";
@@ -16,15 +15,7 @@ const KEYS = 1_000;
 await runWorker(async ({ args, signal, resources }) => {
   const { records, recorded, runs, partitions } = parseFlags(args);
   const tool = await installTool("ProducerPerformance", { signal, onProgress: say });
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({
-    home,
-    kafkaHeapMb: KAFKA_HEAP_MB,
-    services: ["kafka"],
-    signal,
-    onProgress: say,
-  });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources }, { services: ["kafka"] });
   const recording = join(stack.home, "readings.csv");
   await writeRecording(recording, recorded);
 

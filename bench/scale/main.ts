@@ -1,11 +1,10 @@
 /** How the pipeline grows: two consumers against one, what a record costs by partitions and customers, what a reading takes. */
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
-import { type Stack, startStack } from "../../stack/mod.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
-import { KAFKA_HEAP_MB } from "../lab/kafka_heap.ts";
 import { keepSection } from "../lab/sections.ts";
+import { startServers } from "../lab/servers.ts";
 import { compareGroups } from "./groups.ts";
 import { compareCustomers, comparePartitions } from "./shapes.ts";
 import { measureStorage } from "./storage.ts";
@@ -20,9 +19,7 @@ const PARTS = {
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack: Stack = await startStack({ home, kafkaHeapMb: KAFKA_HEAP_MB, signal, onProgress: say });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources });
   const trial: Trial = { ...flags, stack, signal, resources, say };
   for (const [name, { title, measure }] of Object.entries(PARTS)) {
     if (flags.only !== "all" && flags.only !== name) continue;

@@ -4,13 +4,13 @@
  * something is unaccounted for at the end.
  */
 import type { Child } from "../../stack/process/child.ts";
-import { startStack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import { EXIT, runWorker } from "../../workers/_shared/lifecycle.ts";
 import { startConsumer } from "../ingest/consumer.ts";
 import { type ProcessSample, sampleProcess } from "../lab/process_sample.ts";
+import { startServers } from "../lab/servers.ts";
 import { parseSoakFlags, type SoakFlags } from "./flags.ts";
 import { SoakLoad } from "./load.ts";
 import { report, type Sample } from "./report.ts";
@@ -25,9 +25,7 @@ const SMALL_SEGMENTS = { "segment.bytes": String(32 * 1024 * 1024), "file.delete
 
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseSoakFlags(args);
-  const home = await Deno.makeTempDir({ prefix: "heartbeat-bench-" });
-  const stack = await startStack({ home, kafkaConfig: QUICK_DELETION, signal });
-  resources.defer("servers", () => stack.destroy());
+  const stack = await startServers({ signal, resources }, { kafkaConfig: QUICK_DELETION });
   const place = resources.use(
     "topic and database",
     await createPlace(stack, "soak", { partitions: flags.partitions, topicConfig: SMALL_SEGMENTS }),
