@@ -35,8 +35,8 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   "workers/consumer/day_partitions": "workers/_shared workers/consumer/health",
   "workers/consumer/store": `${SHARED} ` +
     "workers/consumer/schema workers/consumer/kafka_partition workers/consumer/day_partitions",
-  "workers/consumer/rollup": "workers/_shared workers/_shared/kafka workers/consumer/schema " +
-    "workers/consumer/kafka_partition",
+  "workers/consumer/rollup": "workers/_shared workers/_shared/kafka " +
+    "workers/consumer/schema workers/consumer/kafka_partition workers/consumer/day_partitions",
   "workers/consumer/telemetry": `${SHARED} ` +
     "workers/consumer/health workers/consumer/kafka_partition workers/consumer/store",
   "workers/consumer/fetch": `${SHARED} ` +

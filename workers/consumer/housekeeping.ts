@@ -35,7 +35,7 @@ export async function keepWatch(
     const partitions = [...environment.partitions()];
     const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
     telemetry.positions(partitions, due);
-    rollup.due(due);
+    rollup.watch(due);
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
     const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
     // One question at a time: those that a slow database leaves unanswered would take the writers' connections.

@@ -51,11 +51,12 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     signal,
   });
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
-  const rollup = resources.use("rollup", new Rollup(config.database, { telemetry }));
+  const store = createStore(database, config.database.connections);
+  const rollup = resources.use("rollup", new Rollup(config.database, store, telemetry));
   const ports = {
     connection: config.kafka,
     database,
-    store: createStore(database, config.database.connections),
+    store,
     dayPartitions: new DayPartitions(database, telemetry),
     plan,
     clocks,

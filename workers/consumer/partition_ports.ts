@@ -32,7 +32,7 @@ export interface ConsumePorts extends RetentionPorts {
   readonly telemetry: FetchPorts["telemetry"];
   readonly store: Store;
   readonly plan: PlanBatch;
-  readonly rollup: Pick<Rollup, "committed" | "due">;
+  readonly rollup: Pick<Rollup, "committed" | "watch">;
   readonly health: Health;
   readonly secrets: Pick<Secrets, "redact">;
 }

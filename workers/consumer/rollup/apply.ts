@@ -9,28 +9,34 @@ import type { Session } from "../../_shared/postgres.ts";
 import type { Advance } from "./chain.ts";
 
 /**
- * Merges the changes by customer and minute, in the order of the keys so that each page is touched once, and adds them to
- * the minutes; then brings up the latest readings. It is one statement, or the arrays would be read twice.
+ * Merges the changes by customer and minute, adds them to the minutes, and brings up the latest readings. All in one
+ * statement, or the arrays would be read twice; and in the order of the keys, so that each page is touched once.
+ * An array is compared from the left: the latest entry of a minute wins, and takes its rate and anomaly with it. All are
+ * instants, since an array has one type.
  */
 const APPLY = `
-  with entry as materialized (
-    select entry.*,
-           lead(entry.customer_id) over latest is distinct from entry.customer_id as is_latest
+  with entry as (
+    select unnest(customer_ids) as customer_id, unnest(minutes) as minute, unnest(readings) as readings,
+           unnest(sums) as sum, unnest(lows) as low, unnest(highs) as high, unnest(low_counts) as low_count,
+           unnest(high_counts) as high_count, unnest(last_ts) as last_ts, unnest(last_rates) as last_rate,
+           unnest(last_anomalies) as last_anomaly
       from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as advance (ledger_id, after, up_to)
       join public.ingest_changes change
         on change.ledger_id = advance.ledger_id and change.move > advance.after and change.move <= advance.up_to
-     cross join lateral unnest(change.customer_ids, change.minutes, change.readings, change.sums, change.lows,
-                               change.highs, change.low_counts, change.high_counts, change.last_ts,
-                               change.last_rates, change.last_anomalies)
-           as entry (customer_id, minute, readings, sum, low, high, low_count, high_count, last_ts, last_rate, last_anomaly)
-     where entry.minute >= $4::timestamptz
-    window latest as (order by entry.customer_id, entry.last_ts)
+  ), merged as materialized (
+    select customer_id, minute, sum(readings) as readings, sum(sum) as sum, min(low) as low, max(high) as high,
+           sum(low_count) as low_count, sum(high_count) as high_count,
+           max(array[last_ts, to_timestamp(last_rate),
+                     to_timestamp(case last_anomaly when 'low' then 1 when 'high' then 2 end)]) as last
+      from entry
+     where minute >= $4::timestamptz
+     group by customer_id, minute
+     order by customer_id, minute
   ), minutes as (
     insert into public.heartbeats_1m as kept
            (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
-    select customer_id, minute, sum(readings), sum(sum), min(low), max(high), sum(low_count), sum(high_count)
-      from entry
-     group by customer_id, minute
+    select customer_id, minute, readings, sum, low, high, low_count, high_count
+      from merged
      order by customer_id, minute
         on conflict (customer_id, minute) do update
        set readings = kept.readings + excluded.readings,
@@ -41,8 +47,11 @@ const APPLY = `
            high = kept.high + excluded.high
   )
   insert into public.customer_latest as kept (customer_id, ts, heart_rate, anomaly)
-  select customer_id, last_ts, last_rate, last_anomaly
-    from entry
+  select customer_id, last[1], extract(epoch from last[2])::smallint,
+         case extract(epoch from last[3]) when 1 then 'low' when 2 then 'high' end
+    from (select customer_id, last,
+                 lead(customer_id) over (order by customer_id, minute) is distinct from customer_id as is_latest
+            from merged) merged
    where is_latest
    order by customer_id
       on conflict (customer_id) do update
@@ -67,7 +76,7 @@ export async function applyChanges(
   });
 }
 
-/** Deletes what was applied, sets the positions to exactly that, and notes when. */
+/** Deletes what was applied, and sets the positions to exactly that. */
 const ADVANCE = `
   with advance as (
     select *
@@ -78,15 +87,12 @@ const ADVANCE = `
      where change.ledger_id = advance.ledger_id
        and change.move > advance.after
        and change.move <= advance.up_to
-  ), positions as (
-    insert into public.rollup_positions (ledger_id, move, next_offset)
-    select ledger_id, up_to, next_offset
-      from advance
-        on conflict (ledger_id) do update
-       set move = excluded.move, next_offset = excluded.next_offset
   )
-  update public.rollup
-     set committed_at = now()`;
+  insert into public.rollup_positions (ledger_id, move, next_offset)
+  select ledger_id, up_to, next_offset
+    from advance
+      on conflict (ledger_id) do update
+     set move = excluded.move, next_offset = excluded.next_offset`;
 
 export async function advancePositions(session: Session, advances: readonly Advance[]): Promise<void> {
   await session.query({

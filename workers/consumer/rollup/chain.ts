@@ -64,7 +64,7 @@ interface Row extends Record<"ledgerId" | "move" | "at", number> {
   readonly continues: boolean | null;
 }
 
-/** Each changed at least once: a round of many small changes shall end, too. */
+/** A round of many small changes shall end, too. */
 const MOST_CHANGES = 20_000;
 
 /** The chains in which something waits, or is wrong. @param offsets about so many at most */
@@ -85,6 +85,11 @@ export async function readStandings(session: Session, offsets: number): Promise<
 
 function place(move: number | null, nextOffset: number | null): Place | undefined {
   return move === null || nextOffset === null ? undefined : { move, nextOffset };
+}
+
+/** Whether all of it fits into the round. */
+export function isWhole({ ledger, upTo }: Standing): boolean {
+  return upTo?.move === ledger?.move;
 }
 
 /** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */

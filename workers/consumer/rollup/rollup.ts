@@ -1,23 +1,28 @@
 /** The loop: a round when something waits, a pause behind each, and what is said of both. */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
+import { describeError } from "../../_shared/errors.ts";
 import { type Database, openDatabase, sqlState, tookTooLong } from "../../_shared/postgres.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
-import { pauseMs, QUIET_MS } from "./pace.ts";
-import { type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
+import { isNarrow, MAX_PAUSE_MS, MIN_PAUSE_MS, pauseMs } from "./pace.ts";
+import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
-/** Without a commit of this consumer: for those of others. */
+/** Without a commit of this consumer: others may have stopped behind one. */
 const IDLE_MS = 5_000;
-/** A round takes more of a long backlog, in about as many seconds as it takes less while batches are small. */
+/** One round at full speed, of a few seconds. */
 const MOST_OFFSETS = 1_000_000;
+/** Without a round for so long, the rollup gets no more room from the ingest, and the consumer is not ready. */
+const STALL_MS = 30_000;
 /** The last round of an orderly stop has so long; what is left is the next consumer's. */
 const LAST_ROUND_MS = 4_000;
 const SERIALIZATION_FAILURE = "40001";
 
-export interface RollupPorts {
-  readonly telemetry: {
-    readonly rollupLag: (seconds: number) => void;
-    readonly roundCommitted: () => void;
-  };
+export interface RollupTelemetry {
+  readonly rollupLag: (seconds: number) => void;
+  readonly roundCommitted: () => void;
+  readonly rebuildBegan: (reason: string) => void;
+  readonly rebuildEnded: () => void;
+  readonly rollupStalled: (seconds: number, failure: string | undefined) => void;
+  readonly rollupWorks: () => void;
 }
 
 export class Rollup implements AsyncDisposable {
@@ -25,80 +30,133 @@ export class Rollup implements AsyncDisposable {
   readonly #woken = new Notifier();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
-  #mostOffsets = MOST_OFFSETS;
-  #failures = 0;
+  readonly #startedAt = performance.now();
+  /** Records that wait for the ingest. */
   #due = 0;
-  #committedAt = -Infinity;
+  /** When this consumer last committed a batch. */
+  #batchAt = -Infinity;
+  /** When it was last known that nothing waits, or that a round was committed. */
+  #wellAt = performance.now();
+  #lag: Lag | undefined;
+  #isNarrow = false;
+  #mostOffsets = MOST_OFFSETS;
+  #pauseMs = MIN_PAUSE_MS;
+  /** This consumer's last. */
+  #round: string | undefined;
+  #failure: { readonly times: number; readonly reason: string } | undefined;
 
-  /** It runs from the start, in a session of its own. */
-  constructor({ url, name }: { url: string; name: string }, private readonly ports: RollupPorts) {
-    this.#database = openDatabase(url, { connections: 0, limits: ROLLUP_LIMITS, name });
+  /** Rounds run from now on, in a session of their own. @param database how the ingest reaches it */
+  constructor(
+    private readonly database: { readonly url: string; readonly name: string; readonly connections: number },
+    private readonly store: { readonly setWidth: (width: number) => void },
+    private readonly telemetry: RollupTelemetry,
+  ) {
+    this.#database = openDatabase(database.url, { ...database, connections: 0, limits: ROLLUP_LIMITS });
     this.#ended = this.#run();
   }
 
-  /** A batch of this consumer was committed. */
+  /** This consumer committed a batch. */
   committed(): void {
-    this.#committedAt = performance.now();
+    this.#batchAt = performance.now();
     this.#woken.notify();
   }
 
-  /** @param records that wait for the ingest */
-  due(records: number): void {
-    this.#due = records;
+  /** Call it once a second. @param due records that wait for the ingest */
+  watch(due: number): void {
+    const { database: { connections }, store, telemetry } = this;
+    this.#due = due;
+    const silentMs = performance.now() - this.#wellAt;
+    const isStalled = silentMs > STALL_MS;
+    if (isStalled) telemetry.rollupStalled(Math.floor(silentMs / 1000), this.#failure?.reason);
+    else telemetry.rollupWorks();
+    // What others left behind before this consumer began is not of its doing.
+    const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
+    this.#isNarrow = !isStalled && isNarrow(this.#isNarrow, lagSeconds);
+    store.setWidth(this.#isNarrow ? Math.max(1, connections - 1) : connections);
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const began = performance.now();
-      const outcome = await this.#attempt();
-      if (outcome === "failed") await sleep(backoffMs(this.#failures), { signal });
-      else if (outcome === "nothing") await this.#woken.wait({ signal, atMostMs: IDLE_MS });
-      else await this.#pause(performance.now() - began);
+      const next = await this.#attempt();
+      if (next === "idle") await this.#woken.wait({ signal, atMostMs: IDLE_MS });
+      else if (next === "pause") await this.#pause(performance.now() - began);
+      else await sleep(next, { signal });
     }
   }
 
-  async #attempt(): Promise<Outcome["kind"] | "nothing" | "failed"> {
-    const { telemetry } = this.ports;
+  /** Looks, and does a round when something waits. @returns what comes next; a number is milliseconds to wait */
+  async #attempt({ isLast = false } = {}): Promise<"idle" | "pause" | number> {
     try {
-      const lag = await readLag(this.#database);
-      telemetry.rollupLag(lag.seconds);
-      if (lag.isNone) return "nothing";
-      const outcome = await runRound(this.#database, this.#mostOffsets);
-      if (outcome.kind === "applied") telemetry.roundCommitted();
-      this.#failures = 0;
-      this.#mostOffsets = Math.min(MOST_OFFSETS, this.#mostOffsets * 2);
-      return outcome.kind;
+      const lag = await this.#look();
+      const restMs = isLast ? 0 : this.#restMs(lag);
+      if (!lag.isNone && restMs <= 0) {
+        const size = { offsets: this.#mostOffsets, withSlice: lag.isRebuilding };
+        this.#tell(await runRound(this.#database, size));
+        this.#mostOffsets = Math.min(MOST_OFFSETS, this.#mostOffsets * 2);
+      }
+      this.#failure = undefined;
+      return lag.isNone ? "idle" : restMs > 0 ? restMs : "pause";
     } catch (error) {
-      // Another session changed what this snapshot shows otherwise.
-      if (sqlState(error) === SERIALIZATION_FAILURE) return "busy";
+      // Another transaction changed what this snapshot still shows as it was: the next snapshot has it.
+      if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
       if (tookTooLong(error)) this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
-      this.#failures++;
-      return "failed";
+      this.#failure = { times: (this.#failure?.times ?? 0) + 1, reason: describeError(error) };
+      return backoffMs(this.#failure.times);
     }
   }
 
+  async #look(): Promise<Lag> {
+    const lag = this.#lag = await readLag(this.#database);
+    this.telemetry.rollupLag(lag.seconds);
+    const waitsSeconds = lag.isRebuilding ? Infinity : lag.seconds;
+    const wellSeconds = lag.isNone ? 0 : Math.min(lag.sinceRoundSeconds, waitsSeconds);
+    this.#wellAt = Math.max(this.#wellAt, performance.now() - wellSeconds * 1000);
+    return lag;
+  }
+
+  /** Behind a round of another consumer the pause counts too: together they shall not work more than one. */
+  #restMs({ round, sinceRoundSeconds }: Lag): number {
+    if (this.#round === undefined || round === this.#round) return 0;
+    const isQuiet = performance.now() - this.#batchAt > IDLE_MS;
+    return (isQuiet ? MAX_PAUSE_MS : this.#pauseMs) - sinceRoundSeconds * 1000;
+  }
+
+  #tell(outcome: Outcome): void {
+    const { telemetry } = this;
+    if (outcome.kind === "busy" || outcome.kind === "rebuild due") return;
+    this.#round = outcome.round;
+    this.#wellAt = performance.now();
+    telemetry.roundCommitted();
+    if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
+    if (outcome.kind === "slice replaced" && outcome.isLast) telemetry.rebuildEnded();
+  }
+
+  /** Ends early when no batch was committed for a while: there is no ingest to spare. */
   async #pause(roundMs: number): Promise<void> {
     const { signal } = this.#stop;
     const began = performance.now();
-    const end = began + pauseMs(roundMs, this.#due);
-    while (!signal.aborted) {
-      const until = Math.min(end, Math.max(began, this.#committedAt) + QUIET_MS);
-      const now = performance.now();
-      if (now >= until) return;
-      await sleep(until - now, { signal });
+    this.#pauseMs = pauseMs(roundMs, this.#due);
+    for (let now = began; !signal.aborted; now = performance.now()) {
+      const quietAt = Math.max(began, this.#batchAt) + MIN_PAUSE_MS;
+      const leftMs = Math.min(began + this.#pauseMs, quietAt) - now;
+      if (leftMs <= 0) return;
+      await sleep(leftMs, { signal });
     }
   }
 
   /** One round more, if the database answers in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    const last = this.#ended
-      .then(() => this.#failures === 0 ? this.#attempt() : undefined)
-      .then(() => this.#database[Symbol.asyncDispose]());
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise: tooLate, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, LAST_ROUND_MS);
-    await Promise.race([last, promise]);
+    const lastRound = async () => {
+      await this.#ended;
+      if (this.#failure === undefined) await this.#attempt({ isLast: true });
+      await this.#database[Symbol.asyncDispose]();
+    };
+    await Promise.race([lastRound(), tooLate]);
     clearTimeout(timer);
   }
 }

@@ -1,12 +1,13 @@
 /** One round: what the changes behind the positions say becomes minutes and latest readings, in one transaction. */
-import type { Database, Session, SessionLimits } from "../../_shared/postgres.ts";
+import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
-import { type Advance, readStandings, whyBroken } from "./chain.ts";
+import { type Advance, isWhole, readStandings, whyBroken } from "./chain.ts";
+import { beginAtTop, FROM_THE_TOP, KEEP_PARTITIONS, replaceSlice } from "./rebuild.ts";
 
 /**
- * A round may last longer than a batch, and holds up no batch. A process that is frozen in a round holds up the others'
- * rounds for the time that a session may be idle.
+ * A round may last longer than a batch, since no batch waits for it. A process that froze in a round holds up those of
+ * others for as long as its session may be idle.
  */
 export const ROLLUP_LIMITS: SessionLimits = {
   transactionMs: 70_000,
@@ -15,68 +16,125 @@ export const ROLLUP_LIMITS: SessionLimits = {
   idleInTransactionMs: 10_000,
 };
 
-export type Outcome =
-  /** Another session is in a round, or this program is no longer of the schema's generation. */
-  | { readonly kind: "busy" }
-  | { readonly kind: "applied"; readonly offsets: number }
-  | { readonly kind: "broken"; readonly reason: string };
-
-/**
- * The row is locked by a statement of its own before anything else is read: a snapshot that is taken behind another round
- * has its positions.
- */
-const FOLLOWER = `set transaction isolation level repeatable read;
-  select cursor::text
-    from public.rollup
-   where public.schema_generation() = ${GENERATION}
-     for update skip locked`;
-
-/** @param offsets that are applied, about, at most */
-export function runRound(database: Database, offsets: number): Promise<Outcome> {
-  return database.transaction<Outcome>(async (session, [follower]) => {
-    if (follower === undefined) return { kind: "busy" };
-    return await applyNext(session, offsets);
-  }, FOLLOWER);
+/** How far the rollup is behind the ledger. */
+export interface Lag {
+  readonly offsets: number;
+  /** Age of the first change that waits; 0 when none does. */
+  readonly seconds: number;
+  readonly isRebuilding: boolean;
+  /** Whether nothing waits, and no rebuild is due or under way. */
+  readonly isNone: boolean;
+  /** When the last round began that was committed, by any consumer: only to be compared with another. */
+  readonly round: string;
+  readonly sinceRoundSeconds: number;
 }
 
-async function applyNext(session: Session, offsets: number): Promise<Outcome> {
-  const standings = await readStandings(session, offsets);
-  for (const standing of standings) {
-    const reason = whyBroken(standing);
-    if (reason !== undefined) return { kind: "broken", reason };
-  }
+const LAG = `
+  select coalesce(sum(abs(offsets)), 0)::float8 as offsets,
+         coalesce(max(lag_seconds), 0) as seconds,
+         count(cursor) > 0 as "isRebuilding",
+         count(cursor) = 0 and coalesce(bool_and(offsets = 0 and lag_seconds = 0), true) as "isNone",
+         max(committed_at)::text as round,
+         extract(epoch from now() - max(committed_at))::float8 as "sinceRoundSeconds"
+    from public.rollup
+    left join public.rollup_lag on true`;
+
+export async function readLag(database: Pick<Database, "query">): Promise<Lag> {
+  const [lag] = await database.query<Lag & Row>(LAG);
+  if (lag === undefined) throw new TypeError("sums without a row");
+  return lag;
+}
+
+export type Outcome =
+  /** Another session is in a round, or the schema has another generation than this program. */
+  | { readonly kind: "busy" }
+  /** A rebuild is under way, and this round did not keep the partitions for it: nothing was done. */
+  | { readonly kind: "rebuild due" }
+  | ({ readonly round: string } & Done);
+
+type Done =
+  | { readonly kind: "applied" }
+  /** From now on a rebuild is due. */
+  | { readonly kind: "broken"; readonly reason: string }
+  | { readonly kind: "slice replaced"; readonly isLast: boolean };
+
+export interface Size {
+  /** So many are applied at most, about. */
+  readonly offsets: number;
+  /** Whether a slice is replaced when a rebuild is under way and all changes fit into the round. */
+  readonly withSlice: boolean;
+  /** Changes that wait and take more are passed over: the rows say what they say. */
+  readonly bytes?: number;
+}
+
+const MOST_BYTES = 10 * 1024 ** 3;
+/** Rows of a slice for each offset of a round: a row costs more than a reading of a change. */
+const SLICE_SHARE = 1 / 20;
+
+/** The planner knows nothing of arrays: it shall not read whole tables for them. */
+const BEGIN = `
+  set transaction isolation level repeatable read;
+  set local work_mem = '128MB';
+  set local enable_seqscan = off;
+  set local enable_hashjoin = off;
+  set local enable_mergejoin = off`;
+
+/**
+ * The row is locked by a statement of its own before anything else is read: so the snapshot has the positions of the round
+ * before. The table of the changes never gets smaller, so its size alone does not tell how much waits.
+ */
+const FOLLOWER = `
+  select cursor::text,
+         (select least(pg_total_relation_size(oid),
+                       2000 * (pg_stat_get_live_tuples(oid) + pg_stat_get_live_tuples(reltoastrelid)))::float8
+            from pg_class
+           where oid = 'public.ingest_changes'::regclass) as bytes
+    from public.rollup
+   where public.schema_generation() = ${GENERATION}
+     for update of rollup skip locked`;
+
+export function runRound(database: Database, size: Size): Promise<Outcome> {
+  const keep = size.withSlice ? `${KEEP_PARTITIONS};` : "";
+  return database.transaction<Outcome>(async (session, [follower]) => {
+    if (follower === undefined) return { kind: "busy" };
+    const { cursor, bytes } = follower as { cursor: string | null; bytes: number };
+    if (cursor !== null && !size.withSlice) return { kind: "rebuild due" };
+    const isTooMuch = cursor === null && bytes > (size.bytes ?? MOST_BYTES);
+    const [done, next] = isTooMuch ? broken(tooMuch(bytes)) : await work(session, cursor, size);
+    const { rows: [at] } = await session.query<{ round: string }>(
+      "update public.rollup set cursor = $1, committed_at = now() returning committed_at::text as round",
+      [next],
+    );
+    return { ...done, round: at?.round ?? "" };
+  }, `${BEGIN}; ${keep} ${FOLLOWER}`);
+}
+
+/** What was done, and the cursor that it leads to. */
+type Step = readonly [done: Done, cursor: string | null];
+
+function broken(reason: string): Step {
+  return [{ kind: "broken", reason }, FROM_THE_TOP];
+}
+
+function tooMuch(bytes: number): string {
+  return `changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait, more than it costs to read the rows`;
+}
+
+async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
+  if (cursor === FROM_THE_TOP) await beginAtTop(session);
+  const standings = await readStandings(session, size.offsets);
+  const reason = standings.map(whyBroken).find((why) => why !== undefined);
+  if (reason !== undefined) return broken(reason);
   const advances = standings.flatMap(({ ledgerId, position: after, upTo }): Advance[] =>
     upTo === undefined ? [] : [{ ledgerId, after, upTo }]
   );
   if (advances.length > 0) {
-    await applyChanges(session, advances, "-infinity");
+    // What a rebuild has not reached yet is left to the rows.
+    await applyChanges(session, advances, cursor ?? "-infinity");
     await advancePositions(session, advances);
   }
-  return {
-    kind: "applied",
-    offsets: advances.reduce((sum, { after, upTo }) => sum + upTo.nextOffset - after.nextOffset, 0),
-  };
-}
-
-/** How far the rollup is behind the ledger. */
-export interface Lag {
-  readonly offsets: number;
-  /** Age of the first change that waits. */
-  readonly seconds: number;
-  /** Since the last round was committed, by any consumer. */
-  readonly sinceRoundSeconds: number;
-  /** Whether nothing waits, and no rebuild is due or under way. */
-  readonly isNone: boolean;
-}
-
-export async function readLag(database: Database): Promise<Lag> {
-  const [row] = await database.query<{ offsets: number; seconds: number; since: number; none: boolean }>(
-    `select coalesce(sum(abs(offsets)), 0)::float8 as offsets, coalesce(max(lag_seconds), 0) as seconds,
-            extract(epoch from now() - max(rollup.committed_at))::float8 as since,
-            coalesce(bool_and(offsets = 0 and lag_seconds = 0), true) and count(rollup.cursor) = 0 as none
-       from public.rollup
-       left join public.rollup_lag on true`,
-  );
-  if (row === undefined) throw new TypeError("a count gave no row");
-  return { offsets: row.offsets, seconds: row.seconds, sinceRoundSeconds: row.since, isNone: row.none };
+  // A slice and the minutes behind it are of one moment only when no change of the snapshot is left.
+  if (cursor === null || !standings.every(isWhole)) return [{ kind: "applied" }, cursor];
+  const next = await replaceSlice(session, cursor, Math.ceil(size.offsets * SLICE_SHARE));
+  return [{ kind: "slice replaced", isLast: next === null }, next];
 }

@@ -53,15 +53,9 @@ export function consumerMetrics(registry: Registry) {
       "This machine's clock before the database's; negative when it is behind",
     ),
     retries: counter("heartbeat_retries_total", "Failed attempts that are tried again", "dependency"),
-    rollupLag: gauge(
-      "heartbeat_rollup_lag_seconds",
-      "Age of the first change that waits for minutes and latest readings",
-    ),
-    rollupRounds: counter(
-      "heartbeat_rollup_rounds_total",
-      "Rounds of the rollup that this consumer committed",
-    ),
-    rollupRebuilds: counter("heartbeat_rollup_rebuilds_total", "Broken chains of changes that were found"),
+    rollupLag: gauge("heartbeat_rollup_lag_seconds", "Age of the first change that waits for the rollup"),
+    rollupRounds: counter("heartbeat_rollup_rounds_total", "Rounds of the rollup that were committed"),
+    rollupRebuilds: counter("heartbeat_rollup_rebuilds_total", "Rebuilds from the rows that were begun"),
   };
   // Counters that exist from the start let a rate be computed over their first event.
   for (const outcome of ["stored", "duplicate", "rejected"]) metrics.records.inc({ outcome }, 0);

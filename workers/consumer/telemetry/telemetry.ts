@@ -30,8 +30,7 @@ export function consumerTelemetry(
     ...topicFacts(moved),
     ...databaseFacts(moved),
     ...tableFacts(moved),
-    rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
-    roundCommitted: () => metrics.rollupRounds.inc(),
+    ...rollupFacts(moved),
     statusFailed: (error: unknown) =>
       log.debug("status.failed", "Cannot write to public.consumer_status", { error }),
     healthListening: (port: number) =>
@@ -94,6 +93,32 @@ function partitionFacts({ log, outages, progress }: Moved) {
       log.error("partition.held", reason, { partition: of.partition });
     },
     partitionClosed: (of: Assigned) => progress.closed(of),
+  };
+}
+
+/** Of minutes and latest readings, which follow what was stored. */
+function rollupFacts({ log, metrics, progress }: Moved) {
+  return {
+    rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
+    roundCommitted: () => metrics.rollupRounds.inc(),
+    rebuildBegan: (reason: string) => {
+      metrics.rollupRebuilds.inc();
+      const message = `Minutes and latest readings are rebuilt from the rows: ${reason}`;
+      log.warning("rollup.rebuild_began", message);
+    },
+    rebuildEnded: () =>
+      log.info("rollup.rebuild_ended", "Minutes and latest readings are rebuilt from the rows"),
+    /** Said once; readiness tells for how long. @param failure of the last try, when it failed */
+    rollupStalled: (seconds: number, failure: string | undefined) => {
+      const why = failure === undefined ? "" : `: ${failure}`;
+      const reason = `changes wait, and no round was committed for ${seconds} s${why}`;
+      if (progress.notReady("rollup", reason)) {
+        log.error("rollup.stalled", `Minutes and latest readings stand still: ${reason}`);
+      }
+    },
+    rollupWorks: () => {
+      if (progress.ready("rollup")) log.info("rollup.recovered", "Minutes and latest readings follow again");
+    },
   };
 }
 

@@ -1,0 +1,108 @@
+/** Ledger rows, readings and changes as the ingest writes them, and rounds of the rollup, without Kafka. */
+import { deepStrictEqual, strictEqual } from "node:assert";
+import { judgeChain } from "../../chaos/judge/chain.ts";
+import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";
+import type { Place } from "../../lab/place.ts";
+import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
+import type { LedgerRow } from "../../workers/consumer/kafka_partition/partition.ts";
+import {
+  type Outcome,
+  readLag,
+  ROLLUP_LIMITS,
+  runRound,
+  type Size,
+} from "../../workers/consumer/rollup/round.ts";
+import { openLedger } from "../../workers/consumer/store/ledger.ts";
+import { batchWriter, openPlace, stretch } from "./batch_writer.ts";
+
+const T = Date.parse("2026-07-14T09:30:00Z");
+const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
+/** Readings of a batch, of as many customers: all but the last of one minute. */
+const BATCH = 6;
+/** Small, so that a rebuild has several slices: of two rows, that is of a minute or two. */
+const SIZE: Size = { offsets: 40, withSlice: true };
+
+export class Feed implements AsyncDisposable {
+  readonly #database: Database;
+  #ledgers: LedgerRow[] = [];
+  #batches = 0;
+
+  constructor(private readonly place: Place) {
+    this.#database = openPlace(place);
+  }
+
+  static async open(place: Place, partitions = 2): Promise<Feed> {
+    await place.consumer({ args: ["--migrate-only"] }).exitCode();
+    const feed = new Feed(place);
+    for (let partition = 0; partition < partitions; partition++) {
+      const log = { topic: place.topic, topicId: TOPIC_ID, partition };
+      feed.#ledgers.push(await openLedger(feed.#database, log, 0, 100));
+    }
+    return feed;
+  }
+
+  /** Commits so many batches, by turns of the partitions, half a minute apart. */
+  async store(batches: number): Promise<void> {
+    for (; batches > 0; batches--) {
+      const number = this.#batches++;
+      const at = number % this.#ledgers.length;
+      const ledger = this.#ledgers[at];
+      if (ledger === undefined) throw new TypeError("a feed without partitions");
+      const values = Array.from({ length: BATCH }, (_, customer) => {
+        // The last one is late, and not its customer's latest.
+        const ms = T + number * 30_000 + customer * 1_000 - (customer === BATCH - 1 ? 150_000 : 0);
+        const timestamp = new Date(ms).toISOString();
+        return JSON.stringify({
+          customer_id: `c-${customer}`,
+          timestamp,
+          heart_rate: 31 + (number * 7 + customer) % 189,
+        });
+      });
+      const outcome = await batchWriter(this.#database)(ledger, stretch(ledger.nextOffset, values));
+      strictEqual(outcome.kind, "written");
+      this.#ledgers[at] = { ...ledger, nextOffset: ledger.nextOffset + BATCH };
+    }
+  }
+
+  /** As the ingest does when it finds that somebody moved an offset. */
+  async readLedger(): Promise<void> {
+    this.#ledgers = await Promise.all(
+      this.#ledgers.map((ledger) => openLedger(this.#database, ledger, ledger.generation, 0)),
+    );
+  }
+
+  /** What the rounds did until nothing waits, in order and each once. */
+  async follow(size = SIZE): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
+    await using database = openRollup(this.place);
+    while (!(await readLag(database)).isNone) outcomes.push(await runRound(database, size));
+    return outcomes;
+  }
+
+  /** Minutes and latest readings, with what waits, are what the rows give. */
+  async judge(): Promise<void> {
+    const query = this.place.sql.bind(this.place);
+    deepStrictEqual([...await judgeMinutes(query), ...await judgeLatest(query)], []);
+  }
+
+  /** Nothing waits, and all is what the rows give. */
+  async judgeEnd(): Promise<void> {
+    await this.judge();
+    const [row] = await this.place.sql(
+      `select (select count(*) from public.ingest_changes)::int as changes,
+              (select count(*) from public.heartbeats)::int - (select sum(readings) from public.heartbeats_1m)::int as missing,
+              (select cursor from public.rollup) as cursor`,
+    );
+    deepStrictEqual(row, { changes: 0, missing: 0, cursor: null });
+    deepStrictEqual((await judgeChain(this.place.sql.bind(this.place))).problems, []);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#database[Symbol.asyncDispose]();
+  }
+}
+
+/** As the rollup opens it. */
+export function openRollup({ databaseUrl }: Pick<Place, "databaseUrl">): Database {
+  return openDatabase(databaseUrl, { connections: 0, limits: ROLLUP_LIMITS, name: "rollup-test" });
+}

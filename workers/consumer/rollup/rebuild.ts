@@ -1,0 +1,102 @@
+/**
+ * A rebuild: minutes and latest readings are counted anew from the rows, slice by slice from the newest minute down to the
+ * floor, while the ingest goes on. Rows and changes commit together, so the rows of a snapshot hold exactly what its
+ * changes say.
+ */
+import type { Session } from "../../_shared/postgres.ts";
+import { FLOOR } from "../day_partitions/floor.ts";
+
+/**
+ * Comes before the snapshot is taken: a partition that is dropped or attached behind it would read as empty. Whoever does
+ * that locks one of the two.
+ */
+export const KEEP_PARTITIONS =
+  "lock table only public.heartbeats, only public.heartbeats_default in access share mode";
+
+/** A rebuild is due, from the newest minute on. */
+export const FROM_THE_TOP = "infinity";
+
+/** Changes that are deleted unread in a step; each may have megabytes. */
+const CHANGES_AT_A_TIME = 500;
+/** The rest of the floor's own minute counts readings that were dropped. */
+const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
+
+/** Forgets what a chain of changes said: from the snapshot on the rows say it. */
+export async function beginAtTop(session: Session): Promise<void> {
+  await session.query("delete from public.rollup_positions");
+  await session.query(
+    `insert into public.rollup_positions (ledger_id, move, next_offset)
+     select id, moves, next_offset
+       from public.ingest_offsets`,
+  );
+  await session.query(`delete from public.customer_latest where ts >= ${FLOOR}`);
+}
+
+/**
+ * Replaces the minutes of one slice, which ends before the cursor.
+ *
+ * @param rows of the readings that are counted in a slice, about; a minute is never split
+ * @returns the new cursor; null when the rebuild is done
+ */
+export async function replaceSlice(session: Session, cursor: string, rows: number): Promise<string | null> {
+  const { rows: [slice] } = await session.query<{ from: string; isLast: boolean }>(
+    `select greatest(bottom, top)::text as from, top <= bottom as "isLast"
+       from (select ${FLOOR_MINUTE} as bottom,
+                    coalesce(
+                      (select date_trunc('minute', ts, 'UTC')
+                         from public.heartbeats
+                        where ts < $1::timestamptz
+                        order by ts desc
+                       offset $2
+                        limit 1),
+                      '-infinity') as top) slice`,
+    [cursor, rows],
+  );
+  if (slice === undefined) throw new TypeError("a slice without bounds");
+  await session.query(
+    "delete from public.heartbeats_1m where minute >= $1::timestamptz and minute < $2::timestamptz",
+    [slice.from, cursor],
+  );
+  await session.query(
+    // Latest readings also come from what the floor left of its minute.
+    `with reading as materialized (
+       select customer_id, ts, heart_rate, anomaly
+         from public.heartbeats
+        where ts >= case when $3 then ${FLOOR} else $1::timestamptz end and ts < $2::timestamptz
+     ), minutes as (
+       insert into public.heartbeats_1m
+              (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
+       select customer_id, date_trunc('minute', ts, 'UTC'), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
+              count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
+         from reading
+        where ts >= $1::timestamptz
+        group by 1, 2
+        order by 1, 2
+     )
+     insert into public.customer_latest as kept (customer_id, ts, heart_rate, anomaly)
+     select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
+       from reading
+      order by customer_id, ts desc
+         on conflict (customer_id) do update
+        set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
+      where kept.ts < excluded.ts`,
+    [slice.from, cursor, slice.isLast],
+  );
+  const isDone = slice.isLast && await deletePassed(session) < CHANGES_AT_A_TIME;
+  return isDone ? null : slice.from;
+}
+
+/** Changes that the rebuild passed over, and those of ledger rows that are gone. @returns how many were deleted */
+async function deletePassed(session: Session): Promise<number> {
+  const { rowCount } = await session.query(
+    `delete from public.ingest_changes
+      where (ledger_id, move) in (
+            select change.ledger_id, change.move
+              from public.ingest_changes change
+              left join public.rollup_positions position on position.ledger_id = change.ledger_id
+             where change.move <= position.move
+                or not exists (select from public.ingest_offsets where id = change.ledger_id)
+             limit ${CHANGES_AT_A_TIME})`,
+  );
+  return rowCount ?? 0;
+}
