@@ -55,13 +55,16 @@ export async function judgeChain(query: Query): Promise<Chain> {
 }
 
 /** Waits until the rollup has applied everything, and demands that it has. Call it when nothing is written any more. */
-export async function judgeCaughtUp(query: Query): Promise<readonly string[]> {
+export async function judgeCaughtUp(
+  query: Query,
+  withinMs: number = ROLLUP_WITHIN_MS,
+): Promise<readonly string[]> {
   let chain = await judgeChain(query);
   await waitFor(async () => {
     chain = await judgeChain(query);
     // A chain that is broken while nothing is written was broken before.
     return chain.problems.length > 0 || (chain.waiting === 0 && chain.cursor === null);
-  }, ROLLUP_WITHIN_MS);
+  }, withinMs);
   const { problems, waiting, cursor } = chain;
   return [
     ...problems,

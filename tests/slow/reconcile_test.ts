@@ -9,6 +9,7 @@ interface Outcome {
   readonly totals: Readonly<Record<string, number | null>>;
   readonly lines: readonly Readonly<Record<string, unknown>>[];
   readonly problems: readonly string[];
+  readonly rollup: { readonly offsetsBehind: number };
 }
 
 function reconcile(place: Place, args: readonly string[] = [], env: Record<string, string> = {}) {
@@ -158,11 +159,12 @@ Deno.test(
 );
 
 Deno.test(
-  "reconcile finds no difference while a consumer follows the end of the log",
+  "reconcile finds no difference while a consumer follows the end of the log, whether or not the rollup follows the consumer",
   onPlace({ partitions: 2 }, async (place) => {
     await place.publisher.send(readings(1, "first", 0));
     await place.consumer().ready();
     await place.caughtUp();
+    const holding = await place.session();
     let looking = true;
     let published = 1;
     // One record at a time and no pause: the ledger moves, right behind the end, between any two questions.
@@ -173,12 +175,15 @@ Deno.test(
     })();
     try {
       for (let look = 0; look < 8; look++) {
-        const { code, problems } = await reconcileAsJson(place);
+        if (look === 4) await holding.query("begin; select from public.rollup for update");
+        const { code, problems, rollup } = await reconcileAsJson(place);
         assert.deepEqual([code, problems], [0, []]);
+        if (look > 4) assert.ok(rollup.offsetsBehind > 0, "changes wait behind the held lock");
       }
     } finally {
       looking = false;
       await publishing;
+      await holding.end();
     }
     await place.caughtUp();
     const { totals } = await reconcileAsJson(place);

@@ -1,6 +1,6 @@
 /** What waits for the rollup counts for `reconcile` and for the judge, and neither overlooks a mistake in it. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { judgeChain } from "../../chaos/judge/chain.ts";
+import { judgeCaughtUp, judgeChain } from "../../chaos/judge/chain.ts";
 import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";
 import type { Query } from "../../chaos/judge/query.ts";
 import type { Place } from "../../lab/place.ts";
@@ -155,7 +155,7 @@ Deno.test(
     const query: Query = (sql, values = []) => place.sql(sql, values);
     await migrated(place);
     await writeAll(place);
-    strictEqual((await judgeChain(query)).waiting, 3);
+    deepStrictEqual(await judgeCaughtUp(query, 0), ["the rollup has not caught up: 3 changes wait"]);
     deepStrictEqual(await place.sql("select sum(readings)::int from public.heartbeats_1m"), [{ sum: 4 }]);
     strictEqual(await judged(query), "");
     const { code, output } = await place.run("reconcile");
@@ -179,10 +179,11 @@ Deno.test(
         await place.sql("update public.rollup set cursor = $1", [cursor]);
         await place.sql("delete from public.customer_latest");
         await place.sql("delete from public.ingest_changes");
-        const told = await judged(query);
+        const [told, atRest] = [await judged(query), await judgeCaughtUp(query, 0)];
         const { code, output } = await place.run("reconcile");
         await place.sql(RESTORE.join(";"));
         strictEqual(told, "");
+        match(atRest.join(), /^the rollup has not rebuilt all minutes: it is at \S+/);
         match(output, says);
         strictEqual(code, 0, output);
       });
