@@ -103,8 +103,6 @@ export interface Run {
   readonly rowsPerSecond: number;
   /** The same, until the last of them was stored. */
   readonly storedPerSecond: number;
-  /** From the start of the process, or the statement, to that end. */
-  readonly seconds: number;
   /** The most that the rollup was behind; 0 without one. */
   readonly lagSeconds: number;
   readonly cpu: CpuTime;

@@ -61,7 +61,6 @@ export async function timedRun(
         return {
           rowsPerSecond: rate(at),
           storedPerSecond: rate(stored),
-          seconds: (at - began) / 1000,
           lagSeconds: mostLag,
           cpu,
           peakMb: memory && memory.peakKb / 1024,

@@ -27,12 +27,7 @@ export async function fillTable(
   const fleet = new Fleet(customers, INTERVAL_MS);
   const rounds = Math.ceil(rows / customers);
   const startOf = startsOfRounds(rounds, endMs);
-  for (let day = startOf(0); day <= endMs + DAY_MS; day += DAY_MS) {
-    const at = new Date(day).toISOString();
-    await database.query("select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz)", [
-      at,
-    ]);
-  }
+  await makePartitions(database, [startOf(0), endMs + DAY_MS]);
   const roundsACopy = Math.ceil(ROWS_A_COPY / customers);
   for (let round = 0; round < rounds; round += roundsACopy) {
     const to = Math.min(rounds, round + roundsACopy);
@@ -75,6 +70,16 @@ export async function fillTable(
   );
   await fillLedger(database, rounds * customers, endMs);
   await database.query("vacuum (analyze)");
+}
+
+export async function makePartitions(
+  database: Database,
+  [fromMs, endMs]: readonly [number, number],
+): Promise<void> {
+  for (let day = fromMs; day < endMs + DAY_MS; day += DAY_MS) {
+    const at = new Date(Math.min(day, endMs)).toISOString();
+    await database.query("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [at]);
+  }
 }
 
 /**

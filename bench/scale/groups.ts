@@ -1,5 +1,6 @@
 /** One consumer against two in a group, each held to the same share of a core, so that nothing else is full. */
 import type { Child } from "../../stack/process/child.ts";
+import { sayProgress as say } from "../../stack/output.ts";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
@@ -32,7 +33,7 @@ interface Watched {
 }
 
 export async function compareGroups(trial: Trial): Promise<string> {
-  const { runs, share, seconds, say } = trial;
+  const { runs, share, seconds } = trial;
   const { place, log } = await publishLog(trial.stack, {
     ...trial,
     records: BACKLOG,

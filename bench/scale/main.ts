@@ -1,6 +1,5 @@
 /** How the pipeline grows: two consumers against one, what a record costs by partitions and customers, what a reading takes. */
 import { Command } from "commander";
-import { sayProgress as say } from "../../stack/output.ts";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { keepSection } from "../lab/sections.ts";
@@ -20,7 +19,7 @@ const PARTS = {
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const stack = await startServers({ signal, resources });
-  const trial: Trial = { ...flags, stack, signal, resources, say };
+  const trial: Trial = { ...flags, stack, signal, resources };
   for (const [name, { title, measure }] of Object.entries(PARTS)) {
     if (flags.only !== "all" && flags.only !== name) continue;
     const table = await measure(trial);

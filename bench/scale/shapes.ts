@@ -1,4 +1,5 @@
 /** What a record costs, by how many partitions and customers there are: processor time and write-ahead log. */
+import { sayProgress as say } from "../../stack/output.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
@@ -58,7 +59,7 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
     for (const { shape, lab, costs } of logs) {
       if (trial.signal.aborted) return "";
       const cost = await storeAll(lab, trial.signal);
-      trial.say(
+      say(
         `${turn}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
           `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s a million`,
       );

@@ -13,5 +13,4 @@ export interface Trial {
   readonly seconds: number;
   readonly signal: AbortSignal;
   readonly resources: Resources;
-  readonly say: (text: string) => void;
 }
