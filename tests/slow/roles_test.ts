@@ -18,7 +18,7 @@ import {
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "the consumer runs as the writer: partitions, duplicates, rejects, gaps, roll-up and retention included",
+  "the consumer runs as the writer: partitions, duplicates, rejects, gaps, rounds, a rebuild and retention included",
   onPlace({ partitions: 2 }, async (place) => {
     await makeRoles(place);
     const DATABASE_URL = urlOf(place, "heartbeat_writer");
@@ -31,10 +31,13 @@ Deno.test(
       bad("invalid_json", "{"),
     ]);
     again.push(...await place.publisher.transact([reading("d", daysAgo(2), 73)], "commit"));
+    await place.sql("update public.rollup set cursor = 'infinity'");
     await place.consumeAll({ env: { DATABASE_URL } });
     await judge(place, [...old, ...again]);
     const gaps = await place.sql("select cause from public.ingest_gaps");
     deepStrictEqual(gaps, [{ cause: "control" }]);
+    deepStrictEqual(await place.sql("select from public.ingest_changes"), []);
+    deepStrictEqual(await place.sql("select cursor from public.rollup"), [{ cursor: null }]);
 
     await place.sql("update public.heartbeat_rejects set rejected_at = now() - interval '40 days'");
     const days = { RETENTION_DAYS: "10", MINUTE_RETENTION_DAYS: "20", REJECT_RETENTION_DAYS: "30" };
