@@ -8,6 +8,7 @@ import type { Database } from "../../workers/_shared/postgres.ts";
 import { openLink } from "../../stack/network/link.ts";
 import { readLag, runRound } from "../../workers/consumer/rollup/round.ts";
 import { Feed, openRollup } from "../support/feed.ts";
+import { reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 
 const ROUND = { offsets: 1_000, withSlice: false };
@@ -141,14 +142,14 @@ Deno.test(
 );
 
 /** Does something before each statement behind the first of a transaction. */
-function between(database: Database, work: () => Promise<void>): Database {
+function between(database: Database, work: (sql: string) => Promise<void>): Database {
   return {
     ...database,
     transaction: (run, first) =>
       database.transaction((session, rows) => {
-        const query = async (...args: Parameters<typeof session.query>) => {
-          await work();
-          return await session.query(...args);
+        const query = async (statement: string | { text: string }, values?: unknown[]) => {
+          await work(typeof statement === "string" ? statement : statement.text);
+          return await session.query(statement, values);
         };
         return run(Object.assign(Object.create(session), { query }), rows);
       }, first),
@@ -212,6 +213,135 @@ Deno.test(
     const outcomes = await feed.follow({ offsets: 40, withSlice: true, bytes: 1 });
     match(outcomes[0]?.kind === "broken" ? outcomes[0].reason : "", /^changes of .* wait/);
     await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
+  "a round that fails in its last statement moves no position and no minute",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(6);
+    await using database = openRollup(place);
+    await using failing = between(openRollup(place), (sql) => {
+      if (!sql.startsWith("update public.rollup")) return Promise.resolve();
+      return Promise.reject(Object.assign(new Error("killed"), { code: "57P01" }));
+    });
+    await rejects(runRound(failing, ROUND), /killed/);
+    deepStrictEqual(await waiting(place), [{ changes: 6 }]);
+    await feed.judge();
+    strictEqual((await runRound(database, ROUND)).kind, "applied");
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
+  "a process that froze in a round holds up others for 10 s",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(2);
+    const [freezes, thaws] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    await using frozen = between(openRollup(place), () => {
+      freezes.resolve();
+      return thaws.promise;
+    });
+    const round = rejects(runRound(frozen, ROUND));
+    await freezes.promise;
+    await using database = openRollup(place);
+    strictEqual((await runRound(database, ROUND)).kind, "busy");
+    await eventually("a round of another process", async () => {
+      return (await runRound(database, ROUND)).kind === "applied";
+    }, { withinMs: 30_000 });
+    thaws.resolve();
+    await round;
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
+  "a rebuild beside the ingest and beside retention, which drops a partition with minutes that stay",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place, "2026-06-30T23:50:00Z");
+    for (const at of ["2026-06-30", "2026-07-01"]) {
+      await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [at]);
+    }
+    const drop = () =>
+      place.sql("select public.drop_old_heartbeat_partition('public.heartbeats', '2026-07-01') as step");
+    await feed.store(40);
+    await feed.follow();
+    await place.sql("update public.rollup set cursor = 'infinity'");
+    let refused = 0;
+    let slices = 0;
+    await using database = between(openRollup(place), async (sql) => {
+      if (sql.includes("delete from public.heartbeats_1m")) {
+        slices++;
+        await feed.store(1);
+      }
+      // Where the rebuild has reached the partition.
+      if (slices > 5 && refused === 0) {
+        await rejects(drop(), { code: "55P03" });
+        refused++;
+      }
+    });
+    const small = { offsets: 100, withSlice: true };
+    while (slices <= 5) await runRound(database, small);
+    while ((await drop())[0]?.["step"] !== null);
+    while (!(await readLag(database)).isNone) await runRound(database, small);
+    ok(slices > 8);
+    await feed.judgeEnd();
+    deepStrictEqual(
+      await place.sql(
+        `select (select sum(readings) from public.heartbeats_1m) = (select sum(stored) from public.ingest_offsets) as all_kept,
+                (select count(*) from public.heartbeats) < (select sum(stored) from public.ingest_offsets) as dropped`,
+      ),
+      [{ all_kept: true, dropped: true }],
+    );
+  }),
+);
+
+Deno.test(
+  "a consumer follows what others stored, waits for it with --until-caught-up, and does one more round when it stops",
+  onPlace({}, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(4);
+    const holder = await place.session();
+    await holder.query("begin; select from public.rollup for update");
+    const late = place.consumer({ args: ["--until-caught-up", "--timeout", "10"] });
+    strictEqual(await late.exitCode(), 1);
+    match(late.output, /Cannot catch up within 10 s: .*24 offsets wait for the rollup/);
+    await holder.query("commit");
+    strictEqual(await place.consumer({ args: ["--until-caught-up"] }).exitCode(), 0);
+    await feed.judgeEnd();
+
+    const consumer = place.consumer();
+    await consumer.ready();
+    // It looks for changes of others each 5 s only.
+    await feed.store(4);
+    await consumer.stop();
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
+  "without a round for 30 s the consumer is not ready, and goes on storing",
+  onPlace({}, async (place) => {
+    const consumer = place.consumer();
+    await place.publisher.send([reading("c-1", "2026-07-14T09:30:00Z", 70)]);
+    await place.caughtUp();
+    const holder = await place.session();
+    await holder.query("begin; select from public.rollup for update");
+    await place.publisher.send([reading("c-2", "2026-07-14T09:30:00Z", 70)]);
+    await consumer.notReady(/rollup: changes wait, and no round was committed for \d+ s/);
+    strictEqual((await consumer.get("/livez")).status, 200);
+    await place.publisher.send([reading("c-3", "2026-07-14T09:30:00Z", 70)]);
+    await eventually("a third reading in the table", async () => {
+      const [row] = await place.sql("select count(*)::int as rows from public.heartbeats");
+      return row?.["rows"] === 3;
+    });
+    await holder.query("commit");
+    await holder.end();
+    await consumer.ready();
+    deepStrictEqual(consumer.events("rollup.stalled").length, 1);
+    deepStrictEqual(consumer.events("rollup.recovered").length, 1);
   }),
 );
 

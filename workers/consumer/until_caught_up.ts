@@ -18,8 +18,8 @@ const POLLS_A_LOOK = 25;
 export class CatchUp implements Disposable {
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** Offsets that are not accounted for; none is known until both servers were asked. */
-  #missing: readonly string[] = [];
+  /** What is not done yet; nothing is known until both servers were asked. */
+  #missing = "";
 
   constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
@@ -27,8 +27,7 @@ export class CatchUp implements Disposable {
   limit(seconds: number, fail: (error: Error) => void): void {
     this.#deadline = setTimeout(() => {
       const why = this.health.readyReasons();
-      const missing = this.#missing.join(", ");
-      if (missing !== "") why.unshift(`offsets that are not accounted for: ${missing}`);
+      if (this.#missing !== "") why.unshift(this.#missing);
       const is = why.join("; ") || "the ends of the topic are not known";
       fail(new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`));
     }, seconds * 1000);
@@ -93,15 +92,18 @@ export class CatchUp implements Disposable {
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
         if (reached !== undefined) {
           // A partition without a ledger row is missing with what Kafka has of it, and with 0 when it is empty.
-          this.#missing = goal.ends.flatMap((end, partition) => {
+          const missing = goal.ends.flatMap((end, partition) => {
             const next = reached.get(partition) ?? -1;
             return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
           });
-          if (this.#missing.length === 0) {
+          this.#missing = missing.length === 0
+            ? ""
+            : `offsets that are not accounted for: ${missing.join(", ")}`;
+          if (missing.length === 0) {
             // A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read.
             const ends = await endOffsets(client, topic, goal.ends.length).catch(() => []);
             const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
-            if (ends.length > 0 && !isAhead && await this.#followed(database)) return true;
+            if (ends.length > 0 && !isAhead && await this.#isFollowed(database)) return true;
           }
         }
         await sleep(POLL_MS, { signal });
@@ -113,12 +115,13 @@ export class CatchUp implements Disposable {
   }
 
   /** Whether minutes and latest readings are up to date, too. */
-  async #followed(database: Database): Promise<boolean> {
+  async #isFollowed(database: Database): Promise<boolean> {
     const lag = await readLag(database).catch(() => undefined);
-    if (lag?.isNone === false) {
-      this.#missing = [`${lag.offsets} that the rollup has not applied, or a rebuild is not finished`];
-    }
-    return lag?.isNone === true;
+    if (lag === undefined) return false;
+    this.#missing = lag.isRebuilding
+      ? "minutes and latest readings are being rebuilt"
+      : `${lag.offsets} offsets wait for the rollup`;
+    return lag.isNone;
   }
 
   [Symbol.dispose](): void {
