@@ -167,9 +167,43 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks: "minutes count a reading again that is stored already",
-    edits: { "set readings = known.readings + excluded": "set readings = known.readings + 1 + excluded" },
-    test: "one customer spread over partitions, and keyless records",
+    breaks: "the rollup moves its positions to the ledger, whatever fitted into the round",
+    edits: {
+      "await advancePositions(session, advances)":
+        "await advancePositions(session, standings.map(({ ledgerId, position: after, ledger }) => " +
+        "({ ledgerId, after, upTo: ledger ?? after })))",
+    },
+    test: "rounds apply all changes, each once, however few fit",
+  },
+  {
+    promise: "2a.2",
+    breaks: "the rollup's positions move in a transaction behind that of the minutes",
+    edits: {
+      'await applyChanges(session, advances, cursor ?? "-infinity");':
+        'await applyChanges(session, advances, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
+    },
+    test: "a round that fails in its last statement moves no position",
+  },
+  {
+    promise: "2a.2",
+    breaks: "a round does not look whether another is under way",
+    edits: {
+      "for update of rollup skip locked": "",
+      "isolation level repeatable read;": "isolation level read committed;",
+    },
+    test: "two rounds at once: the second finds the first at it",
+  },
+  {
+    promise: "2a.2",
+    breaks: "a chain of changes is followed across what is missing in it",
+    edits: { "if (reason !== undefined) return broken(reason);": "void reason;" },
+    test: "a rebuild counts the rows anew when a change that waits is deleted",
+  },
+  {
+    promise: "2a.2",
+    breaks: "a partition may be dropped under a rebuild that reads it",
+    edits: { "size.withSlice ? `${KEEP_PARTITIONS};`": "size.withSlice ? ``" },
+    test: "a rebuild beside the ingest and beside retention",
   },
   {
     promise: "2a.2",

@@ -31,33 +31,53 @@ Deno.test(
 
 /** What breaks a chain in which some changes are applied and others wait, and what is said of it. */
 const BROKEN: readonly (readonly [what: string, sql: string, reason: RegExp])[] = [
-  ["a change that waits is deleted", "delete from public.ingest_changes where move = 4", /do not continue/],
-  ["the last change is deleted", "delete from public.ingest_changes where move = 5", /no change leads/],
-  ["the changes are not restored", "truncate public.ingest_changes", /no change leads/],
   [
-    "nothing that is derived is restored",
+    "a rebuild counts the rows anew when a change that waits is deleted",
+    "delete from public.ingest_changes where move = 4",
+    /do not continue/,
+  ],
+  [
+    "a rebuild counts the rows anew when the last change is deleted",
+    "delete from public.ingest_changes where move = 5",
+    /no change leads/,
+  ],
+  [
+    "a rebuild counts the rows anew when the changes are not restored",
+    "truncate public.ingest_changes",
+    /no change leads/,
+  ],
+  [
+    "a rebuild counts the rows anew when nothing that is derived is restored",
     "truncate public.ingest_changes, public.heartbeats_1m, public.customer_latest, public.rollup_positions",
     /no change leads/,
   ],
   [
-    "an offset is moved back by hand",
+    "a rebuild counts the rows anew when an offset is moved back by hand",
     "update public.ingest_offsets set next_offset = next_offset - 3, stored = stored - 3 where kafka_partition = 0",
     /lead to move 5/,
   ],
   [
-    "an offset is moved back behind the rollup by hand",
+    "a rebuild counts the rows anew when an offset is moved back behind the rollup by hand",
     "update public.ingest_offsets set next_offset = first_offset, stored = 0 where kafka_partition = 0",
     /ahead/,
   ],
   [
-    "an offset is moved forward by hand",
+    "a rebuild counts the rows anew when an offset is moved forward by hand",
     "update public.ingest_offsets set next_offset = next_offset + 9, gaps = gaps + 9 where kafka_partition = 1",
     /lead to move 5/,
   ],
-  ["the rollup is ahead", "update public.rollup_positions set move = 9, next_offset = 900", /ahead/],
-  ["its ledger row is gone", "insert into public.rollup_positions values (99, 1, 1)", /row 99 is gone/],
   [
-    "a program writes readings and no change",
+    "a rebuild counts the rows anew when the rollup is ahead",
+    "update public.rollup_positions set move = 9, next_offset = 900",
+    /ahead/,
+  ],
+  [
+    "a rebuild counts the rows anew when a ledger row is gone",
+    "insert into public.rollup_positions values (99, 1, 1)",
+    /row 99 is gone/,
+  ],
+  [
+    "a rebuild counts the rows anew when a program writes readings and no change",
     `insert into public.heartbeats values ('c-0', '2026-07-14T09:31:11Z', 70);
      update public.ingest_offsets set next_offset = next_offset + 1, stored = stored + 1 where kafka_partition = 0`,
     /lead to move 5/,
@@ -66,7 +86,7 @@ const BROKEN: readonly (readonly [what: string, sql: string, reason: RegExp])[] 
 
 for (const [what, sql, reason] of BROKEN) {
   Deno.test(
-    `a rebuild counts the rows anew when ${what}`,
+    what,
     onPlace({ partitions: 0 }, async (place) => {
       await using feed = await Feed.open(place);
       await feed.store(4);
