@@ -221,8 +221,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.4",
     breaks: "a batch is written whatever the floor has become",
     edits: {
-      "between $17::timestamptz and $18::timestamptz":
-        "between least($17::timestamptz, '-infinity') and greatest($18::timestamptz, 'infinity')",
+      "between $16::timestamptz and $17::timestamptz":
+        "between least($16::timestamptz, '-infinity') and greatest($17::timestamptz, 'infinity')",
     },
     test: "a dropped range that was opened again takes readings",
   },

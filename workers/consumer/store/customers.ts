@@ -16,6 +16,7 @@ const MOST_PROBES = 8;
 /** Bytes of an id that are compared at once, and the bits beside them for its place: more than a batch has customers. */
 const KEY_BYTES = 5;
 const PLACE_BITS = 24;
+const PLACE_MASK = 2 ** PLACE_BITS - 1;
 /** Not worth the numbers. */
 const FEW = 8;
 /** 128 characters of four bytes. */
@@ -98,20 +99,19 @@ export class Customers {
   }
 
   /**
-   * Orders customers whose first bytes are the same. They are compared as numbers, of the next bytes and their place: a
-   * call for each comparison costs ten times as much.
+   * Orders customers that have their first bytes in common. The next bytes are compared as numbers, with the place of each
+   * behind them: a call for each comparison costs ten times as much.
    */
-  #order(customers: Int32Array, same: number): void {
-    if (customers.length <= FEW || same > MOST_BYTES) {
+  #order(customers: Int32Array, depth: number): void {
+    if (customers.length <= FEW || depth > MOST_BYTES) {
       customers.sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)));
       return;
     }
-    const at = this.#commonPrefix(customers, same);
     const keys = new BigUint64Array(customers.length);
     // The lower half comes first on every processor that Deno runs on.
     const halves = new Uint32Array(keys.buffer);
     customers.forEach((customer, place) => {
-      const from = (this.#starts[customer] ?? 0) + at;
+      const from = (this.#starts[customer] ?? 0) + depth;
       const end = this.#starts[customer + 1] ?? 0;
       const byte = (index: number) => from + index < end ? this.#bytes[from + index] ?? 0 : 0;
       halves[2 * place] = byte(4) << PLACE_BITS | place;
@@ -119,27 +119,15 @@ export class Customers {
     });
     keys.sort();
     const before = customers.slice();
-    const isSame = (one: number, other: number) =>
-      halves[2 * one + 1] === halves[2 * other + 1] &&
-      (halves[2 * one] ?? 0) >>> PLACE_BITS === (halves[2 * other] ?? 0) >>> PLACE_BITS;
+    const lower = (place: number) => halves[2 * place] ?? 0;
     for (let place = 0, first = 0; place < customers.length; place++) {
-      customers[place] = before[(halves[2 * place] ?? 0) & ((1 << PLACE_BITS) - 1)] ?? 0;
-      if (place + 1 < customers.length && isSame(first, place + 1)) continue;
-      if (place > first) this.#order(customers.subarray(first, place + 1), at + KEY_BYTES);
+      customers[place] = before[lower(place) & PLACE_MASK] ?? 0;
+      const continues = halves[2 * place + 1] === halves[2 * place + 3] &&
+        lower(place) >>> PLACE_BITS === lower(place + 1) >>> PLACE_BITS;
+      if (continues) continue;
+      if (place > first) this.#order(customers.subarray(first, place + 1), depth + KEY_BYTES);
       first = place + 1;
     }
-  }
-
-  /** How many of their first bytes are the same; so many are known to be. */
-  #commonPrefix(customers: Int32Array, known: number): number {
-    const first = this.bytes(customers[0] ?? 0);
-    let same = first.length;
-    for (const customer of customers) {
-      const from = this.#starts[customer] ?? 0;
-      same = Math.min(same, (this.#starts[customer + 1] ?? 0) - from);
-      for (let at = known; at < same; at++) if (this.#bytes[from + at] !== first[at]) same = at;
-    }
-    return same;
   }
 
   #add(source: Uint8Array, from: number, end: number, hash: number): number {

@@ -6,7 +6,7 @@ import { type Slice, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import { GENERATION } from "../schema/migrate.ts";
 import type { Written } from "./batch.ts";
 import { changeArrays } from "./changes.ts";
-import { HEARTBEATS, type OrderedReadings, readingArrays, type Readings } from "./readings.ts";
+import { HEARTBEATS, type OrderedReadings, readingArrays } from "./readings.ts";
 
 /**
  * Everything or nothing: it does nothing when one of the offsets is not where its batch begins, when the schema has
@@ -19,30 +19,30 @@ import { HEARTBEATS, type OrderedReadings, readingArrays, type Readings } from "
 const MOVE_OFFSETS = `with batch as materialized (
   select *
     from unnest($1::bigint[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
-                $8::bigint[], $9::bigint[], $10::bigint[], $11::float8[], $12::float8[], $13::integer[],
-                $14::integer[], $15::integer[])
+                $8::bigint[], $9::bigint[], $10::bigint[], $11::float8[], $12::integer[], $13::integer[],
+                $14::integer[])
          as batch (id, topic_id, kafka_partition, generation, from_offset, next_offset, stored, duplicates, rejected,
-                   gaps, last_event, last_record, leader_epoch, first_entry, last_entry)
+                   gaps, last_record, leader_epoch, first_entry, last_entry)
 ), locked as materialized (
   select id, topic_id, kafka_partition, generation, next_offset
     from public.ingest_offsets
-   where id = any($1::bigint[]) and schema_generation = $16::integer
+   where id = any($1::bigint[]) and schema_generation = $15::integer
    order by id
      for no key update
 ), owned as materialized (
-  select count(*) = cardinality($1::bigint[]) and ${FLOOR} between $17::timestamptz and $18::timestamptz as yes
+  select count(*) = cardinality($1::bigint[]) and ${FLOOR} between $16::timestamptz and $17::timestamptz as yes
     from locked
     join batch using (id, topic_id, kafka_partition, generation)
    where locked.next_offset = batch.from_offset
 ), stored as (
   insert into ${HEARTBEATS}
   select *
-    from unnest($19::text[], $20::timestamptz[], $21::smallint[], $22::text[])
+    from unnest($18::text[], $19::timestamptz[], $20::smallint[], $21::text[])
    where (select yes from owned)
 ), skipped as (
   insert into public.ingest_gaps (ledger_id, from_offset, to_offset, cause)
   select *
-    from unnest($23::bigint[], $24::bigint[], $25::bigint[], $26::text[])
+    from unnest($22::bigint[], $23::bigint[], $24::bigint[], $25::text[])
    where (select yes from owned)
 ), moved as (
   update public.ingest_offsets as ledger
@@ -55,7 +55,8 @@ const MOVE_OFFSETS = `with batch as materialized (
          updated_at = now(),
          leader_epoch = batch.leader_epoch,
          leader_epoch_at = batch.next_offset,
-         last_event_ts = greatest(last_event_ts, to_timestamp(batch.last_event)),
+         last_event_ts = greatest(last_event_ts, (select max(ts)
+                                                    from unnest(($34::timestamptz[])[first_entry:last_entry]) as ts)),
          last_record_at = coalesce(to_timestamp(batch.last_record), last_record_at),
          last_batch_at = case when batch.last_record is null then last_batch_at else now() end
     from batch
@@ -66,12 +67,12 @@ insert into public.ingest_changes
        (ledger_id, move, from_offset, next_offset, customer_ids, minutes, readings, sums, lows, highs, low_counts,
         high_counts, last_ts, last_rates, last_anomalies)
 select id, moves, from_offset, next_offset,
-       ($27::text[])[first_entry:last_entry], ($28::timestamptz[])[first_entry:last_entry],
-       ($29::integer[])[first_entry:last_entry], ($30::integer[])[first_entry:last_entry],
-       ($31::smallint[])[first_entry:last_entry], ($32::smallint[])[first_entry:last_entry],
-       ($33::integer[])[first_entry:last_entry], ($34::integer[])[first_entry:last_entry],
-       ($35::timestamptz[])[first_entry:last_entry], ($36::smallint[])[first_entry:last_entry],
-       ($37::text[])[first_entry:last_entry]
+       ($26::text[])[first_entry:last_entry], ($27::timestamptz[])[first_entry:last_entry],
+       ($28::integer[])[first_entry:last_entry], ($29::integer[])[first_entry:last_entry],
+       ($30::smallint[])[first_entry:last_entry], ($31::smallint[])[first_entry:last_entry],
+       ($32::integer[])[first_entry:last_entry], ($33::integer[])[first_entry:last_entry],
+       ($34::timestamptz[])[first_entry:last_entry], ($35::smallint[])[first_entry:last_entry],
+       ($36::text[])[first_entry:last_entry]
   from moved`;
 
 /**
@@ -96,7 +97,6 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
       batches.map(({ batch }) => batch.counts.duplicates),
       batches.map(({ batch }) => batch.counts.rejected),
       batches.map(({ batch }) => batch.counts.gaps),
-      batches.map(({ batch: { plan, stored } }) => latestSeconds(plan.readings, stored)),
       batches.map(({ slice }) => lastRecordSeconds(slice.records)),
       batches.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
       ...bounds,
@@ -117,26 +117,11 @@ function floorBounds(batches: readonly Written[]): [lowest: string, highest: str
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = batches.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
   const earliest = batches.flatMap(({ batch: { plan: { readings }, stored } }) => {
-    const row = outermost(readings, stored, 1);
-    return row === undefined ? [] : readings.ts(row);
+    if (stored.length === 0) return [];
+    return readings.ts(stored.reduce((first, row) => readings.compareTime(row, first) < 0 ? row : first));
   }).sort(ascending);
   const instant = (one: bigint | undefined, none: string) => one === undefined ? none : formatInstant(one);
   return [instant(floors.at(-1), "-infinity"), instant(earliest[0], "infinity")];
-}
-
-/** The row with the earliest (1) or the latest (-1) instant that was stored; undefined when none was. */
-function outermost(readings: Readings, stored: Int32Array, sign: 1 | -1): number | undefined {
-  let found = stored[0];
-  for (const row of stored) {
-    if (found === undefined || sign * readings.compareTime(row, found) < 0) found = row;
-  }
-  return found;
-}
-
-/** The latest instant that was stored, in seconds since the Unix epoch with decimals; null when none was. */
-function latestSeconds(readings: Readings, stored: Int32Array): number | null {
-  const row = outermost(readings, stored, -1);
-  return row === undefined ? null : (readings.seconds[row] ?? 0) + (readings.micros[row] ?? 0) / 1e6;
 }
 
 /** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
