@@ -169,9 +169,9 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup moves its positions to the ledger, whatever fitted into the round",
     edits: {
-      "await advancePositions(session, advances)":
-        "await advancePositions(session, standings.map(({ ledgerId, position: after, ledger }) => " +
-        "({ ledgerId, after, upTo: ledger ?? after })))",
+      "await advancePositions(session, standings);":
+        "await advancePositions(session, standings.map((one) => " +
+        "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
     },
     test: "rounds apply all changes, each once, however few fit",
   },
@@ -179,8 +179,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup's positions move in a transaction behind that of the minutes",
     edits: {
-      'await applyChanges(session, advances, cursor ?? "-infinity");':
-        'await applyChanges(session, advances, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
+      'await applyChanges(session, standings, cursor ?? "-infinity");':
+        'await applyChanges(session, standings, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
     },
     test: "a round that fails in its last statement moves no position",
   },

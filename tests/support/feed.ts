@@ -107,3 +107,18 @@ export class Feed implements AsyncDisposable {
 export function openRollup({ databaseUrl }: Pick<Place, "databaseUrl">): Database {
   return openDatabase(databaseUrl, { connections: 0, limits: ROLLUP_LIMITS, name: "rollup-test" });
 }
+
+/** Does something before each statement behind the first of a transaction. */
+export function between(database: Database, work: (sql: string) => Promise<void>): Database {
+  return {
+    ...database,
+    transaction: (run, first) =>
+      database.transaction((session, rows) => {
+        const query = async (statement: string | { text: string }, values?: unknown[]) => {
+          await work(typeof statement === "string" ? statement : statement.text);
+          return await session.query(statement, values);
+        };
+        return run(Object.assign(Object.create(session), { query }), rows);
+      }, first),
+  };
+}

@@ -6,7 +6,7 @@
  * This file: the statements of a round that write.
  */
 import type { Session } from "../../_shared/postgres.ts";
-import type { Advance } from "./chain.ts";
+import type { Standing } from "./chain.ts";
 
 /**
  * Merges the changes by customer and minute, adds them to the minutes, and brings up the latest readings. All in one
@@ -58,24 +58,6 @@ const APPLY = `
      set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
    where kept.ts < excluded.ts`;
 
-/** @param from the first minute that is applied; -infinity for all */
-export async function applyChanges(
-  session: Session,
-  advances: readonly Advance[],
-  from: string,
-): Promise<void> {
-  await session.query({
-    name: "rollup_apply",
-    text: APPLY,
-    values: [
-      advances.map(({ ledgerId }) => ledgerId),
-      advances.map(({ after }) => after.move),
-      advances.map(({ upTo }) => upTo.move),
-      from,
-    ],
-  });
-}
-
 /** Deletes what was applied, and sets the positions to exactly that. */
 const ADVANCE = `
   with advance as (
@@ -94,15 +76,25 @@ const ADVANCE = `
       on conflict (ledger_id) do update
      set move = excluded.move, next_offset = excluded.next_offset`;
 
-export async function advancePositions(session: Session, advances: readonly Advance[]): Promise<void> {
-  await session.query({
-    name: "rollup_advance",
-    text: ADVANCE,
-    values: [
-      advances.map(({ ledgerId }) => ledgerId),
-      advances.map(({ after }) => after.move),
-      advances.map(({ upTo }) => upTo.move),
-      advances.map(({ upTo }) => upTo.nextOffset),
-    ],
-  });
+/** @param from the first minute that is applied; -infinity for all */
+export async function applyChanges(
+  session: Session,
+  chains: readonly Standing[],
+  from: string,
+): Promise<void> {
+  await session.query({ name: "rollup_apply", text: APPLY, values: [...taken(chains), from] });
+}
+
+export async function advancePositions(session: Session, chains: readonly Standing[]): Promise<void> {
+  const values = [...taken(chains), chains.map(({ lastOffset }) => lastOffset)];
+  await session.query({ name: "rollup_advance", text: ADVANCE, values });
+}
+
+/** The changes that fitted into the round, as $1 to $3: of which ledger row, behind which move, up to which. */
+function taken(chains: readonly Standing[]) {
+  return [
+    chains.map(({ ledgerId }) => ledgerId),
+    chains.map(({ move }) => move),
+    chains.map(({ lastMove }) => lastMove),
+  ];
 }

@@ -1,28 +1,20 @@
 /** Where the rollup stands in the chain of changes of each ledger row, what a round takes, and whether the chain holds. */
-import type { Session } from "../../_shared/postgres.ts";
+import type { Row, Session } from "../../_shared/postgres.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-
-export interface Place {
-  readonly move: number;
-  readonly nextOffset: Offset;
-}
-
-/** What a round takes of the chain of one ledger row: the changes behind one place, up to another. */
-export interface Advance {
-  readonly ledgerId: number;
-  readonly after: Place;
-  readonly upTo: Place;
-}
 
 export interface Standing {
   readonly ledgerId: number;
-  readonly position: Place;
-  /** Undefined when there is no such row. */
-  readonly ledger: Place | undefined;
-  /** The last change that fits into the round; undefined when none lies behind the position. */
-  readonly upTo: Place | undefined;
-  /** Each change that fits continues the one before, and the first one the position. */
-  readonly continues: boolean;
+  /** What the rollup has applied. */
+  readonly move: number;
+  readonly offset: Offset;
+  /** Where the ledger stands; null when there is no such row. */
+  readonly moves: number | null;
+  readonly ledgerOffset: Offset | null;
+  /** The last change that fits into the round; null when none lies behind the position. */
+  readonly lastMove: number | null;
+  readonly lastOffset: Offset | null;
+  /** Whether each change that fits continues the one before, and the first one the position. */
+  readonly continues: boolean | null;
 }
 
 /**
@@ -30,8 +22,9 @@ export interface Standing {
  * change of each.
  */
 const PICK = `
-  select standing.ledger_id::float8 as "ledgerId", moves::float8, ledger_offset::float8 as "ledgerOffset",
-         move::float8, at::float8, last_move::float8 as "lastMove", last_offset::float8 as "lastOffset", continues
+  select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
+         ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
+         continues
     from (select standing.*, count(*) filter (where (moves, ledger_offset) is distinct from (move, at)) over () as chains
             from (select coalesce(ledger.id, position.ledger_id) as ledger_id,
                          ledger.moves, ledger.next_offset as ledger_offset,
@@ -56,56 +49,31 @@ const PICK = `
       where number = 1 or offsets <= $1 / chains) picked
    where (moves, ledger_offset) is distinct from (move, at)`;
 
-interface Row extends Record<"ledgerId" | "move" | "at", number> {
-  readonly moves: number | null;
-  readonly ledgerOffset: number | null;
-  readonly lastMove: number | null;
-  readonly lastOffset: number | null;
-  readonly continues: boolean | null;
-}
-
 /** A round of many small changes shall end, too. */
 const MOST_CHANGES = 20_000;
 
 /** The chains in which something waits, or is wrong. @param offsets about so many at most */
 export async function readStandings(session: Session, offsets: number): Promise<Standing[]> {
-  const { rows } = await session.query<Row>({
-    name: "rollup_pick",
-    text: PICK,
-    values: [Math.ceil(offsets), MOST_CHANGES],
-  });
-  return rows.map((row) => ({
-    ledgerId: row.ledgerId,
-    position: { move: row.move, nextOffset: row.at },
-    ledger: place(row.moves, row.ledgerOffset),
-    upTo: place(row.lastMove, row.lastOffset),
-    continues: row.continues ?? true,
-  }));
-}
-
-function place(move: number | null, nextOffset: number | null): Place | undefined {
-  return move === null || nextOffset === null ? undefined : { move, nextOffset };
-}
-
-/** Whether all of it fits into the round. */
-export function isWhole({ ledger, upTo }: Standing): boolean {
-  return upTo?.move === ledger?.move;
+  const values = [Math.ceil(offsets), MOST_CHANGES];
+  return (await session.query<Standing & Row>({ name: "rollup_pick", text: PICK, values })).rows;
 }
 
 /** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */
-export function whyBroken({ ledgerId, position, ledger, upTo, continues }: Standing): string | undefined {
-  const at = `at move ${position.move} and offset ${position.nextOffset}`;
-  if (ledger === undefined) return `ledger row ${ledgerId} is gone, and the rollup stands ${at} of it`;
-  const stands = `ledger row ${ledgerId} stands at move ${ledger.move} and offset ${ledger.nextOffset}`;
-  if (position.move > ledger.move || position.nextOffset > ledger.nextOffset) {
-    return `${stands}, and the rollup is ahead of it ${at}`;
+export function whyBroken(standing: Standing): string | undefined {
+  const { ledgerId, move, offset, moves, ledgerOffset, lastMove, lastOffset, continues } = standing;
+  const at = `at move ${move} and offset ${offset}`;
+  if (moves === null || ledgerOffset === null) {
+    return `ledger row ${ledgerId} is gone, and the rollup stands ${at} of it`;
   }
-  if (upTo === undefined) return `${stands}, and no change leads there from the rollup ${at}`;
+  const stands = `ledger row ${ledgerId} stands at move ${moves} and offset ${ledgerOffset}`;
+  if (move > moves || offset > ledgerOffset) return `${stands}, and the rollup is ahead of it ${at}`;
+  if (lastMove === null || lastOffset === null) {
+    return `${stands}, and no change leads there from the rollup ${at}`;
+  }
   if (!continues) {
     return `the changes of ledger row ${ledgerId} do not continue where the rollup stands, ${at}`;
   }
-  const isBehind = upTo.move < ledger.move && upTo.nextOffset <= ledger.nextOffset;
-  const isThere = upTo.move === ledger.move && upTo.nextOffset === ledger.nextOffset;
-  if (isBehind || isThere) return undefined;
-  return `${stands}, and its changes lead to move ${upTo.move} and offset ${upTo.nextOffset}`;
+  const isBehind = lastMove < moves && lastOffset <= ledgerOffset;
+  if (isBehind || (lastMove === moves && lastOffset === ledgerOffset)) return undefined;
+  return `${stands}, and its changes lead to move ${lastMove} and offset ${lastOffset}`;
 }

@@ -35,7 +35,9 @@ export class Rollup implements AsyncDisposable {
   #due = 0;
   /** When this consumer last committed a batch. */
   #batchAt = -Infinity;
-  /** When it was last known that nothing waits, or that a round was committed. */
+  /** Whether a change or a rebuild waits, as far as is known. */
+  #waits = false;
+  /** When a round was last committed, or nothing waited. */
   #wellAt = performance.now();
   #lag: Lag | undefined;
   #isNarrow = false;
@@ -58,6 +60,7 @@ export class Rollup implements AsyncDisposable {
   /** This consumer committed a batch. */
   committed(): void {
     this.#batchAt = performance.now();
+    this.#waits = true;
     this.#woken.notify();
   }
 
@@ -66,7 +69,7 @@ export class Rollup implements AsyncDisposable {
     const { database: { connections }, store, telemetry } = this;
     this.#due = due;
     const silentMs = performance.now() - this.#wellAt;
-    const isStalled = silentMs > STALL_MS;
+    const isStalled = this.#waits && silentMs > STALL_MS;
     if (isStalled) telemetry.rollupStalled(Math.floor(silentMs / 1000), this.#failure?.reason);
     else telemetry.rollupWorks();
     // What others left behind before this consumer began is not of its doing.
@@ -109,6 +112,7 @@ export class Rollup implements AsyncDisposable {
 
   async #look(): Promise<Lag> {
     const lag = this.#lag = await readLag(this.#database);
+    this.#waits = !lag.isNone;
     this.telemetry.rollupLag(lag.seconds);
     const waitsSeconds = lag.isRebuilding ? Infinity : lag.seconds;
     const wellSeconds = lag.isNone ? 0 : Math.min(lag.sinceRoundSeconds, waitsSeconds);

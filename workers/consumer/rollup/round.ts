@@ -2,7 +2,7 @@
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
-import { type Advance, isWhole, readStandings, whyBroken } from "./chain.ts";
+import { readStandings, whyBroken } from "./chain.ts";
 import { beginAtTop, FROM_THE_TOP, KEEP_PARTITIONS, replaceSlice } from "./rebuild.ts";
 
 /**
@@ -125,16 +125,14 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
   const standings = await readStandings(session, size.offsets);
   const reason = standings.map(whyBroken).find((why) => why !== undefined);
   if (reason !== undefined) return broken(reason);
-  const advances = standings.flatMap(({ ledgerId, position: after, upTo }): Advance[] =>
-    upTo === undefined ? [] : [{ ledgerId, after, upTo }]
-  );
-  if (advances.length > 0) {
+  if (standings.length > 0) {
     // What a rebuild has not reached yet is left to the rows.
-    await applyChanges(session, advances, cursor ?? "-infinity");
-    await advancePositions(session, advances);
+    await applyChanges(session, standings, cursor ?? "-infinity");
+    await advancePositions(session, standings);
   }
   // A slice and the minutes behind it are of one moment only when no change of the snapshot is left.
-  if (cursor === null || !standings.every(isWhole)) return [{ kind: "applied" }, cursor];
+  const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
+  if (cursor === null || !isWhole) return [{ kind: "applied" }, cursor];
   const next = await replaceSlice(session, cursor, Math.ceil(size.offsets * SLICE_SHARE));
   return [{ kind: "slice replaced", isLast: next === null }, next];
 }

@@ -1,0 +1,195 @@
+/** Minutes and latest readings are rebuilt from the rows when changes are missing, beside all else. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
+import { openClient } from "../../stack/postgres/postgres_client.ts";
+import { readLag, runRound } from "../../workers/consumer/rollup/round.ts";
+import { between, Feed, openRollup } from "../support/feed.ts";
+import { onPlace } from "../support/services.ts";
+import { accountFor } from "./account.ts";
+import { backlog } from "./backlog.ts";
+
+/** What breaks a chain in which some changes are applied and others wait, and what is said of it. */
+const BROKEN: readonly (readonly [what: string, sql: string, reason: RegExp])[] = [
+  [
+    "a rebuild counts the rows anew when a change that waits is deleted",
+    "delete from public.ingest_changes where move = 4",
+    /do not continue/,
+  ],
+  [
+    "a rebuild counts the rows anew when the last change is deleted",
+    "delete from public.ingest_changes where move = 5",
+    /no change leads/,
+  ],
+  [
+    "a rebuild counts the rows anew when the changes are not restored",
+    "truncate public.ingest_changes",
+    /no change leads/,
+  ],
+  [
+    "a rebuild counts the rows anew when nothing that is derived is restored",
+    "truncate public.ingest_changes, public.heartbeats_1m, public.customer_latest, public.rollup_positions",
+    /no change leads/,
+  ],
+  [
+    "a rebuild counts the rows anew when an offset is moved back by hand",
+    "update public.ingest_offsets set next_offset = next_offset - 3, stored = stored - 3 where kafka_partition = 0",
+    /lead to move 5/,
+  ],
+  [
+    "a rebuild counts the rows anew when an offset is moved back behind the rollup by hand",
+    "update public.ingest_offsets set next_offset = first_offset, stored = 0 where kafka_partition = 0",
+    /ahead/,
+  ],
+  [
+    "a rebuild counts the rows anew when an offset is moved forward by hand",
+    "update public.ingest_offsets set next_offset = next_offset + 9, gaps = gaps + 9 where kafka_partition = 1",
+    /lead to move 5/,
+  ],
+  [
+    "a rebuild counts the rows anew when the rollup is ahead",
+    "update public.rollup_positions set move = 9, next_offset = 900",
+    /ahead/,
+  ],
+  [
+    "a rebuild counts the rows anew when a ledger row is gone",
+    "insert into public.rollup_positions values (99, 1, 1)",
+    /row 99 is gone/,
+  ],
+  [
+    "a rebuild counts the rows anew when a program writes readings and no change",
+    `insert into public.heartbeats values ('c-0', '2026-07-14T09:31:11Z', 70);
+     update public.ingest_offsets set next_offset = next_offset + 1, stored = stored + 1 where kafka_partition = 0`,
+    /lead to move 5/,
+  ],
+];
+
+for (const [what, sql, reason] of BROKEN) {
+  Deno.test(
+    what,
+    onPlace({ partitions: 0 }, async (place) => {
+      await using feed = await Feed.open(place);
+      await feed.store(4);
+      await feed.follow();
+      await feed.store(6);
+      await place.sql(sql);
+      const outcomes = await feed.follow();
+      match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), reason);
+      strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
+      ok(outcomes.filter(({ kind }) => kind === "slice replaced").length > 2, "in several slices");
+      // Of what was read again each reading is there already.
+      await feed.readLedger();
+      await feed.judgeEnd();
+    }),
+  );
+}
+
+Deno.test(
+  "a whole database that is restored needs no rebuild",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(4);
+    await feed.follow();
+    await feed.store(4);
+    const databaseUrl = await restored(place);
+    await using database = openRollup({ databaseUrl });
+    strictEqual((await runRound(database, { offsets: 1_000, withSlice: false })).kind, "applied");
+    strictEqual((await readLag(database)).isNone, true);
+    const [row] = await database.query(
+      `select (select count(*)::int from public.heartbeats) as rows,
+              (select sum(readings)::int from public.heartbeats_1m) as in_minutes`,
+    );
+    deepStrictEqual(row, { rows: 48, in_minutes: 48 });
+  }),
+);
+
+/** A copy of the place's database, as a backup gives it back. @returns its URL */
+async function restored(place: Place): Promise<string> {
+  const copy = `${place.database}_copy`;
+  const client = await openClient(place.stack.superuserUrl);
+  try {
+    await eventually("a moment without sessions", async () => {
+      await client.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", [
+        place.database,
+      ]);
+      await client.query(`create database "${copy}" template "${place.database}" owner heartbeat_user`);
+      return true;
+    });
+  } finally {
+    await client.end();
+  }
+  const url = new URL(place.databaseUrl);
+  url.pathname = `/${copy}`;
+  return url.href;
+}
+
+Deno.test(
+  "changes that take too much room are passed over, and the rows counted in their place",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(6);
+    await eventually("the server's count of rows", async () => {
+      await place.sql("select pg_stat_force_next_flush()");
+      const [row] = await place.sql(
+        "select n_live_tup::int as rows from pg_stat_all_tables where relname = 'ingest_changes'",
+      );
+      return Number(row?.["rows"]) > 0;
+    });
+    const outcomes = await feed.follow({ offsets: 40, withSlice: true, bytes: 1 });
+    match(outcomes[0]?.kind === "broken" ? outcomes[0].reason : "", /^changes of .* wait/);
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
+  "a rebuild beside the ingest and beside retention, which drops a partition with minutes that stay",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place, "2026-06-30T23:50:00Z");
+    for (const at of ["2026-06-30", "2026-07-01"]) {
+      await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [at]);
+    }
+    const drop = () =>
+      place.sql("select public.drop_old_heartbeat_partition('public.heartbeats', '2026-07-01') as step");
+    await feed.store(40);
+    await feed.follow();
+    await place.sql("update public.rollup set cursor = 'infinity'");
+    let slices = 0;
+    await using database = between(openRollup(place), async (sql) => {
+      if (sql.includes("delete from public.heartbeats_1m")) {
+        slices++;
+        await feed.store(1);
+      }
+      // Where the rebuild has reached the partition: in the first statement behind the snapshot.
+      if (slices === 6 && sql.includes("full join")) await rejects(drop(), { code: "55P03" });
+    });
+    const small = { offsets: 100, withSlice: true };
+    while (slices < 7) await runRound(database, small);
+    while ((await drop())[0]?.["step"] !== null);
+    while (!(await readLag(database)).isNone) await runRound(database, small);
+    ok(slices > 9);
+    await feed.judgeEnd();
+    deepStrictEqual(
+      await place.sql(
+        `select (select sum(readings) from public.heartbeats_1m) = (select sum(stored) from public.ingest_offsets) as all_kept,
+                (select count(*) from public.heartbeats) < (select sum(stored) from public.ingest_offsets) as dropped`,
+      ),
+      [{ all_kept: true, dropped: true }],
+    );
+  }),
+);
+
+Deno.test(
+  "a consumer that loses changes while it reads a backlog rebuilds beside it, and ends with what the rows give",
+  onPlace({ partitions: 4 }, async (place) => {
+    const sent = await place.publisher.send(backlog(0, 20_000, 4));
+    const consumer = place.consumer();
+    const more = place.publisher.send(backlog(20_000, 20_000, 4));
+    await eventually("a rebuild", async () => {
+      await place.sql("delete from public.ingest_changes");
+      return consumer.events("rollup.rebuild_began").length > 0;
+    });
+    sent.push(...await more, ...await place.publisher.send(backlog(40_000, 5_000, 4)));
+    await consumer.said("rollup.rebuild_ended");
+    await accountFor(place, sent);
+  }),
+);
