@@ -90,7 +90,7 @@ async function tableBytes(database: Database): Promise<[what: string, bytes: num
          from pg_partition_tree('public.heartbeats') where isleaf
        union all
        select name, place, name::regclass
-         from unnest(array['public.ingest_changes', 'public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
+         from unnest(array['public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
      ), sizes as (
        select name, place, 0 as part, 'rows' as what, pg_table_size(relid) as bytes from tables
        union all
