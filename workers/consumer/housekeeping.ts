@@ -4,7 +4,7 @@ import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
-import type { ConsumeOptions, Environment } from "./partition_ports.ts";
+import { type ConsumeOptions, type Environment, recordsDue } from "./partition_ports.ts";
 import { askGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -32,10 +32,9 @@ export async function keepWatch(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const partitions = [...environment.partitions()];
-    const due = partitions.reduce((sum, partition) => sum + partition.due, 0);
-    telemetry.positions(partitions, due);
-    rollup.watch(due);
+    const due = recordsDue(environment);
+    telemetry.positions([...environment.partitions()], due);
+    rollup.watch();
     // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
     const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
     // One question at a time: those that a slow database leaves unanswered would take the writers' connections.

@@ -52,6 +52,11 @@ export interface Environment extends ConsumePorts, FetchPorts {
   readonly onChange: () => void;
 }
 
+/** Records that could be stored and are not yet, of all partitions. */
+export function recordsDue({ partitions }: Pick<Environment, "partitions">): number {
+  return [...partitions()].reduce((sum, { due }) => sum + due, 0);
+}
+
 export class LogPorts implements PartitionPorts {
   readonly #write: WriteBatch;
 
@@ -108,8 +113,9 @@ export class LogPorts implements PartitionPorts {
       } else telemetry.batchStale(this.log, from, nextOffset);
       return nextOffset ?? "gone";
     }
-    this.environment.rollup.committed();
     const { slice: written, batch } = outcome;
+    // The partition counts this batch as due until it hears of its end.
+    this.environment.rollup.committed(recordsDue(this.environment) - (written.next - from));
     telemetry.batchWritten(this.log, written, batch, performance.now() - began);
     onWritten(this.log.partition, written.next);
     return written.next;

@@ -1,19 +1,20 @@
 /** When the rollup works, and when the ingest makes room for it: the ingest comes first. */
 
 export const MIN_PAUSE_MS = 250;
-export const MAX_PAUSE_MS = 10_000;
+export const MAX_PAUSE_MS = 8_000;
 /** So many records that wait in Kafka are a backlog; fewer are under way at any moment. */
 const BACKLOG_RECORDS = 50_000;
 
 /**
- * The pause after a round. Larger rounds cost less, since the readings that a customer has in one of them are merged first:
- * while the ingest works off a backlog at full speed, rounds are fewer and larger.
+ * The pause after a round. A round costs by the customers and minutes in it, not by their readings: while the ingest works
+ * off a backlog at full speed, rounds are few and large.
  *
  * @param due records that wait for the ingest
+ * @param isWhole whether the round took all that waited; the rest of a larger one shall not wait as long
  */
-export function pauseMs(roundMs: number, due: number): number {
-  const wanted = due < BACKLOG_RECORDS ? roundMs : 3 * roundMs;
-  return Math.min(Math.max(MIN_PAUSE_MS, wanted), MAX_PAUSE_MS);
+export function pauseMs(roundMs: number, due: number, isWhole: boolean): number {
+  if (isWhole && due >= BACKLOG_RECORDS) return MAX_PAUSE_MS;
+  return Math.min(Math.max(MIN_PAUSE_MS, roundMs), MAX_PAUSE_MS);
 }
 
 const NARROW_SECONDS = 60;

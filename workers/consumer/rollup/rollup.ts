@@ -10,6 +10,8 @@ import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./roun
 const IDLE_MS = 5_000;
 /** One round at full speed, of a few seconds. */
 const MOST_OFFSETS = 1_000_000;
+/** A round that takes longer is followed by smaller ones, so that rounds end in good time on a slow machine, too. */
+const LONG_ROUND_MS = 10_000;
 /** Without a round for so long, the rollup gets no more room from the ingest, and the consumer is not ready. */
 const STALL_MS = 30_000;
 /** The last round of an orderly stop has so long; what is left is the next consumer's. */
@@ -43,6 +45,8 @@ export class Rollup implements AsyncDisposable {
   #isNarrow = false;
   #mostOffsets = MOST_OFFSETS;
   #pauseMs = MIN_PAUSE_MS;
+  /** Whether the last round left nothing. */
+  #isWhole = true;
   /** This consumer's last. */
   #round: string | undefined;
   #failure: { readonly times: number; readonly reason: string } | undefined;
@@ -57,17 +61,17 @@ export class Rollup implements AsyncDisposable {
     this.#ended = this.#run();
   }
 
-  /** This consumer committed a batch. */
-  committed(): void {
+  /** This consumer committed a batch. @param due records that wait for the ingest behind it */
+  committed(due: number): void {
+    this.#due = due;
     this.#batchAt = performance.now();
     this.#waits = true;
     this.#woken.notify();
   }
 
-  /** Call it once a second. @param due records that wait for the ingest */
-  watch(due: number): void {
+  /** Call it once a second. */
+  watch(): void {
     const { database: { connections }, store, telemetry } = this;
-    this.#due = due;
     const silentMs = performance.now() - this.#wellAt;
     const isStalled = this.#waits && silentMs > STALL_MS;
     if (isStalled) telemetry.rollupStalled(Math.floor(silentMs / 1000), this.#failure?.reason);
@@ -96,8 +100,10 @@ export class Rollup implements AsyncDisposable {
       const restMs = isLast ? 0 : this.#restMs(lag);
       if (!lag.isNone && restMs <= 0) {
         const size = { offsets: this.#mostOffsets, withSlice: lag.isRebuilding };
+        const began = performance.now();
         this.#tell(await runRound(this.#database, size));
-        this.#mostOffsets = Math.min(MOST_OFFSETS, this.#mostOffsets * 2);
+        const change = LONG_ROUND_MS / (performance.now() - began);
+        this.#mostOffsets = Math.min(MOST_OFFSETS, Math.ceil(this.#mostOffsets * Math.min(2, change)));
       }
       this.#failure = undefined;
       return lag.isNone ? "idle" : restMs > 0 ? restMs : "pause";
@@ -131,22 +137,23 @@ export class Rollup implements AsyncDisposable {
     const { telemetry } = this;
     if (outcome.kind === "busy" || outcome.kind === "rebuild due") return;
     this.#round = outcome.round;
+    this.#isWhole = outcome.kind !== "applied" || outcome.isWhole;
     this.#wellAt = performance.now();
     telemetry.roundCommitted();
     if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
     if (outcome.kind === "slice replaced" && outcome.isLast) telemetry.rebuildEnded();
   }
 
-  /** Ends early when no batch was committed for a while: there is no ingest to spare. */
+  /** Ends early when the ingest has nothing left to do: there is nothing to spare it. */
   async #pause(roundMs: number): Promise<void> {
     const { signal } = this.#stop;
     const began = performance.now();
-    this.#pauseMs = pauseMs(roundMs, this.#due);
     for (let now = began; !signal.aborted; now = performance.now()) {
-      const quietAt = Math.max(began, this.#batchAt) + MIN_PAUSE_MS;
-      const leftMs = Math.min(began + this.#pauseMs, quietAt) - now;
-      if (leftMs <= 0) return;
-      await sleep(leftMs, { signal });
+      const isIdle = this.#due === 0 && now - Math.max(began, this.#batchAt) >= MIN_PAUSE_MS;
+      this.#pauseMs = pauseMs(roundMs, this.#due, this.#isWhole);
+      const leftMs = began + this.#pauseMs - now;
+      if (isIdle || leftMs <= 0) return;
+      await sleep(Math.min(leftMs, MIN_PAUSE_MS), { signal });
     }
   }
 

@@ -53,7 +53,8 @@ export type Outcome =
   | ({ readonly round: string } & Done);
 
 type Done =
-  | { readonly kind: "applied" }
+  /** `isWhole`: all that waited. */
+  | { readonly kind: "applied"; readonly isWhole: boolean }
   /** From now on a rebuild is due. */
   | { readonly kind: "broken"; readonly reason: string }
   | { readonly kind: "slice replaced"; readonly isLast: boolean };
@@ -132,7 +133,7 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
   }
   // A slice and the minutes behind it are of one moment only when no change of the snapshot is left.
   const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
-  if (cursor === null || !isWhole) return [{ kind: "applied" }, cursor];
+  if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
   const next = await replaceSlice(session, cursor, Math.ceil(size.offsets * SLICE_SHARE));
   return [{ kind: "slice replaced", isLast: next === null }, next];
 }

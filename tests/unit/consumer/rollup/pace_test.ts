@@ -5,17 +5,17 @@ import { isNarrow, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
 const BACKLOG = 1_000_000;
 
 for (
-  const [roundMs, due, expected] of [
-    [0, 0, 250],
-    [400, 0, 400],
-    [400, 2_000, 400],
-    [400, BACKLOG, 1_200],
-    [8_000, BACKLOG, 10_000],
-    [30_000, 0, 10_000],
+  const [roundMs, due, isWhole, expected] of [
+    [0, 0, true, 250],
+    [400, 2_000, true, 400],
+    [400, BACKLOG, true, 8_000],
+    [400, BACKLOG, false, 400],
+    [30_000, 0, false, 8_000],
   ] as const
 ) {
-  Deno.test(`a round of ${roundMs} ms with ${due} records due is followed by a pause of ${expected} ms`, () => {
-    strictEqual(pauseMs(roundMs, due), expected);
+  const what = isWhole ? "all" : "a part";
+  Deno.test(`a round of ${what} in ${roundMs} ms with ${due} records due is followed by ${expected} ms`, () => {
+    strictEqual(pauseMs(roundMs, due, isWhole), expected);
   });
 }
 
