@@ -7,7 +7,7 @@ import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
 import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { ledgerSums, nextOffsets } from "./store/ledger.ts";
-import { readLag } from "./rollup/round.ts";
+import { askGoal, type Goal, leftTo } from "./rollup/goal.ts";
 import { type Health, HELD } from "./health/progress.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
@@ -20,6 +20,8 @@ export class CatchUp implements Disposable {
   #deadline: ReturnType<typeof setTimeout> | undefined;
   /** What is not done yet; nothing is known until both servers were asked. */
   #missing = "";
+  /** What the rollup has to reach, as of the moment when the ledger had reached its end. */
+  #goal: Goal | undefined;
 
   constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
@@ -114,14 +116,18 @@ export class CatchUp implements Disposable {
     }
   }
 
-  /** Whether minutes and latest readings are up to date, too. */
+  /** Whether minutes and latest readings have followed as far, too. */
   async #isFollowed(database: Database): Promise<boolean> {
-    const lag = await readLag(database).catch(() => undefined);
-    if (lag === undefined) return false;
-    this.#missing = lag.isRebuilding
+    const left = await this.#leftToGoal(database).catch(() => undefined);
+    if (left === undefined) return false;
+    this.#missing = left.isRebuilding
       ? "minutes and latest readings are being rebuilt"
-      : `${lag.offsets} offsets wait for the rollup`;
-    return lag.isNone;
+      : `${left.offsets} offsets wait for the rollup`;
+    return left.isNone;
+  }
+
+  async #leftToGoal(database: Database) {
+    return await leftTo(database, this.#goal ??= await askGoal(database));
   }
 
   [Symbol.dispose](): void {

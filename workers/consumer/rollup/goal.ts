@@ -1,0 +1,34 @@
+/** How far the rollup has to get for somebody who waits for it: while the ingest goes on, something waits at any moment. */
+import type { Database, Row } from "../../_shared/postgres.ts";
+
+type Queried = Pick<Database, "query">;
+
+/** Where each ledger row stood at one moment. */
+export type Goal = readonly { readonly id: string; readonly moves: string; readonly next_offset: string }[];
+
+export async function askGoal(database: Queried): Promise<Goal> {
+  return await database.query("select id, moves, next_offset from public.ingest_offsets");
+}
+
+const LEFT = `
+  select coalesce(sum(goal.next_offset - coalesce(position.next_offset, ledger.first_offset)), 0)::float8 as offsets,
+         (select count(cursor) > 0 from public.rollup) as "isRebuilding",
+         count(*) = 0 and (select count(cursor) = 0 from public.rollup) as "isNone"
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as goal (ledger_id, moves, next_offset)
+    join public.ingest_offsets ledger on ledger.id = goal.ledger_id
+    left join public.rollup_positions position on position.ledger_id = goal.ledger_id
+   where coalesce(position.move, 0) < goal.moves
+      or coalesce(position.next_offset, ledger.first_offset) < goal.next_offset`;
+
+/** What the rollup lacks of the goal; a rebuild that is under way counts, too. */
+export async function leftTo(database: Queried, goal: Goal) {
+  const values = [
+    goal.map(({ id }) => id),
+    goal.map(({ moves }) => moves),
+    goal.map(({ next_offset }) => next_offset),
+  ];
+  type Left = { readonly offsets: number; readonly isRebuilding: boolean; readonly isNone: boolean };
+  const [left] = await database.query<Left & Row>(LEFT, values);
+  if (left === undefined) throw new TypeError("sums without a row");
+  return left;
+}
