@@ -96,12 +96,14 @@ export function sessionLimits(groupSessionTimeoutMs: number) {
   };
 }
 
+/** Sets the limits, and the formats that decide how instants and doubles are read: a server may have any of its own. */
 export async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
   await client.query(
     `select set_config('statement_timeout', $1, false),
             set_config('lock_timeout', $2, false),
             set_config('idle_in_transaction_session_timeout', $3, false),
             set_config('timezone', 'UTC', false),
+            set_config('extra_float_digits', '1', false),
             case when current_setting('server_version_num')::int >= 170000
                  then set_config('transaction_timeout', $4, false) end`,
     [limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),

@@ -1,5 +1,5 @@
 /** Where each log stands: the rows of public.ingest_offsets, read and opened; `move_offsets.ts` moves them. */
-import { type Database, sqlState } from "../../_shared/postgres.ts";
+import { type Database, type Row, sqlState } from "../../_shared/postgres.ts";
 import type { Counts } from "./batch.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
@@ -7,14 +7,12 @@ import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import { askGeneration, GENERATION, requireGeneration } from "../schema/migrate.ts";
 
-type Row =
-  & Record<"id" | "topic" | "topic_id" | "first_offset" | "next_offset", string>
-  & Record<"kafka_partition" | "generation" | "schema_generation", number>
-  & { leader_epoch: number | null };
+type Stored = LedgerRow & Row & { readonly schemaGeneration: number };
 
-const COLUMNS =
-  "id, topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation, " +
-  "case when leader_epoch_at = next_offset then leader_epoch end as leader_epoch";
+const COLUMNS = `
+  id::float8, topic, topic_id as "topicId", kafka_partition as partition, generation, first_offset::float8 as "firstOffset",
+  next_offset::float8 as "nextOffset", schema_generation as "schemaGeneration",
+  coalesce(case when leader_epoch_at = next_offset then leader_epoch end, ${UNKNOWN_EPOCH}) as "leaderEpoch"`;
 
 /**
  * The newest generation of a log, or undefined when it was never read.
@@ -22,7 +20,7 @@ const COLUMNS =
  * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
  */
 export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
-  const [row] = await database.query<Row>(
+  const [row] = await database.query<Stored>(
     `select ${COLUMNS} from public.ingest_offsets
       where topic_id = $1 and kafka_partition = $2
       order by generation desc
@@ -67,11 +65,11 @@ export async function openLedger(
  */
 export async function findOlderRows(database: Database, remembered: readonly LedgerRow[]) {
   if (remembered.length === 0) return [];
-  const rows = await database.query<Row>(
+  const rows = await database.query<Stored>(
     `select ${COLUMNS} from public.ingest_offsets where id = any($1::bigint[])`,
     [remembered.map(({ id }) => id)],
   );
-  const found = new Map(rows.map((row) => [Number(row.id), ledgerRow(row)]));
+  const found = new Map(rows.map((row) => [row.id, ledgerRow(row)]));
   return remembered.flatMap((row) => {
     const now = found.get(row.id);
     const same = now?.topicId === row.topicId && now.partition === row.partition &&
@@ -92,47 +90,34 @@ export async function findOtherIncarnations(database: Database, topic: string, t
 
 /** The next offset of each partition of a topic's incarnation, newest generation. */
 export async function nextOffsets(database: Database, topicId: string): Promise<Map<number, Offset>> {
-  const rows = await database.query<{ kafka_partition: number; next_offset: string }>(
-    `select distinct on (kafka_partition) kafka_partition, next_offset
+  const rows = await database.query<{ partition: number; next: Offset }>(
+    `select distinct on (kafka_partition) kafka_partition as partition, next_offset::float8 as next
        from public.ingest_offsets
       where topic_id = $1
       order by kafka_partition, generation desc`,
     [topicId],
   );
-  return new Map(rows.map((row) => [row.kafka_partition, Number(row.next_offset)]));
+  return new Map(rows.map(({ partition, next }) => [partition, next]));
 }
 
 /** What became of the offsets of a topic, of all its partitions and incarnations. */
 export async function ledgerSums(database: Database, topic: string): Promise<Counts> {
-  const [row] = await database.query<Record<keyof Counts, string>>(
-    `select coalesce(sum(stored), 0) as stored,
-            coalesce(sum(duplicates), 0) as duplicates,
-            coalesce(sum(rejected), 0) as rejected,
-            coalesce(sum(gaps), 0) as gaps
+  const [sums] = await database.query<Counts & Row>(
+    `select coalesce(sum(stored), 0)::float8 as stored,
+            coalesce(sum(duplicates), 0)::float8 as duplicates,
+            coalesce(sum(rejected), 0)::float8 as rejected,
+            coalesce(sum(gaps), 0)::float8 as gaps
        from public.ingest_offsets
       where topic = $1`,
     [topic],
   );
-  return {
-    stored: Number(row?.stored),
-    duplicates: Number(row?.duplicates),
-    rejected: Number(row?.rejected),
-    gaps: Number(row?.gaps),
-  };
+  if (sums === undefined) throw new TypeError("sums without a row");
+  return sums;
 }
 
-function ledgerRow(row: Row): LedgerRow {
-  requireGeneration(row.schema_generation);
-  return {
-    id: Number(row.id),
-    topic: row.topic,
-    topicId: row.topic_id,
-    partition: row.kafka_partition,
-    generation: row.generation,
-    firstOffset: Number(row.first_offset),
-    nextOffset: Number(row.next_offset),
-    leaderEpoch: row.leader_epoch ?? UNKNOWN_EPOCH,
-  };
+function ledgerRow({ schemaGeneration, ...ledger }: Stored): LedgerRow {
+  requireGeneration(schemaGeneration);
+  return ledger;
 }
 
 /** Whether a write failed because somebody else kept a lock for too long: lock_not_available. */
@@ -141,12 +126,10 @@ export function isLockTimeout(error: unknown): boolean {
 }
 
 /**
- * While a backend waits for the next bytes of a COPY it looks at no timeout, neither the statement's nor the
- * transaction's, so that an owner that is frozen there, or whose network went silent, would hold its locks until TCP
- * gives up, hours later. Whoever meets such a lock ends the session. Only sessions of our name and user are ended, and
- * only those which wait for their client in a statement that our own timeout would have ended.
- *
- * @returns how many were ended
+ * Ends the sessions of frozen consumers, and returns how many. While a backend waits for the next bytes of a COPY it looks
+ * at no timeout. A consumer that froze there, or whose network fell silent, would hold its locks until TCP gives up, hours
+ * later. Only sessions of this user and application name are ended, and only if they have waited for their client for longer
+ * than this session's statement_timeout.
  */
 export async function endFrozenWriters(database: Database): Promise<number> {
   const ended = await database.query(
