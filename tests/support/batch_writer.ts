@@ -6,6 +6,7 @@ import type { Gap, Slice } from "../../workers/consumer/kafka_partition/slice.ts
 import type { BatchOutcome } from "../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../workers/consumer/store/plan_batch.ts";
 import { createStore } from "../../workers/consumer/store/store.ts";
+import { transactionsOf } from "../../workers/consumer/store/transactions.ts";
 import { batchOf } from "./batch.ts";
 import type { Place } from "../../lab/place.ts";
 import { recordsOf } from "./record_batch.ts";
@@ -26,7 +27,7 @@ export function stretch(from: number, values: readonly string[], gaps: readonly 
 
 /** Writes batches as the partitions of one consumer do: those that come together in one transaction. */
 export function batchWriter(database: Database, onFailure: (error: unknown) => void = () => {}) {
-  const store = createStore(database, 1);
+  const store = createStore(transactionsOf(database), 1);
   const ports = {
     plan: createPlanner(LIMITS, () => Date.now()),
     prepare: () => Promise.resolve(),

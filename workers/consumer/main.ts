@@ -15,6 +15,7 @@ import { Progress } from "./health/progress.ts";
 import { makeRoles } from "./schema/roles.ts";
 import { Rollup } from "./rollup/rollup.ts";
 import { createStore } from "./store/store.ts";
+import { transactionsOf } from "./store/transactions.ts";
 import { consumerTelemetry } from "./telemetry/telemetry.ts";
 import { TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
@@ -51,7 +52,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     signal,
   });
   const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
-  const store = createStore(database, config.database.connections);
+  const store = createStore(transactionsOf(database), config.database.connections);
   const rollup = resources.use("rollup", new Rollup(config.database, store, telemetry));
   const ports = {
     connection: config.kafka,

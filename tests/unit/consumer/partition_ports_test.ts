@@ -4,7 +4,7 @@ import { Registry } from "prom-client";
 import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
 import type { WriteOutcome } from "../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
-import { storeOf } from "../../../workers/consumer/store/store.ts";
+import { createStore } from "../../../workers/consumer/store/store.ts";
 import { Progress } from "../../../workers/consumer/health/progress.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
@@ -29,7 +29,7 @@ function environmentOf(
     plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
     // Not shared by tests, nor by partitions: each write that hangs has a connection of its own.
-    store: storeOf({
+    store: createStore({
       writeGroup: async ([batch]) => [await write(batch?.ledger ?? LEDGER)],
       writeWithCare: ({ ledger }) => write(ledger),
     }, 4),

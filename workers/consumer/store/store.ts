@@ -2,14 +2,12 @@
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { isFatal } from "../../_shared/errors.ts";
-import type { Database } from "../../_shared/postgres.ts";
 import { isDataError, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
 import type { Instant } from "../day_partitions/floor.ts";
 import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
 import type { BatchOutcome, Plan, PlannedBatch, WriteOutcome, Written } from "./batch.ts";
 import { GroupCommit, type Transactions, type Way } from "./group_commit.ts";
 import type { PlanBatch } from "./plan_batch.ts";
-import { transactionsOf } from "./transactions.ts";
 
 export interface WriterPorts {
   readonly plan: PlanBatch;
@@ -29,11 +27,7 @@ export type WriteBatch = (ledger: LedgerRow, batch: OpenBatch, signal: AbortSign
 export type Store = ReturnType<typeof createStore>;
 
 /** @param connections how many transactions may be under way at once */
-export function createStore(database: Database, connections: number) {
-  return storeOf(transactionsOf(database), connections);
-}
-
-export function storeOf(transactions: Transactions, connections: number) {
+export function createStore(transactions: Transactions, connections: number) {
   const groupCommit = new GroupCommit(connections, transactions);
   return {
     /** One for each partition: it learns from its batches how to write the next. */

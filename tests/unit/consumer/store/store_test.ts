@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { BatchOutcome } from "../../../../workers/consumer/store/batch.ts";
 import type { Transactions } from "../../../../workers/consumer/store/group_commit.ts";
 import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
-import { storeOf } from "../../../../workers/consumer/store/store.ts";
+import { createStore } from "../../../../workers/consumer/store/store.ts";
 import { transactionsOf } from "../../../../workers/consumer/store/transactions.ts";
 import { GENERATION } from "../../../../workers/consumer/schema/migrate.ts";
 import type { Database } from "../../../../workers/_shared/postgres.ts";
@@ -30,7 +30,7 @@ function customers(count: number): string[] {
 }
 
 function writer(transactions: Transactions, failures: unknown[] = []) {
-  const write = storeOf(transactions, 1).writer({
+  const write = createStore(transactions, 1).writer({
     plan: createPlanner(LIMITS, () => NOW),
     prepare: () => Promise.resolve(),
     onFloorMoved: () => {},
