@@ -1,28 +1,28 @@
 /**
- * Folder `health`: whether the consumer can work (readiness), whether it gets on (liveness), and what time it is. It
+ * Folder `health`: whether the consumer can work (readiness), whether it makes progress (liveness), and what time it is. It
  * judges by the facts that `telemetry` passes on. It never acts by itself, and it never writes to the log or to a table.
  */
 
-/** No loop may go on for longer without an attempt that began or ended, and no lag without a commit. */
+/** Maximum time without a loop beginning or ending an attempt, and, while there is lag, without a commit. */
 export const STALL_MS = 30_000;
-/** A dependency counts as answering while its last answer is not older. */
+/** A dependency whose last answer is older does not count as answering. */
 const ANSWER_AGE_MS = 10_000;
-/** A join may take as long as the session of a member that died, so it is given longer than an attempt. */
+/** Longer than an attempt: a join may wait for the session of a member that died. */
 const JOIN_MS = 90_000;
 /**
- * A partition is stuck when its writes failed so often in a row, over more than `STALL_MS`. Lag alone does not tell: its next
- * turn may be minutes away. Nor does one failure: it may be a neighbour's in the same transaction.
+ * A partition is stuck when this many writes in a row failed, over more than `STALL_MS`. Lag alone does not show it: the
+ * partition's next turn may be minutes away. Nor does one failure: another batch of the same transaction may have caused it.
  */
 const FAILURES_IN_A_ROW = 5;
-/** Red for this long, the process ends itself: a supervisor may watch exit codes only. */
+/** After this time without liveness the process ends itself: a supervisor may watch exit codes only. */
 const GIVE_UP_MS = 30_000;
-/** A task of the upkeep that fails for so long needs an operator: the consumer is not ready until it succeeds. */
+/** An upkeep task that has failed for this long needs an operator: the consumer is not ready until it succeeds. */
 const UPKEEP_MINUTES = 60;
 
 /** A clock that never jumps, in milliseconds. */
 export type MonotonicClock = () => number;
 
-/** A partition from its assignment to its closing, known by the object: its predecessor may still be closing. */
+/** One assignment of a partition, compared by identity: an earlier assignment of the same number may still be closing. */
 export type Assigned = { readonly partition: number };
 
 /** A loop by its name, or the one that writes a partition. */
@@ -33,10 +33,9 @@ type Reason = { subject: string; reason: string; of?: Assigned | undefined };
 /** The subject of a partition about which an operator must decide. */
 export const HELD = "place";
 
-/** What may be asked of {@link Progress}; only the facts of `telemetry` move it. */
+/** The part of {@link Progress} that others read; only `telemetry` changes it. */
 export type Health = Pick<Progress, "liveReasons" | "readyReasons" | "reasonOf" | "isStuck">;
 
-/** The loops that must not hang; a loop is watched from its first mark until it is idle. */
 export class Progress {
   /** Initial reasons: a consumer is not ready until each of them is removed. */
   #reasons: readonly Reason[] = [
@@ -56,7 +55,7 @@ export class Progress {
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  /** @param of one partition's, until it is closed @returns whether the subject was ready before */
+  /** @param of the partition it is about, until that is closed @returns whether the subject was ready before */
   notReady(subject: string, reason: string, of?: Assigned): boolean {
     const wasReady = !this.ready(subject, of);
     this.#reasons = [...this.#reasons, { subject, reason, of }];
@@ -70,12 +69,11 @@ export class Progress {
     return this.#reasons.length < before;
   }
 
-  /** An attempt of this loop began or ended. */
+  /** An attempt of this loop began or ended. The loop is watched until it is `idle`. */
   mark(loop: Loop): void {
     this.#marks.set(loop, this.clock());
   }
 
-  /** The loop waits for work, for however long. */
   idle(loop: Loop): void {
     this.#marks.delete(loop);
   }
@@ -85,7 +83,7 @@ export class Progress {
   }
 
   /**
-   * @param isUnable it answers, but only that it cannot write for a reason of its own: away, until a write says otherwise
+   * @param isUnable the database answers that it cannot write for a reason of its own: it counts as away until a write works
    * @returns whether it worked for this partition before
    */
   databaseFailed(of: Assigned, reason: string, isUnable: boolean): boolean {
@@ -95,7 +93,7 @@ export class Progress {
 
   /** Call it after {@link databaseFailed}. */
   writeFailed(of: Assigned): void {
-    // While the database is away, or can do nothing, a failure says nothing of the partition.
+    // While the database is away, or cannot write at all, a failure says nothing about the partition.
     if (!this.#answersFrom("database")) return void this.#failures.delete(of);
     const now = this.clock();
     const { times, since } = this.#failures.get(of) ?? { times: 0, since: now };
@@ -109,7 +107,6 @@ export class Progress {
     this.#failures.delete(of);
   }
 
-  /** The partition is not ours to write any more: what was said of it does not hold. */
   closed(of: Assigned): void {
     this.#reasons = this.#reasons.filter((one) => one.of !== of);
     this.#failures.delete(of);
@@ -133,13 +130,13 @@ export class Progress {
     this.#lastCommit = this.clock();
   }
 
-  /** While the group does not have us nothing is ours to read, so nothing shows as lag. */
+  /** Outside of the group the consumer has no partitions, so nothing shows as lag. */
   member(isMember: boolean): void {
     if (isMember) this.#outsideSince = undefined;
     else this.#outsideSince ??= this.clock();
   }
 
-  /** @param records how many committed records of our partitions are not stored yet although they could be */
+  /** @param records committed records that could be stored and are not */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
     else this.#lagSince ??= this.clock();
@@ -147,7 +144,7 @@ export class Progress {
 
   /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
-    // An outage has one reason for hundreds of partitions.
+    // Hundreds of partitions may have one reason.
     const alike = Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`);
     return [...alike.values()].map(sentence);
   }
@@ -157,12 +154,12 @@ export class Progress {
     return found && sentence([found]);
   }
 
-  /** How many partitions are not ready for one of these subjects. */
+  /** How many partitions are not ready because of these subjects. */
   count(...subjects: readonly string[]): number {
     return this.#reasons.filter(({ subject, of }) => of !== undefined && subjects.includes(subject)).length;
   }
 
-  /** Why the process should be restarted; empty while it gets on. */
+  /** Why the process should be restarted; empty while it makes progress. */
   liveReasons(): string[] {
     const now = this.clock();
     const reasons: string[] = [];
@@ -194,7 +191,7 @@ export class Progress {
     return this.clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
   }
 
-  /** Whether it has been red for so long that ending the process is the only thing left to try. */
+  /** Whether the process should end itself. */
   isStuck(): boolean {
     this.liveReasons();
     return this.#redSince !== undefined && this.clock() - this.#redSince > GIVE_UP_MS;

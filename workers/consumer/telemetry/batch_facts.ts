@@ -1,7 +1,6 @@
 /**
- * Folder `telemetry`: says what the consumer did, one function for each fact, which writes the log line and moves the
- * metric and the health. A fact of a batch goes into this file, one of Kafka into `kafka_facts.ts`, any other into
- * `telemetry.ts`, and a metric into `metrics.ts`. It never decides anything and never throws.
+ * Folder `telemetry`: one function for each fact about the consumer, which writes the log line and moves metrics and health.
+ * This file: facts about a batch. It never decides anything and never throws.
  */
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
@@ -12,10 +11,9 @@ import type { Assigned, Progress } from "../health/progress.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 import type { Outages } from "./outages.ts";
 
-/** What a fact moves. */
 export type Moved = { log: Log; metrics: ConsumerMetrics; outages: Outages; progress: Progress };
 
-/** More lines than this a second nobody reads. */
+/** More lines a second are not readable. */
 const LINES_PER_SECOND = 5;
 const BURST = 20;
 
@@ -76,7 +74,7 @@ export function batchFacts({ log, metrics, outages, progress }: Moved, debug: bo
   };
 }
 
-/** A line for each event at human rates; under a flood a few samples and a count, so that a log stays readable. */
+/** Logs each event while they are few. In a flood, logs some of them, and a count of the rest. */
 function sampledLog(log: Log, event: string) {
   let tokens = BURST;
   let refilledAt = performance.now();

@@ -1,14 +1,13 @@
-/** What Kafka does: the logs of our partitions, the group, the brokers and the topic. */
+/** Facts about Kafka: the logs of the assigned partitions, the group, the brokers and the topic. */
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Assigned, HELD } from "../health/progress.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import type { Gap } from "../kafka_partition/slice.ts";
 import type { Moved } from "./batch_facts.ts";
 
-/** Of the log behind a partition: records that are gone from it, or that Kafka does not send. */
 export function logFacts({ log, metrics, progress }: Moved) {
   return {
-    /** Where all of ours stand, now and then. @param due records of them that could be stored */
+    /** Once a second. @param due records that could be stored, of all these partitions */
     positions: (partitions: readonly Partition[], due: number) => {
       progress.lag(due);
       metrics.paused.set(progress.count("database", HELD));
@@ -33,31 +32,33 @@ export function logFacts({ log, metrics, progress }: Moved) {
         "counted as compacted, since the topic is compacted and not in tiered storage";
       log.warning("partition.gap", message, { partition, ...gap });
     },
-    /** Said once for each silence. */
+    /** Reported once for each silence. */
     partitionSilent: (of: Assigned, reason: string) => {
       if (!progress.notReady("log", reason, of)) return;
-      const { partition } = of;
-      log.error("partition.silent", `Cannot read partition ${partition}: ${reason}`, { partition });
+      log.error("partition.silent", `Cannot read partition ${of.partition}: ${reason}`, {
+        partition: of.partition,
+      });
     },
     partitionHeard: (of: Assigned) => {
       if (!progress.ready("log", of)) return;
-      const { partition } = of;
-      log.info("partition.heard", `Kafka sends records of partition ${partition} again`, { partition });
+      log.info("partition.heard", `Kafka sends records of partition ${of.partition} again`, {
+        partition: of.partition,
+      });
     },
-    /** Said once, as an outage is. */
+    /** Reported once for each outage. */
     recordsUnreadable: (of: Assigned, failure: PipelineError, broker: number) => {
       if (!progress.notReady("records", failure.message, of)) return;
       log.error("partition.unreadable", failure.message, { partition: of.partition, broker });
     },
     recordsReadable: (of: Assigned) => {
       if (!progress.ready("records", of)) return;
-      const { partition } = of;
-      log.info("partition.readable", `Records of partition ${partition} can be read again`, { partition });
+      log.info("partition.readable", `Records of partition ${of.partition} can be read again`, {
+        partition: of.partition,
+      });
     },
   };
 }
 
-/** Of the brokers and the group. */
 export function kafkaFacts({ log, metrics, outages, progress }: Moved) {
   return {
     groupWorks: () => outages.works("group", "group"),
@@ -73,19 +74,17 @@ export function kafkaFacts({ log, metrics, outages, progress }: Moved) {
     fetched: (broker: number) => outages.works("kafka", `broker ${broker}`),
     fetchFailed: (broker: number, failure: PipelineError, partitions: readonly number[]) =>
       outages.failed("kafka", `broker ${broker}`, failure, { broker, partitions }),
-    /** Normal while leaders move; it shows in readiness, and in the log only at its lowest level. */
+    /** Normal while leaders move: it makes the consumer not ready, and is logged at debug only. */
     notServed: (broker: number, answer: string) => {
       progress.notReady(`broker ${broker}`, answer);
       log.debug("topic.stale", `The broker answered ${answer}; looking at the topic again`, { broker });
     },
-    /** A pulse: a fetch from it began or ended. */
+    /** A fetch from this broker began or ended: the loop does not hang. */
     brokerAsked: (broker: number) => progress.mark(`fetch from broker ${broker}`),
-    /** Nothing is wanted of it. */
     brokerIdle: (broker: number) => {
       progress.idle(`fetch from broker ${broker}`);
       progress.ready(`broker ${broker}`);
     },
-    /** The log of one partition; its leader, if it has none, is told of by {@link leadersMissing}. */
     logFailed: (failure: PipelineError) => outages.failed("kafka", undefined, failure),
   };
 }
@@ -95,13 +94,13 @@ export function topicFacts({ log, outages, progress }: Moved) {
   let replacedBy: string | undefined;
   let leaderless = "";
   return {
-    /** Said once for each time it is missing. */
+    /** Reported once for each time it is missing. */
     topicMissing: (topic: string) => {
       outages.works("kafka", "kafka");
       const is = `${topic} does not exist; create it, or start the producer, which does`;
       if (progress.notReady("topic", is)) log.warning("topic.missing", `Topic ${is}`, { topic });
     },
-    /** Said once for each incarnation, and after it was missing. */
+    /** Reported once for each incarnation, and when the topic is no longer missing. */
     topicFound: (topic: string, topicId: string, partitions: number) => {
       outages.works("kafka", "kafka");
       if (!progress.ready("topic") && known === topicId) return;
@@ -109,14 +108,14 @@ export function topicFacts({ log, outages, progress }: Moved) {
       log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
     },
     topicFailed: (failure: PipelineError) => outages.failed("kafka", "kafka", failure),
-    /** Said once for each incarnation, whichever partition notices first. */
+    /** Reported once for each incarnation, whichever partition notices first. */
     topicReplaced: (topic: string, topicId: string, earlier: readonly string[]) => {
       if (replacedBy === topicId) return;
       replacedBy = topicId;
       const message = `Topic ${topic} was deleted and made again: its partitions are read as new logs`;
       log.warning("topic.replaced", message, { topic, topicId, earlier });
     },
-    /** Said when they change. @param partitions of ours that no broker leads */
+    /** Reported when they change. @param partitions assigned ones that no broker leads */
     leadersMissing: (topic: string, partitions: readonly number[]) => {
       const list = partitions.toSorted((a, b) => a - b).join(", ");
       if (list === "" && progress.ready("leaders")) {

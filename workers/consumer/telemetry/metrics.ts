@@ -1,7 +1,4 @@
-/**
- * The consumer's metrics, by Prometheus' naming: base units, `_total` for counters. A new one is an entry below and a line
- * in the fact that moves it: `batch_facts.ts` (a batch), `outages.ts` (waiting for a server), `kafka_facts.ts` or `telemetry.ts`.
- */
+/** The consumer's metrics, named as Prometheus recommends: base units, `_total` for counters. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -17,7 +14,6 @@ export function consumerMetrics(registry: Registry) {
     new Gauge({ name, help, labelNames, registers });
   const histogram = (name: string, help: string, buckets = SECONDS) =>
     new Histogram({ name, help, buckets, registers });
-  // Scraped when asked: nothing runs in between.
   new Gauge({
     name: "process_resident_memory_bytes",
     help: "Resident memory",

@@ -1,4 +1,4 @@
-/** What the consumer waits for: outages of servers and of the group, each said once, and the partitions they hold up. */
+/** Outages of servers and of the group, each reported once, and the partitions that they hold up. */
 import { findInCauses, type PipelineError } from "../../_shared/errors.ts";
 import { isServerUnable } from "../../_shared/postgres_errors.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
@@ -6,16 +6,16 @@ import type { Assigned, MonotonicClock, Progress } from "../health/progress.ts";
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
-/** With its first group a broker makes the topic of the groups' offsets, which takes a small machine this long. */
+/** For its first group, a broker creates the topic of the groups' offsets. On a small machine this takes that long. */
 const GRACE_MS = 30_000;
 
-/** What is not ready, or is again: a partition that the database does not work for, or a subject of `progress`. */
+/** A partition that the database does not work for, or a subject of `progress`. */
 type Subject = string | Assigned;
 type Dependency = "kafka" | "group" | "database";
 
 /**
- * It is over when each partition that it kept from being written was written or closed; `isPartial` when it is theirs alone,
- * for others were written since it was last told of.
+ * An outage ends when each partition that it kept from being written was written or closed. `isPartial`: other partitions
+ * were written since it was last reported.
  */
 type Outage = { since: number; attempts: number; refused: boolean; isPartial: boolean };
 
@@ -43,7 +43,7 @@ export class Outages {
     this.metrics.retries.inc({ dependency });
     const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
-    // Said once an outage, and once more when the server is back and does not let us in: that one needs an operator.
+    // Reported once, and again when the server answers and refuses the consumer: that needs an operator.
     const isNews = outage === undefined || (refused && !outage.refused) || (outage.isPartial && isNew);
     outage ??= { since: this.clock(), attempts: 0, refused, isPartial: false };
     this.#failing.set(dependency, outage);

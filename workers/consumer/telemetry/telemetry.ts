@@ -1,4 +1,4 @@
-/** All that the consumer says: the facts of each subject, joined. */
+/** Everything the consumer reports: the facts of each subject, joined. */
 import { describeError, type PipelineError } from "../../_shared/errors.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Telemetry } from "../../_shared/telemetry.ts";
@@ -20,7 +20,7 @@ export function consumerTelemetry(
   const metrics = consumerMetrics(registry);
   const moved = { log, metrics, outages: new Outages(log, metrics, progress), progress };
   return {
-    // A pulse, often: it has neither a line nor a metric.
+    // Called too often for a log line or a metric.
     loopMoved: (loop: Loop) => progress.mark(loop),
     loopIdle: (loop: Loop) => progress.idle(loop),
     ...batchFacts(moved, debug),
@@ -51,12 +51,12 @@ export function consumerTelemetry(
   };
 }
 
-/** Of a partition's place in the ledger, from its opening to its end. */
+/** A partition's place in the ledger, from its opening to its closing. */
 function partitionFacts({ log, outages, progress }: Moved) {
   return {
     partitionOpened: (of: Assigned, nextOffset: Offset, isNew: boolean) => {
-      outages.works("database", of);
       const { partition } = of;
+      outages.works("database", of);
       const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
       log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
     },
@@ -96,19 +96,17 @@ function partitionFacts({ log, outages, progress }: Moved) {
   };
 }
 
-/** Of minutes and latest readings, which follow what was stored. */
 function rollupFacts({ log, metrics, progress }: Moved) {
   return {
     rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
     roundCommitted: () => metrics.rollupRounds.inc(),
     rebuildBegan: (reason: string) => {
       metrics.rollupRebuilds.inc();
-      const message = `Minutes and latest readings are rebuilt from the rows: ${reason}`;
-      log.warning("rollup.rebuild_began", message);
+      log.warning("rollup.rebuild_began", `Minutes and latest readings are rebuilt from the rows: ${reason}`);
     },
     rebuildEnded: () =>
       log.info("rollup.rebuild_ended", "Minutes and latest readings are rebuilt from the rows"),
-    /** Said once; readiness tells for how long. @param failure of the last try, when it failed */
+    /** Reported once; readiness says for how long. @param failure why the last round failed, if it did */
     rollupStalled: (seconds: number, failure: string | undefined) => {
       const why = failure === undefined ? "" : `: ${failure}`;
       const reason = `changes wait, and no round was committed for ${seconds} s${why}`;
@@ -125,7 +123,6 @@ function rollupFacts({ log, metrics, progress }: Moved) {
 /** Network time keeps clocks within a second, and an answer takes a few at most. */
 const CLOCKS_DIFFER_SECONDS = 30;
 
-/** Of the server and its schema. */
 function databaseFacts({ log, metrics, outages, progress }: Moved) {
   let clocksDiffer = false;
   return {
@@ -143,9 +140,9 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
       log.warning("database.frozen_writers_ended", message, { sessions });
     },
     databaseFailed: (failure: PipelineError) => outages.failed("database", "database", failure),
-    /** Not said: the next write says what it meets. */
+    /** Not logged: the next write reports what is wrong. */
     databaseSilent: (failure: PipelineError) => progress.notReady("database", failure.message),
-    /** @param seconds our clock before the database's; said when they part and when they meet again */
+    /** @param seconds how far this machine's clock is ahead; reported when the clocks part and when they agree again */
     databaseAnswered: (seconds: number) => {
       progress.answered("database");
       progress.ready("database");
@@ -162,7 +159,7 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
   };
 }
 
-/** Of the partitions of the tables and the upkeep of them. */
+/** Partitions of tables, and their upkeep. */
 function tableFacts({ log, progress }: Moved) {
   return {
     tablePartitionMade: (partition: string) =>
@@ -182,7 +179,7 @@ function tableFacts({ log, progress }: Moved) {
       log.warning("table.partitions_many", message, { partitions });
     },
     upkeepDone: (task: string) => progress.upkeepDone(task),
-    /** Said when it begins to fail. */
+    /** Reported when the task begins to fail. */
     upkeepFailed: (task: string, failure: PipelineError) => {
       if (progress.upkeepFailed(task, failure.message)) {
         log.warning("table.retention_failed", failure.message);

@@ -44,7 +44,7 @@ Deno.test("the database's clock goes on with the monotonic one, wherever our own
   const clocks = new TwoClocks(() => ownMs, () => monotonicMs);
   assert.equal(clocks.database(), NOW, "our own until it was asked");
   // Whatever the question is, the answer is a row of any shape that the caller names.
-  await clocks.ask({ query: <T>() => Promise.resolve([{ now_ms: String(NOW + 250) }] as T[]) });
+  await clocks.ask({ query: <T>() => Promise.resolve([{ ms: NOW + 250 }] as T[]) });
   monotonicMs += 1_000;
   ownMs += YEAR_MS;
   assert.equal(clocks.database(), NOW + 1_250);
