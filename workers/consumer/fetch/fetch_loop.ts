@@ -1,6 +1,6 @@
 /**
- * Folder `fetch`: keeps each broker asked for records of the partitions that it leads, as long as they have room for them.
- * What comes is given to its partition; nothing here writes to the database.
+ * Folder `fetch`: fetches records from each broker for the partitions that it leads, while they have room, and hands them
+ * over. It never writes to the database.
  */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
@@ -13,17 +13,17 @@ import type { Partition } from "../kafka_partition/partition.ts";
 import { sliceOf, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
 
-/** Long polls are short enough that a stop, or a partition that has room again, does not wait long. */
+/** Long polls end soon enough for a stop, and for a partition that has room again. */
 const IDLE_WAIT_MS = 500;
 const BUSY_WAIT_MS = 20;
-/** What an answer may take in memory, of one partition and of all: wire bytes times their expansion. */
+/** Memory that an answer may take, for one partition and for all: bytes on the wire times their expansion. */
 const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
 const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
-/** Until a fetch has shown better: well-compressed JSON. */
+/** Before the first fetch: that of well-compressed JSON. */
 const ASSUMED_EXPANSION = 100;
-/** Questions for a silent partition alone may take one part of a broker's time in this many, if others wait for it. */
+/** While other partitions want records, fetches for a silent partition alone take one part in this many of the time. */
 const QUESTIONS_SHARE = 5;
-/** A broker sends at least one batch however little is asked for; these bound what is asked for. */
+/** Limits of a request. A broker sends at least one batch even if that is larger. */
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
 const MAX_FETCH_BYTES = 2 * 1024 * 1024;
@@ -36,20 +36,20 @@ export interface FetchPorts {
   readonly topic: () => TopicDescription | undefined;
   /** The assigned partitions of that topic. */
   readonly partitions: () => Iterable<Partition>;
-  /** Leaders moved, or the topic is another one now: look again. */
+  /** Leaders moved, or the topic was recreated. */
   readonly onStaleTopic: () => void;
 }
 
-/** The requests to one broker, one after the other, until `signal` aborts. */
+/** Fetches from one broker, one request at a time, until `signal` aborts. */
 export class FetchLoop {
   readonly ended: Promise<void>;
-  /** To be notified when there may be something to fetch. */
+  /** Notified when there may be something to fetch. */
   readonly changed = new Notifier();
-  /** First in the last request. */
+  /** The first partition of the last request. */
   #first = -1;
-  /** When a silent partition may be asked for alone again although others want records. */
+  /** When a silent partition may be fetched alone again although others want records. */
   #nextAloneAt = 0;
-  /** How many bytes of memory a byte on the wire of a partition has turned into, decompressed. */
+  /** Bytes of memory for each byte on the wire. */
   readonly #expansion = new WeakMap<Partition, number>();
 
   constructor(private readonly node: number, private readonly ports: FetchPorts, signal: AbortSignal) {
@@ -98,9 +98,9 @@ export class FetchLoop {
     telemetry.fetchFailed(this.node, kafkaFailure("fetch records", connection, error), numbers);
   }
 
-  /** @param wanted in the order of their numbers @returns a silent one alone, or all that are not */
+  /** @param wanted in the order of their numbers @returns a silent one alone, or all others */
   #next(wanted: readonly Partition[]): readonly Partition[] {
-    // A broker fills its answer in the order of the request: each partition is its first in turn.
+    // A broker fills its answer in the order of the request: each partition comes first in turn.
     const at = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
     const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
     this.#first = rotated[0]?.number ?? -1;
@@ -110,14 +110,14 @@ export class FetchLoop {
     return suspicious !== undefined && isTurn ? [suspicious] : usual;
   }
 
-  /** @param othersWait whether there are partitions that have no room now */
+  /** @param othersWait whether other partitions have no room now */
   async #fetch(asked: readonly Partition[], othersWait: boolean): Promise<void> {
     const { fetcher, telemetry } = this.ports;
     const topic = this.ports.topic();
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
     const alone = asked.some(({ answers }) => answers.areSuspicious);
-    // Those of which nothing is known to come do not count: they may have nothing for ever, and each has its own limit.
+    // Partitions at their end do not count: they may stay empty for ever, and each has a limit of its own.
     const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
     const expansion = known.length === 0 ? undefined : Math.max(...known);
     const maxBytes = within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, expansion);
@@ -147,10 +147,10 @@ export class FetchLoop {
         continue;
       }
       partition.answers.came();
-      // It moved elsewhere, or was closed, while the broker was being asked.
+      // It moved to another offset, or was closed, during the fetch.
       if (partition.fetchOffset !== target.offset || partition.state === "closed") continue;
       if (isLost) partition.placeLost(divergence);
-      // Far denser than was foreseen: the rest is asked for again when there is room for it.
+      // The records were far denser than expected: the rest is fetched again when there is room for it.
       else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
         const question = { alone, throttled: answer.throttled, crowded: crowded.has(partition.number) };
         taken += this.#take(partition, response, question);
@@ -165,8 +165,8 @@ export class FetchLoop {
 
   #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
     const { number, fetchOffset: offset, lastEpoch } = partition;
-    // A leader that was replaced and does not know it yet must not answer: compared with its old log, what we read from its
-    // successor would look lost.
+    // A replaced leader that does not know it yet must not answer: by its old log, what was read from its successor would
+    // look lost.
     const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
     const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
     const expansion = this.#expansion.get(partition);
@@ -174,7 +174,7 @@ export class FetchLoop {
     return { partition: number, offset, lastEpoch, requiredEpoch, maxBytes };
   }
 
-  /** @returns bytes of memory */
+  /** @returns the bytes of memory that the records take */
   #take(partition: Partition, response: FetchedPartition, question: Question): number {
     const { connection, telemetry } = this.ports;
     const { number, answers, log } = partition;
@@ -188,13 +188,12 @@ export class FetchLoop {
         if (gap !== undefined) telemetry.silentGap(number, gap);
         return 0;
       }
-      // Up at once, down slowly: a dense stretch after sparse ones must not come as a surprise twice.
+      // Up at once, down slowly: a second dense stretch after sparse ones must not exceed the limit again.
       const expansion = slice.bytes / response.records.length;
       this.#expansion.set(partition, Math.max(expansion, (this.#expansion.get(partition) ?? 0) * 0.8, 1));
       partition.accept(slice);
       return slice.bytes;
     } catch (error) {
-      // What the answer holds for the others is taken all the same.
       const failure = kafkaFailure("read what was fetched", connection, error);
       answers.read(false);
       telemetry.recordsUnreadable(log, failure, this.node);
@@ -203,19 +202,19 @@ export class FetchLoop {
   }
 }
 
-/** Expected while leaders move or a topic is deleted: the topic is looked at again, and the fetch repeated. */
+/** Expected while leaders move or a topic is deleted. */
 class NotServed extends Error {
   override readonly name = "NotServed";
 }
 
-/** Compressed records may take a hundred times their bytes: the fetch is made as small as the last ones were dense. */
+/** How many bytes to fetch, so that the decompressed records fit into this memory. */
 function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): number {
   return Math.max(MIN_FETCH_BYTES, Math.min(most, Math.floor(memory / expansion)));
 }
 
 /**
- * Partitions that the answer had less room for than they may have, since those asked for before them filled it. To get
- * nothing then says nothing; each is the first in turn, which has all the room.
+ * Partitions whose records may have found no room in the answer, behind those of earlier partitions. An empty answer for them
+ * proves nothing.
  */
 function crowdedOut(targets: readonly FetchTarget[], { partitions }: FetchAnswer, maxBytes: number) {
   const bytes = new Map(partitions.map(({ partition, records }) => [partition, records.length]));

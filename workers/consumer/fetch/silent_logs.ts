@@ -6,7 +6,7 @@ import type { MonotonicClock } from "../health/progress.ts";
 import type { FetchPorts } from "./fetch_loop.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
-/** The settings are read again this often while they are the only thing that is missing. */
+/** How often the settings are read again while only they are missing as a proof. */
 const QUESTION_INTERVAL_MS = 5_000;
 
 interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry"> {
@@ -29,18 +29,18 @@ export class SilentLogs {
   async watch({ signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
       await sleep(WATCH_INTERVAL_MS, { signal });
-      // Not waited for: a broker that does not answer must hold neither the next look nor the end of the program up.
+      // Not awaited: a broker that does not answer must delay neither the next look nor the end of the program.
       void this.look();
     }
   }
 
-  /** Resolves when it has the settings, if it had to ask for them. Never rejects. */
+  /** Never rejects. */
   async look(): Promise<void> {
     const { connection, partitions, whyNotCompaction, telemetry } = this.ports;
     const ours = new Set(partitions());
     const silent = [...ours].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
-      // Offsets may have moved since.
+      // With the offsets of now.
       if (silent.includes(partition)) this.#tell(partition);
       else {
         this.#reported.delete(partition);
@@ -61,7 +61,7 @@ export class SilentLogs {
       if (!answers.areSilence || state === "closed") continue;
       this.#tell(partition);
       this.#reported.add(partition);
-      // Only now: the settings of minutes ago may have been changed.
+      // Settings that were read minutes ago may have changed: only these count.
       if (this.#obstacle === undefined && answers.areProof) answers.explain();
     }
   }

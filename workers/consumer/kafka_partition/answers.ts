@@ -1,37 +1,37 @@
 /**
- * Folder `kafka_partition`: one assigned partition of the topic, with what was fetched of it, how far it is written, and in
- * which state it is. It never asks Kafka or PostgreSQL itself: it is told what they answered, and calls its ports. This
- * file says what brokers answered: whether the partition can be read at the moment, and when to ask again.
+ * Folder `kafka_partition`: one assigned partition of the topic, its fetched records, how far it is written, and its state.
+ * It never asks Kafka or PostgreSQL itself: it is told their answers, and calls its ports.
+ *
+ * This file: what brokers answered, so whether the partition can be read at the moment, and when to fetch again.
  */
 import { backoffMs } from "../../_shared/backoff.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { MonotonicClock } from "../health/progress.ts";
 
-/** After this many in a row the broker is asked for that partition alone: it owes at least one batch then. */
+/** After this many in a row the partition is fetched alone: then the broker has to send at least one batch. */
 const SUSPICIOUS = 2;
 /** The partition is reported as not ready once it was silent for this long. A single late answer is not reported. */
 const REPORTED_MS = 2_000;
-/** The end of a log is believed to be empty after this many answers to the question alone, ... */
+/** The end of a log counts as empty after this many answers to a fetch for the partition alone, ... */
 const PROVING_ANSWERS = 30;
 /** ... over at least this time. Outages of a storage behind the broker are mostly shorter. */
 const PROVING_MS = 180_000;
 /** The topic's settings must have been read this recently. Longer than the longest pause between two questions. */
 const SETTINGS_AGE_MS = 15_000;
 
-/** Of an answer without a record: nothing else was asked for; a quota held records back; others had filled it. */
+/** `alone`: nothing else was fetched. `throttled`: by a quota. `crowded`: other partitions may have filled the answer. */
 export type Question = Readonly<Record<"alone" | "throttled" | "crowded", boolean>>;
 
 /**
- * Empty answers are counted while the log goes on, since the last record or since the partition moved to another offset.
- * Either compaction removed everything up to the end of the log, or the broker did not send what it has: Kafka answers like
- * that, without an error, while tiered storage is late or over its quota.
+ * Counts empty answers before the end of the log, since the last record or since the partition moved to another offset.
+ * Either compaction removed all records up to the end, or the broker does not send them: Kafka answers like that, without an
+ * error, while tiered storage is late or over its quota.
  */
 export class Answers {
-  /** Since `failed`, until one `came`. */
   #isOut = false;
   #unreadable = { tries: 0, until: 0 };
   #emptyInARow = 0;
-  /** Empty ones to the question for this partition alone. */
+  /** Empty answers to fetches for this partition alone. */
   #alone = 0;
   #since = 0;
   #pausedUntil = 0;
@@ -41,33 +41,33 @@ export class Answers {
 
   constructor(private readonly clock: MonotonicClock) {}
 
-  /** Whether no record can come: the broker is away or silent, or what it sent cannot be read. */
+  /** Whether no record can come: the broker is away or silent, or its records cannot be read. */
   get areMissing(): boolean {
     return this.#isOut || this.#alone > 0;
   }
 
-  /** Whether the partition should be asked for alone. */
+  /** Whether the partition should be fetched alone. */
   get areSuspicious(): boolean {
     return this.#emptyInARow >= SUSPICIOUS;
   }
 
-  /** Whether the broker has sent nothing for a while even when it was asked for this partition alone. */
+  /** Whether the broker has sent nothing for a while, even for this partition alone. */
   get areSilence(): boolean {
     return this.#alone > 0 && this.clock() - this.#since >= REPORTED_MS;
   }
 
-  /** Whether nothing but the topic's settings is missing to believe that the end of the log is empty. */
+  /** Whether only the topic's settings are missing to count the end of the log as empty. */
   get areProof(): boolean {
     return this.#proof.answers >= PROVING_ANSWERS && this.clock() - this.#proof.since >= PROVING_MS;
   }
 
-  /** How long the partition is not to be asked for, milliseconds; 0 when it may be. */
+  /** How long not to fetch the partition, milliseconds; 0 when it may be fetched now. */
   get pauseMs(): number {
     const silentMs = this.areSuspicious ? this.#pausedUntil - this.clock() : 0;
     return Math.max(0, silentMs, this.#unreadable.until - performance.now());
   }
 
-  /** The broker did not answer, serves the partition no more, or there is none that does. */
+  /** The broker did not answer or no longer serves the partition, or no broker does. */
   failed(): void {
     this.#isOut = true;
   }
@@ -78,8 +78,8 @@ export class Answers {
   }
 
   /**
-   * The batch where the partition goes on was read, or cannot be. Most likely it never can be, and each try may decompress
-   * many megabytes; so the next one is seconds away, for it may have been damaged on the way or be deleted meanwhile.
+   * An unreadable batch is tried again after seconds, since each try may decompress many megabytes: it may have been damaged
+   * on the way, or be deleted meanwhile.
    */
   read(isReadable: boolean): void {
     const { tries } = this.#unreadable;
@@ -88,10 +88,10 @@ export class Answers {
     this.#unreadable = { tries: isReadable ? 0 : tries + 1, until };
   }
 
-  /** @returns whether the log is known by now to hold no record up to this end */
+  /** @returns whether the log is proven to hold no record up to this end */
   empty({ alone, throttled, crowded }: Question, end: Offset): boolean {
     if (crowded) return false;
-    // A quota may last: the other partitions have their turn before this one is asked for alone again.
+    // A quota may last: other partitions have their turn before this one is fetched alone again.
     this.#emptyInARow = throttled ? 0 : this.#emptyInARow + 1;
     if (!alone || throttled) return false;
     const now = this.clock();
@@ -103,12 +103,12 @@ export class Answers {
     return this.areProof && now - this.#explainedAt <= SETTINGS_AGE_MS;
   }
 
-  /** The topic's settings, read just now, say that compaction is the only explanation. The next answer may decide. */
+  /** The topic's settings, read just now, leave compaction as the only explanation: the next answer may complete the proof. */
   explain(): void {
     this.#explainedAt = this.clock();
   }
 
-  /** Reading goes on elsewhere. */
+  /** Reading continues at another offset. */
   moved(): void {
     this.#emptyInARow = 0;
     this.#alone = 0;

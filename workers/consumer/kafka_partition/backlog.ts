@@ -1,22 +1,21 @@
-/** What one partition has fetched and not begun to write, and the memory that all partitions share for that. */
+/** The fetched records of one partition that wait for their write, and the memory that all partitions share for them. */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
 /**
- * Memory that all partitions of this consumer share for records that are fetched and not written yet. A part of its own
- * for each would have to be too small to read well from, or be too much with hundreds of them.
+ * The memory budget of all partitions for records that are not written yet. A fixed share for each would be too small to read
+ * efficiently, or too much with hundreds of partitions.
  */
 export interface Room {
-  /** When so many are held, nobody asks for more until something is written. What is under way comes in all the same. */
+  /** At this limit no partition fetches more. Answers in flight are still taken. */
   readonly bytes: number;
   held: number;
 }
 
 export interface BacklogLimits {
-  /** Bytes that may wait for their write, as `Slice.bytes` counts them. */
+  /** Bytes of this partition that may wait. */
   readonly bufferBytes: number;
-  /** Records in one batch, at most. */
   readonly batchRecords: number;
-  /** Bytes in one batch, about, unless its first record has more. */
+  /** About; a single record may have more. */
   readonly batchBytes: number;
   readonly room: Room;
 }
@@ -45,7 +44,7 @@ export class Backlog {
     this.#waitingBytes = 0;
   }
 
-  /** As much of what waits as a batch may have. Its bytes are held until it is `written`. */
+  /** As many of the waiting records as fit into a batch. Its bytes are held until it is `written`. */
   takeBatch(): Slice | undefined {
     const { batchRecords, batchBytes } = this.limits;
     let count = 0;
@@ -61,7 +60,7 @@ export class Backlog {
     }
     const [whole, ...rest] = this.#waiting.splice(0, count);
     if (whole === undefined) return undefined;
-    // Only a first stretch can be too much by itself: compressed, hundreds of thousands of records fit into one.
+    // A first slice may be too much by itself: compressed, it may have hundreds of thousands of records.
     const fitting = whole.bytes > batchBytes ? whole.records.countWithin(batchBytes) : batchRecords;
     const [first, remainder] = splitSlice(whole, Math.min(fitting, batchRecords));
     if (remainder !== undefined) this.#waiting.unshift(remainder);
@@ -70,13 +69,12 @@ export class Backlog {
     return batch;
   }
 
-  /** How many records this batch would have if it was written now. */
   countWith(batch: Slice): number {
     const joining = this.#joining(batch).reduce((sum, { records }) => sum + records.length, 0);
     return Math.min(batch.records.length + joining, this.limits.batchRecords);
   }
 
-  /** The batch and what joins it: small when quiet, large when busy. The batch itself when nothing does. */
+  /** The batch with the waiting records that join it; the batch itself when there are none. */
   grow(batch: Slice): Slice {
     if (this.#joining(batch).length === 0) return batch;
     this.#waiting.unshift(batch);
@@ -84,12 +82,12 @@ export class Backlog {
     return this.takeBatch() ?? batch;
   }
 
-  /** This batch is in the database, or given up. */
+  /** The batch was stored or abandoned. */
   written(batch: Slice): void {
     this.limits.room.held -= batch.bytes;
   }
 
-  /** What waits goes on behind the batch, unless we moved since. */
+  /** Waiting slices that directly follow this batch: there are none after the partition moved to another offset. */
   #joining(batch: Slice): readonly Slice[] {
     return this.#waiting[0]?.from === batch.next ? this.#waiting : [];
   }

@@ -1,11 +1,10 @@
 /**
- * What to do when a log does not hold what we read, or not the offset where we go on. Never silent: a gap is recorded, or
- * we stop and say so.
+ * Decides what to do when a log does not hold the next offset, or holds other records before it than the consumer read.
+ * Never silent: a gap is recorded, or the partition is held.
  *
- * Each leader of a partition counts one epoch up and marks what it takes with it. An unclean election loses the end of the
- * log, and new records get the offsets of lost ones: to offsets alone it looks like a log that grew. So every fetch says of
- * which epoch the last record is that we read, and a broker whose records of that epoch end before our offset answers with
- * the place where they do (KIP-320, KIP-595).
+ * Each leader of a partition has a new epoch, and marks its records with it. An unclean election loses the end of the log, and
+ * new records get the offsets of lost ones: by offsets alone, the log seems to have grown. So every fetch names the epoch of
+ * the last record that was read. If a broker's records of that epoch end earlier, it answers where they do (KIP-320, KIP-595).
  */
 import type { Divergence } from "../../_shared/kafka/fetcher.ts";
 import type { LogRange } from "../../_shared/kafka/topic.ts";
@@ -17,9 +16,9 @@ export type OffsetResetPolicy = "fail" | "earliest";
 export type Reset =
   /** The broker was behind for a moment. */
   | { readonly kind: "retry" }
-  /** Retention or DeleteRecords took what we had not read: [at, earliest) is a gap. */
+  /** Retention or DeleteRecords removed unread records: [at, earliest) is a gap. */
   | { readonly kind: "skip"; readonly to: Offset }
-  /** The log was cut below what we had read: what it holds now are other records, so it is read as a new generation. */
+  /** The log was cut below `at`, and holds other records there now: it is read as a new generation. */
   | { readonly kind: "restart"; readonly from: Offset }
   | { readonly kind: "hold"; readonly reason: string };
 
@@ -35,8 +34,7 @@ export function resolveLostPlace(
 ): Reset {
   if (divergence === undefined && at >= earliest && at <= end) return { kind: "retry" };
   const isCut = divergence !== undefined || at > end;
-  // Where a log and what we read of it part is not known exactly, so it is read from its beginning: what is stored of it
-  // counts as duplicates.
+  // It is not known exactly which records are new, so the log is read from its beginning: stored ones count as duplicates.
   if (policy === "earliest") {
     return isCut ? { kind: "restart", from: earliest } : { kind: "skip", to: earliest };
   }

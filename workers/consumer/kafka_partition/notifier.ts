@@ -1,4 +1,4 @@
-/** Lets a loop sleep until there may be something to do. A notification that nobody waits for is kept for the next. */
+/** Lets a loop sleep until there may be work. A notification that comes while the loop works is kept. */
 export class Notifier {
   #pending = false;
   #wake: (() => void) | undefined;

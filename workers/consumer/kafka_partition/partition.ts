@@ -1,4 +1,4 @@
-/** One assigned partition: where reading and writing stand, and the loop that writes it, one batch at a time, in order. */
+/** One assigned partition: how far it is read and written, and the loop that writes it, one batch at a time, in order. */
 import type { Divergence } from "../../_shared/kafka/fetcher.ts";
 import type { LogName } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
@@ -8,10 +8,10 @@ import { Answers, type Question } from "./answers.ts";
 import { Notifier } from "./notifier.ts";
 import { type Gap, gapSlice, type OpenBatch, release, type Slice, UNKNOWN_EPOCH } from "./slice.ts";
 
-/** One log: a partition of one incarnation of a topic, from the offset where we began to read it. */
+/** The ledger's row of one log: a partition of one incarnation of a topic. */
 export interface LedgerRow extends LogName {
   readonly id: number;
-  /** 0, and one more each time the log was cut below what we had read. */
+  /** One more each time the log was cut below `nextOffset`. */
   readonly generation: number;
   readonly firstOffset: Offset;
   readonly nextOffset: Offset;
@@ -19,7 +19,7 @@ export interface LedgerRow extends LogName {
   readonly leaderEpoch: number;
 }
 
-/** What a partition's loop needs from outside. Each insists until it is done, or until `signal` aborts. */
+/** What a partition's loop needs from outside. Each port retries until it succeeds or `signal` aborts. */
 export interface PartitionPorts {
   /** Finds or opens the ledger. @returns undefined when `signal` aborted first */
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
@@ -32,12 +32,12 @@ export interface PartitionPorts {
 }
 
 /**
- * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the log does not hold the offset: what was
- * fetched is written, then the log looked at. `held`: an operator must decide. `closed`: no longer ours, for good.
+ * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the log does not hold the fetch offset: what
+ * waits is written, then the place is sought. `held`: an operator must decide. `closed`: no longer assigned, for good.
  */
 export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
 
-/** Methods that are named after facts move its state; a fact that means nothing in the present state is ignored. */
+/** Methods named after facts change the state. A fact that means nothing in the present state is ignored. */
 export class Partition implements AsyncDisposable {
   readonly number: number;
   readonly answers: Answers;
@@ -47,7 +47,7 @@ export class Partition implements AsyncDisposable {
   #running: Promise<void> = Promise.resolve();
   #state: PartitionState = "opening";
   #ledger: LedgerRow | undefined;
-  /** Whether the ledger is to be opened, or opened anew. */
+  /** Whether the ledger has to be opened, or opened again. */
   #doubted = true;
   #fetchOffset: Offset = 0;
   #lastEpoch = UNKNOWN_EPOCH;
@@ -78,7 +78,7 @@ export class Partition implements AsyncDisposable {
     return this.#ledger;
   }
 
-  /** Where the next fetch begins: behind everything that waits here. */
+  /** Where the next fetch begins: behind all records that wait here. */
   get fetchOffset(): Offset {
     return this.#fetchOffset;
   }
@@ -88,7 +88,7 @@ export class Partition implements AsyncDisposable {
     return this.#lastEpoch;
   }
 
-  /** End of the committed log as a broker last said it. */
+  /** End of the committed log, as of a broker's last answer. */
   get endOffset(): Offset {
     return this.#endOffset;
   }
@@ -113,7 +113,7 @@ export class Partition implements AsyncDisposable {
     return this.#fetchOffset >= this.#endOffset;
   }
 
-  /** Records that we could store and have not: what cannot be fetched at the moment is for others to mend. */
+  /** Records that could be stored and are not. Records that cannot be fetched at the moment do not count. */
   get due(): number {
     const isBlocked = this.#state === "held" || this.answers.areMissing;
     const end = isBlocked ? this.#fetchOffset : this.#endOffset;
@@ -124,36 +124,35 @@ export class Partition implements AsyncDisposable {
     return this.#state === "reading" && this.#backlog.hasRoom;
   }
 
-  /** Starts the loop. @param onCrash hears of a bug; expected failures are retried inside the ports */
+  /** Starts the loop. @param onCrash is called for a bug; expected failures are retried inside the ports */
   start(onCrash: (error: unknown) => void): void {
     this.#running = this.#run().catch(onCrash);
   }
 
-  /** Takes a stretch of the log; one that does not continue what we have (we moved since) is dropped. */
+  /** A slice that does not begin at `fetchOffset` is dropped: the partition moved since it was fetched. */
   accept(slice: Slice): void {
     if (this.#state === "reading") this.#take(slice);
   }
 
-  /** A broker said so. */
   logEndsAt(offset: Offset): void {
     this.#endOffset = offset;
   }
 
-  /** A fetch brought nothing. @returns what the log is known by now to hold no record of, up to its end */
+  /** A fetch brought nothing. @returns a gap up to the end of the log, when it is proven to hold no record there */
   foundNothing(question: Question): Gap | undefined {
     if (this.isAtEnd) this.answers.moved();
     else if (this.answers.empty(question, this.#endOffset)) return this.skip(this.#endOffset, "compacted");
     return undefined;
   }
 
-  /** Nothing is left of the log from `fetchOffset` to this offset. */
+  /** The log has no record from `fetchOffset` to this offset. */
   skip(to: Offset, cause: Gap["cause"]): Gap {
     const gap = { from: this.#fetchOffset, to, cause };
     if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
     return gap;
   }
 
-  /** The log does not hold `fetchOffset`, or holds other records before it than we read. */
+  /** The log does not hold `fetchOffset`, or holds other records before it than were read. */
   placeLost(divergence?: Divergence): void {
     if (this.#state !== "reading") return;
     this.#state = "asking";
@@ -163,14 +162,14 @@ export class Partition implements AsyncDisposable {
     this.#arrived.notify();
   }
 
-  /** The log was looked at. `held`: to read on would lose or repeat records. */
+  /** The place in the log was found. `held`: to read on would lose or repeat records. */
   placed(state: "reading" | "held"): void {
     if (this.#state !== "asking") return;
     this.#state = state;
     this.ports.onChange();
   }
 
-  /** The ledger is elsewhere than we thought: reads from its offset. What waits is dropped, as it was fetched for another. */
+  /** Reads on from the offset of this ledger row. Waiting records are dropped: they were fetched for another offset. */
   reopen(ledger: LedgerRow): void {
     if (this.#state === "closed") return;
     this.#state = "reading";
@@ -182,20 +181,20 @@ export class Partition implements AsyncDisposable {
     this.ports.onChange();
   }
 
-  /** Opens the ledger anew, for it does not say any more what we remember; a place being sought is sought no longer. */
+  /** The ledger is not where this partition left it: opens it again, and stops seeking a place. */
   doubt(): void {
     this.#doubted = true;
     this.#search.abort();
     this.#arrived.notify();
   }
 
-  /** Finishes the batch in hand, if the database answers, and drops what waits. */
+  /** Finishes the batch in hand, if the database answers, and drops the backlog. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#state = "closed";
     this.#closing.abort();
     await this.#running;
     this.#backlog.clear();
-    // Others may have waited for the room that it leaves.
+    // Other partitions may wait for this room.
     this.ports.onChange();
   }
 
@@ -224,7 +223,7 @@ export class Partition implements AsyncDisposable {
       count: () => this.#backlog.countWith(batch),
       close: () => {
         batch = this.#backlog.grow(batch);
-        // What it took along has left room behind.
+        // The backlog has room again.
         if (batch !== begun) this.ports.onChange();
         return batch;
       },

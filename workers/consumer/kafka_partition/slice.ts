@@ -1,4 +1,4 @@
-/** What one fetch says about one stretch of a partition's log: its committed records, and the offsets without one. */
+/** One stretch of a partition's log, as a fetch returned it: its committed records, and the offsets without one. */
 import {
   addRecords,
   countIn,
@@ -21,7 +21,7 @@ export interface Gap {
   readonly cause: "control" | "aborted" | "compacted" | "log_start";
 }
 
-/** The protocol's "not known" in place of a leader epoch: nothing is compared then. */
+/** The protocol's number for "not known": nothing is compared then. */
 export const UNKNOWN_EPOCH = -1;
 
 /** A stretch of one log. Every offset in [from, next) is a record's or lies in a gap. */
@@ -32,31 +32,30 @@ export interface Slice {
   readonly gaps: readonly Gap[];
   /** Of the leader that took the last record; -1 when that is not known. */
   readonly leaderEpoch: number;
-  /** Memory that it holds, about. */
+  /** Memory that the slice holds, about. */
   readonly bytes: number;
-  /** Tables over memory of their own, of which nothing is needed once this stretch is written. */
+  /** Tables over memory of their own, to be released when this slice is written. */
   readonly own: readonly RecordTable[];
 }
 
-/** A stretch that grows until it is its turn to be written. */
+/** A batch that grows until its transaction begins. */
 export interface OpenBatch {
-  /** How many records it has so far. */
+  /** The number of its records so far. */
   count(): number;
-  /** All of it; nothing joins it any more. */
+  /** No more records join it. */
   close(): Slice;
 }
 
-/** What comes decompressed to more ends behind the batch that made it so; the rest is fetched again. */
+/** Beyond this, the slice ends behind the present batch, and the rest is fetched again. */
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 /** Memory that a gap takes, about. */
 const GAP_BYTES = 100;
 
-/** Puts records and gaps together in the order of the log; what is skipped between two records is a gap. */
+/** Puts records and gaps together in the order of the log. Offsets between two records are a gap. */
 class SliceBuilder {
   readonly #ranges: RecordRange[] = [];
   readonly gaps: Gap[] = [];
   next: Offset;
-  /** Of the last batch that there is something of. */
   leaderEpoch = UNKNOWN_EPOCH;
 
   constructor(readonly from: Offset) {
@@ -87,7 +86,7 @@ class SliceBuilder {
     this.next = offset;
   }
 
-  /** @throws Error when it does not add up: told here, where it is our mistake, and not by the database's CHECK */
+  /** @throws Error when records and gaps do not add up: a bug is reported here, and not by the database's CHECK */
   finish(together?: RecordTable): Slice {
     const records = new Records(this.#ranges);
     const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -113,12 +112,12 @@ class SliceBuilder {
 /**
  * Reads a partition's part of a fetch response, committed records only.
  *
- * Like the Java client we go by the list of aborted transactions that comes with the records, since the marker that
- * aborts them may lie beyond this response.
+ * Like the Java client, it uses the list of aborted transactions that comes with the records, since the marker that aborts
+ * them may lie beyond this response.
  *
- * @param from the offset that was asked for; a batch may begin before it, and what does is left out
- * @returns what lies before the first batch that cannot be read, or that would be too much
- * @throws RangeError when it begins with a batch that cannot be read
+ * @param from the offset that was fetched; a batch may begin before it, and its earlier records are left out
+ * @returns all records before the first batch that cannot be read, or that would be too much
+ * @throws RangeError when the first batch cannot be read
  */
 export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const { records: sent } = partition;
@@ -126,7 +125,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const aborted = [...partition.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborting = new Set<bigint>();
   const batches = readBatches(sent);
-  // What came uncompressed lies in one piece of memory, and one table holds it.
+  // Uncompressed batches lie in one piece of memory, so one table holds them.
   const plain = batches.reduce(
     (sum, batch) => sum + (batch.compression === 0 ? countIn(batch, sent.length) : 0),
     0,
@@ -136,7 +135,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   /** @returns whether to go on with the batch behind it */
   const read = (batch: RecordBatch): boolean => {
     const { firstOffset: first, endOffset: end } = batch;
-    // The checksum leaves a batch's place out. Where the log seems to go back, the next fetch asks what is there.
+    // The checksum does not cover a batch's offset. Where the log seems to go back, the next fetch shows what is there.
     if (slice.next > from && first < slice.next) return false;
     verify(batch, sent);
     for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
@@ -145,7 +144,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     }
     if (batch.isControl || (batch.isTransactional && aborting.has(batch.producerId))) {
       if (batch.isControl && isAbortMarker(batch, sent)) aborting.delete(batch.producerId);
-      // The batch begins where the log goes on; offsets missing before it were compacted away.
+      // Missing offsets before the batch were compacted away.
       slice.skipTo(first, "compacted");
       slice.skipTo(end, batch.isControl ? "control" : "aborted");
     } else {
@@ -169,8 +168,8 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
 }
 
 /**
- * Splits a stretch so that the first part has `count` records; the gaps before the cut stay with it. The memory is all
- * the second's: as long as that is there, none of it is free.
+ * Splits a slice so that the first part has `count` records, and the gaps before the cut. The second part owns all memory:
+ * none of it is free while the second part waits.
  */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
   const cut = slice.records.at(count);
@@ -185,7 +184,6 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
   ];
 }
 
-/** A stretch that holds nothing but a gap; nobody can tell of which epoch its last offset was. */
 export function gapSlice(from: Offset, next: Offset, cause: Gap["cause"]): Slice {
   const slice = new SliceBuilder(from);
   slice.skipTo(next, cause);
@@ -206,7 +204,7 @@ export function joinSlices(neighbours: readonly [Slice, ...Slice[]]): Slice {
   };
 }
 
-/** Gives the memory of a stretch back that is written; its records cannot be looked at any more. */
+/** Releases the memory of a written slice; its records cannot be read any more. */
 export function release({ own }: Slice): void {
   for (const table of own) table.release();
 }
