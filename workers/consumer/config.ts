@@ -24,7 +24,7 @@ import { ROLE_SETTINGS } from "./schema/roles.ts";
 
 const days = (unit: string) =>
   optional(integer({ min: 1, max: 100_000, unit: `days that ${unit} are kept` }));
-/** Left out, nothing is ever too old and nothing is dropped. */
+/** Unset, no reading is too old and nothing is dropped. */
 const RETENTION_SETTINGS = {
   RETENTION_DAYS: days("readings"),
   MINUTE_RETENTION_DAYS: days("minutes"),
@@ -98,7 +98,7 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
   };
 }
 
-/** Minutes outlive the readings they were made of, or a late reading would begin a minute anew. */
+/** Minutes must outlive their readings, or a late reading would start a minute again. */
 function retention(env: Environment) {
   const settings = parseSettings("consumer", RETENTION_SETTINGS, env);
   const { RETENTION_DAYS: retentionDays, MINUTE_RETENTION_DAYS: minuteRetentionDays } = settings;

@@ -1,4 +1,4 @@
-/** Reads the assigned partitions of the topic and has each stretch of them written, for as long as the program runs. */
+/** Fetches the assigned partitions of the topic and writes their records, for as long as the program runs. */
 import { describeTopic, NO_LEADER, type TopicDescription, whyNotCompaction } from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
@@ -17,20 +17,20 @@ import type { Room } from "./kafka_partition/backlog.ts";
 import { SilentLogs } from "./fetch/silent_logs.ts";
 import { keepStatus } from "./status.ts";
 
-/** How often the topic is looked at: for new partitions, moved leaders, and whether it exists at all. */
+/** How often the topic is read: for new partitions, moved leaders, and whether it exists. */
 const TOPIC_INTERVAL_MS = 5_000;
-/** While there is none, or one of our partitions has no leader. */
+/** While it does not exist, or an assigned partition has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
-/** All partitions together may hold so many bytes that wait for their write, as `Slice.bytes` counts them. */
+/** Memory budget of all partitions for records that wait for their write, as `Slice.bytes` counts it. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-/** And so many with what is being written: it is reached with hundreds of partitions, or with batches of many megabytes. */
+/** With the batches being written: reached with hundreds of partitions, or with batches of many megabytes. */
 const ROOM_BYTES = 24 * 1024 * 1024;
-/** Bytes of records in one transaction, about: one of a few large records may not last longer than one of many small. */
+/** Bytes of records in one batch, about: a few large records must not take longer than many small ones. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Resolves when `signal` aborted and everything in hand is written or given up. */
+/** Resolves after `signal` aborted, when the batches in hand are written or abandoned. */
 export async function consume(ports: ConsumePorts, options: ConsumeOptions): Promise<void> {
   await using consumption = new Consumption(ports, options);
   await consumption.run();
@@ -38,7 +38,7 @@ export async function consume(ports: ConsumePorts, options: ConsumeOptions): Pro
 
 class Consumption implements AsyncDisposable {
   readonly #membership: Membership;
-  /** For questions about the topic; never a member. */
+  /** Reads the topic; never a member of the group. */
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #environment: Environment;
@@ -51,7 +51,7 @@ class Consumption implements AsyncDisposable {
   #topic: TopicDescription | undefined;
   #assigned: readonly number[] = [];
   #joinsDue = 0;
-  /** Partitions of ours that no broker serves; no fetch loop has them in hand. */
+  /** Assigned partitions without a leader, so without a fetch loop. */
   #leaderless: readonly Partition[] = [];
 
   constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
@@ -93,7 +93,7 @@ class Consumption implements AsyncDisposable {
     ]);
   }
 
-  /** Every few seconds, what was written since: lag tools read the group's offsets, we never do. */
+  /** Commits offsets to the group for tools that show lag; the consumer never reads them. */
   async #tellGroup(): Promise<void> {
     const { signal } = this.options;
     while (!signal.aborted) {
@@ -118,7 +118,7 @@ class Consumption implements AsyncDisposable {
         if (signal.aborted) break;
         const failure = kafkaFailure("read the topic", connection, error);
         telemetry.topicFailed(failure);
-        // A login that was refused from the start is a wrong setting: waiting would hide it.
+        // A login that is refused from the start is a wrong setting: waiting would hide it.
         if (failure.code === "kafka_refused" && this.#topic === undefined) this.options.fail(failure);
         failures++;
       }
@@ -143,8 +143,8 @@ class Consumption implements AsyncDisposable {
       this.#fetchLoops.set(node, new FetchLoop(node, this.#environment, this.options.signal));
     }
     this.#wakeFetchLoops();
-    // The group learns of partitions that were added only when it is asked to share them out again; and once more at the
-    // next look, since the broker that its leader asks may have heard of them later than ours.
+    // The group hands out added partitions only after a new join. A second join follows, since the broker that the group's
+    // leader asks may have learnt of them later.
     if (topic.leaders.length !== before?.leaders.length) this.#joinsDue = 2;
     if (this.#joinsDue > 0) {
       this.#joinsDue--;
@@ -152,7 +152,7 @@ class Consumption implements AsyncDisposable {
     }
   }
 
-  /** Makes the open partitions those that are assigned to us and exist in this incarnation of the topic. */
+  /** Opens and closes partitions: open are those that are assigned and exist in this incarnation of the topic. */
   #settlePartitions(): void {
     const { connection: { topic }, telemetry } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
@@ -160,7 +160,7 @@ class Consumption implements AsyncDisposable {
     for (const [number, partition] of this.#partitions) {
       if (ours.has(number) && partition.log.topicId === topicId) continue;
       this.#partitions.delete(number);
-      // Its next owner tells the group from now on.
+      // From now on its next owner commits its offset.
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
@@ -195,7 +195,7 @@ class Consumption implements AsyncDisposable {
     for (const loop of this.#fetchLoops.values()) loop.changed.notify();
   }
 
-  /** Writes what is in hand, tells the group, and leaves it; then others take our partitions over at once. */
+  /** Writes the batches in hand, commits offsets and leaves the group, so that others take over at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const partition of this.#partitions.values()) this.#close(partition);
     this.#partitions.clear();

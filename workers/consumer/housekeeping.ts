@@ -1,4 +1,4 @@
-/** What goes on beside reading and writing: watching over progress, the database and the ledger, and summaries. */
+/** Watches progress, the database and the ledger, and logs summaries. */
 import { sleep } from "../_shared/backoff.ts";
 import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
@@ -10,7 +10,7 @@ import { askGeneration } from "./schema/migrate.ts";
 const WATCH_INTERVAL_MS = 1_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;
 
-/** Once a second: lag, whether we get on, and now and then a summary; until `signal` aborts. */
+/** Runs once a second until `signal` aborts. */
 export async function keepWatch(
   environment: Environment,
   { signal, fail, summaryIntervalMs }: ConsumeOptions,
@@ -35,9 +35,9 @@ export async function keepWatch(
     const due = recordsDue(environment);
     telemetry.positions([...environment.partitions()], due);
     rollup.watch();
-    // While there is something to write, liveness depends on the answer; else readiness is told soon enough.
+    // With records to write, liveness depends on the answer. Without, readiness may be some seconds late.
     const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
-    // One question at a time: those that a slow database leaves unanswered would take the writers' connections.
+    // One question at a time: many unanswered ones would take the writers' connections.
     if (isWanted && !asking) {
       [asking, askedAt] = [true, performance.now()];
       void ask().finally(() => asking = false);
@@ -48,7 +48,7 @@ export async function keepWatch(
       summarisedAt = performance.now();
     }
     if (health.isStuck()) {
-      // What the servers last answered is the cause, and the last chance to say it.
+      // The last chance to report the cause: what the servers last answered.
       const reasons = [...health.liveReasons(), ...health.readyReasons()];
       fail(new PipelineError("stuck", `Cannot go on: ${reasons.join("; ")}`));
     }
@@ -56,8 +56,8 @@ export async function keepWatch(
 }
 
 /**
- * Whoever writes notices that the ledger is not where he left it. A partition that has nothing to write asks, or it would
- * wait for new records while those lie unread that a standby, promoted in the meantime, had not got.
+ * The next write detects that the ledger moved. A partition without records asks here: after a failover to a standby that
+ * lagged, it would otherwise wait for new records and never read those again that the standby does not have.
  */
 async function noticeOlderLedger({ partitions, database, telemetry, dayPartitions }: Environment) {
   const idle = new Map<LedgerRow, Partition>();
@@ -67,7 +67,7 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
   }
   for (const { remembered, nextOffset } of await findOlderRows(database, [...idle.keys()])) {
     const partition = idle.get(remembered);
-    // It wrote while we asked.
+    // It was written meanwhile.
     if (partition === undefined || partition.ledger !== remembered) continue;
     dayPartitions.forget();
     telemetry.ledgerWentBack(partition.log, remembered.nextOffset, nextOffset);

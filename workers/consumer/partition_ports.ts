@@ -1,4 +1,4 @@
-/** What a partition does towards the ledger and the log: open the ledger, write a batch, and find a lost place. */
+/** How a partition reaches the ledger and the log: it opens its ledger row, writes batches, and finds a lost place. */
 import { type LogName, logRange, NO_LEADER } from "../_shared/kafka/topic.ts";
 import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
@@ -26,7 +26,6 @@ import type { Offset } from "../_shared/kafka/records.ts";
 import type { OpenBatch } from "./kafka_partition/slice.ts";
 import type { Secrets } from "../_shared/secrets.ts";
 
-/** What the whole consumer works with. */
 export interface ConsumePorts extends RetentionPorts {
   readonly connection: FetchPorts["connection"];
   readonly telemetry: FetchPorts["telemetry"];
@@ -43,7 +42,6 @@ export interface ConsumeOptions extends ConsumerConfig {
   readonly fail: (error: Error) => void;
 }
 
-/** What a {@link Partition} and the fetch loops work with besides. */
 export interface Environment extends ConsumePorts, FetchPorts {
   readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
@@ -107,21 +105,21 @@ export class LogPorts implements PartitionPorts {
     if (outcome.kind === "stale") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
-        // An older copy of the database that we wrote to: whatever else we remember of it may be wrong too.
+        // The database is an older copy of itself: other things remembered of it may be wrong, too.
         dayPartitions.forget();
         telemetry.ledgerWentBack(this.log, from, nextOffset);
       } else telemetry.batchStale(this.log, from, nextOffset);
       return nextOffset ?? "gone";
     }
     const { slice: written, batch } = outcome;
-    // The partition counts this batch as due until it hears of its end.
+    // The partition counts this batch as due until write() returns.
     this.environment.rollup.committed(recordsDue(this.environment) - (written.next - from));
     telemetry.batchWritten(this.log, written, batch, performance.now() - began);
     onWritten(this.log.partition, written.next);
     return written.next;
   }
 
-  /** @throws what trying again does not cure, such as a schema of another generation */
+  /** @throws errors that a retry does not cure, such as a schema of another generation */
   async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
     const { database, client, telemetry, offsetReset } = this.environment;
     const look = async () => {
@@ -131,7 +129,7 @@ export class LogPorts implements PartitionPorts {
       if (signal.aborted || state !== "asking" || ledger === undefined) return;
       const reset = resolveLostPlace(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
-        // The refused fetch said nothing of the end: the lag of a held partition shall be seen too.
+        // The refused fetch had no end of the log: the lag of a held partition must be visible, too.
         partition.logEndsAt(range.end);
         partition.placed("held");
         telemetry.partitionHeld(this.log, reset.reason);
@@ -158,7 +156,7 @@ export class LogPorts implements PartitionPorts {
 
   onChange = () => this.environment.onChange();
 
-  /** @throws what trying again does not cure */
+  /** @throws errors that a retry does not cure */
   #ask<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     const { database, telemetry } = this.environment;
     const failed = (error: unknown, attempts: number) => {
@@ -170,7 +168,7 @@ export class LogPorts implements PartitionPorts {
 
   #kafkaFailed(action: string, error: unknown): void {
     const { connection, telemetry, topic } = this.environment;
-    // The watch over the topic reports partitions that have no leader to ask.
+    // The topic watcher reports partitions without a leader.
     if (topic()?.leaders[this.log.partition] === NO_LEADER) return;
     telemetry.logFailed(kafkaFailure(action, connection, error));
   }

@@ -1,4 +1,4 @@
-/** What the consumer says of itself in public.consumer_status, for readers that cannot ask its health port. */
+/** Stores the consumer's status in public.consumer_status, for readers that cannot reach its health port. */
 import { setTimeout as after } from "node:timers/promises";
 import { sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
@@ -7,14 +7,14 @@ import { printable } from "../_shared/output.ts";
 import { VERSION } from "../_shared/version.ts";
 import type { ConsumeOptions, Environment } from "./partition_ports.ts";
 
-/** A row that is older than three of these means that the consumer is not running. */
+/** A row older than three intervals means that the consumer is not running. */
 const INTERVAL_MS = 5_000;
-/** A broker that hangs must not make the row grow old. */
+/** A broker that hangs must not delay the row. */
 const KAFKA_ANSWERS_WITHIN_MS = 2_000;
-/** A database that hangs must not hold up the end of the consumer. */
+/** A database that hangs must not delay the end of the consumer. */
 const END_WITHIN_MS = 1_000;
 
-/** One round trip. The commit waits for no disk: a row that a crash of the server loses is written again in 5 s. */
+/** One round trip. The commit does not wait for the disk: a row lost in a crash of the server is written again in 5 s. */
 const STORE = `
   with old as (
     delete from public.consumer_status where seen_at < now() - interval '1 day' and consumer <> $1
@@ -30,10 +30,7 @@ const STORE = `
          log_end_offsets = excluded.log_end_offsets, reasons = excluded.reasons,
          rollup_lag_seconds = excluded.rollup_lag_seconds`;
 
-/**
- * Stores the row every 5 s until `signal` aborts. An orderly stop deletes it. The row of a consumer that gives up stays,
- * with the reason.
- */
+/** Stores the row until `signal` aborts. An orderly stop deletes it; after a failure it stays, with the reason. */
 export async function keepStatus(environment: Environment, options: ConsumeOptions): Promise<void> {
   const { database, secrets, telemetry } = environment;
   const { signal } = options;

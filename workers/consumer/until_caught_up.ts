@@ -1,4 +1,4 @@
-/** Knows when everything that was in the topic at one moment is accounted for, whoever of the group did it. */
+/** Waits until every record that was in the topic at one moment is accounted for, by any member of the group. */
 import { Consumer } from "@platformatic/kafka";
 import { insist, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
@@ -18,14 +18,14 @@ const POLLS_A_LOOK = 25;
 export class CatchUp implements Disposable {
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** What is not done yet; nothing is known until both servers were asked. */
+  /** The offsets that are not accounted for, or why the rollup is behind; empty until both servers answered. */
   #missing = "";
   /** What the rollup has to reach, as of the moment when the ledger had reached its end. */
   #goal: Goal | undefined;
 
   constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
-  /** Ends the program with an error that says what is missing, unless the end is reached in time. */
+  /** Fails the program when the end is not reached in time, and says what is missing. */
   limit(seconds: number, fail: (error: Error) => void): void {
     this.#deadline = setTimeout(() => {
       const why = this.health.readyReasons();
@@ -36,10 +36,10 @@ export class CatchUp implements Disposable {
   }
 
   /**
-   * Consumes until the ledger has reached the ends that the partitions have now, or `signal` aborted. Says what was done.
+   * Consumes until the ledger reaches the present ends of the partitions, or `signal` aborts, and reports the sums.
    *
    * @param consume resolves some time after its signal aborted
-   * @throws PipelineError `offset_out_of_range` when a partition is held, since it will not get there
+   * @throws PipelineError `offset_out_of_range` when a partition is held
    */
   async run(
     consume: (signal: AbortSignal) => Promise<void>,
@@ -61,7 +61,7 @@ export class CatchUp implements Disposable {
       this[Symbol.dispose]();
       reached.abort();
       await consuming;
-      // After a stop the database may be what is away.
+      // After a stop the database may be away.
       const after = await sums().catch(() => undefined);
       const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
       if (after !== undefined) {
@@ -93,7 +93,7 @@ export class CatchUp implements Disposable {
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
         const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
         if (reached !== undefined) {
-          // A partition without a ledger row is missing with what Kafka has of it, and with 0 when it is empty.
+          // A partition without a ledger row is missing, even if it is empty.
           const missing = goal.ends.flatMap((end, partition) => {
             const next = reached.get(partition) ?? -1;
             return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
@@ -102,10 +102,10 @@ export class CatchUp implements Disposable {
             ? ""
             : `offsets that are not accounted for: ${missing.join(", ")}`;
           if (missing.length === 0) {
-            // A ledger ahead of its log stands in one that was cut: what the log holds now is still to be read.
+            // A ledger row ahead of its log means that the log was cut: its records are still to be read.
             const ends = await endOffsets(client, topic, goal.ends.length).catch(() => []);
             const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
-            if (ends.length > 0 && !isAhead && await this.#isFollowed(database)) return true;
+            if (ends.length > 0 && !isAhead && await this.#isRolledUp(database)) return true;
           }
         }
         await sleep(POLL_MS, { signal });
@@ -117,7 +117,7 @@ export class CatchUp implements Disposable {
   }
 
   /** Whether minutes and latest readings have followed as far, too. */
-  async #isFollowed(database: Database): Promise<boolean> {
+  async #isRolledUp(database: Database): Promise<boolean> {
     const left = await this.#leftToGoal(database).catch(() => undefined);
     if (left === undefined) return false;
     this.#missing = left.isRebuilding
