@@ -1,9 +1,9 @@
 /**
- * Folder `day_partitions`: makes the partitions of public.heartbeats and removes what is old. It never reads or writes a
- * record, and what it does never holds up the transactions that do.
+ * Folder `day_partitions`: makes the partitions of public.heartbeats and removes old rows. It never reads or writes a record,
+ * and never delays the transactions that do.
  *
- * This file: the partitions: made ahead, and for any day before its readings are written. Never inside the
- * transaction that writes, since making one takes locks; where it cannot be made, the default partition takes the rows.
+ * This file: makes partitions, ahead of time and for any day before its readings are written. Never in the transaction that
+ * writes, since making one takes locks. Where it cannot be made, the default partition takes the rows.
  */
 import { type Database, isServerUnable, sqlState } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "../health/progress.ts";
@@ -11,24 +11,24 @@ import type { MonotonicClock } from "../health/progress.ts";
 const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
 const DAYS_AHEAD = 2;
-/** Unknown days that a batch asks for at most; the default takes the others' rows. */
+/** Partitions that a batch makes at most; the default partition takes the rows of other days. */
 const DAYS_AT_ONCE = 32;
-/** Days that are remembered, of each kind; then all are forgotten and asked for again. */
+/** Beyond this many remembered days, all are forgotten. */
 const MOST_REMEMBERED = 10_000;
-/** A lock that cannot be had within the function's lock_timeout is asked for so many times. */
+/** Attempts to get a lock, each as long as the function's lock_timeout. */
 const ATTEMPTS = 3;
-/** A batch, or a round, begins to make partitions for so long; a statement that is under way has a timeout of its own. */
+/** After this time a batch, or a round, begins no further partition. */
 const PATIENCE_MS = 5_000;
-/** So long after a lock that could not be had no batch asks: each try makes others wait, and all days share the lock. */
+/** Pause of all batches after a failed lock: each attempt makes others wait, and all days share the lock. */
 const PAUSE_MS = 20_000;
 
-/** `covered` is as it was before: the function within it sees the statement's own snapshot. */
+/** `covered`: before the statement, whose snapshot it reads. */
 const ENSURE = `
   select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
          exists (select from public.heartbeat_partitions('public.heartbeats')
                   where $1::timestamptz >= lower_bound and $1::timestamptz < upper_bound) as covered`;
 
-/** A reading of each of some days that sits in the default. In text, since a Date has no microseconds. */
+/** One reading of each of some days in the default partition. As text, since a Date has no microseconds. */
 const WITHOUT_PARTITION = `
   select at::text, floor(extract(epoch from at) / 86400)::float8 as day
     from public.heartbeats_without_partition('public.heartbeats') at`;
@@ -36,11 +36,10 @@ const WITHOUT_PARTITION = `
 export class DayPartitions {
   /** Days, counted since the Unix epoch, that have a partition. */
   readonly #made = new Set<number>();
-  /** Days that no batch asks for: their rows go to the default, and the rounds find them there. */
+  /** Days that no batch makes: their rows go to the default partition, where the rounds find them. */
   readonly #postponed = new Set<number>();
   #pausedUntil = -Infinity;
 
-  /** @param telemetry hears of a partition that cannot be made, too: its rows wait in the default partition until it can */
   constructor(
     private readonly database: Database,
     private readonly telemetry: {
@@ -51,8 +50,8 @@ export class DayPartitions {
   ) {}
 
   /**
-   * Makes what readings of these days need. Fails for a database that is away, never for a partition.
-   * @param onDay hears before each day that is asked for, and after the last
+   * Makes the partitions of these days. Fails when the database is away, never because of a partition.
+   * @param onDay is called before each partition, and after the last
    */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
     let asked = 0;
@@ -60,7 +59,7 @@ export class DayPartitions {
     for (const day of days) {
       if (this.#made.has(day) || this.#postponed.has(day)) continue;
       const now = this.clock();
-      // A batch must not wait for thousands, as a producer that means harm could make it: they are made later.
+      // A batch must not wait for thousands, which a malicious producer could cause: they are made later.
       if (asked < DAYS_AT_ONCE && now < giveUpAt && now >= this.#pausedUntil) {
         asked++;
         onDay();
@@ -70,7 +69,7 @@ export class DayPartitions {
     if (asked > 0) onDay();
   }
 
-  /** Makes today's and the next days' partitions. @returns what kept one from being made; undefined when all are there */
+  /** Makes the partitions of today and the next days. @returns why one could not be made; undefined when all exist */
   async makeAhead(nowMs: number): Promise<unknown> {
     const today = Math.floor(nowMs / DAY_MS);
     for (let day = today; day <= today + DAYS_AHEAD; day++) {
@@ -82,8 +81,8 @@ export class DayPartitions {
   }
 
   /**
-   * Makes the partitions of readings that sit in the default, whichever process wrote them, and so moves them.
-   * @returns what kept one from being moved; undefined when none is left, or a later round goes on
+   * Moves readings out of the default partition, whichever process wrote them, by making their partitions.
+   * @returns why one could not be moved; undefined when none is left, or a later round continues
    */
   async emptyDefault(): Promise<unknown> {
     let failure: unknown;
@@ -100,13 +99,13 @@ export class DayPartitions {
     return failure;
   }
 
-  /** What was made may not be there: the database was replaced by an older copy. */
+  /** Call it when the database was replaced by an older copy of itself. */
   forget(): void {
     this.#made.clear();
     this.#postponed.clear();
   }
 
-  /** @param at an instant of the day, which may have several partitions @returns why there is none for it, if so */
+  /** @param at an instant of the day, which may have several partitions @returns why its partition was not made */
   async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
     let failure: unknown = new Error("the database made none");
     for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -142,7 +141,7 @@ function remember(days: Set<number>, day: number): void {
 
 const answered = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
-/** lock_not_available and deadlock_detected: somebody else held a lock. */
+/** lock_not_available and deadlock_detected: another session held a lock. */
 export const isLostRace = answered(/^(55P03|40P01)$/);
 /** query_canceled: it took longer than statement_timeout. */
 export const isTooSlow = answered(/^57014$/);

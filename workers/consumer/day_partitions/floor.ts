@@ -1,12 +1,12 @@
 /**
- * The floor: all readings before it were dropped, but the minutes that were counted from them stay. A reading below it is
- * rejected, whatever RETENTION_DAYS says now, because its minute already counts it.
+ * The floor: all readings before it were dropped, but their minutes stay. A reading below the floor is rejected, whatever
+ * RETENTION_DAYS is now, because its minute may already count it.
  */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 /**
- * The floor in SQL, found by one look at an index. A statement that sees it must already hold a lock on public.heartbeats, as
- * each that inserted a reading does: a partition is dropped under a lock on that table which waits for all writers.
+ * A transaction that relies on the floor must hold a lock on public.heartbeats, as each does that inserted a reading: dropping
+ * a partition takes a lock on that table that waits for all writers.
  */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention
@@ -15,7 +15,6 @@ export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
 /** Microseconds since the Unix epoch; undefined while nothing was dropped. */
 export type Instant = bigint | undefined;
 
-/** Reads the floor. @param query of a pool or of a session */
 export async function readFloor(query: (sql: string) => Promise<readonly Row[]>): Promise<Instant> {
   const [row] = await query(
     `select (extract(epoch from nullif(${FLOOR}, '-infinity')) * 1000000)::bigint::text as micros`,
@@ -23,7 +22,7 @@ export async function readFloor(query: (sql: string) => Promise<readonly Row[]>)
   return typeof row?.["micros"] === "string" ? BigInt(row["micros"]) : undefined;
 }
 
-/** The floor as it is known here. It may have moved since: a batch is checked again in the transaction that writes it. */
+/** The floor as last read. It may have moved: the transaction that writes a batch checks it again. */
 export class Floor {
   #instant: Instant;
 
@@ -39,12 +38,11 @@ export class Floor {
   }
 }
 
-/** A batch was planned with another floor than the database's: nothing of it is written. */
+/** The floor moved after the batch was planned: nothing was written. */
 export class FloorMoved extends Error {
   override readonly name = "FloorMoved";
 
   constructor(readonly floor: Instant) {
     super("the floor moved while a batch was written");
-    this.floor = floor;
   }
 }

@@ -1,4 +1,4 @@
-/** Keeps tomorrow's partition made and, in small pieces, what is too old dropped; never in the way of the ingest. */
+/** Makes tomorrow's partition and drops old data, in small pieces, beside the ingest. */
 import { sleep } from "../../_shared/backoff.ts";
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
@@ -8,22 +8,22 @@ import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
 import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
-/** So long after a lock that could not be had, or a statement timeout, nothing is dropped: each try makes others wait. */
+/** Pause of a task after a failed lock or a statement timeout: each attempt makes other sessions wait. */
 const PAUSE_MS = 300_000;
-/** From here on ensure_heartbeat_partition() makes months in place of days. */
+/** From this number on ensure_heartbeat_partition() makes months in place of days. */
 const MANY_PARTITIONS = 730;
-/** What is old by both clocks: $1 is ours, and one that is ahead of its time must not drop what is still wanted. */
+/** By both clocks; $1 is this machine's. A clock that is ahead must not drop data too early. */
 const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
-/** Rows of public.heartbeats_1m that are deleted at a time, so that no lock is held for long. */
+/** Few enough that the lock of the rollup is held briefly. */
 const MINUTES_AT_A_TIME = 10_000;
-/** Few, since each may have megabytes to give back. */
+/** Few, since each may have megabytes. */
 const REJECTS_AT_A_TIME = 100;
-/** Old rejects are emptied for so long in a round; the next round goes on. */
+/** Time for rejects in a round; the next round continues. */
 const EMPTYING_MS = 5_000;
-/** Customers that are looked at in a round, old or not: no index finds the old ones, since their rows change all the time. */
+/** Customers that a round reads. No index finds the old ones: each reading would have to update it. */
 const CUSTOMERS_AT_A_TIME = 10_000;
 
-/** What has no days is kept for ever; of rejects the bytes. */
+/** Days that are kept; undefined for ever. */
 export interface RetentionOptions {
   readonly retentionDays: number | undefined;
   readonly minuteRetentionDays: number | undefined;
@@ -45,7 +45,7 @@ export interface RetentionPorts {
   readonly clock?: MonotonicClock;
 }
 
-/** Runs until `signal` aborts. What fails is tried again at the next round. */
+/** Runs until `signal` aborts. A task that failed is tried again in the next round. */
 export async function keepPartitions(ports: RetentionPorts, options: RetentionOptions): Promise<void> {
   const { signal } = options;
   const repeat = async (round: () => Promise<void>) => {
@@ -54,11 +54,11 @@ export async function keepPartitions(ports: RetentionPorts, options: RetentionOp
       await sleep(INTERVAL_MS, { signal });
     }
   };
-  // Apart: dropping what is old may take hours, and tomorrow's partition must not wait for it.
+  // Two loops: dropping old data may take hours, and tomorrow's partition must not wait for it.
   await Promise.all([repeat(partitionRounds(ports)), repeat(retentionRounds(ports, options))]);
 }
 
-/** @returns one round, which never rejects: it makes the partitions that are needed, and tells what it could not make */
+/** @returns one round, which never rejects: it makes partitions, and reports those it could not make */
 export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   const { database, dayPartitions, clocks, telemetry } = ports;
   let many = false;
@@ -74,13 +74,12 @@ export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isTooSlow }, run);
 }
 
-/** @returns one round, which never rejects: what fails is told, and does not keep the rest from being done */
+/** @returns one round, which never rejects: a task that fails is reported, and the others still run */
 export function retentionRounds(ports: RetentionPorts, options: RetentionOptions): () => Promise<void> {
   const { database, clocks, floor } = ports;
   const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
   const tasks: (() => Promise<void>)[] = [];
   type Upkeep = (database: Database, kept: Kept) => Promise<void>;
-  /** @param days that are kept; it is not done without */
   const add = (name: string, action: string, days: number | undefined, run: Upkeep) => {
     if (days === undefined) return;
     const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
@@ -100,7 +99,7 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
   };
 }
 
-/** @param run rejects, or resolves with an error that it has already reported */
+/** @param run rejects, or resolves with an error */
 function task(
   { database, telemetry, clock = () => performance.now() }: RetentionPorts,
   { name, action, pauseAfter = holdsUp }: { name: string; action: string; pauseAfter?: typeof holdsUp },
@@ -118,10 +117,9 @@ function task(
 
 type Queried = Pick<Database, "query">;
 type Transactions = Pick<Database, "transaction">;
-/** `now` by our clock, in ISO 8601. */
+/** `now` by this machine's clock, in ISO 8601. */
 type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
-/** Partitions that lie before the oldest reading that is still accepted, as a whole. */
 async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
   // For the Grafana alert, which sees overdue partitions without asking a consumer.
   await ports.database.query(
@@ -146,7 +144,7 @@ async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept
 
 /**
  * Deletes old rows from the default partition, and from partitions that also hold newer rows.
- * @returns one round, which remembers up to where each partition has none: older readings are not accepted any more
+ * @returns one round, which skips a partition that it has finished for this day: no older readings are accepted
  */
 function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
   const deletedTo = new Map<number, string>();
@@ -177,7 +175,7 @@ function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
   };
 }
 
-/** Minutes that are old by both clocks and lie below the floor: above it a reading may follow, and begin one anew. */
+/** Deletes old minutes below the floor only: above it a late reading would start a minute again. */
 export async function deleteMinutes(database: Transactions, { now, days, signal }: Kept): Promise<void> {
   while (!signal.aborted) {
     const { rowCount } = await betweenRounds(
@@ -218,9 +216,9 @@ export async function emptyRejects(database: Queried, { now, days }: Kept): Prom
 }
 
 /**
- * Deletes the latest readings of customers whose readings were all dropped. Only below the floor a latest reading has lost
- * its row: above it the row of an old reading may still be there, and the two must agree.
- * @returns one round, which looks at the customers that follow, in the order of the primary key, and begins anew after the last
+ * Deletes the latest readings of customers whose readings were all dropped, so only below the floor: above it the reading's
+ * row may still exist, and the two must agree.
+ * @returns one round, which reads the next customers in the order of the primary key, and starts again after the last
  */
 export function oldLatestDeletion(): (database: Transactions) => Promise<void> {
   let last = "";
@@ -243,7 +241,7 @@ export function oldLatestDeletion(): (database: Transactions) => Promise<void> {
   };
 }
 
-/** Runs a statement while no round of the rollup runs, which would change the same rows. Rounds do not wait: they skip. */
+/** Runs a statement while no round of the rollup runs, which would change the same rows. Rounds do not wait for it. */
 async function betweenRounds<R extends Row>(
   { transaction }: Transactions,
   sql: string,
