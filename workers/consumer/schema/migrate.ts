@@ -1,9 +1,9 @@
 /**
- * Folder `schema`: brings the database's schema and roles to what this program expects, and stops a program that is older
- * than the schema. It never reads or writes readings, and it does no DDL while the consumer consumes.
+ * Folder `schema`: migrates the database's schema and roles, and stops a program that is older than the schema. It never
+ * reads or writes readings, and runs no DDL while the consumer consumes.
  *
- * This file: brings the schema to the version this program knows: once, whoever else starts at the same moment. The schema's
- * generation fences older programs: a breaking migration stops those that are running.
+ * This file: applies migrations, once however many programs start together. The schema's generation is the fencing token:
+ * a breaking migration raises it, and older programs can no longer write.
  */
 import { createHash } from "node:crypto";
 import { type Migration, MIGRATIONS } from "../../../migrations/mod.ts";
@@ -11,13 +11,13 @@ import { insist } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, openDatabase } from "../../_shared/postgres.ts";
 
-/** One at a time, to the transaction's end: in this mode nobody but the owner may lock the table, and all may read it. */
+/** One migration at a time. In this mode only the owner may lock the table, and all may read it. */
 export const LOCK_SCHEMA = "lock table public.schema_migrations in share row exclusive mode";
 
 /**
  * {@link migrate} as soon as the database can be reached; undefined when `signal` aborted first.
  *
- * @throws PipelineError for what waiting does not cure: a refused login, a missing right, a schema that does not fit
+ * @throws PipelineError for a refused login, a missing right, or a schema that does not fit: waiting does not cure these
  */
 export async function migrateWhenReachable(
   url: string,
@@ -26,7 +26,7 @@ export async function migrateWhenReachable(
 ): Promise<string[] | undefined> {
   await using database = openDatabase(url, {
     connections: 1,
-    // A migration may rewrite a large table, so it gets more time than what writes batches.
+    // A migration may rewrite a large table.
     limits: { statementMs: 3_600_000, lockMs: 60_000, idleInTransactionMs: 60_000, transactionMs: 3_600_000 },
     name: "heartbeat-migrations",
   });
@@ -40,25 +40,24 @@ export async function migrateWhenReachable(
 }
 
 /**
- * Applies what is missing in one transaction under a lock. What is breaking moves the schema's generation, which fences
- * programs that are running.
+ * Applies the missing migrations in one transaction under a lock.
  *
  * @returns the names of the migrations that were applied now
- * @throws PipelineError `migration_changed` when an applied migration's text is another one than ours
+ * @throws PipelineError `migration_changed` when the text of an applied migration differs from this program's
  * @throws PipelineError `database_unfit` when the database's encoding is not UTF-8, or its schema is from before 0.1.0
- * @throws PipelineError `schema_too_new` when the database has a breaking migration that we do not know
+ * @throws PipelineError `schema_too_new` when the database has a breaking migration that this program does not know
  */
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
-  // Without anything to do no right to create tables is needed, so a writer without it can start.
+  // With nothing to apply, a writer that has no right to create tables can start.
   if (await exists(database.query, LEDGER) && (await pendingOf(database, migrations)).length === 0) {
     return [];
   }
   return await database.transaction(async (session) => {
     const query: Query = async (sql) => (await session.query(sql)).rows;
     if (!await exists(query, LEDGER)) {
-      // An advisory lock is anybody's who may log in, and may be kept: it serves only while there is nothing else to lock.
-      // Nothing else in the database uses this one: "hbmigrat" as bytes.
+      // Any user can take an advisory lock and keep it, so it is used only while there is no table to lock. The number is
+      // "hbmigrat" as bytes.
       await session.query("select pg_advisory_xact_lock(7521419864366932340)");
       await session.query(
         `create table if not exists public.schema_migrations (
@@ -73,8 +72,8 @@ export async function migrate(database: Database, migrations: readonly Migration
     await session.query(LOCK_SCHEMA);
     const pending = await pendingOf({ query, target: database.target }, migrations);
     const breaks = pending.some(({ breaking }) => breaking);
-    // Waits for the batches that are being written, and holds back all others. First, since each writer locks the offsets
-    // before any other table: so it cannot deadlock with one.
+    // Waits for the batches that are being written, and blocks all others. Writers lock this table before any other, so
+    // locking it first cannot deadlock.
     if (breaks && await exists(query, "to_regclass('public.ingest_offsets')")) {
       await session.query("lock table public.ingest_offsets in exclusive mode");
     }
@@ -93,7 +92,7 @@ export async function migrate(database: Database, migrations: readonly Migration
   });
 }
 
-/** Customers and details are any Unicode: in another encoding a good record could not be stored, nor a bad one's reject. */
+/** Customers and details are any Unicode: in another encoding neither a good record nor a reject could be stored. */
 async function requireUtf8(database: Database): Promise<void> {
   const [row] = await database.query<{ server_encoding: string }>("show server_encoding");
   if (row?.server_encoding === "UTF8") return;
@@ -114,7 +113,7 @@ async function exists(query: Query, object: string): Promise<boolean> {
   return row?.exists === true;
 }
 
-/** What is still to be applied, after comparing what was. */
+/** The migrations to apply. Compares the applied ones. */
 async function pendingOf(
   { query, target }: Pick<Database, "query" | "target">,
   migrations: readonly Migration[],
@@ -173,7 +172,7 @@ export function requireGeneration(found: number): void {
   );
 }
 
-/** Asks for the generation, so that a program stops that has nothing to write. @throws as {@link requireGeneration} */
+/** Stops a program that has nothing to write, too. @throws as {@link requireGeneration} */
 export async function askGeneration(database: Database): Promise<void> {
   const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
   if (row !== undefined) requireGeneration(row.found);

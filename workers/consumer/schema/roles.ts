@@ -1,4 +1,4 @@
-/** The database roles beside the owner: one that writes and cannot change the schema, one that only reads. */
+/** The database roles besides the owner: one that writes and cannot change the schema, one that only reads. */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { PipelineError } from "../../_shared/errors.ts";
 import { optional, secret } from "../../_shared/env.ts";
@@ -8,7 +8,7 @@ import { LOCK_SCHEMA } from "./migrate.ts";
 const PERMISSION_DENIED = "42501";
 
 const PASSWORD = optional(secret({
-  // Nothing that SASLprep or a URL would change: the password is the same wherever it is written.
+  // SASLprep and URLs leave these characters as they are.
   expected: "8 to 128 letters, digits or any of - . _ ~, so that it can stand in a URL",
   pattern: /^[A-Za-z0-9._~-]{8,128}$/,
 }));
@@ -17,13 +17,13 @@ export const ROLE_SETTINGS = { HEARTBEAT_WRITER_PASSWORD: PASSWORD, HEARTBEAT_RE
 
 type Role = { name: string; password: string; grants: string[] };
 
-/** What a consumer does, right by right. No DDL: what takes an owner is done by functions that run as one. */
+/** The rights that a consumer needs. No DDL: functions that run as the owner do it. */
 const WRITER_GRANTS = [
   "grant connect, temporary on database %database% to heartbeat_writer",
   "grant usage on schema public to heartbeat_writer",
   "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
-  // The rollup locks both against a partition that is dropped or attached.
+  // A rebuild locks heartbeats_default, so that no partition is dropped or attached.
   "grant select on public.heartbeats_default, public.rollup_lag to heartbeat_writer",
   "grant select, insert, delete on public.ingest_changes to heartbeat_writer",
   "grant select, update on public.rollup to heartbeat_writer",
@@ -32,7 +32,7 @@ const WRITER_GRANTS = [
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
   "grant select, insert, update on public.heartbeat_retention_bound to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
-  // To empty old rejects; what they hold is not read.
+  // To empty old rejects without reading their bytes.
   `grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
       on public.heartbeat_rejects to heartbeat_writer`,
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
@@ -44,18 +44,18 @@ const WRITER_GRANTS = [
 const READER_GRANTS = [
   "grant connect on database %database% to heartbeat_reader",
   "grant usage on schema public to heartbeat_reader",
-  // A partition made later is read through its parent, whose right is the one that counts.
+  // Later partitions are read through their parent, whose right counts.
   "grant select on all tables in schema public to heartbeat_reader",
-  // The rights forbid it already; this makes a mistaken write fail with a clear message, and ends a runaway query.
+  // A mistaken write fails with a clear message, and a runaway query ends.
   "alter role heartbeat_reader set default_transaction_read_only = on",
   "alter role heartbeat_reader set statement_timeout = '30s'",
-  // A transaction that is left open keeps partitions from being made and dropped.
+  // An open transaction blocks making and dropping partitions.
   "alter role heartbeat_reader set idle_in_transaction_session_timeout = '1min'",
-  // Two Grafanas with ten each; the writers need connections, too.
+  // Two Grafanas with ten each: the writers need connections, too.
   "alter role heartbeat_reader connection limit 20",
 ];
 
-/** $1 is the role's name. An attribute that is not set is not named: who has it not may not even take it away. */
+/** $1: the role's name. Only set attributes are named: a user without an attribute may not even revoke it. */
 const EXCESS = `
   select format('alter role %I %s', rolname, attribute.taken) as statement
     from pg_roles
@@ -71,11 +71,11 @@ const EXCESS = `
    where has_schema_privilege($1::text, 'public', 'create')`;
 
 /**
- * Makes the roles or brings them up to date, passwords, settings and rights, in one transaction. What is not in the lists
- * above is taken away: rights in this database, attributes, memberships; also from PUBLIC in this database. A role without
- * a password is left as it is, and not among the names that are returned.
- * @throws PipelineError when the user of the database may not make roles (CREATEROLE), or not take away what they have,
- *   or when a role that another database of the server uses has another password
+ * Creates or updates the roles, their passwords, settings and rights, in one transaction. All other rights in this database,
+ * attributes and memberships are revoked, and the rights of PUBLIC in this database.
+ * @returns the names of the roles; those without a password are left as they are
+ * @throws PipelineError when the user may not create roles (CREATEROLE) or revoke what they have, or when a role has another
+ *   password and is used in another database of the server
  */
 export async function makeRoles(
   database: Database,
@@ -104,7 +104,7 @@ export async function makeRoles(
 async function makeRole(session: Session, role: Role, database: string, server: Database): Promise<void> {
   const { name, password, grants } = role;
   const isNew = (await session.query("select from pg_roles where rolname = $1", [name])).rowCount === 0;
-  // A role belongs to the server: a new password would lock out those who use another database of it.
+  // A role belongs to the server: a new password would lock out users of its other databases.
   const others = isNew ? [] : await firstColumn(session, OTHER_DATABASES, name);
   const keeps = others.length > 0 && await server.canLogIn(name, password);
   if (others.length > 0 && !keeps) {
@@ -118,7 +118,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
   await session.query(`${isNew ? "create" : "alter"} role ${name} login ${credentials}`);
-  // Its own settings anybody may change, also those that a role begins with.
+  // A role may change its own settings, also those that its sessions begin with.
   await session.query(
     `alter role ${name} reset all;
      alter role ${name} in database ${database} reset all;
@@ -132,7 +132,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   for (const grant of grants) await session.query(grant.replace("%database%", database));
 }
 
-/** Takes away what makes a role more than the rights that it is granted here. @throws PipelineError what is left */
+/** Revokes attributes and memberships. @throws PipelineError that names those it could not revoke */
 async function takeExcess(session: Session, role: string): Promise<void> {
   await session.query("savepoint excess");
   try {
@@ -141,7 +141,7 @@ async function takeExcess(session: Session, role: string): Promise<void> {
     if (sqlState(error) !== PERMISSION_DENIED) throw error;
     await session.query("rollback to savepoint excess");
   }
-  // What is granted by somebody else, or on a schema that is not ours, stays with a warning and without an error.
+  // PostgreSQL only warns about rights that another user granted, or on a schema of another owner, and keeps them.
   const left = await firstColumn(session, EXCESS, role);
   if (left.length === 0) return;
   throw new PipelineError(
@@ -151,7 +151,7 @@ async function takeExcess(session: Session, role: string): Promise<void> {
   );
 }
 
-/** Where else on the server the role has rights or owns something: their names. */
+/** Other databases of the server where the role has rights or owns something. */
 const OTHER_DATABASES = `
   select distinct datname
     from pg_shdepend
@@ -166,7 +166,7 @@ async function firstColumn(session: Session, sql: string, ...parameters: string[
   return rows.map(([value = ""]) => value);
 }
 
-/** What PostgreSQL keeps in place of a password (RFC 5803), which so is in no statement that a server might log. */
+/** What PostgreSQL stores in place of a password (RFC 5803): so no statement, which a server may log, has the password. */
 function scramVerifier(password: string): string {
   const [salt, iterations] = [randomBytes(16), 4096];
   const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
