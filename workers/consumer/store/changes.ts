@@ -10,6 +10,7 @@ const LATEST = READING_COLUMNS.slice(1);
 
 /** What the readings of one customer and minute add up to. */
 interface Minute {
+  readonly of: Readings;
   readonly customer: number;
   /** Its first second, since the Unix epoch. */
   readonly seconds: number;
@@ -32,8 +33,8 @@ export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
     const heartRate = readings.heartRate[row] ?? 0;
     const seconds = Math.floor((readings.seconds[row] ?? 0) / MINUTE_SECONDS) * MINUTE_SECONDS;
     if (minute === undefined || minute.customer !== customer || minute.seconds !== seconds) {
-      const [min, max] = [heartRate, heartRate];
-      minute = { customer, seconds, readings: 0, sum: 0, min, max, low: 0, high: 0, last: row };
+      const [of, min, max] = [readings, heartRate, heartRate];
+      minute = { of, customer, seconds, readings: 0, sum: 0, min, max, low: 0, high: 0, last: row };
       minutes.push(minute);
     }
     minute.readings++;
@@ -54,11 +55,11 @@ export function changeArrays(batches: readonly Written[]): {
   /** In the order of the table's columns. */
   readonly arrays: readonly Buffer[];
 } {
-  const entries: (Minute & { readonly of: Readings })[] = [];
+  const entries: Minute[] = [];
   const [from, to]: [number[], number[]] = [[], []];
   for (const { batch: { plan: { readings }, stored } } of batches) {
     from.push(entries.length + 1);
-    for (const minute of minutesOf(readings, stored)) entries.push(Object.assign(minute, { of: readings }));
+    for (const minute of minutesOf(readings, stored)) entries.push(minute);
     to.push(entries.length);
   }
   const arrays = [
