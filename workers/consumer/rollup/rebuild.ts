@@ -40,16 +40,20 @@ export async function beginAtTop(session: Session): Promise<void> {
  */
 export async function replaceSlice(session: Session, cursor: string, rows: number): Promise<string | null> {
   const { rows: [slice] } = await session.query<{ from: string; isLast: boolean }>(
-    `select greatest(bottom, top)::text as from, top <= bottom as "isLast"
-       from (select ${FLOOR_MINUTE} as bottom,
-                    coalesce(
-                      (select date_trunc('minute', ts, 'UTC')
-                         from public.heartbeats
-                        where ts < $1::timestamptz
-                        order by ts desc
-                       offset $2
-                        limit 1),
-                      '-infinity') as top) slice`,
+    // Materialized, or each use would look for the row anew, and plan all partitions for it.
+    `with slice as materialized (
+       select ${FLOOR_MINUTE} as bottom,
+              coalesce(
+                (select date_trunc('minute', ts, 'UTC')
+                   from public.heartbeats
+                  where ts < $1::timestamptz
+                  order by ts desc
+                 offset $2
+                  limit 1),
+                '-infinity') as top
+     )
+     select greatest(bottom, top)::text as from, top <= bottom as "isLast"
+       from slice`,
     [cursor, rows],
   );
   if (slice === undefined) throw new TypeError("a slice without bounds");
