@@ -3,6 +3,12 @@ import type { BrokenBuild } from "./broken_build.ts";
 
 const AS_SPECIFIED = "decode() answers as the specification does, whatever";
 
+/** Takes the changes that the transaction wrote out of it, and writes them in the next one. */
+const CHANGES_APART =
+  "create temp table apart as select * from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
+  "delete from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
+  "commit; begin; insert into public.ingest_changes select * from apart; drop table apart";
+
 export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "1.1",
@@ -64,6 +70,18 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     edits: {
       "session.query(moveStatement(":
         '(await session.query("commit"), await session.query("begin"), session).query(moveStatement(',
+    },
+    test: "kill -9 at 20 random moments",
+  },
+  {
+    promise: "2.2",
+    breaks: "changes are written in a transaction of their own, behind that of the offsets",
+    edits: {
+      "database.execute(moveStatement(all, added))":
+        "database.transaction(async (session) => { const { rowCount } = await session.query(moveStatement(all, added)); " +
+        `await session.query("${CHANGES_APART}"); return rowCount; })`,
+      "// The offsets are locked and were where they should be,":
+        `await session.query("${CHANGES_APART}");\n  // The offsets are locked and were where they should be,`,
     },
     test: "kill -9 at 20 random moments",
   },
