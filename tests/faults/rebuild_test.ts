@@ -85,6 +85,27 @@ for (const [what, sql, reason] of BROKEN) {
 }
 
 Deno.test(
+  "changes that are ahead of a ledger that was restored alone hold up no batch",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(4);
+    await feed.follow();
+    await feed.store(6);
+    // One batch of each log is left.
+    await place.sql(
+      "delete from public.heartbeats where ts >= '2026-07-14T09:31:00Z' or customer_id = 'c-5'",
+    );
+    await place.sql("update public.ingest_offsets set moves = 1, next_offset = 106, stored = 6");
+    const outcomes = await feed.follow();
+    match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), /ahead/);
+    await feed.readLedger();
+    await feed.store(4);
+    await feed.follow();
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
   "a whole database that is restored needs no rebuild",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);

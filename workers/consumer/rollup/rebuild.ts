@@ -23,6 +23,12 @@ const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 second
 
 /** Forgets what a chain of changes said: from the snapshot on the rows say it. */
 export async function beginAtTop(session: Session): Promise<void> {
+  // Left of a ledger that was further: the ingest comes to these moves, and could not write its own.
+  await session.query(
+    `delete from public.ingest_changes change
+      using public.ingest_offsets ledger
+      where change.ledger_id = ledger.id and change.move > ledger.moves`,
+  );
   await session.query("delete from public.rollup_positions");
   await session.query(
     `insert into public.rollup_positions (ledger_id, move, next_offset)
