@@ -46,7 +46,7 @@ export class MemorySink implements Transactions {
     const written = placeAsNew(batch);
     return [
       await this.#transaction(batch, async (insert) => {
-        if (written.batch.stored.length > 0) await insert("copy", written.batch.stored);
+        if (written.stored.length > 0) await insert("copy", written.stored);
         return written;
       }),
     ];
@@ -83,7 +83,7 @@ export class MemorySink implements Transactions {
       for (const { customerId, heartRate } of all) if (!rows.has(customerId)) rows.set(customerId, heartRate);
       return present;
     });
-    const { batch: { counts, stored, rejects } } = written;
+    const { counts, stored, rejects } = written;
     strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
     const conclusion = this.conclusions.shift();
     if (conclusion instanceof Error) throw conclusion;

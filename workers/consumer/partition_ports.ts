@@ -63,7 +63,7 @@ export class LogPorts implements PartitionPorts {
     const { database, store, plan, telemetry } = environment;
     this.#write = store.writer({
       plan,
-      onFloorMoved: (floor) => environment.floor.set(floor),
+      onFloorMoved: (instant) => void (environment.floor.instant = instant),
       prepare: ({ readings }) =>
         environment.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
       onAttempt: () => telemetry.loopMoved(log),
@@ -111,12 +111,12 @@ export class LogPorts implements PartitionPorts {
       } else telemetry.batchStale(this.log, from, nextOffset);
       return nextOffset ?? "gone";
     }
-    const { slice: written, batch } = outcome;
+    const { next } = outcome.slice;
     // The partition counts this batch as due until write() returns.
-    this.environment.rollup.committed(recordsDue(this.environment) - (written.next - from));
-    telemetry.batchWritten(this.log, written, batch, performance.now() - began);
-    onWritten(this.log.partition, written.next);
-    return written.next;
+    this.environment.rollup.committed(recordsDue(this.environment) - (next - from));
+    telemetry.batchWritten(this.log, outcome, performance.now() - began);
+    onWritten(this.log.partition, next);
+    return next;
   }
 
   /** @throws errors that a retry does not cure, such as a schema of another generation */

@@ -47,20 +47,14 @@ export interface PlannedBatch {
   readonly plan: Plan;
 }
 
-/** A batch when all its readings have their place. */
-export interface WrittenBatch extends Pick<Plan, "rejects"> {
+/** A batch, or the first part of one, with what becomes of each record. */
+export interface Written extends PlannedBatch {
+  readonly kind: "written";
   readonly counts: Counts;
-  readonly plan: Plan;
   /** Rows of the plan's readings that are stored, by customer and time. */
   readonly stored: Int32Array;
-}
-
-/** What was written: the whole stretch, or the first part of it. */
-export interface Written {
-  readonly kind: "written";
-  readonly ledger: LedgerRow;
-  readonly slice: Slice;
-  readonly batch: WrittenBatch;
+  /** Those of the plan, and of the readings that the table or PostgreSQL refused. */
+  readonly rejects: readonly Reject[];
 }
 
 /**

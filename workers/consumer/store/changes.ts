@@ -57,7 +57,7 @@ export function changeArrays(batches: readonly Written[]): {
 } {
   const entries: Minute[] = [];
   const [from, to]: [number[], number[]] = [[], []];
-  for (const { batch: { plan: { readings }, stored } } of batches) {
+  for (const { plan: { readings }, stored } of batches) {
     from.push(entries.length + 1);
     for (const minute of minutesOf(readings, stored)) entries.push(minute);
     to.push(entries.length);

@@ -120,10 +120,8 @@ function ledgerRow({ schemaGeneration, ...ledger }: Stored): LedgerRow {
   return ledger;
 }
 
-/** Whether a write failed because somebody else kept a lock for too long: lock_not_available. */
-export function isLockTimeout(error: unknown): boolean {
-  return sqlState(error) === "55P03";
-}
+/** lock_not_available: another session kept a lock for longer than lock_timeout. */
+export const isLockTimeout = (error: unknown): boolean => sqlState(error) === "55P03";
 
 /**
  * Ends the sessions of frozen consumers, and returns how many. While a backend waits for the next bytes of a COPY it looks

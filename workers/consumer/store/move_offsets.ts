@@ -93,10 +93,10 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
       batches.map(({ ledger }) => ledger.generation),
       batches.map(({ slice }) => slice.from),
       batches.map(({ slice }) => slice.next),
-      batches.map(({ batch }) => batch.counts.stored),
-      batches.map(({ batch }) => batch.counts.duplicates),
-      batches.map(({ batch }) => batch.counts.rejected),
-      batches.map(({ batch }) => batch.counts.gaps),
+      batches.map(({ counts }) => counts.stored),
+      batches.map(({ counts }) => counts.duplicates),
+      batches.map(({ counts }) => counts.rejected),
+      batches.map(({ counts }) => counts.gaps),
       batches.map(({ slice }) => lastRecordSeconds(slice.records)),
       batches.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
       ...bounds,
@@ -115,8 +115,8 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
 /** The lowest and the highest floor that the batches may be written with. */
 function floorBounds(batches: readonly Written[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
-  const floors = batches.flatMap(({ batch }) => batch.plan.floor ?? []).sort(ascending);
-  const earliest = batches.flatMap(({ batch: { plan: { readings }, stored } }) => {
+  const floors = batches.flatMap(({ plan }) => plan.floor ?? []).sort(ascending);
+  const earliest = batches.flatMap(({ plan: { readings }, stored }) => {
     if (stored.length === 0) return [];
     return readings.ts(stored.reduce((first, row) => readings.compareTime(row, first) < 0 ? row : first));
   }).sort(ascending);

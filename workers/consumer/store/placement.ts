@@ -85,15 +85,15 @@ class Placement {
     return true;
   }
 
-  written({ ledger, slice, plan }: PlannedBatch): Written {
+  written(batch: PlannedBatch): Written {
     const counts = {
       stored: this.#storedCount,
       duplicates: this.#duplicates,
       rejected: this.#rejects.length,
-      gaps: slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
+      gaps: batch.slice.gaps.reduce((sum, { from, to }) => sum + to - from, 0),
     };
     const stored = this.#stored.subarray(0, this.#storedCount);
-    return { kind: "written", ledger, slice, batch: { counts, plan, stored, rejects: this.#rejects } };
+    return { ...batch, kind: "written", counts, stored, rejects: this.#rejects };
   }
 
   #repeat(row: number, kept: number): void {

@@ -77,7 +77,7 @@ class Approach {
   }
 
   /** Only what is committed tells whether repeats keep coming; while they do, the quick way would be work done twice. */
-  written({ plan, stored }: Written["batch"]): void {
+  written({ plan, stored }: Written): void {
     if (stored.length < plan.keys.length - 1) this.#way = "with care";
     else this.#way = this.#way === "with care" ? "alone" : "together";
     this.mostRecords *= 2;
@@ -171,7 +171,7 @@ class BatchWriter {
       return undefined;
     }
     if (outcome.kind === "written") {
-      approach.written(outcome.batch);
+      approach.written(outcome);
       return outcome;
     }
     // The answer to an earlier COMMIT was lost, and it did commit.

@@ -32,7 +32,7 @@ export function transactionsOf(database: Database): Transactions {
 async function writeGroup(database: Database, all: readonly Written[]): Promise<readonly WriteOutcome[]> {
   try {
     const added = joined(all);
-    if (added.rows.length <= FEW_READINGS && all.every(({ batch }) => batch.rejects.length === 0)) {
+    if (added.rows.length <= FEW_READINGS && all.every(({ rejects }) => rejects.length === 0)) {
       if (await database.execute(moveStatement(all, added)) === all.length) return all;
       // An offset or the floor is elsewhere: nothing was written.
     }
@@ -105,12 +105,12 @@ function findStale(
 
 /** The stored readings of some batches as one's. */
 function joined(all: readonly Written[]): OrderedReadings {
-  return joinReadings(all.map(({ batch }) => ({ readings: batch.plan.readings, rows: batch.stored })));
+  return joinReadings(all.map(({ plan: { readings }, stored: rows }) => ({ readings, rows })));
 }
 
 /** The last step: keeps rejects, and moves the offsets to the ends of their slices. */
 async function conclude(session: Session, all: readonly Written[]): Promise<void> {
-  for (const { ledger, batch } of all) await copyRejects(session, ledger, batch.rejects);
+  for (const { ledger, rejects } of all) await copyRejects(session, ledger, rejects);
   const { rowCount } = await session.query(moveStatement(all, NO_READINGS));
   // The offsets are locked and were where they should be, so only the floor can have kept them.
   if (rowCount !== all.length) {

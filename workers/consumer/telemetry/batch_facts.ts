@@ -5,8 +5,7 @@
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import type { Slice } from "../kafka_partition/slice.ts";
-import type { WrittenBatch } from "../store/batch.ts";
+import type { Written } from "../store/batch.ts";
 import type { Assigned, Progress } from "../health/progress.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 import type { Outages } from "./outages.ts";
@@ -26,16 +25,16 @@ export function batchFacts({ log, metrics, outages, progress }: Moved, debug: bo
   let sums = nothing();
   const offsets = new Map<number, Offset>();
   return {
-    batchWritten: (of: Assigned, slice: Slice, batch: WrittenBatch, durationMs: number) => {
+    batchWritten: (of: Assigned, written: Written, durationMs: number) => {
       const { partition } = of;
+      const { counts, slice, plan: { readings, records }, rejects, stored } = written;
       outages.works("database", of);
       progress.committed();
-      for (const { record: { offset }, reason, detail } of batch.rejects) {
+      for (const { record: { offset }, reason, detail } of rejects) {
         metrics.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset });
       }
       for (const { cause, from, to } of slice.gaps) metrics.gaps.inc({ cause }, to - from);
-      const { counts, plan: { readings, records } } = batch;
       metrics.records.inc({ outcome: "stored" }, counts.stored);
       metrics.records.inc({ outcome: "duplicate" }, counts.duplicates);
       metrics.records.inc({ outcome: "rejected" }, counts.rejected);
@@ -43,7 +42,7 @@ export function batchFacts({ log, metrics, outages, progress }: Moved, debug: bo
       metrics.batchSeconds.observe(durationMs / 1000);
       const newestMs = slice.records.at(-1)?.timestampMs;
       if (newestMs !== undefined) metrics.endToEnd.observe(Math.max(0, Date.now() - newestMs) / 1000);
-      for (const row of batch.stored) {
+      for (const row of stored) {
         const anomaly = readings.anomaly(row);
         if (anomaly === null && !debug) continue;
         const { customerId: customer_id, ts, heartRate: heart_rate } = readings.reading(row);

@@ -204,7 +204,7 @@ Deno.test("a store counts a batch once whose COMMIT took place though its answer
   const database = failingOnce(new Error("connection lost"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   const counts = { stored: 1, duplicates: 1, rejected: 0, gaps: 0 };
-  deepStrictEqual(outcome.kind === "written" && outcome.batch.counts, counts);
+  deepStrictEqual(outcome.kind === "written" && outcome.counts, counts);
 });
 
 Deno.test("a store takes nothing for its own that another wrote after the server refused ours", async () => {
