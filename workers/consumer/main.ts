@@ -51,7 +51,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   await insist(ask, (error) => telemetry.databaseFailed(databaseFailure("ask", database.target, error)), {
     signal,
   });
-  const plan = createPlanner(config.limits, clocks.own, clocks.database, floor.now);
+  const plan = createPlanner(config.limits, clocks.own, clocks.database, () => floor.instant);
   const store = createStore(transactionsOf(database), config.database.connections);
   const rollup = resources.use("rollup", new Rollup(config.database, store, telemetry));
   const ports = {

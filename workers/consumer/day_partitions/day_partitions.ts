@@ -142,8 +142,8 @@ function remember(days: Set<number>, day: number): void {
 const answered = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
 /** lock_not_available and deadlock_detected: another session held a lock. */
-export const isLostRace = answered(/^(55P03|40P01)$/);
+const isLostRace = answered(/^(55P03|40P01)$/);
 /** query_canceled: it took longer than statement_timeout. */
 export const isTooSlow = answered(/^57014$/);
 /** Either: an immediate next try would block other sessions again. */
-export const holdsUp = answered(/^(55P03|40P01|57014)$/);
+export const holdsUp = (error: unknown): boolean => isLostRace(error) || isTooSlow(error);

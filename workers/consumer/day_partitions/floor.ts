@@ -24,17 +24,11 @@ export async function readFloor(query: (sql: string) => Promise<readonly Row[]>)
 
 /** The floor as last read. It may have moved: the transaction that writes a batch checks it again. */
 export class Floor {
-  #instant: Instant;
-
-  readonly now = (): Instant => this.#instant;
-
-  set(instant: Instant): void {
-    this.#instant = instant;
-  }
+  instant: Instant;
 
   /** @throws when the database does not answer */
   async ask({ query }: Pick<Database, "query">): Promise<void> {
-    this.#instant = await readFloor(query);
+    this.instant = await readFloor(query);
   }
 }
 

@@ -24,12 +24,9 @@ const EMPTYING_MS = 5_000;
 const CUSTOMERS_AT_A_TIME = 10_000;
 
 /** Days that are kept; undefined for ever. */
-export interface RetentionOptions {
-  readonly retentionDays: number | undefined;
-  readonly minuteRetentionDays: number | undefined;
-  readonly rejectRetentionDays: number | undefined;
-  readonly signal: AbortSignal;
-}
+export type RetentionOptions =
+  & Readonly<Record<"retentionDays" | "minuteRetentionDays" | "rejectRetentionDays", number | undefined>>
+  & { readonly signal: AbortSignal };
 
 export interface RetentionPorts {
   readonly database: Database;
@@ -79,8 +76,8 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
   const { database, clocks, floor } = ports;
   const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
   const tasks: (() => Promise<void>)[] = [];
-  type Upkeep = (database: Database, kept: Kept) => Promise<void>;
-  const add = (name: string, action: string, days: number | undefined, run: Upkeep) => {
+  type Run = (database: Database, kept: Kept) => Promise<void>;
+  const add = (name: string, action: string, days: number | undefined, run: Run) => {
     if (days === undefined) return;
     const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
     tasks.push(task(ports, { name, action }, () => run(database, kept())));
@@ -115,8 +112,6 @@ function task(
   };
 }
 
-type Queried = Pick<Database, "query">;
-type Transactions = Pick<Database, "transaction">;
 /** `now` by this machine's clock, in ISO 8601. */
 type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
@@ -146,7 +141,7 @@ async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept
  * Deletes old rows from the default partition, and from partitions that also hold newer rows.
  * @returns one round, which skips a partition that it has finished for this day: no older readings are accepted
  */
-function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
+function oldRowsDeletion(): (database: Database, kept: Kept) => Promise<void> {
   const deletedTo = new Map<number, string>();
   return async (database, { now, days, signal }) => {
     const partitions = await database.query<{ partition: number; bound: string }>(
@@ -176,7 +171,7 @@ function oldRowsDeletion(): (database: Queried, kept: Kept) => Promise<void> {
 }
 
 /** Deletes old minutes below the floor only: above it a late reading would start a minute again. */
-export async function deleteMinutes(database: Transactions, { now, days, signal }: Kept): Promise<void> {
+export async function deleteMinutes(database: Database, { now, days, signal }: Kept): Promise<void> {
   while (!signal.aborted) {
     const { rowCount } = await betweenRounds(
       database,
@@ -192,7 +187,7 @@ export async function deleteMinutes(database: Transactions, { now, days, signal 
   }
 }
 
-export async function emptyRejects(database: Queried, { now, days }: Kept): Promise<void> {
+export async function emptyRejects(database: Database, { now, days }: Kept): Promise<void> {
   const endAt = performance.now() + EMPTYING_MS;
   while (performance.now() < endAt) {
     const emptied = await database.query(
@@ -220,7 +215,7 @@ export async function emptyRejects(database: Queried, { now, days }: Kept): Prom
  * row may still exist, and the two must agree.
  * @returns one round, which reads the next customers in the order of the primary key, and starts again after the last
  */
-export function oldLatestDeletion(): (database: Transactions) => Promise<void> {
+export function oldLatestDeletion(): (database: Database) => Promise<void> {
   let last = "";
   return async (database) => {
     const { rows: [row] } = await betweenRounds<{ seen: number; last: string | null }>(
@@ -243,7 +238,7 @@ export function oldLatestDeletion(): (database: Transactions) => Promise<void> {
 
 /** Runs a statement while no round of the rollup runs, which would change the same rows. Rounds do not wait for it. */
 async function betweenRounds<R extends Row>(
-  { transaction }: Transactions,
+  { transaction }: Database,
   sql: string,
   parameters: readonly unknown[],
 ) {
