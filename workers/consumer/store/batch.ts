@@ -1,9 +1,9 @@
 /**
- * Folder `store`: writes batches of one partition's log into PostgreSQL, rows, rejects, gaps and the next offset in one
- * transaction. `store.ts` is the way in. It judges no record by rules of its own, never waits for what is derived, and
- * never speaks to Kafka.
+ * Folder `store`: writes the batches of a partition to PostgreSQL: readings, rejects, gaps, the next offset and the change for
+ * the rollup in one transaction. `store.ts` is the entry point. It judges no record by rules of its own, never waits for the
+ * rollup, and never speaks to Kafka.
  *
- * This file: what a batch is on its way: a plan, the rows that are stored, an outcome.
+ * This file: the states of a batch: planned, written, and the outcomes of its transaction.
  */
 import type { RejectReason } from "../../_shared/record/heartbeat.ts";
 import type { Offset, RawRecord, Records } from "../../_shared/kafka/records.ts";
@@ -19,7 +19,7 @@ export interface Reject {
   readonly detail: string;
 }
 
-/** How many offsets of a batch ended where; together they are all of them. */
+/** What became of the offsets of a batch; together they are all its offsets. */
 export interface Counts {
   readonly stored: number;
   readonly duplicates: number;
@@ -27,20 +27,19 @@ export interface Counts {
   readonly gaps: number;
 }
 
-/** What records are, by themselves. Rows are those of `readings`. */
+/** The records of a batch, decoded and in order. Rows are numbers of `readings`. */
 export interface Plan {
   readonly records: Records;
   readonly readings: Readings;
   /** All rows, by customer, time and then the order of the log. */
   readonly rows: Int32Array;
-  /** Where in `rows` each key begins, and behind the last where they end: what follows the first of a key repeats it. */
+  /** Where in `rows` each key begins, and the end of `rows`. The rows behind the first of a key repeat it. */
   readonly keys: Int32Array;
   readonly rejects: readonly Reject[];
-  /** The floor by which readings were rejected as too old; undefined when none was. */
+  /** The floor below which readings were rejected as too old; undefined when none was. */
   readonly floor: Instant;
 }
 
-/** A stretch of a log that waits for its transaction. */
 export interface PlannedBatch {
   readonly ledger: LedgerRow;
   readonly slice: Slice;
@@ -58,25 +57,24 @@ export interface Written extends PlannedBatch {
 }
 
 /**
- * Nothing was written. The offset is not where the batch begins: another owner moved it, or an earlier COMMIT of this
- * consumer whose answer was lost, or the database is an older copy of itself; undefined when it has no such row (any more).
+ * Nothing was written, because the stored offset is not the batch's first: another owner moved it, or an earlier COMMIT of this
+ * consumer whose answer was lost, or the database is an older copy of itself. Undefined when the ledger row is gone.
  */
 export interface Stale {
   readonly kind: "stale";
   readonly nextOffset: Offset | undefined;
 }
 
-/** What a transaction that did not fail did for a batch. */
 export type WriteOutcome =
   | Written
   | Stale
-  /** The floor is another one than the batch was planned with: nothing of it was written. */
+  /** The floor differs from the one that the batch was planned with: nothing was written. */
   | { readonly kind: "floor moved"; readonly floor: Instant }
-  /** The answer to the COMMIT was lost: the ledger knows whether this was written. */
+  /** The answer to the COMMIT was lost: the ledger shows whether the batch was written. */
   | { readonly kind: "unknown"; readonly written: Written; readonly error: unknown };
 
 export type BatchOutcome =
   | Written
   | Stale
-  /** The caller gave up waiting; nothing was written, or it was and the answer is lost: the ledger knows. */
+  /** The consumer stopped waiting: the ledger shows whether the batch was written. */
   | { readonly kind: "abandoned" };

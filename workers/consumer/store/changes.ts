@@ -1,4 +1,4 @@
-/** What a batch's change says: the sums of each customer's minute that got readings, and its latest reading. */
+/** The change of a batch: for each customer and minute that got readings, their sums and the latest reading. */
 import type { Buffer } from "node:buffer";
 import type { Written } from "./batch.ts";
 import { binaryArray } from "./copy.ts";
@@ -8,7 +8,6 @@ const MINUTE_SECONDS = 60;
 /** The columns of a minute's latest reading, without its customer. */
 const LATEST = READING_COLUMNS.slice(1);
 
-/** What the readings of one customer and minute add up to. */
 interface Minute {
   readonly of: Readings;
   readonly customer: number;
@@ -48,7 +47,7 @@ export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
   return minutes;
 }
 
-/** The entries of all batches' changes as arrays, one batch's behind the other's. */
+/** The entries of all batches' changes as arrays, batch after batch. */
 export function changeArrays(batches: readonly Written[]): {
   /** Where each batch's entries begin and end, as PostgreSQL counts the elements of an array. */
   readonly bounds: readonly [from: readonly number[], to: readonly number[]];

@@ -11,20 +11,19 @@ import type { Session } from "../../_shared/postgres.ts";
 const SIGNATURE = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const END_OF_ROWS = -1;
 
-/** What is longer is sent in pieces: a batch of large rejects must not be in memory a second time. */
+/** Data is sent in pieces of this size, or a batch of large rejects would be in memory a second time. */
 const PIECE_BYTES = 1024 * 1024;
-/** Larger ones are not kept: they were made for a row of many hundreds of kilobytes, which is rare. */
+/** Larger buffers are not kept: they held rare rows of many hundreds of kilobytes. */
 const KEPT_AT_MOST_BYTES = 4 * 1024 * 1024;
 
-/** As many as there were ever transactions at once. */
+/** At most as many as there were transactions at once. */
 const spare: BinaryWriter[] = [];
 
 /**
- * Sends rows to a table. Their bytes are put together in memory that is used again and again: left to the garbage
- * collector, a batch's megabyte would wait there many times over.
+ * Sends rows to a table. Their buffers are reused: left to the garbage collector, those of many batches would pile up.
  *
  * @param target table with its columns, as in `copy <target> from stdin`
- * @param rows how many fields each has, how many they are, and what adds the fields of one
+ * @param rows the number of fields of a row, the number of rows, and a function that adds the fields of one
  * @throws what PostgreSQL answered; none of the rows is stored then
  */
 export async function copyInto(
@@ -58,7 +57,7 @@ export async function copyInto(
   if (writer.capacity <= KEPT_AT_MOST_BYTES) spare.push(writer);
 }
 
-/** A COPY under way. Pieces are sent one after the other: after a failure the stream takes no more of them. */
+/** A COPY under way. Pieces are sent one at a time, since after a failure the stream takes no more. */
 class Copying {
   readonly #stream: CopyStreamQuery;
   readonly #finished: Promise<void>;
@@ -66,7 +65,7 @@ class Copying {
   constructor(session: Session, target: string) {
     this.#stream = session.query(copyFrom(`copy ${target} from stdin (format binary)`));
     this.#finished = finished(this.#stream);
-    // Whoever sends hears of it; between two pieces nobody does.
+    // send() and end() report a failure; between two pieces it would be an unhandled rejection.
     this.#finished.catch(() => {});
   }
 
@@ -89,13 +88,13 @@ const POSTGRES_EPOCH_SECONDS = 946_684_800;
 const MICROS = 1_000_000;
 const TWO_TO_32 = 2 ** 32;
 const FIRST_BYTES = 8 * 1024;
-/** From this length on bytes are referred to, and not copied. */
+/** Bytes from this length on are referenced, and not copied. */
 const LARGE_BYTES = 64 * 1024;
 
 /** 128 characters of four bytes. */
 const MOST_CUSTOMER_BYTES = 128 * 4;
 
-/** Values, each behind its length: the fields of COPY and the elements of arrays. */
+/** Values, each preceded by its length: the fields of COPY and the elements of arrays. */
 export class BinaryWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #view = new DataView(this.#buffer.buffer);
@@ -153,14 +152,14 @@ export class BinaryWriter {
   }
 
   customer(customers: { copy(customer: number, to: Buffer, at: number): number }, customer: number): void {
-    // Its length is known once it is copied.
+    // The length is known only after copying.
     this.#reserve(4 + MOST_CUSTOMER_BYTES);
     const length = customers.copy(customer, this.#buffer, this.#length + 4);
     this.#view.setInt32(this.#length, length);
     this.#length += 4 + length;
   }
 
-  /** Without a length before it, as the following ones. Large bytes must stay as they are until they are sent. */
+  /** Without a length, like the other raw methods. Large bytes must not change until they are sent. */
   raw(value: Uint8Array): void {
     if (value.length < LARGE_BYTES) {
       this.#reserve(value.length);
@@ -190,7 +189,7 @@ export class BinaryWriter {
     return [...this.#parts, this.#buffer.subarray(this.#from, this.#length)];
   }
 
-  /** How much was written since it began anew. */
+  /** Bytes written since `clear`. */
   get length(): number {
     return this.#partBytes + this.#length - this.#from;
   }
@@ -199,7 +198,6 @@ export class BinaryWriter {
     return this.#buffer.length;
   }
 
-  /** Begins anew in the same memory. */
   clear(): void {
     this.#length = 0;
     this.#from = 0;
@@ -220,20 +218,17 @@ export class BinaryWriter {
 const TYPE = { int2: 21, int4: 23, text: 25, timestamptz: 1184 } as const;
 export type ElementType = keyof typeof TYPE;
 
-/**
- * Each array is written here and copied at its own length: buffers of kilobytes for a few elements are what V8's
- * collector counts, and collects for.
- */
+/** Each array is written here and copied at its own length: V8 collects more often for large, nearly empty buffers. */
 const ARRAYS = new BinaryWriter();
 
-/** A parameter that is an array. @param add adds the element that is made of this item */
+/** An array as a parameter of a statement. @param add writes the element of this item */
 export function binaryArray<T>(
   type: ElementType,
   items: ArrayLike<T>,
   add: (writer: BinaryWriter, item: T) => void,
 ): Buffer {
   ARRAYS.clear();
-  // Dimensions, perhaps nulls, the elements' type; then of the one dimension its length and its first index.
+  // Number of dimensions, flag for nulls, type of the elements; then the length and the first index of the dimension.
   for (const value of [1, 1, TYPE[type], items.length, 1]) ARRAYS.rawInt32(value);
   for (let index = 0; index < items.length; index++) {
     const item = items[index];

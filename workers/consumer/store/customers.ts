@@ -1,38 +1,38 @@
-/** The customers of a batch, each with a number: their ids are kept once, as bytes. */
+/** The customers of a batch, each with a number. Their ids are kept once, as bytes. */
 import { Buffer } from "node:buffer";
 
 /** Multiplier and start of FNV-1a, 32 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
 const FNV_PRIME = 0x01000193;
 const FNV_START = 0x811c9dc5;
 const EMPTY = -1;
-/** Memory for the first customers; more is taken when they are longer. */
+/** Memory for each of the first customers; it grows when their ids are longer. */
 const USUAL_BYTES = 16;
 const MOST_FIRST_BYTES = 4_096;
 /**
- * Slots that are looked at before a customer goes to the overflow map. In a table that is half full an ordinary id needs
- * two or three. FNV-1a has no seed, so somebody who chooses the ids can give all of them one hash.
+ * Slots that are probed before a customer goes to the overflow map. In a half-full table, ordinary ids need two or three.
+ * FNV-1a has no seed, so an attacker can choose ids that all have one hash.
  */
 const MOST_PROBES = 8;
-/** Bytes of an id that are compared at once, and the bits beside them for its place: more than a batch has customers. */
+/** Bytes of an id that are compared at once, and the bits beside them for its place, enough for all customers of a batch. */
 const KEY_BYTES = 5;
 const PLACE_BITS = 24;
 const PLACE_MASK = 2 ** PLACE_BITS - 1;
-/** Not worth the numbers. */
+/** For so few, comparing bytes is cheaper than the keys. */
 const FEW = 8;
 /** 128 characters of four bytes. */
 const MOST_BYTES = 128 * 4;
 
 export class Customers {
-  /** UTF-8 of all, one behind the other. */
+  /** All ids in UTF-8, one after the other. */
   #bytes: Buffer;
-  /** Where each one's bytes begin; and behind the last, where they end. */
+  /** Where each id begins, and where the last one ends. */
   readonly #starts: number[] = [0];
   readonly #slots: Int32Array;
   readonly #hashes: number[] = [];
-  /** Customers that found no slot, by their bytes as text. The engine's hash of a text has a secret seed. */
+  /** Customers without a slot, by their bytes as text. V8's hash of a text has a secret seed. */
   readonly #overflow = new Map<string, number>();
 
-  /** @param most how many different ones will be added, at most */
+  /** @param most different customers, at most */
   constructor(most: number) {
     this.#bytes = Buffer.allocUnsafeSlow(Math.min(MOST_FIRST_BYTES, most * USUAL_BYTES));
     // A power of two, at most half full, so that probing mostly stays short.
@@ -43,7 +43,7 @@ export class Customers {
     return this.#hashes.length;
   }
 
-  /** The number of the customer with these bytes: 0 for the first that was seen, 1 for the next. */
+  /** The number of the customer with these bytes: 0 for the first one, 1 for the next. */
   number(source: Uint8Array, from: number, end: number): number {
     let hash = FNV_START;
     for (let at = from; at < end; at++) hash = Math.imul(hash ^ (source[at] ?? 0), FNV_PRIME);
@@ -59,7 +59,7 @@ export class Customers {
       }
       if (this.#hashes[known] === hash && this.#is(known, source, from, end)) return known;
     }
-    // V8 hashes a text of digits without its seed; behind a letter no text is a number.
+    // V8 hashes a text of digits without its seed: the letter prevents that.
     const key = `c${Buffer.from(source.buffer, source.byteOffset + from, end - from).toString("latin1")}`;
     const known = this.#overflow.get(key);
     if (known !== undefined) return known;
@@ -67,7 +67,6 @@ export class Customers {
     return this.#add(source, from, end, hash);
   }
 
-  /** The number of a customer of others. */
   numberOf(others: Customers, customer: number): number {
     return this.number(others.#bytes, others.#starts[customer] ?? 0, others.#starts[customer + 1] ?? 0);
   }
@@ -84,12 +83,12 @@ export class Customers {
   copy(customer: number, target: Buffer, at: number): number {
     const start = this.#starts[customer] ?? 0;
     const end = this.#starts[customer + 1] ?? start;
-    // Shorter than what a call of copy() costs.
+    // Faster than a call of Buffer.copy().
     for (let from = start; from < end; from++) target[at + from - start] = this.#bytes[from] ?? 0;
     return end - start;
   }
 
-  /** The place of each in the order of bytes, which is that of PostgreSQL's collation "C". */
+  /** The rank of each customer in the order of bytes, as in PostgreSQL's collation "C". */
   ranks(): Int32Array {
     const ordered = Int32Array.from({ length: this.count }, (_, customer) => customer);
     this.#order(ordered, 0);
@@ -99,8 +98,8 @@ export class Customers {
   }
 
   /**
-   * Orders customers that have their first bytes in common. The next bytes are compared as numbers, with the place of each
-   * behind them: a call for each comparison costs ten times as much.
+   * Orders customers that share their first `depth` bytes. The next bytes, with the customer's place behind them, are sorted as
+   * numbers: a function call for each comparison costs ten times as much.
    */
   #order(customers: Int32Array, depth: number): void {
     if (customers.length <= FEW || depth > MOST_BYTES) {
@@ -108,7 +107,7 @@ export class Customers {
       return;
     }
     const keys = new BigUint64Array(customers.length);
-    // The lower half comes first on every processor that Deno runs on.
+    // Little-endian, as every processor that Deno runs on.
     const halves = new Uint32Array(keys.buffer);
     customers.forEach((customer, place) => {
       const from = (this.#starts[customer] ?? 0) + depth;

@@ -1,10 +1,10 @@
 /**
- * Group commit: what gathers while transactions are under way shares the next one, so that a quiet pipeline commits as
- * often as the disk allows and not once for each partition.
+ * Group commit: batches that arrive while transactions are in flight share the next transaction. So a quiet pipeline does not
+ * commit once for each partition.
  */
 import type { PlannedBatch, WriteOutcome } from "./batch.ts";
 
-/** Starts another transaction at once when so many records wait, although others are under way. */
+/** Starts another transaction at once when this many records wait, although others are in flight. */
 const WORTH_A_COMMIT = 1_000;
 /**
  * Batches share a transaction up to so many records; a longer one has its own. Larger groups, of 60,000 records in two
@@ -13,13 +13,12 @@ const WORTH_A_COMMIT = 1_000;
 const SHARED_RECORDS = 4_000;
 /** Minimum delay between small commits: a commit costs the same for one reading as for twenty. */
 const BETWEEN_COMMITS_MS = 3;
-/** Maximum time a batch waits for others while a connection is free: the transaction under way may be stuck. */
+/** Maximum time a batch waits for others while a connection is free: the transaction in flight may be stuck. */
 const PATIENCE_MS = 20;
 
 /**
- * `together`: in a transaction that several share, which fails as a whole when a key is in the table, or when PostgreSQL
- * refuses a reading. `alone`: the same, for one batch. `with care`: for one batch, and what is there is told from what is
- * new, and refused readings are set apart.
+ * `together`: several batches share a transaction, which fails as a whole when the table has a key, or when PostgreSQL refuses a
+ * reading. `alone`: the same, with one batch. `with care`: one batch, in which duplicates and refused readings are found.
  */
 export type Way = "together" | "alone" | "with care";
 
@@ -31,9 +30,8 @@ export interface Transactions {
 
 /** A batch that waits for a transaction. */
 export interface Candidate {
-  /** How many records it would write now. */
   readonly records: () => number;
-  /** It is in a transaction's group. @returns undefined when it was given up meanwhile */
+  /** Its transaction begins. @returns undefined when the batch was abandoned meanwhile */
   readonly begin: () => Promise<PlannedBatch | undefined>;
   readonly way: Way;
 }
@@ -51,18 +49,18 @@ export class GroupCommit {
   /** The next look at the queue. */
   #look: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
-  /** @param width how many transactions may be under way at once */
+  /** @param width transactions in flight, at most */
   constructor(
     public width: number,
     private readonly transactions: Transactions,
     private readonly betweenCommitsMs = BETWEEN_COMMITS_MS,
   ) {}
 
-  /** @returns undefined when the batch was given up before it was sent */
+  /** @returns undefined when the batch was abandoned before it was sent */
   write(candidate: Candidate): Promise<WriteOutcome | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome | undefined>();
     this.#queue.push({ ...candidate, since: performance.now(), resolve, reject });
-    // What one answer of a broker brings for several partitions shall meet.
+    // Not at once: one answer of a broker brings batches of several partitions.
     this.#lookAfter(0);
     return promise;
   }
@@ -91,7 +89,7 @@ export class GroupCommit {
     }
   }
 
-  /** How long the first of the queue shall wait for more, milliseconds. */
+  /** How long the first of the queue waits for more, milliseconds. */
   #pauseBefore({ since }: Waiting): number {
     if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= WORTH_A_COMMIT) return 0;
     const until = this.#busy > 0 ? since + PATIENCE_MS : this.#lastBegun + this.betweenCommitsMs;
@@ -110,7 +108,7 @@ export class GroupCommit {
     return this.#queue.splice(0, count);
   }
 
-  /** Settles each of the group; never rejects. */
+  /** Settles every batch of the group; never rejects. */
   async #commit(group: readonly Waiting[]): Promise<void> {
     const begun = await Promise.all(group.map(async (waiting) => {
       const batch = await waiting.begin().catch(waiting.reject);

@@ -1,4 +1,4 @@
-/** The statement that moves offsets: each transaction ends with it, and it is one by itself when there are few readings. */
+/** The statement that moves offsets. Each transaction ends with it; with few readings it is the whole transaction. */
 import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
@@ -9,12 +9,11 @@ import { changeArrays } from "./changes.ts";
 import { HEARTBEATS, type OrderedReadings, readingArrays } from "./readings.ts";
 
 /**
- * Everything or nothing: it does nothing when one of the offsets is not where its batch begins, when the schema has
- * another generation, or when the floor does not fit: a reading that is stored lies below it, or one was rejected by a
- * floor that was lowered since.
+ * Writes everything or nothing. Nothing if an offset is not the first of its batch, if the schema has another generation, or if
+ * the floor moved: above a reading to be stored, or below the floor by which a reading was rejected.
  *
- * The offsets' rows are locked before anything else is, in one order, as every writer does. The changes that followers
- * read are made of what the update gives back: no offset moves without its change.
+ * As every writer does, it locks the ledger rows first, in the order of their ids. The changes come from the rows that the update
+ * returns, so no offset moves without its change.
  */
 const MOVE_OFFSETS = `with batch as materialized (
   select *
@@ -76,9 +75,9 @@ select id, moves, from_offset, next_offset,
   from moved`;
 
 /**
- * Its count of rows is that of the batches, or 0 when nothing was written.
+ * The statement's row count is the number of batches, or 0 when nothing was written.
  *
- * @param added readings that are not in the table yet; those of the batches otherwise are
+ * @param added the readings to insert; empty if the transaction has inserted them already
  */
 export function moveStatement(batches: readonly Written[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
@@ -112,7 +111,7 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
   };
 }
 
-/** The lowest and the highest floor that the batches may be written with. */
+/** The lowest and the highest floor with which the batches may be written. */
 function floorBounds(batches: readonly Written[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = batches.flatMap(({ plan }) => plan.floor ?? []).sort(ascending);
@@ -129,9 +128,8 @@ const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799.999;
 
 /**
- * Seconds since the Unix epoch; null when there is no record. Kafka's timestamp is whatever 64 bits a producer puts
- * there: one that PostgreSQL's calendar does not know, on either side, would fail its batch at every try, so it counts
- * as the first or the last instant that it knows.
+ * Seconds since the Unix epoch; null without a record. A producer can set Kafka's timestamp to any 64 bits. One outside of
+ * PostgreSQL's range would fail its batch at every attempt, so it is replaced by the first or the last instant.
  */
 function lastRecordSeconds(records: Slice["records"]): number | null {
   const last = records.at(-1);

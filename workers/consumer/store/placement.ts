@@ -1,17 +1,16 @@
-/** Where each reading of a batch ends: stored, a duplicate, or rejected. */
+/** Decides for each reading of a batch: stored, duplicate, or rejected. */
 import { describeError } from "../../_shared/errors.ts";
 import { isDataError } from "../../_shared/postgres_errors.ts";
 import type { Plan, PlannedBatch, Reject, Written } from "./batch.ts";
 
 /**
- * Inserts rows of the batch's readings, no two with the same key, in the order given, except those whose key is in the
- * table. Nothing is inserted when it throws.
+ * Inserts rows, no two with the same key, in the order given, unless the table has the key. Inserts nothing when it throws.
  *
- * @returns for each row the heart rate that the table had before, null where the row was inserted
+ * @returns for each row the heart rate that the table had before, or null if the row was inserted
  */
 export type InsertMissing = (rows: Int32Array) => Promise<readonly (number | null)[]>;
 
-/** What is written if the table has none of the keys yet. */
+/** Assumes that the table has none of the keys yet. */
 export function placeAsNew(batch: PlannedBatch): Written {
   const placement = new Placement(batch.plan);
   for (let key = 0; key < placement.heads.length; key++) placement.settle(key, null);
@@ -19,8 +18,8 @@ export function placeAsNew(batch: PlannedBatch): Written {
 }
 
 /**
- * Inserts what is new. What PostgreSQL refuses is halved until the culprit stands alone: of n readings with one bad one,
- * about 2 log2 n inserts find it, and all others are stored.
+ * Inserts the new readings. If PostgreSQL refuses a value, the readings are halved until the refused one is alone: about
+ * 2 log2 n inserts find one of n, and all others are stored.
  */
 export async function placeWithCare(batch: PlannedBatch, insertMissing: InsertMissing): Promise<Written> {
   const placement = new Placement(batch.plan);
@@ -42,9 +41,8 @@ export async function placeWithCare(batch: PlannedBatch, insertMissing: InsertMi
 }
 
 class Placement {
-  /** Of each key the place in the plan's rows of the reading that is being tried: what is before it was refused. */
+  /** For each key, the place in the plan's rows of the reading to try: those before it were refused. */
   readonly #tried: Int32Array;
-  /** The rows of these readings. */
   readonly heads: Int32Array;
   readonly #stored: Int32Array;
   #storedCount = 0;
@@ -58,7 +56,7 @@ class Placement {
     this.#rejects = [...plan.rejects];
   }
 
-  /** @param present the heart rate the table had before for this key, null when the batch's reading is stored */
+  /** @param present the heart rate that the table had for this key, or null if the batch's reading was inserted */
   settle(key: number, present: number | null): void {
     const { rows, keys, readings } = this.plan;
     const tried = this.#tried[key] ?? 0;
@@ -69,11 +67,7 @@ class Placement {
     for (let at = tried + 1; at < (keys[key + 1] ?? 0); at++) this.#repeat(rows[at] ?? 0, kept);
   }
 
-  /**
-   * Rejects a reading that PostgreSQL refused. Its key is still free.
-   *
-   * @returns whether another reading has that key, which gets its chance
-   */
+  /** Rejects a reading that PostgreSQL refused. @returns whether the batch has another reading with this key to try */
   refuse(key: number, error: unknown): boolean {
     const { keys, rows } = this.plan;
     const detail = `PostgreSQL refused it: ${describeError(error)}`;

@@ -1,4 +1,4 @@
-/** Reads the records of a batch: what is wrong is set apart, what is valid is put in the order of its key. */
+/** Decodes the records of a batch into rejects, and readings in the order of their keys. */
 import { anomalyOf, type Limits } from "../../_shared/record/heartbeat.ts";
 import { createDecoder } from "../../_shared/record/decode.ts";
 import type { Instant } from "../day_partitions/floor.ts";
@@ -12,9 +12,9 @@ export type PlanBatch = ReturnType<typeof createPlanner>;
 const DAY_SECONDS = 86_400;
 
 /**
- * @param limits valid and alarm thresholds, and how far from our clock a record may be
+ * @param limits valid and alarm thresholds, and how far from the clocks a reading may be
  * @param now milliseconds since the Unix epoch
- * @param witness another clock, without whose consent no reading is rejected for its time
+ * @param witness a second clock: a reading is rejected for its time only if both clocks agree
  * @param floor readings before it were dropped
  */
 export function createPlanner(
@@ -23,13 +23,13 @@ export function createPlanner(
   witness: () => number = now,
   floor: () => Instant = () => undefined,
 ) {
-  // Looks at each record that is not plainly valid, and has the last word on it.
+  // Decides on each record that is not plainly valid.
   const decode = createDecoder(limits, now, witness, floor);
   const usual = new UsualRecord();
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
-    // Whole seconds inside of both limits: what lies between is looked at by the microsecond.
+    // Whole seconds inside of both limits: decode() checks instants closer to a limit by the microsecond.
     const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
     const kept = limits.retentionDays === undefined
       ? -Infinity

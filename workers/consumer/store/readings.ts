@@ -1,6 +1,6 @@
 /**
- * The valid readings of a batch, in columns: to order, write and add them up touches numbers and no objects. A new column
- * also goes into the arrays of `move_offsets.ts`, and of `insertUnlessPresent` in `transactions.ts`.
+ * The valid readings of a batch, in columns: sorting, writing and summing touch numbers and no objects. A new column also goes
+ * into the arrays of `move_offsets.ts`, and of `insertUnlessPresent` in `transactions.ts`.
  */
 import { Buffer } from "node:buffer";
 import type { Anomaly, Reading } from "../../_shared/record/heartbeat.ts";
@@ -9,26 +9,24 @@ import { Customers } from "./customers.ts";
 
 const MICROS = 1_000_000n;
 const DAY_SECONDS = 86_400;
-/** By the numbers that the column `anomaly` holds. */
 const ANOMALIES = [null, "low", "high"] as const;
 const ANOMALY_BYTES = { low: Buffer.from("low"), high: Buffer.from("high") };
 
 export class Readings {
   readonly customers: Customers;
-  /** Its number. */
+  /** Numbers of `customers`. */
   readonly customer: Int32Array;
-  /** Since the Unix epoch; whole microseconds of our era's first and last years are more than a double holds. */
+  /** Since the Unix epoch. Microseconds of the first and last years are more than a double holds. */
   readonly seconds: Float64Array;
   /** 0 to 999,999, to be added to the seconds. */
   readonly micros: Int32Array;
   /** Beats per minute. */
   readonly heartRate: Int16Array;
   readonly #anomaly: Uint8Array;
-  /** Place of the record that brought it, among the batch's records. */
+  /** The index of its record in the batch. */
   readonly record: Int32Array;
   #count = 0;
 
-  /** @param capacity how many will be added, at most */
   constructor(capacity: number) {
     this.customers = new Customers(capacity);
     this.customer = new Int32Array(capacity);
@@ -103,13 +101,12 @@ export class Readings {
   }
 
   /**
-   * The rows by customer, then by time, and those with the same key in the order in which they came. All writers write
-   * in this order, so that two which insert the same keys wait for each other and never in a circle; and neighbours in
-   * the index are written together.
+   * The rows by customer and time, and those with the same key in the order of the log. All writers insert in this order, so
+   * that writers of the same keys cannot deadlock, and neighbours in the index are written together.
    */
   ordered(): Int32Array {
     const ranks = this.customers.ranks();
-    // Counted by customer first: where each one's rows begin in the order.
+    // Counting sort: where the rows of each customer begin.
     const starts = new Int32Array(ranks.length + 1);
     for (let row = 0; row < this.#count; row++) {
       const rank = ranks[this.customer[row] ?? 0] ?? 0;
@@ -132,7 +129,7 @@ export class Readings {
     return rows;
   }
 
-  /** A customer's readings mostly come in order: then there is nothing to do. */
+  /** Mostly, a customer's readings are in order already. */
   #orderByTime(rows: Int32Array, from: number, end: number): void {
     for (let at = from + 1; at < end; at++) {
       if (this.compareTime(rows[at - 1] ?? 0, rows[at] ?? 0) <= 0) continue;
@@ -155,7 +152,6 @@ export interface OrderedReadings {
 /** Where readings are inserted. */
 export const HEARTBEATS = "public.heartbeats (customer_id, ts, heart_rate, anomaly)";
 
-/** How each of these columns is written. */
 export const READING_COLUMNS: readonly {
   readonly type: ElementType;
   readonly add: (writer: BinaryWriter, readings: Readings, row: number) => void;
@@ -185,7 +181,7 @@ export function readingArrays({ readings, rows }: OrderedReadings): Buffer[] {
   );
 }
 
-/** Rows of several as one's; the places of the records that brought them mean nothing any more. */
+/** Joins the rows of several batches; their `record` has no meaning then. */
 export function joinReadings(parts: readonly OrderedReadings[]): OrderedReadings {
   if (parts[0] !== undefined && parts.length === 1) return parts[0];
   const all = new Readings(parts.reduce((sum, { rows }) => sum + rows.length, 0));

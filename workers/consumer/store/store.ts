@@ -1,4 +1,4 @@
-/** The way in: a batch is planned, handed to the group commit, written by one transaction, and has an outcome. */
+/** The entry point: plans a batch, hands it to the group commit, and retries until it has an outcome. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { isFatal } from "../../_shared/errors.ts";
@@ -11,22 +11,22 @@ import type { PlanBatch } from "./plan_batch.ts";
 
 export interface WriterPorts {
   readonly plan: PlanBatch;
-  /** Prepares the table; outside the transaction, since it may take locks. */
+  /** Makes partitions; before the transaction, since it takes locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   /** The batch is planned again. */
   readonly onFloorMoved: (floor: Instant) => void;
-  /** A connection is free to write this batch: from now on something happens, or something hangs. */
+  /** The batch has a connection: from now on an attempt that does not end hangs. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
-/** Writes a batch of one partition. @throws what trying again does not cure, as a schema of another generation */
+/** Writes a batch of one partition. @throws errors that a retry does not cure, as a schema of another generation */
 export type WriteBatch = (ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal) => Promise<BatchOutcome>;
 
 export type Store = ReturnType<typeof createStore>;
 
-/** @param connections how many transactions may be under way at once */
+/** @param connections transactions in flight, at most */
 export function createStore(transactions: Transactions, connections: number) {
   const groupCommit = new GroupCommit(connections, transactions);
   return {
@@ -36,15 +36,15 @@ export function createStore(transactions: Transactions, connections: number) {
       return (ledger, batch, signal) =>
         new BatchWriter({ ports, groupCommit, approach }, ledger, batch).write(signal);
     },
-    /** From now on as many transactions may be under way at once. */
+    /** Changes the maximum of transactions in flight. */
     setWidth: (width: number) => void (groupCommit.width = width),
   };
 }
 
-/** When an attempt took longer than it may last, the next one is on a part that is so many times smaller. */
+/** After a timeout, the next attempt writes a part that is this many times smaller. */
 const SMALLER = 16;
 
-/** How the next attempt of a partition is made, learnt from those before. */
+/** How a partition makes its next attempt, learnt from earlier ones. */
 class Approach {
   #way: Way = "together";
   /** How many records an attempt can write while many are refused or the database is slow. */
@@ -54,7 +54,7 @@ class Approach {
     return this.#way;
   }
 
-  /** @returns whether another try, with care, is what the error calls for: a key is repeated, or a value is refused */
+  /** @returns whether to retry with care, because a key is repeated or a value refused */
   needsCare(error: unknown): boolean {
     if (this.#way === "with care" || !(mayRepeatKey(error) || isDataError(error))) return false;
     this.#way = "with care";
@@ -62,11 +62,10 @@ class Approach {
   }
 
   /**
-   * After any failure the partition writes alone: others shall not fail with it again, nor it with them. Care costs
-   * statement after statement, so it may have been too much. A single record that takes too long is tried again and
-   * again: that says nothing about the record.
+   * After any failure, the partition retries in a transaction of its own. Writing with care takes many statements, so the batch
+   * may have been too large. A single record that takes too long is retried: that says nothing about the record.
    *
-   * @returns whether fewer records than those tried are next
+   * @returns whether the next attempt has fewer records
    */
   failed(error: unknown, tried = 0): boolean {
     const isTooMuch = this.#way === "with care" || tookTooLong(error);
@@ -76,7 +75,7 @@ class Approach {
     return true;
   }
 
-  /** Only what is committed tells whether repeats keep coming; while they do, the quick way would be work done twice. */
+  /** As long as batches have repeated keys, the quick way would fail and cost twice. */
   written({ plan, stored }: Written): void {
     if (stored.length < plan.keys.length - 1) this.#way = "with care";
     else this.#way = this.#way === "with care" ? "alone" : "together";
@@ -86,10 +85,10 @@ class Approach {
 
 /** The attempts to write one batch. */
 class BatchWriter {
-  /** All of the batch, once it was its turn. */
+  /** The whole batch, once an attempt has begun. */
   #whole: Slice | undefined;
   #planned: PlannedBatch | undefined;
-  /** By an attempt whose answer was lost. */
+  /** What an attempt wrote if its COMMIT, whose answer was lost, took place. */
   #perhapsWritten: Written | undefined;
 
   constructor(
@@ -122,7 +121,7 @@ class BatchWriter {
     }
   }
 
-  /** @returns undefined when it was given up while others were written: a stop need not wait for all of them */
+  /** @returns undefined when `signal` aborted before its turn: a stop does not wait for the queue */
   async #attempt(signal: AbortSignal): Promise<WriteOutcome | undefined> {
     const { approach, groupCommit } = this.tools;
     const write = (isGivenUp: () => boolean) =>
@@ -135,12 +134,12 @@ class BatchWriter {
       return await write(() => signal.aborted);
     } catch (error) {
       if (!approach.needsCare(error)) throw error;
-      // It has begun: a stop waits for it.
+      // The write has begun: a stop waits for it.
       return await write(() => false);
     }
   }
 
-  /** For the next attempt, as far as is known. */
+  /** Of the next attempt, as far as known. */
   #records(): number {
     return this.#planned?.slice.records.length ??
       Math.min(this.tools.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
@@ -149,7 +148,7 @@ class BatchWriter {
   async #begin(): Promise<PlannedBatch> {
     const { ports, approach } = this.tools;
     ports.onAttempt();
-    // Only now: until then more may join the batch, and decoded records take several times their bytes.
+    // Not earlier: more records may join the batch, and decoded ones take several times the memory.
     if (this.#planned === undefined) {
       const [slice] = splitSlice(this.#whole ??= this.batch.close(), approach.mostRecords);
       this.#planned = { ledger: this.ledger, slice, plan: ports.plan(slice.records) };

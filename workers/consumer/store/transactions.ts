@@ -1,4 +1,4 @@
-/** The only place that writes what batches bring: a group in one transaction, or one batch with care. */
+/** The transactions that write batches: a group in one transaction, or one batch with care. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { mayBeDone } from "../../_shared/postgres_errors.ts";
 import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
@@ -34,7 +34,7 @@ async function writeGroup(database: Database, all: readonly Written[]): Promise<
     const added = joined(all);
     if (added.rows.length <= FEW_READINGS && all.every(({ rejects }) => rejects.length === 0)) {
       if (await database.execute(moveStatement(all, added)) === all.length) return all;
-      // An offset or the floor is elsewhere: nothing was written.
+      // An offset or the floor moved: nothing was written.
     }
     return await database.transaction(async (session, rows) => {
       const stale = findStale(rows, all);
@@ -67,14 +67,14 @@ async function writeWithCare(database: Database, batch: PlannedBatch): Promise<W
   }
 }
 
-/** @throws the error itself, when nothing of the batch was written */
+/** @throws the error itself, if nothing was written */
 function outcomeOf(error: unknown, attempted: Written): WriteOutcome {
   if (error instanceof FloorMoved) return { kind: "floor moved", floor: error.floor };
   if (mayBeDone(error)) return { kind: "unknown", written: attempted, error };
   throw error;
 }
 
-/** The offset rows are locked first: a second owner waits here, reads the moved offset and finds its batch stale. */
+/** Locks the ledger rows first: a second owner waits here, reads the moved offset and finds its batch stale. */
 function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string {
   return `select id, topic_id, kafka_partition, generation, next_offset, schema_generation
             from public.ingest_offsets
@@ -84,7 +84,7 @@ function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string
 }
 
 /**
- * Of each batch where the offset stands, when it is not where the batch begins.
+ * For each batch, the stored offset if it is not the batch's first offset.
  *
  * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
  */
@@ -95,7 +95,7 @@ function findStale(
   return batches.map(({ ledger, slice }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
     if (row !== undefined) requireGeneration(Number(row.schema_generation));
-    // A standby that never heard of our row may have given its id to another log.
+    // A promoted standby that never had this row may have given its id to another log.
     const isOurs = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
       row.generation === ledger.generation;
     const nextOffset = isOurs ? Number(row.next_offset) : undefined;
@@ -103,16 +103,15 @@ function findStale(
   });
 }
 
-/** The stored readings of some batches as one's. */
 function joined(all: readonly Written[]): OrderedReadings {
   return joinReadings(all.map(({ plan: { readings }, stored: rows }) => ({ readings, rows })));
 }
 
-/** The last step: keeps rejects, and moves the offsets to the ends of their slices. */
+/** The last step: writes rejects and moves the offsets. */
 async function conclude(session: Session, all: readonly Written[]): Promise<void> {
   for (const { ledger, rejects } of all) await copyRejects(session, ledger, rejects);
   const { rowCount } = await session.query(moveStatement(all, NO_READINGS));
-  // The offsets are locked and were where they should be, so only the floor can have kept them.
+  // The offsets are locked and were right, so the floor must have moved.
   if (rowCount !== all.length) {
     throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));
   }
@@ -148,7 +147,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   row.int32(ledger.partition);
   row.int64(record.offset);
   row.text(reason);
-  // Its reading is older than RETENTION_DAYS allows to keep: only its place in the log is written down.
+  // RETENTION_DAYS forbids to keep such a reading: only its place in the log is stored.
   const isEmptied = reason === "too_old";
   row.text(isEmptied ? "" : detail);
   for (const bytes of [record.key, record.value]) {
@@ -160,10 +159,10 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
 }
 
 /**
- * Inserts the readings whose keys are not in the table, in a savepoint; again when another writer committed one of the
- * keys in between, since the statement then saw neither its own row nor the other's.
+ * Inserts the readings whose keys are not in the table, in a savepoint. Repeats this if another writer committed one of the keys
+ * meanwhile: the statement's snapshot has neither its own row nor the other one.
  *
- * @returns the heart rate that was in the table before, of each row
+ * @returns for each row the heart rate that the table had before
  */
 async function insertMissing(session: Session, added: OrderedReadings): Promise<readonly (number | null)[]> {
   for (;;) {
@@ -181,7 +180,7 @@ async function insertMissing(session: Session, added: OrderedReadings): Promise<
 async function insertUnlessPresent(session: Session, added: OrderedReadings) {
   const { rows: [told] } = await session.query<{ inserted: number; present: (number | null)[] }>({
     name: "insert_unless_present",
-    // A subquery for each reading is a look at the index, whatever the planner thinks of the arrays.
+    // A subquery for each reading reads the index, whatever the planner expects of the arrays.
     text: `with inserted as (
              insert into ${HEARTBEATS}
              select *
