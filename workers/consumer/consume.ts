@@ -105,7 +105,6 @@ class Consumption implements AsyncDisposable {
     }
   }
 
-  /** Waits for the topic, then follows its leaders, its partitions and its identity. */
   async #watchTopic(): Promise<void> {
     const { connection, telemetry } = this.ports;
     const { signal } = this.options;

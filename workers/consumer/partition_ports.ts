@@ -50,7 +50,6 @@ export interface Environment extends ConsumePorts, FetchPorts {
   readonly onChange: () => void;
 }
 
-/** Records that could be stored and are not yet, of all partitions. */
 export function recordsDue({ partitions }: Pick<Environment, "partitions">): number {
   return [...partitions()].reduce((sum, { due }) => sum + due, 0);
 }
@@ -156,7 +155,6 @@ export class LogPorts implements PartitionPorts {
 
   onChange = () => this.environment.onChange();
 
-  /** @throws errors that a retry does not cure */
   #ask<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     const { database, telemetry } = this.environment;
     const failed = (error: unknown, attempts: number) => {

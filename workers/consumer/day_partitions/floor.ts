@@ -26,7 +26,6 @@ export async function readFloor(query: (sql: string) => Promise<readonly Row[]>)
 export class Floor {
   instant: Instant;
 
-  /** @throws when the database does not answer */
   async ask({ query }: Pick<Database, "query">): Promise<void> {
     this.instant = await readFloor(query);
   }

@@ -34,7 +34,6 @@ export interface FetchPorts {
   readonly telemetry: ConsumerTelemetry;
   /** The topic as it is known now; undefined while it does not exist. */
   readonly topic: () => TopicDescription | undefined;
-  /** The assigned partitions of that topic. */
   readonly partitions: () => Iterable<Partition>;
   /** Leaders moved, or the topic was recreated. */
   readonly onStaleTopic: () => void;
@@ -43,7 +42,6 @@ export interface FetchPorts {
 /** Fetches from one broker, one request at a time, until `signal` aborts. */
 export class FetchLoop {
   readonly ended: Promise<void>;
-  /** Notified when there may be something to fetch. */
   readonly changed = new Notifier();
   /** The first partition of the last request. */
   #first = -1;

@@ -26,7 +26,6 @@ export class TwoClocks {
     return this.own() - this.database();
   }
 
-  /** @throws when the database does not answer */
   async ask(database: Pick<Database, "query">): Promise<void> {
     const [row] = await database.query<{ ms: number }>(
       "select floor(extract(epoch from clock_timestamp()) * 1000)::float8 as ms",

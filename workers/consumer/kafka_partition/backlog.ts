@@ -20,7 +20,6 @@ export interface BacklogLimits {
   readonly room: Room;
 }
 
-/** In the order of the log. */
 export class Backlog {
   #waiting: Slice[] = [];
   #waitingBytes = 0;

@@ -73,7 +73,6 @@ export class Partition implements AsyncDisposable {
     return this.#state;
   }
 
-  /** Undefined before it is opened for the first time. */
   get ledger(): LedgerRow | undefined {
     return this.#ledger;
   }

@@ -40,7 +40,6 @@ export interface Slice {
 
 /** A batch that grows until its transaction begins. */
 export interface OpenBatch {
-  /** The number of its records so far. */
   count(): number;
   /** No more records join it. */
   close(): Slice;
@@ -48,7 +47,6 @@ export interface OpenBatch {
 
 /** Beyond this, the slice ends behind the present batch, and the rest is fetched again. */
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
-/** Memory that a gap takes, about. */
 const GAP_BYTES = 100;
 
 /** Puts records and gaps together in the order of the log. Offsets between two records are a gap. */

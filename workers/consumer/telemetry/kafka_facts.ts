@@ -32,7 +32,6 @@ export function logFacts({ log, metrics, progress }: Moved) {
         "counted as compacted, since the topic is compacted and not in tiered storage";
       log.warning("partition.gap", message, { partition, ...gap });
     },
-    /** Reported once for each silence. */
     partitionSilent: (of: Assigned, reason: string) => {
       if (!progress.notReady("log", reason, of)) return;
       log.error("partition.silent", `Cannot read partition ${of.partition}: ${reason}`, {
@@ -45,7 +44,6 @@ export function logFacts({ log, metrics, progress }: Moved) {
         partition: of.partition,
       });
     },
-    /** Reported once for each outage. */
     recordsUnreadable: (of: Assigned, failure: PipelineError, broker: number) => {
       if (!progress.notReady("records", failure.message, of)) return;
       log.error("partition.unreadable", failure.message, { partition: of.partition, broker });
@@ -94,7 +92,6 @@ export function topicFacts({ log, outages, progress }: Moved) {
   let replacedBy: string | undefined;
   let leaderless = "";
   return {
-    /** Reported once for each time it is missing. */
     topicMissing: (topic: string) => {
       outages.works("kafka", "kafka");
       const is = `${topic} does not exist; create it, or start the producer, which does`;

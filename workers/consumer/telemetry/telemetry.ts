@@ -159,7 +159,6 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
   };
 }
 
-/** Partitions of tables, and their upkeep. */
 function tableFacts({ log, progress }: Moved) {
   return {
     tablePartitionMade: (partition: string) =>
@@ -179,7 +178,6 @@ function tableFacts({ log, progress }: Moved) {
       log.warning("table.partitions_many", message, { partitions });
     },
     upkeepDone: (task: string) => progress.upkeepDone(task),
-    /** Reported when the task begins to fail. */
     upkeepFailed: (task: string, failure: PipelineError) => {
       if (progress.upkeepFailed(task, failure.message)) {
         log.warning("table.retention_failed", failure.message);
