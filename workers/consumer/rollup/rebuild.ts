@@ -1,14 +1,13 @@
 /**
- * A rebuild: minutes and latest readings are counted anew from the rows, slice by slice from the newest minute down to the
- * floor, while the ingest goes on. Rows and changes commit together, so the rows of a snapshot hold exactly what its
- * changes say.
+ * A rebuild counts minutes and latest readings from the rows, slice by slice, from the newest minute down to the floor, while
+ * the ingest continues. Rows and changes commit together, so the rows of a snapshot hold exactly its changes.
  */
 import type { Session } from "../../_shared/postgres.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 
 /**
- * Comes before the snapshot is taken: a partition that is dropped or attached behind it would read as empty. Whoever does
- * that locks one of the two.
+ * To be run before the snapshot is taken: a partition that is dropped or attached after it would read as empty. Dropping and
+ * attaching lock one of these two tables.
  */
 export const KEEP_PARTITIONS =
   "lock table only public.heartbeats, only public.heartbeats_default in access share mode";
@@ -16,12 +15,12 @@ export const KEEP_PARTITIONS =
 /** A rebuild is due, from the newest minute on. */
 export const FROM_THE_TOP = "infinity";
 
-/** Changes that are deleted unread in a step; each may have megabytes. */
+/** Changes deleted in one step; each may have megabytes. */
 const CHANGES_AT_A_TIME = 500;
-/** The rest of the floor's own minute counts readings that were dropped. */
+/** Rounded up: the minute that contains the floor also counts dropped readings. */
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
 
-/** Forgets what a chain of changes said: from the snapshot on the rows say it. */
+/** Sets the positions to the ledger of this snapshot, whose rows replace all earlier changes. */
 export async function beginAtTop(session: Session): Promise<void> {
   // Left of a ledger that was further: the ingest comes to these moves, and could not write its own.
   await session.query(
@@ -41,7 +40,7 @@ export async function beginAtTop(session: Session): Promise<void> {
 /**
  * Replaces the minutes of one slice, which ends before the cursor.
  *
- * @param rows of the readings that are counted in a slice, about; a minute is never split
+ * @param rows readings in a slice, about; a minute is never split
  * @returns the new cursor; null when the rebuild is done
  */
 export async function replaceSlice(session: Session, cursor: string, rows: number): Promise<string | null> {
@@ -68,7 +67,7 @@ export async function replaceSlice(session: Session, cursor: string, rows: numbe
     [slice.from, cursor],
   );
   await session.query(
-    // Latest readings also come from what the floor left of its minute.
+    // Latest readings also come from the rows above the floor in its minute.
     `with reading as materialized (
        select customer_id, ts, heart_rate, anomaly
          from public.heartbeats
@@ -96,7 +95,7 @@ export async function replaceSlice(session: Session, cursor: string, rows: numbe
   return isDone ? null : slice.from;
 }
 
-/** Changes that the rebuild passed over, and those of ledger rows that are gone. @returns how many were deleted */
+/** Deletes changes behind the positions, and those of deleted ledger rows. @returns how many */
 async function deletePassed(session: Session): Promise<number> {
   const { rowCount } = await session.query(
     `delete from public.ingest_changes

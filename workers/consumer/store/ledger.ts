@@ -59,9 +59,9 @@ export async function openLedger(
 }
 
 /**
- * Rows that the database has not, or has with a lower offset than we remember: then it is an older copy of itself.
+ * Rows that the database does not have, or has with a lower offset than remembered: then it is an older copy of itself.
  *
- * @param remembered rows as they were when our last writes to them were committed
+ * @param remembered rows as of this consumer's last committed write
  */
 export async function findOlderRows(database: Database, remembered: readonly LedgerRow[]) {
   if (remembered.length === 0) return [];
