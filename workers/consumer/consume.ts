@@ -155,19 +155,19 @@ class Consumption implements AsyncDisposable {
   #settlePartitions(): void {
     const { connection: { topic }, telemetry } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
-    const ours = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
+    const assigned = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
     for (const [number, partition] of this.#partitions) {
-      if (ours.has(number) && partition.log.topicId === topicId) continue;
+      if (assigned.has(number) && partition.log.topicId === topicId) continue;
       this.#partitions.delete(number);
       // From now on its next owner commits its offset.
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
-    for (const number of ours) {
+    for (const number of assigned) {
       if (topicId === undefined || this.#partitions.has(number)) continue;
       const log = { topic, topicId, partition: number };
       const partition = new Partition(log, new LogPorts(this.#environment, log), {
-        bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / ours.size)),
+        bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / assigned.size)),
         batchRecords: this.options.batchRecords,
         batchBytes: BATCH_BYTES,
         room: this.#room,

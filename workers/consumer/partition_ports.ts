@@ -129,7 +129,7 @@ export class LogPorts implements PartitionPorts {
       const reset = resolveLostPlace(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
         // The refused fetch had no end of the log: the lag of a held partition must be visible, too.
-        partition.logEndsAt(range.end);
+        partition.endOffset = range.end;
         partition.placed("held");
         telemetry.partitionHeld(this.log, reset.reason);
       } else if (reset.kind === "restart") {

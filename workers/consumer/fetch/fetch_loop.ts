@@ -176,7 +176,7 @@ export class FetchLoop {
   #take(partition: Partition, response: FetchedPartition, question: Question): number {
     const { connection, telemetry } = this.ports;
     const { number, answers, log } = partition;
-    partition.logEndsAt(response.lastStableOffset);
+    partition.endOffset = response.lastStableOffset;
     try {
       const slice = sliceOf(response, partition.fetchOffset);
       answers.read(true);

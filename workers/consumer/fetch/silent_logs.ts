@@ -37,14 +37,14 @@ export class SilentLogs {
   /** Never rejects. */
   async look(): Promise<void> {
     const { connection, partitions, whyNotCompaction, telemetry } = this.ports;
-    const ours = new Set(partitions());
-    const silent = [...ours].filter(({ answers }) => answers.areSilence);
+    const assigned = new Set(partitions());
+    const silent = [...assigned].filter(({ answers }) => answers.areSilence);
     for (const partition of this.#reported) {
       // With the offsets of now.
       if (silent.includes(partition)) this.#tell(partition);
       else {
         this.#reported.delete(partition);
-        if (ours.has(partition)) telemetry.partitionHeard(partition.log);
+        if (assigned.has(partition)) telemetry.partitionHeard(partition.log);
       }
     }
     const isNew = silent.some((partition) => !this.#reported.has(partition));

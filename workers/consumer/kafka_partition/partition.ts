@@ -51,7 +51,8 @@ export class Partition implements AsyncDisposable {
   #doubted = true;
   #fetchOffset: Offset = 0;
   #lastEpoch = UNKNOWN_EPOCH;
-  #endOffset: Offset = 0;
+  /** End of the committed log, as of a broker's last answer. */
+  endOffset: Offset = 0;
   #lastTimestampMs: number | undefined;
   /** While `asking`. */
   #divergence: Divergence | undefined;
@@ -87,11 +88,6 @@ export class Partition implements AsyncDisposable {
     return this.#lastEpoch;
   }
 
-  /** End of the committed log, as of a broker's last answer. */
-  get endOffset(): Offset {
-    return this.#endOffset;
-  }
-
   /** Of the last record that is written; milliseconds since the Unix epoch. */
   get lastTimestampMs(): number | undefined {
     return this.#lastTimestampMs;
@@ -109,13 +105,13 @@ export class Partition implements AsyncDisposable {
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.#fetchOffset >= this.#endOffset;
+    return this.#fetchOffset >= this.endOffset;
   }
 
   /** Records that could be stored and are not. Records that cannot be fetched at the moment do not count. */
   get due(): number {
     const isBlocked = this.#state === "held" || this.answers.areMissing;
-    const end = isBlocked ? this.#fetchOffset : this.#endOffset;
+    const end = isBlocked ? this.#fetchOffset : this.endOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
@@ -133,14 +129,10 @@ export class Partition implements AsyncDisposable {
     if (this.#state === "reading") this.#take(slice);
   }
 
-  logEndsAt(offset: Offset): void {
-    this.#endOffset = offset;
-  }
-
   /** A fetch brought nothing. @returns a gap up to the end of the log, when it is proven to hold no record there */
   foundNothing(question: Question): Gap | undefined {
     if (this.isAtEnd) this.answers.moved();
-    else if (this.answers.empty(question, this.#endOffset)) return this.skip(this.#endOffset, "compacted");
+    else if (this.answers.empty(question, this.endOffset)) return this.skip(this.endOffset, "compacted");
     return undefined;
   }
 

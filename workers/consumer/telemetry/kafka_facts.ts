@@ -61,11 +61,14 @@ export function kafkaFacts({ log, metrics, outages, progress }: Moved) {
   return {
     groupWorks: () => outages.works("group", "group"),
     groupFailed: (failure: PipelineError) => outages.groupFailed(failure),
-    partitionsAssigned: (ours: readonly number[], generation: number) => {
+    partitionsAssigned: (assigned: readonly number[], generation: number) => {
       outages.works("group", "group");
-      metrics.assigned.set(ours.length);
-      const partitions = ours.toSorted((a, b) => a - b);
-      log.info("group.assigned", `The group gave us ${ours.length} partitions`, { partitions, generation });
+      metrics.assigned.set(assigned.length);
+      const partitions = assigned.toSorted((a, b) => a - b);
+      log.info("group.assigned", `The group gave us ${assigned.length} partitions`, {
+        partitions,
+        generation,
+      });
     },
     offsetsNotCommitted: (error: unknown) =>
       log.debug("group.commit_failed", "The group was not told our offsets", { error }),

@@ -261,7 +261,7 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
 
 Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
   const { partition, letGo } = await opened();
-  partition.logEndsAt(100);
+  partition.endOffset = 100;
   partition.accept(records(10, 3));
   strictEqual(partition.due, 90);
   partition.answers.failed();
