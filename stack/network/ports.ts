@@ -25,10 +25,16 @@ export async function isPortTaken(port: number): Promise<boolean> {
   }
 }
 
+/** The server that got one of them wants it again after a stop, while nobody listens there. */
+const given = new Set<number>();
+
+/** @returns a port that nobody holds, another one at each call */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FREE_PORTS.from + Math.floor(Math.random() * (FREE_PORTS.to - FREE_PORTS.from));
-    if (!await isPortTaken(port)) return port;
+    if (given.has(port) || await isPortTaken(port)) continue;
+    given.add(port);
+    return port;
   }
 }
 
