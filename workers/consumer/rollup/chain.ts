@@ -4,7 +4,7 @@ import type { Offset } from "../../_shared/kafka/records.ts";
 
 export interface Standing {
   readonly ledgerId: number;
-  /** What the rollup has applied. */
+  /** The rollup's position. */
   readonly move: number;
   readonly offset: Offset;
   /** Where the ledger stands; null when there is no such row. */
@@ -18,8 +18,7 @@ export interface Standing {
 }
 
 /**
- * $1 and $2: so many offsets and changes at most, shared out between the chains in which something waits; at least one
- * change of each.
+ * $1 and $2: maximum of offsets and of changes, divided among the chains with waiting changes; at least one change of each.
  */
 const PICK = `
   select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
@@ -49,10 +48,10 @@ const PICK = `
       where number = 1 or offsets <= $1 / chains) picked
    where (moves, ledger_offset) is distinct from (move, at)`;
 
-/** A round of many small changes shall end, too. */
+/** Limits a round of many small changes. */
 const MOST_CHANGES = 20_000;
 
-/** The chains in which something waits, or is wrong. @param offsets about so many at most */
+/** The chains with waiting changes, and broken ones. @param offsets about, at most */
 export async function readStandings(session: Session, offsets: number): Promise<Standing[]> {
   const values = [Math.ceil(offsets), MOST_CHANGES];
   return (await session.query<Standing & Row>({ name: "rollup_pick", text: PICK, values })).rows;

@@ -1,4 +1,4 @@
-/** How far the rollup has to get for somebody who waits for it: while the ingest goes on, something waits at any moment. */
+/** What `--until-caught-up` waits for: the ledger of one moment. While the ingest continues, a change always waits. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 type Queried = Pick<Database, "query">;
@@ -20,7 +20,7 @@ const LEFT = `
    where coalesce(position.move, 0) < goal.moves
       or coalesce(position.next_offset, ledger.first_offset) < goal.next_offset`;
 
-/** What the rollup lacks of the goal; a rebuild that is under way counts, too. */
+/** How far the rollup is from the goal; a rebuild under way counts, too. */
 export async function leftTo(database: Queried, goal: Goal) {
   const values = [
     goal.map(({ id }) => id),

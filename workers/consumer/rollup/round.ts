@@ -1,14 +1,11 @@
-/** One round: what the changes behind the positions say becomes minutes and latest readings, in one transaction. */
+/** One round: applies the changes behind the positions to minutes and latest readings, in one transaction. */
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
 import { readStandings, whyBroken } from "./chain.ts";
 import { beginAtTop, FROM_THE_TOP, KEEP_PARTITIONS, replaceSlice } from "./rebuild.ts";
 
-/**
- * A round may last longer than a batch, since no batch waits for it. A process that froze in a round holds up those of
- * others for as long as its session may be idle.
- */
+/** A round may last longer than a batch, since no batch waits for it. A process that froze in a round delays the others. */
 export const ROLLUP_LIMITS: SessionLimits = {
   transactionMs: 70_000,
   statementMs: 60_000,
@@ -24,7 +21,7 @@ export interface Lag {
   readonly isRebuilding: boolean;
   /** Whether nothing waits, and no rebuild is due or under way. */
   readonly isNone: boolean;
-  /** When the last round began that was committed, by any consumer: only to be compared with another. */
+  /** The start of the last committed round of any consumer, to be compared with another one. */
   readonly round: string;
   readonly sinceRoundSeconds: number;
 }
@@ -48,23 +45,23 @@ export async function readLag(database: Pick<Database, "query">): Promise<Lag> {
 export type Outcome =
   /** Another session is in a round, or the schema has another generation than this program. */
   | { readonly kind: "busy" }
-  /** A rebuild is under way, and this round did not keep the partitions for it: nothing was done. */
+  /** A rebuild is under way, and this round has no lock on the partitions: nothing was done. */
   | { readonly kind: "rebuild due" }
   | ({ readonly round: string } & Done);
 
 type Done =
-  /** `isWhole`: all that waited. */
+  /** `isWhole`: no change was left. */
   | { readonly kind: "applied"; readonly isWhole: boolean }
   /** From now on a rebuild is due. */
   | { readonly kind: "broken"; readonly reason: string }
   | { readonly kind: "slice replaced"; readonly isLast: boolean };
 
 export interface Size {
-  /** So many are applied at most, about. */
+  /** Offsets applied in the round, about, at most. */
   readonly offsets: number;
   /** Whether a slice is replaced when a rebuild is under way and all changes fit into the round. */
   readonly withSlice: boolean;
-  /** Changes that wait and take more are passed over: the rows say what they say. */
+  /** With more bytes of waiting changes, a rebuild is cheaper. */
   readonly bytes?: number;
 }
 
@@ -85,10 +82,10 @@ const BEGIN = `
   set local jit = off`;
 
 /**
- * The row is locked by a statement of its own before anything else is read: so the snapshot has the positions of the round
- * before. The table of the changes never gets smaller, so its size alone does not tell how much waits.
+ * Locks the row before anything else is read, so that the snapshot has the positions of the previous round. The table of the
+ * changes never shrinks, so its size alone does not show how much waits.
  */
-const FOLLOWER = `
+const ROLLUP_ROW = `
   select cursor::text,
          (select least(pg_total_relation_size(oid),
                        2000 * (pg_stat_get_live_tuples(oid) + pg_stat_get_live_tuples(reltoastrelid)))::float8
@@ -100,29 +97,28 @@ const FOLLOWER = `
 
 export function runRound(database: Database, size: Size): Promise<Outcome> {
   const keep = size.withSlice ? `${KEEP_PARTITIONS};` : "";
-  return database.transaction<Outcome>(async (session, [follower]) => {
-    if (follower === undefined) return { kind: "busy" };
-    const { cursor, bytes } = follower as { cursor: string | null; bytes: number };
+  return database.transaction<Outcome>(async (session, [row]) => {
+    if (row === undefined) return { kind: "busy" };
+    const { cursor, bytes } = row as { cursor: string | null; bytes: number };
     if (cursor !== null && !size.withSlice) return { kind: "rebuild due" };
     const isTooMuch = cursor === null && bytes > (size.bytes ?? MOST_BYTES);
-    const [done, next] = isTooMuch ? broken(tooMuch(bytes)) : await work(session, cursor, size);
+    const [done, next] = isTooMuch ? tooMuch(bytes) : await work(session, cursor, size);
     const { rows: [at] } = await session.query<{ round: string }>(
       "update public.rollup set cursor = $1, committed_at = now() returning committed_at::text as round",
       [next],
     );
     return { ...done, round: at?.round ?? "" };
-  }, `${BEGIN}; ${keep} ${FOLLOWER}`);
+  }, `${BEGIN}; ${keep} ${ROLLUP_ROW}`);
 }
 
-/** What was done, and the cursor that it leads to. */
 type Step = readonly [done: Done, cursor: string | null];
 
 function broken(reason: string): Step {
   return [{ kind: "broken", reason }, FROM_THE_TOP];
 }
 
-function tooMuch(bytes: number): string {
-  return `changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait, more than it costs to read the rows`;
+function tooMuch(bytes: number): Step {
+  return broken(`changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait, more than it costs to read the rows`);
 }
 
 async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
@@ -131,11 +127,11 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
   const reason = standings.map(whyBroken).find((why) => why !== undefined);
   if (reason !== undefined) return broken(reason);
   if (standings.length > 0) {
-    // What a rebuild has not reached yet is left to the rows.
+    // A rebuild counts the minutes before its cursor from the rows.
     await applyChanges(session, standings, cursor ?? "-infinity");
     await advancePositions(session, standings);
   }
-  // A slice and the minutes behind it are of one moment only when no change of the snapshot is left.
+  // Only if no change of the snapshot is left, a slice from its rows agrees with the minutes after it.
   const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
   if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
   const next = await replaceSlice(session, cursor, Math.ceil(size.offsets * SLICE_SHARE));
