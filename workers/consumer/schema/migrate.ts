@@ -50,12 +50,12 @@ export async function migrateWhenReachable(
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
   // With nothing to apply, a writer that has no right to create tables can start.
-  if (await exists(database.query, LEDGER) && (await pendingOf(database, migrations)).length === 0) {
+  if (await exists(database.query, APPLIED) && (await pendingOf(database, migrations)).length === 0) {
     return [];
   }
   return await database.transaction(async (session) => {
     const query: Query = async (sql) => (await session.query(sql)).rows;
-    if (!await exists(query, LEDGER)) {
+    if (!await exists(query, APPLIED)) {
       // Any user can take an advisory lock and keep it, so it is used only while there is no table to lock. The number is
       // "hbmigrat" as bytes.
       await session.query("select pg_advisory_xact_lock(7521419864366932340)");
@@ -105,7 +105,7 @@ async function requireUtf8(database: Database): Promise<void> {
 
 type Query = Database["query"];
 
-const LEDGER = "to_regclass('public.schema_migrations')";
+const APPLIED = "to_regclass('public.schema_migrations')";
 
 /** @param object an expression that is null when there is none */
 async function exists(query: Query, object: string): Promise<boolean> {
