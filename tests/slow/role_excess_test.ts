@@ -13,6 +13,7 @@ Deno.test(
     const gifts = `grant create on schema public to public, heartbeat_writer;
        grant update (heart_rate), delete on public.heartbeats to heartbeat_writer;
        grant insert on public.heartbeat_retention to public;
+       grant temporary on database "${place.database}" to public, heartbeat_writer;
        alter role heartbeat_reader createrole connection limit -1;
        alter role heartbeat_reader in database "${place.database}" set statement_timeout = 0;
        alter role heartbeat_reader set default_transaction_read_only = off`;
@@ -21,6 +22,7 @@ Deno.test(
     await makeRoles(place);
     await refused(place, "heartbeat_writer", [
       "create table public.mine (id int)",
+      "create temporary table mine (id int)",
       "update public.heartbeats set heart_rate = 1",
       "delete from public.heartbeats",
       "insert into public.heartbeat_retention default values",
@@ -103,6 +105,7 @@ Deno.test(
   "the functions that run as the owner are not led astray by the writer's own objects and search path",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
+    await place.asSuperuser(`grant temporary on database "${place.database}" to heartbeat_writer`);
     await withClient(urlOf(place, "heartbeat_writer"), async (client) => {
       await client.query(`
         create temporary table seen (who text);

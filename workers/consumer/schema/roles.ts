@@ -19,7 +19,7 @@ type Role = { name: string; password: string; grants: string[] };
 
 /** The rights that a consumer needs. No DDL: functions that run as the owner do it. */
 const WRITER_GRANTS = [
-  "grant connect, temporary on database %database% to heartbeat_writer",
+  "grant connect on database %database% to heartbeat_writer",
   "grant usage on schema public to heartbeat_writer",
   "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
