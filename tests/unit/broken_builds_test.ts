@@ -35,7 +35,7 @@ Deno.test("every test that must notice a broken build is there, once", () => {
   deepStrictEqual(complaints((build) => void testFileOf(tests, build)), []);
 });
 
-Deno.test("each section of the specification has a broken build, and there are at most 70, each another", async () => {
+Deno.test("each section of the specification has a broken build, and there are at most 74, each another", async () => {
   const specification = await Deno.readTextFile(`${CLONE}/docs/pipeline_spec.md`);
   const sections: string[] = [];
   let chapter = "";
@@ -48,7 +48,7 @@ Deno.test("each section of the specification has a broken build, and there are a
     builds.map(({ promise }) => promise).filter((promise) => !promise.startsWith("docs/")),
   );
   deepStrictEqual([...promises], sections);
-  ok(builds.length <= 70, `${builds.length}`);
+  ok(builds.length <= 74, `${builds.length}`);
   deepStrictEqual(new Set(builds.map(({ breaks }) => breaks)).size, builds.length);
 });
 

@@ -7,9 +7,9 @@ export interface Standing {
   /** The rollup's position. */
   readonly move: number;
   readonly offset: Offset;
-  /** Where the ledger stands; null when there is no such row. */
-  readonly moves: number | null;
-  readonly ledgerOffset: Offset | null;
+  /** Where the ledger stands. */
+  readonly moves: number;
+  readonly ledgerOffset: Offset;
   /** The last change that fits into the round; null when none lies behind the position. */
   readonly lastMove: number | null;
   readonly lastOffset: Offset | null;
@@ -25,11 +25,10 @@ const PICK = `
          ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
          continues
     from (select standing.*, count(*) filter (where (moves, ledger_offset) is distinct from (move, at)) over () as chains
-            from (select coalesce(ledger.id, position.ledger_id) as ledger_id,
-                         ledger.moves, ledger.next_offset as ledger_offset,
+            from (select ledger.id as ledger_id, ledger.moves, ledger.next_offset as ledger_offset,
                          coalesce(position.move, 0) as move, coalesce(position.next_offset, ledger.first_offset) as at
                     from public.ingest_offsets ledger
-                    full join public.rollup_positions position on position.ledger_id = ledger.id) standing
+                    left join public.rollup_positions position on position.ledger_id = ledger.id) standing
          ) standing
    cross join lateral (
      select max(move) as last_move, max(next_offset) as last_offset, bool_and(continues) as continues
@@ -57,13 +56,36 @@ export async function readStandings(session: Session, offsets: number): Promise<
   return (await session.query<Standing & Row>({ name: "rollup_pick", text: PICK, values })).rows;
 }
 
+/** For each ledger row, the keys of changes from `moves` of `id` to `next`, both excluded: there shall be none. */
+export const BETWEEN_CHAINS = `
+  (select id, moves, lead(id, 1, 9223372036854775807) over (order by id) as next
+     from (select id, moves from public.ingest_offsets union all select 0, 0) ledger) between_chains`;
+
+/** Changes and positions that the ledger does not lead to: of a row that is gone, or that was restored as it was before. */
+export const STRAY = `
+  select change.ledger_id, change.move
+    from ${BETWEEN_CHAINS}
+   cross join lateral (
+     select ledger_id, move
+       from public.ingest_changes
+      where (ledger_id, move) > (id, moves) and ledger_id < next
+      order by ledger_id, move
+      limit 1) change
+   union all
+  select ledger_id, move
+    from public.rollup_positions
+   where not exists (select from public.ingest_offsets where id = ledger_id)`;
+
+/** Why a rebuild is due, whatever the chains say. */
+export async function whyStray(session: Session): Promise<string | undefined> {
+  const { rows: [stray] } = await session.query<{ ledger_id: string; move: string }>(`${STRAY} limit 1`);
+  return stray && `the ledger does not lead to move ${stray.move} of ledger row ${stray.ledger_id}`;
+}
+
 /** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */
 export function whyBroken(standing: Standing): string | undefined {
   const { ledgerId, move, offset, moves, ledgerOffset, lastMove, lastOffset, continues } = standing;
   const at = `at move ${move} and offset ${offset}`;
-  if (moves === null || ledgerOffset === null) {
-    return `ledger row ${ledgerId} is gone, and the rollup stands ${at} of it`;
-  }
   const stands = `ledger row ${ledgerId} stands at move ${moves} and offset ${ledgerOffset}`;
   if (move > moves || offset > ledgerOffset) return `${stands}, and the rollup is ahead of it ${at}`;
   if (lastMove === null || lastOffset === null) {

@@ -4,6 +4,7 @@
  */
 import type { Session } from "../../_shared/postgres.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
+import { BETWEEN_CHAINS } from "./chain.ts";
 
 /**
  * To be run before the snapshot is taken: a partition that is dropped or attached after it would read as empty. Dropping and
@@ -25,8 +26,8 @@ export async function beginAtTop(session: Session): Promise<void> {
   // Left of a ledger that was further: the ingest comes to these moves, and could not write its own.
   await session.query(
     `delete from public.ingest_changes change
-      using public.ingest_offsets ledger
-      where change.ledger_id = ledger.id and change.move > ledger.moves`,
+      using ${BETWEEN_CHAINS}
+      where (change.ledger_id, change.move) > (id, moves) and change.ledger_id < next`,
   );
   await session.query("delete from public.rollup_positions");
   await session.query(
@@ -95,16 +96,15 @@ export async function replaceSlice(session: Session, cursor: string, rows: numbe
   return isDone ? null : slice.from;
 }
 
-/** Deletes changes behind the positions, and those of deleted ledger rows. @returns how many */
+/** Deletes changes that the rebuild passed over. @returns how many */
 async function deletePassed(session: Session): Promise<number> {
   const { rowCount } = await session.query(
     `delete from public.ingest_changes
       where (ledger_id, move) in (
             select change.ledger_id, change.move
               from public.ingest_changes change
-              left join public.rollup_positions position on position.ledger_id = change.ledger_id
+              join public.rollup_positions position on position.ledger_id = change.ledger_id
              where change.move <= position.move
-                or not exists (select from public.ingest_offsets where id = change.ledger_id)
              limit ${CHANGES_AT_A_TIME})`,
   );
   return rowCount ?? 0;

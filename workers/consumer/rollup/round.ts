@@ -2,7 +2,7 @@
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
-import { readStandings, whyBroken } from "./chain.ts";
+import { readStandings, STRAY, whyBroken, whyStray } from "./chain.ts";
 import { beginAtTop, FROM_THE_TOP, KEEP_PARTITIONS, replaceSlice } from "./rebuild.ts";
 
 /** A round may last longer than a batch, since no batch waits for it. A process that froze in a round delays the others. */
@@ -30,7 +30,8 @@ const LAG = `
   select coalesce(sum(abs(offsets)), 0)::float8 as offsets,
          coalesce(max(lag_seconds), 0) as seconds,
          count(cursor) > 0 as "isRebuilding",
-         count(cursor) = 0 and coalesce(bool_and(offsets = 0 and lag_seconds = 0), true) as "isNone",
+         count(cursor) = 0 and coalesce(bool_and(offsets = 0 and lag_seconds = 0), true)
+           and not exists (${STRAY}) as "isNone",
          max(committed_at)::text as round,
          extract(epoch from now() - max(committed_at))::float8 as "sinceRoundSeconds"
     from public.rollup
@@ -71,7 +72,7 @@ const SLICE_SHARE = 1 / 20;
 
 /**
  * The planner knows nothing of arrays: it shall not read whole tables for them. Before PostgreSQL 18 what is switched off
- * counts as very expensive where there is no other way, as for a full join, and that is compiled for 0.3 s each time.
+ * counts as very expensive where there is no other way, and that is compiled for 0.3 s each time.
  */
 const BEGIN = `
   set transaction isolation level repeatable read;
@@ -124,7 +125,7 @@ function tooMuch(bytes: number): Step {
 async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
   if (cursor === FROM_THE_TOP) await beginAtTop(session);
   const standings = await readStandings(session, size.offsets);
-  const reason = standings.map(whyBroken).find((why) => why !== undefined);
+  const reason = standings.map(whyBroken).find((why) => why !== undefined) ?? await whyStray(session);
   if (reason !== undefined) return broken(reason);
   if (standings.length > 0) {
     // A rebuild counts the minutes before its cursor from the rows.

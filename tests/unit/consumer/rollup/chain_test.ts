@@ -20,7 +20,6 @@ for (
     ["changes follow, and not all fit into the round", {}, undefined],
     ["changes lead to where the ledger stands", { lastMove: 5, lastOffset: 500 }, undefined],
     ["no change follows", NO_CHANGE, /no change leads/],
-    ["the ledger row is gone", { moves: null, ledgerOffset: null, ...NO_CHANGE }, /is gone/],
     ["a change does not continue the one before", { continues: false }, /do not continue/],
     ["the ledger was moved back", { ledgerOffset: 150, ...NO_CHANGE }, /ahead/],
     ["the ledger made fewer moves", { moves: 1, ...NO_CHANGE }, /ahead/],
