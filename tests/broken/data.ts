@@ -226,7 +226,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.2",
     breaks: "a partition may be dropped under a rebuild that reads it",
-    edits: { "size.withSlice ? `${KEEP_PARTITIONS};`": "size.withSlice ? ``" },
+    edits: { "size.sliceRows ? `${KEEP_PARTITIONS};`": "size.sliceRows ? ``" },
     test: "a rebuild beside the ingest and beside retention",
   },
   {

@@ -153,7 +153,7 @@ Deno.test(
     await feed.store(4);
     const databaseUrl = await restored(place);
     await using database = openRollup({ databaseUrl });
-    strictEqual((await runRound(database, { offsets: 1_000, withSlice: false })).kind, "applied");
+    strictEqual((await runRound(database, { offsets: 1_000 })).kind, "applied");
     strictEqual((await readLag(database)).isNone, true);
     const [row] = await database.query(
       `select (select count(*)::int from public.heartbeats) as rows,
@@ -195,7 +195,7 @@ Deno.test(
       );
       return Number(row?.["rows"]) > 0;
     });
-    const outcomes = await feed.follow({ offsets: 40, withSlice: true, bytes: 1 });
+    const outcomes = await feed.follow({ offsets: 40, sliceRows: 2, bytes: 1 });
     match(outcomes[0]?.kind === "broken" ? outcomes[0].reason : "", /^changes of .* wait/);
     await feed.judgeEnd();
   }),
@@ -224,7 +224,7 @@ Deno.test(
         await rejects(drop(), { code: "55P03" });
       }
     });
-    const small = { offsets: 100, withSlice: true };
+    const small = { offsets: 100, sliceRows: 5 };
     while (slices < 7) await runRound(database, small);
     while ((await drop())[0]?.["step"] !== null);
     while (!(await readLag(database)).isNone) await runRound(database, small);

@@ -9,7 +9,7 @@ import { between, Feed, openRollup } from "../support/feed.ts";
 import { reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 
-const ROUND = { offsets: 1_000, withSlice: false };
+const ROUND = { offsets: 1_000 };
 
 Deno.test(
   "rounds apply all changes, each once, however few fit into one",
@@ -18,11 +18,11 @@ Deno.test(
     await feed.store(10);
     await feed.judge();
     await using database = openRollup(place);
-    strictEqual((await runRound(database, { offsets: 25, withSlice: false })).kind, "applied");
+    strictEqual((await runRound(database, { offsets: 25 })).kind, "applied");
     deepStrictEqual(await waiting(place), [{ changes: 6 }]);
     await feed.judge();
     await feed.store(3);
-    ok((await feed.follow({ offsets: 1, withSlice: true })).every(({ kind }) => kind === "applied"));
+    ok((await feed.follow({ offsets: 1, sliceRows: 1 })).every(({ kind }) => kind === "applied"));
     await feed.judgeEnd();
   }),
 );

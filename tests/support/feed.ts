@@ -21,7 +21,7 @@ const PARTITIONS = 2;
 /** Readings of a batch, of as many customers: all but the last of one minute. */
 const BATCH = 6;
 /** Small, so that a rebuild has several slices: of two rows, that is of a minute or two. */
-const SIZE: Size = { offsets: 40, withSlice: true };
+const SIZE: Size = { offsets: 40, sliceRows: 2 };
 
 export class Feed implements AsyncDisposable {
   readonly #database: Database;

@@ -17,6 +17,16 @@ export function pauseMs(roundMs: number, due: number, isWhole: boolean): number 
   return Math.min(Math.max(MIN_PAUSE_MS, roundMs), MAX_PAUSE_MS);
 }
 
+/** Whoever makes or drops a partition waits for a slice, and not for long. */
+const SLICE_MS = 400;
+export const LEAST_SLICE_ROWS = 5_000;
+const MOST_SLICE_ROWS = 50_000;
+
+/** @param rows of the last slice @param ms how long it took */
+export function nextSliceRows(rows: number, ms: number): number {
+  return Math.min(Math.max(LEAST_SLICE_ROWS, Math.ceil(rows * Math.min(2, SLICE_MS / ms))), MOST_SLICE_ROWS);
+}
+
 const NARROW_SECONDS = 60;
 const WIDE_SECONDS = 30;
 

@@ -3,7 +3,7 @@ import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError } from "../../_shared/errors.ts";
 import { type Database, openDatabase, sqlState, tookTooLong } from "../../_shared/postgres.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
-import { isNarrow, MAX_PAUSE_MS, MIN_PAUSE_MS, pauseMs } from "./pace.ts";
+import { isNarrow, LEAST_SLICE_ROWS, MAX_PAUSE_MS, MIN_PAUSE_MS, nextSliceRows, pauseMs } from "./pace.ts";
 import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
 /** Without a commit of this consumer: others may have stopped behind one. */
@@ -44,6 +44,7 @@ export class Rollup implements AsyncDisposable {
   #lag: Lag | undefined;
   #isNarrow = false;
   #mostOffsets = MOST_OFFSETS;
+  #sliceRows = LEAST_SLICE_ROWS;
   #pauseMs = MIN_PAUSE_MS;
   /** Whether the last round left nothing. */
   #isWhole = true;
@@ -99,18 +100,20 @@ export class Rollup implements AsyncDisposable {
       const lag = await this.#look();
       const restMs = isLast ? 0 : this.#restMs(lag);
       if (!lag.isNone && restMs <= 0) {
-        const size = { offsets: this.#mostOffsets, withSlice: lag.isRebuilding };
+        const size = { offsets: this.#mostOffsets, ...lag.isRebuilding && { sliceRows: this.#sliceRows } };
         const began = performance.now();
-        this.#tell(await runRound(this.#database, size));
-        const change = LONG_ROUND_MS / (performance.now() - began);
-        this.#mostOffsets = Math.min(MOST_OFFSETS, Math.ceil(this.#mostOffsets * Math.min(2, change)));
+        const outcome = await runRound(this.#database, size);
+        if ("round" in outcome) this.#committed(outcome, performance.now() - began);
       }
       this.#failure = undefined;
       return lag.isNone ? "idle" : restMs > 0 ? restMs : "pause";
     } catch (error) {
       // Another transaction changed what this snapshot still shows as it was: the next snapshot has it.
       if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
-      if (tookTooLong(error)) this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
+      if (tookTooLong(error)) {
+        this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
+        this.#sliceRows = LEAST_SLICE_ROWS;
+      }
       this.#failure = { times: (this.#failure?.times ?? 0) + 1, reason: describeError(error) };
       return backoffMs(this.#failure.times);
     }
@@ -133,15 +136,20 @@ export class Rollup implements AsyncDisposable {
     return (isQuiet ? MAX_PAUSE_MS : this.#pauseMs) - sinceRoundSeconds * 1000;
   }
 
-  #tell(outcome: Outcome): void {
+  #committed(outcome: Extract<Outcome, { round: string }>, ms: number): void {
     const { telemetry } = this;
-    if (outcome.kind === "busy" || outcome.kind === "rebuild due") return;
+    this.#mostOffsets = Math.min(
+      MOST_OFFSETS,
+      Math.ceil(this.#mostOffsets * Math.min(2, LONG_ROUND_MS / ms)),
+    );
     this.#round = outcome.round;
     this.#isWhole = outcome.kind !== "applied" || outcome.isWhole;
     this.#wellAt = performance.now();
     telemetry.roundCommitted();
     if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
-    if (outcome.kind === "slice replaced" && outcome.isLast) telemetry.rebuildEnded();
+    if (outcome.kind !== "slice replaced") return;
+    this.#sliceRows = nextSliceRows(this.#sliceRows, outcome.ms);
+    if (outcome.isLast) telemetry.rebuildEnded();
   }
 
   /** Ends early when the ingest has nothing left to do: there is nothing to spare it. */

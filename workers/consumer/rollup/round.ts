@@ -55,20 +55,18 @@ type Done =
   | { readonly kind: "applied"; readonly isWhole: boolean }
   /** From now on a rebuild is due. */
   | { readonly kind: "broken"; readonly reason: string }
-  | { readonly kind: "slice replaced"; readonly isLast: boolean };
+  | { readonly kind: "slice replaced"; readonly isLast: boolean; readonly ms: number };
 
 export interface Size {
   /** Offsets applied in the round, about, at most. */
   readonly offsets: number;
-  /** Whether a slice is replaced when a rebuild is under way and all changes fit into the round. */
-  readonly withSlice: boolean;
+  /** Rows of a slice, about, which is replaced when a rebuild is under way and all changes fit into the round. */
+  readonly sliceRows?: number;
   /** With more bytes of waiting changes, a rebuild is cheaper. */
   readonly bytes?: number;
 }
 
 const MOST_BYTES = 10 * 1024 ** 3;
-/** Rows of a slice for each offset of a round: a row costs more than a reading of a change. */
-const SLICE_SHARE = 1 / 20;
 
 /**
  * The planner knows nothing of arrays: it shall not read whole tables for them. Before PostgreSQL 18 what is switched off
@@ -97,11 +95,11 @@ const ROLLUP_ROW = `
      for update of rollup skip locked`;
 
 export function runRound(database: Database, size: Size): Promise<Outcome> {
-  const keep = size.withSlice ? `${KEEP_PARTITIONS};` : "";
+  const keep = size.sliceRows ? `${KEEP_PARTITIONS};` : "";
   return database.transaction<Outcome>(async (session, [row]) => {
     if (row === undefined) return { kind: "busy" };
     const { cursor, bytes } = row as { cursor: string | null; bytes: number };
-    if (cursor !== null && !size.withSlice) return { kind: "rebuild due" };
+    if (cursor !== null && !size.sliceRows) return { kind: "rebuild due" };
     const isTooMuch = cursor === null && bytes > (size.bytes ?? MOST_BYTES);
     const [done, next] = isTooMuch ? tooMuch(bytes) : await work(session, cursor, size);
     const { rows: [at] } = await session.query<{ round: string }>(
@@ -135,6 +133,7 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
   // Only if no change of the snapshot is left, a slice from its rows agrees with the minutes after it.
   const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
   if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
-  const next = await replaceSlice(session, cursor, Math.ceil(size.offsets * SLICE_SHARE));
-  return [{ kind: "slice replaced", isLast: next === null }, next];
+  const began = performance.now();
+  const next = await replaceSlice(session, cursor, size.sliceRows ?? 0);
+  return [{ kind: "slice replaced", isLast: next === null, ms: performance.now() - began }, next];
 }

@@ -1,6 +1,6 @@
 /** The ingest comes first: how long the rollup pauses, and when the ingest makes room for it. */
 import { strictEqual } from "node:assert";
-import { isNarrow, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
+import { isNarrow, nextSliceRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
 
 const BACKLOG = 1_000_000;
 
@@ -16,6 +16,20 @@ for (
   const what = isWhole ? "all" : "a part";
   Deno.test(`a round of ${what} in ${roundMs} ms with ${due} records due is followed by ${expected} ms`, () => {
     strictEqual(pauseMs(roundMs, due, isWhole), expected);
+  });
+}
+
+for (
+  const [rows, ms, expected] of [
+    [20_000, 800, 10_000],
+    [20_000, 300, 26_667],
+    [20_000, 1, 40_000],
+    [40_000, 100, 50_000],
+    [6_000, 9_000, 5_000],
+  ] as const
+) {
+  Deno.test(`a slice of ${rows} rows that took ${ms} ms is followed by one of ${expected}`, () => {
+    strictEqual(nextSliceRows(rows, ms), expected);
   });
 }
 
