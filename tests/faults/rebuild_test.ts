@@ -202,6 +202,32 @@ Deno.test(
 );
 
 Deno.test(
+  "each slice of a rebuild deletes changes that it passed over, and none is left at the end",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using feed = await Feed.open(place);
+    await feed.store(4);
+    await feed.follow();
+    await place.sql(
+      `insert into public.ingest_changes
+       select id, -number, 0, 0, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'
+         from public.ingest_offsets, generate_series(1, 1000) number;
+       update public.rollup set cursor = 'infinity'`,
+    );
+    const left = async () => {
+      const [row] = await place.sql("select count(*)::int as changes from public.ingest_changes");
+      return Number(row?.["changes"]);
+    };
+    await using database = openRollup(place);
+    const outcome = await runRound(database, { offsets: 100, sliceRows: 2 });
+    deepStrictEqual([outcome.kind, "isLast" in outcome && outcome.isLast], ["slice replaced", false]);
+    ok(await left() < 2_000);
+    await feed.follow();
+    strictEqual(await left(), 0);
+    await feed.judgeEnd();
+  }),
+);
+
+Deno.test(
   "a rebuild beside the ingest and beside retention, which drops a partition with minutes that stay",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place, "2026-06-30T23:50:00Z");

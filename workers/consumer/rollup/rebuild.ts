@@ -16,8 +16,10 @@ export const KEEP_PARTITIONS =
 /** A rebuild is due, from the newest minute on. */
 export const FROM_THE_TOP = "infinity";
 
-/** Changes deleted in one step; each may have megabytes. */
-const CHANGES_AT_A_TIME = 500;
+/** Within this time of a slice, deletions of passed changes begin; the last one may take as long again. */
+const DELETING_MS = 100;
+/** In the first deletion; each may have megabytes. */
+const FEW_CHANGES = 200;
 /** Rounded up: the minute that contains the floor also counts dropped readings. */
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
 
@@ -92,20 +94,22 @@ export async function replaceSlice(session: Session, cursor: string, rows: numbe
       where kept.ts < excluded.ts`,
     [slice.from, cursor, slice.isLast],
   );
-  const isDone = slice.isLast && await deletePassed(session) < CHANGES_AT_A_TIME;
-  return isDone ? null : slice.from;
+  const noneIsLeft = await deletePassed(session);
+  return slice.isLast && noneIsLeft ? null : slice.from;
 }
 
-/** Deletes changes that the rebuild passed over. @returns how many */
-async function deletePassed(session: Session): Promise<number> {
-  const { rowCount } = await session.query(
-    `delete from public.ingest_changes
-      where (ledger_id, move) in (
-            select change.ledger_id, change.move
-              from public.ingest_changes change
-              join public.rollup_positions position on position.ledger_id = change.ledger_id
-             where change.move <= position.move
-             limit ${CHANGES_AT_A_TIME})`,
-  );
-  return rowCount ?? 0;
+/** Deletes changes that the rebuild passed over: beside a slice no others are left. @returns whether all are deleted */
+async function deletePassed(session: Session): Promise<boolean> {
+  const endAt = performance.now() + DELETING_MS;
+  // Twice as many each time: each deletion finds its first change behind what those before it deleted.
+  for (let most = FEW_CHANGES;; most *= 2) {
+    const { rowCount } = await session.query(
+      // Through the index: the table never gets smaller, and may be empty for gigabytes.
+      `delete from public.ingest_changes
+        where ctid = any(array(select ctid from public.ingest_changes order by ledger_id, move limit $1))`,
+      [most],
+    );
+    if (rowCount !== most) return true;
+    if (performance.now() >= endAt) return false;
+  }
 }
