@@ -225,6 +225,27 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
+    breaks: "a round's minutes are committed before its positions, and before its changes are deleted",
+    edits: {
+      "await advancePositions(session, standings);":
+        'await session.query("commit"); await session.query("begin"); await advancePositions(session, standings);',
+    },
+    test: "the answer to a round's COMMIT gets lost",
+  },
+  {
+    promise: "2a.2",
+    breaks: "the ingest makes room for a rollup that does no rounds",
+    edits: { "!isStalled && lagSeconds >": "lagSeconds >" },
+    test: "the ingest makes room from a lag of a minute",
+  },
+  {
+    promise: "2a.2",
+    breaks: "an orderly stop does no last round",
+    edits: { "if (this.#failure === undefined) await this.#attempt({ isLast: true });": "" },
+    test: "a consumer follows what others stored, waits for it",
+  },
+  {
+    promise: "2a.2",
     breaks: "a partition may be dropped under a rebuild that reads it",
     edits: { "size.sliceRows ? `${KEEP_PARTITIONS};`": "size.sliceRows ? ``" },
     test: "a rebuild beside the ingest and beside retention",
@@ -255,6 +276,12 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     breaks: "our clock alone decides what is old enough to be forgotten",
     edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
     test: "nothing is emptied or deleted that only one clock takes for old",
+  },
+  {
+    promise: "2a.5",
+    breaks: "old minutes are deleted while a round of the rollup changes them",
+    edits: { '"select from public.rollup for update"': '"select"' },
+    test: "old minutes and latest readings are deleted behind a round",
   },
   {
     promise: "2a.5",

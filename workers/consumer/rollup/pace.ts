@@ -30,7 +30,14 @@ export function nextSliceRows(rows: number, ms: number): number {
 const NARROW_SECONDS = 60;
 const WIDE_SECONDS = 30;
 
-/** Whether the ingest makes room for a rollup that falls behind: two bounds, or it would change with every round. */
-export function isNarrow(wasNarrow: boolean, lagSeconds: number): boolean {
-  return lagSeconds > (wasNarrow ? WIDE_SECONDS : NARROW_SECONDS);
+/**
+ * How many connections the ingest uses: one less while the rollup falls behind, to make room for it. Two bounds, or it
+ * would change with every round. A rollup that does no rounds gets no room.
+ */
+export function ingestWidth(
+  connections: number,
+  { last, lagSeconds, isStalled }: { last: number; lagSeconds: number; isStalled: boolean },
+): number {
+  const isNarrow = !isStalled && lagSeconds > (last < connections ? WIDE_SECONDS : NARROW_SECONDS);
+  return isNarrow ? Math.max(1, connections - 1) : connections;
 }

@@ -3,7 +3,7 @@ import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError } from "../../_shared/errors.ts";
 import { type Database, openDatabase, sqlState, tookTooLong } from "../../_shared/postgres.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
-import { isNarrow, LEAST_SLICE_ROWS, MAX_PAUSE_MS, MIN_PAUSE_MS, nextSliceRows, pauseMs } from "./pace.ts";
+import { ingestWidth, LEAST_SLICE_ROWS, MAX_PAUSE_MS, MIN_PAUSE_MS, nextSliceRows, pauseMs } from "./pace.ts";
 import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
 /** Without a commit of this consumer: others may have stopped behind one. */
@@ -42,7 +42,7 @@ export class Rollup implements AsyncDisposable {
   /** When a round was last committed, or nothing waited. */
   #wellAt = performance.now();
   #lag: Lag | undefined;
-  #isNarrow = false;
+  #width = Infinity;
   #mostOffsets = MOST_OFFSETS;
   #sliceRows = LEAST_SLICE_ROWS;
   #pauseMs = MIN_PAUSE_MS;
@@ -79,8 +79,8 @@ export class Rollup implements AsyncDisposable {
     else telemetry.rollupWorks();
     // What others left behind before this consumer began is not of its doing.
     const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
-    this.#isNarrow = !isStalled && isNarrow(this.#isNarrow, lagSeconds);
-    store.setWidth(this.#isNarrow ? Math.max(1, connections - 1) : connections);
+    this.#width = ingestWidth(connections, { last: this.#width, lagSeconds, isStalled });
+    store.setWidth(this.#width);
   }
 
   async #run(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The ingest comes first: how long the rollup pauses, and when the ingest makes room for it. */
 import { strictEqual } from "node:assert";
-import { isNarrow, nextSliceRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
+import { ingestWidth, nextSliceRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
 
 const BACKLOG = 1_000_000;
 
@@ -33,8 +33,12 @@ for (
   });
 }
 
-Deno.test("the ingest makes room from a lag of a minute until it is half", () => {
-  let narrow = false;
-  const said = [0, 59, 61, 31, 29, 59, 61].map((seconds) => narrow = isNarrow(narrow, seconds));
-  strictEqual(said.map(Number).join(""), "0011001");
+Deno.test("the ingest makes room from a lag of a minute until it is half, and never at a stall", () => {
+  let last = Infinity;
+  const widths = [0, 59, 61, 31, 29, 59, 61, "stall", 59, 61].map((lag) => {
+    const isStalled = lag === "stall";
+    return last = ingestWidth(4, { last, lagSeconds: isStalled ? 99 : Number(lag), isStalled });
+  });
+  strictEqual(widths.join(""), "4433443443");
+  strictEqual(ingestWidth(1, { last: 1, lagSeconds: 99, isStalled: false }), 1);
 });
