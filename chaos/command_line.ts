@@ -94,7 +94,8 @@ The same seed gives the same schedule and the same records; what a fault hits al
 Each record that the broker acknowledged must be stored, rejected with its reason and bytes, or counted as a duplicate.
 Minutes and latest readings, together with the changes that wait for the rollup, must equal the rows, and those changes
 must lead to where the ledger is. The ledger and what is settled are judged all the time, everything at the end, when
-the rollup has to have caught up, and by "reconcile" as a process of its own. The first difference ends the run.
+the rollup has to have caught up, and by "reconcile" as a process of its own. A rebuild of the rollup is a difference: no
+fault gives it a reason. The first difference ends the run.
 
 With --against nothing is disturbed that was not started here: only the consumers that it starts, their rounds of the
 rollup and their link to PostgreSQL (no link with TLS or DATABASE_URL_FILE); brokers, servers, other consumers and links

@@ -92,7 +92,8 @@ class Run {
     const lost = this.#signal.aborted ? undefined : await this.#judgeTheWhole();
     this.#over.abort();
     await Promise.race([Promise.all(background), aborted(signal)]);
-    if (signal.aborted && this.#problems.length === 0) return undefined;
+    const problems = [...this.#problems, ...this.#rebuilds()];
+    if (signal.aborted && problems.length === 0) return undefined;
     return {
       command: commandOf(flags),
       elapsedMs: performance.now() - this.#beganAt,
@@ -100,7 +101,7 @@ class Run {
       suffered: this.#siege.suffered,
       ownEnds: this.#consumers.reduce((sum, { ownEnds }) => sum + ownEnds, 0),
       lost,
-      problems: this.#problems,
+      problems,
       judgePeakMb: this.#judgePeakMb,
     };
   }
@@ -157,8 +158,19 @@ class Run {
       } catch {
         // The database is away, which is what this is about; what cannot be looked at now is looked at later.
       }
-      if (this.#problems.length > 0) this.#over.abort();
+      if (this.#problems.length > 0 || this.#rebuilds().length > 0) this.#over.abort();
     }
+  }
+
+  /**
+   * Each is a difference: a crash and its recovery give the rollup no reason for one. It hides what was wrong, so nothing else
+   * would tell. A consumer that is killed at once says nothing of it, and a look may come too late: both count.
+   */
+  #rebuilds(): string[] {
+    const said = this.#consumers.flatMap(({ name, rebuilds }) =>
+      rebuilds.map((line) => `the rollup began to rebuild, says ${name}: ${line}`)
+    );
+    return said.length === 0 && this.#watch.sawRebuild ? ["the rollup was seen rebuilding"] : said;
   }
 
   /** Load and faults, until both are over. */

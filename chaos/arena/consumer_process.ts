@@ -24,6 +24,8 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
   readonly name: string;
   /** Times that it ended without being told to. */
   ownEnds = 0;
+  /** What it said about rebuilds that it began. */
+  readonly rebuilds: string[] = [];
   readonly #options: ConsumerOptions;
   #child: Child;
   #held: PromiseWithResolvers<void> | undefined;
@@ -112,6 +114,7 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
       pidFile,
       stopSignal: "SIGTERM",
       onLine: (line) => {
+        if (line.includes('"rollup.rebuild_began"')) this.rebuilds.push(line);
         if (!line.includes('"record.rejected"')) log.writeSync(encoder.encode(`${line}\n`));
       },
     });

@@ -14,6 +14,8 @@ export class LedgerWatch {
   gaps = 0;
   /** Offsets that the rollup has not applied. */
   behind = 0;
+  /** Whether the rollup was seen rebuilding at any look: a short rebuild is over within a second. */
+  sawRebuild = false;
   readonly #query: Query;
   readonly #topic: string;
   readonly #waiting = new Set<{ ends: readonly number[]; reached: () => void }>();
@@ -40,7 +42,8 @@ export class LedgerWatch {
     const rows = await this.#query<Record<string, string>>(
       `select kafka_partition, max(ledger.next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
               sum(duplicates) as duplicates, sum(gaps) as gaps,
-              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as behind
+              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as behind,
+              (select count(cursor) from public.rollup) as rebuilding
          from public.ingest_offsets ledger
          left join public.rollup_positions position on position.ledger_id = ledger.id
         where topic = $1
@@ -54,6 +57,7 @@ export class LedgerWatch {
     this.duplicates = sum("duplicates");
     this.gaps = sum("gaps");
     this.behind = sum("behind");
+    if (sum("rebuilding") > 0) this.sawRebuild = true;
     for (const one of [...this.#waiting]) {
       if (!one.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
       this.#waiting.delete(one);

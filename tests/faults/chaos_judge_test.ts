@@ -1,0 +1,155 @@
+/** The judge of `chaos` and of the tests notices what it is there for. */
+import { deepStrictEqual, match, ok } from "node:assert";
+import { Judge } from "../../chaos/judge/judge.ts";
+import type { Query } from "../../chaos/judge/query.ts";
+import type { Place } from "../../lab/place.ts";
+import { judge } from "../support/judge.ts";
+import { onPlace } from "../support/services.ts";
+import { backlog } from "./backlog.ts";
+import { publish } from "./known_records.ts";
+
+const PARTITIONS = 6;
+
+/** What somebody or something does to the tables, and the words in which the judge tells it. */
+const TAMPERED: readonly (readonly [what: string, sql: string, ...told: RegExp[]])[] = [
+  [
+    "a row is lost",
+    "delete from public.heartbeats where ts = (select max(ts) from public.heartbeats)",
+    /lost, no row for record \S+.* \(\w+-\d+ @ \d+/,
+    /stored, by the ledger: is \d+/,
+  ],
+  [
+    "a row is stored again, a microsecond later",
+    `insert into public.heartbeats
+     select customer_id, ts + interval '1 microsecond', heart_rate, anomaly
+       from public.heartbeats where ts = (select min(ts) from public.heartbeats)`,
+    /stored, but never sent as a reading: \w+-\d+ @ \d+/,
+  ],
+  [
+    "a row is stored for another customer too",
+    `insert into public.heartbeats
+     select 'somebody', ts, heart_rate, anomaly
+       from public.heartbeats where ts = (select min(ts) from public.heartbeats)`,
+    /stored, but never sent as a reading: somebody @ \d+/,
+  ],
+  [
+    "a row has another value",
+    "update public.heartbeats set heart_rate = heart_rate + 1 where ts = (select min(ts) from public.heartbeats)",
+    /stored with other values: record \S+/,
+  ],
+  [
+    "a row has another anomaly",
+    `update public.heartbeats set anomaly = case when anomaly is null then 'low' end
+      where ts = (select min(ts) from public.heartbeats)`,
+    /stored with other values: record \S+/,
+  ],
+  [
+    "a row far from all others",
+    "insert into public.heartbeats values ('chaos-1', '1999-01-01', 70, null)",
+    /rows at instants of no record: 1|never sent as a reading: chaos-1/,
+  ],
+  [
+    "a reject is missing",
+    `delete from public.heartbeat_rejects where reason = 'tombstone'
+        and kafka_offset = (select min(kafka_offset) from public.heartbeat_rejects where reason = 'tombstone')`,
+    /lost, no reject for record .*\d:\d+/,
+    /counts \d+ rejects, there are \d+/,
+  ],
+  [
+    "a reject that no record intends",
+    `insert into public.heartbeat_rejects (ledger_id, topic, kafka_partition, kafka_offset, reason, detail)
+     select id, topic, kafka_partition, next_offset, 'tombstone', 'value' from public.ingest_offsets limit 1`,
+    /rejected, but not intended to be: \d:\d+ \(tombstone\)/,
+  ],
+  [
+    "a reject has lost a byte",
+    "update public.heartbeat_rejects set payload = substr(payload, 2) where reason = 'invalid_json'",
+    /rejected otherwise than intended: \d:\d+ \(.*payload 0x/,
+  ],
+  [
+    "a reject has another key",
+    "update public.heartbeat_rejects set key = 'another' where reason = 'invalid_json'",
+    /rejected otherwise than intended: \d:\d+ \(.*key 0x/,
+  ],
+  [
+    "a reject has another reason",
+    "update public.heartbeat_rejects set reason = 'too_old' where reason = 'tombstone'",
+    /reason too_old, expected tombstone/,
+  ],
+  [
+    "the ledger does not add up",
+    `alter table public.ingest_offsets drop constraint ingest_offsets_accounted;
+     update public.ingest_offsets set next_offset = next_offset + 1`,
+    /the ledger of partition \d does not add up/,
+  ],
+  [
+    "a gap is counted that is not there",
+    "update public.ingest_offsets set gaps = gaps + 1, stored = stored - 1",
+    /the ledger of partition \d counts 1 gaps, there are 0/,
+    /stored, by the ledger: is \d+/,
+  ],
+  [
+    "a duplicate is counted that never was",
+    `update public.ingest_offsets set duplicates = duplicates + 1, next_offset = next_offset + 1
+      where kafka_partition = 0`,
+    // Only a test remembers how many there are; of a load every offset is known.
+    /duplicates, by the ledger: is \d+|next offset of partition 0: is \d+/,
+  ],
+  [
+    "a minute is wrong",
+    `update public.heartbeats_1m set heart_rate_sum = heart_rate_sum + 1
+      where minute = (select max(minute) from public.heartbeats_1m)`,
+    /minutes that differ from the rows: \w+-\d+ @ /,
+  ],
+  [
+    "a latest reading is an older one",
+    `update public.customer_latest set ts = ts - interval '1 second'
+      where customer_id = (select min(customer_id) from public.customer_latest)`,
+    /latest readings that differ from the rows: \w+-\d+/,
+  ],
+];
+
+type Judging = (place: Place) => Promise<(query: Query) => Promise<readonly string[]>>;
+
+const JUDGES: readonly (readonly [of: string, judging: Judging])[] = [
+  ["a load that is a function of its index", async (place) => {
+    const published = await publish(place, 20_000, { partitions: PARTITIONS });
+    await place.consumeAll();
+    const ends = await place.ends();
+    return async (query) => {
+      const chaos = new Judge({ query, ...published });
+      return [...await chaos.look(ends), ...(await chaos.everything(ends)).problems];
+    };
+  }],
+  ["records that a test remembers", async (place) => {
+    const sent = await place.publisher.send(backlog(0, 4_000, PARTITIONS));
+    await place.consumeAll();
+    return (sql) => judge({ sql }, sent).then(() => [], (error) => [error.message]);
+  }],
+];
+
+for (const [of, judging] of JUDGES) {
+  Deno.test(
+    `the judge of ${of} finds nothing in what is well, and each thing that was done to the tables`,
+    onPlace({ partitions: PARTITIONS }, async (place, t) => {
+      const problems = await judging(place);
+      const session = await place.session();
+      const query: Query = async (sql, values = []) => (await session.query(sql, [...values])).rows;
+      try {
+        deepStrictEqual(await problems(query), []);
+        for (const [what, sql, ...told] of TAMPERED) {
+          await t.step(what, async () => {
+            await session.query("begin");
+            await using _ = { [Symbol.asyncDispose]: async () => void await session.query("rollback") };
+            const { rowCount } = [await session.query(sql)].flat().at(-1) ?? {};
+            ok((rowCount ?? 0) > 0, "nothing was tampered with");
+            const found = (await problems(query)).join("\n");
+            for (const words of told) match(found, words);
+          });
+        }
+      } finally {
+        await session.end();
+      }
+    }),
+  );
+}
