@@ -21,7 +21,7 @@ export interface Judgement {
     readonly offsetsBehind: number;
     /** Age of the first change that waits. */
     readonly secondsBehind: number;
-    /** While a rebuild is under way: the minute from which on was compared; null: everything was. */
+    /** While a rebuild is under way: the minute from which on was compared; infinity: nothing was; null: everything was. */
     readonly comparedFrom: string | null;
   };
   /** What is not accounted for, a sentence each. Empty means that everything is. */
@@ -33,9 +33,14 @@ export interface Judgement {
   readonly unchecked: string | null;
 }
 
-/** Whether every offset is accounted for, and that could be told. */
-export function isAccounted({ problems, unchecked }: Judgement): boolean {
-  return problems.length === 0 && unchecked === null;
+/** Whether every offset is accounted for, and that could be told; of minutes and latest readings: whether any could be. */
+export function isAccounted({ problems, unchecked, rollup }: Judgement): boolean {
+  return problems.length === 0 && unchecked === null && !isRebuildDue(rollup);
+}
+
+/** Nothing of minutes and latest readings was compared with the rows. */
+export function isRebuildDue({ comparedFrom }: Judgement["rollup"]): boolean {
+  return comparedFrom === "infinity";
 }
 
 /** @param answer about every topic in the ledger, given after the recount */

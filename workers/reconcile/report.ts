@@ -1,6 +1,6 @@
 /** How the outcome is shown: a table with a verdict for people, JSON for programs. */
 import { type Column, formatTable } from "../_shared/table.ts";
-import { isAccounted, type Judgement, type Line } from "./judge.ts";
+import { isAccounted, isRebuildDue, type Judgement, type Line } from "./judge.ts";
 
 const SUMS = ["stored", "duplicates", "rejected", "gaps", "lag", "unaccounted"] as const;
 
@@ -25,22 +25,31 @@ export function formatReport(judgement: Judgement): string {
   return parts.join("\n\n");
 }
 
-function rollupLine({ offsetsBehind, secondsBehind, comparedFrom }: Judgement["rollup"]): string {
+function rollupLine(rollup: Judgement["rollup"]): string {
+  const { offsetsBehind, secondsBehind, comparedFrom } = rollup;
   const behind = `Rollup: ${grouped(offsetsBehind)} offsets behind, ${secondsBehind.toFixed(1)} s`;
   if (comparedFrom === null) return `${behind}. Minutes and latest readings were compared with what waits.`;
-  const compared = comparedFrom === "infinity" ? "nothing of them" : `what lies at or above ${comparedFrom}`;
+  const compared = isRebuildDue(rollup) ? "nothing of them" : `what lies at or above ${comparedFrom}`;
   return `${behind}. A rebuild of minutes and latest readings is under way: ${compared} was compared.`;
 }
 
-function verdict({ problems, unchecked }: Judgement, totals: Totals): string {
+const REBUILD_DUE =
+  "NOT COMPARED WITH THE ROWS: minutes and latest readings, since a rebuild of them is due; " +
+  "repeat this when public.rollup.cursor is no longer infinity";
+
+function verdict({ problems, unchecked, rollup }: Judgement, totals: Totals): string {
+  const unrebuilt = isRebuildDue(rollup) ? [REBUILD_DUE] : [];
   if (problems.length > 0) {
     const count = problems.length === 1 ? "1 difference" : `${problems.length} differences`;
     const rest = unchecked === null ? [] : [`and not compared with Kafka: ${unchecked}`];
-    return [`NOT ACCOUNTED FOR: ${count}`, ...problems, ...rest].join("\n  ");
+    return [`NOT ACCOUNTED FOR: ${count}`, ...problems, ...rest, ...unrebuilt].join("\n  ");
   }
   if (unchecked !== null) {
-    return `NOT COMPARED WITH KAFKA, the tables agree: ${unchecked}, or leave Kafka out with --no-kafka`;
+    const compared = isRebuildDue(rollup) ? "the ledger agrees with its tables" : "the tables agree";
+    const kafka = `NOT COMPARED WITH KAFKA, ${compared}: ${unchecked}, or leave Kafka out with --no-kafka`;
+    return [kafka, ...unrebuilt].join("\n");
   }
+  if (isRebuildDue(rollup)) return `${REBUILD_DUE}; the ledger agrees with its tables`;
   const { stored, duplicates, rejected, gaps, lag } = totals;
   const parts = SUMS.slice(0, 4).map((name) => `${grouped(totals[name])} ${name}`).join(" + ");
   const rest = lag === null ? "Kafka was not asked" : `${grouped(lag)} not read yet`;
