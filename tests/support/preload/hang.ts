@@ -18,5 +18,5 @@ Object.assign(pg.Client.prototype, {
 /** The first thing that a batch asks, however it is sent; the watch over liveness asks others, and is answered. */
 function isLockOffset(config: unknown): boolean {
   const text = typeof config === "object" && config !== null && "text" in config ? config.text : config;
-  return typeof text === "string" && /from public\.ingest_offsets\b[^]*\bfor update\b/.test(text);
+  return typeof text === "string" && /from public\.ingest_offsets\b[^]*\bfor no key update\b/.test(text);
 }
