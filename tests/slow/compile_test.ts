@@ -56,11 +56,12 @@ async function configuration() {
 }
 
 async function checkPermissions(worker: string, program: Buffer): Promise<void> {
-  const { env } = (await configuration()).permissions[worker];
+  const { env, sys } = (await configuration()).permissions[worker];
   const { permissions } = metadata(program);
   const granted = Object.entries(permissions)
     .filter(([name, value]) => name.startsWith("allow_") && name !== "allow_import" && value !== null);
-  deepStrictEqual(Object.fromEntries(granted), { allow_env: env.allow, allow_net: [], allow_read: [] });
+  const expected = { allow_env: env.allow, allow_net: [], allow_read: [], ...sys && { allow_sys: sys } };
+  deepStrictEqual(Object.fromEntries(granted), expected);
   deepStrictEqual(permissions["ignore_env"], []);
   strictEqual(permissions["prompt"], false);
 }
