@@ -22,8 +22,13 @@ async function storeDay(place: Place, rows: number): Promise<void> {
      select 'c', timestamptz '${LONG_AGO}' + n * interval '50 milliseconds', 70 from generate_series(1, ${rows}) n`,
   );
   await place.sql(
-    `insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
-     values ('earlier', gen_random_uuid(), 0, 0, $1, $1)`,
+    // Nothing of it waits for the rollup.
+    `with ledger as (
+       insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
+       values ('earlier', gen_random_uuid(), 0, 0, $1, $1)
+    returning id, next_offset
+     )
+     insert into public.rollup_positions select id, 0, next_offset from ledger`,
     [rows],
   );
 }
