@@ -118,16 +118,13 @@ export class CatchUp implements Disposable {
 
   /** Whether minutes and latest readings have followed as far, too. */
   async #isRolledUp(database: Database): Promise<boolean> {
-    const left = await this.#leftToGoal(database).catch(() => undefined);
+    const goal = this.#goal ??= await askGoal(database).catch(() => undefined);
+    const left = goal && await leftTo(database, goal).catch(() => undefined);
     if (left === undefined) return false;
     this.#missing = left.isRebuilding
       ? "minutes and latest readings are being rebuilt"
       : `${left.offsets} offsets wait for the rollup`;
     return left.isNone;
-  }
-
-  async #leftToGoal(database: Database) {
-    return await leftTo(database, this.#goal ??= await askGoal(database));
   }
 
   [Symbol.dispose](): void {

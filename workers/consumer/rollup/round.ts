@@ -15,7 +15,6 @@ export const ROLLUP_LIMITS: SessionLimits = {
 
 /** How far the rollup is behind the ledger. */
 export interface Lag {
-  readonly offsets: number;
   /** Age of the first change that waits; 0 when none does. */
   readonly seconds: number;
   readonly isRebuilding: boolean;
@@ -27,8 +26,7 @@ export interface Lag {
 }
 
 const LAG = `
-  select coalesce(sum(abs(offsets)), 0)::float8 as offsets,
-         coalesce(max(lag_seconds), 0) as seconds,
+  select coalesce(max(lag_seconds), 0) as seconds,
          count(cursor) > 0 as "isRebuilding",
          count(cursor) = 0 and coalesce(bool_and(offsets = 0 and lag_seconds = 0), true)
            and not exists (${STRAY}) as "isNone",
