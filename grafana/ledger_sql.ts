@@ -23,7 +23,7 @@ export const CURRENT_LOGS = `
                  order by topic_id, kafka_partition, seen_at desc
               ) told using (topic_id, kafka_partition)`;
 
-/** Of a row of CURRENT_LOGS; null while nobody told the end of the log. */
+/** Lag of a row of CURRENT_LOGS; null while no consumer has stored the end of the log. */
 export const LAG_RECORDS = "case when log_end is not null then greatest(log_end - next_offset, 0) end";
 
 /**

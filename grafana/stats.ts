@@ -5,7 +5,7 @@ import { COLOUR, steps } from "./look.ts";
 import { stat } from "./panels.ts";
 
 export const NOTHING_YET = "Nothing was ingested yet";
-/** Of what needs the end of a log. */
+/** Shown where the end of a log is not known. */
 export const NO_END = "Nothing was ingested in the last 24 hours, or no consumer has asked Kafka";
 export const ageSteps = steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]);
 

@@ -55,7 +55,7 @@ export class Judge {
     const { problems } = await judgeLedger(query, true);
     const chain = await judgeChain(query);
     problems.push(...chain.problems);
-    // Nobody gave it a reason: a crash and its recovery are none.
+    // No fault of chaos breaks a chain of changes: crashes and recoveries must not.
     if (chain.cursor !== null) problems.push(`the rollup rebuilds, and is at ${chain.cursor}`);
     const since = Math.floor(settled / READINGS_PER_SECOND) - WINDOW_SECONDS;
     problems.push(...await judgeLatest(query, Records.microsOfSecond(since)));

@@ -72,7 +72,7 @@ for (const [what, sql, reason] of BROKEN) {
       match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), reason);
       strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
       ok(outcomes.filter(({ kind }) => kind === "slice replaced").length > 2, "in several slices");
-      // Of what was read again each reading is there already.
+      // Each reading that is read again is in the table already.
       await feed.readLedger();
       await feed.judgeEnd();
     }),

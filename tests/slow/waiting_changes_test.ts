@@ -1,4 +1,4 @@
-/** What waits for the rollup counts for `reconcile` and for the judge, and neither overlooks a mistake in it. */
+/** `reconcile` and the judge count the changes that wait for the rollup, and notice each mistake in them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { judgeCaughtUp, judgeChain } from "../../chaos/judge/chain.ts";
 import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";

@@ -116,7 +116,7 @@ Deno.test(
     await consumer.ready();
     const writes = async () => {
       await place.caughtUp();
-      // Of the rollup's statements there is none among them.
+      // The rollup's statements are left out of the log.
       return (await statements.take()).filter((one) => /^(begin; select|copy|with batch)/.test(one));
     };
     await writes();

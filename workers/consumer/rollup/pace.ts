@@ -17,7 +17,7 @@ export function pauseMs(roundMs: number, due: number, isWhole: boolean): number 
   return Math.min(Math.max(MIN_PAUSE_MS, roundMs), MAX_PAUSE_MS);
 }
 
-/** Whoever makes or drops a partition waits for a slice, and not for long. */
+/** Target duration of a slice: making or dropping a partition waits for it. */
 const SLICE_MS = 400;
 export const LEAST_SLICE_ROWS = 5_000;
 const MOST_SLICE_ROWS = 50_000;

@@ -139,7 +139,7 @@ class BatchWriter {
     }
   }
 
-  /** Of the next attempt, as far as known. */
+  /** Records in the next attempt, as far as known. */
   #records(): number {
     return this.#planned?.slice.records.length ??
       Math.min(this.tools.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
