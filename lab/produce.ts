@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import type { Compression } from "../workers/_shared/kafka/batch_writer.ts";
-import { bearLeaderless } from "../workers/_shared/kafka/client_patches.ts";
+import { tolerateLeaderlessPartitions } from "../workers/_shared/kafka/client_patches.ts";
 
 /** A record to publish. An object as value becomes JSON; bytes and null go as they are. */
 export interface Outgoing {
@@ -115,7 +115,7 @@ export class Publisher implements AsyncDisposable {
     const known = this.#producers.get(transactionalId);
     if (known !== undefined) return known;
     // What a test sends to the other partitions is not kept back by one that has no leader.
-    const producer = bearLeaderless(
+    const producer = tolerateLeaderlessPartitions(
       new Producer({
         clientId: "heartbeat-test",
         bootstrapBrokers: this.#servers.split(","),

@@ -64,13 +64,13 @@ export async function consumeAll(
   });
 }
 
-export interface Progress extends Following {
+export interface IngestProgress extends Following {
   /** Rows, as the ledger counts them. */
   readonly stored: number;
 }
 
 /** All 0 while there is no ledger. */
-export async function readProgress(database: Database): Promise<Progress> {
+export async function readProgress(database: Database): Promise<IngestProgress> {
   const [{ there } = { there: false }] = await database.query<{ there: boolean }>(
     "select to_regclass('public.rollup_lag') is not null as there",
   );

@@ -1,6 +1,6 @@
 /** Readings as Kafka's records, these as one batch, and how batches get into a topic. */
 import { Buffer } from "node:buffer";
-import { insist } from "../../workers/_shared/backoff.ts";
+import { retryUntilAborted } from "../../workers/_shared/backoff.ts";
 import { type Content, writeBatch } from "../../workers/_shared/kafka/batch_writer.ts";
 import { type Batches, Sender } from "../../workers/_shared/kafka/sender.ts";
 import { nameOf, type TimedReading } from "./fleet.ts";
@@ -48,7 +48,7 @@ export function openSender(servers: string, topic: string): Sender {
 
 /** A broker whose topic was just made may turn the first requests away; what it took twice would be counted as a fault. */
 export async function sendBatches(sender: Pick<Sender, "sendBatches">, batches: Batches): Promise<void> {
-  await insist(() => sender.sendBatches(batches), (error, attempts) => {
+  await retryUntilAborted(() => sender.sendBatches(batches), (error, attempts) => {
     if (attempts === TRIES) throw error;
   }, { signal: NEVER });
 }

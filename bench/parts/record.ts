@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { createDecoder } from "../../workers/_shared/record/decode.ts";
 import { heartbeatSchema } from "../../workers/_shared/record/heartbeat.ts";
-import { readUsualRecord, UsualRecord } from "../../workers/_shared/record/usual_record.ts";
+import { decodeFastPath, FastPathRecord } from "../../workers/_shared/record/fast_path.ts";
 import { heartRateOf } from "../lab/fleet.ts";
 import type { Part } from "./part.ts";
 
@@ -24,12 +24,12 @@ function values(records: number, more: object = {}): Buffer[] {
 }
 
 /** The reader of the usual record's bytes, or the decoder for each record. */
-export function usualRecord(records: number): Part {
+export function fastPathRecord(records: number): Part {
   const all = values(records);
-  const usual = new UsualRecord();
+  const usual = new FastPathRecord();
   const decode = createDecoder(LIMITS, () => START_MS + 1e9);
   return {
-    ours: () => all.forEach((value) => readUsualRecord(value, 0, value.length, usual)),
+    ours: () => all.forEach((value) => decodeFastPath(value, 0, value.length, usual)),
     alternative: () => all.forEach((value) => decode(value)),
     instead: "the decoder alone",
   };

@@ -4,7 +4,7 @@ import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
-import { insistOnAll, type Progress, readProgress, startConsumer } from "../ingest/consumer.ts";
+import { type IngestProgress, insistOnAll, readProgress, startConsumer } from "../ingest/consumer.ts";
 import { publishLog, withDatabase } from "../ingest/lab.ts";
 import { walBytes } from "./shapes.ts";
 import type { Trial } from "./trial.ts";
@@ -29,7 +29,7 @@ export async function measureStorage(trial: Trial): Promise<string> {
     const walBefore = await walBytes(database);
     const consumer = startConsumer(stack, place.topic, link.through(url));
     try {
-      let seen: Progress | undefined;
+      let seen: IngestProgress | undefined;
       await eventually("all to be stored and rolled up", async () => {
         seen = await readProgress(database);
         const done = seen.stored >= log.records && seen.behind === 0;

@@ -109,7 +109,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.4",
     breaks: "what the server answered to is taken for written when the offset is where ours would be",
-    edits: { "if (mayBeDone(error)) return {": "if (error !== undefined) return {" },
+    edits: { "if (isOutcomeUnknown(error)) return {": "if (error !== undefined) return {" },
     test: "a store takes nothing for its own that another wrote",
   },
   {
@@ -121,7 +121,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.5",
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
-    edits: { "this.#obstacle === undefined && answers.": "answers." },
+    edits: { "this.#obstacle === undefined && fetchStatus.": "answers." },
     test: "records that come after minutes without one are stored",
   },
   {
@@ -220,7 +220,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.2",
     breaks: "changes that the ledger does not lead to are not seen while nothing waits",
-    edits: { "and not exists (${STRAY}) as": "as" },
+    edits: { "and not exists (${ORPHANED}) as": "as" },
     test: "a rebuild counts the rows anew when the ledger is restored as the rollup stands",
   },
   {

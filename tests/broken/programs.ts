@@ -44,7 +44,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.3",
     breaks: "a batch that takes too long is tried as a whole for ever",
-    edits: { "|| tookTooLong(error)": "" },
+    edits: { "|| isTimeout(error)": "" },
     test: "a store writes a smaller part after an attempt that took too long",
   },
   {
@@ -52,7 +52,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     breaks: "a query waits for its answer without end",
     edits: {
       "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
-      'stream?.destroy(new NoAnswer("no answer in time"))': "stream",
+      'stream?.destroy(new ResponseTimeout("no answer in time"))': "stream",
     },
     test: "a database connection that falls silent is given up",
   },
@@ -71,7 +71,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.4",
     breaks: "what was said of a partition is kept when it is given away",
-    edits: { "progress.closed(of)": 'outages.works("database", of)' },
+    edits: { "healthState.closed(of)": 'outages.works("database", of)' },
     test: "a partition counts as paused while the database fails for it or an operator must decide",
   },
   {
@@ -91,13 +91,13 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.4",
     breaks: "records on a broker that is away count as lag of ours",
-    edits: { '=== "held" || this.answers.areMissing': '=== "held"' },
+    edits: { '=== "held" || this.fetchStatus.cannotFetch': '=== "held"' },
     test: "what a broker holds that went away is not due",
   },
   {
     promise: "3.4",
     breaks: "the producer does not begin while a partition has no leader",
-    edits: { "bearLeaderless(new Base(connection.options))": "new Base(connection.options)" },
+    edits: { "tolerateLeaderlessPartitions(new Base(connection.options))": "new Base(connection.options)" },
     test: "a broker is away that alone has a partition",
   },
   {
@@ -121,7 +121,9 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.6",
     breaks: "records are fetched whether or not there is room for them",
-    edits: { "this.#waitingBytes < bufferBytes && room.held < room.bytes": "bufferBytes > 0" },
+    edits: {
+      "this.#waitingBytes < bufferBytes && memoryBudget.usedBytes < memoryBudget.maxBytes": "bufferBytes > 0",
+    },
     test: "while PostgreSQL is away half a million records wait in Kafka",
   },
   {
@@ -205,7 +207,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.6",
     breaks: "the log ends in the status are those of the last fetch",
     edits: {
-      "await knownEnds(client, { name, leaders }, numbers, until)":
+      "await knownLastStableOffsets(client, { name, leaders }, numbers, until)":
         "await Promise.resolve([...partitions()].map(({ endOffset }) => endOffset))",
     },
     test: "the log ends in the status rise while a consumer reads and stores nothing",

@@ -1,6 +1,6 @@
 /** Ids that were chosen so that a hash table is slow with them: they cost no more than any others. */
 import { strictEqual } from "node:assert";
-import { STALL_MS } from "../../workers/consumer/health/progress.ts";
+import { STALL_MS } from "../../workers/consumer/health/health_state.ts";
 import { collidingIds } from "../support/colliding_ids.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";

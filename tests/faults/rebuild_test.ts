@@ -71,7 +71,7 @@ for (const [what, sql, reason] of BROKEN) {
       const outcomes = await feed.follow();
       match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), reason);
       strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
-      ok(outcomes.filter(({ kind }) => kind === "slice replaced").length > 2, "in several slices");
+      ok(outcomes.filter(({ kind }) => kind === "minutes rebuilt").length > 2, "in several slices");
       // Each reading that is read again is in the table already.
       await feed.readLedger();
       await feed.judgeEnd();
@@ -219,7 +219,7 @@ Deno.test(
     };
     await using database = openRollup(place);
     const outcome = await runRound(database, { offsets: 100, sliceRows: 2 });
-    deepStrictEqual([outcome.kind, "isLast" in outcome && outcome.isLast], ["slice replaced", false]);
+    deepStrictEqual([outcome.kind, "isLast" in outcome && outcome.isLast], ["minutes rebuilt", false]);
     ok(await left() < 2_000);
     await feed.follow();
     strictEqual(await left(), 0);

@@ -19,7 +19,7 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
     bufferBytes: 100,
     batchRecords: 5,
     batchBytes: 1_000,
-    room: { bytes: 1_000_000, held: 0 },
+    memoryBudget: { maxBytes: 1_000_000, usedBytes: 0 },
     ...own,
   };
   const written: string[] = [];
@@ -33,7 +33,7 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
       await new Promise<void>((resolve) => gates.push(resolve));
       return slice.next;
     },
-    findPlace: (_partition, _divergence, signal) => {
+    resolveOffsetReset: (_partition, _divergence, signal) => {
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
     },
     onChange: () => changes++,

@@ -7,7 +7,7 @@ import { FetchLoop } from "../../workers/consumer/fetch/fetch_loop.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
 import { SilentLogs } from "../../workers/consumer/fetch/silent_logs.ts";
 import type { Slice } from "../../workers/consumer/kafka_partition/slice.ts";
-import { type Loop, Progress } from "../../workers/consumer/health/progress.ts";
+import { HealthState, type WatchedLoop } from "../../workers/consumer/health/health_state.ts";
 import { consumerTelemetry } from "../../workers/consumer/telemetry/telemetry.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { batch } from "./record_batch.ts";
@@ -30,17 +30,17 @@ type Broker = (
 ) => Partial<FetchedPartition> & { readonly throttled?: boolean };
 
 /** Time that passes while the loop has nothing to ask for, so that pauses are over at once. */
-class Time extends Progress {
+class Time extends HealthState {
   now = 0;
 
-  override idle(loop: Loop): void {
+  override idle(loop: WatchedLoop): void {
     super.idle(loop);
     this.now += 5_000;
   }
 }
 
 /** Events of the log, each with its partition, and the gaps that are told. */
-function listen(progress: Progress) {
+function listen(progress: HealthState) {
   const said: string[] = [];
   const gaps: unknown[] = [];
   const say = (event: string, _message: string, fields: Readonly<Record<string, unknown>> = {}) => {
@@ -82,7 +82,7 @@ function portsOf(
   return {
     open: () => Promise.resolve(ledger),
     write: (_ledger, open) => write(open.close()),
-    findPlace: () => Promise.reject(new TypeError("no place is lost")),
+    resolveOffsetReset: () => Promise.reject(new TypeError("no place is lost")),
     onChange,
   };
 }
@@ -92,10 +92,10 @@ export async function fetched(
   partitions: number,
   broker: Broker,
   enough: (all: readonly Partition[], said: readonly string[]) => boolean,
-  { epoch = 3, roomBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
+  { epoch = 3, memoryBudgetBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
     /** Of the leader, as the topic says. */
     readonly epoch?: number;
-    readonly roomBytes?: number;
+    readonly memoryBudgetBytes?: number;
     readonly write?: (slice: Slice) => Promise<number>;
     /** What the topic's settings say against a gap; undefined when nothing does. */
     readonly whyNotCompaction?: () => string | undefined;
@@ -105,8 +105,8 @@ export async function fetched(
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const { said, gaps, telemetry } = listen(progress);
   const written: string[] = [];
-  const room = { bytes: roomBytes, held: 0 };
-  const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, room };
+  const memoryBudget = { maxBytes: memoryBudgetBytes, usedBytes: 0 };
+  const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, memoryBudget };
   const all = Array.from({ length: partitions }, (_, number) => {
     const ports = portsOf(number, (slice) => {
       if (write !== undefined) return write(slice);

@@ -5,10 +5,10 @@ import type {
   PlannedBatch,
   Reject,
   WriteOutcome,
-  Written,
+  WrittenBatch,
 } from "../../workers/consumer/store/batch.ts";
 import type { Transactions } from "../../workers/consumer/store/group_commit.ts";
-import { placeAsNew, placeWithCare } from "../../workers/consumer/store/placement.ts";
+import { assumeNoConflicts, insertChecked } from "../../workers/consumer/store/placement.ts";
 
 export const REFUSED = "22003";
 export const REPEATED = "23505";
@@ -43,7 +43,7 @@ export class MemorySink implements Transactions {
 
   readonly writeGroup = async ([batch]: readonly PlannedBatch[]) => {
     ok(batch !== undefined);
-    const written = placeAsNew(batch);
+    const written = assumeNoConflicts(batch);
     return [
       await this.#transaction(batch, async (insert) => {
         if (written.stored.length > 0) await insert("copy", written.stored);
@@ -52,20 +52,20 @@ export class MemorySink implements Transactions {
     ];
   };
 
-  readonly writeWithCare = (batch: PlannedBatch) =>
-    this.#transaction(batch, (insert) => placeWithCare(batch, (rows) => insert("merge", rows)));
+  readonly writeChecked = (batch: PlannedBatch) =>
+    this.#transaction(batch, (insert) => insertChecked(batch, (rows) => insert("merge", rows)));
 
   async #transaction(
     { slice, plan: { readings } }: PlannedBatch,
     work: (
       insert: (how: "copy" | "merge", rows: Int32Array) => Promise<(number | null)[]>,
-    ) => Promise<Written>,
+    ) => Promise<WrittenBatch>,
   ): Promise<WriteOutcome> {
     this.onWrite();
     const before = this.inserts.length;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
-    if (this.nextOffset !== slice.from) return { kind: "stale", nextOffset: this.nextOffset };
+    if (this.nextOffset !== slice.from) return { kind: "offset mismatch", nextOffset: this.nextOffset };
     const rows = new Map(this.rows);
     // deno-lint-ignore require-await -- what is thrown is the server's answer
     const written = await work(async (how, added) => {

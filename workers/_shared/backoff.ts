@@ -29,7 +29,7 @@ export async function sleep(ms: number, { signal }: { signal: AbortSignal }): Pr
  * @param onFailure hears of each failure, before the wait; what it throws ends the trying
  * @returns undefined when `signal` aborted first
  */
-export async function insist<T>(
+export async function retryUntilAborted<T>(
   attempt: () => Promise<T>,
   onFailure: (error: unknown, attempts: number) => void,
   { signal }: { signal: AbortSignal },

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import pg from "pg";
 import { DATABASE_URL, databaseAddress } from "./database_url.ts";
 import { integer } from "./env.ts";
-import { insistOnAnswer, NoAnswer, sqlState } from "./postgres_errors.ts";
+import { detectUnknownOutcome, ResponseTimeout, sqlState } from "./postgres_errors.ts";
 import {
   applyLimits,
   canLogIn,
@@ -14,7 +14,13 @@ import {
   TellingSocket,
 } from "./postgres_session.ts";
 
-export { databaseFailure, isServerUnable, mayBeDone, sqlState, tookTooLong } from "./postgres_errors.ts";
+export {
+  databaseFailure,
+  isOutcomeUnknown as mayBeDone,
+  isServerUnavailable as isServerUnable,
+  isTimeout as tookTooLong,
+  sqlState,
+} from "./postgres_errors.ts";
 export { type SessionLimits, sessionLimits } from "./postgres_session.ts";
 
 const WRITERS = { min: 1, max: 32, unit: "connections that write at the same time", default: 4 };
@@ -95,7 +101,10 @@ export function openDatabase(
       (await pool.query<T>(sql, [...parameters])).rows,
     transaction: (work, first) => transaction(pool, work, first, limits.transactionMs + NETWORK_GRACE_MS),
     execute: (statement) =>
-      withSession(pool, async (session) => (await insistOnAnswer(session.query(statement))).rowCount ?? 0),
+      withSession(
+        pool,
+        async (session) => (await detectUnknownOutcome(session.query(statement))).rowCount ?? 0,
+      ),
     canLogIn: (user, password) => canLogIn({ ...options, user, password }),
     [Symbol.asyncDispose]: () => pool.end(),
   };
@@ -110,13 +119,13 @@ async function transaction<T>(
   return await withSession(pool, async (session) => {
     // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
     const stream = (session as unknown as { connection?: { stream?: Socket } }).connection?.stream;
-    const deadline = setTimeout(() => stream?.destroy(new NoAnswer("no answer in time")), deadlineMs);
+    const deadline = setTimeout(() => stream?.destroy(new ResponseTimeout("no answer in time")), deadlineMs);
     try {
       // Several statements in one text give several results, which the driver's types do not know.
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
       const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
       const result = await work(session, rows);
-      await insistOnAnswer(session.query("commit"));
+      await detectUnknownOutcome(session.query("commit"));
       return result;
     } finally {
       clearTimeout(deadline);

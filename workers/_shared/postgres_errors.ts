@@ -2,7 +2,7 @@
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
 
 /** No answer came in time within a transaction: the connection is given up. */
-export class NoAnswer extends Error {
+export class ResponseTimeout extends Error {
   override readonly name = "NoAnswer";
   readonly code = "NO_ANSWER";
 }
@@ -19,12 +19,12 @@ export function sqlState(error: unknown): string | undefined {
  * Whether the server can do nothing at the moment, whatever it is asked: connection exceptions (08), read-only (25006),
  * insufficient resources such as a full disk (53), a shutdown or a start under way (57P), errors of its system (58).
  */
-export function isServerUnable(error: unknown): boolean {
+export function isServerUnavailable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
 }
 
 /** Whether a statement or a transaction took too long for the server (57014, 25P04) or this program. A smaller one may fit. */
-export function tookTooLong(error: unknown): boolean {
+export function isTimeout(error: unknown): boolean {
   return /^(57014|25P04)$/.test(sqlState(error) ?? "") || findInCauses(error, "code") === "NO_ANSWER" ||
     NO_ANSWER.test(describeError(error));
 }
@@ -35,17 +35,17 @@ class OutcomeUnknown extends Error {
 }
 
 /** @param commit what commits when it succeeds */
-export async function insistOnAnswer<T>(commit: Promise<T>): Promise<T> {
+export async function detectUnknownOutcome<T>(commit: Promise<T>): Promise<T> {
   try {
     return await commit;
   } catch (error) {
-    if (sqlState(error) !== undefined && !isServerUnable(error)) throw error;
+    if (sqlState(error) !== undefined && !isServerUnavailable(error)) throw error;
     throw new OutcomeUnknown(describeError(error), { cause: error });
   }
 }
 
 /** Whether what was asked for may have been done although it failed: the answer of a COMMIT can get lost. */
-export function mayBeDone(error: unknown): boolean {
+export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof OutcomeUnknown;
 }
 
@@ -74,7 +74,7 @@ export function isDataError(error: unknown): boolean {
  * Whether the key of a row may be in the table already. The answer does not tell which index it was: each partition names
  * its own. An insert that skips the keys it knows does tell: it fails only for an index that is not the key.
  */
-export function mayRepeatKey(error: unknown): boolean {
+export function isUniqueViolation(error: unknown): boolean {
   return sqlState(error) === UNIQUE_VIOLATION;
 }
 

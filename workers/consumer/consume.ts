@@ -3,17 +3,17 @@ import { describeTopic, NO_LEADER, type TopicDescription, whyNotCompaction } fro
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
-import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
+import { tolerateLeaderlessPartitions } from "../_shared/kafka/client_patches.ts";
 import { FetchLoop } from "./fetch/fetch_loop.ts";
 import { Fetcher } from "../_shared/kafka/fetcher.ts";
-import { keepWatch } from "./housekeeping.ts";
+import { runWatchdog } from "./watchdog.ts";
 import { Membership } from "../_shared/kafka/membership.ts";
 import { keepPartitions } from "./day_partitions/retention.ts";
 import { Notifier } from "./kafka_partition/notifier.ts";
 import { Partition } from "./kafka_partition/partition.ts";
-import { type ConsumeOptions, type ConsumePorts, type Environment, LogPorts } from "./partition_ports.ts";
+import { type ConsumeOptions, type ConsumePorts, type ConsumerContext, LogPorts } from "./partition_ports.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
-import type { Room } from "./kafka_partition/backlog.ts";
+import type { MemoryBudget } from "./kafka_partition/backlog.ts";
 import { SilentLogs } from "./fetch/silent_logs.ts";
 import { keepStatus } from "./status.ts";
 
@@ -26,7 +26,7 @@ const COMMIT_INTERVAL_MS = 5_000;
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
 /** With the batches being written: reached with hundreds of partitions, or with batches of many megabytes. */
-const ROOM_BYTES = 24 * 1024 * 1024;
+const MEMORY_BUDGET_BYTES = 24 * 1024 * 1024;
 /** Bytes of records in one batch, about: a few large records must not take longer than many small ones. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
@@ -41,8 +41,8 @@ class Consumption implements AsyncDisposable {
   /** Reads the topic; never a member of the group. */
   readonly #client: Consumer;
   readonly #fetcher: Fetcher;
-  readonly #environment: Environment;
-  readonly #room: Room = { bytes: ROOM_BYTES, held: 0 };
+  readonly #context: ConsumerContext;
+  readonly #memoryBudget: MemoryBudget = { maxBytes: MEMORY_BUDGET_BYTES, usedBytes: 0 };
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, FetchLoop>();
   readonly #partitions = new Map<number, Partition>();
@@ -58,18 +58,20 @@ class Consumption implements AsyncDisposable {
     const { telemetry, connection } = ports;
     this.#membership = new Membership(connection, {
       ...options,
-      onHeartbeat: telemetry.groupWorks,
+      onHeartbeat: telemetry.groupAnswered,
       onFailure: (error) =>
         telemetry.groupFailed(kafkaFailure(`be a member of the group ${options.groupId}`, connection, error)),
       onAssigned: (partitions, generation) => {
         telemetry.partitionsAssigned(partitions, generation);
         this.#assigned = partitions;
-        this.#settlePartitions();
+        this.#updatePartitions();
       },
     });
-    this.#client = bearLeaderless(new Consumer({ ...connection.options, groupId: options.groupId }));
+    this.#client = tolerateLeaderlessPartitions(
+      new Consumer({ ...connection.options, groupId: options.groupId }),
+    );
     this.#fetcher = new Fetcher(connection, this.#client);
-    this.#environment = {
+    this.#context = {
       ...ports,
       client: this.#client,
       offsetReset: options.offsetReset,
@@ -85,16 +87,16 @@ class Consumption implements AsyncDisposable {
   async run(): Promise<void> {
     await Promise.all([
       this.#watchTopic(),
-      keepWatch(this.#environment, this.options),
-      new SilentLogs({ ...this.#environment, whyNotCompaction }).watch(this.options),
+      runWatchdog(this.#context, this.options),
+      new SilentLogs({ ...this.#context, whyNotCompaction }).watch(this.options),
       keepPartitions(this.ports, this.options),
-      this.#tellGroup(),
-      keepStatus(this.#environment, this.options),
+      this.#commitOffsetsToGroup(),
+      keepStatus(this.#context, this.options),
     ]);
   }
 
   /** Commits offsets to the group for tools that show lag; the consumer never reads them. */
-  async #tellGroup(): Promise<void> {
+  async #commitOffsetsToGroup(): Promise<void> {
     const { signal } = this.options;
     while (!signal.aborted) {
       await sleep(COMMIT_INTERVAL_MS, { signal });
@@ -135,11 +137,11 @@ class Consumption implements AsyncDisposable {
     this.#topic = topic;
     if (topic === undefined) telemetry.topicMissing(connection.topic);
     else telemetry.topicFound(connection.topic, topic.id, topic.leaders.length);
-    this.#settlePartitions();
+    this.#updatePartitions();
     if (topic === undefined) return;
     for (const node of new Set(topic.leaders)) {
       if (node === NO_LEADER || this.#fetchLoops.has(node)) continue;
-      this.#fetchLoops.set(node, new FetchLoop(node, this.#environment, this.options.signal));
+      this.#fetchLoops.set(node, new FetchLoop(node, this.#context, this.options.signal));
     }
     this.#wakeFetchLoops();
     // The group hands out added partitions only after a new join. A second join follows, since the broker that the group's
@@ -152,7 +154,7 @@ class Consumption implements AsyncDisposable {
   }
 
   /** Opens and closes partitions: open are those that are assigned and exist in this incarnation of the topic. */
-  #settlePartitions(): void {
+  #updatePartitions(): void {
     const { connection: { topic }, telemetry } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
     const assigned = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
@@ -166,11 +168,11 @@ class Consumption implements AsyncDisposable {
     for (const number of assigned) {
       if (topicId === undefined || this.#partitions.has(number)) continue;
       const log = { topic, topicId, partition: number };
-      const partition = new Partition(log, new LogPorts(this.#environment, log), {
+      const partition = new Partition(log, new LogPorts(this.#context, log), {
         bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / assigned.size)),
         batchRecords: this.options.batchRecords,
         batchBytes: BATCH_BYTES,
-        room: this.#room,
+        memoryBudget: this.#memoryBudget,
       });
       this.#partitions.set(number, partition);
       partition.start((error) => {
@@ -178,7 +180,7 @@ class Consumption implements AsyncDisposable {
       });
     }
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
-    for (const { answers } of this.#leaderless) answers.failed();
+    for (const { fetchStatus } of this.#leaderless) fetchStatus.failed();
     telemetry.leadersMissing(topic, this.#leaderless.map(({ number }) => number));
   }
 

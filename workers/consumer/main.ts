@@ -1,5 +1,5 @@
 /** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
-import { insist } from "../_shared/backoff.ts";
+import { retryUntilAborted } from "../_shared/backoff.ts";
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
 import { databaseFailure, openDatabase } from "../_shared/postgres.ts";
@@ -11,7 +11,7 @@ import { DayPartitions } from "./day_partitions/day_partitions.ts";
 import { Floor } from "./day_partitions/floor.ts";
 import { migrateWhenReachable } from "./schema/migrate.ts";
 import { createPlanner } from "./store/plan_batch.ts";
-import { Progress } from "./health/progress.ts";
+import { HealthState } from "./health/health_state.ts";
 import { makeRoles } from "./schema/roles.ts";
 import { Rollup } from "./rollup/rollup.ts";
 import { createStore } from "./store/store.ts";
@@ -27,7 +27,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   secrets.hide(config.secrets);
   const shared = resources.use("log", startTelemetry("consumer", config.log, secrets));
   if (note !== undefined) shared.log.info("servers.running", note);
-  const health = new Progress();
+  const health = new HealthState();
   const telemetry = consumerTelemetry(shared, health, { debug: config.log.LOG_LEVEL === "debug" });
   const catchUp = flags.untilCaughtUp
     ? resources.use("deadline", new CatchUp(config.kafka, health))
@@ -48,9 +48,13 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
 
   const [clocks, floor] = [new TwoClocks(), new Floor()];
   const ask = () => Promise.all([clocks.ask(database), floor.ask(database)]);
-  await insist(ask, (error) => telemetry.databaseFailed(databaseFailure("ask", database.target, error)), {
-    signal,
-  });
+  await retryUntilAborted(
+    ask,
+    (error) => telemetry.databaseFailed(databaseFailure("ask", database.target, error)),
+    {
+      signal,
+    },
+  );
   const plan = createPlanner(config.limits, clocks.own, clocks.database, () => floor.instant);
   const store = createStore(transactionsOf(database), config.database.connections);
   const rollup = resources.use("rollup", new Rollup(config.database, store, telemetry));

@@ -1,8 +1,8 @@
 /** How a partition reaches the ledger and the log: it opens its ledger row, writes batches, and finds a lost place. */
-import { type LogName, logRange, NO_LEADER } from "../_shared/kafka/topic.ts";
+import { logRange, NO_LEADER, type TopicIdPartition } from "../_shared/kafka/topic.ts";
 import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
-import { insist } from "../_shared/backoff.ts";
+import { retryUntilAborted } from "../_shared/backoff.ts";
 import { isFatal } from "../_shared/errors.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
@@ -16,10 +16,10 @@ import {
   isLockTimeout,
   openLedger,
 } from "./store/ledger.ts";
-import { type OffsetResetPolicy, resolveLostPlace } from "./kafka_partition/lost_place.ts";
+import { decideOffsetReset, type OffsetResetPolicy } from "./kafka_partition/offset_reset.ts";
 import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
-import type { Health } from "./health/progress.ts";
+import type { Health } from "./health/health_state.ts";
 import type { Rollup } from "./rollup/rollup.ts";
 import type { Store, WriteBatch } from "./store/store.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
@@ -42,7 +42,7 @@ export interface ConsumeOptions extends ConsumerConfig {
   readonly fail: (error: Error) => void;
 }
 
-export interface Environment extends ConsumePorts, FetchPorts {
+export interface ConsumerContext extends ConsumePorts, FetchPorts {
   readonly client: Consumer;
   readonly offsetReset: OffsetResetPolicy;
   /** Everything before this offset is stored. */
@@ -50,21 +50,21 @@ export interface Environment extends ConsumePorts, FetchPorts {
   readonly onChange: () => void;
 }
 
-export function recordsDue({ partitions }: Pick<Environment, "partitions">): number {
-  return [...partitions()].reduce((sum, { due }) => sum + due, 0);
+export function totalFetchableLag({ partitions }: Pick<ConsumerContext, "partitions">): number {
+  return [...partitions()].reduce((sum, { fetchableLag }) => sum + fetchableLag, 0);
 }
 
 export class LogPorts implements PartitionPorts {
   readonly #write: WriteBatch;
 
   /** @param log an object of its own: a predecessor of the same number may still be closing */
-  constructor(private readonly environment: Environment, private readonly log: LogName) {
-    const { database, store, plan, telemetry } = environment;
+  constructor(private readonly context: ConsumerContext, private readonly log: TopicIdPartition) {
+    const { database, store, plan, telemetry } = context;
     this.#write = store.writer({
       plan,
-      onFloorMoved: (instant) => void (environment.floor.instant = instant),
+      onFloorMoved: (instant) => void (context.floor.instant = instant),
       prepare: ({ readings }) =>
-        environment.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
+        context.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
       onAttempt: () => telemetry.loopMoved(log),
       onAttemptEnd: () => telemetry.loopIdle(log),
       onFailure: (error, attempt) => {
@@ -77,14 +77,14 @@ export class LogPorts implements PartitionPorts {
   }
 
   async open(signal: AbortSignal): Promise<LedgerRow | undefined> {
-    const { database, client, telemetry } = this.environment;
+    const { database, client, telemetry } = this.context;
     const { topic, topicId } = this.log;
     const known = await this.#ask(async () => ({ row: await findLedger(database, this.log) }), signal);
     if (known === undefined) return undefined;
     let ledger = known.row;
     if (ledger === undefined) {
       const failed = (error: unknown) => this.#kafkaFailed("read the log's offsets", error);
-      const range = await insist(() => logRange(client, this.log), failed, { signal });
+      const range = await retryUntilAborted(() => logRange(client, this.log), failed, { signal });
       if (range === undefined) return undefined;
       ledger = await this.#ask(() => openLedger(database, this.log, 0, range.earliest), signal);
       const earlier = await this.#ask(() => findOtherIncarnations(database, topic, topicId), signal) ?? [];
@@ -96,12 +96,12 @@ export class LogPorts implements PartitionPorts {
   }
 
   async write(ledger: LedgerRow, open: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined> {
-    const { telemetry, dayPartitions, onWritten } = this.environment;
+    const { telemetry, dayPartitions, onWritten } = this.context;
     const began = performance.now();
     const from = ledger.nextOffset;
     const outcome = await this.#write(ledger, open, signal);
     if (outcome.kind === "abandoned") return undefined;
-    if (outcome.kind === "stale") {
+    if (outcome.kind === "offset mismatch") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
         // The database is an older copy of itself: other things remembered of it may be wrong, too.
@@ -112,25 +112,25 @@ export class LogPorts implements PartitionPorts {
     }
     const { next } = outcome.slice;
     // The partition counts this batch as due until write() returns.
-    this.environment.rollup.committed(recordsDue(this.environment) - (next - from));
+    this.context.rollup.committed(totalFetchableLag(this.context) - (next - from));
     telemetry.batchWritten(this.log, outcome, performance.now() - began);
     onWritten(this.log.partition, next);
     return next;
   }
 
   /** @throws errors that a retry does not cure, such as a schema of another generation */
-  async findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
-    const { database, client, telemetry, offsetReset } = this.environment;
+  async resolveOffsetReset(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
+    const { database, client, telemetry, offsetReset } = this.context;
     const look = async () => {
       const range = await logRange(client, this.log);
-      partition.answers.came();
+      partition.fetchStatus.answered();
       const { fetchOffset: at, ledger, state } = partition;
-      if (signal.aborted || state !== "asking" || ledger === undefined) return;
-      const reset = resolveLostPlace(at, divergence, range, offsetReset);
+      if (signal.aborted || state !== "resetting" || ledger === undefined) return;
+      const reset = decideOffsetReset(at, divergence, range, offsetReset);
       if (reset.kind === "hold") {
         // The refused fetch had no end of the log: the lag of a held partition must be visible, too.
-        partition.endOffset = range.end;
-        partition.placed("held");
+        partition.lastStableOffset = range.end;
+        partition.offsetResolved("held");
         telemetry.partitionHeld(this.log, reset.reason);
       } else if (reset.kind === "restart") {
         const open = () => openLedger(database, this.log, ledger.generation + 1, reset.from);
@@ -142,30 +142,30 @@ export class LogPorts implements PartitionPorts {
         if (reset.kind === "skip") {
           telemetry.offsetsSkipped(partition.number, partition.skip(reset.to, "log_start"));
         }
-        partition.placed("reading");
+        partition.offsetResolved("reading");
       }
     };
     const failed = (error: unknown) => {
       if (isFatal(error)) throw error;
-      partition.answers.failed();
+      partition.fetchStatus.failed();
       this.#kafkaFailed("find the place in the log", error);
     };
-    await insist(look, failed, { signal });
+    await retryUntilAborted(look, failed, { signal });
   }
 
-  onChange = () => this.environment.onChange();
+  onChange = () => this.context.onChange();
 
   #ask<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-    const { database, telemetry } = this.environment;
+    const { database, telemetry } = this.context;
     const failed = (error: unknown, attempts: number) => {
       if (isFatal(error)) throw error;
       telemetry.openFailed(this.log, databaseFailure("open the ledger", database.target, error), attempts);
     };
-    return insist(attempt, failed, { signal });
+    return retryUntilAborted(attempt, failed, { signal });
   }
 
   #kafkaFailed(action: string, error: unknown): void {
-    const { connection, telemetry, topic } = this.environment;
+    const { connection, telemetry, topic } = this.context;
     // The topic watcher reports partitions without a leader.
     if (topic()?.leaders[this.log.partition] === NO_LEADER) return;
     telemetry.logFailed(kafkaFailure(action, connection, error));

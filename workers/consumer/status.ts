@@ -2,10 +2,10 @@
 import { setTimeout as after } from "node:timers/promises";
 import { sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
-import { knownEnds } from "../_shared/kafka/topic.ts";
+import { knownLastStableOffsets } from "../_shared/kafka/topic.ts";
 import { printable } from "../_shared/output.ts";
 import { VERSION } from "../_shared/version.ts";
-import type { ConsumeOptions, Environment } from "./partition_ports.ts";
+import type { ConsumeOptions, ConsumerContext } from "./partition_ports.ts";
 
 /** A row older than three intervals means that the consumer is not running. */
 const INTERVAL_MS = 5_000;
@@ -31,7 +31,7 @@ const STORE = `
          rollup_lag_seconds = excluded.rollup_lag_seconds`;
 
 /** Stores the row until `signal` aborts. An orderly stop deletes it; after a failure it stays, with the reason. */
-export async function keepStatus(environment: Environment, options: ConsumeOptions): Promise<void> {
+export async function keepStatus(environment: ConsumerContext, options: ConsumeOptions): Promise<void> {
   const { database, secrets, telemetry } = environment;
   const { signal } = options;
   const consumer = crypto.randomUUID();
@@ -73,14 +73,14 @@ export async function keepStatus(environment: Environment, options: ConsumeOptio
 
 /** The parameters of {@link STORE} from $2 on. */
 async function statusOf(
-  { client, connection: { topic: name }, topic, partitions, health }: Environment,
+  { client, connection: { topic: name }, topic, partitions, health }: ConsumerContext,
   { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal }: ConsumeOptions,
   told: (text: string) => string,
 ): Promise<unknown[]> {
   const { id = null, leaders = [] } = topic() ?? {};
   const numbers = [...partitions()].map(({ number }) => number).sort((a, b) => a - b);
   const until = { withinMs: KAFKA_ANSWERS_WITHIN_MS, signal };
-  const ends = await knownEnds(client, { name, leaders }, numbers, until);
+  const ends = await knownLastStableOffsets(client, { name, leaders }, numbers, until);
   return [
     Deno.hostname(),
     Deno.pid,

@@ -1,14 +1,14 @@
 /** Waits until every record that was in the topic at one moment is accounted for, by any member of the group. */
 import { Consumer } from "@platformatic/kafka";
-import { insist, sleep } from "../_shared/backoff.ts";
+import { retryUntilAborted, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection } from "../_shared/kafka/client.ts";
-import { describeTopic, endOffsets } from "../_shared/kafka/topic.ts";
-import { bearLeaderless } from "../_shared/kafka/client_patches.ts";
+import { describeTopic, lastStableOffsets } from "../_shared/kafka/topic.ts";
+import { tolerateLeaderlessPartitions } from "../_shared/kafka/client_patches.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { ledgerSums, nextOffsets } from "./store/ledger.ts";
-import { askGoal, type Goal, leftTo } from "./rollup/goal.ts";
-import { type Health, HELD } from "./health/progress.ts";
+import { type CatchUpTarget, readCatchUpTarget, remainingTo } from "./rollup/catch_up_target.ts";
+import { type Health, HELD } from "./health/health_state.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
 const POLL_MS = 200;
@@ -21,7 +21,7 @@ export class CatchUp implements Disposable {
   /** The offsets that are not accounted for, or why the rollup is behind; empty until both servers answered. */
   #missing = "";
   /** What the rollup has to reach, as of the moment when the ledger had reached its end. */
-  #goal: Goal | undefined;
+  #goal: CatchUpTarget | undefined;
 
   constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
@@ -50,7 +50,7 @@ export class CatchUp implements Disposable {
     const sums = () => ledgerSums(database, this.connection.topic);
     const failed = (error: unknown) =>
       telemetry.databaseFailed(databaseFailure("read the ledger", database.target, error));
-    const before = await insist(sums, failed, { signal });
+    const before = await retryUntilAborted(sums, failed, { signal });
     if (before === undefined) return;
     const reached = new AbortController();
     const consuming = consume(AbortSignal.any([signal, reached.signal]));
@@ -75,14 +75,14 @@ export class CatchUp implements Disposable {
   /** @returns false when the signal aborted first */
   async #reach(database: Database, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const { topic, options } = this.connection;
-    const client = bearLeaderless(new Consumer({ ...options, groupId: "heartbeat-ends" }));
+    const client = tolerateLeaderlessPartitions(new Consumer({ ...options, groupId: "heartbeat-ends" }));
     try {
       const look = async () => {
         const found = await describeTopic(client, topic);
         if (found === undefined) throw new Error(`topic ${topic} does not exist`);
-        return { topicId: found.id, ends: await endOffsets(client, topic, found.leaders.length) };
+        return { topicId: found.id, ends: await lastStableOffsets(client, topic, found.leaders.length) };
       };
-      const goal = await insist(look, () => {}, { signal });
+      const goal = await retryUntilAborted(look, () => {}, { signal });
       for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
         if (polls % POLLS_A_LOOK === 0) {
           const now = await describeTopic(client, topic).catch(() => ({ id: goal.topicId }));
@@ -103,7 +103,7 @@ export class CatchUp implements Disposable {
             : `offsets that are not accounted for: ${missing.join(", ")}`;
           if (missing.length === 0) {
             // A ledger row ahead of its log means that the log was cut: its records are still to be read.
-            const ends = await endOffsets(client, topic, goal.ends.length).catch(() => []);
+            const ends = await lastStableOffsets(client, topic, goal.ends.length).catch(() => []);
             const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
             if (ends.length > 0 && !isAhead && await this.#isRolledUp(database)) return true;
           }
@@ -118,8 +118,8 @@ export class CatchUp implements Disposable {
 
   /** Whether minutes and latest readings have followed as far, too. */
   async #isRolledUp(database: Database): Promise<boolean> {
-    const goal = this.#goal ??= await askGoal(database).catch(() => undefined);
-    const left = goal && await leftTo(database, goal).catch(() => undefined);
+    const goal = this.#goal ??= await readCatchUpTarget(database).catch(() => undefined);
+    const left = goal && await remainingTo(database, goal).catch(() => undefined);
     if (left === undefined) return false;
     this.#missing = left.isRebuilding
       ? "minutes and latest readings are being rebuilt"

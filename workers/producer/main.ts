@@ -7,7 +7,7 @@ import { startTelemetry } from "../_shared/telemetry.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
 import { readConfig } from "./config.ts";
 import { syntheticSource } from "./generate.ts";
-import { unlessAborted } from "./publish/lanes.ts";
+import { unlessAborted } from "./publish/partition_queues.ts";
 import { ensureTopic, publish, systemClock } from "./publish/publish.ts";
 import { openProgress } from "./publish/records.ts";
 import { ProducerTelemetry } from "./publish/telemetry.ts";

@@ -1,6 +1,6 @@
 /** Which offsets the logs hold, asked of Kafka. */
 import { Admin } from "@platformatic/kafka";
-import { insist } from "../_shared/backoff.ts";
+import { retryUntilAborted } from "../_shared/backoff.ts";
 import type { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
@@ -43,7 +43,7 @@ export async function kafkaLogs(
   const asked = new AbortController();
   let failure = kafkaFailure("read the logs' ends", connection, "no answer");
   try {
-    const logs = await insist(
+    const logs = await retryUntilAborted(
       async () => (await Promise.all([...topics].map((topic) => logsOf(admin, topic)))).flat(),
       (error) => {
         failure = kafkaFailure("read the logs' ends", connection, error);

@@ -11,7 +11,7 @@ const UNDEFINED_TABLE = "42P01";
 /** The next offset of each partition that was ever read. */
 export type NextOffsets = ReadonlyMap<number, number>;
 
-export interface FoundReject {
+export interface StoredReject {
   readonly reason: string;
   readonly detail: string;
   readonly key: Uint8Array | null;
@@ -23,12 +23,12 @@ export interface FoundReject {
 export interface Evidence {
   readonly next: NextOffsets;
   /** By `partition:offset`. */
-  readonly rejects: ReadonlyMap<string, FoundReject>;
+  readonly rejects: ReadonlyMap<string, StoredReject>;
   /** All rows of every customer that a record names. */
   readonly rows: readonly StoredRow[];
 }
 
-export function isRead(next: NextOffsets, partition: number, offset: number): boolean {
+export function isProcessed(next: NextOffsets, partition: number, offset: number): boolean {
   return (next.get(partition) ?? -1) > offset;
 }
 
@@ -36,7 +36,7 @@ export function isRead(next: NextOffsets, partition: number, offset: number): bo
  * @returns where the ledger stands when it has passed every record, or when time is up
  * @throws PipelineError when the database does not answer when time is up
  */
-export async function waitUntilRead(
+export async function waitUntilProcessed(
   database: Database,
   { topicId, records }: Publication,
   { signal, timeoutMs }: PublishOptions,
@@ -47,7 +47,7 @@ export async function waitUntilRead(
     try {
       const next = await nextOffsets(database, topicId);
       const passed = records.every(({ partition, offset }) =>
-        offset === undefined || isRead(next, partition, offset)
+        offset === undefined || isProcessed(next, partition, offset)
       );
       if (passed || inTime.aborted) return next;
     } catch (error) {
@@ -105,9 +105,9 @@ export async function collectEvidence(
   }
 }
 
-async function findRejects(database: Database, publication: Publication): Promise<Map<string, FoundReject>> {
+async function findRejects(database: Database, publication: Publication): Promise<Map<string, StoredReject>> {
   const places = publication.records.filter(({ offset }) => offset !== undefined);
-  const rows = await database.query<Record<string, unknown> & FoundReject & { place: string }>(
+  const rows = await database.query<Record<string, unknown> & StoredReject & { place: string }>(
     `select reject.kafka_partition || ':' || reject.kafka_offset as place, reject.reason, reject.detail, reject.key,
             reject.payload, reject.emptied_at is not null as emptied
        from unnest($2::integer[], $3::bigint[]) as place (kafka_partition, kafka_offset)

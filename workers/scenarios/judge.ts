@@ -1,6 +1,6 @@
 /** Compares what was found of each record with what its scenario says. Pure. */
 import type { Expected, StoredRow } from "./catalogue/scenario.ts";
-import { type Evidence, type FoundReject, isRead } from "./evidence.ts";
+import { type Evidence, isProcessed, type StoredReject } from "./evidence.ts";
 import type { PublishedRecord } from "./publish.ts";
 
 export interface Verdict {
@@ -37,7 +37,7 @@ function judgeRecord(
     what,
     place: offset === undefined ? "-" : `${partition}:${offset}`,
     pass: found === "",
-    unread: offset !== undefined && !isRead(evidence.next, partition, offset),
+    unread: offset !== undefined && !isProcessed(evidence.next, partition, offset),
     expected: describeExpected(expected),
     found,
   };
@@ -51,7 +51,7 @@ function differenceOf(
 ): string | undefined {
   const { expected } = record;
   if (offset === undefined) return `not taken by Kafka: ${refusal}`;
-  if (!isRead(next, partition, offset)) {
+  if (!isProcessed(next, partition, offset)) {
     const at = next.get(partition);
     return at === undefined ? "not read: no ledger row" : `not read: the ledger stands at ${at}`;
   }
@@ -69,7 +69,7 @@ function differenceOf(
 function compareReject(
   { key, value }: PublishedRecord["record"],
   reason: string,
-  reject: FoundReject,
+  reject: StoredReject,
 ): string | undefined {
   if (reject.reason !== reason) return `rejected: ${reject.reason}`;
   if (reject.emptied) return undefined;

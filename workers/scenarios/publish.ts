@@ -1,5 +1,5 @@
 /** Publishes the records and remembers where each of them lies in Kafka. */
-import { insist } from "../_shared/backoff.ts";
+import { retryUntilAborted } from "../_shared/backoff.ts";
 import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
@@ -81,7 +81,7 @@ async function patiently<T>(
   attempt: () => Promise<T>,
 ): Promise<T | undefined> {
   let failure: PipelineError | undefined;
-  const result = await insist(
+  const result = await retryUntilAborted(
     async () => ({ value: await attempt() }),
     (error) => {
       failure = kafkaFailure(action, connection, error);

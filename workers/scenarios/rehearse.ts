@@ -1,7 +1,7 @@
 /** One run: publish, wait, look up, judge. */
 import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
-import { collectEvidence, waitUntilRead } from "./evidence.ts";
+import { collectEvidence, waitUntilProcessed } from "./evidence.ts";
 import { judge, type Verdict } from "./judge.ts";
 import { publish, type PublishOptions } from "./publish.ts";
 import type { Run, Scenario } from "./catalogue/scenario.ts";
@@ -30,7 +30,7 @@ export async function rehearse(
   const publication = await publish(kafka, records, options);
   if (publication === undefined) return undefined;
   onProgress(`Waiting until a consumer has brought them to PostgreSQL ${database.target}`);
-  const next = await waitUntilRead(database, publication, options);
+  const next = await waitUntilProcessed(database, publication, options);
   if (options.signal.aborted) return undefined;
   return judge(publication.records, await collectEvidence(database, publication, next));
 }

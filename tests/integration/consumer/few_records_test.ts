@@ -35,7 +35,7 @@ async function write(
   const outcomes = await Promise.all(batches.map(([ledger, slice]) => writeBatch(ledger, slice)));
   deepStrictEqual(failures, []);
   return outcomes.map((outcome) =>
-    outcome.kind === "stale" ? `stale at ${outcome.nextOffset}` : outcome.kind
+    outcome.kind === "offset mismatch" ? `stale at ${outcome.nextOffset}` : outcome.kind
   );
 }
 

@@ -2,11 +2,11 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import {
   databaseFailure,
   isDataError,
-  isServerUnable,
-  mayRepeatKey,
-  NoAnswer,
+  isServerUnavailable,
+  isTimeout,
+  isUniqueViolation,
+  ResponseTimeout,
   sqlState,
-  tookTooLong,
 } from "../../../workers/_shared/postgres_errors.ts";
 import { sessionLimits } from "../../../workers/_shared/postgres_session.ts";
 
@@ -24,21 +24,21 @@ Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", ()
 });
 
 Deno.test("tookTooLong() holds for what was cut off for its length by either side, not for a lock or a silent client", () => {
-  for (const code of ["57014", "25P04"]) ok(tookTooLong(answered(code)), code);
-  for (const cause of [new Error("Query read timeout"), new NoAnswer("in whatever words")]) {
-    ok(tookTooLong(new Error("outer", { cause })), cause.message);
+  for (const code of ["57014", "25P04"]) ok(isTimeout(answered(code)), code);
+  for (const cause of [new Error("Query read timeout"), new ResponseTimeout("in whatever words")]) {
+    ok(isTimeout(new Error("outer", { cause })), cause.message);
   }
   for (const code of ["55P03", "25P03", "40P01", "57P01", "ECONNRESET"]) {
-    ok(!tookTooLong(answered(code)), code);
+    ok(!isTimeout(answered(code)), code);
   }
 });
 
 Deno.test("isServerUnable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {
   for (const code of ["08006", "25006", "53100", "53300", "57P01", "57P03", "58030"]) {
-    ok(isServerUnable(answered(code)), code);
+    ok(isServerUnavailable(answered(code)), code);
   }
   for (const code of ["22001", "23505", "25P02", "28P01", "40P01", "42501", "42P01", "57014", "ECONNRESET"]) {
-    ok(!isServerUnable(answered(code)), code);
+    ok(!isServerUnavailable(answered(code)), code);
   }
 });
 
@@ -89,6 +89,6 @@ Deno.test("isDataError() blames the values for what the row alone decides: nothi
 });
 
 Deno.test("mayRepeatKey() holds for a unique index, whatever its name and without its columns", () => {
-  ok(mayRepeatKey(answered("23505")));
-  ok(!mayRepeatKey(answered("23514", { constraint: "some" })));
+  ok(isUniqueViolation(answered("23505")));
+  ok(!isUniqueViolation(answered("23514", { constraint: "some" })));
 });

@@ -1,11 +1,11 @@
 import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
-import { type Environment, LogPorts } from "../../../workers/consumer/partition_ports.ts";
+import { type ConsumerContext, LogPorts } from "../../../workers/consumer/partition_ports.ts";
 import type { WriteOutcome } from "../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../workers/consumer/store/plan_batch.ts";
 import { createStore } from "../../../workers/consumer/store/store.ts";
-import { Progress } from "../../../workers/consumer/health/progress.ts";
+import { HealthState } from "../../../workers/consumer/health/health_state.ts";
 import { consumerTelemetry } from "../../../workers/consumer/telemetry/telemetry.ts";
 import { gapSlice } from "../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf } from "../../support/batch.ts";
@@ -17,11 +17,11 @@ const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOf
 
 /** What the ports of a log work with; nothing of it but the processing of a batch is real. */
 function environmentOf(
-  progress: Progress,
+  progress: HealthState,
   write: (ledger: LedgerRow) => Promise<WriteOutcome>,
   others = {},
   say: (event: string) => void = () => {},
-): Environment {
+): ConsumerContext {
   const log = { debug: () => {}, info: say, warning: say, error: say };
   return {
     telemetry: consumerTelemetry({ log, metrics: new Registry() }, progress, { debug: false }),
@@ -31,10 +31,10 @@ function environmentOf(
     // Not shared by tests, nor by partitions: each write that hangs has a connection of its own.
     store: createStore({
       writeGroup: async ([batch]) => [await write(batch?.ledger ?? LEDGER)],
-      writeWithCare: ({ ledger }) => write(ledger),
+      writeChecked: ({ ledger }) => write(ledger),
     }, 4),
     ...others,
-  } as unknown as Environment;
+  } as unknown as ConsumerContext;
 }
 
 /** A write that never ends. */
@@ -52,7 +52,7 @@ const never = new AbortController().signal;
 
 Deno.test("a partition that is given away leaves it to be seen that its successor's write hangs", async () => {
   let now = 0;
-  const progress = new Progress(() => now);
+  const progress = new HealthState(() => now);
   const { begun, write } = hanging();
   const environment = environmentOf(progress, write);
   const [predecessor, successor] = [
@@ -68,7 +68,7 @@ Deno.test("a partition that is given away leaves it to be seen that its successo
 
 Deno.test("a batch whose partitions take long is seen to get on", async () => {
   let now = 0;
-  const progress = new Progress(() => now);
+  const progress = new HealthState(() => now);
   const { begun, write } = hanging();
   const prepare = (_days: unknown, onDay: () => void) => {
     for (let day = 0; day < 3; day++) {
@@ -88,11 +88,11 @@ Deno.test("a batch whose partitions take long is seen to get on", async () => {
 function refused() {
   let now = 0;
   let isRepaired = false;
-  const progress = new Progress(() => now);
+  const progress = new HealthState(() => now);
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const said: string[] = [];
   const write = ({ partition }: LedgerRow): Promise<WriteOutcome> => {
-    if (partition > 0 || isRepaired) return Promise.resolve({ kind: "stale", nextOffset: 5 });
+    if (partition > 0 || isRepaired) return Promise.resolve({ kind: "offset mismatch", nextOffset: 5 });
     return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
   };
   const environment = environmentOf(progress, write, {}, (event) => void said.push(event));

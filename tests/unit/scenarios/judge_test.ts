@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Evidence, FoundReject } from "../../../workers/scenarios/evidence.ts";
+import type { Evidence, StoredReject } from "../../../workers/scenarios/evidence.ts";
 import { judge } from "../../../workers/scenarios/judge.ts";
 import type { PublishedRecord } from "../../../workers/scenarios/publish.ts";
 import { bytes, type Expected, rejected } from "../../../workers/scenarios/catalogue/scenario.ts";
@@ -9,7 +9,7 @@ const ROW = { customerId: "c", ts: TS, heartRate: 44, anomaly: "low" as const };
 const STORED: Expected = { kind: "stored", row: ROW };
 const DUPLICATE: Expected = { kind: "duplicate", row: ROW };
 const INVALID = rejected("invalid_timestamp");
-const REJECT: FoundReject = {
+const REJECT: StoredReject = {
   reason: "invalid_timestamp",
   detail: "timestamp: is no date",
   key: bytes("k"),
@@ -22,7 +22,7 @@ function published(expected: Expected, offset: number | undefined = 7): Publishe
   return { record, partition: 2, offset, ...offset === undefined ? { refusal: "too large" } : {} };
 }
 
-function evidence(found: { rows?: Evidence["rows"]; reject?: FoundReject; next?: number }): Evidence {
+function evidence(found: { rows?: Evidence["rows"]; reject?: StoredReject; next?: number }): Evidence {
   const { rows = [], reject, next = 8 } = found;
   return {
     next: new Map([[2, next]]),

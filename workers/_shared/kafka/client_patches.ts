@@ -14,7 +14,9 @@ type Api = ((...args: unknown[]) => void) & { readonly key: number; readonly ver
  *
  * @returns the same client; its metadata names -1 as the leader of such a partition
  */
-export function bearLeaderless<Client extends Pick<Base, typeof kGetApi>>(client: Client): Client {
+export function tolerateLeaderlessPartitions<Client extends Pick<Base, typeof kGetApi>>(
+  client: Client,
+): Client {
   const getApi = client[kGetApi].bind(client) as (name: string, callback: Done) => void;
   const bearing = (name: string, callback: Done) => {
     getApi(name, (error, api) => callback(error, name === "Metadata" && api ? bear(api as Api) : api));

@@ -6,7 +6,7 @@ export const NONE = 0;
 export const OFFSET_OUT_OF_RANGE = 1;
 
 /** Answers to a fetch of a broker that does not serve a partition now: leadership moved, or the topic was deleted. */
-export const NOT_SERVED: Readonly<Record<number, string>> = {
+export const STALE_METADATA_ERRORS: Readonly<Record<number, string>> = {
   3: "UNKNOWN_TOPIC_OR_PARTITION",
   5: "LEADER_NOT_AVAILABLE",
   6: "NOT_LEADER_OR_FOLLOWER",

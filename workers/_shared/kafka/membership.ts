@@ -4,9 +4,9 @@
  */
 import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
-import { insist, sleep } from "../backoff.ts";
+import { retryUntilAborted, sleep } from "../backoff.ts";
 import type { KafkaConnection } from "./client.ts";
-import { bearLeaderless } from "./client_patches.ts";
+import { tolerateLeaderlessPartitions } from "./client_patches.ts";
 import type { Offset } from "./records.ts";
 
 /** A stop waits for the group this long: leaving is a courtesy, and a stop has ten seconds in all. */
@@ -43,7 +43,7 @@ export class Membership implements AsyncDisposable {
       // The group's leader shares out the partitions that its metadata names: old metadata would leave new ones to nobody.
       metadataMaxAge: 0,
     } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
-    bearLeaderless(this.#consumer);
+    tolerateLeaderlessPartitions(this.#consumer);
     this.#consumer.on("consumer:group:join", ({ assignments, generationId }) => {
       const ours = assignments?.find(({ topic }) => topic === connection.topic)?.partitions ?? [];
       options.onAssigned(ours, generationId ?? 0);
@@ -69,7 +69,7 @@ export class Membership implements AsyncDisposable {
       this.#consumer.clearMetadata();
       return this.#consumer.joinGroup();
     };
-    await insist(attempt, this.options.onFailure, this.options);
+    await retryUntilAborted(attempt, this.options.onFailure, this.options);
   }
 
   /** Tells the group's coordinator how far we are. A courtesy to tools that show lag: our own truth is the ledger. */

@@ -4,7 +4,7 @@ import { type API, Base, createAPI, produceV9, ProtocolError, Writer } from "@pl
 import { type Compression, type Content, encodeBatch } from "./batch_writer.ts";
 import { type KafkaConnection, negotiate } from "./client.ts";
 import { describeTopic, type TopicDescription } from "./topic.ts";
-import { bearLeaderless } from "./client_patches.ts";
+import { tolerateLeaderlessPartitions } from "./client_patches.ts";
 
 /** Number of the request in Kafka's protocol. */
 const PRODUCE = 0;
@@ -37,7 +37,7 @@ function createRequest(topic: string, batches: Batches): Writer {
 }
 
 /** Where a batch is in the log. */
-export interface Place {
+export interface BatchPosition {
   readonly partition: number;
   /** Of its first record. */
   readonly firstOffset: bigint;
@@ -53,14 +53,14 @@ export class Sender implements AsyncDisposable {
     private readonly connection: Pick<KafkaConnection, "topic" | "options">,
     private readonly compression: Compression = "none",
   ) {
-    this.client = bearLeaderless(new Base(connection.options));
+    this.client = tolerateLeaderlessPartitions(new Base(connection.options));
   }
 
   /** Encodes records, at least one, and sends them as {@link sendBatches} does. */
   async send(
     { partition, records }: { partition: number; records: readonly Content[] },
     compression = this.compression,
-  ): Promise<Place> {
+  ): Promise<BatchPosition> {
     const [place] = await this.sendBatches([[partition, await encodeBatch(records, compression)]]);
     if (place === undefined) throw new Error("the broker's answer does not name the partition");
     return place;
@@ -73,7 +73,7 @@ export class Sender implements AsyncDisposable {
    * @param batches record batches, whole
    * @throws the client's errors; unless one is the broker's own refusal, the batches may be in the log all the same
    */
-  async sendBatches(batches: Batches): Promise<Place[]> {
+  async sendBatches(batches: Batches): Promise<BatchPosition[]> {
     const route = this.#route ??= this.#findRoute();
     try {
       const { topic, produce } = await route;

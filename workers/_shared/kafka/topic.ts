@@ -50,7 +50,7 @@ export async function createTopic(connection: KafkaConnection, partitions: numbe
 }
 
 /** A partition of one incarnation of a topic. */
-export interface LogName {
+export interface TopicIdPartition {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
@@ -68,7 +68,7 @@ const EARLIEST = -2n;
  *
  * @throws when Kafka does not answer, or the topic is another incarnation than the one asked about
  */
-export async function logRange(client: Consumer, log: LogName) {
+export async function logRange(client: Consumer, log: TopicIdPartition) {
   const partitions = { [log.topic]: [log.partition] };
   const at = async (timestamp: bigint) => {
     const offsets = await client.listOffsets({ topics: [log.topic], partitions, timestamp });
@@ -86,7 +86,7 @@ export async function logRange(client: Consumer, log: LogName) {
  *
  * @throws when Kafka does not answer, or not for each of so many partitions
  */
-export async function endOffsets(
+export async function lastStableOffsets(
   client: Pick<Consumer, "listOffsets">,
   topic: string,
   partitions: number,
@@ -101,7 +101,7 @@ export async function endOffsets(
  *
  * @param topic its name, and the node that leads each partition
  */
-export async function knownEnds(
+export async function knownLastStableOffsets(
   client: Pick<Consumer, "listOffsets">,
   { name, leaders }: { name: string; leaders: readonly number[] },
   partitions: readonly number[],

@@ -9,7 +9,7 @@ import { printable } from "../output.ts";
 import { anomalyOf, heartbeatSchema, parseWithoutSchema } from "./heartbeat.ts";
 import type { Limits, Reading, RejectReason } from "./heartbeat.ts";
 import { formatInstant } from "./instant.ts";
-import { isWhole, mayRound, numberSource } from "./json_number.ts";
+import { isWhole, mayLosePrecision, numberSource } from "./json_number.ts";
 
 /** What one record turned out to be. The detail names the field and says why; PostgreSQL can store it. */
 export type Decoded = { readonly kind: "reading"; readonly reading: Reading } | Reject;
@@ -113,7 +113,7 @@ function isObject(json: unknown): json is Members {
 
 /** Puts NaN where JSON.parse rounded a fraction to a whole number: it was none, and the schema shall see that. */
 function exactly(json: Members, text: string, bytes: Uint8Array): Members {
-  const long = mayRound(bytes);
+  const long = mayLosePrecision(bytes);
   let exact = json;
   for (const name of ["customer_id", "heart_rate"] as const) {
     const value = json[name];

@@ -1,5 +1,5 @@
 /**
- * The wire schema of a heartbeat, the reasons for a reject and the thresholds. `usual_record.ts` and
+ * The wire schema of a heartbeat, the reasons for a reject and the thresholds. `fast_path.ts` and
  * `parseWithoutSchema` read most records without the schema; tests hold their answers to it.
  */
 import { z } from "zod";

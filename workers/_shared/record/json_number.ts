@@ -7,7 +7,7 @@
 const LONG_NUMBER_CHARS = 16;
 
 /** Whether JSON text has a number that `JSON.parse` may round: 16 digits or points in a row, one of them a 16th byte. */
-export function mayRound(json: Uint8Array): boolean {
+export function mayLosePrecision(json: Uint8Array): boolean {
   for (let at = LONG_NUMBER_CHARS - 1; at < json.length; at += LONG_NUMBER_CHARS) {
     if (!isDigitOrPoint(json[at])) continue;
     let from = at;

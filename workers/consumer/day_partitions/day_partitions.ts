@@ -6,7 +6,7 @@
  * writes, since making one takes locks. Where it cannot be made, the default partition takes the rows.
  */
 import { type Database, isServerUnable, sqlState } from "../../_shared/postgres.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/health_state.ts";
 
 const DAY_MS = 86_400_000;
 /** Today and as many days ahead, so that midnight finds its partition made. */
@@ -93,7 +93,7 @@ export class DayPartitions {
       for (const { day, at } of found) {
         const failed = await this.#ensure(day, at, 1);
         failure ??= failed;
-        if (holdsUp(failed)) return failure;
+        if (isLockConflictOrTimeout(failed)) return failure;
       }
     }
     return failure;
@@ -120,10 +120,10 @@ export class DayPartitions {
       } catch (error) {
         if (sqlState(error) === undefined || isServerUnable(error)) throw error;
         failure = error;
-        if (!isLostRace(error)) break;
+        if (!isLockConflict(error)) break;
       }
     }
-    if (holdsUp(failure)) this.#pausedUntil = this.clock() + PAUSE_MS;
+    if (isLockConflictOrTimeout(failure)) this.#pausedUntil = this.clock() + PAUSE_MS;
     if (!this.#postponed.has(day)) this.telemetry.tablePartitionFailed(failure, startOf(day).slice(0, 10));
     remember(this.#postponed, day);
     return failure;
@@ -142,8 +142,9 @@ function remember(days: Set<number>, day: number): void {
 const answered = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
 /** lock_not_available and deadlock_detected: another session held a lock. */
-const isLostRace = answered(/^(55P03|40P01)$/);
+const isLockConflict = answered(/^(55P03|40P01)$/);
 /** query_canceled: it took longer than statement_timeout. */
-export const isTooSlow = answered(/^57014$/);
+export const isStatementTimeout = answered(/^57014$/);
 /** Either: an immediate next try would block other sessions again. */
-export const holdsUp = (error: unknown): boolean => isLostRace(error) || isTooSlow(error);
+export const isLockConflictOrTimeout = (error: unknown): boolean =>
+  isLockConflict(error) || isStatementTimeout(error);

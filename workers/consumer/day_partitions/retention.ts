@@ -2,9 +2,9 @@
 import { sleep } from "../../_shared/backoff.ts";
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/health_state.ts";
 import type { TwoClocks } from "../health/two_clocks.ts";
-import { type DayPartitions, holdsUp, isTooSlow } from "./day_partitions.ts";
+import { type DayPartitions, isLockConflictOrTimeout, isStatementTimeout } from "./day_partitions.ts";
 import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
@@ -68,7 +68,7 @@ export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
     many = partitions >= MANY_PARTITIONS;
     return failure;
   };
-  return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isTooSlow }, run);
+  return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isStatementTimeout }, run);
 }
 
 /** @returns one round, which never rejects: a task that fails is reported, and the others still run */
@@ -99,7 +99,11 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
 /** @param run rejects, or resolves with an error */
 function task(
   { database, telemetry, clock = () => performance.now() }: RetentionPorts,
-  { name, action, pauseAfter = holdsUp }: { name: string; action: string; pauseAfter?: typeof holdsUp },
+  { name, action, pauseAfter = isLockConflictOrTimeout }: {
+    name: string;
+    action: string;
+    pauseAfter?: typeof isLockConflictOrTimeout;
+  },
   run: () => Promise<unknown>,
 ): () => Promise<void> {
   let pausedUntil = -Infinity;

@@ -4,10 +4,10 @@
  */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
-import { NONE, NOT_SERVED, OFFSET_OUT_OF_RANGE } from "../../_shared/kafka/error_codes.ts";
+import { NONE, OFFSET_OUT_OF_RANGE, STALE_METADATA_ERRORS } from "../../_shared/kafka/error_codes.ts";
 import type { TopicDescription } from "../../_shared/kafka/topic.ts";
 import type { FetchAnswer, FetchedPartition, Fetcher, FetchTarget } from "../../_shared/kafka/fetcher.ts";
-import type { Question } from "../kafka_partition/answers.ts";
+import type { FetchConditions } from "../kafka_partition/fetch_status.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
 import { sliceOf, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
@@ -57,13 +57,13 @@ export class FetchLoop {
   async #run(signal: AbortSignal): Promise<void> {
     const { telemetry } = this.ports;
     for (let failures = 0; !signal.aborted;) {
-      const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ answers }) => {
-        return answers.pauseMs === 0 ? "askable" : "paused";
+      const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ fetchStatus }) => {
+        return fetchStatus.pauseMs === 0 ? "askable" : "paused";
       });
       const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
         telemetry.brokerIdle(this.node);
-        const atMostMs = Math.min(...paused.map(({ answers }) => answers.pauseMs));
+        const atMostMs = Math.min(...paused.map(({ fetchStatus }) => fetchStatus.pauseMs));
         await this.changed.wait({ signal, atMostMs });
         continue;
       }
@@ -88,8 +88,8 @@ export class FetchLoop {
 
   #failed(error: unknown, wanted: readonly Partition[]): void {
     const { connection, telemetry, onStaleTopic } = this.ports;
-    if (error instanceof NotServed) {
-      telemetry.notServed(this.node, error.message);
+    if (error instanceof StaleMetadata) {
+      telemetry.metadataStale(this.node, error.message);
       return onStaleTopic();
     }
     const numbers = wanted.map(({ number }) => number);
@@ -102,8 +102,8 @@ export class FetchLoop {
     const at = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
     const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
     this.#first = rotated[0]?.number ?? -1;
-    const usual = rotated.filter(({ answers }) => !answers.areSuspicious);
-    const suspicious = rotated.find(({ answers }) => answers.areSuspicious);
+    const usual = rotated.filter(({ fetchStatus }) => !fetchStatus.needsIsolatedFetch);
+    const suspicious = rotated.find(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
     const isTurn = usual.length === 0 || performance.now() >= this.#nextAloneAt;
     return suspicious !== undefined && isTurn ? [suspicious] : usual;
   }
@@ -114,7 +114,7 @@ export class FetchLoop {
     const topic = this.ports.topic();
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
-    const alone = asked.some(({ answers }) => answers.areSuspicious);
+    const alone = asked.some(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
     // Partitions at their end do not count: they may stay empty for ever, and each has a limit of its own.
     const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
     const expansion = known.length === 0 ? undefined : Math.max(...known);
@@ -123,14 +123,14 @@ export class FetchLoop {
     const targets = asked.map((partition) => this.#target(partition, topic?.leaderEpochs));
     let answer: FetchAnswer;
     try {
-      if (topic === undefined || broker === undefined) throw new NotServed("the broker left the cluster");
+      if (topic === undefined || broker === undefined) throw new StaleMetadata("the broker left the cluster");
       answer = await fetcher.fetch(broker, topic.id, targets, { maxWaitMs, maxBytes });
     } catch (error) {
-      for (const { answers } of this.#led()) answers.failed();
+      for (const { fetchStatus } of this.#led()) fetchStatus.failed();
       throw error;
     }
     telemetry.fetched(this.node);
-    const crowded = crowdedOut(targets, answer, maxBytes);
+    const truncated = possiblyTruncated(targets, answer, maxBytes);
     let failed = NONE;
     let taken = 0;
     for (const response of answer.partitions) {
@@ -140,22 +140,26 @@ export class FetchLoop {
       const { divergence, errorCode } = response;
       const isLost = divergence !== undefined || errorCode === OFFSET_OUT_OF_RANGE;
       if (!isLost && errorCode !== NONE) {
-        partition.answers.failed();
+        partition.fetchStatus.failed();
         failed = errorCode;
         continue;
       }
-      partition.answers.came();
+      partition.fetchStatus.answered();
       // It moved to another offset, or was closed, during the fetch.
       if (partition.fetchOffset !== target.offset || partition.state === "closed") continue;
-      if (isLost) partition.placeLost(divergence);
+      if (isLost) partition.offsetLost(divergence);
       // The records were far denser than expected: the rest is fetched again when there is room for it.
       else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
-        const question = { alone, throttled: answer.throttled, crowded: crowded.has(partition.number) };
+        const question = {
+          alone,
+          throttled: answer.throttled,
+          possiblyTruncated: truncated.has(partition.number),
+        };
         taken += this.#take(partition, response, question);
       }
     }
-    const name = NOT_SERVED[failed];
-    if (name !== undefined) throw new NotServed(name);
+    const name = STALE_METADATA_ERRORS[failed];
+    if (name !== undefined) throw new StaleMetadata(name);
     if (failed !== NONE) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
     const now = performance.now();
     if (alone) this.#nextAloneAt = now + (now - began) * (QUESTIONS_SHARE - 1);
@@ -173,14 +177,14 @@ export class FetchLoop {
   }
 
   /** @returns the bytes of memory that the records take */
-  #take(partition: Partition, response: FetchedPartition, question: Question): number {
+  #take(partition: Partition, response: FetchedPartition, question: FetchConditions): number {
     const { connection, telemetry } = this.ports;
-    const { number, answers, log } = partition;
-    partition.endOffset = response.lastStableOffset;
+    const { number, fetchStatus, log } = partition;
+    partition.lastStableOffset = response.lastStableOffset;
     try {
       const slice = sliceOf(response, partition.fetchOffset);
-      answers.read(true);
-      telemetry.recordsReadable(log);
+      fetchStatus.decoded(true);
+      telemetry.batchReadable(log);
       if (slice.next === slice.from) {
         const gap = partition.foundNothing(question);
         if (gap !== undefined) telemetry.silentGap(number, gap);
@@ -193,15 +197,15 @@ export class FetchLoop {
       return slice.bytes;
     } catch (error) {
       const failure = kafkaFailure("read what was fetched", connection, error);
-      answers.read(false);
-      telemetry.recordsUnreadable(log, failure, this.node);
+      fetchStatus.decoded(false);
+      telemetry.batchCorrupt(log, failure, this.node);
       return 0;
     }
   }
 }
 
 /** Expected while leaders move or a topic is deleted. */
-class NotServed extends Error {
+class StaleMetadata extends Error {
   override readonly name = "NotServed";
 }
 
@@ -214,13 +218,13 @@ function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): nu
  * Partitions whose records may have found no room in the answer, behind those of earlier partitions. An empty answer for them
  * proves nothing.
  */
-function crowdedOut(targets: readonly FetchTarget[], { partitions }: FetchAnswer, maxBytes: number) {
+function possiblyTruncated(targets: readonly FetchTarget[], { partitions }: FetchAnswer, maxBytes: number) {
   const bytes = new Map(partitions.map(({ partition, records }) => [partition, records.length]));
-  const crowded = new Set<number>();
+  const truncated = new Set<number>();
   let before = 0;
   for (const target of targets) {
-    if (before + Math.min(target.maxBytes, maxBytes) > maxBytes) crowded.add(target.partition);
+    if (before + Math.min(target.maxBytes, maxBytes) > maxBytes) truncated.add(target.partition);
     before += bytes.get(target.partition) ?? 0;
   }
-  return crowded;
+  return truncated;
 }

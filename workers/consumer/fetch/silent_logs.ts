@@ -2,7 +2,7 @@
 import { sleep } from "../../_shared/backoff.ts";
 import type { KafkaConnection } from "../../_shared/kafka/client.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/health_state.ts";
 import type { FetchPorts } from "./fetch_loop.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
@@ -38,7 +38,7 @@ export class SilentLogs {
   async look(): Promise<void> {
     const { connection, partitions, whyNotCompaction, telemetry } = this.ports;
     const assigned = new Set(partitions());
-    const silent = [...assigned].filter(({ answers }) => answers.areSilence);
+    const silent = [...assigned].filter(({ fetchStatus }) => fetchStatus.isBrokerSilent);
     for (const partition of this.#reported) {
       // With the offsets of now.
       if (silent.includes(partition)) this.#tell(partition);
@@ -48,7 +48,7 @@ export class SilentLogs {
       }
     }
     const isNew = silent.some((partition) => !this.#reported.has(partition));
-    const isDecisive = silent.some(({ answers }) => answers.areProof);
+    const isDecisive = silent.some(({ fetchStatus }) => fetchStatus.isProvenEmpty);
     const isDue = isNew || (isDecisive && this.clock() - this.#askedAt >= QUESTION_INTERVAL_MS);
     if (!isDue || this.#asking) return;
     this.#asking = true;
@@ -56,18 +56,19 @@ export class SilentLogs {
     this.#obstacle = await whyNotCompaction(connection);
     this.#asking = false;
     for (const partition of silent) {
-      const { answers, state } = partition;
+      const { fetchStatus, state } = partition;
       // Records came meanwhile, or the partition was closed.
-      if (!answers.areSilence || state === "closed") continue;
+      if (!fetchStatus.isBrokerSilent || state === "closed") continue;
       this.#tell(partition);
       this.#reported.add(partition);
       // Settings that were read minutes ago may have changed: only these count.
-      if (this.#obstacle === undefined && answers.areProof) answers.explain();
+      if (this.#obstacle === undefined && fetchStatus.isProvenEmpty) fetchStatus.explain();
     }
   }
 
-  #tell({ log, fetchOffset, endOffset }: Partition): void {
-    const is = `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${endOffset}`;
+  #tell({ log, fetchOffset, lastStableOffset }: Partition): void {
+    const is =
+      `Kafka sends no record from offset ${fetchOffset} on, although the log ends at ${lastStableOffset}`;
     const next = this.#obstacle === undefined
       ? "compaction may have removed them all: a gap is recorded if it sends none for three minutes"
       : `${this.#obstacle}: look at the broker's log and its storage`;

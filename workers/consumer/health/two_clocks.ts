@@ -3,7 +3,7 @@
  * The consumer rejects a reading for its time, and drops old readings, only when both agree: neither can be undone.
  */
 import type { Database } from "../../_shared/postgres.ts";
-import type { MonotonicClock } from "./progress.ts";
+import type { MonotonicClock } from "./health_state.ts";
 
 export class TwoClocks {
   /** The database's time when the monotonic clock was 0. */

@@ -1,14 +1,19 @@
-/** The fetched records of one partition that wait for their write, and the memory that all partitions share for them. */
+/**
+ * Folder `kafka_partition`: one assigned partition of the topic, its fetched records, how far it is written, and its state.
+ * It never asks Kafka or PostgreSQL itself: it is told their answers, and calls its ports.
+ *
+ * This file: the fetched records of one partition that wait for their write, and the memory that all partitions share for them.
+ */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
 /**
  * The memory budget of all partitions for records that are not written yet. A fixed share for each would be too small to read
  * efficiently, or too much with hundreds of partitions.
  */
-export interface Room {
+export interface MemoryBudget {
   /** At this limit no partition fetches more. Answers in flight are still taken. */
-  readonly bytes: number;
-  held: number;
+  readonly maxBytes: number;
+  usedBytes: number;
 }
 
 export interface BacklogLimits {
@@ -17,7 +22,7 @@ export interface BacklogLimits {
   readonly batchRecords: number;
   /** About; a single record may have more. */
   readonly batchBytes: number;
-  readonly room: Room;
+  readonly memoryBudget: MemoryBudget;
 }
 
 export class Backlog {
@@ -26,19 +31,19 @@ export class Backlog {
 
   constructor(private readonly limits: BacklogLimits) {}
 
-  get hasRoom(): boolean {
-    const { bufferBytes, room } = this.limits;
-    return this.#waitingBytes < bufferBytes && room.held < room.bytes;
+  get isBelowLimits(): boolean {
+    const { bufferBytes, memoryBudget } = this.limits;
+    return this.#waitingBytes < bufferBytes && memoryBudget.usedBytes < memoryBudget.maxBytes;
   }
 
   add(slice: Slice): void {
     this.#waiting.push(slice);
     this.#waitingBytes += slice.bytes;
-    this.limits.room.held += slice.bytes;
+    this.limits.memoryBudget.usedBytes += slice.bytes;
   }
 
   clear(): void {
-    this.limits.room.held -= this.#waitingBytes;
+    this.limits.memoryBudget.usedBytes -= this.#waitingBytes;
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
@@ -83,7 +88,7 @@ export class Backlog {
 
   /** The batch was stored or abandoned. */
   written(batch: Slice): void {
-    this.limits.room.held -= batch.bytes;
+    this.limits.memoryBudget.usedBytes -= batch.bytes;
   }
 
   /** Waiting slices that directly follow this batch: there are none after the partition moved to another offset. */

@@ -1,15 +1,15 @@
 /** One assigned partition: how far it is read and written, and the loop that writes it, one batch at a time, in order. */
 import type { Divergence } from "../../_shared/kafka/fetcher.ts";
-import type { LogName } from "../../_shared/kafka/topic.ts";
+import type { TopicIdPartition } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/health_state.ts";
 import { Backlog, type BacklogLimits } from "./backlog.ts";
-import { Answers, type Question } from "./answers.ts";
+import { type FetchConditions, FetchStatus } from "./fetch_status.ts";
 import { Notifier } from "./notifier.ts";
 import { type Gap, gapSlice, type OpenBatch, release, type Slice, UNKNOWN_EPOCH } from "./slice.ts";
 
 /** The ledger's row of one log: a partition of one incarnation of a topic. */
-export interface LedgerRow extends LogName {
+export interface LedgerRow extends TopicIdPartition {
   readonly id: number;
   /** One more each time the log was cut below `nextOffset`. */
   readonly generation: number;
@@ -25,22 +25,26 @@ export interface PartitionPorts {
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /** @returns where the ledger stands now; "gone" when it has to be opened anew; undefined when `signal` aborted first */
   write(ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined>;
-  /** Calls `placed` or `reopen` of a partition that is `asking`, unless `signal` aborts. */
-  findPlace(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal): Promise<void>;
+  /** Calls `placed` or `reopen` of a partition that is `resetting`, unless `signal` aborts. */
+  resolveOffsetReset(
+    partition: Partition,
+    divergence: Divergence | undefined,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** There may be room for records again, or the fetch offset moved. */
   onChange(): void;
 }
 
 /**
- * `opening`: the ledger is not read yet. `reading`: fetch and write. `asking`: the log does not hold the fetch offset: what
+ * `opening`: the ledger is not read yet. `reading`: fetch and write. `resetting`: the log does not hold the fetch offset: what
  * waits is written, then the place is sought. `held`: an operator must decide. `closed`: no longer assigned, for good.
  */
-export type PartitionState = "opening" | "reading" | "asking" | "held" | "closed";
+export type PartitionState = "opening" | "reading" | "resetting" | "held" | "closed";
 
 /** Methods named after facts change the state. A fact that means nothing in the present state is ignored. */
 export class Partition implements AsyncDisposable {
   readonly number: number;
-  readonly answers: Answers;
+  readonly fetchStatus: FetchStatus;
   readonly #backlog: Backlog;
   readonly #arrived = new Notifier();
   readonly #closing = new AbortController();
@@ -48,26 +52,26 @@ export class Partition implements AsyncDisposable {
   #state: PartitionState = "opening";
   #ledger: LedgerRow | undefined;
   /** Whether the ledger has to be opened, or opened again. */
-  #doubted = true;
+  #mustOpenLedger = true;
   #fetchOffset: Offset = 0;
   #lastEpoch = UNKNOWN_EPOCH;
   /** End of the committed log, as of a broker's last answer. */
-  endOffset: Offset = 0;
+  lastStableOffset: Offset = 0;
   #lastTimestampMs: number | undefined;
-  /** While `asking`. */
+  /** While `resetting`. */
   #divergence: Divergence | undefined;
   /** Ends the search for the place. */
   #search = new AbortController();
 
   constructor(
-    readonly log: LogName,
+    readonly log: TopicIdPartition,
     private readonly ports: PartitionPorts,
     limits: BacklogLimits,
     clock: MonotonicClock = () => performance.now(),
   ) {
     this.number = log.partition;
     this.#backlog = new Backlog(limits);
-    this.answers = new Answers(clock);
+    this.fetchStatus = new FetchStatus(clock);
   }
 
   get state(): PartitionState {
@@ -105,18 +109,18 @@ export class Partition implements AsyncDisposable {
 
   /** Whether everything that the log is known to have was fetched. */
   get isAtEnd(): boolean {
-    return this.#fetchOffset >= this.endOffset;
+    return this.#fetchOffset >= this.lastStableOffset;
   }
 
   /** Records that could be stored and are not. Records that cannot be fetched at the moment do not count. */
-  get due(): number {
-    const isBlocked = this.#state === "held" || this.answers.areMissing;
-    const end = isBlocked ? this.#fetchOffset : this.endOffset;
+  get fetchableLag(): number {
+    const isBlocked = this.#state === "held" || this.fetchStatus.cannotFetch;
+    const end = isBlocked ? this.#fetchOffset : this.lastStableOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
   get wantsRecords(): boolean {
-    return this.#state === "reading" && this.#backlog.hasRoom;
+    return this.#state === "reading" && this.#backlog.isBelowLimits;
   }
 
   /** Starts the loop. @param onCrash is called for a bug; expected failures are retried inside the ports */
@@ -130,32 +134,34 @@ export class Partition implements AsyncDisposable {
   }
 
   /** A fetch brought nothing. @returns a gap up to the end of the log, when it is proven to hold no record there */
-  foundNothing(question: Question): Gap | undefined {
-    if (this.isAtEnd) this.answers.moved();
-    else if (this.answers.empty(question, this.endOffset)) return this.skip(this.endOffset, "compacted");
+  foundNothing(question: FetchConditions): Gap | undefined {
+    if (this.isAtEnd) this.fetchStatus.moved();
+    else if (this.fetchStatus.empty(question, this.lastStableOffset)) {
+      return this.skip(this.lastStableOffset, "compacted");
+    }
     return undefined;
   }
 
   /** The log has no record from `fetchOffset` to this offset. */
   skip(to: Offset, cause: Gap["cause"]): Gap {
     const gap = { from: this.#fetchOffset, to, cause };
-    if (this.#state === "reading" || this.#state === "asking") this.#take(gapSlice(gap.from, to, cause));
+    if (this.#state === "reading" || this.#state === "resetting") this.#take(gapSlice(gap.from, to, cause));
     return gap;
   }
 
   /** The log does not hold `fetchOffset`, or holds other records before it than were read. */
-  placeLost(divergence?: Divergence): void {
+  offsetLost(divergence?: Divergence): void {
     if (this.#state !== "reading") return;
-    this.#state = "asking";
+    this.#state = "resetting";
     this.#divergence = divergence;
     // The broker answered, so the partition is not silent.
-    this.answers.moved();
+    this.fetchStatus.moved();
     this.#arrived.notify();
   }
 
   /** The place in the log was found. `held`: to read on would lose or repeat records. */
-  placed(state: "reading" | "held"): void {
-    if (this.#state !== "asking") return;
+  offsetResolved(state: "reading" | "held"): void {
+    if (this.#state !== "resetting") return;
     this.#state = state;
     this.ports.onChange();
   }
@@ -168,13 +174,13 @@ export class Partition implements AsyncDisposable {
     this.#backlog.clear();
     this.#fetchOffset = ledger.nextOffset;
     this.#lastEpoch = ledger.leaderEpoch;
-    this.answers.moved();
+    this.fetchStatus.moved();
     this.ports.onChange();
   }
 
   /** The ledger is not where this partition left it: opens it again, and stops seeking a place. */
-  doubt(): void {
-    this.#doubted = true;
+  reopenLedger(): void {
+    this.#mustOpenLedger = true;
     this.#search.abort();
     this.#arrived.notify();
   }
@@ -192,16 +198,16 @@ export class Partition implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      const batch = this.#doubted ? undefined : this.#backlog.takeBatch();
-      if (this.#doubted) {
-        this.#doubted = false;
+      const batch = this.#mustOpenLedger ? undefined : this.#backlog.takeBatch();
+      if (this.#mustOpenLedger) {
+        this.#mustOpenLedger = false;
         const ledger = await this.ports.open(signal);
         if (ledger !== undefined) this.reopen(ledger);
       } else if (batch !== undefined) await this.#write(batch, signal);
-      else if (this.#state === "asking") {
+      else if (this.#state === "resetting") {
         this.#search = new AbortController();
         const either = AbortSignal.any([signal, this.#search.signal]);
-        await this.ports.findPlace(this, this.#divergence, either);
+        await this.ports.resolveOffsetReset(this, this.#divergence, either);
       } else await this.#arrived.wait({ signal });
     }
   }
@@ -226,7 +232,7 @@ export class Partition implements AsyncDisposable {
       this.#backlog.written(batch);
     }
     if (next === undefined) return;
-    if (next === "gone") return this.doubt();
+    if (next === "gone") return this.reopenLedger();
     if (next !== batch.next) return this.reopen({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
     this.#ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
     this.#lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.#lastTimestampMs;
@@ -239,7 +245,7 @@ export class Partition implements AsyncDisposable {
     this.#backlog.add(slice);
     this.#fetchOffset = slice.next;
     this.#lastEpoch = slice.leaderEpoch;
-    this.answers.moved();
+    this.fetchStatus.moved();
     this.#arrived.notify();
   }
 }

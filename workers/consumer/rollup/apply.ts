@@ -6,7 +6,7 @@
  * This file: the statements of a round that write.
  */
 import type { Session } from "../../_shared/postgres.ts";
-import type { Standing } from "./chain.ts";
+import type { ChainPosition } from "./chain.ts";
 
 /**
  * Merges the changes by customer and minute, adds them to the minutes, and brings up the latest readings. All in one
@@ -79,19 +79,19 @@ const ADVANCE = `
 /** @param from the first minute that is applied; -infinity for all */
 export async function applyChanges(
   session: Session,
-  chains: readonly Standing[],
+  chains: readonly ChainPosition[],
   from: string,
 ): Promise<void> {
   await session.query({ name: "rollup_apply", text: APPLY, values: [...taken(chains), from] });
 }
 
-export async function advancePositions(session: Session, chains: readonly Standing[]): Promise<void> {
+export async function advancePositions(session: Session, chains: readonly ChainPosition[]): Promise<void> {
   const values = [...taken(chains), chains.map(({ lastOffset }) => lastOffset)];
   await session.query({ name: "rollup_advance", text: ADVANCE, values });
 }
 
 /** The changes that fitted into the round, as $1 to $3: of which ledger row, behind which move, up to which. */
-function taken(chains: readonly Standing[]) {
+function taken(chains: readonly ChainPosition[]) {
   return [
     chains.map(({ ledgerId }) => ledgerId),
     chains.map(({ move }) => move),

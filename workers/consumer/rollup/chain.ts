@@ -2,7 +2,7 @@
 import type { Row, Session } from "../../_shared/postgres.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 
-export interface Standing {
+export interface ChainPosition {
   readonly ledgerId: number;
   /** The rollup's position. */
   readonly move: number;
@@ -20,7 +20,7 @@ export interface Standing {
 /**
  * $1 and $2: maximum of offsets and of changes, divided among the chains with waiting changes; at least one change of each.
  */
-const PICK = `
+const PICK_CHANGES = `
   select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
          ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
          continues
@@ -51,9 +51,9 @@ const PICK = `
 const MOST_CHANGES = 20_000;
 
 /** The chains with waiting changes, and broken ones. @param offsets about, at most */
-export async function readStandings(session: Session, offsets: number): Promise<Standing[]> {
+export async function readChainPositions(session: Session, offsets: number): Promise<ChainPosition[]> {
   const values = [Math.ceil(offsets), MOST_CHANGES];
-  return (await session.query<Standing & Row>({ name: "rollup_pick", text: PICK, values })).rows;
+  return (await session.query<ChainPosition & Row>({ name: "rollup_pick", text: PICK_CHANGES, values })).rows;
 }
 
 /** For each ledger row, the keys of changes from `moves` of `id` to `next`, both excluded: there shall be none. */
@@ -62,7 +62,7 @@ export const BETWEEN_CHAINS = `
      from (select id, moves from public.ingest_offsets union all select 0, 0) ledger) between_chains`;
 
 /** Changes and positions that the ledger does not lead to: of a row that is gone, or that was restored as it was before. */
-export const STRAY = `
+export const ORPHANED = `
   select change.ledger_id, change.move
     from ${BETWEEN_CHAINS}
    cross join lateral (
@@ -77,13 +77,13 @@ export const STRAY = `
    where not exists (select from public.ingest_offsets where id = ledger_id)`;
 
 /** Why a rebuild is due, whatever the chains say. */
-export async function whyStray(session: Session): Promise<string | undefined> {
-  const { rows: [stray] } = await session.query<{ ledger_id: string; move: string }>(`${STRAY} limit 1`);
+export async function whyOrphaned(session: Session): Promise<string | undefined> {
+  const { rows: [stray] } = await session.query<{ ledger_id: string; move: string }>(`${ORPHANED} limit 1`);
   return stray && `the ledger does not lead to move ${stray.move} of ledger row ${stray.ledger_id}`;
 }
 
 /** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */
-export function whyBroken(standing: Standing): string | undefined {
+export function whyBroken(standing: ChainPosition): string | undefined {
   const { ledgerId, move, offset, moves, ledgerOffset, lastMove, lastOffset, continues } = standing;
   const at = `at move ${move} and offset ${offset}`;
   const stands = `ledger row ${ledgerId} stands at move ${moves} and offset ${ledgerOffset}`;

@@ -19,12 +19,12 @@ export function pauseMs(roundMs: number, due: number, isWhole: boolean): number 
 
 /** Target duration of a slice: making or dropping a partition waits for it. */
 const SLICE_MS = 400;
-export const LEAST_SLICE_ROWS = 5_000;
+export const MIN_REBUILD_ROWS = 5_000;
 const MOST_SLICE_ROWS = 50_000;
 
 /** @param rows of the last slice @param ms how long it took */
-export function nextSliceRows(rows: number, ms: number): number {
-  return Math.min(Math.max(LEAST_SLICE_ROWS, Math.ceil(rows * Math.min(2, SLICE_MS / ms))), MOST_SLICE_ROWS);
+export function nextRebuildRows(rows: number, ms: number): number {
+  return Math.min(Math.max(MIN_REBUILD_ROWS, Math.ceil(rows * Math.min(2, SLICE_MS / ms))), MOST_SLICE_ROWS);
 }
 
 const NARROW_SECONDS = 60;
@@ -34,7 +34,7 @@ const WIDE_SECONDS = 30;
  * How many connections the ingest uses: one less while the rollup falls behind, to make room for it. Two bounds, or it
  * would change with every round. A rollup that does no rounds gets no room.
  */
-export function ingestWidth(
+export function ingestConnections(
   connections: number,
   { last, lagSeconds, isStalled }: { last: number; lagSeconds: number; isStalled: boolean },
 ): number {

@@ -14,7 +14,7 @@ export const KEEP_PARTITIONS =
   "lock table only public.heartbeats, only public.heartbeats_default in access share mode";
 
 /** A rebuild is due, from the newest minute on. */
-export const FROM_THE_TOP = "infinity";
+export const REBUILD_FROM_NEWEST = "infinity";
 
 /** Within this time of a slice, deletions of passed changes begin; the last one may take as long again. */
 const DELETING_MS = 100;
@@ -24,7 +24,7 @@ const FEW_CHANGES = 200;
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
 
 /** Sets the positions to the ledger of this snapshot, whose rows replace all earlier changes. */
-export async function beginAtTop(session: Session): Promise<void> {
+export async function startRebuild(session: Session): Promise<void> {
   // Left of a ledger that was further: the ingest comes to these moves, and could not write its own.
   await session.query(
     `delete from public.ingest_changes change
@@ -46,7 +46,7 @@ export async function beginAtTop(session: Session): Promise<void> {
  * @param rows readings in a slice, about; a minute is never split
  * @returns the new cursor; null when the rebuild is done
  */
-export async function replaceSlice(session: Session, cursor: string, rows: number): Promise<string | null> {
+export async function rebuildMinutes(session: Session, cursor: string, rows: number): Promise<string | null> {
   const { rows: [slice] } = await session.query<{ from: string; isLast: boolean }>(
     // Materialized, or each use would look for the row anew, and plan all partitions for it.
     `with slice as materialized (
@@ -94,12 +94,12 @@ export async function replaceSlice(session: Session, cursor: string, rows: numbe
       where kept.ts < excluded.ts`,
     [slice.from, cursor, slice.isLast],
   );
-  const noneIsLeft = await deletePassed(session);
+  const noneIsLeft = await deleteAppliedChanges(session);
   return slice.isLast && noneIsLeft ? null : slice.from;
 }
 
 /** Deletes changes that the rebuild passed over: beside a slice no others are left. @returns whether all are deleted */
-async function deletePassed(session: Session): Promise<boolean> {
+async function deleteAppliedChanges(session: Session): Promise<boolean> {
   const endAt = performance.now() + DELETING_MS;
   // Twice as many each time: each deletion finds its first change behind what those before it deleted.
   for (let most = FEW_CHANGES;; most *= 2) {

@@ -3,7 +3,14 @@ import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError } from "../../_shared/errors.ts";
 import { type Database, openDatabase, sqlState, tookTooLong } from "../../_shared/postgres.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
-import { ingestWidth, LEAST_SLICE_ROWS, MAX_PAUSE_MS, MIN_PAUSE_MS, nextSliceRows, pauseMs } from "./pace.ts";
+import {
+  ingestConnections,
+  MAX_PAUSE_MS,
+  MIN_PAUSE_MS,
+  MIN_REBUILD_ROWS,
+  nextRebuildRows,
+  pauseMs,
+} from "./pace.ts";
 import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
 /** Without a commit of this consumer: others may have stopped behind one. */
@@ -42,9 +49,9 @@ export class Rollup implements AsyncDisposable {
   /** When a round was last committed, or nothing waited. */
   #wellAt = performance.now();
   #lag: Lag | undefined;
-  #width = Infinity;
+  #ingestConnections = Infinity;
   #mostOffsets = MOST_OFFSETS;
-  #sliceRows = LEAST_SLICE_ROWS;
+  #sliceRows = MIN_REBUILD_ROWS;
   #pauseMs = MIN_PAUSE_MS;
   /** Whether the last round left nothing. */
   #isWhole = true;
@@ -55,7 +62,7 @@ export class Rollup implements AsyncDisposable {
   /** Rounds run from now on, in a session of their own. @param database how the ingest reaches it */
   constructor(
     private readonly database: { readonly url: string; readonly name: string; readonly connections: number },
-    private readonly store: { readonly setWidth: (width: number) => void },
+    private readonly store: { readonly setMaxInFlight: (width: number) => void },
     private readonly telemetry: RollupTelemetry,
   ) {
     this.#database = openDatabase(database.url, { ...database, connections: 0, limits: ROLLUP_LIMITS });
@@ -79,8 +86,12 @@ export class Rollup implements AsyncDisposable {
     else telemetry.rollupWorks();
     // What others left behind before this consumer began is not of its doing.
     const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
-    this.#width = ingestWidth(connections, { last: this.#width, lagSeconds, isStalled });
-    store.setWidth(this.#width);
+    this.#ingestConnections = ingestConnections(connections, {
+      last: this.#ingestConnections,
+      lagSeconds,
+      isStalled,
+    });
+    store.setMaxInFlight(this.#ingestConnections);
   }
 
   async #run(): Promise<void> {
@@ -112,7 +123,7 @@ export class Rollup implements AsyncDisposable {
       if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
       if (tookTooLong(error)) {
         this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
-        this.#sliceRows = LEAST_SLICE_ROWS;
+        this.#sliceRows = MIN_REBUILD_ROWS;
       }
       this.#failure = { times: (this.#failure?.times ?? 0) + 1, reason: describeError(error) };
       return backoffMs(this.#failure.times);
@@ -147,8 +158,8 @@ export class Rollup implements AsyncDisposable {
     this.#wellAt = performance.now();
     telemetry.roundCommitted();
     if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
-    if (outcome.kind !== "slice replaced") return;
-    this.#sliceRows = nextSliceRows(this.#sliceRows, outcome.ms);
+    if (outcome.kind !== "minutes rebuilt") return;
+    this.#sliceRows = nextRebuildRows(this.#sliceRows, outcome.ms);
     if (outcome.isLast) telemetry.rebuildEnded();
   }
 

@@ -1,9 +1,9 @@
 /** One round: applies the changes behind the positions to minutes and latest readings, in one transaction. */
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
-import { GENERATION } from "../schema/migrate.ts";
+import { SCHEMA_GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
-import { readStandings, STRAY, whyBroken, whyStray } from "./chain.ts";
-import { beginAtTop, FROM_THE_TOP, KEEP_PARTITIONS, replaceSlice } from "./rebuild.ts";
+import { ORPHANED, readChainPositions, whyBroken, whyOrphaned } from "./chain.ts";
+import { KEEP_PARTITIONS, REBUILD_FROM_NEWEST, rebuildMinutes, startRebuild } from "./rebuild.ts";
 
 /** A round may last longer than a batch, since no batch waits for it. A process that froze in a round delays the others. */
 export const ROLLUP_LIMITS: SessionLimits = {
@@ -29,7 +29,7 @@ const LAG = `
   select coalesce(max(lag_seconds), 0) as seconds,
          count(cursor) > 0 as "isRebuilding",
          count(cursor) = 0 and coalesce(bool_and(offsets = 0 and lag_seconds = 0), true)
-           and not exists (${STRAY}) as "isNone",
+           and not exists (${ORPHANED}) as "isNone",
          max(committed_at)::text as round,
          extract(epoch from now() - max(committed_at))::float8 as "sinceRoundSeconds"
     from public.rollup
@@ -53,7 +53,7 @@ type Done =
   | { readonly kind: "applied"; readonly isWhole: boolean }
   /** From now on a rebuild is due. */
   | { readonly kind: "broken"; readonly reason: string }
-  | { readonly kind: "slice replaced"; readonly isLast: boolean; readonly ms: number };
+  | { readonly kind: "minutes rebuilt"; readonly isLast: boolean; readonly ms: number };
 
 export interface Size {
   /** Offsets applied in the round, about, at most. */
@@ -89,7 +89,7 @@ const ROLLUP_ROW = `
             from pg_class
            where oid = 'public.ingest_changes'::regclass) as bytes
     from public.rollup
-   where public.schema_generation() = ${GENERATION}
+   where public.schema_generation() = ${SCHEMA_GENERATION}
      for update of rollup skip locked`;
 
 export function runRound(database: Database, size: Size): Promise<Outcome> {
@@ -111,7 +111,7 @@ export function runRound(database: Database, size: Size): Promise<Outcome> {
 type Step = readonly [done: Done, cursor: string | null];
 
 function broken(reason: string): Step {
-  return [{ kind: "broken", reason }, FROM_THE_TOP];
+  return [{ kind: "broken", reason }, REBUILD_FROM_NEWEST];
 }
 
 function tooMuch(bytes: number): Step {
@@ -119,9 +119,9 @@ function tooMuch(bytes: number): Step {
 }
 
 async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
-  if (cursor === FROM_THE_TOP) await beginAtTop(session);
-  const standings = await readStandings(session, size.offsets);
-  const reason = standings.map(whyBroken).find((why) => why !== undefined) ?? await whyStray(session);
+  if (cursor === REBUILD_FROM_NEWEST) await startRebuild(session);
+  const standings = await readChainPositions(session, size.offsets);
+  const reason = standings.map(whyBroken).find((why) => why !== undefined) ?? await whyOrphaned(session);
   if (reason !== undefined) return broken(reason);
   if (standings.length > 0) {
     // A rebuild counts the minutes before its cursor from the rows.
@@ -132,6 +132,6 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
   const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
   if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
   const began = performance.now();
-  const next = await replaceSlice(session, cursor, size.sliceRows ?? 0);
-  return [{ kind: "slice replaced", isLast: next === null, ms: performance.now() - began }, next];
+  const next = await rebuildMinutes(session, cursor, size.sliceRows ?? 0);
+  return [{ kind: "minutes rebuilt", isLast: next === null, ms: performance.now() - began }, next];
 }

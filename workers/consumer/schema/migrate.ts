@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { type Migration, MIGRATIONS } from "../../../migrations/mod.ts";
-import { insist } from "../../_shared/backoff.ts";
+import { retryUntilAborted } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, openDatabase } from "../../_shared/postgres.ts";
 
@@ -36,7 +36,7 @@ export async function migrateWhenReachable(
     if (failure.code === "database_refused") throw failure;
     onFailure(failure);
   };
-  return await insist(() => migrate(database, MIGRATIONS), failed, { signal });
+  return await retryUntilAborted(() => migrate(database, MIGRATIONS), failed, { signal });
 }
 
 /**
@@ -158,22 +158,24 @@ export function checksum(sql: string): string {
 }
 
 /** The version of the newest breaking migration that this program knows. */
-export const GENERATION = Math.max(...MIGRATIONS.map(({ version, breaking }) => breaking ? version : 0));
+export const SCHEMA_GENERATION = Math.max(
+  ...MIGRATIONS.map(({ version, breaking }) => breaking ? version : 0),
+);
 
 /** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
-export function requireGeneration(found: number): void {
-  if (found === GENERATION) return;
+export function requireSchemaGeneration(found: number): void {
+  if (found === SCHEMA_GENERATION) return;
   throw new PipelineError(
     "schema_too_new",
-    `Cannot write to the database: its schema has generation ${found}, expected ${GENERATION}, that of this program; ` +
-      (found > GENERATION
+    `Cannot write to the database: its schema has generation ${found}, expected ${SCHEMA_GENERATION}, that of this program; ` +
+      (found > SCHEMA_GENERATION
         ? "it was migrated by a newer release: start that one"
         : "an older copy of it was restored: start this program again, which migrates it"),
   );
 }
 
-/** Stops a program that has nothing to write, too. @throws as {@link requireGeneration} */
-export async function askGeneration(database: Database): Promise<void> {
+/** Stops a program that has nothing to write, too. @throws as {@link requireSchemaGeneration} */
+export async function checkSchemaGeneration(database: Database): Promise<void> {
   const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
-  if (row !== undefined) requireGeneration(row.found);
+  if (row !== undefined) requireSchemaGeneration(row.found);
 }

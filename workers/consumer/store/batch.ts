@@ -47,7 +47,7 @@ export interface PlannedBatch {
 }
 
 /** A batch, or the first part of one, with what becomes of each record. */
-export interface Written extends PlannedBatch {
+export interface WrittenBatch extends PlannedBatch {
   readonly kind: "written";
   readonly counts: Counts;
   /** Rows of the plan's readings that are stored, by customer and time. */
@@ -60,21 +60,21 @@ export interface Written extends PlannedBatch {
  * Nothing was written, because the stored offset is not the batch's first: another owner moved it, or an earlier COMMIT of this
  * consumer whose answer was lost, or the database is an older copy of itself. Undefined when the ledger row is gone.
  */
-export interface Stale {
-  readonly kind: "stale";
+export interface OffsetMismatch {
+  readonly kind: "offset mismatch";
   readonly nextOffset: Offset | undefined;
 }
 
 export type WriteOutcome =
-  | Written
-  | Stale
+  | WrittenBatch
+  | OffsetMismatch
   /** The floor differs from the one that the batch was planned with: nothing was written. */
   | { readonly kind: "floor moved"; readonly floor: Instant }
   /** The answer to the COMMIT was lost: the ledger shows whether the batch was written. */
-  | { readonly kind: "unknown"; readonly written: Written; readonly error: unknown };
+  | { readonly kind: "unknown"; readonly written: WrittenBatch; readonly error: unknown };
 
 export type BatchOutcome =
-  | Written
-  | Stale
+  | WrittenBatch
+  | OffsetMismatch
   /** The consumer stopped waiting: the ledger shows whether the batch was written. */
   | { readonly kind: "abandoned" };

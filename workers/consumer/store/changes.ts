@@ -1,6 +1,6 @@
 /** The change of a batch: for each customer and minute that got readings, their sums and the latest reading. */
 import type { Buffer } from "node:buffer";
-import type { Written } from "./batch.ts";
+import type { WrittenBatch } from "./batch.ts";
 import { binaryArray } from "./copy.ts";
 import { READING_COLUMNS, type Readings } from "./readings.ts";
 
@@ -48,7 +48,7 @@ export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
 }
 
 /** The entries of all batches' changes as arrays, batch after batch. */
-export function changeArrays(batches: readonly Written[]): {
+export function changeArrays(batches: readonly WrittenBatch[]): {
   /** Where each batch's entries begin and end, as PostgreSQL counts the elements of an array. */
   readonly bounds: readonly [from: readonly number[], to: readonly number[]];
   /** In the order of the table's columns. */

@@ -5,27 +5,27 @@
 import type { PlannedBatch, WriteOutcome } from "./batch.ts";
 
 /** Starts another transaction at once when this many records wait, although others are in flight. */
-const WORTH_A_COMMIT = 1_000;
+const COMMIT_AT_RECORDS = 1_000;
 /**
  * Batches share a transaction up to so many records; a longer one has its own. Larger groups, of 60,000 records in two
  * transactions at once, were not faster with 100,000 customers: joining them costs what the index saves.
  */
-const SHARED_RECORDS = 4_000;
+const MAX_GROUP_RECORDS = 4_000;
 /** Minimum delay between small commits: a commit costs the same for one reading as for twenty. */
-const BETWEEN_COMMITS_MS = 3;
+const MIN_COMMIT_DELAY_MS = 3;
 /** Maximum time a batch waits for others while a connection is free: the transaction in flight may be stuck. */
-const PATIENCE_MS = 20;
+const MAX_WAIT_MS = 20;
 
 /**
- * `together`: several batches share a transaction, which fails as a whole when the table has a key, or when PostgreSQL refuses a
- * reading. `alone`: the same, with one batch. `with care`: one batch, in which duplicates and refused readings are found.
+ * `grouped`: several batches share a transaction, which fails as a whole when the table has a key, or when PostgreSQL refuses a
+ * reading. `single`: the same, with one batch. `checked`: one batch, in which duplicates and refused readings are found.
  */
-export type Way = "together" | "alone" | "with care";
+export type InsertMode = "grouped" | "single" | "checked";
 
 export interface Transactions {
   /** @returns the outcome of each */
   readonly writeGroup: (batches: readonly PlannedBatch[]) => Promise<readonly WriteOutcome[]>;
-  readonly writeWithCare: (batch: PlannedBatch) => Promise<WriteOutcome>;
+  readonly writeChecked: (batch: PlannedBatch) => Promise<WriteOutcome>;
 }
 
 /** A batch that waits for a transaction. */
@@ -33,7 +33,7 @@ export interface Candidate {
   readonly records: () => number;
   /** Its transaction begins. @returns undefined when the batch was abandoned meanwhile */
   readonly begin: () => Promise<PlannedBatch | undefined>;
-  readonly way: Way;
+  readonly insertMode: InsertMode;
 }
 
 interface Waiting extends Candidate {
@@ -47,13 +47,13 @@ export class GroupCommit {
   #lastBegun = -Infinity;
   readonly #queue: Waiting[] = [];
   /** The next look at the queue. */
-  #look: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
+  #nextCheck: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
-  /** @param width transactions in flight, at most */
+  /** @param maxInFlight transactions in flight, at most */
   constructor(
-    public width: number,
+    public maxInFlight: number,
     private readonly transactions: Transactions,
-    private readonly betweenCommitsMs = BETWEEN_COMMITS_MS,
+    private readonly minCommitDelayMs = MIN_COMMIT_DELAY_MS,
   ) {}
 
   /** @returns undefined when the batch was abandoned before it was sent */
@@ -61,25 +61,29 @@ export class GroupCommit {
     const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome | undefined>();
     this.#queue.push({ ...candidate, since: performance.now(), resolve, reject });
     // Not at once: one answer of a broker brings batches of several partitions.
-    this.#lookAfter(0);
+    this.#checkAfter(0);
     return promise;
   }
 
-  #lookAfter(ms: number): void {
+  #checkAfter(ms: number): void {
     const at = performance.now() + ms;
-    if (this.#look !== undefined && this.#look.at <= at) return;
-    clearTimeout(this.#look?.timer);
+    if (this.#nextCheck !== undefined && this.#nextCheck.at <= at) return;
+    clearTimeout(this.#nextCheck?.timer);
     const timer = setTimeout(() => {
-      this.#look = undefined;
+      this.#nextCheck = undefined;
       this.#begin();
     }, ms);
-    this.#look = { at, timer };
+    this.#nextCheck = { at, timer };
   }
 
   #begin(): void {
-    for (let first = this.#queue[0]; first !== undefined && this.#busy < this.width; first = this.#queue[0]) {
+    for (
+      let first = this.#queue[0];
+      first !== undefined && this.#busy < this.maxInFlight;
+      first = this.#queue[0]
+    ) {
       const pause = this.#pauseBefore(first);
-      if (pause > 0) return this.#lookAfter(Math.ceil(pause));
+      if (pause > 0) return this.#checkAfter(Math.ceil(pause));
       this.#lastBegun = performance.now();
       this.#busy++;
       void this.#commit(this.#takeGroup()).then(() => {
@@ -91,8 +95,8 @@ export class GroupCommit {
 
   /** How long the first of the queue waits for more, milliseconds. */
   #pauseBefore({ since }: Waiting): number {
-    if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= WORTH_A_COMMIT) return 0;
-    const until = this.#busy > 0 ? since + PATIENCE_MS : this.#lastBegun + this.betweenCommitsMs;
+    if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= COMMIT_AT_RECORDS) return 0;
+    const until = this.#busy > 0 ? since + MAX_WAIT_MS : this.#lastBegun + this.minCommitDelayMs;
     return until - performance.now();
   }
 
@@ -101,9 +105,9 @@ export class GroupCommit {
     let count = 0;
     for (const waiting of this.#queue) {
       records += waiting.records();
-      if (count > 0 && (waiting.way !== "together" || records > SHARED_RECORDS)) break;
+      if (count > 0 && (waiting.insertMode !== "grouped" || records > MAX_GROUP_RECORDS)) break;
       count++;
-      if (waiting.way !== "together") break;
+      if (waiting.insertMode !== "grouped") break;
     }
     return this.#queue.splice(0, count);
   }
@@ -118,10 +122,10 @@ export class GroupCommit {
     const members = begun.flat();
     const [first] = members;
     if (first === undefined) return;
-    const { writeGroup, writeWithCare } = this.transactions;
+    const { writeGroup, writeChecked } = this.transactions;
     try {
-      const outcomes = first.waiting.way === "with care"
-        ? [await writeWithCare(first.batch)]
+      const outcomes = first.waiting.insertMode === "checked"
+        ? [await writeChecked(first.batch)]
         : await writeGroup(members.map(({ batch }) => batch));
       members.forEach(({ waiting }, index) => waiting.resolve(outcomes[index]));
     } catch (error) {

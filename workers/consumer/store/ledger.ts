@@ -3,9 +3,9 @@ import { type Database, type Row, sqlState } from "../../_shared/postgres.ts";
 import type { Counts } from "./batch.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { LedgerRow } from "../kafka_partition/partition.ts";
-import type { LogName } from "../../_shared/kafka/topic.ts";
+import type { TopicIdPartition } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import { askGeneration, GENERATION, requireGeneration } from "../schema/migrate.ts";
+import { checkSchemaGeneration, requireSchemaGeneration, SCHEMA_GENERATION } from "../schema/migrate.ts";
 
 type Stored = LedgerRow & Row & { readonly schemaGeneration: number };
 
@@ -19,7 +19,7 @@ const COLUMNS = `
  *
  * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
  */
-export async function findLedger(database: Database, log: LogName): Promise<LedgerRow | undefined> {
+export async function findLedger(database: Database, log: TopicIdPartition): Promise<LedgerRow | undefined> {
   const [row] = await database.query<Stored>(
     `select ${COLUMNS} from public.ingest_offsets
       where topic_id = $1 and kafka_partition = $2
@@ -37,7 +37,7 @@ export async function findLedger(database: Database, log: LogName): Promise<Ledg
  */
 export async function openLedger(
   database: Database,
-  log: LogName,
+  log: TopicIdPartition,
   generation: number,
   firstOffset: Offset,
 ): Promise<LedgerRow> {
@@ -48,11 +48,11 @@ export async function openLedger(
      select $1::text, $2::uuid, $3::integer, $4::integer, $5::bigint, $5::bigint, $6::integer
       where public.schema_generation() = $6::integer
          on conflict on constraint ingest_offsets_log do nothing`,
-    [log.topic, log.topicId, log.partition, generation, firstOffset, GENERATION],
+    [log.topic, log.topicId, log.partition, generation, firstOffset, SCHEMA_GENERATION],
   );
   const row = await findLedger(database, log);
   if (row === undefined) {
-    await askGeneration(database);
+    await checkSchemaGeneration(database);
     throw new Error(`the ledger row of partition ${log.partition} is gone right after its insert`);
   }
   return row;
@@ -116,7 +116,7 @@ export async function ledgerSums(database: Database, topic: string): Promise<Cou
 }
 
 function ledgerRow({ schemaGeneration, ...ledger }: Stored): LedgerRow {
-  requireGeneration(schemaGeneration);
+  requireSchemaGeneration(schemaGeneration);
   return ledger;
 }
 

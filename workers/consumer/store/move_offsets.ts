@@ -3,8 +3,8 @@ import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 import { type Slice, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
-import { GENERATION } from "../schema/migrate.ts";
-import type { Written } from "./batch.ts";
+import { SCHEMA_GENERATION } from "../schema/migrate.ts";
+import type { WrittenBatch } from "./batch.ts";
 import { changeArrays } from "./changes.ts";
 import { HEARTBEATS, type OrderedReadings, readingArrays } from "./readings.ts";
 
@@ -79,7 +79,7 @@ select id, moves, from_offset, next_offset,
  *
  * @param added the readings to insert; empty if the transaction has inserted them already
  */
-export function moveStatement(batches: readonly Written[], added: OrderedReadings): Statement {
+export function moveStatement(batches: readonly WrittenBatch[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
   const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));
   return {
@@ -99,7 +99,7 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
       batches.map(({ slice }) => lastRecordSeconds(slice.records)),
       batches.map(({ slice: { leaderEpoch } }) => leaderEpoch === UNKNOWN_EPOCH ? null : leaderEpoch),
       ...bounds,
-      GENERATION,
+      SCHEMA_GENERATION,
       ...floorBounds(batches),
       ...readingArrays(added),
       gaps.map(({ id }) => id),
@@ -112,7 +112,7 @@ export function moveStatement(batches: readonly Written[], added: OrderedReading
 }
 
 /** The lowest and the highest floor with which the batches may be written. */
-function floorBounds(batches: readonly Written[]): [lowest: string, highest: string] {
+function floorBounds(batches: readonly WrittenBatch[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = batches.flatMap(({ plan }) => plan.floor ?? []).sort(ascending);
   const earliest = batches.flatMap(({ plan: { readings }, stored }) => {

@@ -1,7 +1,7 @@
 /** Decides for each reading of a batch: stored, duplicate, or rejected. */
 import { describeError } from "../../_shared/errors.ts";
 import { isDataError } from "../../_shared/postgres_errors.ts";
-import type { Plan, PlannedBatch, Reject, Written } from "./batch.ts";
+import type { Plan, PlannedBatch, Reject, WrittenBatch } from "./batch.ts";
 
 /**
  * Inserts rows, no two with the same key, in the order given, unless the table has the key. Inserts nothing when it throws.
@@ -11,7 +11,7 @@ import type { Plan, PlannedBatch, Reject, Written } from "./batch.ts";
 export type InsertMissing = (rows: Int32Array) => Promise<readonly (number | null)[]>;
 
 /** Assumes that the table has none of the keys yet. */
-export function placeAsNew(batch: PlannedBatch): Written {
+export function assumeNoConflicts(batch: PlannedBatch): WrittenBatch {
   const placement = new Placement(batch.plan);
   for (let key = 0; key < placement.heads.length; key++) placement.settle(key, null);
   return placement.written(batch);
@@ -21,7 +21,10 @@ export function placeAsNew(batch: PlannedBatch): Written {
  * Inserts the new readings. If PostgreSQL refuses a value, the readings are halved until the refused one is alone: about
  * 2 log2 n inserts find one of n, and all others are stored.
  */
-export async function placeWithCare(batch: PlannedBatch, insertMissing: InsertMissing): Promise<Written> {
+export async function insertChecked(
+  batch: PlannedBatch,
+  insertMissing: InsertMissing,
+): Promise<WrittenBatch> {
   const placement = new Placement(batch.plan);
   const place = async (from: number, to: number): Promise<void> => {
     if (from === to) return;
@@ -79,7 +82,7 @@ class Placement {
     return true;
   }
 
-  written(batch: PlannedBatch): Written {
+  written(batch: PlannedBatch): WrittenBatch {
     const counts = {
       stored: this.#storedCount,
       duplicates: this.#duplicates,

@@ -5,7 +5,7 @@ import type { Instant } from "../day_partitions/floor.ts";
 import { Readings } from "./readings.ts";
 import type { Records } from "../../_shared/kafka/records.ts";
 import type { Plan, Reject } from "./batch.ts";
-import { readUsualRecord, UsualRecord } from "../../_shared/record/usual_record.ts";
+import { decodeFastPath, FastPathRecord } from "../../_shared/record/fast_path.ts";
 
 export type PlanBatch = ReturnType<typeof createPlanner>;
 
@@ -25,7 +25,7 @@ export function createPlanner(
 ) {
   // Decides on each record that is not plainly valid.
   const decode = createDecoder(limits, now, witness, floor);
-  const usual = new UsualRecord();
+  const fastPath = new FastPathRecord();
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
@@ -41,13 +41,17 @@ export function createPlanner(
       for (let row = from; row < to; row++) {
         index++;
         const at = table.valueAt[row] ?? 0;
-        const isUsual = readUsualRecord(table.bytes, at, at + (table.valueLength[row] ?? 0), usual);
-        const { seconds, micros, heartRate } = usual;
+        const isFastPath = decodeFastPath(table.bytes, at, at + (table.valueLength[row] ?? 0), fastPath);
+        const { seconds, micros, heartRate } = fastPath;
         if (
-          isUsual && heartRate >= limits.minBpm && heartRate <= limits.maxBpm && seconds < latest &&
+          isFastPath && heartRate >= limits.minBpm && heartRate <= limits.maxBpm && seconds < latest &&
           seconds > earliest
         ) {
-          const customer = readings.customers.number(table.bytes, usual.customerFrom, usual.customerEnd);
+          const customer = readings.customers.number(
+            table.bytes,
+            fastPath.customerFrom,
+            fastPath.customerEnd,
+          );
           readings.add(customer, seconds, micros, heartRate, anomalyOf(heartRate, limits), index);
           continue;
         }

@@ -2,11 +2,11 @@
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { isFatal } from "../../_shared/errors.ts";
-import { isDataError, mayRepeatKey, tookTooLong } from "../../_shared/postgres_errors.ts";
+import { isDataError, isTimeout, isUniqueViolation } from "../../_shared/postgres_errors.ts";
 import type { Instant } from "../day_partitions/floor.ts";
 import { type OpenBatch, type Slice, splitSlice } from "../kafka_partition/slice.ts";
-import type { BatchOutcome, Plan, PlannedBatch, WriteOutcome, Written } from "./batch.ts";
-import { GroupCommit, type Transactions, type Way } from "./group_commit.ts";
+import type { BatchOutcome, Plan, PlannedBatch, WriteOutcome, WrittenBatch } from "./batch.ts";
+import { GroupCommit, type InsertMode, type Transactions } from "./group_commit.ts";
 import type { PlanBatch } from "./plan_batch.ts";
 
 export interface WriterPorts {
@@ -32,32 +32,32 @@ export function createStore(transactions: Transactions, connections: number) {
   return {
     /** One for each partition: it learns from its batches how to write the next. */
     writer: (ports: WriterPorts): WriteBatch => {
-      const approach = new Approach();
+      const strategy = new WriteStrategy();
       return (ledger, batch, signal) =>
-        new BatchWriter({ ports, groupCommit, approach }, ledger, batch).write(signal);
+        new BatchWriter({ ports, groupCommit, strategy: strategy }, ledger, batch).write(signal);
     },
     /** Changes the maximum of transactions in flight. */
-    setWidth: (width: number) => void (groupCommit.width = width),
+    setMaxInFlight: (width: number) => void (groupCommit.maxInFlight = width),
   };
 }
 
 /** After a timeout, the next attempt writes a part that is this many times smaller. */
-const SMALLER = 16;
+const SHRINK_FACTOR = 16;
 
 /** How a partition makes its next attempt, learnt from earlier ones. */
-class Approach {
-  #way: Way = "together";
+class WriteStrategy {
+  #insertMode: InsertMode = "grouped";
   /** How many records an attempt can write while many are refused or the database is slow. */
-  mostRecords = Infinity;
+  maxRecords = Infinity;
 
-  get way(): Way {
-    return this.#way;
+  get insertMode(): InsertMode {
+    return this.#insertMode;
   }
 
   /** @returns whether to retry with care, because a key is repeated or a value refused */
-  needsCare(error: unknown): boolean {
-    if (this.#way === "with care" || !(mayRepeatKey(error) || isDataError(error))) return false;
-    this.#way = "with care";
+  needsCheckedMode(error: unknown): boolean {
+    if (this.#insertMode === "checked" || !(isUniqueViolation(error) || isDataError(error))) return false;
+    this.#insertMode = "checked";
     return true;
   }
 
@@ -68,18 +68,18 @@ class Approach {
    * @returns whether the next attempt has fewer records
    */
   failed(error: unknown, tried = 0): boolean {
-    const isTooMuch = this.#way === "with care" || tookTooLong(error);
-    if (this.#way === "together") this.#way = "alone";
+    const isTooMuch = this.#insertMode === "checked" || isTimeout(error);
+    if (this.#insertMode === "grouped") this.#insertMode = "single";
     if (tried <= 1 || !isTooMuch) return false;
-    this.mostRecords = Math.ceil(tried / SMALLER);
+    this.maxRecords = Math.ceil(tried / SHRINK_FACTOR);
     return true;
   }
 
   /** As long as batches have repeated keys, the quick way would fail and cost twice. */
-  written({ plan, stored }: Written): void {
-    if (stored.length < plan.keys.length - 1) this.#way = "with care";
-    else this.#way = this.#way === "with care" ? "alone" : "together";
-    this.mostRecords *= 2;
+  written({ plan, stored }: WrittenBatch): void {
+    if (stored.length < plan.keys.length - 1) this.#insertMode = "checked";
+    else this.#insertMode = this.#insertMode === "checked" ? "single" : "grouped";
+    this.maxRecords *= 2;
   }
 }
 
@@ -89,29 +89,29 @@ class BatchWriter {
   #whole: Slice | undefined;
   #planned: PlannedBatch | undefined;
   /** What an attempt wrote if its COMMIT, whose answer was lost, took place. */
-  #perhapsWritten: Written | undefined;
+  #possiblyWritten: WrittenBatch | undefined;
 
   constructor(
     private readonly tools: {
       readonly ports: WriterPorts;
       readonly groupCommit: GroupCommit;
-      readonly approach: Approach;
+      readonly strategy: WriteStrategy;
     },
     private readonly ledger: LedgerRow,
     private readonly batch: OpenBatch,
   ) {}
 
   async write(signal: AbortSignal): Promise<BatchOutcome> {
-    const { ports, approach } = this.tools;
+    const { ports, strategy } = this.tools;
     for (let attempt = 1;; attempt++) {
       try {
         const outcome = await this.#attempt(signal);
         if (outcome === undefined) return { kind: "abandoned" };
-        const told = this.#tell(outcome);
+        const told = this.#interpret(outcome);
         if (told !== undefined) return told;
       } catch (error) {
         if (isFatal(error)) throw error;
-        if (approach.failed(error, this.#planned?.slice.records.length)) this.#planned = undefined;
+        if (strategy.failed(error, this.#planned?.slice.records.length)) this.#planned = undefined;
         ports.onFailure(error, attempt);
         await sleep(backoffMs(attempt), { signal });
         if (signal.aborted) return { kind: "abandoned" };
@@ -123,17 +123,17 @@ class BatchWriter {
 
   /** @returns undefined when `signal` aborted before its turn: a stop does not wait for the queue */
   async #attempt(signal: AbortSignal): Promise<WriteOutcome | undefined> {
-    const { approach, groupCommit } = this.tools;
+    const { strategy, groupCommit } = this.tools;
     const write = (isGivenUp: () => boolean) =>
       groupCommit.write({
         records: () => this.#records(),
         begin: () => isGivenUp() ? Promise.resolve(undefined) : this.#begin(),
-        way: approach.way,
+        insertMode: strategy.insertMode,
       });
     try {
       return await write(() => signal.aborted);
     } catch (error) {
-      if (!approach.needsCare(error)) throw error;
+      if (!strategy.needsCheckedMode(error)) throw error;
       // The write has begun: a stop waits for it.
       return await write(() => false);
     }
@@ -142,15 +142,15 @@ class BatchWriter {
   /** Records in the next attempt, as far as known. */
   #records(): number {
     return this.#planned?.slice.records.length ??
-      Math.min(this.tools.approach.mostRecords, this.#whole?.records.length ?? this.batch.count());
+      Math.min(this.tools.strategy.maxRecords, this.#whole?.records.length ?? this.batch.count());
   }
 
   async #begin(): Promise<PlannedBatch> {
-    const { ports, approach } = this.tools;
+    const { ports, strategy } = this.tools;
     ports.onAttempt();
     // Not earlier: more records may join the batch, and decoded ones take several times the memory.
     if (this.#planned === undefined) {
-      const [slice] = splitSlice(this.#whole ??= this.batch.close(), approach.mostRecords);
+      const [slice] = splitSlice(this.#whole ??= this.batch.close(), strategy.maxRecords);
       this.#planned = { ledger: this.ledger, slice, plan: ports.plan(slice.records) };
     }
     await ports.prepare(this.#planned.plan);
@@ -158,10 +158,10 @@ class BatchWriter {
   }
 
   /** @returns undefined when the batch must be planned again */
-  #tell(outcome: WriteOutcome): BatchOutcome | undefined {
-    const { ports, approach } = this.tools;
+  #interpret(outcome: WriteOutcome): BatchOutcome | undefined {
+    const { ports, strategy } = this.tools;
     if (outcome.kind === "unknown") {
-      this.#perhapsWritten = outcome.written;
+      this.#possiblyWritten = outcome.written;
       throw outcome.error;
     }
     if (outcome.kind === "floor moved") {
@@ -170,11 +170,11 @@ class BatchWriter {
       return undefined;
     }
     if (outcome.kind === "written") {
-      approach.written(outcome);
+      strategy.written(outcome);
       return outcome;
     }
     // The answer to an earlier COMMIT was lost, and it did commit.
-    const written = this.#perhapsWritten;
+    const written = this.#possiblyWritten;
     return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
   }
 }

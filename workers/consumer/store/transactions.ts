@@ -1,13 +1,13 @@
 /** The transactions that write batches: a group in one transaction, or one batch with care. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
-import { mayBeDone } from "../../_shared/postgres_errors.ts";
+import { isOutcomeUnknown } from "../../_shared/postgres_errors.ts";
 import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
-import type { PlannedBatch, Reject, Stale, WriteOutcome, Written } from "./batch.ts";
+import type { OffsetMismatch, PlannedBatch, Reject, WriteOutcome, WrittenBatch } from "./batch.ts";
 import { type BinaryWriter, copyInto } from "./copy.ts";
 import { FloorMoved, readFloor } from "../day_partitions/floor.ts";
 import type { Transactions } from "./group_commit.ts";
 import { moveStatement } from "./move_offsets.ts";
-import { placeAsNew, placeWithCare } from "./placement.ts";
+import { assumeNoConflicts, insertChecked } from "./placement.ts";
 import {
   HEARTBEATS,
   joinReadings,
@@ -16,7 +16,7 @@ import {
   readingArrays,
   Readings,
 } from "./readings.ts";
-import { requireGeneration } from "../schema/migrate.ts";
+import { requireSchemaGeneration } from "../schema/migrate.ts";
 
 /** Up to so many readings are written in one round trip; COPY takes more of them with less memory and parsing. */
 const FEW_READINGS = 4_000;
@@ -24,12 +24,15 @@ const NO_READINGS: OrderedReadings = { readings: new Readings(0), rows: new Int3
 
 export function transactionsOf(database: Database): Transactions {
   return {
-    writeGroup: (batches) => writeGroup(database, batches.map(placeAsNew)),
-    writeWithCare: (batch) => writeWithCare(database, batch),
+    writeGroup: (batches) => writeGroup(database, batches.map(assumeNoConflicts)),
+    writeChecked: (batch) => writeChecked(database, batch),
   };
 }
 
-async function writeGroup(database: Database, all: readonly Written[]): Promise<readonly WriteOutcome[]> {
+async function writeGroup(
+  database: Database,
+  all: readonly WrittenBatch[],
+): Promise<readonly WriteOutcome[]> {
   try {
     const added = joined(all);
     if (added.rows.length <= FEW_READINGS && all.every(({ rejects }) => rejects.length === 0)) {
@@ -37,7 +40,7 @@ async function writeGroup(database: Database, all: readonly Written[]): Promise<
       // An offset or the floor moved: nothing was written.
     }
     return await database.transaction(async (session, rows) => {
-      const stale = findStale(rows, all);
+      const stale = findOffsetMismatches(rows, all);
       const owned = all.filter((_, index) => stale[index] === undefined);
       if (owned.length > 0) {
         await copyReadings(session, owned.length === all.length ? added : joined(owned));
@@ -50,14 +53,14 @@ async function writeGroup(database: Database, all: readonly Written[]): Promise<
   }
 }
 
-async function writeWithCare(database: Database, batch: PlannedBatch): Promise<WriteOutcome> {
-  let attempted: Written | undefined;
+async function writeChecked(database: Database, batch: PlannedBatch): Promise<WriteOutcome> {
+  let attempted: WrittenBatch | undefined;
   try {
     return await database.transaction(async (session, rows) => {
-      const [stale] = findStale(rows, [batch]);
+      const [stale] = findOffsetMismatches(rows, [batch]);
       if (stale !== undefined) return stale;
       const { readings } = batch.plan;
-      attempted = await placeWithCare(batch, (rows) => insertMissing(session, { readings, rows }));
+      attempted = await insertChecked(batch, (rows) => insertMissing(session, { readings, rows }));
       await conclude(session, [attempted]);
       return attempted;
     }, lockedOffsets([batch]));
@@ -68,9 +71,9 @@ async function writeWithCare(database: Database, batch: PlannedBatch): Promise<W
 }
 
 /** @throws the error itself, if nothing was written */
-function outcomeOf(error: unknown, attempted: Written): WriteOutcome {
+function outcomeOf(error: unknown, attempted: WrittenBatch): WriteOutcome {
   if (error instanceof FloorMoved) return { kind: "floor moved", floor: error.floor };
-  if (mayBeDone(error)) return { kind: "unknown", written: attempted, error };
+  if (isOutcomeUnknown(error)) return { kind: "unknown", written: attempted, error };
   throw error;
 }
 
@@ -88,27 +91,27 @@ function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string
  *
  * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
  */
-function findStale(
+function findOffsetMismatches(
   rows: readonly Row[],
   batches: readonly Pick<PlannedBatch, "ledger" | "slice">[],
-): (Stale | undefined)[] {
+): (OffsetMismatch | undefined)[] {
   return batches.map(({ ledger, slice }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
-    if (row !== undefined) requireGeneration(Number(row.schema_generation));
+    if (row !== undefined) requireSchemaGeneration(Number(row.schema_generation));
     // A promoted standby that never had this row may have given its id to another log.
     const isOurs = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
       row.generation === ledger.generation;
     const nextOffset = isOurs ? Number(row.next_offset) : undefined;
-    return nextOffset === slice.from ? undefined : { kind: "stale", nextOffset };
+    return nextOffset === slice.from ? undefined : { kind: "offset mismatch", nextOffset };
   });
 }
 
-function joined(all: readonly Written[]): OrderedReadings {
+function joined(all: readonly WrittenBatch[]): OrderedReadings {
   return joinReadings(all.map(({ plan: { readings }, stored: rows }) => ({ readings, rows })));
 }
 
 /** The last step: writes rejects and moves the offsets. */
-async function conclude(session: Session, all: readonly Written[]): Promise<void> {
+async function conclude(session: Session, all: readonly WrittenBatch[]): Promise<void> {
   for (const { ledger, rejects } of all) await copyRejects(session, ledger, rejects);
   const { rowCount } = await session.query(moveStatement(all, NO_READINGS));
   // The offsets are locked and were right, so the floor must have moved.

@@ -5,12 +5,17 @@
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import type { Written } from "../store/batch.ts";
-import type { Assigned, Progress } from "../health/progress.ts";
+import type { WrittenBatch } from "../store/batch.ts";
+import type { AssignedPartition, HealthState } from "../health/health_state.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 import type { Outages } from "./outages.ts";
 
-export type Moved = { log: Log; metrics: ConsumerMetrics; outages: Outages; progress: Progress };
+export type TelemetrySinks = {
+  log: Log;
+  metrics: ConsumerMetrics;
+  outages: Outages;
+  healthState: HealthState;
+};
 
 /** More lines a second are not readable. */
 const LINES_PER_SECOND = 5;
@@ -19,17 +24,17 @@ const BURST = 20;
 const nothing = () => ({ records: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0 });
 
 /** @param debug whether each reading has a line */
-export function batchFacts({ log, metrics, outages, progress }: Moved, debug: boolean) {
+export function batchFacts({ log, metrics, outages, healthState }: TelemetrySinks, debug: boolean) {
   const rejectLog = sampledLog(log, "record.rejected");
   const anomalyLog = sampledLog(log, "reading.anomaly");
   let sums = nothing();
   const offsets = new Map<number, Offset>();
   return {
-    batchWritten: (of: Assigned, written: Written, durationMs: number) => {
+    batchWritten: (of: AssignedPartition, written: WrittenBatch, durationMs: number) => {
       const { partition } = of;
       const { counts, slice, plan: { readings, records }, rejects, stored } = written;
       outages.works("database", of);
-      progress.committed();
+      healthState.committed();
       for (const { record: { offset }, reason, detail } of rejects) {
         metrics.rejects.inc({ reason });
         rejectLog.warning(`Rejected: ${detail}`, { reason, partition, offset });

@@ -1,16 +1,16 @@
 /** Outages of servers and of the group, each reported once, and the partitions that they hold up. */
 import { findInCauses, type PipelineError } from "../../_shared/errors.ts";
-import { isServerUnable } from "../../_shared/postgres_errors.ts";
+import { isServerUnavailable } from "../../_shared/postgres_errors.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
-import type { Assigned, MonotonicClock, Progress } from "../health/progress.ts";
+import type { AssignedPartition, HealthState, MonotonicClock } from "../health/health_state.ts";
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
 /** For its first group, a broker creates the topic of the groups' offsets. On a small machine this takes that long. */
 const GRACE_MS = 30_000;
 
-/** A partition that the database does not work for, or a subject of `progress`. */
-type Subject = string | Assigned;
+/** A partition that the database does not work for, or a subject of `healthState`. */
+type Subject = string | AssignedPartition;
 type Dependency = "kafka" | "group" | "database";
 
 /**
@@ -26,7 +26,7 @@ export class Outages {
   constructor(
     private readonly log: Log,
     private readonly metrics: ConsumerMetrics,
-    private readonly progress: Progress,
+    private readonly healthState: HealthState,
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
@@ -38,8 +38,8 @@ export class Outages {
   ): void {
     const { message, code, cause } = failure;
     const isNew = typeof subject === "object"
-      ? this.progress.databaseFailed(subject, message, isServerUnable(cause))
-      : subject !== undefined && this.progress.notReady(subject, message);
+      ? this.healthState.databaseFailed(subject, message, isServerUnavailable(cause))
+      : subject !== undefined && this.healthState.notReady(subject, message);
     this.metrics.retries.inc({ dependency });
     const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
@@ -57,9 +57,9 @@ export class Outages {
   }
 
   groupFailed(failure: PipelineError): void {
-    this.progress.member(false);
+    this.healthState.member(false);
     if (COORDINATOR_NOT_READY.has(findInCauses(failure, "apiId"))) {
-      this.progress.notReady("group", failure.message);
+      this.healthState.notReady("group", failure.message);
       this.#coordinatorGoneSince ??= this.clock();
       if (this.clock() - this.#coordinatorGoneSince < GRACE_MS) {
         return this.log.debug("group.coordinator_not_ready", failure.message);
@@ -69,16 +69,16 @@ export class Outages {
   }
 
   works(dependency: Dependency, subject: Subject): void {
-    this.progress.answered(dependency === "database" ? "database" : "kafka");
-    if (typeof subject === "string") this.progress.ready(subject);
-    else this.progress.databaseWorks(subject);
+    this.healthState.answered(dependency === "database" ? "database" : "kafka");
+    if (typeof subject === "string") this.healthState.ready(subject);
+    else this.healthState.databaseWorks(subject);
     if (dependency === "group") {
-      this.progress.member(true);
+      this.healthState.member(true);
       this.#coordinatorGoneSince = undefined;
     }
     const known = this.#failing.get(dependency);
     if (known === undefined) return;
-    known.isPartial = dependency === "database" && this.progress.count("database") > 0;
+    known.isPartial = dependency === "database" && this.healthState.count("database") > 0;
     if (known.isPartial) return;
     this.#failing.delete(dependency);
     const seconds = Math.round((this.clock() - known.since) / 100) / 10;

@@ -2,27 +2,27 @@
 import { describeError, type PipelineError } from "../../_shared/errors.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Telemetry } from "../../_shared/telemetry.ts";
-import { type Assigned, HELD, type Loop, type Progress } from "../health/progress.ts";
+import { type AssignedPartition, type HealthState, HELD, type WatchedLoop } from "../health/health_state.ts";
 import type { Counts } from "../store/batch.ts";
-import { batchFacts, type Moved } from "./batch_facts.ts";
+import { batchFacts, type TelemetrySinks } from "./batch_facts.ts";
 import { kafkaFacts, logFacts, topicFacts } from "./kafka_facts.ts";
 import { consumerMetrics } from "./metrics.ts";
 import { Outages } from "./outages.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
 
-/** Each function is called where its fact is met; nothing else moves the log, the metrics or `progress`. */
+/** Each function is called where its fact is met; nothing else moves the log, the metrics or `healthState`. */
 export function consumerTelemetry(
   { log, metrics: registry }: Pick<Telemetry, "log" | "metrics">,
-  progress: Progress,
+  healthState: HealthState,
   { debug }: { debug: boolean },
 ) {
   const metrics = consumerMetrics(registry);
-  const moved = { log, metrics, outages: new Outages(log, metrics, progress), progress };
+  const moved = { log, metrics, outages: new Outages(log, metrics, healthState), healthState };
   return {
     // Called too often for a log line or a metric.
-    loopMoved: (loop: Loop) => progress.mark(loop),
-    loopIdle: (loop: Loop) => progress.idle(loop),
+    loopMoved: (loop: WatchedLoop) => healthState.mark(loop),
+    loopIdle: (loop: WatchedLoop) => healthState.idle(loop),
     ...batchFacts(moved, debug),
     ...partitionFacts(moved),
     ...logFacts(moved),
@@ -52,26 +52,26 @@ export function consumerTelemetry(
 }
 
 /** A partition's place in the ledger, from its opening to its closing. */
-function partitionFacts({ log, outages, progress }: Moved) {
+function partitionFacts({ log, outages, healthState }: TelemetrySinks) {
   return {
-    partitionOpened: (of: Assigned, nextOffset: Offset, isNew: boolean) => {
+    partitionOpened: (of: AssignedPartition, nextOffset: Offset, isNew: boolean) => {
       const { partition } = of;
       outages.works("database", of);
       const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
       log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
     },
-    openFailed: (of: Assigned, failure: PipelineError, attempts: number) =>
+    openFailed: (of: AssignedPartition, failure: PipelineError, attempts: number) =>
       outages.failed("database", of, failure, { partition: of.partition, attempts }),
-    writeFailed: (of: Assigned, failure: PipelineError, attempt: number) => {
+    writeFailed: (of: AssignedPartition, failure: PipelineError, attempt: number) => {
       outages.failed("database", of, failure, { partition: of.partition, attempt });
-      progress.writeFailed(of);
+      healthState.writeFailed(of);
     },
-    batchStale: (of: Assigned, from: Offset, nextOffset: Offset) => {
+    batchStale: (of: AssignedPartition, from: Offset, nextOffset: Offset) => {
       outages.works("database", of);
       const message = "Another owner moved this partition on; reading from there";
       log.info("batch.stale", message, { partition: of.partition, from, nextOffset });
     },
-    ledgerWentBack: (of: Assigned, remembered: Offset, nextOffset: Offset | undefined) => {
+    ledgerWentBack: (of: AssignedPartition, remembered: Offset, nextOffset: Offset | undefined) => {
       outages.works("database", of);
       const stands = nextOffset === undefined ? "does not know this partition" : `stands at ${nextOffset}`;
       const message =
@@ -79,7 +79,7 @@ function partitionFacts({ log, outages, progress }: Moved) {
         "older copy (a standby that lagged, a restored backup); reading again what it has not";
       log.warning("ledger.went_back", message, { partition: of.partition, remembered, nextOffset });
     },
-    logCut: (of: Assigned, expected: Offset, end: Offset, from: Offset) => {
+    logCut: (of: AssignedPartition, expected: Offset, end: Offset, from: Offset) => {
       outages.works("database", of);
       const { partition } = of;
       const how = end < expected
@@ -88,15 +88,15 @@ function partitionFacts({ log, outages, progress }: Moved) {
       const message = `The log of partition ${partition} ${how}; reading it anew`;
       log.warning("partition.log_cut", message, { partition, expected, end, from });
     },
-    partitionHeld: (of: Assigned, reason: string) => {
-      if (!progress.notReady(HELD, reason, of)) return;
+    partitionHeld: (of: AssignedPartition, reason: string) => {
+      if (!healthState.notReady(HELD, reason, of)) return;
       log.error("partition.held", reason, { partition: of.partition });
     },
-    partitionClosed: (of: Assigned) => progress.closed(of),
+    partitionClosed: (of: AssignedPartition) => healthState.closed(of),
   };
 }
 
-function rollupFacts({ log, metrics, progress }: Moved) {
+function rollupFacts({ log, metrics, healthState }: TelemetrySinks) {
   return {
     rollupLag: (seconds: number) => metrics.rollupLag.set(seconds),
     roundCommitted: () => metrics.rollupRounds.inc(),
@@ -110,12 +110,14 @@ function rollupFacts({ log, metrics, progress }: Moved) {
     rollupStalled: (seconds: number, failure: string | undefined) => {
       const why = failure === undefined ? "" : `: ${failure}`;
       const reason = `changes wait, and no round was committed for ${seconds} s${why}`;
-      if (progress.notReady("rollup", reason)) {
+      if (healthState.notReady("rollup", reason)) {
         log.error("rollup.stalled", `Minutes and latest readings stand still: ${reason}`);
       }
     },
     rollupWorks: () => {
-      if (progress.ready("rollup")) log.info("rollup.recovered", "Minutes and latest readings follow again");
+      if (healthState.ready("rollup")) {
+        log.info("rollup.recovered", "Minutes and latest readings follow again");
+      }
     },
   };
 }
@@ -123,7 +125,7 @@ function rollupFacts({ log, metrics, progress }: Moved) {
 /** Network time keeps clocks within a second, and an answer takes a few at most. */
 const CLOCKS_DIFFER_SECONDS = 30;
 
-function databaseFacts({ log, metrics, outages, progress }: Moved) {
+function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
   let clocksDiffer = false;
   return {
     migrated: (names: readonly string[]) => {
@@ -141,11 +143,11 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
     },
     databaseFailed: (failure: PipelineError) => outages.failed("database", "database", failure),
     /** Not logged: the next write reports what is wrong. */
-    databaseSilent: (failure: PipelineError) => progress.notReady("database", failure.message),
+    databaseSilent: (failure: PipelineError) => healthState.notReady("database", failure.message),
     /** @param seconds how far this machine's clock is ahead; reported when the clocks part and when they agree again */
     databaseAnswered: (seconds: number) => {
-      progress.answered("database");
-      progress.ready("database");
+      healthState.answered("database");
+      healthState.ready("database");
       metrics.clockAhead.set(seconds);
       const differs = Math.abs(seconds) > CLOCKS_DIFFER_SECONDS;
       if (differs === clocksDiffer) return;
@@ -159,7 +161,7 @@ function databaseFacts({ log, metrics, outages, progress }: Moved) {
   };
 }
 
-function tableFacts({ log, progress }: Moved) {
+function tableFacts({ log, healthState }: TelemetrySinks) {
   return {
     tablePartitionMade: (partition: string) =>
       log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition }),
@@ -177,9 +179,9 @@ function tableFacts({ log, progress }: Moved) {
         "days; set RETENTION_DAYS, or drop old partitions, to have days again";
       log.warning("table.partitions_many", message, { partitions });
     },
-    upkeepDone: (task: string) => progress.upkeepDone(task),
+    upkeepDone: (task: string) => healthState.upkeepDone(task),
     upkeepFailed: (task: string, failure: PipelineError) => {
-      if (progress.upkeepFailed(task, failure.message)) {
+      if (healthState.upkeepFailed(task, failure.message)) {
         log.warning("table.retention_failed", failure.message);
       }
     },

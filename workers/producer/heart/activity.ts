@@ -4,7 +4,7 @@
  *
  * This file: bouts of activity, and how the heart follows them.
  */
-import { Approach, isAwake, type Person } from "./person.ts";
+import { ExponentialApproach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
 /**
@@ -34,7 +34,7 @@ export interface Bout {
 
 export class Activity {
   bout: Bout | undefined;
-  readonly #used: Approach;
+  readonly #used: ExponentialApproach;
   #nextSeconds: number;
   /**
    * The time constant of the recovery, longer after hard work.
@@ -46,7 +46,7 @@ export class Activity {
   #recoverySeconds = 60;
 
   constructor(private readonly person: Person, private readonly random: Random, startSeconds: number) {
-    this.#used = new Approach(startSeconds);
+    this.#used = new ExponentialApproach(startSeconds);
     this.#nextSeconds = startSeconds + random.exponential(MEAN_PAUSE_SECONDS);
   }
 

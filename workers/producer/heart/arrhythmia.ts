@@ -1,5 +1,5 @@
 /** Rare episodes in which the heart is much too fast or much too slow. */
-import { Approach } from "./person.ts";
+import { ExponentialApproach } from "./person.ts";
 import type { Random } from "./random.ts";
 
 /** Of a person who has episodes at all, two a day. Real ones may be weeks apart; a demonstration cannot wait for that. */
@@ -21,14 +21,14 @@ const FORMS = {
 
 export class Arrhythmia {
   readonly #form;
-  readonly #episode: Approach;
+  readonly #episode: ExponentialApproach;
   #nextSeconds: number;
   #active = false;
   #bpm = 0;
 
   constructor(form: keyof typeof FORMS, private readonly random: Random, startSeconds: number) {
     this.#form = FORMS[form];
-    this.#episode = new Approach(startSeconds);
+    this.#episode = new ExponentialApproach(startSeconds);
     this.#nextSeconds = startSeconds + random.exponential(MEAN_PAUSE_SECONDS);
   }
 

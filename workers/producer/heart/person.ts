@@ -62,7 +62,7 @@ export function quietBpm(person: Person, seconds: number): number {
 }
 
 /** What moves from 0 towards a target by a time constant. The result does not depend on how often it is asked. */
-export class Approach {
+export class ExponentialApproach {
   value = 0;
 
   constructor(private atSeconds: number) {}

@@ -10,7 +10,7 @@ import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { kafkaFailure } from "../../_shared/kafka/client.ts";
 import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
-import { Lanes, type Target, unlessAborted } from "./lanes.ts";
+import { PartitionQueues, type Target, unlessAborted } from "./partition_queues.ts";
 import type { OutgoingRecord, RecordSource, Tally } from "./records.ts";
 
 /** A few megabytes, and more than Kafka takes in several ticks, so that looking for room once a tick is often enough. */
@@ -77,7 +77,7 @@ export async function publish(source: RecordSource, target: Target, options: Pub
   const { telemetry, telemetry: { tally } } = target;
   const { signal } = options;
   const gaveUp = new AbortController();
-  const lanes = new Lanes(target, gaveUp.signal);
+  const lanes = new PartitionQueues(target, gaveUp.signal);
   const onStop = () => Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
   signal.addEventListener("abort", onStop, { once: true });
   tally.start();
@@ -96,7 +96,7 @@ export async function publish(source: RecordSource, target: Target, options: Pub
 /** Takes records from the source, each when it is due and there is room. */
 async function offer(
   source: RecordSource,
-  lanes: Lanes,
+  lanes: PartitionQueues,
   { telemetry, telemetry: { tally } }: Target,
   { clock = systemClock, signal, onProgress }: PublishOptions,
 ): Promise<void> {

@@ -1,7 +1,7 @@
 /** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
-import type { Place } from "../../_shared/kafka/sender.ts";
+import type { BatchPosition } from "../../_shared/kafka/sender.ts";
 import { type Batch, countIn, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
 /** Rows of a recording that are shown; the others are counted. */
@@ -70,7 +70,7 @@ export class ProducerTelemetry {
     this.log.info("topic.found", `publishing${total}`, { topic, partitions });
   }
 
-  batchPublished(batch: Batch, { partition, firstOffset }: Place, durationMs: number): void {
+  batchPublished(batch: Batch, { partition, firstOffset }: BatchPosition, durationMs: number): void {
     const { records } = batch;
     const bytes = records.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
     this.tally.published(records.length, bytes, durationMs);

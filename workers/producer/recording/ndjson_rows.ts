@@ -1,6 +1,6 @@
 /** The rows of an NDJSON file: a JSON object in each line. */
 import { Buffer, isUtf8 } from "node:buffer";
-import { mayRound, numberSource } from "../../_shared/record/json_number.ts";
+import { mayLosePrecision, numberSource } from "../../_shared/record/json_number.ts";
 import { MAX_ROW_BYTES } from "./csv_rows.ts";
 import { type BadRow, type Field, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
 
@@ -63,7 +63,7 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row 
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) return bad("not_an_object", problem);
   const members = json as Readonly<Record<string, unknown>>;
-  const long = mayRound(bytes);
+  const long = mayLosePrecision(bytes);
   const cell = (field: Field): unknown => {
     const name = mapping[field];
     const value = Object.hasOwn(members, name) ? members[name] : undefined;

@@ -3,7 +3,15 @@
  *
  * Here: customer ids and timestamps: every accepted way to write one, what is none, and what Unicode and time can do to them.
  */
-import { bytes, expectedOf, type Peculiar, reading, rejected, type Run, scenario } from "./scenario.ts";
+import {
+  bytes,
+  expectedOf,
+  reading,
+  type ReadingOverrides,
+  rejected,
+  type Run,
+  scenario,
+} from "./scenario.ts";
 
 /** Each behind the run's own name, and each another customer: nothing is normalised, trimmed or folded. */
 const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
@@ -70,7 +78,7 @@ export const CUSTOMERS = [
     (run) => SUFFIXES.map(([what, suffix]) => reading(run, what, run.customer(suffix))),
   ),
   scenario("id_length", "1 to 128 code points are an id, whatever their bytes", (run) => {
-    const none: Peculiar = { becomes: "invalid_customer_id" };
+    const none: ReadingOverrides = { becomes: "invalid_customer_id" };
     const of = (codePoints: number, character: string) => {
       const name = run.customer(codePoints > 128 ? "more-" : "max-");
       return name + character.repeat(codePoints - name.length);

@@ -1,6 +1,14 @@
 /** Heart rates on both sides of every threshold, and readings that come again, contradict each other or are late. */
 import type { Anomaly } from "../../_shared/record/heartbeat.ts";
-import { type Peculiar, reading, type Run, type Scenario, scenario, TS, written } from "./scenario.ts";
+import {
+  reading,
+  type ReadingOverrides,
+  type Run,
+  type Scenario,
+  scenario,
+  TS,
+  written,
+} from "./scenario.ts";
 
 function rate(
   run: Run,
@@ -9,7 +17,7 @@ function rate(
   outcome: Anomaly | null | "heart_rate_out_of_range",
 ) {
   const customer = run.customer(`rate-${what.replaceAll(" ", "-")}`);
-  const peculiar: Peculiar = outcome === "heart_rate_out_of_range"
+  const peculiar: ReadingOverrides = outcome === "heart_rate_out_of_range"
     ? { becomes: outcome }
     : { anomaly: outcome };
   return reading(run, `${what}, ${heartRate} beats per minute`, customer, { heartRate, ...peculiar });
@@ -97,8 +105,11 @@ export const REPEATS: readonly Scenario[] = [
     "another rate for the same instant is rejected, and the first one stays",
     (run) => {
       const [customer, corrected] = [run.customer("conflict"), run.customer("corrected")];
-      const other: Peculiar = { heartRate: run.otherHeartRate, becomes: "conflicting_duplicate" };
-      const impossible: Peculiar = { heartRate: run.limits.maxBpm + 1, becomes: "heart_rate_out_of_range" };
+      const other: ReadingOverrides = { heartRate: run.otherHeartRate, becomes: "conflicting_duplicate" };
+      const impossible: ReadingOverrides = {
+        heartRate: run.limits.maxBpm + 1,
+        becomes: "heart_rate_out_of_range",
+      };
       return [
         reading(run, "the first", customer),
         reading(run, "another rate", customer, other),

@@ -84,7 +84,7 @@ export function rejected(reason: RejectReason): Expected {
 }
 
 /** What is special about a reading; left out, it is an ordinary one. */
-export interface Peculiar {
+export interface ReadingOverrides {
   /** Of its row; `TS` unless told. */
   readonly ts?: string;
   /** The timestamp that is sent; `ts` unless told. */
@@ -96,7 +96,12 @@ export interface Peculiar {
 }
 
 /** A record as a well-behaved producer writes it: keyed by the customer it is about. */
-export function reading(run: Run, what: string, customer: string, peculiar: Peculiar = {}): PlannedRecord {
+export function reading(
+  run: Run,
+  what: string,
+  customer: string,
+  peculiar: ReadingOverrides = {},
+): PlannedRecord {
   const { ts = TS, written = ts, heartRate = run.heartRate, others } = peculiar;
   const value = { customer_id: customer, timestamp: written, heart_rate: heartRate, ...others };
   const expected = expectedOf(
@@ -107,7 +112,7 @@ export function reading(run: Run, what: string, customer: string, peculiar: Pecu
 }
 
 /** Where a record ends whose row this is, or would be. */
-export function expectedOf(row: StoredRow, { becomes }: Pick<Peculiar, "becomes"> = {}): Expected {
+export function expectedOf(row: StoredRow, { becomes }: Pick<ReadingOverrides, "becomes"> = {}): Expected {
   if (becomes !== undefined && becomes !== "duplicate") return rejected(becomes);
   return { kind: becomes ?? "stored", row };
 }

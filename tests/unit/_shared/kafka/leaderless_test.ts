@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { kGetApi, metadataV12, Reader, Writer } from "@platformatic/kafka";
-import { bearLeaderless } from "../../../../workers/_shared/kafka/client_patches.ts";
+import { tolerateLeaderlessPartitions } from "../../../../workers/_shared/kafka/client_patches.ts";
 
 const TOPIC_ID = "6f1c2b1e-0f0e-4a57-9d6c-1f0d6c8b7a11";
 const LEADER_NOT_AVAILABLE = 5;
@@ -39,7 +39,7 @@ function asked(partitions: readonly Partition[], topicCode = 0, name = "Metadata
     [kGetApi]: (_name: string, callback: (error: unknown, api: unknown) => void) => callback(null, api),
   };
   let told: { error: unknown; leaders: unknown } | undefined;
-  const bearing = bearLeaderless(client as never) as unknown as typeof client;
+  const bearing = tolerateLeaderlessPartitions(client as never) as unknown as typeof client;
   bearing[kGetApi](name, (_error, found) => {
     const ask = found as typeof api;
     strictEqual(ask.version, 12, "the client looks at the version");

@@ -1,6 +1,10 @@
 /** What is made of answers that leave something out. The client is a stand-in. */
 import { deepStrictEqual, rejects } from "node:assert";
-import { describeTopic, endOffsets, knownEnds } from "../../../../workers/_shared/kafka/topic.ts";
+import {
+  describeTopic,
+  knownLastStableOffsets,
+  lastStableOffsets,
+} from "../../../../workers/_shared/kafka/topic.ts";
 
 /** A client that is answered with these ends; the client's own array has a hole where none was given. */
 const answering = (...ends: (bigint | undefined)[]) => {
@@ -10,14 +14,14 @@ const answering = (...ends: (bigint | undefined)[]) => {
 };
 
 Deno.test("endOffsets() gives the end of each partition", async () => {
-  deepStrictEqual(await endOffsets(answering(5n, 0n), "t", 2), [5, 0]);
+  deepStrictEqual(await lastStableOffsets(answering(5n, 0n), "t", 2), [5, 0]);
 });
 
 Deno.test("endOffsets() takes no answer for a partition for no end: nothing would be left to read", async () => {
   for (const answer of [answering(), answering(5n), answering(5n, undefined), answering(undefined, 5n)]) {
-    await rejects(endOffsets(answer, "t", 2), /no offset was given for partition [01] of t/);
+    await rejects(lastStableOffsets(answer, "t", 2), /no offset was given for partition [01] of t/);
   }
-  await rejects(endOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
+  await rejects(lastStableOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
 });
 
 Deno.test("knownEnds() asks each leader once and gives what it knows: null where none leads, one fails or one hangs", async () => {
@@ -34,7 +38,7 @@ Deno.test("knownEnds() asks each leader once and gives what it knows: null where
   };
   const topic = { name: "t", leaders: [1, -1, 1, 2, 3] };
   const until = { withinMs: 1, signal: new AbortController().signal };
-  deepStrictEqual(await knownEnds(client as never, topic, [0, 1, 2, 3, 4, 5], until), [
+  deepStrictEqual(await knownLastStableOffsets(client as never, topic, [0, 1, 2, 3, 4, 5], until), [
     7,
     null,
     9,
@@ -43,7 +47,7 @@ Deno.test("knownEnds() asks each leader once and gives what it knows: null where
     null,
   ]);
   deepStrictEqual(asked, [[0, 2], [3], [4]]);
-  deepStrictEqual(await knownEnds(client as never, topic, [], until), []);
+  deepStrictEqual(await knownLastStableOffsets(client as never, topic, [], until), []);
 });
 
 Deno.test("describeTopic() takes an answer without partitions for none, not for a topic that has none", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isWhole, mayRound, numberSource } from "../../../../workers/_shared/record/json_number.ts";
+import { isWhole, mayLosePrecision, numberSource } from "../../../../workers/_shared/record/json_number.ts";
 import { property } from "../../../support/property.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -9,15 +9,15 @@ Deno.test("mayRound() finds a run of 16 digits wherever it stands", () => {
   for (let before = 0; before < 40; before++) {
     for (let after = 0; after < 20; after++) {
       const around = (digits: string) => bytes(" ".repeat(before) + digits + " ".repeat(after));
-      assert.equal(mayRound(around("1234567890.12345")), true, `${before} before, ${after} after`);
-      assert.equal(mayRound(around("1234567890.1234")), false, `${before} before, ${after} after`);
+      assert.equal(mayLosePrecision(around("1234567890.12345")), true, `${before} before, ${after} after`);
+      assert.equal(mayLosePrecision(around("1234567890.1234")), false, `${before} before, ${after} after`);
     }
   }
 });
 
 Deno.test("mayRound() leaves usual records alone", () => {
   const usual = { customer_id: "customer-0042", timestamp: "2026-07-14T09:30:00.123456789Z", heart_rate: 72 };
-  assert.equal(mayRound(bytes(JSON.stringify(usual))), false);
+  assert.equal(mayLosePrecision(bytes(JSON.stringify(usual))), false);
 });
 
 Deno.test("numberSource() reads the last member of that name in the outermost object", () => {
@@ -78,7 +78,7 @@ Deno.test("a fraction that JSON.parse rounds to a whole number never goes unseen
       const source = parts.join("");
       const value: unknown = JSON.parse(source);
       const rounded = Number.isSafeInteger(value) && !isWhole(source);
-      assert(!rounded || value === 0 || mayRound(bytes(source)), source);
+      assert(!rounded || value === 0 || mayLosePrecision(bytes(source)), source);
     }),
     property("mayRound", 50_000),
   );

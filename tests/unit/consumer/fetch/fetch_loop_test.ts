@@ -83,8 +83,8 @@ Deno.test("what a partition holds that cannot be read is not due, and the partit
   }, ([, read], said) => read?.nextOffset === END && said.length > 0);
   deepStrictEqual(written, ["1: 100 records to 100"]);
   strictEqual(said[0], "partition.unreadable 0");
-  deepStrictEqual(all.map(({ due }) => due), [0, 0]);
-  strictEqual(all[0]?.endOffset, END, "its lag is shown all the same");
+  deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [0, 0]);
+  strictEqual(all[0]?.lastStableOffset, END, "its lag is shown all the same");
 });
 
 Deno.test("what a broker holds that went away is not due, though its lag is known", async () => {
@@ -93,10 +93,13 @@ Deno.test("what a broker holds that went away is not due, though its lag is know
     if (++asked > 2) throw new Error("Connection closed");
     return partition === 0 ? { records: records(0, 40) } : { records: records(0, 1), lastStableOffset: 1 };
   }, (all, said) => all.every(({ isDrained }) => isDrained) && said.length > 0);
-  deepStrictEqual(all.map(({ nextOffset, endOffset, due }) => [nextOffset, endOffset, due]), [
-    [40, END, 0],
-    [1, 1, 0],
-  ]);
+  deepStrictEqual(
+    all.map(({ nextOffset, lastStableOffset, fetchableLag }) => [nextOffset, lastStableOffset, fetchableLag]),
+    [
+      [40, END, 0],
+      [1, 1, 0],
+    ],
+  );
 });
 
 Deno.test("a partition whose broker answers again is due up to its end", async () => {
@@ -106,7 +109,7 @@ Deno.test("a partition whose broker answers again is due up to its end", async (
     // Nothing more, and no proof of it either.
     return asked === 2 ? { records: records(0, 40) } : { throttled: true };
   }, ([one]) => one?.nextOffset === 40);
-  deepStrictEqual(all.map(({ due }) => due), [60]);
+  deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [60]);
 });
 
 Deno.test("while a batch cannot be read its partition is asked for now and then, and the others at once", async () => {
@@ -148,7 +151,7 @@ Deno.test("of an answer that is far denser than was foreseen the rest is asked f
       return stored(1)(all);
     },
     {
-      roomBytes: 24 * MEGABYTE,
+      memoryBudgetBytes: 24 * MEGABYTE,
       write: async ({ next }) => {
         await letGo.promise;
         return next;

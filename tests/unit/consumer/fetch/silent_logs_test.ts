@@ -47,7 +47,10 @@ Deno.test("a partition whose records are not sent is not ready with offset and e
     reasons.join(),
     /^log of partition 0: Kafka sends no record from offset 50 on, although the log ends at 100; not compacted/,
   );
-  deepStrictEqual(all.map(({ due, endOffset }) => [due, endOffset]), [[0, END]]);
+  deepStrictEqual(all.map(({ fetchableLag, lastStableOffset }) => [fetchableLag, lastStableOffset]), [[
+    0,
+    END,
+  ]]);
 });
 
 Deno.test("a compacted log that never gives another record is read to its end, and the gap is told", async () => {

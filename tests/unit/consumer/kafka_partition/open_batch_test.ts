@@ -9,7 +9,7 @@ import { eventually } from "../../../../lab/eventually.ts";
 const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
 
 /** A partition that hands each of its batches to the test, open. */
-async function opened(room = { bytes: 1_000_000, held: 0 }) {
+async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
   const { partition, changes } = await openedWith({
@@ -18,7 +18,7 @@ async function opened(room = { bytes: 1_000_000, held: 0 }) {
       const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
       return next;
     },
-  }, { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000, room });
+  }, { bufferBytes: 10_000, batchRecords: 4, batchBytes: 10_000, memoryBudget });
   const batch = () => eventually("a batch", () => batches.shift());
   return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes };
 }
@@ -55,21 +55,21 @@ Deno.test("what was fetched anew from elsewhere does not join a batch", async ()
 });
 
 Deno.test("what joins a batch is held until the batch is written, and makes room in the buffer at once", async () => {
-  const room = { bytes: 3 * STRETCH_BYTES, held: 0 };
-  const { partition, batch, written, changes } = await opened(room);
+  const memoryBudget = { maxBytes: 3 * STRETCH_BYTES, usedBytes: 0 };
+  const { partition, batch, written, changes } = await opened(memoryBudget);
   partition.accept(stretch(10, 12));
   const open = await batch();
   partition.accept(stretch(12, 14));
   partition.accept(stretch(14, 16));
-  strictEqual(room.held >= room.bytes, true);
+  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, true);
   const before = changes();
   const closed = open.close();
   strictEqual(changes(), before + 1, "who fetches is told");
-  strictEqual(room.held >= room.bytes, true, "it is held while it is written");
+  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, true, "it is held while it is written");
   written(closed);
   await eventually("all of it", () => partition.isDrained);
-  room.held += 3 * STRETCH_BYTES - 1;
-  strictEqual(room.held >= room.bytes, false, "nothing of it is held any more");
+  memoryBudget.usedBytes += 3 * STRETCH_BYTES - 1;
+  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "nothing of it is held any more");
 });
 
 Deno.test("a batch counts what would join it, and no more than it may have", async () => {

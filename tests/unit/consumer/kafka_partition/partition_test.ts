@@ -84,8 +84,8 @@ Deno.test("a partition asks for no more while its buffer is full, and again when
 });
 
 Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
-  const room = { bytes: 1_000, held: 0 };
-  const many = Array.from({ length: 40 }, () => started({}, { room }));
+  const memoryBudget = { maxBytes: 1_000, usedBytes: 0 };
+  const many = Array.from({ length: 40 }, () => started({}, { memoryBudget }));
   await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
   let held = 0;
   for (const { partition } of many) {
@@ -93,7 +93,7 @@ Deno.test("partitions ask for no more while together they hold too much, waiting
     partition.accept(records(10, 3, 30));
     held += 90;
   }
-  strictEqual(held, 1_080, "each had room of its own");
+  strictEqual(held, 1_080, "each had a budget of its own");
   await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
   ok(many.every(({ partition }) => !partition.wantsRecords), "what is being written is held too");
   await many[0]?.letGo();
@@ -161,7 +161,7 @@ Deno.test("a partition that waits opens its ledger anew when somebody doubts it"
   const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
   });
-  partition.doubt();
+  partition.reopenLedger();
   await eventually("the older offset", () => partition.fetchOffset === 4);
 });
 
@@ -171,17 +171,17 @@ Deno.test("a partition that is doubted while its place is sought ends the search
   const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
     // The broker is away: nothing but the signal ends it.
-    findPlace: (_partition, _divergence, signal) => {
+    resolveOffsetReset: (_partition, _divergence, signal) => {
       searches.push(signal);
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
     },
   });
-  partition.placeLost();
+  partition.offsetLost();
   await eventually("the search", () => searches.length === 1);
-  partition.doubt();
+  partition.reopenLedger();
   await eventually("the older offset", () => partition.fetchOffset === 4);
   strictEqual(partition.wantsRecords, true, "whether its place is there is for the broker to say");
-  partition.placeLost();
+  partition.offsetLost();
   await eventually("another search", () => searches.length === 2);
   deepStrictEqual(searches.map(({ aborted }) => aborted), [true, false]);
 });
@@ -203,15 +203,15 @@ Deno.test("a partition that closes finishes the batch in hand and drops what wai
 Deno.test("a partition whose log lost its place has it looked into when what it has is written, and asks for nothing until then", async () => {
   const looks: unknown[] = [];
   const { partition, letGo } = await opened({
-    findPlace: ({ nextOffset, fetchOffset }, divergence) => {
+    resolveOffsetReset: ({ nextOffset, fetchOffset }, divergence) => {
       looks.push([nextOffset, fetchOffset, divergence]);
-      partition.placed("reading");
+      partition.offsetResolved("reading");
       return Promise.resolve();
     },
   });
   const divergence = { epoch: 3, endOffset: 9 };
   partition.accept(records(10, 2));
-  partition.placeLost(divergence);
+  partition.offsetLost(divergence);
   partition.accept(records(12, 2));
   deepStrictEqual([partition.wantsRecords, partition.fetchOffset, looks], [false, 12, []]);
   await letGo();
@@ -221,17 +221,17 @@ Deno.test("a partition whose log lost its place has it looked into when what it 
 
 Deno.test("facts move a partition from one state to another, or nowhere", async () => {
   const facts: Record<string, (partition: Partition) => unknown> = {
-    placeLost: (partition) => partition.placeLost(),
-    placeFound: (partition) => partition.placed("reading"),
-    hold: (partition) => partition.placed("held"),
+    placeLost: (partition) => partition.offsetLost(),
+    placeFound: (partition) => partition.offsetResolved("reading"),
+    hold: (partition) => partition.offsetResolved("held"),
     skip: (partition) => partition.skip(partition.fetchOffset + 5, "log_start"),
     accept: (partition) => partition.accept(records(partition.fetchOffset, 2)),
     reopen: (partition) => partition.reopen(LEDGER),
   };
   const states: Record<string, (partition: Partition) => unknown> = {
     reading: () => {},
-    asking: (partition) => partition.placeLost(),
-    held: (partition) => [partition.placeLost(), partition.placed("held")],
+    resetting: (partition) => partition.offsetLost(),
+    held: (partition) => [partition.offsetLost(), partition.offsetResolved("held")],
     closed: (partition) => partition[Symbol.asyncDispose](),
   };
   const moves: Record<string, string> = {};
@@ -248,30 +248,30 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
   }
   const moved = Object.entries(moves).filter(([from, to]) => to !== `${from.split(" ")[0]} 10`);
   deepStrictEqual(Object.fromEntries(moved), {
-    "reading placeLost": "asking 10",
+    "reading placeLost": "resetting 10",
     "reading skip": "reading 15",
     "reading accept": "reading 12",
-    "asking placeFound": "reading 10",
-    "asking hold": "held 10",
-    "asking skip": "asking 15",
-    "asking reopen": "reading 10",
+    "resetting placeFound": "reading 10",
+    "resetting hold": "held 10",
+    "resetting skip": "asking 15",
+    "resetting reopen": "reading 10",
     "held reopen": "reading 10",
   });
 });
 
 Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
   const { partition, letGo } = await opened();
-  partition.endOffset = 100;
+  partition.lastStableOffset = 100;
   partition.accept(records(10, 3));
-  strictEqual(partition.due, 90);
-  partition.answers.failed();
-  strictEqual(partition.due, 3);
+  strictEqual(partition.fetchableLag, 90);
+  partition.fetchStatus.failed();
+  strictEqual(partition.fetchableLag, 3);
   await letGo();
   await eventually("the write", () => partition.isDrained);
-  strictEqual(partition.due, 0);
-  partition.answers.came();
-  strictEqual(partition.due, 87);
-  partition.placeLost();
-  partition.placed("held");
-  strictEqual(partition.due, 0);
+  strictEqual(partition.fetchableLag, 0);
+  partition.fetchStatus.answered();
+  strictEqual(partition.fetchableLag, 87);
+  partition.offsetLost();
+  partition.offsetResolved("held");
+  strictEqual(partition.fetchableLag, 0);
 });

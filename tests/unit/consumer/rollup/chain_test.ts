@@ -1,9 +1,9 @@
 /** When the changes of a ledger row lead from where the rollup stands to where the ledger stands, and when not. */
 import { match, strictEqual } from "node:assert";
-import { type Standing, whyBroken } from "../../../../workers/consumer/rollup/chain.ts";
+import { type ChainPosition, whyBroken } from "../../../../workers/consumer/rollup/chain.ts";
 
 /** The rollup applied two moves; the ledger made five. */
-const BEHIND: Standing = {
+const BEHIND: ChainPosition = {
   ledgerId: 7,
   move: 2,
   offset: 200,
@@ -26,7 +26,7 @@ for (
     ["changes lead to more moves than the ledger made", { lastMove: 6, lastOffset: 500 }, /lead to move 6/],
     ["the last move ends elsewhere", { lastMove: 5, lastOffset: 450 }, /lead to move 5/],
     ["fewer moves lead beyond the ledger", { lastOffset: 550 }, /lead to move 4/],
-  ] satisfies [string, Partial<Standing>, RegExp | undefined][]
+  ] satisfies [string, Partial<ChainPosition>, RegExp | undefined][]
 ) {
   Deno.test(`a chain ${reason === undefined ? "holds" : "is broken"} when ${what}`, () => {
     const why = whyBroken({ ...BEHIND, ...differs });

@@ -1,6 +1,6 @@
 /** The ingest comes first: how long the rollup pauses, and when the ingest makes room for it. */
 import { strictEqual } from "node:assert";
-import { ingestWidth, nextSliceRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
+import { ingestConnections, nextRebuildRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
 
 const BACKLOG = 1_000_000;
 
@@ -29,7 +29,7 @@ for (
   ] as const
 ) {
   Deno.test(`a slice of ${rows} rows that took ${ms} ms is followed by one of ${expected}`, () => {
-    strictEqual(nextSliceRows(rows, ms), expected);
+    strictEqual(nextRebuildRows(rows, ms), expected);
   });
 }
 
@@ -37,8 +37,8 @@ Deno.test("the ingest makes room from a lag of a minute until it is half, and ne
   let last = Infinity;
   const widths = [0, 59, 61, 31, 29, 59, 61, "stall", 59, 61].map((lag) => {
     const isStalled = lag === "stall";
-    return last = ingestWidth(4, { last, lagSeconds: isStalled ? 99 : Number(lag), isStalled });
+    return last = ingestConnections(4, { last, lagSeconds: isStalled ? 99 : Number(lag), isStalled });
   });
   strictEqual(widths.join(""), "4433443443");
-  strictEqual(ingestWidth(1, { last: 1, lagSeconds: 99, isStalled: false }), 1);
+  strictEqual(ingestConnections(1, { last: 1, lagSeconds: 99, isStalled: false }), 1);
 });

@@ -3,7 +3,7 @@ import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { type Candidate, GroupCommit } from "../../../../workers/consumer/store/group_commit.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
-const DONE = { kind: "stale", nextOffset: 0 } as const;
+const DONE = { kind: "offset mismatch", nextOffset: 0 } as const;
 
 /** Transactions as lists of the ids of their batches' ledgers; each ends when the test lets it. */
 class Commits {
@@ -16,7 +16,7 @@ class Commits {
     return batches.map(() => DONE);
   };
 
-  readonly writeWithCare = async ({ ledger }: PlannedBatch) => {
+  readonly writeChecked = async ({ ledger }: PlannedBatch) => {
     await this.#commit(`${ledger.id} with care`);
     return DONE;
   };
@@ -36,7 +36,7 @@ function batch(id: number, records = 10, others: Partial<Candidate> = {}): Candi
   return {
     records: () => records,
     begin: () => Promise.resolve({ ledger: { id } } as PlannedBatch),
-    way: "together",
+    insertMode: "grouped",
     ...others,
   };
 }
@@ -79,7 +79,7 @@ Deno.test("many records start another transaction at once, and no more than the 
 
 Deno.test("a width that was lowered counts from the next transaction on", async () => {
   const { commits, groupCommit, first } = await underWay(2);
-  groupCommit.width = 1;
+  groupCommit.maxInFlight = 1;
   const second = groupCommit.write(batch(2, 50_000));
   // Time enough for a transaction that begins at once.
   await new Promise((resolve) => setTimeout(resolve, 10));
@@ -111,8 +111,8 @@ Deno.test("a batch that is given up, or cannot be planned, holds the others of i
 Deno.test("a batch that goes alone or with care shares no transaction, wherever it stands in the queue", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, commits);
-  const ways = ["together", "alone", "together", "together", "with care", "together"] as const;
-  await Promise.all(ways.map((way, id) => groupCommit.write(batch(id, 10, { way }))));
+  const ways = ["grouped", "single", "grouped", "grouped", "checked", "grouped"] as const;
+  await Promise.all(ways.map((insertMode, id) => groupCommit.write(batch(id, 10, { insertMode }))));
   deepStrictEqual(commits.ids, ["0", "1", "2 and 3", "4 with care", "5"]);
 });
 
@@ -121,10 +121,10 @@ Deno.test("a transaction that fails fails for each of its batches, and the next 
   const groupCommit = new GroupCommit(1, {
     ...commits,
     writeGroup: () => Promise.reject(new Error("repeated")),
-    writeWithCare: commits.writeWithCare,
+    writeChecked: commits.writeChecked,
   });
   await Promise.all([1, 2].map((id) => rejects(groupCommit.write(batch(id)), /repeated/)));
-  strictEqual(await groupCommit.write(batch(3, 10, { way: "with care" })), DONE);
+  strictEqual(await groupCommit.write(batch(3, 10, { insertMode: "checked" })), DONE);
 });
 
 Deno.test("a batch that comes when all connections are free again is not kept by the patience of those before", async () => {

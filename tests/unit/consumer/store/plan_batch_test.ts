@@ -7,7 +7,7 @@ import { parseInstant } from "../../../../workers/_shared/record/instant.ts";
 import { createDecoder } from "../../../../workers/_shared/record/decode.ts";
 import type { Plan } from "../../../../workers/consumer/store/batch.ts";
 import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
-import { readUsualRecord, UsualRecord } from "../../../../workers/_shared/record/usual_record.ts";
+import { decodeFastPath, FastPathRecord } from "../../../../workers/_shared/record/fast_path.ts";
 import { hostileRecord } from "../../../support/hostile/records.ts";
 import { property, timestampText } from "../../../support/property.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
@@ -33,7 +33,7 @@ function agrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
 
 function isUsual(text: string): boolean {
   const value = bytes(text);
-  return readUsualRecord(value, 0, value.length, new UsualRecord());
+  return decodeFastPath(value, 0, value.length, new FastPathRecord());
 }
 
 Deno.test("readUsualRecord() reads what JSON writers make of a reading, with and without spaces", () => {

@@ -4,9 +4,9 @@ import type { Transactions } from "../../../../workers/consumer/store/group_comm
 import { createPlanner } from "../../../../workers/consumer/store/plan_batch.ts";
 import { createStore } from "../../../../workers/consumer/store/store.ts";
 import { transactionsOf } from "../../../../workers/consumer/store/transactions.ts";
-import { GENERATION } from "../../../../workers/consumer/schema/migrate.ts";
+import { SCHEMA_GENERATION } from "../../../../workers/consumer/schema/migrate.ts";
 import type { Database } from "../../../../workers/_shared/postgres.ts";
-import { insistOnAnswer } from "../../../../workers/_shared/postgres_errors.ts";
+import { detectUnknownOutcome } from "../../../../workers/_shared/postgres_errors.ts";
 import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf, LEDGER } from "../../../support/batch.ts";
 import { answer, CANCELED, DEADLOCK, MemorySink, REFUSED, REPEATED } from "../../../support/memory_sink.ts";
@@ -175,10 +175,10 @@ Deno.test("a store waits for a broken database, rejects nothing for it, and tell
 Deno.test("a store writes nothing when another owner has moved the offset, and says where to", async () => {
   const sink = new MemorySink();
   sink.nextOffset = 40;
-  deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 40 });
+  deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 40 });
   // Where our batch would have ended, yet we never tried to commit it.
   sink.nextOffset = 1;
-  deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "stale", nextOffset: 1 });
+  deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 1 });
   strictEqual(sink.rows.size, 0);
 });
 
@@ -191,11 +191,11 @@ function failingOnce(failure: Error): Database {
     kafka_partition: LEDGER.partition,
     generation: LEDGER.generation,
     next_offset: 2,
-    schema_generation: GENERATION,
+    schema_generation: SCHEMA_GENERATION,
   };
   return {
     execute: () =>
-      failures[0] === undefined ? Promise.resolve(0) : insistOnAnswer(Promise.reject(failures.shift())),
+      failures[0] === undefined ? Promise.resolve(0) : detectUnknownOutcome(Promise.reject(failures.shift())),
     transaction: (work: (session: unknown, rows: unknown) => unknown) => work(undefined, [row]),
   } as unknown as Database;
 }
@@ -210,7 +210,7 @@ Deno.test("a store counts a batch once whose COMMIT took place though its answer
 Deno.test("a store takes nothing for its own that another wrote after the server refused ours", async () => {
   const database = failingOnce(answer(DEADLOCK, "deadlock"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
-  deepStrictEqual(outcome, { kind: "stale", nextOffset: 2 });
+  deepStrictEqual(outcome, { kind: "offset mismatch", nextOffset: 2 });
 });
 
 Deno.test("a store finishes a write that has begun when it is told to stop, and begins none afterwards", async () => {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { type ErrorCode, PipelineError } from "../../../../workers/_shared/errors.ts";
-import { Progress } from "../../../../workers/consumer/health/progress.ts";
+import { HealthState } from "../../../../workers/consumer/health/health_state.ts";
 import {
   type ConsumerTelemetry,
   consumerTelemetry,
@@ -17,7 +17,7 @@ function begin() {
   const said: string[] = [];
   const say = (event: string) => void said.push(event);
   const metrics = new Registry();
-  const progress = new Progress();
+  const progress = new HealthState();
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
   const log = { debug: () => {}, info: say, warning: say, error: say };
   return { said, metrics, progress, facts: consumerTelemetry({ log, metrics }, progress, { debug: false }) };
@@ -31,9 +31,9 @@ const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: r
     "kafka.recovered",
     "topic.missing",
   ]],
-  ["group", (t) => t.groupFailed(KAFKA), (t) => t.groupWorks(), ["group.failed", "group.recovered"]],
+  ["group", (t) => t.groupFailed(KAFKA), (t) => t.groupAnswered(), ["group.failed", "group.recovered"]],
   ["broker 1", (t) => t.fetchFailed(1, KAFKA, [3]), (t) => t.fetched(1), ["kafka.failed", "kafka.recovered"]],
-  ["broker 1", (t) => t.notServed(1, "NOT_LEADER"), (t) => t.brokerIdle(1), []],
+  ["broker 1", (t) => t.metadataStale(1, "NOT_LEADER"), (t) => t.brokerIdle(1), []],
   ["leaders", (t) => t.leadersMissing("t", [3]), (t) => t.leadersMissing("t", []), [
     "partitions.leaderless",
     "partitions.led",
@@ -63,8 +63,8 @@ const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: r
   ]],
   [
     "records of partition 3",
-    (t) => t.recordsUnreadable(ASSIGNED, KAFKA, 1),
-    (t) => t.recordsReadable(ASSIGNED),
+    (t) => t.batchCorrupt(ASSIGNED, KAFKA, 1),
+    (t) => t.batchReadable(ASSIGNED),
     ["partition.unreadable", "partition.readable"],
   ],
 ];
@@ -88,7 +88,7 @@ Deno.test("a partition counts as paused while the database fails for it or an op
   const other = { partition: 4 };
   facts.writeFailed(ASSIGNED, DATABASE, 1);
   facts.partitionHeld(other, "cut");
-  facts.recordsUnreadable({ partition: 5 }, KAFKA, 1);
+  facts.batchCorrupt({ partition: 5 }, KAFKA, 1);
   facts.positions([], 0);
   const shown = await metrics.metrics();
   match(shown, /^heartbeat_paused_partitions 2$/m);

@@ -1,7 +1,7 @@
 import { deepStrictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { PipelineError } from "../../../../workers/_shared/errors.ts";
-import { Progress } from "../../../../workers/consumer/health/progress.ts";
+import { HealthState } from "../../../../workers/consumer/health/health_state.ts";
 import { consumerMetrics } from "../../../../workers/consumer/telemetry/metrics.ts";
 import { Outages } from "../../../../workers/consumer/telemetry/outages.ts";
 
@@ -14,7 +14,7 @@ function group() {
   let now = 0;
   const at = (level: string) => () => void said.push(level);
   const log = { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") };
-  const outages = new Outages(log, consumerMetrics(new Registry()), new Progress(), () => now);
+  const outages = new Outages(log, consumerMetrics(new Registry()), new HealthState(), () => now);
   return { said, outages, pass: (seconds: number) => void (now += seconds * 1_000) };
 }
 

@@ -4,9 +4,13 @@ import type { Database, Row } from "../../_shared/postgres.ts";
 type Queried = Pick<Database, "query">;
 
 /** Where each ledger row stood at one moment. */
-export type Goal = readonly { readonly id: string; readonly moves: string; readonly next_offset: string }[];
+export type CatchUpTarget = readonly {
+  readonly id: string;
+  readonly moves: string;
+  readonly next_offset: string;
+}[];
 
-export async function askGoal(database: Queried): Promise<Goal> {
+export async function readCatchUpTarget(database: Queried): Promise<CatchUpTarget> {
   return await database.query("select id, moves, next_offset from public.ingest_offsets");
 }
 
@@ -21,7 +25,7 @@ const LEFT = `
       or coalesce(position.next_offset, ledger.first_offset) < goal.next_offset`;
 
 /** How far the rollup is from the goal; a rebuild under way counts, too. */
-export async function leftTo(database: Queried, goal: Goal) {
+export async function remainingTo(database: Queried, goal: CatchUpTarget) {
   const values = [
     goal.map(({ id }) => id),
     goal.map(({ moves }) => moves),

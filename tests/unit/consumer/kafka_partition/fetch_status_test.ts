@@ -1,8 +1,8 @@
 import { ok, strictEqual } from "node:assert";
-import { Answers } from "../../../../workers/consumer/kafka_partition/answers.ts";
+import { FetchStatus } from "../../../../workers/consumer/kafka_partition/fetch_status.ts";
 
 const END = 100;
-const SHARED = { alone: false, throttled: false, crowded: false, end: END };
+const SHARED = { alone: false, throttled: false, possiblyTruncated: false, end: END };
 const ALONE = { ...SHARED, alone: true };
 const HELD_BACK = { ...ALONE, throttled: true };
 const MINUTE = 60_000;
@@ -10,7 +10,7 @@ const MINUTE = 60_000;
 /** Answers over a time that the test makes pass. */
 function emptyAnswers() {
   let now = 0;
-  const answers = new Answers(() => now);
+  const answers = new FetchStatus(() => now);
   return {
     answers,
     /** @returns whether one of these answers, spread over so many minutes, was believed */
@@ -45,7 +45,7 @@ Deno.test("EmptyAnswers prove nothing while the topic's settings are not known, 
   const { answers, add, pass } = emptyAnswers();
   add(ALONE, 100, 2);
   pass(2);
-  strictEqual(answers.areProof, true);
+  strictEqual(answers.isProvenEmpty, true);
   strictEqual(answers.empty(ALONE, END), false);
   answers.explain();
   strictEqual(answers.empty(ALONE, END), true);
@@ -55,8 +55,8 @@ Deno.test("EmptyAnswers count from the last record on, and anew when the log gre
   const { answers, add } = emptyAnswers();
   strictEqual(add(ALONE, 100, 2), false);
   answers.moved();
-  strictEqual(answers.areSuspicious, false);
-  strictEqual(answers.areSilence, false);
+  strictEqual(answers.needsIsolatedFetch, false);
+  strictEqual(answers.isBrokerSilent, false);
   strictEqual(add(ALONE, 100, 2), false);
   strictEqual(add({ ...ALONE, end: END + 1 }, 100, 2), false);
   strictEqual(add({ ...ALONE, end: END + 1 }, 100, 2), true);
@@ -65,12 +65,12 @@ Deno.test("EmptyAnswers count from the last record on, and anew when the log gre
 Deno.test("EmptyAnswers have a partition asked for alone after two, and with the others again when a quota holds back", () => {
   const { answers } = emptyAnswers();
   answers.empty(SHARED, END);
-  strictEqual(answers.areSuspicious, false);
+  strictEqual(answers.needsIsolatedFetch, false);
   answers.empty(SHARED, END);
-  strictEqual(answers.areSuspicious, true);
+  strictEqual(answers.needsIsolatedFetch, true);
   strictEqual(answers.pauseMs, 0, "the question alone follows at once");
   answers.empty(ALONE, END);
   ok(answers.pauseMs > 0, "the next one does not");
   answers.empty(HELD_BACK, END);
-  strictEqual(answers.areSuspicious, false);
+  strictEqual(answers.needsIsolatedFetch, false);
 });

@@ -1,12 +1,9 @@
 /**
- * Folder `kafka_partition`: one assigned partition of the topic, its fetched records, how far it is written, and its state.
- * It never asks Kafka or PostgreSQL itself: it is told their answers, and calls its ports.
- *
- * This file: what brokers answered, so whether the partition can be read at the moment, and when to fetch again.
+ * What brokers answered, so whether the partition can be read at the moment, and when to fetch again.
  */
 import { backoffMs } from "../../_shared/backoff.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
-import type { MonotonicClock } from "../health/progress.ts";
+import type { MonotonicClock } from "../health/health_state.ts";
 
 /** After this many in a row the partition is fetched alone: then the broker has to send at least one batch. */
 const SUSPICIOUS = 2;
@@ -19,17 +16,17 @@ const PROVING_MS = 180_000;
 /** The topic's settings must have been read this recently. Longer than the longest pause between two questions. */
 const SETTINGS_AGE_MS = 15_000;
 
-/** `alone`: nothing else was fetched. `throttled`: by a quota. `crowded`: other partitions may have filled the answer. */
-export type Question = Readonly<Record<"alone" | "throttled" | "crowded", boolean>>;
+/** `alone`: nothing else was fetched. `throttled`: by a quota. `possiblyTruncated`: other partitions may have filled the answer. */
+export type FetchConditions = Readonly<Record<"alone" | "throttled" | "possiblyTruncated", boolean>>;
 
 /**
  * Counts empty answers before the end of the log, since the last record or since the partition moved to another offset.
  * Either compaction removed all records up to the end, or the broker does not send them: Kafka answers like that, without an
  * error, while tiered storage is late or over its quota.
  */
-export class Answers {
-  #isOut = false;
-  #unreadable = { tries: 0, until: 0 };
+export class FetchStatus {
+  #isUnavailable = false;
+  #corrupt = { tries: 0, until: 0 };
   #emptyInARow = 0;
   /** Empty answers to fetches for this partition alone. */
   #alone = 0;
@@ -42,55 +39,55 @@ export class Answers {
   constructor(private readonly clock: MonotonicClock) {}
 
   /** Whether no record can come: the broker is away or silent, or its records cannot be read. */
-  get areMissing(): boolean {
-    return this.#isOut || this.#alone > 0;
+  get cannotFetch(): boolean {
+    return this.#isUnavailable || this.#alone > 0;
   }
 
   /** Whether the partition should be fetched alone. */
-  get areSuspicious(): boolean {
+  get needsIsolatedFetch(): boolean {
     return this.#emptyInARow >= SUSPICIOUS;
   }
 
   /** Whether the broker has sent nothing for a while, even for this partition alone. */
-  get areSilence(): boolean {
+  get isBrokerSilent(): boolean {
     return this.#alone > 0 && this.clock() - this.#since >= REPORTED_MS;
   }
 
   /** Whether only the topic's settings are missing to count the end of the log as empty. */
-  get areProof(): boolean {
+  get isProvenEmpty(): boolean {
     return this.#proof.answers >= PROVING_ANSWERS && this.clock() - this.#proof.since >= PROVING_MS;
   }
 
   /** How long not to fetch the partition, milliseconds; 0 when it may be fetched now. */
   get pauseMs(): number {
-    const silentMs = this.areSuspicious ? this.#pausedUntil - this.clock() : 0;
-    return Math.max(0, silentMs, this.#unreadable.until - performance.now());
+    const silentMs = this.needsIsolatedFetch ? this.#pausedUntil - this.clock() : 0;
+    return Math.max(0, silentMs, this.#corrupt.until - performance.now());
   }
 
   /** The broker did not answer or no longer serves the partition, or no broker does. */
   failed(): void {
-    this.#isOut = true;
+    this.#isUnavailable = true;
   }
 
   /** The broker answered, and serves the partition. */
-  came(): void {
-    this.#isOut = false;
+  answered(): void {
+    this.#isUnavailable = false;
   }
 
   /**
    * An unreadable batch is tried again after seconds, since each try may decompress many megabytes: it may have been damaged
    * on the way, or be deleted meanwhile.
    */
-  read(isReadable: boolean): void {
-    const { tries } = this.#unreadable;
+  decoded(isReadable: boolean): void {
+    const { tries } = this.#corrupt;
     if (!isReadable) this.failed();
     const until = isReadable ? 0 : performance.now() + backoffMs(tries + 1);
-    this.#unreadable = { tries: isReadable ? 0 : tries + 1, until };
+    this.#corrupt = { tries: isReadable ? 0 : tries + 1, until };
   }
 
   /** @returns whether the log is proven to hold no record up to this end */
-  empty({ alone, throttled, crowded }: Question, end: Offset): boolean {
-    if (crowded) return false;
+  empty({ alone, throttled, possiblyTruncated }: FetchConditions, end: Offset): boolean {
+    if (possiblyTruncated) return false;
     // A quota may last: other partitions have their turn before this one is fetched alone again.
     this.#emptyInARow = throttled ? 0 : this.#emptyInARow + 1;
     if (!alone || throttled) return false;
@@ -100,7 +97,7 @@ export class Answers {
     // A log that grows has records at its end, since compaction leaves the newest segment alone.
     if (end !== this.#proof.end) this.#proof = { end, since: now, answers: 0 };
     this.#proof.answers++;
-    return this.areProof && now - this.#explainedAt <= SETTINGS_AGE_MS;
+    return this.isProvenEmpty && now - this.#explainedAt <= SETTINGS_AGE_MS;
   }
 
   /** The topic's settings, read just now, leave compaction as the only explanation: the next answer may complete the proof. */
@@ -114,6 +111,6 @@ export class Answers {
     this.#alone = 0;
     this.#proof = { end: -1, since: 0, answers: 0 };
     this.#explainedAt = -Infinity;
-    this.#unreadable.until = 0;
+    this.#corrupt.until = 0;
   }
 }

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match } from "node:assert";
-import { resolveLostPlace } from "../../../../workers/consumer/kafka_partition/lost_place.ts";
+import { decideOffsetReset } from "../../../../workers/consumer/kafka_partition/offset_reset.ts";
 
 const LOG = { earliest: 15, end: 20 };
 const DIVERGED = { epoch: 3, endOffset: 12 };
@@ -7,7 +7,7 @@ const EMPTY = { earliest: 20, end: 20 };
 
 Deno.test("resolveLostPlace() looks again when the offset is in the log after all, its end included", () => {
   for (const at of [15, 17, 20]) {
-    deepStrictEqual(resolveLostPlace(at, undefined, LOG, "fail"), { kind: "retry" });
+    deepStrictEqual(decideOffsetReset(at, undefined, LOG, "fail"), { kind: "retry" });
   }
 });
 
@@ -23,15 +23,15 @@ Deno.test("resolveLostPlace() holds the partition by default, with the numbers a
       ],
     ] as const
   ) {
-    const held = resolveLostPlace(at, divergence, LOG, "fail");
+    const held = decideOffsetReset(at, divergence, LOG, "fail");
     match(held.kind === "hold" ? held.reason : "", reason);
   }
 });
 
 Deno.test("resolveLostPlace() with earliest records the gap below the log, and begins anew in a log that was cut", () => {
-  deepStrictEqual(resolveLostPlace(10, undefined, LOG, "earliest"), { kind: "skip", to: 15 });
-  deepStrictEqual(resolveLostPlace(10, undefined, EMPTY, "earliest"), { kind: "skip", to: 20 });
+  deepStrictEqual(decideOffsetReset(10, undefined, LOG, "earliest"), { kind: "skip", to: 15 });
+  deepStrictEqual(decideOffsetReset(10, undefined, EMPTY, "earliest"), { kind: "skip", to: 20 });
   for (const [at, divergence] of [[21, undefined], [17, DIVERGED], [10, DIVERGED]] as const) {
-    deepStrictEqual(resolveLostPlace(at, divergence, LOG, "earliest"), { kind: "restart", from: 15 });
+    deepStrictEqual(decideOffsetReset(at, divergence, LOG, "earliest"), { kind: "restart", from: 15 });
   }
 });

@@ -4,18 +4,18 @@ import { isFatal, PipelineError } from "../_shared/errors.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
-import { type ConsumeOptions, type Environment, recordsDue } from "./partition_ports.ts";
-import { askGeneration } from "./schema/migrate.ts";
+import { type ConsumeOptions, type ConsumerContext, totalFetchableLag } from "./partition_ports.ts";
+import { checkSchemaGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
 const IDLE_QUESTION_INTERVAL_MS = 5_000;
 
 /** Runs once a second until `signal` aborts. */
-export async function keepWatch(
-  environment: Environment,
+export async function runWatchdog(
+  context: ConsumerContext,
   { signal, fail, summaryIntervalMs }: ConsumeOptions,
 ): Promise<void> {
-  const { telemetry, health, database, clocks, rollup } = environment;
+  const { telemetry, health, database, clocks, rollup } = context;
   let summarisedAt = performance.now();
   let asking = false;
   let askedAt = 0;
@@ -23,8 +23,8 @@ export async function keepWatch(
     try {
       await clocks.ask(database);
       telemetry.databaseAnswered(clocks.aheadMs / 1000);
-      await askGeneration(database);
-      await noticeOlderLedger(environment);
+      await checkSchemaGeneration(database);
+      await detectOlderLedger(context);
     } catch (error) {
       if (isFatal(error)) return fail(error);
       telemetry.databaseSilent(databaseFailure("ask", database.target, error));
@@ -32,8 +32,8 @@ export async function keepWatch(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const due = recordsDue(environment);
-    telemetry.positions([...environment.partitions()], due);
+    const due = totalFetchableLag(context);
+    telemetry.positions([...context.partitions()], due);
     rollup.watch();
     // With records to write, liveness depends on the answer. Without, readiness may be some seconds late.
     const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
@@ -59,7 +59,7 @@ export async function keepWatch(
  * The next write detects that the ledger moved. A partition without records asks here: after a failover to a standby that
  * lagged, it would otherwise wait for new records and never read those again that the standby does not have.
  */
-async function noticeOlderLedger({ partitions, database, telemetry, dayPartitions }: Environment) {
+async function detectOlderLedger({ partitions, database, telemetry, dayPartitions }: ConsumerContext) {
   const idle = new Map<LedgerRow, Partition>();
   for (const partition of partitions()) {
     const { state, isDrained, ledger } = partition;
@@ -71,6 +71,6 @@ async function noticeOlderLedger({ partitions, database, telemetry, dayPartition
     if (partition === undefined || partition.ledger !== remembered) continue;
     dayPartitions.forget();
     telemetry.ledgerWentBack(partition.log, remembered.nextOffset, nextOffset);
-    partition.doubt();
+    partition.reopenLedger();
   }
 }

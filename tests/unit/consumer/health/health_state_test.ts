@@ -1,13 +1,13 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { HELD, Progress } from "../../../../workers/consumer/health/progress.ts";
+import { HealthState, HELD } from "../../../../workers/consumer/health/health_state.ts";
 
 let now = 0;
-let progress: Progress;
+let progress: HealthState;
 
 /** A consumer that is ready. */
 function begin() {
   now = 1_000;
-  progress = new Progress(() => now);
+  progress = new HealthState(() => now);
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
 }
 Deno.test.beforeEach(begin);
@@ -171,7 +171,7 @@ Deno.test("isStuck() after 30 s of red in one piece", () => {
 });
 
 Deno.test("readyReasons() from the first moment are what is not there yet, each until its fact comes", () => {
-  progress = new Progress();
+  progress = new HealthState();
   const reasons = () => progress.readyReasons().map((reason) => reason.replace(/:.*/, ""));
   deepStrictEqual(reasons(), ["database", "kafka", "group"]);
   progress.ready("kafka");

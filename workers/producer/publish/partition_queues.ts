@@ -9,7 +9,7 @@ import { findInCauses } from "../../_shared/errors.ts";
 import { REFUSED_RECORDS } from "../../_shared/kafka/error_codes.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import { partitionOf } from "../../_shared/kafka/partitioner.ts";
-import type { Place } from "../../_shared/kafka/sender.ts";
+import type { BatchPosition } from "../../_shared/kafka/sender.ts";
 import type { Batch, OutgoingRecord } from "./records.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
@@ -19,7 +19,7 @@ const MAX_BATCH_BYTES = 512 * 1024;
 
 /** Where records go, and who is told. */
 export interface Target {
-  readonly sender: { send(batch: Batch): Promise<Place> };
+  readonly sender: { send(batch: Batch): Promise<BatchPosition> };
   readonly connection: KafkaConnection;
   /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
   readonly partitions: number;
@@ -36,7 +36,7 @@ export interface Target {
  * the duplicate, when the broker lost its state. A record whose acknowledgement was lost may therefore be in the topic
  * twice; the consumer counts such as a duplicate.
  */
-export class Lanes {
+export class PartitionQueues {
   /** Offered and not yet acknowledged or given up. */
   queued = 0;
   readonly #queues: readonly OutgoingRecord[][];

@@ -13,7 +13,7 @@ import type { Offset } from "../../_shared/kafka/records.ts";
 /** `fail`: hold the partition until an operator decides. `earliest`: account for the loss and go on. */
 export type OffsetResetPolicy = "fail" | "earliest";
 
-export type Reset =
+export type OffsetReset =
   /** The broker was behind for a moment. */
   | { readonly kind: "retry" }
   /** Retention or DeleteRecords removed unread records: [at, earliest) is a gap. */
@@ -26,12 +26,12 @@ export type Reset =
  * @param at the offset that a fetch named
  * @param divergence what the broker answered; undefined for OFFSET_OUT_OF_RANGE
  */
-export function resolveLostPlace(
+export function decideOffsetReset(
   at: Offset,
   divergence: Divergence | undefined,
   { earliest, end }: LogRange,
   policy: OffsetResetPolicy,
-): Reset {
+): OffsetReset {
   if (divergence === undefined && at >= earliest && at <= end) return { kind: "retry" };
   const isCut = divergence !== undefined || at > end;
   // It is not known exactly which records are new, so the log is read from its beginning: stored ones count as duplicates.

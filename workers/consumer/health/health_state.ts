@@ -23,29 +23,29 @@ const UPKEEP_MINUTES = 60;
 export type MonotonicClock = () => number;
 
 /** One assignment of a partition, compared by identity: an earlier assignment of the same number may still be closing. */
-export type Assigned = { readonly partition: number };
+export type AssignedPartition = { readonly partition: number };
 
 /** A loop by its name, or the one that writes a partition. */
-export type Loop = string | Assigned;
+export type WatchedLoop = string | AssignedPartition;
 
-type Reason = { subject: string; reason: string; of?: Assigned | undefined };
+type Reason = { subject: string; reason: string; of?: AssignedPartition | undefined };
 
 /** The subject of a partition about which an operator must decide. */
 export const HELD = "place";
 
-/** The part of {@link Progress} that others read; only `telemetry` changes it. */
-export type Health = Pick<Progress, "liveReasons" | "readyReasons" | "reasonOf" | "isStuck">;
+/** The part of {@link HealthState} that others read; only `telemetry` changes it. */
+export type Health = Pick<HealthState, "liveReasons" | "readyReasons" | "reasonOf" | "isStuck">;
 
-export class Progress {
+export class HealthState {
   /** Initial reasons: a consumer is not ready until each of them is removed. */
   #reasons: readonly Reason[] = [
     { subject: "database", reason: "not connected yet, or its schema is not current" },
     { subject: "kafka", reason: "not connected yet" },
     { subject: "group", reason: "not joined yet" },
   ];
-  readonly #failures = new Map<Assigned, { times: number; since: number; last: number }>();
+  readonly #failures = new Map<AssignedPartition, { times: number; since: number; last: number }>();
   readonly #upkeepFailingSince = new Map<string, number>();
-  readonly #marks = new Map<Loop, number>();
+  readonly #marks = new Map<WatchedLoop, number>();
   readonly #answers = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
   #outsideSince: number | undefined;
@@ -56,25 +56,25 @@ export class Progress {
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
   /** @param of the partition it is about, until that is closed @returns whether the subject was ready before */
-  notReady(subject: string, reason: string, of?: Assigned): boolean {
+  notReady(subject: string, reason: string, of?: AssignedPartition): boolean {
     const wasReady = !this.ready(subject, of);
     this.#reasons = [...this.#reasons, { subject, reason, of }];
     return wasReady;
   }
 
   /** @returns whether the subject was not ready before */
-  ready(subject: string, of?: Assigned): boolean {
+  ready(subject: string, of?: AssignedPartition): boolean {
     const before = this.#reasons.length;
     this.#reasons = this.#reasons.filter((one) => one.subject !== subject || one.of !== of);
     return this.#reasons.length < before;
   }
 
   /** An attempt of this loop began or ended. The loop is watched until it is `idle`. */
-  mark(loop: Loop): void {
+  mark(loop: WatchedLoop): void {
     this.#marks.set(loop, this.clock());
   }
 
-  idle(loop: Loop): void {
+  idle(loop: WatchedLoop): void {
     this.#marks.delete(loop);
   }
 
@@ -86,13 +86,13 @@ export class Progress {
    * @param isUnable the database answers that it cannot write for a reason of its own: it counts as away until a write works
    * @returns whether it worked for this partition before
    */
-  databaseFailed(of: Assigned, reason: string, isUnable: boolean): boolean {
+  databaseFailed(of: AssignedPartition, reason: string, isUnable: boolean): boolean {
     this.#databaseRefuses = isUnable;
     return this.notReady("database", reason, of);
   }
 
   /** Call it after {@link databaseFailed}. */
-  writeFailed(of: Assigned): void {
+  writeFailed(of: AssignedPartition): void {
     // While the database is away, or cannot write at all, a failure says nothing about the partition.
     if (!this.#answersFrom("database")) return void this.#failures.delete(of);
     const now = this.clock();
@@ -100,14 +100,14 @@ export class Progress {
     this.#failures.set(of, { times: times + 1, since, last: now });
   }
 
-  databaseWorks(of: Assigned): void {
+  databaseWorks(of: AssignedPartition): void {
     this.answered("database");
     this.#databaseRefuses = false;
     this.ready("database", of);
     this.#failures.delete(of);
   }
 
-  closed(of: Assigned): void {
+  closed(of: AssignedPartition): void {
     this.#reasons = this.#reasons.filter((one) => one.of !== of);
     this.#failures.delete(of);
   }
@@ -206,7 +206,7 @@ function sentence(alike: readonly Reason[]): string {
   return subject === "database" ? `${subject}: ${reason} (${these})` : `${subject} of ${these}: ${reason}`;
 }
 
-function numbers(partitions: readonly Assigned[]): string {
+function numbers(partitions: readonly AssignedPartition[]): string {
   return `partition ${partitions.map(({ partition }) => partition).join(", ")}`;
 }
 
