@@ -253,7 +253,7 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
     "reading accept": "reading 12",
     "resetting placeFound": "reading 10",
     "resetting hold": "held 10",
-    "resetting skip": "asking 15",
+    "resetting skip": "resetting 15",
     "resetting reopen": "reading 10",
     "held reopen": "reading 10",
   });
