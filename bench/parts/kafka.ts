@@ -3,7 +3,12 @@ import { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { compressionsAlgorithms, createRecordsBatch, fetchV17, Reader, Writer } from "@platformatic/kafka";
 import { type Compression, encodeBatch, writeBatch } from "../../workers/_shared/kafka/batch_writer.ts";
-import { addRecords, decompress, readBatches, tableFor } from "../../workers/_shared/kafka/batch_reader.ts";
+import {
+  addRecords,
+  createRecordTable,
+  decompress,
+  readBatches,
+} from "../../workers/_shared/kafka/batch_reader.ts";
 import { readFetchResponse } from "../../workers/_shared/kafka/fetcher.ts";
 import { heartRateOf } from "../lab/fleet.ts";
 import { contentOf } from "../lab/readings_batch.ts";
@@ -33,7 +38,7 @@ async function codec(
   if (batch === undefined) throw new TypeError("a batch was expected");
   return {
     ours: () => decompress(batch, bytes),
-    alternative: () => unpack(bytes.subarray(batch.recordsAt, batch.recordsEnd)),
+    alternative: () => unpack(bytes.subarray(batch.recordsStart, batch.recordsEnd)),
     instead,
   };
 }
@@ -77,7 +82,7 @@ export function fetchResponse(records: number): Part {
       for (const { records: sent } of readFetchResponse(Reader.from(answer)).partitions) {
         for (const one of readBatches(sent)) {
           const plain = decompress(one, sent);
-          addRecords(tableFor(one, plain.bytes), one, plain, { from: 0, onRecord: () => {} });
+          addRecords(createRecordTable(one, plain.bytes), one, plain, { from: 0, onRecord: () => {} });
         }
       }
     },

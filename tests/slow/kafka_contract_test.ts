@@ -7,7 +7,12 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { pythonWithLibraries } from "../../bench/peers/python.ts";
 import { installTool } from "../../stack/kafka/kafka_tools.ts";
-import { addRecords, decompress, readBatches, tableFor } from "../../workers/_shared/kafka/batch_reader.ts";
+import {
+  addRecords,
+  createRecordTable,
+  decompress,
+  readBatches,
+} from "../../workers/_shared/kafka/batch_reader.ts";
 import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import { Fetcher } from "../../workers/_shared/kafka/fetcher.ts";
 import { Sender } from "../../workers/_shared/kafka/sender.ts";
@@ -165,7 +170,7 @@ async function readByUs(place: Place): Promise<{ read: Read[]; compressions: Set
       strictEqual(errorCode, 0);
       for (const batch of readBatches(bytes)) {
         const plain = decompress(batch, bytes);
-        const table = tableFor(batch, plain.bytes);
+        const table = createRecordTable(batch, plain.bytes);
         ok(addRecords(table, batch, plain, { from: read.length, onRecord: () => {} }));
         compressions.add(batch.compression);
         for (let row = 0; row < table.length; row++) {

@@ -8,19 +8,13 @@ import { detectUnknownOutcome, ResponseTimeout, sqlState } from "./postgres_erro
 import {
   applyLimits,
   canLogIn,
+  NonThrowingSocket,
   requireAttributes,
   requireOwnSession,
   type SessionLimits,
-  TellingSocket,
 } from "./postgres_session.ts";
 
-export {
-  databaseFailure,
-  isOutcomeUnknown as mayBeDone,
-  isServerUnavailable as isServerUnable,
-  isTimeout as tookTooLong,
-  sqlState,
-} from "./postgres_errors.ts";
+export { databaseFailure, isServerUnavailable, isTimeout, sqlState } from "./postgres_errors.ts";
 export { type SessionLimits, sessionLimits } from "./postgres_session.ts";
 
 const WRITERS = { min: 1, max: 32, unit: "connections that write at the same time", default: 4 };
@@ -72,7 +66,7 @@ export function openDatabase(
     application_name: name,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...client,
-    stream: () => new TellingSocket(),
+    stream: () => new NonThrowingSocket(),
   };
   let keepsSessions = false;
   const pool = new pg.Pool({

@@ -3,11 +3,11 @@ import { describeError, findInCauses, PipelineError } from "./errors.ts";
 
 /** No answer came in time within a transaction: the connection is given up. */
 export class ResponseTimeout extends Error {
-  override readonly name = "NoAnswer";
-  readonly code = "NO_ANSWER";
+  override readonly name = "ResponseTimeout";
+  readonly code = "RESPONSE_TIMEOUT";
 }
 /** What the driver says, which gives it no code, when a statement outside of one had none. */
-const NO_ANSWER = /Query read timeout/;
+const DRIVER_TIMEOUT = /Query read timeout/;
 
 /** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
 export function sqlState(error: unknown): string | undefined {
@@ -25,8 +25,9 @@ export function isServerUnavailable(error: unknown): boolean {
 
 /** Whether a statement or a transaction took too long for the server (57014, 25P04) or this program. A smaller one may fit. */
 export function isTimeout(error: unknown): boolean {
-  return /^(57014|25P04)$/.test(sqlState(error) ?? "") || findInCauses(error, "code") === "NO_ANSWER" ||
-    NO_ANSWER.test(describeError(error));
+  return /^(57014|25P04)$/.test(sqlState(error) ?? "") ||
+    findInCauses(error, "code") === "RESPONSE_TIMEOUT" ||
+    DRIVER_TIMEOUT.test(describeError(error));
 }
 
 /** The server was asked to commit, and nobody knows whether it did. */

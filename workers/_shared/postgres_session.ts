@@ -114,7 +114,7 @@ export async function applyLimits(client: pg.ClientBase, limits: SessionLimits):
  * A socket whose every failure to connect is an event: the pool would count a connection whose connect() threw, as for a
  * missing right, as open for ever, and wait for it when the program ends.
  */
-export class TellingSocket extends Socket {
+export class NonThrowingSocket extends Socket {
   override connect(...to: unknown[]): this {
     try {
       return Reflect.apply(super.connect, this, to);

@@ -23,7 +23,7 @@ Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", ()
   strictEqual(sqlState(new Error("Query read timeout")), undefined);
 });
 
-Deno.test("tookTooLong() holds for what was cut off for its length by either side, not for a lock or a silent client", () => {
+Deno.test("isTimeout() holds for what was cut off for its length by either side, not for a lock or a silent client", () => {
   for (const code of ["57014", "25P04"]) ok(isTimeout(answered(code)), code);
   for (const cause of [new Error("Query read timeout"), new ResponseTimeout("in whatever words")]) {
     ok(isTimeout(new Error("outer", { cause })), cause.message);
@@ -33,7 +33,7 @@ Deno.test("tookTooLong() holds for what was cut off for its length by either sid
   }
 });
 
-Deno.test("isServerUnable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {
+Deno.test("isServerUnavailable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {
   for (const code of ["08006", "25006", "53100", "53300", "57P01", "57P03", "58030"]) {
     ok(isServerUnavailable(answered(code)), code);
   }

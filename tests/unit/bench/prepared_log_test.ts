@@ -5,9 +5,9 @@ import { Fleet, nameOf } from "../../../bench/lab/fleet.ts";
 import { type LogShape, PreparedLog } from "../../../bench/lab/prepared_log.ts";
 import {
   addRecords,
+  createRecordTable,
   decompress,
   readBatches,
-  tableFor,
 } from "../../../workers/_shared/kafka/batch_reader.ts";
 
 const END_MS = Date.UTC(2026, 6, 14, 9, 30);
@@ -45,7 +45,7 @@ async function published(log: PreparedLog): Promise<Line[][]> {
   const add = (partition: number, bytes: Buffer) => {
     for (const batch of readBatches(bytes)) {
       const plain = decompress(batch, bytes);
-      const table = tableFor(batch, plain.bytes);
+      const table = createRecordTable(batch, plain.bytes);
       addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
       for (let index = 0; index < table.length; index++) {
         const { key, value } = table.record(index);

@@ -63,7 +63,7 @@ function readHeader(bytes: Buffer, at: number, end: number) {
     compression: attributes & 0b111,
     /** Where it begins in what was sent, and where its records lie. */
     at,
-    recordsAt: at + HEADER_BYTES,
+    recordsStart: at + HEADER_BYTES,
     recordsEnd: end,
   };
 }
@@ -97,7 +97,7 @@ export type PlainRecords = Readonly<ReturnType<typeof decompress>>;
  * @throws RangeError for a batch that is too large once decompressed, or that its codec cannot read
  */
 export function decompress(batch: RecordBatch, sent: Buffer): { bytes: Buffer; at: number; end: number } {
-  const { compression, firstOffset, recordsAt: at, recordsEnd: end } = batch;
+  const { compression, firstOffset, recordsStart: at, recordsEnd: end } = batch;
   if (compression === 0) return { bytes: sent, at, end };
   let bytes: Buffer | undefined;
   try {
@@ -115,13 +115,16 @@ export function decompress(batch: RecordBatch, sent: Buffer): { bytes: Buffer; a
 }
 
 /** How many records a table must have room for; what the batch says is not believed beyond what its bytes can hold. */
-export function countIn({ count }: RecordBatch, byteLength: number): number {
+export function maxRecordCount({ count }: RecordBatch, byteLength: number): number {
   return Math.max(0, Math.min(count, Math.floor(byteLength / SMALLEST_RECORD_BYTES)));
 }
 
 /** A table for a batch that was decompressed; it may not have room for all of its records. */
-export function tableFor(batch: RecordBatch, bytes: Buffer): RecordTable {
-  return new RecordTable(bytes, Math.max(1, Math.min(countIn(batch, bytes.length), MOST_RECORDS_AT_ONCE)));
+export function createRecordTable(batch: RecordBatch, bytes: Buffer): RecordTable {
+  return new RecordTable(
+    bytes,
+    Math.max(1, Math.min(maxRecordCount(batch, bytes.length), MOST_RECORDS_AT_ONCE)),
+  );
 }
 
 /**
@@ -198,7 +201,7 @@ function checkOffsets(batch: RecordBatch, { bytes, at, end }: PlainRecords): voi
 /** Whether a control batch's one record ends its transaction so that nothing of it counts. */
 export function isAbortMarker(batch: RecordBatch, sent: Buffer): boolean {
   const plain = decompress(batch, sent);
-  const table = tableFor(batch, plain.bytes);
+  const table = createRecordTable(batch, plain.bytes);
   addRecords(table, batch, plain, { from: 0, onRecord: () => {} });
   const key = table.length === 0 ? null : table.record(0).key;
   // The second of its key's two 16-bit numbers is what kind it is: 0 aborts.

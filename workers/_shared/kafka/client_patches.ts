@@ -1,6 +1,6 @@
 /** Two things that the client takes for the end of all: a leader that one partition lacks, and a port that cannot exist. */
 import { type Base, Connection, kGetApi, NetworkError, ResponseError } from "@platformatic/kafka";
-import { WITHOUT_LEADER } from "./error_codes.ts";
+import { PARTITION_LEADER_ERRORS } from "./error_codes.ts";
 
 const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
 
@@ -30,7 +30,9 @@ function bear(api: Api): Api {
     const done = args.at(-1) as Done;
     api(...args.slice(0, -1), (error: unknown, response: unknown) => {
       const isHarmless = error instanceof ResponseError &&
-        error.errors.every(({ path, apiCode }) => OF_A_PARTITION.test(path) && WITHOUT_LEADER.has(apiCode));
+        error.errors.every(({ path, apiCode }) =>
+          OF_A_PARTITION.test(path) && PARTITION_LEADER_ERRORS.has(apiCode)
+        );
       return isHarmless ? done(null, error.response) : done(error, response);
     });
   };

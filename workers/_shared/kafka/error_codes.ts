@@ -22,7 +22,7 @@ export const STALE_METADATA_ERRORS: Readonly<Record<number, string>> = {
  * Answers to a question about a topic that are about the leader of a single partition: LEADER_NOT_AVAILABLE,
  * REPLICA_NOT_AVAILABLE, and LISTENER_NOT_FOUND where it is not to be reached where we came in.
  */
-export const WITHOUT_LEADER: ReadonlySet<unknown> = new Set([5, 9, 72]);
+export const PARTITION_LEADER_ERRORS: ReadonlySet<unknown> = new Set([5, 9, 72]);
 
 /** Answers about the published records themselves: trying again cannot help, sending fewer at a time may. */
 export const REFUSED_RECORDS: ReadonlySet<unknown> = new Set([

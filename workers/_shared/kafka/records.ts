@@ -16,7 +16,7 @@ const RELEASED_FROM_BYTES = 1024 * 1024;
 
 /** The records of one stretch of memory, in the order of the log. */
 export class RecordTable {
-  readonly valueAt: Int32Array;
+  readonly valueStart: Int32Array;
   readonly valueLength: Int32Array;
   readonly #offset: Float64Array;
   /** When the producer made it or the broker took it, as the topic is configured; since the Unix epoch. */
@@ -31,7 +31,7 @@ export class RecordTable {
     this.#timestampMs = new Float64Array(capacity);
     this.#keyAt = new Int32Array(capacity);
     this.#keyLength = new Int32Array(capacity);
-    this.valueAt = new Int32Array(capacity);
+    this.valueStart = new Int32Array(capacity);
     this.valueLength = new Int32Array(capacity);
   }
 
@@ -54,7 +54,7 @@ export class RecordTable {
     this.#timestampMs[row] = timestampMs;
     this.#keyAt[row] = keyAt;
     this.#keyLength[row] = keyLength;
-    this.valueAt[row] = valueAt;
+    this.valueStart[row] = valueAt;
     this.valueLength[row] = valueLength;
   }
 
@@ -66,7 +66,7 @@ export class RecordTable {
 
   /** The value's bytes, not copied; null for a tombstone. */
   value(row: number): Buffer | null {
-    return this.#part(this.valueAt[row], this.valueLength[row]);
+    return this.#part(this.valueStart[row], this.valueLength[row]);
   }
 
   /** @throws RangeError when there is no such row */
@@ -77,7 +77,7 @@ export class RecordTable {
       throw new RangeError(`there is no record ${row} of ${this.length}`);
     }
     const key: Uint8Array | null = this.#part(this.#keyAt[row], this.#keyLength[row]);
-    const value: Uint8Array | null = this.#part(this.valueAt[row], this.valueLength[row]);
+    const value: Uint8Array | null = this.#part(this.valueStart[row], this.valueLength[row]);
     return { offset, timestampMs, key, value };
   }
 

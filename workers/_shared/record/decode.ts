@@ -26,14 +26,14 @@ const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_r
 
 /**
  * @param now milliseconds since the Unix epoch
- * @param witness another clock: a reading is rejected for its time only when both agree on it
+ * @param secondClock another clock: a reading is rejected for its time only when both agree on it
  * @param floor readings before it were dropped; it is rejected whatever the clocks say
  * @returns a function from a record's value, null for a tombstone, to the reading or the first reason why it is none
  */
 export function createDecoder(
   limits: Limits,
   now: () => number,
-  witness: () => number = now,
+  secondClock: () => number = now,
   floor: () => bigint | undefined = () => undefined,
 ): (value: Uint8Array | null) => Decoded {
   const maxSkewMs = limits.maxClockSkewSeconds * 1_000;
@@ -61,9 +61,9 @@ export function createDecoder(
     }
     const { customer_id: customerId, timestamp: ts, heart_rate: heartRate } = parsed;
     if (!(heartRate >= limits.minBpm && heartRate <= limits.maxBpm)) return outOfRange(heartRate, limits);
-    // The witness is heard only where a reading would be rejected: nearly none is.
+    // The secondClock is heard only where a reading would be rejected: nearly none is.
     if (ts > micros(now() + maxSkewMs)) {
-      const latestMs = Math.max(now(), witness()) + maxSkewMs;
+      const latestMs = Math.max(now(), secondClock()) + maxSkewMs;
       if (ts > micros(latestMs)) {
         const ahead = `(${limits.maxClockSkewSeconds} s ahead of our clock)`;
         return rejectTime(
@@ -76,7 +76,7 @@ export function createDecoder(
     const dropped = floor();
     if (dropped !== undefined && ts < dropped) return rejectTime("too_old", json, beforeFloor(ts, dropped));
     const keptMs = (limits.retentionDays ?? Infinity) * DAY_MS;
-    if (keptMs < Infinity && ts < micros(now() - keptMs) && ts < micros(witness() - keptMs)) {
+    if (keptMs < Infinity && ts < micros(now() - keptMs) && ts < micros(secondClock() - keptMs)) {
       return rejectTime("too_old", json, `at most ${limits.retentionDays} days ago (RETENTION_DAYS)`);
     }
     return { kind: "reading", reading: { customerId, ts, heartRate, anomaly: anomalyOf(heartRate, limits) } };

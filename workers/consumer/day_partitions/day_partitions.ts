@@ -5,7 +5,7 @@
  * This file: makes partitions, ahead of time and for any day before its readings are written. Never in the transaction that
  * writes, since making one takes locks. Where it cannot be made, the default partition takes the rows.
  */
-import { type Database, isServerUnable, sqlState } from "../../_shared/postgres.ts";
+import { type Database, isServerUnavailable, sqlState } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "../health/health_state.ts";
 
 const DAY_MS = 86_400_000;
@@ -118,7 +118,7 @@ export class DayPartitions {
         this.#postponed.delete(day);
         return undefined;
       } catch (error) {
-        if (sqlState(error) === undefined || isServerUnable(error)) throw error;
+        if (sqlState(error) === undefined || isServerUnavailable(error)) throw error;
         failure = error;
         if (!isLockConflict(error)) break;
       }

@@ -1,13 +1,13 @@
 /** One stretch of a partition's log, as a fetch returned it: its committed records, and the offsets without one. */
 import {
   addRecords,
-  countIn,
+  createRecordTable,
   decompress,
   isAbortMarker,
+  maxRecordCount,
   type PlainRecords,
   readBatches,
   type RecordBatch,
-  tableFor,
   verify,
 } from "../../_shared/kafka/batch_reader.ts";
 import type { FetchedPartition } from "../../_shared/kafka/fetcher.ts";
@@ -125,7 +125,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const batches = readBatches(sent);
   // Uncompressed batches lie in one piece of memory, so one table holds them.
   const plain = batches.reduce(
-    (sum, batch) => sum + (batch.compression === 0 ? countIn(batch, sent.length) : 0),
+    (sum, batch) => sum + (batch.compression === 0 ? maxRecordCount(batch, sent.length) : 0),
     0,
   );
   const together = new RecordTable(sent, plain);
@@ -147,7 +147,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       slice.skipTo(end, batch.isControl ? "control" : "aborted");
     } else {
       const plain = decompress(batch, sent);
-      const table = plain.bytes === sent ? together : tableFor(batch, plain.bytes);
+      const table = plain.bytes === sent ? together : createRecordTable(batch, plain.bytes);
       if (!slice.add(batch, table, plain)) return false;
       // Compaction keeps a batch's last offset although the record that had it is gone.
       slice.skipTo(end, "compacted");

@@ -1,7 +1,7 @@
 /** The loop: a round when something waits, a pause behind each, and what is said of both. */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError } from "../../_shared/errors.ts";
-import { type Database, openDatabase, sqlState, tookTooLong } from "../../_shared/postgres.ts";
+import { type Database, isTimeout, openDatabase, sqlState } from "../../_shared/postgres.ts";
 import { Notifier } from "../kafka_partition/notifier.ts";
 import {
   ingestConnections,
@@ -121,7 +121,7 @@ export class Rollup implements AsyncDisposable {
     } catch (error) {
       // Another transaction changed what this snapshot still shows as it was: the next snapshot has it.
       if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
-      if (tookTooLong(error)) {
+      if (isTimeout(error)) {
         this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
         this.#sliceRows = MIN_REBUILD_ROWS;
       }

@@ -14,17 +14,17 @@ const DAY_SECONDS = 86_400;
 /**
  * @param limits valid and alarm thresholds, and how far from the clocks a reading may be
  * @param now milliseconds since the Unix epoch
- * @param witness a second clock: a reading is rejected for its time only if both clocks agree
+ * @param secondClock a second clock: a reading is rejected for its time only if both clocks agree
  * @param floor readings before it were dropped
  */
 export function createPlanner(
   limits: Limits,
   now: () => number,
-  witness: () => number = now,
+  secondClock: () => number = now,
   floor: () => Instant = () => undefined,
 ) {
   // Decides on each record that is not plainly valid.
-  const decode = createDecoder(limits, now, witness, floor);
+  const decode = createDecoder(limits, now, secondClock, floor);
   const fastPath = new FastPathRecord();
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
@@ -40,7 +40,7 @@ export function createPlanner(
     for (const { table, from, to } of records.ranges) {
       for (let row = from; row < to; row++) {
         index++;
-        const at = table.valueAt[row] ?? 0;
+        const at = table.valueStart[row] ?? 0;
         const isFastPath = decodeFastPath(table.bytes, at, at + (table.valueLength[row] ?? 0), fastPath);
         const { seconds, micros, heartRate } = fastPath;
         if (

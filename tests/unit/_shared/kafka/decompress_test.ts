@@ -81,7 +81,8 @@ const WRITERS: readonly [name: string, codec: number, compress: Compress][] = [
 function recordsOf(codec: number, records: Buffer): Buffer {
   const [one] = readBatches(batch(7, [7]));
   if (one === undefined) throw new RangeError("there is no batch");
-  return decompress({ ...one, compression: codec, recordsAt: 0, recordsEnd: records.length }, records).bytes;
+  return decompress({ ...one, compression: codec, recordsStart: 0, recordsEnd: records.length }, records)
+    .bytes;
 }
 
 /** Bytes that compress well, badly and by turns. Never none: of those the client's codecs fail once their memory grew. */

@@ -36,12 +36,12 @@ function isUsual(text: string): boolean {
   return decodeFastPath(value, 0, value.length, new FastPathRecord());
 }
 
-Deno.test("readUsualRecord() reads what JSON writers make of a reading, with and without spaces", () => {
+Deno.test("decodeFastPath() reads what JSON writers make of a reading, with and without spaces", () => {
   const spaced = `{"customer_id": "c-1", "timestamp": "${VALID.timestamp}", "heart_rate": 72}`;
   for (const text of [JSON.stringify(VALID), spaced]) ok(isUsual(text), text);
 });
 
-Deno.test("readUsualRecord() leaves everything else to the decoder", () => {
+Deno.test("decodeFastPath() leaves everything else to the decoder", () => {
   const others = [
     JSON.stringify({ ...VALID, device: "d" }),
     JSON.stringify(VALID).replace("c-1", "\\u0063"),
