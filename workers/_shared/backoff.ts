@@ -1,34 +1,21 @@
-/**
- * Folder `_shared`: what two workers need: settings, lifecycle, logs, health port, PostgreSQL. It knows no worker, and nothing of
- * Kafka or of records outside its two folders.
- *
- * Waiting between tries: exponential, jittered, capped, and cut short when the program stops.
- */
-import { setTimeout as after } from "node:timers/promises";
+/** Folder `_shared`: code that at least two workers use. Only its folders `kafka` and `record` know about Kafka and records. */
+import { setTimeout as delay } from "node:timers/promises";
 
-/** No retry waits longer, so that recovery is noticed within seconds however long the outage was. */
+/** Short, so that a worker notices within seconds that an outage is over, however long it was. */
 const MAX_DELAY_MS = 5_000;
 
-/**
- * @param attempt 1 for the first failure
- * @returns milliseconds to wait: half fixed, half random, so that many clients do not come back in step
- */
+/** Exponential, half of it random, so that clients do not retry all at once. @param attempt 1 after the first failure */
 export function backoffMs(attempt: number): number {
   const ceiling = Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(attempt - 1, 10));
   return ceiling / 2 * (1 + Math.random());
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts: the caller looks at the signal and decides. */
+/** Resolves, and does not reject, when `signal` aborts: the caller checks the signal. */
 export async function sleep(ms: number, { signal }: { signal: AbortSignal }): Promise<void> {
-  await after(ms, undefined, { signal }).catch(() => {});
+  await delay(ms, undefined, { signal }).catch(() => {});
 }
 
-/**
- * Tries until it works, waiting longer after each failure.
- *
- * @param onFailure hears of each failure, before the wait; what it throws ends the trying
- * @returns undefined when `signal` aborted first
- */
+/** Retries until success; undefined if `signal` aborted first. @param onFailure can throw to end the retries */
 export async function retryUntilAborted<T>(
   attempt: () => Promise<T>,
   onFailure: (error: unknown, attempts: number) => void,

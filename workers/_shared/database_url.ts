@@ -1,4 +1,4 @@
-/** DATABASE_URL: what it means, and everything that is wrong with it told at the start and without its secrets. */
+/** Reads DATABASE_URL. Finds all its problems at the start and reports them without its secrets. */
 import { type Environment, parseSettings, secret, settingsError } from "./env.ts";
 import { readTlsFiles, type TlsOptions } from "./tls_files.ts";
 
@@ -7,10 +7,7 @@ export const DATABASE_URL = secret({
   pattern: /^postgres(ql)?:\/\/[^\s]+$/,
 });
 
-/**
- * Understood after the question mark, by libpq's names. Anything else is refused: a misspelt sslmode would be a
- * connection without TLS.
- */
+/** By libpq's names. Others are refused: a misspelled `sslmode` would mean a connection without TLS. */
 const PARAMETERS = [
   "sslmode",
   "sslrootcert",
@@ -27,57 +24,53 @@ const PARAMETERS = [
 
 type Parameters = Readonly<Partial<Record<(typeof PARAMETERS)[number], string>>>;
 
-/** libpq checks less for the first two; whoever asks for TLS gets the check of the name as well, never less than asked. */
+/** libpq checks less with the first two. Here all three check the certificate and the host name. */
 const WITH_TLS = ["require", "verify-ca", "verify-full"];
 
-/** The other values of target_session_attrs ask for a standby, or choose between several hosts. */
+/** libpq's other values ask for a standby, or choose among several hosts. */
 const SESSION_ATTRIBUTES = ["any", "read-write", "primary"] as const;
-/** What a connection must be good for. */
 export type SessionAttributes = (typeof SESSION_ATTRIBUTES)[number];
 
-/** A longer wait for a connection would let the attempt take longer than liveness allows. */
+/** The time to connect counts towards the 30 s after which liveness fails. */
 const MAX_CONNECT_TIMEOUT_S = 10;
 
-/** libpq takes a list; the client library would look for a host of that name. */
+/** libpq accepts a list of hosts. The client library would take the list for one host name. */
 const SEVERAL_HOSTS =
   "names several hosts, expected one: for a pair that fails over, the address of a proxy or a virtual IP";
 
-/** Prisma's and Supabase's mark of a pooler that changes the session between two transactions. */
+/** Prisma and Supabase add `pgbouncer` to the URL of a pooler in transaction mode. */
 const TRANSACTION_POOLER =
   "has pgbouncer, the mark of a pooler in transaction mode, expected the address of the " +
   "server itself or of a pooler with pool_mode=session, without this parameter";
 
-/** Reads DATABASE_URL, or the file that holds it, and what it names. @throws UsageError as `databaseAddress` does */
 export function readDatabaseAddress(program: string, env: Environment, readFile: (path: string) => string) {
   const { DATABASE_URL: url } = parseSettings(program, { DATABASE_URL }, env, { readFile });
   return databaseAddress(program, url, readFile);
 }
 
 /**
- * Reads the URL and the certificates that it names. The `target` is for messages: it has no password. The `secrets` are the
- * passwords as they stand there and as they are meant: an error may carry either.
- *
- * @throws UsageError with a line for each thing that is wrong, none of which shows a secret
+ * @returns `target` for messages, without the password; `secrets` with each password as written and as decoded
+ * @throws UsageError with one line for each problem of the URL and of the certificates that it names
  */
 export function databaseAddress(program: string, url: string, readFile: (path: string) => string) {
   const problems: string[] = [];
   const parts = splitUrl(url);
-  const several = /^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url);
-  if (several || parts === undefined) {
-    // A character of the password that was not written as %XX ends it early, and the rest would be shown as something else.
+  const hasSeveralHosts = /^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url);
+  if (hasSeveralHosts || parts === undefined) {
+    // Not shown: after a special character that is not encoded, the rest of the password looks like another part.
     const malformed = "is malformed (not shown), expected postgres://user:password@host:5432/database " +
       "with %XX for special characters in user and password";
-    throw settingsError(program, [`DATABASE_URL: ${several ? SEVERAL_HOSTS : malformed}`]);
+    throw settingsError(program, [`DATABASE_URL: ${hasSeveralHosts ? SEVERAL_HOSTS : malformed}`]);
   }
   const { parsed, user, password, database } = parts;
   const parameters: Parameters = Object.fromEntries(parsed.searchParams);
   const host = parameters.host ?? parsed.hostname.replace(/^\[(.*)\]$/, "$1");
-  refuse(
+  addProblems(
     problems,
     ...parameterProblems([...parsed.searchParams.keys()], parsed.search),
     host.includes(",") && SEVERAL_HOSTS,
     host === "" && "names no host, expected postgres://user:password@host:5432/database",
-    // Deno lets a program open one only with the right to write files, which the workers do not have.
+    // Deno opens a Unix socket only with permission to write files, which the workers do not have.
     /^(\/|@|%2f|%40)/i.test(host) &&
       "names a Unix socket, expected a host name or an IP address, such as 127.0.0.1",
   );
@@ -100,7 +93,7 @@ export function databaseAddress(program: string, url: string, readFile: (path: s
       ssl,
     },
     sessionAttributes,
-    secrets: [parsed.password, password, sslpassword].filter((one) => one !== ""),
+    secrets: [parsed.password, password, sslpassword].filter((text) => text !== ""),
   };
 }
 
@@ -116,32 +109,30 @@ function splitUrl(url: string) {
   }
 }
 
-/** @param search the query as it was written */
 function parameterProblems(names: readonly string[], search: string) {
   const unknown = new Set(names.filter((name) => !(PARAMETERS as readonly string[]).includes(name)));
   const transactionPooler = unknown.delete("pgbouncer") && TRANSACTION_POOLER;
-  // An @ means that the "query" may begin inside a password with an unencoded question mark.
-  const shown = !search.includes("@") && [...unknown].every((name) => /^[A-Za-z][\w.-]{0,62}$/.test(name));
-  const what = shown
+  // With an @, the query may really begin inside a password that contains a question mark.
+  const isPublic = !search.includes("@") && [...unknown].every((name) => /^[A-Za-z][\w.-]{0,62}$/.test(name));
+  const problem = isPublic
     ? `does not understand the parameter ${[...unknown].join(" and ")}`
     : "has a parameter that is not understood (not shown)";
-  // Of two the last would count: a second sslmode could take TLS away that the first asks for.
+  // The last value would win: a second sslmode could turn off the TLS that the first one asks for.
   const repeated = PARAMETERS.filter((name) => names.indexOf(name) !== names.lastIndexOf(name));
   return [
     transactionPooler,
-    unknown.size > 0 && `${what}, expected only ${PARAMETERS.join(", ")}`,
+    unknown.size > 0 && `${problem}, expected only ${PARAMETERS.join(", ")}`,
     repeated.length > 0 && `has ${repeated.join(" and ")} more than once, expected each parameter once`,
   ];
 }
 
-/** What a session must be good for, and how long its beginning may take. */
 function sessionOf(
   { connect_timeout, target_session_attrs = "any", channel_binding = "prefer" }: Parameters,
   problems: string[],
 ) {
-  const sessionAttributes = SESSION_ATTRIBUTES.find((one) => one === target_session_attrs) ?? "any";
+  const sessionAttributes = SESSION_ATTRIBUTES.find((known) => known === target_session_attrs) ?? "any";
   const seconds = /^\d{1,3}$/.test(connect_timeout ?? "") ? Number(connect_timeout) : 0;
-  refuse(
+  addProblems(
     problems,
     sessionAttributes !== target_session_attrs &&
       `its target_session_attrs is not understood, expected ${SESSION_ATTRIBUTES.join(", ")}`,
@@ -160,7 +151,7 @@ function tlsOf(
   problems: string[],
 ): TlsOptions | false {
   if (!WITH_TLS.includes(sslmode)) {
-    refuse(
+    addProblems(
       problems,
       sslmode !== "disable" &&
         "its sslmode is not understood, expected verify-full (TLS, with the server's certificate and name " +
@@ -173,9 +164,9 @@ function tlsOf(
     return false;
   }
   return readTlsFiles(problems, readFile, {
-    // libpq's name for the authorities that come with the system.
     authorities: {
       label: "DATABASE_URL: sslrootcert",
+      // libpq's name for the certificate authorities of the system.
       path: sslrootcert === "system" ? undefined : sslrootcert,
     },
     certificate: { label: "DATABASE_URL: sslcert", path: sslcert },
@@ -184,6 +175,6 @@ function tlsOf(
   });
 }
 
-function refuse(problems: string[], ...found: readonly (string | false)[]): void {
-  for (const why of found) if (why !== false) problems.push(`DATABASE_URL: ${why}`);
+function addProblems(problems: string[], ...candidates: readonly (string | false)[]): void {
+  for (const problem of candidates) if (problem !== false) problems.push(`DATABASE_URL: ${problem}`);
 }

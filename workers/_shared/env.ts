@@ -1,49 +1,41 @@
-/**
- * Settings: a pure function from a record of texts (the environment, or the flags of a command line) to typed values.
- * All problems are reported in one error, a line each, and a malformed value is never replaced by a default.
- */
+/** Settings from the environment or from flags. One error reports all problems; no default replaces a malformed value. */
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
 import { printable } from "./output.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What `.env.example`, `--help` and error messages say of one setting. */
 export interface SettingInfo {
-  /** Completes "expected ...". */
+  /** Completes the text "expected ...". */
   readonly expected: string;
-  /** As it would be written in the environment; absent when there is none. */
+  /** As written in the environment. */
   readonly default?: string | undefined;
-  /** Never shown; may also come from the file that `<NAME>_FILE` names. */
+  /** Its value is never shown, and may also come from the file that `<NAME>_FILE` names. */
   readonly secret?: boolean;
 }
 
-/** The facts of a setting's schema. */
 export function settingInfo(schema: z.ZodType): SettingInfo {
   return schema.meta() as unknown as SettingInfo;
 }
 
-/** Declares a required setting, or one with a default. `parse` gives undefined for a text it does not accept. */
+/** A required setting, or one with a default. @param parse returns undefined to reject the text */
 export function setting<T>(info: SettingInfo, parse: (text: string) => T | undefined): z.ZodType<T> {
   return z.string().optional().transform((text = info.default, context) => {
     const value = text === undefined ? undefined : parse(text);
     if (value !== undefined) return value;
-    const given = info.secret ? "is malformed (not shown)" : `is ${JSON.stringify(text)}`;
-    const is = text === undefined ? "is missing" : given;
-    context.addIssue({ code: "custom", message: `${is}, expected ${info.expected}` });
+    const shown = info.secret ? "is malformed (not shown)" : `is ${JSON.stringify(text)}`;
+    const actual = text === undefined ? "is missing" : shown;
+    context.addIssue({ code: "custom", message: `${actual}, expected ${info.expected}` });
     return z.NEVER;
   }).meta({ ...info }) as unknown as z.ZodType<T>;
 }
 
-/** A setting that may be left out: then its value is undefined. */
 export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
   return schema.optional().meta({ ...settingInfo(schema) });
 }
 
-/** The unit is shown in messages. */
 type NumberOptions = Readonly<{ min: number; max: number; unit: string; default?: number }>;
 
-/** Numbers of a pattern, bounds included. */
 function numbers(kind: string, pattern: RegExp) {
   return ({ min, max, unit, default: initial }: NumberOptions): z.ZodType<number> =>
     setting({ expected: `${kind} from ${min} to ${max} (${unit})`, default: initial?.toString() }, (text) => {
@@ -55,7 +47,6 @@ function numbers(kind: string, pattern: RegExp) {
 export const integer = numbers("an integer", /^-?\d{1,15}$/);
 export const decimal = numbers("a number", /^-?\d+(\.\d+)?$/);
 
-/** Any text, or those of a pattern. */
 function texts(secret: boolean) {
   return ({ pattern = /^/, ...info }: SettingInfo & { readonly pattern?: RegExp }): z.ZodType<string> =>
     setting({ ...info, secret }, (value) => pattern.test(value) ? value : undefined);
@@ -66,19 +57,18 @@ export const secret = texts(true);
 
 export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
   const info = { expected: `one of ${values.join(", ")}`, default: initial };
-  return setting(info, (value) => values.find((one) => one === value));
+  return setting(info, (value) => values.find((known) => known === value));
 }
 
-/** What `parseSettings` makes of a shape. */
 export type Settings<S extends Record<string, z.ZodType>> = { readonly [K in keyof S]: z.infer<S[K]> };
 
 /**
- * Parses all settings of a program; an empty text counts as none.
+ * Parses all settings of a program. An empty text counts as missing.
  *
  * @param program completes "Cannot start the ..."
- * @param options.readFile reads the file that `<NAME>_FILE` names; throws when it cannot
- * @param options.label how a setting is called in messages: `--rate` instead of `rate`
- * @throws UsageError with a line for each wrong setting
+ * @param options.readFile reads the file that `<NAME>_FILE` names
+ * @param options.label name of a setting in messages: `--rate` instead of `rate`
+ * @throws UsageError with one line for each wrong setting
  */
 export function parseSettings<S extends Record<string, z.ZodType>>(
   program: string,
@@ -102,15 +92,14 @@ export function parseSettings<S extends Record<string, z.ZodType>>(
   return values as Settings<S>;
 }
 
-/** The error for settings that are each fine but do not go together. */
 export function settingsError(program: string, problems: readonly string[]): UsageError {
   const count = problems.length === 1 ? "1 setting is wrong" : `${problems.length} settings are wrong`;
-  // A line each, whatever a value brings along.
+  // A value must not add lines of its own.
   const lines = problems.map(printable);
   return new UsageError([`Cannot start the ${program}: ${count}`, ...lines].join("\n  "), lines);
 }
 
-/** Runs every part of reading a program's settings. @throws UsageError with the problems of all parts, each once */
+/** Runs all parts, so that one error reports the problems of all, each once. @throws UsageError */
 export function readTogether<const P extends readonly (() => unknown)[]>(
   program: string,
   parts: P,

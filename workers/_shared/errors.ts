@@ -1,4 +1,4 @@
-/** The closed list of what can go wrong for a reason that an operator can act on. */
+/** The closed list of failures that an operator can act on. */
 export type ErrorCode =
   | "kafka_unavailable"
   | "kafka_refused"
@@ -16,16 +16,11 @@ export type ErrorCode =
   | "not_caught_up"
   | "unaccounted";
 
-/**
- * A failure that is not a bug of ours: "Cannot <action>: <what is>, expected <what may be>" and, when waiting does not
- * cure it, what to do next.
- */
+/** A failure that is not a bug. Its message says what to do next, unless waiting helps. */
 export class PipelineError extends Error {
   override readonly name = "PipelineError";
-  /** Whether doing the same again later can succeed. */
   readonly retriable: boolean;
 
-  /** @param code what happened, for programs */
   constructor(
     readonly code: ErrorCode,
     message: string,
@@ -36,22 +31,21 @@ export class PipelineError extends Error {
   }
 }
 
-/** Whether an error says of itself that trying again is of no use. */
 export function isFatal(error: unknown): error is PipelineError {
   return error instanceof PipelineError && !error.retriable;
 }
 
-/** A command line or an environment that cannot be used; the program exits with 2. */
+/** The command line or the environment is wrong. The program exits with 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 
-  /** @param problems a line for each thing that is wrong, when they can be told apart */
+  /** @param problems one line each; empty if the message describes a single problem */
   constructor(message: string, readonly problems: readonly string[] = []) {
     super(message);
   }
 }
 
-/** One line that says why something failed: the message and, where they add something, the causes below it. */
+/** One line with the message and those of its causes that add something. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (const current of withCauses(error, 5)) {
@@ -59,13 +53,13 @@ export function describeError(error: unknown): string {
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message.replace(/\.$/, ""));
     }
-    // Ours say it all: their message was made from their cause.
+    // Its message already includes its cause.
     if (current instanceof PipelineError) break;
   }
   return parts.join(": ");
 }
 
-/** The first error in the chain of causes that has a property of this name, with its value. */
+/** The value of this property in the first error of the chain of causes that has it. */
 export function findInCauses(error: unknown, property: string): unknown {
   for (const current of withCauses(error, 8)) {
     if (!(current instanceof Error)) return undefined;
@@ -74,7 +68,7 @@ export function findInCauses(error: unknown, property: string): unknown {
   }
 }
 
-/** An error and what caused it; of an aggregate (`AggregateError`, `MultipleErrors`) the last member, the newest try. */
+/** Of an `AggregateError` or the Kafka client's `MultipleErrors`, the last member: it is the newest attempt. */
 function* withCauses(error: unknown, most: number): Generator<unknown> {
   for (let left = most; left > 0 && error !== undefined && error !== null; left--) {
     yield error;

@@ -1,7 +1,4 @@
-/**
- * The HTTP port of a worker: `/livez`, `/readyz` and `/metrics`, answered for GET and HEAD, whatever else comes in; and
- * `<program> health-check`, which asks it where there is no curl, as in a container.
- */
+/** The HTTP port of a worker, and the command `health-check`, which asks it in containers that have no curl. */
 import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { Argument, Command } from "commander";
@@ -24,34 +21,26 @@ export interface HealthServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** What one asker may take of us. */
 export const HEALTH_LIMITS = {
-  /** Our askers send a few hundred bytes. */
+  /** Probes and Prometheus send a few hundred bytes. */
   requestBytes: 8 * 1024,
-  /** From the first byte, or from the connection without one; who is slower is told so and sent away. */
   requestTimeoutMs: 5_000,
-  /** Each is a file descriptor and some memory. Beyond it the oldest has to go: a new one may be the supervisor's. */
+  /** Beyond it, the oldest connection is closed: the new one may be the supervisor's. */
   connections: 64,
 };
 const CHECK_SLOW_EVERY_MS = 1_000;
 
-interface Shown {
-  /** Why the process should be restarted, and why it cannot do its work at the moment; no reasons mean that it is well. */
+interface HealthSources {
+  /** `live`: reasons to restart the process; `ready`: reasons why it cannot work now. Empty means healthy. */
   readonly probes: Readonly<Record<"live" | "ready", () => readonly string[]>>;
   readonly metrics: Registry;
-  /** Hidden in the reasons. */
   readonly secrets: Secrets;
 }
 
-/**
- * Serves the probes: 200 or 503 with `{"status", "reasons"}`, and the metrics in Prometheus' text format. By `node:http`,
- * because `Deno.serve` waits for ever for a request that does not end.
- *
- * @throws UsageError when the port cannot be had
- */
+/** Uses `node:http`: `Deno.serve` has no timeout for a request that does not end. @throws UsageError if it cannot listen */
 export async function serveHealth(
   options: HealthOptions,
-  { probes, metrics, secrets }: Shown,
+  { probes, metrics, secrets }: HealthSources,
   limits: typeof HEALTH_LIMITS = HEALTH_LIMITS,
 ): Promise<HealthServer> {
   const probe = (found: readonly string[]): Answer => {
@@ -60,7 +49,7 @@ export async function serveHealth(
     return [code, "application/json", JSON.stringify({ status, reasons })];
   };
   const answer = async ({ method, url = "/" }: IncomingMessage): Promise<Answer> => {
-    if (method !== "GET" && method !== "HEAD") return [405, TEXT, "only GET is answered here\n"];
+    if (method !== "GET" && method !== "HEAD") return [405, TEXT, "only GET and HEAD are supported\n"];
     const path = url.replace(/\?.*$/, "");
     if (path === "/livez") return probe(probes.live());
     if (path === "/readyz") return probe(probes.ready());
@@ -72,14 +61,14 @@ export async function serveHealth(
     headersTimeout: limits.requestTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     connectionsCheckingInterval: CHECK_SLOW_EVERY_MS,
-  }, (request, response) => void answer(request).then((one) => send(response, one)));
+  }, (request, response) => void answer(request).then((result) => send(response, result)));
   limitConnections(server, limits.connections);
   await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // Whoever has not asked by now gets no answer.
+      // close() alone would wait for clients that have not sent their request.
       server.closeAllConnections();
       return closed;
     },
@@ -94,22 +83,22 @@ function send(response: ServerResponse, [status, type, body]: Answer): void {
     "content-type": type,
     "content-length": String(new TextEncoder().encode(body).length),
     ...(status === 405 ? { allow: "GET, HEAD" } : {}),
-    // A body that comes with the question is not read, and nobody asks often enough to miss the connection.
+    // The body of a request is not read, so the connection cannot serve another one.
     connection: "close",
   });
   response.end(response.req.method === "HEAD" ? undefined : body);
 }
 
-function limitConnections(server: Server, atMost: number): void {
+function limitConnections(server: Server, limit: number): void {
   const open = new Set<Socket>();
   server.on("connection", (socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
-    // One that breaks off is no error of ours.
+    // Without a listener, a client that disconnects would end the process.
     socket.on("error", () => {});
     const [oldest] = open;
-    if (open.size <= atMost || oldest === undefined) return;
-    // Now and not when it says so: the next may come before that, and must not find the same one again.
+    if (open.size <= limit || oldest === undefined) return;
+    // Deleted here, because "close" comes later: the next connection must not find the same one.
     open.delete(oldest);
     oldest.destroy();
   });
@@ -127,27 +116,24 @@ function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Pr
   });
 }
 
-/** Longer than a busy worker takes, shorter than the checks of a container are apart. */
+/** Shorter than the timeout of the container's check (10 s in docker-compose.yml), so that it prints why it failed. */
 const ANSWER_WITHIN_MS = 4_000;
 
-/** Whether a program was called for its health check. */
 export function isHealthCheck(args: readonly string[]): boolean {
   return args[0] === "health-check";
 }
 
 /**
- * Asks the worker beside us, in the same network namespace, and prints what it answered.
- *
- * @returns 0 when it is well; 1 when it is not, or does not answer
- * @throws UsageError when HEALTH_PORT does not say where it listens
- * @throws CommanderError after --help, or for an argument that does not exist
+ * @returns the exit code: 0 if the worker is healthy, 1 if it is not or does not respond
+ * @throws UsageError if HEALTH_PORT is missing
+ * @throws CommanderError after --help, or for an unknown argument
  */
 export async function healthCheck(args: readonly string[], env: Environment): Promise<number> {
-  const probe = new Argument("[probe]", "readyz: does it do its work; livez: should it be restarted")
+  const probe = new Argument("[probe]", "readyz: can it work; livez: does it make progress")
     .choices(["readyz", "livez"]).default("readyz");
   const command = new Command("health-check").exitOverride().addArgument(probe)
     .description(
-      "Asks the worker that runs beside it with the same HEALTH_PORT; exit code 0 when it is well.",
+      "Asks the worker on this machine that has the same HEALTH_PORT. Exit code 0: it is healthy.",
     )
     .addHelpText("after", "\nExample: HEALTH_PORT=9464 deno task consume health-check readyz")
     .parse(args.slice(1), { from: "user" });
@@ -155,7 +141,7 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
     ...HEALTH_SETTINGS,
     HEALTH_PORT: integer({ min: 1, max: 65535, unit: "TCP port on which the worker answers" }),
   }, env);
-  // Who listens on every address answers on loopback, too.
+  // A worker that listens on all addresses also listens on loopback.
   const named = ["0.0.0.0", "::"].includes(HEALTH_HOST) ? "127.0.0.1" : HEALTH_HOST;
   const host = named.includes(":") ? `[${named}]` : named;
   const url = `http://${host}:${HEALTH_PORT}/${command.processedArgs[0]}`;
@@ -165,7 +151,7 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
   return status === 200 ? EXIT.ok : EXIT.failed;
 }
 
-/** Asks a program on this machine by HTTP. Not by fetch(): with HTTP_PROXY set, that asks the proxy, which has another loopback. */
+/** An HTTP request to this machine. It does not use fetch(), which would send it to HTTP_PROXY if that is set. */
 export function askLoopback(url: string, withinMs: number): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const request = get(url, { signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {

@@ -1,4 +1,3 @@
-/** A process from its first line to its exit code: signals, deadlines, and the order of closing. */
 import process from "node:process";
 import { CommanderError } from "commander";
 import type { Environment } from "./env.ts";
@@ -6,12 +5,12 @@ import { describeError, PipelineError, UsageError } from "./errors.ts";
 import { printable, printableLines, writeError } from "./output.ts";
 import { Secrets } from "./secrets.ts";
 
-/** How long a program has after a signal to finish what it has in hand. */
+/** docs/pipeline_spec.md promises it, and docker-compose.yml kills after 15 s. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
-/** One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx in front of us. */
+/** One Ctrl-C can arrive twice: from the terminal, and from `deno task` or npx, which pass it on. */
 const SAME_SIGNAL_MS = 1_000;
 
-/** Windows knows no SIGTERM; Ctrl-C and Ctrl-Break are what a console sends there. */
+/** Windows has no SIGTERM. Its console sends SIGINT for Ctrl-C and SIGBREAK for Ctrl-Break. */
 const TERMINATION_SIGNALS = ["SIGINT", Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM"] as const;
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -20,16 +19,15 @@ export interface WorkerContext {
   readonly args: readonly string[];
   readonly env: Environment;
   readonly readFile: (path: string) => string;
-  /** Aborts at the first SIGINT or SIGTERM, or when part of the program gives up; its reason is then the error. */
+  /** Aborts at the first signal, or when `fail` is called: then its reason is that error. */
   readonly signal: AbortSignal;
-  /** Ends the program from within, for what waiting cannot cure. */
+  /** Stops the program because of an error that waiting does not cure. */
   readonly fail: (error: Error) => void;
   readonly resources: Resources;
-  /** Hides what it is told of in everything that the process says, its last words included. */
   readonly secrets: Secrets;
 }
 
-/** What was opened, by name, closed in reverse order. A missed deadline names what is still open. */
+/** Closed in reverse order. A missed deadline prints the names that are still open. */
 export class Resources implements AsyncDisposable {
   readonly #opened: { name: string; close: () => void | PromiseLike<void> }[] = [];
 
@@ -51,9 +49,9 @@ export class Resources implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const failures: unknown[] = [];
     for (let last = this.#opened.at(-1); last !== undefined; last = this.#opened.at(-1)) {
-      // What was opened before it must be closed all the same.
+      // One failure must not keep the others open.
       await Promise.try(last.close).catch((error) => failures.push(error));
-      // Removed only after it closed: until then it is what the deadline would name.
+      // Only now, so that a missed deadline prints its name.
       this.#opened.pop();
     }
     if (failures.length > 0) throw failures[0];
@@ -61,8 +59,8 @@ export class Resources implements AsyncDisposable {
 }
 
 /**
- * Runs a program and ends the process: 0 when it returns (or returns its own code), 1 when it failed, 2 when it was
- * called wrongly, 130 when a second signal or a missed deadline cut an orderly stop short.
+ * Exits with the code that `main` returns, or 0; with 1 after a failure, 2 after a usage error, and 130 if a second signal or
+ * the deadline interrupted the shutdown.
  */
 export async function runWorker(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   hideKnownWarnings();
@@ -72,7 +70,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   let firstSignalAt: number | undefined;
   let failure: unknown;
   const exitNow = (after: string): never => {
-    // Why it stops is what a supervisor restarts it for; that the stop itself hung comes second.
+    // A failure matters more to a supervisor than the shutdown that hung after it.
     const code = failure === undefined ? EXIT.interrupted : report(failure, secrets);
     writeError(`Stopped without finishing after ${after}; still open: ${resources.open}`);
     Deno.exit(code);
@@ -86,7 +84,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
     Deno.unrefTimer(setTimeout(() => exitNow(`${SHUTDOWN_DEADLINE_MS / 1000} s`), SHUTDOWN_DEADLINE_MS));
   };
   for (const signal of TERMINATION_SIGNALS) Deno.addSignalListener(signal, onSignal);
-  // What nobody caught is told by us, since Deno would show the secrets in it.
+  // Deno would print an uncaught error with the secrets in it.
   const onUncaught = (event: Event, error: unknown) => {
     event.preventDefault();
     Deno.exit(report(error, secrets));
@@ -118,7 +116,7 @@ export async function runWorker(main: (context: WorkerContext) => Promise<number
   Deno.exit(code);
 }
 
-/** Hides warnings about the code of packages: a timer of the Kafka client that is late already, and `punycode`. */
+/** Hides two warnings about packages: an overdue timer of the Kafka client, and `punycode`. */
 function hideKnownWarnings(): void {
   const printers = process.listeners("warning");
   process.removeAllListeners("warning");
@@ -129,7 +127,7 @@ function hideKnownWarnings(): void {
 }
 
 function report(error: unknown, secrets: Secrets): number {
-  // Commander has answered --help and explained a wrong flag already.
+  // Commander has already printed the help text or the wrong flag.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof UsageError) {
     writeError(printableLines(secrets.redact(error.message)));
@@ -137,7 +135,6 @@ function report(error: unknown, secrets: Secrets): number {
   }
   const expected = error instanceof PipelineError || !(error instanceof Error);
   const text = secrets.redact(expected ? describeError(error) : error.stack ?? error.message);
-  // A bug of ours is told with its stack, anything else in one line.
   writeError(expected ? printable(text) : printableLines(text));
   return EXIT.failed;
 }

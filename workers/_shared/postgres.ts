@@ -1,4 +1,3 @@
-/** How every worker reaches PostgreSQL: settings, sessions that cannot hang, transactions, what an error means. */
 import type { Socket } from "node:net";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -24,39 +23,31 @@ export type Session = pg.PoolClient;
 export type Row = Record<string, unknown>;
 
 export interface Database extends AsyncDisposable {
-  /** Host, port and name, without the password: for messages. */
+  /** Host, port and database for messages, without the password. */
   readonly target: string;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
-   * Runs `work` between BEGIN and COMMIT on one connection, with the rows of `first`, a query without parameters that
-   * travels with BEGIN. When it rejects, everything was rolled back, except that the outcome of a connection lost during
-   * COMMIT is unknown: whoever retries must read the state first.
+   * If it rejects, it has rolled back, unless `isOutcomeUnknown(error)`: then the caller must read the state before it retries.
+   *
+   * @param first a query without parameters, sent with BEGIN in one round trip; `work` gets its rows
    */
   readonly transaction: <T>(
     work: (session: Session, rows: readonly Row[]) => Promise<T>,
     first?: string,
   ) => Promise<T>;
-  /**
-   * Runs one statement that is a transaction by itself, in one round trip, and gives the number of its rows. When it
-   * rejects without an answer of the server, the outcome is unknown, as with `transaction`.
-   */
+  /** One statement is the transaction, in one round trip. Returns its row count. Rejects as `transaction` does. */
   readonly execute: (statement: Statement) => Promise<number>;
-  /** Whether another role can log in there with this password. */
   readonly canLogIn: (user: string, password: string) => Promise<boolean>;
 }
 
-/** Parsed once a connection, by its name. */
+/** A prepared statement: the server parses it once for each connection, by its name. */
 export type Statement = Readonly<Required<Pick<pg.QueryConfig<unknown[]>, "name" | "text" | "values">>>;
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** What a healthy network may take on top of the server's own limits before we call a socket half-open. */
+/** Time for the network beyond the server's own limits, before a connection counts as half-open. */
 const NETWORK_GRACE_MS = 3_000;
 
-/**
- * Opens a pool; no connection is made before the first use.
- *
- * @throws UsageError when the URL, or a certificate that it names, cannot be used
- */
+/** Connects at the first use. @throws UsageError if the URL, or a certificate that it names, is wrong */
 export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
@@ -71,23 +62,23 @@ export function openDatabase(
   let keepsSessions = false;
   const pool = new pg.Pool({
     ...options,
-    // One more than may write, so that a question is answered also while all of them are busy.
+    // One more than the writers use, so that queries are answered while all writers are busy.
     max: connections + 1,
     query_timeout: limits.transactionMs + NETWORK_GRACE_MS,
     keepAlive: true,
+    // Idle connections stay open: each new one costs a login and the queries below.
     idleTimeoutMillis: 0,
     onConnect: async (client) => {
-      // First of all: a pooler would pass the limits on to other programs.
+      // Before the limits are set: a pooler in transaction mode would apply them to other programs.
       if (!keepsSessions) await requireOwnSession(client, options, target);
       keepsSessions = true;
       await applyLimits(client, limits);
       await requireAttributes(client, sessionAttributes);
     },
   });
-  // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+  // The pool replaces a broken connection at the next use. Without a listener the error would end the process.
   pool.on("error", () => {});
-  // While a session passes to its next user it has no listener either: a server that ends it right behind an answer, as a
-  // fast shutdown does, would end the process.
+  // Between two uses a session has no other listener, and a server that shuts down may close it just then.
   pool.on("connect", (client) => void client.on("error", () => {}));
   return {
     target,
@@ -111,11 +102,11 @@ async function transaction<T>(
   deadlineMs: number,
 ): Promise<T> {
   return await withSession(pool, async (session) => {
-    // COPY streams have no client-side timeout of their own: a silent network would hold them for ever.
+    // A COPY stream has no client-side timeout: a silent network would block it for ever.
     const stream = (session as unknown as { connection?: { stream?: Socket } }).connection?.stream;
     const deadline = setTimeout(() => stream?.destroy(new ResponseTimeout("no answer in time")), deadlineMs);
     try {
-      // Several statements in one text give several results, which the driver's types do not know.
+      // Several statements in one text give several results, which the driver's types do not express.
       const begun: unknown = await session.query(first === undefined ? "begin" : `begin; ${first}`);
       const { rows } = (Array.isArray(begun) ? begun.at(-1) : begun) as pg.QueryResult<Row>;
       const result = await work(session, rows);
@@ -127,14 +118,13 @@ async function transaction<T>(
   }, (session) => session.query("rollback"));
 }
 
-/** @param recover brings the session back in order after an error that the server answered with */
 async function withSession<T>(
   pool: pg.Pool,
   work: (session: Session) => Promise<T>,
   recover: (session: Session) => Promise<unknown> = () => Promise.resolve(),
 ): Promise<T> {
   const session = await pool.connect();
-  // A connection that breaks between two statements says so by this event and not by a rejected query.
+  // A connection that breaks between two queries emits an error, and no query rejects.
   let broken: Error | undefined;
   const onError = (error: Error) => void (broken = error);
   session.on("error", onError);
@@ -144,7 +134,7 @@ async function withSession<T>(
     if (broken === undefined && sqlState(error) !== undefined) {
       await recover(session).catch((failure) => broken = failure);
     } else {
-      // Not an answer of the server: what the session is doing is unknown, so it is not used again.
+      // Without a response from the server, the session's state is unknown, so it is not used again.
       broken ??= error instanceof Error ? error : new Error(String(error));
     }
     throw error;

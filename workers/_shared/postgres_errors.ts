@@ -1,41 +1,36 @@
-/** What an error of PostgreSQL means: for the next attempt, for the row that was written, and for an operator. */
+/** What an error from PostgreSQL means for the next attempt, for the row that was written, and for an operator. */
 import { describeError, findInCauses, PipelineError } from "./errors.ts";
 
-/** No answer came in time within a transaction: the connection is given up. */
 export class ResponseTimeout extends Error {
   override readonly name = "ResponseTimeout";
   readonly code = "RESPONSE_TIMEOUT";
 }
-/** What the driver says, which gives it no code, when a statement outside of one had none. */
+/** The driver's message for a query outside a transaction; it has no code. */
 const DRIVER_TIMEOUT = /Query read timeout/;
 
-/** The five characters of PostgreSQL's answer, when it was PostgreSQL that answered. */
 export function sqlState(error: unknown): string | undefined {
   const code = findInCauses(error, "code");
+  // Codes of Node such as EPIPE have the same form. No SQLSTATE begins with E.
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("E") ? code : undefined;
 }
 
-/**
- * Whether the server can do nothing at the moment, whatever it is asked: connection exceptions (08), read-only (25006),
- * insufficient resources such as a full disk (53), a shutdown or a start under way (57P), errors of its system (58).
- */
+/** Connection exception (08), read-only (25006), insufficient resources (53), shutdown or startup (57P), system error (58). */
 export function isServerUnavailable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
 }
 
-/** Whether a statement or a transaction took too long for the server (57014, 25P04) or this program. A smaller one may fit. */
+/** The server (57014, 25P04) or this program cut off the attempt for its duration. A smaller one may succeed. */
 export function isTimeout(error: unknown): boolean {
   return /^(57014|25P04)$/.test(sqlState(error) ?? "") ||
     findInCauses(error, "code") === "RESPONSE_TIMEOUT" ||
     DRIVER_TIMEOUT.test(describeError(error));
 }
 
-/** The server was asked to commit, and nobody knows whether it did. */
 class OutcomeUnknown extends Error {
   override readonly name = "OutcomeUnknown";
 }
 
-/** @param commit what commits when it succeeds */
+/** @throws OutcomeUnknown if `commit` fails without a definite response */
 export async function detectUnknownOutcome<T>(commit: Promise<T>): Promise<T> {
   try {
     return await commit;
@@ -45,51 +40,48 @@ export async function detectUnknownOutcome<T>(commit: Promise<T>): Promise<T> {
   }
 }
 
-/** Whether what was asked for may have been done although it failed: the answer of a COMMIT can get lost. */
+/** Whether the transaction may have committed although it failed: the response to a COMMIT can get lost. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof OutcomeUnknown;
 }
 
 /**
- * What a value itself can be refused for: too long (22001), out of range (22003), no instant (22007, 22008), characters
- * that the database cannot hold (22021, 22P05). Other states of class 22 speak of a COPY stream that does not fit the
- * table, of an exhausted sequence, of the code of a trigger.
+ * A value is too long (22001), out of range (22003), not a date or time (22007, 22008), or has characters that the database
+ * cannot store (22021, 22P05). The rest of class 22 concerns a wrong COPY stream, an exhausted sequence or trigger code.
  */
 const VALUE_STATES = /^22(001|003|007|008|021|P05)$/;
 const CHECK_VIOLATION = "23514";
 const UNIQUE_VIOLATION = "23505";
 
 /**
- * Whether PostgreSQL refused a row for its own values, whatever else the database holds: then waiting cannot cure it.
- * Only a named CHECK constraint looks at nothing but the row. Without a name, 23514 means that no partition takes the
- * row; keys, foreign keys and NOT NULL depend on other rows, or on columns that this program does not write.
+ * Whether PostgreSQL refused a row for its own values, so that waiting does not help. Only a named CHECK constraint depends
+ * on the row alone. A 23514 without a name means that no partition accepts the row. Keys, foreign keys and NOT NULL depend
+ * on other rows, or on columns that this program does not write.
  */
 export function isDataError(error: unknown): boolean {
   const state = sqlState(error) ?? "";
   if (state === CHECK_VIOLATION) return findInCauses(error, "constraint") !== undefined;
-  // Where it happened is told for the code of functions: a trigger that fails says nothing about the row.
+  // `where` names the function that failed: an error in a trigger says nothing about the row.
   return VALUE_STATES.test(state) && !/\bPL\//.test(String(findInCauses(error, "where")));
 }
 
 /**
- * Whether the key of a row may be in the table already. The answer does not tell which index it was: each partition names
- * its own. An insert that skips the keys it knows does tell: it fails only for an index that is not the key.
+ * The row's key may exist already, or another unique index refused the row. The name of the index does not tell, because each
+ * partition has its own. If the insert skips existing keys, it was another index.
  */
 export function isUniqueViolation(error: unknown): boolean {
   return sqlState(error) === UNIQUE_VIOLATION;
 }
 
-/** What an operator does about a pooler that does not keep sessions, and about the errors that it causes. */
 export const KEEP_SESSIONS =
   "use pool_mode=session for this database in the pooler, or let DATABASE_URL name the " +
   "server itself: a connection has to keep its session";
 
-/** PostgreSQL has not said anything; TLS may have. */
+/** The error does not come from PostgreSQL, but from the network or TLS. */
 const NO_STATE = /^$/;
-/** The next step for whatever the network says. */
 const UNREACHABLE = [NO_STATE, /^/, "check that the server runs there (DATABASE_URL)"] as const;
 
-/** What an operator does about an error that waiting may not cure, by PostgreSQL's answer; the first that fits. */
+/** What an operator does about errors that waiting may not cure. The first match counts. */
 const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: string])[] = [
   [
     NO_STATE,
@@ -129,17 +121,16 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
   [/^42P05|^26000/, /./, KEEP_SESSIONS],
 ];
 
-/** Says what failed towards PostgreSQL, and what to do where waiting may not be enough. */
 export function databaseFailure(action: string, target: string, error: unknown): PipelineError {
-  // It says already what is wrong and what to do.
   if (error instanceof PipelineError) return error;
   const state = sqlState(error) ?? "";
-  const said = describeError(error);
-  const known = NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(said));
-  const reason = state === "" ? said : `${said} (SQLSTATE ${state})`;
+  const description = describeError(error);
+  const known = NEXT_STEPS.find(([pattern, reason]) => pattern.test(state) && reason.test(description));
+  const reason = state === "" ? description : `${description} (SQLSTATE ${state})`;
   const message = `Cannot ${action} at PostgreSQL ${target}: ${reason}${
     known === undefined ? "" : `; ${known[2]}`
   }`;
+  // The server or TLS refused: the settings are probably wrong.
   const refused = state === "" ? known !== UNREACHABLE : /^(28|3D|42)/.test(state);
   const code = refused ? "database_refused" : "database_unavailable";
   return new PipelineError(code, message, { retriable: true, cause: error });

@@ -1,6 +1,6 @@
 /**
- * Makes a connection fit for use, and checks it. A pooler in transaction or statement mode hands each transaction to
- * whichever session is free, so that limits get lost or reach other programs, and prepared statements collide.
+ * Checks and prepares a new connection. A pooler in transaction or statement mode gives each transaction any free session:
+ * limits get lost or apply to other programs, and prepared statements collide.
  */
 import { Socket } from "node:net";
 // @ts-types="@types/pg"
@@ -9,38 +9,31 @@ import type { SessionAttributes } from "./database_url.ts";
 import { PipelineError } from "./errors.ts";
 import { KEEP_SESSIONS, sqlState } from "./postgres_errors.ts";
 
-/** Enough when other programs use the same pooler, too: one round tells when they do not. */
-const ROUNDS = 5;
+/** One round is enough unless other programs use the pooler: then chance decides which session is free. */
+const CHECK_ROUNDS = 5;
 const ANSWER_WITHIN_MS = 5_000;
 
-/**
- * Looks behind a connection that was just made, before anything is set in its session. Two open connections with one
- * session prove transaction pooling, and so does one connection whose session changes. Without a pooler, which the
- * server's number for the connection shows, no second connection is made.
- *
- * @throws PipelineError `database_unfit` when the connection does not keep its session
- */
+/** @throws PipelineError `database_unfit` if two connections share a session, or the session of one changes */
 export async function requireOwnSession(client: pg.ClientBase, options: pg.ClientConfig, target: string) {
   const first = await sessionOf(client);
-  // A pooler makes up a number of its own, for it knows no session yet when it lets a client in.
+  // A direct connection has the server's process id. A pooler makes up its own, because it assigns a session later.
   if (first === (client as unknown as { processID: number | null }).processID) return;
   const other = new pg.Client({ ...options, query_timeout: ANSWER_WITHIN_MS });
-  // A connection that breaks is told by the query, too.
   other.on("error", () => {});
   try {
     await other.connect();
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < CHECK_ROUNDS; round++) {
       const others = await sessionOf(other);
-      // Twice: a pooler that takes turns between two sessions would give this connection the same one each time.
-      const ours = [await sessionOf(client), await sessionOf(client)];
-      if (others === first || ours.some((one) => one !== first)) {
+      // Two queries, because a pooler that alternates between two sessions gives every second query the same one.
+      const own = [await sessionOf(client), await sessionOf(client)];
+      if (others === first || own.some((pid) => pid !== first)) {
         const why =
           `a pooler in transaction mode changes the session between two transactions; ${KEEP_SESSIONS}`;
         throw new PipelineError("database_unfit", `Cannot use the database at ${target}: ${why}`);
       }
     }
   } catch (error) {
-    // A pooler that keeps sessions may have no more than this one to give. That proves nothing.
+    // Proves nothing: a pooler in session mode may have no second session to give.
     if (error instanceof PipelineError) throw error;
   } finally {
     await other.end().catch(() => {});
@@ -51,18 +44,17 @@ async function sessionOf(client: pg.ClientBase): Promise<number | undefined> {
   return (await client.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
 }
 
-/** @throws like a server that is read-only when the session is not what target_session_attrs asks for */
+/** @throws an error with the SQLSTATE of a read-only server if the session lacks what target_session_attrs asks for */
 export async function requireAttributes(client: pg.ClientBase, wanted: SessionAttributes): Promise<void> {
   if (wanted === "any") return;
-  const { rows: [is] } = await client.query<{ standby: boolean; readonly: boolean }>(
+  const { rows: [session] } = await client.query<{ standby: boolean; readonly: boolean }>(
     "select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as readonly",
   );
-  if (is?.standby === false && (wanted === "primary" || !is.readonly)) return;
+  if (session?.standby === false && (wanted === "primary" || !session.readonly)) return;
   const error = new Error(`the session is read-only, target_session_attrs asks for ${wanted}`);
   throw Object.assign(error, { code: "25006" });
 }
 
-/** Whether this user and password can log in. @throws what keeps the server from answering */
 export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
   const client = new pg.Client(options);
   client.on("error", () => {});
@@ -72,20 +64,20 @@ export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
   } catch (error) {
     const state = sqlState(error);
     if (state === undefined) throw error;
-    // The role is let in and then sent away: it has no right to this database, or too many sessions.
+    // The password is right, but the role has no right to this database (42501), or too many connections (53300).
     return state === "42501" || state === "53300";
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-/** How long PostgreSQL lets our session keep anything; it ends what takes longer, also when we are frozen. */
+/** The server's own limits. They also end the transaction of a consumer that is frozen. */
 export type SessionLimits = Readonly<ReturnType<typeof sessionLimits>>;
 
-/** However patient the group is, an attempt ends within the 30 s after which a silent loop counts as hung. */
+/** With 5 s to connect and 3 s for the network, an attempt ends before the 30 s after which liveness fails. */
 const MAX_TRANSACTION_MS = 20_000;
 
-/** Well under the group's session timeout, so that a frozen owner's locks are gone before its successor needs them. */
+/** Well below the group's session timeout: a frozen owner's locks must be gone before the new owner needs them. */
 export function sessionLimits(groupSessionTimeoutMs: number) {
   const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
   return {
@@ -96,7 +88,7 @@ export function sessionLimits(groupSessionTimeoutMs: number) {
   };
 }
 
-/** Sets the limits, and the formats that decide how instants and doubles are read: a server may have any of its own. */
+/** Also sets the formats in which instants and doubles are read, because the server's defaults may differ. */
 export async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
   await client.query(
     `select set_config('statement_timeout', $1, false),
@@ -110,10 +102,7 @@ export async function applyLimits(client: pg.ClientBase, limits: SessionLimits):
   );
 }
 
-/**
- * A socket whose every failure to connect is an event: the pool would count a connection whose connect() threw, as for a
- * missing right, as open for ever, and wait for it when the program ends.
- */
+/** Emits errors that connect() throws, as for a missing permission: otherwise the pool would wait for ever when it closes. */
 export class NonThrowingSocket extends Socket {
   override connect(...to: unknown[]): this {
     try {

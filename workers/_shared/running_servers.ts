@@ -1,30 +1,26 @@
 /**
- * Finds the servers of `deno task up` or `deno task stack` for the other tasks of the same clone: nothing has to be set to
- * try the pipeline. An executable or a container never looks.
+ * Finds the servers of `deno task up` or `deno task stack`, so that the other tasks of a clone need no settings. Executables
+ * and containers do not look for them.
  */
 import { join, resolve } from "node:path";
 import type { Environment } from "./env.ts";
 import { UsageError } from "./errors.ts";
 
-/** Where `up` and `stack` keep their data unless told. */
 export const DEFAULT_HOME = resolve(import.meta.dirname ?? ".", "..", "..", ".stack", "data");
-/** In their data folder, while they run; lines of NAME=value, as --env-file reads them. */
+/** In the data folder, while the servers run: lines of NAME=value, in the format of --env-file. */
 export const ADDRESSES_FILE = "addresses.env";
-/** In their data folder; locked by the process that runs the servers. */
+/** In the data folder: locked by the process that runs the servers. */
 export const LOCK_FILE = "lock";
 
 const NAMES = ["KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"] as const;
 type Name = typeof NAMES[number];
 
 /**
- * Loads a program's settings, with the addresses of the running servers where the environment has none. A variable that
- * is set wins. When it names another server than the file does, the file is not used at all: records of one installation
- * must not get into the database of another.
+ * Adds the addresses that the environment does not set. If a variable names another server than the file does, the file is not
+ * used: records of one installation must not get into the database of another.
  *
- * @param load a pure function of the environment
- * @param options.needed what the program reads; both unless told
- * @returns with a note, a sentence for the user, when addresses came from the file
- * @throws UsageError what `load` throws, with the reason why the file was not used
+ * @returns `note`: a sentence for the user if an address came from the file
+ * @throws UsageError from `load`, with the reason why the file was not used
  */
 export async function withRunningServers<T>(
   env: Environment,
@@ -34,17 +30,17 @@ export async function withRunningServers<T>(
   const file = join(home, ADDRESSES_FILE);
   const missing = needed.filter((name) => !isSet(env, name));
   const absent = (error: Error) => error instanceof Deno.errors.NotFound ? undefined : error;
-  const sought = !Deno.build.standalone && missing.length > 0;
-  const text = sought ? await Deno.readTextFile(file).catch(absent) : undefined;
+  const mustRead = !Deno.build.standalone && missing.length > 0;
+  const text = mustRead ? await Deno.readTextFile(file).catch(absent) : undefined;
   if (text === undefined) return { config: load(env), note: undefined };
-  const found = await usable(text, env, home);
+  const found = await readAddresses(text, env, home);
   if (typeof found !== "string") {
     const taken = missing.filter((name) => found.addresses[name] !== undefined);
     const config = load({
       ...env,
       ...Object.fromEntries(taken.map((name) => [name, found.addresses[name]])),
     });
-    // `up` on servers of the user's own writes no address of theirs.
+    // `up` writes no address of a server that the user runs.
     if (taken.length === 0) return { config, note: undefined };
     const what = taken.map((name) => name === "DATABASE_URL" ? "PostgreSQL" : "Kafka").join(" and ");
     return { config, note: `Using ${what} of the running \`deno task ${found.task}\` (${file})` };
@@ -57,8 +53,7 @@ export async function withRunningServers<T>(
   }
 }
 
-/** The addresses, or why they cannot be used. */
-async function usable(text: string | Error, env: Environment, home: string) {
+async function readAddresses(text: string | Error, env: Environment, home: string) {
   if (text instanceof Error) return `it cannot be read (${text.message})`;
   const lines = text.matchAll(/^(\w+)=(.+)$/gm);
   const addresses: Environment = Object.fromEntries(lines.map(([, name, value]) => [name, value]));
@@ -74,11 +69,11 @@ function isSet(env: Environment, name: string): boolean {
   return (env[name] ?? "") !== "" || (env[`${name}_FILE`] ?? "") !== "";
 }
 
-/** Whether a living process holds the lock: the operating system releases it when the process ends in any way. */
+/** Whether a running process holds the lock. The operating system releases it when the process ends. */
 export async function isLocked(path: string): Promise<boolean> {
   try {
     using file = await Deno.open(path);
-    // Shared, so that several tasks can look at the same time.
+    // A shared lock, so that several tasks can check at the same time.
     return !await file.tryLock(false);
   } catch {
     return false;

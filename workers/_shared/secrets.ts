@@ -1,16 +1,14 @@
-/** The secrets of a process, which appear in nothing that it says, whatever error carries them. */
 import { Buffer } from "node:buffer";
 
-/** From here on no secret is a word of ours, so it is hidden inside longer words too. */
-const UNLIKELY_WORD = 12;
+/** A shorter secret can be part of an ordinary word, so only whole words are hidden: log lines must stay readable. */
+const MIN_UNAMBIGUOUS_CHARS = 12;
 
 export class Secrets {
-  /** How long each form of a secret is, by the pattern that finds it. */
+  /** Length of each form, by its pattern. */
   readonly #forms = new Map<string, number>();
-  /** Finds at each place the longest form that begins there, and takes nothing: the next may begin inside. */
+  /** Matches nothing at first. Later a lookahead: it takes no characters, so that overlapping secrets are found too. */
   #pattern = /(?!)/g;
 
-  /** Empty texts are no secrets. */
   hide(secrets: readonly string[]): void {
     for (const secret of secrets) {
       for (const form of formsOf(secret)) this.#forms.set(asPattern(form, secret), form.length);
@@ -20,19 +18,19 @@ export class Secrets {
     this.#pattern = new RegExp(`(?=(${longestFirst.join("|")}))`, "g");
   }
 
-  /** Secrets that overlap are hidden as one. */
+  /** Hides overlapping secrets as one. */
   redact(text: string): string {
-    let told = "";
+    let redacted = "";
     let hiddenTo = 0;
     for (const { index, 1: form = "" } of text.matchAll(this.#pattern)) {
-      if (index >= hiddenTo) told += `${text.slice(hiddenTo, index)}***`;
+      if (index >= hiddenTo) redacted += `${text.slice(hiddenTo, index)}***`;
       hiddenTo = Math.max(hiddenTo, index + form.length);
     }
-    return told + text.slice(hiddenTo);
+    return redacted + text.slice(hiddenTo);
   }
 }
 
-/** A secret as it is, and as JSON, a URL, Base64 or hexadecimal digits write it. */
+/** The secret as it is, and as JSON, a URL, Base64 and hexadecimal digits contain it. */
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
   return [
@@ -45,8 +43,7 @@ function formsOf(secret: string): string[] {
   ].filter((form) => form !== "");
 }
 
-/** A short secret counts only where it stands for itself: a password that is a word of ours must not blacken every line. */
 function asPattern(form: string, secret: string): string {
   const pattern = RegExp.escape(form);
-  return secret.length >= UNLIKELY_WORD ? pattern : `(?<![A-Za-z0-9_])${pattern}(?![A-Za-z0-9_])`;
+  return secret.length >= MIN_UNAMBIGUOUS_CHARS ? pattern : `(?<![A-Za-z0-9_])${pattern}(?![A-Za-z0-9_])`;
 }

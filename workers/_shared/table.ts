@@ -1,15 +1,13 @@
-/** Aligned columns for a terminal, as psql prints them. */
 import CliTable from "cli-table3";
 import { printable } from "./output.ts";
 
-/** Numbers read best from the right. */
 export type Column = Readonly<{ title: string; align?: "left" | "right" }>;
 
 const SIDES = ["top", "bottom", "left", "right", "mid"];
 const FRAME = SIDES.flatMap((side) => ["", "-left", "-mid", "-right"].map((corner) => side + corner));
 const NO_FRAME = { ...Object.fromEntries(FRAME.map((part) => [part, ""])), middle: "  " };
 
-/** One line for the titles and one for each row, without colours and without a line break at the end. */
+/** Aligned columns as psql prints them, without colours and without a final line break. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const table = new CliTable({
     head: columns.map(({ title }) => title),

@@ -1,4 +1,3 @@
-/** Structured logs on standard error and Prometheus metrics: the two ways in which a worker says what it did. */
 import { configureSync, getLogger, type LogRecord, resetSync, type Sink } from "@logtape/logtape";
 import { Registry } from "prom-client";
 import { choice, type Settings } from "./env.ts";
@@ -17,16 +16,16 @@ export type LogOptions = Settings<typeof LOG_SETTINGS>;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** `event` is a stable name for programs (`batch.stored`), `message` a sentence for people, `fields` the context. */
+/** @param event a stable name for programs (`batch.stored`) @param message a sentence for people */
 export type Log = Readonly<Record<Level, (event: string, message: string, fields?: Fields) => void>>;
 
 export type Telemetry = ReturnType<typeof startTelemetry>;
 
-/** Opens the log, of whose lines `service` is a part and `secrets` never are, and an empty registry of metrics. */
+/** Structured logs on standard error, with `service` in each line, and an empty registry for Prometheus metrics. */
 export function startTelemetry(service: string, options: LogOptions, secrets: Secrets) {
   const format = options.LOG_FORMAT === "json" ? formatJson : formatPretty;
   const sink: Sink = (record) => {
-    // Data must not be able to forge another line or to move the terminal's cursor, in either format.
+    // Data must not be able to forge a line or to move the terminal's cursor.
     writeError(printable(secrets.redact(format(service, record))));
   };
   configureSync({
@@ -38,11 +37,16 @@ export function startTelemetry(service: string, options: LogOptions, secrets: Se
     reset: true,
   });
   const logger = getLogger([service]);
-  const at = (level: Level): Log[Level] => (event, message, fields = {}) => {
-    // The message goes in as a property: LogTape reads {braces} in a message as placeholders, and ours may quote data.
+  const logAt = (level: Level): Log[Level] => (event, message, fields = {}) => {
+    // The message is a property, because LogTape reads {braces} in a message as placeholders, and data may contain them.
     logger[level]("{message}", { ...fields, event, message });
   };
-  const log: Log = { debug: at("debug"), info: at("info"), warning: at("warning"), error: at("error") };
+  const log: Log = {
+    debug: logAt("debug"),
+    info: logAt("info"),
+    warning: logAt("warning"),
+    error: logAt("error"),
+  };
   return {
     log,
     metrics: new Registry(),
@@ -53,13 +57,13 @@ export function startTelemetry(service: string, options: LogOptions, secrets: Se
 function formatJson(service: string, record: LogRecord): string {
   const { event, message, ...fields } = record.properties;
   const time = new Date(record.timestamp).toISOString();
-  return JSON.stringify({ time, level: record.level, service, event, message, ...fields }, plain);
+  return JSON.stringify({ time, level: record.level, service, event, message, ...fields }, asJson);
 }
 
 function formatPretty(service: string, record: LogRecord): string {
   const { event: _event, message, ...fields } = record.properties;
   const context = Object.entries(fields).map(([name, value]) => {
-    return `${name}=${typeof value === "string" ? value : JSON.stringify(plain(name, value), plain)}`;
+    return `${name}=${typeof value === "string" ? value : JSON.stringify(asJson(name, value), asJson)}`;
   });
   return [
     new Date(record.timestamp).toISOString().slice(11, 23),
@@ -70,8 +74,8 @@ function formatPretty(service: string, record: LogRecord): string {
   ].join(" ");
 }
 
-/** JSON has no bigint and prints an Error as {}. */
-function plain(_name: string, value: unknown): unknown {
+/** JSON has no bigint, and prints an Error as {}. */
+function asJson(_name: string, value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof Error) {
     const code = findInCauses(value, "code");

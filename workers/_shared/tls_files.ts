@@ -1,27 +1,23 @@
-/** PEM files that settings name: read, and refused at the start when TLS would refuse them later, less clearly. */
+/** Reads PEM files that settings name. Finds problems at the start, where the message can name the setting. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 
-/** A path, and how the setting that gives it is called in messages. */
+/** `label` is the setting's name in messages. */
 interface NamedFile {
   readonly label: string;
   readonly path: string | undefined;
 }
 
-/** The authorities to trust, without a path those that Deno brings; what we show, its own authorities behind it. */
+/** Without a path, `authorities` are those that Deno trusts. */
 interface TlsFiles extends Readonly<Record<"authorities" | "certificate" | "key", NamedFile>> {
   readonly keyPassword: { readonly label: string; readonly value: string | undefined };
 }
 
-/** As `node:tls` takes it. */
+/** Options of `node:tls`. */
 export type TlsOptions = Readonly<Partial<Record<"ca" | "cert" | "key", string>>>;
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/**
- * Reads the files of one connection.
- *
- * @param problems receives a line for each thing that is wrong: then the options are not to be used
- */
+/** @param problems receives a line for each problem; if there are any, the result must not be used */
 export function readTlsFiles(
   problems: string[],
   readFile: (path: string) => string,
@@ -37,19 +33,21 @@ export function readTlsFiles(
     }
   });
   if (ca !== undefined) certificatesIn(ca, authorities, problems);
-  const [own] = cert === undefined ? [] : certificatesIn(cert, certificate, problems);
-  for (const [one, other] of [[certificate, key], [key, certificate]] as const) {
-    if (one.path === undefined || other.path !== undefined) continue;
-    problems.push(`${other.label}: is missing, expected with ${one.label}`);
+  const [leaf] = cert === undefined ? [] : certificatesIn(cert, certificate, problems);
+  for (const [given, missing] of [[certificate, key], [key, certificate]] as const) {
+    if (given.path === undefined || missing.path !== undefined) continue;
+    problems.push(`${missing.label}: is missing, expected with ${given.label}`);
   }
   if (keyPassword.value !== undefined && key.path === undefined) {
     problems.push(`${keyPassword.label}: is set, expected only with ${key.label}`);
   }
   const privateKey = keyText === undefined ? undefined : privateKeyIn(keyText, files, problems);
-  if (own !== undefined && privateKey !== undefined && !own.checkPrivateKey(privateKey)) {
+  if (
+    leaf !== undefined && privateKey !== undefined && !leaf.checkPrivateKey(privateKey)
+  ) {
     problems.push(`${key.label}: does not belong to the certificate in ${certificate.path}`);
   }
-  // Decrypted here: the TLS below takes no password.
+  // Decrypted here, because Deno's TLS has no option for the key's password.
   const decrypted = privateKey?.export({ type: "pkcs8", format: "pem" }).toString();
   return {
     ...(ca === undefined ? {} : { ca }),
