@@ -1,20 +1,17 @@
 /**
- * Records as one of Kafka's record batches, written straight into bytes: the client's own encoding makes several objects
- * and a dozen small buffers of each record. Layout: https://kafka.apache.org/documentation/#recordbatch
+ * Writes record batches straight into bytes, because the client's encoder makes several objects and buffers for each record.
+ * Layout: https://kafka.apache.org/documentation/#recordbatch
  */
 import { Buffer } from "node:buffer";
 import { compressionsAlgorithms, crc32c } from "@platformatic/kafka";
 
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
-/** A record to be written. */
 export interface Content {
   readonly key: Uint8Array | null;
-  /** null is a tombstone. */
   readonly value: Uint8Array | null;
 }
 
-/** Where the header's fields lie. */
 const LENGTH_AT = 8;
 const LEADER_EPOCH_AT = 12;
 const FORMAT_AT = 16;
@@ -26,8 +23,8 @@ const LAST_TIMESTAMP_AT = 35;
 const PRODUCER_AT = 43;
 const COUNT_AT = 57;
 export const HEADER_BYTES = 61;
-/** Around a key and a value: three lengths and a delta of five bytes at most, three fields of one byte. */
-const MOST_AROUND_RECORD = 4 * 5 + 3;
+/** Three lengths and one delta of up to five bytes, and three fields of one byte. */
+const MAX_RECORD_OVERHEAD = 4 * 5 + 3;
 
 /** @param records at least one */
 export async function encodeBatch(records: readonly Content[], compression: Compression): Promise<Buffer> {
@@ -41,16 +38,15 @@ export async function encodeBatch(records: readonly Content[], compression: Comp
   return seal(whole);
 }
 
-/** As {@link encodeBatch}, not compressed. */
 export function writeBatch(records: readonly Content[]): Buffer {
-  let most = HEADER_BYTES + records.length * MOST_AROUND_RECORD;
-  for (const { key, value } of records) most += (key?.length ?? 0) + (value?.length ?? 0);
-  const bytes = Buffer.allocUnsafeSlow(most);
+  let maxLength = HEADER_BYTES + records.length * MAX_RECORD_OVERHEAD;
+  for (const { key, value } of records) maxLength += (key?.length ?? 0) + (value?.length ?? 0);
+  const bytes = Buffer.allocUnsafeSlow(maxLength);
   bytes.fill(0, 0, HEADER_BYTES);
   bytes.writeInt32BE(-1, LEADER_EPOCH_AT);
   bytes.writeInt8(2, FORMAT_AT);
   bytes.writeInt32BE(records.length - 1, LAST_OFFSET_DELTA_AT);
-  // No producer id, epoch and sequence: it is not idempotent.
+  // All ones is -1: no producer id, epoch and sequence, so the batch is not idempotent.
   bytes.fill(0xff, PRODUCER_AT, COUNT_AT);
   bytes.writeInt32BE(records.length, COUNT_AT);
   let end = HEADER_BYTES;
@@ -60,7 +56,7 @@ export function writeBatch(records: readonly Content[]): Buffer {
   return seal(bytes.subarray(0, end));
 }
 
-/** Makes it a batch of this moment, its length and its checksum right. @param batch whole, and changed in place */
+/** Sets length, timestamps (now) and checksum of a whole batch, in place. */
 export function seal(batch: Buffer): Buffer {
   const now = BigInt(Date.now());
   batch.writeInt32BE(batch.length - LEADER_EPOCH_AT, LENGTH_AT);
@@ -70,11 +66,10 @@ export function seal(batch: Buffer): Buffer {
   return batch;
 }
 
-/** @returns where it ends */
-function writeRecord(bytes: Buffer, at: number, index: number, { key, value }: Content): number {
-  // Attributes, the difference of the timestamp (none) and, behind the value, the number of headers (none): a byte each.
+function writeRecord(bytes: Buffer, pos: number, index: number, { key, value }: Content): number {
+  // One byte each: attributes, timestamp delta (0) and, after the value, the number of headers (0).
   const length = 3 + varintLength(index) + fieldLength(key) + fieldLength(value);
-  let end = writeVarint(bytes, at, length);
+  let end = writeVarint(bytes, pos, length);
   bytes[end++] = 0;
   bytes[end++] = 0;
   end = writeVarint(bytes, end, index);
@@ -88,22 +83,21 @@ function fieldLength(field: Uint8Array | null): number {
   return field === null ? 1 : varintLength(field.length) + field.length;
 }
 
-function writeField(bytes: Buffer, at: number, field: Uint8Array | null): number {
-  if (field === null) return writeVarint(bytes, at, -1);
-  const from = writeVarint(bytes, at, field.length);
+function writeField(bytes: Buffer, pos: number, field: Uint8Array | null): number {
+  if (field === null) return writeVarint(bytes, pos, -1);
+  const from = writeVarint(bytes, pos, field.length);
   bytes.set(field, from);
   return from + field.length;
 }
 
-/** Zigzag: 0, -1, 1, -2 are 0, 1, 2, 3. @param value under 2^30 */
-function writeVarint(bytes: Buffer, at: number, value: number): number {
+/** Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. @param value below 2^30 */
+function writeVarint(bytes: Buffer, pos: number, value: number): number {
   let rest = ((value << 1) ^ (value >> 31)) >>> 0;
-  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80;
-  bytes[at++] = rest;
-  return at;
+  for (; rest > 0x7f; rest >>>= 7) bytes[pos++] = (rest & 0x7f) | 0x80;
+  bytes[pos++] = rest;
+  return pos;
 }
 
-/** @param value not negative */
 function varintLength(value: number): number {
   return value < 0x40 ? 1 : value < 0x2000 ? 2 : value < 0x10_0000 ? 3 : value < 0x800_0000 ? 4 : 5;
 }

@@ -1,4 +1,3 @@
-/** How every worker reaches Kafka: settings, client options, topics, and what an error of the client means. */
 import type { Base, BaseOptions } from "@platformatic/kafka";
 import { choice, type Environment, optional, parseSettings, secret, settingsError, text } from "../env.ts";
 import { describeError, findInCauses, PipelineError } from "../errors.ts";
@@ -31,10 +30,8 @@ export const KAFKA_SETTINGS = {
 export type KafkaConnection = Readonly<ReturnType<typeof kafkaConnection>>;
 
 /**
- * Reads the connection's settings.
- *
- * @param clientId how brokers name this program in logs and quotas
- * @throws UsageError when a setting is malformed or they do not go together
+ * @param clientId name of this program in the brokers' logs and quotas
+ * @throws UsageError if a setting is malformed or contradicts another
  */
 export function kafkaConnection(
   program: string,
@@ -68,16 +65,16 @@ export function kafkaConnection(
   const sasl = { mechanism: settings.KAFKA_SASL_MECHANISM, username, password };
   return {
     topic: settings.KAFKA_TOPIC,
-    /** For messages: as they were given. */
+    /** For messages. */
     servers: settings.KAFKA_BOOTSTRAP_SERVERS,
-    secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((one) => one !== undefined),
+    secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((value) => value !== undefined),
     options: {
       clientId,
       bootstrapBrokers: servers,
       connectTimeout: 5_000,
       // Longer than any long poll.
       requestTimeout: 10_000,
-      // Retries are ours: they are counted, shown in readiness, and end when the program stops.
+      // The workers do the retries: they count them, show them in readiness, and stop them at shutdown.
       retries: 0,
       ...(tls === undefined ? {} : { tls }),
       ...(protocol.startsWith("SASL") ? { sasl } : {}),
@@ -85,14 +82,13 @@ export function kafkaConnection(
   };
 }
 
-/** @returns undefined for a protocol without TLS */
 function readTls(
   settings: ReturnType<typeof parseSettings<typeof KAFKA_SETTINGS>>,
   readFile: (path: string) => string,
   problems: string[],
 ): TlsOptions | undefined {
   if (!settings.KAFKA_SECURITY_PROTOCOL.endsWith("SSL")) {
-    // Whoever names a certificate means TLS: going on without it would tell everything to the network.
+    // A certificate shows that the operator wants TLS. Without it, all data would cross the network in plain text.
     for (const [name, value] of Object.entries(settings)) {
       if (!name.startsWith("KAFKA_SSL_") || value === undefined) continue;
       problems.push(`${name}: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL`);
@@ -107,10 +103,7 @@ function readTls(
   });
 }
 
-/**
- * What an operator does about an error, by what is looked for in the broker's answer and in the error's text; the first that
- * fits. Where who we are, or what we may do, is wrong, waiting alone does not cure it: that is refused.
- */
+/** What an operator does about an error, by a pattern in the broker's code or in the text. The first match counts. */
 const NEXT_STEPS = {
   kafka_refused: {
     "(?i:SASL_AUTHENTICATION_FAILED|authentication failed)":
@@ -128,7 +121,7 @@ const NEXT_STEPS = {
     "requires TLS": "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
   },
   kafka_unavailable: {
-    // Also what a broker looks like that goes away at this very moment, so it may pass.
+    // May be temporary: a broker that is shutting down looks the same.
     "TLS handshake": "if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL",
     "LEADER_NOT_AVAILABLE|not available in the current cluster metadata":
       "no broker leads that partition: start the one that has its records",
@@ -136,19 +129,18 @@ const NEXT_STEPS = {
       "the broker took the request and did not answer in time: look at its log, its load and the network",
     "^Connection closed":
       "check that a broker runs there (KAFKA_BOOTSTRAP_SERVERS), and, if one does, KAFKA_SECURITY_PROTOCOL and " +
-      "KAFKA_SSL_CERT_FILE: that is how a broker turns away who comes without what its listener asks for",
+      "KAFKA_SSL_CERT_FILE: a broker closes the connection if they do not match its listener",
   },
 };
 const KNOWN = (["kafka_refused", "kafka_unavailable"] as const).flatMap((code) =>
-  Object.entries(NEXT_STEPS[code]).map(([sign, step]) => ({ code, sign: new RegExp(sign), step }))
+  Object.entries(NEXT_STEPS[code]).map(([pattern, step]) => ({ code, pattern: new RegExp(pattern), step }))
 );
 
-/** Says what failed towards Kafka, and whether the operator has to act. */
 export function kafkaFailure(action: string, connection: KafkaConnection, error: unknown): PipelineError {
   const api = findInCauses(error, "apiId");
   const reason = describeError(error);
-  const known = KNOWN.find(({ sign }) => sign.test(String(api ?? "")) || sign.test(reason));
-  // A broker that answers with an error runs there: what it says is the hint.
+  const known = KNOWN.find(({ pattern }) => pattern.test(String(api ?? "")) || pattern.test(reason));
+  // A broker that answers with an error is running, so its code is the hint.
   const step = known?.step ??
     (error instanceof RangeError
       ? "the broker runs there, but what it sent cannot be read: look at that batch"
@@ -165,26 +157,26 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
   return new PipelineError(known?.code ?? "kafka_unavailable", message, { retriable: true, cause: error });
 }
 
-/** The address that was not reached, when a broker named it and not KAFKA_BOOTSTRAP_SERVERS. */
+/** The unreachable address, if a broker reported it and KAFKA_BOOTSTRAP_SERVERS does not name it. */
 function reportedAddress(reason: string, { options }: KafkaConnection): string | undefined {
   const [, address] = /Connection to (\S+:\d+) (?:failed|timed out)/.exec(reason) ?? [];
   if (address === undefined) return undefined;
-  const isOurs = options.bootstrapBrokers.some((server) =>
+  const isConfigured = options.bootstrapBrokers.some((server) =>
     typeof server === "object" && `${server.host}:${server.port}` === address
   );
-  return isOurs ? undefined : address;
+  return isConfigured ? undefined : address;
 }
 
-/** The first of these versions that the brokers speak. @throws PipelineError `kafka_refused` when there is none */
+/** @returns the first of `versions` that the brokers support @throws PipelineError `kafka_refused` if there is none */
 export async function negotiate<Version extends { readonly version: number }>(
   client: Pick<Base, "listApis">,
   name: "Fetch" | "Produce",
   versions: readonly Version[],
 ): Promise<Version> {
-  const range = (await client.listApis()).find((one) => one.name === name);
+  const range = (await client.listApis()).find((api) => api.name === name);
   const { minVersion = 0, maxVersion = -1 } = range ?? {};
-  const spoken = versions.find(({ version }) => version >= minVersion && version <= maxVersion);
-  if (spoken !== undefined) return spoken;
+  const supported = versions.find(({ version }) => version >= minVersion && version <= maxVersion);
+  if (supported !== undefined) return supported;
   const [action, expected] = name === "Fetch"
     ? ["read from", "13 or later (topic ids)"]
     : ["publish to", "9 or later"];

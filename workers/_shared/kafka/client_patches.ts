@@ -1,32 +1,30 @@
-/** Two things that the client takes for the end of all: a leader that one partition lacks, and a port that cannot exist. */
+/** Works around two defects of the client: a partition without a leader, and a connect() that throws. */
 import { type Base, Connection, kGetApi, NetworkError, ResponseError } from "@platformatic/kafka";
 import { PARTITION_LEADER_ERRORS } from "./error_codes.ts";
 
 const OF_A_PARTITION = /^\/topics\/\d+\/partitions\/\d+$/;
 
 type Done = (error: unknown, response?: unknown) => void;
-/** As the client makes them: the last argument hears of the outcome. */
+/** The last argument is the callback. */
 type Api = ((...args: unknown[]) => void) & { readonly key: number; readonly version: number };
 
 /**
- * Kafka tells of each partition whether it has a leader. The client takes one that has none for the failure of the whole
- * answer, so that nobody could read or write the others, join a group or even learn who leads them.
+ * The client rejects the whole metadata response if one partition has no leader. Then it can neither read, write nor join a group.
  *
- * @returns the same client; its metadata names -1 as the leader of such a partition
+ * @returns the same client; its metadata has -1 as the leader of such a partition
  */
 export function tolerateLeaderlessPartitions<Client extends Pick<Base, typeof kGetApi>>(
   client: Client,
 ): Client {
   const getApi = client[kGetApi].bind(client) as (name: string, callback: Done) => void;
-  const bearing = (name: string, callback: Done) => {
-    getApi(name, (error, api) => callback(error, name === "Metadata" && api ? bear(api as Api) : api));
+  const tolerant = (name: string, callback: Done) => {
+    getApi(name, (error, api) => callback(error, name === "Metadata" && api ? tolerate(api as Api) : api));
   };
-  return Object.assign(client, { [kGetApi]: bearing });
+  return Object.assign(client, { [kGetApi]: tolerant });
 }
 
-/** Its answer is taken for one when nothing else is wrong with it. */
-function bear(api: Api): Api {
-  const bearing = (...args: unknown[]) => {
+function tolerate(api: Api): Api {
+  const tolerant = (...args: unknown[]) => {
     const done = args.at(-1) as Done;
     api(...args.slice(0, -1), (error: unknown, response: unknown) => {
       const isHarmless = error instanceof ResponseError &&
@@ -36,15 +34,13 @@ function bear(api: Api): Api {
       return isHarmless ? done(null, error.response) : done(error, response);
     });
   };
-  return Object.assign(bearing, { key: api.key, version: api.version });
+  return Object.assign(tolerant, { key: api.key, version: api.version });
 }
 
 const connect = Connection.prototype.connect;
 
-/**
- * Where the socket throws, the client forgets whom to tell: the request would never end, and every later one to the same
- * broker would wait for it. Told as an event, it is a failed connection like any other.
- */
+// If the socket throws, the client never calls back: this request, and all later ones to the same broker, would wait for ever.
+// As an event, it is an ordinary failed connection.
 Connection.prototype.connect = function (this: Connection, host: string, port: number, ...done: never[]) {
   try {
     return Reflect.apply(connect, this, [host, port, ...done]);

@@ -1,40 +1,36 @@
 /**
- * The records of a compressed batch, in memory that is bounded before it is taken, whatever the bytes claim. The client's
- * lz4 and snappy know no limit, never give back what they grew to, and leave their memory behind when bytes are damaged.
+ * Decompresses with a memory limit, whatever length the bytes claim. The client's lz4 and snappy have no limit, never shrink
+ * their memory, and leak it when bytes are damaged.
  */
 import { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 
-const CODECS: Readonly<Record<number, (bytes: Buffer, most: number) => Buffer | undefined>> = {
-  1: (bytes, most) => inflate(gunzipSync, bytes, most),
-  2: (bytes, most) => unpackBlocks(followSnappy, bytes, most),
-  3: (bytes, most) => unpackBlocks(followLz4, bytes, most),
-  4: (bytes, most) => inflate(zstdDecompressSync, bytes, most),
+const CODECS: Readonly<Record<number, (bytes: Buffer, maxBytes: number) => Buffer | undefined>> = {
+  1: (bytes, maxBytes) => inflate(gunzipSync, bytes, maxBytes),
+  2: (bytes, maxBytes) => unpackBlocks(readSnappy, bytes, maxBytes),
+  3: (bytes, maxBytes) => unpackBlocks(readLz4, bytes, maxBytes),
+  4: (bytes, maxBytes) => inflate(zstdDecompressSync, bytes, maxBytes),
 };
 
-/**
- * @param codec its number in the header of a batch
- * @returns undefined when it would become more than `most` bytes
- * @throws an error for bytes that the codec cannot read
- */
-export function unpack(codec: number, bytes: Buffer, most: number): Buffer | undefined {
+/** Undefined if the result would exceed `maxBytes`. @throws an error for bytes that the codec cannot read */
+export function unpack(codec: number, bytes: Buffer, maxBytes: number): Buffer | undefined {
   const run = CODECS[codec];
   if (run === undefined) throw new RangeError(`no codec has the number ${codec}`);
-  return run(bytes, most);
+  return run(bytes, maxBytes);
 }
 
-/** Records become six to twenty-four times what they were, rarely more. */
-const USUAL_GROWTH = 24;
-const LEAST_PIECE_BYTES = 16 * 1024;
-/** What comes may keep a piece alive that is larger than itself by so many times. */
-const MOST_SLACK = 4;
+/** Decompressed records usually take 6 to 24 times their compressed size. */
+const TYPICAL_RATIO = 24;
+const MIN_CHUNK_BYTES = 16 * 1024;
+/** A result that keeps more than this many times its own size in memory is copied. */
+const MAX_WASTE_RATIO = 4;
 
-/** The runtime's pieces are put together in the end, which takes twice the memory: so that one is usually enough. */
-function inflate(run: typeof zstdDecompressSync, bytes: Buffer, most: number): Buffer | undefined {
-  const chunkSize = Math.max(LEAST_PIECE_BYTES, Math.min(most, USUAL_GROWTH * bytes.length) + 1);
+function inflate(run: typeof zstdDecompressSync, bytes: Buffer, maxBytes: number): Buffer | undefined {
+  // zlib concatenates its chunks at the end, which doubles the memory. Usually one chunk is enough.
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(maxBytes, TYPICAL_RATIO * bytes.length) + 1);
   try {
-    const unpacked = run(bytes, { maxOutputLength: most, chunkSize });
-    return unpacked.buffer.byteLength > unpacked.length * MOST_SLACK ? Buffer.from(unpacked) : unpacked;
+    const output = run(bytes, { maxOutputLength: maxBytes, chunkSize });
+    return output.buffer.byteLength > output.length * MAX_WASTE_RATIO ? Buffer.from(output) : output;
   } catch (error) {
     if ((error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE") return undefined;
     throw error;
@@ -42,186 +38,186 @@ function inflate(run: typeof zstdDecompressSync, bytes: Buffer, most: number): B
 }
 
 /**
- * @param follow puts blocks into `unpacked`, or only counts the bytes that they become, and throws a RangeError for what are
- *   none of the codec. There may be one for each byte, so that nothing is made for a block: it is a place in the bytes.
+ * Reads twice: the first time only for the length, so that memory is allocated once and within the limit. The readers make no
+ * object for a block, because there can be one block for each byte.
  */
-function unpackBlocks(follow: typeof followLz4, bytes: Buffer, most: number): Buffer | undefined {
-  const length = follow(bytes);
-  if (length > most) return undefined;
-  // Not of the pool, which would keep the memory of others.
-  const unpacked = new Unpacked(Buffer.allocUnsafeSlow(length));
-  follow(bytes, unpacked);
-  if (unpacked.at !== length) throw new RangeError(`${unpacked.at} bytes came of ${length}`);
-  return unpacked.bytes;
+function unpackBlocks(read: typeof readLz4, bytes: Buffer, maxBytes: number): Buffer | undefined {
+  const length = read(bytes);
+  if (length > maxBytes) return undefined;
+  // Not allocUnsafe: a slice of Node's pool would keep the whole pool alive.
+  const output = new Output(Buffer.allocUnsafeSlow(length));
+  read(bytes, output);
+  if (output.pos !== length) {
+    throw new RangeError(`${output.pos} bytes were decompressed, expected ${length}`);
+  }
+  return output.bytes;
 }
 
 const LZ4_MAGIC = 0x184d2204;
 const HAS_BLOCK_CHECKSUMS = 1 << 4;
 const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
-/** The bit above them, the sign, says that the block is plain. */
+/** The sign bit of a block's size says that the block is not compressed. */
 const LENGTH_BITS = 0x7fff_ffff;
-/** Of four bits: goes on in the bytes behind it, up to the first that is not 255. */
+/** More bytes of length follow, up to and including the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
 
 /**
- * One frame, as a batch has one: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md. What it says of its length
- * limits nothing. Its checksums are not looked at, as in the Java client: the record batch has one over all of it.
+ * Reads one frame: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+ *
+ * Ignores the content size, which limits nothing, and the checksums, as the Java client does: the record batch has its own.
  */
-function followLz4(frame: Buffer, unpacked?: Unpacked): number {
+function readLz4(frame: Buffer, output?: Output): number {
   if (frame.length < 7 || frame.readUInt32LE(0) !== LZ4_MAGIC) {
-    throw new RangeError("this is no frame of lz4");
+    throw new RangeError("this is not an lz4 frame");
   }
   const flags = frame.readUInt8(4);
   const checksumBytes = (flags & HAS_BLOCK_CHECKSUMS) === 0 ? 0 : 4;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  let at = 7 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY) === 0 ? 0 : 4);
+  let pos = 7 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY) === 0 ? 0 : 4);
   for (let sum = 0;;) {
-    if (at + 4 > frame.length) throw new RangeError("a frame of lz4 ends before its end mark");
-    // Signed, so that it stays a small integer: as a double each block would cost memory.
-    const size = view.getInt32(at, true);
+    if (pos + 4 > frame.length) throw new RangeError("an lz4 frame has no end mark");
+    // Signed, to stay a small integer for V8: a double would cost memory for each block.
+    const size = view.getInt32(pos, true);
     if (size === 0) return sum;
-    const from = at + 4;
+    const from = pos + 4;
     const end = from + (size & LENGTH_BITS);
-    if (end > frame.length) throw new RangeError("a block of lz4 ends behind its frame");
-    if (size > 0) sum += followLz4Block(frame, from, end, unpacked);
+    if (end > frame.length) throw new RangeError("an lz4 block ends beyond its frame");
+    if (size > 0) sum += readLz4Block(frame, from, end, output);
     else {
       sum += end - from;
-      unpacked?.append(frame, from, end - from);
+      output?.append(frame, from, end - from);
     }
-    at = end + checksumBytes;
+    pos = end + checksumBytes;
   }
 }
 
-/** Follows the sequences of a block: literals, and a match that repeats earlier bytes; the last has no match. */
-function followLz4Block(bytes: Buffer, from: number, end: number, unpacked?: Unpacked): number {
+function readLz4Block(bytes: Buffer, from: number, end: number, output?: Output): number {
   let sum = 0;
-  let at = from;
-  while (at < end) {
-    const token = bytes[at++] ?? 0;
+  let pos = from;
+  while (pos < end) {
+    const token = bytes[pos++] ?? 0;
     let literals = token >> 4;
     if (literals === LONG_LENGTH) {
-      for (; bytes[at] === 255; at++) literals += 255;
-      literals += bytes[at++] ?? 0;
+      for (; bytes[pos] === 255; pos++) literals += 255;
+      literals += bytes[pos++] ?? 0;
     }
     sum += literals;
-    unpacked?.append(bytes, at, literals);
-    at += literals;
-    if (at >= end) break;
-    const distance = (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) << 8;
-    at += 2;
+    output?.append(bytes, pos, literals);
+    pos += literals;
+    // The last sequence has no match.
+    if (pos >= end) break;
+    const distance = (bytes[pos] ?? 0) | (bytes[pos + 1] ?? 0) << 8;
+    pos += 2;
     let match = (token & LONG_LENGTH) + SHORTEST_MATCH;
     if (match === LONG_LENGTH + SHORTEST_MATCH) {
-      for (; bytes[at] === 255; at++) match += 255;
-      match += bytes[at++] ?? 0;
+      for (; bytes[pos] === 255; pos++) match += 255;
+      match += bytes[pos++] ?? 0;
     }
     sum += match;
-    unpacked?.repeat(distance, match);
+    output?.repeat(distance, match);
   }
-  if (at > end) throw new RangeError("a sequence of lz4 ends behind its block");
+  if (pos > end) throw new RangeError("an lz4 sequence ends beyond its block");
   return sum;
 }
 
-/** The Java client puts blocks into a wrapping of its own, each behind its length. */
-const SNAPPY_WRAPPED = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
-const SNAPPY_WRAPPING_BYTES = 16;
-/** Snappy's densest element makes 64 bytes of three. */
-const MOST_OF_A_BYTE = 22;
-/** Lengths of literals from here on are in the bytes behind, one byte for the first of these. */
-const LONG_LITERALS = 60;
+/** The Java client wraps snappy blocks in its own format, each block after its length. */
+const JAVA_SNAPPY_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
+const JAVA_SNAPPY_HEADER_BYTES = 16;
+/** The densest element makes 64 bytes from 3. */
+const MAX_SNAPPY_RATIO = 22;
+/** Longer literals have their length in the following 1 to 4 bytes. */
+const LONG_LITERAL = 60;
 
-function followSnappy(bytes: Buffer, unpacked?: Unpacked): number {
-  if (!bytes.subarray(0, SNAPPY_WRAPPED.length).equals(SNAPPY_WRAPPED)) {
-    return followSnappyBlock(bytes, 0, bytes.length, unpacked);
+function readSnappy(bytes: Buffer, output?: Output): number {
+  if (!bytes.subarray(0, JAVA_SNAPPY_MAGIC.length).equals(JAVA_SNAPPY_MAGIC)) {
+    return readSnappyBlock(bytes, 0, bytes.length, output);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let sum = 0;
-  for (let at = SNAPPY_WRAPPING_BYTES; at < bytes.length;) {
-    const from = at + 4;
-    const end = from <= bytes.length ? from + view.getUint32(at) : Infinity;
-    if (end > bytes.length) throw new RangeError("a block of snappy ends behind its batch");
-    sum += followSnappyBlock(bytes, from, end, unpacked);
-    at = end;
+  for (let pos = JAVA_SNAPPY_HEADER_BYTES; pos < bytes.length;) {
+    const from = pos + 4;
+    const end = from <= bytes.length ? from + view.getUint32(pos) : Infinity;
+    if (end > bytes.length) throw new RangeError("a snappy block ends beyond its batch");
+    sum += readSnappyBlock(bytes, from, end, output);
+    pos = end;
   }
   return sum;
 }
 
-/** A block states its length: https://github.com/google/snappy/blob/main/format_description.txt */
-function followSnappyBlock(bytes: Buffer, from: number, end: number, unpacked?: Unpacked): number {
-  let at = from;
+/** https://github.com/google/snappy/blob/main/format_description.txt */
+function readSnappyBlock(bytes: Buffer, from: number, end: number, output?: Output): number {
+  let pos = from;
   let length = 0;
-  for (let unit = 1, byte = 0x80; byte >= 0x80 && at < Math.min(from + 5, end); unit *= 128) {
-    byte = bytes[at++] ?? 0;
+  for (let unit = 1, byte = 0x80; byte >= 0x80 && pos < Math.min(from + 5, end); unit *= 128) {
+    byte = bytes[pos++] ?? 0;
     length += (byte & 0x7f) * unit;
   }
-  if (length > (end - from) * MOST_OF_A_BYTE) {
+  if (length > (end - from) * MAX_SNAPPY_RATIO) {
     throw new RangeError(`${end - from} bytes of snappy cannot stand for ${length}`);
   }
-  if (unpacked === undefined) return length;
-  while (at < end) {
-    const tag = bytes[at++] ?? 0;
-    // The lowest two bits are its kind: literals, and repeats of a distance of eleven, 16 and 32 bits.
+  if (output === undefined) return length;
+  while (pos < end) {
+    const tag = bytes[pos++] ?? 0;
+    // 0 is a literal; 1, 2 and 3 are copies with an offset of 11, 16 and 32 bits.
     const kind = tag & 0b11;
     if (kind === 0) {
       let literals = (tag >> 2) + 1;
-      if (literals > LONG_LITERALS) {
-        const lengthBytes = literals - LONG_LITERALS;
-        literals = littleEndian(bytes, at, lengthBytes) + 1;
-        at += lengthBytes;
+      if (literals > LONG_LITERAL) {
+        const lengthBytes = literals - LONG_LITERAL;
+        literals = littleEndian(bytes, pos, lengthBytes) + 1;
+        pos += lengthBytes;
       }
-      unpacked.append(bytes, at, literals);
-      at += literals;
+      output.append(bytes, pos, literals);
+      pos += literals;
     } else if (kind === 1) {
-      unpacked.repeat((tag >> 5) << 8 | (bytes[at++] ?? 0), (tag >> 2 & 0b111) + 4);
+      output.repeat((tag >> 5) << 8 | (bytes[pos++] ?? 0), (tag >> 2 & 0b111) + 4);
     } else {
       const distanceBytes = kind === 2 ? 2 : 4;
-      unpacked.repeat(littleEndian(bytes, at, distanceBytes), (tag >> 2) + 1);
-      at += distanceBytes;
+      output.repeat(littleEndian(bytes, pos, distanceBytes), (tag >> 2) + 1);
+      pos += distanceBytes;
     }
   }
-  if (at > end) throw new RangeError("an element of snappy ends behind its block");
+  if (pos > end) throw new RangeError("a snappy element ends beyond its block");
   return length;
 }
 
-function littleEndian(bytes: Buffer, at: number, count: number): number {
+function littleEndian(bytes: Buffer, pos: number, count: number): number {
   let value = 0;
-  for (let index = count - 1; index >= 0; index--) value = value * 256 + (bytes[at + index] ?? 0);
+  for (let index = count - 1; index >= 0; index--) value = value * 256 + (bytes[pos + index] ?? 0);
   return value;
 }
 
-/** From this length on a call to copy many bytes takes less time than a loop. */
-const LONG = 64;
+/** From this length on, a native copy is faster than a loop. */
+const BULK_COPY_BYTES = 64;
 
-/** What lz4 and snappy become: bytes that follow each other, some of them copied, some repeats of what came before. */
-class Unpacked {
-  at = 0;
+class Output {
+  pos = 0;
 
-  /** @param bytes as many as it will be, exactly */
+  /** @param bytes exactly as long as the result */
   constructor(readonly bytes: Buffer) {}
 
-  /** @throws RangeError when it has no room for so many, or the source ends before */
   append(source: Buffer, from: number, length: number): void {
-    const { bytes, at } = this;
-    const end = at + length;
+    const { bytes, pos } = this;
+    const end = pos + length;
     if (end > bytes.length || from + length > source.length) throw new RangeError("literals reach too far");
-    if (length >= LONG) source.copy(bytes, at, from, from + length);
-    else for (let to = at; to < end;) bytes[to++] = source[from++] ?? 0;
-    this.at = end;
+    if (length >= BULK_COPY_BYTES) source.copy(bytes, pos, from, from + length);
+    else for (let to = pos; to < end;) bytes[to++] = source[from++] ?? 0;
+    this.pos = end;
   }
 
-  /** @throws RangeError when it has no room for so many, or does not reach back so far */
   repeat(distance: number, length: number): void {
-    const { bytes, at } = this;
-    const end = at + length;
-    if (end > bytes.length || distance === 0 || distance > at) {
-      throw new RangeError("a repeat reaches too far");
+    const { bytes, pos } = this;
+    const end = pos + length;
+    if (end > bytes.length || distance === 0 || distance > pos) {
+      throw new RangeError("a copy reaches too far");
     }
-    let from = at - distance;
-    if (distance === 1 && length >= LONG) bytes.fill(bytes[from] ?? 0, at, end);
-    else if (length >= LONG && distance >= length) bytes.copyWithin(at, from, from + length);
-    // A repeat may overlap what it makes: then it repeats itself.
-    else for (let to = at; to < end;) bytes[to++] = bytes[from++] ?? 0;
-    this.at = end;
+    let from = pos - distance;
+    if (distance === 1 && length >= BULK_COPY_BYTES) bytes.fill(bytes[from] ?? 0, pos, end);
+    else if (length >= BULK_COPY_BYTES && distance >= length) bytes.copyWithin(pos, from, from + length);
+    // A copy may overlap its own output, and then repeats it.
+    else for (let to = pos; to < end;) bytes[to++] = bytes[from++] ?? 0;
+    this.pos = end;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Asks one broker for records, by the topic's id: what comes back belongs to exactly the incarnation asked for. Of the
- * answer the records are left as the bytes that came: the client's own reading makes an object and two buffers of each.
+ * Fetches from one broker by topic id, so that the records belong to exactly that incarnation of the topic. It returns them as
+ * raw bytes, because the client's reader makes an object and two buffers for each record.
  */
 import { Buffer } from "node:buffer";
 import {
@@ -19,51 +19,45 @@ import type { Offset } from "./records.ts";
 export interface FetchTarget {
   readonly partition: number;
   readonly offset: Offset;
-  /** Of the last record before `offset`; -1 when it is not known. */
+  /** Leader epoch of the record before `offset`, or -1 if unknown: the broker compares it with its own log. */
   readonly lastEpoch: number;
-  /** In which the broker must lead the partition to answer; -1 for any. */
+  /** The leader's current epoch, or -1 for any. */
   readonly requiredEpoch: number;
-  /** Of the answer; its first batch comes whole, however large, when nothing of another partition comes before it. */
+  /** The first batch of the whole response comes even if it is larger. */
   readonly maxBytes: number;
 }
 
 export interface FetchLimits {
-  /** How long the broker may wait for the first record, milliseconds. */
   readonly maxWaitMs: number;
   readonly maxBytes: number;
 }
 
-/** Number of the request in Kafka's protocol. */
 const FETCH = 1;
+const MIN_BYTES = 1;
 const READ_COMMITTED = 1;
-/** The protocol's "no fetch session": every request is complete in itself, so there is no state to get out of step. */
+/** Session id and epoch of a full fetch: without a fetch session, no state can get out of step. */
 const NO_SESSION = [0, -1] as const;
-const NOTHING = Buffer.alloc(0);
+const NO_RECORDS = Buffer.alloc(0);
 
 type Fetch = API<Parameters<typeof fetchV17.createRequest>, FetchAnswer>;
 
 const parse = (_id: number, _api: number, _version: number, reader: Reader) => readFetchResponse(reader);
 
-/** From 15 on requests are written alike, and those before; the answers of all are read the same way. */
+/** Requests differ from version 15 on. Responses differ only in optional fields. */
 const VERSIONS = [17, 16, 15, 14, 13].map((version): Fetch =>
   createAPI(FETCH, version, (version < 15 ? fetchV13 : fetchV17).createRequest, parse)
 );
 
-/** Connections of their own, one a broker: a long poll on the group's connection would hold its heartbeats back. */
+/** Has its own connections: a long poll on the group's connection would delay its heartbeats. */
 export class Fetcher implements AsyncDisposable {
   readonly #pool: ConnectionPool;
   #fetch: Fetch | undefined;
 
-  /** @param client answers which protocol versions the brokers speak */
   constructor({ options }: KafkaConnection, private readonly client: Pick<Base, "listApis">) {
     this.#pool = new ConnectionPool(options.clientId, options);
   }
 
-  /**
-   * Fetches committed records.
-   *
-   * @throws the client's errors when the broker did not answer, or answered what cannot be read
-   */
+  /** @throws the client's errors if the broker does not respond, or responds with malformed bytes */
   async fetch(
     broker: { host: string; port: number },
     topicId: string,
@@ -81,7 +75,7 @@ export class Fetcher implements AsyncDisposable {
     }));
     const topics = [{ topicId, partitions }];
     const answer = await fetch
-      .async(connection, maxWaitMs, 1, maxBytes, READ_COMMITTED, ...NO_SESSION, topics, [], "");
+      .async(connection, maxWaitMs, MIN_BYTES, maxBytes, READ_COMMITTED, ...NO_SESSION, topics, [], "");
     if (answer.errorCode !== 0) {
       throw new Error(`a fetch was answered with Kafka's error code ${answer.errorCode}`);
     }
@@ -95,18 +89,17 @@ export class Fetcher implements AsyncDisposable {
 
 export type FetchAnswer = Readonly<ReturnType<typeof readFetchResponse>>;
 
-/** A partition's part of the answer. */
 export type FetchedPartition = Readonly<ReturnType<typeof readPartition>>;
 
-/** The newest epoch up to ours that the broker has records of, and the offset where they end. */
+/** The broker's largest epoch up to `lastEpoch`, and where it ends. From that offset on, the log is not the one that was read. */
 export type Divergence = NonNullable<FetchedPartition["divergence"]>;
 
-/** Reads versions 13 to 17, which differ in optional fields only. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */
+/** Versions 13 to 17. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */
 export function readFetchResponse(reader: Reader) {
-  /** The broker held records back to slow us down: an empty answer proves nothing then. */
+  // A quota may hold records back: then an empty response proves nothing.
   const throttled = reader.readInt32() > 0;
   const errorCode = reader.readInt16();
-  reader.readInt32(); // the fetch session, of which we have none
+  reader.readInt32(); // session id
   const topics = reader.readArray((topic) => {
     topic.readUUID();
     return topic.readArray(readPartition, true, false);
@@ -117,17 +110,17 @@ export function readFetchResponse(reader: Reader) {
 function readPartition(reader: Reader) {
   const partition = reader.readInt32();
   const errorCode = reader.readInt16();
-  reader.readInt64(); // the high watermark, which open transactions may lie below
+  reader.readInt64(); // high watermark
   const lastStableOffset: Offset = Number(reader.readInt64());
-  reader.readInt64(); // the log's start
+  reader.readInt64(); // log start offset
   const abortedTransactions = reader.readArray((transaction) => ({
     producerId: transaction.readInt64(),
     firstOffset: Number(transaction.readInt64()),
   }));
-  reader.readInt32(); // the replica that would rather be read
-  // A compact length: one more than it is, 0 for null.
+  reader.readInt32(); // preferred read replica
+  // A compact length is one more than the length; 0 is null.
   const length = Math.max(0, reader.readUnsignedVarInt() - 1);
-  const records = length === 0 ? NOTHING : reader.buffer.slice(reader.position, reader.position + length);
+  const records = length === 0 ? NO_RECORDS : reader.buffer.slice(reader.position, reader.position + length);
   reader.skip(length);
   let divergence: { readonly epoch: number; readonly endOffset: Offset } | undefined;
   readKnownTaggedFields(reader, {
@@ -138,14 +131,11 @@ function readPartition(reader: Reader) {
   });
   return {
     partition,
-    /** 0 for none; codes of https://kafka.apache.org/protocol#protocol_error_codes */
     errorCode,
-    /** The end of what is committed. */
     lastStableOffset,
     abortedTransactions,
-    /** What the log has instead of what we read; undefined when it has what we read. */
+    /** Undefined if the broker's log still has the record before `offset`. */
     divergence,
-    /** Record batches, the last of which may be cut off. */
     records,
   };
 }
