@@ -1,9 +1,4 @@
-/**
- * Folder `record`: what a valid record is, and the reading in its bytes. It knows neither Kafka nor a database, so that any worker
- * can judge records by it.
- *
- * From the bytes of one Kafka record to a reading, or to the reason why it is none. Data never throws.
- */
+/** Folder `record`: decodes and validates records. It knows neither Kafka nor a database, so that any worker can use it. */
 import { Buffer, isUtf8 } from "node:buffer";
 import { printable } from "../output.ts";
 import { anomalyOf, heartbeatSchema, parseWithoutSchema } from "./heartbeat.ts";
@@ -11,24 +6,24 @@ import type { Limits, Reading, RejectReason } from "./heartbeat.ts";
 import { formatInstant } from "./instant.ts";
 import { isWhole, mayLosePrecision, numberSource } from "./json_number.ts";
 
-/** What one record turned out to be. The detail names the field and says why; PostgreSQL can store it. */
+/** The detail is one line, safe to print and to store in PostgreSQL. */
 export type Decoded = { readonly kind: "reading"; readonly reading: Reading } | Reject;
 type Reject = { readonly kind: "reject"; readonly reason: RejectReason; readonly detail: string };
 type Field = keyof typeof heartbeatSchema.shape;
 type Members = Readonly<Record<string, unknown>>;
 
-/** Longer quotations from a record are cut; its exact bytes are stored beside the detail. */
+/** A longer quotation is cut: the reject has the exact bytes. */
 const QUOTED_CHARS = 60;
-/** A reading takes a hundred bytes, and a text of brackets takes thirty times its bytes once it is parsed. */
-const MOST_JSON_BYTES = 2 * 1024 * 1024;
+/** A reading takes about 100 bytes. Nested brackets take 30 times their size in memory once parsed. */
+const MAX_JSON_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 
 /**
  * @param now milliseconds since the Unix epoch
- * @param secondClock another clock: a reading is rejected for its time only when both agree on it
- * @param floor readings before it were dropped; it is rejected whatever the clocks say
- * @returns a function from a record's value, null for a tombstone, to the reading or the first reason why it is none
+ * @param secondClock a reading is rejected for its time only if both clocks agree
+ * @param floor a reading before it is rejected whatever the clocks say, because retention has dropped its day
+ * @returns a decoder of a record's value, which never throws; with several problems, the first one is the reason
  */
 export function createDecoder(
   limits: Limits,
@@ -38,10 +33,10 @@ export function createDecoder(
 ): (value: Uint8Array | null) => Decoded {
   const maxSkewMs = limits.maxClockSkewSeconds * 1_000;
   return (value) => {
-    if (value === null) return noRecord("tombstone", "is null");
-    if (value.length === 0) return noRecord("empty_value", "is empty");
-    if (value.length > MOST_JSON_BYTES) {
-      return noRecord("invalid_json", `has ${value.length} bytes`, ` in at most ${MOST_JSON_BYTES}`);
+    if (value === null) return rejectValue("tombstone", "is null");
+    if (value.length === 0) return rejectValue("empty_value", "is empty");
+    if (value.length > MAX_JSON_BYTES) {
+      return rejectValue("invalid_json", `has ${value.length} bytes`, ` in at most ${MAX_JSON_BYTES}`);
     }
     const text = decodeUtf8(value);
     if (text === undefined) {
@@ -49,10 +44,10 @@ export function createDecoder(
     }
     const json = parseJson(text);
     if (json instanceof SyntaxError) {
-      return noRecord("invalid_json", `is no JSON (${printable(json.message)})`);
+      return rejectValue("invalid_json", `is no JSON (${printable(json.message)})`);
     }
-    if (!isObject(json)) return noRecord("not_an_object", `is ${describe(json)}`);
-    const members = exactly(json, text, value);
+    if (!isObject(json)) return rejectValue("not_an_object", `is ${describe(json)}`);
+    const members = markRoundedNumbers(json, text, value);
     let parsed = parseWithoutSchema(members);
     if (parsed === undefined) {
       const result = heartbeatSchema.safeParse(members);
@@ -61,8 +56,8 @@ export function createDecoder(
     }
     const { customer_id: customerId, timestamp: ts, heart_rate: heartRate } = parsed;
     if (!(heartRate >= limits.minBpm && heartRate <= limits.maxBpm)) return outOfRange(heartRate, limits);
-    // The secondClock is heard only where a reading would be rejected: nearly none is.
     if (ts > micros(now() + maxSkewMs)) {
+      // The second clock is read only if the first one would reject the reading, which is rare.
       const latestMs = Math.max(now(), secondClock()) + maxSkewMs;
       if (ts > micros(latestMs)) {
         const ahead = `(${limits.maxClockSkewSeconds} s ahead of our clock)`;
@@ -84,8 +79,8 @@ export function createDecoder(
 }
 
 /**
- * Undefined for invalid UTF-8; skips a byte order mark, as RFC 8259 lets a reader do. A Buffer decodes four times as fast
- * as a TextDecoder but replaces what is invalid: only a text with a replacement character needs the second look.
+ * A Buffer decodes four times as fast as a TextDecoder, but replaces invalid bytes: only a text with a replacement character
+ * needs the check. A byte order mark is skipped, as RFC 8259 permits.
  */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   const isBuffer = Buffer.isBuffer(bytes);
@@ -111,16 +106,16 @@ function isObject(json: unknown): json is Members {
   return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
-/** Puts NaN where JSON.parse rounded a fraction to a whole number: it was none, and the schema shall see that. */
-function exactly(json: Members, text: string, bytes: Uint8Array): Members {
-  const long = mayLosePrecision(bytes);
+/** Puts NaN where JSON.parse rounded a fraction to an integer, so that the schema rejects it. */
+function markRoundedNumbers(json: Members, text: string, bytes: Uint8Array): Members {
+  const maybeRounded = mayLosePrecision(bytes);
   let exact = json;
   for (const name of ["customer_id", "heart_rate"] as const) {
     const value = json[name];
-    // A fraction too small for a double becomes 0 however short it is written.
-    if (typeof value !== "number" || !(long || value === 0)) continue;
-    const wrong = Number.isInteger(value) && !isWhole(numberSource(text, name) ?? "");
-    if (wrong) exact = { ...exact, [name]: NaN };
+    // A fraction too small for a double becomes 0, however short its text.
+    if (typeof value !== "number" || !(maybeRounded || value === 0)) continue;
+    const isRounded = Number.isInteger(value) && !isWhole(numberSource(text, name) ?? "");
+    if (isRounded) exact = { ...exact, [name]: NaN };
   }
   return exact;
 }
@@ -129,15 +124,15 @@ function reject(reason: RejectReason, detail: string): Reject {
   return { kind: "reject", reason, detail };
 }
 
-function noRecord(reason: RejectReason, is: string, moreExpected = ""): Reject {
-  return reject(reason, `value: ${is}, expected ${EXPECTED_OBJECT}${moreExpected}`);
+function rejectValue(reason: RejectReason, actual: string, moreExpected = ""): Reject {
+  return reject(reason, `value: ${actual}, expected ${EXPECTED_OBJECT}${moreExpected}`);
 }
 
 function rejectTime(reason: RejectReason, { timestamp }: Members, expected: string): Reject {
   return reject(reason, `timestamp: is ${describe(timestamp)}, expected ${expected}`);
 }
 
-/** The reason is that of the first wrong field in the order of the schema; the detail tells them all. */
+/** The reason is that of the first wrong field in the schema's order. The detail describes all of them. */
 function rejectFields(
   issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
   json: Members,
@@ -150,18 +145,18 @@ function rejectFields(
     if (missing) return reject(`missing_${field}`, `${field}: is missing, expected ${message}`);
     const value = json[field];
     const source = typeof value === "number" ? numberSource(text, field) : undefined;
-    const is = source === undefined ? describe(value) : clip(source);
-    // Too large for the schema's integers, but a whole number of beats all the same.
-    if (field === "heart_rate" && source !== undefined && isWhole(source)) return outOfRange(is, limits);
-    return reject(`invalid_${field}`, `${field}: is ${is}, expected ${message}`);
+    const actual = source === undefined ? describe(value) : clip(source);
+    // The schema refuses it because it is beyond 2^53, but it is an integer out of range.
+    if (field === "heart_rate" && source !== undefined && isWhole(source)) return outOfRange(actual, limits);
+    return reject(`invalid_${field}`, `${field}: is ${actual}, expected ${message}`);
   });
   const reason = rejects[0]?.reason ?? "not_an_object";
   return reject(reason, rejects.map(({ detail }) => detail).join("; "));
 }
 
-function outOfRange(is: number | string, { minBpm, maxBpm }: Limits): Reject {
+function outOfRange(actual: number | string, { minBpm, maxBpm }: Limits): Reject {
   const expected = `${minBpm} to ${maxBpm} (beats per minute)`;
-  return reject("heart_rate_out_of_range", `heart_rate: is ${is}, expected ${expected}`);
+  return reject("heart_rate_out_of_range", `heart_rate: is ${actual}, expected ${expected}`);
 }
 
 function beforeFloor(ts: bigint, floor: bigint): string {
@@ -170,7 +165,6 @@ function beforeFloor(ts: bigint, floor: bigint): string {
     `select public.reopen_heartbeats('${formatInstant(ts).slice(0, 10)}T00:00:00Z')`;
 }
 
-/** A JSON value for a message: texts quoted and cut, containers by their kind. */
 function describe(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) return "an object";
@@ -180,7 +174,7 @@ function describe(value: unknown): string {
 
 function clip(text: string): string {
   if (text.length <= QUOTED_CHARS) return text;
-  // The cut may leave half a surrogate pair, which printable() makes visible; this keeps the whole one where it can.
+  // Does not cut a surrogate pair in half: printable() would escape the half.
   const end = /[\uD800-\uDBFF]$/.test(text.slice(0, QUOTED_CHARS)) ? QUOTED_CHARS - 1 : QUOTED_CHARS;
   return `${text.slice(0, end)}...`;
 }

@@ -1,16 +1,14 @@
 /**
- * Reads the usual record from its bytes: what JSON writers make of a valid reading, without a text and an object in
- * between. Whatever is not exactly that is left to `decode.ts`, which says what a record is; a test holds this reader's
- * answers to the decoder's.
+ * Decodes the common record straight from its bytes, without a string and an object. It accepts only what usual JSON encoders
+ * write for a valid reading, and leaves the rest to `decode.ts`. A test compares the two.
  */
 import { digitAt, InstantParts, readInstant } from "./instant.ts";
 
-/** What the record says; filled in by each `readUsualRecord`. */
 export class FastPathRecord extends InstantParts {
-  /** Where the customer's bytes lie, printable ASCII without escapes. */
+  /** Position of the customer id: printable ASCII without escapes. */
   customerFrom = 0;
   customerEnd = 0;
-  /** 0 to 999 beats per minute: whether that is valid is for others to say. */
+  /** 0 to 999. The caller checks the limits. */
   heartRate = 0;
 }
 
@@ -21,46 +19,44 @@ const HEART_RATE = ascii('"heart_rate":');
 const NEXT = ascii('",');
 const [SPACE, QUOTE, BACKSLASH, CLOSE] = [0x20, 0x22, 0x5c, 0x7d];
 const LAST_PRINTABLE = 0x7e;
-const MOST_CHARACTERS = 128;
+const MAX_CHARACTERS = 128;
 
 /**
- * @param bytes where the record's value lies, from `at` to `end`
- * @param into receives what it says; meaningless after false
- * @returns false when somebody else has to look: it may be valid all the same
+ * @param into receives the record; its content is undefined after false
+ * @returns false if the general decoder must decide: the record may be valid
  */
-export function decodeFastPath(bytes: Uint8Array, at: number, end: number, into: FastPathRecord): boolean {
-  // Without a member more, nothing comes twice: these three in this order, a space at most after each mark.
-  at = behind(bytes, at, CUSTOMER_ID);
-  if (at < 0 || bytes[at] !== QUOTE) return false;
-  into.customerFrom = ++at;
-  for (let byte = bytes[at] ?? 0; byte !== QUOTE; byte = bytes[++at] ?? 0) {
+export function decodeFastPath(bytes: Uint8Array, pos: number, end: number, into: FastPathRecord): boolean {
+  // Exactly three members in this order, so none can occur twice; at most one space after each token.
+  pos = skipPast(bytes, pos, CUSTOMER_ID);
+  if (pos < 0 || bytes[pos] !== QUOTE) return false;
+  into.customerFrom = ++pos;
+  for (let byte = bytes[pos] ?? 0; byte !== QUOTE; byte = bytes[++pos] ?? 0) {
     if (byte < SPACE || byte > LAST_PRINTABLE || byte === BACKSLASH) return false;
   }
-  const characters = at - into.customerFrom;
-  if (characters < 1 || characters > MOST_CHARACTERS) return false;
-  into.customerEnd = at;
-  at = behind(bytes, behind(bytes, at, NEXT), TIMESTAMP);
-  if (at < 0 || bytes[at] !== QUOTE) return false;
-  at = readInstant(bytes, at + 1, into);
-  at = behind(bytes, behind(bytes, at, NEXT), HEART_RATE);
-  if (at < 0) return false;
-  // One to three digits without a leading zero.
-  const first = at;
+  const characters = pos - into.customerFrom;
+  if (characters < 1 || characters > MAX_CHARACTERS) return false;
+  into.customerEnd = pos;
+  pos = skipPast(bytes, skipPast(bytes, pos, NEXT), TIMESTAMP);
+  if (pos < 0 || bytes[pos] !== QUOTE) return false;
+  pos = readInstant(bytes, pos + 1, into);
+  pos = skipPast(bytes, skipPast(bytes, pos, NEXT), HEART_RATE);
+  if (pos < 0) return false;
+  const first = pos;
   let heartRate = 0;
-  for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++at)) {
+  for (let digit = digitAt(bytes, pos); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++pos)) {
     heartRate = heartRate * 10 + digit;
   }
-  const digits = at - first;
+  const digits = pos - first;
   if (digits < 1 || digits > 3 || digitAt(bytes, first) === 0) return false;
   into.heartRate = heartRate;
-  if (bytes[at] === SPACE) at++;
-  return bytes[at] === CLOSE && at + 1 === end;
+  if (bytes[pos] === SPACE) pos++;
+  return bytes[pos] === CLOSE && pos + 1 === end;
 }
 
-/** Where to go on behind these bytes and a space at most, or -1 when others are there; -1 in is -1 out. */
-function behind(bytes: Uint8Array, at: number, expected: Uint8Array): number {
-  if (at < 0) return -1;
-  for (let index = 0; index < expected.length; index++) if (bytes[at + index] !== expected[index]) return -1;
-  const next = at + expected.length;
+/** @returns the position after `expected` and at most one space, or -1 if the bytes differ or `pos` is -1 */
+function skipPast(bytes: Uint8Array, pos: number, expected: Uint8Array): number {
+  if (pos < 0) return -1;
+  for (let index = 0; index < expected.length; index++) if (bytes[pos + index] !== expected[index]) return -1;
+  const next = pos + expected.length;
   return bytes[next] === SPACE ? next + 1 : next;
 }

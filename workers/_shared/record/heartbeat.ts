@@ -1,12 +1,9 @@
-/**
- * The wire schema of a heartbeat, the reasons for a reject and the thresholds. `fast_path.ts` and
- * `parseWithoutSchema` read most records without the schema; tests hold their answers to it.
- */
+/** The schema of a heartbeat, reject reasons and limits. The faster parsers are tested against the schema. */
 import { z } from "zod";
 import { integer, type Settings, settingsError } from "../env.ts";
 import { INSTANT_PATTERN, parseInstant } from "./instant.ts";
 
-/** 1 to 128 code points; NUL and unpaired surrogates are what a PostgreSQL text cannot hold. */
+/** A PostgreSQL text cannot hold NUL or unpaired surrogates. */
 // deno-lint-ignore no-control-regex
 const CUSTOMER_ID = /^[^\u0000\uD800-\uDFFF]{1,128}$/u;
 export const CUSTOMER_ID_EXPECTED =
@@ -14,17 +11,13 @@ export const CUSTOMER_ID_EXPECTED =
 const TIMESTAMP_EXPECTED =
   "an existing date and time in ISO 8601, such as 2026-07-14T09:30:00.123456Z or 2026-07-14T11:30+02:00";
 
-/**
- * One record's value. Parsing it gives the customer as text, microseconds since the Unix epoch and beats per minute.
- * JSON has one kind of number (RFC 8259, section 6), so that an integer is a number whose value is whole, as in JSON
- * Schema: 72, 72.0 and 7.2e1 are the same integer, and -0 is 0.
- */
+/** JSON does not distinguish integers from other numbers (RFC 8259, section 6): 72, 72.0 and 7.2e1 are the same, and -0 is 0. */
 export const heartbeatSchema = z.object({
   customer_id: z.union([
     z.string().regex(CUSTOMER_ID, { error: CUSTOMER_ID_EXPECTED }),
     z.int({ error: CUSTOMER_ID_EXPECTED }).transform(String),
   ], { error: CUSTOMER_ID_EXPECTED }).meta({
-    description: "Who wears the sensor. An integer is the same customer as its decimal text.",
+    description: "The person who wears the sensor. An integer means the same customer as its decimal text.",
   }),
   timestamp: z.string({ error: TIMESTAMP_EXPECTED }).transform((text, context) => {
     const instant = parseInstant(text);
@@ -33,15 +26,15 @@ export const heartbeatSchema = z.object({
     return z.NEVER;
   }).meta({
     description:
-      "When the heart beat, in ISO 8601 or RFC 3339, to the microsecond; further decimals are cut. " +
-      "UTC when there is no offset. The date must exist, in the years 0001 to 9999 as written and in UTC; " +
-      "second 60 only at 23:59:60 UTC, and then it is the next day's first second. " +
-      "The consumer also rejects what lies further in the future than MAX_CLOCK_SKEW_SECONDS.",
-    // A transform is code; its shape is said by the pattern, which a test holds to the code.
+      "The instant of the measurement, in ISO 8601 or RFC 3339. Digits after the microseconds are dropped. " +
+      "Without an offset it is UTC. The date must exist, and the year must be 0001 to 9999, as written and in UTC. " +
+      "Second 60 is valid only at 23:59:60 UTC, and means the first second of the next day. " +
+      "The consumer rejects an instant more than MAX_CLOCK_SKEW_SECONDS in the future.",
+    // JSON Schema cannot express a transform. A test compares the pattern with the code.
     pattern: INSTANT_PATTERN.source,
   }),
   heart_rate: z.int({ error: "an integer (beats per minute)" }).meta({
-    description: "Beats per minute. The consumer rejects what lies outside HEART_RATE_MIN to HEART_RATE_MAX.",
+    description: "Beats per minute. The consumer rejects values outside HEART_RATE_MIN to HEART_RATE_MAX.",
   }),
 }).meta({
   title: "Heartbeat",
@@ -50,7 +43,6 @@ export const heartbeatSchema = z.object({
     "Extra members are ignored.",
 });
 
-/** What a producer writes. */
 export type Heartbeat = z.input<typeof heartbeatSchema>;
 
 const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
@@ -59,12 +51,7 @@ export function isCustomerId(id: unknown): id is string | number {
   return typeof id === "string" ? CUSTOMER_ID.test(id) : isInteger(id);
 }
 
-/**
- * Parses a record that has nothing wrong for less than the schema costs: those with a member more, or in another order,
- * all come here. A test holds its answers to the schema's.
- *
- * @returns undefined when the schema itself has to be asked
- */
+/** A faster parser for valid records that the fast path leaves out. Undefined if only the schema can decide. */
 export function parseWithoutSchema(
   { customer_id, timestamp, heart_rate }: Readonly<Record<string, unknown>>,
 ): z.output<typeof heartbeatSchema> | undefined {
@@ -75,12 +62,10 @@ export function parseWithoutSchema(
     : { customer_id: `${customer_id}`, timestamp: instant, heart_rate };
 }
 
-/** One valid reading, as the pipeline carries it. */
 export interface Reading {
   readonly customerId: string;
   /** Microseconds since the Unix epoch. */
   readonly ts: bigint;
-  /** Beats per minute. */
   readonly heartRate: number;
   readonly anomaly: Anomaly | null;
 }
@@ -88,9 +73,8 @@ export interface Reading {
 export type Anomaly = "low" | "high";
 
 /**
- * Why a record was not stored. A closed list: metrics carry it as a label. The names are stored and stay. `decode.ts` gives
- * all but the last two, the consumer's `placement.ts` those. Append a new one (Grafana's colours go by place), give it
- * a scenario (`workers/scenarios/catalogue/`), and run `deno task dashboards`.
+ * Closed, because metrics have them as labels. They are stored, so never rename one. Append a new one at the end (Grafana's
+ * colours go by position), add a scenario (`workers/scenarios/catalogue/`), and run `deno task dashboards`.
  */
 export const REJECT_REASONS = [
   "tombstone",
@@ -103,14 +87,14 @@ export const REJECT_REASONS = [
   "missing_timestamp",
   "invalid_timestamp",
   "timestamp_in_future",
-  // Older than RETENTION_DAYS, or of a day that was dropped: its minute already counts it.
+  // Older than RETENTION_DAYS, or below the floor.
   "too_old",
   "missing_heart_rate",
   "invalid_heart_rate",
   "heart_rate_out_of_range",
-  // The same customer and instant is stored with another heart rate; the first one stays.
+  // The same customer and instant is stored with another heart rate. The first one stays.
   "conflicting_duplicate",
-  // PostgreSQL refused this row for its own values, as an operator's CHECK does.
+  // PostgreSQL refused the row for its own values, for example by a CHECK constraint.
   "database_rejected",
 ] as const;
 
@@ -118,7 +102,7 @@ export type RejectReason = typeof REJECT_REASONS[number];
 
 const beatsPerMinute = (initial: number) =>
   integer({ min: 1, max: 1_000, unit: "beats per minute", default: initial });
-/** Outside 30 to 220 is a sensor's error and no heart; below 45 and above 180 is rare enough that someone should look. */
+/** Outside 30 to 220 is a sensor error. Below 45 or above 180 is rare enough for someone to look at it. */
 export const LIMIT_SETTINGS = {
   HEART_RATE_MIN: beatsPerMinute(30),
   HEART_RATE_MAX: beatsPerMinute(220),
@@ -128,19 +112,18 @@ export const LIMIT_SETTINGS = {
 };
 
 export interface Limits {
-  /** The lowest and the highest valid heart rate, both included. */
+  /** Limits of valid heart rates, inclusive. */
   readonly minBpm: number;
   readonly maxBpm: number;
-  /** Below the one and above the other a valid reading is an anomaly. */
+  /** A valid heart rate below `lowBpm` or above `highBpm` is an anomaly. */
   readonly lowBpm: number;
   readonly highBpm: number;
-  /** How far ahead of our clock a timestamp may be. */
   readonly maxClockSkewSeconds: number;
-  /** How far back a timestamp may be; undefined means however far. */
+  /** Undefined: keep readings for ever. */
   readonly retentionDays?: number;
 }
 
-/** @throws UsageError unless MIN <= LOW <= HIGH <= MAX, with a line for each pair in the wrong order */
+/** @throws UsageError unless MIN <= LOW <= HIGH <= MAX */
 export function limitsFrom(settings: Settings<typeof LIMIT_SETTINGS>, program: string): Limits {
   const ascending = ["HEART_RATE_MIN", "HEART_RATE_LOW", "HEART_RATE_HIGH", "HEART_RATE_MAX"] as const;
   const problems = ascending.flatMap((name, index) => {
@@ -158,12 +141,11 @@ export function limitsFrom(settings: Settings<typeof LIMIT_SETTINGS>, program: s
   };
 }
 
-/** What a valid heart rate is flagged as; the thresholds themselves are no anomalies. */
 export function anomalyOf(heartRate: number, { lowBpm, highBpm }: Limits): Anomaly | null {
   return heartRate < lowBpm ? "low" : heartRate > highBpm ? "high" : null;
 }
 
-/** The wire schema as JSON Schema 2020-12, as published in docs/heartbeat.schema.json. */
+/** JSON Schema 2020-12, published as docs/heartbeat.schema.json. */
 export function heartbeatJsonSchema(): Record<string, unknown> {
   const { $schema, ...schema } = z.toJSONSchema(heartbeatSchema, { io: "input" });
   const examples: readonly Heartbeat[] = [

@@ -1,22 +1,15 @@
-/**
- * Instants as the wire writes them and as the pipeline carries them: whole microseconds since the Unix epoch.
- * A JavaScript `Date` knows milliseconds only, and two readings a microsecond apart are two rows.
- */
-
-/**
- * The shape of a timestamp, for the published schema: ISO 8601 in its extended form, of which RFC 3339 is a subset;
- * without an offset it is UTC. It cannot say which dates exist; `parseInstant` does.
- */
+/** Instants in microseconds since the Unix epoch: a `Date` would lose them, and readings a microsecond apart are two rows. */
+/** For the published schema: extended ISO 8601, which includes RFC 3339. A pattern cannot tell which dates exist. */
 export const INSTANT_PATTERN =
   /^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$/;
 
 const SECONDS_A_DAY = 86_400;
-/** 0001-01-01 and 10000-01-01: what lies between has four-digit years wherever it is printed. */
+/** From 0001-01-01 up to 10000-01-01, so that every program prints the year with four digits. */
 const FIRST_SECOND = -62_135_596_800;
 const END_SECOND = 253_402_300_800;
 const MICRO_DIGITS = 6;
 
-/** Seconds since the Unix epoch and, to be added, 0 to 999,999 microseconds: exact without a BigInt. */
+/** Two doubles are exact, and cheaper than a BigInt. */
 export class InstantParts {
   seconds = 0;
   micros = 0;
@@ -27,15 +20,14 @@ const [SPACE, PLUS, COMMA, HYPHEN, POINT, COLON] = [0x20, 0x2b, 0x2c, 0x2d, 0x2e
 const [CAPITAL_T, CAPITAL_Z, SMALL_T, SMALL_Z] = [0x54, 0x5a, 0x74, 0x7a];
 
 /**
- * Reads a timestamp exactly, where Kafka's bytes lie; decimals after the sixth are cut, never rounded.
+ * Reads a timestamp in ASCII or UTF-8 bytes. Digits after the sixth decimal are dropped.
  *
- * - 23:59:60 UTC, a leap second, is the first second of the next day, as in POSIX and PostgreSQL. It is accepted on any
- *   day, because a table of the real ones would have to be kept up; `:60` at any other time does not exist.
- * - 24:00 is refused, as RFC 3339 does. The year is 0001 to 9999 as written and in UTC.
+ * - 23:59:60 UTC, a leap second, is the first second of the next day, as in POSIX and PostgreSQL. It is valid on any day,
+ *   because a table of the real leap seconds would need updates.
+ * - 24:00 is invalid, as in RFC 3339.
  *
- * @param from where it begins, in ASCII or UTF-8
- * @param into receives what it says; meaningless after -1
- * @returns where it ends, or -1 when it is none or the date does not exist
+ * @param into receives the instant; its content is undefined after -1
+ * @returns the position after it, or -1 if it is malformed or the date does not exist
  */
 export function readInstant(bytes: Uint8Array, from: number, into: InstantParts): number {
   const year = twoDigits(bytes, from) * 100 + twoDigits(bytes, from + 2);
@@ -46,35 +38,35 @@ export function readInstant(bytes: Uint8Array, from: number, into: InstantParts)
   const separator = bytes[from + 10];
   if (bytes[from + 4] !== HYPHEN || bytes[from + 7] !== HYPHEN || bytes[from + 13] !== COLON) return -1;
   if (separator !== CAPITAL_T && separator !== SPACE && separator !== SMALL_T) return -1;
-  let at = from + 16;
+  let pos = from + 16;
   let second = 0;
   let micros = 0;
-  if (bytes[at] === COLON) {
-    second = twoDigits(bytes, at + 1);
-    at += 3;
-    if (bytes[at] === POINT || bytes[at] === COMMA) {
-      const first = ++at;
-      for (let digit = digitAt(bytes, at); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++at)) {
-        if (at - first < MICRO_DIGITS) micros = micros * 10 + digit;
+  if (bytes[pos] === COLON) {
+    second = twoDigits(bytes, pos + 1);
+    pos += 3;
+    if (bytes[pos] === POINT || bytes[pos] === COMMA) {
+      const first = ++pos;
+      for (let digit = digitAt(bytes, pos); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++pos)) {
+        if (pos - first < MICRO_DIGITS) micros = micros * 10 + digit;
       }
-      if (at === first) return -1;
-      for (let digits = at - first; digits < MICRO_DIGITS; digits++) micros *= 10;
+      if (pos === first) return -1;
+      for (let digits = pos - first; digits < MICRO_DIGITS; digits++) micros *= 10;
     }
   }
   let eastMinutes = 0;
-  const zone = bytes[at];
-  if (zone === CAPITAL_Z || zone === SMALL_Z) at++;
+  const zone = bytes[pos];
+  if (zone === CAPITAL_Z || zone === SMALL_Z) pos++;
   else if (zone === PLUS || zone === HYPHEN) {
-    const hours = twoDigits(bytes, at + 1);
-    at += 3;
-    const colon = bytes[at] === COLON ? 1 : 0;
-    const hasMinutes = colon === 1 || digitAt(bytes, at) >= 0 && digitAt(bytes, at) <= 9;
-    const minutes = hasMinutes ? twoDigits(bytes, at + colon) : 0;
-    if (hasMinutes) at += colon + 2;
+    const hours = twoDigits(bytes, pos + 1);
+    pos += 3;
+    const colon = bytes[pos] === COLON ? 1 : 0;
+    const hasMinutes = colon === 1 || digitAt(bytes, pos) >= 0 && digitAt(bytes, pos) <= 9;
+    const minutes = hasMinutes ? twoDigits(bytes, pos + colon) : 0;
+    if (hasMinutes) pos += colon + 2;
     if (!(hours <= 23 && minutes <= 59)) return -1;
     eastMinutes = (zone === HYPHEN ? -1 : 1) * (hours * 60 + minutes);
   }
-  // Whatever was no digit is NaN by now, and NaN fails every comparison.
+  // twoDigits returns NaN for other characters, and every comparison with NaN is false.
   const exists = year >= 1 && month >= 1 && month <= 12 && day >= 1 &&
     (day <= 28 || day <= daysSinceEpoch(year, month + 1, 1) - daysSinceEpoch(year, month, 1)) &&
     hour <= 23 && minute <= 59 && second <= 60;
@@ -85,33 +77,32 @@ export function readInstant(bytes: Uint8Array, from: number, into: InstantParts)
   if (seconds < FIRST_SECOND || seconds >= END_SECOND) return -1;
   into.seconds = seconds;
   into.micros = micros;
-  return at;
+  return pos;
 }
 
 const parts = new InstantParts();
-/** Nearly every timestamp fits into it. */
 const scratch = new Uint8Array(64);
 
-/** @returns microseconds since the Unix epoch, or undefined when the text is none or the date does not exist */
+/** Microseconds since the Unix epoch, or undefined if the text is malformed or the date does not exist. */
 export function parseInstant(text: string): bigint | undefined {
   const bytes = text.length < scratch.length ? scratch : new Uint8Array(text.length + 1);
-  for (let at = 0; at < text.length; at++) bytes[at] = Math.min(text.charCodeAt(at), 0xff);
+  for (let pos = 0; pos < text.length; pos++) bytes[pos] = Math.min(text.charCodeAt(pos), 0xff);
   bytes[text.length] = 0;
   if (readInstant(bytes, 0, parts) !== text.length) return undefined;
   const total = parts.seconds * 1_000_000 + parts.micros;
-  // One BigInt instead of three where a double holds the product exactly: the years 1684 to 2255.
+  // Saves two BigInts. A double is exact for the years 1684 to 2255.
   if (Number.isSafeInteger(total)) return BigInt(total);
   return BigInt(parts.seconds) * 1_000_000n + BigInt(parts.micros);
 }
 
-/** Whether an instant lies in the years 0001 to 9999, which is what a timestamp can say. @param micros since 1970 */
+/** Whether the year is 0001 to 9999. @param micros since the Unix epoch */
 export function isTimestamp(micros: bigint): boolean {
   return micros >= BigInt(FIRST_SECOND) * 1_000_000n && micros < BigInt(END_SECOND) * 1_000_000n;
 }
 
 /**
- * Days from 1970-01-01 in the proleptic Gregorian calendar. Years begin in March here, so that the leap day is the last;
- * month 13 is the next January. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
+ * Years begin in March here, so that the leap day is the last day. Month 13 is the next January. Source: days_from_civil in
+ * Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
  */
 function daysSinceEpoch(year: number, month: number, day: number): number {
   const marchYear = month <= 2 ? year - 1 : year;
@@ -120,19 +111,18 @@ function daysSinceEpoch(year: number, month: number, day: number): number {
   return marchYear * 365 + leapDays + dayOfYear - 719_468;
 }
 
-/** The value of two ASCII digits; NaN for anything else. */
-function twoDigits(bytes: Uint8Array, at: number): number {
-  const tens = digitAt(bytes, at);
-  const ones = digitAt(bytes, at + 1);
+function twoDigits(bytes: Uint8Array, pos: number): number {
+  const tens = digitAt(bytes, pos);
+  const ones = digitAt(bytes, pos + 1);
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
 }
 
-/** Out of 0 to 9 for what is no digit, and behind the end. */
-export function digitAt(bytes: Uint8Array, at: number): number {
-  return (bytes[at] ?? 0) - ZERO;
+/** Outside 0 to 9 if the byte is not a digit or there is none. */
+export function digitAt(bytes: Uint8Array, pos: number): number {
+  return (bytes[pos] ?? 0) - ZERO;
 }
 
-/** The instant in RFC 3339, UTC, with all six decimals. @param micros microseconds since the Unix epoch */
+/** RFC 3339 in UTC with six decimals. @param micros since the Unix epoch */
 export function formatInstant(micros: bigint): string {
   const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
   const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString();
