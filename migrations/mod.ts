@@ -1,16 +1,13 @@
-/** The ordered list of migrations. Static text imports, so that a compiled program carries them. */
+/** The migrations in order. They are static text imports, so that a compiled program contains them. */
 import createSchema from "./0001_create_schema.sql" with { type: "text" };
 
 export interface Migration {
-  /** 1, 2, 3 ... without a hole. */
+  /** 1, 2, 3 ... without a gap. */
   readonly version: number;
-  /** The file's name without its ending. */
+  /** The file's name without its extension. */
   readonly name: string;
   readonly sql: string;
-  /**
-   * Whether a program that does not know this migration must refuse the database. The schema's generation moves with it,
-   * which stops programs that are running.
-   */
+  /** Programs without this migration must not use the database. It raises `schema_generation`, which stops running ones. */
   readonly breaking: boolean;
 }
 
