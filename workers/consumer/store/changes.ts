@@ -1,17 +1,17 @@
-/** The change of a batch: for each customer and minute that got readings, their sums and the latest reading. */
+/** Sums the stored readings of each batch by customer and minute, as the arrays of its change row. */
 import type { Buffer } from "node:buffer";
 import type { WrittenBatch } from "./batch.ts";
 import { binaryArray } from "./copy.ts";
 import { READING_COLUMNS, type Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;
-/** The columns of a minute's latest reading, without its customer. */
-const LATEST = READING_COLUMNS.slice(1);
+/** An entry of a change row names its customer once, in another column. */
+const LATEST_COLUMNS = READING_COLUMNS.slice(1);
 
 interface Minute {
-  readonly of: Readings;
+  readonly source: Readings;
   readonly customer: number;
-  /** Its first second, since the Unix epoch. */
+  /** Its start, in seconds since the Unix epoch. */
   readonly seconds: number;
   readings: number;
   sum: number;
@@ -23,17 +23,17 @@ interface Minute {
   last: number;
 }
 
-/** @param rows in order of customer and time */
-export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
+/** @param rows ordered by customer and time, so that the readings of a minute are neighbours */
+export function minutesOf(source: Readings, rows: Int32Array): Minute[] {
   const minutes: Minute[] = [];
   let minute: Minute | undefined;
   for (const row of rows) {
-    const customer = readings.customer[row] ?? 0;
-    const heartRate = readings.heartRate[row] ?? 0;
-    const seconds = Math.floor((readings.seconds[row] ?? 0) / MINUTE_SECONDS) * MINUTE_SECONDS;
+    const customer = source.customer[row] ?? 0;
+    const heartRate = source.heartRate[row] ?? 0;
+    const seconds = Math.floor((source.seconds[row] ?? 0) / MINUTE_SECONDS) * MINUTE_SECONDS;
     if (minute === undefined || minute.customer !== customer || minute.seconds !== seconds) {
-      const [of, min, max] = [readings, heartRate, heartRate];
-      minute = { of, customer, seconds, readings: 0, sum: 0, min, max, low: 0, high: 0, last: row };
+      const [min, max] = [heartRate, heartRate];
+      minute = { source, customer, seconds, readings: 0, sum: 0, min, max, low: 0, high: 0, last: row };
       minutes.push(minute);
     }
     minute.readings++;
@@ -41,17 +41,15 @@ export function minutesOf(readings: Readings, rows: Int32Array): Minute[] {
     if (heartRate < minute.min) minute.min = heartRate;
     if (heartRate > minute.max) minute.max = heartRate;
     minute.last = row;
-    const anomaly = readings.anomaly(row);
+    const anomaly = source.anomaly(row);
     if (anomaly !== null) minute[anomaly]++;
   }
   return minutes;
 }
 
-/** The entries of all batches' changes as arrays, batch after batch. */
 export function changeArrays(batches: readonly WrittenBatch[]): {
-  /** Where each batch's entries begin and end, as PostgreSQL counts the elements of an array. */
+  /** The first and the last element of each batch in all arrays; PostgreSQL counts elements from 1. */
   readonly bounds: readonly [from: readonly number[], to: readonly number[]];
-  /** In the order of the table's columns. */
   readonly arrays: readonly Buffer[];
 } {
   const entries: Minute[] = [];
@@ -62,16 +60,16 @@ export function changeArrays(batches: readonly WrittenBatch[]): {
     to.push(entries.length);
   }
   const arrays = [
-    binaryArray("text", entries, (writer, { of, customer }) => writer.customer(of.customers, customer)),
-    binaryArray("timestamptz", entries, (writer, { seconds }) => writer.timestamptz(seconds, 0)),
-    binaryArray("int4", entries, (writer, { readings }) => writer.int32(readings)),
-    binaryArray("int4", entries, (writer, { sum }) => writer.int32(sum)),
-    binaryArray("int2", entries, (writer, { min }) => writer.int16(min)),
-    binaryArray("int2", entries, (writer, { max }) => writer.int16(max)),
-    binaryArray("int4", entries, (writer, { low }) => writer.int32(low)),
-    binaryArray("int4", entries, (writer, { high }) => writer.int32(high)),
-    ...LATEST.map(({ type, add }) =>
-      binaryArray(type, entries, (writer, { of, last }) => add(writer, of, last))
+    binaryArray("text", entries, (out, { source, customer }) => out.customer(source.customers, customer)),
+    binaryArray("timestamptz", entries, (out, { seconds }) => out.timestamptz(seconds, 0)),
+    binaryArray("int4", entries, (out, { readings }) => out.int32(readings)),
+    binaryArray("int4", entries, (out, { sum }) => out.int32(sum)),
+    binaryArray("int2", entries, (out, { min }) => out.int16(min)),
+    binaryArray("int2", entries, (out, { max }) => out.int16(max)),
+    binaryArray("int4", entries, (out, { low }) => out.int32(low)),
+    binaryArray("int4", entries, (out, { high }) => out.int32(high)),
+    ...LATEST_COLUMNS.map(({ type, add }) =>
+      binaryArray(type, entries, (out, { source, last }) => add(out, source, last))
     ),
   ];
   return { bounds: [from, to], arrays };

@@ -1,31 +1,26 @@
 /**
- * PostgreSQL's binary COPY format: instants stay exact to the microsecond, any bytes need no escaping, and neither side
- * formats or parses text. Layout: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS
+ * Writes PostgreSQL's binary formats for COPY and arrays, which are exact to the microsecond and need no escaping or parsing.
+ * Layout of COPY: https://www.postgresql.org/docs/18/sql-copy.html#SQL-COPY-FILE-FORMATS
  */
 import { Buffer } from "node:buffer";
 import { finished } from "node:stream/promises";
 // @ts-types="@types/pg-copy-streams"
 import { type CopyStreamQuery, from as copyFrom } from "pg-copy-streams";
 import type { Session } from "../../_shared/postgres.ts";
+import { type Customers, MAX_CUSTOMER_BYTES } from "./customers.ts";
 
 const SIGNATURE = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const END_OF_ROWS = -1;
 
-/** Data is sent in pieces of this size, or a batch of large rejects would be in memory a second time. */
+/** Sends data in pieces of this size: otherwise a batch of large rejects would be in memory twice. */
 const PIECE_BYTES = 1024 * 1024;
-/** Larger buffers are not kept: they held rare rows of many hundreds of kilobytes. */
-const KEPT_AT_MOST_BYTES = 4 * 1024 * 1024;
+/** Does not reuse a larger buffer: only rare rows of many hundreds of kilobytes need one. */
+const MAX_SPARE_BYTES = 4 * 1024 * 1024;
 
-/** At most as many as there were transactions at once. */
+/** Writers to reuse: otherwise the garbage of many batches would pile up until V8 collects it. */
 const spare: BinaryWriter[] = [];
 
-/**
- * Sends rows to a table. Their buffers are reused: left to the garbage collector, those of many batches would pile up.
- *
- * @param target table with its columns, as in `copy <target> from stdin`
- * @param rows the number of fields of a row, the number of rows, and a function that adds the fields of one
- * @throws what PostgreSQL answered; none of the rows is stored then
- */
+/** @param target the table and its columns, as in `copy <target> from stdin` */
 export async function copyInto(
   session: Session,
   target: string,
@@ -45,7 +40,7 @@ export async function copyInto(
     if (writer.length < PIECE_BYTES) continue;
     copying ??= new Copying(session, target);
     for (const part of writer.written()) await copying.send(part);
-    // The socket may still hold the last bytes.
+    // Cannot be reused: the socket may still hold its last bytes.
     writer = new BinaryWriter();
   }
   writer.rawInt16(END_OF_ROWS);
@@ -53,11 +48,11 @@ export async function copyInto(
   const parts = writer.written();
   for (const part of parts.slice(0, -1)) await copying.send(part);
   await copying.end(parts.at(-1));
-  // Only now: after a failure the socket may still hold the bytes.
-  if (writer.capacity <= KEPT_AT_MOST_BYTES) spare.push(writer);
+  // Not earlier: if the COPY fails, the socket may still hold the bytes.
+  if (writer.capacity <= MAX_SPARE_BYTES) spare.push(writer);
 }
 
-/** A COPY under way. Pieces are sent one at a time, since after a failure the stream takes no more. */
+/** Waits for each piece before the next: after a failure the stream accepts no more. */
 class Copying {
   readonly #stream: CopyStreamQuery;
   readonly #finished: Promise<void>;
@@ -65,11 +60,10 @@ class Copying {
   constructor(session: Session, target: string) {
     this.#stream = session.query(copyFrom(`copy ${target} from stdin (format binary)`));
     this.#finished = finished(this.#stream);
-    // send() and end() report a failure; between two pieces it would be an unhandled rejection.
+    // send() and end() report a failure. Between two pieces it would be an unhandled rejection.
     this.#finished.catch(() => {});
   }
 
-  /** @returns when there is room for more */
   async send(bytes: Buffer): Promise<void> {
     if (bytes.length === 0) return;
     const sent = new Promise<void>((resolve) => this.#stream.write(bytes, () => resolve()));
@@ -83,23 +77,20 @@ class Copying {
 }
 
 const NULL_LENGTH = -1;
-/** Seconds from the Unix epoch to PostgreSQL's, 2000-01-01. */
+/** 2000-01-01T00:00:00Z, in seconds since the Unix epoch. */
 const POSTGRES_EPOCH_SECONDS = 946_684_800;
 const MICROS = 1_000_000;
 const TWO_TO_32 = 2 ** 32;
 const FIRST_BYTES = 8 * 1024;
-/** Bytes from this length on are referenced, and not copied. */
+/** Values of at least this size are referenced and not copied. */
 const LARGE_BYTES = 64 * 1024;
 
-/** 128 characters of four bytes. */
-const MOST_CUSTOMER_BYTES = 128 * 4;
-
-/** Values, each preceded by its length: the fields of COPY and the elements of arrays. */
+/** Writes fields of COPY and elements of arrays, each after its length. The raw methods write no length. */
 export class BinaryWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
-  /** What lies before the bytes from `#from` on. */
+  /** The output before `#from`, a position in `#buffer`. */
   #parts: Buffer[] = [];
   #partBytes = 0;
   #from = 0;
@@ -118,7 +109,7 @@ export class BinaryWriter {
     this.rawInt32(value);
   }
 
-  /** @param value a whole number that a double holds exactly */
+  /** @param value a safe integer */
   int64(value: number): void {
     this.rawInt32(8);
     this.#reserve(8);
@@ -128,12 +119,9 @@ export class BinaryWriter {
     this.#length += 8;
   }
 
-  /**
-   * @param seconds whole ones since the Unix epoch
-   * @param micros 0 to 999,999, to be added
-   */
   timestamptz(seconds: number, micros: number): void {
     const total = (seconds - POSTGRES_EPOCH_SECONDS) * MICROS + micros;
+    // Instants more than 285 years from 2000 need more than the 53 bits of a double.
     if (Number.isSafeInteger(total)) return this.int64(total);
     this.rawInt32(8);
     this.#reserve(8);
@@ -151,15 +139,15 @@ export class BinaryWriter {
     this.raw(value);
   }
 
-  customer(customers: { copy(customer: number, to: Buffer, at: number): number }, customer: number): void {
+  customer(customers: Customers, customer: number): void {
     // The length is known only after copying.
-    this.#reserve(4 + MOST_CUSTOMER_BYTES);
+    this.#reserve(4 + MAX_CUSTOMER_BYTES);
     const length = customers.copy(customer, this.#buffer, this.#length + 4);
     this.#view.setInt32(this.#length, length);
     this.#length += 4 + length;
   }
 
-  /** Without a length, like the other raw methods. Large bytes must not change until they are sent. */
+  /** @param value must not change until it is sent */
   raw(value: Uint8Array): void {
     if (value.length < LARGE_BYTES) {
       this.#reserve(value.length);
@@ -189,7 +177,6 @@ export class BinaryWriter {
     return [...this.#parts, this.#buffer.subarray(this.#from, this.#length)];
   }
 
-  /** Bytes written since `clear`. */
   get length(): number {
     return this.#partBytes + this.#length - this.#from;
   }
@@ -214,21 +201,20 @@ export class BinaryWriter {
   }
 }
 
-/** Numbers of PostgreSQL's types: https://www.postgresql.org/docs/18/catalog-pg-type.html */
+/** Type numbers: https://www.postgresql.org/docs/18/catalog-pg-type.html */
 const TYPE = { int2: 21, int4: 23, text: 25, timestamptz: 1184 } as const;
 export type ElementType = keyof typeof TYPE;
 
-/** Each array is written here and copied at its own length: V8 collects more often for large, nearly empty buffers. */
+/** Builds all arrays, which are then copied: V8 collects garbage more often if each has a large, nearly empty buffer. */
 const ARRAYS = new BinaryWriter();
 
-/** An array as a parameter of a statement. @param add writes the element of this item */
 export function binaryArray<T>(
   type: ElementType,
   items: ArrayLike<T>,
   add: (writer: BinaryWriter, item: T) => void,
 ): Buffer {
   ARRAYS.clear();
-  // Number of dimensions, flag for nulls, type of the elements; then the length and the first index of the dimension.
+  // Number of dimensions, flag for nulls, element type, length, index of the first element.
   for (const value of [1, 1, TYPE[type], items.length, 1]) ARRAYS.rawInt32(value);
   for (let index = 0; index < items.length; index++) {
     const item = items[index];

@@ -1,37 +1,29 @@
-/**
- * Group commit: batches that arrive while transactions are in flight share the next transaction. So a quiet pipeline does not
- * commit once for each partition.
- */
+/** Batches that arrive while transactions are in flight share the next one: docs/decisions/0017-group-commit.md. */
 import type { PlannedBatch, WriteOutcome } from "./batch.ts";
 
 /** Starts another transaction at once when this many records wait, although others are in flight. */
 const COMMIT_AT_RECORDS = 1_000;
-/**
- * Batches share a transaction up to so many records; a longer one has its own. Larger groups, of 60,000 records in two
- * transactions at once, were not faster with 100,000 customers: joining them costs what the index saves.
- */
+/** Groups of 60,000 were not faster with 100,000 customers: joining their readings cost as much as the index saved. */
 const MAX_GROUP_RECORDS = 4_000;
 /** Minimum delay between small commits: a commit costs the same for one reading as for twenty. */
 const MIN_COMMIT_DELAY_MS = 3;
-/** Maximum time a batch waits for others while a connection is free: the transaction in flight may be stuck. */
+/** Maximum time that a batch waits for others while a connection is free: the transaction in flight may hang. */
 const MAX_WAIT_MS = 20;
 
 /**
- * `grouped`: several batches share a transaction, which fails as a whole when the table has a key, or when PostgreSQL refuses a
- * reading. `single`: the same, with one batch. `checked`: one batch, in which duplicates and refused readings are found.
+ * `grouped` (several batches) and `single` (one batch) fail as a whole if the table has one of the keys, or PostgreSQL refuses
+ * a reading. `checked` (one batch) finds the duplicates and the refused readings.
  */
 export type InsertMode = "grouped" | "single" | "checked";
 
 export interface Transactions {
-  /** @returns the outcome of each */
   readonly writeGroup: (batches: readonly PlannedBatch[]) => Promise<readonly WriteOutcome[]>;
   readonly writeChecked: (batch: PlannedBatch) => Promise<WriteOutcome>;
 }
 
-/** A batch that waits for a transaction. */
+/** A batch to be written. It can grow until `begin` is called, which returns undefined if the batch is abandoned. */
 export interface Candidate {
   readonly records: () => number;
-  /** Its transaction begins. @returns undefined when the batch was abandoned meanwhile */
   readonly begin: () => Promise<PlannedBatch | undefined>;
   readonly insertMode: InsertMode;
 }
@@ -46,21 +38,18 @@ export class GroupCommit {
   #busy = 0;
   #lastBegun = -Infinity;
   readonly #queue: Waiting[] = [];
-  /** The next look at the queue. */
   #nextCheck: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | undefined;
 
-  /** @param maxInFlight transactions in flight, at most */
   constructor(
     public maxInFlight: number,
     private readonly transactions: Transactions,
     private readonly minCommitDelayMs = MIN_COMMIT_DELAY_MS,
   ) {}
 
-  /** @returns undefined when the batch was abandoned before it was sent */
   write(candidate: Candidate): Promise<WriteOutcome | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome | undefined>();
     this.#queue.push({ ...candidate, since: performance.now(), resolve, reject });
-    // Not at once: one answer of a broker brings batches of several partitions.
+    // Not in this turn of the event loop: one fetch response brings batches of several partitions.
     this.#checkAfter(0);
     return promise;
   }
@@ -93,7 +82,7 @@ export class GroupCommit {
     }
   }
 
-  /** How long the first of the queue waits for more, milliseconds. */
+  /** How long the first batch of the queue still waits for others, in milliseconds. */
   #pauseBefore({ since }: Waiting): number {
     if (this.#queue.reduce((sum, { records }) => sum + records(), 0) >= COMMIT_AT_RECORDS) return 0;
     const until = this.#busy > 0 ? since + MAX_WAIT_MS : this.#lastBegun + this.minCommitDelayMs;
@@ -112,7 +101,7 @@ export class GroupCommit {
     return this.#queue.splice(0, count);
   }
 
-  /** Settles every batch of the group; never rejects. */
+  /** Settles each batch of the group, and never rejects. */
   async #commit(group: readonly Waiting[]): Promise<void> {
     const begun = await Promise.all(group.map(async (waiting) => {
       const batch = await waiting.begin().catch(waiting.reject);

@@ -1,4 +1,7 @@
-/** Where each log stands: the rows of public.ingest_offsets, read and opened; `move_offsets.ts` moves them. */
+/**
+ * Reads and opens rows of the ledger, public.ingest_offsets; `move_offsets.ts` moves them. Each function that returns rows throws
+ * PipelineError `schema_too_new` if the schema has another generation than this program.
+ */
 import { type Database, type Row, sqlState } from "../../_shared/postgres.ts";
 import type { Counts } from "./batch.ts";
 import { UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
@@ -14,11 +17,7 @@ const COLUMNS = `
   next_offset::float8 as "nextOffset", schema_generation as "schemaGeneration",
   coalesce(case when leader_epoch_at = next_offset then leader_epoch end, ${UNKNOWN_EPOCH}) as "leaderEpoch"`;
 
-/**
- * The newest generation of a log, or undefined when it was never read.
- *
- * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
- */
+/** The newest generation of a log; undefined if the log was never read. */
 export async function findLedger(database: Database, log: TopicIdPartition): Promise<LedgerRow | undefined> {
   const [row] = await database.query<Stored>(
     `select ${COLUMNS} from public.ingest_offsets
@@ -30,11 +29,7 @@ export async function findLedger(database: Database, log: TopicIdPartition): Pro
   return row === undefined ? undefined : ledgerRow(row);
 }
 
-/**
- * Opens a generation at this offset; when another consumer was first, its row is the answer.
- *
- * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
- */
+/** Opens a generation of a log at this offset, or returns its row if another consumer has already opened it. */
 export async function openLedger(
   database: Database,
   log: TopicIdPartition,
@@ -42,7 +37,7 @@ export async function openLedger(
   firstOffset: Offset,
 ): Promise<LedgerRow> {
   await database.query(
-    // A breaking migration locks the table first: a snapshot that was taken behind that lock has its generation.
+    // A breaking migration locks this table first, so an insert that waited for it sees the new generation.
     `insert into public.ingest_offsets
             (topic, topic_id, kafka_partition, generation, first_offset, next_offset, schema_generation)
      select $1::text, $2::uuid, $3::integer, $4::integer, $5::bigint, $5::bigint, $6::integer
@@ -58,11 +53,7 @@ export async function openLedger(
   return row;
 }
 
-/**
- * Rows that the database does not have, or has with a lower offset than remembered: then it is an older copy of itself.
- *
- * @param remembered rows as of this consumer's last committed write
- */
+/** Rows that the ledger does not have, or has with a lower offset: the database was replaced by an older copy of itself. */
 export async function findOlderRows(database: Database, remembered: readonly LedgerRow[]) {
   if (remembered.length === 0) return [];
   const rows = await database.query<Stored>(
@@ -79,7 +70,6 @@ export async function findOlderRows(database: Database, remembered: readonly Led
   });
 }
 
-/** The incarnations of a topic that were read before this one: it was deleted and made again. */
 export async function findOtherIncarnations(database: Database, topic: string, topicId: string) {
   const rows = await database.query<{ topic_id: string }>(
     "select distinct topic_id from public.ingest_offsets where topic = $1 and topic_id <> $2",
@@ -88,7 +78,6 @@ export async function findOtherIncarnations(database: Database, topic: string, t
   return rows.map(({ topic_id }) => topic_id);
 }
 
-/** The next offset of each partition of a topic's incarnation, newest generation. */
 export async function nextOffsets(database: Database, topicId: string): Promise<Map<number, Offset>> {
   const rows = await database.query<{ partition: number; next: Offset }>(
     `select distinct on (kafka_partition) kafka_partition as partition, next_offset::float8 as next
@@ -100,7 +89,7 @@ export async function nextOffsets(database: Database, topicId: string): Promise<
   return new Map(rows.map(({ partition, next }) => [partition, next]));
 }
 
-/** What became of the offsets of a topic, of all its partitions and incarnations. */
+/** The sums over all partitions, incarnations and generations of a topic. */
 export async function ledgerSums(database: Database, topic: string): Promise<Counts> {
   const [sums] = await database.query<Counts & Row>(
     `select coalesce(sum(stored), 0)::float8 as stored,
@@ -120,14 +109,13 @@ function ledgerRow({ schemaGeneration, ...ledger }: Stored): LedgerRow {
   return ledger;
 }
 
-/** lock_not_available: another session kept a lock for longer than lock_timeout. */
+/** lock_not_available: another session held a lock for longer than lock_timeout. */
 export const isLockTimeout = (error: unknown): boolean => sqlState(error) === "55P03";
 
 /**
- * Ends the sessions of frozen consumers, and returns how many. While a backend waits for the next bytes of a COPY it looks
- * at no timeout. A consumer that froze there, or whose network fell silent, would hold its locks until TCP gives up, hours
- * later. Only sessions of this user and application name are ended, and only if they have waited for their client for longer
- * than this session's statement_timeout.
+ * Ends the sessions of frozen consumers, and returns their number. A backend that waits for the next bytes of a COPY checks no
+ * timeout. If its client is frozen or unreachable, it holds its locks until TCP gives up, hours later. Only sessions of this user
+ * and this application name are ended, after they have waited for their client for longer than statement_timeout.
  */
 export async function endFrozenWriters(database: Database): Promise<number> {
   const ended = await database.query(

@@ -1,4 +1,11 @@
-/** The statement that moves offsets. Each transaction ends with it; with few readings it is the whole transaction. */
+/**
+ * The statement that moves offsets: the last one of each transaction, or with few readings the whole transaction. It writes
+ * nothing if an offset is not the first offset of its batch, if the schema has another generation, or if the floor is now above
+ * a stored reading or below the floor of a `too_old` reject.
+ *
+ * Like every writer, it locks the ledger rows first, in the order of their ids. The change rows come from the rows that the
+ * update returns, so no offset moves without its change row.
+ */
 import type { Statement } from "../../_shared/postgres.ts";
 import { formatInstant } from "../../_shared/record/instant.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
@@ -8,13 +15,6 @@ import type { WrittenBatch } from "./batch.ts";
 import { changeArrays } from "./changes.ts";
 import { HEARTBEATS, type OrderedReadings, readingArrays } from "./readings.ts";
 
-/**
- * Writes everything or nothing. Nothing if an offset is not the first of its batch, if the schema has another generation, or if
- * the floor moved: above a reading to be stored, or below the floor by which a reading was rejected.
- *
- * As every writer does, it locks the ledger rows first, in the order of their ids. The changes come from the rows that the update
- * returns, so no offset moves without its change.
- */
 const MOVE_OFFSETS = `with batch as materialized (
   select *
     from unnest($1::bigint[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
@@ -74,11 +74,7 @@ select id, moves, from_offset, next_offset,
        ($36::text[])[first_entry:last_entry]
   from moved`;
 
-/**
- * The statement's row count is the number of batches, or 0 when nothing was written.
- *
- * @param added the readings to insert; empty if the transaction has inserted them already
- */
+/** Its row count is the number of batches or 0. @param added the readings to insert, unless the transaction already has */
 export function moveStatement(batches: readonly WrittenBatch[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
   const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));
@@ -111,7 +107,7 @@ export function moveStatement(batches: readonly WrittenBatch[], added: OrderedRe
   };
 }
 
-/** The lowest and the highest floor with which the batches may be written. */
+/** The lowest and the highest floor with which these batches may be written. */
 function floorBounds(batches: readonly WrittenBatch[]): [lowest: string, highest: string] {
   const ascending = (a: bigint, b: bigint) => a < b ? -1 : 1;
   const floors = batches.flatMap(({ plan }) => plan.floor ?? []).sort(ascending);
@@ -119,18 +115,15 @@ function floorBounds(batches: readonly WrittenBatch[]): [lowest: string, highest
     if (stored.length === 0) return [];
     return readings.ts(stored.reduce((first, row) => readings.compareTime(row, first) < 0 ? row : first));
   }).sort(ascending);
-  const instant = (one: bigint | undefined, none: string) => one === undefined ? none : formatInstant(one);
-  return [instant(floors.at(-1), "-infinity"), instant(earliest[0], "infinity")];
+  const format = (ts: bigint | undefined, none: string) => ts === undefined ? none : formatInstant(ts);
+  return [format(floors.at(-1), "-infinity"), format(earliest[0], "infinity")];
 }
 
-/** 0001-01-01T00:00:00Z and the last millisecond of 9999, in seconds since the Unix epoch. */
+// The years 1 to 9999. A producer can set any 64 bits as Kafka's timestamp: a value that PostgreSQL refuses would fail its batch
+// at each attempt, so the nearest of these replaces it.
 const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799.999;
 
-/**
- * Seconds since the Unix epoch; null without a record. A producer can set Kafka's timestamp to any 64 bits. One outside of
- * PostgreSQL's range would fail its batch at every attempt, so it is replaced by the first or the last instant.
- */
 function lastRecordSeconds(records: Slice["records"]): number | null {
   const last = records.at(-1);
   return last === undefined ? null : Math.min(Math.max(last.timestampMs / 1000, FIRST_SECOND), LAST_SECOND);

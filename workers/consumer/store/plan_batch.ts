@@ -1,4 +1,4 @@
-/** Decodes the records of a batch into rejects, and readings in the order of their keys. */
+/** Decodes the records of a batch into rejects and ordered readings. */
 import { anomalyOf, type Limits } from "../../_shared/record/heartbeat.ts";
 import { createDecoder } from "../../_shared/record/decode.ts";
 import type { Instant } from "../day_partitions/floor.ts";
@@ -11,31 +11,26 @@ export type PlanBatch = ReturnType<typeof createPlanner>;
 
 const DAY_SECONDS = 86_400;
 
-/**
- * @param limits valid and alarm thresholds, and how far from the clocks a reading may be
- * @param now milliseconds since the Unix epoch
- * @param secondClock a second clock: a reading is rejected for its time only if both clocks agree
- * @param floor readings before it were dropped
- */
+/** @param secondClock must agree with `now` before a reading is rejected for its time */
 export function createPlanner(
   limits: Limits,
   now: () => number,
   secondClock: () => number = now,
   floor: () => Instant = () => undefined,
 ) {
-  // Decides on each record that is not plainly valid.
   const decode = createDecoder(limits, now, secondClock, floor);
   const fastPath = new FastPathRecord();
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
-    // Whole seconds inside of both limits: decode() checks instants closer to a limit by the microsecond.
+    // Whole seconds inside both limits. Closer to a limit, decode() compares microseconds and asks the second clock.
     const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
-    const kept = limits.retentionDays === undefined
+    const oldestKept = limits.retentionDays === undefined
       ? -Infinity
       : Math.ceil(now() / 1000) - limits.retentionDays * DAY_SECONDS + 1;
-    const dropped = floor();
-    const earliest = Math.max(kept, dropped === undefined ? -Infinity : Math.ceil(Number(dropped) / 1e6));
+    const floorNow = floor();
+    const floorSeconds = floorNow === undefined ? -Infinity : Math.ceil(Number(floorNow) / 1e6);
+    const earliest = Math.max(oldestKept, floorSeconds);
     let index = -1;
     for (const { table, from, to } of records.ranges) {
       for (let row = from; row < to; row++) {
@@ -61,8 +56,8 @@ export function createPlanner(
       }
     }
     const rows = readings.ordered();
-    const by = rejects.some(({ reason }) => reason === "too_old") ? dropped : undefined;
-    return { records, readings, rows, keys: keysOf(readings, rows), rejects, floor: by };
+    const usedFloor = rejects.some(({ reason }) => reason === "too_old") ? floorNow : undefined;
+    return { records, readings, rows, keys: keysOf(readings, rows), rejects, floor: usedFloor };
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The valid readings of a batch, in columns: sorting, writing and summing touch numbers and no objects. A new column also goes
- * into the arrays of `move_offsets.ts`, and of `insertUnlessPresent` in `transactions.ts`.
+ * The valid readings of a batch, in columns: an object for each record would be garbage. A new column also goes into the arrays
+ * of `move_offsets.ts` and of `insertUnlessPresent` in `transactions.ts`.
  */
 import { Buffer } from "node:buffer";
 import type { Anomaly, Reading } from "../../_shared/record/heartbeat.ts";
@@ -16,14 +16,12 @@ export class Readings {
   readonly customers: Customers;
   /** Numbers of `customers`. */
   readonly customer: Int32Array;
-  /** Since the Unix epoch. Microseconds of the first and last years are more than a double holds. */
+  /** Since the Unix epoch, without the `micros` (0 to 999,999): a double cannot hold all microseconds from 0001 to 9999. */
   readonly seconds: Float64Array;
-  /** 0 to 999,999, to be added to the seconds. */
   readonly micros: Int32Array;
-  /** Beats per minute. */
   readonly heartRate: Int16Array;
   readonly #anomaly: Uint8Array;
-  /** The index of its record in the batch. */
+  /** Indexes of the batch's records. */
   readonly record: Int32Array;
   #count = 0;
 
@@ -84,14 +82,13 @@ export class Readings {
     };
   }
 
-  /** The days that they lie in, counted since the Unix epoch. */
+  /** Days since the Unix epoch. */
   days(): Set<number> {
     const days = new Set<number>();
-    let known: number | undefined;
+    let last: number | undefined;
     for (let row = 0; row < this.#count; row++) {
       const day = Math.floor((this.seconds[row] ?? 0) / DAY_SECONDS);
-      // Neighbours mostly share it.
-      if (day !== known) days.add(known = day);
+      if (day !== last) days.add(last = day);
     }
     return days;
   }
@@ -100,13 +97,10 @@ export class Readings {
     return this.customer[a] === this.customer[b] && this.compareTime(a, b) === 0;
   }
 
-  /**
-   * The rows by customer and time, and those with the same key in the order of the log. All writers insert in this order, so
-   * that writers of the same keys cannot deadlock, and neighbours in the index are written together.
-   */
+  /** All rows by customer, time and offset. Every writer inserts in this order, so two writers of the same keys cannot deadlock. */
   ordered(): Int32Array {
     const ranks = this.customers.ranks();
-    // Counting sort: where the rows of each customer begin.
+    // A counting sort by customer. `starts` tells where the rows of each customer begin.
     const starts = new Int32Array(ranks.length + 1);
     for (let row = 0; row < this.#count; row++) {
       const rank = ranks[this.customer[row] ?? 0] ?? 0;
@@ -129,7 +123,7 @@ export class Readings {
     return rows;
   }
 
-  /** Mostly, a customer's readings are in order already. */
+  /** Sorts only if needed: the readings of a customer usually arrive in order. */
   #orderByTime(rows: Int32Array, from: number, end: number): void {
     for (let at = from + 1; at < end; at++) {
       if (this.compareTime(rows[at - 1] ?? 0, rows[at] ?? 0) <= 0) continue;
@@ -143,13 +137,12 @@ export class Readings {
   }
 }
 
-/** Rows of readings, no two with the same key, by customer and time. */
+/** Rows ordered by customer and time, each key once. */
 export interface OrderedReadings {
   readonly readings: Readings;
   readonly rows: Int32Array;
 }
 
-/** Where readings are inserted. */
 export const HEARTBEATS = "public.heartbeats (customer_id, ts, heart_rate, anomaly)";
 
 export const READING_COLUMNS: readonly {
@@ -181,7 +174,7 @@ export function readingArrays({ readings, rows }: OrderedReadings): Buffer[] {
   );
 }
 
-/** Joins the rows of several batches; their `record` has no meaning then. */
+/** Joins the rows of several batches. The column `record` has no meaning in the result. */
 export function joinReadings(parts: readonly OrderedReadings[]): OrderedReadings {
   if (parts[0] !== undefined && parts.length === 1) return parts[0];
   const all = new Readings(parts.reduce((sum, { rows }) => sum + rows.length, 0));

@@ -1,4 +1,4 @@
-/** The entry point: plans a batch, hands it to the group commit, and retries until it has an outcome. */
+/** Plans each batch, writes it by group commit, and retries until it has an outcome. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { isFatal } from "../../_shared/errors.ts";
@@ -11,32 +11,28 @@ import type { PlanBatch } from "./plan_batch.ts";
 
 export interface WriterPorts {
   readonly plan: PlanBatch;
-  /** Makes partitions; before the transaction, since it takes locks. */
+  /** Creates missing day partitions before the transaction, because that takes locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
-  /** The batch is planned again. */
   readonly onFloorMoved: (floor: Instant) => void;
-  /** The batch has a connection: from now on an attempt that does not end hangs. */
+  /** The batch has a connection: an attempt that does not end from now on hangs. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
 }
 
-/** Writes a batch of one partition. @throws errors that a retry does not cure, as a schema of another generation */
+/** Rejects only for an error that a retry cannot cure, such as another schema generation. */
 export type WriteBatch = (ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal) => Promise<BatchOutcome>;
 
 export type Store = ReturnType<typeof createStore>;
 
-/** @param connections transactions in flight, at most */
 export function createStore(transactions: Transactions, connections: number) {
   const groupCommit = new GroupCommit(connections, transactions);
   return {
-    /** One for each partition: it learns from its batches how to write the next. */
+    /** Each partition needs a writer of its own, which learns from one batch how to write the next. */
     writer: (ports: WriterPorts): WriteBatch => {
-      const strategy = new WriteStrategy();
-      return (ledger, batch, signal) =>
-        new BatchWriter({ ports, groupCommit, strategy: strategy }, ledger, batch).write(signal);
+      const tools = { ports, groupCommit, strategy: new WriteStrategy() };
+      return (ledger, batch, signal) => new BatchWriter(tools, ledger, batch).write(signal);
     },
-    /** Changes the maximum of transactions in flight. */
     setMaxInFlight: (width: number) => void (groupCommit.maxInFlight = width),
   };
 }
@@ -44,51 +40,41 @@ export function createStore(transactions: Transactions, connections: number) {
 /** After a timeout, the next attempt writes a part that is this many times smaller. */
 const SHRINK_FACTOR = 16;
 
-/** How a partition makes its next attempt, learnt from earlier ones. */
 class WriteStrategy {
-  #insertMode: InsertMode = "grouped";
-  /** How many records an attempt can write while many are refused or the database is slow. */
+  insertMode: InsertMode = "grouped";
   maxRecords = Infinity;
 
-  get insertMode(): InsertMode {
-    return this.#insertMode;
-  }
-
-  /** @returns whether to retry with care, because a key is repeated or a value refused */
+  /** @returns whether to retry at once, in checked mode */
   needsCheckedMode(error: unknown): boolean {
-    if (this.#insertMode === "checked" || !(isUniqueViolation(error) || isDataError(error))) return false;
-    this.#insertMode = "checked";
+    if (this.insertMode === "checked" || !(isUniqueViolation(error) || isDataError(error))) return false;
+    this.insertMode = "checked";
     return true;
   }
 
-  /**
-   * After any failure, the partition retries in a transaction of its own. Writing with care takes many statements, so the batch
-   * may have been too large. A single record that takes too long is retried: that says nothing about the record.
-   *
-   * @returns whether the next attempt has fewer records
-   */
+  /** @returns whether the next attempt must write fewer records; a single record is retried, whatever the failure */
   failed(error: unknown, tried = 0): boolean {
-    const isTooMuch = this.#insertMode === "checked" || isTimeout(error);
-    if (this.#insertMode === "grouped") this.#insertMode = "single";
+    // Checked mode takes many statements: any failure may come from a batch that is too large.
+    const isTooMuch = this.insertMode === "checked" || isTimeout(error);
+    // The batch gets a transaction of its own, so that it cannot fail those of other partitions again.
+    if (this.insertMode === "grouped") this.insertMode = "single";
     if (tried <= 1 || !isTooMuch) return false;
     this.maxRecords = Math.ceil(tried / SHRINK_FACTOR);
     return true;
   }
 
-  /** As long as batches have repeated keys, the quick way would fail and cost twice. */
   written({ plan, stored }: WrittenBatch): void {
-    if (stored.length < plan.keys.length - 1) this.#insertMode = "checked";
-    else this.#insertMode = this.#insertMode === "checked" ? "single" : "grouped";
+    // While batches have keys that the table has, the other modes would fail and cost twice.
+    if (stored.length < plan.keys.length - 1) this.insertMode = "checked";
+    else this.insertMode = this.insertMode === "checked" ? "single" : "grouped";
     this.maxRecords *= 2;
   }
 }
 
-/** The attempts to write one batch. */
 class BatchWriter {
-  /** The whole batch, once an attempt has begun. */
+  /** `#planned` may be only its first part. */
   #whole: Slice | undefined;
   #planned: PlannedBatch | undefined;
-  /** What an attempt wrote if its COMMIT, whose answer was lost, took place. */
+  /** Set when the answer to COMMIT was lost. */
   #possiblyWritten: WrittenBatch | undefined;
 
   constructor(
@@ -107,8 +93,8 @@ class BatchWriter {
       try {
         const outcome = await this.#attempt(signal);
         if (outcome === undefined) return { kind: "abandoned" };
-        const told = this.#interpret(outcome);
-        if (told !== undefined) return told;
+        const result = this.#interpret(outcome);
+        if (result !== undefined) return result;
       } catch (error) {
         if (isFatal(error)) throw error;
         if (strategy.failed(error, this.#planned?.slice.records.length)) this.#planned = undefined;
@@ -121,25 +107,24 @@ class BatchWriter {
     }
   }
 
-  /** @returns undefined when `signal` aborted before its turn: a stop does not wait for the queue */
+  /** @returns undefined when `signal` aborted while the batch was queued */
   async #attempt(signal: AbortSignal): Promise<WriteOutcome | undefined> {
     const { strategy, groupCommit } = this.tools;
-    const write = (isGivenUp: () => boolean) =>
+    const write = (isAbandoned: () => boolean) =>
       groupCommit.write({
         records: () => this.#records(),
-        begin: () => isGivenUp() ? Promise.resolve(undefined) : this.#begin(),
+        begin: () => isAbandoned() ? Promise.resolve(undefined) : this.#begin(),
         insertMode: strategy.insertMode,
       });
     try {
       return await write(() => signal.aborted);
     } catch (error) {
       if (!strategy.needsCheckedMode(error)) throw error;
-      // The write has begun: a stop waits for it.
+      // The write has begun, so a stop waits for it.
       return await write(() => false);
     }
   }
 
-  /** Records in the next attempt, as far as known. */
   #records(): number {
     return this.#planned?.slice.records.length ??
       Math.min(this.tools.strategy.maxRecords, this.#whole?.records.length ?? this.batch.count());
@@ -148,7 +133,7 @@ class BatchWriter {
   async #begin(): Promise<PlannedBatch> {
     const { ports, strategy } = this.tools;
     ports.onAttempt();
-    // Not earlier: more records may join the batch, and decoded ones take several times the memory.
+    // Not earlier: more records may join the batch, and decoded records take several times the memory.
     if (this.#planned === undefined) {
       const [slice] = splitSlice(this.#whole ??= this.batch.close(), strategy.maxRecords);
       this.#planned = { ledger: this.ledger, slice, plan: ports.plan(slice.records) };
@@ -173,7 +158,7 @@ class BatchWriter {
       strategy.written(outcome);
       return outcome;
     }
-    // The answer to an earlier COMMIT was lost, and it did commit.
+    // If the offset is where an attempt with a lost answer would have moved it, that attempt did commit.
     const written = this.#possiblyWritten;
     return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
   }

@@ -1,4 +1,4 @@
-/** The transactions that write batches: a group in one transaction, or one batch with care. */
+/** The transactions that write batches: one for a group of batches, one for a batch in checked mode. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { isOutcomeUnknown } from "../../_shared/postgres_errors.ts";
 import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
@@ -18,8 +18,8 @@ import {
 } from "./readings.ts";
 import { requireSchemaGeneration } from "../schema/migrate.ts";
 
-/** Up to so many readings are written in one round trip; COPY takes more of them with less memory and parsing. */
-const FEW_READINGS = 4_000;
+/** Up to this number, readings are written in one round trip. COPY takes more of them with less memory and parsing. */
+const MAX_SINGLE_STATEMENT_READINGS = 4_000;
 const NO_READINGS: OrderedReadings = { readings: new Readings(0), rows: new Int32Array() };
 
 export function transactionsOf(database: Database): Transactions {
@@ -35,10 +35,10 @@ async function writeGroup(
 ): Promise<readonly WriteOutcome[]> {
   try {
     const added = joined(all);
-    if (added.rows.length <= FEW_READINGS && all.every(({ rejects }) => rejects.length === 0)) {
-      if (await database.execute(moveStatement(all, added)) === all.length) return all;
-      // An offset or the floor moved: nothing was written.
-    }
+    const isSmall = added.rows.length <= MAX_SINGLE_STATEMENT_READINGS &&
+      all.every(({ rejects }) => rejects.length === 0);
+    if (isSmall && await database.execute(moveStatement(all, added)) === all.length) return all;
+    // If the statement wrote nothing, an offset or the floor has moved. The transaction finds out which.
     return await database.transaction(async (session, rows) => {
       const stale = findOffsetMismatches(rows, all);
       const owned = all.filter((_, index) => stale[index] === undefined);
@@ -70,15 +70,14 @@ async function writeChecked(database: Database, batch: PlannedBatch): Promise<Wr
   }
 }
 
-/** @throws the error itself, if nothing was written */
 function outcomeOf(error: unknown, attempted: WrittenBatch): WriteOutcome {
   if (error instanceof FloorMoved) return { kind: "floor moved", floor: error.floor };
   if (isOutcomeUnknown(error)) return { kind: "unknown", written: attempted, error };
   throw error;
 }
 
-/** Locks the ledger rows first: a second owner waits here, reads the moved offset and finds its batch stale. */
-function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string {
+/** Locks the ledger rows first: another owner waits here, and then reads the moved offset. */
+function lockedOffsets(batches: readonly PlannedBatch[]): string {
   return `select id, topic_id, kafka_partition, generation, next_offset, schema_generation
             from public.ingest_offsets
            where id in (${batches.map(({ ledger }) => ledger.id).join(", ")})
@@ -86,22 +85,17 @@ function lockedOffsets(batches: readonly Pick<PlannedBatch, "ledger">[]): string
              for no key update`;
 }
 
-/**
- * For each batch, the stored offset if it is not the batch's first offset.
- *
- * @throws PipelineError `schema_too_new` when the schema's generation is not the program's
- */
 function findOffsetMismatches(
   rows: readonly Row[],
-  batches: readonly Pick<PlannedBatch, "ledger" | "slice">[],
+  batches: readonly PlannedBatch[],
 ): (OffsetMismatch | undefined)[] {
   return batches.map(({ ledger, slice }) => {
     const row = rows.find(({ id }) => Number(id) === ledger.id);
     if (row !== undefined) requireSchemaGeneration(Number(row.schema_generation));
     // A promoted standby that never had this row may have given its id to another log.
-    const isOurs = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
+    const isSameLog = row?.topic_id === ledger.topicId && row.kafka_partition === ledger.partition &&
       row.generation === ledger.generation;
-    const nextOffset = isOurs ? Number(row.next_offset) : undefined;
+    const nextOffset = isSameLog ? Number(row.next_offset) : undefined;
     return nextOffset === slice.from ? undefined : { kind: "offset mismatch", nextOffset };
   });
 }
@@ -110,11 +104,10 @@ function joined(all: readonly WrittenBatch[]): OrderedReadings {
   return joinReadings(all.map(({ plan: { readings }, stored: rows }) => ({ readings, rows })));
 }
 
-/** The last step: writes rejects and moves the offsets. */
 async function conclude(session: Session, all: readonly WrittenBatch[]): Promise<void> {
   for (const { ledger, rejects } of all) await copyRejects(session, ledger, rejects);
   const { rowCount } = await session.query(moveStatement(all, NO_READINGS));
-  // The offsets are locked and were right, so the floor must have moved.
+  // The offsets are locked and match, so only the floor can differ.
   if (rowCount !== all.length) {
     throw new FloorMoved(await readFloor(async (sql) => (await session.query(sql)).rows));
   }
@@ -150,7 +143,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   row.int32(ledger.partition);
   row.int64(record.offset);
   row.text(reason);
-  // RETENTION_DAYS forbids to keep such a reading: only its place in the log is stored.
+  // RETENTION_DAYS forbids to keep an old reading, so only its offset and reason are stored.
   const isEmptied = reason === "too_old";
   row.text(isEmptied ? "" : detail);
   for (const bytes of [record.key, record.value]) {
@@ -161,12 +154,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   else row.null();
 }
 
-/**
- * Inserts the readings whose keys are not in the table, in a savepoint. Repeats this if another writer committed one of the keys
- * meanwhile: the statement's snapshot has neither its own row nor the other one.
- *
- * @returns for each row the heart rate that the table had before
- */
+/** Repeats the insert if another writer has just committed one of the keys, which is not in the snapshot of the statement. */
 async function insertMissing(session: Session, added: OrderedReadings): Promise<readonly (number | null)[]> {
   for (;;) {
     await session.query("savepoint readings");
@@ -181,9 +169,9 @@ async function insertMissing(session: Session, added: OrderedReadings): Promise<
 }
 
 async function insertUnlessPresent(session: Session, added: OrderedReadings) {
-  const { rows: [told] } = await session.query<{ inserted: number; present: (number | null)[] }>({
+  const { rows: [result] } = await session.query<{ inserted: number; present: (number | null)[] }>({
     name: "insert_unless_present",
-    // A subquery for each reading reads the index, whatever the planner expects of the arrays.
+    // A subquery for each reading uses the index, whatever the planner expects of the arrays.
     text: `with inserted as (
              insert into ${HEARTBEATS}
              select *
@@ -201,5 +189,5 @@ async function insertUnlessPresent(session: Session, added: OrderedReadings) {
                          order by place) as present`,
     values: readingArrays(added),
   });
-  return told ?? { inserted: 0, present: [] };
+  return result ?? { inserted: 0, present: [] };
 }
