@@ -1,18 +1,16 @@
 /**
- * Folder `rollup`: brings minutes and latest readings up from the changes that the ingest commits, and rebuilds them from the
- * rows when a chain of changes is broken. It never moves an offset, never locks a row of the ledger or of the readings, and
- * the ingest never waits for it.
+ * Folder `rollup`: updates minute aggregates and latest readings from the change feed, or rebuilds them from public.heartbeats
+ * when the feed is broken. It locks no row of the ledger and no reading, so the ingest never waits for it.
  *
- * This file: the statements of a round that write.
+ * This file: applies change rows.
  */
 import type { Session } from "../../_shared/postgres.ts";
 import type { ChainPosition } from "./chain.ts";
 
 /**
- * Merges the changes by customer and minute, adds them to the minutes, and brings up the latest readings. All in one
- * statement, or the arrays would be read twice; and in the order of the keys, so that each page is touched once.
- * An array is compared from the left: the latest entry of a minute wins, and takes its rate and anomaly with it. All are
- * instants, since an array has one type.
+ * One statement, so that the arrays are read once. Upserts are in key order, so that each page is touched once. max() compares
+ * arrays from the left, so the latest reading of a minute takes its rate and anomaly along. An array has one type: both are
+ * encoded as instants.
  */
 const APPLY = `
   with entry as (
@@ -58,7 +56,6 @@ const APPLY = `
      set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
    where kept.ts < excluded.ts`;
 
-/** Deletes what was applied, and sets the positions to exactly that. */
 const ADVANCE = `
   with advance as (
     select *
@@ -76,22 +73,22 @@ const ADVANCE = `
       on conflict (ledger_id) do update
      set move = excluded.move, next_offset = excluded.next_offset`;
 
-/** @param from the first minute that is applied; -infinity for all */
+/** @param from the first minute to apply, or -infinity */
 export async function applyChanges(
   session: Session,
   chains: readonly ChainPosition[],
   from: string,
 ): Promise<void> {
-  await session.query({ name: "rollup_apply", text: APPLY, values: [...taken(chains), from] });
+  await session.query({ name: "rollup_apply", text: APPLY, values: [...ranges(chains), from] });
 }
 
 export async function advancePositions(session: Session, chains: readonly ChainPosition[]): Promise<void> {
-  const values = [...taken(chains), chains.map(({ lastOffset }) => lastOffset)];
+  const values = [...ranges(chains), chains.map(({ lastOffset }) => lastOffset)];
   await session.query({ name: "rollup_advance", text: ADVANCE, values });
 }
 
-/** The changes that fitted into the round, as $1 to $3: of which ledger row, behind which move, up to which. */
-function taken(chains: readonly ChainPosition[]) {
+/** The moves of each chain that the round applies, as $1 to $3. */
+function ranges(chains: readonly ChainPosition[]) {
   return [
     chains.map(({ ledgerId }) => ledgerId),
     chains.map(({ move }) => move),

@@ -1,9 +1,8 @@
-/** What `--until-caught-up` waits for: the ledger of one moment. While the ingest continues, a change always waits. */
+/** What `--until-caught-up` waits for: the moves of one moment, since the ingest keeps adding change rows. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 type Queried = Pick<Database, "query">;
 
-/** Where each ledger row stood at one moment. */
 export type CatchUpTarget = readonly {
   readonly id: string;
   readonly moves: string;
@@ -14,7 +13,7 @@ export async function readCatchUpTarget(database: Queried): Promise<CatchUpTarge
   return await database.query("select id, moves, next_offset from public.ingest_offsets");
 }
 
-const LEFT = `
+const REMAINING = `
   select coalesce(sum(goal.next_offset - coalesce(position.next_offset, ledger.first_offset)), 0)::float8 as offsets,
          (select count(cursor) > 0 from public.rollup) as "isRebuilding",
          count(*) = 0 and (select count(cursor) = 0 from public.rollup) as "isNone"
@@ -24,15 +23,14 @@ const LEFT = `
    where coalesce(position.move, 0) < goal.moves
       or coalesce(position.next_offset, ledger.first_offset) < goal.next_offset`;
 
-/** How far the rollup is from the goal; a rebuild under way counts, too. */
 export async function remainingTo(database: Queried, goal: CatchUpTarget) {
   const values = [
     goal.map(({ id }) => id),
     goal.map(({ moves }) => moves),
     goal.map(({ next_offset }) => next_offset),
   ];
-  type Left = { readonly offsets: number; readonly isRebuilding: boolean; readonly isNone: boolean };
-  const [left] = await database.query<Left & Row>(LEFT, values);
-  if (left === undefined) throw new TypeError("sums without a row");
-  return left;
+  type Remaining = { readonly offsets: number; readonly isRebuilding: boolean; readonly isNone: boolean };
+  const [remaining] = await database.query<Remaining & Row>(REMAINING, values);
+  if (remaining === undefined) throw new TypeError("sums without a row");
+  return remaining;
 }

@@ -1,25 +1,22 @@
-/** Where the rollup stands in the chain of changes of each ledger row, what a round takes, and whether the chain holds. */
+/** The change rows of a ledger row are a chain, which the rollup follows from its own position. */
 import type { Row, Session } from "../../_shared/postgres.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 
 export interface ChainPosition {
   readonly ledgerId: number;
-  /** The rollup's position. */
+  /** The position of the rollup: the last move that it applied, and the offset after it. */
   readonly move: number;
   readonly offset: Offset;
-  /** Where the ledger stands. */
   readonly moves: number;
   readonly ledgerOffset: Offset;
-  /** The last change that fits into the round; null when none lies behind the position. */
+  /** The last change row that fits into the round; null if none follows the position. */
   readonly lastMove: number | null;
   readonly lastOffset: Offset | null;
-  /** Whether each change that fits continues the one before, and the first one the position. */
+  /** Whether the position and all change rows that fit follow each other without a hole. */
   readonly continues: boolean | null;
 }
 
-/**
- * $1 and $2: maximum of offsets and of changes, divided among the chains with waiting changes; at least one change of each.
- */
+/** $1 offsets and $2 changes at most, divided among the chains with new changes, but at least one change of each chain. */
 const PICK_CHANGES = `
   select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
          ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
@@ -48,20 +45,20 @@ const PICK_CHANGES = `
    where (moves, ledger_offset) is distinct from (move, at)`;
 
 /** Limits a round of many small changes. */
-const MOST_CHANGES = 20_000;
+const MAX_CHANGES = 20_000;
 
-/** The chains with waiting changes, and broken ones. @param offsets about, at most */
+/** All chains whose ledger row is not at the position of the rollup. */
 export async function readChainPositions(session: Session, offsets: number): Promise<ChainPosition[]> {
-  const values = [Math.ceil(offsets), MOST_CHANGES];
+  const values = [Math.ceil(offsets), MAX_CHANGES];
   return (await session.query<ChainPosition & Row>({ name: "rollup_pick", text: PICK_CHANGES, values })).rows;
 }
 
-/** For each ledger row, the keys of changes from `moves` of `id` to `next`, both excluded: there shall be none. */
+/** The keys between the last move of ledger row `id` and ledger row `next`, where no change row may be. */
 export const BETWEEN_CHAINS = `
   (select id, moves, lead(id, 1, 9223372036854775807) over (order by id) as next
      from (select id, moves from public.ingest_offsets union all select 0, 0) ledger) between_chains`;
 
-/** Changes and positions that the ledger does not lead to: of a row that is gone, or that was restored as it was before. */
+/** Change rows and positions without a move in the ledger: their ledger row is gone, or is an older copy of itself. */
 export const ORPHANED = `
   select change.ledger_id, change.move
     from ${BETWEEN_CHAINS}
@@ -76,25 +73,21 @@ export const ORPHANED = `
     from public.rollup_positions
    where not exists (select from public.ingest_offsets where id = ledger_id)`;
 
-/** Why a rebuild is due, whatever the chains say. */
 export async function whyOrphaned(session: Session): Promise<string | undefined> {
-  const { rows: [stray] } = await session.query<{ ledger_id: string; move: string }>(`${ORPHANED} limit 1`);
-  return stray && `the ledger does not lead to move ${stray.move} of ledger row ${stray.ledger_id}`;
+  const { rows: [orphan] } = await session.query<{ ledger_id: string; move: string }>(`${ORPHANED} limit 1`);
+  return orphan && `the ledger does not lead to move ${orphan.move} of ledger row ${orphan.ledger_id}`;
 }
 
-/** Why minutes and latest readings cannot follow this chain any more; undefined while they can. */
-export function whyBroken(standing: ChainPosition): string | undefined {
-  const { ledgerId, move, offset, moves, ledgerOffset, lastMove, lastOffset, continues } = standing;
+export function whyBroken(chain: ChainPosition): string | undefined {
+  const { ledgerId, move, offset, moves, ledgerOffset, lastMove, lastOffset, continues } = chain;
   const at = `at move ${move} and offset ${offset}`;
-  const stands = `ledger row ${ledgerId} stands at move ${moves} and offset ${ledgerOffset}`;
-  if (move > moves || offset > ledgerOffset) return `${stands}, and the rollup is ahead of it ${at}`;
+  const ledger = `ledger row ${ledgerId} is at move ${moves} and offset ${ledgerOffset}`;
+  if (move > moves || offset > ledgerOffset) return `${ledger}, and the rollup is ahead of it ${at}`;
   if (lastMove === null || lastOffset === null) {
-    return `${stands}, and no change leads there from the rollup ${at}`;
+    return `${ledger}, and no change leads there from the rollup ${at}`;
   }
-  if (!continues) {
-    return `the changes of ledger row ${ledgerId} do not continue where the rollup stands, ${at}`;
-  }
+  if (!continues) return `the changes of ledger row ${ledgerId} do not continue from the rollup ${at}`;
   const isBehind = lastMove < moves && lastOffset <= ledgerOffset;
   if (isBehind || (lastMove === moves && lastOffset === ledgerOffset)) return undefined;
-  return `${stands}, and its changes lead to move ${lastMove} and offset ${lastOffset}`;
+  return `${ledger}, and its changes lead to move ${lastMove} and offset ${lastOffset}`;
 }

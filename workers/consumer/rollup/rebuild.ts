@@ -1,31 +1,28 @@
 /**
- * A rebuild counts minutes and latest readings from the rows, slice by slice, from the newest minute down to the floor, while
- * the ingest continues. Rows and changes commit together, so the rows of a snapshot hold exactly its changes.
+ * A rebuild counts minute aggregates and latest readings from public.heartbeats, in slices from the newest minute down to the
+ * floor. Readings and `next_offset` commit together, so each snapshot has exactly the readings before its offsets.
  */
 import type { Session } from "../../_shared/postgres.ts";
 import { FLOOR } from "../day_partitions/floor.ts";
 import { BETWEEN_CHAINS } from "./chain.ts";
 
-/**
- * To be run before the snapshot is taken: a partition that is dropped or attached after it would read as empty. Dropping and
- * attaching lock one of these two tables.
- */
+/** Runs before the snapshot is taken: a partition that is dropped or attached later would read as empty. */
 export const KEEP_PARTITIONS =
   "lock table only public.heartbeats, only public.heartbeats_default in access share mode";
 
-/** A rebuild is due, from the newest minute on. */
+/** The cursor of a rebuild that has not begun. */
 export const REBUILD_FROM_NEWEST = "infinity";
 
-/** Within this time of a slice, deletions of passed changes begin; the last one may take as long again. */
+/** No deletion begins after this time. The last one may take as long again. */
 const DELETING_MS = 100;
-/** In the first deletion; each may have megabytes. */
-const FEW_CHANGES = 200;
-/** Rounded up: the minute that contains the floor also counts dropped readings. */
+/** In the first deletion, because each change row may have megabytes. */
+const FIRST_DELETION_ROWS = 200;
+/** Rounded up: the minute of the floor also counts readings that were dropped. */
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
 
-/** Sets the positions to the ledger of this snapshot, whose rows replace all earlier changes. */
+/** Moves all positions to the ledger of this snapshot, whose readings replace the earlier changes. */
 export async function startRebuild(session: Session): Promise<void> {
-  // Left of a ledger that was further: the ingest comes to these moves, and could not write its own.
+  // Left by a newer copy of the ledger. The ingest will reach these moves and must be able to write them.
   await session.query(
     `delete from public.ingest_changes change
       using ${BETWEEN_CHAINS}
@@ -40,15 +37,10 @@ export async function startRebuild(session: Session): Promise<void> {
   await session.query(`delete from public.customer_latest where ts >= ${FLOOR}`);
 }
 
-/**
- * Replaces the minutes of one slice, which ends before the cursor.
- *
- * @param rows readings in a slice, about; a minute is never split
- * @returns the new cursor; null when the rebuild is done
- */
+/** Rebuilds a slice of about `rows` readings before the cursor. @returns the new cursor, or null at the end of the rebuild */
 export async function rebuildMinutes(session: Session, cursor: string, rows: number): Promise<string | null> {
   const { rows: [slice] } = await session.query<{ from: string; isLast: boolean }>(
-    // Materialized, or each use would look for the row anew, and plan all partitions for it.
+    // Materialized: otherwise each use would search the row again and plan all partitions for it.
     `with slice as materialized (
        select ${FLOOR_MINUTE} as bottom,
               coalesce(
@@ -70,7 +62,7 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
     [slice.from, cursor],
   );
   await session.query(
-    // Latest readings also come from the rows above the floor in its minute.
+    // The last slice takes latest readings also from the minute of the floor, which is not rebuilt.
     `with reading as materialized (
        select customer_id, ts, heart_rate, anomaly
          from public.heartbeats
@@ -98,13 +90,13 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
   return slice.isLast && noneIsLeft ? null : slice.from;
 }
 
-/** Deletes changes that the rebuild passed over: beside a slice no others are left. @returns whether all are deleted */
+/** Deletes change rows that the rebuild replaced: in a round with a slice, none is new. @returns whether none is left */
 async function deleteAppliedChanges(session: Session): Promise<boolean> {
   const endAt = performance.now() + DELETING_MS;
-  // Twice as many each time: each deletion finds its first change behind what those before it deleted.
-  for (let most = FEW_CHANGES;; most *= 2) {
+  // Twice as many each time: each deletion first passes over the rows that those before it deleted.
+  for (let most = FIRST_DELETION_ROWS;; most *= 2) {
     const { rowCount } = await session.query(
-      // Through the index: the table never gets smaller, and may be empty for gigabytes.
+      // Through the index: the table never shrinks, and may have gigabytes of empty pages.
       `delete from public.ingest_changes
         where ctid = any(array(select ctid from public.ingest_changes order by ledger_id, move limit $1))`,
       [most],

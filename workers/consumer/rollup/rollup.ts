@@ -1,4 +1,4 @@
-/** The loop: a round when something waits, a pause behind each, and what is said of both. */
+/** Runs rounds while work waits, pauses between them, and decides how many connections the ingest may use. */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { describeError } from "../../_shared/errors.ts";
 import { type Database, isTimeout, openDatabase, sqlState } from "../../_shared/postgres.ts";
@@ -13,15 +13,14 @@ import {
 } from "./pace.ts";
 import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
-/** Without a commit of this consumer: others may have stopped behind one. */
+/** An idle rollup still looks for change rows of consumers that have stopped. */
 const IDLE_MS = 5_000;
-/** One round at full speed, of a few seconds. */
-const MOST_OFFSETS = 1_000_000;
-/** A round that takes longer is followed by smaller ones, so that rounds end in good time on a slow machine, too. */
+/** A few seconds of work at full speed. */
+const MAX_OFFSETS = 1_000_000;
+/** Longer rounds are followed by smaller ones. */
 const LONG_ROUND_MS = 10_000;
-/** Without a round for so long, the rollup gets no more room from the ingest, and the consumer is not ready. */
 const STALL_MS = 30_000;
-/** The last round of an orderly stop has so long; what is left is the next consumer's. */
+/** Limits the last round of an orderly stop. The next consumer applies the rest. */
 const LAST_ROUND_MS = 4_000;
 const SERIALIZATION_FAILURE = "40001";
 
@@ -36,55 +35,48 @@ export interface RollupTelemetry {
 
 export class Rollup implements AsyncDisposable {
   readonly #database: Database;
-  readonly #woken = new Notifier();
+  readonly #wake = new Notifier();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
   readonly #startedAt = performance.now();
-  /** Records that wait for the ingest. */
-  #due = 0;
-  /** When this consumer last committed a batch. */
-  #batchAt = -Infinity;
-  /** Whether a change or a rebuild waits, as far as is known. */
-  #waits = false;
-  /** When a round was last committed, or nothing waited. */
-  #wellAt = performance.now();
+  #dueRecords = 0;
+  #lastBatchAt = -Infinity;
+  #hasWork = false;
+  /** When a round was last committed, or no work was waiting. */
+  #lastProgressAt = performance.now();
   #lag: Lag | undefined;
   #ingestConnections = Infinity;
-  #mostOffsets = MOST_OFFSETS;
+  #maxOffsets = MAX_OFFSETS;
   #sliceRows = MIN_REBUILD_ROWS;
   #pauseMs = MIN_PAUSE_MS;
-  /** Whether the last round left nothing. */
   #isWhole = true;
-  /** This consumer's last. */
-  #round: string | undefined;
+  #lastRound: string | undefined;
   #failure: { readonly times: number; readonly reason: string } | undefined;
 
-  /** Rounds run from now on, in a session of their own. @param database how the ingest reaches it */
   constructor(
-    private readonly database: { readonly url: string; readonly name: string; readonly connections: number },
+    private readonly config: { readonly url: string; readonly name: string; readonly connections: number },
     private readonly store: { readonly setMaxInFlight: (width: number) => void },
     private readonly telemetry: RollupTelemetry,
   ) {
-    this.#database = openDatabase(database.url, { ...database, connections: 0, limits: ROLLUP_LIMITS });
+    this.#database = openDatabase(config.url, { ...config, connections: 0, limits: ROLLUP_LIMITS });
     this.#ended = this.#run();
   }
 
-  /** This consumer committed a batch. @param due records that wait for the ingest behind it */
+  /** This consumer committed a batch. @param due records that still wait for the ingest */
   committed(due: number): void {
-    this.#due = due;
-    this.#batchAt = performance.now();
-    this.#waits = true;
-    this.#woken.notify();
+    this.#dueRecords = due;
+    this.#lastBatchAt = performance.now();
+    this.#hasWork = true;
+    this.#wake.notify();
   }
 
-  /** Call it once a second. */
   watch(): void {
-    const { database: { connections }, store, telemetry } = this;
-    const silentMs = performance.now() - this.#wellAt;
-    const isStalled = this.#waits && silentMs > STALL_MS;
+    const { config: { connections }, store, telemetry } = this;
+    const silentMs = performance.now() - this.#lastProgressAt;
+    const isStalled = this.#hasWork && silentMs > STALL_MS;
     if (isStalled) telemetry.rollupStalled(Math.floor(silentMs / 1000), this.#failure?.reason);
     else telemetry.rollupWorks();
-    // What others left behind before this consumer began is not of its doing.
+    // This consumer did not cause a lag that is older than itself.
     const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
     this.#ingestConnections = ingestConnections(connections, {
       last: this.#ingestConnections,
@@ -99,30 +91,30 @@ export class Rollup implements AsyncDisposable {
     while (!signal.aborted) {
       const began = performance.now();
       const next = await this.#attempt();
-      if (next === "idle") await this.#woken.wait({ signal, atMostMs: IDLE_MS });
+      if (next === "idle") await this.#wake.wait({ signal, atMostMs: IDLE_MS });
       else if (next === "pause") await this.#pause(performance.now() - began);
       else await sleep(next, { signal });
     }
   }
 
-  /** Looks, and does a round when something waits. @returns what comes next; a number is milliseconds to wait */
+  /** @returns what follows; a number is the time to wait, in milliseconds */
   async #attempt({ isLast = false } = {}): Promise<"idle" | "pause" | number> {
     try {
-      const lag = await this.#look();
+      const lag = await this.#readLag();
       const restMs = isLast ? 0 : this.#restMs(lag);
       if (!lag.isNone && restMs <= 0) {
-        const size = { offsets: this.#mostOffsets, ...lag.isRebuilding && { sliceRows: this.#sliceRows } };
+        const size = { offsets: this.#maxOffsets, ...lag.isRebuilding && { sliceRows: this.#sliceRows } };
         const began = performance.now();
         const outcome = await runRound(this.#database, size);
-        if ("round" in outcome) this.#committed(outcome, performance.now() - began);
+        if ("round" in outcome) this.#roundCommitted(outcome, performance.now() - began);
       }
       this.#failure = undefined;
       return lag.isNone ? "idle" : restMs > 0 ? restMs : "pause";
     } catch (error) {
-      // Another transaction changed what this snapshot still shows as it was: the next snapshot has it.
+      // Another transaction changed a row after this snapshot was taken.
       if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
       if (isTimeout(error)) {
-        this.#mostOffsets = Math.ceil(this.#mostOffsets / 2);
+        this.#maxOffsets = Math.ceil(this.#maxOffsets / 2);
         this.#sliceRows = MIN_REBUILD_ROWS;
       }
       this.#failure = { times: (this.#failure?.times ?? 0) + 1, reason: describeError(error) };
@@ -130,32 +122,32 @@ export class Rollup implements AsyncDisposable {
     }
   }
 
-  async #look(): Promise<Lag> {
+  async #readLag(): Promise<Lag> {
     const lag = this.#lag = await readLag(this.#database);
-    this.#waits = !lag.isNone;
+    this.#hasWork = !lag.isNone;
     this.telemetry.rollupLag(lag.seconds);
-    const waitsSeconds = lag.isRebuilding ? Infinity : lag.seconds;
-    const wellSeconds = lag.isNone ? 0 : Math.min(lag.sinceRoundSeconds, waitsSeconds);
-    this.#wellAt = Math.max(this.#wellAt, performance.now() - wellSeconds * 1000);
+    const workSeconds = lag.isRebuilding ? Infinity : lag.seconds;
+    const silentSeconds = lag.isNone ? 0 : Math.min(lag.sinceRoundSeconds, workSeconds);
+    this.#lastProgressAt = Math.max(this.#lastProgressAt, performance.now() - silentSeconds * 1000);
     return lag;
   }
 
-  /** Behind a round of another consumer the pause counts too: together they shall not work more than one. */
+  /** Waits after a round of another consumer, too: all consumers together do not work more than one alone. */
   #restMs({ round, sinceRoundSeconds }: Lag): number {
-    if (this.#round === undefined || round === this.#round) return 0;
-    const isQuiet = performance.now() - this.#batchAt > IDLE_MS;
+    if (this.#lastRound === undefined || round === this.#lastRound) return 0;
+    const isQuiet = performance.now() - this.#lastBatchAt > IDLE_MS;
     return (isQuiet ? MAX_PAUSE_MS : this.#pauseMs) - sinceRoundSeconds * 1000;
   }
 
-  #committed(outcome: Extract<Outcome, { round: string }>, ms: number): void {
+  #roundCommitted(outcome: Extract<Outcome, { round: string }>, ms: number): void {
     const { telemetry } = this;
-    this.#mostOffsets = Math.min(
-      MOST_OFFSETS,
-      Math.ceil(this.#mostOffsets * Math.min(2, LONG_ROUND_MS / ms)),
+    this.#maxOffsets = Math.min(
+      MAX_OFFSETS,
+      Math.ceil(this.#maxOffsets * Math.min(2, LONG_ROUND_MS / ms)),
     );
-    this.#round = outcome.round;
+    this.#lastRound = outcome.round;
     this.#isWhole = outcome.kind !== "applied" || outcome.isWhole;
-    this.#wellAt = performance.now();
+    this.#lastProgressAt = performance.now();
     telemetry.roundCommitted();
     if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
     if (outcome.kind !== "minutes rebuilt") return;
@@ -163,30 +155,28 @@ export class Rollup implements AsyncDisposable {
     if (outcome.isLast) telemetry.rebuildEnded();
   }
 
-  /** Ends early when the ingest has nothing left to do: there is nothing to spare it. */
+  /** Ends early when the ingest is idle: then the rollup slows nothing down. */
   async #pause(roundMs: number): Promise<void> {
     const { signal } = this.#stop;
     const began = performance.now();
     for (let now = began; !signal.aborted; now = performance.now()) {
-      const isIdle = this.#due === 0 && now - Math.max(began, this.#batchAt) >= MIN_PAUSE_MS;
-      this.#pauseMs = pauseMs(roundMs, this.#due, this.#isWhole);
+      const isIdle = this.#dueRecords === 0 && now - Math.max(began, this.#lastBatchAt) >= MIN_PAUSE_MS;
+      this.#pauseMs = pauseMs(roundMs, this.#dueRecords, this.#isWhole);
       const leftMs = began + this.#pauseMs - now;
       if (isIdle || leftMs <= 0) return;
       await sleep(Math.min(leftMs, MIN_PAUSE_MS), { signal });
     }
   }
 
-  /** One round more, if the database answers in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    const { promise: tooLate, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LAST_ROUND_MS);
+    const ended = new AbortController();
     const lastRound = async () => {
       await this.#ended;
       if (this.#failure === undefined) await this.#attempt({ isLast: true });
       await this.#database[Symbol.asyncDispose]();
     };
-    await Promise.race([lastRound(), tooLate]);
-    clearTimeout(timer);
+    await Promise.race([lastRound(), sleep(LAST_ROUND_MS, ended)]);
+    ended.abort();
   }
 }

@@ -1,11 +1,11 @@
-/** One round: applies the changes behind the positions to minutes and latest readings, in one transaction. */
+/** A round: one transaction that applies change rows, or rebuilds a slice, and moves the positions of the rollup. */
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { SCHEMA_GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
 import { ORPHANED, readChainPositions, whyBroken, whyOrphaned } from "./chain.ts";
 import { KEEP_PARTITIONS, REBUILD_FROM_NEWEST, rebuildMinutes, startRebuild } from "./rebuild.ts";
 
-/** A round may last longer than a batch, since no batch waits for it. A process that froze in a round delays the others. */
+/** Longer than those of the ingest, because no batch waits for a round. */
 export const ROLLUP_LIMITS: SessionLimits = {
   transactionMs: 70_000,
   statementMs: 60_000,
@@ -13,14 +13,13 @@ export const ROLLUP_LIMITS: SessionLimits = {
   idleInTransactionMs: 10_000,
 };
 
-/** How far the rollup is behind the ledger. */
 export interface Lag {
-  /** Age of the first change that waits; 0 when none does. */
+  /** The age of the first change row that is not applied, or 0. */
   readonly seconds: number;
   readonly isRebuilding: boolean;
-  /** Whether nothing waits, and no rebuild is due or under way. */
+  /** No change row waits, and no rebuild. */
   readonly isNone: boolean;
-  /** The start of the last committed round of any consumer, to be compared with another one. */
+  /** Identifies the last round of any consumer. */
   readonly round: string;
   readonly sinceRoundSeconds: number;
 }
@@ -42,33 +41,30 @@ export async function readLag(database: Pick<Database, "query">): Promise<Lag> {
 }
 
 export type Outcome =
-  /** Another session is in a round, or the schema has another generation than this program. */
+  /** Another consumer is in a round, or the schema has another generation than this program. */
   | { readonly kind: "busy" }
-  /** A rebuild is under way, and this round has no lock on the partitions: nothing was done. */
+  /** Nothing was done: a rebuild is due, and `sliceRows` is missing. */
   | { readonly kind: "rebuild due" }
   | ({ readonly round: string } & Done);
 
 type Done =
-  /** `isWhole`: no change was left. */
   | { readonly kind: "applied"; readonly isWhole: boolean }
-  /** From now on a rebuild is due. */
   | { readonly kind: "broken"; readonly reason: string }
   | { readonly kind: "minutes rebuilt"; readonly isLast: boolean; readonly ms: number };
 
 export interface Size {
-  /** Offsets applied in the round, about, at most. */
   readonly offsets: number;
-  /** Rows of a slice, about, which is replaced when a rebuild is under way and all changes fit into the round. */
+  /** Readings of the slice to rebuild, if a rebuild is due. */
   readonly sliceRows?: number;
-  /** With more bytes of waiting changes, a rebuild is cheaper. */
   readonly bytes?: number;
 }
 
-const MOST_BYTES = 10 * 1024 ** 3;
+/** With more change rows, a rebuild is cheaper. */
+const MAX_CHANGE_BYTES = 10 * 1024 ** 3;
 
 /**
- * The planner knows nothing of arrays: it shall not read whole tables for them. Before PostgreSQL 18 what is switched off
- * counts as very expensive where there is no other way, and that is compiled for 0.3 s each time.
+ * The planner knows nothing of the contents of arrays: without these settings it would read whole tables. `jit = off`: before
+ * PostgreSQL 18, a forbidden plan without an alternative counts as so expensive that it is compiled for 0.3 s each time.
  */
 const BEGIN = `
   set transaction isolation level repeatable read;
@@ -79,8 +75,8 @@ const BEGIN = `
   set local jit = off`;
 
 /**
- * Locks the row before anything else is read, so that the snapshot has the positions of the previous round. The table of the
- * changes never shrinks, so its size alone does not show how much waits.
+ * Locks the row before anything else is read, so that the snapshot has the positions of the round before. The table of change
+ * rows never shrinks, so its size alone does not show how much waits.
  */
 const ROLLUP_ROW = `
   select cursor::text,
@@ -98,13 +94,14 @@ export function runRound(database: Database, size: Size): Promise<Outcome> {
     if (row === undefined) return { kind: "busy" };
     const { cursor, bytes } = row as { cursor: string | null; bytes: number };
     if (cursor !== null && !size.sliceRows) return { kind: "rebuild due" };
-    const isTooMuch = cursor === null && bytes > (size.bytes ?? MOST_BYTES);
-    const [done, next] = isTooMuch ? tooMuch(bytes) : await work(session, cursor, size);
-    const { rows: [at] } = await session.query<{ round: string }>(
+    const [done, next] = cursor === null && bytes > (size.bytes ?? MAX_CHANGE_BYTES)
+      ? broken(`changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait: a rebuild costs less`)
+      : await work(session, cursor, size);
+    const { rows: [updated] } = await session.query<{ round: string }>(
       "update public.rollup set cursor = $1, committed_at = now() returning committed_at::text as round",
       [next],
     );
-    return { ...done, round: at?.round ?? "" };
+    return { ...done, round: updated?.round ?? "" };
   }, `${BEGIN}; ${keep} ${ROLLUP_ROW}`);
 }
 
@@ -114,21 +111,17 @@ function broken(reason: string): Step {
   return [{ kind: "broken", reason }, REBUILD_FROM_NEWEST];
 }
 
-function tooMuch(bytes: number): Step {
-  return broken(`changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait, more than it costs to read the rows`);
-}
-
 async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
   if (cursor === REBUILD_FROM_NEWEST) await startRebuild(session);
   const standings = await readChainPositions(session, size.offsets);
   const reason = standings.map(whyBroken).find((why) => why !== undefined) ?? await whyOrphaned(session);
   if (reason !== undefined) return broken(reason);
   if (standings.length > 0) {
-    // A rebuild counts the minutes before its cursor from the rows.
+    // Below the cursor, the rebuild will count the minutes from the readings.
     await applyChanges(session, standings, cursor ?? "-infinity");
     await advancePositions(session, standings);
   }
-  // Only if no change of the snapshot is left, a slice from its rows agrees with the minutes after it.
+  // The minutes above a slice agree with its snapshot only if no change row is left.
   const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
   if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
   const began = performance.now();
