@@ -1,42 +1,40 @@
 /**
- * Folder `day_partitions`: makes the partitions of public.heartbeats and removes old rows. It never reads or writes a record,
- * and never delays the transactions that do.
+ * Folder `day_partitions`: creates the day partitions of public.heartbeats and removes old data, without delaying the ingest.
  *
- * This file: makes partitions, ahead of time and for any day before its readings are written. Never in the transaction that
- * writes, since making one takes locks. Where it cannot be made, the default partition takes the rows.
+ * This file: creates day partitions ahead of time, or before the transaction of a batch that needs them. The default partition
+ * takes the readings of other days.
  */
 import { type Database, isServerUnavailable, sqlState } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "../health/health_state.ts";
 
 const DAY_MS = 86_400_000;
-/** Today and as many days ahead, so that midnight finds its partition made. */
+/** Besides today, so that the partition of the next day exists at midnight. */
 const DAYS_AHEAD = 2;
-/** Partitions that a batch makes at most; the default partition takes the rows of other days. */
+/** Maximum of partitions that a batch waits for: a malicious producer can send readings of thousands of days. */
 const DAYS_AT_ONCE = 32;
-/** Beyond this many remembered days, all are forgotten. */
-const MOST_REMEMBERED = 10_000;
-/** Attempts to get a lock, each as long as the function's lock_timeout. */
+const MAX_REMEMBERED_DAYS = 10_000;
+/** Attempts to get a lock, each as long as the lock_timeout of the function. */
 const ATTEMPTS = 3;
-/** After this time a batch, or a round, begins no further partition. */
-const PATIENCE_MS = 5_000;
-/** Pause of all batches after a failed lock: each attempt makes others wait, and all days share the lock. */
+/** After this time, a batch or a round creates no further partition. */
+const MAX_CREATING_MS = 5_000;
+/** Applies to all batches after a lock conflict: all days need the same lock, and each attempt makes other sessions wait. */
 const PAUSE_MS = 20_000;
 
-/** `covered`: before the statement, whose snapshot it reads. */
+/** `covered`: whether the partition existed before this statement, because its snapshot does not see the new one. */
 const ENSURE = `
   select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
          exists (select from public.heartbeat_partitions('public.heartbeats')
                   where $1::timestamptz >= lower_bound and $1::timestamptz < upper_bound) as covered`;
 
-/** One reading of each of some days in the default partition. As text, since a Date has no microseconds. */
+/** As text, because a Date has no microseconds. */
 const WITHOUT_PARTITION = `
   select at::text, floor(extract(epoch from at) / 86400)::float8 as day
     from public.heartbeats_without_partition('public.heartbeats') at`;
 
 export class DayPartitions {
-  /** Days, counted since the Unix epoch, that have a partition. */
+  /** Days since the Unix epoch that have a partition. */
   readonly #made = new Set<number>();
-  /** Days that no batch makes: their rows go to the default partition, where the rounds find them. */
+  /** Days left to emptyDefault(). */
   readonly #postponed = new Set<number>();
   #pausedUntil = -Infinity;
 
@@ -49,17 +47,13 @@ export class DayPartitions {
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
-  /**
-   * Makes the partitions of these days. Fails when the database is away, never because of a partition.
-   * @param onDay is called before each partition, and after the last
-   */
+  /** Fails only if the database is unavailable. @param onDay called before each partition and after the last one */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
     let asked = 0;
-    const giveUpAt = this.clock() + PATIENCE_MS;
+    const giveUpAt = this.clock() + MAX_CREATING_MS;
     for (const day of days) {
       if (this.#made.has(day) || this.#postponed.has(day)) continue;
       const now = this.clock();
-      // A batch must not wait for thousands, which a malicious producer could cause: they are made later.
       if (asked < DAYS_AT_ONCE && now < giveUpAt && now >= this.#pausedUntil) {
         asked++;
         onDay();
@@ -69,7 +63,7 @@ export class DayPartitions {
     if (asked > 0) onDay();
   }
 
-  /** Makes the partitions of today and the next days. @returns why one could not be made; undefined when all exist */
+  /** @returns why a partition could not be created, or undefined */
   async makeAhead(nowMs: number): Promise<unknown> {
     const today = Math.floor(nowMs / DAY_MS);
     for (let day = today; day <= today + DAYS_AHEAD; day++) {
@@ -80,13 +74,10 @@ export class DayPartitions {
     return undefined;
   }
 
-  /**
-   * Moves readings out of the default partition, whichever process wrote them, by making their partitions.
-   * @returns why one could not be moved; undefined when none is left, or a later round continues
-   */
+  /** Moves readings out of the default partition. @returns why some could not be moved, or undefined, also if time is up */
   async emptyDefault(): Promise<unknown> {
     let failure: unknown;
-    const giveUpAt = this.clock() + PATIENCE_MS;
+    const giveUpAt = this.clock() + MAX_CREATING_MS;
     while (failure === undefined && this.clock() < giveUpAt) {
       const found = await this.database.query<{ day: number; at: string }>(WITHOUT_PARTITION);
       if (found.length === 0) return undefined;
@@ -99,13 +90,13 @@ export class DayPartitions {
     return failure;
   }
 
-  /** Call it when the database was replaced by an older copy of itself. */
+  /** Needed after the database was replaced by an older copy of itself. */
   forget(): void {
     this.#made.clear();
     this.#postponed.clear();
   }
 
-  /** @param at an instant of the day, which may have several partitions @returns why its partition was not made */
+  /** @param at an instant of the day, because a day can have several partitions */
   async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
     let failure: unknown = new Error("the database made none");
     for (let attempt = 1; attempt <= attempts; attempt++) {
@@ -135,16 +126,15 @@ function startOf(day: number): string {
 }
 
 function remember(days: Set<number>, day: number): void {
-  if (days.size >= MOST_REMEMBERED) days.clear();
+  if (days.size >= MAX_REMEMBERED_DAYS) days.clear();
   days.add(day);
 }
 
-const answered = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
+const hasState = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
-/** lock_not_available and deadlock_detected: another session held a lock. */
-const isLockConflict = answered(/^(55P03|40P01)$/);
-/** query_canceled: it took longer than statement_timeout. */
-export const isStatementTimeout = answered(/^57014$/);
-/** Either: an immediate next try would block other sessions again. */
+/** lock_not_available or deadlock_detected. */
+const isLockConflict = hasState(/^(55P03|40P01)$/);
+/** query_canceled. */
+export const isStatementTimeout = hasState(/^57014$/);
 export const isLockConflictOrTimeout = (error: unknown): boolean =>
   isLockConflict(error) || isStatementTimeout(error);

@@ -1,18 +1,12 @@
-/**
- * The floor: all readings before it were dropped, but their minutes stay. A reading below the floor is rejected, whatever
- * RETENTION_DAYS is now, because its minute may already count it.
- */
+/** Below the floor, minute aggregates outlive their readings: a reading that was stored again there would be counted twice. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
-/**
- * A transaction that relies on the floor must hold a lock on public.heartbeats, as each does that inserted a reading: dropping
- * a partition takes a lock on that table that waits for all writers.
- */
+/** Holds for the rest of a transaction that has locked public.heartbeats, as an insert does: raising the floor waits for it. */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention
                         where reopened_at is null)`;
 
-/** Microseconds since the Unix epoch; undefined while nothing was dropped. */
+/** Microseconds since the Unix epoch, or undefined if retention has dropped nothing. */
 export type Instant = bigint | undefined;
 
 export async function readFloor(query: (sql: string) => Promise<readonly Row[]>): Promise<Instant> {
@@ -22,7 +16,7 @@ export async function readFloor(query: (sql: string) => Promise<readonly Row[]>)
   return typeof row?.["micros"] === "string" ? BigInt(row["micros"]) : undefined;
 }
 
-/** The floor as last read. It may have moved: the transaction that writes a batch checks it again. */
+/** The floor as last read. The transaction of a batch checks it again. */
 export class Floor {
   instant: Instant;
 
@@ -31,7 +25,6 @@ export class Floor {
   }
 }
 
-/** The floor moved after the batch was planned: nothing was written. */
 export class FloorMoved extends Error {
   override readonly name = "FloorMoved";
 

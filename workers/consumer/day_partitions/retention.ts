@@ -1,4 +1,4 @@
-/** Makes tomorrow's partition and drops old data, in small pieces, beside the ingest. */
+/** Creates partitions and removes old data, in small steps beside the ingest. */
 import { sleep } from "../../_shared/backoff.ts";
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
@@ -8,22 +8,20 @@ import { type DayPartitions, isLockConflictOrTimeout, isStatementTimeout } from 
 import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
-/** Pause of a task after a failed lock or a statement timeout: each attempt makes other sessions wait. */
+/** After a lock conflict or a timeout, because each attempt makes other sessions wait. */
 const PAUSE_MS = 300_000;
-/** From this number on ensure_heartbeat_partition() makes months in place of days. */
+/** From this number on, ensure_heartbeat_partition() creates months instead of days. */
 const MANY_PARTITIONS = 730;
-/** By both clocks; $1 is this machine's. A clock that is ahead must not drop data too early. */
+/** $1 is the clock of this machine, $2 the retention in days. A single clock that is ahead must not delete data too early. */
 const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
-/** Few enough that the lock of the rollup is held briefly. */
+/** Limits how long the rollup cannot run a round. */
 const MINUTES_AT_A_TIME = 10_000;
-/** Few, since each may have megabytes. */
+/** Few, because each may have megabytes. */
 const REJECTS_AT_A_TIME = 100;
-/** Time for rejects in a round; the next round continues. */
 const EMPTYING_MS = 5_000;
-/** Customers that a round reads. No index finds the old ones: each reading would have to update it. */
+/** A round reads only some customers, because no index on `ts` finds the old ones: the rollup would have to update it. */
 const CUSTOMERS_AT_A_TIME = 10_000;
 
-/** Days that are kept; undefined for ever. */
 export type RetentionOptions =
   & Readonly<Record<"retentionDays" | "minuteRetentionDays" | "rejectRetentionDays", number | undefined>>
   & { readonly signal: AbortSignal };
@@ -42,7 +40,6 @@ export interface RetentionPorts {
   readonly clock?: MonotonicClock;
 }
 
-/** Runs until `signal` aborts. A task that failed is tried again in the next round. */
 export async function keepPartitions(ports: RetentionPorts, options: RetentionOptions): Promise<void> {
   const { signal } = options;
   const repeat = async (round: () => Promise<void>) => {
@@ -51,11 +48,11 @@ export async function keepPartitions(ports: RetentionPorts, options: RetentionOp
       await sleep(INTERVAL_MS, { signal });
     }
   };
-  // Two loops: dropping old data may take hours, and tomorrow's partition must not wait for it.
+  // Two loops: dropping old data can take hours, and the partition of the next day must not wait for it.
   await Promise.all([repeat(partitionRounds(ports)), repeat(retentionRounds(ports, options))]);
 }
 
-/** @returns one round, which never rejects: it makes partitions, and reports those it could not make */
+/** @returns a round, which reports a failure and never rejects */
 export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   const { database, dayPartitions, clocks, telemetry } = ports;
   let many = false;
@@ -71,7 +68,7 @@ export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isStatementTimeout }, run);
 }
 
-/** @returns one round, which never rejects: a task that fails is reported, and the others still run */
+/** @returns a round, which reports the failure of a task, runs the others, and never rejects */
 export function retentionRounds(ports: RetentionPorts, options: RetentionOptions): () => Promise<void> {
   const { database, clocks, floor } = ports;
   const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
@@ -96,7 +93,7 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
   };
 }
 
-/** @param run rejects, or resolves with an error */
+/** @param run rejects with an error, or resolves with it */
 function task(
   { database, telemetry, clock = () => performance.now() }: RetentionPorts,
   { name, action, pauseAfter = isLockConflictOrTimeout }: {
@@ -116,36 +113,34 @@ function task(
   };
 }
 
-/** `now` by this machine's clock, in ISO 8601. */
+/** `now`: the clock of this machine, in ISO 8601. */
 type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
 async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
-  // For the Grafana alert, which sees overdue partitions without asking a consumer.
+  // For the Grafana alert about partitions that should have been dropped.
   await ports.database.query(
     `insert into public.heartbeat_retention_bound as noted (before)
      values (date_trunc('day', ${OLDEST_KEPT}, 'UTC'))
          on conflict (only_row) do update set before = excluded.before where noted.before <> excluded.before`,
     [now, days],
   );
-  let last: string | null = null;
+  let previous: string | null = null;
   while (!signal.aborted) {
     const [row]: { step: string | null }[] = await ports.database.query(
       `select public.drop_old_heartbeat_partition('public.heartbeats', ${OLDEST_KEPT}) as step`,
       [now, days],
     );
-    const step = row?.step ?? null;
-    // A partition takes several steps.
-    if (last !== null && step !== last) ports.telemetry.tablePartitionDropped(last);
-    if (step === null) return;
-    last = step;
+    const partition = row?.step ?? null;
+    // Dropping a partition takes several steps.
+    if (previous !== null && partition !== previous) ports.telemetry.tablePartitionDropped(previous);
+    if (partition === null) return;
+    previous = partition;
   }
 }
 
-/**
- * Deletes old rows from the default partition, and from partitions that also hold newer rows.
- * @returns one round, which skips a partition that it has finished for this day: no older readings are accepted
- */
+/** Deletes old readings from the default partition, and from partitions that also hold newer readings. */
 function oldRowsDeletion(): (database: Database, kept: Kept) => Promise<void> {
+  // By partition. Nothing is older than this bound any more, because the ingest rejects readings below the floor.
   const deletedTo = new Map<number, string>();
   return async (database, { now, days, signal }) => {
     const partitions = await database.query<{ partition: number; bound: string }>(
@@ -174,7 +169,7 @@ function oldRowsDeletion(): (database: Database, kept: Kept) => Promise<void> {
   };
 }
 
-/** Deletes old minutes below the floor only: above it a late reading would start a minute again. */
+/** Only below the floor: above it, a late reading would start a deleted minute again. */
 export async function deleteMinutes(database: Database, { now, days, signal }: Kept): Promise<void> {
   while (!signal.aborted) {
     const { rowCount } = await betweenRounds(
@@ -214,11 +209,7 @@ export async function emptyRejects(database: Database, { now, days }: Kept): Pro
   }
 }
 
-/**
- * Deletes the latest readings of customers whose readings were all dropped, so only below the floor: above it the reading's
- * row may still exist, and the two must agree.
- * @returns one round, which reads the next customers in the order of the primary key, and starts again after the last
- */
+/** Only below the floor: above it, the reading may still be in public.heartbeats, and both must agree. */
 export function oldLatestDeletion(): (database: Database) => Promise<void> {
   let last = "";
   return async (database) => {
@@ -240,7 +231,7 @@ export function oldLatestDeletion(): (database: Database) => Promise<void> {
   };
 }
 
-/** Runs a statement while no round of the rollup runs, which would change the same rows. Rounds do not wait for it. */
+/** Runs a statement between two rounds of the rollup, which change the same rows. The rollup does not wait for it. */
 async function betweenRounds<R extends Row>(
   { transaction }: Database,
   sql: string,
