@@ -1,9 +1,9 @@
 /**
- * Folder `schema`: migrates the database's schema and roles, and stops a program that is older than the schema. It never
- * reads or writes readings, and runs no DDL while the consumer consumes.
+ * Folder `schema`: migrates the schema and creates the roles before the consumer runs, and fences off programs that are older
+ * than the schema.
  *
- * This file: applies migrations, once however many programs start together. The schema's generation is the fencing token:
- * a breaking migration raises it, and older programs can no longer write.
+ * This file: applies each migration once, even if several programs start together. A breaking migration raises the schema
+ * generation, and programs with an older one can no longer write.
  */
 import { createHash } from "node:crypto";
 import { type Migration, MIGRATIONS } from "../../../migrations/mod.ts";
@@ -11,14 +11,10 @@ import { retryUntilAborted } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, openDatabase } from "../../_shared/postgres.ts";
 
-/** One migration at a time. In this mode only the owner may lock the table, and all may read it. */
+/** Lets one program migrate at a time. Only the owner may take this lock, and others can still read the table. */
 export const LOCK_SCHEMA = "lock table public.schema_migrations in share row exclusive mode";
 
-/**
- * {@link migrate} as soon as the database can be reached; undefined when `signal` aborted first.
- *
- * @throws PipelineError for a refused login, a missing right, or a schema that does not fit: waiting does not cure these
- */
+/** @throws PipelineError for a refused login, a missing right, or a schema that does not fit: waiting cannot cure these */
 export async function migrateWhenReachable(
   url: string,
   onFailure: (failure: PipelineError) => void,
@@ -40,24 +36,20 @@ export async function migrateWhenReachable(
 }
 
 /**
- * Applies the missing migrations in one transaction under a lock.
+ * Applies the missing migrations in one transaction, and returns their names.
  *
- * @returns the names of the migrations that were applied now
- * @throws PipelineError `migration_changed` when the text of an applied migration differs from this program's
- * @throws PipelineError `database_unfit` when the database's encoding is not UTF-8, or its schema is from before 0.1.0
- * @throws PipelineError `schema_too_new` when the database has a breaking migration that this program does not know
+ * @throws PipelineError `migration_changed`, `schema_too_new`, or `database_unfit` (not UTF-8, or a schema from before 0.1.0)
  */
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
-  // With nothing to apply, a writer that has no right to create tables can start.
+  // With nothing to apply, no right to create tables is needed.
   if (await exists(database.query, APPLIED) && (await pendingOf(database, migrations)).length === 0) {
     return [];
   }
   return await database.transaction(async (session) => {
     const query: Query = async (sql) => (await session.query(sql)).rows;
     if (!await exists(query, APPLIED)) {
-      // Any user can take an advisory lock and keep it, so it is used only while there is no table to lock. The number is
-      // "hbmigrat" as bytes.
+      // Only until there is a table to lock: any user can take and keep an advisory lock. The number is "hbmigrat" as bytes.
       await session.query("select pg_advisory_xact_lock(7521419864366932340)");
       await session.query(
         `create table if not exists public.schema_migrations (
@@ -72,8 +64,7 @@ export async function migrate(database: Database, migrations: readonly Migration
     await session.query(LOCK_SCHEMA);
     const pending = await pendingOf({ query, target: database.target }, migrations);
     const breaks = pending.some(({ breaking }) => breaking);
-    // Waits for the batches that are being written, and blocks all others. Writers lock this table before any other, so
-    // locking it first cannot deadlock.
+    // Waits for batches in flight and blocks new ones. Every writer locks this table first, so no deadlock is possible.
     if (breaks && await exists(query, "to_regclass('public.ingest_offsets')")) {
       await session.query("lock table public.ingest_offsets in exclusive mode");
     }
@@ -84,7 +75,7 @@ export async function migrate(database: Database, migrations: readonly Migration
         [migration.version, migration.name, checksum(migration.sql), migration.breaking],
       );
     }
-    // From here on programs that do not know these migrations write nothing.
+    // Fences off programs that do not know these migrations.
     if (breaks && await exists(query, "to_regprocedure('public.schema_generation()')")) {
       await session.query("update public.ingest_offsets set schema_generation = public.schema_generation()");
     }
@@ -92,7 +83,7 @@ export async function migrate(database: Database, migrations: readonly Migration
   });
 }
 
-/** Customers and details are any Unicode: in another encoding neither a good record nor a reject could be stored. */
+/** In another encoding, some ids could not be stored, not even in a reject. */
 async function requireUtf8(database: Database): Promise<void> {
   const [row] = await database.query<{ server_encoding: string }>("show server_encoding");
   if (row?.server_encoding === "UTF8") return;
@@ -107,13 +98,11 @@ type Query = Database["query"];
 
 const APPLIED = "to_regclass('public.schema_migrations')";
 
-/** @param object an expression that is null when there is none */
 async function exists(query: Query, object: string): Promise<boolean> {
   const [row] = await query<{ exists: boolean }>(`select ${object} is not null as exists`);
   return row?.exists === true;
 }
 
-/** The migrations to apply. Compares the applied ones. */
 async function pendingOf(
   { query, target }: Pick<Database, "query" | "target">,
   migrations: readonly Migration[],
@@ -152,17 +141,16 @@ async function pendingOf(
   return [...pending.values()];
 }
 
-/** Hexadecimal SHA-256, the same on a checkout with other line endings. */
+/** SHA-256, the same for both kinds of line endings. */
 export function checksum(sql: string): string {
   return createHash("sha256").update(sql.replaceAll("\r\n", "\n")).digest("hex");
 }
 
-/** The version of the newest breaking migration that this program knows. */
 export const SCHEMA_GENERATION = Math.max(
   ...MIGRATIONS.map(({ version, breaking }) => breaking ? version : 0),
 );
 
-/** @throws PipelineError `schema_too_new` when the schema's generation is not the program's */
+/** @throws PipelineError `schema_too_new` when the schema has another generation than this program */
 export function requireSchemaGeneration(found: number): void {
   if (found === SCHEMA_GENERATION) return;
   throw new PipelineError(
@@ -174,7 +162,7 @@ export function requireSchemaGeneration(found: number): void {
   );
 }
 
-/** Stops a program that has nothing to write, too. @throws as {@link requireSchemaGeneration} */
+/** For a program that writes nothing at the moment. @throws like {@link requireSchemaGeneration} */
 export async function checkSchemaGeneration(database: Database): Promise<void> {
   const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
   if (row !== undefined) requireSchemaGeneration(row.found);

@@ -1,4 +1,4 @@
-/** The database roles besides the owner: one that writes and cannot change the schema, one that only reads. */
+/** Creates the roles besides the owner: a writer that cannot change the schema, and a reader. */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { PipelineError } from "../../_shared/errors.ts";
 import { optional, secret } from "../../_shared/env.ts";
@@ -8,7 +8,7 @@ import { LOCK_SCHEMA } from "./migrate.ts";
 const PERMISSION_DENIED = "42501";
 
 const PASSWORD = optional(secret({
-  // SASLprep and URLs leave these characters as they are.
+  // SASLprep and URLs do not change these characters.
   expected: "8 to 128 letters, digits or any of - . _ ~, so that it can stand in a URL",
   pattern: /^[A-Za-z0-9._~-]{8,128}$/,
 }));
@@ -17,13 +17,13 @@ export const ROLE_SETTINGS = { HEARTBEAT_WRITER_PASSWORD: PASSWORD, HEARTBEAT_RE
 
 type Role = { name: string; password: string; grants: string[] };
 
-/** The rights that a consumer needs. No DDL: functions that run as the owner do it. */
+/** No right for DDL: functions that run as the owner create and drop day partitions. */
 const WRITER_GRANTS = [
   "grant connect on database %database% to heartbeat_writer",
   "grant usage on schema public to heartbeat_writer",
   "grant select on public.schema_migrations, public.heartbeat_retention to heartbeat_writer",
   "grant select, insert on public.heartbeats to heartbeat_writer",
-  // A rebuild locks heartbeats_default, so that no partition is dropped or attached.
+  // A rebuild locks heartbeats_default, so that no partition is attached or dropped.
   "grant select on public.heartbeats_default, public.rollup_lag to heartbeat_writer",
   "grant select, insert, delete on public.ingest_changes to heartbeat_writer",
   "grant select, update on public.rollup to heartbeat_writer",
@@ -32,7 +32,7 @@ const WRITER_GRANTS = [
   "grant select, insert, update on public.ingest_offsets to heartbeat_writer",
   "grant select, insert, update on public.heartbeat_retention_bound to heartbeat_writer",
   "grant insert on public.heartbeat_rejects, public.ingest_gaps to heartbeat_writer",
-  // To empty old rejects without reading their bytes.
+  // The writer empties old rejects, but cannot read their bytes.
   `grant select (ledger_id, kafka_offset, rejected_at, emptied_at), update (key, payload, detail, emptied_at)
       on public.heartbeat_rejects to heartbeat_writer`,
   `grant execute on function public.ensure_heartbeat_partition(regclass, timestamptz),
@@ -44,18 +44,17 @@ const WRITER_GRANTS = [
 const READER_GRANTS = [
   "grant connect on database %database% to heartbeat_reader",
   "grant usage on schema public to heartbeat_reader",
-  // Later partitions are read through their parent, whose right counts.
+  // Day partitions of later need no grant: a query of the parent needs only the right to the parent.
   "grant select on all tables in schema public to heartbeat_reader",
-  // A mistaken write fails with a clear message, and a runaway query ends.
   "alter role heartbeat_reader set default_transaction_read_only = on",
   "alter role heartbeat_reader set statement_timeout = '30s'",
-  // An open transaction blocks making and dropping partitions.
+  // An open transaction blocks the creation and the removal of partitions.
   "alter role heartbeat_reader set idle_in_transaction_session_timeout = '1min'",
-  // Two Grafanas with ten each: the writers need connections, too.
+  // Enough for two Grafana servers. The writers need connections, too.
   "alter role heartbeat_reader connection limit 20",
 ];
 
-/** $1: the role's name. Only set attributes are named: a user without an attribute may not even revoke it. */
+/** Names only attributes that are set: a user without an attribute may not even revoke it. */
 const EXCESS = `
   select format('alter role %I %s', rolname, attribute.taken) as statement
     from pg_roles
@@ -71,11 +70,9 @@ const EXCESS = `
    where has_schema_privilege($1::text, 'public', 'create')`;
 
 /**
- * Creates or updates the roles, their passwords, settings and rights, in one transaction. All other rights in this database,
- * attributes and memberships are revoked, and the rights of PUBLIC in this database.
- * @returns the names of the roles; those without a password are left as they are
- * @throws PipelineError when the user may not create roles (CREATEROLE) or revoke what they have, or when a role has another
- *   password and is used in another database of the server
+ * Creates or updates the roles that have a password, and returns their names. Revokes all other rights, attributes and
+ * memberships of these roles, and the rights of PUBLIC in this database.
+ * @throws PipelineError when the user may not do this, or a role has another password and is used in another database
  */
 export async function makeRoles(
   database: Database,
@@ -104,7 +101,7 @@ export async function makeRoles(
 async function makeRole(session: Session, role: Role, database: string, server: Database): Promise<void> {
   const { name, password, grants } = role;
   const isNew = (await session.query("select from pg_roles where rolname = $1", [name])).rowCount === 0;
-  // A role belongs to the server: a new password would lock out users of its other databases.
+  // A role belongs to the whole server: a new password would lock out the users of its other databases.
   const others = isNew ? [] : await firstColumn(session, OTHER_DATABASES, name);
   const keeps = others.length > 0 && await server.canLogIn(name, password);
   if (others.length > 0 && !keeps) {
@@ -118,7 +115,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
   await session.query(`${isNew ? "create" : "alter"} role ${name} login ${credentials}`);
-  // A role may change its own settings, also those that its sessions begin with.
+  // A role may change its own settings, including those with which its sessions begin.
   await session.query(
     `alter role ${name} reset all;
      alter role ${name} in database ${database} reset all;
@@ -132,7 +129,6 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   for (const grant of grants) await session.query(grant.replace("%database%", database));
 }
 
-/** Revokes attributes and memberships. @throws PipelineError that names those it could not revoke */
 async function takeExcess(session: Session, role: string): Promise<void> {
   await session.query("savepoint excess");
   try {
@@ -141,7 +137,7 @@ async function takeExcess(session: Session, role: string): Promise<void> {
     if (sqlState(error) !== PERMISSION_DENIED) throw error;
     await session.query("rollback to savepoint excess");
   }
-  // PostgreSQL only warns about rights that another user granted, or on a schema of another owner, and keeps them.
+  // PostgreSQL only warns if it cannot revoke a right, such as one that another user granted.
   const left = await firstColumn(session, EXCESS, role);
   if (left.length === 0) return;
   throw new PipelineError(
@@ -151,7 +147,6 @@ async function takeExcess(session: Session, role: string): Promise<void> {
   );
 }
 
-/** Other databases of the server where the role has rights or owns something. */
 const OTHER_DATABASES = `
   select distinct datname
     from pg_shdepend
@@ -166,7 +161,7 @@ async function firstColumn(session: Session, sql: string, ...parameters: string[
   return rows.map(([value = ""]) => value);
 }
 
-/** What PostgreSQL stores in place of a password (RFC 5803): so no statement, which a server may log, has the password. */
+/** RFC 5803. The server could log a statement, so no statement has the password itself. */
 function scramVerifier(password: string): string {
   const [salt, iterations] = [randomBytes(16), 4096];
   const salted = pbkdf2Sync(password, salt, iterations, 32, "sha256");
