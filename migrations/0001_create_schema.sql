@@ -1,10 +1,10 @@
 -- 0001_create_schema
--- Why: the whole schema. Readings, one partition a day; the ledger, which accounts for every Kafka offset; the change feed
---      and the rollup, which keeps minutes and latest readings; the state of consumers; retention.
--- Locks: nothing that exists; new tables only.
+-- Why: creates the whole schema: readings in day partitions, the ledger, the change feed, the rollup, the status of consumers,
+--      and retention.
+-- Locks: no existing table.
 
--- The version of the newest breaking migration. Every row of the ledger names it, and a program writes only while it is
--- the one that the program knows.
+-- The version of the newest breaking migration. It is also in each row of the ledger, and a program with another generation
+-- cannot write.
 create function public.schema_generation()
 returns integer
 language sql stable
@@ -16,7 +16,7 @@ end;
 -- Readings ------------------------------------------------------------------------------------------------------------
 
 create table public.heartbeats (
-  -- Byte order, so that every writer and every index agrees on it whatever the server's locale.
+  -- Byte order, whatever the locale of the server: the consumer sorts ids in this order.
   customer_id text        collate "C" not null,
   ts          timestamptz not null,
   heart_rate  smallint    not null,
@@ -27,18 +27,18 @@ create table public.heartbeats (
 ) partition by range (ts);
 create index heartbeats_ts on public.heartbeats (ts);
 
--- For readings whose partition could not be made before they were written; ensure_heartbeat_partition moves them later.
+-- Takes readings whose day partition could not be created in time. ensure_heartbeat_partition moves them later.
 create table public.heartbeats_default partition of public.heartbeats default;
 
-comment on table  public.heartbeats            is 'One row a reading; a repeated (customer_id, ts) is never stored twice.';
-comment on column public.heartbeats.ts         is 'Instant of the measurement, exact to the microsecond.';
+comment on table  public.heartbeats            is 'The readings, one row for each. A repeated (customer_id, ts) is not stored again.';
+comment on column public.heartbeats.ts         is 'The instant of the measurement, exact to the microsecond.';
 comment on column public.heartbeats.heart_rate is 'Beats per minute.';
-comment on column public.heartbeats.anomaly    is 'low, high, or null when within the alarm thresholds at ingest.';
+comment on column public.heartbeats.anomaly    is 'low or high, or null if the heart rate was within the alarm limits at ingest.';
 
 -- The ledger ----------------------------------------------------------------------------------------------------------
 
--- One row for each log that was ever read: a partition of one incarnation of a topic. A topic that is deleted and created
--- again has another topic_id; a log that was cut below next_offset begins a new generation.
+-- One row for each log that was ever read. A topic that is deleted and created again gets another topic_id. A log that is
+-- truncated below next_offset gets another generation.
 create table public.ingest_offsets (
   id                bigint      generated always as identity primary key,
   topic             text        collate "C" not null,
@@ -62,22 +62,22 @@ create table public.ingest_offsets (
   schema_generation integer     not null default public.schema_generation(),
   constraint ingest_offsets_log unique (topic_id, kafka_partition, generation),
   constraint ingest_offsets_accounted check (next_offset - first_offset = stored + duplicates + rejected + gaps)
-) with (fillfactor = 50);   -- updated with every batch: room on the page keeps those updates off the indexes
+) with (fillfactor = 50);   -- each batch updates a row: with free space on the page, no index changes
 
 comment on table public.ingest_offsets is
-  'The ledger. next_offset moves in the transaction that stores what lies before it; every offset is counted once.';
+  'The ledger. One transaction stores the readings of a batch and moves next_offset. Each offset is counted once.';
 comment on column public.ingest_offsets.moves is
-  'How many times a consumer moved next_offset. Each move has its row in ingest_changes, under this number.';
+  'The number of times that a consumer moved next_offset. Each move has a row in ingest_changes with this number.';
 comment on column public.ingest_offsets.leader_epoch is
-  'Epoch of the leader that took the record before leader_epoch_at; null while it is not known.';
--- An operator moves next_offset alone: with the epoch of another offset, the whole log would look cut.
+  'The leader epoch of the last record before leader_epoch_at, or null if it is not known.';
+-- Needed if an operator moves only next_offset: compared with the epoch of another offset, the log would look truncated.
 comment on column public.ingest_offsets.leader_epoch_at is
-  'The next_offset that leader_epoch belongs to; while they differ the epoch is not known.';
-comment on column public.ingest_offsets.last_event_ts  is 'Latest instant of a reading that was stored from this log.';
-comment on column public.ingest_offsets.last_record_at is 'Kafka''s timestamp of the last record of the last batch.';
-comment on column public.ingest_offsets.last_batch_at  is 'When the last batch with records was written.';
+  'The next_offset to which leader_epoch belongs. If next_offset differs, the leader epoch is not known.';
+comment on column public.ingest_offsets.last_event_ts  is 'The latest instant of all readings stored from this log.';
+comment on column public.ingest_offsets.last_record_at is 'The Kafka timestamp of the last record in the last batch.';
+comment on column public.ingest_offsets.last_batch_at  is 'When the consumer wrote the last batch that had records.';
 comment on column public.ingest_offsets.schema_generation is
-  'The generation of the schema, the same in all rows. A program of another generation moves no offset.';
+  'The generation of the schema, the same in all rows. A program with another generation cannot move offsets.';
 
 create table public.heartbeat_rejects (
   ledger_id       bigint      not null references public.ingest_offsets (id),
@@ -95,14 +95,14 @@ create table public.heartbeat_rejects (
     check (emptied_at is null or (key is null and payload is null and detail = ''))
 );
 create index heartbeat_rejects_rejected_at on public.heartbeat_rejects (rejected_at);
--- Emptied rejects stay in the table: without an index of its own, each search for the next old ones would pass over them.
+-- Emptied rejects stay in the table. Without this index, each search for old rejects would read them again.
 create index heartbeat_rejects_to_empty on public.heartbeat_rejects (rejected_at) where emptied_at is null;
 
-comment on table public.heartbeat_rejects is 'Records that were refused, one row each, with the reason.';
+comment on table public.heartbeat_rejects is 'The rejects: records that the consumer refused, one row each, with the reason.';
 comment on column public.heartbeat_rejects.payload is
-  'The exact bytes; null for a tombstone, and for every record once emptied_at is set.';
+  'The exact bytes of the record. Null for a tombstone, or if emptied_at is set.';
 comment on column public.heartbeat_rejects.emptied_at is
-  'When retention emptied key, payload and detail.';
+  'When retention removed key, payload and detail.';
 
 create table public.ingest_gaps (
   ledger_id   bigint      not null references public.ingest_offsets (id),
@@ -115,11 +115,12 @@ create table public.ingest_gaps (
   check (cause in ('control', 'aborted', 'compacted', 'log_start'))
 );
 
-comment on table public.ingest_gaps is 'Offsets [from_offset, to_offset) that Kafka has no committed record for.';
+comment on table public.ingest_gaps is
+  'Offsets from from_offset (inclusive) to to_offset (exclusive) that have no committed record in Kafka.';
 
 -- The change feed -----------------------------------------------------------------------------------------------------
 
--- No foreign key to the ledger: its lock would make the ingest wait for the rollup.
+-- Has no foreign key to the ledger: its lock would make the ingest wait for the rollup.
 create table public.ingest_changes (
   ledger_id      bigint        not null,
   move           bigint        not null,
@@ -139,11 +140,11 @@ create table public.ingest_changes (
   written_at     timestamptz   not null default now(),
   primary key (ledger_id, move)
 ) with (
-  -- A queue: nearly all rows are soon deleted, and truncating the table would lock the ingest out.
+  -- A queue: the rollup soon deletes nearly all rows. Truncating the table would block the ingest.
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off,
   toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 50000, toast.vacuum_truncate = off
 );
--- Not compressed: compression makes writing three times as expensive.
+-- Not compressed: with compression, writing costs three times as much.
 alter table public.ingest_changes
   alter column customer_ids   set storage external,
   alter column minutes        set storage external,
@@ -158,13 +159,13 @@ alter table public.ingest_changes
   alter column last_anomalies set storage external;
 
 comment on table public.ingest_changes is
-  'The change feed: one row for each move of a ledger row, written in its transaction. The moves are a chain without gaps.';
+  'The change feed: one row for each move of a ledger row, written in the same transaction. Each row begins where the one before ends.';
 comment on column public.ingest_changes.customer_ids is
-  'All arrays have one entry for each customer and minute that got readings with this move, and none when it stored none.';
+  'All arrays have one element for each customer and minute with readings in this move.';
 comment on column public.ingest_changes.last_ts is
-  'With last_rates and last_anomalies: the latest reading of that customer and minute in this move.';
+  'With last_rates and last_anomalies: the latest reading of this customer and minute in this move.';
 
--- The rollup: minutes and latest readings -----------------------------------------------------------------------------
+-- The rollup: minute aggregates and latest readings -----------------------------------------------------------------------------
 
 create table public.heartbeats_1m (
   customer_id    text        collate "C" not null,
@@ -176,13 +177,14 @@ create table public.heartbeats_1m (
   low            integer     not null,
   high           integer     not null,
   constraint heartbeats_1m_pkey primary key (customer_id, minute)
-) with (fillfactor = 45);   -- a round updates all rows of a page: with room for their new versions no index is written
+) with (fillfactor = 45);   -- a round updates all rows of a page: with free space, no index changes
 create index heartbeats_1m_minute on public.heartbeats_1m (minute);
 
-comment on table  public.heartbeats_1m                is 'The stored readings of a customer and minute, added up; the mean is heart_rate_sum / readings.';
-comment on column public.heartbeats_1m.heart_rate_sum is 'Beats per minute, added up over the readings.';
-comment on column public.heartbeats_1m.low            is 'Readings whose anomaly is low.';
-comment on column public.heartbeats_1m.high           is 'Readings whose anomaly is high.';
+comment on table public.heartbeats_1m is
+  'Minute aggregates: the readings of a customer in one minute. The mean is heart_rate_sum / readings.';
+comment on column public.heartbeats_1m.heart_rate_sum is 'The sum of the heart rates, beats per minute.';
+comment on column public.heartbeats_1m.low            is 'The number of readings with the anomaly low.';
+comment on column public.heartbeats_1m.high           is 'The number of readings with the anomaly high.';
 
 create table public.customer_latest (
   customer_id text        collate "C" primary key,
@@ -191,10 +193,9 @@ create table public.customer_latest (
   anomaly     text        collate "C"
 ) with (fillfactor = 45);
 
-comment on table public.customer_latest is 'The reading of each customer with the latest instant, whenever it arrived.';
+comment on table public.customer_latest is 'The reading with the latest instant of each customer. It is not always the last one to arrive.';
 
--- The state of the rollup. Every transaction that changes heartbeats_1m or customer_latest, or deletes changes, locks this
--- row first.
+-- Every transaction that changes heartbeats_1m or customer_latest, or deletes change rows, locks this row first.
 create table public.rollup (
   only_row     boolean     primary key default true check (only_row),
   cursor       timestamptz,
@@ -203,12 +204,12 @@ create table public.rollup (
 insert into public.rollup default values;
 
 comment on table public.rollup is
-  'The follower that brings heartbeats_1m and customer_latest up to date from ingest_changes, many changes in a round.';
+  'The state of the rollup, which updates heartbeats_1m and customer_latest from ingest_changes in rounds.';
 comment on column public.rollup.cursor is
-  'Null: no rebuild. Else minutes are rebuilt from the rows, newest first, and are exact from here on; infinity: none is yet.';
-comment on column public.rollup.committed_at is 'When the last round was committed.';
+  'Null: no rebuild. Otherwise minutes from this instant on are exact, and older ones will be rebuilt. Infinity: not begun.';
+comment on column public.rollup.committed_at is 'When the last committed round began.';
 
--- No foreign key to the ledger: its lock would make the ingest wait.
+-- Has no foreign key to the ledger: its lock would make the ingest wait.
 create table public.rollup_positions (
   ledger_id   bigint primary key,
   move        bigint not null,
@@ -216,7 +217,7 @@ create table public.rollup_positions (
 ) with (fillfactor = 50);
 
 comment on table public.rollup_positions is
-  'The last change of each ledger row that the rollup applied. Without a row here it is at move 0 and first_offset.';
+  'The last change row of each ledger row that the rollup applied. Without a row here, the rollup is at move 0 and first_offset.';
 
 create view public.rollup_lag as
 select ledger.id as ledger_id, ledger.topic, ledger.topic_id, ledger.kafka_partition, ledger.generation,
@@ -234,7 +235,7 @@ select ledger.id as ledger_id, ledger.topic, ledger.topic_id, ledger.kafka_parti
   left join public.rollup_positions position on position.ledger_id = ledger.id;
 
 comment on view public.rollup_lag is
-  'How far the rollup is behind each ledger row: in offsets, and the age of the first change that waits.';
+  'How far the rollup is behind each ledger row: the number of offsets, and the age of the first change row that it has not applied.';
 
 create view public.heartbeats_1m_pending as
 select entry.*
@@ -249,7 +250,7 @@ select entry.*
    and entry.minute >= coalesce(rollup.cursor, '-infinity');
 
 comment on view public.heartbeats_1m_pending is
-  'Changes that wait for the rollup, to be added to heartbeats_1m; a customer and minute may have several rows.';
+  'Changes that the rollup has not applied, to be added to heartbeats_1m. A customer and minute can have several rows.';
 
 -- Consumers -----------------------------------------------------------------------------------------------------------
 
@@ -270,11 +271,12 @@ create table public.consumer_status (
   rollup_lag_seconds float8
 ) with (fillfactor = 50);
 
-comment on table  public.consumer_status                 is 'What each consumer says of itself every 5 s; one whose row is older than 15 s is not running. An orderly stop deletes the row.';
-comment on column public.consumer_status.partitions      is 'The Kafka partitions that it reads.';
-comment on column public.consumer_status.log_end_offsets is 'Committed end of each of those logs, as asked just now; null where it is not known.';
-comment on column public.consumer_status.reasons         is 'Why it is not ready; empty when it is.';
-comment on column public.consumer_status.limits          is 'Its valid range (min, max) and alarm thresholds (low, high), beats per minute.';
+comment on table public.consumer_status is
+  'Each consumer updates its row every 5 s. If the row is older than 15 s, the consumer is not running. An orderly stop deletes it.';
+comment on column public.consumer_status.partitions      is 'The partitions that the consumer reads.';
+comment on column public.consumer_status.log_end_offsets is 'The last stable offset of each of these partitions, or null if it is not known.';
+comment on column public.consumer_status.reasons         is 'Why the consumer is not ready. Empty if it is ready.';
+comment on column public.consumer_status.limits          is 'Its valid range (min, max) and its alarm limits (low, high), beats per minute.';
 
 -- Retention -----------------------------------------------------------------------------------------------------------
 
@@ -290,18 +292,19 @@ create table public.heartbeat_retention (
   counted_rows   bigint      not null default 0,
   reopened_at    timestamptz
 );
--- The newest upper_bound is the floor. Minutes outlive the rows that they were counted from, so no reading below the floor
--- is stored: it would be counted twice.
+-- The newest upper_bound is the floor. Minute aggregates outlive their readings, so a reading below the floor is not stored
+-- again: it would be counted twice.
 create index heartbeat_retention_floor on public.heartbeat_retention (upper_bound) where reopened_at is null;
 
 comment on table public.heartbeat_retention is
-  'Old readings that were dropped. A reading that the ledger counts as stored is in heartbeats or is counted here.';
-comment on column public.heartbeat_retention.dropped_rows is 'Null while the rows of the table in detached are being counted.';
-comment on column public.heartbeat_retention.dropped_at   is 'While dropped_rows is null: when rows were last counted.';
+  'Readings that retention dropped. Each reading that the ledger counts as stored is in heartbeats or is counted here.';
+comment on column public.heartbeat_retention.dropped_rows is 'Null until all rows of the detached table are counted.';
+comment on column public.heartbeat_retention.dropped_at is
+  'When the rows were dropped. While dropped_rows is null: when rows were last counted.';
 comment on column public.heartbeat_retention.detached is
-  'The table that the partition became. It is dropped in the transaction that counts the last of its rows.';
+  'The name of the detached table. The transaction that counts its last rows drops it.';
 comment on column public.heartbeat_retention.reopened_at is
-  'When the range was opened again. The row still counts what was dropped, but no longer sets the floor.';
+  'When reopen_heartbeats opened the range again. This row still counts the dropped readings, but no longer sets the floor.';
 
 create table public.heartbeat_retention_bound (
   only_row boolean     primary key default true check (only_row),
@@ -309,11 +312,11 @@ create table public.heartbeat_retention_bound (
 );
 
 comment on table public.heartbeat_retention_bound is
-  'The day before which the consumers want no readings. A partition that ends before it is overdue.';
+  'The consumers keep no readings from before this day. A day partition that ends earlier should already have been dropped.';
 
--- Lowers the floor to the minute of an instant, so that readings from there on can be stored again. The minutes and the
--- latest readings of the range are deleted, and the rollup rebuilds them from the rows that are left.
--- Returns the floor; null when there is none.
+-- Lowers the floor to the minute of an instant, so that readings from there on can be stored again. Deletes the minute
+-- aggregates and latest readings of the range. The rollup rebuilds them from the readings that are left.
+-- Returns the floor, or null if there is none.
 create function public.reopen_heartbeats(since timestamptz)
 returns timestamptz
 language plpgsql
@@ -324,9 +327,9 @@ declare
   old_floor  timestamptz;
   exact_from timestamptz;
 begin
-  -- No round of the rollup runs meanwhile. The ingest goes on.
+  -- Keeps the rollup from running a round. The ingest continues.
   perform from public.rollup for update;
-  -- Nothing raises the floor meanwhile.
+  -- Keeps retention from raising the floor.
   lock table only public.heartbeats in share update exclusive mode;
   select max(upper_bound) into old_floor from public.heartbeat_retention where reopened_at is null;
   if old_floor is null or old_floor <= new_floor then
@@ -336,11 +339,11 @@ begin
   if isfinite(new_floor) then
     insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('reopened', new_floor, 0);
   end if;
-  -- A partition may end within a minute: that minute is rebuilt as a whole.
+  -- A day partition can end within a minute. This minute is rebuilt as a whole.
   exact_from := date_trunc('minute', old_floor + interval '59.999999 seconds', 'UTC');
   delete from public.heartbeats_1m where minute >= new_floor and minute < exact_from;
   delete from public.customer_latest where ts >= new_floor and ts < old_floor;
-  -- A rebuild that is under way above the range goes on into it.
+  -- A rebuild that is still above the range will continue into it.
   update public.rollup set cursor = greatest(cursor, exact_from);
   return nullif(new_floor, '-infinity');
 end
@@ -348,7 +351,7 @@ $$;
 
 -- Partitions ----------------------------------------------------------------------------------------------------------
 
--- The ranges of a table's partitions without the default; -infinity stands for minvalue.
+-- The ranges of all day partitions, without the default partition. -infinity means minvalue.
 create function public.heartbeat_partitions(parent regclass)
 returns table (partition regclass, lower_bound timestamptz, upper_bound timestamptz)
 language sql stable
@@ -364,13 +367,13 @@ begin atomic
      and bounds.text <> 'DEFAULT';
 end;
 
--- Makes the partition of an instant, unless one covers it, and returns its name.
--- A partition is a day while that is recent, a month when it is older, and one for all that is older than five years; less
--- where its neighbours leave less room. A statement over all partitions locks each of them and its two indexes, in a table
--- of some 8,600 places with PostgreSQL's default settings: when there are many, new ones are coarser. Older readings reach
--- that limit first, so that recent days always find room.
--- Rows of the range that sit in the default partition are moved in the same transaction. Writers to the default wait, so
--- only the first of many rows are moved: the partition ends behind them, and the next call goes on there.
+-- Creates the day partition of an instant, unless it exists, and returns its name.
+-- It holds a day if the instant is recent, and a month if it is older. One partition holds everything older than five years.
+-- A range is shorter if a neighbour covers a part of it. A statement over all partitions locks each of them and its two
+-- indexes, and with PostgreSQL's default settings the lock table has about 8,600 entries. So with many partitions, new ones
+-- have longer ranges. Old readings reach this limit first, so that recent days always get a partition.
+-- The same transaction moves the readings of the range out of the default partition. Writers to the default partition wait,
+-- so if there are many readings, only the first ones are moved: the new partition ends after them, and the next call continues.
 create function public.ensure_heartbeat_partition(parent regclass, at timestamptz)
 returns text
 language plpgsql
@@ -379,10 +382,10 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
-  days_until   constant integer := 730;      -- partitions, from which on recent readings get months: two years of days
-  months_until constant integer := 500;      -- partitions, from which on older readings get years
-  max_moved    constant integer := 100000;   -- rows: about a second
-  max_pieces   constant integer := 100;      -- partitions, in all, that begin behind the last row that was moved
+  days_until   constant integer := 730;      -- with this many partitions (two years of days), recent readings get months
+  months_until constant integer := 500;      -- with this many partitions, older readings get years
+  max_moved    constant integer := 100000;   -- about a second
+  max_pieces   constant integer := 100;      -- maximum of partitions that begin after moved readings
   old_before   constant timestamptz := date_trunc('year', now() - interval '5 years', 'UTC');
   parent_name  constant text := (select relname from pg_class where oid = parent);
   total        integer;
@@ -403,10 +406,10 @@ begin
       join pg_class on pg_class.oid = p.partition
      where at >= p.lower_bound and at < p.upper_bound;
     if found then
-      return child;   -- most calls end here, at the first look and without a lock
+      return child;   -- most calls end here, without a lock
     end if;
-    -- One call at a time: two that make the same partition, or overlapping ones, would fail each other. Attaching takes this
-    -- lock anyway. Readings are read and written beside it, and only the owner can take it.
+    -- Lets one call run at a time: two calls with the same or overlapping partitions would make each other fail. Attaching
+    -- needs this lock anyway. It does not block reading or writing, and only the owner can take it.
     execute format('lock table only %s in share update exclusive mode', parent);
   end loop;
 
@@ -418,7 +421,7 @@ begin
     to_bound := old_before;
   else
     from_bound := date_trunc(unit, at, 'UTC');
-    -- In UTC, whatever the time zone of the session is.
+    -- In UTC, whatever the time zone of the session.
     to_bound := ((from_bound at time zone 'UTC') + ('1 ' || unit)::interval) at time zone 'UTC';
   end if;
   select greatest(from_bound, max(p.upper_bound) filter (where p.upper_bound <= at)),
@@ -426,7 +429,7 @@ begin
     into from_bound, to_bound
     from public.heartbeat_partitions(parent) p;
 
-  -- A session without a time limit, such as an owner's, moves all rows at once.
+  -- A session without a statement_timeout, such as an owner's, moves all readings at once.
   if current_setting('statement_timeout')::interval <> interval '0' then
     execute format('select ts from public.%I where ts > %L and ts < %L order by ts offset %s limit 1',
       parent_name || '_default', from_bound, to_bound, max_moved) into cut;
@@ -451,9 +454,9 @@ begin
          when named_after = date_trunc('day', named_after, 'UTC') then 'YYYYMMDD'
          else 'YYYYMMDD_HH24MISSUS' end);
   execute format('create table public.%I (like %s including defaults including constraints)', child, parent);
-  -- No row of the range may enter the default behind the move. The lock is as strong as attaching needs it from the start:
-  -- a lock that is made stronger later deadlocks with a writer that reads the default first. It is waited for briefly,
-  -- since all other sessions wait behind it.
+  -- After the move, no reading of the range may enter the default partition. This is already the lock that attaching needs:
+  -- a weaker lock that becomes stronger later can deadlock with a writer. The wait is short, because all other sessions queue
+  -- behind it.
   perform set_config('lock_timeout', '500ms', true);
   execute format('lock table public.%I in access exclusive mode', parent_name || '_default');
   execute format(
@@ -465,7 +468,7 @@ begin
 end
 $$;
 
--- Some readings that sit in the default partition, at most one of each day, found among the first of them.
+-- One reading of each of at most 32 days in the default partition. Looks only at the first 10,000 readings that it finds.
 create function public.heartbeats_without_partition(parent regclass)
 returns setof timestamptz
 language plpgsql stable
@@ -482,9 +485,9 @@ begin
 end
 $$;
 
--- Does one step towards dropping the partitions that end before an instant. Returns the partition that the step is about;
--- null when none is left. The first step detaches the oldest partition and writes its row in heartbeat_retention. Each
--- further step counts some of its rows, with no lock that another session waits for; the last of them drops the table.
+-- Takes one step towards dropping the partitions that end before an instant. Returns the partition of this step, or null if
+-- none is left. The first step detaches the oldest partition and adds a row to heartbeat_retention. Each further step counts
+-- some of its readings, and blocks no other session. The last step drops the table.
 create function public.drop_old_heartbeat_partition(parent regclass, before timestamptz)
 returns text
 language plpgsql
@@ -494,7 +497,7 @@ set lock_timeout = '2s'
 as $$
 declare
   blocks_at_once constant bigint := 128;
-  -- Well within statement_timeout, whatever that is.
+  -- Well within statement_timeout.
   until          constant timestamptz := clock_timestamp() + least(interval '500 milliseconds',
     nullif(current_setting('statement_timeout')::interval, interval '0') / 4);
   parent_name    constant text := (select relname from pg_class where oid = parent);
@@ -513,10 +516,10 @@ begin
       using errcode = 'invalid_parameter_value';
   end if;
 
-  -- While another session counts a table, this one goes on with the next.
+  -- If another session counts a table, this session continues with the next one.
   select * into counting from public.heartbeat_retention r where r.dropped_rows is null order by r.id limit 1 for update skip locked;
   if found then
-    -- No session writes to the detached table, so the count stays right.
+    -- No session writes to the detached table, so the count stays correct.
     blocks := pg_relation_size(format('public.%I', counting.detached)::regclass) / current_setting('block_size')::integer;
     while counting.counted_blocks < blocks loop
       execute format('select count(*) from public.%I where ctid >= ''(%s,0)'' and ctid < ''(%s,0)''', counting.detached,
@@ -535,9 +538,9 @@ begin
     return counting.partition;
   end if;
 
-  -- Detaching locks the whole table for a moment, and all other sessions wait behind a session that waits for that lock. So
-  -- each try waits briefly, and longer than the one before: batches end between two tries or within the longest one; a dump
-  -- of the database does not. Between two tries no lock is kept, so that partitions can be made.
+  -- Detaching locks the whole table briefly, and all other sessions queue behind a session that waits for this lock. So each
+  -- attempt waits only a short time, longer than the one before. Transactions of batches are shorter than this, a dump of the
+  -- database is not. Between two attempts no lock is held, so that partitions can be created.
   for try in 0..3 loop
     if not exists (select from public.heartbeat_partitions(parent) p where p.upper_bound <= before) then
       return null;   -- most calls end here, without a lock
@@ -567,12 +570,12 @@ begin
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
   values (format('public.%I', oldest.relname), oldest.lower_bound, oldest.upper_bound, null)
   returning * into counting;
-  -- Renamed, so that the day can be made again.
+  -- The new name allows the day partition to be created again.
   new_name := format('%s_dropped_%s', oldest.relname, counting.id);
   update public.heartbeat_retention set detached = new_name where id = counting.id;
   execute format('alter table %s detach partition public.%I', parent, oldest.relname);
   execute format('alter table public.%I rename to %I', oldest.relname, new_name);
-  -- A role that could read its rows through the parent still can, and so can count them.
+  -- A role that could read the readings through the parent table can still read and count them.
   for reader in
     select acl.grantee from pg_class, aclexplode(relacl) acl
      where pg_class.oid = parent and acl.privilege_type = 'SELECT' and acl.grantee <> 0
@@ -583,12 +586,11 @@ begin
 end
 $$;
 
--- Deletes readings older than an instant, rounded down to a day, from some blocks of a partition that is not dropped for
--- them: the default, or one that also holds younger readings. Counts them in heartbeat_retention, in the same transaction.
--- The first call that finds an old reading deletes none: it waits for the batches that are being written, and writes the
--- row that raises the floor to that day. From then on no older reading is stored, so none can be deleted, stored again and
--- counted twice in its minute.
--- Returns the block to go on from; null when there is none.
+-- Deletes readings that are older than an instant, rounded down to a day, from some blocks of a partition that stays: the
+-- default partition, or one that also holds newer readings. The same transaction counts them in heartbeat_retention.
+-- The first call that finds an old reading deletes nothing. It waits for batches in flight, and adds the row that raises the
+-- floor to this day. After that, no older reading is stored, so none can be deleted, stored again, and counted twice.
+-- Returns the block where the next call continues, or null at the end.
 create function public.delete_old_heartbeats(partition regclass, before timestamptz, from_block bigint)
 returns bigint
 language plpgsql
@@ -598,7 +600,7 @@ set lock_timeout = '2s'
 as $$
 declare
   blocks_at_once constant bigint := 32;
-  -- Shorter than ensure_heartbeat_partition waits for the default.
+  -- Shorter than the time that ensure_heartbeat_partition waits for the default partition.
   until          constant timestamptz := clock_timestamp() + least(interval '200 milliseconds',
     nullif(current_setting('statement_timeout')::interval, interval '0') / 4);
   day            constant timestamptz := date_trunc('day', before, 'UTC');
@@ -620,8 +622,8 @@ begin
     raise exception 'delete_old_heartbeats keeps at least a day, but was asked to delete all before %', before
       using errcode = 'invalid_parameter_value';
   end if;
-  -- Locked, so that reopen_heartbeats waits until the deleted rows are counted. Two sessions may have announced the day:
-  -- one of their rows counts.
+  -- Locked, so that reopen_heartbeats waits until the deleted readings are counted. If two sessions announced this day, both
+  -- use the first row.
   select r.id into announced
     from public.heartbeat_retention r
    where r.partition = full_name and r.upper_bound = day and r.detached is null and r.reopened_at is null
@@ -634,7 +636,7 @@ begin
       case when announced is null then 'select' else 'delete' end, full_name, next_block, next_block + blocks_at_once, day);
     get diagnostics found_rows = row_count;
     if found_rows > 0 and announced is null then
-      -- Waited for briefly, since readers and writers wait behind it.
+      -- The wait is short, because writers queue behind it.
       perform set_config('lock_timeout', '0.5s', true);
       lock table only public.heartbeats in share row exclusive mode;
       insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values (full_name, day, 0);
@@ -650,7 +652,7 @@ begin
 end
 $$;
 
--- Rights: the owner alone calls what changes partitions, until a role is granted it.
+-- Only the owner can change partitions, until another role gets the right to.
 revoke all on function public.ensure_heartbeat_partition(regclass, timestamptz) from public;
 revoke all on function public.heartbeats_without_partition(regclass) from public;
 revoke all on function public.drop_old_heartbeat_partition(regclass, timestamptz) from public;
