@@ -93,14 +93,12 @@ export function retentionRounds(ports: RetentionPorts, options: RetentionOptions
   };
 }
 
+type Task = { name: string; action: string; pauseAfter?: typeof isLockConflictOrTimeout };
+
 /** @param run rejects with an error, or resolves with it */
 function task(
   { database, telemetry, clock = () => performance.now() }: RetentionPorts,
-  { name, action, pauseAfter = isLockConflictOrTimeout }: {
-    name: string;
-    action: string;
-    pauseAfter?: typeof isLockConflictOrTimeout;
-  },
+  { name, action, pauseAfter = isLockConflictOrTimeout }: Task,
   run: () => Promise<unknown>,
 ): () => Promise<void> {
   let pausedUntil = -Infinity;

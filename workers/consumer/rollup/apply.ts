@@ -89,9 +89,5 @@ export async function advancePositions(session: Session, chains: readonly ChainP
 
 /** The moves of each chain that the round applies, as $1 to $3. */
 function ranges(chains: readonly ChainPosition[]) {
-  return [
-    chains.map(({ ledgerId }) => ledgerId),
-    chains.map(({ move }) => move),
-    chains.map(({ lastMove }) => lastMove),
-  ];
+  return (["ledgerId", "move", "lastMove"] as const).map((column) => chains.map((chain) => chain[column]));
 }

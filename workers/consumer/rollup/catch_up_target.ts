@@ -24,11 +24,7 @@ const REMAINING = `
       or coalesce(position.next_offset, ledger.first_offset) < goal.next_offset`;
 
 export async function remainingTo(database: Queried, goal: CatchUpTarget) {
-  const values = [
-    goal.map(({ id }) => id),
-    goal.map(({ moves }) => moves),
-    goal.map(({ next_offset }) => next_offset),
-  ];
+  const values = (["id", "moves", "next_offset"] as const).map((column) => goal.map((row) => row[column]));
   type Remaining = { readonly offsets: number; readonly isRebuilding: boolean; readonly isNone: boolean };
   const [remaining] = await database.query<Remaining & Row>(REMAINING, values);
   if (remaining === undefined) throw new TypeError("sums without a row");

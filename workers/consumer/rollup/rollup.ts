@@ -78,11 +78,8 @@ export class Rollup implements AsyncDisposable {
     else telemetry.rollupWorks();
     // This consumer did not cause a lag that is older than itself.
     const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
-    this.#ingestConnections = ingestConnections(connections, {
-      last: this.#ingestConnections,
-      lagSeconds,
-      isStalled,
-    });
+    const last = this.#ingestConnections;
+    this.#ingestConnections = ingestConnections(connections, { last, lagSeconds, isStalled });
     store.setMaxInFlight(this.#ingestConnections);
   }
 
@@ -141,10 +138,8 @@ export class Rollup implements AsyncDisposable {
 
   #roundCommitted(outcome: Extract<Outcome, { round: string }>, ms: number): void {
     const { telemetry } = this;
-    this.#maxOffsets = Math.min(
-      MAX_OFFSETS,
-      Math.ceil(this.#maxOffsets * Math.min(2, LONG_ROUND_MS / ms)),
-    );
+    const factor = Math.min(2, LONG_ROUND_MS / ms);
+    this.#maxOffsets = Math.min(MAX_OFFSETS, Math.ceil(this.#maxOffsets * factor));
     this.#lastRound = outcome.round;
     this.#isWhole = outcome.kind !== "applied" || outcome.isWhole;
     this.#lastProgressAt = performance.now();

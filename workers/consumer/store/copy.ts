@@ -134,7 +134,8 @@ export class BinaryWriter {
     this.bytea(Buffer.from(value));
   }
 
-  bytea(value: Uint8Array): void {
+  bytea(value: Uint8Array | null): void {
+    if (value === null) return this.null();
     this.rawInt32(value.length);
     this.raw(value);
   }

@@ -66,11 +66,9 @@ export class GroupCommit {
   }
 
   #begin(): void {
-    for (
-      let first = this.#queue[0];
-      first !== undefined && this.#busy < this.maxInFlight;
-      first = this.#queue[0]
-    ) {
+    while (this.#busy < this.maxInFlight) {
+      const [first] = this.#queue;
+      if (first === undefined) return;
       const pause = this.#pauseBefore(first);
       if (pause > 0) return this.#checkAfter(Math.ceil(pause));
       this.#lastBegun = performance.now();

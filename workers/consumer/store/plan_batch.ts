@@ -37,16 +37,10 @@ export function createPlanner(
         index++;
         const at = table.valueStart[row] ?? 0;
         const isFastPath = decodeFastPath(table.bytes, at, at + (table.valueLength[row] ?? 0), fastPath);
-        const { seconds, micros, heartRate } = fastPath;
-        if (
-          isFastPath && heartRate >= limits.minBpm && heartRate <= limits.maxBpm && seconds < latest &&
-          seconds > earliest
-        ) {
-          const customer = readings.customers.number(
-            table.bytes,
-            fastPath.customerFrom,
-            fastPath.customerEnd,
-          );
+        const { seconds, micros, heartRate, customerFrom, customerEnd } = fastPath;
+        const isInRange = heartRate >= limits.minBpm && heartRate <= limits.maxBpm;
+        if (isFastPath && isInRange && seconds < latest && seconds > earliest) {
+          const customer = readings.customers.number(table.bytes, customerFrom, customerEnd);
           readings.add(customer, seconds, micros, heartRate, anomalyOf(heartRate, limits), index);
           continue;
         }

@@ -10,7 +10,7 @@ import { Customers } from "./customers.ts";
 const MICROS = 1_000_000n;
 const DAY_SECONDS = 86_400;
 const ANOMALIES = [null, "low", "high"] as const;
-const ANOMALY_BYTES = { low: Buffer.from("low"), high: Buffer.from("high") };
+const ANOMALY_BYTES = { low: Buffer.from("low"), high: Buffer.from("high"), none: null };
 
 export class Readings {
   readonly customers: Customers;
@@ -74,12 +74,8 @@ export class Readings {
   }
 
   reading(row: number): Reading {
-    return {
-      customerId: this.customers.text(this.customer[row] ?? 0),
-      ts: this.ts(row),
-      heartRate: this.heartRate[row] ?? 0,
-      anomaly: this.anomaly(row),
-    };
+    const customerId = this.customers.text(this.customer[row] ?? 0);
+    return { customerId, ts: this.ts(row), heartRate: this.heartRate[row] ?? 0, anomaly: this.anomaly(row) };
   }
 
   /** Days since the Unix epoch. */
@@ -145,27 +141,16 @@ export interface OrderedReadings {
 
 export const HEARTBEATS = "public.heartbeats (customer_id, ts, heart_rate, anomaly)";
 
-export const READING_COLUMNS: readonly {
-  readonly type: ElementType;
-  readonly add: (writer: BinaryWriter, readings: Readings, row: number) => void;
-}[] = [
-  {
-    type: "text",
-    add: (writer, { customers, customer }, row) => writer.customer(customers, customer[row] ?? 0),
-  },
+type AddColumn = (out: BinaryWriter, readings: Readings, row: number) => void;
+
+export const READING_COLUMNS: readonly { readonly type: ElementType; readonly add: AddColumn }[] = [
+  { type: "text", add: (out, { customers, customer }, row) => out.customer(customers, customer[row] ?? 0) },
   {
     type: "timestamptz",
-    add: (writer, { seconds, micros }, row) => writer.timestamptz(seconds[row] ?? 0, micros[row] ?? 0),
+    add: (out, { seconds, micros }, row) => out.timestamptz(seconds[row] ?? 0, micros[row] ?? 0),
   },
-  { type: "int2", add: (writer, { heartRate }, row) => writer.int16(heartRate[row] ?? 0) },
-  {
-    type: "text",
-    add: (writer, readings, row) => {
-      const anomaly = readings.anomaly(row);
-      if (anomaly === null) writer.null();
-      else writer.bytea(ANOMALY_BYTES[anomaly]);
-    },
-  },
+  { type: "int2", add: (out, { heartRate }, row) => out.int16(heartRate[row] ?? 0) },
+  { type: "text", add: (out, readings, row) => out.bytea(ANOMALY_BYTES[readings.anomaly(row) ?? "none"]) },
 ];
 
 export function readingArrays({ readings, rows }: OrderedReadings): Buffer[] {
