@@ -8,9 +8,9 @@ import { type Database, isServerUnavailable, sqlState } from "../../_shared/post
 import type { MonotonicClock } from "../health/health_state.ts";
 
 const DAY_MS = 86_400_000;
-/** Besides today, so that the partition of the next day exists at midnight. */
+/** In addition to today, so that the partition of the next day exists at midnight. */
 const DAYS_AHEAD = 2;
-/** Maximum of partitions that a batch waits for: a malicious producer can send readings of thousands of days. */
+/** Maximum number of partitions that a batch waits for: a malicious producer can send readings of thousands of days. */
 const DAYS_AT_ONCE = 32;
 const MAX_REMEMBERED_DAYS = 10_000;
 /** Attempts to get a lock, each as long as the lock_timeout of the function. */
@@ -98,7 +98,7 @@ export class DayPartitions {
 
   /** @param at an instant of the day, because a day can have several partitions */
   async #ensure(day: number, at: string, attempts: number): Promise<unknown> {
-    let failure: unknown = new Error("the database made none");
+    let failure: unknown = new Error("the database created no partition");
     for (let attempt = 1; attempt <= attempts; attempt++) {
       try {
         const [row] = await this.database.query<{ name: string | null; covered: boolean }>(ENSURE, [at]);

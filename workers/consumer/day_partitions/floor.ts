@@ -1,7 +1,7 @@
 /** Below the floor, minute aggregates outlive their readings: a reading that was stored again there would be counted twice. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
-/** Holds for the rest of a transaction that has locked public.heartbeats, as an insert does: raising the floor waits for it. */
+/** A transaction can rely on it once it has locked public.heartbeats, as an insert does: raising the floor waits for it. */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention
                         where reopened_at is null)`;

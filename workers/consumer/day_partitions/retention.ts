@@ -8,13 +8,13 @@ import { type DayPartitions, isLockConflictOrTimeout, isStatementTimeout } from 
 import { FLOOR, type Floor } from "./floor.ts";
 
 const INTERVAL_MS = 15_000;
-/** After a lock conflict or a timeout, because each attempt makes other sessions wait. */
+/** The pause after a lock conflict or a timeout, because each attempt makes other sessions wait. */
 const PAUSE_MS = 300_000;
 /** From this number on, ensure_heartbeat_partition() creates months instead of days. */
 const MANY_PARTITIONS = 730;
 /** $1 is the clock of this machine, $2 the retention in days. A single clock that is ahead must not delete data too early. */
 const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
-/** Limits how long the rollup cannot run a round. */
+/** Few, because the rollup cannot run a round meanwhile. */
 const MINUTES_AT_A_TIME = 10_000;
 /** Few, because each may have megabytes. */
 const REJECTS_AT_A_TIME = 100;

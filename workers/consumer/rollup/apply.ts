@@ -9,8 +9,8 @@ import type { ChainPosition } from "./chain.ts";
 
 /**
  * One statement, so that the arrays are read once. Upserts are in key order, so that each page is touched once. max() compares
- * arrays from the left, so the latest reading of a minute takes its rate and anomaly along. An array has one type: both are
- * encoded as instants.
+ * arrays from the left, so the latest reading of a minute keeps its rate and anomaly. All elements of an array have
+ * one type, so both are encoded as instants.
  */
 const APPLY = `
   with entry as (

@@ -16,7 +16,7 @@ export interface ChainPosition {
   readonly continues: boolean | null;
 }
 
-/** $1 offsets and $2 changes at most, divided among the chains with new changes, but at least one change of each chain. */
+/** At most $1 offsets and $2 change rows, divided among the chains with new ones, but at least one change row of each. */
 const PICK_CHANGES = `
   select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
          ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
@@ -53,7 +53,7 @@ export async function readChainPositions(session: Session, offsets: number): Pro
   return (await session.query<ChainPosition & Row>({ name: "rollup_pick", text: PICK_CHANGES, values })).rows;
 }
 
-/** The keys between the last move of ledger row `id` and ledger row `next`, where no change row may be. */
+/** The keys after the last move of ledger row `id` and before ledger row `next`. No change row may be there. */
 export const BETWEEN_CHAINS = `
   (select id, moves, lead(id, 1, 9223372036854775807) over (order by id) as next
      from (select id, moves from public.ingest_offsets union all select 0, 0) ledger) between_chains`;

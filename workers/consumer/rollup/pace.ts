@@ -5,7 +5,7 @@ export const MAX_PAUSE_MS = 8_000;
 /** Fewer records are in flight at any moment. */
 const BACKLOG_RECORDS = 50_000;
 
-/** The cost of a round depends on its customers and minutes, hardly on its readings: a backlog needs few, large rounds. */
+/** A round costs by its customers and minutes, hardly by its readings: with a backlog, few large rounds are best. */
 export function pauseMs(roundMs: number, dueRecords: number, appliedAll: boolean): number {
   if (appliedAll && dueRecords >= BACKLOG_RECORDS) return MAX_PAUSE_MS;
   return Math.min(Math.max(MIN_PAUSE_MS, roundMs), MAX_PAUSE_MS);
@@ -20,7 +20,7 @@ export function nextRebuildRows(rows: number, ms: number): number {
   return Math.min(Math.max(MIN_REBUILD_ROWS, Math.ceil(rows * Math.min(2, SLICE_MS / ms))), MAX_REBUILD_ROWS);
 }
 
-/** Lags at which the ingest gives up a connection, and takes it back. With one limit it would change at each round. */
+/** Lags at which the ingest gives up a connection, and takes it back. With a single limit, this would happen at each round. */
 const GIVE_UP_SECONDS = 60;
 const TAKE_BACK_SECONDS = 30;
 

@@ -15,7 +15,7 @@ export const REBUILD_FROM_NEWEST = "infinity";
 
 /** No deletion begins after this time. The last one may take as long again. */
 const DELETING_MS = 100;
-/** In the first deletion, because each change row may have megabytes. */
+/** Few, because each change row may have megabytes. */
 const FIRST_DELETION_ROWS = 200;
 /** Rounded up: the minute of the floor also counts readings that were dropped. */
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
@@ -90,7 +90,7 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
   return slice.isLast && noneIsLeft ? null : slice.from;
 }
 
-/** Deletes change rows that the rebuild replaced: in a round with a slice, none is new. @returns whether none is left */
+/** Deletes change rows that the rebuild replaced; all others are applied before a slice. @returns whether none is left */
 async function deleteAppliedChanges(session: Session): Promise<boolean> {
   const endAt = performance.now() + DELETING_MS;
   // Twice as many each time: each deletion first passes over the rows that those before it deleted.

@@ -129,7 +129,7 @@ export class Rollup implements AsyncDisposable {
     return lag;
   }
 
-  /** Waits after a round of another consumer, too: all consumers together do not work more than one alone. */
+  /** Pauses after a round of another consumer, too: several consumers must not run more rounds than one. */
   #restMs({ round, sinceRoundSeconds }: Lag): number {
     if (this.#lastRound === undefined || round === this.#lastRound) return 0;
     const isQuiet = performance.now() - this.#lastBatchAt > IDLE_MS;

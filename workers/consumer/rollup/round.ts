@@ -17,7 +17,7 @@ export interface Lag {
   /** The age of the first change row that is not applied, or 0. */
   readonly seconds: number;
   readonly isRebuilding: boolean;
-  /** No change row waits, and no rebuild. */
+  /** No change row waits, and no rebuild is needed. */
   readonly isNone: boolean;
   /** Identifies the last round of any consumer. */
   readonly round: string;
@@ -64,7 +64,7 @@ const MAX_CHANGE_BYTES = 10 * 1024 ** 3;
 
 /**
  * The planner knows nothing of the contents of arrays: without these settings it would read whole tables. `jit = off`: before
- * PostgreSQL 18, a forbidden plan without an alternative counts as so expensive that it is compiled for 0.3 s each time.
+ * PostgreSQL 18, a plan that has to use a disabled method counts as very expensive, and would be compiled for 0.3 s each time.
  */
 const BEGIN = `
   set transaction isolation level repeatable read;

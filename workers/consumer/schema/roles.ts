@@ -44,7 +44,7 @@ const WRITER_GRANTS = [
 const READER_GRANTS = [
   "grant connect on database %database% to heartbeat_reader",
   "grant usage on schema public to heartbeat_reader",
-  // Day partitions of later need no grant: a query of the parent needs only the right to the parent.
+  // Later day partitions need no grant: a query of the parent table needs only a right to the parent.
   "grant select on all tables in schema public to heartbeat_reader",
   "alter role heartbeat_reader set default_transaction_read_only = on",
   "alter role heartbeat_reader set statement_timeout = '30s'",

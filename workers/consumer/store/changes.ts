@@ -1,11 +1,11 @@
-/** Sums the stored readings of each batch by customer and minute, as the arrays of its change row. */
+/** Sums the stored readings of a batch by customer and minute, and writes the sums as the arrays of its change row. */
 import type { Buffer } from "node:buffer";
 import type { WrittenBatch } from "./batch.ts";
 import { binaryArray } from "./copy.ts";
 import { READING_COLUMNS, type Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;
-/** An entry of a change row names its customer once, in another column. */
+/** Without the customer id, which a change row has only once for each entry. */
 const LATEST_COLUMNS = READING_COLUMNS.slice(1);
 
 interface Minute {

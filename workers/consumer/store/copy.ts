@@ -14,7 +14,7 @@ const END_OF_ROWS = -1;
 
 /** Sends data in pieces of this size: otherwise a batch of large rejects would be in memory twice. */
 const PIECE_BYTES = 1024 * 1024;
-/** Does not reuse a larger buffer: only rare rows of many hundreds of kilobytes need one. */
+/** Larger buffers are not reused: only rare rows of many hundreds of kilobytes need them. */
 const MAX_SPARE_BYTES = 4 * 1024 * 1024;
 
 /** Writers to reuse: otherwise the garbage of many batches would pile up until V8 collects it. */

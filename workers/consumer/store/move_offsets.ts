@@ -74,7 +74,7 @@ select id, moves, from_offset, next_offset,
        ($36::text[])[first_entry:last_entry]
   from moved`;
 
-/** Its row count is the number of batches or 0. @param added the readings to insert, unless the transaction already has */
+/** Its row count is the number of batches, or 0. @param added readings that the transaction has not inserted yet */
 export function moveStatement(batches: readonly WrittenBatch[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
   const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));

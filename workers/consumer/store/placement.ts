@@ -102,7 +102,7 @@ class Placement {
   #reject(row: number, reason: Reject["reason"], detail: string): void {
     const { readings, records } = this.batch.plan;
     const record = records.at(readings.record[row] ?? 0);
-    if (record === undefined) throw new TypeError(`row ${row} was made from no record of its batch`);
+    if (record === undefined) throw new TypeError(`row ${row} belongs to no record of its batch`);
     this.#rejects.push({ record, reason, detail });
   }
 }

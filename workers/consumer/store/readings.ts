@@ -93,7 +93,7 @@ export class Readings {
     return this.customer[a] === this.customer[b] && this.compareTime(a, b) === 0;
   }
 
-  /** All rows by customer, time and offset. Every writer inserts in this order, so two writers of the same keys cannot deadlock. */
+  /** All rows by customer, time and offset. Two writers of the same keys cannot deadlock, because both insert in this order. */
   ordered(): Int32Array {
     const ranks = this.customers.ranks();
     // A counting sort by customer. `starts` tells where the rows of each customer begin.

@@ -71,7 +71,7 @@ class WriteStrategy {
 }
 
 class BatchWriter {
-  /** `#planned` may be only its first part. */
+  /** The closed batch. `#planned` may be only its first part. */
   #whole: Slice | undefined;
   #planned: PlannedBatch | undefined;
   /** Set when the answer to COMMIT was lost. */

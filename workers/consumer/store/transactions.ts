@@ -143,7 +143,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   row.int32(ledger.partition);
   row.int64(record.offset);
   row.text(reason);
-  // RETENTION_DAYS forbids to keep an old reading, so only its offset and reason are stored.
+  // RETENTION_DAYS forbids keeping an old reading, so only its offset and reason are stored.
   const isEmptied = reason === "too_old";
   row.text(isEmptied ? "" : detail);
   for (const bytes of [record.key, record.value]) {
@@ -154,7 +154,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   else row.null();
 }
 
-/** Repeats the insert if another writer has just committed one of the keys, which is not in the snapshot of the statement. */
+/** Repeats the insert if another writer committed one of the keys meanwhile: the snapshot of the statement does not show it. */
 async function insertMissing(session: Session, added: OrderedReadings): Promise<readonly (number | null)[]> {
   for (;;) {
     await session.query("savepoint readings");
