@@ -86,6 +86,6 @@ export function records(from: number, count: number, bytes = 10, leaderEpoch = 4
     gaps: [],
     leaderEpoch,
     bytes: bytes * count,
-    own: [],
+    ownTables: [],
   };
 }

@@ -22,7 +22,7 @@ export function stretch(from: number, values: readonly string[], gaps: readonly 
   const records = values.map((value, index) => {
     return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(value) };
   });
-  return { from, next, records: recordsOf(records), gaps, leaderEpoch: 0, bytes: 0, own: [] };
+  return { from, next, records: recordsOf(records), gaps, leaderEpoch: 0, bytes: 0, ownTables: [] };
 }
 
 /** Writes batches as the partitions of one consumer do: those that come together in one transaction. */

@@ -1,30 +1,25 @@
 /**
- * Folder `kafka_partition`: one assigned partition of the topic, its fetched records, how far it is written, and its state.
- * It never asks Kafka or PostgreSQL itself: it is told their answers, and calls its ports.
- *
- * This file: the fetched records of one partition that wait for their write, and the memory that all partitions share for them.
+ * Folder `kafka_partition`: one assigned partition of the topic: its fetched records, its offsets and its state. It reaches
+ * Kafka and PostgreSQL only through its ports.
  */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
-/**
- * The memory budget of all partitions for records that are not written yet. A fixed share for each would be too small to read
- * efficiently, or too much with hundreds of partitions.
- */
+/** All partitions share it: with hundreds of them, fixed shares would be too small to fetch efficiently, or too large together. */
 export interface MemoryBudget {
-  /** At this limit no partition fetches more. Answers in flight are still taken. */
+  /** At this limit no partition fetches more. Responses in flight may exceed it. */
   readonly maxBytes: number;
   usedBytes: number;
 }
 
 export interface BacklogLimits {
-  /** Bytes of this partition that may wait. */
   readonly bufferBytes: number;
   readonly batchRecords: number;
-  /** About; a single record may have more. */
+  /** Approximate, and a single record may exceed it. */
   readonly batchBytes: number;
   readonly memoryBudget: MemoryBudget;
 }
 
+/** The fetched records of one partition that wait for their write. */
 export class Backlog {
   #waiting: Slice[] = [];
   #waitingBytes = 0;
@@ -48,14 +43,14 @@ export class Backlog {
     this.#waitingBytes = 0;
   }
 
-  /** As many of the waiting records as fit into a batch. Its bytes are held until it is `written`. */
+  /** Takes as many records as fit into a batch. The memory budget counts them until the batch is {@link written}. */
   takeBatch(): Slice | undefined {
     const { batchRecords, batchBytes } = this.limits;
     let count = 0;
     let records = 0;
     let bytes = 0;
     for (const slice of this.#waiting) {
-      // A gap is a row too.
+      // PostgreSQL stores a row for each gap, too.
       const rows = slice.records.length + slice.gaps.length;
       if (count > 0 && (records + rows > batchRecords || bytes + slice.bytes > batchBytes)) break;
       records += rows;
@@ -64,7 +59,7 @@ export class Backlog {
     }
     const [whole, ...rest] = this.#waiting.splice(0, count);
     if (whole === undefined) return undefined;
-    // A first slice may be too much by itself: compressed, it may have hundreds of thousands of records.
+    // The first slice alone may be too large: a compressed batch can hold hundreds of thousands of records.
     const fitting = whole.bytes > batchBytes ? whole.records.countWithin(batchBytes) : batchRecords;
     const [first, remainder] = splitSlice(whole, Math.min(fitting, batchRecords));
     if (remainder !== undefined) this.#waiting.unshift(remainder);
@@ -78,7 +73,7 @@ export class Backlog {
     return Math.min(batch.records.length + joining, this.limits.batchRecords);
   }
 
-  /** The batch with the waiting records that join it; the batch itself when there are none. */
+  /** @returns the batch with the waiting records that fit into it */
   grow(batch: Slice): Slice {
     if (this.#joining(batch).length === 0) return batch;
     this.#waiting.unshift(batch);
@@ -86,12 +81,12 @@ export class Backlog {
     return this.takeBatch() ?? batch;
   }
 
-  /** The batch was stored or abandoned. */
+  /** Call it also for an abandoned batch. */
   written(batch: Slice): void {
     this.limits.memoryBudget.usedBytes -= batch.bytes;
   }
 
-  /** Waiting slices that directly follow this batch: there are none after the partition moved to another offset. */
+  /** Empty after the partition moved to another offset, because its slices then do not follow this batch. */
   #joining(batch: Slice): readonly Slice[] {
     return this.#waiting[0]?.from === batch.next ? this.#waiting : [];
   }

@@ -1,4 +1,4 @@
-/** Lets a loop sleep until there may be work. A notification that comes while the loop works is kept. */
+/** Wakes one waiting loop. A notification that comes while the loop works is kept for its next wait. */
 export class Notifier {
   #pending = false;
   #wake: (() => void) | undefined;
@@ -8,7 +8,7 @@ export class Notifier {
     this.#wake?.();
   }
 
-  /** Resolves at a notification since the last call, after `atMostMs`, or when `signal` aborts. For one waiter. */
+  /** Resolves at a notification since the last call, after `atMostMs`, or when `signal` aborts. */
   async wait({ signal, atMostMs = Infinity }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
     if (!this.#pending && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<unknown>();

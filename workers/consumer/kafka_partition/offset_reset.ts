@@ -1,30 +1,25 @@
-/**
- * Decides what to do when a log does not hold the next offset, or holds other records before it than the consumer read.
- * Never silent: a gap is recorded, or the partition is held.
- *
- * Each leader of a partition has a new epoch, and marks its records with it. An unclean election loses the end of the log, and
- * new records get the offsets of lost ones: by offsets alone, the log seems to have grown. So every fetch names the epoch of
- * the last record that was read. If a broker's records of that epoch end earlier, it answers where they do (KIP-320, KIP-595).
- */
 import type { Divergence } from "../../_shared/kafka/fetcher.ts";
 import type { LogRange } from "../../_shared/kafka/topic.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 
-/** `fail`: hold the partition until an operator decides. `earliest`: account for the loss and go on. */
-export type OffsetResetPolicy = "fail" | "earliest";
+/** `fail`: hold the partition until an operator decides. `earliest`: record what is lost and continue. */
+type OffsetResetPolicy = "fail" | "earliest";
 
-export type OffsetReset =
+type OffsetReset =
   /** The broker was behind for a moment. */
   | { readonly kind: "retry" }
-  /** Retention or DeleteRecords removed unread records: [at, earliest) is a gap. */
+  /** Records were deleted before they were read: a gap. */
   | { readonly kind: "skip"; readonly to: Offset }
-  /** The log was cut below `at`, and holds other records there now: it is read as a new generation. */
+  /** The log was truncated: read it as a new generation. */
   | { readonly kind: "restart"; readonly from: Offset }
   | { readonly kind: "hold"; readonly reason: string };
 
 /**
- * @param at the offset that a fetch named
- * @param divergence what the broker answered; undefined for OFFSET_OUT_OF_RANGE
+ * Decides how to continue when the log does not hold the offset `at`, or was truncated before it. By offsets alone, a truncated
+ * log can seem to have grown, because new records get the offsets of lost ones. So each fetch names the leader epoch of the last
+ * record that was read, and the broker answers with a divergence if its records of that epoch end earlier (KIP-320, KIP-595).
+ *
+ * @param divergence undefined when the broker answered OFFSET_OUT_OF_RANGE
  */
 export function decideOffsetReset(
   at: Offset,
@@ -34,11 +29,11 @@ export function decideOffsetReset(
 ): OffsetReset {
   if (divergence === undefined && at >= earliest && at <= end) return { kind: "retry" };
   const isCut = divergence !== undefined || at > end;
-  // It is not known exactly which records are new, so the log is read from its beginning: stored ones count as duplicates.
   if (policy === "earliest") {
+    // After a truncation, which records are new is unknown. Those that were stored before count as duplicates.
     return isCut ? { kind: "restart", from: earliest } : { kind: "skip", to: earliest };
   }
-  const is = divergence === undefined
+  const found = divergence === undefined
     ? `holds ${earliest} to ${end}`
     : `was cut below it and holds other records there now, up to ${end}` +
       ` (those of leader epoch ${divergence.epoch} end at ${divergence.endOffset})`;
@@ -46,5 +41,5 @@ export function decideOffsetReset(
   const why = isCut
     ? `the log lost records that are stored; ${next} to read what it holds now`
     : `${earliest - at} records were deleted before they were read; ${next} to record the gap and go on`;
-  return { kind: "hold", reason: `offset ${at} is stored, but the log ${is}: ${why}` };
+  return { kind: "hold", reason: `offset ${at} is stored, but the log ${found}: ${why}` };
 }

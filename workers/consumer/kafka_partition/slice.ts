@@ -1,4 +1,3 @@
-/** One stretch of a partition's log, as a fetch returned it: its committed records, and the offsets without one. */
 import {
   addRecords,
   createRecordTable,
@@ -13,43 +12,41 @@ import {
 import type { FetchedPartition } from "../../_shared/kafka/fetcher.ts";
 import { type Offset, type RecordRange, Records, RecordTable } from "../../_shared/kafka/records.ts";
 
-/** Offsets from (inclusive) to (exclusive) without a committed record. */
+/** Offsets [from, to) without a record for the consumer. */
 export interface Gap {
   readonly from: Offset;
   readonly to: Offset;
-  /** A transaction's marker, an aborted transaction, compaction, or where the log begins (retention, DeleteRecords). */
+  /** `control`: a transaction marker. `log_start`: retention or DeleteRecords. */
   readonly cause: "control" | "aborted" | "compacted" | "log_start";
 }
 
-/** The protocol's number for "not known": nothing is compared then. */
+/** In a fetch request, tells the broker to compare nothing. */
 export const UNKNOWN_EPOCH = -1;
 
-/** A stretch of one log. Every offset in [from, next) is a record's or lies in a gap. */
+/** Part of a log: each offset in [from, next) belongs to a record or lies in a gap. */
 export interface Slice {
   readonly from: Offset;
   readonly next: Offset;
   readonly records: Records;
   readonly gaps: readonly Gap[];
-  /** Of the leader that took the last record; -1 when that is not known. */
+  /** Epoch of the leader that appended the last record; -1 when it is not known. */
   readonly leaderEpoch: number;
-  /** Memory that the slice holds, about. */
+  /** Memory, approximately. */
   readonly bytes: number;
-  /** Tables over memory of their own, to be released when this slice is written. */
-  readonly own: readonly RecordTable[];
+  /** Tables whose memory no other slice uses. */
+  readonly ownTables: readonly RecordTable[];
 }
 
-/** A batch that grows until its transaction begins. */
+/** A batch to which records are added until its transaction begins. */
 export interface OpenBatch {
   count(): number;
-  /** No more records join it. */
   close(): Slice;
 }
 
-/** Beyond this, the slice ends behind the present batch, and the rest is fetched again. */
+/** A slice ends after the batch that exceeds this. The rest is fetched again. */
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 const GAP_BYTES = 100;
 
-/** Puts records and gaps together in the order of the log. Offsets between two records are a gap. */
 class SliceBuilder {
   readonly #ranges: RecordRange[] = [];
   readonly gaps: Gap[] = [];
@@ -60,7 +57,6 @@ class SliceBuilder {
     this.next = from;
   }
 
-  /** @returns whether all of its records were added */
   add(batch: RecordBatch, table: RecordTable, plain: PlainRecords): boolean {
     const from = table.length;
     try {
@@ -84,8 +80,8 @@ class SliceBuilder {
     this.next = offset;
   }
 
-  /** @throws Error when records and gaps do not add up: a bug is reported here, and not by the database's CHECK */
-  finish(together?: RecordTable): Slice {
+  /** @throws Error when records and gaps do not add up: without this, the CHECK of the ledger would report the bug */
+  finish(plainTable?: RecordTable): Slice {
     const records = new Records(this.#ranges);
     const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
     if (records.length + gone !== this.next - this.from) {
@@ -102,20 +98,18 @@ class SliceBuilder {
       gaps: this.gaps,
       leaderEpoch: this.leaderEpoch,
       bytes: tables.reduce((sum, { memoryBytes }) => sum + memoryBytes, this.gaps.length * GAP_BYTES),
-      own: tables.filter((table) => table !== together),
+      ownTables: tables.filter((table) => table !== plainTable),
     };
   }
 }
 
 /**
- * Reads a partition's part of a fetch response, committed records only.
+ * Reads the committed records of a partition's part of a fetch response. Like the Java client, it uses the response's list of
+ * aborted transactions, because the marker that aborts a transaction may lie beyond the response.
  *
- * Like the Java client, it uses the list of aborted transactions that comes with the records, since the marker that aborts
- * them may lie beyond this response.
- *
- * @param from the offset that was fetched; a batch may begin before it, and its earlier records are left out
- * @returns all records before the first batch that cannot be read, or that would be too much
- * @throws RangeError when the first batch cannot be read
+ * @param from the offset of the fetch; the first batch may begin earlier, and its earlier records are left out
+ * @returns the records before the first batch that is corrupt, or that exceeds the memory limit
+ * @throws RangeError when the first batch is corrupt
  */
 export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const { records: sent } = partition;
@@ -123,17 +117,13 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
   const aborted = [...partition.abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborting = new Set<bigint>();
   const batches = readBatches(sent);
-  // Uncompressed batches lie in one piece of memory, so one table holds them.
-  const plain = batches.reduce(
-    (sum, batch) => sum + (batch.compression === 0 ? maxRecordCount(batch, sent.length) : 0),
-    0,
-  );
-  const together = new RecordTable(sent, plain);
+  const plainBatches = batches.filter(({ compression }) => compression === 0);
+  const capacity = plainBatches.reduce((sum, batch) => sum + maxRecordCount(batch, sent.length), 0);
+  const plainTable = new RecordTable(sent, capacity);
   let decompressed = 0;
-  /** @returns whether to go on with the batch behind it */
-  const read = (batch: RecordBatch): boolean => {
+  const readNext = (batch: RecordBatch): boolean => {
     const { firstOffset: first, endOffset: end } = batch;
-    // The checksum does not cover a batch's offset. Where the log seems to go back, the next fetch shows what is there.
+    // The checksum does not cover a batch's first offset. If offsets go back, the next fetch shows what the log holds.
     if (slice.next > from && first < slice.next) return false;
     verify(batch, sent);
     for (let next = aborted[0]; next !== undefined && next.firstOffset < end; next = aborted[0]) {
@@ -142,32 +132,32 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
     }
     if (batch.isControl || (batch.isTransactional && aborting.has(batch.producerId))) {
       if (batch.isControl && isAbortMarker(batch, sent)) aborting.delete(batch.producerId);
-      // Missing offsets before the batch were compacted away.
+      // Compaction removed the offsets between two batches.
       slice.skipTo(first, "compacted");
       slice.skipTo(end, batch.isControl ? "control" : "aborted");
     } else {
       const plain = decompress(batch, sent);
-      const table = plain.bytes === sent ? together : createRecordTable(batch, plain.bytes);
+      const table = plain.bytes === sent ? plainTable : createRecordTable(batch, plain.bytes);
       if (!slice.add(batch, table, plain)) return false;
-      // Compaction keeps a batch's last offset although the record that had it is gone.
+      // Compaction keeps the last offset of a batch, even without the record that had it.
       slice.skipTo(end, "compacted");
-      if (table !== together) decompressed += table.memoryBytes;
+      if (table !== plainTable) decompressed += table.memoryBytes;
     }
-    // It may be later than that of an earlier record, never earlier.
+    // It may be higher than that of an earlier record, never lower.
     slice.leaderEpoch = batch.leaderEpoch;
     return decompressed < MOST_DECOMPRESSED_BYTES;
   };
   try {
-    batches.every(read);
+    batches.every(readNext);
   } catch (error) {
     if (slice.next === from) throw error;
   }
-  return slice.finish(together);
+  return slice.finish(plainTable);
 }
 
 /**
- * Splits a slice so that the first part has `count` records, and the gaps before the cut. The second part owns all memory:
- * none of it is free while the second part waits.
+ * Splits a slice after `count` records and the gaps between them. The second part owns all memory, because none of it is free
+ * while the second part waits.
  */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
   const cut = slice.records.at(count);
@@ -177,7 +167,7 @@ export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice
     return { ...slice, from, next, records, gaps };
   };
   return [
-    { ...part(slice.from, cut.offset, slice.records.slice(0, count)), bytes: 0, own: [] },
+    { ...part(slice.from, cut.offset, slice.records.slice(0, count)), bytes: 0, ownTables: [] },
     part(cut.offset, slice.next, slice.records.slice(count)),
   ];
 }
@@ -198,11 +188,11 @@ export function joinSlices(neighbours: readonly [Slice, ...Slice[]]): Slice {
     records: new Records(neighbours.flatMap(({ records }) => records.ranges)),
     gaps: neighbours.flatMap(({ gaps }) => gaps),
     bytes: neighbours.reduce((sum, { bytes }) => sum + bytes, 0),
-    own: neighbours.flatMap(({ own }) => own),
+    ownTables: neighbours.flatMap(({ ownTables }) => ownTables),
   };
 }
 
-/** Releases the memory of a written slice; its records cannot be read any more. */
-export function release({ own }: Slice): void {
-  for (const table of own) table.release();
+/** Frees the memory of a written slice at once. Its records cannot be read any more. */
+export function release({ ownTables }: Slice): void {
+  for (const table of ownTables) table.release();
 }

@@ -95,7 +95,7 @@ function decompressed(from: number): { readonly slice: Slice; readonly heldBytes
   for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
   const stretch = new Records([{ table, from: 0, to: 2 }]);
   return {
-    slice: { ...records(from, 2), records: stretch, bytes: 1, own: [table] },
+    slice: { ...records(from, 2), records: stretch, bytes: 1, ownTables: [table] },
     heldBytes: () => table.bytes.length,
   };
 }

@@ -203,7 +203,7 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
     }],
     leaderEpoch: 3,
     bytes: 400,
-    own: [],
+    ownTables: [],
   };
   const [first, second] = splitSlice(whole, 2);
   deepStrictEqual([first.from, first.next, offsets(first.records)], [0, 7, [1, 2]]);
