@@ -46,7 +46,7 @@ Deno.test(
     strictEqual(await bounded.exitCode(), 1);
     match(
       bounded.output,
-      /Cannot catch up: place of partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/,
+      /Cannot catch up: offset of partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/,
     );
 
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });

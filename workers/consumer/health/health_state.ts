@@ -1,43 +1,40 @@
 /**
- * Folder `health`: whether the consumer can work (readiness), whether it makes progress (liveness), and what time it is. It
- * judges by the facts that `telemetry` passes on. It never acts by itself, and it never writes to the log or to a table.
+ * Folder `health`: decides whether the consumer can work (readiness) and whether it makes progress (liveness), and knows the
+ * time by two clocks. It learns the facts from `telemetry`. It starts nothing, and writes neither log lines nor rows.
  */
 
-/** Maximum time without a loop beginning or ending an attempt, and, while there is lag, without a commit. */
+/** Liveness fails when a loop neither begins nor ends an attempt for this long, or when there is lag and no commit. */
 export const STALL_MS = 30_000;
-/** A dependency whose last answer is older does not count as answering. */
+/** A server counts as away once its last answer is older than this. */
 const ANSWER_AGE_MS = 10_000;
-/** Longer than an attempt: a join may wait for the session of a member that died. */
+/** Longer than one attempt to join: with a dead member in the group, it takes one session timeout (30 s by default). */
 const JOIN_MS = 90_000;
 /**
- * A partition is stuck when this many writes in a row failed, over more than `STALL_MS`. Lag alone does not show it: the
- * partition's next turn may be minutes away. Nor does one failure: another batch of the same transaction may have caused it.
+ * A partition is stuck after this many failed writes in a row, over more than `STALL_MS`. Lag alone does not show it: the next
+ * write may be minutes away. Nor does one failure: another batch of the transaction may have caused it.
  */
 const FAILURES_IN_A_ROW = 5;
-/** After this time without liveness the process ends itself: a supervisor may watch exit codes only. */
+/** The process ends itself after this long without liveness, because a supervisor may watch only exit codes. */
 const GIVE_UP_MS = 30_000;
-/** An upkeep task that has failed for this long needs an operator: the consumer is not ready until it succeeds. */
+/** An upkeep task that has failed for this long needs an operator, so the consumer is not ready until it succeeds. */
 const UPKEEP_MINUTES = 60;
 
-/** A clock that never jumps, in milliseconds. */
+/** Milliseconds; unlike the system clock it never jumps. */
 export type MonotonicClock = () => number;
 
-/** One assignment of a partition, compared by identity: an earlier assignment of the same number may still be closing. */
+/** One assignment, compared by identity: an earlier assignment of the same partition may still be closing. */
 export type AssignedPartition = { readonly partition: number };
 
-/** A loop by its name, or the one that writes a partition. */
 export type WatchedLoop = string | AssignedPartition;
 
-type Reason = { subject: string; reason: string; of?: AssignedPartition | undefined };
+type Reason = { subject: string; reason: string; assigned?: AssignedPartition | undefined };
 
-/** The subject of a partition about which an operator must decide. */
-export const HELD = "place";
+export const HELD = "offset";
 
-/** The part of {@link HealthState} that others read; only `telemetry` changes it. */
+/** Only `telemetry` changes the state. */
 export type Health = Pick<HealthState, "liveReasons" | "readyReasons" | "reasonOf" | "isStuck">;
 
 export class HealthState {
-  /** Initial reasons: a consumer is not ready until each of them is removed. */
   #reasons: readonly Reason[] = [
     { subject: "database", reason: "not connected yet, or its schema is not current" },
     { subject: "kafka", reason: "not connected yet" },
@@ -45,74 +42,71 @@ export class HealthState {
   ];
   readonly #failures = new Map<AssignedPartition, { times: number; since: number; last: number }>();
   readonly #upkeepFailingSince = new Map<string, number>();
-  readonly #marks = new Map<WatchedLoop, number>();
-  readonly #answers = new Map<"kafka" | "database", number>();
+  readonly #attemptAt = new Map<WatchedLoop, number>();
+  readonly #answeredAt = new Map<"kafka" | "database", number>();
   #databaseRefuses = false;
-  #outsideSince: number | undefined;
+  #outsideGroupSince: number | undefined;
   #lagSince: number | undefined;
   #lastCommit = 0;
-  #redSince: number | undefined;
+  #notLiveSince: number | undefined;
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  /** @param of the partition it is about, until that is closed @returns whether the subject was ready before */
-  notReady(subject: string, reason: string, of?: AssignedPartition): boolean {
-    const wasReady = !this.ready(subject, of);
-    this.#reasons = [...this.#reasons, { subject, reason, of }];
+  /** @param assigned the partition that the reason is about @returns whether the subject was ready before */
+  notReady(subject: string, reason: string, assigned?: AssignedPartition): boolean {
+    const wasReady = !this.ready(subject, assigned);
+    this.#reasons = [...this.#reasons, { subject, reason, assigned }];
     return wasReady;
   }
 
   /** @returns whether the subject was not ready before */
-  ready(subject: string, of?: AssignedPartition): boolean {
+  ready(subject: string, assigned?: AssignedPartition): boolean {
     const before = this.#reasons.length;
-    this.#reasons = this.#reasons.filter((one) => one.subject !== subject || one.of !== of);
+    this.#reasons = this.#reasons.filter((other) => other.subject !== subject || other.assigned !== assigned);
     return this.#reasons.length < before;
   }
 
-  /** An attempt of this loop began or ended. The loop is watched until it is `idle`. */
+  /** An attempt of this loop began or ended. Liveness watches the loop until it is {@link idle}. */
   mark(loop: WatchedLoop): void {
-    this.#marks.set(loop, this.clock());
+    this.#attemptAt.set(loop, this.clock());
   }
 
   idle(loop: WatchedLoop): void {
-    this.#marks.delete(loop);
+    this.#attemptAt.delete(loop);
   }
 
-  answered(dependency: "kafka" | "database"): void {
-    this.#answers.set(dependency, this.clock());
+  answered(server: "kafka" | "database"): void {
+    this.#answeredAt.set(server, this.clock());
   }
 
-  /**
-   * @param isUnable the database answers that it cannot write for a reason of its own: it counts as away until a write works
-   * @returns whether it worked for this partition before
-   */
-  databaseFailed(of: AssignedPartition, reason: string, isUnable: boolean): boolean {
-    this.#databaseRefuses = isUnable;
-    return this.notReady("database", reason, of);
+  /** @param refuses the server answers, but cannot write anything: it counts as away until a write works */
+  databaseFailed(assigned: AssignedPartition, reason: string, refuses: boolean): boolean {
+    this.#databaseRefuses = refuses;
+    return this.notReady("database", reason, assigned);
   }
 
-  /** Call it after {@link databaseFailed}. */
-  writeFailed(of: AssignedPartition): void {
-    // While the database is away, or cannot write at all, a failure says nothing about the partition.
-    if (!this.#answersFrom("database")) return void this.#failures.delete(of);
+  /** Call it after {@link databaseFailed}, which decides whether the database counts as away. */
+  writeFailed(assigned: AssignedPartition): void {
+    // While the database is away, a failed write does not show that this partition is stuck.
+    if (!this.#isAnswering("database")) return void this.#failures.delete(assigned);
     const now = this.clock();
-    const { times, since } = this.#failures.get(of) ?? { times: 0, since: now };
-    this.#failures.set(of, { times: times + 1, since, last: now });
+    const { times, since } = this.#failures.get(assigned) ?? { times: 0, since: now };
+    this.#failures.set(assigned, { times: times + 1, since, last: now });
   }
 
-  databaseWorks(of: AssignedPartition): void {
+  databaseWorks(assigned: AssignedPartition): void {
     this.answered("database");
     this.#databaseRefuses = false;
-    this.ready("database", of);
-    this.#failures.delete(of);
+    this.ready("database", assigned);
+    this.#failures.delete(assigned);
   }
 
-  closed(of: AssignedPartition): void {
-    this.#reasons = this.#reasons.filter((one) => one.of !== of);
-    this.#failures.delete(of);
+  closed(assigned: AssignedPartition): void {
+    this.#reasons = this.#reasons.filter((reason) => reason.assigned !== assigned);
+    this.#failures.delete(assigned);
   }
 
-  /** @returns whether it was done the last time */
+  /** @returns whether the task succeeded the last time */
   upkeepFailed(task: string, reason: string): boolean {
     const since = this.#upkeepFailingSince.get(task);
     if (since === undefined) this.#upkeepFailingSince.set(task, this.clock());
@@ -130,44 +124,41 @@ export class HealthState {
     this.#lastCommit = this.clock();
   }
 
-  /** Outside of the group the consumer has no partitions, so nothing shows as lag. */
+  /** A consumer outside the group has no partitions, so no lag shows that it does not work. */
   member(isMember: boolean): void {
-    if (isMember) this.#outsideSince = undefined;
-    else this.#outsideSince ??= this.clock();
+    if (isMember) this.#outsideGroupSince = undefined;
+    else this.#outsideGroupSince ??= this.clock();
   }
 
-  /** @param records committed records that could be stored and are not */
+  /** @param records that could be stored at the moment */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
     else this.#lagSince ??= this.clock();
   }
 
-  /** Why the work cannot be done at the moment; empty when it can. */
   readyReasons(): string[] {
-    // Hundreds of partitions may have one reason.
+    // Hundreds of partitions can have the same reason.
     const alike = Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`);
     return [...alike.values()].map(sentence);
   }
 
   reasonOf(subject: string): string | undefined {
-    const found = this.#reasons.find((one) => one.subject === subject);
+    const found = this.#reasons.find((reason) => reason.subject === subject);
     return found && sentence([found]);
   }
 
-  /** How many partitions are not ready because of these subjects. */
   count(...subjects: readonly string[]): number {
-    return this.#reasons.filter(({ subject, of }) => of !== undefined && subjects.includes(subject)).length;
+    return this.#reasons.filter(({ subject, assigned }) => assigned && subjects.includes(subject)).length;
   }
 
-  /** Why the process should be restarted; empty while it makes progress. */
   liveReasons(): string[] {
     const now = this.clock();
     const reasons: string[] = [];
-    for (const [loop, at] of this.#marks) {
+    for (const [loop, at] of this.#attemptAt) {
       const name = typeof loop === "string" ? loop : `write partition ${loop.partition}`;
       if (now - at > STALL_MS) reasons.push(`${name}: no attempt began or ended for ${seconds(now - at)}`);
     }
-    if (this.#lagSince !== undefined && this.#answersFrom("kafka") && this.#answersFrom("database")) {
+    if (this.#lagSince !== undefined && this.#isAnswering("kafka") && this.#isAnswering("database")) {
       const stalled = "writes: lag, and both servers answer, yet nothing was committed";
       const stalledFor = now - Math.max(this.#lagSince, this.#lastCommit);
       if (stalledFor > STALL_MS) reasons.push(`${stalled} for ${seconds(stalledFor)}`);
@@ -175,35 +166,35 @@ export class HealthState {
         .filter(([, { times, since, last }]) => times >= FAILURES_IN_A_ROW && last - since > STALL_MS);
       if (stuck.length > 0) {
         const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
-        reasons.push(`${stalled} of ${numbers(stuck.map(([of]) => of))} for ${seconds(stuckFor)}`);
+        const partitions = numbers(stuck.map(([assigned]) => assigned));
+        reasons.push(`${stalled} of ${partitions} for ${seconds(stuckFor)}`);
       }
     }
-    const outsideFor = now - (this.#outsideSince ?? now);
-    if (outsideFor > JOIN_MS && this.#answersFrom("kafka")) {
-      reasons.push(`group: Kafka answers, yet we are no member for ${seconds(outsideFor)}`);
+    const outsideFor = now - (this.#outsideGroupSince ?? now);
+    if (outsideFor > JOIN_MS && this.#isAnswering("kafka")) {
+      reasons.push(`group: Kafka answers, but this consumer is not a member for ${seconds(outsideFor)}`);
     }
-    this.#redSince = reasons.length === 0 ? undefined : this.#redSince ?? now;
+    this.#notLiveSince = reasons.length === 0 ? undefined : this.#notLiveSince ?? now;
     return reasons;
   }
 
-  #answersFrom(dependency: "kafka" | "database"): boolean {
-    if (dependency === "database" && this.#databaseRefuses) return false;
-    return this.clock() - (this.#answers.get(dependency) ?? -Infinity) <= ANSWER_AGE_MS;
+  #isAnswering(server: "kafka" | "database"): boolean {
+    if (server === "database" && this.#databaseRefuses) return false;
+    return this.clock() - (this.#answeredAt.get(server) ?? -Infinity) <= ANSWER_AGE_MS;
   }
 
-  /** Whether the process should end itself. */
   isStuck(): boolean {
     this.liveReasons();
-    return this.#redSince !== undefined && this.clock() - this.#redSince > GIVE_UP_MS;
+    return this.#notLiveSince !== undefined && this.clock() - this.#notLiveSince > GIVE_UP_MS;
   }
 }
 
 function sentence(alike: readonly Reason[]): string {
-  const partitions = alike.flatMap(({ of }) => of ?? []);
+  const partitions = alike.flatMap(({ assigned }) => assigned ?? []);
   const [{ subject, reason }] = alike as readonly [Reason];
   if (partitions.length === 0) return `${subject}: ${reason}`;
-  const these = numbers(partitions);
-  return subject === "database" ? `${subject}: ${reason} (${these})` : `${subject} of ${these}: ${reason}`;
+  const list = numbers(partitions);
+  return subject === "database" ? `${subject}: ${reason} (${list})` : `${subject} of ${list}: ${reason}`;
 }
 
 function numbers(partitions: readonly AssignedPartition[]): string {

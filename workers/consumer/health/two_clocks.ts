@@ -1,27 +1,27 @@
-/**
- * The time by two clocks: this machine's and the database's. One may jump, by years when a battery is flat, but hardly both.
- * The consumer rejects a reading for its time, and drops old readings, only when both agree: neither can be undone.
- */
 import type { Database } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "./health_state.ts";
 
+/**
+ * The time by this machine's clock and by the database's. One clock can jump, by years when its battery is empty. To reject a
+ * reading for its time, or to drop old readings, cannot be undone, so the consumer does it only when both clocks agree.
+ */
 export class TwoClocks {
   /** The database's time when the monotonic clock was 0. */
   #databaseAtZero: number | undefined;
 
-  /** @param own of this machine; milliseconds since the Unix epoch */
+  /** @param own this machine's clock, in milliseconds since the Unix epoch */
   constructor(
     readonly own: () => number = Date.now,
     private readonly monotonic: MonotonicClock = () => performance.now(),
   ) {}
 
-  /** The database's time: its last answer, continued by the monotonic clock. Before the first answer, this machine's. */
+  /** The database's last answer plus the time since then; this machine's time until the database has answered. */
   readonly database = (): number => {
     if (this.#databaseAtZero === undefined) return this.own();
     return Math.floor(this.#databaseAtZero + this.monotonic());
   };
 
-  /** How far this machine's clock is ahead; negative when it is behind. */
+  /** How far this machine's clock is ahead of the database's; negative when it is behind. */
   get aheadMs(): number {
     return this.own() - this.database();
   }

@@ -215,7 +215,7 @@ Deno.test("what keeps a partition from being read is its own: its successor of t
   strictEqual(progress.notReady(HELD, "the log was cut again", closing), false, "no news");
   progress.notReady("records", "damaged", successor);
   strictEqual(progress.ready("records", closing), false, "another's");
-  strictEqual(progress.reasonOf(HELD), "place of partition 3: the log was cut again");
+  strictEqual(progress.reasonOf(HELD), "offset of partition 3: the log was cut again");
   progress.closed(closing);
   strictEqual(progress.reasonOf(HELD), undefined);
   ready("records of partition 3: damaged");
@@ -240,7 +240,7 @@ Deno.test("liveReasons() tell of a group that does not have us although Kafka an
   progress.answered("kafka");
   live();
   pass(1);
-  live("group: Kafka answers, yet we are no member for 91 s");
+  live("group: Kafka answers, but this consumer is not a member for 91 s");
   pass(60);
   live();
   progress.member(true);

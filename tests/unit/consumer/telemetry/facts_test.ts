@@ -54,7 +54,7 @@ const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: r
     "database.recovered",
     "batch.stale",
   ]],
-  ["place of partition 3", (t) => t.partitionHeld(ASSIGNED, "cut"), (t) => t.partitionClosed(ASSIGNED), [
+  ["offset of partition 3", (t) => t.partitionHeld(ASSIGNED, "cut"), (t) => t.partitionClosed(ASSIGNED), [
     "partition.held",
   ]],
   ["log of partition 3", (t) => t.partitionSilent(ASSIGNED, "empty"), (t) => t.partitionHeard(ASSIGNED), [
