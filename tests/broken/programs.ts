@@ -71,7 +71,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.4",
     breaks: "what was said of a partition is kept when it is given away",
-    edits: { "healthState.closed(of)": 'outages.works("database", of)' },
+    edits: { "healthState.closed(assigned)": 'outages.works("database", assigned)' },
     test: "a partition counts as paused while the database fails for it or an operator must decide",
   },
   {

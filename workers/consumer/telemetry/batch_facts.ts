@@ -1,6 +1,6 @@
 /**
- * Folder `telemetry`: one function for each fact about the consumer, which writes the log line and moves metrics and health.
- * This file: facts about a batch. It never decides anything and never throws.
+ * Folder `telemetry`: one function for each fact about the consumer, which writes the log line and updates metrics and health.
+ * It decides nothing and never throws. This file: facts about a batch.
  */
 import { formatInstant } from "../../_shared/record/instant.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
@@ -17,23 +17,24 @@ export type TelemetrySinks = {
   healthState: HealthState;
 };
 
-/** More lines a second are not readable. */
+/** A person cannot read more. */
 const LINES_PER_SECOND = 5;
 const BURST = 20;
 
-const nothing = () => ({ records: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0 });
+const zeroSums = () => ({ records: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0 });
 
-/** @param debug whether each reading has a line */
+/** @param debug whether to log each reading */
 export function batchFacts({ log, metrics, outages, healthState }: TelemetrySinks, debug: boolean) {
   const rejectLog = sampledLog(log, "record.rejected");
   const anomalyLog = sampledLog(log, "reading.anomaly");
-  let sums = nothing();
+  let sums = zeroSums();
   const offsets = new Map<number, Offset>();
   return {
-    batchWritten: (of: AssignedPartition, written: WrittenBatch, durationMs: number) => {
-      const { partition } = of;
+    batchWritten: (assigned: AssignedPartition, written: WrittenBatch, durationMs: number) => {
+      const { partition } = assigned;
       const { counts, slice, plan: { readings, records }, rejects, stored } = written;
-      outages.works("database", of);
+      const { from, next } = slice;
+      outages.works("database", assigned);
       healthState.committed();
       for (const { record: { offset }, reason, detail } of rejects) {
         metrics.rejects.inc({ reason });
@@ -59,30 +60,28 @@ export function batchFacts({ log, metrics, outages, healthState }: TelemetrySink
         const message = `Heart rate ${anomaly}: ${heart_rate} bpm, customer ${customer_id}`;
         anomalyLog.warning(message, { anomaly, ...fields });
       }
-      const { from, next } = slice;
       sums.records += slice.records.length;
       for (const count of ["stored", "duplicates", "rejected", "gaps"] as const) sums[count] += counts[count];
       offsets.set(partition, next);
       log.debug("batch.stored", "Stored a batch", { partition, from, next, ...counts, durationMs });
     },
-    /** @param seconds since the last summary */
     summarise: (seconds: number) => {
       rejectLog.summarise();
       anomalyLog.summarise();
       if (offsets.size === 0) return;
       const message = `Stored ${sums.stored} of ${sums.records} records in ${seconds.toFixed(1)} s`;
       log.info("store.summary", message, { ...sums, next_offsets: Object.fromEntries(offsets) });
-      sums = nothing();
+      sums = zeroSums();
       offsets.clear();
     },
   };
 }
 
-/** Logs each event while they are few. In a flood, logs some of them, and a count of the rest. */
+/** Logs each event while there are few, else some of them and the count of the rest. */
 function sampledLog(log: Log, event: string) {
   let tokens = BURST;
   let refilledAt = performance.now();
-  let count = 0;
+  let suppressed = 0;
   let sample: Fields | undefined;
   return {
     warning: (message: string, fields: Fields) => {
@@ -93,13 +92,14 @@ function sampledLog(log: Log, event: string) {
         tokens--;
         return log.warning(event, message, fields);
       }
-      count++;
+      suppressed++;
       sample = fields;
     },
     summarise: () => {
-      if (count === 0) return;
-      log.warning(`${event}.suppressed`, `${count} more ${event} events, not listed`, { count, sample });
-      count = 0;
+      if (suppressed === 0) return;
+      const message = `${suppressed} more ${event} events, not listed`;
+      log.warning(`${event}.suppressed`, message, { count: suppressed, sample });
+      suppressed = 0;
     },
   };
 }

@@ -1,4 +1,3 @@
-/** Facts about Kafka: the logs of the assigned partitions, the group, the brokers and the topic. */
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type AssignedPartition, HELD } from "../health/health_state.ts";
 import type { Partition } from "../kafka_partition/partition.ts";
@@ -7,9 +6,9 @@ import type { TelemetrySinks } from "./batch_facts.ts";
 
 export function logFacts({ log, metrics, healthState }: TelemetrySinks) {
   return {
-    /** Once a second. @param due records that could be stored, of all these partitions */
-    positions: (partitions: readonly Partition[], due: number) => {
-      healthState.lag(due);
+    /** Once a second. @param fetchableLag of all these partitions */
+    positions: (partitions: readonly Partition[], fetchableLag: number) => {
+      healthState.lag(fetchableLag);
       metrics.paused.set(healthState.count("database", HELD));
       metrics.lagRecords.reset();
       metrics.lagSeconds.reset();
@@ -32,27 +31,24 @@ export function logFacts({ log, metrics, healthState }: TelemetrySinks) {
         "counted as compacted, since the topic is compacted and not in tiered storage";
       log.warning("partition.gap", message, { partition, ...gap });
     },
-    partitionSilent: (of: AssignedPartition, reason: string) => {
-      if (!healthState.notReady("log", reason, of)) return;
-      log.error("partition.silent", `Cannot read partition ${of.partition}: ${reason}`, {
-        partition: of.partition,
-      });
+    partitionSilent: (assigned: AssignedPartition, reason: string) => {
+      if (!healthState.notReady("log", reason, assigned)) return;
+      const { partition } = assigned;
+      log.error("partition.silent", `Cannot read partition ${partition}: ${reason}`, { partition });
     },
-    partitionHeard: (of: AssignedPartition) => {
-      if (!healthState.ready("log", of)) return;
-      log.info("partition.heard", `Kafka sends records of partition ${of.partition} again`, {
-        partition: of.partition,
-      });
+    partitionHeard: (assigned: AssignedPartition) => {
+      if (!healthState.ready("log", assigned)) return;
+      const { partition } = assigned;
+      log.info("partition.heard", `Kafka sends records of partition ${partition} again`, { partition });
     },
-    batchCorrupt: (of: AssignedPartition, failure: PipelineError, broker: number) => {
-      if (!healthState.notReady("records", failure.message, of)) return;
-      log.error("partition.unreadable", failure.message, { partition: of.partition, broker });
+    batchCorrupt: (assigned: AssignedPartition, failure: PipelineError, broker: number) => {
+      if (!healthState.notReady("records", failure.message, assigned)) return;
+      log.error("partition.unreadable", failure.message, { partition: assigned.partition, broker });
     },
-    batchReadable: (of: AssignedPartition) => {
-      if (!healthState.ready("records", of)) return;
-      log.info("partition.readable", `Records of partition ${of.partition} can be read again`, {
-        partition: of.partition,
-      });
+    batchReadable: (assigned: AssignedPartition) => {
+      if (!healthState.ready("records", assigned)) return;
+      const { partition } = assigned;
+      log.info("partition.readable", `Records of partition ${partition} can be read again`, { partition });
     },
   };
 }
@@ -65,22 +61,19 @@ export function kafkaFacts({ log, metrics, outages, healthState }: TelemetrySink
       outages.works("group", "group");
       metrics.assigned.set(assigned.length);
       const partitions = assigned.toSorted((a, b) => a - b);
-      log.info("group.assigned", `The group gave us ${assigned.length} partitions`, {
-        partitions,
-        generation,
-      });
+      const message = `The group assigned ${assigned.length} partitions to this consumer`;
+      log.info("group.assigned", message, { partitions, generation });
     },
     offsetsNotCommitted: (error: unknown) =>
-      log.debug("group.commit_failed", "The group was not told our offsets", { error }),
+      log.debug("group.commit_failed", "Cannot commit offsets to the group", { error }),
     fetched: (broker: number) => outages.works("kafka", `broker ${broker}`),
     fetchFailed: (broker: number, failure: PipelineError, partitions: readonly number[]) =>
       outages.failed("kafka", `broker ${broker}`, failure, { broker, partitions }),
-    /** Normal while leaders move: it makes the consumer not ready, and is logged at debug only. */
+    /** Normal while leaders move, so it is logged at debug only. */
     metadataStale: (broker: number, answer: string) => {
       healthState.notReady(`broker ${broker}`, answer);
       log.debug("topic.stale", `The broker answered ${answer}; looking at the topic again`, { broker });
     },
-    /** A fetch from this broker began or ended: the loop does not hang. */
     brokerAsked: (broker: number) => healthState.mark(`fetch from broker ${broker}`),
     brokerIdle: (broker: number) => {
       healthState.idle(`fetch from broker ${broker}`);
@@ -97,10 +90,9 @@ export function topicFacts({ log, outages, healthState }: TelemetrySinks) {
   return {
     topicMissing: (topic: string) => {
       outages.works("kafka", "kafka");
-      const is = `${topic} does not exist; create it, or start the producer, which does`;
-      if (healthState.notReady("topic", is)) log.warning("topic.missing", `Topic ${is}`, { topic });
+      const reason = `${topic} does not exist; create it, or start the producer, which creates it`;
+      if (healthState.notReady("topic", reason)) log.warning("topic.missing", `Topic ${reason}`, { topic });
     },
-    /** Reported once for each incarnation, and when the topic is no longer missing. */
     topicFound: (topic: string, topicId: string, partitions: number) => {
       outages.works("kafka", "kafka");
       if (!healthState.ready("topic") && known === topicId) return;
@@ -108,25 +100,24 @@ export function topicFacts({ log, outages, healthState }: TelemetrySinks) {
       log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
     },
     topicFailed: (failure: PipelineError) => outages.failed("kafka", "kafka", failure),
-    /** Reported once for each incarnation, whichever partition notices first. */
+    /** Each partition notices it, and the first one reports it. */
     topicReplaced: (topic: string, topicId: string, earlier: readonly string[]) => {
       if (replacedBy === topicId) return;
       replacedBy = topicId;
-      const message = `Topic ${topic} was deleted and made again: its partitions are read as new logs`;
+      const message = `Topic ${topic} was deleted and created again: its partitions are read as new logs`;
       log.warning("topic.replaced", message, { topic, topicId, earlier });
     },
-    /** Reported when they change. @param partitions assigned ones that no broker leads */
     leadersMissing: (topic: string, partitions: readonly number[]) => {
       const list = partitions.toSorted((a, b) => a - b).join(", ");
-      if (list === "" && healthState.ready("leaders")) {
-        log.info("partitions.led", "Each of our partitions has a leader again");
-      }
-      const is = `no broker leads partition ${list} of ${topic}; start the broker that has its records`;
-      if (list !== "") healthState.notReady("leaders", is);
-      if (list !== "" && list !== leaderless) {
-        log.warning("partitions.leaderless", `Reading goes on, but ${is}`, { partitions });
-      }
+      const isNew = list !== leaderless;
       leaderless = list;
+      if (list === "") {
+        if (!healthState.ready("leaders")) return;
+        return log.info("partitions.led", "Every assigned partition has a leader again");
+      }
+      const reason = `no broker leads partition ${list} of ${topic}; start the broker that has its records`;
+      healthState.notReady("leaders", reason);
+      if (isNew) log.warning("partitions.leaderless", `Reading continues, but ${reason}`, { partitions });
     },
   };
 }

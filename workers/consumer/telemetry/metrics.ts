@@ -1,4 +1,3 @@
-/** The consumer's metrics, named as Prometheus recommends: base units, `_total` for counters. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -53,7 +52,7 @@ export function consumerMetrics(registry: Registry) {
     rollupRounds: counter("heartbeat_rollup_rounds_total", "Rounds of the rollup that were committed"),
     rollupRebuilds: counter("heartbeat_rollup_rebuilds_total", "Rebuilds from the rows that were begun"),
   };
-  // Counters that exist from the start let a rate be computed over their first event.
+  // From 0 on, because Prometheus computes no rate over the first value of a counter.
   for (const outcome of ["stored", "duplicate", "rejected"]) metrics.records.inc({ outcome }, 0);
   for (const kind of ["low", "high"]) metrics.anomalies.inc({ kind }, 0);
   return metrics;

@@ -1,4 +1,3 @@
-/** Outages of servers and of the group, each reported once, and the partitions that they hold up. */
 import { findInCauses, type PipelineError } from "../../_shared/errors.ts";
 import { isServerUnavailable } from "../../_shared/postgres_errors.ts";
 import type { Fields, Log } from "../../_shared/telemetry.ts";
@@ -6,19 +5,17 @@ import type { AssignedPartition, HealthState, MonotonicClock } from "../health/h
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
-/** For its first group, a broker creates the topic of the groups' offsets. On a small machine this takes that long. */
-const GRACE_MS = 30_000;
+/** For its first group, a broker creates the topic of committed offsets. On a small machine this takes that long. */
+const COORDINATOR_GRACE_MS = 30_000;
 
-/** A partition that the database does not work for, or a subject of `healthState`. */
+/** A subject of the health state, or a partition that the database does not work for. */
 type Subject = string | AssignedPartition;
 type Dependency = "kafka" | "group" | "database";
 
-/**
- * An outage ends when each partition that it kept from being written was written or closed. `isPartial`: other partitions
- * were written since it was last reported.
- */
+/** `isPartial`: some partitions were written since the outage was last logged, but not all. */
 type Outage = { since: number; attempts: number; refused: boolean; isPartial: boolean };
 
+/** Logs an outage once. It ends when every partition that it kept from being written was written or closed. */
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
   #coordinatorGoneSince: number | undefined;
@@ -43,7 +40,7 @@ export class Outages {
     this.metrics.retries.inc({ dependency });
     const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
-    // Reported once, and again when the server answers and refuses the consumer: that needs an operator.
+    // A refusal is logged even during an outage, because an operator must act.
     const isNews = outage === undefined || (refused && !outage.refused) || (outage.isPartial && isNew);
     outage ??= { since: this.clock(), attempts: 0, refused, isPartial: false };
     this.#failing.set(dependency, outage);
@@ -61,7 +58,7 @@ export class Outages {
     if (COORDINATOR_NOT_READY.has(findInCauses(failure, "apiId"))) {
       this.healthState.notReady("group", failure.message);
       this.#coordinatorGoneSince ??= this.clock();
-      if (this.clock() - this.#coordinatorGoneSince < GRACE_MS) {
+      if (this.clock() - this.#coordinatorGoneSince < COORDINATOR_GRACE_MS) {
         return this.log.debug("group.coordinator_not_ready", failure.message);
       }
     }

@@ -1,4 +1,3 @@
-/** Everything the consumer reports: the facts of each subject, joined. */
 import { describeError, type PipelineError } from "../../_shared/errors.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 import type { Telemetry } from "../../_shared/telemetry.ts";
@@ -11,31 +10,29 @@ import { Outages } from "./outages.ts";
 
 export type ConsumerTelemetry = ReturnType<typeof consumerTelemetry>;
 
-/** Each function is called where its fact is met; nothing else moves the log, the metrics or `healthState`. */
+/** Nothing else updates the log, the metrics and `healthState`. */
 export function consumerTelemetry(
   { log, metrics: registry }: Pick<Telemetry, "log" | "metrics">,
   healthState: HealthState,
   { debug }: { debug: boolean },
 ) {
   const metrics = consumerMetrics(registry);
-  const moved = { log, metrics, outages: new Outages(log, metrics, healthState), healthState };
+  const sinks = { log, metrics, outages: new Outages(log, metrics, healthState), healthState };
   return {
-    // Called too often for a log line or a metric.
     loopMoved: (loop: WatchedLoop) => healthState.mark(loop),
     loopIdle: (loop: WatchedLoop) => healthState.idle(loop),
-    ...batchFacts(moved, debug),
-    ...partitionFacts(moved),
-    ...logFacts(moved),
-    ...kafkaFacts(moved),
-    ...topicFacts(moved),
-    ...databaseFacts(moved),
-    ...tableFacts(moved),
-    ...rollupFacts(moved),
+    ...batchFacts(sinks, debug),
+    ...partitionFacts(sinks),
+    ...logFacts(sinks),
+    ...kafkaFacts(sinks),
+    ...topicFacts(sinks),
+    ...databaseFacts(sinks),
+    ...tableFacts(sinks),
+    ...rollupFacts(sinks),
     statusFailed: (error: unknown) =>
       log.debug("status.failed", "Cannot write to public.consumer_status", { error }),
     healthListening: (port: number) =>
-      log.info("health.listening", `/livez, /readyz and /metrics are answered on port ${port}`, { port }),
-    /** @param seconds since the start of the process */
+      log.info("health.listening", `Serving /livez, /readyz and /metrics on port ${port}`, { port }),
     caughtUp: (sums: Counts, seconds: number, isReached: boolean) => {
       const { stored, duplicates, rejected, gaps } = sums;
       const records = stored + duplicates + rejected;
@@ -43,56 +40,55 @@ export function consumerTelemetry(
         ? isReached ? "there was nothing to do" : "read nothing"
         : `read ${records} records: ${stored} stored, ${duplicates} duplicates, ${rejected} rejected, and ${gaps} ` +
           "offsets without a record";
-      const [event, begin] = isReached
+      const [event, outcome] = isReached
         ? ["catch_up.reached", "Caught up"]
         : ["catch_up.stopped", "Stopped before it caught up"];
-      log.info(event, `${begin} after ${seconds} s: ${read}`, { records, ...sums, seconds });
+      log.info(event, `${outcome} after ${seconds} s: ${read}`, { records, ...sums, seconds });
     },
   };
 }
 
-/** A partition's place in the ledger, from its opening to its closing. */
 function partitionFacts({ log, outages, healthState }: TelemetrySinks) {
   return {
-    partitionOpened: (of: AssignedPartition, nextOffset: Offset, isNew: boolean) => {
-      const { partition } = of;
-      outages.works("database", of);
-      const how = isNew ? "never read before, from its earliest offset" : "from the offset in the database";
-      log.info("partition.opened", `Reading partition ${partition} ${how}`, { partition, nextOffset });
+    partitionOpened: (assigned: AssignedPartition, nextOffset: Offset, isNew: boolean) => {
+      const { partition } = assigned;
+      outages.works("database", assigned);
+      const from = isNew ? "its earliest offset, for the first time" : "the offset in the database";
+      log.info("partition.opened", `Reading partition ${partition} from ${from}`, { partition, nextOffset });
     },
-    openFailed: (of: AssignedPartition, failure: PipelineError, attempts: number) =>
-      outages.failed("database", of, failure, { partition: of.partition, attempts }),
-    writeFailed: (of: AssignedPartition, failure: PipelineError, attempt: number) => {
-      outages.failed("database", of, failure, { partition: of.partition, attempt });
-      healthState.writeFailed(of);
+    openFailed: (assigned: AssignedPartition, failure: PipelineError, attempts: number) =>
+      outages.failed("database", assigned, failure, { partition: assigned.partition, attempts }),
+    writeFailed: (assigned: AssignedPartition, failure: PipelineError, attempt: number) => {
+      outages.failed("database", assigned, failure, { partition: assigned.partition, attempt });
+      healthState.writeFailed(assigned);
     },
-    batchStale: (of: AssignedPartition, from: Offset, nextOffset: Offset) => {
-      outages.works("database", of);
-      const message = "Another owner moved this partition on; reading from there";
-      log.info("batch.stale", message, { partition: of.partition, from, nextOffset });
+    batchStale: (assigned: AssignedPartition, from: Offset, nextOffset: Offset) => {
+      outages.works("database", assigned);
+      const message = "Another owner wrote to this partition; reading from the offset in the database";
+      log.info("batch.stale", message, { partition: assigned.partition, from, nextOffset });
     },
-    ledgerWentBack: (of: AssignedPartition, remembered: Offset, nextOffset: Offset | undefined) => {
-      outages.works("database", of);
-      const stands = nextOffset === undefined ? "does not know this partition" : `stands at ${nextOffset}`;
+    ledgerWentBack: (assigned: AssignedPartition, remembered: Offset, nextOffset: Offset | undefined) => {
+      outages.works("database", assigned);
+      const found = nextOffset === undefined ? "does not have this partition" : `stands at ${nextOffset}`;
       const message =
-        `The ledger ${stands}, though everything before ${remembered} was stored: the database is an ` +
-        "older copy (a standby that lagged, a restored backup); reading again what it has not";
-      log.warning("ledger.went_back", message, { partition: of.partition, remembered, nextOffset });
+        `The ledger ${found}, but everything before ${remembered} was stored: the database is an older copy ` +
+        "(a standby that lagged, or a restored backup); reading the missing records again";
+      log.warning("ledger.went_back", message, { partition: assigned.partition, remembered, nextOffset });
     },
-    logCut: (of: AssignedPartition, expected: Offset, end: Offset, from: Offset) => {
-      outages.works("database", of);
-      const { partition } = of;
-      const how = end < expected
-        ? `ends at ${end}, before ${expected} which was read`
-        : `was cut below ${expected}, which was read, and holds other records there now, up to ${end}`;
-      const message = `The log of partition ${partition} ${how}; reading it anew`;
+    logCut: (assigned: AssignedPartition, expected: Offset, end: Offset, from: Offset) => {
+      outages.works("database", assigned);
+      const { partition } = assigned;
+      const found = end < expected
+        ? `ends at ${end}, but was read up to ${expected}`
+        : `was read up to ${expected}, but was truncated below and has other records now, up to ${end}`;
+      const message = `The log of partition ${partition} ${found}; reading it again from ${from}`;
       log.warning("partition.log_cut", message, { partition, expected, end, from });
     },
-    partitionHeld: (of: AssignedPartition, reason: string) => {
-      if (!healthState.notReady(HELD, reason, of)) return;
-      log.error("partition.held", reason, { partition: of.partition });
+    partitionHeld: (assigned: AssignedPartition, reason: string) => {
+      if (!healthState.notReady(HELD, reason, assigned)) return;
+      log.error("partition.held", reason, { partition: assigned.partition });
     },
-    partitionClosed: (of: AssignedPartition) => healthState.closed(of),
+    partitionClosed: (assigned: AssignedPartition) => healthState.closed(assigned),
   };
 }
 
@@ -102,27 +98,23 @@ function rollupFacts({ log, metrics, healthState }: TelemetrySinks) {
     roundCommitted: () => metrics.rollupRounds.inc(),
     rebuildBegan: (reason: string) => {
       metrics.rollupRebuilds.inc();
-      log.warning("rollup.rebuild_began", `Minutes and latest readings are rebuilt from the rows: ${reason}`);
+      log.warning("rollup.rebuild_began", `Rebuilding minutes and latest readings from the rows: ${reason}`);
     },
-    rebuildEnded: () =>
-      log.info("rollup.rebuild_ended", "Minutes and latest readings are rebuilt from the rows"),
-    /** Reported once; readiness says for how long. @param failure why the last round failed, if it did */
+    rebuildEnded: () => log.info("rollup.rebuild_ended", "Rebuilt minutes and latest readings from the rows"),
     rollupStalled: (seconds: number, failure: string | undefined) => {
       const why = failure === undefined ? "" : `: ${failure}`;
       const reason = `changes wait, and no round was committed for ${seconds} s${why}`;
       if (healthState.notReady("rollup", reason)) {
-        log.error("rollup.stalled", `Minutes and latest readings stand still: ${reason}`);
+        log.error("rollup.stalled", `Minutes and latest readings are out of date: ${reason}`);
       }
     },
     rollupWorks: () => {
-      if (healthState.ready("rollup")) {
-        log.info("rollup.recovered", "Minutes and latest readings follow again");
-      }
+      if (healthState.ready("rollup")) log.info("rollup.recovered", "The rollup works again");
     },
   };
 }
 
-/** Network time keeps clocks within a second, and an answer takes a few at most. */
+/** Clocks with network time differ by less than a second, and an answer of the database takes a few seconds at most. */
 const CLOCKS_DIFFER_SECONDS = 30;
 
 function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
@@ -142,9 +134,9 @@ function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
       log.warning("database.frozen_writers_ended", message, { sessions });
     },
     databaseFailed: (failure: PipelineError) => outages.failed("database", "database", failure),
-    /** Not logged: the next write reports what is wrong. */
+    /** Not logged: the next write reports it. */
     databaseSilent: (failure: PipelineError) => healthState.notReady("database", failure.message),
-    /** @param seconds how far this machine's clock is ahead; reported when the clocks part and when they agree again */
+    /** @param seconds by which this machine's clock is ahead */
     databaseAnswered: (seconds: number) => {
       healthState.answered("database");
       healthState.ready("database");
@@ -152,10 +144,12 @@ function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
       const differs = Math.abs(seconds) > CLOCKS_DIFFER_SECONDS;
       if (differs === clocksDiffer) return;
       clocksDiffer = differs;
-      if (!differs) return log.info("clock.agrees", "Our clock and the database's agree again", { seconds });
-      const which = seconds > 0 ? "ahead of" : "behind";
-      const message = `Our clock is ${Math.round(Math.abs(seconds))} s ${which} the database's: ` +
-        "no reading is rejected for its time, and nothing is dropped as old, unless both agree; set the wrong one right";
+      if (!differs) {
+        return log.info("clock.agrees", "This machine's clock agrees with the database's", { seconds });
+      }
+      const side = seconds > 0 ? "ahead of" : "behind";
+      const message = `This machine's clock is ${Math.round(Math.abs(seconds))} s ${side} the database's: ` +
+        "readings are rejected for their time, or dropped as old, only if both agree; correct the wrong clock";
       log.warning("clock.differs", message, { seconds });
     },
   };
@@ -164,10 +158,10 @@ function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
 function tableFacts({ log, healthState }: TelemetrySinks) {
   return {
     tablePartitionMade: (partition: string) =>
-      log.info("table.partition_made", `Made partition ${partition}`, { table_partition: partition }),
+      log.info("table.partition_made", `Created ${partition}`, { table_partition: partition }),
     tablePartitionFailed: (error: unknown, day: string) => {
-      const message = `No partition for ${day}: its readings go to the default partition`;
-      log.warning("table.partition_failed", `${message} (${describeError(error)})`, { day });
+      const message = `Cannot create the partition for ${day}, so its readings go to the default partition`;
+      log.warning("table.partition_failed", `${message}: ${describeError(error)}`, { day });
     },
     tablePartitionDropped: (partition: string) => {
       const message = `Dropped ${partition}: older than RETENTION_DAYS`;
@@ -175,8 +169,8 @@ function tableFacts({ log, healthState }: TelemetrySinks) {
     },
     tablePartitionsMany: (partitions: number) => {
       const message =
-        `public.heartbeats has ${partitions} partitions, so new ones are made for months in place of ` +
-        "days; set RETENTION_DAYS, or drop old partitions, to have days again";
+        `public.heartbeats has ${partitions} partitions, so a new one holds a month instead of a day; ` +
+        "set RETENTION_DAYS or drop old partitions to get one for each day again";
       log.warning("table.partitions_many", message, { partitions });
     },
     upkeepDone: (task: string) => healthState.upkeepDone(task),
