@@ -121,7 +121,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2.5",
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
-    edits: { "this.#obstacle === undefined && fetchStatus.": "answers." },
+    edits: { "this.#obstacle === undefined && fetchStatus.": "fetchStatus." },
     test: "records that come after minutes without one are stored",
   },
   {
@@ -156,7 +156,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     breaks: "a partition is read from the group's offset where that is ahead",
     edits: {
       "let ledger = known.row;": `let ledger = known.row;
-      const told = await client.listCommittedOffsets({ topics: [{ topic, partitions: [partition] }] });
+      const told = await client.listCommittedOffsets({ topics: [{ topic, partitions: [this.log.partition] }] });
       const [group = -1n] = told.get(topic) ?? [];
       if (ledger !== undefined && group > ledger.nextOffset) {
         await database.query("update public.ingest_offsets set next_offset = $2, gaps = gaps + $2 - next_offset where id = $1", [ledger.id, Number(group)]);

@@ -208,7 +208,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     breaks: "the log ends in the status are those of the last fetch",
     edits: {
       "await knownLastStableOffsets(client, { name, leaders }, numbers, until)":
-        "await Promise.resolve([...partitions()].map(({ endOffset }) => endOffset))",
+        "await Promise.resolve([...partitions()].map(({ lastStableOffset }) => lastStableOffset))",
     },
     test: "the log ends in the status rise while a consumer reads and stores nothing",
   },
