@@ -1,7 +1,4 @@
-/**
- * Folder `consumer`: reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. It never writes a record
- * to Kafka. This file: its settings and flags.
- */
+/** Folder `consumer`: reads heart-rate records from Kafka and stores each once in PostgreSQL. This file: settings and flags. */
 import { Command } from "commander";
 import {
   choice,
@@ -24,17 +21,13 @@ import { ROLE_SETTINGS } from "./schema/roles.ts";
 
 const days = (unit: string) =>
   optional(integer({ min: 1, max: 100_000, unit: `days that ${unit} are kept` }));
-/** Unset, no reading is too old and nothing is dropped. */
 const RETENTION_SETTINGS = {
   RETENTION_DAYS: days("readings"),
   MINUTE_RETENTION_DAYS: days("minutes"),
   REJECT_RETENTION_DAYS: days("key, payload and detail of rejects"),
 };
 
-/**
- * Every environment variable that the consumer reads. A new one also goes into `.env.example`, `docker-compose.yml` and the
- * permissions in `deno.json`; unit tests say what is missing.
- */
+/** Unit tests tell where else a new setting must be named: `.env.example`, `docker-compose.yml`, permissions in `deno.json`. */
 export const CONSUMER_SETTINGS = {
   ...KAFKA_SETTINGS,
   KAFKA_GROUP_ID: text({
@@ -45,16 +38,11 @@ export const CONSUMER_SETTINGS = {
   KAFKA_SESSION_TIMEOUT_MS: integer({
     min: 6_000,
     max: 300_000,
-    unit: "milliseconds without a heartbeat until the group gives our partitions to others",
+    unit: "milliseconds without a heartbeat until the group assigns the partitions to other members",
     default: 30_000,
   }),
   KAFKA_OFFSET_RESET: choice(["fail", "earliest"], "fail"),
-  BATCH_MAX_RECORDS: integer({
-    min: 1,
-    max: 100_000,
-    unit: "records in one transaction, at most",
-    default: 20_000,
-  }),
+  BATCH_MAX_RECORDS: integer({ min: 1, max: 100_000, unit: "records in a batch, at most", default: 20_000 }),
   LOG_SUMMARY_SECONDS: integer({ min: 1, max: 3_600, unit: "seconds between summaries", default: 10 }),
   ...DATABASE_SETTINGS,
   ...ROLE_SETTINGS,
@@ -68,12 +56,12 @@ export type ConsumerConfig = ReturnType<typeof loadConsumerConfig>;
 
 /** @throws UsageError that names every setting that is wrong */
 export function loadConsumerConfig(env: Environment, readFile: (path: string) => string) {
-  const [settings, address, kafka, limits, kept] = readTogether("consumer", [
+  const [settings, address, kafka, limits, retention] = readTogether("consumer", [
     () => parseSettings("consumer", CONSUMER_SETTINGS, env, { readFile }),
     () => readDatabaseAddress("consumer", env, readFile),
     () => kafkaConnection("consumer", "heartbeat-consumer", env, readFile),
     () => limitsFrom(parseSettings("consumer", LIMIT_SETTINGS, env), "consumer"),
-    () => retention(env),
+    () => loadRetention(env),
   ]);
   const roles = { writer: settings.HEARTBEAT_WRITER_PASSWORD, reader: settings.HEARTBEAT_READER_PASSWORD };
   return {
@@ -83,8 +71,8 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
     offsetReset: settings.KAFKA_OFFSET_RESET,
     batchRecords: settings.BATCH_MAX_RECORDS,
     summaryIntervalMs: settings.LOG_SUMMARY_SECONDS * 1000,
-    limits: kept.retentionDays === undefined ? limits : { ...limits, retentionDays: kept.retentionDays },
-    ...kept,
+    limits: { ...limits, ...(retention.retentionDays && { retentionDays: retention.retentionDays }) },
+    ...retention,
     database: {
       url: settings.DATABASE_URL,
       connections: settings.DATABASE_CONNECTIONS,
@@ -98,16 +86,15 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
   };
 }
 
-/** Minutes must outlive their readings, or a late reading would start a minute again. */
-function retention(env: Environment) {
+/** Minutes must be kept as long as their readings, or a late reading would start a minute again from zero. */
+function loadRetention(env: Environment) {
   const settings = parseSettings("consumer", RETENTION_SETTINGS, env);
   const { RETENTION_DAYS: retentionDays, MINUTE_RETENTION_DAYS: minuteRetentionDays } = settings;
   if (minuteRetentionDays !== undefined && minuteRetentionDays < (retentionDays ?? Infinity)) {
     const least = retentionDays === undefined
       ? "RETENTION_DAYS to be set too"
       : `at least ${retentionDays}, RETENTION_DAYS`;
-    const problem = `MINUTE_RETENTION_DAYS: is ${minuteRetentionDays}, expected ${least}`;
-    throw settingsError("consumer", [problem]);
+    throw settingsError("consumer", [`MINUTE_RETENTION_DAYS: is ${minuteRetentionDays}, expected ${least}`]);
   }
   return { retentionDays, minuteRetentionDays, rejectRetentionDays: settings.REJECT_RETENTION_DAYS };
 }
@@ -116,36 +103,28 @@ const FLAGS = { "--timeout": optional(decimal({ min: 0.1, max: 1e6, unit: "secon
 
 export function parseConsumerFlags(args: readonly string[]) {
   const program = new Command("consume")
-    .description("Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL.")
-    .option(
-      "--until-caught-up",
-      "stop with exit code 0 when everything that is in the topic now is accounted for",
-      false,
-    )
+    .description("Reads heart-rate records from Kafka and stores each once in PostgreSQL.")
+    .option("--until-caught-up", "exit with 0 when each record now in the topic is accounted for", false)
     .option(
       "--timeout <seconds>",
-      "with --until-caught-up: stop with exit code 1, and say what is missing, when it takes longer",
+      "with --until-caught-up: exit with 1 after this time, and report what is missing",
     )
-    .option(
-      "--migrate-only",
-      "bring the database's schema up to date, make the roles whose passwords are set, and stop",
-      false,
-    )
+    .option("--migrate-only", "migrate the schema, create the roles whose passwords are set, and exit", false)
     .addHelpText(
       "after",
       `
-Settings come from the environment (.env.example lists them). DATABASE_URL is required, except beside a running
-\`deno task up\` or \`deno task stack\`: with neither it nor KAFKA_BOOTSTRAP_SERVERS set, their servers are used.
+The consumer reads its settings from the environment; .env.example lists them. DATABASE_URL is required, except while
+\`deno task up\` or \`deno task stack\` runs: without DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, the consumer uses its servers.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume
   deno task consume --migrate-only
-  HEALTH_PORT=9464 deno task consume health-check      asks the consumer that runs there; 0 when it is well
+  HEALTH_PORT=9464 deno task consume health-check      asks the consumer that runs there; 0 if it is ready
   HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up --timeout 600
 
-With --until-caught-up the last line says what became of the records, whichever member of the group read them.
+With --until-caught-up, the last line tells how many records were stored, whichever member of the group read them.
 
-Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
+Exit codes: 0 orderly stop, 1 failure, 2 wrong settings, 130 stopped before it was done.`,
     )
     .exitOverride();
   program.parse([...args], { from: "user" });
@@ -153,13 +132,11 @@ Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 130 cut short.`,
     { untilCaughtUp: boolean; migrateOnly: boolean; timeout?: string }
   >();
   const { "--timeout": timeoutSeconds } = parseSettings("consumer", FLAGS, { "--timeout": timeout });
-  const problems: string[] = [];
-  if (migrateOnly && untilCaughtUp) {
-    problems.push("--migrate-only: is given with --until-caught-up, expected one of them");
-  }
-  if (timeout !== undefined && !untilCaughtUp) {
-    problems.push("--timeout: is given without --until-caught-up, expected both or none");
-  }
+  const problems = [
+    migrateOnly && untilCaughtUp && "--migrate-only: is given with --until-caught-up, expected one of them",
+    timeout !== undefined && !untilCaughtUp &&
+    "--timeout: is given without --until-caught-up, expected both or none",
+  ].filter((problem) => problem !== false);
   if (problems.length > 0) throw settingsError("consumer", problems);
   return { untilCaughtUp, migrateOnly, timeoutSeconds };
 }

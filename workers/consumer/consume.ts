@@ -1,5 +1,4 @@
-/** Fetches the assigned partitions of the topic and writes their records, for as long as the program runs. */
-import { describeTopic, NO_LEADER, type TopicDescription, whyNotCompaction } from "../_shared/kafka/topic.ts";
+import { describeTopic, NO_LEADER, type TopicDescription } from "../_shared/kafka/topic.ts";
 import { Consumer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../_shared/backoff.ts";
 import { kafkaFailure } from "../_shared/kafka/client.ts";
@@ -11,38 +10,33 @@ import { Membership } from "../_shared/kafka/membership.ts";
 import { keepPartitions } from "./day_partitions/retention.ts";
 import { Notifier } from "./kafka_partition/notifier.ts";
 import { Partition } from "./kafka_partition/partition.ts";
-import { type ConsumeOptions, type ConsumePorts, type ConsumerContext, LogPorts } from "./partition_ports.ts";
+import { type ConsumePorts, type ConsumerContext, LogPorts } from "./partition_ports.ts";
 import type { Offset } from "../_shared/kafka/records.ts";
-import type { MemoryBudget } from "./kafka_partition/backlog.ts";
-import { SilentLogs } from "./fetch/silent_logs.ts";
 import { keepStatus } from "./status.ts";
 
-/** How often the topic is read: for new partitions, moved leaders, and whether it exists. */
 const TOPIC_INTERVAL_MS = 5_000;
-/** While it does not exist, or an assigned partition has no leader. */
+/** While the topic does not exist, or an assigned partition has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
-/** Memory budget of all partitions for records that wait for their write, as `Slice.bytes` counts it. */
+/** Shared by the partitions, for records that wait for their write, as `Slice.bytes` counts them. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-/** With the batches being written: reached with hundreds of partitions, or with batches of many megabytes. */
+/** Includes batches that are being written. Hundreds of partitions, or batches of many megabytes, reach it. */
 const MEMORY_BUDGET_BYTES = 24 * 1024 * 1024;
-/** Bytes of records in one batch, about: a few large records must not take longer than many small ones. */
+/** Approximate. A few large records must not take longer to write than many small ones. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Resolves after `signal` aborted, when the batches in hand are written or abandoned. */
-export async function consume(ports: ConsumePorts, options: ConsumeOptions): Promise<void> {
-  await using consumption = new Consumption(ports, options);
+/** Resolves after `signal` aborted and the batches in hand were written or abandoned. */
+export async function consume(ports: ConsumePorts): Promise<void> {
+  await using consumption = new Consumption(ports);
   await consumption.run();
 }
 
 class Consumption implements AsyncDisposable {
   readonly #membership: Membership;
-  /** Reads the topic; never a member of the group. */
-  readonly #client: Consumer;
   readonly #fetcher: Fetcher;
   readonly #context: ConsumerContext;
-  readonly #memoryBudget: MemoryBudget = { maxBytes: MEMORY_BUDGET_BYTES, usedBytes: 0 };
+  readonly #memoryBudget = { maxBytes: MEMORY_BUDGET_BYTES, usedBytes: 0 };
   readonly #topicStale = new Notifier();
   readonly #fetchLoops = new Map<number, FetchLoop>();
   readonly #partitions = new Map<number, Partition>();
@@ -50,12 +44,11 @@ class Consumption implements AsyncDisposable {
   readonly #uncommitted = new Map<number, Offset>();
   #topic: TopicDescription | undefined;
   #assigned: readonly number[] = [];
-  #joinsDue = 0;
-  /** Assigned partitions without a leader, so without a fetch loop. */
+  #joinsLeft = 0;
   #leaderless: readonly Partition[] = [];
 
-  constructor(private readonly ports: ConsumePorts, private readonly options: ConsumeOptions) {
-    const { telemetry, connection } = ports;
+  constructor(private readonly ports: ConsumePorts) {
+    const { options, telemetry, connection } = ports;
     this.#membership = new Membership(connection, {
       ...options,
       onHeartbeat: telemetry.groupAnswered,
@@ -67,14 +60,11 @@ class Consumption implements AsyncDisposable {
         this.#updatePartitions();
       },
     });
-    this.#client = tolerateLeaderlessPartitions(
-      new Consumer({ ...connection.options, groupId: options.groupId }),
-    );
-    this.#fetcher = new Fetcher(connection, this.#client);
+    const client = new Consumer({ ...connection.options, groupId: options.groupId });
+    this.#fetcher = new Fetcher(connection, tolerateLeaderlessPartitions(client));
     this.#context = {
       ...ports,
-      client: this.#client,
-      offsetReset: options.offsetReset,
+      client,
       onWritten: (partition, next) => void this.#uncommitted.set(partition, next),
       onChange: () => this.#wakeFetchLoops(),
       fetcher: this.#fetcher,
@@ -87,17 +77,16 @@ class Consumption implements AsyncDisposable {
   async run(): Promise<void> {
     await Promise.all([
       this.#watchTopic(),
-      runWatchdog(this.#context, this.options),
-      new SilentLogs({ ...this.#context, whyNotCompaction }).watch(this.options),
-      keepPartitions(this.ports, this.options),
+      runWatchdog(this.#context),
+      keepPartitions(this.ports, this.ports.options),
       this.#commitOffsetsToGroup(),
-      keepStatus(this.#context, this.options),
+      keepStatus(this.#context),
     ]);
   }
 
-  /** Commits offsets to the group for tools that show lag; the consumer never reads them. */
+  /** For tools that show lag; the consumer never reads these offsets. */
   async #commitOffsetsToGroup(): Promise<void> {
-    const { signal } = this.options;
+    const { signal } = this.ports.options;
     while (!signal.aborted) {
       await sleep(COMMIT_INTERVAL_MS, { signal });
       if (signal.aborted) return;
@@ -108,19 +97,18 @@ class Consumption implements AsyncDisposable {
   }
 
   async #watchTopic(): Promise<void> {
-    const { connection, telemetry } = this.ports;
-    const { signal } = this.options;
+    const { connection, telemetry, options: { signal, fail } } = this.ports;
     for (let failures = 0; !signal.aborted;) {
       telemetry.loopMoved("topic");
       try {
-        this.#setTopic(await describeTopic(this.#client, connection.topic));
+        this.#setTopic(await describeTopic(this.#context.client, connection.topic));
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
         const failure = kafkaFailure("read the topic", connection, error);
         telemetry.topicFailed(failure);
-        // A login that is refused from the start is a wrong setting: waiting would hide it.
-        if (failure.code === "kafka_refused" && this.#topic === undefined) this.options.fail(failure);
+        // Refused from the start, a login is a wrong setting, and a retry would hide it.
+        if (failure.code === "kafka_refused" && this.#topic === undefined) fail(failure);
         failures++;
       }
       telemetry.loopMoved("topic");
@@ -132,7 +120,7 @@ class Consumption implements AsyncDisposable {
   }
 
   #setTopic(topic: TopicDescription | undefined): void {
-    const { connection, telemetry } = this.ports;
+    const { connection, telemetry, options: { signal } } = this.ports;
     const before = this.#topic;
     this.#topic = topic;
     if (topic === undefined) telemetry.topicMissing(connection.topic);
@@ -141,27 +129,26 @@ class Consumption implements AsyncDisposable {
     if (topic === undefined) return;
     for (const node of new Set(topic.leaders)) {
       if (node === NO_LEADER || this.#fetchLoops.has(node)) continue;
-      this.#fetchLoops.set(node, new FetchLoop(node, this.#context, this.options.signal));
+      this.#fetchLoops.set(node, new FetchLoop(node, this.#context, signal));
     }
     this.#wakeFetchLoops();
-    // The group hands out added partitions only after a new join. A second join follows, since the broker that the group's
-    // leader asks may have learnt of them later.
-    if (topic.leaders.length !== before?.leaders.length) this.#joinsDue = 2;
-    if (this.#joinsDue > 0) {
-      this.#joinsDue--;
+    // The group assigns added partitions only after a new join. The broker that the group's leader asks may learn of them
+    // late, so a second join follows.
+    if (topic.leaders.length !== before?.leaders.length) this.#joinsLeft = 2;
+    if (this.#joinsLeft > 0) {
+      this.#joinsLeft--;
       this.#membership.join();
     }
   }
 
-  /** Opens and closes partitions: open are those that are assigned and exist in this incarnation of the topic. */
   #updatePartitions(): void {
-    const { connection: { topic }, telemetry } = this.ports;
+    const { connection: { topic }, telemetry, options: { batchRecords, fail } } = this.ports;
     const { id: topicId, leaders = [] } = this.#topic ?? {};
     const assigned = new Set(this.#assigned.filter((number) => leaders[number] !== undefined));
     for (const [number, partition] of this.#partitions) {
       if (assigned.has(number) && partition.log.topicId === topicId) continue;
       this.#partitions.delete(number);
-      // From now on its next owner commits its offset.
+      // Its next owner commits its offset from now on.
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
@@ -170,15 +157,14 @@ class Consumption implements AsyncDisposable {
       const log = { topic, topicId, partition: number };
       const partition = new Partition(log, new LogPorts(this.#context, log), {
         bufferBytes: Math.max(MIN_PARTITION_BUFFER_BYTES, Math.floor(BUFFER_BYTES / assigned.size)),
-        batchRecords: this.options.batchRecords,
+        batchRecords,
         batchBytes: BATCH_BYTES,
         memoryBudget: this.#memoryBudget,
       });
       this.#partitions.set(number, partition);
-      partition.start((error) => {
-        this.options.fail(error instanceof Error ? error : new Error(String(error)));
-      });
+      partition.start((error) => fail(error instanceof Error ? error : new Error(String(error))));
     }
+    // No fetch loop notices a partition without a leader.
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
     for (const { fetchStatus } of this.#leaderless) fetchStatus.failed();
     telemetry.leadersMissing(topic, this.#leaderless.map(({ number }) => number));
@@ -196,7 +182,7 @@ class Consumption implements AsyncDisposable {
     for (const loop of this.#fetchLoops.values()) loop.changed.notify();
   }
 
-  /** Writes the batches in hand, commits offsets and leaves the group, so that others take over at once. */
+  /** Leaves the group last, when the batches in hand are written: then other members take over at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const partition of this.#partitions.values()) this.#close(partition);
     this.#partitions.clear();
@@ -205,6 +191,6 @@ class Consumption implements AsyncDisposable {
     await Promise.all(this.#closing);
     await this.#membership.commit(this.#uncommitted).catch(() => {});
     await this.#membership[Symbol.asyncDispose]();
-    await this.#client.close().catch(() => {});
+    await this.#context.client.close().catch(() => {});
   }
 }

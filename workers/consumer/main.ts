@@ -1,4 +1,3 @@
-/** Reads heart-rate records from Kafka and stores each exactly once in PostgreSQL. */
 import { retryUntilAborted } from "../_shared/backoff.ts";
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import { runWorker } from "../_shared/lifecycle.ts";
@@ -20,6 +19,7 @@ import { consumerTelemetry } from "./telemetry/telemetry.ts";
 import { TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
 
+/** Reads heart-rate records from Kafka and stores each once in PostgreSQL. */
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
   const flags = parseConsumerFlags(args);
@@ -48,13 +48,8 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
 
   const [clocks, floor] = [new TwoClocks(), new Floor()];
   const ask = () => Promise.all([clocks.ask(database), floor.ask(database)]);
-  await retryUntilAborted(
-    ask,
-    (error) => telemetry.databaseFailed(databaseFailure("ask", database.target, error)),
-    {
-      signal,
-    },
-  );
+  const failed = (error: unknown) => telemetry.databaseFailed(databaseFailure("ask", database.target, error));
+  await retryUntilAborted(ask, failed, { signal });
   const plan = createPlanner(config.limits, clocks.own, clocks.database, () => floor.instant);
   const store = createStore(transactionsOf(database), config.database.connections);
   const rollup = resources.use("rollup", new Rollup(config.database, store, telemetry));
@@ -71,7 +66,7 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
     health,
     secrets,
   };
-  const consumeUntil = (signal: AbortSignal) => consume(ports, { ...config, signal, fail });
+  const consumeUntil = (signal: AbortSignal) => consume({ ...ports, options: { ...config, signal, fail } });
   if (catchUp === undefined) return await consumeUntil(signal);
   await catchUp.run(consumeUntil, database, telemetry, { signal });
 });

@@ -1,4 +1,3 @@
-/** How a partition reaches the ledger and the log: it opens its ledger row, writes batches, and finds a lost place. */
 import { logRange, NO_LEADER, type TopicIdPartition } from "../_shared/kafka/topic.ts";
 import type { Divergence } from "../_shared/kafka/fetcher.ts";
 import type { Consumer } from "@platformatic/kafka";
@@ -16,7 +15,7 @@ import {
   isLockTimeout,
   openLedger,
 } from "./store/ledger.ts";
-import { decideOffsetReset, type OffsetResetPolicy } from "./kafka_partition/offset_reset.ts";
+import { decideOffsetReset } from "./kafka_partition/offset_reset.ts";
 import type { LedgerRow, Partition, PartitionPorts } from "./kafka_partition/partition.ts";
 import type { PlanBatch } from "./store/plan_batch.ts";
 import type { Health } from "./health/health_state.ts";
@@ -27,6 +26,7 @@ import type { OpenBatch } from "./kafka_partition/slice.ts";
 import type { Secrets } from "../_shared/secrets.ts";
 
 export interface ConsumePorts extends RetentionPorts {
+  readonly options: ConsumerConfig & { readonly signal: AbortSignal; readonly fail: (error: Error) => void };
   readonly connection: FetchPorts["connection"];
   readonly telemetry: FetchPorts["telemetry"];
   readonly store: Store;
@@ -36,16 +36,9 @@ export interface ConsumePorts extends RetentionPorts {
   readonly secrets: Pick<Secrets, "redact">;
 }
 
-export interface ConsumeOptions extends ConsumerConfig {
-  readonly signal: AbortSignal;
-  /** Ends the program for what waiting cannot cure. */
-  readonly fail: (error: Error) => void;
-}
-
 export interface ConsumerContext extends ConsumePorts, FetchPorts {
+  /** For questions about the topic; never a member of the group. */
   readonly client: Consumer;
-  readonly offsetReset: OffsetResetPolicy;
-  /** Everything before this offset is stored. */
   readonly onWritten: (partition: number, next: Offset) => void;
   readonly onChange: () => void;
 }
@@ -54,10 +47,11 @@ export function totalFetchableLag({ partitions }: Pick<ConsumerContext, "partiti
   return [...partitions()].reduce((sum, { fetchableLag }) => sum + fetchableLag, 0);
 }
 
+/** Connects a partition with its log in Kafka and its row in the ledger. */
 export class LogPorts implements PartitionPorts {
   readonly #write: WriteBatch;
 
-  /** @param log an object of its own: a predecessor of the same number may still be closing */
+  /** @param log a new object for each assignment, as {@link HealthState} compares them by identity */
   constructor(private readonly context: ConsumerContext, private readonly log: TopicIdPartition) {
     const { database, store, plan, telemetry } = context;
     this.#write = store.writer({
@@ -104,31 +98,30 @@ export class LogPorts implements PartitionPorts {
     if (outcome.kind === "offset mismatch") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
-        // The database is an older copy of itself: other things remembered of it may be wrong, too.
+        // The database is an older copy of itself, so day partitions that were created may be missing, too.
         dayPartitions.forget();
         telemetry.ledgerWentBack(this.log, from, nextOffset);
       } else telemetry.batchStale(this.log, from, nextOffset);
       return nextOffset ?? "gone";
     }
     const { next } = outcome.slice;
-    // The partition counts this batch as due until write() returns.
+    // This partition's lag includes the batch until write() returns.
     this.context.rollup.committed(totalFetchableLag(this.context) - (next - from));
     telemetry.batchWritten(this.log, outcome, performance.now() - began);
     onWritten(this.log.partition, next);
     return next;
   }
 
-  /** @throws errors that a retry does not cure, such as a schema of another generation */
   async resolveOffsetReset(partition: Partition, divergence: Divergence | undefined, signal: AbortSignal) {
-    const { database, client, telemetry, offsetReset } = this.context;
-    const look = async () => {
+    const { database, client, telemetry, options } = this.context;
+    const resolve = async () => {
       const range = await logRange(client, this.log);
       partition.fetchStatus.answered();
-      const { fetchOffset: at, ledger, state } = partition;
+      const { fetchOffset, ledger, state } = partition;
       if (signal.aborted || state !== "resetting" || ledger === undefined) return;
-      const reset = decideOffsetReset(at, divergence, range, offsetReset);
+      const reset = decideOffsetReset(fetchOffset, divergence, range, options.offsetReset);
       if (reset.kind === "hold") {
-        // The refused fetch had no end of the log: the lag of a held partition must be visible, too.
+        // The refused fetch did not tell the end of the log, and a held partition must show its lag.
         partition.lastStableOffset = range.end;
         partition.offsetResolved("held");
         telemetry.partitionHeld(this.log, reset.reason);
@@ -136,7 +129,7 @@ export class LogPorts implements PartitionPorts {
         const open = () => openLedger(database, this.log, ledger.generation + 1, reset.from);
         const next = await this.#ask(open, signal);
         if (next === undefined) return;
-        telemetry.logCut(this.log, at, range.end, reset.from);
+        telemetry.logCut(this.log, fetchOffset, range.end, reset.from);
         partition.reopen(next);
       } else {
         if (reset.kind === "skip") {
@@ -148,13 +141,14 @@ export class LogPorts implements PartitionPorts {
     const failed = (error: unknown) => {
       if (isFatal(error)) throw error;
       partition.fetchStatus.failed();
-      this.#kafkaFailed("find the place in the log", error);
+      this.#kafkaFailed("read the log's offsets", error);
     };
-    await retryUntilAborted(look, failed, { signal });
+    await retryUntilAborted(resolve, failed, { signal });
   }
 
   onChange = () => this.context.onChange();
 
+  /** @throws errors that a retry does not cure, such as a schema of another generation */
   #ask<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     const { database, telemetry } = this.context;
     const failed = (error: unknown, attempts: number) => {

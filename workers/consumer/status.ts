@@ -1,20 +1,18 @@
-/** Stores the consumer's status in public.consumer_status, for readers that cannot reach its health port. */
 import { setTimeout as after } from "node:timers/promises";
 import { sleep } from "../_shared/backoff.ts";
 import { describeError } from "../_shared/errors.ts";
 import { knownLastStableOffsets } from "../_shared/kafka/topic.ts";
 import { printable } from "../_shared/output.ts";
 import { VERSION } from "../_shared/version.ts";
-import type { ConsumeOptions, ConsumerContext } from "./partition_ports.ts";
+import type { ConsumerContext } from "./partition_ports.ts";
 
-/** A row older than three intervals means that the consumer is not running. */
+/** For readers, a consumer is not running once its row is older than three intervals. */
 const INTERVAL_MS = 5_000;
-/** A broker that hangs must not delay the row. */
-const KAFKA_ANSWERS_WITHIN_MS = 2_000;
-/** A database that hangs must not delay the end of the consumer. */
-const END_WITHIN_MS = 1_000;
+/** Servers that do not answer must delay neither the row nor the end of the consumer for longer. */
+const KAFKA_WAIT_MS = 2_000;
+const END_WAIT_MS = 1_000;
 
-/** One round trip. The commit does not wait for the disk: a row lost in a crash of the server is written again in 5 s. */
+/** One round trip, which does not wait for the disk: a row that a crash of the server loses is stored again soon. */
 const STORE = `
   with old as (
     delete from public.consumer_status where seen_at < now() - interval '1 day' and consumer <> $1
@@ -30,13 +28,10 @@ const STORE = `
          log_end_offsets = excluded.log_end_offsets, reasons = excluded.reasons,
          rollup_lag_seconds = excluded.rollup_lag_seconds`;
 
-/** Stores the row until `signal` aborts. An orderly stop deletes it; after a failure it stays, with the reason. */
-export async function keepStatus(environment: ConsumerContext, options: ConsumeOptions): Promise<void> {
-  const { database, secrets, telemetry } = environment;
-  const { signal } = options;
+/** Keeps a row for readers that cannot reach the health port. An orderly stop deletes it; after a failure it says why. */
+export async function keepStatus(context: ConsumerContext): Promise<void> {
+  const { database, telemetry, options: { signal } } = context;
   const consumer = crypto.randomUUID();
-  // PostgreSQL takes no zero byte in a text.
-  const told = (text: string) => printable(secrets.redact(text));
   let failed = false;
   const attempt = async (work: () => Promise<unknown>) => {
     try {
@@ -48,7 +43,7 @@ export async function keepStatus(environment: ConsumerContext, options: ConsumeO
     }
   };
   const store = async () => {
-    const status = await statusOf(environment, options, told);
+    const status = await statusOf(context);
     if (!signal.aborted) await database.query(STORE, [consumer, ...status]);
   };
   let storing: Promise<void> | undefined;
@@ -64,22 +59,23 @@ export async function keepStatus(environment: ConsumerContext, options: ConsumeO
       ? ["delete from public.consumer_status where consumer = $1"]
       : [
         "update public.consumer_status set reasons = reasons || $2::text where consumer = $1",
-        told(`consumer: ${describeError(reason)}`),
+        textOf(context, `consumer: ${describeError(reason)}`),
       ];
     await attempt(() => database.query(sql, [consumer, ...more]));
   };
-  await Promise.race([end(), after(END_WITHIN_MS)]);
+  await Promise.race([end(), after(END_WAIT_MS)]);
 }
 
+/** PostgreSQL stores no zero byte in a text, and the row must show no secret. */
+const textOf = ({ secrets }: ConsumerContext, text: string) => printable(secrets.redact(text));
+
 /** The parameters of {@link STORE} from $2 on. */
-async function statusOf(
-  { client, connection: { topic: name }, topic, partitions, health }: ConsumerContext,
-  { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal }: ConsumeOptions,
-  told: (text: string) => string,
-): Promise<unknown[]> {
+async function statusOf(context: ConsumerContext): Promise<unknown[]> {
+  const { client, connection: { topic: name }, topic, partitions, health, options } = context;
+  const { groupId, limits: { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high }, signal } = options;
   const { id = null, leaders = [] } = topic() ?? {};
   const numbers = [...partitions()].map(({ number }) => number).sort((a, b) => a - b);
-  const until = { withinMs: KAFKA_ANSWERS_WITHIN_MS, signal };
+  const until = { withinMs: KAFKA_WAIT_MS, signal };
   const ends = await knownLastStableOffsets(client, { name, leaders }, numbers, until);
   return [
     Deno.hostname(),
@@ -91,7 +87,7 @@ async function statusOf(
     performance.now() / 1000,
     numbers,
     ends,
-    health.readyReasons().map(told),
+    health.readyReasons().map((reason) => textOf(context, reason)),
     JSON.stringify({ min, max, low, high }),
   ];
 }

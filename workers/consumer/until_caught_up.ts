@@ -1,46 +1,40 @@
-/** Waits until every record that was in the topic at one moment is accounted for, by any member of the group. */
 import { Consumer } from "@platformatic/kafka";
 import { retryUntilAborted, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
-import { type KafkaConnection } from "../_shared/kafka/client.ts";
+import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import { describeTopic, lastStableOffsets } from "../_shared/kafka/topic.ts";
 import { tolerateLeaderlessPartitions } from "../_shared/kafka/client_patches.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { ledgerSums, nextOffsets } from "./store/ledger.ts";
 import { type CatchUpTarget, readCatchUpTarget, remainingTo } from "./rollup/catch_up_target.ts";
 import { type Health, HELD } from "./health/health_state.ts";
+import type { Counts } from "./store/batch.ts";
 import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 
 const POLL_MS = 200;
-const POLLS_A_LOOK = 25;
+const POLLS_PER_TOPIC_CHECK = 25;
 
-/** One run of `--until-caught-up`, from the start of the process. */
+/** A run of `--until-caught-up`: ends when the ledger and the rollup have reached the ends that the topic had at its start. */
 export class CatchUp implements Disposable {
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** The offsets that are not accounted for, or why the rollup is behind; empty until both servers answered. */
+  /** Why the run has not ended; empty until both servers answered. */
   #missing = "";
-  /** What the rollup has to reach, as of the moment when the ledger had reached its end. */
-  #goal: CatchUpTarget | undefined;
+  /** Set when the ledger has reached the ends. */
+  #rollupTarget: CatchUpTarget | undefined;
 
   constructor(private readonly connection: KafkaConnection, private readonly health: Health) {}
 
-  /** Fails the program when the end is not reached in time, and says what is missing. */
   limit(seconds: number, fail: (error: Error) => void): void {
     this.#deadline = setTimeout(() => {
       const why = this.health.readyReasons();
       if (this.#missing !== "") why.unshift(this.#missing);
-      const is = why.join("; ") || "the ends of the topic are not known";
-      fail(new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${is}`));
+      const reasons = why.join("; ") || "the ends of the topic are not known";
+      fail(new PipelineError("not_caught_up", `Cannot catch up within ${seconds} s: ${reasons}`));
     }, seconds * 1000);
   }
 
-  /**
-   * Consumes until the ledger reaches the present ends of the partitions, or `signal` aborts, and reports the sums.
-   *
-   * @param consume resolves some time after its signal aborted
-   * @throws PipelineError `offset_out_of_range` when a partition is held
-   */
+  /** @throws PipelineError `offset_out_of_range` when a partition is held */
   async run(
     consume: (signal: AbortSignal) => Promise<void>,
     database: Database,
@@ -61,49 +55,49 @@ export class CatchUp implements Disposable {
       this[Symbol.dispose]();
       reached.abort();
       await consuming;
-      // After a stop the database may be away.
+      // The database may be away after a stop.
       const after = await sums().catch(() => undefined);
       const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
       if (after !== undefined) {
-        const did = { ...after };
-        for (const what of Object.keys(did) as (keyof typeof did)[]) did[what] -= before[what];
-        telemetry.caughtUp(did, seconds, isReached);
+        const counts = { ...after };
+        for (const outcome of Object.keys(counts) as (keyof Counts)[]) counts[outcome] -= before[outcome];
+        telemetry.caughtUp(counts, seconds, isReached);
       }
     }
   }
 
-  /** @returns false when the signal aborted first */
   async #reach(database: Database, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const { topic, options } = this.connection;
     const client = tolerateLeaderlessPartitions(new Consumer({ ...options, groupId: "heartbeat-ends" }));
     try {
-      const look = async () => {
+      const readEnds = async () => {
         const found = await describeTopic(client, topic);
         if (found === undefined) throw new Error(`topic ${topic} does not exist`);
         return { topicId: found.id, ends: await lastStableOffsets(client, topic, found.leaders.length) };
       };
-      const goal = await retryUntilAborted(look, () => {}, { signal });
-      for (let polls = 0; goal !== undefined && !signal.aborted; polls++) {
-        if (polls % POLLS_A_LOOK === 0) {
-          const now = await describeTopic(client, topic).catch(() => ({ id: goal.topicId }));
-          const is = `topic ${topic} was deleted or made again; start anew`;
-          if (now?.id !== goal.topicId) throw new PipelineError("topic_missing", `Cannot catch up: ${is}`);
+      const target = await retryUntilAborted(readEnds, () => {}, { signal });
+      for (let polls = 0; target !== undefined && !signal.aborted; polls++) {
+        if (polls % POLLS_PER_TOPIC_CHECK === 0) {
+          const now = await describeTopic(client, topic).catch(() => ({ id: target.topicId }));
+          const changed =
+            `Cannot catch up: topic ${topic} was deleted or created again; start the consumer again`;
+          if (now?.id !== target.topicId) throw new PipelineError("topic_missing", changed);
         }
         const held = this.health.reasonOf(HELD);
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
-        const reached = await nextOffsets(database, goal.topicId).catch(() => undefined);
+        const reached = await nextOffsets(database, target.topicId).catch(() => undefined);
         if (reached !== undefined) {
-          // A partition without a ledger row is missing, even if it is empty.
-          const missing = goal.ends.flatMap((end, partition) => {
+          const missing = target.ends.flatMap((end, partition) => {
+            // Without a ledger row even an empty partition is missing.
             const next = reached.get(partition) ?? -1;
             return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
           });
-          this.#missing = missing.length === 0
-            ? ""
-            : `offsets that are not accounted for: ${missing.join(", ")}`;
+          this.#missing = missing.length > 0
+            ? `offsets that are not accounted for: ${missing.join(", ")}`
+            : "";
           if (missing.length === 0) {
-            // A ledger row ahead of its log means that the log was cut: its records are still to be read.
-            const ends = await lastStableOffsets(client, topic, goal.ends.length).catch(() => []);
+            // A ledger row ahead of its log shows a truncation, whose new records are still to be read.
+            const ends = await lastStableOffsets(client, topic, target.ends.length).catch(() => []);
             const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
             if (ends.length > 0 && !isAhead && await this.#isRolledUp(database)) return true;
           }
@@ -116,10 +110,9 @@ export class CatchUp implements Disposable {
     }
   }
 
-  /** Whether minutes and latest readings have followed as far, too. */
   async #isRolledUp(database: Database): Promise<boolean> {
-    const goal = this.#goal ??= await readCatchUpTarget(database).catch(() => undefined);
-    const left = goal && await remainingTo(database, goal).catch(() => undefined);
+    const target = this.#rollupTarget ??= await readCatchUpTarget(database).catch(() => undefined);
+    const left = target && await remainingTo(database, target).catch(() => undefined);
     if (left === undefined) return false;
     this.#missing = left.isRebuilding
       ? "minutes and latest readings are being rebuilt"

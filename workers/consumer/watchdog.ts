@@ -1,25 +1,26 @@
-/** Watches progress, the database and the ledger, and logs summaries. */
 import { sleep } from "../_shared/backoff.ts";
 import { isFatal, PipelineError } from "../_shared/errors.ts";
+import { whyNotCompaction } from "../_shared/kafka/topic.ts";
 import { databaseFailure } from "../_shared/postgres.ts";
+import { SilentLogs } from "./fetch/silent_logs.ts";
 import { findOlderRows } from "./store/ledger.ts";
 import type { LedgerRow, Partition } from "./kafka_partition/partition.ts";
-import { type ConsumeOptions, type ConsumerContext, totalFetchableLag } from "./partition_ports.ts";
+import { type ConsumerContext, totalFetchableLag } from "./partition_ports.ts";
 import { checkSchemaGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
-const IDLE_QUESTION_INTERVAL_MS = 5_000;
+/** Without records to write, only readiness depends on the database's answer, and it may be seconds late. */
+const IDLE_DATABASE_INTERVAL_MS = 5_000;
 
-/** Runs once a second until `signal` aborts. */
-export async function runWatchdog(
-  context: ConsumerContext,
-  { signal, fail, summaryIntervalMs }: ConsumeOptions,
-): Promise<void> {
-  const { telemetry, health, database, clocks, rollup } = context;
+/** Watches progress, silent logs, the database and the ledger, and logs summaries, until `signal` aborts. */
+export async function runWatchdog(context: ConsumerContext): Promise<void> {
+  const { telemetry, health, database, clocks, rollup, options: { signal, fail, summaryIntervalMs } } =
+    context;
+  const silentLogs = new SilentLogs({ ...context, whyNotCompaction });
   let summarisedAt = performance.now();
-  let asking = false;
+  let isAsking = false;
   let askedAt = 0;
-  const ask = async () => {
+  const askDatabase = async () => {
     try {
       await clocks.ask(database);
       telemetry.databaseAnswered(clocks.aheadMs / 1000);
@@ -32,15 +33,16 @@ export async function runWatchdog(
   };
   while (!signal.aborted) {
     await sleep(WATCH_INTERVAL_MS, { signal });
-    const due = totalFetchableLag(context);
-    telemetry.positions([...context.partitions()], due);
+    const lag = totalFetchableLag(context);
+    telemetry.positions([...context.partitions()], lag);
     rollup.watch();
-    // With records to write, liveness depends on the answer. Without, readiness may be some seconds late.
-    const isWanted = due > 0 || performance.now() - askedAt >= IDLE_QUESTION_INTERVAL_MS;
-    // One question at a time: many unanswered ones would take the writers' connections.
-    if (isWanted && !asking) {
-      [asking, askedAt] = [true, performance.now()];
-      void ask().finally(() => asking = false);
+    // Not awaited: a server that does not answer must delay neither the next round nor the end of the program.
+    void silentLogs.look();
+    const isDue = lag > 0 || performance.now() - askedAt >= IDLE_DATABASE_INTERVAL_MS;
+    // One question at a time, or unanswered ones would take the connections of the writers.
+    if (isDue && !isAsking) {
+      [isAsking, askedAt] = [true, performance.now()];
+      void askDatabase().finally(() => isAsking = false);
     }
     const elapsedMs = performance.now() - summarisedAt;
     if (elapsedMs >= summaryIntervalMs || signal.aborted) {
@@ -48,7 +50,7 @@ export async function runWatchdog(
       summarisedAt = performance.now();
     }
     if (health.isStuck()) {
-      // The last chance to report the cause: what the servers last answered.
+      // The readiness reasons tell what the servers last answered.
       const reasons = [...health.liveReasons(), ...health.readyReasons()];
       fail(new PipelineError("stuck", `Cannot go on: ${reasons.join("; ")}`));
     }
@@ -56,8 +58,8 @@ export async function runWatchdog(
 }
 
 /**
- * The next write detects that the ledger moved. A partition without records asks here: after a failover to a standby that
- * lagged, it would otherwise wait for new records and never read those again that the standby does not have.
+ * A write detects that the ledger went back, as after a failover to a standby that lagged. A partition without new records has no
+ * write, so its ledger row is compared here.
  */
 async function detectOlderLedger({ partitions, database, telemetry, dayPartitions }: ConsumerContext) {
   const idle = new Map<LedgerRow, Partition>();
@@ -67,8 +69,8 @@ async function detectOlderLedger({ partitions, database, telemetry, dayPartition
   }
   for (const { remembered, nextOffset } of await findOlderRows(database, [...idle.keys()])) {
     const partition = idle.get(remembered);
-    // It was written meanwhile.
-    if (partition === undefined || partition.ledger !== remembered) continue;
+    // A write may have replaced the row meanwhile.
+    if (partition?.ledger !== remembered) continue;
     dayPartitions.forget();
     telemetry.ledgerWentBack(partition.log, remembered.nextOffset, nextOffset);
     partition.reopenLedger();
