@@ -1,7 +1,4 @@
-/**
- * Folder `fetch`: fetches records from each broker for the partitions that it leads, while they have room, and hands them
- * over. It never writes to the database.
- */
+/** Folder `fetch`: fetches records from each broker for the partitions that it leads. It never writes to the database. */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { type KafkaConnection, kafkaFailure } from "../../_shared/kafka/client.ts";
 import { NONE, OFFSET_OUT_OF_RANGE, STALE_METADATA_ERRORS } from "../../_shared/kafka/error_codes.ts";
@@ -13,17 +10,17 @@ import type { Partition } from "../kafka_partition/partition.ts";
 import { sliceOf, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
 
-/** Long polls end soon enough for a stop, and for a partition that has room again. */
+/** How long a broker may wait for records: a stop waits for it, and so do partitions that have room again meanwhile. */
 const IDLE_WAIT_MS = 500;
 const BUSY_WAIT_MS = 20;
-/** Memory that an answer may take, for one partition and for all: bytes on the wire times their expansion. */
+/** Memory that the records of a response may take: their bytes on the wire times their expansion. */
 const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
-const ANSWER_MEMORY_BYTES = 16 * 1024 * 1024;
-/** Before the first fetch: that of well-compressed JSON. */
+const RESPONSE_MEMORY_BYTES = 16 * 1024 * 1024;
+/** Before the first fetch: the expansion of well-compressed JSON. */
 const ASSUMED_EXPANSION = 100;
-/** While other partitions want records, fetches for a silent partition alone take one part in this many of the time. */
-const QUESTIONS_SHARE = 5;
-/** Limits of a request. A broker sends at least one batch even if that is larger. */
+/** While other partitions want records, isolated fetches take at most this share of the time. */
+const ISOLATED_SHARE = 1 / 5;
+/** For a request. A broker sends at least one batch, even if it is larger. */
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
 const MAX_FETCH_BYTES = 2 * 1024 * 1024;
@@ -32,10 +29,8 @@ export interface FetchPorts {
   readonly connection: KafkaConnection;
   readonly fetcher: Pick<Fetcher, "fetch">;
   readonly telemetry: ConsumerTelemetry;
-  /** The topic as it is known now; undefined while it does not exist. */
   readonly topic: () => TopicDescription | undefined;
   readonly partitions: () => Iterable<Partition>;
-  /** Leaders moved, or the topic was recreated. */
   readonly onStaleTopic: () => void;
 }
 
@@ -45,8 +40,7 @@ export class FetchLoop {
   readonly changed = new Notifier();
   /** The first partition of the last request. */
   #first = -1;
-  /** When a silent partition may be fetched alone again although others want records. */
-  #nextAloneAt = 0;
+  #nextIsolatedAt = 0;
   /** Bytes of memory for each byte on the wire. */
   readonly #expansion = new WeakMap<Partition, number>();
 
@@ -57,10 +51,10 @@ export class FetchLoop {
   async #run(signal: AbortSignal): Promise<void> {
     const { telemetry } = this.ports;
     for (let failures = 0; !signal.aborted;) {
-      const { askable = [], paused = [] } = Object.groupBy(this.#led(), ({ fetchStatus }) => {
-        return fetchStatus.pauseMs === 0 ? "askable" : "paused";
+      const { ready = [], paused = [] } = Object.groupBy(this.#led(), ({ fetchStatus }) => {
+        return fetchStatus.pauseMs === 0 ? "ready" : "paused";
       });
-      const wanted = askable.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
+      const wanted = ready.filter(({ wantsRecords }) => wantsRecords).sort((a, b) => a.number - b.number);
       if (wanted.length === 0) {
         telemetry.brokerIdle(this.node);
         const atMostMs = Math.min(...paused.map(({ fetchStatus }) => fetchStatus.pauseMs));
@@ -69,14 +63,13 @@ export class FetchLoop {
       }
       telemetry.brokerAsked(this.node);
       try {
-        await this.#fetch(this.#next(wanted), wanted.length < askable.length);
+        await this.#fetch(this.#choose(wanted), wanted.length < ready.length);
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
         this.#failed(error, wanted);
         await sleep(backoffMs(++failures), { signal });
       }
-      telemetry.brokerAsked(this.node);
     }
     telemetry.brokerIdle(this.node);
   }
@@ -96,29 +89,30 @@ export class FetchLoop {
     telemetry.fetchFailed(this.node, kafkaFailure("fetch records", connection, error), numbers);
   }
 
-  /** @param wanted in the order of their numbers @returns a silent one alone, or all others */
-  #next(wanted: readonly Partition[]): readonly Partition[] {
-    // A broker fills its answer in the order of the request: each partition comes first in turn.
-    const at = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
-    const rotated = [...wanted.slice(at), ...wanted.slice(0, at)];
+  /** @param wanted by number @returns one that needs an isolated fetch, or all others */
+  #choose(wanted: readonly Partition[]): readonly Partition[] {
+    // A broker fills its response in the order of the request, so each partition comes first in turn.
+    const start = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
+    const rotated = [...wanted.slice(start), ...wanted.slice(0, start)];
     this.#first = rotated[0]?.number ?? -1;
-    const usual = rotated.filter(({ fetchStatus }) => !fetchStatus.needsIsolatedFetch);
-    const suspicious = rotated.find(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
-    const isTurn = usual.length === 0 || performance.now() >= this.#nextAloneAt;
-    return suspicious !== undefined && isTurn ? [suspicious] : usual;
+    const others = rotated.filter(({ fetchStatus }) => !fetchStatus.needsIsolatedFetch);
+    const isolated = rotated.find(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
+    const isDue = others.length === 0 || performance.now() >= this.#nextIsolatedAt;
+    return isolated !== undefined && isDue ? [isolated] : others;
   }
 
-  /** @param othersWait whether other partitions have no room now */
+  /** @param othersWait whether other partitions have no room at the moment */
   async #fetch(asked: readonly Partition[], othersWait: boolean): Promise<void> {
     const { fetcher, telemetry } = this.ports;
     const topic = this.ports.topic();
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
     const alone = asked.some(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
-    // Partitions at their end do not count: they may stay empty for ever, and each has a limit of its own.
-    const known = asked.filter(({ isAtEnd }) => !isAtEnd).flatMap((one) => this.#expansion.get(one) ?? []);
-    const expansion = known.length === 0 ? undefined : Math.max(...known);
-    const maxBytes = within(ANSWER_MEMORY_BYTES, MAX_FETCH_BYTES, expansion);
+    // Partitions at their end do not count: they may stay empty, and each has a limit of its own.
+    const behind = asked.filter(({ isAtEnd }) => !isAtEnd);
+    const expansions = behind.flatMap((partition) => this.#expansion.get(partition) ?? []);
+    const expansion = expansions.length === 0 ? undefined : Math.max(...expansions);
+    const maxBytes = fetchBytes(RESPONSE_MEMORY_BYTES, MAX_FETCH_BYTES, expansion);
     const maxWaitMs = othersWait && !alone ? BUSY_WAIT_MS : IDLE_WAIT_MS;
     const targets = asked.map((partition) => this.#target(partition, topic?.leaderEpochs));
     let answer: FetchAnswer;
@@ -130,7 +124,7 @@ export class FetchLoop {
       throw error;
     }
     telemetry.fetched(this.node);
-    const truncated = possiblyTruncated(targets, answer, maxBytes);
+    const truncated = findPossiblyTruncated(targets, answer, maxBytes);
     let failed = NONE;
     let taken = 0;
     for (const response of answer.partitions) {
@@ -145,39 +139,33 @@ export class FetchLoop {
         continue;
       }
       partition.fetchStatus.answered();
-      // It moved to another offset, or was closed, during the fetch.
+      // The partition moved to another offset, or was closed, during the fetch.
       if (partition.fetchOffset !== target.offset || partition.state === "closed") continue;
       if (isLost) partition.offsetLost(divergence);
-      // The records were far denser than expected: the rest is fetched again when there is room for it.
-      else if (taken < ANSWER_MEMORY_BYTES || response.records.length === 0) {
-        const question = {
-          alone,
-          throttled: answer.throttled,
-          possiblyTruncated: truncated.has(partition.number),
-        };
-        taken += this.#take(partition, response, question);
+      // Records that are denser than expected are fetched again later.
+      else if (taken < RESPONSE_MEMORY_BYTES || response.records.length === 0) {
+        const possiblyTruncated = truncated.has(partition.number);
+        taken += this.#take(partition, response, { alone, throttled: answer.throttled, possiblyTruncated });
       }
     }
     const name = STALE_METADATA_ERRORS[failed];
     if (name !== undefined) throw new StaleMetadata(name);
     if (failed !== NONE) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
-    const now = performance.now();
-    if (alone) this.#nextAloneAt = now + (now - began) * (QUESTIONS_SHARE - 1);
+    if (alone) this.#nextIsolatedAt = began + (performance.now() - began) / ISOLATED_SHARE;
   }
 
   #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
     const { number, fetchOffset: offset, lastEpoch } = partition;
-    // A replaced leader that does not know it yet must not answer: by its old log, what was read from its successor would
-    // look lost.
     const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
+    // A replaced leader that does not know it yet must not answer: records of the new leader would look lost by its old log.
     const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
     const expansion = this.#expansion.get(partition);
-    const maxBytes = within(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, expansion);
+    const maxBytes = fetchBytes(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, expansion);
     return { partition: number, offset, lastEpoch, requiredEpoch, maxBytes };
   }
 
   /** @returns the bytes of memory that the records take */
-  #take(partition: Partition, response: FetchedPartition, question: FetchConditions): number {
+  #take(partition: Partition, response: FetchedPartition, conditions: FetchConditions): number {
     const { connection, telemetry } = this.ports;
     const { number, fetchStatus, log } = partition;
     partition.lastStableOffset = response.lastStableOffset;
@@ -186,12 +174,12 @@ export class FetchLoop {
       fetchStatus.decoded(true);
       telemetry.batchReadable(log);
       if (slice.next === slice.from) {
-        const gap = partition.foundNothing(question);
+        const gap = partition.foundNothing(conditions);
         if (gap !== undefined) telemetry.silentGap(number, gap);
         return 0;
       }
-      // Up at once, down slowly: a second dense stretch after sparse ones must not exceed the limit again.
       const expansion = slice.bytes / response.records.length;
+      // Rises at once and falls slowly, so that a second dense part after sparse ones does not exceed the limit again.
       this.#expansion.set(partition, Math.max(expansion, (this.#expansion.get(partition) ?? 0) * 0.8, 1));
       partition.accept(slice);
       return slice.bytes;
@@ -204,27 +192,27 @@ export class FetchLoop {
   }
 }
 
-/** Expected while leaders move or a topic is deleted. */
+/** Normal while leaders move or a topic is deleted. */
 class StaleMetadata extends Error {
-  override readonly name = "NotServed";
+  override readonly name = "StaleMetadata";
 }
 
-/** How many bytes to fetch, so that the decompressed records fit into this memory. */
-function within(memory: number, most: number, expansion = ASSUMED_EXPANSION): number {
-  return Math.max(MIN_FETCH_BYTES, Math.min(most, Math.floor(memory / expansion)));
+function fetchBytes(memoryBytes: number, maxBytes: number, expansion = ASSUMED_EXPANSION): number {
+  return Math.max(MIN_FETCH_BYTES, Math.min(maxBytes, Math.floor(memoryBytes / expansion)));
 }
 
-/**
- * Partitions whose records may have found no room in the answer, behind those of earlier partitions. An empty answer for them
- * proves nothing.
- */
-function possiblyTruncated(targets: readonly FetchTarget[], { partitions }: FetchAnswer, maxBytes: number) {
-  const bytes = new Map(partitions.map(({ partition, records }) => [partition, records.length]));
+/** Partitions whose records may have had no room behind those of earlier partitions: their empty answers prove nothing. */
+function findPossiblyTruncated(
+  targets: readonly FetchTarget[],
+  { partitions }: FetchAnswer,
+  maxBytes: number,
+) {
+  const sentBytes = new Map(partitions.map(({ partition, records }) => [partition, records.length]));
   const truncated = new Set<number>();
-  let before = 0;
+  let bytesBefore = 0;
   for (const target of targets) {
-    if (before + Math.min(target.maxBytes, maxBytes) > maxBytes) truncated.add(target.partition);
-    before += bytes.get(target.partition) ?? 0;
+    if (bytesBefore + Math.min(target.maxBytes, maxBytes) > maxBytes) truncated.add(target.partition);
+    bytesBefore += sentBytes.get(target.partition) ?? 0;
   }
   return truncated;
 }
