@@ -1,8 +1,8 @@
 /**
- * Folder `producer`: makes heart-rate records or reads them from a file, and publishes them to Kafka. It never reads the
- * topic, and knows no database.
+ * Folder `producer`: generates heart-rate records or reads them from a file, and publishes them to Kafka. It never
+ * reads the topic and has no database.
  *
- * This file: its command line and environment.
+ * This file: the command line and the environment of the producer.
  */
 import { Command } from "commander";
 import { choice, decimal, integer, optional, parseSettings, setting, settingsError } from "../_shared/env.ts";
@@ -15,10 +15,8 @@ import type { Synthetic } from "./generate.ts";
 import { parseMapping, type Recording } from "./recording/row.ts";
 import { parseZone, timeFormat } from "./recording/time_format.ts";
 
-/** Completes "Cannot start the ...". */
 const PROGRAM = "producer";
 const OWN_SETTINGS = { ...HEALTH_SETTINGS, ...LOG_SETTINGS };
-/** Every environment variable that the producer reads. */
 export const PRODUCER_SETTINGS = { ...KAFKA_SETTINGS, ...OWN_SETTINGS };
 
 const SHARE = { min: 0, max: 1, unit: "share of the records", default: 0 };
@@ -28,7 +26,7 @@ const MAPPING = { expected: "customer_id=COLUMN,timestamp=COLUMN,heart_rate=COLU
 const TIME_FORMAT = { expected: "iso, epoch_s, epoch_ms or a pattern such as M/D/YYYY h:mm:ss A" };
 const MICROS: Readonly<Record<string, number>> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6, d: 86_400e6 };
 
-/** Each flag once; its value arrives as text, so that every wrong one is reported in the same way. */
+// Commander passes every value on as text, so that `parseSettings` reports all wrong flags in one error.
 const FLAGS = {
   rate: optional(decimal({ min: 0.001, max: 1e6, unit: "readings per second" })),
   customers: integer({ min: 1, max: 1e6, unit: "synthetic customers", default: 50 }),
@@ -58,54 +56,59 @@ const FLAGS = {
 type Flags = ReturnType<typeof parseFlags>;
 
 const USAGE: readonly [flag: string, description: string][] = [
-  ["--customers <n>", "synthetic customers (default 50)"],
-  ["--rate <n>", "readings per second, all customers together, on time (default: one for each customer)"],
-  ["--count <n>", "stop after so many records"],
-  ["--duration <time>", "stop after 500ms, 30s, 5m, 2h or 7d"],
-  ["--from <time>", "backfill as fast as Kafka takes it: from this instant, or from 24h or 7d ago"],
+  ["--customers <n>", "number of synthetic customers (default 50)"],
+  ["--rate <n>", "live readings per second, of all customers together (default: one per customer)"],
+  ["--count <n>", "stop after this many records"],
+  ["--duration <time>", "stop after this time, such as 500ms, 30s, 5m, 2h or 7d"],
+  ["--from <time>", "backfill, as fast as Kafka takes it, from this instant, or from 24h or 7d ago"],
   ["--to <time>", "end of the backfill (default: now)"],
-  ["--interval <time>", "between two readings of a customer in a backfill (default 10s)"],
+  ["--interval <time>", "time between two readings of a customer in a backfill (default 10s)"],
   ["--seed <n>", "the same seed and schedule give the same records (default 1)"],
-  ["--out-of-range-rate <share>", "records with an impossible heart rate, 0 to 1 (default 0)"],
-  ["--malformed-rate <share>", "records that cannot be read, 0 to 1 (default 0)"],
-  ["--duplicate-rate <share>", "records that repeat the customer's last one, 0 to 1 (default 0)"],
-  ["--dropout-rate <share>", "of the time a sensor says nothing, 0 to 0.9 (default 0.01)"],
-  ["--arrhythmia-rate <share>", "customers with episodes of a very fast or slow heart (default 0.1)"],
-  ["--file <path>", "publish a recording: UTF-8, CSV with a header or NDJSON, gzipped or not, - for stdin"],
-  ["--format <name>", "csv or ndjson (default: by the file's ending)"],
-  ["--map <columns>", "which columns to read: customer_id=Id,timestamp=Time,heart_rate=Value"],
+  ["--out-of-range-rate <share>", "share of records with an impossible heart rate, 0 to 1 (default 0)"],
+  ["--malformed-rate <share>", "share of malformed records, 0 to 1 (default 0)"],
+  [
+    "--duplicate-rate <share>",
+    "share of records that repeat the customer's last reading, 0 to 1 (default 0)",
+  ],
+  ["--dropout-rate <share>", "share of the time in which a sensor has no contact, 0 to 0.9 (default 0.01)"],
+  [
+    "--arrhythmia-rate <share>",
+    "share of customers with episodes of a very fast or slow heart (default 0.1)",
+  ],
+  ["--file <path>", "publish a recording: CSV with a header or NDJSON, UTF-8, may be gzipped, - for stdin"],
+  ["--format <name>", "csv or ndjson (default: from the file name)"],
+  ["--map <columns>", "columns to read, such as customer_id=Id,timestamp=Time,heart_rate=Value"],
   ["--time-format <format>", 'iso, epoch_s, epoch_ms or such as "M/D/YYYY h:mm:ss A" (default iso)'],
-  ["--timezone <offset>", "of times that name none: UTC or such as +02:00 (default UTC)"],
-  ["--speed <n>", "of the recording, as a multiple of real time, or max (default max)"],
-  ["--shift-to-now", "move the recording: at --speed 1 its first reading is now, else its last"],
-  ["--skip-bad", "go on after rows that cannot be read; shows the first five, counts all"],
+  ["--timezone <offset>", "offset of times without one: UTC or such as +02:00 (default UTC)"],
+  ["--speed <n>", "replay speed of a recording, as a multiple of real time, or max (default max)"],
+  ["--shift-to-now", "move a recording in time: its first reading (--speed 1) or else its last to now"],
+  ["--skip-bad", "skip rows that cannot be read: the first five are logged, all are counted"],
   ["--compression <codec>", "none, gzip, snappy, lz4 or zstd (default none)"],
-  ["--partitions <n>", "of the topic, when it is missing and has to be created (default 6)"],
+  ["--partitions <n>", "partitions of the topic, if the producer has to create it (default 6)"],
 ];
 const HELP = `
 Examples:
   deno task produce                                        50 customers, one reading a second each, until Ctrl-C
   deno task produce --rate 5000 --duration 1m --customers 2000
   deno task produce --count 100000 --rate 20000 --malformed-rate 0.005 --out-of-range-rate 0.005
-  deno task produce --from 7d --interval 1m --customers 200     a week of history, as fast as it goes
+  deno task produce --from 7d --interval 1m --customers 200     a week of history, as fast as possible
   zcat *.ndjson.gz | deno task produce --file - --format ndjson
   deno task produce --file heartrate.csv --map customer_id=Id,timestamp=Time,heart_rate=Value \\
                     --time-format "M/D/YYYY h:mm:ss A" --speed 60 --shift-to-now
 
-A recording is published as it is: a row that cannot be published exactly ends it, with its line, unless it is skipped.
-A file is read through before anything is published. A pipe can be read only once, so that it is published as it is read.
+The producer does not change a recording. A row that it cannot publish exactly ends the program with an error that names
+the line; with --skip-bad it is skipped. The producer reads a file completely before it publishes anything. It can read
+a pipe only once, so it publishes a pipe while it reads.
 
 Environment: KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats), KAFKA_SECURITY_PROTOCOL and the other
 KAFKA_* settings, HEALTH_PORT (0 = any), LOG_LEVEL (info), LOG_FORMAT (pretty).
-Exit code: 0 when Kafka acknowledged every record, 1 when not or when a file gave no reading, 2 when called wrongly.
-SIGTERM or Ctrl-C flushes what is in hand, prints the summary and counts as success.`;
+Exit codes: 0 Kafka acknowledged every record, 1 it did not or the recording cannot be used, 2 a wrong flag or setting.
+After SIGTERM or Ctrl-C the producer sends the records that wait, prints the summary and exits with 0 or 1 as above.`;
 
 /**
- * Reads the command line and the environment.
- *
- * @param nowMicros the present, for instants such as 24h ago
- * @throws UsageError that names everything that is wrong
- * @throws CommanderError after --help, or for a flag that does not exist
+ * @param nowMicros microseconds since the Unix epoch; "24h" as `--from` counts back from it
+ * @throws UsageError that names every wrong setting and flag
+ * @throws CommanderError after --help and for an unknown flag
  */
 export function readConfig(
   { args, env, readFile }: Pick<WorkerContext, "args" | "env" | "readFile">,
@@ -129,10 +132,9 @@ function parseFlags(args: readonly string[]) {
   return parseSettings(PROGRAM, FLAGS, Object.fromEntries(values), { label: (name) => `--${name}` });
 }
 
-/** @throws UsageError with the problems that there are */
-function refuse(problems: readonly (string | false)[]): void {
-  const there = problems.filter((problem) => problem !== false);
-  if (there.length > 0) throw settingsError(PROGRAM, there);
+function throwIfAny(problems: readonly (string | false)[]): void {
+  const found = problems.filter((problem) => problem !== false);
+  if (found.length > 0) throw settingsError(PROGRAM, found);
 }
 
 function synthetic(flags: Flags, nowMicros: number): Synthetic {
@@ -140,11 +142,9 @@ function synthetic(flags: Flags, nowMicros: number): Synthetic {
   const live = from === undefined;
   const startMicros = from?.(nowMicros);
   const endMicros = to?.(nowMicros) ?? nowMicros;
-  const backfill =
-    "--rate: is given with --from, expected --interval: a backfill is as fast as Kafka takes it";
-  refuse([
+  throwIfAny([
     live && to !== undefined && "--to: is given without --from, expected both or none",
-    !live && rate !== undefined && backfill,
+    !live && rate !== undefined && "--rate: is given with --from, expected --interval",
     !live && duration !== undefined && "--duration: is given with --from, expected --to",
     startMicros !== undefined && startMicros >= endMicros &&
     "--to: is not after --from, expected a later instant",
@@ -156,7 +156,6 @@ function synthetic(flags: Flags, nowMicros: number): Synthetic {
     live,
     startMicros,
     durationMicros: startMicros === undefined ? duration ?? Infinity : endMicros - startMicros,
-    // Of a live run one reading a second from each customer, unless told.
     spacingMicros: live ? 1e6 / (rate ?? customers) : interval / customers,
     arrhythmiaShare: flags["arrhythmia-rate"],
     dropoutShare: flags["dropout-rate"],
@@ -172,7 +171,7 @@ function recording(flags: Flags, path: string): Recording {
   const ending = /\.(?:(csv)|ndjson|jsonl)(\.gz)?$/i.exec(path);
   const format = flags.format ?? (ending?.[1] === undefined ? "ndjson" : "csv");
   const expected = `expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`;
-  refuse([
+  throwIfAny([
     ...(["rate", "duration", "from", "to"] as const)
       .map((name) => flags[name] !== undefined && `--${name}: is given with --file, expected --speed`),
     flags.format === undefined && ending === null && `--format: is missing, ${expected}`,
@@ -203,11 +202,11 @@ function parseDuration(text: string): number | undefined {
   return micros > 0 ? micros : undefined;
 }
 
-/** @returns microseconds since the Unix epoch, by what time it is now */
+/** @returns a function from the present to the moment, both in microseconds since the Unix epoch */
 function parseMoment(text: string): ((nowMicros: number) => number) | undefined {
   const ago = parseDuration(text);
   if (ago !== undefined) return (nowMicros) => Math.floor((nowMicros - ago) / 1e6) * 1e6;
   const micros = Number(parseInstant(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text));
-  // The schedule counts microseconds in a double: the years 1684 to 2255.
+  // The schedule counts microseconds in a double, which is exact for the years 1684 to 2255.
   return Number.isSafeInteger(micros) ? () => micros : undefined;
 }

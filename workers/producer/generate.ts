@@ -1,67 +1,64 @@
 /**
- * Synthetic heart rates of any number of customers: a pure function of the seed and the schedule. The same seed gives
- * the same records, byte for byte, however they are batched and paced.
+ * Synthetic heart rates of any number of customers, a pure function of the seed and the schedule. The same seed and
+ * schedule give the same bytes, however the records are batched and paced.
  */
 import { Buffer } from "node:buffer";
 import type { Heartbeat } from "../_shared/record/heartbeat.ts";
 import { Heart, type HeartOptions } from "./heart/heart.ts";
 import { Random } from "./heart/random.ts";
 import type { Fault, OutgoingRecord, RecordSource } from "./publish/records.ts";
-import { beginningOf, formatInstant, ReadingWriter } from "./reading_writer.ts";
+import { formatInstant, readingPrefix, ReadingWriter } from "./reading_writer.ts";
 
 export interface GenerateOptions extends HeartOptions {
   readonly customers: number;
-  /** The first sample's instant, microseconds since the Unix epoch. */
+  /** Instant of the first sample, microseconds since the Unix epoch. */
   readonly startMicros: number;
-  /** Between two samples, of whichever customers. They take turns, so one customer's are `customers` times as far apart. */
+  /** Between two samples. Customers take turns, so one customer has a sample every `customers * spacingMicros`. */
   readonly spacingMicros: number;
-  /** No sample is taken so long after the first, or later; without an end unless told. */
   readonly durationMicros?: number;
-  /** No more records than this. */
   readonly count?: number | undefined;
-  /** Whether a record is to be offered at its own instant, or at once. */
+  /** Whether each record is due at its own instant; otherwise all are due at once. */
   readonly live: boolean;
-  /** How many records are replaced by bad ones, each from 0 to 1. */
+  /** Probability from 0 to 1 that a bad record replaces a valid one. */
   readonly faults: { readonly outOfRange: number; readonly malformed: number; readonly duplicate: number };
 }
 
 export interface Synthetic extends Omit<GenerateOptions, "startMicros"> {
-  /** Of a backfill; undefined: a live run begins when Kafka is there. */
+  /** Undefined for a live run, which starts when the topic was found. */
   readonly startMicros: number | undefined;
 }
 
 const json = JSON.stringify;
 
 /**
- * What is published in place of a sound record, as devices in the field send it: a consumer must reject each, and only it.
- * Each byte is one character; null is a tombstone.
+ * Returns the value of a bad record, or null for a tombstone. It is written as Latin-1, one byte per character, so that
+ * it can hold invalid UTF-8.
  */
-type Malformation = readonly [fault: Fault, write: (sound: Heartbeat, random: Random) => string | null];
+type Malformation = readonly [fault: Fault, write: (valid: Heartbeat, random: Random) => string | null];
 
 const MALFORMATIONS: readonly [Malformation, ...Malformation[]] = [
-  ["invalid_json", (sound, random) => json(sound).slice(0, random.integer(1, json(sound).length - 1))],
+  ["invalid_json", (valid, random) => json(valid).slice(0, random.integer(1, json(valid).length - 1))],
   ["invalid_json", () => "heart_rate=72"],
-  ["invalid_json", (sound) => `${json(sound)} ok`],
-  ["not_an_object", (sound) => json(Object.values(sound))],
-  ["invalid_utf8", (sound) => `\xc3(${json(sound)}`],
+  ["invalid_json", (valid) => `${json(valid)} ok`],
+  ["not_an_object", (valid) => json(Object.values(valid))],
+  ["invalid_utf8", (valid) => `\xc3(${json(valid)}`],
   ["empty_value", () => ""],
   ["tombstone", () => null],
-  ["missing_customer_id", (sound) => json({ ...sound, customer_id: undefined })],
-  ["invalid_customer_id", (sound) => json({ ...sound, customer_id: "" })],
-  ["invalid_timestamp", (sound) => json({ ...sound, timestamp: "2026-02-30T12:00:00Z" })],
-  ["timestamp_in_future", (sound) => json({ ...sound, timestamp: "9999-12-31T23:59:59Z" })],
-  ["invalid_heart_rate", (sound) => json({ ...sound, heart_rate: sound.heart_rate + 0.5 })],
-  ["invalid_heart_rate", (sound) => json({ ...sound, heart_rate: `${sound.heart_rate} bpm` })],
-  ["missing_heart_rate", (sound) => json({ ...sound, heart_rate: undefined })],
+  ["missing_customer_id", (valid) => json({ ...valid, customer_id: undefined })],
+  ["invalid_customer_id", (valid) => json({ ...valid, customer_id: "" })],
+  ["invalid_timestamp", (valid) => json({ ...valid, timestamp: "2026-02-30T12:00:00Z" })],
+  ["timestamp_in_future", (valid) => json({ ...valid, timestamp: "9999-12-31T23:59:59Z" })],
+  ["invalid_heart_rate", (valid) => json({ ...valid, heart_rate: valid.heart_rate + 0.5 })],
+  ["invalid_heart_rate", (valid) => json({ ...valid, heart_rate: `${valid.heart_rate} bpm` })],
+  ["missing_heart_rate", (valid) => json({ ...valid, heart_rate: undefined })],
 ];
 
-/** Synthetic customers as a source of records. */
 export function syntheticSource(options: Synthetic): RecordSource {
   const { startMicros, durationMicros = Infinity, spacingMicros, count = Infinity, live } = options;
   const expected = Math.min(count, Math.ceil(durationMicros / spacingMicros));
   return {
     start: async function* (nowMicros) {
-      // On the millisecond: nobody's device reports a fraction of one.
+      // Devices report whole milliseconds.
       const from = startMicros ?? Math.ceil(nowMicros / 1000) * 1000;
       yield generate({ ...options, startMicros: from });
     },
@@ -70,19 +67,18 @@ export function syntheticSource(options: Synthetic): RecordSource {
   };
 }
 
-/** Yields the records in the order of their instants. */
 export function* generate(options: GenerateOptions): Generator<OutgoingRecord, void, undefined> {
   const { customers, startMicros, spacingMicros, durationMicros = Infinity, count = Infinity } = options;
-  const known: ReturnType<typeof createCustomer>[] = [];
+  const created: ReturnType<typeof createCustomer>[] = [];
   const writer = new ReadingWriter();
   let yielded = 0;
   for (let sample = 0; yielded < count; sample++) {
     const micros = startMicros + Math.floor(sample * spacingMicros);
     if (micros >= startMicros + durationMicros) return;
-    const turn = sample % customers;
-    const customer = known[turn] ??= createCustomer(options, turn + 1, micros / 1e6);
+    const index = sample % customers;
+    const customer = created[index] ??= createCustomer(options, index + 1, micros / 1e6);
     const heartRate = customer.heart.read(micros / 1e6);
-    // The sensor has no contact.
+    // The sensor has no contact, so no record exists and `count` does not change.
     if (heartRate === undefined) continue;
     yielded++;
     yield createRecord(customer, { micros, heartRate }, options, writer);
@@ -94,24 +90,24 @@ function createCustomer(options: GenerateOptions, number: number, startSeconds: 
   return {
     id,
     key: Buffer.from(id),
-    beginning: beginningOf(id),
+    prefix: readingPrefix(id),
     heart: new Heart(options, number, startSeconds),
-    /** Apart from the heart's, so that a fault rate changes the faults and no heart rate. */
+    /** Separate from the streams of the heart, so that a fault rate does not change any heart rate. */
     random: new Random(options.seed, number, "faults"),
-    /** Of its last sound reading; NaN before the first. */
+    /** The last valid reading, which a duplicate repeats; NaN before the first. */
     lastMicros: NaN,
     lastHeartRate: NaN,
   };
 }
 
-/** All of one shape, whatever they are: whoever handles a million of them a second is then twice as fast. */
+// All records have the same properties in the same order. The engine then handles them twice as fast.
 function createRecord(
   customer: ReturnType<typeof createCustomer>,
   { micros, heartRate }: { micros: number; heartRate: number },
   { live, faults }: GenerateOptions,
   writer: ReadingWriter,
 ): OutgoingRecord {
-  const { id, key, beginning, random } = customer;
+  const { id, key, prefix, random } = customer;
   const dueMicros = live ? micros : undefined;
   if (random.chance(faults.malformed)) {
     const [fault, write] = random.pick(MALFORMATIONS);
@@ -119,15 +115,14 @@ function createRecord(
     return { key, value: text === null ? null : Buffer.from(text, "latin1"), dueMicros, fault };
   }
   if (random.chance(faults.outOfRange)) {
-    // Outside of 30 to 220 bpm: a loose sensor's zero, a byte's 255, or anything near the bounds.
     const bpm = random.pick([0, -1, 255, random.integer(1, 29), random.integer(221, 300)]);
-    return { key, value: writer.write(beginning, micros, bpm), dueMicros, fault: "heart_rate_out_of_range" };
+    return { key, value: writer.write(prefix, micros, bpm), dueMicros, fault: "heart_rate_out_of_range" };
   }
   const repeats = !Number.isNaN(customer.lastMicros) && random.chance(faults.duplicate);
   if (!repeats) {
     customer.lastMicros = micros;
     customer.lastHeartRate = heartRate;
   }
-  const value = writer.write(beginning, customer.lastMicros, customer.lastHeartRate);
+  const value = writer.write(prefix, customer.lastMicros, customer.lastHeartRate);
   return { key, value, dueMicros, fault: repeats ? "duplicate" : undefined };
 }

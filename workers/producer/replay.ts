@@ -1,25 +1,24 @@
-/** A recorded file as a source of records: moved in time, and paced as it was recorded, or not. */
+/** A recording as a source of records, optionally moved in time and paced as it was recorded. */
 import { Buffer } from "node:buffer";
 import { UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
 import type { RecordSource } from "./publish/records.ts";
-import { beginningOf, ReadingWriter } from "./reading_writer.ts";
-import { canReadTwice, following } from "./recording/file_bytes.ts";
+import { readingPrefix, ReadingWriter } from "./reading_writer.ts";
+import { canReadTwice, prepend } from "./recording/file_bytes.ts";
 import { type Pieces, readRecording } from "./recording/recording.ts";
 import { type BadRow, invalid, type Recording } from "./recording/row.ts";
 
-/** A file may name any number of customers; this many are a few tens of megabytes. */
-const MOST_REMEMBERED = 50_000;
+/** Takes a few tens of megabytes; a file may name any number of customers. */
+const MAX_CACHED_CUSTOMERS = 50_000;
 
 /**
- * Reads a whole file before anything is published, so that a bad row stops the program while nothing is half done, and
- * the number of readings and their span are known. A pipe can be read only once: it is published as it is read, after
- * its first readings arrived, however long that takes.
+ * Reads the whole file before anything is published, so that a bad row stops the program in time, and the number of
+ * readings and their time span are known. A pipe can be read only once, so it is published while it is read; the
+ * function then waits for the first readings, however long that takes.
  *
- * @param onSkipped hears of each row that is skipped
- * @returns undefined when the signal aborted first
- * @throws PipelineError for a row that cannot be read, unless those are skipped, and when there is no reading
- * @throws UsageError for a pipe of which the last reading would have to be known first
+ * @returns undefined if the signal aborted first
+ * @throws PipelineError for a bad row, unless `skipBad`, and for a recording without any reading
+ * @throws UsageError for a pipe whose last reading must be known in advance
  */
 export async function openRecording(
   recording: Recording,
@@ -30,7 +29,7 @@ export async function openRecording(
   if (!await canReadTwice(path)) {
     if (shiftToNow && speed !== 1) {
       throw new UsageError(
-        `Cannot move ${path} to now: it can be read only once, and its last reading is not known before; ` +
+        `Cannot move ${path} to now: it can be read only once, and its last reading is not created before; ` +
           "give --speed 1, or save it to a file",
       );
     }
@@ -38,7 +37,7 @@ export async function openRecording(
     const { value } = await pieces.next();
     const micros = value?.[0]?.micros;
     if (value === undefined || micros === undefined) return undefined;
-    return { start: replay(recording, following(value, pieces), micros, micros), expected: count };
+    return { start: replay(recording, prepend(value, pieces), micros, micros), expected: count };
   }
   let readings = 0;
   let firstMicros: bigint | undefined;
@@ -52,17 +51,11 @@ export async function openRecording(
     if (signal.aborted) return undefined;
   }
   if (firstMicros === undefined || lastMicros === undefined) return undefined;
-  // What is skipped was told the first time.
-  const again = readRecording(recording, () => {}, { published: true });
-  return { start: replay(recording, again, firstMicros, lastMicros), expected: readings };
+  // The first pass has already reported the skipped rows.
+  const secondPass = readRecording(recording, () => {}, { published: true });
+  return { start: replay(recording, secondPass, firstMicros, lastMicros), expected: readings };
 }
 
-/**
- * Gives the file's readings as records, many in a piece.
- *
- * Shifted to now, the first reading is at `startMicros` in real time; at any other speed it is the last, since the
- * sped-up readings would otherwise lie in the future, where a consumer rejects them.
- */
 function replay(
   { path, speed, shiftToNow }: Recording,
   pieces: Pieces,
@@ -70,16 +63,17 @@ function replay(
   lastMicros: bigint,
 ): RecordSource["start"] {
   return async function* (startMicros) {
+    // At real time the first reading moves to now. At any other speed the last one does: otherwise readings would lie
+    // in the future, where the consumer rejects them.
     const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;
-    /** Those that were met lately, so that their bytes need not be made for each reading. */
-    const customers = new Map<string | number, { readonly key: Buffer; readonly beginning: Buffer }>();
+    const customers = new Map<string | number, { readonly key: Buffer; readonly prefix: Buffer }>();
     const writer = new ReadingWriter();
     for await (const piece of pieces) {
       yield piece.map(({ customerId, micros, heartRate }) => {
         let customer = customers.get(customerId);
         if (customer === undefined) {
-          if (customers.size >= MOST_REMEMBERED) customers.clear();
-          customer = { key: Buffer.from(String(customerId)), beginning: beginningOf(customerId) };
+          if (customers.size >= MAX_CACHED_CUSTOMERS) customers.clear();
+          customer = { key: Buffer.from(String(customerId)), prefix: readingPrefix(customerId) };
           customers.set(customerId, customer);
         }
         if (!isTimestamp(micros + shift)) {
@@ -88,7 +82,7 @@ function replay(
         }
         return {
           key: customer.key,
-          value: writer.writeExactly(customer.beginning, micros + shift, heartRate),
+          value: writer.writeExactly(customer.prefix, micros + shift, heartRate),
           dueMicros: speed === Infinity ? undefined : startMicros + Number(micros - firstMicros) / speed,
           fault: undefined,
         };

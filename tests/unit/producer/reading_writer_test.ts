@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { beginningOf, formatInstant, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
+import { formatInstant, readingPrefix, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
 
 /** The years 1684 to 2255, in which a double holds every microsecond. */
 const MICROS = fc.maxSafeInteger();
@@ -24,7 +24,7 @@ Deno.test("ReadingWriter writes what JSON.stringify() gives, whatever it wrote b
   fc.assert(fc.property(fc.array(READING, { minLength: 1, maxLength: 20 }), (readings) => {
     const writer = new ReadingWriter();
     const written = readings.map(({ customerId, micros, heartRate }) =>
-      writer.write(beginningOf(customerId), micros, heartRate)
+      writer.write(readingPrefix(customerId), micros, heartRate)
     );
     const expected = readings.map(encode);
     assert.deepEqual(written.map(String), expected);
@@ -37,7 +37,7 @@ Deno.test("ReadingWriter keeps what it gave away, through more than its memory h
   const start = Date.UTC(2026, 0, 5, 23, 59, 58) * 1000;
   const written = Array.from(
     { length: 1_000 },
-    (_, n) => writer.write(beginningOf(id), start + n * 5_000, n),
+    (_, n) => writer.write(readingPrefix(id), start + n * 5_000, n),
   );
   written.forEach((value, n) => {
     assert.equal(String(value), encode({ customerId: id, micros: start + n * 5_000, heartRate: n }));
@@ -46,6 +46,6 @@ Deno.test("ReadingWriter keeps what it gave away, through more than its memory h
 
 Deno.test("ReadingWriter takes a customer whose name is longer than its memory", () => {
   const id = "\u{1F493}".repeat(100_000);
-  const value = new ReadingWriter().write(beginningOf(id), 1, 72);
+  const value = new ReadingWriter().write(readingPrefix(id), 1, 72);
   assert.equal(String(value), encode({ customerId: id, micros: 1, heartRate: 72 }));
 });

@@ -2,21 +2,13 @@
 import { ExponentialApproach } from "./person.ts";
 import type { Random } from "./random.ts";
 
-/** Of a person who has episodes at all, two a day. Real ones may be weeks apart; a demonstration cannot wait for that. */
+/** Two episodes a day. Real ones may be weeks apart, too rare for a demonstration. */
 const MEAN_PAUSE_SECONDS = 86_400 / 2;
 
-/**
- * Rates and durations of episodes; `changeSeconds` is the time constant of their beginning and end.
- *
- * - Tachycardia: a paroxysmal supraventricular one begins and ends abruptly; rates are often 150 to 250, on average 186
- *   bpm in people without other heart disease (2015 ACC/AHA/HRS guideline, Circulation 2016; 133: e506-e574; Orejarena
- *   et al., J Am Coll Cardiol 1998; 31: 150-157). Ends at 220, the most that wearables report.
- * - Bradycardia: a sinus rate under 50 bpm (2018 ACC/AHA/HRS guideline, Circulation 2019; 140: e382-e482), here the
- *   marked kind, under 48.
- */
+/** `timeConstantSeconds` applies to the start and the end of an episode: a tachycardia starts and ends abruptly. */
 const FORMS = {
-  tachycardia: { meanBpm: 186, deviation: 15, bounds: [150, 219], medianMinutes: 10, changeSeconds: 1 },
-  bradycardia: { meanBpm: 40, deviation: 4, bounds: [33, 48], medianMinutes: 5, changeSeconds: 10 },
+  tachycardia: { meanBpm: 186, deviation: 15, bounds: [150, 219], medianMinutes: 10, timeConstantSeconds: 1 },
+  bradycardia: { meanBpm: 40, deviation: 4, bounds: [33, 48], medianMinutes: 5, timeConstantSeconds: 10 },
 } as const;
 
 export class Arrhythmia {
@@ -32,7 +24,6 @@ export class Arrhythmia {
     this.#nextSeconds = startSeconds + random.exponential(MEAN_PAUSE_SECONDS);
   }
 
-  /** @returns the rate with the episode, when there is one, blended into it */
   apply(bpm: number, seconds: number): number {
     const { meanBpm, deviation, bounds, medianMinutes } = this.#form;
     while (this.#nextSeconds <= seconds) {
@@ -43,12 +34,12 @@ export class Arrhythmia {
         ? this.random.lognormal(medianMinutes * 60, 0.7)
         : this.random.exponential(MEAN_PAUSE_SECONDS);
     }
-    // An ectopic rhythm is strikingly even: little of the sinus node's ups and downs shows through.
+    // An ectopic rhythm is regular: only 5 % of the variation of the sinus rhythm shows.
     const ectopic = this.#bpm + 0.05 * (bpm - this.#bpm);
     return bpm + (ectopic - bpm) * this.#relax(seconds);
   }
 
   #relax(toSeconds: number): number {
-    return this.#episode.advance(this.#active ? 1 : 0, this.#form.changeSeconds, toSeconds);
+    return this.#episode.advance(this.#active ? 1 : 0, this.#form.timeConstantSeconds, toSeconds);
   }
 }

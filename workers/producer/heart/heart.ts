@@ -1,4 +1,3 @@
-/** One customer's heart and the sensor on the wrist: all the physiology, put together. */
 import { Activity } from "./activity.ts";
 import { Arrhythmia } from "./arrhythmia.ts";
 import { drawPerson, quietBpm } from "./person.ts";
@@ -13,6 +12,7 @@ export interface HeartOptions {
   readonly dropoutShare: number;
 }
 
+/** The heart of one customer and the sensor on the wrist. */
 export class Heart {
   readonly #person;
   readonly #activity;
@@ -31,7 +31,7 @@ export class Heart {
   }
 
   /**
-   * @param seconds since the Unix epoch, never before those of the last reading
+   * @param seconds since the Unix epoch, not before those of the previous call
    * @returns whole beats per minute, or undefined while the sensor has no contact
    */
   read(seconds: number): number | undefined {

@@ -1,7 +1,7 @@
-/** Reproducible randomness: one stream for each customer and purpose, so that no stream depends on another's order. */
+/** Reproducible random numbers: an independent stream for each customer and purpose. */
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
-/** What a stream is drawn for. A new purpose never shifts the numbers of an old one. */
+/** Append only: the index of a purpose selects its stream. */
 const PURPOSES = ["person", "activity", "variability", "arrhythmia", "sensor", "faults"] as const;
 export type Purpose = typeof PURPOSES[number];
 
@@ -9,14 +9,13 @@ export class Random {
   readonly #generator: ReturnType<typeof xoroshiro128plus>;
   #spare: number | undefined;
 
-  /** @param seed a 32-bit integer */
   constructor(seed: number, customer: number, purpose: Purpose) {
     this.#generator = xoroshiro128plus(mix(mix(mix(seed) ^ customer) ^ PURPOSES.indexOf(purpose)));
-    // The generator's first outputs still show the seed.
+    // The first outputs of the generator still resemble the seed.
     for (let skipped = 0; skipped < 8; skipped++) this.#generator.next();
   }
 
-  /** In [0, 1). */
+  /** From 0 to below 1. */
   uniform(): number {
     return (this.#generator.next() >>> 0) / 2 ** 32;
   }
@@ -29,7 +28,7 @@ export class Random {
     return low + (high - low) * this.uniform();
   }
 
-  /** A whole number, bounds included. */
+  /** Both bounds included. */
   integer(low: number, high: number): number {
     return low + Math.floor((high - low + 1) * this.uniform());
   }
@@ -38,7 +37,7 @@ export class Random {
     return values[this.integer(0, values.length - 1)] ?? values[0];
   }
 
-  /** Standard normal, by Box and Muller (Ann. Math. Statist. 1958), which yields them in pairs. */
+  /** Standard normal by the Box-Muller transform, which gives two values at a time. */
   gaussian(): number {
     const spare = this.#spare;
     this.#spare = undefined;
@@ -49,7 +48,7 @@ export class Random {
     return radius * Math.cos(angle);
   }
 
-  /** Normal, drawn again while it is outside the bounds. */
+  /** A truncated normal distribution. */
   normal(mean: number, deviation: number, [low, high]: readonly [number, number]): number {
     for (;;) {
       const value = mean + deviation * this.gaussian();
@@ -57,18 +56,16 @@ export class Random {
     }
   }
 
-  /** Waiting time of a Poisson process. */
   exponential(mean: number): number {
     return -mean * Math.log(1 - this.uniform());
   }
 
-  /** Positive and skewed, as durations are. */
-  lognormal(median: number, spread: number): number {
-    return median * Math.exp(spread * this.gaussian());
+  lognormal(median: number, sigma: number): number {
+    return median * Math.exp(sigma * this.gaussian());
   }
 }
 
-/** The finaliser of MurmurHash3: neighbouring seeds and customers get unrelated streams. */
+/** The finalizer of MurmurHash3: adjacent seeds and customers get unrelated streams. */
 function mix(value: number): number {
   let hash = (value + 0x9e3779b9) | 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);

@@ -1,45 +1,42 @@
-/** A wrist sensor: what it makes of the true rate, and when it says nothing. */
 import type { Bout } from "./activity.ts";
 import type { Random } from "./random.ts";
 
-/** Devices do not show a rate outside of this; what is outside in the stream is put there on purpose (`generate.ts`). */
-const SHOWN_BPM = [30, 220] as const;
+/** The range that devices display. Values outside it are faults, which `generate.ts` adds. */
+const DISPLAY_BPM = [30, 220] as const;
 
-/** Loose contact ends when the wearer notices or moves: most gaps are short, a few are long. */
 const MEAN_GAP_SECONDS = 60;
-/** In this share of the bouts the light's beat is lost and the step's is counted. */
+/** Share of the bouts in which the sensor takes the steps for the pulse ("signal crossover"). */
 const CADENCE_LOCK_SHARE = 0.05;
 const SPIKES_PER_HOUR = 1;
 
-/**
- * Errors of optical sensors at the wrist: they are larger in motion than at rest, and the periodic motion of steps is
- * taken for the pulse ("signal crossover"). Bent et al., npj Digit Med 2020; 3: 18. How often is our choice.
- */
+/** The errors and the dropouts of an optical sensor at the wrist. */
 export class Sensor {
   #worn = true;
-  #turnSeconds: number;
+  #contactChangeSeconds: number;
   #spikeFromSeconds = 0;
   #spikeToSeconds = 0;
   #spikeBpm = 0;
   #bout: Bout | undefined;
-  /** Of the bout's steps, while they are counted for the pulse. */
+  /** Steps per minute, while the sensor takes them for the pulse. */
   #cadence: number | undefined;
 
-  /** @param dropoutShare of the time without readings, from 0 to less than 1 */
   constructor(
     private readonly random: Random,
+    /** Share of the time without readings, from 0 to less than 1. */
     private readonly dropoutShare: number,
     startSeconds: number,
   ) {
-    this.#turnSeconds = dropoutShare > 0 ? startSeconds + this.#wornSeconds() : Infinity;
+    this.#contactChangeSeconds = dropoutShare > 0 ? startSeconds + this.#drawWornSeconds() : Infinity;
     this.#nextSpike(startSeconds);
   }
 
-  /** @returns whole beats per minute, or undefined while there is no contact */
+  /** @returns whole beats per minute, or undefined while the sensor has no contact */
   read(trueBpm: number, seconds: number, bout: Bout | undefined): number | undefined {
-    while (this.#turnSeconds <= seconds) {
+    while (this.#contactChangeSeconds <= seconds) {
       this.#worn = !this.#worn;
-      this.#turnSeconds += this.#worn ? this.#wornSeconds() : this.random.exponential(MEAN_GAP_SECONDS);
+      this.#contactChangeSeconds += this.#worn
+        ? this.#drawWornSeconds()
+        : this.random.exponential(MEAN_GAP_SECONDS);
     }
     if (bout !== this.#bout) {
       this.#bout = bout;
@@ -49,10 +46,10 @@ export class Sensor {
     if (!this.#worn) return undefined;
     const spike = seconds >= this.#spikeFromSeconds ? this.#spikeBpm : 0;
     const bpm = (this.#cadence ?? trueBpm) + spike;
-    return Math.min(SHOWN_BPM[1], Math.max(SHOWN_BPM[0], Math.round(bpm)));
+    return Math.min(DISPLAY_BPM[1], Math.max(DISPLAY_BPM[0], Math.round(bpm)));
   }
 
-  #wornSeconds(): number {
+  #drawWornSeconds(): number {
     return this.random.exponential((MEAN_GAP_SECONDS * (1 - this.dropoutShare)) / this.dropoutShare);
   }
 

@@ -1,8 +1,8 @@
 /**
- * Folder `publish`: takes records from a source when they are due and sends each until Kafka has acknowledged it, with
- * all that is logged, counted and measured of it. It never makes a record and never changes one.
+ * Folder `publish`: takes records from a source when they are due, retries each until Kafka has acknowledged it, and
+ * reports the progress. It never creates or changes a record.
  *
- * This file: what waits to be sent, by partition.
+ * This file: the records that wait to be sent, by partition.
  */
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
 import { findInCauses } from "../../_shared/errors.ts";
@@ -14,35 +14,32 @@ import type { Batch, OutgoingRecord } from "./records.ts";
 import type { ProducerTelemetry } from "./telemetry.ts";
 
 const MAX_BATCH_RECORDS = 2_000;
-/** Under the million bytes that brokers accept by default. */
+/** Below the default limit of a broker: `message.max.bytes` is 1,048,588. */
 const MAX_BATCH_BYTES = 512 * 1024;
 
-/** Where records go, and who is told. */
 export interface Target {
   readonly sender: { send(batch: Batch): Promise<BatchPosition> };
   readonly connection: KafkaConnection;
-  /** Of the topic, when it was looked at; ones that are added later are used after the next start. */
+  /** Number of partitions at the start; the producer uses added ones only after a restart. */
   readonly partitions: number;
   readonly telemetry: ProducerTelemetry;
 }
 
 /**
- * A lane for each partition, with one request under way in each. So many are in flight, a request that is tried again
- * is not overtaken by a later one of the same customer, and no request succeeds by half, which would send the better
- * half twice.
+ * A queue per partition, with one request in flight. A retry can therefore not change the order of a customer's
+ * records, and a request, which has one partition, succeeds or fails as a whole.
  *
- * The client's idempotent mode would give the order too, but it allows a single request in flight for all partitions
- * together, retries within the client without end, where neither an outage nor SIGTERM is seen, and begins anew, with
- * the duplicate, when the broker lost its state. A record whose acknowledgement was lost may therefore be in the topic
- * twice; the consumer counts such as a duplicate.
+ * Kafka's idempotent producer would keep the order too. But this client then allows one request in flight for all
+ * partitions together, and its endless retries hide an outage and SIGTERM. Without it, a record whose acknowledgement
+ * is lost can be in the topic twice. The consumer counts the second one as a duplicate.
  */
 export class PartitionQueues {
-  /** Offered and not yet acknowledged or given up. */
+  /** Records that are neither acknowledged nor given up. */
   queued = 0;
   readonly #queues: readonly OutgoingRecord[][];
   readonly #running = new Map<number, Promise<void>>();
 
-  /** @param gaveUp aborts when there is no time left to try again */
+  /** @param gaveUp aborts when no time is left for another attempt */
   constructor(private readonly target: Target, private readonly gaveUp: AbortSignal) {
     this.#queues = Array.from({ length: target.partitions }, () => []);
   }
@@ -52,12 +49,11 @@ export class PartitionQueues {
     this.queued++;
   }
 
-  /** Sends what waits; what is pushed meanwhile follows in the next batch. */
   start(): void {
     for (const [partition, queue] of this.#queues.entries()) {
       if (queue.length === 0 || this.#running.has(partition)) continue;
-      const emptied = this.#empty(partition, queue).finally(() => this.#running.delete(partition));
-      this.#running.set(partition, emptied);
+      const drained = this.#drain(partition, queue).finally(() => this.#running.delete(partition));
+      this.#running.set(partition, drained);
     }
   }
 
@@ -65,7 +61,7 @@ export class PartitionQueues {
     while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
 
-  async #empty(partition: number, queue: OutgoingRecord[]): Promise<void> {
+  async #drain(partition: number, queue: OutgoingRecord[]): Promise<void> {
     while (queue.length > 0) {
       const records = queue.splice(0, batchLength(queue));
       await this.#deliver({ partition, records });
@@ -73,17 +69,17 @@ export class PartitionQueues {
     }
   }
 
-  /** Resolves when every record of the batch is acknowledged, refused or given up; it never rejects. */
+  /** Resolves when each record is acknowledged, refused or given up; never rejects. */
   async #deliver(batch: Batch): Promise<void> {
     const { gaveUp, target: { sender, connection, telemetry } } = this;
     const { partition, records } = batch;
     for (let attempt = 1; !gaveUp.aborted; attempt++) {
       const startedMs = performance.now();
       try {
-        // A request to a dead broker may take longer than we have.
-        const place = await unlessAborted(sender.send(batch), gaveUp);
-        if (place === undefined) break;
-        return telemetry.batchPublished(batch, place, performance.now() - startedMs);
+        // After SIGTERM, a request to a dead broker would take too long.
+        const position = await unlessAborted(sender.send(batch), gaveUp);
+        if (position === undefined) break;
+        return telemetry.batchPublished(batch, position, performance.now() - startedMs);
       } catch (error) {
         if (gaveUp.aborted) break;
         const action = `publish to topic ${connection.topic}, partition ${partition}`;
@@ -97,7 +93,7 @@ export class PartitionQueues {
     telemetry.tally.failed += records.length;
   }
 
-  /** Halves a refused batch until the culprit stands alone, so that its neighbours are published. */
+  /** Halves a refused batch until the refused record is alone, so that all others are published. */
   async #isolate({ partition, records }: Batch, failure: Error): Promise<void> {
     const [first, second] = records;
     if (first !== undefined && second === undefined) {
@@ -118,7 +114,7 @@ function batchLength(queue: readonly OutgoingRecord[]): number {
   return queue.length;
 }
 
-/** The promise's value, or undefined when the signal aborts first: nothing else ends the wait for a pipe. */
+/** The value of the promise, or undefined if the signal aborts first: a read from a pipe cannot be cancelled. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) resolve(undefined);

@@ -1,10 +1,9 @@
 /**
- * Publishes records on time, and each until Kafka has acknowledged it.
+ * Publishes each record when it is due, and retries until Kafka has acknowledged it.
  *
- * Open loop: a record is offered at its instant whether or not the ones before are acknowledged, so a slow broker shows
- * as a backlog and never as a lower rate. Memory is bounded: once `MAX_QUEUED` records wait, no more are taken from the
- * source. They are not dropped: the source is a schedule or a file, its records keep their instants and follow, late,
- * as fast as Kafka takes them; how late is logged, measured and in the summary.
+ * The load is open loop: a record is offered at its instant even if earlier ones are not acknowledged yet. A slow
+ * broker therefore causes a backlog, not a lower rate. `MAX_QUEUED` bounds the memory: further records stay in their
+ * source and follow later, with unchanged timestamps.
  */
 import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
@@ -13,36 +12,36 @@ import { createTopic, describeTopic } from "../../_shared/kafka/topic.ts";
 import { PartitionQueues, type Target, unlessAborted } from "./partition_queues.ts";
 import type { OutgoingRecord, RecordSource, Tally } from "./records.ts";
 
-/** A few megabytes, and more than Kafka takes in several ticks, so that looking for room once a tick is often enough. */
+/** A few megabytes, and more records than Kafka takes in several ticks, so that one check per tick is enough. */
 const MAX_QUEUED = 20_000;
-/** The schedule is looked at this often, so that what is due by then travels in one request. */
+/** Minimum wait between looks at the schedule, so that the records due in that time share a request. */
 const TICK_MS = 10;
-/** A backlog in Kafka's hands is told at least this often. */
+/** Keeps the backlog metric and the progress bar up to date while no record is due. */
 const MAX_PAUSE_MS = 1_000;
-/** In one go, some ten milliseconds, before the event loop with its sockets and signals has its turn. */
+/** About 10 ms of work. Then the event loop must handle sockets and signals. */
 const MAX_TAKEN_AT_ONCE = 8_000;
-/** After SIGTERM what is in hand has this long, less than the process itself has. */
+/** Time to flush after SIGTERM, less than the 10 s after which the process is ended. */
 const FLUSH_MS = 7_000;
 
-/** The time, which tests replace. Monotonic: a corrected system clock neither stalls the schedule nor makes it burst. */
 export const systemClock = {
-  /** Microseconds since the Unix epoch, which a double holds exactly and a `Date` does not. */
+  /** Microseconds since the Unix epoch. Monotonic: a corrected system clock neither stops nor floods the schedule. */
   nowMicros: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
   sleep,
 };
 
 export interface PublishOptions {
+  /** Tests replace it. */
   readonly clock?: typeof systemClock;
-  /** Stops taking records; what was taken is still flushed. */
+  /** Stops taking records from the source; those already taken are still flushed. */
   readonly signal: AbortSignal;
   readonly onProgress?: (tally: Tally) => void;
 }
 
 /**
- * Waits for Kafka, however long, and creates the topic when it is missing, with the target's partitions.
+ * Waits for Kafka without a limit, and creates the topic with `partitions` partitions if it is missing.
  *
- * @returns the number of its partitions; undefined when the signal aborted before it was there
- * @throws PipelineError when Kafka answers that it does not let us: nothing is published yet, so the operator hears it
+ * @returns the number of partitions, or undefined if the signal aborted first
+ * @throws PipelineError when Kafka refuses access
  */
 export async function ensureTopic(
   client: Base,
@@ -69,23 +68,23 @@ export async function ensureTopic(
 }
 
 /**
- * Resolves when every record of the source is acknowledged, refused or given up, or after a stop every one taken.
+ * Resolves when each record taken from the source is acknowledged, refused or given up.
  *
- * @throws what the source threw, when those taken before are delivered
+ * @throws the error of the source, after the records before it are delivered
  */
 export async function publish(source: RecordSource, target: Target, options: PublishOptions): Promise<void> {
   const { telemetry, telemetry: { tally } } = target;
   const { signal } = options;
   const gaveUp = new AbortController();
-  const lanes = new PartitionQueues(target, gaveUp.signal);
+  const queues = new PartitionQueues(target, gaveUp.signal);
   const onStop = () => Deno.unrefTimer(setTimeout(() => gaveUp.abort(), FLUSH_MS));
   signal.addEventListener("abort", onStop, { once: true });
   tally.start();
   try {
-    await offer(source, lanes, target, options);
+    await offer(source, queues, target, options);
   } finally {
-    lanes.start();
-    await lanes.idle();
+    queues.start();
+    await queues.idle();
     signal.removeEventListener("abort", onStop);
     if (tally.failed > 0 && gaveUp.signal.aborted) telemetry.gaveUp(tally.failed);
     telemetry.finished();
@@ -93,10 +92,9 @@ export async function publish(source: RecordSource, target: Target, options: Pub
   }
 }
 
-/** Takes records from the source, each when it is due and there is room. */
 async function offer(
   source: RecordSource,
-  lanes: PartitionQueues,
+  queues: PartitionQueues,
   { telemetry, telemetry: { tally } }: Target,
   { clock = systemClock, signal, onProgress }: PublishOptions,
 ): Promise<void> {
@@ -105,30 +103,30 @@ async function offer(
   const pieces = source.start(clock.nowMicros());
   let taken = 0;
   for (;;) {
-    // A pipe may be silent for hours: what came before is sent meanwhile, and a stop ends the wait.
-    const silent = setTimeout(() => lanes.start(), TICK_MS);
-    const piece = await unlessAborted(pieces.next(), signal).finally(() => clearTimeout(silent));
+    // A pipe can be silent for hours; meanwhile the queued records must be sent.
+    const idleFlush = setTimeout(() => queues.start(), TICK_MS);
+    const piece = await unlessAborted(pieces.next(), signal).finally(() => clearTimeout(idleFlush));
     if (piece === undefined || piece.done === true) return;
     for (const record of piece.value) {
       let late = lateMs(record);
-      while (late < 0 || lanes.queued >= MAX_QUEUED || taken >= MAX_TAKEN_AT_ONCE) {
-        lanes.start();
+      while (late < 0 || queues.queued >= MAX_QUEUED || taken >= MAX_TAKEN_AT_ONCE) {
+        queues.start();
         const overdue = Math.max(0, Math.floor((late / 1000) * (source.recordsPerSecond ?? 0)));
-        telemetry.backlogChanged(lanes.queued + overdue, Math.max(0, late));
+        telemetry.backlogChanged(queues.queued + overdue, Math.max(0, late));
         onProgress?.(tally);
-        await clock.sleep(pauseMs(late, lanes.queued), { signal });
+        await clock.sleep(pauseMs(late, queues.queued), { signal });
         if (signal.aborted) return;
         taken = 0;
         late = lateMs(record);
       }
       tally.offered(record, late);
-      lanes.push(record);
+      queues.push(record);
       taken++;
     }
   }
 }
 
-/** Until the next record is due, or there may be room; nothing but a turn for the event loop when we are behind. */
+/** @returns 0 when the producer is behind and has room: the event loop gets one turn */
 function pauseMs(lateMs: number, queued: number): number {
   if (lateMs < 0) return Math.min(MAX_PAUSE_MS, Math.max(TICK_MS, -lateMs));
   return queued >= MAX_QUEUED ? TICK_MS : 0;

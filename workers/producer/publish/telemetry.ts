@@ -1,58 +1,55 @@
-/** The facts of publishing: each function writes the log line and moves the metrics of one fact, and nobody else does. */
+/** One method per fact: it writes the log line and updates the metrics. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
 import type { BatchPosition } from "../../_shared/kafka/sender.ts";
 import { type Batch, countIn, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
-/** Rows of a recording that are shown; the others are counted. */
+/** Skipped rows that are logged; the others are only counted. */
 const SHOWN_ROWS = 5;
-/** Later than this is said; a tick of the schedule or a slow request is not. */
+/** Longer than a tick of the schedule and a slow request, which are normal. */
 const LATE_MS = 1_000;
 
 export class ProducerTelemetry {
   readonly tally = new Tally();
   readonly #metrics;
   #interval = emptyInterval();
-  /** Records that the source will give, about: sensors without contact leave some out. */
+  /** An estimate: no record exists while a sensor has no contact. */
   expected: number | undefined;
-  /** Until the topic is found, too. */
+  /** Starts as an outage, so that `/readyz` fails until the topic is found. */
   #outage: ReturnType<typeof beginOutage> | undefined = beginOutage();
   #backlogRecords = 0;
   #late = false;
 
-  /** @param options whether each record is logged: at a hundred thousand a second even skipping the lines costs */
   constructor(
     private readonly log: Log,
     metrics: Registry,
+    // At 100,000 records per second even calls of a log at a disabled level cost time.
     private readonly options: { readonly eachRecord: boolean },
   ) {
     const of = (name: string, help: string) => ({ name, help, registers: [metrics] });
-    const failures =
-      "Requests to publish that failed; each is tried again unless Kafka refused the record itself.";
+    const failures = "Publish requests that failed; each is retried, unless Kafka refused the record itself.";
     this.#metrics = {
       published: new Counter(of("heartbeat_published_total", "Records that Kafka acknowledged.")),
       failures: new Counter(of("heartbeat_publish_failures_total", failures)),
       duration: new Histogram({
-        ...of("heartbeat_publish_duration_seconds", "From a request to publish to its acknowledgement."),
+        ...of("heartbeat_publish_duration_seconds", "Time from a publish request to its acknowledgement."),
         buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       }),
       backlog: new Gauge(
-        of("heartbeat_publish_backlog_records", "Records that are due and not acknowledged."),
+        of("heartbeat_publish_backlog_records", "Records that are due and not acknowledged yet."),
       ),
     };
   }
 
-  /** Why nothing can be published at the moment; empty when it can. */
+  /** Empty when Kafka takes records. */
   get notReady(): readonly string[] {
     if (this.#outage === undefined) return [];
     const { since, partitions } = this.#outage;
-    // Some may have no leader while the others take what they are sent.
     const numbers = [...partitions].sort((a, b) => a - b).join(", ");
     const of = numbers === "" ? "" : ` of partition ${numbers}`;
     return [`Kafka has not taken a record${of} for ${secondsSince(since)} s`];
   }
 
-  /** @param description where it is and what is wrong */
   rowSkipped(reason: string, description: string): void {
     countIn(this.tally.skippedByReason, reason);
     if (this.tally.skipped++ >= SHOWN_ROWS) return;
@@ -94,10 +91,9 @@ export class ProducerTelemetry {
   }
 
   /**
-   * Said once an outage, which lasts until each partition that failed takes records; each try for those who debug.
+   * Logs a warning once per outage, which lasts until each partition that failed takes records again.
    *
-   * @param attempt 1 for the first
-   * @param batch left out when it was no batch that failed
+   * @param batch undefined when the lookup of the topic failed
    */
   publishFailed(error: Error, attempt: number, retryInMs: number, batch?: Batch): void {
     const records = batch?.records.length ?? 0;
@@ -106,9 +102,14 @@ export class ProducerTelemetry {
     this.#outage ??= beginOutage();
     if (batch !== undefined) this.#outage.partitions.add(batch.partition);
     const context = { attempt, records, retry_in_ms: Math.round(retryInMs) };
-    if (attempt === 1 || this.#outage.said) return this.log.debug("publish.failed", error.message, context);
-    this.#outage.said = true;
-    this.log.warning("kafka.unavailable", `${error.message}; trying again until it works`, context);
+    // A failure that the first retry cures is not worth a warning.
+    if (attempt === 1 || this.#outage.warned) return this.log.debug("publish.failed", error.message, context);
+    this.#outage.warned = true;
+    this.log.warning(
+      "kafka.unavailable",
+      `${error.message}; the producer retries until it succeeds`,
+      context,
+    );
   }
 
   recordRefused(error: Error, { key, value }: OutgoingRecord): void {
@@ -126,8 +127,8 @@ export class ProducerTelemetry {
   }
 
   /**
-   * @param records offered or due, and not acknowledged
-   * @param lateMs by how much the next record misses its instant
+   * @param records queued or overdue
+   * @param lateMs delay of the next record
    */
   backlogChanged(records: number, lateMs: number): void {
     this.#backlogRecords = records;
@@ -137,17 +138,15 @@ export class ProducerTelemetry {
       this.#late = true;
       this.log.warning(
         "publish.late",
-        "records are offered later than they are due; none is dropped, they keep their instants and follow as fast as " +
-          "Kafka takes them",
+        "records are late; none is dropped, they keep their timestamps and are sent as fast as Kafka takes them",
         { backlog_records: records, late_ms: Math.round(lateMs) },
       );
     } else if (lateMs < LATE_MS / 10 && this.#late) {
       this.#late = false;
-      this.log.info("publish.caught_up", "records are offered on time again", { backlog_records: records });
+      this.log.info("publish.caught_up", "records are on time again", { backlog_records: records });
     }
   }
 
-  /** All that was offered is acknowledged or given up. */
   finished(): void {
     this.#backlogRecords = 0;
     this.#metrics.backlog.set(0);
@@ -155,7 +154,7 @@ export class ProducerTelemetry {
     this.summarise();
   }
 
-  /** Says what happened since the last time it was called; silent when nothing did and nothing waits. */
+  /** Silent if no request ended since the last call and no record waits. */
   summarise(): void {
     const { since, lateMs, offsets, ...counts } = this.#interval;
     this.#interval = emptyInterval();
@@ -176,19 +175,18 @@ export class ProducerTelemetry {
 
   #recovered(partition?: number): void {
     if (this.#outage === undefined) return;
-    const { since, said, partitions } = this.#outage;
+    const { since, warned, partitions } = this.#outage;
     if (partition !== undefined) partitions.delete(partition);
     if (partitions.size > 0) return;
     this.#outage = undefined;
-    if (said) {
+    if (warned) {
       this.log.info("kafka.available", "Kafka takes records again", { outage_s: secondsSince(since) });
     }
   }
 }
 
-/** Since when, and whether it was said: a blip that the first retry cures is not worth a warning. */
 function beginOutage() {
-  return { since: performance.now(), said: false, partitions: new Set<number>() };
+  return { since: performance.now(), warned: false, partitions: new Set<number>() };
 }
 
 function emptyInterval() {

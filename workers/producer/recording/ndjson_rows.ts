@@ -1,8 +1,7 @@
-/** The rows of an NDJSON file: a JSON object in each line. */
 import { Buffer, isUtf8 } from "node:buffer";
 import { mayLosePrecision, numberSource } from "../../_shared/record/json_number.ts";
 import { MAX_ROW_BYTES } from "./csv_rows.ts";
-import { type BadRow, type Field, type Mapping, quote, type Row, WrittenNumber } from "./row.ts";
+import { type BadRow, type Field, type Mapping, NumberText, quote, type Row } from "./row.ts";
 
 const NEWLINE = 0x0a;
 
@@ -14,28 +13,27 @@ export async function* ndjsonRows(
   for await (const texts of linesOf(chunks)) yield texts.flatMap((text) => readLine(text, ++line, mapping));
 }
 
-/** Yields lines without their ends, many in a piece; of a line that is too long only the beginning. */
+/** Yields lines without their ends, and only the beginning of a line that is too long. */
 async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly Buffer[]> {
   let rest: Buffer[] = [];
   let restBytes = 0;
-  // Whether the line was handed on before its end.
-  let cut = false;
+  let oversized = false;
   for await (const chunk of chunks) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const lines: Buffer[] = [];
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       const part = bytes.subarray(start, end);
-      if (!cut) lines.push(rest.length === 0 ? part : Buffer.concat([...rest, part]));
-      [rest, restBytes, cut] = [[], 0, false];
+      if (!oversized) lines.push(rest.length === 0 ? part : Buffer.concat([...rest, part]));
+      [rest, restBytes, oversized] = [[], 0, false];
       start = end + 1;
     }
-    if (!cut && start < bytes.length) {
+    if (!oversized && start < bytes.length) {
       rest.push(bytes.subarray(start));
       restBytes += bytes.length - start;
       if (restBytes > MAX_ROW_BYTES) {
         lines.push(Buffer.concat(rest));
-        [rest, cut] = [[], true];
+        [rest, oversized] = [[], true];
       }
     }
     yield lines;
@@ -43,13 +41,14 @@ async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<reado
   if (rest.length > 0) yield [Buffer.concat(rest)];
 }
 
-/** @returns nothing for an empty line */
+/** @returns an empty array for an empty line */
 function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row | BadRow)[] {
   const bad = (reason: BadRow["reason"], problem: string): [BadRow] => [{ line, reason, problem }];
   if (bytes.length > MAX_ROW_BYTES) {
     return bad("row_too_long", `has more than ${MAX_ROW_BYTES} bytes, expected a JSON object`);
   }
   const text = bytes.toString();
+  // Cheaper than `isUtf8` for each line: only a replacement character makes a line suspicious.
   if (text.includes("\uFFFD") && !isUtf8(bytes)) {
     return bad("invalid_utf8", "is not valid UTF-8, expected a JSON object in UTF-8");
   }
@@ -63,14 +62,14 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row 
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) return bad("not_an_object", problem);
   const members = json as Readonly<Record<string, unknown>>;
-  const long = mayLosePrecision(bytes);
+  const mayRound = mayLosePrecision(bytes);
   const cell = (field: Field): unknown => {
     const name = mapping[field];
     const value = Object.hasOwn(members, name) ? members[name] : undefined;
     if (typeof value !== "number") return value;
-    // Others are printed as they were written, or as the same number.
-    const source = long || value === 0 ? numberSource(text, name) : undefined;
-    return new WrittenNumber(source ?? String(value));
+    // `JSON.parse` keeps the value of all other numbers; -0 and 1e-400 become 0.
+    const source = mayRound || value === 0 ? numberSource(text, name) : undefined;
+    return new NumberText(source ?? String(value));
   };
   return [{
     line,

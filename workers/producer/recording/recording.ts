@@ -1,4 +1,3 @@
-/** The readings of a recorded file, CSV or NDJSON, of any size, a piece at a time. */
 import { describeError, PipelineError } from "../../_shared/errors.ts";
 import { csvRows } from "./csv_rows.ts";
 import { readBytes } from "./file_bytes.ts";
@@ -8,12 +7,10 @@ import { type BadRow, describeBadRow, invalid, type Reading, readRow, type Recor
 export type Pieces = AsyncGenerator<readonly Reading[], void, undefined>;
 
 /**
- * Yields the readings in the order of the file, at most `count`, many in a piece.
+ * Yields the readings in the order of the file, at most `count`.
  *
- * @param onSkipped hears of each row that is skipped
- * @param published whether what was yielded is published when a bad row ends it
- * @throws PipelineError with file, line, column, value and what was expected, for a bad row that is not to be skipped
- * @throws PipelineError that says why, when the whole file gave no reading
+ * @param published whether the caller publishes the readings before a bad row ends the recording (for the error text)
+ * @throws PipelineError for a bad row, unless `skipBad`, and for a file without any reading
  */
 export async function* readRecording(
   recording: Recording,
@@ -30,7 +27,6 @@ export async function* readRecording(
       const readings: Reading[] = [];
       let refused: BadRow | undefined;
       for (const row of rows) {
-        // What is behind the last one that was asked for is not looked at.
         if (total + readings.length >= count || refused !== undefined) break;
         const read = "cells" in row ? readRow(row, recording) : row;
         if (!("reason" in read)) readings.push(read);

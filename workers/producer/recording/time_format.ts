@@ -1,19 +1,17 @@
-/** Times as recordings write them: ISO 8601, numbers of seconds or milliseconds, or a pattern. */
 import { isTimestamp, parseInstant } from "../../_shared/record/instant.ts";
 
 export interface TimeFormat {
-  /** Completes "expected ...". */
   readonly expected: string;
   /**
-   * Parses exactly; decimals after the microsecond are cut, as the consumer does.
+   * Cuts decimals after the microsecond, as the consumer does.
    *
-   * @param zone of `parseZone`, for times that name no offset of their own
-   * @returns microseconds since the Unix epoch; undefined for what is no such time of the years 0001 to 9999 of UTC
+   * @param zone a result of `parseZone`, for times without an offset
+   * @returns microseconds since the Unix epoch; undefined if no such time exists in the years 0001 to 9999 (UTC)
    */
   readonly parse: (text: string, zone: string) => bigint | undefined;
 }
 
-/** What a token stands for. Longer tokens stand before those that they begin with. */
+/** A longer token comes before those that it begins with, because the first match wins. */
 const TOKENS: Readonly<Record<string, readonly [field: string, pattern: string]>> = {
   YYYY: ["year", "\\d{4}"],
   MM: ["month", "\\d{2}"],
@@ -38,18 +36,19 @@ const OFFSET = /([Zz]|[+-]\d{2}(:?\d{2})?)$/;
 const NAMED: Readonly<Record<string, TimeFormat>> = {
   iso: {
     expected: "an ISO 8601 time such as 2026-01-31T07:54:05Z",
+    // Skips the date, whose hyphens look like an offset.
     parse: (text, zone) => parseInstant(OFFSET.test(text.slice("YYYY-MM-DD".length)) ? text : text + zone),
   },
-  epoch_s: { expected: "seconds since 1970 such as 1459497240", parse: (text) => readNumber(text, 6) },
+  epoch_s: { expected: "seconds since 1970 such as 1459497240", parse: (text) => parseEpoch(text, 6) },
   epoch_ms: {
     expected: "milliseconds since 1970 such as 1459497240000",
-    parse: (text) => readNumber(text, 3),
+    parse: (text) => parseEpoch(text, 3),
   },
 };
 
 /**
- * @param text a name, or a pattern of the tokens, in which everything else stands for itself: `M/D/YYYY h:mm:ss A`
- * @returns undefined when the pattern does not say the day, or something twice
+ * @param text a name, or a pattern such as `M/D/YYYY h:mm:ss A`, in which all other characters stand for themselves
+ * @returns undefined if the pattern lacks year, month or day, or has a part twice
  */
 export function timeFormat(text: string): TimeFormat | undefined {
   if (Object.hasOwn(NAMED, text)) return NAMED[text];
@@ -61,7 +60,7 @@ export function timeFormat(text: string): TimeFormat | undefined {
   });
   const seen = new Set(fields);
   const hasDay = ["year", "month", "day"].every((field) => seen.has(field));
-  // Twelve hours without AM or PM would be ambiguous, and AM or PM beside twenty-four contradictory.
+  // Both `h` and AM/PM, or neither: one without the other is ambiguous.
   if (seen.size < fields.length || !hasDay || /h/.test(text) !== seen.has("half")) return undefined;
   const pattern = new RegExp(`^${source}$`);
   const parse = (time: string, zone: string) => {
@@ -71,22 +70,26 @@ export function timeFormat(text: string): TimeFormat | undefined {
   return { expected: `a time like ${text}`, parse };
 }
 
-/** In which zone times without an offset are: as an instant ends with it, or undefined when the text names none. */
+/** @returns the zone in the form that ends an instant, or undefined if it is not UTC or an offset */
 export function parseZone(text: string): string | undefined {
   if (/^(utc|z)$/i.test(text)) return "Z";
   return /^[+-]((0\d|1[0-7]):?[0-5]\d|18:?00)$/.test(text) ? text : undefined;
 }
 
-/** By its digits, since a double does not hold the microseconds of each. @param places 6 for seconds, 3 for milliseconds */
-function readNumber(text: string, places: number): bigint | undefined {
+/**
+ * Reads the digits as text, because a double cannot hold the microseconds of every year.
+ *
+ * @param microDigits 6 for seconds, 3 for milliseconds
+ */
+function parseEpoch(text: string, microDigits: number): bigint | undefined {
   const match = /^(-?)(\d{1,15})(?:\.(\d{1,9}))?$/.exec(text);
   if (match === null) return undefined;
   const [, sign = "", whole = "", fraction = ""] = match;
-  const micros = BigInt(sign + whole + fraction.slice(0, places).padEnd(places, "0"));
+  const micros = BigInt(sign + whole + fraction.slice(0, microDigits).padEnd(microDigits, "0"));
   return isTimestamp(micros) ? micros : undefined;
 }
 
-/** What a pattern found, as the time that a consumer takes: which dates exist is judged in one place. */
+// Converted to ISO 8601, so that only `parseInstant` decides which dates exist.
 function isoOf(found: Readonly<Record<string, string>>, zone: string): string {
   const { year, month = "", day = "", hour = "0", minute = "0", second = "0", half } = found;
   const hours = half === undefined ? hour : String(Number(hour) % 12 + (/p/i.test(half) ? 12 : 0));
