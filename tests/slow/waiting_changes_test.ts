@@ -59,55 +59,55 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
   [
     "a sum in a change that waits",
     `update public.ingest_changes set sums[1] = sums[1] + 1 where move = 3 and ${OF_A}`,
-    /"a", minute .*: the rows give 6 readings, heartbeats_1m with what waits has 6 with other heart rates/,
+    /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 6 with other heart rates/,
     /^minutes that differ from the rows: a @ [^,]*$/,
   ],
   [
     "a latest reading in a change that waits",
     `update public.ingest_changes set last_rates[1] = 99 where move = 3 and ${OF_A}`,
-    /"a": the latest row is of .*, customer_latest with what waits has .* with another heart rate or anomaly/,
+    /"a": the latest row is of .*, customer_latest with pending changes has .* with another heart rate or anomaly/,
     /^latest readings that differ from the rows: a$/,
   ],
   [
     "an array that is too short",
     `update public.ingest_changes set readings = '{}' where move = 3 and ${OF_A}`,
-    /"a", minute .*: the rows give 6 readings, heartbeats_1m with what waits has 5/,
+    /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 5/,
     /^minutes that differ from the rows: a @ /,
   ],
   [
     "a minute that is kept",
     "update public.heartbeats_1m set readings = readings + 1 where customer_id = 'b'",
-    /"b", minute .*: the rows give 1 readings, heartbeats_1m with what waits has 2/,
+    /"b", minute .*: the rows give 1 readings, heartbeats_1m with pending changes has 2/,
     /^minutes that differ from the rows: b @ /,
   ],
   [
     "a latest reading that is kept",
     "delete from public.customer_latest where customer_id = 'b'",
-    /"b": the latest row is of .*, customer_latest with what waits has none/,
+    /"b": the latest row is of .*, customer_latest with pending changes has none/,
     /^latest readings that differ from the rows: b$/,
   ],
   [
     "a change that is gone from the middle",
     `delete from public.ingest_changes where move = 2 and ${OF_A}`,
-    /partition 0 of t .*: 1 rows of ingest_changes do not continue the one before/,
+    /partition 0 of t .*: 1 rows of ingest_changes do not continue the previous one/,
     /partition 0, generation 0: move 3 begins at 5, but move 1 ended at 3/,
   ],
   [
     "a change that is gone from the end",
     `delete from public.ingest_changes where move = 3 and ${OF_A}`,
-    /the rollup is at 3 and what waits for it ends at 5, but the ledger is at 6, moves: 1 missing/,
+    /the rollup is at 3 and its pending changes end at 5, but the ledger is at 6, moves: 1 missing/,
     /partition 0, generation 0 end with move 2 at 5, the ledger made 3 moves to 6/,
   ],
   [
     "an offset that was moved back",
     "update public.ingest_offsets set next_offset = next_offset - 1, stored = stored - 1 where kafka_partition = 1",
-    /partition 1 of t .*: the rollup is at 1 and what waits for it ends at 2, but the ledger is at 1;/,
+    /partition 1 of t .*: the rollup is at 1 and its pending changes end at 2, but the ledger is at 1;/,
     /partition 1, generation 0 end with move 2 at 2, the ledger made 2 moves to 1/,
   ],
   [
     "a position that was moved early",
     `update public.rollup_positions set move = 2, next_offset = 5 where ${OF_A}`,
-    /"a", minute .*: the rows give 6 readings, heartbeats_1m with what waits has 4/,
+    /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 4/,
     /^minutes that differ from the rows: a @ [^,]*$/,
   ],
   [
@@ -119,14 +119,14 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
   [
     "a change of no ledger row",
     `update public.ingest_changes set ledger_id = 1000 where move = 3 and ${OF_A}`,
-    /rollup_positions and ingest_changes: 1 rows name a ledger row that is not there/,
+    /rollup_positions and ingest_changes: 1 rows name a ledger row that does not exist/,
     /1 changes or positions belong to no ledger row/,
   ],
   [
     "a minute at the cursor of a rebuild",
     `update public.rollup set cursor = '2026-07-14T09:30Z';
      update public.heartbeats_1m set low = low + 1 where customer_id = 'b'`,
-    /A rebuild .* is under way: what lies at or above 2026-07-14 09:30:00\+00 was compared[^]*"b", minute/,
+    /A rebuild .* is running: those from 2026-07-14 09:30:00\+00 on were compared[^]*"b", minute/,
     /^minutes that differ from the rows: b @ /,
   ],
 ];
@@ -135,12 +135,12 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
 const REBUILDING: readonly (readonly [cursor: string, says: RegExp, code: number])[] = [
   [
     "infinity",
-    /A rebuild .* is under way: nothing of them was compared\.[^]*\nNOT COMPARED WITH THE ROWS: minutes /,
+    /A rebuild .* is running: none were compared\.[^]*\nNOT COMPARED WITH THE ROWS: minute aggregates /,
     1,
   ],
   [
     "2026-07-14T09:31Z",
-    /A rebuild .* is under way: what lies at or above 2026-07-14 09:31:00\+00 was compared\.[^]*\nACCOUNTED FOR/,
+    /A rebuild .* is running: those from 2026-07-14 09:31:00\+00 on were compared\.[^]*\nACCOUNTED FOR/,
     0,
   ],
 ];
@@ -165,7 +165,10 @@ Deno.test(
     strictEqual(await judged(query), "");
     const { code, output } = await place.run("reconcile");
     strictEqual(code, 0, output);
-    match(output, /^Rollup: 4 offsets behind, \d+\.\d s\. Minutes .* were compared with what waits\.$/m);
+    match(
+      output,
+      /^Rollup: 4 offsets behind, \d+\.\d s\. Minute aggregates .* were compared, with the pending changes\.$/m,
+    );
 
     await place.sql(KEEP.join(";"));
     for (const [what, sql, says, tells] of TAMPERED) {

@@ -1,8 +1,8 @@
 /**
- * Folder `reconcile`: recounts the ledger from the tables and Kafka. It writes nothing, and shares no code with the consumer that
- * it audits.
+ * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing, and shares no code with the
+ * consumer that it audits.
  *
- * The command line and the environment of `reconcile`.
+ * This file: the command line and the environment of `reconcile`.
  */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
@@ -10,22 +10,22 @@ import { type Environment, parseSettings, readTogether } from "../_shared/env.ts
 import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 
+/** Completes "Cannot start the ...". */
 const PROGRAM = "reconciliation";
 
-/** Every environment variable that it reads. */
 export const RECONCILE_SETTINGS = { ...KAFKA_SETTINGS, DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
 
 export interface ReconcileConfig {
   readonly databaseUrl: string;
-  /** Undefined: only the database is looked at. */
+  /** Undefined with `--no-kafka`. */
   readonly kafka: KafkaConnection | undefined;
   readonly json: boolean;
   readonly secrets: readonly string[];
 }
 
 /**
- * @throws UsageError that names every setting that is wrong
- * @throws CommanderError after --help, or for a flag that does not exist
+ * @throws UsageError that names every wrong setting
+ * @throws CommanderError after --help and for an unknown flag
  */
 export function readConfig(
   args: readonly string[],
@@ -44,18 +44,20 @@ export function readConfig(
 
 function createCommand(): Command {
   return new Command("reconcile").exitOverride()
-    .description("Recounts the tables against the ledger, and the ledger against Kafka.")
-    .option("--json", "one JSON object instead of a table", false)
-    .option("--no-kafka", "look at the database only: no ends, no lag")
+    .description("Recounts the tables and compares them with the ledger, and the ledger with Kafka.")
+    .option("--json", "print one JSON object instead of a table", false)
+    .option("--no-kafka", "check the database only, without the ends of the logs and the lag")
     .addHelpText("after", HELP);
 }
 
 const HELP = `
-A line is one log: a partition of one incarnation of a topic, with the offsets from first to next, where each of them
-ended (stored, duplicates, rejected, gaps), Kafka's committed end, and the lag: what is not read yet. Rejects and gaps
-are recounted from their tables and the rows of heartbeats as a whole, in one snapshot: safe while consumers write.
-Minutes and latest readings, with the changes that wait for the rollup, are compared with what the rows give, as far
-back as no rows were dropped. While the rollup rebuilds them, only what it has rebuilt is compared.
+Each line is a log: one partition of one incarnation of a topic. It shows the offsets that were read (first to next),
+how many of them are stored, duplicates, rejected and gaps, the end of the log in Kafka (its last stable offset), and
+the lag, which is the number of offsets not read yet. reconcile counts the rejects and gaps of each log in their tables,
+and the rows of heartbeats over all logs. It reads one snapshot, so consumers can keep writing.
+
+It also recounts the minute aggregates and the latest readings from the rows, and compares them with their tables and
+the pending changes of the rollup, down to the floor of retention. During a rebuild it compares only the rebuilt part.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task reconcile
@@ -63,6 +65,6 @@ Examples:
   deno task reconcile --json | jq .totals
 
 Environment: DATABASE_URL (required), KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats) and the other
-KAFKA_* settings. With neither of the first two set, the servers of a running \`deno task up\` or \`deno task stack\` are
-used. Topics that the ledger names are looked at as well.
-Exit codes: 0 everything is accounted for, 1 something is not or could not be looked at, 2 called wrongly.`;
+KAFKA_* settings. If neither DATABASE_URL nor KAFKA_BOOTSTRAP_SERVERS is set, reconcile uses the servers of a running
+\`deno task up\` or \`deno task stack\`. It also checks every topic that is in the ledger.
+Exit codes: 0 everything is accounted for, 1 something is not or could not be checked, 2 a wrong flag or setting.`;

@@ -1,15 +1,14 @@
-/** Sets the ledger beside what was recounted and beside Kafka, and says what does not agree. Pure. */
+/** Compares the ledger with the recount and with Kafka. Pure. */
 import { PipelineError } from "../_shared/errors.ts";
 import type { KafkaAnswer, KafkaLog } from "./kafka_logs.ts";
 import type { Account, Recount } from "./recount.ts";
 
-/** A line of the report: a log with its sums. */
+/** One log of the report. */
 export interface Line extends Omit<Account, "found" | "newest" | "feed"> {
-  /** Kafka's committed end; null when Kafka was not asked, or has no such log any more. */
+  /** Last stable offset; null if Kafka was not asked or no longer has this log. */
   readonly end: number | null;
-  /** Records that were not read yet. */
   readonly lag: number | null;
-  /** Offsets behind us that are in none of the tables; below zero when something is there twice. */
+  /** Offsets that were read and are in no table; negative if some are in a table twice. */
   readonly unaccounted: number;
 }
 
@@ -17,58 +16,59 @@ export interface Judgement {
   readonly lines: readonly Line[];
   readonly heartbeatRows: number;
   readonly rollup: {
-    /** Offsets of the ledger that minutes and latest readings do not hold yet. */
+    /** Offsets that minute aggregates and latest readings do not contain yet. */
     readonly offsetsBehind: number;
-    /** Age of the first change that waits. */
+    /** Age of the oldest pending change. */
     readonly secondsBehind: number;
-    /** While a rebuild is under way: the minute from which on was compared; infinity: nothing was; null: everything was. */
+    /**
+     * The first minute that was compared, during a rebuild; null: there is no rebuild, and everything was compared;
+     * "infinity": the rebuild has not started, and nothing was compared.
+     */
     readonly comparedFrom: string | null;
   };
-  /** What is not accounted for, a sentence each. Empty means that everything is. */
+  /** A sentence for each difference. */
   readonly problems: readonly string[];
-  /** What is worth knowing and no problem. */
+  /** Facts worth knowing that are not differences. */
   readonly notes: readonly string[];
   readonly comparedWithKafka: boolean;
-  /** Why the ledger could not be compared with Kafka, when it should have been. */
+  /** Why the comparison with Kafka failed; null if it succeeded or was not requested. */
   readonly unchecked: string | null;
 }
 
-/** Whether every offset is accounted for, and that could be told; of minutes and latest readings: whether any could be. */
 export function isAccounted({ problems, unchecked, rollup }: Judgement): boolean {
   return problems.length === 0 && unchecked === null && !isRebuildDue(rollup);
 }
 
-/** Nothing of minutes and latest readings was compared with the rows. */
 export function isRebuildDue({ comparedFrom }: Judgement["rollup"]): boolean {
   return comparedFrom === "infinity";
 }
 
-/** @param answer about every topic in the ledger, given after the recount */
+/** @param answer given after the recount: log ends only grow, so a log that ends before `next` has lost records */
 export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
   const unchecked = answer instanceof PipelineError ? answer.message : null;
   const logs = answer instanceof PipelineError ? undefined : answer;
   const problems: string[] = [];
   const notes: string[] = [];
-  const unread = new Set(logs);
+  const unmatched = new Set(logs);
   const rollup = {
     offsetsBehind: recount.accounts.reduce((sum, { next, feed }) => sum + next - feed.position, 0),
     secondsBehind: Math.max(0, ...recount.accounts.map(({ feed }) => feed.seconds)),
     comparedFrom: recount.rollup.comparedFrom,
   };
   const lines = recount.accounts.map((account) => {
-    const log = logs?.find((one) => one.topicId === account.topicId && one.partition === account.partition);
-    if (log !== undefined) unread.delete(log);
+    const log = logs?.find((log) => log.topicId === account.topicId && log.partition === account.partition);
+    if (log !== undefined) unmatched.delete(log);
     const current = account.newest ? log : undefined;
     problems.push(...accountProblems(account));
-    // A rebuild takes its positions from the ledger, whatever the changes are.
-    if (rollup.comparedFrom === null) problems.push(...chainProblems(account));
+    // A rebuild takes its positions from the ledger and ignores the changes.
+    if (rollup.comparedFrom === null) problems.push(...changeFeedProblems(account));
     if (current !== undefined) compareWithKafka(account, current, problems, notes);
     else if (account.newest && logs?.some(({ topicId }) => topicId === account.topicId)) {
-      problems.push(`${nameOf(account)}: Kafka does not name this partition of the topic any more`);
+      problems.push(`${nameOf(account)}: Kafka no longer has this partition of the topic`);
     }
     return lineOf(account, current);
   });
-  for (const log of unread) lines.push(unreadLine(log));
+  for (const log of unmatched) lines.push(unreadLine(log));
   if (logs !== undefined) notes.push(...missingTopics(recount.accounts, logs));
   problems.push(...tableProblems(recount));
   const { heartbeatRows } = recount;
@@ -88,7 +88,7 @@ function lineOf(
   };
 }
 
-/** A partition that no consumer has opened yet: all that it holds is lag. */
+/** A partition that no consumer has opened yet: all of it is lag. */
 function unreadLine({ topic, topicId, partition, earliest, end }: KafkaLog): Line {
   const none = { generation: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0, unaccounted: 0 };
   return { topic, topicId, partition, ...none, first: earliest, next: earliest, end, lag: end - earliest };
@@ -116,19 +116,17 @@ function accountProblems(account: Account): string[] {
   ].map((text) => `${nameOf(account)}: ${text}`);
 }
 
-/** The changes that wait for the rollup lead from its position to the ledger's next offset, move by move. */
-function chainProblems(account: Account): string[] {
-  const { next, feed: { position, breaks, end, movesBehind } } = account;
+function changeFeedProblems(account: Account): string[] {
+  const { next, feed: { position, breaks, end, missingMoves } } = account;
   const reach =
-    `the rollup is at ${position} and what waits for it ends at ${end}, but the ledger is at ${next}`;
-  const moves = movesBehind === 0 ? "" : `, moves: ${difference(movesBehind)}`;
+    `the rollup is at ${position} and its pending changes end at ${end}, but the ledger is at ${next}`;
+  const moves = missingMoves === 0 ? "" : `, moves: ${difference(missingMoves)}`;
   return [
-    ...breaks === 0 ? [] : [`${breaks} rows of ingest_changes do not continue the one before`],
-    ...end === next && movesBehind === 0 ? [] : [`${reach}${moves}`],
+    ...breaks === 0 ? [] : [`${breaks} rows of ingest_changes do not continue the previous one`],
+    ...end === next && missingMoves === 0 ? [] : [`${reach}${moves}`],
   ].map((text) => `${nameOf(account)}: ${text}; the rollup of a running consumer rebuilds`);
 }
 
-/** Kafka was asked after the snapshot, and an end never goes back: being ahead of it is no matter of timing. */
 function compareWithKafka(account: Account, log: KafkaLog, problems: string[], notes: string[]): void {
   if (account.next > log.end) {
     problems.push(
@@ -136,30 +134,30 @@ function compareWithKafka(account: Account, log: KafkaLog, problems: string[], n
         `the log lost ${account.next - log.end} records; see KAFKA_OFFSET_RESET`,
     );
   }
-  // The snapshot is older than Kafka's answer: a consumer may have read them in between.
   if (account.next < log.earliest) {
     notes.push(
-      `${nameOf(account)}: the log now begins at ${log.earliest}: unless read since, the records from ` +
-        `${account.next} are gone; the consumer records the gap, or holds (KAFKA_OFFSET_RESET)`,
+      `${
+        nameOf(account)
+      }: the log now begins at ${log.earliest}: unless a consumer has read them since, the records ` +
+        `from ${account.next} on are lost; the consumer records a gap or holds the partition (KAFKA_OFFSET_RESET)`,
     );
   }
 }
 
-/** Rows carry no partition, so only their total can be told. */
 function tableProblems({ accounts, heartbeatRows, rollup, derived }: Recount): string[] {
   const { differing, examples } = derived;
-  const { comparedFrom, strangers } = rollup;
+  const { comparedFrom, orphans } = rollup;
   const stored = accounts.reduce((sum, account) => sum + account.stored, 0);
   const off = difference(stored - heartbeatRows);
   const rows =
     `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${off} ` +
-    "(a row does not say which partition it came from)";
+    "(the rows do not hold their partition)";
   const more = differing - examples.length;
   return [
     ...stored === heartbeatRows ? [] : [rows],
-    ...strangers === 0 || comparedFrom !== null
+    ...orphans === 0 || comparedFrom !== null
       ? []
-      : [`rollup_positions and ingest_changes: ${strangers} rows name a ledger row that is not there`],
+      : [`rollup_positions and ingest_changes: ${orphans} rows name a ledger row that does not exist`],
     ...examples,
     ...more === 0 ? [] : [`heartbeats_1m and customer_latest: ${more} more entries differ from the rows`],
   ];

@@ -1,36 +1,33 @@
-/** Which offsets the logs hold, asked of Kafka. */
 import { Admin } from "@platformatic/kafka";
 import { retryUntilAborted } from "../_shared/backoff.ts";
 import type { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
 
-/** A moved leader is found within a second or two; a broker that is away longer than this is reported as away. */
-const PATIENCE_MS = 10_000;
+/** A moved leader is found within 2 s; after this time a broker counts as unavailable. */
+const TIMEOUT_MS = 10_000;
 const READ_COMMITTED = 1;
-/** Timestamps that Kafka's ListOffsets understands as questions. */
+// Special timestamps of the ListOffsets request.
 const LATEST = -1n;
 const EARLIEST = -2n;
 
-/** One partition of the present incarnation of a topic: it holds [earliest, end). */
+/** One partition of the current incarnation of a topic. It holds the offsets from `earliest` to below `end`. */
 export interface KafkaLog {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
   readonly earliest: number;
-  /** Of what is committed. */
+  /** Last stable offset. */
   readonly end: number;
 }
 
-/** The logs, or why they are not known; undefined when Kafka was not asked. */
+/** The logs, or the failure; undefined if Kafka was not asked. */
 export type KafkaAnswer = readonly KafkaLog[] | PipelineError | undefined;
 
 /**
- * Ends only grow: asked after the database's snapshot, each is at or behind every offset in it.
- *
  * @param connection undefined to leave Kafka out
- * @param known names topics beside the connection's own; those that do not exist are left out
- * @returns an error when Kafka does not answer for ten seconds, or refuses
+ * @param known adds the topics of the ledger to that of the connection; missing ones are left out
+ * @returns an error if Kafka refuses or does not answer within 10 s
  */
 export async function kafkaLogs(
   connection: KafkaConnection | undefined,
@@ -40,16 +37,16 @@ export async function kafkaLogs(
   if (connection === undefined) return undefined;
   const topics = new Set([connection.topic, ...known.map(({ topic }) => topic)]);
   const admin = new Admin(connection.options);
-  const asked = new AbortController();
+  const refused = new AbortController();
   let failure = kafkaFailure("read the logs' ends", connection, "no answer");
   try {
     const logs = await retryUntilAborted(
       async () => (await Promise.all([...topics].map((topic) => logsOf(admin, topic)))).flat(),
       (error) => {
         failure = kafkaFailure("read the logs' ends", connection, error);
-        if (failure.code === "kafka_refused") asked.abort();
+        if (failure.code === "kafka_refused") refused.abort();
       },
-      { signal: AbortSignal.any([signal, asked.signal, AbortSignal.timeout(PATIENCE_MS)]) },
+      { signal: AbortSignal.any([signal, refused.signal, AbortSignal.timeout(TIMEOUT_MS)]) },
     );
     return logs ?? failure;
   } finally {
@@ -64,7 +61,9 @@ async function logsOf(admin: Admin, name: string): Promise<KafkaLog[]> {
     const partitions = topic.leaders.map((_, partitionIndex) => ({ partitionIndex, timestamp }));
     const topics = [{ name, partitions }];
     const [answer] = await admin.listOffsets({ topics, isolationLevel: READ_COMMITTED });
-    const offsets = new Map(answer?.partitions.map((one) => [one.partitionIndex, Number(one.offset)]));
+    const offsets = new Map(
+      answer?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]),
+    );
     return topic.leaders.map((_, partition) => {
       const offset = offsets.get(partition) ?? -1;
       if (offset < 0) throw new Error(`no offset was given for partition ${partition}`);
@@ -73,7 +72,7 @@ async function logsOf(admin: Admin, name: string): Promise<KafkaLog[]> {
   };
   const earliest = await offsetsAt(EARLIEST);
   const ends = await offsetsAt(LATEST);
-  // Offsets are asked for by the topic's name: only the id, unchanged afterwards, says whose they are.
+  // ListOffsets takes a name. An unchanged id proves that the offsets are those of this incarnation.
   if ((await describeTopic(admin, name))?.id !== topic.id) {
     throw new Error(`topic ${name} was replaced just now`);
   }

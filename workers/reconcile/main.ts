@@ -1,4 +1,4 @@
-/** Says of every Kafka offset that was read where it ended, and exits with 1 when one is unaccounted for. */
+/** Shows the outcome of every offset that was read; exits with 1 if one is unaccounted for. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { printableLines, writeError, writeOut } from "../_shared/output.ts";
 import { openDatabase } from "../_shared/postgres.ts";
@@ -11,9 +11,9 @@ import { formatJson, formatReport } from "./report.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const { config, note } = await withRunningServers(env, (vars) => readConfig(args, vars, readFile));
-  const { databaseUrl, kafka, json, secrets: ours } = config;
+  const { databaseUrl, kafka, json, secrets: configSecrets } = config;
   if (note !== undefined) writeError(`${note}\n`);
-  secrets.hide(ours);
+  secrets.hide(configSecrets);
   const options = { connections: 1, limits: RECOUNT_LIMITS, name: "heartbeat-reconcile" };
   const database = resources.use("database", openDatabase(databaseUrl, options));
 

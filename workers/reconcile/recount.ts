@@ -1,8 +1,7 @@
-/** What the tables hold, counted row by row and set beside what the ledger says of them. */
 import { type Database, databaseFailure, type Row, type Session, sqlState } from "../_shared/postgres.ts";
 import { type DerivedDifferences, recountDerived } from "./recount_derived.ts";
 
-/** Counting a large table takes as long as it takes; it holds no lock that a writer would wait for. */
+/** A large table takes long to count. The recount holds no lock that a writer waits for. */
 export const RECOUNT_LIMITS = {
   statementMs: 3_600_000,
   lockMs: 60_000,
@@ -11,16 +10,14 @@ export const RECOUNT_LIMITS = {
 };
 
 const UNDEFINED_TABLE = "42P01";
-/** A table that is missing for another reason is missing again. */
 const ATTEMPTS = 5;
 
-/** One ledger row, and what was found for it. */
 export interface Account {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
   readonly generation: number;
-  /** Whether the log is still read under this row: the log was not cut since. */
+  /** False after a log truncation, which starts a new generation: the log is then read under another ledger row. */
   readonly newest: boolean;
   readonly first: number;
   readonly next: number;
@@ -30,43 +27,40 @@ export interface Account {
   readonly gaps: number;
   readonly found: {
     readonly rejects: number;
-    /** Of those: not in [first, next). */
+    /** Not from `first` to below `next`. */
     readonly rejectsOutside: number;
-    /** Of those: under another topic or partition than the ledger row they belong to. */
+    /** With another topic or partition than their ledger row. */
     readonly rejectsMisfiled: number;
-    /** Of those: at an offset that is a gap as well. */
     readonly rejectsInGaps: number;
     /** Offsets, not rows. */
     readonly gapOffsets: number;
     readonly gapsOutside: number;
-    /** Gaps that begin before an earlier one ends. */
     readonly gapsOverlapping: number;
   };
   readonly feed: ChangeFeed;
 }
 
-/** Where the rollup stands in the changes of a ledger row, and the chain of those that wait for it. */
+/** The position of the rollup for a ledger row, and the chain of changes that are pending there. */
 export interface ChangeFeed {
-  /** The offset up to which the rollup has applied them. */
   readonly position: number;
-  /** Age of the first change that waits; 0 when none does. */
+  /** Age of the oldest pending change, or 0. */
   readonly seconds: number;
-  /** Changes that do not begin where the one before, or the position, ends. */
+  /** Pending changes that do not start where the previous one, or the position, ends. */
   readonly breaks: number;
-  /** The offset where the last one ends; the position, when none waits. */
+  /** Where the last pending change ends, or the position. */
   readonly end: number;
-  /** Moves of the ledger row behind the last one. */
-  readonly movesBehind: number;
+  /** Moves of the ledger row that have no change. */
+  readonly missingMoves: number;
 }
 
 export interface Recount {
   readonly accounts: readonly Account[];
   readonly heartbeatRows: number;
   readonly rollup: {
-    /** While a rebuild is under way: the minute from which on minutes and latest readings were compared. */
+    /** During a rebuild: the first minute that is already rebuilt, or "infinity". */
     readonly comparedFrom: string | null;
-    /** Positions and changes of ledger rows that are not there. */
-    readonly strangers: number;
+    /** Positions and changes without a ledger row. */
+    readonly orphans: number;
   };
   readonly derived: DerivedDifferences;
 }
@@ -89,7 +83,7 @@ const ACCOUNTS = `
            'feed', json_build_object(
              'position', position.next_offset, 'seconds', lag.lag_seconds, 'breaks', feed.breaks,
              'end', coalesce(feed.next_offset, position.next_offset),
-             'movesBehind', log.moves - coalesce(feed.move, position.move))) as account
+             'missingMoves', log.moves - coalesce(feed.move, position.move))) as account
     from public.ingest_offsets log
     join public.rollup_lag lag on lag.ledger_id = log.id
    cross join lateral (
@@ -131,20 +125,19 @@ const ROLLUP = `
             from (select ledger_id from public.rollup_positions
                    union all
                   select ledger_id from public.ingest_changes) known
-           where ledger_id not in (select id from public.ingest_offsets)) as strangers`;
+           where ledger_id not in (select id from public.ingest_offsets)) as orphans`;
 
 /**
- * Counts everything in one snapshot, so that the sums belong together while a consumer goes on writing.
+ * Counts everything in one snapshot, so that the sums fit together while consumers write.
  *
- * @param signal ends the counting
- * @throws PipelineError when PostgreSQL is away or refuses
+ * @throws PipelineError if PostgreSQL is unavailable or refuses
  */
 export async function recount(database: Database, { signal }: { signal: AbortSignal }): Promise<Recount> {
   for (let attempt = 1;; attempt++) {
     try {
       return await database.transaction((session) => recountOnce(database, session, signal));
     } catch (error) {
-      // A partition that was being dropped in the snapshot is gone by now; the next snapshot has its count.
+      // Retention has dropped a detached day partition since the snapshot. The next snapshot has its row count.
       if (sqlState(error) === UNDEFINED_TABLE && attempt < ATTEMPTS) continue;
       throw databaseFailure("recount the tables", database.target, error);
     }
@@ -153,7 +146,7 @@ export async function recount(database: Database, { signal }: { signal: AbortSig
 
 async function recountOnce(database: Database, session: Session, signal: AbortSignal): Promise<Recount> {
   await session.query("set transaction isolation level repeatable read, read only");
-  // Before the snapshot: a partition that is detached or attached after it would be missing from the sums.
+  // Before the snapshot: a day partition that is attached or detached after it would be missing from the sums.
   await session.query(
     "lock table only public.heartbeats, public.heartbeats_default in access share mode",
   );
@@ -163,9 +156,9 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
   );
   const counts = [
     "select count(*) from public.heartbeats",
-    // What was dropped for its age was stored once, and counted before it was dropped.
+    // Retention counts the rows of a day partition before it drops it.
     "select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention",
-    // Being dropped: its rows are not counted yet.
+    // Detached by retention and not counted yet.
     ...dropping.rows.map(({ name }) => `select count(*) from public.${name}`),
   ];
   const rows = await session.query<{ count: string }>(
@@ -176,12 +169,12 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
   return {
     accounts: accounts.rows.map(({ account }) => account),
     heartbeatRows: Number(rows.rows[0]?.count),
-    rollup: rollup.rows[0] ?? { comparedFrom: null, strangers: 0 },
+    rollup: rollup.rows[0] ?? { comparedFrom: null, orphans: 0 },
     derived: await recountDerived(session),
   };
 }
 
-/** A count over a large table would go on in the server long after Ctrl-C. */
+/** Without it, the server would continue the count after Ctrl-C. */
 async function cancelOnAbort(database: Database, session: Session, signal: AbortSignal): Promise<Disposable> {
   const result = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
   const cancel = () =>

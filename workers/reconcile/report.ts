@@ -1,13 +1,11 @@
-/** How the outcome is shown: a table with a verdict for people, JSON for programs. */
 import { type Column, formatTable } from "../_shared/table.ts";
 import { isAccounted, isRebuildDue, type Judgement, type Line } from "./judge.ts";
 
-const SUMS = ["stored", "duplicates", "rejected", "gaps", "lag", "unaccounted"] as const;
+const SUMMED = ["stored", "duplicates", "rejected", "gaps", "lag", "unaccounted"] as const;
 
-/** As those of a line; `unaccounted` includes rows of heartbeats that are missing or too many. */
-type Totals = Readonly<Record<Exclude<typeof SUMS[number], "lag">, number> & { lag: number | null }>;
+/** `unaccounted` includes missing and surplus rows of heartbeats. */
+type Totals = Readonly<Record<Exclude<typeof SUMMED[number], "lag">, number> & { lag: number | null }>;
 
-/** One object; offsets and counts are numbers, and null is what was not asked. */
 export function formatJson(judgement: Judgement): string {
   const outcome = { accounted: isAccounted(judgement), totals: totalsOf(judgement), ...judgement };
   return JSON.stringify(outcome, null, 2);
@@ -28,30 +26,32 @@ export function formatReport(judgement: Judgement): string {
 function rollupLine(rollup: Judgement["rollup"]): string {
   const { offsetsBehind, secondsBehind, comparedFrom } = rollup;
   const behind = `Rollup: ${grouped(offsetsBehind)} offsets behind, ${secondsBehind.toFixed(1)} s`;
-  if (comparedFrom === null) return `${behind}. Minutes and latest readings were compared with what waits.`;
-  const compared = isRebuildDue(rollup) ? "nothing of them" : `what lies at or above ${comparedFrom}`;
-  return `${behind}. A rebuild of minutes and latest readings is under way: ${compared} was compared.`;
+  if (comparedFrom === null) {
+    return `${behind}. Minute aggregates and latest readings were compared, with the pending changes.`;
+  }
+  const compared = isRebuildDue(rollup) ? "none" : `those from ${comparedFrom} on`;
+  return `${behind}. A rebuild of minute aggregates and latest readings is running: ${compared} were compared.`;
 }
 
 const REBUILD_DUE =
-  "NOT COMPARED WITH THE ROWS: minutes and latest readings, since a rebuild of them is due; " +
-  "repeat this when public.rollup.cursor is no longer infinity";
+  "NOT COMPARED WITH THE ROWS: minute aggregates and latest readings, because a rebuild is due; " +
+  "run this again when public.rollup.cursor is no longer infinity";
 
 function verdict({ problems, unchecked, rollup }: Judgement, totals: Totals): string {
-  const unrebuilt = isRebuildDue(rollup) ? [REBUILD_DUE] : [];
+  const rebuildDue = isRebuildDue(rollup) ? [REBUILD_DUE] : [];
   if (problems.length > 0) {
     const count = problems.length === 1 ? "1 difference" : `${problems.length} differences`;
     const rest = unchecked === null ? [] : [`and not compared with Kafka: ${unchecked}`];
-    return [`NOT ACCOUNTED FOR: ${count}`, ...problems, ...rest, ...unrebuilt].join("\n  ");
+    return [`NOT ACCOUNTED FOR: ${count}`, ...problems, ...rest, ...rebuildDue].join("\n  ");
   }
   if (unchecked !== null) {
     const compared = isRebuildDue(rollup) ? "the ledger agrees with its tables" : "the tables agree";
-    const kafka = `NOT COMPARED WITH KAFKA, ${compared}: ${unchecked}, or leave Kafka out with --no-kafka`;
-    return [kafka, ...unrebuilt].join("\n");
+    const kafka = `NOT COMPARED WITH KAFKA, ${compared}: ${unchecked}, or use --no-kafka to leave Kafka out`;
+    return [kafka, ...rebuildDue].join("\n");
   }
   if (isRebuildDue(rollup)) return `${REBUILD_DUE}; the ledger agrees with its tables`;
   const { stored, duplicates, rejected, gaps, lag } = totals;
-  const parts = SUMS.slice(0, 4).map((name) => `${grouped(totals[name])} ${name}`).join(" + ");
+  const parts = SUMMED.slice(0, 4).map((name) => `${grouped(totals[name])} ${name}`).join(" + ");
   const rest = lag === null ? "Kafka was not asked" : `${grouped(lag)} not read yet`;
   return `ACCOUNTED FOR: ${grouped(stored + duplicates + rejected + gaps)} offsets = ${parts}; ${rest}`;
 }
@@ -60,12 +60,12 @@ function table(lines: readonly Line[], totals: Totals): string {
   const incarnations = new Set(lines.map(({ topicId }) => topicId)).size;
   const topics = new Set(lines.map(({ topic }) => topic)).size;
   const right = "right" as const;
-  const sums = SUMS.map((title) => {
+  const sums = SUMMED.map((title) => {
     return { title, align: right, of: (line: Line) => grouped(line[title]), total: grouped(totals[title]) };
   });
   const columns: (Column & { of: (line: Line) => string; total?: string })[] = [
     { title: "topic", of: ({ topic }) => topic, total: "total" },
-    // Topics that were made once have one id each.
+    // Without a recreated topic, the topic id would only repeat the name.
     ...incarnations > topics
       ? [{ title: "incarnation", of: ({ topicId }: Line) => topicId.slice(0, 8) }]
       : [],

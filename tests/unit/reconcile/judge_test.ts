@@ -7,8 +7,8 @@ const ID = "00000000-0000-0000-0000-00000000000a";
 const NONE = { rejectsOutside: 0, rejectsMisfiled: 0, rejectsInGaps: 0, gapsOutside: 0, gapsOverlapping: 0 };
 const FOUND: Account["found"] = { rejects: 2, gapOffsets: 3, ...NONE };
 const COUNTS = { first: 100, next: 120, stored: 14, duplicates: 1, rejected: 2, gaps: 3 };
-const FEED: Account["feed"] = { position: 120, seconds: 0, breaks: 0, end: 120, movesBehind: 0 };
-const ROLLUP = { comparedFrom: null, strangers: 0 };
+const FEED: Account["feed"] = { position: 120, seconds: 0, breaks: 0, end: 120, missingMoves: 0 };
+const ROLLUP = { comparedFrom: null, orphans: 0 };
 const ACCOUNT: Account = {
   topic: "t",
   topicId: ID,
@@ -72,10 +72,10 @@ const CHAINS: readonly (readonly [what: string, Partial<Account["feed"]>, RegExp
   ],
   [
     "changes that end too early",
-    { position: 100, end: 110, movesBehind: 2 },
-    /the rollup is at 100 and what waits for it ends at 110, but the ledger is at 120, moves: 2 missing/,
+    { position: 100, end: 110, missingMoves: 2 },
+    /the rollup is at 100 and its pending changes end at 110, but the ledger is at 120, moves: 2 missing/,
   ],
-  ["a position ahead of the ledger", { position: 130, end: 130, movesBehind: -1 }, /at 130 .*: 1 too many/],
+  ["a position ahead of the ledger", { position: 130, end: 130, missingMoves: -1 }, /at 130 .*: 1 too many/],
   ["another offset after as many moves", { position: 119, end: 119 }, /is at 119 .* the ledger is at 120;/],
 ];
 
@@ -85,7 +85,7 @@ for (const [what, feed, text] of CHAINS) {
     const { problems } = judged([account], [LOG]);
     assert.equal(problems.length, 1, problems.join("\n"));
     assert.match(problems[0] ?? "", text);
-    const rollup = { comparedFrom: "infinity", strangers: 1 };
+    const rollup = { comparedFrom: "infinity", orphans: 1 };
     const due = judged([account], [LOG], { rollup });
     assert.deepEqual(due.problems, []);
     assert.ok(!isAccounted(due), "nothing of minutes was compared");
@@ -95,7 +95,7 @@ for (const [what, feed, text] of CHAINS) {
 Deno.test("judge() reports positions of no ledger row, and counts what waits over all logs", () => {
   const waiting = { ...ACCOUNT, feed: { ...FEED, position: 110, seconds: 2.5 } };
   const older = { ...waiting, partition: 0, feed: { ...FEED, position: 113, seconds: 7.25 } };
-  const rollup = { comparedFrom: null, strangers: 3 };
+  const rollup = { comparedFrom: null, orphans: 3 };
   const judgement = judged([waiting, older], [LOG, { ...LOG, partition: 0 }], { heartbeatRows: 28, rollup });
   assert.deepEqual(judgement.rollup, { offsetsBehind: 17, secondsBehind: 7.25, comparedFrom: null });
   assert.match(judgement.problems.join(), /^rollup_positions and ingest_changes: 3 rows name a ledger row/);
@@ -115,7 +115,7 @@ const LOGS: readonly (readonly [what: string, logs: readonly KafkaLog[], problem
   [
     "a partition left out",
     [{ ...LOG, partition: 0 }],
-    /partition 1 of t .*does not name this partition/,
+    /partition 1 of t .*no longer has this partition/,
     /^$/,
   ],
   ["lost records", [{ ...LOG, end: 110 }], /was read to 120, .* ends at 110: the log lost 10 records/, /^$/],
