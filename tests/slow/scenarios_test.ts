@@ -82,7 +82,7 @@ Deno.test(
     await place.consumeAll();
     const gone = await scenarios(place, ["--only", "normal", "--timeout", "1s"]);
     assert.equal(gone.code, 1);
-    assert.match(gone.output, /partition 0: not read: the ledger stands at 4/);
+    assert.match(gone.output, /partition 0: not read: the ledger is at 4/);
   }),
 );
 
@@ -91,7 +91,7 @@ Deno.test(
   onPlace({ partitions: 0 }, async (place) => {
     const list = await scenarios(place, ["--list"], { DATABASE_URL: "" });
     assert.equal(list.code, 0);
-    assert.match(list.output, /^malformed +what is no reading/m);
+    assert.match(list.output, /^malformed +a value that is not a reading/m);
     const unknown = await scenarios(place, ["--only", "malformd"]);
     assert.equal(unknown.code, 2);
     assert.match(unknown.output, /--only: is "malformd", expected one of normal, .*, malformed, /);

@@ -1,8 +1,8 @@
 /**
- * Folder `scenarios`: publishes known payloads, good and hostile, and looks each up where it must have ended. It never writes to the
- * database.
+ * Folder `scenarios`: publishes known records, good and hostile, and checks the outcome of each in the database, to
+ * which it never writes.
  *
- * The command line and the environment of `scenarios`.
+ * This file: the command line and the environment of `scenarios`.
  */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
@@ -14,7 +14,6 @@ import type { Scenario } from "./catalogue/scenario.ts";
 
 const PROGRAM = "scenarios";
 
-/** Every environment variable that they read. */
 export const SCENARIO_SETTINGS = {
   ...KAFKA_SETTINGS,
   DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL,
@@ -40,16 +39,14 @@ export interface ScenarioConfig {
   readonly scenarios: readonly Scenario[];
   readonly runId: string;
   readonly timeoutMs: number;
-  /** As it was written. */
+  /** As given, for the report. */
   readonly timeout: string;
 }
 
 /**
- * @param all the scenarios that there are
- * @param newRunId the name of a run that was not given one
- * @returns undefined when only the list is wanted
- * @throws UsageError that names every setting that is wrong
- * @throws CommanderError after --help, or for a flag that does not exist
+ * @returns undefined for `--list`
+ * @throws UsageError that names every wrong setting
+ * @throws CommanderError after --help and for an unknown flag
  */
 export function readConfig(
   args: readonly string[],
@@ -94,25 +91,25 @@ function select(all: readonly Scenario[], names: readonly string[]): readonly Sc
 function createCommand(): Command {
   return new Command("scenarios").exitOverride()
     .description(
-      "Publishes known records, good, bad and hostile, and looks each up where it must have ended.",
+      "Publishes known records, good, bad and hostile, and checks the outcome of each in the database.",
     )
-    .option("--list", "name the scenarios and stop", false)
+    .option("--list", "list the scenarios and exit", false)
     .option(
       "--only <name>",
-      "this scenario; may be given several times",
+      "run only this scenario; can be given several times",
       (name, names) => [...names, name],
       [] as string[],
     )
-    .option("--timeout <time>", "how long the consumer may take (default 30s)")
-    .option("--run <id>", "names the run's customers (default: a new id for each run)")
+    .option("--timeout <time>", "maximum wait for the consumer (default 30s)")
+    .option("--run <id>", "id of the run, a part of its customer ids (default: a new id)")
     .addHelpText("after", HELP);
 }
 
 const HELP = `
-It needs a running consumer and works against any deployment, with live traffic too: the customers are named after the
-run, scenario-<run>-..., so runs do not meet. The same --run publishes the same records again: they are duplicates of
-those before, the rows are the same, and so are the verdicts. The records stay in the topic and in the tables: rows that
-were deleted by hand would be missed by reconcile.
+A consumer must be running. Scenarios can run in any deployment, also beside live traffic: their customer ids contain
+the id of the run, such as scenario-<run>-series, so runs do not affect each other. The same --run publishes the same
+records again. These are duplicates, so the rows and the verdicts stay the same. The records stay in the topic and in
+the tables. Do not delete their rows: reconcile would report them as missing.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task scenarios
@@ -120,7 +117,7 @@ Examples:
   deno task scenarios --only malformed --only duplicate --timeout 2m
 
 Environment: DATABASE_URL (required), KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats), the other
-KAFKA_* settings, and, as the consumer has them: HEART_RATE_MIN (30), HEART_RATE_LOW (45), HEART_RATE_HIGH (180),
-HEART_RATE_MAX (220), MAX_CLOCK_SKEW_SECONDS (300). With neither DATABASE_URL nor KAFKA_BOOTSTRAP_SERVERS set, the servers
-of a running \`deno task up\` or \`deno task stack\` are used.
-Exit codes: 0 every record ended where it must, 1 one did not, 2 called wrongly.`;
+KAFKA_* settings. These need the same values as for the consumer: HEART_RATE_MIN (30), HEART_RATE_LOW (45),
+HEART_RATE_HIGH (180), HEART_RATE_MAX (220), MAX_CLOCK_SKEW_SECONDS (300). If neither DATABASE_URL nor
+KAFKA_BOOTSTRAP_SERVERS is set, scenarios use the servers of a running \`deno task up\` or \`deno task stack\`.
+Exit codes: 0 every outcome is as expected, 1 one is not or could not be checked, 2 a wrong flag or setting.`;

@@ -1,14 +1,14 @@
-/** What the database holds about the published records, when the ledger has passed them: then each ended somewhere. */
+/** What the database holds of the published records. */
 import { sleep } from "../_shared/backoff.ts";
 import { type Database, databaseFailure, sqlState } from "../_shared/postgres.ts";
 import type { StoredRow } from "./catalogue/scenario.ts";
 import type { Publication, PublishOptions } from "./publish.ts";
 
 const POLL_MS = 100;
-/** UNDEFINED_TABLE: no consumer was ever here to make the schema. */
+/** The SQLSTATE as long as no consumer has created the schema. */
 const UNDEFINED_TABLE = "42P01";
 
-/** The next offset of each partition that was ever read. */
+/** `next_offset` by partition. */
 export type NextOffsets = ReadonlyMap<number, number>;
 
 export interface StoredReject {
@@ -16,7 +16,7 @@ export interface StoredReject {
   readonly detail: string;
   readonly key: Uint8Array | null;
   readonly payload: Uint8Array | null;
-  /** Whether retention has emptied key, payload and detail. */
+  /** Retention has removed key, payload and detail. */
   readonly emptied: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface Evidence {
   readonly next: NextOffsets;
   /** By `partition:offset`. */
   readonly rejects: ReadonlyMap<string, StoredReject>;
-  /** All rows of every customer that a record names. */
+  /** All rows of each customer that a record names, so that an unexpected row is found. */
   readonly rows: readonly StoredRow[];
 }
 
@@ -33,32 +33,31 @@ export function isProcessed(next: NextOffsets, partition: number, offset: number
 }
 
 /**
- * @returns where the ledger stands when it has passed every record, or when time is up
- * @throws PipelineError when the database does not answer when time is up
+ * @returns the ledger when it is past every record, or at the timeout
+ * @throws PipelineError if the database does not answer at the timeout
  */
 export async function waitUntilProcessed(
   database: Database,
   { topicId, records }: Publication,
   { signal, timeoutMs }: PublishOptions,
 ): Promise<NextOffsets> {
-  const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   for (;;) {
     let failure: unknown;
     try {
       const next = await nextOffsets(database, topicId);
-      const passed = records.every(({ partition, offset }) =>
+      const processed = records.every(({ partition, offset }) =>
         offset === undefined || isProcessed(next, partition, offset)
       );
-      if (passed || inTime.aborted) return next;
+      if (processed || deadline.aborted) return next;
     } catch (error) {
       failure = error;
     }
-    if (inTime.aborted) throw databaseFailure("read the ledger", database.target, failure);
-    await sleep(POLL_MS, { signal: inTime });
+    if (deadline.aborted) throw databaseFailure("read the ledger", database.target, failure);
+    await sleep(POLL_MS, { signal: deadline });
   }
 }
 
-/** @throws what PostgreSQL or the connection says, except that there is no ledger yet */
 async function nextOffsets(database: Database, topicId: string): Promise<NextOffsets> {
   try {
     const rows = await database.query<{ kafka_partition: number; next_offset: string }>(
@@ -75,13 +74,11 @@ async function nextOffsets(database: Database, topicId: string): Promise<NextOff
   }
 }
 
-/** @throws PipelineError when PostgreSQL is away or refuses */
 export async function collectEvidence(
   database: Database,
   publication: Publication,
   next: NextOffsets,
 ): Promise<Evidence> {
-  // Without a ledger there is no schema to ask either.
   if (next.size === 0) return { next, rejects: new Map(), rows: [] };
   const customers = publication.records.flatMap(({ record: { customer, expected } }) => [
     ...customer === undefined ? [] : [customer],
@@ -91,7 +88,7 @@ export async function collectEvidence(
     return {
       next,
       rejects: await findRejects(database, publication),
-      // Instants come as text: a JavaScript date would lose the microseconds.
+      // As text, because a JavaScript date would lose the microseconds.
       rows: await database.query<{ -readonly [name in keyof StoredRow]: StoredRow[name] }>(
         `select customer_id as "customerId", heart_rate as "heartRate", anomaly,
                 to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ts
@@ -101,25 +98,25 @@ export async function collectEvidence(
       ),
     };
   } catch (error) {
-    throw databaseFailure("look the records up", database.target, error);
+    throw databaseFailure("look up the records", database.target, error);
   }
 }
 
 async function findRejects(database: Database, publication: Publication): Promise<Map<string, StoredReject>> {
-  const places = publication.records.filter(({ offset }) => offset !== undefined);
-  const rows = await database.query<Record<string, unknown> & StoredReject & { place: string }>(
-    `select reject.kafka_partition || ':' || reject.kafka_offset as place, reject.reason, reject.detail, reject.key,
+  const published = publication.records.filter(({ offset }) => offset !== undefined);
+  const rows = await database.query<Record<string, unknown> & StoredReject & { position: string }>(
+    `select reject.kafka_partition || ':' || reject.kafka_offset as position, reject.reason, reject.detail, reject.key,
             reject.payload, reject.emptied_at is not null as emptied
-       from unnest($2::integer[], $3::bigint[]) as place (kafka_partition, kafka_offset)
+       from unnest($2::integer[], $3::bigint[]) as published (kafka_partition, kafka_offset)
        join public.ingest_offsets log
          on log.topic_id = $1
-        and log.kafka_partition = place.kafka_partition
+        and log.kafka_partition = published.kafka_partition
        join public.heartbeat_rejects reject
          on reject.ledger_id = log.id
-        and reject.kafka_offset = place.kafka_offset
-        and reject.kafka_partition = place.kafka_partition
+        and reject.kafka_offset = published.kafka_offset
+        and reject.kafka_partition = published.kafka_partition
       order by log.generation`,
-    [publication.topicId, places.map(({ partition }) => partition), places.map(({ offset }) => offset)],
+    [publication.topicId, published.map(({ partition }) => partition), published.map(({ offset }) => offset)],
   );
-  return new Map(rows.map((row) => [row.place, row]));
+  return new Map(rows.map((row) => [row.position, row]));
 }

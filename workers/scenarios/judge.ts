@@ -1,4 +1,3 @@
-/** Compares what was found of each record with what its scenario says. Pure. */
 import type { Expected, StoredRow } from "./catalogue/scenario.ts";
 import { type Evidence, isProcessed, type StoredReject } from "./evidence.ts";
 import type { PublishedRecord } from "./publish.ts";
@@ -6,36 +5,36 @@ import type { PublishedRecord } from "./publish.ts";
 export interface Verdict {
   readonly scenario: string;
   readonly what: string;
-  /** partition:offset, or - when Kafka did not take the record. */
-  readonly place: string;
+  /** `partition:offset`, or "-" if Kafka refused the record. */
+  readonly position: string;
   readonly pass: boolean;
-  /** Whether no consumer has come that far yet. */
+  /** No consumer has read the record yet. */
   readonly unread: boolean;
   readonly expected: string;
-  /** How it differs, when it does not pass. */
+  /** The difference; empty for a pass. */
   readonly found: string;
 }
 
-/** A verdict for each record, and one more for each row that nobody expects. */
+/** One verdict for each record, and one for each unexpected row. */
 export function judge(published: readonly PublishedRecord[], evidence: Evidence): Verdict[] {
   const rows = new Map(evidence.rows.map((row) => [keyOf(row), row]));
   return [
-    ...published.map((one) => judgeRecord(one, rows, evidence)),
+    ...published.map((record) => judgeRecord(record, rows, evidence)),
     ...strayRows(published, evidence.rows),
   ];
 }
 
 function judgeRecord(
-  one: PublishedRecord,
+  published: PublishedRecord,
   rows: ReadonlyMap<string, StoredRow>,
   evidence: Evidence,
 ): Verdict {
-  const { record: { scenario, what, expected }, partition, offset } = one;
-  const found = differenceOf(one, rows, evidence) ?? "";
+  const { record: { scenario, what, expected }, partition, offset } = published;
+  const found = differenceOf(published, rows, evidence) ?? "";
   return {
     scenario,
     what,
-    place: offset === undefined ? "-" : `${partition}:${offset}`,
+    position: offset === undefined ? "-" : `${partition}:${offset}`,
     pass: found === "",
     unread: offset !== undefined && !isProcessed(evidence.next, partition, offset),
     expected: describeExpected(expected),
@@ -43,17 +42,16 @@ function judgeRecord(
   };
 }
 
-/** Undefined when it ended as expected. */
 function differenceOf(
   { record, partition, offset, refusal }: PublishedRecord,
   rows: ReadonlyMap<string, StoredRow>,
   { next, rejects }: Evidence,
 ): string | undefined {
   const { expected } = record;
-  if (offset === undefined) return `not taken by Kafka: ${refusal}`;
+  if (offset === undefined) return `refused by Kafka: ${refusal}`;
   if (!isProcessed(next, partition, offset)) {
-    const at = next.get(partition);
-    return at === undefined ? "not read: no ledger row" : `not read: the ledger stands at ${at}`;
+    const nextOffset = next.get(partition);
+    return nextOffset === undefined ? "not read: no ledger row" : `not read: the ledger is at ${nextOffset}`;
   }
   const reject = rejects.get(`${partition}:${offset}`);
   if (expected.kind === "rejected") {
@@ -72,6 +70,7 @@ function compareReject(
   reject: StoredReject,
 ): string | undefined {
   if (reject.reason !== reason) return `rejected: ${reject.reason}`;
+  // Key, payload and detail are empty by then, so only the reason can be compared.
   if (reject.emptied) return undefined;
   if (!sameBytes(reject.payload, value)) {
     return `rejected, but its payload is ${size(reject.payload)}, not ${size(value)} as sent`;
@@ -83,23 +82,29 @@ function compareReject(
   return reject.detail.includes(field) ? undefined : `rejected, but its detail does not say ${field}`;
 }
 
-/** Which word the detail of a reason must contain: the field it is about, or that it is about the value as a whole. */
+/** The word that the detail of a reject must contain. */
 function fieldOf(reason: string): string {
   if (reason === "conflicting_duplicate") return "heart_rate";
   return ["customer_id", "timestamp", "heart_rate"].find((field) => reason.includes(field)) ?? "value";
 }
 
-/** Rows of this run's own customers that no record of it explains: a rejected reading that was stored all the same. */
+/** Rows that no record explains, such as a rejected reading that was stored all the same. */
 function strayRows(published: readonly PublishedRecord[], rows: readonly StoredRow[]): Verdict[] {
   const owners = new Map(published.map(({ record }) => [record.customer, record]));
-  const explained = new Set(
+  const expectedKeys = new Set(
     published.map(({ record: { expected } }) => expected.kind === "rejected" ? "" : keyOf(expected.row)),
   );
   return rows.flatMap((row) => {
     const owner = owners.get(row.customerId);
-    if (owner === undefined || explained.has(keyOf(row))) return [];
+    if (owner === undefined || expectedKeys.has(keyOf(row))) return [];
     const { scenario, what } = owner;
-    const about = { scenario, what, place: "-", expected: "no other row", found: `row ${describeRow(row)}` };
+    const about = {
+      scenario,
+      what,
+      position: "-",
+      expected: "no other row",
+      found: `row ${describeRow(row)}`,
+    };
     return [{ ...about, pass: false, unread: false }];
   });
 }

@@ -1,4 +1,3 @@
-/** Publishes the records and remembers where each of them lies in Kafka. */
 import { retryUntilAborted } from "../_shared/backoff.ts";
 import { describeError, findInCauses, PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
@@ -8,10 +7,9 @@ import { partitionOf } from "../_shared/kafka/partitioner.ts";
 import { Sender } from "../_shared/kafka/sender.ts";
 import type { PlannedRecord } from "./catalogue/scenario.ts";
 
-/** Under the million bytes that brokers accept by default. */
+/** Below the default limit of a broker: `message.max.bytes` is 1,048,588. */
 const MAX_BATCH_BYTES = 512 * 1024;
 
-/** A record with the scenario that it belongs to. */
 export interface ScenarioRecord extends PlannedRecord {
   readonly scenario: string;
 }
@@ -19,28 +17,27 @@ export interface ScenarioRecord extends PlannedRecord {
 export interface PublishedRecord {
   readonly record: ScenarioRecord;
   readonly partition: number;
-  /** Undefined when Kafka refused the record; then `refusal` says why. */
+  /** Undefined if Kafka refused the record; `refusal` has the reason. */
   readonly offset: number | undefined;
   readonly refusal?: string;
 }
 
 export interface Publication {
-  /** Of the topic's incarnation that the records lie in. */
   readonly topicId: string;
   readonly records: readonly PublishedRecord[];
 }
 
 export interface PublishOptions {
   readonly signal: AbortSignal;
-  /** Kafka may be away, and the consumers busy, for so long. */
+  /** For each request to Kafka with its retries, and for the wait for the consumer. */
   readonly timeoutMs: number;
 }
 
 /**
- * Resolves when every record is acknowledged by all in-sync replicas, or refused for what it is.
+ * Resolves when each record is acknowledged by all in-sync replicas, or refused.
  *
- * @returns undefined when `signal` aborted first
- * @throws PipelineError when the topic does not exist, or Kafka is away for longer than the timeout
+ * @returns undefined if `signal` aborted first
+ * @throws PipelineError if the topic does not exist, or if Kafka is unavailable until the timeout
  */
 export async function publish(
   connection: KafkaConnection,
@@ -49,21 +46,21 @@ export async function publish(
 ): Promise<Publication | undefined> {
   const sender = new Sender(connection);
   try {
-    const topic = await patiently("read the topic", connection, options, async () => {
+    const topic = await retryUntilTimeout("read the topic", connection, options, async () => {
       return { found: await describeTopic(sender.client, connection.topic) };
     });
     if (topic === undefined) return undefined;
     if (topic.found === undefined) {
       throw new PipelineError(
         "topic_missing",
-        `Cannot publish: topic ${connection.topic} does not exist; create it, or start the producer, which does`,
+        `Cannot publish: topic ${connection.topic} does not exist; create it, or start the producer, which creates it`,
       );
     }
     const { id: topicId, leaders } = topic.found;
     const published: PublishedRecord[] = [];
     for (const batch of batches(records)) {
       const send = () => sendBatch(sender, batch, leaders.length);
-      const sent = await patiently("publish", connection, options, send);
+      const sent = await retryUntilTimeout("publish", connection, options, send);
       if (sent === undefined) return undefined;
       published.push(...sent);
     }
@@ -73,8 +70,8 @@ export async function publish(
   }
 }
 
-/** A retry may publish a batch twice: then the first copy is a bystander, and what is looked up is the second. */
-async function patiently<T>(
+/** A retry can publish a batch twice. That does not change the rows, and only the second copy is checked. */
+async function retryUntilTimeout<T>(
   action: string,
   connection: KafkaConnection,
   { signal, timeoutMs }: PublishOptions,
@@ -90,10 +87,10 @@ async function patiently<T>(
     { signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) },
   );
   if (result !== undefined || signal.aborted) return result?.value;
-  throw failure ?? kafkaFailure(action, connection, "there was no answer in time");
+  throw failure ?? kafkaFailure(action, connection, "no answer in time");
 }
 
-/** Neighbours of one codec travel together, so that duplicates meet in one batch, up to what a broker takes. */
+/** Consecutive records with the same codec share a batch, so that a duplicate is often in the batch of its original. */
 function batches(records: readonly ScenarioRecord[]): ScenarioRecord[][] {
   const result: ScenarioRecord[][] = [];
   let bytes = 0;
@@ -131,7 +128,7 @@ async function sendBatch(
   return batch.flatMap((record) => published.get(record) ?? []);
 }
 
-/** As Java's partitioner does it, which most clients follow: the customer's real records meet ours. */
+/** As Java clients do it, so that these records are in the same partition as other records of their customer. */
 function partitionFor({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
   const own = key === null ? 0 : partitionOf(key, partitions);
   return (own + partitionShift) % partitions;

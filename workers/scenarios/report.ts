@@ -1,4 +1,3 @@
-/** The tables for people: which scenarios there are, and how each record fared. */
 import { formatTable } from "../_shared/table.ts";
 import type { Verdict } from "./judge.ts";
 import type { Scenario } from "./catalogue/scenario.ts";
@@ -14,18 +13,18 @@ export function formatVerdicts(verdicts: readonly Verdict[]): string {
   const titles = ["verdict", "scenario", "record", "partition:offset", "expected", "found"];
   return formatTable(
     titles.map((title) => ({ title })),
-    verdicts.map(({ pass, scenario, what, place, expected, found }) => [
+    verdicts.map(({ pass, scenario, what, position, expected, found }) => [
       pass ? "PASS" : "FAIL",
       scenario,
       what,
-      place,
+      position,
       expected,
       pass ? "as expected" : found,
     ]),
   );
 }
 
-/** The failures once more, since the table is long, and what to do where that is known. */
+/** Repeats the failures, because the table is long, and says what to do about unread records. */
 export function formatSummary(
   verdicts: readonly Verdict[],
   { runId, topic, timeout }: { runId: string; topic: string; timeout: string },
@@ -35,23 +34,22 @@ export function formatSummary(
   const all = `${verdicts.length} records in ${scenarios} scenarios, run ${runId}`;
   if (failed.length === 0) return `PASS: all of ${all}`;
   const lines = [`FAIL: ${failed.length} of ${all}`];
-  for (const { unread, scenario, what, place, expected, found } of failed) {
-    if (!unread) lines.push(`  ${scenario}, ${what} (${place}): expected ${expected}, found ${found}`);
+  for (const { unread, scenario, what, position, expected, found } of failed) {
+    if (!unread) lines.push(`  ${scenario}, ${what} (${position}): expected ${expected}, found ${found}`);
   }
   const unread = failed.filter((verdict) => verdict.unread);
   if (unread.length > 0) {
     lines.push(`  not read within ${timeout}: ${unread.length} records of topic ${topic}`);
     for (const line of [...new Set(unread.map(unreadLine))].sort()) lines.push(`    ${line}`);
     lines.push(
-      "Start a consumer (deno task consume) with this KAFKA_TOPIC and DATABASE_URL. If one runs, its /readyz says what",
-      "it waits for; behind a backlog, --timeout gives it more time. The records stay in the topic, and so they are",
-      `stored later; --run ${runId} looks at the same customers again.`,
+      "Start a consumer (deno task consume) with the same KAFKA_TOPIC and DATABASE_URL. If one is running, its /readyz",
+      "gives the reasons why it is not ready. If it has a backlog, use a longer --timeout. The records stay in the",
+      `topic, so a consumer stores them later. To check the same customers again, use --run ${runId}.`,
     );
   }
   return lines.join("\n");
 }
 
-/** A line for each partition that is behind, and why. */
-function unreadLine({ place, found }: Verdict): string {
-  return `partition ${place.split(":")[0]}: ${found}`;
+function unreadLine({ position, found }: Verdict): string {
+  return `partition ${position.split(":")[0]}: ${found}`;
 }

@@ -73,6 +73,6 @@ Deno.test("thresholds without room between them leave out what cannot exist", ()
 });
 
 Deno.test("instantOf() is exact to the microsecond", () => {
-  const run = { ...createRun("a", LIMITS, NOW), number: 1e15 + 1_234_567_890_123 };
+  const run = { ...createRun("a", LIMITS, NOW), integerId: 1e15 + 1_234_567_890_123 };
   assert.equal(instantOf(run), "1970-01-15T06:56:07.890123Z");
 });

@@ -60,7 +60,7 @@ const FAILING: readonly (readonly [what: string, Expected, Found, RegExp])[] = [
   ["a null payload", INVALID, { reject: { ...REJECT, payload: null } }, /payload is null/],
   ["another key", INVALID, { reject: { ...REJECT, key: new Uint8Array() } }, /key is 0 bytes/],
   ["a detail without the field", INVALID, { reject: { ...REJECT, detail: "bad" } }, /does not say timestamp/],
-  ["a record that is not read yet", STORED, { rows: [ROW], next: 7 }, /not read: the ledger stands at 7/],
+  ["a record that is not read yet", STORED, { rows: [ROW], next: 7 }, /not read: the ledger is at 7/],
 ];
 
 for (const [what, expected, found, text] of FAILING) {
@@ -74,7 +74,7 @@ for (const [what, expected, found, text] of FAILING) {
 
 Deno.test("judge() fails a record that Kafka did not take", () => {
   const [verdict] = judge([{ ...published(STORED), offset: undefined, refusal: "too large" }], evidence({}));
-  assert.equal(verdict?.found, "not taken by Kafka: too large");
+  assert.equal(verdict?.found, "refused by Kafka: too large");
 });
 
 Deno.test("judge() fails a row that no record of its customer explains", () => {

@@ -1,7 +1,8 @@
 /**
- * Folder `catalogue`: the scenarios, each a list of records and where they must end. It never publishes or looks anything up.
+ * Folder `catalogue`: the scenarios, which are lists of records and their expected outcomes. It never publishes or
+ * reads anything.
  *
- * Here: customer ids and timestamps: every accepted way to write one, what is none, and what Unicode and time can do to them.
+ * This file: customer ids and timestamps, accepted and refused.
  */
 import {
   bytes,
@@ -13,7 +14,7 @@ import {
   scenario,
 } from "./scenario.ts";
 
-/** Each behind the run's own name, and each another customer: nothing is normalised, trimmed or folded. */
+/** Each makes another customer id, because ids are not normalized, trimmed or case-folded. */
 const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
   ["astral characters", "🫀𝔥𝔢𝔞𝔯𝔱"],
   ["a family joined by zero-width joiners", "👩‍👩‍👧‍👦"],
@@ -23,18 +24,18 @@ const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
   ["right to left", "مريض-٤٢-חולה"],
   ["a right-to-left override", "\u202egnp.exe"],
   ["zero-width characters", "a\u200bb\ufeffc"],
-  ["a noncharacter and a private one", "\uffff\ue000"],
+  ["a noncharacter and a private-use character", "\uffff\ue000"],
   ["the highest code point", "\u{10ffff}"],
-  ["white space at its end", "trailing "],
-  ["no white space at its end", "trailing"],
+  ["trailing white space", "trailing "],
+  ["no trailing white space", "trailing"],
   ["upper case", "CASE"],
   ["lower case", "case"],
   ["a sharp s", "straße"],
   ["two s", "strasse"],
 ];
 
-/** How it is written; an id that is none has no customer, one that any run may have is shared. */
-const INTEGERS: readonly (readonly [what: string, written: string, kind: "refused" | "shared"])[] = [
+/** `shared`: every run has this customer, so `instantOf` keeps the readings of two runs apart. */
+const INTEGERS: readonly (readonly [what: string, json: string, kind: "refused" | "shared"])[] = [
   ["zero", "0", "shared"],
   ["2^53 - 1", "9007199254740991", "shared"],
   ["-(2^53 - 1)", "-9007199254740991", "shared"],
@@ -50,21 +51,21 @@ const INTEGERS: readonly (readonly [what: string, written: string, kind: "refuse
   ["an object", '{"id":"a"}', "refused"],
 ];
 
-/** An instant that is exact to the microsecond and that no other run has, between 1970 and 1978. */
+/** An instant between 1970 and 1978 that no other run has. */
 export function instantOf(run: Run): string {
-  const micros = run.number - 1e15;
+  const micros = run.integerId - 1e15;
   const toMillis = new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1);
   return `${toMillis}${String(micros % 1000).padStart(3, "0")}Z`;
 }
 
-/** @param customerId that the written id means; undefined when it means none */
-function integer(run: Run, what: string, written: string, customerId: string | undefined) {
+/** @param customerId undefined if the id is invalid */
+function integer(run: Run, what: string, json: string, customerId: string | undefined) {
   const { heartRate } = run;
   const ts = instantOf(run);
   return {
     what,
-    key: bytes(customerId ?? written),
-    value: bytes(`{"customer_id":${written},"timestamp":"${ts}","heart_rate":${heartRate}}`),
+    key: bytes(customerId ?? json),
+    value: bytes(`{"customer_id":${json},"timestamp":"${ts}","heart_rate":${heartRate}}`),
     expected: customerId === undefined
       ? rejected("invalid_customer_id")
       : expectedOf({ customerId, ts, heartRate, anomaly: null }),
@@ -74,43 +75,46 @@ function integer(run: Run, what: string, written: string, customerId: string | u
 export const CUSTOMERS = [
   scenario(
     "unicode_ids",
-    "ids are kept character by character",
+    "an id in any script is stored unchanged",
     (run) => SUFFIXES.map(([what, suffix]) => reading(run, what, run.customer(suffix))),
   ),
-  scenario("id_length", "1 to 128 code points are an id, whatever their bytes", (run) => {
-    const none: ReadingOverrides = { becomes: "invalid_customer_id" };
-    const of = (codePoints: number, character: string) => {
+  scenario("id_length", "an id has 1 to 128 code points, however many bytes they take", (run) => {
+    const invalid: ReadingOverrides = { outcome: "invalid_customer_id" };
+    const idOf = (codePoints: number, character: string) => {
       const name = run.customer(codePoints > 128 ? "more-" : "max-");
       return name + character.repeat(codePoints - name.length);
     };
     return [
-      reading(run, "128 letters", of(128, "x")),
-      reading(run, "128 with astral ones", of(128, "🫀")),
-      reading(run, "129 letters", of(129, "x"), none),
-      reading(run, "129 with astral ones", of(129, "🫀"), none),
-      reading(run, "empty", "", none),
+      reading(run, "128 letters", idOf(128, "x")),
+      reading(run, "128 code points with astral characters", idOf(128, "🫀")),
+      reading(run, "129 letters", idOf(129, "x"), invalid),
+      reading(run, "129 code points with astral characters", idOf(129, "🫀"), invalid),
+      reading(run, "empty", "", invalid),
     ];
   }),
-  scenario("integer_ids", "an integer is the customer of its decimal text, and never rounded", (run) => {
-    const { number } = run;
-    const own = (what: string, written: string, customer: string) => {
-      return { ...integer(run, what, written, customer), customer };
-    };
-    const asText = { ts: instantOf(run), becomes: "duplicate" } as const;
-    return [
-      own("an integer", `${number}`, `${number}`),
-      reading(run, "the same as a text", `${number}`, asText),
-      own("a negative one", `-${number}`, `-${number}`),
-      own("with a fraction of zero", `${number + 1}.0`, `${number + 1}`),
-      ...INTEGERS.map(([what, written, kind]) =>
-        integer(run, what, written, kind === "shared" ? written : undefined)
-      ),
-    ];
-  }),
+  scenario(
+    "integer_ids",
+    "an integer id is the same customer as its decimal text, and is never rounded",
+    (run) => {
+      const { integerId } = run;
+      const own = (what: string, json: string, customer: string) => {
+        return { ...integer(run, what, json, customer), customer };
+      };
+      const asText = { ts: instantOf(run), outcome: "duplicate" } as const;
+      return [
+        own("an integer", `${integerId}`, `${integerId}`),
+        reading(run, "the same as a string", `${integerId}`, asText),
+        own("a negative integer", `-${integerId}`, `-${integerId}`),
+        own("with a zero fraction", `${integerId + 1}.0`, `${integerId + 1}`),
+        ...INTEGERS.map(([what, json, kind]) =>
+          integer(run, what, json, kind === "shared" ? json : undefined)
+        ),
+      ];
+    },
+  ),
 ];
 
-/** How it is written, and the instant that it is. */
-const ACCEPTED: readonly (readonly [what: string, written: string, meant: string])[] = [
+const ACCEPTED: readonly (readonly [what: string, timestamp: string, meant: string])[] = [
   ["UTC", "2026-07-14T09:30:00Z", "2026-07-14T09:30:00.000000Z"],
   ["lower case", "2026-07-14t09:30:00z", "2026-07-14T09:30:00.000000Z"],
   ["a space", "2026-07-14 09:30:00Z", "2026-07-14T09:30:00.000000Z"],
@@ -134,49 +138,49 @@ const ACCEPTED: readonly (readonly [what: string, written: string, meant: string
   ["a microsecond before 1970", "1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"],
 ];
 
-const REFUSED: readonly (readonly [what: string, written: unknown])[] = [
-  ["a day that the year lacks", "2026-02-29T09:30:00Z"],
-  ["a day that no February has", "2026-02-30T09:30:00Z"],
+const REFUSED: readonly (readonly [what: string, timestamp: unknown])[] = [
+  ["29 February in a common year", "2026-02-29T09:30:00Z"],
+  ["30 February", "2026-02-30T09:30:00Z"],
   ["month 13", "2026-13-01T09:30:00Z"],
   ["day 0", "2026-07-00T09:30:00Z"],
   ["hour 24", "2026-07-14T24:00:00Z"],
   ["minute 60", "2026-07-14T09:60:00Z"],
-  ["second 60 at no leap second", "2026-07-14T09:30:60Z"],
-  ["an offset of a day", "2026-07-14T09:30:00+24:00"],
+  ["second 60 not at the end of a day", "2026-07-14T09:30:60Z"],
+  ["an offset of 24 hours", "2026-07-14T09:30:00+24:00"],
   ["year 0", "0000-07-14T09:30:00Z"],
   ["before year 1 in UTC", "0001-01-01T00:00:00+01:00"],
   ["after year 9999 in UTC", "9999-12-31T23:59:59-01:00"],
   ["a five-digit year", "12026-07-14T09:30:00Z"],
-  ["a date alone", "2026-07-14"],
+  ["a date without a time", "2026-07-14"],
   ["the basic format", "20260714T093000Z"],
   ["day first", "14.07.2026 09:30"],
   ["full-width digits", "２０２６-07-14T09:30:00Z"],
-  ["white space before it", " 2026-07-14T09:30:00Z"],
-  ["text behind it", "2026-07-14T09:30:00Z; now"],
-  ["a decimal point alone", "2026-07-14T09:30:00.Z"],
-  ["what PostgreSQL would take", "now"],
-  ["what PostgreSQL has for ever", "infinity"],
-  ["an empty text", ""],
+  ["leading white space", " 2026-07-14T09:30:00Z"],
+  ["text after it", "2026-07-14T09:30:00Z; now"],
+  ["a decimal point without digits", "2026-07-14T09:30:00.Z"],
+  ["a word that PostgreSQL accepts", "now"],
+  ["infinity, which PostgreSQL accepts", "infinity"],
+  ["an empty string", ""],
   ["epoch seconds as a number", 1_784_021_400],
-  ["epoch seconds as a text", "1784021400"],
+  ["epoch seconds as a string", "1784021400"],
   ["null", null],
 ];
 
 export const TIMESTAMPS = [
   scenario(
     "timestamps",
-    "every accepted way to write an instant is that instant, to the microsecond",
+    "every accepted notation of an instant is read exactly, to the microsecond",
     (run) =>
-      ACCEPTED.map(([what, written, ts], index) =>
-        reading(run, `${what}: ${written}`, run.customer(`time-${index}`), { written, ts })
+      ACCEPTED.map(([what, timestamp, ts], index) =>
+        reading(run, `${what}: ${timestamp}`, run.customer(`time-${index}`), { timestamp, ts })
       ),
   ),
   scenario(
     "impossible_timestamps",
-    "what is no instant is rejected as invalid_timestamp",
+    "a value that is not an instant is rejected as invalid_timestamp",
     (run) =>
-      REFUSED.map(([what, written], index) =>
-        reading(run, what, run.customer(`no-time-${index}`), { written, becomes: "invalid_timestamp" })
+      REFUSED.map(([what, timestamp], index) =>
+        reading(run, what, run.customer(`no-time-${index}`), { timestamp, outcome: "invalid_timestamp" })
       ),
   ),
   scenario(
@@ -189,30 +193,34 @@ export const TIMESTAMPS = [
   ),
   scenario(
     "far_past",
-    "the past is welcome however far",
+    "a reading is stored however far in the past it is",
     (run) =>
       ["0001-01-01T00:00:00.000001Z", "1582-10-10T12:00:00.000000Z", "1900-02-28T23:59:59.999999Z"].map((
         ts,
       ) => reading(run, ts, run.customer(`past-${ts.slice(0, 4)}`), { ts })),
   ),
-  scenario("future", "more than MAX_CLOCK_SKEW_SECONDS ahead is rejected, less is stored", (run) => {
-    const skewMs = run.limits.maxClockSkewSeconds * 1000;
-    const dayMs = 86_400_000;
-    const inMs = (ms: number) => new Date(run.startedMs + ms).toISOString();
-    const ahead = (what: string, written: string) => {
-      const customer = run.customer(`ahead-${what.replaceAll(" ", "-")}`);
-      return reading(run, what, customer, { written, becomes: "timestamp_in_future" });
-    };
-    const written = inMs(skewMs / 2);
-    // The instant is in the name, so that the same run at another time has another customer.
-    const customer = run.customer(`ahead-${run.startedMs + skewMs / 2}`);
-    const within = { written, ts: written.replace("Z", "000Z") };
-    return [
-      // Half the skew: that is how far our clock and the consumer's may differ. Too little of it proves nothing.
-      ...skewMs < 60_000 ? [] : [reading(run, "half the skew ahead", customer, within)],
-      ahead("a day beyond the skew", inMs(skewMs + dayMs)),
-      ahead("ten years beyond the skew", inMs(skewMs + 3652 * dayMs)),
-      ahead("the end of time", "9999-12-31T23:59:59.999999Z"),
-    ];
-  }),
+  scenario(
+    "future",
+    "a reading up to MAX_CLOCK_SKEW_SECONDS ahead is stored, a later one is rejected",
+    (run) => {
+      const skewMs = run.limits.maxClockSkewSeconds * 1000;
+      const dayMs = 86_400_000;
+      const inMs = (ms: number) => new Date(run.startedMs + ms).toISOString();
+      const ahead = (what: string, timestamp: string) => {
+        const customer = run.customer(`ahead-${what.replaceAll(" ", "-")}`);
+        return reading(run, what, customer, { timestamp, outcome: "timestamp_in_future" });
+      };
+      const timestamp = inMs(skewMs / 2);
+      // The name has the instant, because a repetition of the run has another instant.
+      const customer = run.customer(`ahead-${run.startedMs + skewMs / 2}`);
+      const within = { timestamp, ts: timestamp.replace("Z", "000Z") };
+      return [
+        // The clock of the consumer may differ by half the skew. With a small skew that would be too little.
+        ...skewMs < 60_000 ? [] : [reading(run, "half the skew ahead", customer, within)],
+        ahead("a day beyond the skew", inMs(skewMs + dayMs)),
+        ahead("ten years beyond the skew", inMs(skewMs + 3652 * dayMs)),
+        ahead("the end of time", "9999-12-31T23:59:59.999999Z"),
+      ];
+    },
+  ),
 ];

@@ -1,4 +1,3 @@
-/** What a scenario is: records, and for each of them where it must end. */
 import { createHash } from "node:crypto";
 import type { Anomaly, Limits, RejectReason } from "../../_shared/record/heartbeat.ts";
 
@@ -6,7 +5,6 @@ export interface Scenario {
   readonly name: string;
   /** Completes "checks that ...". */
   readonly promise: string;
-  /** In the order in which they are published. */
   readonly records: (run: Run) => readonly PlannedRecord[];
 }
 
@@ -14,10 +12,9 @@ export function scenario(name: string, promise: string, records: Scenario["recor
   return { name, promise, records };
 }
 
-/** A row that must be in public.heartbeats. */
 export interface StoredRow {
   readonly customerId: string;
-  /** With six decimals and Z, as the table gives it back. */
+  /** UTC with six decimals and Z. */
   readonly ts: string;
   readonly heartRate: number;
   readonly anomaly: Anomaly | null;
@@ -25,42 +22,38 @@ export interface StoredRow {
 
 export type Expected =
   | { readonly kind: "stored"; readonly row: StoredRow }
-  /** Counted and nothing else: its row is that of an earlier record. */
   | { readonly kind: "duplicate"; readonly row: StoredRow }
   | { readonly kind: "rejected"; readonly reason: RejectReason };
 
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 export interface PlannedRecord {
-  /** What is special about it. */
+  /** What is special about the record, for the report. */
   readonly what: string;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly expected: Expected;
-  /** Every row of this customer must be one that is expected; absent when other runs use it too, or none is named. */
+  /** A customer id that only this run has: each of its rows must be expected by a record. */
   readonly customer?: string;
-  /** Added to the key's own partition, modulo their number. */
+  /** Added to the partition of the key, modulo the number of partitions. */
   readonly partitionShift?: number;
-  /** Records of one codec travel in one batch. */
   readonly codec?: Codec;
 }
 
-/** What the records of one run have in common. The same run always makes the same records. */
+/** What the records of a run have in common. The same id gives the same records, except for those near the present. */
 export interface Run {
   readonly id: string;
   readonly limits: Limits;
   readonly startedMs: number;
-  /** Neither low nor high. */
+  /** Valid and without an anomaly. */
   readonly heartRate: number;
-  /** Valid, and another one. */
+  /** Valid, and different from `heartRate`. */
   readonly otherHeartRate: number;
-  /** 10^15 to 10^15 + 2^48: a customer with an integer id that is this run's own. */
-  readonly number: number;
-  /** A customer that no other run has. */
+  /** A customer id of this run: 10^15 plus a hash of less than 2^48. */
+  readonly integerId: number;
   readonly customer: (name: string) => string;
 }
 
-/** @param id letters, digits, dots, underscores and hyphens, 40 at most */
 export function createRun(id: string, limits: Limits, startedMs: number): Run {
   const heartRate = Math.floor((limits.lowBpm + limits.highBpm) / 2);
   return {
@@ -69,12 +62,12 @@ export function createRun(id: string, limits: Limits, startedMs: number): Run {
     startedMs,
     heartRate,
     otherHeartRate: heartRate < limits.maxBpm ? heartRate + 1 : heartRate - 1,
-    number: 1e15 + createHash("sha256").update(id).digest().readUIntBE(0, 6),
+    integerId: 1e15 + createHash("sha256").update(id).digest().readUIntBE(0, 6),
     customer: (name) => `scenario-${id}-${name}`,
   };
 }
 
-/** When most readings are, as the table gives it back. */
+/** Timestamp of most readings. */
 export const TS = "2026-07-14T09:30:00.123456Z";
 
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -83,53 +76,50 @@ export function rejected(reason: RejectReason): Expected {
   return { kind: "rejected", reason };
 }
 
-/** What is special about a reading; left out, it is an ordinary one. */
 export interface ReadingOverrides {
-  /** Of its row; `TS` unless told. */
+  /** Of the expected row; by default `TS`. */
   readonly ts?: string;
-  /** The timestamp that is sent; `ts` unless told. */
-  readonly written?: unknown;
+  /** As sent; by default `ts`. */
+  readonly timestamp?: unknown;
   readonly heartRate?: number;
   readonly anomaly?: Anomaly | null;
   readonly others?: Readonly<Record<string, unknown>>;
-  readonly becomes?: "duplicate" | RejectReason;
+  readonly outcome?: "duplicate" | RejectReason;
 }
 
-/** A record as a well-behaved producer writes it: keyed by the customer it is about. */
+/** A record in the normal form, whose key is the customer id. */
 export function reading(
   run: Run,
   what: string,
   customer: string,
-  peculiar: ReadingOverrides = {},
+  overrides: ReadingOverrides = {},
 ): PlannedRecord {
-  const { ts = TS, written = ts, heartRate = run.heartRate, others } = peculiar;
-  const value = { customer_id: customer, timestamp: written, heart_rate: heartRate, ...others };
+  const { ts = TS, timestamp = ts, heartRate = run.heartRate, others } = overrides;
+  const value = { customer_id: customer, timestamp, heart_rate: heartRate, ...others };
   const expected = expectedOf(
-    { customerId: customer, ts, heartRate, anomaly: peculiar.anomaly ?? null },
-    peculiar,
+    { customerId: customer, ts, heartRate, anomaly: overrides.anomaly ?? null },
+    overrides,
   );
   return { what, key: bytes(customer), value: bytes(JSON.stringify(value)), expected, customer };
 }
 
-/** Where a record ends whose row this is, or would be. */
-export function expectedOf(row: StoredRow, { becomes }: Pick<ReadingOverrides, "becomes"> = {}): Expected {
-  if (becomes !== undefined && becomes !== "duplicate") return rejected(becomes);
-  return { kind: becomes ?? "stored", row };
+export function expectedOf(row: StoredRow, { outcome }: Pick<ReadingOverrides, "outcome"> = {}): Expected {
+  if (outcome !== undefined && outcome !== "duplicate") return rejected(outcome);
+  return { kind: outcome ?? "stored", row };
 }
 
-/** A value that is written out, and why it is rejected, if it is. */
-export type Written = readonly [
+/** `reason` is undefined if the value is a valid reading. */
+export type Template = readonly [
   what: string,
   value: string | Uint8Array | null,
   reason?: RejectReason | undefined,
 ];
 
 /**
- * A record of a customer of its own, whose value is written out: what is special about it shall be seen. `READING` stands
- * for the three members of a valid record, `REST` for all but the customer's, `ID` for the customer, `BPM` for a normal
- * rate.
+ * A record for a separate customer. In the value, `READING` stands for the three members of a valid record, `REST`
+ * for all but the customer id, `ID` for the customer id, and `BPM` for a normal heart rate.
  */
-export function written(run: Run, name: string, [what, value, reason]: Written): PlannedRecord {
+export function fromTemplate(run: Run, name: string, [what, value, reason]: Template): PlannedRecord {
   const customer = run.customer(name);
   const text = typeof value === "string"
     ? value.replaceAll("READING", '"customer_id":"ID",REST').replaceAll(

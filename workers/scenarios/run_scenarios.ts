@@ -1,4 +1,3 @@
-/** One run: publish, wait, look up, judge. */
 import type { KafkaConnection } from "../_shared/kafka/client.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
 import { collectEvidence, waitUntilProcessed } from "./evidence.ts";
@@ -7,11 +6,10 @@ import { publish, type PublishOptions } from "./publish.ts";
 import type { Run, Scenario } from "./catalogue/scenario.ts";
 
 /**
- * @param onProgress hears what is being done
- * @returns undefined when `signal` aborted first
- * @throws PipelineError when Kafka or PostgreSQL is away or refuses; nothing is published then, or not all of it
+ * @returns undefined if `signal` aborted first
+ * @throws PipelineError if Kafka or PostgreSQL is unavailable or refuses; then some records may be published already
  */
-export async function rehearse(
+export async function runScenarios(
   { kafka, database }: { kafka: KafkaConnection; database: Database },
   scenarios: readonly Scenario[],
   run: Run,
@@ -20,16 +18,16 @@ export async function rehearse(
   const records = scenarios.flatMap(({ name: scenario, records }) => {
     return records(run).map((record) => ({ ...record, scenario }));
   });
-  // Asked first, so that a wrong password does not leave records behind that nobody looks up.
+  // Before publishing, so that a wrong password does not leave records that are never checked.
   await database.query("select 1").catch((error) => {
-    throw databaseFailure("look anything up", database.target, error);
+    throw databaseFailure("look up the records", database.target, error);
   });
   onProgress(
     `Run ${run.id}: publishing ${records.length} records to topic ${kafka.topic} at ${kafka.servers}`,
   );
   const publication = await publish(kafka, records, options);
   if (publication === undefined) return undefined;
-  onProgress(`Waiting until a consumer has brought them to PostgreSQL ${database.target}`);
+  onProgress(`Waiting until a consumer has written them to PostgreSQL ${database.target}`);
   const next = await waitUntilProcessed(database, publication, options);
   if (options.signal.aborted) return undefined;
   return judge(publication.records, await collectEvidence(database, publication, next));
