@@ -7,21 +7,13 @@
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether } from "../_shared/env.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
+import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 
 /** Completes "Cannot start the ...". */
 const PROGRAM = "reconciliation";
 
 export const RECONCILE_SETTINGS = { ...KAFKA_SETTINGS, DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
-
-export interface ReconcileConfig {
-  readonly databaseUrl: string;
-  /** Undefined with `--no-kafka`. */
-  readonly kafka: KafkaConnection | undefined;
-  readonly json: boolean;
-  readonly secrets: readonly string[];
-}
 
 /**
  * @throws UsageError that names every wrong setting
@@ -31,7 +23,7 @@ export function readConfig(
   args: readonly string[],
   env: Environment,
   readFile: (path: string) => string,
-): ReconcileConfig {
+) {
   const flags = createCommand().parse([...args], { from: "user" }).opts<{ json: boolean; kafka: boolean }>();
   const [settings, kafka, address] = readTogether(PROGRAM, [
     () => parseSettings(PROGRAM, RECONCILE_SETTINGS, env, { readFile }),

@@ -7,8 +7,8 @@
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether, settingsError, text } from "../_shared/env.ts";
-import { LIMIT_SETTINGS, type Limits, limitsFrom } from "../_shared/record/heartbeat.ts";
-import { KAFKA_SETTINGS, type KafkaConnection, kafkaConnection } from "../_shared/kafka/client.ts";
+import { LIMIT_SETTINGS, limitsFrom } from "../_shared/record/heartbeat.ts";
+import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 import type { Scenario } from "./catalogue/scenario.ts";
 
@@ -31,18 +31,6 @@ const FLAGS = {
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
-export interface ScenarioConfig {
-  readonly kafka: KafkaConnection;
-  readonly databaseUrl: string;
-  readonly secrets: readonly string[];
-  readonly limits: Limits;
-  readonly scenarios: readonly Scenario[];
-  readonly runId: string;
-  readonly timeoutMs: number;
-  /** As given, for the report. */
-  readonly timeout: string;
-}
-
 /**
  * @returns undefined for `--list`
  * @throws UsageError that names every wrong setting
@@ -53,7 +41,7 @@ export function readConfig(
   env: Environment,
   readFile: (path: string) => string,
   { all, newRunId }: { all: readonly Scenario[]; newRunId: string },
-): ScenarioConfig | undefined {
+) {
   const given = createCommand().parse([...args], { from: "user" })
     .opts<{ list: boolean; only: string[]; timeout?: string; run?: string }>();
   if (given.list) return undefined;
