@@ -1,0 +1,114 @@
+/** docs/configure.md and docs/operate.md list what the code has: every setting, metric and alert rule, and no other. */
+import { deepStrictEqual, ok } from "node:assert";
+import { Registry } from "prom-client";
+import type { z } from "zod";
+import { RULES } from "../../grafana/alerts.ts";
+import { STACK_SETTINGS } from "../../stack/command_line.ts";
+import { settingInfo } from "../../workers/_shared/env.ts";
+import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
+import { consumerMetrics } from "../../workers/consumer/telemetry/metrics.ts";
+import { PRODUCER_SETTINGS } from "../../workers/producer/config.ts";
+import { ProducerTelemetry } from "../../workers/producer/publish/telemetry.ts";
+import { RECONCILE_SETTINGS } from "../../workers/reconcile/config.ts";
+import { SCENARIO_SETTINGS } from "../../workers/scenarios/config.ts";
+
+const SETTINGS: Readonly<Record<string, z.ZodType>> = {
+  ...CONSUMER_SETTINGS,
+  ...PRODUCER_SETTINGS,
+  ...SCENARIO_SETTINGS,
+  ...RECONCILE_SETTINGS,
+  ...STACK_SETTINGS,
+};
+
+const [configure, operate, compose] = await Promise.all(
+  ["docs/configure.md", "docs/operate.md", "docker-compose.yml"].map((path) =>
+    Deno.readTextFile(new URL(`../../${path}`, import.meta.url))
+  ),
+) as [string, string, string];
+
+/** The cells of each table row whose first cell is one name between backticks, by that name. */
+function rows(page: string, name: RegExp): [name: string, cells: readonly string[]][] {
+  return page.split("\n").flatMap((line): [string, readonly string[]][] => {
+    const cells = line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim());
+    const first = /^`([^`]+)`$/.exec(cells[0] ?? "")?.[1];
+    return first !== undefined && name.test(first) ? [[first, cells]] : [];
+  });
+}
+
+const documented = rows(configure, /^[A-Z][A-Z_]+$/);
+
+Deno.test("docs/configure.md has every setting of the programs and of docker-compose.yml once, and no other", () => {
+  const fromCompose = [...compose.matchAll(/(?<!\$)\$\{?([A-Z_]+)/g)].map(([, name = ""]) => name);
+  // Compose itself reads COMPOSE_PROFILES.
+  const read = new Set([...Object.keys(SETTINGS), ...fromCompose, "COMPOSE_PROFILES"]);
+  deepStrictEqual(documented.map(([name]) => name).sort(), [...read].sort());
+});
+
+Deno.test("docs/configure.md has the default, the range and the choices that the program has", () => {
+  const wrong = documented.flatMap(([name, [, initial = "", values = ""]]) => {
+    const schema = SETTINGS[name];
+    if (schema === undefined) return [];
+    const { default: expected = "none", expected: allowed } = settingInfo(schema);
+    const [, least, most] = /from (\d+) to (\d+)/.exec(allowed) ?? [];
+    const choices = /^one of (.*)$/.exec(allowed)?.[1]?.split(", ") ?? [];
+    const has = (what: string, holds: boolean) => holds ? [] : [`${name}: expected ${what}`];
+    return [
+      ...has(`the default ${expected}`, initial.replaceAll("`", "").split(" ")[0] === expected),
+      ...has(`${least} to ${most}`, least === undefined || values.startsWith(`${least} to ${most}`)),
+      ...has(allowed, choices.every((choice) => values.includes(`\`${choice}\``))),
+    ];
+  });
+  deepStrictEqual(wrong, []);
+});
+
+Deno.test("docs/configure.md names the file variable of each secret, and no other", () => {
+  const secrets = Object.entries(SETTINGS).filter(([, schema]) => settingInfo(schema).secret);
+  const section = /\n## Secrets\n([\s\S]*?)\n## /.exec(configure)?.[1] ?? "";
+  const named = new Set([...section.matchAll(/`([A-Z_]+_FILE)`/g)].map(([, name]) => name));
+  deepStrictEqual([...named].sort(), secrets.map(([name]) => `${name}_FILE`).sort());
+});
+
+Deno.test("docs/operate.md has every metric of consumer and producer once, and no other", () => {
+  const [consumer, producer] = [new Registry(), new Registry()];
+  consumerMetrics(consumer);
+  const silent = () => {};
+  const log = { debug: silent, info: silent, warning: silent, error: silent };
+  new ProducerTelemetry(log, producer, { eachRecord: false });
+  const metrics = [consumer, producer].flatMap((registry) => registry.getMetricsAsArray());
+  const listed = rows(operate, /^(heartbeat|process)_[a-z_]+$/).map(([name]) => name);
+  deepStrictEqual(listed.sort(), metrics.map(({ name }) => name).sort());
+});
+
+Deno.test("docs/operate.md has every alert rule under its title, and no other", () => {
+  const section = /\n## Alerts\n([\s\S]*?)\n## /.exec(operate)?.[1] ?? "";
+  const titles = [...section.matchAll(/^### (.+)$/gm)].map(([, title]) => title);
+  deepStrictEqual(titles.sort(), RULES.map(({ title }) => title).sort());
+});
+
+Deno.test("docs/operate.md explains every warning and error of the workers, and no event that they do not write", async () => {
+  const section = /\n## Log events\n([\s\S]*?)\n## /.exec(operate)?.[1] ?? "";
+  const explained = section.split("\n").flatMap((line) =>
+    [...(/^\|([^|]*)\|/.exec(line)?.[1] ?? "").matchAll(/`([a-z_.]+)`/g)].map(([, event = ""]) => event)
+  );
+  const source = await sourceOf(new URL("../../workers/", import.meta.url));
+  const isWritten = (event: string) => {
+    const [subject, fact] = event.split(".");
+    return source.includes(`"${event.replace(/\.suppressed$/, "")}"`) ||
+      (/^(kafka|group|database)$/.test(subject ?? "") && source.includes(`\`\${dependency}.${fact}\``));
+  };
+  deepStrictEqual(explained.filter((event) => !isWritten(event)), []);
+  const alarming = [...source.matchAll(/\.(?:warning|error)\(\s*"([a-z_]+\.[a-z_]+)"/g)].map(([, event]) =>
+    event
+  );
+  deepStrictEqual(alarming.filter((event) => !explained.includes(event ?? "")), []);
+  ok(alarming.length > 15, `${alarming.length} warnings and errors were found`);
+});
+
+async function sourceOf(folder: URL): Promise<string> {
+  let text = "";
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) text += await sourceOf(new URL(`${name}/`, folder));
+    else if (name.endsWith(".ts")) text += await Deno.readTextFile(new URL(name, folder));
+  }
+  return text;
+}
