@@ -1,4 +1,4 @@
-/** docs/configure.md and docs/operate.md list what the code has: every setting, metric and alert rule, and no other. */
+/** docs/configure.md, operate.md and troubleshoot.md list what the code has: settings, metrics, alert rules, reject reasons. */
 import { deepStrictEqual, ok } from "node:assert";
 import { Registry } from "prom-client";
 import type { z } from "zod";
@@ -9,6 +9,7 @@ import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 import { consumerMetrics } from "../../workers/consumer/telemetry/metrics.ts";
 import { PRODUCER_SETTINGS } from "../../workers/producer/config.ts";
 import { ProducerTelemetry } from "../../workers/producer/publish/telemetry.ts";
+import { REJECT_REASONS } from "../../workers/_shared/record/heartbeat.ts";
 import { RECONCILE_SETTINGS } from "../../workers/reconcile/config.ts";
 import { SCENARIO_SETTINGS } from "../../workers/scenarios/config.ts";
 
@@ -20,11 +21,11 @@ const SETTINGS: Readonly<Record<string, z.ZodType>> = {
   ...STACK_SETTINGS,
 };
 
-const [configure, operate, compose] = await Promise.all(
-  ["docs/configure.md", "docs/operate.md", "docker-compose.yml"].map((path) =>
+const [configure, operate, troubleshoot, compose] = await Promise.all(
+  ["docs/configure.md", "docs/operate.md", "docs/troubleshoot.md", "docker-compose.yml"].map((path) =>
     Deno.readTextFile(new URL(`../../${path}`, import.meta.url))
   ),
-) as [string, string, string];
+) as [string, string, string, string];
 
 /** The cells of each table row whose first cell is one name between backticks, by that name. */
 function rows(page: string, name: RegExp): [name: string, cells: readonly string[]][] {
@@ -33,6 +34,17 @@ function rows(page: string, name: RegExp): [name: string, cells: readonly string
     const first = /^`([^`]+)`$/.exec(cells[0] ?? "")?.[1];
     return first !== undefined && name.test(first) ? [[first, cells]] : [];
   });
+}
+
+/** The names between backticks in the first cell of each table row. */
+function firstNames(text: string): string[] {
+  const cells = [...text.matchAll(/^\|([^|]*)\|/gm)].map(([, cell = ""]) => cell);
+  return cells.flatMap((cell) => [...cell.matchAll(/`([a-z0-9_.]+)`/g)].map(([, name = ""]) => name));
+}
+
+/** The text below a heading, up to the next heading of level 2. */
+function sectionOf(page: string, heading: string): string {
+  return page.split(`\n${heading}\n`)[1]?.split("\n## ")[0] ?? "";
 }
 
 const documented = rows(configure, /^[A-Z][A-Z_]+$/);
@@ -63,7 +75,7 @@ Deno.test("docs/configure.md has the default, the range and the choices that the
 
 Deno.test("docs/configure.md names the file variable of each secret, and no other", () => {
   const secrets = Object.entries(SETTINGS).filter(([, schema]) => settingInfo(schema).secret);
-  const section = /\n## Secrets\n([\s\S]*?)\n## /.exec(configure)?.[1] ?? "";
+  const section = sectionOf(configure, "## Secrets");
   const named = new Set([...section.matchAll(/`([A-Z_]+_FILE)`/g)].map(([, name]) => name));
   deepStrictEqual([...named].sort(), secrets.map(([name]) => `${name}_FILE`).sort());
 });
@@ -80,16 +92,18 @@ Deno.test("docs/operate.md has every metric of consumer and producer once, and n
 });
 
 Deno.test("docs/operate.md has every alert rule under its title, and no other", () => {
-  const section = /\n## Alerts\n([\s\S]*?)\n## /.exec(operate)?.[1] ?? "";
+  const section = sectionOf(operate, "## Alerts");
   const titles = [...section.matchAll(/^### (.+)$/gm)].map(([, title]) => title);
   deepStrictEqual(titles.sort(), RULES.map(({ title }) => title).sort());
 });
 
+Deno.test("docs/troubleshoot.md explains every reason of a reject, and no other", () => {
+  const section = sectionOf(troubleshoot, "### Reasons of a reject");
+  deepStrictEqual(firstNames(section).sort(), [...REJECT_REASONS].sort());
+});
+
 Deno.test("docs/operate.md explains every warning and error of the workers, and no event that they do not write", async () => {
-  const section = /\n## Log events\n([\s\S]*?)\n## /.exec(operate)?.[1] ?? "";
-  const explained = section.split("\n").flatMap((line) =>
-    [...(/^\|([^|]*)\|/.exec(line)?.[1] ?? "").matchAll(/`([a-z_.]+)`/g)].map(([, event = ""]) => event)
-  );
+  const explained = firstNames(sectionOf(operate, "## Log events"));
   const source = await sourceOf(new URL("../../workers/", import.meta.url));
   const isWritten = (event: string) => {
     const [subject, fact] = event.split(".");
