@@ -118,11 +118,57 @@ Deno.test("docs/operate.md explains every warning and error of the workers, and 
   ok(alarming.length > 15, `${alarming.length} warnings and errors were found`);
 });
 
+/** In the texts of docs/troubleshoot.md: what stands for a value, and for the rest. */
+const PLACEHOLDER = /\.\.\.|\b(?:HOST|NAME|N|FILE|FOLDER|ROLE|MACHINE|FIELD|A|B|X|Y|M)\b/;
+/** Other things between backticks: SQL, and command lines. */
+const NO_TEXT = /^(?:select|update|create|alter|set|encoding|docker|deno|consume) /;
+
+/** Whether a text is one literal of the code, or several that code puts together. */
+function isComposed(words: readonly string[], source: string, from = 0): boolean {
+  if (from === words.length) return true;
+  for (let to = words.length; to > from; to--) {
+    const piece = trimmed(words.slice(from, to).join(" "));
+    const bounds = { begins: from > 0, ends: to < words.length };
+    if (occurs(piece, source, bounds) && isComposed(words, source, to)) return true;
+  }
+  return false;
+}
+
+/** @param bounds whether the piece has to begin, and to end, where a literal or one of its `${values}` does */
+function occurs(piece: string, source: string, bounds: { begins: boolean; ends: boolean }): boolean {
+  for (let at = source.indexOf(piece); at >= 0; at = source.indexOf(piece, at + 1)) {
+    const before = source.slice(Math.max(0, at - 4), at);
+    const behind = source.slice(at + piece.length, at + piece.length + 4);
+    const begins = !bounds.begins || /["`}][ :;,.()]*$/.test(before);
+    const ends = !bounds.ends || /^[ :;,.()]*(?:["`]|\$\{)/.test(behind);
+    if (begins && ends) return true;
+  }
+  return false;
+}
+
+const trimmed = (text: string) => text.replace(/^[ :;,"()]+|[ :;,"()]+$/g, "");
+
+Deno.test("each error text and reason that docs/troubleshoot.md quotes is in the code", async () => {
+  const code = await Promise.all(["workers", "stack", "migrations"].map((name) => {
+    return sourceOf(new URL(`../../${name}/`, import.meta.url));
+  }));
+  // Texts that are added up from several literals become one.
+  const source = code.join("").replace(/["`]\s*\+\s*["`]/g, "").replace(/\s+/g, " ");
+  const prose = troubleshoot.replace(/```[\s\S]*?```/g, "");
+  const quoted = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
+  const texts = quoted.filter((text) => text.includes(" ") && !NO_TEXT.test(text)).flatMap((text) =>
+    text.split(PLACEHOLDER)
+  );
+  const fragments = texts.map(trimmed).filter((text) => text !== "");
+  deepStrictEqual(fragments.filter((text) => !isComposed(text.split(" "), source)), []);
+  ok(fragments.length > 100, `${fragments.length} fragments were found`);
+});
+
 async function sourceOf(folder: URL): Promise<string> {
   let text = "";
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     if (isDirectory) text += await sourceOf(new URL(`${name}/`, folder));
-    else if (name.endsWith(".ts")) text += await Deno.readTextFile(new URL(name, folder));
+    else if (/\.(?:ts|sql)$/.test(name)) text += await Deno.readTextFile(new URL(name, folder));
   }
   return text;
 }
