@@ -1,9 +1,4 @@
-/**
- * Folder `chaos`: load, random faults by a seed and a judge of each record, until something differs. It changes nothing of what it
- * judges.
- *
- * The flags of `chaos`, and what --help says of them.
- */
+/** Folder `chaos`: runs the pipeline under load, injects random faults, and judges each record. It only reads the tables. */
 import { Command } from "commander";
 import { decimal, integer, optional, parseSettings, text } from "../workers/_shared/env.ts";
 import { UsageError } from "../workers/_shared/errors.ts";
@@ -17,14 +12,11 @@ export interface ChaosFlags {
   readonly consumers: number;
   readonly partitions: number;
   readonly against: boolean;
-  /** Only print the schedule. */
   readonly plan: boolean;
-  /** File to write the report to. */
   readonly report: string | undefined;
 }
 
-/** One every 12 seconds. */
-const FAULTS_A_MINUTE = 5;
+const FAULTS_PER_MINUTE = 5;
 const MAX_SEED = 2 ** 31 - 1;
 
 const SHAPE = {
@@ -37,10 +29,7 @@ const SHAPE = {
   report: optional(text({ expected: "a file to write" })),
 };
 
-/**
- * @throws UsageError that names every wrong flag
- * @throws CommanderError after --help, or for a flag that does not exist
- */
+/** @throws UsageError that names all wrong flags; CommanderError after --help or for an unknown flag */
 export function parseChaosFlags(
   args: readonly string[],
   random: () => number = Math.random,
@@ -55,13 +44,12 @@ export function parseChaosFlags(
   return {
     ...flags,
     seed: flags.seed ?? Math.floor(random() * MAX_SEED),
-    faults: flags.faults ?? Math.max(1, Math.round(flags.minutes * FAULTS_A_MINUTE)),
+    faults: flags.faults ?? Math.max(1, Math.round(flags.minutes * FAULTS_PER_MINUTE)),
     against: against === true,
     plan: plan === true,
   };
 }
 
-/** The command that does the same again. */
 export function commandOf(flags: ChaosFlags): string {
   const { minutes, seed, rate, faults, consumers, partitions, against } = flags;
   const named = Object.entries({ minutes, seed, rate, faults, consumers, partitions })
@@ -72,35 +60,37 @@ export function commandOf(flags: ChaosFlags): string {
 function createCommand(): Command {
   return new Command("chaos").exitOverride()
     .description(
-      "Runs the pipeline under load and random faults, and judges each record; exit code 1 on a difference.",
+      "Runs the pipeline under load, injects random faults, and checks what happened to each record.",
     )
-    .option("--minutes <n>", "how long load and faults go on (default 5)")
-    .option("--seed <n>", "of schedule and load (default: a new one, which is printed)")
+    .option("--minutes <n>", "duration of load and faults (default 5)")
+    .option("--seed <n>", "seed of schedule and load (default: a random one, which is printed)")
     .option("--rate <n>", "records per second (default 500)")
-    .option("--faults <n>", "how many faults (default 5 a minute)")
-    .option("--consumers <n>", "consumer processes of one group (default 3)")
+    .option("--faults <n>", "number of faults (default 5 per minute)")
+    .option("--consumers <n>", "number of consumer processes, all in one group (default 3)")
     .option("--partitions <n>", "partitions of the topic (default 6)")
-    .option("--report <file>", "also write the report there, in Markdown")
+    .option("--report <file>", "also write the report to this file, in Markdown")
     .option("--plan", "print the schedule and do nothing")
-    .option("--against", "use the servers of KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL")
+    .option("--against", "use the servers in KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL")
     .addHelpText(
       "after",
       `
-A Kafka and a PostgreSQL of its own are started in a temporary folder, which is deleted at the end unless something is
-wrong. Processes are killed (kill -9), frozen or stopped in order; links are cut, delayed, silenced, slowed or limited;
-rounds of the rollup are terminated or held up.
-The same seed gives the same schedule and the same records; what a fault hits also depends on the machine.
+Starts its own Kafka and PostgreSQL in a temporary folder. The folder is deleted at the end, unless the run found a
+difference.
 
-Each record that the broker acknowledged must be stored, rejected with its reason and bytes, or counted as a duplicate.
-Minutes and latest readings, together with the changes that wait for the rollup, must equal the rows, and those changes
-must lead to where the ledger is. The ledger and what is settled are judged all the time, everything at the end, when
-the rollup has to have caught up, and by "reconcile" as a process of its own. A rebuild of the rollup is a difference: no
-fault gives it a reason. The first difference ends the run.
+Faults: processes are killed (kill -9), frozen (SIGSTOP) or stopped in order. Network links are cut, delayed, half-open,
+slow, or end each connection after some bytes. Sessions in a rollup round are terminated, or the rollup's lock is held.
+The same seed gives the same schedule and the same records. The exact effect of a fault also depends on the machine.
 
-With --against nothing is disturbed that was not started here: only the consumers that it starts, their rounds of the
-rollup and their link to PostgreSQL (no link with TLS or DATABASE_URL_FILE); brokers, servers, other consumers and links
-to Kafka are left alone. A pipeline that does not begin, or stands still for two minutes, is a difference. The topic is
-a new one, deleted at the end. The database must have no readings yet, or the run is refused; its rows stay.
+Checks: each acknowledged record must be stored, rejected with its reason and exact bytes, or counted as a duplicate.
+Minute aggregates and latest readings, plus the changes that wait for the rollup, must equal the rows. The change feed
+must have no break. The rollup must not rebuild, because no fault here is a reason for it. The ledger and all committed
+records are checked during the run. At the end everything is checked again, also by "reconcile" in a separate process.
+A pipeline that does not start, or commits nothing for two minutes, is a difference too. The first difference ends the
+run.
+
+--against injects faults only into what this command starts: its consumers, their rollup rounds, and their connections
+to PostgreSQL (without TLS and DATABASE_URL_FILE only). It never touches brokers, servers, other consumers or
+connections to Kafka. It creates a topic, and deletes it at the end. The database must hold no readings; new rows stay.
 
 Examples:
   deno task chaos --minutes 5 --seed 7
@@ -109,7 +99,7 @@ Examples:
   KAFKA_BOOTSTRAP_SERVERS=broker:9092 DATABASE_URL=postgres://me:secret@db:5432/heartbeat_chaos \\
     deno task chaos --against --minutes 10
 
-Exit codes: 0 no difference, 1 a difference or a server that does not start, 2 called wrongly, 130 cut short.
-Needs Java 17 or later, and Maven the first time, unless --against.`,
+Exit codes: 0 no difference, 1 a difference or a server that does not start, 2 wrong flags or settings, 130 interrupted.
+Needs Java 17 or later, and Maven for the first run (not with --against).`,
     );
 }

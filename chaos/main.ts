@@ -1,4 +1,4 @@
-/** The whole pipeline under load and random faults, each record of it judged. */
+/** Runs the pipeline under load and random faults, and judges each record. */
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { sayProgress, sayResult } from "../stack/output.ts";
 import { parseChaosFlags } from "./command_line.ts";
@@ -14,7 +14,7 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const schedule = { ...flags, durationMs: flags.minutes * 60_000 };
   if (flags.plan) return sayResult(planFaults(schedule).map(describeFault).join("\n"));
   if (Deno.build.os !== "windows") {
-    // A closed terminal is a Ctrl-C: what runs in sessions of its own would otherwise stay.
+    // The servers run in their own sessions. Without this they would outlive a closed terminal.
     Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
   }
   const random = seeded(flags.seed + 1);
@@ -30,7 +30,9 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   const keeping = { keep: false };
   resources.defer("servers, links and topic", () => arena.close(keeping));
   const faults = planFaults({ ...schedule, targets: arena.targets });
-  sayProgress(`Seed ${flags.seed}, ${faults.length} faults, ${flags.rate} records a second; ${arena.place}`);
+  sayProgress(
+    `Seed ${flags.seed}, ${faults.length} faults, ${flags.rate} records per second; ${arena.place}`,
+  );
   for (const fault of faults) sayProgress(describeFault(fault));
   const outcome = await run({ flags, arena, faults, onProgress: sayProgress, signal });
   if (outcome === undefined) {
@@ -42,6 +44,6 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   if (flags.report !== undefined) await Deno.writeTextFile(flags.report, text);
   if (outcome.problems.length === 0) return EXIT.ok;
   keeping.keep = true;
-  sayProgress(`${outcome.problems.length} differences; what they are about is kept: ${arena.place}`);
+  sayProgress(`${outcome.problems.length} differences. Kept for inspection: ${arena.place}`);
   return EXIT.failed;
 });

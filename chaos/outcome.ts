@@ -1,19 +1,17 @@
-/** What a run found, and its report in Markdown. */
-import { clock, describeFault, type Fault } from "./faults/fault.ts";
+import { clock, describeFault, type Fault, HEADING } from "./faults/fault.ts";
 
-/** One fault as it took place. */
-export interface Suffered {
+export interface InjectedFault {
   readonly fault: Fault;
-  /** After the begin of the run; undefined while it has not ended. */
+  /** Time since the start of the run; undefined while the fault is active. */
   endedMs: number | undefined;
-  /** From its end to the first commit that covers all that was in the log at its end; undefined: not yet. */
+  /** From the fault's end to the first commit that covers all records that were in the log then. */
   recoveryMs: number | undefined;
 }
 
 export interface Counts {
-  /** Acknowledged by the broker. */
+  /** Records that the broker acknowledged. */
   readonly produced: number;
-  /** Sends that were not, and were repeated. */
+  /** Produce requests without an acknowledgement. Each was repeated. */
   readonly failedSends: number;
   readonly stored: number;
   readonly rejected: number;
@@ -25,13 +23,13 @@ export interface Outcome {
   readonly command: string;
   readonly elapsedMs: number;
   readonly counts: Counts;
-  readonly suffered: readonly Suffered[];
-  /** Times that a consumer ended without being told to. */
-  readonly ownEnds: number;
-  /** Undefined when the run was cut short: then nothing is said about the whole. */
+  readonly injected: readonly InjectedFault[];
+  /** Exits of consumers that no fault caused directly. */
+  readonly unexpectedExits: number;
+  /** Records; undefined if a difference ended the run before everything was judged. */
   readonly lost: number | undefined;
   readonly problems: readonly string[];
-  /** Megabytes of resident memory of the program that judges, at most. */
+  /** Peak resident memory of this program, which generates the load too. */
   readonly judgePeakMb: number;
 }
 
@@ -42,33 +40,37 @@ export function describeCounts(
     `rejected ${n(rejected)}, duplicates ${n(duplicates)}, gaps ${n(gaps)}`;
 }
 
-/** A page for docs/: what was run, what was found, each fault. */
 export function report(outcome: Outcome): string {
-  const { command, elapsedMs, counts, suffered, ownEnds, lost, problems, judgePeakMb } = outcome;
-  const times = suffered.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b);
+  const { command, elapsedMs, counts, injected, unexpectedExits, lost, problems, judgePeakMb } = outcome;
+  const times = injected.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b);
   const recovery = times.length === 0
     ? "none measured"
     : `median ${seconds(median(times))}, longest ${seconds(times.at(-1) ?? 0)}`;
   const twice = problems.filter((problem) => problem.startsWith("stored twice")).length;
   return `# Chaos run
 
+\`deno task chaos\` runs the pipeline under load and injects random faults. Each record that the broker acknowledged must
+be stored once, rejected or counted as a duplicate. What the pipeline does in each kind of fault: [faults](faults.md).
+
+This run, on ${navigator.hardwareConcurrency} CPU cores with Deno ${Deno.version.deno}:
+
     ${command}
 
 | | |
 |---|---|
-| faults | ${suffered.length} in ${clock(elapsedMs)} minutes |
-| produced (acknowledged) | ${n(counts.produced)} |
-| sends that failed and were repeated | ${n(counts.failedSends)} |
+| faults | ${injected.length} in ${clock(elapsedMs)} minutes |
+| produced (acknowledged by the broker) | ${n(counts.produced)} |
+| failed sends (each was repeated) | ${n(counts.failedSends)} |
 | stored | ${n(counts.stored)} |
 | rejected | ${n(counts.rejected)} |
 | duplicates | ${n(counts.duplicates)} |
 | gaps | ${n(counts.gaps)} |
 | lost | ${lost === undefined ? "not judged to the end" : n(lost)} |
-| twice | ${lost === undefined ? "not judged to the end" : twice} |
+| stored twice | ${lost === undefined ? "not judged to the end" : twice} |
 | differences of any kind | ${problems.length} |
-| recovery after a fault | ${recovery} |
-| consumers that ended by themselves | ${ownEnds} |
-| memory of the judge, at most | ${judgePeakMb} MB |
+| recovery time after a fault | ${recovery} |
+| unexpected exits of consumers | ${unexpectedExits} |
+| peak memory of \`deno task chaos\` itself | ${judgePeakMb} MB |
 
 ${
     problems.length === 0
@@ -76,18 +78,19 @@ ${
       : `## Differences\n\n${problems.map((problem) => `- ${problem}`).join("\n")}\n\n`
   }## Faults
 
-Start, length, target, harm, and the time from the end of the fault to the first commit that covers what was in the log
-then. Where faults overlap, the later ones are in it.
+Recovery is the time from the end of a fault to the first commit that covers all records that were in the log then. If
+another fault begins before that, its effect is included. Start is in minutes and seconds.
 
 \`\`\`
-${suffered.map((one) => `${describeFault(one.fault)}  ${recoveryOf(one)}`).join("\n")}
+${HEADING}
+${injected.map((one) => `${describeFault(one.fault)}  ${recoveryOf(one)}`).join("\n")}
 \`\`\`
 `;
 }
 
-function recoveryOf({ recoveryMs, endedMs }: Suffered): string {
-  if (endedMs === undefined) return "-> did not end";
-  return recoveryMs === undefined ? "-> no recovery seen" : `-> ${seconds(recoveryMs)}`;
+function recoveryOf({ recoveryMs, endedMs }: InjectedFault): string {
+  if (endedMs === undefined) return "-> not ended";
+  return recoveryMs === undefined ? "-> not recovered" : `-> ${seconds(recoveryMs)}`;
 }
 
 function median(sorted: readonly number[]): number {

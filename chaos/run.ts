@@ -1,4 +1,4 @@
-/** A run: load, consumers, faults and the judge, until the time is over, something differs, or somebody stops it. */
+/** One run, from the first record to the last judgement. It ends at the first difference. */
 import { Consumer } from "@platformatic/kafka";
 import { CLONE } from "../stack/process/clone.ts";
 import { keepRunning } from "../stack/process/keep_running.ts";
@@ -10,27 +10,22 @@ import { type ChaosFlags, commandOf } from "./command_line.ts";
 import { ConsumerProcess } from "./arena/consumer_process.ts";
 import { clock, type Fault } from "./faults/fault.ts";
 import { Judge } from "./judge/judge.ts";
-import {
-  comesWhileMoving,
-  LedgerWatch,
-  STANDSTILL_MS,
-  type StandstillOptions,
-} from "./judge/ledger_watch.ts";
+import { LedgerWatch, STANDSTILL_MS, type StandstillOptions, waitWhileMoving } from "./judge/ledger_watch.ts";
 import { Load } from "./load/load.ts";
 import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
 import { LIMITS, Records } from "./load/records.ts";
-import { aborted, Siege } from "./siege.ts";
+import { FaultInjector, whenAborted } from "./fault_injector.ts";
 
 const LOOK_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
-/** Of a judge's question over all that is stored, and of one while the run is under way. */
+/** The judge's last queries read all rows. */
 const JUDGE_LIMITS = {
   statementMs: 600_000,
   lockMs: 60_000,
   idleInTransactionMs: 600_000,
   transactionMs: 600_000,
 };
-/** A quick takeover: a run has a fault every few seconds. */
+/** Short, so that partitions of a dead consumer soon get a new owner. */
 const SESSION_TIMEOUT_MS = 10_000;
 
 export interface RunOptions {
@@ -39,11 +34,11 @@ export interface RunOptions {
   readonly faults: readonly Fault[];
   readonly onProgress: (text: string) => void;
   readonly signal: AbortSignal;
-  /** Milliseconds without a commit after which consumers that nobody disturbs count as standing still. */
+  /** Maximum time without a commit while no fault is active. */
   readonly standstillMs?: number;
 }
 
-/** @returns undefined when it was stopped before it could be judged */
+/** @returns undefined if it was aborted and nothing differed so far */
 export async function run(options: RunOptions): Promise<Outcome | undefined> {
   await using resources = new AsyncDisposableStack();
   return await new Run(options, resources).outcome();
@@ -57,7 +52,7 @@ class Run {
   readonly #watch: LedgerWatch;
   readonly #judge: Judge;
   readonly #consumers: readonly ConsumerProcess[];
-  readonly #siege: Siege;
+  readonly #injector: FaultInjector;
   readonly #beganAt = performance.now();
   readonly #problems: string[] = [];
   #judgePeakMb = 0;
@@ -70,7 +65,7 @@ class Run {
     const watching = database("heartbeat-chaos", sessionLimits(5_000));
     const judging = database("heartbeat-chaos-judge", JUDGE_LIMITS);
     const records = new Records(flags);
-    const onFailure = withoutRepetition((text) => onProgress(`a send failed and is repeated: ${text}`));
+    const onFailure = skipRepeats((text) => onProgress(`a send failed and is repeated: ${text}`));
     const load = new Load({ connection: arena.producerKafka, records, rate: flags.rate, onFailure });
     this.#load = resources.use(load);
     this.#watch = new LedgerWatch(watching.query, arena.topic);
@@ -80,33 +75,32 @@ class Run {
       (_, index) => startConsumer(index, arena, onProgress),
     );
     resources.defer(() => Promise.all(consumers.map((one) => one[Symbol.asyncDispose]())).then(() => {}));
-    // Closed first: who says goodbye to a frozen server waits for it.
-    resources.defer(() => calm(arena));
-    this.#siege = new Siege({ ...options, consumers, load, watch: this.#watch });
+    // Runs before the stops above: a consumer that leaves the group would wait for a frozen server.
+    resources.defer(() => undoFaults(arena));
+    this.#injector = new FaultInjector({ ...options, consumers, load, watch: this.#watch });
   }
 
   async outcome(): Promise<Outcome | undefined> {
     const { flags, signal } = this.#options;
     const background = this.#startBackground();
-    await this.#besiege();
-    const lost = this.#signal.aborted ? undefined : await this.#judgeTheWhole();
+    await this.#runLoadAndFaults();
+    const lost = this.#signal.aborted ? undefined : await this.#judgeEverything();
     this.#over.abort();
-    await Promise.race([Promise.all(background), aborted(signal)]);
-    const problems = [...this.#problems, ...this.#rebuilds()];
+    await Promise.race([Promise.all(background), whenAborted(signal)]);
+    const problems = [...this.#problems, ...this.#rebuildProblems()];
     if (signal.aborted && problems.length === 0) return undefined;
     return {
       command: commandOf(flags),
       elapsedMs: performance.now() - this.#beganAt,
       counts: this.#counts,
-      suffered: this.#siege.suffered,
-      ownEnds: this.#consumers.reduce((sum, { ownEnds }) => sum + ownEnds, 0),
+      injected: this.#injector.injected,
+      unexpectedExits: this.#consumers.reduce((sum, { unexpectedExits }) => sum + unexpectedExits, 0),
       lost,
       problems,
       judgePeakMb: this.#judgePeakMb,
     };
   }
 
-  /** Aborts when the run is over, or somebody stops it. */
   get #signal(): AbortSignal {
     return this.#standstill.signal;
   }
@@ -121,8 +115,8 @@ class Run {
     const signal = this.#signal;
     const tasks = [
       this.#watch.run({ signal }),
-      this.#tellProgress(),
-      this.#judgeAllTheTime(),
+      this.#reportProgress(),
+      this.#judgeContinuously(),
       ...this.#consumers.map((one) => keepRunning(one, { signal, onProgress: () => {} })),
     ];
     for (const task of tasks) this.#endsAtFailureOf(task);
@@ -133,7 +127,7 @@ class Run {
     task.catch((error) => this.#over.abort(error));
   }
 
-  async #tellProgress(): Promise<void> {
+  async #reportProgress(): Promise<void> {
     const { faults, onProgress } = this.#options;
     while (!this.#signal.aborted) {
       await sleep(PROGRESS_EVERY_MS, { signal: this.#signal });
@@ -142,73 +136,72 @@ class Run {
         (sum, end, partition) => sum + Math.max(0, end - (this.#watch.next[partition] ?? 0)),
         0,
       );
-      const { suffered, active } = this.#siege;
-      const state = `${suffered.length} of ${faults.length} faults begun, ${active} under way`;
+      const { injected, active } = this.#injector;
+      const state = `${injected.length} of ${faults.length} faults begun, ${active} active`;
       const time = clock(performance.now() - this.#beganAt);
-      const behind = `lag ${lag}, rollup ${this.#watch.behind} behind`;
+      const behind = `lag ${lag}, rollup lag ${this.#watch.rollupLag}`;
       onProgress(`${time}  ${describeCounts(this.#counts)}, ${behind}; ${state}`);
     }
   }
 
-  async #judgeAllTheTime(): Promise<void> {
+  async #judgeContinuously(): Promise<void> {
     while (!this.#signal.aborted) {
       await sleep(LOOK_EVERY_MS, { signal: this.#signal });
       try {
         this.#problems.push(...await this.#judge.look([...this.#watch.next]));
       } catch {
-        // The database is away, which is what this is about; what cannot be looked at now is looked at later.
+        // A fault may have stopped the database. The next look judges the same records again.
       }
-      if (this.#problems.length > 0 || this.#rebuilds().length > 0) this.#over.abort();
+      if (this.#problems.length > 0 || this.#rebuildProblems().length > 0) this.#over.abort();
     }
   }
 
   /**
-   * Each is a difference: a crash and its recovery give the rollup no reason for one. It hides what was wrong, so nothing else
-   * would tell. A consumer that is killed at once says nothing of it, and a look may come too late: both count.
+   * A rebuild would hide that changes were lost, so it counts as a difference. Two sources: a consumer that is killed does not
+   * log its rebuild, and a short rebuild can be over between two queries.
    */
-  #rebuilds(): string[] {
+  #rebuildProblems(): string[] {
     const said = this.#consumers.flatMap(({ name, rebuilds }) =>
       rebuilds.map((line) => `the rollup began to rebuild, says ${name}: ${line}`)
     );
     return said.length === 0 && this.#watch.sawRebuild ? ["the rollup was seen rebuilding"] : said;
   }
 
-  /** Load and faults, until both are over. */
-  async #besiege(): Promise<void> {
+  async #runLoadAndFaults(): Promise<void> {
     const { flags, onProgress } = this.#options;
     const signal = this.#signal;
     const loadOver = new AbortController();
     const loading = this.#load.run({ signal: AbortSignal.any([signal, loadOver.signal]), abandon: signal });
     this.#endsAtFailureOf(loading);
-    // A pipeline that has not begun to run cannot be disturbed.
-    const running = this.#load.acknowledgement.then(() => this.#watch.reaches(this.#load.sends.ends));
-    if (!await this.#comes("not begun", running, () => this.#load.sends.ends)) this.#over.abort();
+    // Faults before the first commit would only delay the start.
+    const running = this.#load.acknowledgement.then(() => this.#watch.whenReached(this.#load.sends.ends));
+    if (!await this.#waitFor("not begun", running, () => this.#load.sends.ends)) this.#over.abort();
     if (!signal.aborted) onProgress("The pipeline runs; the time begins");
-    const besieging = this.#siege.run({ signal });
-    this.#endsAtFailureOf(besieging);
-    // A server that takes long to come back does so under load too.
-    await Promise.all([sleep(flags.minutes * 60_000, { signal }), besieging]);
+    const injecting = this.#injector.run({ signal });
+    this.#endsAtFailureOf(injecting);
+    // The load goes on while the last faults end, so that the servers start under load.
+    await Promise.all([sleep(flags.minutes * 60_000, { signal }), injecting]);
     loadOver.abort();
     await loading;
   }
 
-  /** @returns how many records are lost; undefined when the whole could not be judged */
-  async #judgeTheWhole(): Promise<number | undefined> {
+  /** @returns the number of lost records; undefined if not everything could be judged */
+  async #judgeEverything(): Promise<number | undefined> {
     const { arena, onProgress } = this.#options;
-    onProgress("Load and faults are over; the consumers catch up");
-    const ends = await endsOf(arena);
-    await this.#comes("not caught up", this.#watch.reaches(ends), () => ends);
+    onProgress("Load and faults are over. Waiting for the consumers to catch up");
+    const ends = await logEndOffsets(arena);
+    await this.#waitFor("not caught up", this.#watch.whenReached(ends), () => ends);
     if (this.#problems.length > 0 || this.#signal.aborted) return undefined;
-    await this.#siege.recovered();
-    onProgress("Caught up; everything is judged");
+    await this.#injector.allRecovered();
+    onProgress("Caught up. Judging everything");
     const { lost, problems } = await this.#judge.everything(ends);
     this.#problems.push(...problems, ...await reconcile(arena, { signal: this.#signal }));
     return lost;
   }
 
-  /** @returns false, and a problem is noted, when the consumers stand still before the fact comes */
-  async #comes(otherwise: string, fact: Promise<unknown>, ends: () => readonly number[]): Promise<boolean> {
-    if (await comesWhileMoving(fact, this.#watch, this.#standstill)) return true;
+  /** @returns false if the consumers stopped moving first; adds a problem then */
+  async #waitFor(otherwise: string, fact: Promise<unknown>, ends: () => readonly number[]): Promise<boolean> {
+    if (await waitWhileMoving(fact, this.#watch, this.#standstill)) return true;
     const where = ends().map((end, partition) => `${this.#watch.next[partition] ?? 0} of ${end}`).join(", ");
     const seconds = this.#standstill.standstillMs / 1000;
     this.#problems.push(
@@ -226,7 +219,7 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
     pidFile: arena.pidFile(`consumer-${index + 1}`),
     onProgress,
     env: {
-      // What the records are made for, whatever the caller's environment says.
+      // The fate of each record is computed from these values. The consumer would inherit others from the environment.
       HEART_RATE_MIN: String(LIMITS.minBpm),
       HEART_RATE_MAX: String(LIMITS.maxBpm),
       HEART_RATE_LOW: String(LIMITS.lowBpm),
@@ -243,14 +236,13 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
   });
 }
 
-/** Undoes what was under way when the run was cut short, as far as that takes no time. */
-async function calm({ servers, links }: Arena): Promise<void> {
+async function undoFaults({ servers, links }: Arena): Promise<void> {
   for (const link of Object.values(links)) link.heal();
   await Promise.all([servers.broker?.thaw(), servers.database?.thaw()]);
 }
 
-/** A broker that is away makes many sends fail with the same words. */
-function withoutRepetition(tell: (text: string) => void): (text: string) => void {
+/** While a broker is away, each send fails with the same message. */
+function skipRepeats(tell: (text: string) => void): (text: string) => void {
   let last = "";
   return (text) => {
     if (text !== last) tell(text);
@@ -258,8 +250,7 @@ function withoutRepetition(tell: (text: string) => void): (text: string) => void
   };
 }
 
-/** Ends of the log by partition, as Kafka says. */
-async function endsOf({ kafka, topic }: Arena): Promise<number[]> {
+async function logEndOffsets({ kafka, topic }: Arena): Promise<number[]> {
   const client = new Consumer({ ...kafka.options, retries: 5, groupId: "heartbeat-chaos-ends" });
   try {
     const ends = await client.listOffsets({ topics: [topic] });
@@ -269,11 +260,7 @@ async function endsOf({ kafka, topic }: Arena): Promise<number[]> {
   }
 }
 
-/**
- * `deno task reconcile` as its users run it: a process that shares no code with the judge.
- *
- * @returns its words when it finds something unaccounted for
- */
+/** A separate process that shares no code with the judge. @returns its output if it failed */
 async function reconcile(arena: Arena, { signal }: { signal: AbortSignal }): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: taskArguments("reconcile"),
@@ -287,6 +274,6 @@ async function reconcile(arena: Arena, { signal }: { signal: AbortSignal }): Pro
     signal,
   }).output();
   if (success || signal.aborted) return [];
-  const words = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  return [`reconcile found something unaccounted for:\n${words.trim()}`];
+  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  return [`reconcile failed:\n${output.trim()}`];
 }

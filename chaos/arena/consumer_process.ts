@@ -1,4 +1,3 @@
-/** One of the consumers: a child process that can be disturbed, and is started again whenever it ended. */
 import { join } from "node:path";
 import { Child } from "../../stack/process/child.ts";
 import { CLONE } from "../../stack/process/clone.ts";
@@ -8,13 +7,12 @@ import { taskArguments } from "../../stack/worker_task.ts";
 import { UsageError } from "../../workers/_shared/errors.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 
-/** An orderly end takes a fraction of it, unless a server that it says goodbye to is silent. */
+/** A consumer stops within a fraction of it, unless a server does not answer. */
 const STOP_DEADLINE_MS = 12_000;
 
 export interface ConsumerOptions {
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Absolute folder for its log. */
   readonly folder: string;
   readonly pidFile: string;
   readonly onProgress: (text: string) => void;
@@ -22,15 +20,14 @@ export interface ConsumerOptions {
 
 export class ConsumerProcess implements Restartable, AsyncDisposable {
   readonly name: string;
-  /** Times that it ended without being told to. */
-  ownEnds = 0;
-  /** What it said about rebuilds that it began. */
+  /** Exits that neither `kill`, `stop` nor the disposal caused. */
+  unexpectedExits = 0;
+  /** Log lines `rollup.rebuild_began`. */
   readonly rebuilds: string[] = [];
   readonly #options: ConsumerOptions;
   #child: Child;
-  #held: PromiseWithResolvers<void> | undefined;
-  /** Whether we ended the newest start. */
-  #ended = false;
+  #restartAllowed: PromiseWithResolvers<void> | undefined;
+  #endedByUs = false;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
@@ -46,11 +43,10 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
     return this.#child.exited;
   }
 
-  /** Once nobody holds it down. */
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
     const stopped = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => stopped.resolve(), { once: true });
-    await Promise.race([this.#held?.promise, stopped.promise]);
+    await Promise.race([this.#restartAllowed?.promise, stopped.promise]);
     if (!signal.aborted && !this.#child.running) this.#child = this.#spawn();
   }
 
@@ -59,22 +55,19 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
     return new UsageError(this.#child.tail.join("\n"));
   }
 
-  /** kill -9; it stays down until it is let up. */
   async kill(): Promise<void> {
-    this.#hold();
+    this.#preventRestart();
     await this.#child.kill();
   }
 
-  /** As an operator would; it stays down until it is let up. */
   async stop(): Promise<void> {
-    this.#hold();
+    this.#preventRestart();
     await this.#child.stop(STOP_DEADLINE_MS);
   }
 
-  /** Ends `kill` or `stop`. */
-  letUp(): void {
-    this.#held?.resolve();
-    this.#held = undefined;
+  allowRestart(): void {
+    this.#restartAllowed?.resolve();
+    this.#restartAllowed = undefined;
   }
 
   freeze(): void {
@@ -85,14 +78,14 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
     this.#child.signal("SIGCONT");
   }
 
-  #hold(): void {
-    this.#ended = true;
-    this.#held ??= Promise.withResolvers<void>();
+  #preventRestart(): void {
+    this.#endedByUs = true;
+    this.#restartAllowed ??= Promise.withResolvers<void>();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended = true;
-    this.letUp();
+    this.#endedByUs = true;
+    this.allowRestart();
     this.thaw();
     this.#child.signal("SIGTERM");
     if (!await settlesWithin(this.#child.exited, 3_000)) await this.#child.kill();
@@ -108,7 +101,7 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
     const child = new Child({
       command: Deno.execPath(),
       args: taskArguments("consumer"),
-      // Its summaries and each reject would be most of what is written.
+      // Summaries at level info, and one line for each reject, would fill the log.
       env: { LOG_FORMAT: "json", LOG_LEVEL: "warning", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0", ...env },
       cwd: CLONE,
       pidFile,
@@ -118,13 +111,13 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
         if (!line.includes('"record.rejected"')) log.writeSync(encoder.encode(`${line}\n`));
       },
     });
-    this.#ended = false;
+    this.#endedByUs = false;
     child.exited.then((status) => {
       log.close();
-      if (this.#ended) return;
-      this.ownEnds++;
+      if (this.#endedByUs) return;
+      this.unexpectedExits++;
       onProgress(
-        `${name} ended by itself (${describeExit(status)}): ${child.tail.at(-1) ?? "it said nothing"}`,
+        `${name} ended unexpectedly (${describeExit(status)}): ${child.tail.at(-1) ?? "no output"}`,
       );
     });
     return child;

@@ -1,7 +1,4 @@
-/**
- * Somebody else's Kafka and PostgreSQL. Nothing that was not started here is disturbed, and nothing that was not made here
- * is judged or deleted: the topic is of our own, and the database has to be one without readings.
- */
+/** Uses the operator's servers. The database must hold no readings, because the judge compares all rows. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
@@ -23,19 +20,19 @@ export interface ForeignArenaOptions {
   readonly readFile: (path: string) => string;
 }
 
-/** @throws UsageError for settings that are wrong, or a database that holds somebody's readings */
+/** @throws UsageError for wrong settings, or a database that holds readings */
 export async function openForeignArena(options: ForeignArenaOptions): Promise<Arena> {
   const { seed, partitions, random, env, readFile } = options;
   const shape = { DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
   const { DATABASE_URL: databaseUrl } = parseSettings("chaos", shape, env, { readFile });
   const topic = `heartbeat-chaos-${seed}-${randomBytes(4).toString("hex")}`;
   const kafka = kafkaConnection("chaos", "heartbeat-chaos", { ...env, KAFKA_TOPIC: topic }, readFile);
-  await refuseReadings(databaseUrl);
+  await requireEmptyDatabase(databaseUrl);
   await using opened = new AsyncDisposableStack();
   const link = await linkTo(databaseUrl, env, random);
   if (link !== undefined) opened.use(link);
   if (!await createTopic(kafka, partitions)) {
-    throw new PipelineError("kafka_refused", `Cannot make the topic ${topic}: it is there already`);
+    throw new PipelineError("kafka_refused", `Cannot create the topic ${topic}: it exists already`);
   }
   opened.defer(async () => {
     const admin = new Admin({ ...kafka.options, retries: 3 });
@@ -50,14 +47,14 @@ export async function openForeignArena(options: ForeignArenaOptions): Promise<Ar
     kafka,
     databaseUrl,
     producerKafka: kafka,
-    // All else, secrets too, the consumers have from the same environment.
+    // The consumers inherit all other settings, secrets too.
     consumerEnv: link === undefined ? {} : { DATABASE_URL: link.through(databaseUrl) },
     targets: ["consumer", "rollup", ...(link === undefined ? [] : ["link consumer-PostgreSQL" as const])],
     servers: {},
     links: link === undefined ? {} : { "link consumer-PostgreSQL": link },
     folder,
     pidFile: (name) => join(folder, `${name}.pid`),
-    place: `topic ${topic}, which is deleted at the end; the rows stay in your database; logs in ${folder}`,
+    place: `topic ${topic} (deleted at the end), rows in your database (they stay), logs in ${folder}`,
     close: async ({ keep }) => {
       keeping.keep = keep;
       await owned.disposeAsync();
@@ -65,8 +62,7 @@ export async function openForeignArena(options: ForeignArenaOptions): Promise<Ar
   };
 }
 
-/** What is in the database would be judged, and our rows would be among them. */
-async function refuseReadings(databaseUrl: string): Promise<void> {
+async function requireEmptyDatabase(databaseUrl: string): Promise<void> {
   const options = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-chaos" };
   await using database = openDatabase(databaseUrl, options);
   const [{ known } = { known: false }] = await database.query<{ known: boolean }>(
@@ -84,7 +80,7 @@ async function refuseReadings(databaseUrl: string): Promise<void> {
   );
 }
 
-/** Undefined where a link would be noticed (with TLS: the certificate is another host's) or cannot be put in between. */
+/** @returns undefined if no link is possible: with TLS, the certificate does not name the link's host */
 export async function linkTo(
   databaseUrl: string,
   env: Environment,
@@ -93,7 +89,7 @@ export async function linkTo(
   const { hostname, port, searchParams } = new URL(databaseUrl);
   const withTls = (searchParams.get("sslmode") ?? "disable") !== "disable";
   if (hostname === "" || searchParams.has("host") || withTls) return undefined;
-  // The consumers read the file themselves, and would refuse both.
+  // The consumers inherit this setting, and refuse it together with DATABASE_URL.
   if ((env["DATABASE_URL_FILE"] ?? "") !== "") return undefined;
   return await openLink({ host: hostname, port: port === "" ? POSTGRES_PORT : Number(port) }, random);
 }

@@ -1,4 +1,4 @@
-/** A Kafka and a PostgreSQL of our own in a temporary folder, with a link before each of their clients. */
+/** Starts a Kafka and a PostgreSQL in a temporary folder, with a network link in front of each client. */
 import { join } from "node:path";
 import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
@@ -12,13 +12,13 @@ const TOPIC = "heartbeats";
 
 export interface OwnArenaOptions {
   readonly partitions: number;
-  /** In [0, 1), for the jitter of the links. */
+  /** In [0, 1): the jitter of the links. */
   readonly random: () => number;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
 
-/** @throws PipelineError when a server does not start; nothing is left behind then */
+/** @throws PipelineError if a server does not start; everything is deleted then */
 export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
   const { partitions, random, signal, onProgress } = options;
   await using opened = new AsyncDisposableStack();
@@ -28,7 +28,7 @@ export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
   const stack = await startStack({
     home,
     kafkaLinks: [toKafka.port, ofProducer.port],
-    // Nothing that the judge compares may go by age, and ten million records must not stay open as one file.
+    // The judge compares all records, so none may be deleted by age. Ten million of them must not be one open file.
     kafkaConfig: { "log.retention.ms": "-1", "log.segment.bytes": String(128 * 1024 * 1024) },
     signal,
     onProgress,

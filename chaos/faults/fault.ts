@@ -1,42 +1,34 @@
-/** Folder `faults`: faults as data, and schedules of them from a seed. It never touches a process. */
+/** Folder `faults`: faults as data, and schedules of faults generated from a seed. It never touches a process. */
 
-/** Names of what can be disturbed; a consumer has its number. */
+/** `index` counts consumers from 0. `rollup` is whichever consumer is in a round. */
 export type Target =
   | { readonly what: "consumer"; readonly index: number }
   | { readonly what: "broker" | "database" }
-  /** The rounds that bring minutes and latest readings up, whichever consumer is at one. */
   | { readonly what: "rollup" }
   | { readonly what: LinkName };
 
 export const LINK_NAMES = ["link consumer-Kafka", "link consumer-PostgreSQL", "link producer-Kafka"] as const;
 export type LinkName = typeof LINK_NAMES[number];
 
-export type Harm =
-  /** kill -9; started again at the fault's end. */
+export type Action =
+  /** kill -9. A killed or stopped process is started again when the fault ends. */
   | { readonly kind: "kill" }
-  /** SIGSTOP until the fault's end: connections stay open and nothing answers. */
   | { readonly kind: "freeze" }
-  /** Ended as an operator would, and started again at the fault's end. */
   | { readonly kind: "stop" }
-  /** Every connection is reset, and each new one. */
   | { readonly kind: "cut" }
   | { readonly kind: "latency"; readonly latencyMs: number; readonly jitterMs: number }
-  /** Everything is swallowed and nothing is closed. */
   | { readonly kind: "half-open"; readonly direction: "requests" | "answers" | "both" }
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
-  /** Each connection ends after so many bytes of answers. */
   | { readonly kind: "byte limit"; readonly byteLimit: number }
-  /** The session of each round is terminated in the middle of it. */
   | { readonly kind: "terminate" }
-  /** Somebody else has the lock of a round: changes pile up. */
   | { readonly kind: "hold" };
 
 export interface Fault {
-  /** From 1, in the order of their beginning. */
+  /** From 1, in order of `startMs`. */
   readonly number: number;
   readonly target: Target;
-  readonly harm: Harm;
-  /** After the begin of the run. */
+  readonly action: Action;
+  /** Since the start of the run. */
   readonly startMs: number;
   readonly lengthMs: number;
 }
@@ -45,40 +37,45 @@ export function targetName(target: Target): string {
   return target.what === "consumer" ? `consumer ${target.index + 1}` : target.what;
 }
 
-/** One line, the same for the same fault. */
-export function describeFault({ number, target, harm, startMs, lengthMs }: Fault): string {
-  const cells = [
-    `#${number}`.padStart(4),
-    clock(startMs).padStart(8),
-    `+${(lengthMs / 1000).toFixed(1)} s`.padStart(8),
-    targetName(target).padEnd(25),
-    describeHarm(harm),
-  ];
-  return cells.join("  ");
+export const HEADING = columns(["", "start", "length", "target", "action  -> recovery"]);
+
+export function describeFault({ number, target, action, startMs, lengthMs }: Fault): string {
+  const length = `+${(lengthMs / 1000).toFixed(1)} s`;
+  return columns([`#${number}`, clock(startMs), length, targetName(target), describeAction(action)]);
 }
 
-function describeHarm(harm: Harm): string {
-  switch (harm.kind) {
+function columns([number = "", start = "", length = "", target = "", action = ""]: string[]): string {
+  return [number.padStart(4), start.padStart(8), length.padStart(8), target.padEnd(25), action].join("  ");
+}
+
+const LOST = { both: "all bytes are", requests: "requests are", answers: "responses are" };
+
+function describeAction(action: Action): string {
+  switch (action.kind) {
     case "kill":
       return "kill -9";
+    case "freeze":
+      return "freeze (SIGSTOP)";
+    case "stop":
+      return "stop in order";
+    case "cut":
+      return "cut (all connections are reset)";
     case "latency":
-      return `latency ${harm.latencyMs} ms + up to ${harm.jitterMs} ms`;
+      return `latency (${action.latencyMs} ms, plus 0 to ${action.jitterMs} ms)`;
     case "half-open":
-      return harm.direction === "both" ? "half-open" : `half-open, ${harm.direction} only`;
+      return `half-open (${LOST[action.direction]} lost)`;
     case "slow":
-      return `slow, ${harm.bytesPerSecond} bytes/s`;
+      return `slow (${action.bytesPerSecond} bytes/s)`;
     case "byte limit":
-      return `byte limit, ${harm.byteLimit} bytes a connection`;
+      return `byte limit (connections close after ${action.byteLimit} bytes)`;
     case "terminate":
-      return "sessions in a round are terminated";
+      return "terminate (sessions in a rollup round)";
     case "hold":
-      return "the lock of a round is held";
-    default:
-      return harm.kind;
+      return "hold (the lock of the rollup)";
   }
 }
 
-/** Minutes and seconds, to the tenth. */
+/** Minutes and seconds with one decimal: `1:23.5`. */
 export function clock(ms: number): string {
   const tenths = Math.round(ms / 100);
   return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;

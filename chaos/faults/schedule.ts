@@ -1,17 +1,17 @@
-/** From a seed and a duration to a schedule of faults. Pure: the same seed gives the same schedule. */
-import { type Fault, type Harm, type Target, targetName } from "./fault.ts";
+/** Generates a schedule of faults. Pure: the same options give the same schedule. */
+import { type Action, type Fault, type Target, targetName } from "./fault.ts";
 
 export interface ScheduleOptions {
   readonly seed: number;
   readonly durationMs: number;
-  /** How many faults. */
+  /** Upper limit: a fault is left out if all targets are busy. */
   readonly faults: number;
   readonly consumers: number;
-  /** What may be disturbed; everything unless told. */
+  /** Default: all. */
   readonly targets?: readonly Target["what"][];
 }
 
-/** How often each is chosen, and how long it is disturbed: milliseconds, least and most. */
+/** `weight`: relative probability. `lengthMs`: least and most. */
 const TARGETS: readonly { what: Target["what"]; weight: number; lengthMs: readonly [number, number] }[] = [
   { what: "consumer", weight: 8, lengthMs: [500, 15_000] },
   { what: "broker", weight: 3, lengthMs: [500, 8_000] },
@@ -22,16 +22,12 @@ const TARGETS: readonly { what: Target["what"]; weight: number; lengthMs: readon
   { what: "link producer-Kafka", weight: 3, lengthMs: [1_000, 10_000] },
 ];
 
-/** No fault lasts longer than this share of the run: a short run has short ones. */
+/** Longest fault as a share of the run, so that short runs have short faults. */
 const LONGEST_SHARE = 0.15;
-/** A server that was killed is not disturbed again before it had this long to come back. */
+/** Minimum time between two faults of one target, so that it can start again. */
 const REST_MS = 2_000;
 
-/**
- * One fault for each part of the run, at a random moment of it; some overlap, but never two of the same target.
- *
- * @returns in the order of their beginning; the last has ended when the run is over
- */
+/** One fault at a random moment of each equal part of the run, in order of `startMs`. All end before the run does. */
 export function planFaults(options: ScheduleOptions): Fault[] {
   const { seed, durationMs, faults, consumers } = options;
   const random = seeded(seed);
@@ -51,14 +47,13 @@ export function planFaults(options: ScheduleOptions): Fault[] {
       })
       .filter(({ target }) => (busyUntil.get(targetName(target)) ?? -Infinity) + REST_MS <= startMs);
     const chosen = choose(free, random);
-    const harm = harmOf(chosen?.target, random, within);
+    const action = actionOn(chosen?.target, random, within);
     const [least, most] = chosen?.lengthMs ?? [0, 0];
     const longest = Math.max(least, Math.min(most, durationMs * LONGEST_SHARE));
     const lengthMs = Math.min(within(least, longest), durationMs - startMs);
-    // So much at once that nobody is left to disturb: the others keep their chance all the same.
-    if (chosen === undefined || harm === undefined) continue;
+    if (chosen === undefined || action === undefined) continue;
     busyUntil.set(targetName(chosen.target), startMs + lengthMs);
-    planned.push({ target: chosen.target, harm, startMs, lengthMs });
+    planned.push({ target: chosen.target, action, startMs, lengthMs });
   }
   return planned.map((fault, index) => ({ number: index + 1, ...fault }));
 }
@@ -74,28 +69,28 @@ function choose(choices: readonly Choice[], random: () => number): Choice | unde
   return choices.find(({ weight }) => (rest -= weight) < 0);
 }
 
-function harmOf(
+function actionOn(
   target: Target | undefined,
   random: () => number,
   within: (least: number, most: number) => number,
-): Harm | undefined {
+): Action | undefined {
   if (target === undefined) return undefined;
-  const ofProcess: readonly Harm[] = [{ kind: "kill" }, { kind: "freeze" }, { kind: "stop" }];
+  const ofProcess: readonly Action[] = [{ kind: "kill" }, { kind: "freeze" }, { kind: "stop" }];
   const direction = (["both", "both", "requests", "answers"] as const)[within(0, 3)] ?? "both";
-  const ofLink: readonly Harm[] = [
+  const ofLink: readonly Action[] = [
     { kind: "cut" },
     { kind: "latency", latencyMs: within(20, 800), jitterMs: within(0, 400) },
     { kind: "half-open", direction },
     { kind: "slow", bytesPerSecond: within(2, 50) * 1000 },
     { kind: "byte limit", byteLimit: within(200, 60_000) },
   ];
-  const ofRollup: readonly Harm[] = [{ kind: "terminate" }, { kind: "hold" }];
+  const ofRollup: readonly Action[] = [{ kind: "terminate" }, { kind: "hold" }];
   const ofServer = target.what === "rollup" ? ofRollup : ofProcess;
-  const harms = target.what.startsWith("link") ? ofLink : ofServer;
-  return harms[Math.floor(random() * harms.length)];
+  const actions = target.what.startsWith("link") ? ofLink : ofServer;
+  return actions[Math.floor(random() * actions.length)];
 }
 
-/** Numbers in [0, 1) that are the same on every run (mulberry32). */
+/** @returns a generator of numbers in [0, 1): mulberry32 */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {

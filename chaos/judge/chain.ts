@@ -1,17 +1,12 @@
-/**
- * Folder `judge`: compares what PostgreSQL holds with what was sent, record by record, for chaos and for the tests. It
- * never writes, and shares nothing with `reconcile`.
- *
- * Here: the chain of the change feed, from where the rollup stands, move by move, to where the ledger stands.
- */
+/** Folder `judge`: compares the tables with the records that were sent. It never writes, and shares no code with `reconcile`. */
 import { waitFor } from "../../stack/process/wait.ts";
 import type { Query } from "./query.ts";
 
 export interface Chain {
   readonly problems: readonly string[];
-  /** Changes that the rollup has not applied yet. */
+  /** Changes that the rollup has not applied. */
   readonly waiting: number;
-  /** The minute that a rebuild has reached, "infinity" when it has not begun; null when none is under way. */
+  /** The minute down to which a rebuild has come, "infinity" before its first slice, null without a rebuild. */
   readonly cursor: string | null;
 }
 
@@ -20,7 +15,6 @@ const ROLLUP_WITHIN_MS = 60_000;
 
 interface LogRow extends Record<string, unknown> {
   readonly log: string;
-  /** Moves and next offset of the ledger, and of the rollup's position. */
   readonly ledger: Place;
   readonly position: Place;
   readonly changes: readonly (readonly [move: number, from: number, next: number])[];
@@ -28,13 +22,16 @@ interface LogRow extends Record<string, unknown> {
 
 type Place = readonly [moves: number, offset: number];
 
-/** In one snapshot: safe while consumers write. While a rebuild is under way nothing is said about the chain. */
+/**
+ * Checks that the changes lead from the rollup's position to the ledger without a break. One snapshot, so consumers may write
+ * meanwhile. Reports no break during a rebuild, which repairs it.
+ */
 export async function judgeChain(query: Query): Promise<Chain> {
-  const [found] = await query<{ cursor: string | null; strangers: number; logs: LogRow[] }>(
+  const [found] = await query<{ cursor: string | null; orphans: number; logs: LogRow[] }>(
     `select (select cursor::text from public.rollup) as cursor,
             (select count(*)::int
                from public.rollup_positions full join public.ingest_changes using (ledger_id)
-              where not exists (select from public.ingest_offsets where id = ledger_id)) as strangers,
+              where not exists (select from public.ingest_offsets where id = ledger_id)) as orphans,
             (select coalesce(json_agg(json_build_object(
                       'log', format('partition %s, generation %s', o.kafka_partition, o.generation),
                       'ledger', json_build_array(o.moves, o.next_offset),
@@ -47,14 +44,14 @@ export async function judgeChain(query: Query): Promise<Chain> {
                left join public.rollup_positions p on p.ledger_id = o.id) as logs`,
   );
   if (found === undefined) throw new TypeError("a query without a condition gave no row");
-  const { cursor, strangers, logs } = found;
-  const problems = strangers === 0 ? [] : [`${strangers} changes or positions belong to no ledger row`];
-  for (const log of logs) problems.push(...breaksOf(log));
+  const { cursor, orphans, logs } = found;
+  const problems = orphans === 0 ? [] : [`${orphans} changes or positions belong to no ledger row`];
+  for (const log of logs) problems.push(...chainProblems(log));
   const waiting = logs.reduce((sum, { changes }) => sum + changes.length, 0);
   return { problems: cursor === null ? problems : [], waiting, cursor };
 }
 
-/** Waits until the rollup has applied everything, and demands that it has. Call it when nothing is written any more. */
+/** Waits for the rollup, and reports what it has not applied in time. Nothing else may write meanwhile. */
 export async function judgeCaughtUp(
   query: Query,
   withinMs: number = ROLLUP_WITHIN_MS,
@@ -62,7 +59,7 @@ export async function judgeCaughtUp(
   let chain = await judgeChain(query);
   await waitFor(async () => {
     chain = await judgeChain(query);
-    // A chain that is broken while nothing is written was broken before.
+    // Nothing writes any more, so waiting does not repair a break.
     return chain.problems.length > 0 || (chain.waiting === 0 && chain.cursor === null);
   }, withinMs);
   const { problems, waiting, cursor } = chain;
@@ -73,7 +70,7 @@ export async function judgeCaughtUp(
   ];
 }
 
-function breaksOf({ log, ledger, position, changes }: LogRow): string[] {
+function chainProblems({ log, ledger, position, changes }: LogRow): string[] {
   const problems: string[] = [];
   let [move, offset] = position;
   for (const [next, from, to] of changes) {

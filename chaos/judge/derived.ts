@@ -1,19 +1,12 @@
-/**
- * Minutes and latest readings, together with the changes that wait for the rollup, equal what the rows give. Each question
- * is one statement, so that it sees one snapshot: safe while consumers write.
- */
-import { type Query, say } from "./query.ts";
+/** Compares minute aggregates and latest readings, plus the waiting changes, with the rows. Each in one snapshot. */
+import { problemAbout, type Query } from "./query.ts";
 import { instant } from "./rows.ts";
 
-/**
- * The first instant that is compared. Below the floor minutes outlive their dropped rows, and a customer's latest reading
- * may; below the cursor of a rebuild nothing is exact.
- */
+/** Below the floor, minutes outlive their dropped rows. Below a rebuild's cursor, nothing is exact yet. */
 const FIRST = `(select greatest(coalesce(max(upper_bound), '-infinity'), (select cursor from public.rollup))
    from public.heartbeat_retention
   where reopened_at is null)`;
 
-/** The entries of the changes behind the rollup's positions, read from their arrays. */
 const WAITING = `
   select entry.*
     from public.ingest_changes change
@@ -23,11 +16,7 @@ const WAITING = `
       as entry (customer_id, minute, readings, sum, lowest, highest, low, high, ts, heart_rate, anomaly)
    where position.move is null or change.move > position.move`;
 
-/**
- * The minutes from the floor on.
- *
- * @param range whole minutes [from, to), microseconds since the Unix epoch; everything unless told
- */
+/** @param range whole minutes [from, to), microseconds since the Unix epoch; default: everything above the floor */
 export async function judgeMinutes(
   query: Query,
   range?: { readonly from: number; readonly to: number },
@@ -37,7 +26,7 @@ export async function judgeMinutes(
     : [instant(range.from), instant(range.to)];
   const minutes = await query<{ id: string }>(
     `with waiting as (${WAITING}),
-     anew as (
+     recomputed as (
        select customer_id, date_trunc('minute', ts, 'UTC') as minute, count(*)::int as readings,
               sum(heart_rate) as heart_rate_sum, min(heart_rate) as heart_rate_min, max(heart_rate) as heart_rate_max,
               (count(*) filter (where anomaly = 'low'))::int as low,
@@ -45,7 +34,7 @@ export async function judgeMinutes(
          from public.heartbeats
         where ts >= $1::timestamptz and ts < $2::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
         group by 1, 2
-     ), kept as (
+     ), derived as (
        select customer_id, minute, sum(readings)::int, sum(heart_rate_sum)::bigint, min(heart_rate_min),
               max(heart_rate_max), sum(low)::int, sum(high)::int
          from (table public.heartbeats_1m
@@ -55,29 +44,25 @@ export async function judgeMinutes(
         group by 1, 2
      )
      select distinct customer_id || ' @ ' || minute as id
-       from ((table anew except table kept)
+       from ((table recomputed except table derived)
              union
-             (table kept except table anew)) differing
+             (table derived except table recomputed)) differing
       limit 100`,
     [from, to],
   );
-  return say("minutes that differ from the rows:", minutes.map(({ id }) => id));
+  return problemAbout("minutes that differ from the rows:", minutes.map(({ id }) => id));
 }
 
-/**
- * Each customer's latest reading, where it lies in a minute from the floor on.
- *
- * @param since only latest readings from there on, microseconds since the Unix epoch; everything unless told
- */
+/** @param since microseconds since the Unix epoch: compares only latest readings from then on; default: from the floor on */
 export async function judgeLatest(query: Query, since?: number): Promise<string[]> {
   const latest = await query<{ id: string }>(
     `with waiting as (${WAITING}),
-     anew as (
+     recomputed as (
        select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
          from public.heartbeats
         where ts >= $1::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
         order by customer_id, ts desc
-     ), kept as (
+     ), derived as (
        select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
          from (table public.customer_latest
                union all
@@ -85,12 +70,13 @@ export async function judgeLatest(query: Query, since?: number): Promise<string[
         where ts >= $1::timestamptz and date_trunc('minute', ts, 'UTC') >= ${FIRST}
         order by customer_id, ts desc
      )
-     select coalesce(anew.customer_id, kept.customer_id) as id
-       from anew
-       full join kept using (customer_id)
-      where (anew.ts, anew.heart_rate, anew.anomaly) is distinct from (kept.ts, kept.heart_rate, kept.anomaly)
+     select coalesce(recomputed.customer_id, derived.customer_id) as id
+       from recomputed
+       full join derived using (customer_id)
+      where (recomputed.ts, recomputed.heart_rate, recomputed.anomaly)
+            is distinct from (derived.ts, derived.heart_rate, derived.anomaly)
       limit 100`,
     [since === undefined ? "-infinity" : instant(since)],
   );
-  return say("latest readings that differ from the rows:", latest.map(({ id }) => id));
+  return problemAbout("latest readings that differ from the rows:", latest.map(({ id }) => id));
 }

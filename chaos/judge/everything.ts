@@ -1,22 +1,22 @@
-/** THE judge: each record that was acknowledged ended in exactly one place, nothing else is there, and the ledger says so. */
+/** Checks that each acknowledged record ended in exactly one place, that nothing else exists, and that the ledger agrees. */
 import { judgeCaughtUp } from "./chain.ts";
 import { judgeLatest, judgeMinutes } from "./derived.ts";
 import { judgeLedger, type LedgerTotals } from "./ledger.ts";
-import { type Found, type Query, say } from "./query.ts";
+import { type Found, problemAbout, type Query } from "./query.ts";
 import { judgeRejects, type RejectsPart } from "./rejects.ts";
 import { judgeRows, type RowsPart } from "./rows.ts";
 
-/** What must have become of all records. It is told in parts, so that any number of records can be judged. */
+/** The expected fate of all records, in parts, so that memory does not limit their number. */
 export interface Intent {
   readonly rows: () => Iterable<RowsPart>;
   readonly rejects: () => Iterable<RejectsPart>;
-  /** Readings that repeat a stored one; left out, nobody knows how many there are. */
+  /** Omit it if the number of duplicates is not known. */
   readonly duplicates?: { readonly atLeast: number; readonly atMost: number };
-  /** Of logs that were read from their beginning, that nobody cut, and whose ends are in the ledger. */
+  /** Only if all logs were read from offset 0, were never truncated, and are in the ledger up to their ends. */
   readonly whole?: {
-    /** By partition, as Kafka says. */
+    /** Log end offsets by partition, from Kafka. */
     readonly ends: readonly number[];
-    /** By partition, of what was acknowledged. */
+    /** Next offset after the last acknowledged record, by partition. */
     readonly acknowledged: readonly number[];
   };
 }
@@ -25,14 +25,11 @@ export interface Judgement {
   readonly problems: readonly string[];
   readonly rows: number;
   readonly rejects: number;
-  /** Records without a row or a reject. */
+  /** Records with neither a row nor a reject. */
   readonly lost: number;
 }
 
-/**
- * Judges everything. Call it when the ledger has caught up and nothing is under way any more but the rollup, which has to
- * catch up as well.
- */
+/** Call it when the ledger has caught up and only the rollup still works: it waits for the rollup. */
 export async function judgeEverything(query: Query, intent: Intent): Promise<Judgement> {
   const behind = await judgeCaughtUp(query);
   const rows = await sumOf(intent.rows(), (part) => judgeRows(query, part));
@@ -47,7 +44,7 @@ export async function judgeEverything(query: Query, intent: Intent): Promise<Jud
     ...rejects.problems,
     ...ledger.problems,
     ...judgeTotals(ledger.totals, intent, { stored: rows.rows, rejected: rejects.rows }),
-    ...elsewhere === 0 ? [] : say("rows at instants of no record:", [`${elsewhere}`]),
+    ...elsewhere === 0 ? [] : problemAbout("rows at instants of no record:", [`${elsewhere}`]),
     ...behind,
     ...await judgeMinutes(query),
     ...await judgeLatest(query),
@@ -66,7 +63,6 @@ async function sumOf<T>(parts: Iterable<T>, judge: (part: T) => Promise<Found>):
   return sum;
 }
 
-/** The ledger counts what is there, and every offset of a whole log once. */
 function judgeTotals(
   ledger: LedgerTotals,
   { duplicates, whole }: Intent,

@@ -1,7 +1,4 @@
-/**
- * Judges a load that is a function of its index. A part of it is judged all the time: what is settled since it looked
- * last; the whole of it at the end.
- */
+/** Judges a load whose records are a function of their index: committed records during the run, all of them at its end. */
 import type { Buffer } from "node:buffer";
 import type { Load } from "../load/load.ts";
 import { kindOf, LATE_SECONDS, READINGS_PER_SECOND, Records } from "../load/records.ts";
@@ -19,21 +16,20 @@ export interface JudgeOptions {
   readonly load: Pick<Load, "sends" | "attempted">;
 }
 
-/** Seconds of measured time [from, to), counted from that of the first record; or sends, by their number. */
+/** [from, to): numbers of sends, or seconds from the first reading's timestamp. */
 interface Range {
   readonly from: number;
   readonly to: number;
 }
 
-/** Seconds of measured time that are judged in one go while the run is under way, and at its end. */
+/** Seconds of timestamps that one query compares, during the run and at its end. */
 const WINDOW_SECONDS = 60;
 const FULL_WINDOW_SECONDS = 300;
-const WINDOWS_A_LOOK = 4;
+const WINDOWS_PER_LOOK = 4;
 const SENDS_AT_ONCE = 400;
 
 export class Judge {
   readonly #options: JudgeOptions;
-  /** What was looked at while the run was under way: sends, seconds of measured time. */
   #settledSends = 0;
   #judgedSends = 0;
   #judgedSeconds = 0;
@@ -43,10 +39,8 @@ export class Judge {
   }
 
   /**
-   * Judges the ledger, its changes and latest readings, and of what is settled the part that was not judged yet.
-   *
-   * @param next how far the ledger is, by partition, before this is called
-   * @throws when the database is away; nothing is known then
+   * @param next the ledger's next offset by partition, read before this call
+   * @throws if the database is away; the next call judges the same part again
    */
   async look(next: readonly number[]): Promise<string[]> {
     const { query, load: { sends } } = this.#options;
@@ -55,11 +49,11 @@ export class Judge {
     const { problems } = await judgeLedger(query, true);
     const chain = await judgeChain(query);
     problems.push(...chain.problems);
-    // No fault of chaos breaks a chain of changes: crashes and recoveries must not.
+    // No fault here is a reason for a rebuild.
     if (chain.cursor !== null) problems.push(`the rollup rebuilds, and is at ${chain.cursor}`);
     const since = Math.floor(settled / READINGS_PER_SECOND) - WINDOW_SECONDS;
     problems.push(...await judgeLatest(query, Records.microsOfSecond(since)));
-    for (let turn = 0; turn < WINDOWS_A_LOOK; turn++) {
+    for (let turn = 0; turn < WINDOWS_PER_LOOK; turn++) {
       const window = { from: this.#judgedSeconds, to: this.#judgedSeconds + WINDOW_SECONDS };
       if (window.to * READINGS_PER_SECOND > settled) break;
       const late = { from: window.from - LATE_SECONDS, to: window.to - LATE_SECONDS };
@@ -70,7 +64,6 @@ export class Judge {
       problems.push(...minutes);
       this.#judgedSeconds = window.to;
     }
-    // The last one stays for the next look: what lies in the log behind it is not known yet.
     const to = Math.min(this.#settledSends, this.#judgedSends + SENDS_AT_ONCE);
     if (to > this.#judgedSends) {
       const part = this.#rejects({ from: this.#judgedSends, to }, sends.endsBefore(to));
@@ -80,11 +73,7 @@ export class Judge {
     return problems;
   }
 
-  /**
-   * Judges everything. Call it when nothing is under way any more.
-   *
-   * @param ends of the log by partition, as Kafka says; all of it is in the ledger
-   */
+  /** @param ends log end offsets by partition, from Kafka; the ledger must have reached them */
   everything(ends: readonly number[]): Promise<Judgement> {
     const { query, load: { sends } } = this.#options;
     return judgeEverything(query, {
@@ -97,7 +86,7 @@ export class Judge {
   *#allRows(): Generator<RowsPart> {
     const { attempted, sends } = this.#options.load;
     const last = Math.ceil(attempted / READINGS_PER_SECOND);
-    // Late readings lie before the first one that is not.
+    // Late readings of the first records lie before the first second.
     for (let from = -LATE_SECONDS; from < last; from += FULL_WINDOW_SECONDS) {
       const to = Math.min(last, from + FULL_WINDOW_SECONDS);
       yield this.#rows({ from, to }, sends.acknowledged);
@@ -108,12 +97,12 @@ export class Judge {
     const { sends } = this.#options.load;
     for (let from = 0; from === 0 || from < sends.length; from += SENDS_AT_ONCE) {
       const to = Math.min(sends.length, from + SENDS_AT_ONCE);
-      const nowhere = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
-      yield this.#rejects({ from, to }, to === sends.length ? nowhere : sends.endsBefore(to));
+      const noEnd = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
+      yield this.#rejects({ from, to }, to === sends.length ? noEnd : sends.endsBefore(to));
     }
   }
 
-  /** @param settled records with an index below it must be stored; those below `attempted` may be */
+  /** @param settled records with a smaller index must be stored; others may be if they were attempted */
   #rows(window: Range, settled: number): RowsPart {
     const { records, load: { attempted } } = this.#options;
     return {
@@ -128,7 +117,6 @@ export class Judge {
     };
   }
 
-  /** The records whose rows lie in the window. */
   *#due({ from, to }: Range, settled: number): Generator<ExpectedRow> {
     for (const [kind, seconds] of [["good", 0], ["late", LATE_SECONDS]] as const) {
       const first = Math.max(0, (from + seconds) * READINGS_PER_SECOND);
@@ -139,24 +127,21 @@ export class Judge {
     }
   }
 
-  /**
-   * @param places of the sends; what lies in the log between them and the ones before is looked at as well
-   * @param ends offsets by partition where to stop looking
-   */
+  /** @param places of the sends; also judges the offsets between them and earlier sends @param ends offsets by partition */
   #rejects(places: Range, ends: readonly number[]): RejectsPart {
     const { records, load: { sends, attempted } } = this.#options;
     const due = new Map<string, ExpectedReject>();
     const acknowledged: Range[][] = Array.from({ length: sends.partitions }, () => []);
     for (let place = places.from; place < places.to; place++) {
-      const { from, count, bases, counts } = sends.at(place);
-      bases.forEach((base, partition) => {
+      const { from, count, baseOffsets, counts } = sends.at(place);
+      baseOffsets.forEach((base, partition) => {
         if (base !== undefined) {
           acknowledged[partition]?.push({ from: base, to: base + (counts[partition] ?? 0) });
         }
       });
-      const next = [...bases];
+      const next = [...baseOffsets];
       for (let position = from; position < from + count; position++) {
-        const index = Records.at(position);
+        const index = Records.indexAt(position);
         const partition = records.partitionOf(index);
         const offset = next[partition] ?? 0;
         next[partition] = offset + 1;

@@ -1,4 +1,4 @@
-/** The ledger against itself and against what it counts. One snapshot: safe while consumers write. */
+/** Checks the ledger's sums, and its counts against rejects and gaps. One snapshot, so consumers may write meanwhile. */
 import type { Query } from "./query.ts";
 
 export interface LedgerTotals {
@@ -10,7 +10,7 @@ export interface LedgerTotals {
   readonly gaps: number;
 }
 
-/** @param whole whether every log was read from its beginning and never cut */
+/** @param whole whether every log was read from offset 0 and was never truncated */
 export async function judgeLedger(
   query: Query,
   whole: boolean,

@@ -1,4 +1,3 @@
-/** Looks at the ledger all the time: how far the consumers are, and when they have reached what somebody waits for. */
 import { waitFor } from "../../stack/process/wait.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Query } from "./query.ts";
@@ -6,15 +5,15 @@ import type { Query } from "./query.ts";
 const LOOK_EVERY_MS = 200;
 
 export class LedgerWatch {
-  /** The next offset by partition, as last seen. */
+  /** By partition. */
   next: number[] = [];
   stored = 0;
   rejected = 0;
   duplicates = 0;
   gaps = 0;
   /** Offsets that the rollup has not applied. */
-  behind = 0;
-  /** Whether the rollup was seen rebuilding at any look: a short rebuild is over within a second. */
+  rollupLag = 0;
+  /** Stays true after the rebuild. */
   sawRebuild = false;
   readonly #query: Query;
   readonly #topic: string;
@@ -25,12 +24,12 @@ export class LedgerWatch {
     this.#topic = topic;
   }
 
-  /** Resolves when every partition is at its end or beyond; never, when that never comes. */
-  reaches(ends: readonly number[]): Promise<void> {
+  /** @param ends by partition @returns resolves when `next` is at least `ends` in every partition, possibly never */
+  whenReached(ends: readonly number[]): Promise<void> {
     return new Promise((reached) => this.#waiting.add({ ends, reached }));
   }
 
-  /** A database that is away is looked at again. */
+  /** Ignores failed queries: the database may be away. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
       await this.look().catch(() => {});
@@ -42,7 +41,7 @@ export class LedgerWatch {
     const rows = await this.#query<Record<string, string>>(
       `select kafka_partition, max(ledger.next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
               sum(duplicates) as duplicates, sum(gaps) as gaps,
-              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as behind,
+              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as rollup_lag,
               (select count(cursor) from public.rollup) as rebuilding
          from public.ingest_offsets ledger
          left join public.rollup_positions position on position.ledger_id = ledger.id
@@ -56,7 +55,7 @@ export class LedgerWatch {
     this.rejected = sum("rejected");
     this.duplicates = sum("duplicates");
     this.gaps = sum("gaps");
-    this.behind = sum("behind");
+    this.rollupLag = sum("rollup_lag");
     if (sum("rebuilding") > 0) this.sawRebuild = true;
     for (const one of [...this.#waiting]) {
       if (!one.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
@@ -66,7 +65,6 @@ export class LedgerWatch {
   }
 }
 
-/** A consumer group that is left alone and does not move for so long will not. */
 export const STANDSTILL_MS = 120_000;
 
 export interface StandstillOptions {
@@ -74,12 +72,8 @@ export interface StandstillOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Waits for a fact, however long it takes, while the ledger moves.
- *
- * @returns false when nothing was committed for `standstillMs` before it came; true also when `signal` aborted
- */
-export async function comesWhileMoving(
+/** @returns false if nothing was committed for `standstillMs` before `fact` settled or `signal` aborted */
+export async function waitWhileMoving(
   fact: Promise<unknown>,
   watch: Pick<LedgerWatch, "next">,
   { standstillMs, signal }: StandstillOptions,

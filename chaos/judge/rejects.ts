@@ -1,9 +1,8 @@
-/** The rejects against the records that must have become rejects, by their place in the log and to the byte. */
+/** Compares the rejects with the records that must be rejected: by offset, reason and exact bytes. */
 import { Buffer } from "node:buffer";
-import { type Found, type Query, say } from "./query.ts";
+import { type Found, problemAbout, type Query } from "./query.ts";
 
 export interface ExpectedReject {
-  /** Of its record, beside its place. */
   readonly id?: string;
   readonly partition: number;
   readonly reason: string;
@@ -11,13 +10,13 @@ export interface ExpectedReject {
   readonly value: Buffer | null;
 }
 
-/** The rejects of some offsets: no more than these are in memory at a time. */
+/** Rejects of a range of offsets. One part at a time is in memory. */
 export interface RejectsPart {
-  /** By partition; left out, all that there are. */
+  /** By partition; default: all. */
   readonly offsets?: readonly { readonly from: number; readonly to: number }[];
-  /** Each of them must be there, by `partition:offset`. */
+  /** Rejects that must exist, by `partition:offset`. */
   readonly due: ReadonlyMap<string, ExpectedReject>;
-  /** What may be at a place where none is due: a send that was not acknowledged left its records in the log all the same. */
+  /** The reject that may exist at another offset: records of a send without an acknowledgement can be in the log. */
   readonly again: (row: RejectRow) => ExpectedReject | undefined;
 }
 
@@ -27,7 +26,7 @@ export interface RejectRow extends Record<string, unknown> {
   readonly reason: string;
   readonly key: Buffer | null;
   readonly payload: Buffer | null;
-  /** Retention has emptied it; a constraint of the table sees to it that nothing is left in it. */
+  /** Emptied by retention: a CHECK constraint keeps key and payload null, so they are not compared. */
   readonly emptied: boolean;
 }
 
@@ -51,8 +50,8 @@ export async function judgeRejects(query: Query, { offsets, due, again }: Reject
     const place = `${row.kafka_partition}:${row.kafka_offset}`;
     const wanted = due.get(place);
     if (wanted === undefined) {
-      const repeated = again(row);
-      if (repeated === undefined || differenceOf(row, repeated) !== undefined) {
+      const repeat = again(row);
+      if (repeat === undefined || differenceOf(row, repeat) !== undefined) {
         extra.push(`${place} (${row.reason})`);
       }
       continue;
@@ -68,14 +67,13 @@ export async function judgeRejects(query: Query, { offsets, due, again }: Reject
     rows: rows.length,
     lost: lost.length,
     problems: [
-      ...say("lost, no reject for record", lost),
-      ...say("rejected otherwise than intended:", differs),
-      ...say("rejected, but not intended to be:", extra),
+      ...problemAbout("lost, no reject for record", lost),
+      ...problemAbout("rejected otherwise than intended:", differs),
+      ...problemAbout("rejected, but not intended to be:", extra),
     ],
   };
 }
 
-/** How a reject is another one than was intended; undefined when it is not. */
 export function differenceOf(row: RejectRow, wanted: ExpectedReject): string | undefined {
   const { partition, reason, key, value } = wanted;
   if (row.kafka_partition !== partition) return `in partition ${row.kafka_partition}, expected ${partition}`;

@@ -1,10 +1,8 @@
-/** The rows of the table against those that the records must have become. */
+/** Compares rows of `public.heartbeats` with the readings that were sent. */
 import type { Anomaly } from "../../workers/_shared/record/heartbeat.ts";
-import { type Found, type Query, say } from "./query.ts";
+import { type Found, problemAbout, type Query } from "./query.ts";
 
-/** A row that must be there, or may be. */
 export interface ExpectedRow {
-  /** Of its record, or of several that repeat each other. */
   readonly id: string;
   readonly partition?: number;
   readonly customerId: string;
@@ -15,17 +13,16 @@ export interface ExpectedRow {
   readonly anomaly: Anomaly | null;
 }
 
-/** The rows of an interval: no more than these are in memory at a time. */
+/** Rows of an interval of time. One part at a time is in memory. */
 export interface RowsPart {
-  /** Microseconds since the Unix epoch; left out, all of time. */
+  /** Microseconds since the Unix epoch; default: all rows. */
   readonly between?: { readonly from: number; readonly to: number };
-  /** Each of them must be there. */
+  /** Rows that must exist. */
   readonly due: Iterable<ExpectedRow>;
-  /** The one that may be there, due or not. */
+  /** The row that may exist at this key, due or not. */
   readonly at: (customerId: string, micros: string) => ExpectedRow | undefined;
 }
 
-/** Sets of ids and values: each row is traced back to its record, and each record that is due must have been met. */
 export async function judgeRows(query: Query, { between, due, at }: RowsPart): Promise<Found> {
   const rows = await query<
     { customer_id: string; micros: string; heart_rate: number; anomaly: string | null }
@@ -35,7 +32,7 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
       where ts >= $1::timestamptz and ts < $2::timestamptz`,
     between === undefined ? ["-infinity", "infinity"] : [instant(between.from), instant(between.to)],
   );
-  /** By customer and instant: two topics of one name each have a record of the same id. */
+  // Not by id: two incarnations of a topic have records with the same id.
   const met = new Set<string>();
   const unknown: string[] = [];
   const twice: string[] = [];
@@ -63,15 +60,15 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
     rows: rows.length,
     lost: lost.length,
     problems: [
-      ...say("lost, no row for record", lost),
-      ...say("stored twice: record", twice),
-      ...say("stored with other values: record", altered),
-      ...say("stored, but never sent as a reading:", unknown),
+      ...problemAbout("lost, no row for record", lost),
+      ...problemAbout("stored twice: record", twice),
+      ...problemAbout("stored with other values: record", altered),
+      ...problemAbout("stored, but never sent as a reading:", unknown),
     ],
   };
 }
 
-/** @param micros since the Unix epoch, whole milliseconds */
+/** @param micros since the Unix epoch, a multiple of 1000 @returns ISO 8601 in UTC */
 export function instant(micros: number): string {
   return new Date(micros / 1000).toISOString();
 }

@@ -1,7 +1,4 @@
-/**
- * Folder `load`: records that are a function of their index, and what the broker acknowledged of them. It never looks into
- * the database.
- */
+/** Folder `load`: sends records that are a function of their index, and remembers what the broker acknowledged. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";
@@ -12,32 +9,31 @@ import { settlesWithin } from "../../stack/process/wait.ts";
 import { BLOCK, Records } from "./records.ts";
 import { type Send, Sends } from "./sends.ts";
 
-/** Who is behind catches up in larger sends; far below a megabyte a partition, which is what a broker takes. */
+/** Largest send, after an outage: far below a broker's default limit of 1 MB for each batch. */
 const BLOCKS_AT_ONCE = 50;
-/** More only cost time; less would be too coarse to tell how soon after a fault all is well. */
-const SENDS_A_SECOND = 5;
+/** The recovery time of a fault is known to one send. More sends would only cost CPU. */
+const SENDS_PER_SECOND = 5;
 const CODECS: readonly Compression[] = ["gzip", "none", "gzip", "gzip"];
-/** The client waits for ever for some answers that a silent link swallowed. */
+/** The client can wait for ever for a response that a half-open link dropped. */
 const SEND_DEADLINE_MS = 15_000;
-/** A producer whose broker is silent is left behind. */
+/** A producer whose broker does not answer is abandoned after this time. */
 const CLOSE_DEADLINE_MS = 1_000;
 
 export interface LoadOptions {
-  /** By way of the producer's link; the topic is the connection's. */
   readonly connection: KafkaConnection;
   readonly records: Records;
   /** Records per second. */
   readonly rate: number;
   readonly onFailure: (text: string) => void;
-  /** By turns; left out, mostly gzip. */
+  /** One after the other; default: three of four sends are gzip. */
   readonly codecs?: readonly Compression[];
 }
 
 export class Load implements AsyncDisposable {
   readonly sends: Sends;
-  /** Records with an index below it may be in the log. */
+  /** Records with a lower index can be in the log, acknowledged or not. */
   attempted = 0;
-  /** Sends that were not acknowledged, whose records may be in the log once more than they are counted. */
+  /** Sends without an acknowledgement. Their records can be in the log more than once. */
   failures = 0;
   readonly #options: LoadOptions;
   #producer: Producer | undefined;
@@ -54,12 +50,12 @@ export class Load implements AsyncDisposable {
     return this.#acknowledged.promise;
   }
 
-  /** Resolves when nothing more is sent. */
+  /** Resolves when `run` ends. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
 
-  /** Sends until the signal aborts, and then ends with the send that is under way. */
+  /** `signal` ends it once the send in flight is acknowledged, `abandon` ends it at once. */
   async run(signals: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
     try {
       await this.#run(signals);
@@ -71,12 +67,12 @@ export class Load implements AsyncDisposable {
   async #run({ signal, abandon }: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
     const { rate } = this.#options;
     const startedAt = performance.now();
-    const least = Math.max(1, Math.min(BLOCKS_AT_ONCE, Math.floor(rate / SENDS_A_SECOND / BLOCK))) * BLOCK;
+    const least = Math.max(1, Math.min(BLOCKS_AT_ONCE, Math.floor(rate / SENDS_PER_SECOND / BLOCK))) * BLOCK;
     for (let failures = 0; !signal.aborted || this.attempted > this.sends.acknowledged;) {
       if (abandon.aborted) return;
       const from = this.sends.acknowledged;
       const due = Math.floor((performance.now() - startedAt) / 1000 * rate) - from;
-      // What may be in the log already is sent again as it was.
+      // After a failure the same records are sent again, so that all acknowledged records lie below one index.
       const again = this.attempted - from;
       const count = again > 0 ? again : Math.min(BLOCKS_AT_ONCE, Math.floor(due / BLOCK)) * BLOCK;
       if (again <= 0 && due < least) {
@@ -85,7 +81,7 @@ export class Load implements AsyncDisposable {
       }
       this.attempted = from + count;
       try {
-        this.sends.add(await inTime(this.#send(from, count), abandon));
+        this.sends.add(await withDeadline(this.#send(from, count), abandon));
         failures = 0;
         const { resolve } = this.#acknowledged;
         this.#acknowledged = Promise.withResolvers<void>();
@@ -93,7 +89,7 @@ export class Load implements AsyncDisposable {
       } catch (error) {
         this.failures++;
         this.#options.onFailure(describeError(error));
-        await this.#forget();
+        await this.#closeProducer();
         await sleep(Math.min(1_000, backoffMs(++failures)), { signal: abandon });
       }
     }
@@ -105,7 +101,7 @@ export class Load implements AsyncDisposable {
     const messages: { topic: string; partition: number; key?: Buffer; value?: Buffer }[] = [];
     const counts = new Array<number>(partitions).fill(0);
     for (let position = from; position < from + count; position++) {
-      const { partition, key, value } = records.record(Records.at(position));
+      const { partition, key, value } = records.record(Records.indexAt(position));
       counts[partition] = (counts[partition] ?? 0) + 1;
       messages.push({
         topic: connection.topic,
@@ -116,37 +112,36 @@ export class Load implements AsyncDisposable {
     }
     const compression = codecs[from / BLOCK % codecs.length] ?? "none";
     const { offsets = [] } = await this.#open().send({ messages, acks: -1, compression });
-    const bases = counts.map((ours, partition) => {
+    const baseOffsets = counts.map((ours, partition) => {
       if (ours === 0) return undefined;
       const base = offsets.find((one) => one.partition === partition)?.offset;
       if (base === undefined) throw new Error(`no offset came back for partition ${partition}`);
       return Number(base);
     });
-    return { from, count, bases, counts };
+    return { from, count, baseOffsets, counts };
   }
 
   #open(): Producer {
     return this.#producer ??= new Producer({
       ...this.#options.connection.options,
       idempotent: true,
-      // A send that fails is repeated by us, with a producer that the broker does not know.
+      // `#run` repeats a failed send with a new producer, whose sequence numbers start again.
       retries: 0,
     });
   }
 
-  async #forget(): Promise<void> {
+  async #closeProducer(): Promise<void> {
     const producer = this.#producer;
     this.#producer = undefined;
     if (producer !== undefined) await settlesWithin(producer.close(true), CLOSE_DEADLINE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#forget();
+    await this.#closeProducer();
   }
 }
 
-/** @throws when it did not settle within the deadline, or somebody gives up */
-function inTime(send: Promise<Send>, abandon: AbortSignal): Promise<Send> {
+function withDeadline(send: Promise<Send>, abandon: AbortSignal): Promise<Send> {
   const { promise, resolve, reject } = Promise.withResolvers<Send>();
   const timer = setTimeout(() => reject(new Error("no answer in time")), SEND_DEADLINE_MS);
   const giveUp = () => reject(new Error("given up"));

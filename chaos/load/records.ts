@@ -1,11 +1,8 @@
-/**
- * The load as a function: index -> record, and back from a row to its index. Nothing about ten million records has to be
- * remembered to say what must have become of each.
- */
+/** Computes each record from its index, and the index from a row: the judge needs no memory of the records. */
 import { Buffer } from "node:buffer";
 import { anomalyOf, type Limits, type RejectReason } from "../../workers/_shared/record/heartbeat.ts";
 
-/** Of the consumers that are judged: the defaults. */
+/** Settings of the judged consumers: their defaults. */
 export const LIMITS: Limits = {
   minBpm: 30,
   maxBpm: 220,
@@ -14,12 +11,12 @@ export const LIMITS: Limits = {
   maxClockSkewSeconds: 300,
 };
 
-/** The records of an interval of indexes are sent in the order of a permutation within each block of so many. */
+/** Indexes are permuted within blocks of this size before they are sent. */
 export const BLOCK = 100;
-/** Readings a second of measured time, whatever the rate at which they are sent. */
+/** Per second of their timestamps, whatever the rate of sending. */
 export const READINGS_PER_SECOND = 200;
 const FIRST_SECOND = Date.UTC(2026, 0, 1) / 1000;
-/** So much too late: further than a minute, and no multiple of what the microseconds repeat after. */
+/** Longer than a minute, and no multiple of the time after which `index % MICROS` repeats. */
 export const LATE_SECONDS = 3_607;
 const MICROS = 1_000_000;
 const CUSTOMERS = 400;
@@ -37,38 +34,34 @@ export interface ChaosRecord {
   readonly partition: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  /** `row`: the reading of `of` must be stored, by this record or by another of it. */
+  /** `row`: the reading of this index must be stored, from this record or from one that repeats it. */
   readonly fate: { readonly row: number } | { readonly reject: RejectReason };
 }
 
 export interface RecordsOptions {
   readonly seed: number;
   readonly partitions: number;
-  /** Of the customers' ids. */
+  /** Start of each customer id; default `chaos`. */
   readonly prefix?: string;
-  /** Keys that are shorter are filled with spaces, which cost memory, and compressed next to nothing. */
+  /** Shorter keys are padded with spaces: they cost memory, and almost no bytes when compressed. */
   readonly keyLength?: number;
 }
 
 export type Kind = "good" | "late" | "repeat" | "conflict" | "bad";
 
-/**
- * 1 % bad, 1 % late by an hour, 1 % repeats (of readings in other partitions too), 0.1 % repeats with another heart rate.
- * What is repeated is a good one.
- */
+/** 1 % bad, 1 % an hour late, 1 % repeats (in any partition), 0.1 % contradictions: a known key with another heart rate. */
 export function kindOf(index: number): Kind {
   const place = index % 100;
   if (place === 37) return "bad";
   if (place === 5) return "late";
-  if (place === 91 && repeated(index) >= 0) return "repeat";
-  if (index % 1000 === 463 && conflicted(index) >= 0) return "conflict";
+  if (place === 91 && repeatOf(index) >= 0) return "repeat";
+  if (index % 1000 === 463 && conflictOf(index) >= 0) return "conflict";
   return "good";
 }
 
-const repeated = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / 100) % 3);
-const conflicted = (index: number) => index - 2020;
+const repeatOf = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / 100) % 3);
+const conflictOf = (index: number) => index - 2020;
 
-/** A record that must become a reject, whatever is stored. */
 interface BadRecord {
   readonly reason: RejectReason;
   readonly value: Buffer | null;
@@ -80,7 +73,7 @@ function bad(reason: RejectReason, text: (index: number) => string): (index: num
   return (index) => ({ reason, value: Buffer.from(text(index)) });
 }
 
-/** Each by the record's index, so that no two are alike where a value can tell. */
+/** One function per kind. The index makes the value unique where a value can carry it. */
 export const BAD_RECORDS: readonly ((index: number) => BadRecord)[] = [
   bad("invalid_json", (index) => `{"customer_id": ${index}`),
   () => ({ reason: "tombstone", value: null }),
@@ -111,23 +104,23 @@ export class Records {
     this.#keyLength = keyLength;
   }
 
-  /** The index that is sent at this position; a permutation within each block, a fifth of which moves. */
-  static at(position: number): number {
+  /** @param position in the order of sending @returns the index sent there: a fifth of each block is moved */
+  static indexAt(position: number): number {
     const place = position % BLOCK;
     const digit = place % 10;
     return digit === 3 || digit === 6 ? position - place + (BLOCK - 1 - place) : position;
   }
 
-  /** The same partition for a conflict and what it contradicts, so that it is known which comes first. */
+  /** A contradiction shares the partition of its original: otherwise, which one is stored would depend on timing. */
   partitionOf(index: number): number {
-    const original = kindOf(index) === "conflict" ? conflicted(index) : index;
-    return scattered(this.#seed, original) % this.partitions;
+    const original = kindOf(index) === "conflict" ? conflictOf(index) : index;
+    return hash(this.#seed, original) % this.partitions;
   }
 
   record(index: number): ChaosRecord {
     const partition = this.partitionOf(index);
     const kind = kindOf(index);
-    // By its key a reject is found again, whatever its value is.
+    // The judge finds the index of a reject by its key, because some values cannot carry it.
     const badKey = () => Buffer.from(`bad-${index}`);
     if (kind === "bad") {
       const { reason, value } = BAD_RECORDS[Math.floor(index / 100) % BAD_RECORDS.length]?.(index) ??
@@ -135,23 +128,22 @@ export class Records {
       return { index, partition, key: badKey(), value, fate: { reject: reason } };
     }
     if (kind === "conflict") {
-      const original = this.readingOf(conflicted(index));
+      const original = this.readingOf(conflictOf(index));
       const heartRate = original.heartRate === LIMITS.minBpm ? LIMITS.maxBpm : original.heartRate - 1;
       const value = json({ ...original, heartRate });
       return { index, partition, key: badKey(), value, fate: { reject: "conflicting_duplicate" } };
     }
-    const row = kind === "repeat" ? repeated(index) : index;
+    const row = kind === "repeat" ? repeatOf(index) : index;
     const reading = this.readingOf(row);
-    // Every eighth has no key, as some clients' records.
     const key = index % 8 === 0 ? null : Buffer.from(reading.customerId.padEnd(this.#keyLength));
     return { index, partition, key, value: json(reading), fate: { row } };
   }
 
-  /** What a good or late record's row holds. */
+  /** The row of a good or late record. */
   readingOf(index: number): ChaosReading {
     const second = FIRST_SECOND + Math.floor(index / READINGS_PER_SECOND) -
       (kindOf(index) === "late" ? LATE_SECONDS : 0);
-    const chance = scattered(this.#seed + 1, index);
+    const chance = hash(this.#seed + 1, index);
     const heartRate = LIMITS.minBpm + chance % (LIMITS.maxBpm - LIMITS.minBpm + 1);
     return {
       customerId: `${this.#prefix}-${(chance >>> 8) % CUSTOMERS}`,
@@ -161,7 +153,7 @@ export class Records {
     };
   }
 
-  /** Whose row this instant is; undefined when none has it. */
+  /** @returns the index of the record whose row has this instant */
   static indexOf(micros: number): number | undefined {
     const second = Math.floor(micros / MICROS) - FIRST_SECOND;
     const rest = micros % MICROS;
@@ -176,7 +168,6 @@ export class Records {
     return undefined;
   }
 
-  /** Microseconds since the Unix epoch at which a second of the measured time begins. */
   static microsOfSecond(second: number): number {
     return (FIRST_SECOND + second) * MICROS;
   }
@@ -194,8 +185,7 @@ function missing(): never {
   throw new TypeError("there is no bad record");
 }
 
-/** A number from 0 to 2^32 - 1 that belongs to two numbers, without a state in between. */
-function scattered(seed: number, index: number): number {
+function hash(seed: number, index: number): number {
   let mixed = Math.imul(index ^ seed, 0x9e3779b1) ^ (index >>> 15);
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);

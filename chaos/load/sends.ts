@@ -1,18 +1,17 @@
-/** What the broker acknowledged: for each send which records, and where in each partition. Small enough for any run. */
+/** Remembers which records each acknowledged send held, and at which offsets. */
 
 export interface Send {
-  /** Index of the first record; a whole number of blocks follows. */
+  /** Index of the first record. `count` is a multiple of the block size. */
   readonly from: number;
   readonly count: number;
-  /** Offset of the send's first record by partition; undefined where it has none. */
-  readonly bases: readonly (number | undefined)[];
-  /** Records by partition. */
+  /** Offset of the send's first record by partition; undefined if the partition got none. */
+  readonly baseOffsets: readonly (number | undefined)[];
   readonly counts: readonly number[];
 }
 
-const NOTHING: Send = { from: 0, count: 0, bases: [], counts: [] };
+const NOTHING: Send = { from: 0, count: 0, baseOffsets: [], counts: [] };
 
-/** Five a second and some hundred bytes each: a day of them takes less than 200 MB. */
+/** Five sends per second of some hundred bytes each: a day of them takes less than 200 MB. */
 export class Sends {
   readonly partitions: number;
   readonly #sends: Send[] = [];
@@ -27,20 +26,20 @@ export class Sends {
     return this.#sends.length;
   }
 
-  /** How many records were acknowledged: those with an index below it. */
+  /** Number of acknowledged records, which are all records with a lower index. */
   get acknowledged(): number {
     return this.recordsBefore(this.length);
   }
 
-  /** The offset after the last record that was acknowledged, by partition. */
+  /** Next offset after the last acknowledged record, by partition. */
   get ends(): number[] {
     return [...this.#ends];
   }
 
-  /** @throws RangeError unless it follows the one before */
+  /** @throws RangeError unless it directly follows the previous send */
   add(send: Send): void {
     if (send.from !== this.acknowledged) {
-      throw new RangeError(`a send from ${send.from} does not follow the one before`);
+      throw new RangeError(`a send from ${send.from} does not follow the previous one`);
     }
     this.#sends.push(send);
     endsOf(send).forEach((end, partition) =>
@@ -52,11 +51,7 @@ export class Sends {
     return this.#sends[place] ?? NOTHING;
   }
 
-  /**
-   * How many of the sends, from the first on, lie wholly below these offsets.
-   *
-   * @param known an earlier answer, to begin with
-   */
+  /** @returns how many leading sends lie wholly below these offsets by partition @param known an earlier result */
   settled(next: readonly number[], known = 0): number {
     let place = known;
     const below = (end: number, partition: number) => end <= (next[partition] ?? 0);
@@ -64,13 +59,12 @@ export class Sends {
     return place;
   }
 
-  /** How many records the sends before this one hold. */
   recordsBefore(place: number): number {
     const { from, count } = this.at(place - 1);
     return from + count;
   }
 
-  /** Where each partition's log stands after the sends before this one. */
+  /** Next offset after the sends before this one, by partition. */
   endsBefore(place: number): number[] {
     const ends = new Array<number>(this.partitions).fill(0);
     const missing = new Set(ends.keys());
@@ -83,7 +77,6 @@ export class Sends {
   }
 }
 
-/** The offset after the send's last record by partition; 0 where it has none. */
-function endsOf({ bases, counts }: Send): number[] {
-  return bases.map((base, partition) => base === undefined ? 0 : base + (counts[partition] ?? 0));
+function endsOf({ baseOffsets, counts }: Send): number[] {
+  return baseOffsets.map((base, partition) => base === undefined ? 0 : base + (counts[partition] ?? 0));
 }

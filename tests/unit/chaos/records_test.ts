@@ -51,7 +51,7 @@ Deno.test("an instant of no reading is nobody's", () => {
 });
 
 Deno.test("positions are the indexes of each block in another order", () => {
-  const sent = Array.from({ length: 3 * BLOCK }, (_, position) => Records.at(position));
+  const sent = Array.from({ length: 3 * BLOCK }, (_, position) => Records.indexAt(position));
   for (let block = 0; block < 3; block++) {
     const ours = sent.slice(block * BLOCK, (block + 1) * BLOCK).sort((a, b) => a - b);
     deepStrictEqual(ours, Array.from({ length: BLOCK }, (_, place) => block * BLOCK + place));

@@ -16,10 +16,10 @@ Deno.test("planFaults() gives the same schedule for the same seed, line by line,
   notDeepStrictEqual(lines(7), lines(8));
 });
 
-Deno.test("an hour with 300 faults has every harm on every target that can suffer it", () => {
+Deno.test("an hour with 300 faults has every action on every target that can suffer it", () => {
   const faults = planFaults(HOUR);
   ok(faults.length > 290, `${faults.length} faults`);
-  const seen = new Set(faults.map(({ target, harm }) => `${target.what}: ${harm.kind}`));
+  const seen = new Set(faults.map(({ target, action }) => `${target.what}: ${action.kind}`));
   // 3 processes by 3, 3 links by 5, the rollup by 2.
   strictEqual(seen.size, 26, [...seen].join(", "));
 });
@@ -62,11 +62,11 @@ Deno.test("only what may be disturbed is", () => {
   deepStrictEqual([...seen].sort(), [...targets]);
 });
 
-Deno.test("a fault's line says number, start, length, target and harm", () => {
+Deno.test("a fault's line says number, start, length, target and action", () => {
   const fault: Fault = {
     number: 12,
     target: { what: "consumer", index: 1 },
-    harm: { kind: "kill" },
+    action: { kind: "kill" },
     startMs: 83_460,
     lengthMs: 2_000,
   };

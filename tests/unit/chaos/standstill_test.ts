@@ -1,12 +1,12 @@
 import { strictEqual } from "node:assert";
-import { comesWhileMoving } from "../../../chaos/judge/ledger_watch.ts";
+import { waitWhileMoving } from "../../../chaos/judge/ledger_watch.ts";
 
 const never = new Promise<void>(() => {});
 const { signal } = new AbortController();
 
 Deno.test("who waits for a pipeline that does not begin is told so, and does not wait for ever", async () => {
-  strictEqual(await comesWhileMoving(never, { next: [] }, { standstillMs: 50, signal }), false);
-  strictEqual(await comesWhileMoving(never, { next: [3, 7] }, { standstillMs: 50, signal }), false);
+  strictEqual(await waitWhileMoving(never, { next: [] }, { standstillMs: 50, signal }), false);
+  strictEqual(await waitWhileMoving(never, { next: [3, 7] }, { standstillMs: 50, signal }), false);
 });
 
 Deno.test("a pipeline that moves is waited for until it is there, and nobody waits for one that was stopped", async () => {
@@ -18,8 +18,8 @@ Deno.test("a pipeline that moves is waited for until it is there, and nobody wai
     clearInterval(moving);
     there.resolve();
   }, 10);
-  strictEqual(await comesWhileMoving(there.promise, watch, { standstillMs: 10_000, signal }), true);
+  strictEqual(await waitWhileMoving(there.promise, watch, { standstillMs: 10_000, signal }), true);
   strictEqual(watch.next[0], 50);
   const stopped = { standstillMs: 10_000, signal: AbortSignal.abort() };
-  strictEqual(await comesWhileMoving(never, watch, stopped), true);
+  strictEqual(await waitWhileMoving(never, watch, stopped), true);
 });

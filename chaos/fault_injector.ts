@@ -1,14 +1,14 @@
-/** Carries a schedule out: each fault at its time, one after the other where they hit the same target, and its recovery. */
+/** Injects each fault of a schedule at its time, and measures the recovery. */
 import { sleep } from "../workers/_shared/backoff.ts";
 import type { Arena } from "./arena/arena.ts";
 import type { ConsumerProcess } from "./arena/consumer_process.ts";
-import { disturb } from "./arena/disturb.ts";
+import { injectFault } from "./arena/inject_fault.ts";
 import { describeFault, type Fault, targetName } from "./faults/fault.ts";
 import type { LedgerWatch } from "./judge/ledger_watch.ts";
 import type { Load } from "./load/load.ts";
-import type { Suffered } from "./outcome.ts";
+import type { InjectedFault } from "./outcome.ts";
 
-export interface SiegeOptions {
+export interface FaultInjectorOptions {
   readonly faults: readonly Fault[];
   readonly arena: Arena;
   readonly consumers: readonly ConsumerProcess[];
@@ -17,28 +17,22 @@ export interface SiegeOptions {
   readonly onProgress: (text: string) => void;
 }
 
-export class Siege {
-  readonly suffered: Suffered[] = [];
-  readonly #options: SiegeOptions;
-  /** The last fault of each target, until it has ended. */
+export class FaultInjector {
+  readonly injected: InjectedFault[] = [];
+  readonly #options: FaultInjectorOptions;
+  /** The last fault of each target: the next one waits for it. */
   readonly #busy = new Map<string, Promise<void>>();
-  /** Of those that have ended. */
   readonly #recovering: Promise<void>[] = [];
 
-  constructor(options: SiegeOptions) {
+  constructor(options: FaultInjectorOptions) {
     this.#options = options;
   }
 
-  /** How many have begun and not ended. */
   get active(): number {
-    return this.suffered.filter(({ endedMs }) => endedMs === undefined).length;
+    return this.injected.filter(({ endedMs }) => endedMs === undefined).length;
   }
 
-  /**
-   * Resolves when every fault has ended; when the signal aborts, at once and with what is disturbed left so.
-   *
-   * @throws when a server does not come back
-   */
+  /** When the signal aborts, active faults stay active. @throws if a server does not start again */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const beganAt = performance.now();
     const broken = new AbortController();
@@ -47,28 +41,26 @@ export class Siege {
       await sleep(fault.startMs - (performance.now() - beganAt), { signal: either });
       if (either.aborted) break;
       const target = targetName(fault.target);
-      // Only the beginning is late when the one before took longer than planned to come back.
       const before = this.#busy.get(target) ?? Promise.resolve();
-      const taking = before.then(() => this.#suffer(fault, beganAt, either));
-      taking.catch((error) => broken.abort(error));
-      this.#busy.set(target, taking);
+      const injecting = before.then(() => this.#inject(fault, beganAt, either));
+      injecting.catch((error) => broken.abort(error));
+      this.#busy.set(target, injecting);
     }
-    await Promise.race([Promise.all(this.#busy.values()), aborted(signal)]);
+    await Promise.race([Promise.all(this.#busy.values()), whenAborted(signal)]);
   }
 
-  /** Resolves when all that was in the log at the end of each fault is committed. */
-  async recovered(): Promise<void> {
+  async allRecovered(): Promise<void> {
     await Promise.all(this.#recovering);
   }
 
-  async #suffer(fault: Fault, beganAt: number, signal: AbortSignal): Promise<void> {
+  async #inject(fault: Fault, beganAt: number, signal: AbortSignal): Promise<void> {
     const { arena, consumers, onProgress } = this.#options;
     if (signal.aborted) return;
-    const one: Suffered = { fault, endedMs: undefined, recoveryMs: undefined };
-    this.suffered.push(one);
+    const one: InjectedFault = { fault, endedMs: undefined, recoveryMs: undefined };
+    this.injected.push(one);
     onProgress(`begins   ${describeFault(fault)}`);
     const begun = performance.now();
-    const end = await disturb(fault, arena, consumers);
+    const end = await injectFault(fault, arena, consumers);
     await sleep(fault.lengthMs - (performance.now() - begun), { signal });
     if (signal.aborted) return;
     await end();
@@ -77,22 +69,21 @@ export class Siege {
     this.#recovering.push(this.#recover(one));
   }
 
-  async #recover(one: Suffered): Promise<void> {
+  async #recover(one: InjectedFault): Promise<void> {
     const { load, watch, onProgress } = this.#options;
     const endedAt = performance.now();
     const { what } = one.fault.target;
-    // While nothing gets into the log there is nothing to be behind with.
+    // Without this the recovery would be 0: the log has no new record until a send succeeds.
     if (what === "broker" || what === "link producer-Kafka") {
       await Promise.race([load.acknowledgement, load.finished]);
     }
-    await watch.reaches(load.sends.ends);
+    await watch.whenReached(load.sends.ends);
     one.recoveryMs = performance.now() - endedAt;
     onProgress(`#${one.fault.number} recovered ${(one.recoveryMs / 1000).toFixed(1)} s after its end`);
   }
 }
 
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
+export function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });

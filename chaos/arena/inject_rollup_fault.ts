@@ -1,9 +1,9 @@
-/** Disturbs the rounds of the rollup: by its lock, since a round is the work of whichever consumer has it. */
+/** Injects faults into rollup rounds by the lock that each round takes: any consumer can be the one in a round. */
 import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
-import type { Harm } from "../faults/fault.ts";
+import type { Action } from "../faults/fault.ts";
 
-/** Longer than any fault lasts. */
+/** Longer than the longest fault. */
 const MOST_MS = 60_000;
 const LIMITS = {
   statementMs: MOST_MS,
@@ -13,12 +13,12 @@ const LIMITS = {
 };
 const LOOK_EVERY_MS = 50;
 
-/** @returns ends the fault. A database that is away meanwhile, by another fault, has no rounds to disturb. */
-export function disturbRollup(harm: Harm, databaseUrl: string): () => Promise<void> {
+/** @returns a function that ends the fault. Database errors are ignored: another fault may have stopped the database. */
+export function injectRollupFault(action: Action, databaseUrl: string): () => Promise<void> {
   const options = { connections: 1, limits: LIMITS, name: "heartbeat-chaos-rollup" };
   const database = openDatabase(databaseUrl, options);
   const over = new AbortController();
-  const disturbing = (harm.kind === "hold" ? hold : terminate)(database, over.signal).catch(() => {});
+  const disturbing = (action.kind === "hold" ? hold : terminate)(database, over.signal).catch(() => {});
   return async () => {
     over.abort();
     await disturbing;
