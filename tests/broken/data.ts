@@ -26,7 +26,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.2",
     breaks: "a reading that another partition brought before counts as stored anew",
     edits: { "if (present === null) this": "if (present === null || present > 0) this" },
-    test: "one customer spread over partitions, and keyless records",
+    test: "several consumers store each record once when one customer's records",
   },
   {
     promise: "1.3",
@@ -98,7 +98,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.3",
     breaks: "the statement that stores a few readings looks at an offset, and not whose it is",
     edits: { "using (id, topic_id, kafka_partition, generation)": "using (id)" },
-    test: "who does not own his offset writes nothing",
+    test: "a consumer discards a batch whose partition it no longer owns",
   },
   {
     promise: "2.4",
@@ -128,7 +128,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.5",
     breaks: "records of an aborted transaction are stored",
     edits: { "aborting.has(batch.producerId)": "aborting.has(-1n)" },
-    test: "a partition that ends in a committed, then an aborted transaction",
+    test: "a consumer reaches the end of a partition that ends in a committed or an aborted transaction",
   },
   {
     promise: "2.6",

@@ -60,13 +60,13 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.3",
     breaks: "a database in any encoding is used",
     edits: { 'row?.server_encoding === "UTF8"': '(row?.server_encoding ?? "") !== ""' },
-    test: "a database in another encoding than UTF-8 is refused",
+    test: "a consumer refuses a database whose encoding is not UTF-8",
   },
   {
     promise: "3.4",
     breaks: "a consumer is ready before the group has it",
     edits: { '{ subject: "group", reason: "not joined yet" },': "" },
-    test: "a consumer is not ready from the first moment",
+    test: "a consumer is not ready until the schema is current and the group has it",
   },
   {
     promise: "3.4",
@@ -186,7 +186,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.4",
     breaks: "an applied migration is not compared with ours",
     edits: { "found === expected": 'found !== ""' },
-    test: "a database whose migrations were changed is refused",
+    test: "a consumer refuses a database whose migrations were changed",
   },
   {
     promise: "4.4",
@@ -210,7 +210,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "await knownLastStableOffsets(client, { name, leaders }, numbers, until)":
         "await Promise.resolve([...partitions()].map(({ lastStableOffset }) => lastStableOffset))",
     },
-    test: "the log ends in the status rise while a consumer reads and stores nothing",
+    test: "the log end offsets in a consumer's status rise while",
   },
   {
     promise: "docs/threat_model.md",

@@ -1,17 +1,11 @@
-/** The database: its schema, what it refuses, and several writers at once. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
 import { bad, judge, reading } from "../../support/judge.ts";
 import { onPlace } from "../../support/services.ts";
-
-const T = "2026-07-14T09:30:00Z";
-
-function readings(prefix: string, count: number) {
-  return Array.from({ length: count }, (_, index) => reading(`${prefix}-${index}`, T, 60 + index % 100));
-}
+import { readings } from "./readings.ts";
 
 Deno.test(
-  "--migrate-only makes the schema, says so, and a second time finds it current",
+  "--migrate-only creates the schema, logs the migrations, and applies none when it runs again",
   onPlace({ partitions: 0 }, async (place) => {
     const applied = async () => {
       const consumer = place.consumer({ args: ["--migrate-only"] });
@@ -24,12 +18,10 @@ Deno.test(
 );
 
 Deno.test(
-  "four consumers that start at once on an empty database migrate it once and store everything once",
+  "four consumers that start at the same time on an empty database migrate it once and store each record once",
   onPlace({ partitions: 4 }, async (place) => {
     const consumers = [1, 2, 3, 4].map(() => place.consumer());
-    const sent = await place.publisher.send(
-      readings("a", 400).map((one, index) => ({ ...one, partition: index % 4 })),
-    );
+    const sent = await place.publisher.send(readings("a", 400, 4));
     await place.caughtUp();
     await judge(place, sent);
     const migrated = await Promise.all(consumers.map((consumer) => consumer.said("schema.migrated")));
@@ -38,7 +30,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a database whose migrations were changed is refused, with what to do",
+  "a consumer refuses a database whose migrations were changed",
   onPlace({ partitions: 0 }, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql("update public.schema_migrations set checksum = repeat('0', 64)");
@@ -52,7 +44,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a database from before the first release is refused, with how to start anew, and left as it is",
+  "a consumer refuses a database from before the first release, says how to start anew, and changes nothing",
   onPlace({ partitions: 0 }, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql(
@@ -69,7 +61,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a newer database is refused when its change is breaking, and used when it is not",
+  "a consumer refuses a database with a newer breaking migration, and uses one whose newer migration is not breaking",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql(
@@ -87,7 +79,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a database in another encoding than UTF-8 is refused at the start, with what to do",
+  "a consumer refuses a database whose encoding is not UTF-8, and says what to do",
   onPlace({}, async (place) => {
     const name = `${place.database}_latin1`;
     await place.asSuperuser(
@@ -102,7 +94,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a database that writes numbers and dates in its own way is read right: the clocks agree, nothing good is refused",
+  "a consumer stores every record correctly although DATABASE_URL sets other formats for numbers and dates",
   onPlace({ partitions: 2 }, async (place) => {
     const settings = [
       "extra_float_digits=-15",
@@ -111,12 +103,12 @@ Deno.test(
       "intervalstyle=sql_standard",
     ];
     const url = new URL(place.databaseUrl);
-    url.searchParams.set("options", settings.map((one) => `-c ${one}`).join(" "));
+    url.searchParams.set("options", settings.map((setting) => `-c ${setting}`).join(" "));
     const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
     const sent = await place.publisher.send([
       reading("a", inDays(0), 70),
       reading("a", inDays(-300), 200, { partition: 1 }),
-      // Offsets of two digits: rounded to one, the ledger and the rollup would lose their place.
+      // The ledger then has offsets of two digits: rounded to one digit, they would be wrong offsets.
       ...Array.from({ length: 25 }, (_, index) => reading("c", inDays(-index / 100), 70)),
       bad("timestamp_in_future", { customer_id: "a", timestamp: inDays(1), heart_rate: 70 }),
     ]);

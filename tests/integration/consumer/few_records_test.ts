@@ -1,4 +1,3 @@
-/** A few readings are stored by one statement; what it does not fit, and who does not own his offset, goes the long way. */
 import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partition.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { openLedger } from "../../../workers/consumer/store/ledger.ts";
@@ -13,7 +12,6 @@ import { logStatements } from "../../support/statements.ts";
 const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
 
-/** Of one customer, a second apart. */
 function slice(from: number, customer: string, heartRates: readonly number[]): Slice {
   return stretch(
     from,
@@ -24,7 +22,7 @@ function slice(from: number, customer: string, heartRates: readonly number[]): S
   );
 }
 
-/** Writes batches as the partitions of one consumer do, in one transaction. */
+/** Writes all batches in one transaction, as one consumer does with batches of several partitions. */
 async function write(
   place: Place,
   batches: readonly (readonly [LedgerRow, Slice])[],
@@ -55,7 +53,7 @@ async function state(place: Place): Promise<unknown> {
             (select array_agg(stored::int order by kafka_partition) from public.ingest_offsets) as stored,
             (select json_agg(json_build_object(
                       'partition', kafka_partition, 'move', move, 'offsets', json_build_array(from_offset, change.next_offset),
-                      'of', customer_ids, 'readings', readings, 'sums', sums, 'last', last_rates)
+                      'customers', customer_ids, 'readings', readings, 'sums', sums, 'last', last_rates)
                              order by kafka_partition, move)
                from public.ingest_changes change
                join public.ingest_offsets ledger on ledger.id = ledger_id) as changes`,
@@ -64,7 +62,7 @@ async function state(place: Place): Promise<unknown> {
 }
 
 Deno.test(
-  "who does not own his offset writes nothing; who does, in the same transaction, writes all",
+  "a consumer discards a batch whose partition it no longer owns, and writes the other batch of the transaction",
   onPlace({ partitions: 0 }, async (place) => {
     await place.consumer({ args: ["--migrate-only"] }).exitCode();
     const [first, second, third] = await ledgers(place, 3);
@@ -74,22 +72,22 @@ Deno.test(
       ["written", "written"],
     );
     const changes = [
-      { partition: 0, move: 1, offsets: [0, 2], of: ["a"], readings: [2], sums: [141], last: [71] },
-      { partition: 1, move: 1, offsets: [0, 1], of: ["b"], readings: [1], sums: [72], last: [72] },
+      { partition: 0, move: 1, offsets: [0, 2], customers: ["a"], readings: [2], sums: [141], last: [71] },
+      { partition: 1, move: 1, offsets: [0, 1], customers: ["b"], readings: [1], sums: [72], last: [72] },
     ];
     const before = { rows: 3, next: [2, 1, 0], stored: [2, 1, 0], changes };
     deepStrictEqual(await state(place), before);
-    // Behind, ahead, of another generation, of another incarnation, and of a row that is not there.
-    const strangers: readonly (readonly [LedgerRow, Slice])[] = [
+    // The stored offset is 2.
+    const staleBatches: readonly (readonly [LedgerRow, Slice])[] = [
       [first, slice(1, "x", [70])],
       [first, slice(3, "x", [70])],
       [{ ...first, generation: 1 }, slice(2, "x", [70])],
       [{ ...first, topicId: crypto.randomUUID() }, slice(2, "x", [70])],
       [{ ...first, id: 1_000 }, slice(2, "x", [70])],
     ];
-    for (const stranger of strangers) {
-      const [told] = await write(place, [stranger]);
-      ok(told?.startsWith("stale"), String(told));
+    for (const batch of staleBatches) {
+      const [outcome] = await write(place, [batch]);
+      ok(outcome?.startsWith("stale"), String(outcome));
       deepStrictEqual(await state(place), before);
     }
     deepStrictEqual(
@@ -102,29 +100,29 @@ Deno.test(
       stored: [2, 1, 2],
       changes: [
         ...changes,
-        { partition: 2, move: 1, offsets: [0, 2], of: ["c"], readings: [2], sums: [147], last: [74] },
+        { partition: 2, move: 1, offsets: [0, 2], customers: ["c"], readings: [2], sums: [147], last: [74] },
       ],
     });
   }),
 );
 
 Deno.test(
-  "a few readings of several partitions are one statement; a reject among them is none more than its transaction takes",
+  "a consumer stores a few readings of several partitions with one statement, and also stores a reject beside a reading",
   onPlace({ partitions: 3 }, async (place) => {
     const statements = await logStatements(place);
     const consumer = place.consumer({ env: statements.env });
     await consumer.ready();
     const writes = async () => {
       await place.caughtUp();
-      // The rollup's statements are left out of the log.
-      return (await statements.take()).filter((one) => /^(begin; select|copy|with batch)/.test(one));
+      // The first statement of each way to write a batch: a transaction, a COPY, or one statement for everything.
+      return (await statements.take()).filter((sql) => /^(begin; select|copy|with batch)/.test(sql));
     };
     await writes();
     const sent: Sent<Intended>[] = await place.publisher.send(
       [0, 1, 2].map((partition) => reading(`c-${partition}`, T, 40 + partition * 70, { partition })),
     );
     const few = await writes();
-    ok(few.length > 0 && few.every((one) => one.startsWith("with batch")), few.join("\n"));
+    ok(few.length > 0 && few.every((sql) => sql.startsWith("with batch")), few.join("\n"));
     sent.push(
       ...await place.publisher.send([reading("d", T, 70), bad("invalid_json", "x", { partition: 0 })]),
     );

@@ -1,4 +1,3 @@
-/** A group that does not take us, and what is left of readiness when partitions go away. */
 import { strictEqual } from "node:assert";
 import { Consumer } from "@platformatic/kafka";
 import { judge, reading } from "../../support/judge.ts";
@@ -7,7 +6,7 @@ import { onPlace } from "../../support/services.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "a consumer that its group refuses is not ready and says why, and reads once the group takes it",
+  "a consumer that its group refuses is not ready, gives the reason, and reads once the group accepts it",
   onPlace({}, async (place) => {
     const other = new Consumer({
       clientId: "other",
@@ -20,7 +19,7 @@ Deno.test(
     const consumer = place.consumer();
     await consumer.notReady(/group: Cannot be a member of the group .*INCONSISTENT_GROUP_PROTOCOL/);
     const sent = await place.publisher.send([reading("a", T, 70)]);
-    strictEqual(consumer.events("kafka.failed").length, 0, "Kafka itself answers");
+    strictEqual(consumer.events("kafka.failed").length, 0, "Kafka answers, only the group refuses");
     await other.close(true);
     await place.caughtUp();
     await judge(place, sent);
@@ -29,7 +28,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that has no partition left, because the topic came back smaller, is ready",
+  "a consumer is ready without a partition, after its topic was created again with fewer partitions",
   onPlace({ partitions: 2 }, async (place) => {
     const consumers = [place.consumer(), place.consumer()];
     const old = await place.publisher.send([reading("a", T, 70), reading("b", T, 70, { partition: 1 })]);
@@ -37,9 +36,9 @@ Deno.test(
     await place.deleteTopic();
     for (const consumer of consumers) await consumer.notReady(/topic: /);
     await place.createTopic(1);
-    const young = await place.publisher.send([reading("c", T, 70)]);
+    const recent = await place.publisher.send([reading("c", T, 70)]);
     await place.caughtUp();
     for (const consumer of consumers) await consumer.ready();
-    await judge(place, [...old, ...young]);
+    await judge(place, [...old, ...recent]);
   }),
 );

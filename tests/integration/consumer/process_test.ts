@@ -1,36 +1,23 @@
-/** The consumer as a process: how it starts, says what is wrong, shares its work, and ends. */
 import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
 import { eventually } from "../../../lab/eventually.ts";
-import { judge, reading } from "../../support/judge.ts";
+import { judge } from "../../support/judge.ts";
+import { waitForLockWait } from "../../support/lock_wait.ts";
 import { onPlace } from "../../support/services.ts";
 import { WorkerProcess } from "../../../lab/worker_process.ts";
-
-const T = "2026-07-14T09:30:00Z";
-
-function readings(prefix: string, count: number, partitions = 1) {
-  return Array.from({ length: count }, (_, index) => {
-    return reading(`${prefix}-${index}`, T, 70, { partition: index % partitions });
-  });
-}
+import { readings } from "./readings.ts";
 
 Deno.test(
-  "SIGTERM finishes the batch in hand, tells the group, and ends with 0",
+  "after SIGTERM a consumer finishes its batch, commits the offset to its group, and exits with 0",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { LOG_SUMMARY_SECONDS: "3600" } });
     const sent = await place.publisher.send(readings("a", 100));
     await place.caughtUp();
-    // The batch in hand waits for this lock when the signal comes.
     const holder = await place.session();
     await holder.query("begin; lock table public.heartbeats in share mode");
     sent.push(...await place.publisher.send(readings("b", 100)));
-    await eventually("the batch to wait for the lock", async () => {
-      const rows = await place.sql(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.length === 1;
-    });
+    await waitForLockWait(place);
     consumer.kill("SIGTERM");
-    // Only a stop brings a summary before its hour, so that the signal has arrived when it comes.
+    // With summaries an hour apart, only a stop logs one now. So the consumer has handled the signal.
     await consumer.said("store.summary");
     await holder.query("commit");
     await holder.end();
@@ -44,7 +31,7 @@ Deno.test(
 );
 
 Deno.test(
-  "--until-caught-up says what became of the records, and with --timeout what is missing when it ends with 1",
+  "--until-caught-up logs how many records it stored and rejected, and with --timeout exits with 1 and says what is missing",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([...readings("a", 90), ...readings("a", 9), {
       value: "x",
@@ -70,13 +57,11 @@ Deno.test(
 );
 
 Deno.test(
-  "a second consumer takes its share at once, and gives it back when it leaves",
+  "a second consumer gets half of the partitions when it joins, and the first gets them back when it leaves",
   onPlace({ partitions: 4 }, async (place) => {
     const shares = async () => {
-      const assigned = [
-        ...await Promise.all(consumers.map((one) => one.metric("heartbeat_assigned_partitions"))),
-      ];
-      return assigned.join("+");
+      const assigned = consumers.map((consumer) => consumer.metric("heartbeat_assigned_partitions"));
+      return (await Promise.all(assigned)).join("+");
     };
     const consumers = [place.consumer()];
     await eventually("all partitions", async () => await shares() === "4");
@@ -94,7 +79,7 @@ Deno.test(
 );
 
 Deno.test(
-  "malformed settings are told all at once, with 2 as exit code and no secret",
+  "a consumer reports all wrong settings at once, shows no secret, and exits with 2",
   async () => {
     await using consumer = WorkerProcess.start("consumer", {
       env: {
@@ -118,20 +103,20 @@ Deno.test(
 );
 
 for (
-  const [args, exitCode, said] of [
+  const [args, exitCode, message] of [
     [["--nonsense"], 2, /unknown option '--nonsense'/],
     [["--help"], 0, /Examples:[^]*--until-caught-up/],
   ] as const
 ) {
-  Deno.test(`${args} is answered without any setting, with ${exitCode} as exit code`, async () => {
+  Deno.test(`a consumer with ${args} needs no setting and exits with ${exitCode}`, async () => {
     await using consumer = WorkerProcess.start("consumer", { args });
     strictEqual(await consumer.exitCode(), exitCode);
-    match(consumer.output, said);
+    match(consumer.output, message);
   });
 }
 
 for (
-  const [what, change, said] of [
+  const [what, change, message] of [
     [
       "a wrong database password",
       { password: "sesame-%2Fopen" },
@@ -145,19 +130,19 @@ for (
   ] as const
 ) {
   Deno.test(
-    `${what} ends the start with what to do, and no password is shown`,
+    `a consumer that starts with ${what} exits with 1, says what to do, and shows no password`,
     onPlace({ partitions: 0 }, async (place) => {
       const { href } = Object.assign(new URL(place.databaseUrl), change);
       const consumer = place.consumer({ env: { DATABASE_URL: href } });
       strictEqual(await consumer.exitCode(), 1);
-      match(consumer.output, said);
+      match(consumer.output, message);
       doesNotMatch(consumer.output, /sesame/);
     }),
   );
 }
 
 for (
-  const [server, env, said] of [
+  const [server, env, reason] of [
     [
       "database",
       { DATABASE_URL: "postgres://someone:sesame-open@127.0.0.1:9/nowhere" },
@@ -171,10 +156,10 @@ for (
   ] as const
 ) {
   Deno.test(
-    `an unreachable ${server} is waited for, not ready and with the reason, and a stop meanwhile is orderly`,
+    `a consumer waits for an unreachable ${server}, gives the reason in readiness, and exits with 0 when it is stopped`,
     onPlace({ partitions: 0 }, async (place) => {
       const consumer = place.consumer({ env });
-      await consumer.notReady(said);
+      await consumer.notReady(reason);
       strictEqual((await consumer.get("/livez")).status, 200);
       strictEqual(await consumer.stop(), 0);
       doesNotMatch(consumer.output, /sesame/);
@@ -183,7 +168,7 @@ for (
 }
 
 Deno.test(
-  "a password may come from a file, and a health port that is taken is named",
+  "a consumer reads DATABASE_URL from a file, and names a health port that is already in use",
   onPlace({ partitions: 0 }, async (place) => {
     const file = await Deno.makeTempFile();
     try {
@@ -198,6 +183,6 @@ Deno.test(
     const consumer = place.consumer({ env: { HEALTH_PORT: port } });
     strictEqual(await consumer.exitCode(), 2);
     match(consumer.output, new RegExp(`port ${port}: is taken.*HEALTH_PORT`));
-    doesNotMatch(consumer.output, /\n {4}at /, "a taken port is no bug: no stack trace");
+    doesNotMatch(consumer.output, /\n {4}at /, "no stack trace, because a taken port is not a bug");
   }),
 );

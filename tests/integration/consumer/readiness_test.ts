@@ -1,10 +1,10 @@
-/** Readiness before there is anything to do, and when there is nothing to do. */
 import { match, strictEqual } from "node:assert";
 import { eventually } from "../../../lab/eventually.ts";
+import { waitForLockWait } from "../../support/lock_wait.ts";
 import { onPlace } from "../../support/services.ts";
 
 Deno.test(
-  "an idle consumer says that the database is away, stays alive, and is ready again when it is back",
+  "an idle consumer is not ready while the database is away, stays alive, and is ready again afterwards",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await consumer.said("partition.opened");
@@ -18,18 +18,13 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is not ready from the first moment: not before its schema is current, nor before the group has it",
+  "a consumer is not ready until the schema is current and the group has it as a member",
   onPlace({}, async (place) => {
-    // The lock under which the ledger of migrations is made.
+    // The lock that migrations take.
     const holder = await place.session();
     await holder.query("begin; select pg_advisory_xact_lock(7521419864366932340)");
     const first = place.consumer();
-    await eventually("the migration to wait for the lock", async () => {
-      const rows = await place.sql(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.length === 1;
-    });
+    await waitForLockWait(place);
     const early = await first.get("/readyz");
     strictEqual(early.status, 503, early.text);
     match(early.text, /database: not connected yet, .*kafka: not connected yet.*group: not joined yet/);
@@ -37,7 +32,7 @@ Deno.test(
     await holder.end();
     await first.ready();
 
-    // A frozen member keeps the group from letting the next one in, until its session is over.
+    // The group lets no new member in while it waits for the frozen one, until the session timeout.
     first.kill("SIGSTOP");
     const second = place.consumer();
     await second.said("topic.found");
@@ -48,14 +43,14 @@ Deno.test(
     strictEqual(
       await second.metric("heartbeat_assigned_partitions"),
       1,
-      "ready, but it has nothing to read yet",
+      "a ready consumer has its partition",
     );
     first.kill("SIGKILL");
   }),
 );
 
 Deno.test(
-  "a consumer that waits for the group behind a member that died stops in order",
+  "a consumer that waits to join a group with a dead member exits with 0 when it is stopped",
   onPlace({}, async (place) => {
     const first = place.consumer();
     await first.ready();

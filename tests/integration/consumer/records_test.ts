@@ -1,4 +1,3 @@
-/** What becomes of records: rows, rejects, duplicates. */
 import { deepStrictEqual } from "node:assert";
 import { judge, reading } from "../../support/judge.ts";
 import { onPlace } from "../../support/services.ts";
@@ -37,7 +36,7 @@ Deno.test(
 );
 
 Deno.test(
-  "one customer spread over partitions, and keyless records, are stored once by several consumers",
+  "several consumers store each record once when one customer's records are spread over partitions or have no key",
   onPlace({ partitions: 6 }, async (place) => {
     const consumers = [1, 2, 3].map(() => place.consumer());
     await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));

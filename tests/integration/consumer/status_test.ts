@@ -1,4 +1,3 @@
-/** What consumers say of themselves in public.consumer_status. */
 import { deepStrictEqual, match, notStrictEqual, strictEqual } from "node:assert";
 import { eventually } from "../../../lab/eventually.ts";
 import type { Place } from "../../../lab/place.ts";
@@ -22,29 +21,29 @@ type Row = {
 
 const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
 
-/** The row that a consumer wrote, once it is as it should be. */
-async function statusOf(place: Place, { pid }: WorkerProcess, is: (row: Row) => unknown): Promise<Row> {
+/** Waits until the consumer's status row fits. */
+async function statusOf(place: Place, { pid }: WorkerProcess, fits: (row: Row) => unknown): Promise<Row> {
   let row: Row | undefined;
   return await eventually("the status", async () => {
     [row] = await place.sql<Row>(
       `select *, seen_at > now() - interval '15 s' as running from public.consumer_status where pid = $1`,
       [pid],
     );
-    return row !== undefined && is(row) ? row : undefined;
+    return row !== undefined && fits(row) ? row : undefined;
   }, { seen: () => row });
 }
 
 Deno.test(
-  "a consumer stores who it is and the reasons of its /readyz before there is a topic, then what it reads",
+  "a consumer stores its identity and the reasons of its /readyz before the topic exists, and its partitions afterwards",
   onPlace({ partitions: 0 }, async (place) => {
-    // The topic's name is also a password here, so it must be hidden where the reasons name the topic.
+    // The topic's name is also a secret here, so the reasons must show *** instead of it.
     const env = { HEART_RATE_LOW: "50", HEARTBEAT_READER_PASSWORD: place.topic };
     const consumer = place.consumer({ env });
     await consumer.notReady(/topic: \*\*\* does not exist/);
     const waiting = await statusOf(
       place,
       consumer,
-      ({ reasons }) => reasons.some((one) => one.startsWith("topic: ")),
+      ({ reasons }) => reasons.some((reason) => reason.startsWith("topic: ")),
     );
     deepStrictEqual(JSON.parse((await consumer.get("/readyz")).text).reasons, waiting.reasons);
     deepStrictEqual([waiting.topic_id, waiting.partitions, waiting.log_end_offsets], [null, [], []]);
@@ -71,7 +70,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the log ends in the status rise while a consumer reads and stores nothing",
+  "the log end offsets in a consumer's status rise while the consumer reads and stores nothing",
   onPlace({}, async (place) => {
     await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
@@ -92,14 +91,14 @@ Deno.test(
 );
 
 Deno.test(
-  "two consumers have a row each and no partition in common; a killed one's row grows old, an orderly stop takes it away",
+  "each consumer has a status row with its own partitions, which grows old after a kill and is deleted by an orderly stop",
   onPlace({ partitions: 4 }, async (place) => {
     const [killed, stopped] = [
       place.consumer({ env: QUICK_TAKEOVER }),
       place.consumer({ env: QUICK_TAKEOVER }),
     ];
-    const halves = [killed, stopped].map((one) =>
-      statusOf(place, one, ({ partitions, log_end_offsets }) => {
+    const halves = [killed, stopped].map((consumer) =>
+      statusOf(place, consumer, ({ partitions, log_end_offsets }) => {
         return partitions.length === 2 && log_end_offsets.every((end) => end === "0");
       })
     );
@@ -117,7 +116,7 @@ Deno.test(
       "update public.consumer_status set seen_at = now() - interval '25 hours' where pid = $1",
       [killed.pid],
     );
-    await eventually("a row of yesterday to be deleted", async () => {
+    await eventually("the row that is older than a day to be deleted", async () => {
       return (await place.sql("select from public.consumer_status")).length === 1;
     });
     strictEqual(await stopped.stop(), 0);
@@ -126,7 +125,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that cannot store its status reads on, and stores it when it can",
+  "a consumer that cannot store its status continues to read, and stores its status as soon as it can",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { LOG_LEVEL: "debug" } });
     await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);
@@ -142,7 +141,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that gives up leaves its row, which says why",
+  "a consumer that gives up leaves its status row, which gives the reason",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);

@@ -1,29 +1,28 @@
-/** What a broker says of a topic whose log ends without records. */
 import { match, strictEqual } from "node:assert";
 import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import { whyNotCompaction } from "../../../workers/_shared/kafka/topic.ts";
 import type { Place } from "../../../lab/place.ts";
 import { onPlace } from "../../support/services.ts";
 
-function ask({ stack, topic }: Place): Promise<string | undefined> {
+function reasonAgainstCompaction({ stack, topic }: Place): Promise<string | undefined> {
   const env = { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, KAFKA_TOPIC: topic };
   return whyNotCompaction(kafkaConnection("test", "test", env, () => ""));
 }
 
 for (const policy of ["compact", "compact,delete"]) {
   Deno.test(
-    `nothing but compaction explains the silence of a topic with cleanup.policy=${policy}`,
+    `the end of a log can count as compacted when its topic has cleanup.policy=${policy}`,
     onPlace({ topicConfig: { "cleanup.policy": policy } }, async (place) => {
-      strictEqual(await ask(place), undefined);
+      strictEqual(await reasonAgainstCompaction(place), undefined);
     }),
   );
 }
 
 Deno.test(
-  "compaction does not explain the silence of a topic that is not compacted, or whose settings cannot be read",
+  "the end of a log does not count as compacted when its topic has no compaction or its settings cannot be read",
   onPlace({}, async (place) => {
-    match(await ask(place) ?? "", /cleanup\.policy is delete/);
+    match(await reasonAgainstCompaction(place) ?? "", /cleanup\.policy is delete/);
     await place.deleteTopic();
-    match(await ask(place) ?? "", /cannot be read/);
+    match(await reasonAgainstCompaction(place) ?? "", /cannot be read/);
   }),
 );

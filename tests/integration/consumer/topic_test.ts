@@ -1,16 +1,8 @@
-/** Topics that come late, grow, go, and come back as another one. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { judge, reading } from "../../support/judge.ts";
+import { judge } from "../../support/judge.ts";
 import type { Place } from "../../../lab/place.ts";
 import { onPlace } from "../../support/services.ts";
-
-const T = "2026-07-14T09:30:00Z";
-
-function readings(prefix: string, count: number, partitions = 1) {
-  return Array.from({ length: count }, (_, index) => {
-    return reading(`${prefix}-${index}`, T, 70, { partition: index % partitions });
-  });
-}
+import { readings } from "./readings.ts";
 
 async function ledgers(place: Place): Promise<unknown[][]> {
   const rows = await place.sql(
@@ -22,7 +14,7 @@ async function ledgers(place: Place): Promise<unknown[][]> {
 }
 
 Deno.test(
-  "a missing topic is waited for, not ready and with the reason, and read once somebody creates it",
+  "a consumer waits for a missing topic, gives the reason in readiness, and reads the topic once it exists",
   onPlace({ partitions: 0 }, async (place) => {
     const consumer = place.consumer();
     await consumer.said("topic.missing");
@@ -38,7 +30,7 @@ Deno.test(
 );
 
 Deno.test(
-  "partitions that are added later are picked up, by several consumers too",
+  "two consumers read the partitions that are added to their topic",
   onPlace({ partitions: 1 }, async (place) => {
     const consumers = [place.consumer(), place.consumer()];
     const sent = await place.publisher.send(readings("a", 5));
@@ -52,7 +44,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that is made again under a running consumer, with more partitions, is read as a new log",
+  "a running consumer reads a topic that is created again with more partitions as a new log",
   onPlace({ partitions: 2 }, async (place) => {
     const consumer = place.consumer();
     const old = await place.publisher.send(readings("old", 6, 2));
@@ -60,9 +52,9 @@ Deno.test(
     await place.deleteTopic();
     await consumer.notReady(/topic: .* does not exist/);
     await place.createTopic(3);
-    const young = await place.publisher.send(readings("new", 12, 3));
+    const recent = await place.publisher.send(readings("new", 12, 3));
     await place.caughtUp();
-    await judge(place, [...old, ...young]);
+    await judge(place, [...old, ...recent]);
     deepStrictEqual(await ledgers(place), [
       [0, "0", "3", "3"],
       [1, "0", "3", "3"],

@@ -1,0 +1,12 @@
+import { eventually } from "../../lab/eventually.ts";
+import type { Place } from "../../lab/place.ts";
+
+/** Waits until a session of the place's database waits for a lock. */
+export async function waitForLockWait(place: Place): Promise<void> {
+  await eventually("a session that waits for a lock", async () => {
+    const rows = await place.sql(
+      "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    );
+    return rows.length > 0;
+  });
+}
