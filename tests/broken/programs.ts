@@ -174,7 +174,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.3",
     breaks: "an end that hangs hides why the process gave up",
     edits: { "failure === undefined ? EXIT.interrupted : report(failure, secrets)": "EXIT.interrupted" },
-    test: "a program that gave up and then hangs ends with 1",
+    test: "a program that gives up says why and exits with 1",
   },
   {
     promise: "4.4",

@@ -1,4 +1,3 @@
-/** A broker that tells its clients an address under which they cannot find it. */
 import { freePort } from "../../stack/network/ports.ts";
 import { startStack } from "../../stack/mod.ts";
 import { SharedServers } from "../support/services.ts";
@@ -17,7 +16,7 @@ const servers = new SharedServers((home) =>
 );
 
 Deno.test(
-  "an address that only a broker named is not blamed on KAFKA_BOOTSTRAP_SERVERS",
+  "readiness names advertised.listeners when a consumer cannot reach the address that a broker reported",
   servers.onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}` } });
     await consumer.notReady(

@@ -1,4 +1,3 @@
-/** How a process ends that cannot finish, or cannot even begin. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { onPlace } from "../support/services.ts";
@@ -6,17 +5,17 @@ import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const NOWHERE = "127.0.0.1:1";
 const THROWS = new URL("../support/preload/connect_throws.ts", import.meta.url).pathname;
-/** A pool that forgets a connection that threw has none left by then. */
+/** A connection pool that loses a slot for each attempt that throws would have none left by now. */
 const ATTEMPTS = 3;
 
-async function endsInOrder(worker: WorkerProcess): Promise<void> {
+async function stopsAfterAttempts(worker: WorkerProcess): Promise<void> {
   await eventually(`${ATTEMPTS} attempts`, () => worker.events("test.connect_threw").length >= ATTEMPTS, {
     seen: () => worker.tail(),
   });
   strictEqual(await worker.stop(), 0, worker.tail());
 }
 
-Deno.test("a program that gave up and then hangs ends with 1, and says why before it says that it hung", async () => {
+Deno.test("a program that gives up says why and exits with 1, even if its shutdown hangs", async () => {
   const program = new URL("../support/hung_program.ts", import.meta.url);
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "--allow-env", program.pathname],
@@ -31,7 +30,7 @@ Deno.test("a program that gave up and then hangs ends with 1, and says why befor
 });
 
 Deno.test(
-  "SIGTERM ends a worker in order although each of its attempts to connect throws",
+  "a worker exits with 0 after SIGTERM although each of its attempts to connect throws",
   onPlace({}, async (place, t) => {
     const servers = {
       DATABASE_URL: place.databaseUrl,
@@ -39,14 +38,16 @@ Deno.test(
       KAFKA_TOPIC: place.topic,
       LOG_FORMAT: "json",
     };
-    const ends = (what: string, worker: "consumer" | "producer", env: Record<string, string>) =>
+    const step = (what: string, worker: "consumer" | "producer", env: Record<string, string>) =>
       t.step(what, async () => {
         await using process = WorkerProcess.start(worker, { preload: THROWS, env: { ...servers, ...env } });
-        await endsInOrder(process);
+        await stopsAfterAttempts(process);
       });
-    const away = { KAFKA_BOOTSTRAP_SERVERS: NOWHERE };
-    await ends("the consumer, to PostgreSQL", "consumer", { DATABASE_URL: `postgres://a:b@${NOWHERE}/c` });
-    await ends("the consumer, to Kafka", "consumer", away);
-    await ends("the producer, to Kafka", "producer", away);
+    const unreachable = { KAFKA_BOOTSTRAP_SERVERS: NOWHERE };
+    await step("the consumer connects to PostgreSQL", "consumer", {
+      DATABASE_URL: `postgres://a:b@${NOWHERE}/c`,
+    });
+    await step("the consumer connects to Kafka", "consumer", unreachable);
+    await step("the producer connects to Kafka", "producer", unreachable);
   }),
 );

@@ -1,18 +1,17 @@
-/** The link that faults are made with, on real sockets: what it spoils, it spoils as told, and heals. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { type Link, openLink } from "../../stack/network/link.ts";
 import { eventually } from "../../lab/eventually.ts";
 
 const MEGABYTE = 1024 * 1024;
-const TURNS = 10;
+const ROUND_TRIPS = 10;
 
-/** A server that keeps what it hears, and answers with the same unless told to only listen. */
+/** A server that sends everything back while `echoes` is true. */
 class Echo implements AsyncDisposable {
-  heard = 0;
-  /** Connections that are open, as far as the server can tell. */
+  received = 0;
+  /** Connections that the server has not seen end. */
   open = 0;
-  answers = true;
+  echoes = true;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections: Deno.TcpConn[] = [];
   readonly #serving = this.#accept();
@@ -22,34 +21,34 @@ class Echo implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    const talks: Promise<void>[] = [];
-    for await (const one of this.#listener) {
-      this.#connections.push(one);
-      talks.push(this.#talk(one));
+    const echoing: Promise<void>[] = [];
+    for await (const connection of this.#listener) {
+      this.#connections.push(connection);
+      echoing.push(this.#echo(connection));
     }
-    await Promise.all(talks);
+    await Promise.all(echoing);
   }
 
-  async #talk(one: Deno.TcpConn): Promise<void> {
+  async #echo(connection: Deno.TcpConn): Promise<void> {
     this.open++;
     const buffer = new Uint8Array(64 * 1024);
     try {
       for (;;) {
-        const count = await one.read(buffer);
+        const count = await connection.read(buffer);
         if (count === null) break;
-        this.heard += count;
-        if (this.answers) await writeAll(one, buffer.subarray(0, count));
+        this.received += count;
+        if (this.echoes) await writeAll(connection, buffer.subarray(0, count));
       }
     } catch {
-      // The other side went away, which is what some of the tests are about.
+      // The other side reset the connection.
     }
     this.open--;
-    close(one);
+    close(connection);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    for (const one of this.#connections) close(one);
+    for (const connection of this.#connections) close(connection);
     await this.#serving;
   }
 }
@@ -58,7 +57,7 @@ function close(connection: Deno.TcpConn): void {
   try {
     connection.close();
   } catch {
-    // Closed already.
+    // It is closed already.
   }
 }
 
@@ -66,13 +65,12 @@ async function writeAll(to: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) done += await to.write(bytes.subarray(done));
 }
 
-/** A client that keeps everything it hears. */
 class Client implements Disposable {
-  heard = Buffer.alloc(0);
-  /** How it ended: "end", or the name of the error. */
+  received = Buffer.alloc(0);
+  /** "end", or the name of the error. */
   ended: string | undefined;
-  /** Bytes that the operating system took. */
-  said = 0;
+  /** Bytes that the operating system accepted. */
+  sent = 0;
   readonly #connection: Deno.TcpConn;
 
   constructor(connection: Deno.TcpConn) {
@@ -90,7 +88,7 @@ class Client implements Disposable {
       for (;;) {
         const count = await this.#connection.read(buffer);
         if (count === null) break;
-        this.heard = Buffer.concat([this.heard, buffer.subarray(0, count)]);
+        this.received = Buffer.concat([this.received, buffer.subarray(0, count)]);
       }
       this.ended = "end";
     } catch (error) {
@@ -98,28 +96,28 @@ class Client implements Disposable {
     }
   }
 
-  async say(text: string): Promise<void> {
+  async send(text: string): Promise<void> {
     await writeAll(this.#connection, Buffer.from(text));
   }
 
-  async sayBytes(count: number): Promise<void> {
-    for (const chunk = new Uint8Array(64 * 1024); this.said < count;) {
-      this.said += await this.#connection.write(chunk);
+  async sendBytes(count: number): Promise<void> {
+    for (const chunk = new Uint8Array(64 * 1024); this.sent < count;) {
+      this.sent += await this.#connection.write(chunk);
     }
   }
 
-  async hears(text: string): Promise<void> {
-    await eventually(`to hear ${text.slice(0, 40)}`, () => this.heard.toString() === text, {
-      seen: () => this.heard.toString().slice(-200),
+  async receives(text: string): Promise<void> {
+    await eventually(`to receive ${text.slice(0, 40)}`, () => this.received.toString() === text, {
+      seen: () => this.received.toString().slice(-200),
     });
   }
 
-  /** What happens meanwhile elsewhere has had its time: a few answers came and went on this connection. */
-  async talks(turns = TURNS): Promise<void> {
-    for (let turn = 0; turn < turns; turn++) {
-      const before = this.heard.length;
-      await this.say("turn");
-      await eventually("an answer", () => this.heard.length === before + 4);
+  /** Gives what should not happen elsewhere the time to happen. */
+  async roundTrips(count = ROUND_TRIPS): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const before = this.received.length;
+      await this.send("ping");
+      await eventually("an answer", () => this.received.length === before + 4);
     }
   }
 
@@ -136,45 +134,45 @@ function onLink(body: (link: Link, server: Echo) => Promise<void>): () => Promis
   };
 }
 
-Deno.test("bytes pass both ways, and in their order when each piece is late by another time", async () => {
+Deno.test("a link passes bytes both ways, and keeps their order when each chunk has another delay", async () => {
   await using server = new Echo();
-  // Every second piece is in no hurry.
-  let piece = 0;
-  await using link = await openLink({ host: "127.0.0.1", port: server.port }, () => ++piece % 2 * 0.9);
+  // Every second chunk has no delay, so it would overtake the one before it.
+  let chunks = 0;
+  await using link = await openLink({ host: "127.0.0.1", port: server.port }, () => ++chunks % 2 * 0.9);
   using client = await Client.to(link);
   using other = await Client.to(server);
   link.impair({ jitterMs: 2_000 }, "requests");
   const texts = ["one,", "two,", "three,", "four,", "five,", "six"];
   for (const text of texts) {
-    await client.say(text);
-    // The next one is a piece of its own, not the end of this.
-    await other.talks(1);
+    await client.send(text);
+    // Without a pause, TCP could join this text and the next one to one chunk.
+    await other.roundTrips(1);
   }
-  await client.hears(texts.join(""));
-  ok(piece >= texts.length, `${piece} pieces`);
+  await client.receives(texts.join(""));
+  ok(chunks >= texts.length, `${chunks} chunks`);
 });
 
 Deno.test(
-  "what is late by an hour arrives when the link is healed, on the same connection",
+  "bytes that are delayed by an hour arrive on the same connection when the link is healed",
   onLink(async (link, server) => {
     using client = await Client.to(link);
     using other = await Client.to(server);
     link.impair({ latencyMs: 3_600_000 }, "requests");
-    await client.say("late");
-    await other.talks();
-    strictEqual(client.heard.length, 0);
+    await client.send("late");
+    await other.roundTrips();
+    strictEqual(client.received.length, 0);
     link.heal();
-    await client.hears("late");
+    await client.receives("late");
     strictEqual(client.ended, undefined);
   }),
 );
 
 Deno.test(
-  "a cut resets every connection and each new one, until it is healed",
+  "a link that is cut resets every open and new connection until it is healed",
   onLink(async (link, server) => {
     using before = await Client.to(link);
-    await before.say("before");
-    await before.hears("before");
+    await before.send("before");
+    await before.receives("before");
     link.cut();
     await eventually("the reset", () => before.ended === "ConnectionReset", { seen: () => before.ended });
     await eventually("the server's reset", () => server.open === 0);
@@ -185,107 +183,107 @@ Deno.test(
     }, /ConnectionReset/);
     link.heal();
     using after = await Client.to(link);
-    await after.say("after");
-    await after.hears("after");
+    await after.send("after");
+    await after.receives("after");
   }),
 );
 
 Deno.test(
-  "a silent link accepts, swallows and closes nothing; what lost bytes stays silent, a new connection is well",
+  "a silent link drops all bytes, and connections that lost bytes stay silent when the link is healed",
   onLink(async (link, server) => {
     using before = await Client.to(link);
-    await before.say("before");
-    await before.hears("before");
+    await before.send("before");
+    await before.receives("before");
     using idle = await Client.to(link);
-    await idle.say("idle");
-    await idle.hears("idle");
+    await idle.send("idle");
+    await idle.receives("idle");
     link.impair({ silent: true });
-    await before.say("lost");
+    await before.send("lost");
     using gone = await Client.to(link);
-    await gone.say("lost too");
+    await gone.send("lost too");
     using other = await Client.to(server);
-    await other.talks();
+    await other.roundTrips();
     gone[Symbol.dispose]();
-    await other.talks();
-    deepStrictEqual([before.heard.toString(), before.ended], ["before", undefined]);
-    strictEqual(server.open, 4, "the server does not know that one went away");
+    await other.roundTrips();
+    deepStrictEqual([before.received.toString(), before.ended], ["before", undefined]);
+    strictEqual(server.open, 4, "the server has not seen the end of the closed connection");
     link.heal();
-    await before.say("into the void");
-    await idle.say(", well");
-    await idle.hears("idle, well");
+    await before.send("into the void");
+    await idle.send(", well");
+    await idle.receives("idle, well");
     using after = await Client.to(link);
-    await after.say("after");
-    await after.hears("after");
-    deepStrictEqual([before.heard.toString(), before.ended], ["before", undefined]);
+    await after.send("after");
+    await after.receives("after");
+    deepStrictEqual([before.received.toString(), before.ended], ["before", undefined]);
     strictEqual(link.endAbandoned(), 1);
-    await eventually("the server to hear of it", () => server.open === 4);
+    await eventually("the server to see the end", () => server.open === 4);
   }),
 );
 
 Deno.test(
-  "silence in one direction lets the other pass",
+  "a link that is silent in one direction passes the other",
   onLink(async (link, server) => {
     using client = await Client.to(link);
     link.impair({ silent: true }, "answers");
-    await client.say("heard");
-    await eventually("the server to hear it", () => server.heard === 5);
+    await client.send("heard");
+    await eventually("the server to receive it", () => server.received === 5);
     using other = await Client.to(server);
-    await other.talks();
-    strictEqual(client.heard.length, 0);
+    await other.roundTrips();
+    strictEqual(client.received.length, 0);
   }),
 );
 
 Deno.test(
-  "a slow link holds its sender back instead of keeping what it said, and loses nothing",
+  "a slow link slows its sender down instead of buffering, and loses nothing",
   onLink(async (link, server) => {
-    server.answers = false;
+    server.echoes = false;
     using client = await Client.to(link);
     using other = await Client.to(server);
     link.impair({ bytesPerSecond: 1_000 }, "requests");
-    const saying = client.sayBytes(64 * MEGABYTE);
-    await eventually("something to arrive", () => server.heard > 0);
-    server.answers = true;
-    await other.talks();
-    server.answers = false;
-    const heard = server.heard - 4 * TURNS;
-    ok(client.said < 32 * MEGABYTE, `${client.said} bytes were taken while ${heard} arrived`);
+    const sending = client.sendBytes(64 * MEGABYTE);
+    await eventually("something to arrive", () => server.received > 0);
+    server.echoes = true;
+    await other.roundTrips();
+    server.echoes = false;
+    const received = server.received - 4 * ROUND_TRIPS;
+    ok(client.sent < 32 * MEGABYTE, `${client.sent} bytes were taken while ${received} arrived`);
     link.heal();
-    await saying;
-    await eventually("all of it", () => server.heard === 4 * TURNS + client.said);
+    await sending;
+    await eventually("all of it", () => server.received === 4 * ROUND_TRIPS + client.sent);
   }),
 );
 
 Deno.test(
-  "a byte limit ends each connection after that many bytes, counted from when it is set",
+  "a byte limit ends each connection after that many bytes, counted from the moment the limit is set",
   onLink(async (link) => {
     using client = await Client.to(link);
-    await client.say("counted not");
-    await client.hears("counted not");
+    await client.send("not counted");
+    await client.receives("not counted");
     link.impair({ byteLimit: 5 }, "answers");
-    await client.say("1234567");
+    await client.send("1234567");
     await eventually("the end", () => client.ended);
-    strictEqual(client.heard.toString(), "counted not12345");
+    strictEqual(client.received.toString(), "not counted12345");
     using next = await Client.to(link);
-    await next.say("abcdefg");
+    await next.send("abcdefg");
     await eventually("the end", () => next.ended);
-    strictEqual(next.heard.toString(), "abcde");
+    strictEqual(next.received.toString(), "abcde");
   }),
 );
 
 Deno.test(
-  "a watch cuts at the very piece that it was waiting for, and is counted",
+  "a callback can cut a link before a request arrives, and the link counts the cut",
   onLink(async (link, server) => {
     using client = await Client.to(link);
     link.onRequest = (bytes) => !Buffer.from(bytes).includes("stop");
-    await client.say("go");
-    await client.hears("go");
-    await client.say("stop");
+    await client.send("go");
+    await client.receives("go");
+    await client.send("stop");
     await eventually("the reset", () => client.ended === "ConnectionReset", { seen: () => client.ended });
-    deepStrictEqual([link.cuts, server.heard], [1, 2]);
+    deepStrictEqual([link.cuts, server.received], [1, 2]);
   }),
 );
 
-Deno.test("a client of a server that is not there is reset", async () => {
+Deno.test("a link resets a client whose server does not listen", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();

@@ -1,4 +1,3 @@
-/** The producer as it runs in the field, on a real broker: what it says it sent is what the log holds. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
@@ -20,7 +19,7 @@ Deno.test.afterAll(async () => {
   await (await starting)?.destroy();
 });
 
-interface Logged {
+interface LoggedRecord {
   readonly partition: number;
   readonly offset: bigint;
   readonly key: string;
@@ -28,8 +27,8 @@ interface Logged {
 }
 
 /** A topic of one test, and the producers that run on it. */
-class Field implements AsyncDisposable {
-  readonly topic = `producer_${randomBytes(4).toString("hex")}`;
+class TestTopic implements AsyncDisposable {
+  readonly name = `producer_${randomBytes(4).toString("hex")}`;
   readonly #stack: Stack;
   readonly #reader: Consumer;
   readonly #running: WorkerProcess[] = [];
@@ -38,7 +37,7 @@ class Field implements AsyncDisposable {
     this.#stack = stack;
     this.#reader = new Consumer({
       clientId: "heartbeat-test",
-      groupId: this.topic,
+      groupId: this.name,
       bootstrapBrokers: [stack.kafkaBootstrapServers],
       retries: 2,
       retryDelay: 100,
@@ -50,7 +49,7 @@ class Field implements AsyncDisposable {
       args,
       env: {
         KAFKA_BOOTSTRAP_SERVERS: this.#stack.kafkaBootstrapServers,
-        KAFKA_TOPIC: this.topic,
+        KAFKA_TOPIC: this.name,
         LOG_FORMAT: "json",
       },
     });
@@ -59,22 +58,21 @@ class Field implements AsyncDisposable {
   }
 
   async partitions(): Promise<number | undefined> {
-    return (await describeTopic(this.#reader, this.topic))?.leaders.length;
+    return (await describeTopic(this.#reader, this.name))?.leaders.length;
   }
 
-  /** Everything that the topic holds at this moment, each partition in its order. */
-  async log(): Promise<Logged[]> {
-    const ends = (await this.#reader.listOffsets({ topics: [this.topic] })).get(this.topic) ?? [];
+  async records(): Promise<LoggedRecord[]> {
+    const ends = (await this.#reader.listOffsets({ topics: [this.name] })).get(this.name) ?? [];
     const total = ends.reduce((sum, end) => sum + Number(end), 0);
-    const records: Logged[] = [];
+    const records: LoggedRecord[] = [];
     const stream = await this.#reader.consume({
-      topics: [this.topic],
+      topics: [this.name],
       mode: "earliest",
       autocommit: false,
       maxWaitTime: 100,
     });
     for await (const { partition, offset, key, value } of stream) {
-      // A tombstone has no value, whatever the client's type says.
+      // The client's type does not say that a tombstone has no value.
       const bytes: Uint8Array | undefined = value;
       records.push({
         partition,
@@ -94,24 +92,23 @@ class Field implements AsyncDisposable {
   }
 }
 
-/** A number of the summary. */
-function told(worker: WorkerProcess, name: string): number {
+function summaryValue(worker: WorkerProcess, name: string): number {
   const match = new RegExp(`^ *${name} +([\\d.]+)$`, "m").exec(worker.output);
-  assert.ok(match, `the summary says ${name}:\n${worker.output}`);
+  assert.ok(match, `a line "${name}" in the summary:\n${worker.output}`);
   return Number(match[1]);
 }
 
-async function publishes(worker: WorkerProcess, moreThan: number): Promise<void> {
+async function waitForPublished(worker: WorkerProcess, moreThan: number): Promise<void> {
   const enough = async () => await worker.metric("heartbeat_published_total") > moreThan;
   await eventually(`more than ${moreThan} records to be acknowledged`, enough);
 }
 
-const identity = ({ key, value }: { key: unknown; value: unknown }) => `${key} ${value}`;
+const keyAndValue = ({ key, value }: { key: unknown; value: unknown }) => `${key} ${value}`;
 
-Deno.test("produce writes exactly the seed's records, and creates the missing topic", async () => {
-  await using field = new Field(await kafka());
+Deno.test("produce creates a missing topic and publishes exactly the records of its seed", async () => {
+  await using topic = new TestTopic(await kafka());
   const from = Date.UTC(2026, 0, 5) * 1000;
-  const worker = field.produce(
+  const worker = topic.produce(
     ..."--from 2026-01-05T00:00:00Z --to 2026-01-05T02:00:00Z --interval 10s --customers 5 --seed 42".split(
       " ",
     ),
@@ -119,7 +116,7 @@ Deno.test("produce writes exactly the seed's records, and creates the missing to
   );
   assert.equal(await worker.exitCode(), 0, worker.tail());
   assert.equal(worker.events("topic.created")[0]?.["partitions"], 3);
-  assert.equal(await field.partitions(), 3);
+  assert.equal(await topic.partitions(), 3);
 
   const expected = Array.from(generate({
     seed: 42,
@@ -132,79 +129,85 @@ Deno.test("produce writes exactly the seed's records, and creates the missing to
     dropoutShare: 0.01,
     faults: { outOfRange: 0.05, malformed: 0.05, duplicate: 0.05 },
   }));
-  const log = await field.log();
-  // A customer's records, in their order: the order of different partitions is not defined.
+  const log = await topic.records();
+  // Each customer's records are compared in order. Partitions have no order among each other.
   const byCustomer = (records: readonly { key: unknown; value: unknown }[]) =>
-    Map.groupBy(records.map(identity), (text) => text.slice(0, "customer-00001".length));
+    Map.groupBy(records.map(keyAndValue), (text) => text.slice(0, "customer-00001".length));
   assert.deepEqual(
     new Map([...byCustomer(log)].sort()),
     new Map([...byCustomer(expected)].sort()),
   );
-  assert.equal(told(worker, "acknowledged"), expected.length);
-  assert.equal(told(worker, "failed"), 0);
-  assert.equal(told(worker, "tombstone"), log.filter(({ value }) => value === null).length);
-  assert.equal(told(worker, "deliberately_bad"), expected.filter(({ fault }) => fault !== undefined).length);
+  assert.equal(summaryValue(worker, "acknowledged"), expected.length);
+  assert.equal(summaryValue(worker, "failed"), 0);
+  assert.equal(summaryValue(worker, "tombstone"), log.filter(({ value }) => value === null).length);
+  assert.equal(
+    summaryValue(worker, "deliberately_bad"),
+    expected.filter(({ fault }) => fault !== undefined).length,
+  );
 });
 
 for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"]) {
-  Deno.test(`produce --compression ${compression} writes what a consumer can read`, async () => {
-    await using field = new Field(await kafka());
-    const worker = field.produce("--rate", "5000", "--count", "2000", "--compression", compression);
+  Deno.test(`a consumer can read what produce --compression ${compression} publishes`, async () => {
+    await using topic = new TestTopic(await kafka());
+    const worker = topic.produce("--rate", "5000", "--count", "2000", "--compression", compression);
     assert.equal(await worker.exitCode(), 0, worker.tail());
-    const log = await field.log();
-    assert.equal(new Set(log.map(identity)).size, 2_000);
+    const log = await topic.records();
+    assert.equal(new Set(log.map(keyAndValue)).size, 2_000);
     assert.deepEqual(log.filter(({ value }) => !/"heart_rate":\d+}$/.test(value ?? "")), []);
-    assert.equal(await field.partitions(), 6);
+    assert.equal(await topic.partitions(), 6);
   });
 }
 
-Deno.test("produce loses nothing that was acknowledged, nor a customer's order, when the broker is killed under it", async () => {
+Deno.test("produce loses no record and keeps each customer's order when the broker is killed", async () => {
   const stack = await kafka();
-  await using field = new Field(stack);
-  const worker = field.produce("--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3");
-  await publishes(worker, 3_000);
+  await using topic = new TestTopic(stack);
+  const worker = topic.produce("--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3");
+  await waitForPublished(worker, 3_000);
   await stack.kafka.kill();
   await worker.said("kafka.unavailable");
   await worker.notReady(/Kafka has not taken a record/);
   await stack.kafka.start();
   await worker.said("kafka.available");
   assert.equal(await worker.exitCode(), 0, worker.tail());
-  assert.equal(worker.events("kafka.unavailable").length, 1, "said once");
+  assert.equal(worker.events("kafka.unavailable").length, 1, "logged once");
 
-  assert.equal(told(worker, "acknowledged"), 20_000);
-  const log = await field.log();
-  const unique = new Set(log.map(identity));
-  // A record's instant is unique to its customer, so each of the 20,000 is its own.
-  assert.equal(unique.size, 20_000, "records in the log");
-  assert.ok(log.length - unique.size <= told(worker, "retried"), "twice only what was sent again");
+  assert.equal(summaryValue(worker, "acknowledged"), 20_000);
+  const log = await topic.records();
+  const unique = new Set(log.map(keyAndValue));
+  // The timestamps of a customer are all different, so no two of the records are equal.
+  assert.equal(unique.size, 20_000, "different records in the log");
+  assert.ok(
+    log.length - unique.size <= summaryValue(worker, "retried"),
+    "only retried records are in the log twice",
+  );
 
-  const seen = new Map<string, string>();
-  const first = new Set<string>();
+  const lastTimestamps = new Map<string, string>();
+  const seen = new Set<string>();
   const disordered: string[] = [];
   for (const { key, value } of log) {
-    if (first.has(identity({ key, value }))) continue;
-    first.add(identity({ key, value }));
+    if (seen.has(keyAndValue({ key, value }))) continue;
+    seen.add(keyAndValue({ key, value }));
     const { timestamp } = JSON.parse(value ?? "");
-    if (timestamp < (seen.get(key) ?? "")) disordered.push(`${key} ${timestamp}`);
-    seen.set(key, timestamp);
+    if (timestamp < (lastTimestamps.get(key) ?? "")) disordered.push(`${key} ${timestamp}`);
+    lastTimestamps.set(key, timestamp);
   }
   assert.deepEqual(disordered, []);
 });
 
-Deno.test("produce flushes on SIGTERM, tells what it did and exits with 0", async () => {
-  await using field = new Field(await kafka());
-  const worker = field.produce("--rate", "3000");
-  await publishes(worker, 0);
+Deno.test("produce sends its backlog after SIGTERM, prints a summary and exits with 0", async () => {
+  await using topic = new TestTopic(await kafka());
+  const worker = topic.produce("--rate", "3000");
+  await waitForPublished(worker, 0);
   assert.equal(await worker.stop(), 0, worker.tail());
-  assert.equal(told(worker, "sent"), told(worker, "acknowledged"));
-  assert.equal((await field.log()).length, told(worker, "acknowledged"));
+  assert.equal(summaryValue(worker, "sent"), summaryValue(worker, "acknowledged"));
+  assert.equal((await topic.records()).length, summaryValue(worker, "acknowledged"));
 });
 
-Deno.test("produce exits with 1 when Kafka did not acknowledge everything before it had to end", async () => {
+Deno.test("produce exits with 1 when it is stopped before Kafka has acknowledged all its records", async () => {
   const stack = await kafka();
-  await using field = new Field(stack);
-  const worker = field.produce("--rate", "500");
-  await publishes(worker, 100);
+  await using topic = new TestTopic(stack);
+  const worker = topic.produce("--rate", "500");
+  await waitForPublished(worker, 100);
   await stack.kafka.freeze();
   try {
     await eventually("a backlog", async () => await worker.metric("heartbeat_publish_backlog_records") > 100);
@@ -212,19 +215,22 @@ Deno.test("produce exits with 1 when Kafka did not acknowledge everything before
   } finally {
     await stack.kafka.thaw();
   }
-  assert.ok(told(worker, "failed") > 100, worker.tail());
-  assert.equal(told(worker, "sent"), told(worker, "acknowledged") + told(worker, "failed"));
+  assert.ok(summaryValue(worker, "failed") > 100, worker.tail());
+  assert.equal(
+    summaryValue(worker, "sent"),
+    summaryValue(worker, "acknowledged") + summaryValue(worker, "failed"),
+  );
 });
 
-Deno.test("produce waits for a broker that is not there yet", async () => {
+Deno.test("produce waits for a broker that has not started yet", async () => {
   const stack = await kafka();
-  await using field = new Field(stack);
+  await using topic = new TestTopic(stack);
   await stack.kafka.stop();
-  const worker = field.produce("--rate", "100", "--count", "50");
+  const worker = topic.produce("--rate", "100", "--count", "50");
   await worker.said("kafka.unavailable");
   await stack.kafka.start();
   assert.equal(await worker.exitCode(), 0, worker.tail());
-  assert.equal((await field.log()).length, 50);
+  assert.equal((await topic.records()).length, 50);
 });
 
 const RECORDING = [
@@ -247,49 +253,52 @@ async function withFile(name: string, lines: readonly string[], body: (path: str
   }
 }
 
-Deno.test("produce --file publishes a recording as it is, to the second", async () => {
-  await using field = new Field(await kafka());
+Deno.test("produce --file publishes the customers, instants and heart rates of a recording unchanged", async () => {
+  await using topic = new TestTopic(await kafka());
   await withFile("a.csv", RECORDING, async (path) => {
-    const worker = field.produce("--file", path, ...MAPPED, "--timezone", "-05:00");
+    const worker = topic.produce("--file", path, ...MAPPED, "--timezone", "-05:00");
     assert.equal(await worker.exitCode(), 0, worker.tail());
   });
-  assert.deepEqual((await field.log()).map(({ key, value }) => [key, JSON.parse(value ?? "")]).sort(), [
+  assert.deepEqual((await topic.records()).map(({ key, value }) => [key, JSON.parse(value ?? "")]).sort(), [
     ["2022484408", { customer_id: "2022484408", timestamp: "2016-04-02T04:59:55.000Z", heart_rate: 93 }],
     ["2022484408", { customer_id: "2022484408", timestamp: "2016-04-02T05:00:00.000Z", heart_rate: 91 }],
     ['Zo\u00eb "Z"', { customer_id: 'Zo\u00eb "Z"', timestamp: "2016-04-02T05:00:05.000Z", heart_rate: 250 }],
   ]);
 });
 
-Deno.test("produce --file publishes nothing when one row cannot be read, and names the place", async () => {
-  await using field = new Field(await kafka());
+Deno.test("produce --file refuses a recording with an unreadable row and names the row, or skips it with --skip-bad", async () => {
+  await using topic = new TestTopic(await kafka());
   await withFile("a.csv", [...RECORDING, "x,4/31/2016 1:00:00 AM,80"], async (path) => {
-    const worker = field.produce("--file", path, ...MAPPED);
+    const worker = topic.produce("--file", path, ...MAPPED);
     assert.equal(await worker.exitCode(), 1);
     const place =
       `${path}, line 5, column Time: is "4/31/2016 1:00:00 AM", expected a time like M/D/YYYY h:mm:ss A`;
     assert.ok(worker.output.includes(place), worker.output);
-    assert.equal(await field.partitions(), undefined, "the topic was not even created");
+    assert.equal(await topic.partitions(), undefined, "no topic was created");
 
-    const skipping = field.produce("--file", path, ...MAPPED, "--skip-bad");
+    const skipping = topic.produce("--file", path, ...MAPPED, "--skip-bad");
     assert.equal(await skipping.exitCode(), 0, skipping.tail());
-    assert.equal(told(skipping, "acknowledged"), 3);
-    assert.equal(told(skipping, "skipped_rows"), 1);
+    assert.equal(summaryValue(skipping, "acknowledged"), 3);
+    assert.equal(summaryValue(skipping, "skipped_rows"), 1);
   });
 });
 
-Deno.test("produce --file --speed --shift-to-now paces NDJSON and ends it in the present", async () => {
-  await using field = new Field(await kafka());
+Deno.test("produce --file --speed --shift-to-now publishes NDJSON at the given speed, and its last reading is from now", async () => {
+  await using topic = new TestTopic(await kafka());
   const lines = [0, 30, 60].map((second) =>
     JSON.stringify({ customer_id: 7, timestamp: 1_459_497_240 + second, heart_rate: 60 + second })
   );
   const before = Date.now();
   await withFile("a.ndjson", lines, async (path) => {
     const pace = "--time-format epoch_s --speed 60 --shift-to-now";
-    const worker = field.produce("--file", path, ...pace.split(" "));
+    const worker = topic.produce("--file", path, ...pace.split(" "));
     assert.equal(await worker.exitCode(), 0, worker.tail());
-    assert.ok(told(worker, "duration_seconds") >= 1, "a minute at sixty times the speed");
+    assert.ok(
+      summaryValue(worker, "duration_seconds") >= 1,
+      "a minute of readings at 60 times the speed takes a second",
+    );
   });
-  const stamps = (await field.log()).map(({ value }) => Date.parse(JSON.parse(value ?? "").timestamp));
+  const stamps = (await topic.records()).map(({ value }) => Date.parse(JSON.parse(value ?? "").timestamp));
   assert.deepEqual(stamps.map((stamp) => stamp - (stamps[0] ?? NaN)), [0, 30_000, 60_000]);
   assert.ok((stamps[2] ?? 0) >= before && (stamps[2] ?? 0) <= Date.now(), "the last reading is now");
 });

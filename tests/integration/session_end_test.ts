@@ -1,4 +1,3 @@
-/** A server that ends a session at the moment at which the session passes from one user of the pool to the next. */
 import { Buffer } from "node:buffer";
 import { strictEqual } from "node:assert";
 import { connect, createServer } from "node:net";
@@ -9,21 +8,24 @@ import { onPlace } from "../support/services.ts";
 const READY_FOR_QUERY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 const FIELDS = "SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0";
 
-/** PostgreSQL's message of a fast shutdown. Layout: https://www.postgresql.org/docs/current/protocol-message-formats.html */
+/**
+ * The message that PostgreSQL sends to each session when it shuts down (fast shutdown). Its layout:
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
 function errorResponse(): Buffer {
   const head = Buffer.from([0x45, 0, 0, 0, 0]);
   head.writeInt32BE(4 + FIELDS.length, 1);
   return Buffer.concat([head, Buffer.from(FIELDS)]);
 }
 
-/** Passes bytes on; while `ends` says so, the first answer that is complete carries the end of its session behind it. */
-async function relay(target: { host: string; port: number }, ends: () => boolean) {
+/** Passes bytes on. If `takeEnd` gives true after a complete response, the end of the session follows it. */
+async function relay(target: { host: string; port: number }, takeEnd: () => boolean) {
   const server = createServer((client) => {
     const upstream = connect(target.port, target.host);
     client.on("error", () => {}).on("close", () => upstream.destroy()).pipe(upstream);
     upstream.on("error", () => {}).on("close", () => client.destroy());
     upstream.on("data", (bytes: Buffer) => {
-      const isEnd = bytes.subarray(-READY_FOR_QUERY.length).equals(READY_FOR_QUERY) && ends();
+      const isEnd = bytes.subarray(-READY_FOR_QUERY.length).equals(READY_FOR_QUERY) && takeEnd();
       client.write(isEnd ? Buffer.concat([bytes, errorResponse()]) : bytes);
     });
   });
@@ -34,16 +36,16 @@ async function relay(target: { host: string; port: number }, ends: () => boolean
 }
 
 Deno.test(
-  "a session that the server ends while it passes to its next user fails that user, and not the program",
+  "a session that the server ends between two users of the pool fails the second user's query, not the program",
   onPlace({ partitions: 0 }, async (place) => {
     const url = new URL(place.databaseUrl);
     let isEnding = false;
-    using port = await relay(
+    using server = await relay(
       { host: url.hostname, port: Number(url.port) },
       () => isEnding && !(isEnding = false),
     );
-    url.port = String(port.port);
-    // Two sessions: one is held, so the transaction below waits for the one of the query.
+    url.port = String(server.port);
+    // The pool has two sessions. One is held below, so the waiting transaction gets the session of the first query.
     await using database = openDatabase(url.href, {
       connections: 1,
       limits: sessionLimits(30_000),
@@ -62,6 +64,6 @@ Deno.test(
     strictEqual(outcome, "failed");
     held.resolve();
     await holding;
-    strictEqual((await database.query("select 1")).length, 1, "the pool makes another session");
+    strictEqual((await database.query("select 1")).length, 1, "the pool opens another session");
   }),
 );
