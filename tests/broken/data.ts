@@ -20,7 +20,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.1",
     breaks: "invalid UTF-8 is replaced and stored, as Buffer.toString() does it",
     edits: { "&& !isUtf8(buffer)": "&& !isUtf8(Buffer.from(text))" },
-    test: "UTF-8 at its limits: each is stored or rejected",
+    test: "a consumer stores or rejects each case of UTF-8 at its limits",
   },
   {
     promise: "1.2",
@@ -50,7 +50,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.6",
     breaks: "another heart rate for a known key counts as a duplicate",
     edits: { "if (heartRate === kept)": "if (heartRate !== undefined && kept > 0)" },
-    test: "3,000 readings that repeat and contradict each other",
+    test: "a consumer stores the first reading of each key",
   },
   {
     promise: "1.6",
@@ -137,7 +137,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "where topic_id = $1 and kafka_partition = $2": "where topic = $1 and kafka_partition = $2",
       "[log.topicId, log.partition],": "[log.topic, log.partition],",
     },
-    test: "a topic that was made again while the consumer was away",
+    test: "a restarted consumer reads a topic that was created again",
   },
   {
     promise: "2.7",
@@ -149,7 +149,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.7",
     breaks: "a fetch does not say of which leader epoch the last record was",
     edits: { "lastFetchedEpoch: lastEpoch": "lastFetchedEpoch: -1" },
-    test: "an unclean election loses stored records",
+    test: "a consumer holds a partition whose log an unclean election truncated",
   },
   {
     promise: "2.8",
@@ -163,13 +163,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
         ledger = { ...ledger, nextOffset: Number(group) };
       }`,
     },
-    test: "a database that was restored from a backup goes on from its own offset",
+    test: "a consumer continues at the offset of a restored database",
   },
   {
     promise: "2a.1",
     breaks: "no partition is made before a day's rows come",
     edits: { "ports.prepare(this.#planned.plan);": "this.#planned;" },
-    test: "days that roll over under load each find their partition",
+    test: "each day has its day partition when the day changes under load",
   },
   {
     promise: "2a.1",
@@ -191,7 +191,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
         "await advancePositions(session, standings.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
     },
-    test: "rounds apply all changes, each once, however few fit",
+    test: "rounds apply each change row once, however few fit",
   },
   {
     promise: "2a.2",
@@ -209,19 +209,19 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "for update of rollup skip locked": "",
       "isolation level repeatable read;": "isolation level read committed;",
     },
-    test: "two rounds at once: the second finds the first at it",
+    test: "a round does nothing while another one runs",
   },
   {
     promise: "2a.2",
     breaks: "a chain of changes is followed across what is missing in it",
     edits: { "if (reason !== undefined) return broken(reason);": "void reason;" },
-    test: "a rebuild counts the rows anew when a change that waits is deleted",
+    test: "the rollup rebuilds from the readings when a waiting change row is deleted",
   },
   {
     promise: "2a.2",
     breaks: "changes that the ledger does not lead to are not seen while nothing waits",
     edits: { "and not exists (${ORPHANED}) as": "as" },
-    test: "a rebuild counts the rows anew when the ledger is restored as the rollup stands",
+    test: "the rollup rebuilds from the readings when the ledger is restored to its position",
   },
   {
     promise: "2a.2",
@@ -230,7 +230,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "await advancePositions(session, standings);":
         'await session.query("commit"); await session.query("begin"); await advancePositions(session, standings);',
     },
-    test: "the answer to a round's COMMIT gets lost",
+    test: "the change rows of a round are applied once although the answer",
   },
   {
     promise: "2a.2",
@@ -242,13 +242,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "an orderly stop does no last round",
     edits: { "if (this.#failure === undefined) await this.#attempt({ isLast: true });": "" },
-    test: "a consumer follows what others stored, waits for it",
+    test: "a consumer applies change rows of other consumers",
   },
   {
     promise: "2a.2",
     breaks: "a partition may be dropped under a rebuild that reads it",
     edits: { "size.sliceRows ? `${KEEP_PARTITIONS};`": "size.sliceRows ? ``" },
-    test: "a rebuild beside the ingest and beside retention",
+    test: "a rebuild is correct while the ingest writes and retention drops",
   },
   {
     promise: "2a.2",

@@ -24,7 +24,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "if (to - from === 1) return":
         "while (to - from > 1) placement.refuse(--to, error);\n      if (to - from === 1) return",
     },
-    test: "one row of 1,000, and of 8,000, that the database refuses",
+    test: "one refused row of n costs a number of statements",
   },
   {
     promise: "3.2",
@@ -54,7 +54,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
       'stream?.destroy(new ResponseTimeout("no answer in time"))': "stream",
     },
-    test: "a database connection that falls silent is given up",
+    test: "a consumer replaces a database connection that goes silent",
   },
   {
     promise: "3.3",
@@ -86,7 +86,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "a process that is red says so and does not end",
     edits: { "if (health.isStuck())": "if (signal.aborted && health.isStuck())" },
-    test: "writes that fail although both servers answer turn liveness red",
+    test: "a consumer fails liveness and exits when its writes fail",
   },
   {
     promise: "3.4",
@@ -98,7 +98,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "the producer does not begin while a partition has no leader",
     edits: { "tolerateLeaderlessPartitions(new Base(connection.options))": "new Base(connection.options)" },
-    test: "a broker is away that alone has a partition",
+    test: "a new consumer and a new producer work on the other partitions while one has no leader",
   },
   {
     promise: "3.5",
@@ -124,7 +124,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     edits: {
       "this.#waitingBytes < bufferBytes && memoryBudget.usedBytes < memoryBudget.maxBytes": "bufferBytes > 0",
     },
-    test: "while PostgreSQL is away half a million records wait in Kafka",
+    test: "while PostgreSQL is away, 600,000 records wait in Kafka",
   },
   {
     promise: "3.6",
@@ -148,7 +148,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.8",
     breaks: "how a producer numbered the records of a batch is believed",
     edits: { "isWhole ? batch.firstOffset + index : stated": "stated" },
-    test: "a record that says it is far ahead costs nothing",
+    test: "a record whose offset delta is too large does not hide",
   },
   {
     promise: "3.8",

@@ -1,9 +1,8 @@
-/** A backlog to disturb a consumer with: seeded, with bad records in between. */
 import { bad, type Intended, reading } from "../support/judge.ts";
 
 export { seeded } from "../../chaos/faults/schedule.ts";
 
-const BAD: readonly ((index: number, partition: number) => Intended)[] = [
+const BAD_RECORDS: readonly ((index: number, partition: number) => Intended)[] = [
   (index, partition) => bad("invalid_json", `{"customer_id": ${index}`, { key: `bad-${index}`, partition }),
   (_, partition) => bad("tombstone", null, { key: "nobody", partition }),
   (index, partition) => bad("invalid_utf8", new Uint8Array([0x22, 0xff, index % 256]), { partition }),
@@ -14,24 +13,26 @@ const BAD: readonly ((index: number, partition: number) => Intended)[] = [
 ];
 
 /**
- * @param from index of the first; the same index is the same record
- * @returns records of which 1 % are bad and 1 % repeat an earlier one of the same partition
+ * The record of an index is always the same. 1 % of the records are bad. 1 % repeat an earlier one of their partition.
+ *
+ * @param from index of the first record
  */
 export function backlog(from: number, count: number, partitions: number): Intended[] {
-  return Array.from({ length: count }, (_, at) => {
-    const index = from + at;
+  return Array.from({ length: count }, (_, position) => {
+    const index = from + position;
     const partition = index % partitions;
     if (index % 100 === 37) {
-      return BAD[(index - 37) / 100 % BAD.length]?.(index, partition) ?? good(index, partition);
+      return BAD_RECORDS[(index - 37) / 100 % BAD_RECORDS.length]?.(index, partition) ??
+        goodRecord(index, partition);
     }
-    if (index % 100 === 91) return good(index - partitions, partition);
-    return good(index, partition);
+    if (index % 100 === 91) return goodRecord(index - partitions, partition);
+    return goodRecord(index, partition);
   });
 }
 
-function good(index: number, partition: number): Intended {
+function goodRecord(index: number, partition: number): Intended {
+  // The fraction has microseconds, so a loss of precision is noticed.
   const second = Date.UTC(2026, 0, 1) + Math.floor(index / 50) * 1000;
-  // Microseconds too, so that they are compared.
   const timestamp = new Date(second).toISOString().replace(
     ".000Z",
     `.${String(index % 1e6).padStart(6, "0")}Z`,

@@ -1,40 +1,30 @@
-/** A broker that says nothing from the first connection on, and topics whose limits are not the usual ones. */
 import { ok, strictEqual } from "node:assert";
 import { openLink } from "../../stack/network/link.ts";
 import { bad, reading } from "../support/judge.ts";
-import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
-import { WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { PARTITIONS, stored } from "./load.ts";
-
-function produce(place: Place, env: Record<string, string>, ...args: string[]): WorkerProcess {
-  return WorkerProcess.start("producer", {
-    env: {
-      KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-      KAFKA_TOPIC: place.topic,
-      LOG_FORMAT: "json",
-      ...env,
-    },
-    args: ["--dropout-rate", "0", ...args],
-  });
-}
+import { startProducer } from "./produce_load.ts";
 
 Deno.test(
-  "a broker that accepts connections and never answers: consumer and producer wait, say so, and begin when it speaks",
+  "consumer and producer wait for a broker that accepts connections but never answers, and start when it answers",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const [host = "", port] = place.stack.kafkaBootstrapServers.split(":");
     await using link = await openLink({ host, port: Number(port) });
     link.silent = true;
     const env = { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` };
     const consumer = place.consumer({ env });
-    await using producer = produce(place, env, "--count", "1000", "--rate", "1000");
+    await using producer = startProducer(
+      place,
+      ["--count", "1000", "--rate", "1000", "--dropout-rate", "0"],
+      env,
+    );
     await consumer.notReady(/kafka: Cannot read the topic at Kafka .*(timed out|timeout)/i);
     strictEqual((await consumer.get("/livez")).status, 200);
     await producer.notReady(/Kafka has not taken a record/);
     ok(producer.running && consumer.running);
-    // What was said into the silence is not answered any more.
+    // Requests that the link dropped get no answer any more, so both connections are reset as well.
     link.heal();
     link.reset();
     strictEqual(await producer.exitCode(), 0, producer.tail());
@@ -45,10 +35,17 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that takes small batches only: the producer sends smaller ones, and every record is stored",
+  "the producer sends smaller batches to a topic with a small max.message.bytes, and every record is stored",
   onPlace({ partitions: PARTITIONS, topicConfig: { "max.message.bytes": "2000" } }, async (place) => {
     place.consumer();
-    await using producer = produce(place, {}, "--count", "5000", "--rate", "20000");
+    await using producer = startProducer(place, [
+      "--count",
+      "5000",
+      "--rate",
+      "20000",
+      "--dropout-rate",
+      "0",
+    ]);
     strictEqual(await producer.exitCode(), 0, producer.tail());
     ok(/acknowledged\s+5000/.test(producer.output), producer.tail());
     await place.caughtUp();
@@ -57,7 +54,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that takes records of megabytes: they are read whole, rejected with their bytes, and hold nothing up",
+  "a consumer rejects records of 6 MB with their exact bytes, and stores the records behind them",
   onPlace({ topicConfig: { "max.message.bytes": String(16 * 1024 * 1024) } }, async (place) => {
     const consumer = place.consumer();
     const large = new Uint8Array(6 * 1024 * 1024).fill(0x78);

@@ -1,18 +1,17 @@
-/** `--until-caught-up` has a goal of one moment, whatever comes later. */
 import { strictEqual } from "node:assert";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import { reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "--until-caught-up ends beside a producer that never pauses",
+  "--until-caught-up ends although a producer never pauses",
   onPlace({}, async (place) => {
     const stop = new AbortController();
     const { signal } = stop;
     const producing = (async () => {
       for (let number = 0; !signal.aborted; number++) {
-        const at = new Date(Date.parse("2026-07-14T09:30:00Z") + number * 1_000).toISOString();
-        await place.publisher.send([reading(`c-${number % 7}`, at, 70)]);
+        const timestamp = new Date(Date.parse("2026-07-14T09:30:00Z") + number * 1_000).toISOString();
+        await place.publisher.send([reading(`c-${number % 7}`, timestamp, 70)]);
         await sleep(5, { signal });
       }
     })();

@@ -1,4 +1,3 @@
-/** The judge of `chaos` and of the tests notices what it is there for. */
 import { deepStrictEqual, match, ok } from "node:assert";
 import { Judge } from "../../chaos/judge/judge.ts";
 import type { Query } from "../../chaos/judge/query.ts";
@@ -10,30 +9,29 @@ import { publish } from "./known_records.ts";
 
 const PARTITIONS = 6;
 
-/** What somebody or something does to the tables, and the words in which the judge tells it. */
-const TAMPERED: readonly (readonly [what: string, sql: string, ...told: RegExp[]])[] = [
+const CHANGES: readonly (readonly [what: string, sql: string, ...messages: RegExp[]])[] = [
   [
-    "a row is lost",
+    "a row is deleted",
     "delete from public.heartbeats where ts = (select max(ts) from public.heartbeats)",
     /lost, no row for record \S+.* \(\w+-\d+ @ \d+/,
     /stored, by the ledger: is \d+/,
   ],
   [
-    "a row is stored again, a microsecond later",
+    "a row is stored again a microsecond later",
     `insert into public.heartbeats
      select customer_id, ts + interval '1 microsecond', heart_rate, anomaly
        from public.heartbeats where ts = (select min(ts) from public.heartbeats)`,
     /stored, but never sent as a reading: \w+-\d+ @ \d+/,
   ],
   [
-    "a row is stored for another customer too",
+    "a row is stored for a second customer",
     `insert into public.heartbeats
-     select 'somebody', ts, heart_rate, anomaly
+     select 'another', ts, heart_rate, anomaly
        from public.heartbeats where ts = (select min(ts) from public.heartbeats)`,
-    /stored, but never sent as a reading: somebody @ \d+/,
+    /stored, but never sent as a reading: another @ \d+/,
   ],
   [
-    "a row has another value",
+    "a row has another heart rate",
     "update public.heartbeats set heart_rate = heart_rate + 1 where ts = (select min(ts) from public.heartbeats)",
     /stored with other values: record \S+/,
   ],
@@ -44,19 +42,19 @@ const TAMPERED: readonly (readonly [what: string, sql: string, ...told: RegExp[]
     /stored with other values: record \S+/,
   ],
   [
-    "a row far from all others",
+    "a row is stored far from all others",
     "insert into public.heartbeats values ('chaos-1', '1999-01-01', 70, null)",
     /rows at instants of no record: 1|never sent as a reading: chaos-1/,
   ],
   [
-    "a reject is missing",
+    "a reject is deleted",
     `delete from public.heartbeat_rejects where reason = 'tombstone'
         and kafka_offset = (select min(kafka_offset) from public.heartbeat_rejects where reason = 'tombstone')`,
     /lost, no reject for record .*\d:\d+/,
     /counts \d+ rejects, there are \d+/,
   ],
   [
-    "a reject that no record intends",
+    "a reject is stored that belongs to no bad record",
     `insert into public.heartbeat_rejects (ledger_id, topic, kafka_partition, kafka_offset, reason, detail)
      select id, topic, kafka_partition, next_offset, 'tombstone', 'value' from public.ingest_offsets limit 1`,
     /rejected, but not intended to be: \d:\d+ \(tombstone\)/,
@@ -83,26 +81,26 @@ const TAMPERED: readonly (readonly [what: string, sql: string, ...told: RegExp[]
     /the ledger of partition \d does not add up/,
   ],
   [
-    "a gap is counted that is not there",
+    "the ledger counts a gap that does not exist",
     "update public.ingest_offsets set gaps = gaps + 1, stored = stored - 1",
     /the ledger of partition \d counts 1 gaps, there are 0/,
     /stored, by the ledger: is \d+/,
   ],
   [
-    "a duplicate is counted that never was",
+    "the ledger counts a duplicate that does not exist",
     `update public.ingest_offsets set duplicates = duplicates + 1, next_offset = next_offset + 1
       where kafka_partition = 0`,
-    // Only a test remembers how many there are; of a load every offset is known.
+    // A test knows its number of duplicates. For generated records, the judge knows each next offset instead.
     /duplicates, by the ledger: is \d+|next offset of partition 0: is \d+/,
   ],
   [
-    "a minute is wrong",
+    "a minute aggregate is wrong",
     `update public.heartbeats_1m set heart_rate_sum = heart_rate_sum + 1
       where minute = (select max(minute) from public.heartbeats_1m)`,
     /minutes that differ from the rows: \w+-\d+ @ /,
   ],
   [
-    "a latest reading is an older one",
+    "a latest reading has an older timestamp",
     `update public.customer_latest set ts = ts - interval '1 second'
       where customer_id = (select min(customer_id) from public.customer_latest)`,
     /latest readings that differ from the rows: \w+-\d+/,
@@ -111,40 +109,40 @@ const TAMPERED: readonly (readonly [what: string, sql: string, ...told: RegExp[]
 
 type Judging = (place: Place) => Promise<(query: Query) => Promise<readonly string[]>>;
 
-const JUDGES: readonly (readonly [of: string, judging: Judging])[] = [
-  ["a load that is a function of its index", async (place) => {
+const JUDGES: readonly (readonly [records: string, judging: Judging])[] = [
+  ["generated records", async (place) => {
     const published = await publish(place, 20_000, { partitions: PARTITIONS });
     await place.consumeAll();
     const ends = await place.ends();
     return async (query) => {
-      const chaos = new Judge({ query, ...published });
-      return [...await chaos.look(ends), ...(await chaos.everything(ends)).problems];
+      const generated = new Judge({ query, ...published });
+      return [...await generated.look(ends), ...(await generated.everything(ends)).problems];
     };
   }],
-  ["records that a test remembers", async (place) => {
+  ["the records of a test", async (place) => {
     const sent = await place.publisher.send(backlog(0, 4_000, PARTITIONS));
     await place.consumeAll();
     return (sql) => judge({ sql }, sent).then(() => [], (error) => [error.message]);
   }],
 ];
 
-for (const [of, judging] of JUDGES) {
+for (const [records, judging] of JUDGES) {
   Deno.test(
-    `the judge of ${of} finds nothing in what is well, and each thing that was done to the tables`,
+    `the judge of ${records} finds no difference in correct tables, and finds each change to them`,
     onPlace({ partitions: PARTITIONS }, async (place, t) => {
       const problems = await judging(place);
       const session = await place.session();
       const query: Query = async (sql, values = []) => (await session.query(sql, [...values])).rows;
       try {
         deepStrictEqual(await problems(query), []);
-        for (const [what, sql, ...told] of TAMPERED) {
+        for (const [what, sql, ...messages] of CHANGES) {
           await t.step(what, async () => {
             await session.query("begin");
             await using _ = { [Symbol.asyncDispose]: async () => void await session.query("rollback") };
             const { rowCount } = [await session.query(sql)].flat().at(-1) ?? {};
-            ok((rowCount ?? 0) > 0, "nothing was tampered with");
+            ok((rowCount ?? 0) > 0, "the statement changed no row");
             const found = (await problems(query)).join("\n");
-            for (const words of told) match(found, words);
+            for (const message of messages) match(found, message);
           });
         }
       } finally {

@@ -1,4 +1,3 @@
-/** Short runs of `chaos`: what it disturbs, how it ends, and what is a difference. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { parseChaosFlags } from "../../chaos/command_line.ts";
 import { openForeignArena } from "../../chaos/arena/foreign_arena.ts";
@@ -13,10 +12,10 @@ function serversOf({ stack, databaseUrl }: Place): Record<string, string> {
   return { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, DATABASE_URL: databaseUrl };
 }
 
-/** A machine that has much else to do takes long to start what was killed, and a standstill is told after two minutes. */
+/** A busy machine takes long to start killed servers, and chaos reports a standstill only after two minutes. */
 const PATIENCE = { withinMs: 480_000 };
 
-/** Started, and ended in order whatever the test says: it has servers of its own. */
+/** Stops chaos also when the test fails, because chaos has servers of its own to end. */
 async function withChaos(
   args: string,
   env: Readonly<Record<string, string>>,
@@ -32,21 +31,31 @@ async function withChaos(
   }
 }
 
-// The seed was chosen for its harm: connections that end in the middle of transactions, half-open ones, a database and a
-// consumer that are killed, three servers that freeze or stop.
-Deno.test("15 seeded faults in half a minute: none lost, none twice, and the schedule is told", async () => {
+function logFolder(chaos: WorkerProcess): string {
+  const [, folder = ""] = /logs in (\S+)/.exec(chaos.output) ?? [];
+  return folder;
+}
+
+/** Chaos keeps its logs after a difference. */
+async function removeLogs(chaos: WorkerProcess): Promise<void> {
+  await Deno.remove(logFolder(chaos), { recursive: true });
+}
+
+// This seed draws connections that end in the middle of transactions, half-open connections, kills of the database and
+// of a consumer, and three servers that freeze or stop.
+Deno.test("chaos with 15 faults in half a minute finds no difference, and prints the start and the end of each fault", async () => {
   await withChaos("--seed 4246 --minutes 0.5 --faults 15 --rate 500", {}, async (chaos) => {
     const code = await chaos.exitCode(PATIENCE);
     strictEqual(code, 0, chaos.tail(200));
     match(chaos.output, /differences of any kind \| 0 \|/);
-    const [begun, ended] = [/^begins +#/gm, /^ended +#/gm].map((line) => chaos.output.match(line)?.length);
-    ok((begun ?? 0) > 10, `${begun} faults`);
-    strictEqual(ended, begun);
+    const [started, ended] = [/^begins +#/gm, /^ended +#/gm].map((line) => chaos.output.match(line)?.length);
+    ok((started ?? 0) > 10, `${started} faults`);
+    strictEqual(ended, started);
   });
 });
 
 Deno.test(
-  "chaos against servers of one's own disturbs what it started, deletes its topic, and ends with 1 at a difference",
+  "chaos --against disturbs only what it started, exits with 1 at a difference, and deletes its topic",
   onPlace({ partitions: 0 }, async (place) => {
     const env = serversOf(place);
     await withChaos("--against --seed 3 --minutes 10 --faults 40 --rate 1000", env, async (chaos) => {
@@ -63,9 +72,7 @@ Deno.test(
       match(chaos.output, /lost, no row for record #\d+ \(chaos-\d+ @ \d+, partition \d\)/);
       match(chaos.output, /minutes that differ from the rows: chaos-\d+ @ /);
       ok(!/(broker|database|Kafka) +(kill|freeze|stop|cut|slow)/.test(chaos.output), chaos.output);
-      // Kept for whoever looks into the difference, which is nobody here.
-      const [, folder = ""] = /logs in (\S+)/.exec(chaos.output) ?? [];
-      await Deno.remove(folder, { recursive: true });
+      await removeLogs(chaos);
       await eventually(
         "its topic to be deleted",
         async () => !(await place.admin.listTopics()).includes(topic),
@@ -79,15 +86,15 @@ Deno.test(
 );
 
 Deno.test(
-  "a pipeline that cannot begin ends a run of chaos with a difference, and is not waited for",
+  "chaos ends with a difference when the pipeline cannot start",
   onPlace({ partitions: 0 }, async (place) => {
-    // Who may log in and nothing more: no consumer can make its schema.
+    // A role that may log in and nothing else, so no consumer can create its schema.
     await place.asSuperuser(
-      "drop role if exists nobody_at_all; create role nobody_at_all login password 'nobody-pass-1'",
+      "drop role if exists without_rights; create role without_rights login password 'without-rights-1'",
     );
     const url = new URL(place.databaseUrl);
-    url.username = "nobody_at_all";
-    url.password = "nobody-pass-1";
+    url.username = "without_rights";
+    url.password = "without-rights-1";
     const env = { ...serversOf(place), DATABASE_URL: url.href };
     const flags = {
       ...parseChaosFlags(["--against", "--seed", "1", "--consumers", "1", "--partitions", "1"]),
@@ -95,16 +102,15 @@ Deno.test(
     };
     const random = seeded(flags.seed);
     const arena = await openForeignArena({ ...flags, random, env, readFile: Deno.readTextFileSync });
-    // A run that waits for ever is ended by us.
-    const over = new AbortController();
-    const patience = setTimeout(() => over.abort(), 120_000);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(), 120_000);
     try {
       const outcome = await run({
         flags,
         arena,
         faults: [],
         onProgress: () => {},
-        signal: over.signal,
+        signal: deadline.signal,
         standstillMs: 8_000,
       });
       strictEqual(outcome?.problems.length, 1);
@@ -112,24 +118,24 @@ Deno.test(
         outcome.problems[0] ?? "",
         /^not begun: nothing was committed for 8 s, next offsets are 0 of \d+$/,
       );
-      strictEqual(outcome.lost, undefined, "nothing is said about the whole");
+      strictEqual(outcome.lost, undefined, "nothing was judged");
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timer);
       await arena.close({ keep: false });
     }
   }),
 );
 
 Deno.test(
-  "a rebuild of the rollup, which leaves nothing to be seen, ends a run of chaos with a difference",
+  "chaos counts a rebuild of the rollup as a difference",
   onPlace({ partitions: 0 }, async (place) => {
     const args = "--against --seed 2 --minutes 10 --faults 0 --consumers 1 --partitions 1 --rate 100";
     await withChaos(args, serversOf(place), async (chaos) => {
-      await eventually("the time to begin", () => /the time begins/.test(chaos.output), {
+      await eventually("the pipeline to run", () => /the time begins/.test(chaos.output), {
         ...PATIENCE,
         seen: () => chaos.tail(),
       });
-      // As of a ledger that was further: the next round says so, and those after it rebuild.
+      // The position is now ahead of the ledger, so the next round reports it and the rollup rebuilds.
       await place.sql(
         `insert into public.rollup_positions (ledger_id, move, next_offset)
          select id, moves + 1000, next_offset from public.ingest_offsets
@@ -137,14 +143,13 @@ Deno.test(
       );
       strictEqual(await chaos.exitCode(PATIENCE), 1, chaos.tail(200));
       match(chaos.output, /the rollup began to rebuild, says consumer 1: .*the rollup is ahead of it/);
-      const [, folder = ""] = /logs in (\S+)/.exec(chaos.output) ?? [];
-      await Deno.remove(folder, { recursive: true });
+      await removeLogs(chaos);
     });
   }),
 );
 
 Deno.test(
-  "chaos that is interrupted in the middle of a fault ends in order, and takes what it made with it",
+  "chaos that is interrupted during a fault exits with 130, and removes its logs and its topic",
   onPlace({ partitions: 0 }, async (place) => {
     const env = serversOf(place);
     await withChaos("--against --seed 8 --minutes 10 --faults 50 --rate 300", env, async (chaos) => {
@@ -152,7 +157,7 @@ Deno.test(
         ...PATIENCE,
         seen: () => chaos.tail(),
       });
-      const [, folder = ""] = /logs in (\S+)/.exec(chaos.output) ?? [];
+      const folder = logFolder(chaos);
       ok((await Deno.stat(folder)).isDirectory);
       chaos.kill("SIGINT");
       strictEqual(await chaos.exitCode(), 130, chaos.tail());

@@ -1,17 +1,17 @@
-/** Three brokers of which some are dead: leaders that fail over, copies that are missing, a log that loses its end. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { FindCoordinatorKeyTypes } from "@platformatic/kafka";
 import type { Cluster } from "../../stack/cluster.ts";
 import { inSync, onCluster, partitionStates } from "../support/cluster_services.ts";
 import { eventually } from "../../lab/eventually.ts";
-import { judge, reading } from "../support/judge.ts";
+import { judge } from "../support/judge.ts";
+import { secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
-import { BATCH, Load, PARTITIONS, stored } from "./load.ts";
+import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { BATCH, Load, nextOffsetsReach, PARTITIONS, stored } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
-const COPIES = 3;
-const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
+const REPLICAS = 3;
 
 interface Running {
   readonly load: Load;
@@ -19,7 +19,6 @@ interface Running {
   readonly consumer: WorkerProcess;
 }
 
-/** A consumer, the test's publisher and the producer's process, all running through `disturb`; then the judgement. */
 async function survives(place: Place, disturb: (running: Running) => Promise<void>): Promise<void> {
   const consumer = place.consumer({ env: QUICK_TAKEOVER });
   await using producer = new ProduceLoad(place);
@@ -33,56 +32,51 @@ async function survives(place: Place, disturb: (running: Running) => Promise<voi
   } finally {
     await load.stop();
   }
-  strictEqual(await producer.worker.stop(), 0, "the same producer went on, and has nothing left to send");
-  await place.caughtUp();
-  // A record whose acknowledgement died with its leader is sent again.
-  await judge(place, [...load.sent, ...producer.sent()], { resent: true });
+  strictEqual(await producer.worker.stop(), 0, "the producer is still running and has no backlog");
+  // Records whose acknowledgement was lost with a leader are sent again.
+  await accountFor(place, [...load.sent, ...producer.sent()], { resent: true });
   await isWell(consumer);
-  const { code, output } = await place.run("reconcile");
-  strictEqual(code, 0, output);
 }
 
-/** The process that was started at first, and ready again. */
 async function isWell(consumer: WorkerProcess): Promise<void> {
-  strictEqual(consumer.running, true, "the same consumer outlived it");
+  strictEqual(consumer.running, true, "the consumer is still running");
   await consumer.ready();
 }
 
-/** Waits until no partition of the topic is led by this broker. */
-async function ledByOthers(place: Place, broker: number): Promise<void> {
+async function leadsNothing(place: Place, broker: number): Promise<void> {
   await eventually(`broker ${broker} to lead nothing`, async () => {
     return (await partitionStates(place)).every(({ leader }) => leader > 0 && leader !== broker);
   });
 }
 
 Deno.test(
-  "the leader of every partition is killed under load, one after the other: nothing acknowledged is lost",
+  "no acknowledged record is lost when the leader of every partition is killed under load, one after the other",
   onCluster(
-    { partitions: PARTITIONS, copies: COPIES },
+    { partitions: PARTITIONS, copies: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
-        const lost = new Set<number>();
+        const leaderless = new Set<number>();
         for (const broker of [1, 2, 3]) {
           for (const [partition, { leader }] of (await partitionStates(place)).entries()) {
-            if (leader === broker) lost.add(partition);
+            if (leader === broker) leaderless.add(partition);
           }
           await cluster.broker(broker).kill();
-          await ledByOthers(place, broker);
+          await leadsNothing(place, broker);
           await load.grows(2 * BATCH);
           await producer.grows(50);
           await cluster.broker(broker).start();
-          await inSync(place, COPIES);
+          await inSync(place, REPLICAS);
           await isWell(consumer);
         }
-        deepStrictEqual([...lost].sort(), [0, 1, 2, 3], "each partition lost its leader");
+        deepStrictEqual([...leaderless].sort(), [0, 1, 2, 3], "each partition lost its leader");
       }),
   ),
 );
 
 Deno.test(
-  "all brokers and the controller are restarted in turn under load: nothing is lost, nobody has to be helped",
+  "producer and consumer lose no record and keep running when all brokers and the controller restart in turn under load",
   onCluster(
-    { partitions: PARTITIONS, copies: COPIES },
+    { partitions: PARTITIONS, copies: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         for (const node of [...cluster.brokers, cluster.controller]) {
@@ -90,7 +84,7 @@ Deno.test(
           await load.grows(BATCH);
           await producer.grows(50);
           await node.start();
-          await inSync(place, COPIES);
+          await inSync(place, REPLICAS);
           await isWell(consumer);
         }
       }),
@@ -98,9 +92,9 @@ Deno.test(
 );
 
 Deno.test(
-  "with two of three copies away nothing is called sent, producer and consumer wait, and go on when they return",
+  "the producer reports no record as sent while two of three replicas are away, and both workers continue afterwards",
   onCluster(
-    { partitions: PARTITIONS, copies: COPIES },
+    { partitions: PARTITIONS, copies: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         await Promise.all([cluster.broker(1).kill(), cluster.broker(2).kill()]);
@@ -109,19 +103,19 @@ Deno.test(
         await producer.fails(2);
         const [published, sent] = [producer.count, load.sent.length];
         await producer.fails(4);
-        deepStrictEqual([producer.count, load.sent.length], [published, sent], "nothing is called sent");
+        deepStrictEqual([producer.count, load.sent.length], [published, sent], "nothing is reported as sent");
         strictEqual((await consumer.get("/livez")).status, 200);
         await Promise.all([cluster.broker(1).start(), cluster.broker(2).start()]);
-        await inSync(place, COPIES);
+        await inSync(place, REPLICAS);
         await producer.worker.ready();
       }),
   ),
 );
 
 Deno.test(
-  "the group's coordinator dies: its members go on, one more is let in, and one that leaves is replaced",
+  "members of a group continue, join and leave after the broker that coordinates the group has died",
   onCluster(
-    { partitions: PARTITIONS, copies: COPIES },
+    { partitions: PARTITIONS, copies: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, consumer }) => {
         const [group] = await place.admin.findCoordinator({
@@ -144,14 +138,7 @@ Deno.test(
   ),
 );
 
-function readings(customer: string, count: number, partition = 0) {
-  return Array.from({ length: count }, (_, index) => {
-    const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
-    return reading(customer, timestamp, 60 + index % 60, { partition });
-  });
-}
-
-/** A topic whose first partition is on brokers 1 and 2, of which either may lead it alone; its second is led by 3. */
+/** Partition 0 is on brokers 1 and 2, and each of them may lead it alone. Broker 3 leads partition 1. */
 async function createUncleanTopic(place: Place): Promise<void> {
   await place.admin.createTopics({
     topics: [place.topic],
@@ -161,18 +148,18 @@ async function createUncleanTopic(place: Place): Promise<void> {
       { name: "min.insync.replicas", value: "1" },
     ],
   });
-  await eventually("both copies", async () => (await partitionStates(place))[0]?.isr.length === 2);
+  await eventually("both replicas", async () => (await partitionStates(place))[0]?.isr.length === 2);
 }
 
-/** Takes the end of the first partition's log away, from 10 on, while offset 20 was read. */
-async function loseTheEnd(place: Place, cluster: Cluster) {
-  const kept = await place.publisher.send([...readings("kept", 10), ...readings("other", 5, 1)]);
+/** `elect` makes broker 2 the leader of partition 0. Its log ends at offset 10, while offset 20 is stored. */
+async function prepareUncleanElection(place: Place, cluster: Cluster) {
+  const kept = await place.publisher.send([...secondsOf("kept", 10), ...secondsOf("other", 5, 1)]);
   await cluster.broker(2).kill();
   await eventually(
-    "broker 1 to be the only one",
+    "broker 1 to be the only replica in sync",
     async () => (await partitionStates(place))[0]?.isr.length === 1,
   );
-  const lost = await place.publisher.send(readings("lost", 10));
+  const lost = await place.publisher.send(secondsOf("lost", 10));
   await place.caughtUp();
   return {
     read: [...kept, ...lost],
@@ -194,55 +181,50 @@ async function generations(place: Place): Promise<unknown[][]> {
 }
 
 Deno.test(
-  "an unclean election loses stored records, and the log grows past them unseen: held, the others go on, then read anew",
+  "a consumer holds a partition whose log an unclean election truncated, although the log grew past the stored offset",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUncleanTopic(place);
-    const before = place.consumer({ env: QUICK_TAKEOVER });
-    const { read, elect } = await loseTheEnd(place, cluster);
-    strictEqual(await before.stop(), 0);
+    const first = place.consumer({ env: QUICK_TAKEOVER });
+    const { read, elect } = await prepareUncleanElection(place, cluster);
+    strictEqual(await first.stop(), 0);
     await elect();
-    // Offsets 10 to 30: by its offsets alone the log looks as if it had only grown.
-    const young = await place.publisher.send([...readings("young", 20), ...readings("next", 5, 1)]);
-    const others = young.filter(({ partition }) => partition === 1);
+    // Offsets 10 to 30: by its offsets alone, the log looks as if it only grew.
+    const recent = await place.publisher.send([...secondsOf("recent", 20), ...secondsOf("next", 5, 1)]);
+    const others = recent.filter(({ partition }) => partition === 1);
 
-    const holding = place.consumer({ env: QUICK_TAKEOVER });
-    await holding.notReady(
+    const second = place.consumer({ env: QUICK_TAKEOVER });
+    await second.notReady(
       /partition 0: offset 20 is stored, but the log was cut.*KAFKA_OFFSET_RESET=earliest/,
     );
-    await eventually("partition 1 to be read", async () => {
-      const [row] = await place.sql(
-        "select next_offset from public.ingest_offsets where kafka_partition = 1",
-      );
-      return row?.next_offset === "10";
-    });
+    await nextOffsetsReach(place, { 1: 10 });
     await judge(place, [...read, ...others]);
-    strictEqual((await holding.get("/livez")).status, 200);
-    strictEqual(holding.events("partition.held").length, 1);
-    strictEqual(await holding.stop(), 0);
+    strictEqual((await second.get("/livez")).status, 200);
+    strictEqual(second.events("partition.held").length, 1);
+    strictEqual(await second.stop(), 0);
 
-    const consumer = await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
-    strictEqual(consumer.events("partition.log_cut").length, 1);
+    const third = await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
+    strictEqual(third.events("partition.log_cut").length, 1);
     deepStrictEqual(await generations(place), [
       [0, 0, "0", "20", "20", "0"],
       [0, 1, "0", "30", "20", "10"],
       [1, 0, "0", "10", "10", "0"],
     ]);
-    // The records before the cut are read a second time and counted as duplicates.
-    await judge(place, [...read, ...young], { resent: true });
+    // The kept records are read a second time and count as duplicates.
+    await judge(place, [...read, ...recent], { resent: true });
   }),
 );
 
 Deno.test(
-  "an unclean election under a running consumer that may read anew: reported, all that is left is stored, it goes on",
+  "a running consumer with KAFKA_OFFSET_RESET=earliest reads a log anew after an unclean election truncated it",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUncleanTopic(place);
     const consumer = place.consumer({ env: { ...QUICK_TAKEOVER, KAFKA_OFFSET_RESET: "earliest" } });
-    const { read, elect } = await loseTheEnd(place, cluster);
+    const { read, elect } = await prepareUncleanElection(place, cluster);
     await elect();
-    const young = await place.publisher.send(readings("young", 20));
+    const recent = await place.publisher.send(secondsOf("recent", 20));
     await consumer.said("partition.log_cut");
     await place.caughtUp();
-    await judge(place, [...read, ...young], { resent: true });
+    await judge(place, [...read, ...recent], { resent: true });
     deepStrictEqual((await generations(place)).map(([partition, generation]) => [partition, generation]), [
       [0, 0],
       [0, 1],

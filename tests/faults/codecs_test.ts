@@ -1,4 +1,3 @@
-/** Every compression that a client of Kafka can send. What a producer does without its broker: producer_test.ts. */
 import { ok } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
@@ -14,7 +13,7 @@ function readings(prefix: string): Intended[] {
 }
 
 Deno.test(
-  "records that this repository's client compressed are read, whatever the codec",
+  "a consumer reads records that its own Kafka client compressed, with every codec",
   onPlace({}, async (place) => {
     const sent: Sent<Intended>[] = [];
     for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] satisfies Compression[]) {
@@ -27,8 +26,8 @@ Deno.test(
 
 for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
   Deno.test(
-    `records that Kafka's own library compressed with ${codec} are read`,
-    // The broker compresses anew what comes otherwise, with the code of its Java client.
+    `a consumer reads records that the broker compressed with ${codec}`,
+    // With this setting, the broker compresses uncompressed batches, with Kafka's Java library.
     onPlace({ topicConfig: { "compression.type": codec } }, async (place) => {
       const sent = await place.publisher.send(readings(codec));
       const [broker] = await place.admin.describeLogDirs({
@@ -37,7 +36,10 @@ for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
       const topic = broker?.results[0]?.topics.find(({ name }) => name === place.topic);
       const stored = Number(topic?.partitions[0]?.partitionSize);
       const plain = sent.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      ok(stored < plain / 2, `${stored} bytes in the log, ${plain} sent: the broker compressed them`);
+      ok(
+        stored < plain / 2,
+        `${stored} bytes in the log, ${plain} bytes sent, expected less than half of them`,
+      );
       await place.consumeAll();
       await accountFor(place, sent);
     }),

@@ -1,4 +1,3 @@
-/** Ids that were chosen so that a hash table is slow with them: they cost no more than any others. */
 import { strictEqual } from "node:assert";
 import { STALL_MS } from "../../workers/consumer/health/health_state.ts";
 import { collidingIds } from "../support/colliding_ids.ts";
@@ -9,7 +8,7 @@ import { accountFor } from "./account.ts";
 const PARTITIONS = 4;
 
 Deno.test(
-  "a batch of 20,000 readings whose ids share one hash, in each of four partitions, is stored and liveness stays green",
+  "a consumer stores 20,000 readings whose customer ids share one hash, in each of four partitions, and stays alive",
   onPlace({ partitions: PARTITIONS, topicConfig: { "max.message.bytes": "4194304" } }, async (place) => {
     const ids = collidingIds(20_000);
     const sent = [];
@@ -22,7 +21,7 @@ Deno.test(
     const consumer = place.consumer();
     let isStored = false;
     const watch = (async () => {
-      // No answer for as long as a loop may stand still fails the test, as a status other than 200 does.
+      // No answer within the 30 s after which liveness fails is a failure too.
       while (!isStored) strictEqual((await consumer.get("/livez", STALL_MS)).status, 200);
     })();
     await Promise.all([watch, place.caughtUp().finally(() => isStored = true)]);

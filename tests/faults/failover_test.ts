@@ -1,4 +1,3 @@
-/** A primary that dies and a standby that takes its place, behind one address that moves. */
 import { ok, strictEqual } from "node:assert";
 import { type Link, openLink } from "../../stack/network/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
@@ -9,16 +8,15 @@ import { accountFor } from "./account.ts";
 import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
 import { backlog } from "./backlog.ts";
 
+/** A primary, its standby, and a place whose clients all connect through one link. */
 interface Pair {
-  /** Everybody comes to the database through the link. */
   readonly place: Place;
   readonly primary: Stack["postgres"];
   readonly standby: Standby;
-  /** The address moves to the standby. */
+  /** Makes the link lead to the standby, as when a database's address moves in a failover. */
   readonly move: () => void;
 }
 
-/** The body of a test with a primary and a standby of its own. */
 function onPair(
   options: { synchronous: boolean },
   body: (pair: Pair) => Promise<void>,
@@ -52,8 +50,7 @@ function onPair(
   };
 }
 
-/** Where each partition stands, as anybody can read it. */
-async function ledger(place: Place): Promise<Map<number, number>> {
+async function nextOffsets(place: Place): Promise<Map<number, number>> {
   const rows = await place.sql<{ kafka_partition: number; next: string }>(
     "select kafka_partition, next_offset as next from public.ingest_offsets",
   );
@@ -61,16 +58,16 @@ async function ledger(place: Place): Promise<Map<number, number>> {
 }
 
 Deno.test(
-  "a primary killed under load and its synchronous standby promoted: what was acknowledged is there, and once",
+  "no committed record is lost when a primary is killed under load and its synchronous standby is promoted",
   onPair({ synchronous: true }, async ({ place, primary, standby, move }) => {
     await survives(place, async (_load, consumer) => {
-      // A commit that the standby has not got is not confirmed, so nobody sees it before it is safe.
+      // A commit that the standby lacks is not confirmed, so no session can see it.
       await standby.service.stop();
       await eventually("a commit that waits for the standby", async () => {
         const waiting = await place.sql("select from pg_stat_activity where wait_event = 'SyncRep'");
         return waiting.length > 0;
       });
-      const acknowledged = await ledger(place);
+      const acknowledged = await nextOffsets(place);
       await primary.kill();
       await consumer.notReady(/database: Cannot /);
       await standby.service.start();
@@ -80,39 +77,41 @@ Deno.test(
       );
       strictEqual((await consumer.get("/livez")).status, 200);
       await standby.promote();
-      const taken = await ledger(place);
+      const promoted = await nextOffsets(place);
       for (const [partition, next] of acknowledged) {
         ok(
-          (taken.get(partition) ?? 0) >= next,
-          `partition ${partition} stood at ${next}, now ${taken.get(partition)}`,
+          (promoted.get(partition) ?? 0) >= next,
+          `partition ${partition}: next offset was ${next}, is ${promoted.get(partition)}`,
         );
       }
       await eventually("progress on the new primary", async () => {
-        return [...await ledger(place)].every(([partition, next]) => next > (taken.get(partition) ?? 0));
+        return [...await nextOffsets(place)].every(([partition, next]) =>
+          next > (promoted.get(partition) ?? 0)
+        );
       });
     });
   }),
 );
 
 Deno.test(
-  "a standby that lagged is promoted under load: what it had not got is read again from Kafka",
+  "a consumer reads again from Kafka what a standby lacked when it was promoted under load",
   onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
     await survives(place, async (load) => {
       await standby.service.stop();
-      const had = await stored(place);
-      await eventually("rows that the standby has not", async () => await stored(place) > had + 10 * BATCH);
+      const before = await stored(place);
+      await eventually("rows that the standby lacks", async () => await stored(place) > before + 10 * BATCH);
       await load.grows(2 * BATCH);
       await primary.kill();
       await standby.service.start();
       await standby.promote();
       move();
-      await eventually("progress", async () => await stored(place) > had + 20 * BATCH);
+      await eventually("progress", async () => await stored(place) > before + 20 * BATCH);
     });
   }),
 );
 
 Deno.test(
-  "a standby that lagged is promoted while nothing comes: the consumer notices, and reads again what it had not got",
+  "an idle consumer notices that a lagging standby was promoted, and reads again what the standby lacked",
   onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 2_000, PARTITIONS));
@@ -127,12 +126,12 @@ Deno.test(
     await consumer.said("ledger.went_back");
     await accountFor(place, sent);
     await consumer.ready();
-    ok(consumer.running, "the same process outlived it");
+    ok(consumer.running, "the process is still running");
   }),
 );
 
 Deno.test(
-  "a standby that never heard of the log is promoted: its ledger is opened anew, and everything read again",
+  "a consumer reads everything again when a standby without its ledger rows is promoted",
   onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
     const migrated = place.consumer({ args: ["--migrate-only"] });
     strictEqual(await migrated.exitCode(), 0, migrated.tail());
@@ -146,6 +145,6 @@ Deno.test(
     move();
     sent.push(...await place.publisher.send(backlog(2_000, 2_000, PARTITIONS)));
     await accountFor(place, sent);
-    ok(consumer.running, "the same process outlived it");
+    ok(consumer.running, "the process is still running");
   }),
 );

@@ -1,4 +1,3 @@
-/** What is opened again after each fault must not stay open beside what replaced it. */
 import { strictEqual } from "node:assert";
 import { doesNotMatch } from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -8,37 +7,37 @@ import { HOST } from "../../stack/network/ports.ts";
 import { judge } from "../support/judge.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
 import { COUNTED, heldBy, holdsNoMoreThan } from "../support/resources.ts";
+import { QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";
+import { linkToDatabase } from "./links.ts";
 
 const PARTITIONS = 3;
 const RECORDS = 30;
-/** Each cuts every connection to both servers: five or more. */
 const CUTS = 60;
 const REBALANCES = 6;
 const RESTARTS = 6;
 
-// deno-lint-ignore house/max-function-lines -- three disturbances as a table, and one arrangement
-Deno.test("60 cuts of every connection, rebalances and database restarts leave no connection, descriptor, timer or listener behind", async (t) => {
+// deno-lint-ignore house/max-function-lines -- a table of three disturbances that share their setup
+Deno.test("a consumer leaks no resource in 60 cuts of every connection, six rebalances and six database restarts", async (t) => {
   await using kafkaLink = await openLink();
   const home = await Deno.makeTempDir({ prefix: "heartbeat-test-" });
   const stack = await startStack({ home, kafkaLinks: [kafkaLink.port] });
   try {
     kafkaLink.target = { host: HOST, port: stack.kafkaLinkPorts[0] ?? 0 };
     await using place = await createPlace(stack, t.name, { partitions: PARTITIONS });
-    const database = new URL(place.databaseUrl);
-    await using databaseLink = await openLink({ host: database.hostname, port: Number(database.port) });
+    await using databaseLink = await linkToDatabase(place);
     const consumer = place.consumer({
       preload: COUNTED,
       env: {
         KAFKA_BOOTSTRAP_SERVERS: `${HOST}:${kafkaLink.port}`,
         DATABASE_URL: databaseLink.through(place.databaseUrl),
-        KAFKA_SESSION_TIMEOUT_MS: "6000",
+        ...QUICK_TAKEOVER,
       },
     });
     const sent: Awaited<ReturnType<typeof publish>> = [];
     const disturbances: readonly (readonly [times: number, disturb: () => Promise<void>])[] = [
       [CUTS, async () => {
-        // One in the middle of a COPY, and all the others with it.
+        // Cuts all connections once, in the middle of a COPY.
         let armed = true;
         databaseLink.onRequest = (bytes) => {
           if (!armed || !Buffer.from(bytes).includes("copy ")) return true;
@@ -50,7 +49,7 @@ Deno.test("60 cuts of every connection, rebalances and database restarts leave n
         await place.caughtUp();
       }],
       [REBALANCES, async () => {
-        const other = place.consumer({ env: { KAFKA_SESSION_TIMEOUT_MS: "6000" } });
+        const other = place.consumer({ env: QUICK_TAKEOVER });
         await other.said("group.assigned");
         strictEqual(await other.stop(), 0);
         sent.push(...await publish(place, sent.length));
@@ -64,7 +63,7 @@ Deno.test("60 cuts of every connection, rebalances and database restarts leave n
         await place.caughtUp();
       }],
     ];
-    // Once each before it counts: what is made at the first need is no leak.
+    // One round first, because objects that are created on first use are no leak.
     for (const [, disturb] of disturbances) await disturb();
     await consumer.ready();
     const before = await heldBy(consumer, place);

@@ -1,4 +1,3 @@
-/** Connections that stay open and carry nothing any more: given up, shown, and replaced. */
 import { strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { eventually } from "../../lab/eventually.ts";
@@ -8,7 +7,7 @@ import { backlog } from "./backlog.ts";
 import { linkToDatabase } from "./links.ts";
 
 Deno.test(
-  "a database connection that falls silent is given up, shown, and replaced",
+  "a consumer replaces a database connection that goes silent, and shows the failure in readiness",
   onPlace({ partitions: 2 }, async (place) => {
     await using link = await linkToDatabase(place);
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
@@ -27,7 +26,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a connection that falls silent in the middle of a COPY is given up, and the batch written again",
+  "a consumer replaces a connection that goes silent in the middle of a COPY, and writes the batch again",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
@@ -44,14 +43,14 @@ Deno.test(
     await consumer.notReady(/database: Cannot /);
     link.onRequest = () => true;
     link.silent = false;
-    // Its session still holds the lock of the offset, since PostgreSQL never heard of the end.
+    // PostgreSQL has not seen the old connection end, so its session still holds the lock of the ledger row.
     await consumer.said("database.frozen_writers_ended");
     await accountFor(place, sent);
   }),
 );
 
 Deno.test(
-  "while a silent database keeps many partitions waiting for their turn, the process counts as alive",
+  "a consumer stays alive while a silent database makes many partitions wait for a connection",
   onPlace({ partitions: 24 }, async (place) => {
     await using link = await linkToDatabase(place);
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
@@ -61,8 +60,8 @@ Deno.test(
 
     link.silent = true;
     sent.push(...await place.publisher.send(backlog(240, 240, 24)));
-    // Two at a time, each until it gives up: the last in the queue waits for longer than a hung loop may take.
-    await eventually("three quarters to have had their turn", async () => {
+    // Few batches are tried at the same time, each until its timeout, so the last ones wait longer than 30 s.
+    await eventually("three quarters of the partitions to have failed once", async () => {
       const { status, text } = await consumer.get("/livez");
       strictEqual(status, 200, text);
       return await consumer.metric("heartbeat_retries_total") >= 18;
@@ -73,7 +72,7 @@ Deno.test(
 );
 
 Deno.test(
-  "connections to Kafka that fall silent are given up, shown, and replaced",
+  "a consumer replaces connections to Kafka that go silent, and shows the failure in readiness",
   onPlace({ partitions: 2 }, async (place) => {
     const link = await linkToKafka();
     const env = { ...QUICK_TAKEOVER, KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` };

@@ -1,13 +1,14 @@
-/** The heartbeats that consumers send to their group, counted on the wire. */
 import { Buffer } from "node:buffer";
 import type { Link } from "../../stack/network/link.ts";
 import { eventually } from "../../lab/eventually.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
 
-/** https://kafka.apache.org/protocol#protocol_api_keys */
+/** Source: https://kafka.apache.org/protocol#protocol_api_keys */
 const HEARTBEAT = 12;
+/** The API key follows the length of the message. */
+const API_KEY_POS = 4;
 
-/** Requests that pass on a link to Kafka, until `stop`. */
+/** Counts the requests, and the heartbeats among them, that pass a link to Kafka. */
 export class Requests {
   total = 0;
   heartbeats = 0;
@@ -17,16 +18,14 @@ export class Requests {
     this.#link = link;
     link.onRequest = (bytes) => {
       this.total++;
-      // Behind the message's length.
-      if (Buffer.from(bytes).readInt16BE(4) === HEARTBEAT) this.heartbeats++;
+      if (Buffer.from(bytes).readInt16BE(API_KEY_POS) === HEARTBEAT) this.heartbeats++;
       return true;
     };
   }
 
-  /** Waits for so many heartbeats more. */
   async more(heartbeats: number): Promise<void> {
     const goal = this.heartbeats + heartbeats;
-    await eventually(`${heartbeats} heartbeats more`, () => this.heartbeats >= goal);
+    await eventually(`${heartbeats} more heartbeats`, () => this.heartbeats >= goal);
   }
 
   stop(): void {
@@ -35,15 +34,18 @@ export class Requests {
 }
 
 /**
- * Waits until the group has come to rest: a member joins again when it has looked at the topic a second time.
+ * Waits until the group's assignment is stable: a member joins again after it has read the topic a second time.
  *
- * @returns how often each consumer was given partitions until now
+ * @returns how many times each consumer got an assignment
  */
-export async function atRest(requests: Requests, consumers: readonly WorkerProcess[]): Promise<number[]> {
+export async function assignmentsWhenStable(
+  requests: Requests,
+  consumers: readonly WorkerProcess[],
+): Promise<number[]> {
   const assignments = () => consumers.map((consumer) => consumer.events("group.assigned").length);
   for (;;) {
     const before = assignments();
-    // At a tenth of the shortest session each: longer than two looks at the topic.
+    // Each consumer sends 10 heartbeats per session timeout. 20 of them take longer than two reads of the topic.
     await requests.more(20 * consumers.length);
     if (assignments().join() === before.join()) return before;
   }

@@ -1,4 +1,3 @@
-/** A client that has nothing to do, or is told to go slowly, does so quietly and without a stall. */
 import { deepStrictEqual, doesNotMatch, ok } from "node:assert";
 import { Buffer } from "node:buffer";
 import type { Link } from "../../stack/network/link.ts";
@@ -10,14 +9,14 @@ import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { Requests } from "./heartbeats.ts";
 
-/** https://kafka.apache.org/protocol#protocol_api_keys */
+/** Source: https://kafka.apache.org/protocol#protocol_api_keys */
 const FETCH = 1;
-/** Behind the message's length: correlation id, and the empty list of tags. */
-const THROTTLE_TIME_AT = 4 + 4 + 1;
+/** In a response, after its length, the correlation id, and the empty list of tags. */
+const THROTTLE_TIME_POS = 4 + 4 + 1;
 const BYTES_PER_SECOND = 5_000;
 
 Deno.test(
-  "an idle consumer asks Kafka a few times between two heartbeats, and warns of nothing",
+  "an idle consumer sends Kafka only a few requests per heartbeat, and logs no warning",
   onPlace({}, async (place) => {
     const link = await linkToKafka();
     const env = { ...QUICK_TAKEOVER, KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` };
@@ -27,7 +26,7 @@ Deno.test(
     const requests = new Requests(link);
     await requests.more(20);
     requests.stop();
-    // One long poll takes about as long as the heartbeat's interval; a busy loop asks hundreds of times.
+    // One fetch waits about as long as the interval of heartbeats. A loop without waiting sends hundreds of requests.
     ok(requests.total < 10 * 20, `${requests.total} requests in the time of 20 heartbeats`);
     deepStrictEqual(consumer.lines.filter(({ level }) => level !== "info" && level !== "debug"), []);
     doesNotMatch(consumer.output, /warning/i);
@@ -35,7 +34,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that its quota throttles reads on without a stall, a retry or a warning",
+  "a consumer that a quota throttles continues to read without a stall, a retry or a warning",
   onPlace({}, async (place) => {
     const link = await linkToKafka();
     const entities = [{ entityType: "client-id" as const, entityName: "heartbeat-consumer" }];
@@ -45,19 +44,19 @@ Deno.test(
       const throttled = countThrottled(link);
       const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` } });
       const sent: Sent<Intended>[] = [];
-      // Small answers: the broker makes each wait for about a second once the quota is used up.
+      // Once the quota is used up, the broker delays each of these small responses by about a second.
       for (let round = 0; throttled.fetches < 3; round++) {
-        ok(round < 300, "the broker throttles");
+        ok(round < 300, "the broker did not throttle");
         sent.push(...await place.publisher.send(backlog(round * 50, 50, 1)));
         await eventually("the records to be written", async () => {
           return await consumer.metric("heartbeat_records_total") === sent.length;
         });
       }
       await accountFor(place, sent);
-      const alarming = consumer.lines.filter(({ level, event }) => {
+      const warnings = consumer.lines.filter(({ level, event }) => {
         return level !== "info" && level !== "debug" && event !== "record.rejected";
       });
-      deepStrictEqual(alarming, []);
+      deepStrictEqual(warnings, []);
       doesNotMatch(consumer.output, /TimeoutNegativeWarning/);
     } finally {
       link.onRequest = link.onAnswer = () => true;
@@ -67,20 +66,19 @@ Deno.test(
   }),
 );
 
-/** Counts the answers to fetches with which the broker says that it held them back. */
 function countThrottled(link: Link): { fetches: number } {
   const count = { fetches: 0 };
-  const asked = new Set<number>();
+  const fetches = new Set<number>();
   link.onRequest = (bytes) => {
     const request = Buffer.from(bytes);
-    // Behind length, API and version.
-    if (request.readInt16BE(4) === FETCH) asked.add(request.readInt32BE(8));
+    // A request begins with its length, the API key, the API version and the correlation id.
+    if (request.readInt16BE(4) === FETCH) fetches.add(request.readInt32BE(8));
     return true;
   };
   link.onAnswer = (bytes) => {
     const answer = Buffer.from(bytes);
-    if (answer.length < THROTTLE_TIME_AT + 4 || !asked.delete(answer.readInt32BE(4))) return true;
-    if (answer.readInt32BE(THROTTLE_TIME_AT) > 0) count.fetches++;
+    if (answer.length < THROTTLE_TIME_POS + 4 || !fetches.delete(answer.readInt32BE(4))) return true;
+    if (answer.readInt32BE(THROTTLE_TIME_POS) > 0) count.fetches++;
     return true;
   };
   return count;

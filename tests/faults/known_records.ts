@@ -1,4 +1,3 @@
-/** Many records that are a function of their index: each can be judged by its id, and none has to be remembered. */
 import { Load } from "../../chaos/load/load.ts";
 import { Records } from "../../chaos/load/records.ts";
 import type { Compression } from "../../workers/_shared/kafka/batch_writer.ts";
@@ -9,13 +8,15 @@ const SEED = 7;
 /** More than any machine can send. */
 const RECORDS_A_SECOND = 1_000_000;
 
-/** What chaos's judge wants to know of what was sent. */
 export interface Published {
   readonly records: Records;
   readonly load: Pick<Load, "sends" | "attempted">;
 }
 
-/** Sends so many records, or a few more, as fast as Kafka takes them. */
+/**
+ * Sends at least `count` records, as fast as Kafka accepts them. Each record is computed from its index, so the judge
+ * of `chaos` can check millions of them without a list.
+ */
 export async function publish(
   { stack, topic }: Place,
   count: number,

@@ -1,8 +1,7 @@
-/** Ways to the servers that a test can break. */
 import { type Link, openLink } from "../../stack/network/link.ts";
 import type { Place } from "../../lab/place.ts";
 
-/** Leads to PostgreSQL: `link.through(place.databaseUrl)`. The caller closes it. */
+/** Clients use it with `link.through(place.databaseUrl)`. The caller closes it. */
 export function linkToDatabase(place: Place): Promise<Link> {
   const url = new URL(place.databaseUrl);
   return openLink({ host: url.hostname, port: Number(url.port) });

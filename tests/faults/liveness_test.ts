@@ -1,4 +1,3 @@
-/** A consumer that cannot get on although it could: it says so, and ends, instead of looking well for days. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
@@ -7,11 +6,11 @@ import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 
-/** Longer than the consumer's own 30 s until it is red, and 30 s more until it ends. */
+/** Liveness fails after 30 s, and the process exits 30 s later. */
 const PATIENCE = { withinMs: 150_000 };
 
-async function red(consumer: WorkerProcess): Promise<string> {
-  const { text } = await eventually("liveness to turn red", async () => {
+async function failedLiveness(consumer: WorkerProcess): Promise<string> {
+  const { text } = await eventually("liveness to fail", async () => {
     const answer = await consumer.get("/livez");
     return answer.status === 503 && answer;
   }, PATIENCE);
@@ -19,7 +18,7 @@ async function red(consumer: WorkerProcess): Promise<string> {
 }
 
 Deno.test(
-  "writes that fail although both servers answer turn liveness red, then end the process; repaired, all is stored",
+  "a consumer fails liveness and exits when its writes fail although both servers answer",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 300, 1));
@@ -30,7 +29,7 @@ Deno.test(
       create trigger refuse before insert on public.heartbeats
         for each row execute function public.refuse()`);
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    match(await red(consumer), /writes: lag, and both servers answer, yet nothing was committed/);
+    match(await failedLiveness(consumer), /writes: lag, and both servers answer, yet nothing was committed/);
     strictEqual((await consumer.get("/readyz")).status, 503);
     strictEqual(await consumer.exitCode(PATIENCE), 1);
     match(consumer.output, /Cannot go on: writes: lag, and both servers answer/);
@@ -46,13 +45,12 @@ Deno.test(
 );
 
 Deno.test(
-  "one partition whose writes fail while another gets on is named until the process ends; repaired, all is stored",
+  "a consumer names a partition in readiness until it exits when only the writes of this partition fail",
   onPlace({ partitions: 2 }, async (place) => {
     const consumer = place.consumer();
-    const one = (customer: string, partition: number): Intended[] => [
-      reading(customer, "2026-07-14T09:30:00Z", 70, { partition }),
-    ];
-    const sent = await place.publisher.send([...one("before-0", 0), ...one("before-1", 1)]);
+    const readingOf = (customer: string, partition: number): Intended =>
+      reading(customer, "2026-07-14T09:30:00Z", 70, { partition });
+    const sent = await place.publisher.send([readingOf("before-0", 0), readingOf("before-1", 1)]);
     await accountFor(place, sent);
     await place.sql(`
       create function public.refuse() returns trigger language plpgsql as $$
@@ -62,24 +60,24 @@ Deno.test(
         end $$;
       create trigger refuse before insert on public.heartbeats
         for each row execute function public.refuse()`);
-    sent.push(...await place.publisher.send([...one("refused", 0), ...one("behind-it", 0)]));
+    sent.push(...await place.publisher.send([readingOf("refused", 0), readingOf("behind-it", 0)]));
     const named = /database: .*a trigger that somebody forgot.*\(partition 0\)/;
     await consumer.notReady(named);
-    const silences: string[] = [];
-    await eventually("liveness to turn red", async () => {
-      sent.push(...await place.publisher.send(one(`other-${sent.length}`, 1)));
+    const unnamed: string[] = [];
+    await eventually("liveness to fail", async () => {
+      sent.push(...await place.publisher.send([readingOf(`other-${sent.length}`, 1)]));
       const { status, text } = await consumer.get("/readyz");
-      if (status !== 503 || !named.test(text)) silences.push(text);
+      if (status !== 503 || !named.test(text)) unnamed.push(text);
       const live = await consumer.get("/livez");
       return live.status === 503 && /nothing was committed of partition 0 for/.test(live.text);
     }, PATIENCE);
-    deepStrictEqual(silences, [], "readiness names it all the time");
+    deepStrictEqual(unnamed, [], "readiness always names the partition");
     strictEqual(await consumer.exitCode(PATIENCE), 1);
     match(
       consumer.output,
       /Cannot go on: writes: lag, and both servers answer, .* of partition 0 for.*; database: .*a trigger that somebody/,
     );
-    strictEqual(consumer.events("database.failed").length, 1, "said once");
+    strictEqual(consumer.events("database.failed").length, 1, "logged once");
 
     const successor = place.consumer();
     await successor.notReady(named);
@@ -91,16 +89,16 @@ Deno.test(
 );
 
 Deno.test(
-  "a query that is never answered hangs its loop: liveness turns red, the process ends, and its successor goes on",
+  "a consumer fails liveness and exits when a loop hangs on an unanswered query",
   onPlace({}, async (place) => {
     const hanging = place.consumer({ preload: "tests/support/preload/hang.ts" });
     const sent = await place.publisher.send(backlog(0, 300, 1));
     await accountFor(place, sent);
     hanging.kill("SIGUSR2");
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    match(await red(hanging), /write partition 0: no attempt began or ended for/);
+    match(await failedLiveness(hanging), /write partition 0: no attempt began or ended for/);
     strictEqual(await hanging.exitCode(PATIENCE), 1);
-    // The loop that hangs cannot be waited for: it is named, and left.
+    // The process cannot wait for the loop that hangs. It names the loop and exits.
     match(hanging.output, /Cannot go on: write partition 0: [^]*Stopped without finishing after 10 s/);
     place.consumer();
     await accountFor(place, sent);

@@ -1,4 +1,3 @@
-/** A load that goes on whatever the servers do, a consumer that keeps up with it, and a disturbance in between. */
 import { strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
@@ -8,15 +7,15 @@ import type { StartOptions, WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 
-/** Of the topic of a test that uses this. */
+/** The topic of a test with a `Load` has this many. */
 export const PARTITIONS = 4;
 /** Records in one request. */
 export const BATCH = 500;
 
-/** Publishes until told to stop, whatever the broker does. */
+/** Publishes records until it is stopped, whatever the broker does. */
 export class Load {
   readonly sent: Sent<Intended>[] = [];
-  /** Whether a send failed: then its records may be in the log once more than acknowledged. */
+  /** A send failed, so records may be in the log although they were not acknowledged. */
   resent = false;
   #stopping = false;
   #published = 0;
@@ -41,7 +40,6 @@ export class Load {
     }
   }
 
-  /** Waits until so many more records were acknowledged. */
   async grows(by: number): Promise<void> {
     const goal = this.sent.length + by;
     await eventually(`${by} more records in the log`, () => this.sent.length >= goal);
@@ -53,7 +51,6 @@ export class Load {
   }
 }
 
-/** Rows that the ledger counts. */
 export async function stored(place: Place): Promise<number> {
   const [row] = await place.sql<{ stored: string }>(
     "select coalesce(sum(stored), 0) as stored from public.ingest_offsets",
@@ -61,7 +58,18 @@ export async function stored(place: Place): Promise<number> {
   return Number(row?.stored);
 }
 
-/** Load, a consumer that keeps up with it, then `disturb`; afterwards everything must be accounted for. */
+/** Waits until the ledger of each given partition has this next offset. */
+export async function nextOffsetsReach(place: Place, goals: Readonly<Record<number, number>>): Promise<void> {
+  let seen: unknown;
+  await eventually("the partitions to be stored", async () => {
+    const rows = await place.sql("select kafka_partition, next_offset from public.ingest_offsets");
+    const next = new Map(rows.map((row) => [String(row.kafka_partition), Number(row.next_offset)]));
+    seen = next;
+    return Object.entries(goals).every(([partition, goal]) => next.get(partition) === goal);
+  }, { withinMs: 90_000, seen: () => seen });
+}
+
+/** Runs a consumer under load, disturbs it, and then checks that every record is accounted for. */
 export async function survives(
   place: Place,
   disturb: (load: Load, consumer: WorkerProcess) => Promise<void>,
@@ -78,5 +86,5 @@ export async function survives(
   }
   await accountFor(place, load.sent, { resent: load.resent });
   await consumer.ready();
-  strictEqual(consumer.running, true, "the same process outlived it");
+  strictEqual(consumer.running, true, "the process is still running");
 }

@@ -1,4 +1,3 @@
-/** Logs that are not what they were: records deleted unread, a restored database, another topic of the same name. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { eventually } from "../../lab/eventually.ts";
@@ -7,8 +6,8 @@ import { gapsOf, secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
+import { nextOffsetsReach } from "./load.ts";
 
-/** First offset, next offset and stored rows of each ledger of partition 0, the oldest first. */
 async function ledgers(place: Place): Promise<unknown[][]> {
   const rows = await place.sql(
     "select first_offset, next_offset, stored from public.ingest_offsets order by opened_at",
@@ -17,7 +16,7 @@ async function ledgers(place: Place): Promise<unknown[][]> {
 }
 
 Deno.test(
-  "unread records that were deleted hold their partition, visibly; nothing is lost and the others go on",
+  "a consumer holds a partition whose unread records were deleted, and stores a gap with KAFKA_OFFSET_RESET=earliest",
   onPlace({ partitions: 2 }, async (place) => {
     const first = await place.publisher.send([...secondsOf("a", 10, 0), ...secondsOf("b", 10, 1)]);
     await place.consumeAll();
@@ -28,24 +27,19 @@ Deno.test(
     const consumer = place.consumer();
     await consumer.notReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
     const others = second.filter(({ partition }) => partition === 1);
-    await eventually("partition 1 to be read", async () => {
-      const [row] = await place.sql(
-        "select next_offset from public.ingest_offsets where kafka_partition = 1",
-      );
-      return row?.next_offset === "20";
-    });
+    await nextOffsetsReach(place, { 1: 20 });
     await judge(place, [...first, ...others]);
     strictEqual((await consumer.get("/livez")).status, 200);
     strictEqual(consumer.events("partition.held").length, 1);
-    await eventually("the lag of the held partition to be shown", async () => {
+    await eventually("the lag metric of the held partition", async () => {
       return await consumer.metric("heartbeat_lag_records", 'partition="0"') === 10;
     });
     strictEqual(await consumer.stop(), 0);
 
-    const bounded = place.consumer({ args: ["--until-caught-up"] });
-    strictEqual(await bounded.exitCode(), 1);
+    const untilCaughtUp = place.consumer({ args: ["--until-caught-up"] });
+    strictEqual(await untilCaughtUp.exitCode(), 1);
     match(
-      bounded.output,
+      untilCaughtUp.output,
       /Cannot catch up: offset of partition 0: offset 10 is stored.*KAFKA_OFFSET_RESET=earliest/,
     );
 
@@ -57,7 +51,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a log that lies behind the stored offset is held, and with earliest read as a new generation",
+  "a consumer holds a partition whose log ends before the stored offset, and reads a new generation with earliest",
   onPlace({}, async (place) => {
     const folder = join(place.stack.home, "kafka", "data", `${place.topic}-0`);
     const segment = join(folder, "00000000000000000000.log");
@@ -65,14 +59,14 @@ Deno.test(
     const { size } = await Deno.stat(segment);
     const lost = await place.publisher.send(secondsOf("lost", 10));
     await place.consumeAll();
-    // As after a power cut of a broker whose page cache was not on its disk yet.
+    // What a power cut leaves when the broker's page cache was not on disk yet.
     await place.stack.kafka.kill();
     for await (const { name } of Deno.readDir(folder)) {
       if (/index$|snapshot$/.test(name)) await Deno.remove(join(folder, name));
     }
     await Deno.truncate(segment, size);
     await place.stack.kafka.start();
-    await eventually("the end of the log to be gone", async () => (await place.ends())[0] === 10);
+    await eventually("the log to end at offset 10", async () => (await place.ends())[0] === 10);
 
     const consumer = place.consumer();
     await consumer.notReady(
@@ -82,20 +76,20 @@ Deno.test(
     strictEqual(await consumer.stop(), 0);
 
     await place.publisher.forget();
-    const young = await place.publisher.send(secondsOf("young", 5));
+    const recent = await place.publisher.send(secondsOf("recent", 5));
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
     deepStrictEqual(await ledgers(place), [["0", "20", "20"], ["0", "15", "5"]]);
-    // The records before the cut are read a second time and counted as duplicates.
-    await judge(place, [...kept, ...lost, ...young], { resent: true });
+    // The kept records are read a second time and count as duplicates.
+    await judge(place, [...kept, ...lost, ...recent], { resent: true });
   }),
 );
 
 Deno.test(
-  "a database that was restored from a backup goes on from its own offset, whatever the group's is",
+  "a consumer continues at the offset of a restored database, not at the offset of its group",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
-    // As a backup is: every table as it was at one moment, here after four records.
+    // A backup has every table as it was at one moment: here after the first four records.
     await place.sql(
       "create table backup as select * from public.heartbeats order by ts, customer_id limit 4",
     );
@@ -123,22 +117,22 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that was made again while the consumer was away is read as a new log, though it is longer than the old",
+  "a restarted consumer reads a topic that was created again as a new log, although it is longer than the old one",
   onPlace({}, async (place) => {
     const old = await place.publisher.send(secondsOf("old", 5));
     await place.consumeAll();
     await place.deleteTopic();
     await place.createTopic(1);
-    const young = await place.publisher.send(secondsOf("new", 8));
+    const recent = await place.publisher.send(secondsOf("new", 8));
     const consumer = await place.consumeAll();
-    await accountFor(place, [...old, ...young]);
+    await accountFor(place, [...old, ...recent]);
     deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
     strictEqual(consumer.events("topic.replaced").length, 1);
   }),
 );
 
 Deno.test(
-  "a topic that is replaced while a running consumer looks away is read as a new log",
+  "after a freeze, a consumer reads a topic that was created again as a new log",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const old = await place.publisher.send(secondsOf("old", 5));
@@ -146,10 +140,10 @@ Deno.test(
     consumer.kill("SIGSTOP");
     await place.deleteTopic();
     await place.createTopic(1);
-    const young = await place.publisher.send(secondsOf("new", 8));
+    const recent = await place.publisher.send(secondsOf("new", 8));
     consumer.kill("SIGCONT");
-    await accountFor(place, [...old, ...young]);
+    await accountFor(place, [...old, ...recent]);
     deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
-    strictEqual(consumer.events("topic.missing").length, 0, "it never saw the topic missing");
+    strictEqual(consumer.events("topic.missing").length, 0, "the consumer never saw the topic missing");
   }),
 );

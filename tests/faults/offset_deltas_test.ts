@@ -1,6 +1,6 @@
 /**
- * Batches in which a producer numbered the records wrongly. Unless they are compressed the broker does not look at these
- * numbers: it gives out offsets by the order of the records.
+ * Batches whose producer gave the records wrong offset deltas. The broker checks them in compressed batches only, and
+ * otherwise gives each record the offset of its place in the batch.
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { Buffer } from "node:buffer";
@@ -14,10 +14,9 @@ import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 
 const T = "2026-07-14T09:30:00Z";
-/** The batches' timestamps are of 1970. */
+/** Retention would delete the batches, because their timestamps are from 1970. */
 const topicConfig = { "retention.ms": "-1" };
 
-/** Two readings around a record that is none. */
 function three(customer: string, partition: number): Intended[] {
   return [
     reading(`${customer}-first`, T, 70, { partition }),
@@ -30,7 +29,11 @@ function many(customer: string, count: number, partition: number): Intended[] {
   return Array.from({ length: count }, (_, index) => reading(`${customer}-${index}`, T, 72, { partition }));
 }
 
-/** Sends `three` as one batch with these deltas. @throws the client's error when the broker refuses it */
+/**
+ * Sends `three` as one batch with these offset deltas.
+ *
+ * @throws the client's error when the broker refuses the batch
+ */
 async function sendWithDeltas(
   place: Place,
   partition: number,
@@ -48,14 +51,14 @@ async function sendWithDeltas(
     ...options,
   });
   const first = await produceBatch(place.stack.kafkaBootstrapServers, place.topic, partition, bytes);
-  return records.map((one, index) => {
+  return records.map((record, index) => {
     const offset = first + index;
-    return { id: `${partition}:${offset}`, partition, offset, ...one };
+    return { id: `${partition}:${offset}`, partition, offset, ...record };
   });
 }
 
 Deno.test(
-  "a record that says it is far ahead costs nothing of what comes behind it",
+  "a record whose offset delta is too large does not hide the records behind it",
   onPlace({ topicConfig }, async (place) => {
     const sent = await place.publisher.send(many("before", 2, 0));
     const consumer = place.consumer();
@@ -82,13 +85,13 @@ async function isRefused(sending: Promise<unknown>, what: unknown): Promise<void
   });
 }
 
-const CONTRADICTIONS = [[0, 0, 0], [0, 5000, 2], [0, -3, 2], [2, 1, 0]];
+const WRONG_DELTAS = [[0, 0, 0], [0, 5000, 2], [0, -3, 2], [2, 1, 0]];
 
 Deno.test(
-  "records that say they are one, go back or lie before their batch are stored or rejected once, like those behind them",
-  onPlace({ partitions: CONTRADICTIONS.length, topicConfig }, async (place) => {
+  "records with equal, falling or negative offset deltas are stored or rejected once, like the records behind them",
+  onPlace({ partitions: WRONG_DELTAS.length, topicConfig }, async (place) => {
     const sent: Sent<Intended>[] = [];
-    for (const [partition, deltas] of CONTRADICTIONS.entries()) {
+    for (const [partition, deltas] of WRONG_DELTAS.entries()) {
       sent.push(
         ...await place.publisher.send(many(`before-${partition}`, 2, partition)),
         ...await sendWithDeltas(place, partition, deltas),
@@ -101,10 +104,10 @@ Deno.test(
 );
 
 Deno.test(
-  "the broker takes no batch whose header does not tell how many records and offsets it has: that is relied on",
+  "the broker refuses a batch whose header gives a wrong number of records or offsets, as the consumer assumes",
   onPlace({ topicConfig }, async (place) => {
     const refused = [{ last: 2000 }, { last: 1 }, { last: -1 }, { count: 4, last: 3 }, { count: 2, last: 1 }];
-    for (const lie of refused) await isRefused(sendWithDeltas(place, 0, [0, 1, 2], lie), lie);
+    for (const header of refused) await isRefused(sendWithDeltas(place, 0, [0, 1, 2], header), header);
     const sent = await sendWithDeltas(place, 0, [0, 1, 2]);
     await place.consumeAll();
     await accountFor(place, sent);

@@ -1,11 +1,10 @@
-/** Servers that die and fall silent under load. An outage rejects nothing, shows in readiness, and is caught up with. */
 import { strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { onPlace } from "../support/services.ts";
 import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
 
 Deno.test(
-  "PostgreSQL killed under load: nothing lost, nothing twice",
+  "no record is lost or stored twice when PostgreSQL is killed under load",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (load, consumer) => {
       for (let time = 0; time < 3; time++) {
@@ -20,7 +19,7 @@ Deno.test(
 );
 
 Deno.test(
-  "Kafka killed under load: nothing acknowledged is lost, nothing twice",
+  "no acknowledged record is lost or stored twice when Kafka is killed under load",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (_load, consumer) => {
       await place.stack.kafka.kill();
@@ -30,7 +29,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a Kafka that keeps its connections and says nothing turns readiness red, and reading goes on when it speaks again",
+  "a consumer is not ready but alive while Kafka is frozen, and continues to read when Kafka answers again",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (_load, consumer) => {
       await place.stack.kafka.freeze();

@@ -1,4 +1,3 @@
-/** The producer as people run it, as a load; what it says it published is held against what is stored. */
 import { Buffer } from "node:buffer";
 import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
@@ -8,28 +7,36 @@ import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const RATE = 300;
 
+/** Starts the producer on the topic of a test. The caller ends it. */
+export function startProducer(
+  { stack, topic }: Place,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): WorkerProcess {
+  return WorkerProcess.start("producer", {
+    args,
+    env: {
+      KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
+      KAFKA_TOPIC: topic,
+      LOG_FORMAT: "json",
+      ...env,
+    },
+  });
+}
+
 export class ProduceLoad implements AsyncDisposable {
   readonly worker: WorkerProcess;
 
-  constructor(place: Place, args: readonly string[] = []) {
-    this.worker = WorkerProcess.start("producer", {
-      args: ["--rate", String(RATE), "--customers", "100", ...args],
-      env: {
-        KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
-        KAFKA_TOPIC: place.topic,
-        LOG_FORMAT: "json",
-        // It then says of each record where the broker put it.
-        LOG_LEVEL: "debug",
-      },
-    });
+  constructor(place: Place) {
+    // At this level it logs the partition and offset of each record.
+    const env = { LOG_LEVEL: "debug" };
+    this.worker = startProducer(place, ["--rate", String(RATE), "--customers", "100"], env);
   }
 
-  /** How many it counts as published. */
   get count(): number {
     return this.worker.events("record.published").length;
   }
 
-  /** Every record that it says is published, and where. */
   sent(): Sent<Intended>[] {
     return this.worker.events("record.published").map(({ partition, offset, key, value }) => ({
       id: `${partition}:${offset}`,
@@ -43,13 +50,12 @@ export class ProduceLoad implements AsyncDisposable {
 
   async grows(by: number): Promise<void> {
     const goal = this.count + by;
-    await eventually(`${by} more records of the producer`, () => this.count >= goal, {
+    await eventually(`${by} more published records`, () => this.count >= goal, {
       withinMs: 90_000,
       seen: () => this.worker.tail(),
     });
   }
 
-  /** Waits until it has failed so many times more. */
   async fails(times: number): Promise<void> {
     const failures = () =>
       this.worker.events("publish.failed").length + this.worker.events("kafka.unavailable").length;

@@ -1,4 +1,3 @@
-/** The producer's process while its broker dies, hangs, or forgets everything: what it calls sent is stored. */
 import { strictEqual } from "node:assert";
 import { join } from "node:path";
 import { judge } from "../support/judge.ts";
@@ -8,7 +7,6 @@ import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { PARTITIONS } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
-/** A producer and a consumer, running through `disturb`; then the judgement. */
 async function survives(
   place: Place,
   disturb: (producer: ProduceLoad, consumer: WorkerProcess) => Promise<void>,
@@ -19,16 +17,16 @@ async function survives(
   await producer.grows(300);
   await disturb(producer, consumer);
   await producer.grows(300);
-  strictEqual(producer.worker.running, true, "the same producer went on");
-  strictEqual(await producer.worker.stop(), 0, "and has nothing left to send");
+  strictEqual(producer.worker.running, true, "the producer is still running");
+  strictEqual(await producer.worker.stop(), 0, "the producer has no backlog");
   await place.caughtUp();
-  // A record whose acknowledgement was lost is sent again.
+  // Records whose acknowledgement was lost are sent again.
   await judge(place, producer.sent(), { resent: true });
   await consumer.ready();
 }
 
 Deno.test(
-  "a broker that is killed under load, three times: all that the producer calls sent is stored, and it goes on",
+  "the producer survives a broker that is killed three times under load, and all records that it reports as sent are stored",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (producer) => {
       for (let time = 0; time < 3; time++) {
@@ -41,7 +39,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a broker that hangs with requests in hand: the producer says so, sends them again, and goes on",
+  "the producer is not ready while a broker hangs, sends the unanswered requests again, and continues",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (producer) => {
       await place.stack.kafka.freeze();
@@ -53,10 +51,10 @@ Deno.test(
 );
 
 Deno.test(
-  "a broker that lost its log and what it knew of producers: the producer goes on, and what it sends is stored",
+  "the producer survives a broker that lost its log and its state of producers",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (producer, consumer) => {
-      // What the broker loses shall be stored before: the loss of the rest is nobody's doing but the disk's.
+      // What the broker is about to lose must be stored first, because no program can recover it later.
       producer.worker.kill("SIGSTOP");
       await place.caughtUp();
       await place.stack.kafka.kill();
@@ -72,16 +70,16 @@ Deno.test(
 );
 
 Deno.test(
-  "a topic that is made again with fewer partitions: the producer goes on with those that there are",
+  "the producer survives the recreation of its topic with fewer partitions",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (producer) => {
-      // What is deleted shall be stored before.
+      // The records of the old topic must be stored before it is deleted.
       producer.worker.kill("SIGSTOP");
       await place.caughtUp();
       await place.deleteTopic();
       await place.createTopic(1);
       producer.worker.kill("SIGCONT");
-      // Each partition's lane has its turn in this time.
+      // By then, the producer has sent to every partition that it knows.
       await producer.grows(1_000);
       await producer.worker.ready();
     })),

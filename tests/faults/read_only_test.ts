@@ -1,4 +1,3 @@
-/** A database that answers and takes no writes. */
 import { ok, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
@@ -7,14 +6,14 @@ import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { PARTITIONS, stored } from "./load.ts";
 
-/** As an operator does it in an emergency: for all sessions, those that are open too. */
+/** Also applies to sessions that are already open. */
 async function setReadOnly(place: Place, readOnly: boolean): Promise<void> {
   await place.asSuperuser(`alter system set default_transaction_read_only = ${readOnly ? "on" : "off"}`);
   await place.asSuperuser("select pg_reload_conf()");
 }
 
 Deno.test(
-  "a database that turns read-only under load: not ready because of 25006, alive for as long as it takes, nothing rejected",
+  "a consumer is not ready but alive while its database is read-only, and rejects nothing",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 20_000, PARTITIONS));
@@ -23,12 +22,12 @@ Deno.test(
       await setReadOnly(place, true);
       sent.push(...await place.publisher.send(backlog(20_000, 20_000, PARTITIONS)));
       await consumer.notReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
-      // By now, what had begun to be written before is.
+      // Transactions that began before the change have ended by now.
       const before = await stored(place);
-      // Each partition asks every five seconds at most: for longer than a process may be stuck that could get on.
       const retries = async () => await consumer.metric("heartbeat_retries_total", 'dependency="database"');
+      // With pauses of up to 5 s, 20 retries take longer than the 30 s after which liveness could fail.
       const goal = await retries() + 20 * PARTITIONS;
-      await eventually("many more tries", async () => {
+      await eventually("many more retries", async () => {
         const { status, text } = await consumer.get("/livez");
         strictEqual(status, 200, text);
         return await retries() >= goal;
@@ -39,12 +38,12 @@ Deno.test(
     }
     await accountFor(place, sent);
     await consumer.ready();
-    ok(consumer.running, "the same process outlived it");
+    ok(consumer.running, "the process is still running");
   }),
 );
 
 Deno.test(
-  "a consumer that starts on a read-only database waits, says so, and migrates when it turns writable",
+  "a consumer that starts on a read-only database waits, gives the reason, and migrates when the database is writable",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     await setReadOnly(place, true);
     try {

@@ -1,8 +1,7 @@
-/** Partitions that change hands under load, and owners that do not know whether they still own. */
 import { ok, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
 import type { Intended } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 import { backlog, seeded } from "./backlog.ts";
@@ -10,7 +9,7 @@ import { backlog, seeded } from "./backlog.ts";
 const PARTITIONS = 6;
 
 Deno.test(
-  "three consumers that join and leave every few seconds under load: none lost, none twice",
+  "no record is lost or stored twice while three consumers join, leave and die under load",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const random = seeded(3);
     const start = () => place.consumer({ env: { ...QUICK_TAKEOVER, BATCH_MAX_RECORDS: "500" } });
@@ -20,7 +19,6 @@ Deno.test(
     for (let round = 0; round < 12; round++) {
       sent.push(...await place.publisher.send(backlog(round * 5_000, 5_000, PARTITIONS)));
       const index = Math.floor(random() * consumers.length);
-      // By turns in order and by surprise.
       if (round % 3 === 2) consumers[index]?.kill("SIGKILL");
       else strictEqual(await consumers[index]?.stop(), 0);
       const next = consumers[index] = start();
@@ -40,22 +38,17 @@ Deno.test(
     const holder = await place.session();
     await holder.query("begin; lock table public.heartbeats in share mode");
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    await eventually("its batch to wait for the lock", async () => {
-      const rows = await place.sql(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.length === 1;
-    });
+    await waitForLockWait(place);
     frozen.kill("SIGSTOP");
     await holder.query("commit");
     await holder.end();
 
     const successor = place.consumer({ env: QUICK_TAKEOVER });
-    // No timeout of PostgreSQL reaches a session that waits for its client in a COPY.
+    // No timeout of PostgreSQL ends a session that waits for the next bytes of a COPY.
     await successor.said("database.frozen_writers_ended");
     await accountFor(place, sent);
     frozen.kill("SIGCONT");
-    // It notices that it is no owner any more, and takes its place in the group again.
+    // The old owner discards its batch and joins the group again.
     await frozen.said("batch.stale");
     sent.push(...await place.publisher.send(backlog(600, 300, 1)));
     await accountFor(place, sent);

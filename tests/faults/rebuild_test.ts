@@ -1,4 +1,3 @@
-/** Minutes and latest readings are rebuilt from the rows when changes are missing, beside all else. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
@@ -9,59 +8,63 @@ import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 
-/** What breaks a chain in which some changes are applied and others wait, and what is said of it. */
-const BROKEN: readonly (readonly [what: string, sql: string, reason: RegExp])[] = [
+function reasonsOf(outcomes: Awaited<ReturnType<Feed["follow"]>>): string {
+  return outcomes.flatMap((outcome) => outcome.kind === "broken" ? outcome.reason : []).join();
+}
+
+/** Each statement breaks the chain of change rows, while some of them are applied and others wait. */
+const BROKEN: readonly (readonly [name: string, sql: string, reason: RegExp])[] = [
   [
-    "a rebuild counts the rows anew when a change that waits is deleted",
+    "the rollup rebuilds from the readings when a waiting change row is deleted",
     "delete from public.ingest_changes where move = 4",
     /do not continue/,
   ],
   [
-    "a rebuild counts the rows anew when the last change is deleted",
+    "the rollup rebuilds from the readings when the last change row is deleted",
     "delete from public.ingest_changes where move = 5",
     /no change leads/,
   ],
   [
-    "a rebuild counts the rows anew when the changes are not restored",
+    "the rollup rebuilds from the readings when the change rows are not restored",
     "truncate public.ingest_changes",
     /no change leads/,
   ],
   [
-    "a rebuild counts the rows anew when nothing that is derived is restored",
+    "the rollup rebuilds from the readings when neither the change rows nor its own tables are restored",
     "truncate public.ingest_changes, public.heartbeats_1m, public.customer_latest, public.rollup_positions",
     /no change leads/,
   ],
   [
-    "a rebuild counts the rows anew when an offset is moved back by hand",
+    "the rollup rebuilds from the readings when a stored offset is moved back by hand",
     "update public.ingest_offsets set next_offset = next_offset - 3, stored = stored - 3 where kafka_partition = 0",
     /lead to move 5/,
   ],
   [
-    "a rebuild counts the rows anew when an offset is moved back behind the rollup by hand",
+    "the rollup rebuilds from the readings when a stored offset is moved back below its position by hand",
     "update public.ingest_offsets set next_offset = first_offset, stored = 0 where kafka_partition = 0",
     /ahead/,
   ],
   [
-    "a rebuild counts the rows anew when an offset is moved forward by hand",
+    "the rollup rebuilds from the readings when a stored offset is moved forward by hand",
     "update public.ingest_offsets set next_offset = next_offset + 9, gaps = gaps + 9 where kafka_partition = 1",
     /lead to move 5/,
   ],
   [
-    "a rebuild counts the rows anew when the rollup is ahead",
+    "the rollup rebuilds from the readings when its position is ahead of the ledger",
     "update public.rollup_positions set move = 9, next_offset = 900",
     /ahead/,
   ],
   [
-    "a rebuild counts the rows anew when a program writes readings and no change",
+    "the rollup rebuilds from the readings when a program writes readings without a change row",
     `insert into public.heartbeats values ('c-0', '2026-07-14T09:31:11Z', 70);
      update public.ingest_offsets set next_offset = next_offset + 1, stored = stored + 1 where kafka_partition = 0`,
     /lead to move 5/,
   ],
 ];
 
-for (const [what, sql, reason] of BROKEN) {
+for (const [name, sql, reason] of BROKEN) {
   Deno.test(
-    what,
+    name,
     onPlace({ partitions: 0 }, async (place) => {
       await using feed = await Feed.open(place);
       await feed.store(4);
@@ -69,40 +72,39 @@ for (const [what, sql, reason] of BROKEN) {
       await feed.store(6);
       await place.sql(sql);
       const outcomes = await feed.follow();
-      match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), reason);
+      match(reasonsOf(outcomes), reason);
       strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
       ok(outcomes.filter(({ kind }) => kind === "minutes rebuilt").length > 2, "in several slices");
-      // Each reading that is read again is in the table already.
       await feed.readLedger();
       await feed.judgeEnd();
     }),
   );
 }
 
-/** What breaks no chain, while nothing waits. */
-const STRAY: readonly (readonly [what: string, sql: string])[] = [
+/** Each statement leaves positions or change rows that do not fit the ledger. By the ledger, no change row waits. */
+const STRAY: readonly (readonly [name: string, sql: string])[] = [
   [
-    "a rebuild counts the rows anew when the ledger is restored as the rollup stands, and later changes stay",
+    "the rollup rebuilds from the readings when the ledger is restored to its position and later change rows stay",
     "update public.ingest_offsets set moves = 2, next_offset = 112, stored = 12",
   ],
   [
-    "a rebuild counts the rows anew when the rollup stands in a ledger row that is gone",
+    "the rollup rebuilds from the readings when it has a position for a ledger row that is gone",
     "insert into public.rollup_positions values (99, 1, 1)",
   ],
   [
-    "a rebuild counts the rows anew when changes are left of ledger rows that are gone, and deletes them",
+    "the rollup rebuilds from the readings when change rows of deleted ledger rows are left, and deletes these",
     `insert into public.ingest_changes
      select id, 1, 0, 9, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'
        from unnest(array[99, (select min(id) - 1 from public.ingest_offsets)]) id`,
   ],
 ];
 
-for (const [what, sql] of STRAY) {
+for (const [name, sql] of STRAY) {
   Deno.test(
-    what,
+    name,
     onPlace({ partitions: 0 }, async (place) => {
       await using feed = await Feed.open(place);
-      // No ledger row is the first number.
+      // No ledger row has the first id any more, so a change row can refer to a smaller id.
       await place.sql("update public.ingest_offsets set id = default");
       await feed.readLedger();
       await feed.store(4);
@@ -111,10 +113,7 @@ for (const [what, sql] of STRAY) {
       if (!sql.startsWith("update")) await feed.follow();
       await place.sql(sql);
       const outcomes = await feed.follow();
-      match(
-        outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(),
-        /does not lead to move/,
-      );
+      match(reasonsOf(outcomes), /does not lead to move/);
       await feed.readLedger();
       await feed.store(2);
       await feed.follow();
@@ -124,19 +123,19 @@ for (const [what, sql] of STRAY) {
 }
 
 Deno.test(
-  "changes that are ahead of a ledger that was restored alone hold up no batch",
+  "the consumer writes batches although change rows are ahead of a ledger that was restored alone",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
     await feed.follow();
     await feed.store(6);
-    // One batch of each log is left.
+    // One batch of each partition is left.
     await place.sql(
       "delete from public.heartbeats where ts >= '2026-07-14T09:31:00Z' or customer_id = 'c-5'",
     );
     await place.sql("update public.ingest_offsets set moves = 1, next_offset = 106, stored = 6");
     const outcomes = await feed.follow();
-    match(outcomes.flatMap((one) => one.kind === "broken" ? one.reason : []).join(), /ahead/);
+    match(reasonsOf(outcomes), /ahead/);
     await feed.readLedger();
     await feed.store(4);
     await feed.follow();
@@ -145,7 +144,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a whole database that is restored needs no rebuild",
+  "the rollup needs no rebuild when the whole database is restored",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
@@ -163,7 +162,7 @@ Deno.test(
   }),
 );
 
-/** A copy of the place's database, as a backup gives it back. @returns its URL */
+/** @returns the URL of a copy of the place's database, as a restored backup gives it */
 async function restored(place: Place): Promise<string> {
   const copy = `${place.database}_copy`;
   const client = await openClient(place.stack.superuserUrl);
@@ -184,11 +183,11 @@ async function restored(place: Place): Promise<string> {
 }
 
 Deno.test(
-  "changes that take too much room are passed over, and the rows counted in their place",
+  "the rollup rebuilds from the readings when the waiting change rows take too much space",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
-    await eventually("the server's count of rows", async () => {
+    await eventually("the statistics to count the change rows", async () => {
       await place.sql("select pg_stat_force_next_flush()");
       const [row] = await place.sql(
         "select n_live_tup::int as rows from pg_stat_all_tables where relname = 'ingest_changes'",
@@ -202,7 +201,7 @@ Deno.test(
 );
 
 Deno.test(
-  "each slice of a rebuild deletes changes that it passed over, and none is left at the end",
+  "each slice of a rebuild deletes skipped change rows, and none is left at the end",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
@@ -228,11 +227,11 @@ Deno.test(
 );
 
 Deno.test(
-  "a rebuild beside the ingest and beside retention, which drops a partition with minutes that stay",
+  "a rebuild is correct while the ingest writes and retention drops a day partition whose minute aggregates stay",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place, "2026-06-30T23:50:00Z");
-    for (const at of ["2026-06-30", "2026-07-01"]) {
-      await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [at]);
+    for (const day of ["2026-06-30", "2026-07-01"]) {
+      await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [day]);
     }
     const drop = () =>
       place.sql("select public.drop_old_heartbeat_partition('public.heartbeats', '2026-07-01') as step");
@@ -245,7 +244,7 @@ Deno.test(
         slices++;
         await feed.store(1);
       }
-      // Where the rebuild has reached the partition: in the first statement behind the snapshot.
+      // The rebuild has reached the old day partition: this is its first statement after the snapshot.
       if (slices === 6 && sql.includes("left join public.rollup_positions")) {
         await rejects(drop(), { code: "55P03" });
       }
@@ -267,7 +266,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that loses changes while it reads a backlog rebuilds beside it, and ends with what the rows give",
+  "a consumer that loses change rows while it reads a backlog rebuilds at the same time, and ends with correct aggregates",
   onPlace({ partitions: 4 }, async (place) => {
     const sent = await place.publisher.send(backlog(0, 20_000, 4));
     const consumer = place.consumer();

@@ -1,4 +1,3 @@
-/** Rows that the database refuses: each is set apart, takes no neighbour along, and holds nothing up. */
 import { match, ok, strictEqual } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
@@ -9,7 +8,7 @@ import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "one row of 1,000, and of 8,000, that the database refuses costs statements that grow like log n, and no neighbour",
+  "one refused row of n costs a number of statements that grows with log n, and all its neighbours are stored",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql("alter table public.heartbeats add constraint not_this check (heart_rate <> 99)");
@@ -18,10 +17,10 @@ Deno.test(
     for (const count of [1_000, 8_000]) {
       const records = (prefix: string, refused: number | undefined) =>
         Array.from({ length: count }, (_, index): Intended => {
-          const one = reading(`${prefix}-${count}-${index}`, T, index === refused ? 99 : 70);
-          return index === refused ? { ...one, fate: { reject: "database_rejected" } } : one;
+          const record = reading(`${prefix}-${count}-${index}`, T, index === refused ? 99 : 70);
+          return index === refused ? { ...record, fate: { reject: "database_rejected" } } : record;
         });
-      // What a batch's transaction is made of; how often the database is asked how it is depends on the machine.
+      // Only the statements of a batch's transaction. The number of others depends on the time.
       const isOfBatch = (statement: string) => /^(begin|commit|.*savepoint|copy|with)\b/.test(statement);
       const cost = async (batch: Intended[]) => {
         sent.push(...await place.publisher.send(batch, { inOneRequest: true }));
@@ -31,7 +30,7 @@ Deno.test(
       };
       const clean = await cost(records("clean", undefined));
       const refused = await cost(records("refused", Math.floor(count * 0.637)));
-      // Each halving inserts two halves, each in a savepoint: that is three statements.
+      // A halving writes two halves, each in a savepoint, with three statements for each half.
       const halvings = Math.ceil(Math.log2(count));
       ok(refused - clean <= 7 * (halvings + 1), `${refused - clean} extra statements for ${count} rows`);
     }
@@ -44,10 +43,10 @@ Deno.test(
 );
 
 Deno.test(
-  "a batch of which the database refuses every row gets on, in parts that fit an attempt",
+  "a consumer writes a batch in smaller parts when the database refuses every row of it",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    // Each refusal takes its time, so that all of them take several attempts of this session on any machine.
+    // With 0.02 s for each refusal, the whole batch cannot fit into one attempt.
     await place.sql(`
       create function refuse() returns trigger language plpgsql as $$
       begin
@@ -61,7 +60,7 @@ Deno.test(
     const sent = await place.publisher.send(refused, { inOneRequest: true });
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
     await place.caughtUp({ withinMs: 300_000 });
-    ok(consumer.running, "it did not end itself");
+    ok(consumer.running, "the process is still running");
     await accountFor(place, sent);
   }),
 );

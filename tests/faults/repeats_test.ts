@@ -1,4 +1,3 @@
-/** Large batches, and keys that come more than once: in one batch, in a later one, with another value. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
@@ -8,28 +7,28 @@ import { accountFor } from "./account.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "a batch of 100,000 rows is one statement",
+  "a consumer stores a batch of 100,000 rows with one statement",
   onPlace({ topicConfig: { "max.message.bytes": "50000000" } }, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     const records = Array.from({ length: 100_000 }, (_, index) => {
       const timestamp = new Date(Date.UTC(2026, 6, 14) + Math.floor(index / 100) * 1000).toISOString();
       return reading(`c-${index % 100}`, timestamp, 50 + index % 120);
     });
-    // As one compressed batch of Kafka's: a fetch brings it whole, whatever it asks for.
+    // One compressed record batch: a broker sends it whole, even if a fetch asks for less.
     const sent = await place.publisher.send(records, { compression: "zstd", inOneRequest: true });
     const { env, take } = await logStatements(place);
     const consumer = place.consumer({ env: { ...env, BATCH_MAX_RECORDS: "100000" } });
     await accountFor(place, sent);
-    const rows = (await take()).filter((one) => /\b(copy|insert into) public\.heartbeats\b/.test(one));
+    const rows = (await take()).filter((sql) => /\b(copy|insert into) public\.heartbeats\b/.test(sql));
     deepStrictEqual(rows.length, 1, rows.join("\n"));
     const batches = await consumer.metric("heartbeat_batch_records_count");
-    strictEqual(batches, 1, "one transaction took them all");
+    strictEqual(batches, 1, "one transaction stored all rows");
     ok(consumer.running);
   }),
 );
 
 Deno.test(
-  "the same key three times in one batch is one row and two duplicates, and again later only duplicates",
+  "a consumer stores a repeated key once, in one batch or later, and counts the repetitions as duplicates",
   onPlace({}, async (place) => {
     const three = [reading("a", T, 70), reading("a", "2026-07-14T11:30:00+02:00", 70), reading("a", T, 70)];
     const sent = await place.publisher.send([...three, reading("b", T, 70)]);
@@ -48,7 +47,7 @@ Deno.test(
 );
 
 Deno.test(
-  "of two heart rates for one key the first stored stays and the other is rejected",
+  "a consumer keeps the first stored heart rate of a key and rejects another one",
   onPlace({}, async (place) => {
     const conflict = (heartRate: number): Intended => ({
       ...reading("a", T, heartRate),
@@ -61,7 +60,7 @@ Deno.test(
     ]);
     await place.consumeAll();
     await accountFor(place, sent);
-    // Within this batch 71 comes first, yet 70 is in the table.
+    // 71 comes first in this batch, but 70 is stored already.
     sent.push(
       ...await place.publisher.send<Intended>([conflict(71), reading("a", T, 70), reading("b", T, 70)]),
     );

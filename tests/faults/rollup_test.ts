@@ -1,25 +1,25 @@
-/** Minutes and latest readings follow what was stored, exactly once, whatever becomes of a round. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
-import { openLink } from "../../stack/network/link.ts";
 import { readLag, runRound } from "../../workers/consumer/rollup/round.ts";
 import { between, Feed, openRollup } from "../support/feed.ts";
 import { reading } from "../support/judge.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 import { onPlace } from "../support/services.ts";
+import { linkToDatabase } from "./links.ts";
 
 const ROUND = { offsets: 1_000 };
 
 Deno.test(
-  "rounds apply all changes, each once, however few fit into one",
+  "rounds apply each change row once, however few fit into a round",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(10);
     await feed.judge();
     await using database = openRollup(place);
     strictEqual((await runRound(database, { offsets: 25 })).kind, "applied");
-    deepStrictEqual(await waiting(place), [{ changes: 6 }]);
+    deepStrictEqual(await waitingChanges(place), [{ changes: 6 }]);
     await feed.judge();
     await feed.store(3);
     ok((await feed.follow({ offsets: 1, sliceRows: 1 })).every(({ kind }) => kind === "applied"));
@@ -28,59 +28,53 @@ Deno.test(
 );
 
 Deno.test(
-  "two rounds at once: the second finds the first at it, and each change is counted once",
+  "a round does nothing while another one runs, and each change row is applied once",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
     await using second = openRollup(place);
-    const others: string[] = [];
+    const outcomes: string[] = [];
     await using first = between(openRollup(place), async () => {
-      others.push((await runRound(second, ROUND)).kind);
+      outcomes.push((await runRound(second, ROUND)).kind);
     });
     strictEqual((await runRound(first, ROUND)).kind, "applied");
-    ok(others.length > 2);
-    deepStrictEqual([...new Set(others)], ["busy"]);
+    ok(outcomes.length > 2);
+    deepStrictEqual([...new Set(outcomes)], ["busy"]);
     await feed.judgeEnd();
     strictEqual((await readLag(second)).isNone, true);
   }),
 );
 
 Deno.test(
-  "a round whose snapshot is older than another's commit changes nothing, and is done again",
+  "a round whose snapshot is older than another round's commit fails, and the next one applies its change rows",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
     await using database = openRollup(place);
     const other = await place.session();
     await other.query("begin; lock table public.schema_migrations in access exclusive mode");
-    // Its snapshot is taken, and it waits for the schema's generation.
-    const late = rejects(runRound(database, ROUND), { code: "40001" });
-    await eventually("a round that waits", async () => {
-      const [row] = await place.sql(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return row !== undefined;
-    });
+    // The round has its snapshot and waits to read the schema generation.
+    const round = rejects(runRound(database, ROUND), { code: "40001" });
+    await waitForLockWait(place);
     await other.query("update public.rollup set committed_at = now(); commit");
     await other.end();
-    await late;
+    await round;
     strictEqual((await runRound(database, ROUND)).kind, "applied");
     await feed.judgeEnd();
   }),
 );
 
 Deno.test(
-  "the answer to a round's COMMIT gets lost: its changes are counted once",
+  "the change rows of a round are applied once although the answer to its COMMIT is lost",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
-    const { hostname: host, port } = new URL(place.databaseUrl);
-    await using link = await openLink({ host, port: Number(port) });
+    await using link = await linkToDatabase(place);
     await using database = openRollup({ databaseUrl: link.through(place.databaseUrl) });
     const committed = Buffer.from("COMMIT\0");
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
     await rejects(runRound(database, ROUND));
-    deepStrictEqual(await waiting(place), [{ changes: 0 }], "it did commit");
+    deepStrictEqual(await waitingChanges(place), [{ changes: 0 }], "the round was committed");
     await feed.store(2);
     strictEqual((await runRound(database, ROUND)).kind, "applied");
     await feed.judgeEnd();
@@ -88,7 +82,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a round that fails in its last statement moves no position and no minute",
+  "a round that fails in its last statement moves no position and changes no minute aggregate",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
@@ -98,7 +92,7 @@ Deno.test(
       return Promise.reject(Object.assign(new Error("killed"), { code: "57P01" }));
     });
     await rejects(runRound(failing, ROUND), /killed/);
-    deepStrictEqual(await waiting(place), [{ changes: 6 }]);
+    deepStrictEqual(await waitingChanges(place), [{ changes: 6 }]);
     await feed.judge();
     strictEqual((await runRound(database, ROUND)).kind, "applied");
     await feed.judgeEnd();
@@ -106,30 +100,30 @@ Deno.test(
 );
 
 Deno.test(
-  "a process that froze in a round holds up others for 10 s",
+  "a process that freezes in a round does not stop the rounds of other processes for long",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(2);
-    const [freezes, thaws] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const [inRound, thawed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     await using frozen = between(openRollup(place), () => {
-      freezes.resolve();
-      return thaws.promise;
+      inRound.resolve();
+      return thawed.promise;
     });
     const round = rejects(runRound(frozen, ROUND));
-    await freezes.promise;
+    await inRound.promise;
     await using database = openRollup(place);
     strictEqual((await runRound(database, ROUND)).kind, "busy");
     await eventually("a round of another process", async () => {
       return (await runRound(database, ROUND)).kind === "applied";
     }, { withinMs: 30_000 });
-    thaws.resolve();
+    thawed.resolve();
     await round;
     await feed.judgeEnd();
   }),
 );
 
 Deno.test(
-  "a consumer follows what others stored, waits for it with --until-caught-up, and does one more round when it stops",
+  "a consumer applies change rows of other consumers, also with --until-caught-up and in a last round when it stops",
   onPlace({}, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
@@ -144,7 +138,7 @@ Deno.test(
 
     const consumer = place.consumer();
     await consumer.ready();
-    // It looks for changes of others each 5 s only.
+    // The consumer looks for change rows of others only every 5 s, so the last round applies these.
     await feed.store(4);
     await consumer.stop();
     await feed.judgeEnd();
@@ -152,7 +146,7 @@ Deno.test(
 );
 
 Deno.test(
-  "without a round for 30 s the consumer is not ready, and goes on storing",
+  "a consumer is not ready but alive after 30 s without a round, and continues to store readings",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await place.publisher.send([reading("c-1", "2026-07-14T09:30:00Z", 70)]);
@@ -175,6 +169,6 @@ Deno.test(
   }),
 );
 
-function waiting(place: Place): Promise<unknown> {
+function waitingChanges(place: Place): Promise<unknown> {
   return place.sql("select count(*)::int as changes from public.ingest_changes");
 }

@@ -1,4 +1,3 @@
-/** A broker that sends no records of a log that has some, and does not say why. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
@@ -6,10 +5,10 @@ import { gapsOf, secondsOf } from "../support/log_content.ts";
 import { linkToKafka, onPlace, servers } from "../support/services.ts";
 import { openSilentBroker } from "../support/silent_broker.ts";
 
-/** The pauses between them grow to seconds, so these take about half a minute. */
-const EMPTY_ANSWERS = 16;
+/** The pauses between fetches grow to seconds, so this takes about half a minute. */
+const EMPTY_RESPONSES = 16;
 
-/** Runs `body` behind a broker that sends nothing of partition 0 until `speak` is called. */
+/** Runs the body behind a broker that sends no record of partition 0 until `speak` is called. */
 async function behindSilence(
   body: (broker: {
     readonly env: Readonly<Record<string, string>>;
@@ -36,15 +35,15 @@ async function behindSilence(
 
 for (const policy of ["fail", "earliest"]) {
   Deno.test(
-    `records that a broker does not send for half a minute are stored afterwards, not written off, with ${policy}`,
+    `a consumer with KAFKA_OFFSET_RESET=${policy} stores records that a broker withheld for half a minute, and no gap`,
     onPlace({ partitions: 2 }, async (place) => {
       const sent = await place.publisher.send([...secondsOf("a", 500, 0), ...secondsOf("b", 10, 1)]);
       await behindSilence(async ({ env, emptied, speak }) => {
         const consumer = place.consumer({ env: { ...env, KAFKA_OFFSET_RESET: policy } });
         let gaps: unknown;
-        await eventually("many empty answers", async () => {
+        await eventually("many empty responses", async () => {
           gaps = await gapsOf(place);
-          return emptied() >= EMPTY_ANSWERS;
+          return emptied() >= EMPTY_RESPONSES;
         }, { seen: () => ({ emptied: emptied(), gaps }) });
         deepStrictEqual(gaps, []);
         await consumer.notReady(
@@ -66,7 +65,7 @@ for (const policy of ["fail", "earliest"]) {
 }
 
 Deno.test(
-  "a silent partition of a topic that is made again is read as the new log",
+  "a consumer reads a silent partition as a new log when its topic is created again",
   onPlace({}, async (place) => {
     await place.publisher.send(secondsOf("old", 5));
     await behindSilence(async ({ env, emptied, speak }) => {
@@ -74,18 +73,18 @@ Deno.test(
       await consumer.notReady(/log of partition 0: /);
       await place.deleteTopic();
       await place.createTopic(1);
-      const young = await place.publisher.send(secondsOf("new", 8));
+      const recent = await place.publisher.send(secondsOf("new", 8));
       speak();
       await place.caughtUp();
       await consumer.ready();
-      await judge(place, young);
+      await judge(place, recent);
       deepStrictEqual([await gapsOf(place), emptied()], [[], 0]);
     });
   }),
 );
 
 Deno.test(
-  "a silent partition whose records are deleted meanwhile is held",
+  "a consumer holds a silent partition whose records are deleted",
   onPlace({}, async (place) => {
     await place.publisher.send(secondsOf("a", 20));
     await behindSilence(async ({ env }) => {
@@ -95,7 +94,7 @@ Deno.test(
         topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
       });
       await consumer.notReady(/partition 0: offset 0 is stored, but the log holds 15 to 20: 15 records/);
-      await eventually("the silence to be over", async () => {
+      await eventually("the silence to leave the reasons", async () => {
         return !(await consumer.get("/readyz")).text.includes("log of partition 0");
       });
     });

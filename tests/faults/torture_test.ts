@@ -1,4 +1,3 @@
-/** The public lists of what breaks JSON readers, text processing and databases, through the whole pipeline. */
 import assert from "node:assert/strict";
 import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import { type Intended, judge } from "../support/judge.ts";
@@ -13,48 +12,53 @@ import { utf8Cases } from "../support/torture/utf8_cases.ts";
 import { LIMITS } from "../support/wire_record.ts";
 
 const PARTITIONS = 2;
-/** Cases of each list have seconds of their own. */
+/** Each list has seconds of its own from this distance on, so no two cases have the same key. */
 const APART = 10_000;
 
-/** The instant that the case's own text says, for the row that is expected. */
 function instantIn({ value }: TortureCase): bigint {
   const [, text = ""] = /"timestamp":"([^"]+)"/.exec(new TextDecoder().decode(value)) ?? [];
   const instant = parseInstant(text);
-  assert(instant !== undefined, "a case that is stored says when");
+  assert(instant !== undefined, "a case that is stored has a timestamp");
   return instant;
 }
 
-function intended(one: TortureCase, index: number): Intended {
-  const { value, key = null, expected } = one;
-  const around = { value, key, partition: index % PARTITIONS };
-  if ("reject" in expected) return { ...around, fate: expected };
-  const row = { customerId: expected.customerId, ts: instantIn(one), heartRate: HEART_RATE };
-  return { ...around, fate: "reading", row };
+function intended(testCase: TortureCase, index: number): Intended {
+  const { value, key = null, expected } = testCase;
+  const record = { value, key, partition: index % PARTITIONS };
+  if ("reject" in expected) return { ...record, fate: expected };
+  const row = { customerId: expected.customerId, ts: instantIn(testCase), heartRate: HEART_RATE };
+  return { ...record, fate: "reading", row };
 }
 
-const LISTS: readonly (readonly [promise: string, cases: readonly TortureCase[]])[] = [
-  ["JSONTestSuite: each is stored or rejected as it must be, with its exact bytes", jsonCases(0)],
-  ["naughty strings: each is stored or rejected as it must be, with its exact bytes", naughtyCases(APART)],
+const LISTS: readonly (readonly [name: string, cases: readonly TortureCase[]])[] = [
   [
-    "UTF-8 at its limits: each is stored or rejected as it must be, with its exact bytes",
+    "a consumer stores or rejects each case of JSONTestSuite as the specification says, with its exact bytes",
+    jsonCases(0),
+  ],
+  [
+    "a consumer stores or rejects each naughty string as the specification says, with its exact bytes",
+    naughtyCases(APART),
+  ],
+  [
+    "a consumer stores or rejects each case of UTF-8 at its limits as the specification says, with its exact bytes",
     utf8Cases(2 * APART),
   ],
   [
-    "what has broken writers into PostgreSQL: each is stored or rejected as it must be, with its exact bytes",
+    "a consumer stores or rejects each value that broke writers into PostgreSQL as the specification says, with its exact bytes",
     postgresCases(3 * APART),
   ],
 ];
 
-for (const [promise, cases] of LISTS) {
+for (const [list, cases] of LISTS) {
   Deno.test(
-    promise,
+    list,
     onPlace({ partitions: PARTITIONS }, async (place) => {
       for (const { name, value, expected } of cases) {
         const verdict = verdictOf(value, LIMITS, Date.now());
-        const told = verdict.kind === "reject"
+        const outcome = verdict.kind === "reject"
           ? { reject: verdict.reason }
           : { customerId: verdict.customerId };
-        assert.deepEqual(told, expected, `the specification says otherwise of "${name}": ${show(value)}`);
+        assert.deepEqual(outcome, expected, `the specification says otherwise for "${name}": ${show(value)}`);
       }
       const sent = await place.publisher.send(cases.map(intended));
       await place.consumeAll();

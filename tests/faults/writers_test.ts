@@ -1,10 +1,10 @@
-/** Several writers on the same rows: one order for all, so that none waits for another in a circle. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Sent } from "../../lab/produce.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 
@@ -12,19 +12,18 @@ const T = "2026-07-14T09:30:00Z";
 const PARTITIONS = 8;
 const ROUNDS = 30;
 
-/** Circles that PostgreSQL broke in this place's database. */
 async function deadlocks(place: Place): Promise<number> {
   const [row] = await place.sql("select deadlocks from pg_stat_database where datname = current_database()");
   return Number(row?.deadlocks);
 }
 
 Deno.test(
-  "four writers with overlapping keys store each key once and do not deadlock",
+  "four consumers with overlapping keys store each key once and cause no deadlock",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const consumers = [1, 2, 3, 4].map(() => place.consumer({ env: { BATCH_MAX_RECORDS: "200" } }));
     await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));
     const sent: Sent<Intended>[] = [];
-    // The same keys in each partition, each in an order of its own.
+    // Every partition has the same keys, each in another order.
     for (let round = 0; round < ROUNDS; round++) {
       const keys = Array.from({ length: 300 }, (_, index) => index + round * 100);
       const records = Array.from({ length: PARTITIONS }, (_, partition) => {
@@ -46,12 +45,13 @@ Deno.test(
 );
 
 Deno.test(
-  "a deadlock that somebody else forces is no reason to reject: the batch is written again, once",
+  "a consumer retries a batch once after a deadlock with another session, and rejects nothing",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send([reading("first", T, 70)]);
     await accountFor(place, sent);
-    // Time for the circle to close before PostgreSQL looks for one, from the consumer's side only.
+    // PostgreSQL looks for a deadlock after this time. It finds it in the consumer's session, because the other session
+    // looks after an hour.
     await place.asSuperuser(`alter database "${place.database}" set deadlock_timeout = '5s'`);
     await place.sql(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'heartbeat-consumer%'",
@@ -63,20 +63,15 @@ Deno.test(
       await other.query("begin");
       await insert("z");
       sent.push(...await place.publisher.send([reading("a", T, 70), reading("z", T, 70)]));
-      await eventually("the consumer to wait for z", async () => {
-        const rows = await place.sql(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        );
-        return rows.length === 1;
-      });
-      // Waits for the consumer's a, and gets it when the consumer's batch is the victim.
+      await waitForLockWait(place);
+      // This waits for the consumer's row a, until PostgreSQL cancels the consumer's transaction.
       await insert("a");
       await other.query("rollback");
     });
     await accountFor(place, sent);
     strictEqual(await deadlocks(place), 1);
     const failures = consumer.lines.filter(({ message }) => /SQLSTATE 40P01/.test(message));
-    strictEqual(failures.length, 1, `a deadlock failed one write and no more\n${consumer.tail()}`);
+    strictEqual(failures.length, 1, `the deadlock must fail one write only\n${consumer.tail()}`);
     strictEqual(await consumer.metric("heartbeat_retries_total"), 1);
     deepStrictEqual(await place.sql("select stored, rejected from public.ingest_offsets"), [
       { stored: "3", rejected: "0" },
