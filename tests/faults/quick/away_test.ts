@@ -1,10 +1,9 @@
-/** A database or a broker that is away: nothing is rejected, readiness says so, and all is caught up with. */
 import { strictEqual } from "node:assert";
 import { onPlace } from "../../support/services.ts";
 import { BATCH, PARTITIONS, survives } from "../load.ts";
 
 Deno.test(
-  "PostgreSQL stopped under load: not ready but alive, nothing rejected, caught up afterwards",
+  "a consumer is not ready but alive while PostgreSQL is stopped under load, and catches up afterwards",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (load, consumer) => {
       await place.stack.postgres.stop();
@@ -17,7 +16,7 @@ Deno.test(
 );
 
 Deno.test(
-  "Kafka stopped under load: not ready but alive, caught up afterwards",
+  "a consumer is not ready but alive while Kafka is stopped under load, and catches up afterwards",
   onPlace({ partitions: PARTITIONS }, (place) =>
     survives(place, async (_load, consumer) => {
       await place.stack.kafka.stop();

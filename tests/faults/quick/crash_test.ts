@@ -1,4 +1,3 @@
-/** A consumer that dies at any moment, and answers to a COMMIT that get lost: the offset in the database decides. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { eventually } from "../../../lab/eventually.ts";
@@ -12,9 +11,8 @@ import { linkToDatabase } from "../links.ts";
 const COUNT = 100_000;
 const PARTITIONS = 6;
 
-/** Offsets that the ledger accounts for, in all partitions. */
-async function accounted(place: Place): Promise<number> {
-  // The table is not there before the first consumer has made it.
+/** Offsets that the ledger accounts for: 0 before the first consumer has created the table. */
+async function accountedOffsets(place: Place): Promise<number> {
   const rows = await place.sql<{ done: string }>(
     "select coalesce(sum(next_offset - first_offset), 0) as done from public.ingest_offsets",
   ).catch(() => []);
@@ -22,35 +20,35 @@ async function accounted(place: Place): Promise<number> {
 }
 
 Deno.test(
-  "kill -9 at 20 random moments of 100,000 records: none lost, none twice",
+  "no record of 100,000 is lost or stored twice when consumers are killed at 20 random moments",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const random = seeded(20);
     const sent = [];
     const consumers = [];
     for (let life = 0; life < 20; life++) {
-      // A group would wait out the session of its dead member; the ledger, not the group, is what is tested here.
+      // A group would wait for its dead member until the session timeout, so each consumer has a group of its own.
       const consumer = place.consumer({ env: { KAFKA_GROUP_ID: `${place.topic}-${life}` } });
       consumers.push(consumer);
-      const goal = await accounted(place) + Math.floor(random() * COUNT / 20);
-      const killed = eventually("progress", async () => await accounted(place) >= goal).then(() => {
+      const goal = await accountedOffsets(place) + Math.floor(random() * COUNT / 20);
+      const killed = eventually("progress", async () => await accountedOffsets(place) >= goal).then(() => {
         consumer.kill("SIGKILL");
         return consumer.exited;
       });
-      // In small requests, so that the consumer has many small batches to be killed in.
-      for (let at = 0; at < COUNT / 20; at += 250) {
-        sent.push(...await place.publisher.send(backlog(life * COUNT / 20 + at, 250, PARTITIONS)));
+      // Small requests give many small batches, so kills hit more different moments.
+      for (let index = 0; index < COUNT / 20; index += 250) {
+        sent.push(...await place.publisher.send(backlog(life * COUNT / 20 + index, 250, PARTITIONS)));
       }
       await killed;
     }
     consumers.push(await place.consumeAll());
     await accountFor(place, sent);
-    // Minutes that were rebuilt are right, too, and would hide that a change got lost.
+    // A rebuild would repair a lost change row and hide the loss.
     deepStrictEqual(consumers.flatMap((consumer) => consumer.events("rollup.rebuild_began")), []);
   }),
 );
 
 Deno.test(
-  "the answer to a COMMIT that took place gets lost: its batch is counted once",
+  "a batch whose COMMIT succeeded is counted once although the answer is lost",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -61,11 +59,10 @@ Deno.test(
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
     await eventually("the answer to be cut off", () => link.cuts === 1);
-    strictEqual(await accounted(place), 600, "it did commit");
+    strictEqual(await accountedOffsets(place), 600, "the batch was committed");
     sent.push(...await place.publisher.send(backlog(600, 300, 1)));
     await accountFor(place, sent);
-    // What it says it stored is what is stored, also of the batch whose answer it never saw.
-    await eventually("its own count", async () => {
+    await eventually("the metric to count the stored readings", async () => {
       const [row] = await place.sql("select count(*) from public.heartbeats");
       return await consumer.metric("heartbeat_records_total", 'outcome="stored"') === Number(row?.count);
     });
@@ -74,7 +71,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the answer to the one statement that stores a few readings gets lost: they are counted once",
+  "a few readings that one statement stored are counted once although the answer is lost",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -85,10 +82,10 @@ Deno.test(
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(stored);
     sent.push(...await place.publisher.send(readings(50, 50)));
     await eventually("the answer to be cut off", () => link.cuts === 1);
-    strictEqual(await accounted(place), 100, "it did commit");
+    strictEqual(await accountedOffsets(place), 100, "the readings were committed");
     sent.push(...await place.publisher.send(readings(100, 50)));
     await accountFor(place, sent);
-    await eventually("its own count", async () => {
+    await eventually("the metric to count the stored readings", async () => {
       return await consumer.metric("heartbeat_records_total", 'outcome="stored"') === 150;
     });
     deepStrictEqual(consumer.events("batch.stale"), []);
@@ -96,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a COMMIT that never arrived is done again",
+  "a consumer writes a batch again when its COMMIT never reached PostgreSQL",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -111,9 +108,9 @@ Deno.test(
   }),
 );
 
-/** Nothing else among them, so that one statement stores them. */
+/** Without any other record among them, one statement stores them all. */
 function readings(from: number, count: number): Intended[] {
-  return Array.from({ length: count }, (_, at) => {
-    return reading(`c-${from + at}`, "2026-07-14T09:30:00Z", 70);
+  return Array.from({ length: count }, (_, index) => {
+    return reading(`c-${from + index}`, "2026-07-14T09:30:00Z", 70);
   });
 }

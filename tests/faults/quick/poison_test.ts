@@ -1,4 +1,3 @@
-/** Records that stop other pipelines: none of them holds its partition up, or takes a neighbour along. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { bad, type Intended, reading } from "../../support/judge.ts";
 import { onPlace } from "../../support/services.ts";
@@ -26,7 +25,7 @@ Deno.test(
       bad("not_an_object", "null", { key: null }),
       bad("missing_timestamp", { customer_id: "a", heart_rate: 1 }),
       bad("heart_rate_out_of_range", { customer_id: "a", timestamp: T, heart_rate: 221 }),
-      // More than a fetch asks for.
+      // More than a fetch asks for from one partition.
       bad("invalid_json", new Uint8Array(2_000_000).fill(0x5b), { key: null }),
       reading("b", T, 70),
     ]);
@@ -45,9 +44,9 @@ Deno.test(
   onPlace({}, async (place) => {
     const withId = (id: string) => `{"customer_id":"${id}","timestamp":"${T}","heart_rate":70}`;
     const encoder = new TextEncoder();
-    const invalid = (at: number, ...values: number[]) => {
+    const invalid = (position: number, ...values: number[]) => {
       const value = encoder.encode(withId("abcdef"));
-      value.set(values, at);
+      value.set(values, position);
       return value;
     };
     const sent = await place.publisher.send<Intended>([
@@ -56,7 +55,7 @@ Deno.test(
       bad("invalid_customer_id", withId("\\ud800"), { key: bytes(0xed, 0xa0, 0x80) }),
       bad("invalid_customer_id", withId("\\udc00\\ud800"), { key: bytes(0xff, 0xfe) }),
       bad("invalid_json", `${withId("a")}\u0000`, { key: null }),
-      // A surrogate, an overlong NUL, a byte that begins nothing, and a character that is cut short.
+      // A surrogate, an overlong NUL, an impossible byte, and an incomplete character.
       bad("invalid_utf8", invalid(17, 0xed, 0xa0, 0x80), { key: null }),
       bad("invalid_utf8", invalid(17, 0xc0, 0x80), { key: null }),
       bad("invalid_utf8", invalid(17, 0xff), { key: null }),
@@ -67,6 +66,6 @@ Deno.test(
     await place.consumeAll({ env });
     await accountFor(place, sent);
     const copies = (await take()).filter((statement) => /^copy public\.heartbeats /.test(statement));
-    strictEqual(copies.length, 1, "PostgreSQL refused nothing");
+    strictEqual(copies.length, 1, "one COPY, because PostgreSQL refused nothing");
   }),
 );
