@@ -10,35 +10,34 @@ import {
   encodeBatch,
 } from "../../../../workers/_shared/kafka/batch_writer.ts";
 
-const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((one) => Buffer.from(one));
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
 const RECORD: fc.Arbitrary<Content> = fc.record({
   key: bytes(200),
-  // Around the lengths at which a varint gets a byte more, and a tombstone.
   value: fc.oneof(
     bytes(200),
+    // A varint takes one more byte from 64 on, and another from 8,192 on.
     fc.constantFrom(63, 64, 8_191, 8_192).map((n) => Buffer.alloc(n, 7)),
     fc.constant(null),
   ),
 });
 
-/** What each record is: its place, its key and its value. */
-type Said = readonly [place: number, key: string | null, value: string | null];
+type ReadRecord = readonly [index: number, key: string | null, value: string | null];
 
 function hex(bytes: Uint8Array | null | undefined): string | null {
   return bytes ? Buffer.from(bytes).toString("hex") : null;
 }
 
-/** As the client reads it, from one field to the next. */
+/** As Kafka's client reads a batch: one field after the other. */
 function readByFields(batch: Buffer) {
-  const { records, ...header } = readRecordsBatch(Reader.from(batch));
+  const { records: read, ...header } = readRecordsBatch(Reader.from(batch));
   return {
     header,
-    said: records.map(({ offsetDelta, key, value }): Said => [offsetDelta, hex(key), hex(value)]),
+    records: read.map(({ offsetDelta, key, value }): ReadRecord => [offsetDelta, hex(key), hex(value)]),
   };
 }
 
-/** As our consumer reads it, from one record to the next by the length that each states. */
-function readByLengths(bytes: Buffer): Said[] {
+/** As the consumer reads a batch: from one record to the next, by the length that each record states. */
+function readByLengths(bytes: Buffer): ReadRecord[] {
   const [batch = assert.fail("no batch")] = readBatches(bytes);
   const plain = decompress(batch, bytes);
   const table = new RecordTable(plain.bytes, batch.count);
@@ -50,14 +49,14 @@ function readByLengths(bytes: Buffer): Said[] {
 }
 
 for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] satisfies Compression[]) {
-  Deno.test(`encodeBatch() with ${compression} writes what is read as the same records, in their order`, async () => {
+  Deno.test(`encodeBatch() writes a ${compression} batch from which both readers get the same records in the same order`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(RECORD, { minLength: 1, maxLength: 50 }), async (records) => {
         const before = BigInt(Date.now());
         const batch = await encodeBatch(records, compression);
-        const expected = records.map(({ key, value }, place): Said => [place, hex(key), hex(value)]);
-        const { header, said } = readByFields(batch);
-        assert.deepEqual(said, expected);
+        const expected = records.map(({ key, value }, index): ReadRecord => [index, hex(key), hex(value)]);
+        const { header, records: read } = readByFields(batch);
+        assert.deepEqual(read, expected);
         assert.deepEqual(readByLengths(batch), expected);
         assert.equal(header.length, batch.length - 12);
         assert.equal(header.crc, crc32c(batch.subarray(21)) >>> 0);
@@ -71,7 +70,7 @@ for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] satisfies Co
   });
 }
 
-Deno.test("encodeBatch() takes a batch of thousands of records, and one of several megabytes", async () => {
+Deno.test("encodeBatch() writes a batch of 20,000 records, and a batch of 20 MB", async () => {
   const many = Array.from(
     { length: 20_000 },
     (_, n) => ({ key: Buffer.from("k"), value: Buffer.from(String(n)) }),
@@ -79,8 +78,8 @@ Deno.test("encodeBatch() takes a batch of thousands of records, and one of sever
   const large = [{ key: Buffer.alloc(0), value: Buffer.alloc(20_000_000, 1) }];
   for (const records of [many, large]) {
     const batch = await encodeBatch(records, "none");
-    const expected = records.map(({ key, value }, place): Said => [place, hex(key), hex(value)]);
-    assert.deepEqual(readByFields(batch).said, expected);
+    const expected = records.map(({ key, value }, index): ReadRecord => [index, hex(key), hex(value)]);
+    assert.deepEqual(readByFields(batch).records, expected);
     assert.deepEqual(readByLengths(batch), expected);
   }
 });

@@ -4,7 +4,7 @@ import { kafkaConnection } from "../../../../workers/_shared/kafka/client.ts";
 const brokersOf = (servers: string) =>
   kafkaConnection("test", "test", { KAFKA_BOOTSTRAP_SERVERS: servers }, () => "").options.bootstrapBrokers;
 
-Deno.test("KAFKA_BOOTSTRAP_SERVERS takes names, IPv4 and IPv6 addresses, and blanks around a comma", () => {
+Deno.test("kafkaConnection() accepts names, IPv4 and IPv6 addresses, and blanks around a comma", () => {
   deepStrictEqual(brokersOf("[::1]:9092"), [{ host: "::1", port: 9092 }]);
   deepStrictEqual(brokersOf("a.b-c:1, 10.0.0.1:65535 ,[2001:db8::7]:9093"), [
     { host: "a.b-c", port: 1 },
@@ -27,7 +27,7 @@ for (
     ":9092",
   ]
 ) {
-  Deno.test(`KAFKA_BOOTSTRAP_SERVERS=${wrong} is refused`, () => {
+  Deno.test(`kafkaConnection() refuses KAFKA_BOOTSTRAP_SERVERS=${wrong}`, () => {
     throws(() => brokersOf(wrong), /KAFKA_BOOTSTRAP_SERVERS: is/);
   });
 }

@@ -1,4 +1,3 @@
-/** What a compressed batch may become in memory, and how that is known before it does. */
 import { ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -23,20 +22,20 @@ const { gzip, snappy, lz4, zstd } = compressionsAlgorithms;
 
 type Compress = (plain: Buffer) => Buffer | Promise<Buffer>;
 
-/** As Kafka's Java client writes snappy: blocks, each behind its length. */
+/** Snappy as Kafka's Java client writes it: blocks with a length before each. */
 function xerial(blocks: readonly Buffer[]): Buffer {
   const header = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
   return Buffer.concat([header, ...blocks.flatMap((block) => [int32(block.length, "BE"), block])]);
 }
 
-/** A frame of one block after the other, with all that a frame may say of itself. */
+/** An lz4 frame with every optional field of the format. */
 function fullFrame(content: bigint, blocks: readonly Buffer[]): Buffer {
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(content);
   return Buffer.concat([
     Buffer.from([0x04, 0x22, 0x4d, 0x18, 0b0111_1101, 0x40]),
     size,
-    Buffer.alloc(4 + 1), // the dictionary's id, the header's checksum
+    Buffer.alloc(4 + 1), // the dictionary's id and the header's checksum
     ...blocks.flatMap((block) => [int32(block.length, "LE"), block, Buffer.alloc(4)]),
     Buffer.alloc(4),
   ]);
@@ -49,7 +48,7 @@ function int32(value: number, order: "LE" | "BE"): Buffer {
   return bytes;
 }
 
-/** The one block of a small frame as the client writes it. */
+/** The only block of a small frame that the client wrote. */
 function lz4Block(plain: Buffer): Buffer {
   const frame = Buffer.from(lz4.compressSync(plain));
   return frame.subarray(11, 11 + frame.readUInt32LE(7));
@@ -57,7 +56,7 @@ function lz4Block(plain: Buffer): Buffer {
 
 const snappyBlock = (plain: Buffer) => Buffer.from(snappy.compressSync(plain));
 
-/** As Kafka's Java client writes zstd: in a stream, which does not state how long it is. */
+/** Zstandard as Kafka's Java client writes it: a stream, which does not state its length. */
 async function streamed(plain: Buffer): Promise<Buffer> {
   const compress = createZstdCompress();
   compress.write(plain.subarray(0, plain.length >> 1));
@@ -65,7 +64,6 @@ async function streamed(plain: Buffer): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(compress as AsyncIterable<Buffer>));
 }
 
-/** Each as the clients of Kafka write it. */
 const WRITERS: readonly [name: string, codec: number, compress: Compress][] = [
   ["gzip", gzip.bitmask, gzip.compressSync],
   ["snappy", snappy.bitmask, snappyBlock],
@@ -77,15 +75,14 @@ const WRITERS: readonly [name: string, codec: number, compress: Compress][] = [
   ["zstd in a stream", zstd.bitmask, streamed],
 ];
 
-/** The records of a batch after `decompress`. */
 function recordsOf(codec: number, records: Buffer): Buffer {
-  const [one] = readBatches(batch(7, [7]));
-  if (one === undefined) throw new RangeError("there is no batch");
-  return decompress({ ...one, compression: codec, recordsStart: 0, recordsEnd: records.length }, records)
+  const [template] = readBatches(batch(7, [7]));
+  if (template === undefined) throw new RangeError("there is no batch");
+  return decompress({ ...template, compression: codec, recordsStart: 0, recordsEnd: records.length }, records)
     .bytes;
 }
 
-/** Bytes that compress well, badly and by turns. Never none: of those the client's codecs fail once their memory grew. */
+// Parts that compress well and badly. Never empty, because the client's codecs fail on empty input once their memory has grown.
 const content = fc.array(
   fc.tuple(fc.uint8Array({ maxLength: 300 }), fc.nat({ max: 400 }))
     .map(([bytes, times]) => Buffer.concat(Array.from({ length: times }, () => bytes))),
@@ -93,7 +90,7 @@ const content = fc.array(
 ).map((parts) => Buffer.concat([Buffer.from("x"), ...parts]));
 
 for (const [name, codec, compress] of WRITERS) {
-  Deno.test(`unpack() gives what ${name} was given, and nothing when that is a byte too much`, async () => {
+  Deno.test(`unpack() restores what was compressed with ${name}, and nothing if it exceeds the limit by one byte`, async () => {
     await fc.assert(
       fc.asyncProperty(content, async (plain) => {
         const bytes = await compress(plain);
@@ -104,7 +101,7 @@ for (const [name, codec, compress] of WRITERS) {
     );
   });
 
-  Deno.test(`decompress() gives 32 MB of ${name}, refuses a byte more, and names the offset of what is damaged`, async () => {
+  Deno.test(`decompress() reads 32 MiB of ${name}, refuses one byte more, and names the offset of a damaged batch`, async () => {
     strictEqual(recordsOf(codec, await compress(Buffer.alloc(LIMIT))).length, LIMIT);
     const bomb = await compress(Buffer.alloc(LIMIT + 1));
     throws(() => recordsOf(codec, bomb), /batch at offset 7 is larger than 33554432 bytes/);
@@ -114,7 +111,7 @@ for (const [name, codec, compress] of WRITERS) {
     });
   });
 
-  Deno.test(`what was unpacked of ${name} keeps no more than a few times its memory alive`, async () => {
+  Deno.test(`the result of unpack() for ${name} keeps at most four times its length in memory`, async () => {
     for (const length of [1, 1_000, 50_000, MEGABYTE]) {
       const noise = Buffer.from(crypto.getRandomValues(new Uint8Array(Math.min(length, 60_000))));
       for (const plain of [Buffer.alloc(length, "x"), noise]) {
@@ -125,21 +122,21 @@ for (const [name, codec, compress] of WRITERS) {
   });
 }
 
-Deno.test("decompress() knows no other codec", () => {
+Deno.test("decompress() refuses an unknown codec", () => {
   throws(
     () => recordsOf(6, Buffer.alloc(40)),
     /batch at offset 7 cannot be decompressed: no codec has the number 6/,
   );
 });
 
-Deno.test("all blocks count, behind every field that a frame can have, and whatever the frame says of its length", () => {
+Deno.test("decompress() measures all blocks of an lz4 frame, whatever length its header states", () => {
   const block = lz4Block(Buffer.alloc(65_536, "heartbeat"));
   strictEqual(recordsOf(lz4.bitmask, fullFrame(1n, Array.from({ length: 512 }, () => block))).length, LIMIT);
   const bomb = fullFrame(1n, Array.from({ length: 513 }, () => block));
   throws(() => recordsOf(lz4.bitmask, bomb), /batch at offset 7 is larger/);
 });
 
-Deno.test("a block for each byte, and blocks of nothing, are unpacked without memory for each", () => {
+Deno.test("unpack() needs no extra memory per block for blocks of one byte and for empty blocks", () => {
   const plain = Buffer.from(Array.from({ length: 500_000 }, (_, index) => index * 31 % 251));
   const nothing = Buffer.alloc(0);
   const cases: [codec: number, bytes: Buffer, expected: Buffer][] = [
@@ -154,19 +151,19 @@ Deno.test("a block for each byte, and blocks of nothing, are unpacked without me
     const unpacked = unpack(codec, bytes, LIMIT);
     const after = process.memoryUsage();
     const grown = after.heapUsed + after.external - before.heapUsed - before.external;
-    ok(unpacked?.equals(expected), `codec ${codec} gave something else`);
+    ok(unpacked?.equals(expected), `codec ${codec} returned other bytes`);
     ok(grown < 4 * bytes.length, `codec ${codec} took ${grown} bytes for ${bytes.length}`);
   }
 });
 
-Deno.test("decompress() makes no room for what a few bytes of snappy only claim to be", () => {
+Deno.test("decompress() allocates no memory for a length that a few bytes of snappy only claim", () => {
   const claim = Buffer.from([0x80, 0x80, 0x80, 0x30, 0]);
   throws(() => recordsOf(snappy.bitmask, claim), /5 bytes of snappy cannot stand for 100663296/);
   throws(() => recordsOf(snappy.bitmask, xerial([claim])), RangeError);
   throws(() => recordsOf(snappy.bitmask, Buffer.alloc(9, 0xff)), RangeError);
 });
 
-Deno.test("a damaged batch of lz4 or snappy is refused as such, or read as something else", () => {
+Deno.test("decompress() reports damaged lz4 and snappy as a corrupt batch, unless the damage still decompresses", () => {
   const plain = Buffer.from(
     JSON.stringify(Array.from({ length: 500 }, (_, index) => ({ index, at: index * 7 }))),
   );
@@ -197,7 +194,7 @@ Deno.test("a damaged batch of lz4 or snappy is refused as such, or read as somet
   }
 });
 
-Deno.test("a frame of lz4 whose own checksum is wrong is read, as Kafka's Java client reads it", () => {
+Deno.test("decompress() ignores the content checksum of an lz4 frame, as Kafka's Java client does", () => {
   const plain = Buffer.alloc(1_000, "heartbeat");
   const frame = Buffer.from(lz4.compressSync(plain));
   const hasContentChecksum = 1 << 2;

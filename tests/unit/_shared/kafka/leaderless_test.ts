@@ -8,29 +8,29 @@ const TOPIC_AUTHORIZATION_FAILED = 29;
 
 type Partition = { readonly code: number; readonly leader: number };
 
-/** A broker's answer to Metadata, as the protocol lays it out. */
-function written(partitions: readonly Partition[], topicCode: number): Reader {
+/** A response to a Metadata request, in the layout of the protocol. */
+function encodeMetadata(partitions: readonly Partition[], topicCode: number): Reader {
   const writer = Writer.create().appendInt32(0).appendArray([1], (broker, id) => {
     broker.appendInt32(id).appendString("localhost").appendInt32(9092).appendString(null);
   });
   writer.appendString("cluster").appendInt32(1).appendArray(["t"], (topic, name) => {
     topic.appendInt16(topicCode).appendString(name).appendUUID(TOPIC_ID).appendBoolean(false);
-    topic.appendArray([...partitions.entries()], (one, [index, { code, leader }]) => {
-      one.appendInt16(code).appendInt32(index).appendInt32(leader).appendInt32(7);
+    topic.appendArray([...partitions.entries()], (partition, [index, { code, leader }]) => {
+      partition.appendInt16(code).appendInt32(index).appendInt32(leader).appendInt32(7);
       const node = (into: Writer, id: number) => into.appendInt32(id);
-      for (let list = 0; list < 3; list++) one.appendArray([1], node, true, false);
+      for (let list = 0; list < 3; list++) partition.appendArray([1], node, true, false);
     });
     topic.appendInt32(0);
   });
   return Reader.from(writer.appendTaggedFields().buffer);
 }
 
-/** What a client is told that asks for metadata and is answered so. */
-function asked(partitions: readonly Partition[], topicCode = 0, name = "Metadata") {
+/** What a patched client gets from a metadata request that receives this response. */
+function requestMetadata(partitions: readonly Partition[], topicCode = 0, name = "Metadata") {
   const api = Object.assign((...args: unknown[]) => {
     const done = args.at(-1) as (error: unknown, response?: unknown) => void;
     try {
-      done(null, metadataV12.parseResponse(0, 3, 12, written(partitions, topicCode)));
+      done(null, metadataV12.parseResponse(0, 3, 12, encodeMetadata(partitions, topicCode)));
     } catch (error) {
       done(error);
     }
@@ -38,34 +38,34 @@ function asked(partitions: readonly Partition[], topicCode = 0, name = "Metadata
   const client = {
     [kGetApi]: (_name: string, callback: (error: unknown, api: unknown) => void) => callback(null, api),
   };
-  let told: { error: unknown; leaders: unknown } | undefined;
-  const bearing = tolerateLeaderlessPartitions(client as never) as unknown as typeof client;
-  bearing[kGetApi](name, (_error, found) => {
-    const ask = found as typeof api;
-    strictEqual(ask.version, 12, "the client looks at the version");
-    ask("connection", ["t"], (error: unknown, response: ReturnType<typeof metadataV12.parseResponse>) => {
-      told = { error, leaders: response?.topics[0]?.partitions.map(({ leaderId }) => leaderId) };
+  let result: { error: unknown; leaders: unknown } | undefined;
+  const patched = tolerateLeaderlessPartitions(client as never) as unknown as typeof client;
+  patched[kGetApi](name, (_error, found) => {
+    const request = found as typeof api;
+    strictEqual(request.version, 12, "the client reads the version");
+    request("connection", ["t"], (error: unknown, response: ReturnType<typeof metadataV12.parseResponse>) => {
+      result = { error, leaders: response?.topics[0]?.partitions.map(({ leaderId }) => leaderId) };
     });
   });
-  return told ?? { error: "never answered", leaders: undefined };
+  return result ?? { error: "never answered", leaders: undefined };
 }
 
 const LEADERLESS = { code: LEADER_NOT_AVAILABLE, leader: -1 };
 
-Deno.test("bearLeaderless() has the client go on with the partitions that have a leader", () => {
-  deepStrictEqual(asked([{ code: 0, leader: 1 }, LEADERLESS, { code: 0, leader: 1 }]), {
+Deno.test("tolerateLeaderlessPartitions() lets the client use the partitions that have a leader", () => {
+  deepStrictEqual(requestMetadata([{ code: 0, leader: 1 }, LEADERLESS, { code: 0, leader: 1 }]), {
     error: null,
     leaders: [1, -1, 1],
   });
-  deepStrictEqual(asked([LEADERLESS]).leaders, [-1]);
+  deepStrictEqual(requestMetadata([LEADERLESS]).leaders, [-1]);
 });
 
-Deno.test("bearLeaderless() hides nothing else: what is wrong with the topic, with a partition, or with another request", () => {
+Deno.test("tolerateLeaderlessPartitions() hides no other error of the topic, of a partition or of another request", () => {
   const failures = [
-    asked([LEADERLESS, { code: TOPIC_AUTHORIZATION_FAILED, leader: -1 }]),
-    asked([], LEADER_NOT_AVAILABLE),
-    asked([LEADERLESS], TOPIC_AUTHORIZATION_FAILED),
-    asked([LEADERLESS], 0, "Produce"),
+    requestMetadata([LEADERLESS, { code: TOPIC_AUTHORIZATION_FAILED, leader: -1 }]),
+    requestMetadata([], LEADER_NOT_AVAILABLE),
+    requestMetadata([LEADERLESS], TOPIC_AUTHORIZATION_FAILED),
+    requestMetadata([LEADERLESS], 0, "Produce"),
   ];
   for (const { error, leaders } of failures) {
     match(String(error), /Received response with error/);

@@ -1,4 +1,3 @@
-/** What is made of answers that leave something out. The client is a stand-in. */
 import { deepStrictEqual, rejects } from "node:assert";
 import {
   describeTopic,
@@ -6,25 +5,25 @@ import {
   lastStableOffsets,
 } from "../../../../workers/_shared/kafka/topic.ts";
 
-/** A client that is answered with these ends; the client's own array has a hole where none was given. */
+/** A client that returns these offsets. Its array has a hole where an offset is undefined, as the real client's has. */
 const answering = (...ends: (bigint | undefined)[]) => {
   const offsets = Array<bigint>(ends.length);
   ends.forEach((end, partition) => end === undefined || (offsets[partition] = end));
   return { listOffsets: () => Promise.resolve(new Map([["t", offsets]])) } as never;
 };
 
-Deno.test("endOffsets() gives the end of each partition", async () => {
+Deno.test("lastStableOffsets() returns the offset of each partition", async () => {
   deepStrictEqual(await lastStableOffsets(answering(5n, 0n), "t", 2), [5, 0]);
 });
 
-Deno.test("endOffsets() takes no answer for a partition for no end: nothing would be left to read", async () => {
+Deno.test("lastStableOffsets() throws if the broker gives no offset for a partition", async () => {
   for (const answer of [answering(), answering(5n), answering(5n, undefined), answering(undefined, 5n)]) {
     await rejects(lastStableOffsets(answer, "t", 2), /no offset was given for partition [01] of t/);
   }
   await rejects(lastStableOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
 });
 
-Deno.test("knownEnds() asks each leader once and gives what it knows: null where none leads, one fails or one hangs", async () => {
+Deno.test("knownLastStableOffsets() asks each leader once and returns null where a leader is missing, fails or does not answer", async () => {
   const asked: number[][] = [];
   const answers = new Map([[0, Promise.resolve(new Map([["t", [7n, -1n, 9n]]]))], [
     3,
@@ -50,7 +49,7 @@ Deno.test("knownEnds() asks each leader once and gives what it knows: null where
   deepStrictEqual(await knownLastStableOffsets(client as never, topic, [], until), []);
 });
 
-Deno.test("describeTopic() takes an answer without partitions for none, not for a topic that has none", async () => {
+Deno.test("describeTopic() throws if the broker names no partitions of the topic", async () => {
   const topics = new Map([["t", { id: "i", partitions: [] }]]);
   const client = { metadata: () => Promise.resolve({ topics, brokers: new Map() }) };
   await rejects(describeTopic(client as never, "t"), /no partition was given of topic t/);
