@@ -1,7 +1,7 @@
 /** Broken builds of sections 1, 2 and 2a: what becomes of a record, of an offset, and of what is kept. */
 import type { BrokenBuild } from "./broken_build.ts";
 
-const AS_SPECIFIED = "decode() answers as the specification does, whatever";
+const AS_SPECIFIED = "decode() gives the same verdict as the oracle of the specification on any record";
 
 /** Takes the changes that the transaction wrote out of it, and writes them in the next one. */
 const CHANGES_APART =
@@ -38,7 +38,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.4",
     breaks: "a heart rate at the threshold is an anomaly",
     edits: { "heartRate < lowBpm ?": "heartRate <= lowBpm ?" },
-    test: "the thresholds themselves are no anomalies",
+    test: "a heart rate equal to an alarm limit is not an anomaly",
   },
   {
     promise: "1.5",

@@ -15,9 +15,9 @@ type Row = readonly [why: string, value: string | Uint8Array | null, reason: Rej
 const good = JSON.stringify(VALID);
 const without = (name: keyof typeof VALID) => JSON.stringify({ ...VALID, [name]: undefined });
 
-const NO_JSON: readonly (readonly [why: string, value: string, says?: string])[] = [
+const NO_JSON: readonly (readonly [why: string, value: string, parserMessage?: string])[] = [
   ["white space", " \n", " (Unexpected end of JSON input)"],
-  ["a byte order mark alone", "\ufeff"],
+  ["a byte order mark without text", "\ufeff"],
   ["two byte order marks", `\ufeff\ufeff${good}`, " (Unexpected token '\\ufeff'"],
   ["a NUL byte", "\0", " (Unexpected token '\\u0000'"],
   ["text", "hello"],
@@ -41,13 +41,13 @@ const NO_UTF8: readonly (readonly [why: string, value: Uint8Array])[] = [
   ["a lone continuation byte", Uint8Array.of(0x80)],
   ["an overlong slash", Uint8Array.of(0x22, 0xc0, 0xaf, 0x22)],
   ["an encoded surrogate", Uint8Array.of(0x22, 0xed, 0xa0, 0x80, 0x22)],
-  ["beyond U+10FFFF", Uint8Array.of(0x22, 0xf4, 0x90, 0x80, 0x80, 0x22)],
-  ["a cut character", bytes('"\u{1f493}').slice(0, -1)],
+  ["a code point above U+10FFFF", Uint8Array.of(0x22, 0xf4, 0x90, 0x80, 0x80, 0x22)],
+  ["a truncated character", bytes('"\u{1f493}').slice(0, -1)],
   ["UTF-16", new Uint8Array(Buffer.from(`\ufeff${good}`, "utf16le"))],
   ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0)],
 ];
 
-/** A value of one member, as JSON writes it, and as the detail quotes it where that is something else. */
+/** The value of one member as JSON source, and the quotation in the detail if it differs from the source. */
 type Wrong = readonly [why: string, source: string, quoted?: string];
 
 const CUSTOMERS: readonly Wrong[] = [
@@ -74,17 +74,17 @@ const CUSTOMERS: readonly Wrong[] = [
 ];
 
 const TIMESTAMPS: readonly Wrong[] = [
-  ["a day that is none", '"2026-02-30T00:00:00Z"'],
+  ["a date that does not exist", '"2026-02-30T00:00:00Z"'],
   ["seconds since 1970", "1767225600"],
   ["a null timestamp", "null"],
-  ["controls in the timestamp", '"\\u001b[2J\\u202e\\u2028"'],
+  ["control characters in the timestamp", '"\\u001b[2J\\u202e\\u2028"'],
 ];
 
 const RATES: readonly Wrong[] = [
   ["a heart rate as text", '"72"'],
   ["a null heart rate", "null"],
-  ["half a beat", "72.5"],
-  ["a fraction that a double cannot see", "72.00000000000000001"],
+  ["a fractional heart rate", "72.5"],
+  ["a fraction that a double rounds away", "72.00000000000000001"],
   ["an array as the heart rate", "[72]", "an array"],
 ];
 
@@ -94,7 +94,7 @@ const OUT_OF_RANGE: readonly Wrong[] = [
   ["1e999 beats", "1e999"],
 ];
 
-/** @param expected begins what the detail says after the value */
+/** @param expected the beginning of the detail after the value */
 function members(
   field: keyof typeof VALID,
   rows: readonly Wrong[],
@@ -109,9 +109,12 @@ function members(
 const REJECTED: readonly Row[] = [
   ["a tombstone", null, "tombstone", `value: is null, ${FIELDS}`],
   ["zero bytes", "", "empty_value", `value: is empty, ${FIELDS}`],
-  ...NO_JSON.map(([why, value, says = ""]): Row => [why, value, "invalid_json", `value: is no JSON${says}`]),
+  ...NO_JSON.map((
+    [why, value, parserMessage = ""],
+  ): Row => [why, value, "invalid_json", `value: is no JSON${parserMessage}`]),
   [
-    "2 MB and a byte, JSON or not: parsed, a text of brackets takes thirty times as much memory",
+    // Parsed, a value of brackets would take thirty times its length in memory.
+    "a value of 2 MiB and one byte",
     good.padEnd(2 * 1024 * 1024 + 1),
     "invalid_json",
     `value: has 2097153 bytes, ${FIELDS} in at most 2097152`,
@@ -131,11 +134,36 @@ const REJECTED: readonly Row[] = [
     "missing_customer_id",
     `customer_id: is missing, ${ID}; timestamp: is missing, ${DATE}`,
   ],
-  ["no customer", without("customer_id"), "missing_customer_id", `customer_id: is missing, ${ID}`],
-  ["no timestamp", without("timestamp"), "missing_timestamp", `timestamp: is missing, ${DATE}`],
-  ["no heart rate", without("heart_rate"), "missing_heart_rate", `heart_rate: is missing, ${RATE}`],
-  ["other letters", good.replace("rate", "Rate"), "missing_heart_rate", `heart_rate: is missing, ${RATE}`],
-  ["members in __proto__ only", `{"__proto__":${good}}`, "missing_customer_id", "customer_id: is missing"],
+  [
+    "a record without a customer",
+    without("customer_id"),
+    "missing_customer_id",
+    `customer_id: is missing, ${ID}`,
+  ],
+  [
+    "a record without a timestamp",
+    without("timestamp"),
+    "missing_timestamp",
+    `timestamp: is missing, ${DATE}`,
+  ],
+  [
+    "a record without a heart rate",
+    without("heart_rate"),
+    "missing_heart_rate",
+    `heart_rate: is missing, ${RATE}`,
+  ],
+  [
+    "a member name in other letter case",
+    good.replace("rate", "Rate"),
+    "missing_heart_rate",
+    `heart_rate: is missing, ${RATE}`,
+  ],
+  [
+    "a record whose members are only in __proto__",
+    `{"__proto__":${good}}`,
+    "missing_customer_id",
+    "customer_id: is missing",
+  ],
   ...members("customer_id", CUSTOMERS, "invalid_customer_id", ID),
   ...members("timestamp", TIMESTAMPS, "invalid_timestamp", DATE),
   ...members(
@@ -149,7 +177,7 @@ const REJECTED: readonly Row[] = [
   ),
   ...members("heart_rate", RATES, "invalid_heart_rate", RATE),
   [
-    "a fraction that a double cannot see before an exact one inside another object",
+    "a fraction that a double rounds away, before an exact number inside another object",
     `{"heart_rate":72.00000000000000001,"customer_id":"c-1","timestamp":"${VALID.timestamp}","x":{"heart_rate":72}}`,
     "invalid_heart_rate",
     "heart_rate: is 72.00000000000000001",

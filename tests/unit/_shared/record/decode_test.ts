@@ -10,9 +10,9 @@ import { anyText, property, timestampText } from "../../../support/property.ts";
 const TS = parseInstant(VALID.timestamp);
 
 const READ: readonly (readonly [why: string, json: string, expected: object])[] = [
-  ["the usual record", JSON.stringify(VALID), {}],
+  ["a record with its members in the usual order", JSON.stringify(VALID), {}],
   [
-    "another order and white space",
+    "a record in another order and with white space",
     ` \r\n{ "heart_rate" : 72,\t"timestamp":"${VALID.timestamp}","customer_id":"c-1"}\n`,
     {},
   ],
@@ -21,46 +21,50 @@ const READ: readonly (readonly [why: string, json: string, expected: object])[] 
     JSON.stringify(VALID).replace("customer", "c\\u0075stomer").replace("c-1", "\\u0063-1"),
     {},
   ],
-  ["extra members", JSON.stringify({ ...VALID, device: { heart_rate: 1, id: [null] } }), {}],
-  ["a byte order mark", `\ufeff${JSON.stringify(VALID)}`, {}],
+  ["a record with extra members", JSON.stringify({ ...VALID, device: { heart_rate: 1, id: [null] } }), {}],
+  ["a record after a byte order mark", `\ufeff${JSON.stringify(VALID)}`, {}],
   [
-    "a name twice: the last counts",
+    "the last of several members with the same name",
     JSON.stringify(VALID).replace("{", '{"heart_rate":"x","customer_id":7,'),
     {},
   ],
   [
-    "a __proto__ member",
+    "a record with a __proto__ member",
     JSON.stringify(VALID).replace("{", '{"__proto__":{"heart_rate":1},"constructor":null,'),
     {},
   ],
   [
-    "100,000 nested arrays",
+    "a record with 100,000 nested arrays",
     JSON.stringify(VALID).replace("{", `{"x":${"[".repeat(1e5)}${"]".repeat(1e5)},`),
     {},
   ],
-  ["1 MB in an extra member", JSON.stringify({ ...VALID, blob: "x".repeat(1e6) }), {}],
-  ["a replacement character that was sent as one", JSON.stringify({ ...VALID, customer_id: "\ufffd" }), {
+  ["a record with 1 MB in an extra member", JSON.stringify({ ...VALID, blob: "x".repeat(1e6) }), {}],
+  ["a replacement character that the producer sent", JSON.stringify({ ...VALID, customer_id: "\ufffd" }), {
     customerId: "\ufffd",
   }],
   ["characters beyond the basic plane", written("customer_id", '"\\ud83d\\udc93 \u{1f493}"'), {
     customerId: "\u{1f493} \u{1f493}",
   }],
-  ["128 of them", JSON.stringify({ ...VALID, customer_id: "\u{1f493}".repeat(128) }), {
-    customerId: "\u{1f493}".repeat(128),
-  }],
-  ["SQL", JSON.stringify({ ...VALID, customer_id: "'); drop table heartbeats; --" }), {
+  [
+    "a customer of 128 characters beyond the basic plane",
+    JSON.stringify({ ...VALID, customer_id: "\u{1f493}".repeat(128) }),
+    {
+      customerId: "\u{1f493}".repeat(128),
+    },
+  ],
+  ["SQL as the customer", JSON.stringify({ ...VALID, customer_id: "'); drop table heartbeats; --" }), {
     customerId: "'); drop table heartbeats; --",
   }],
-  ["COPY's separators", JSON.stringify({ ...VALID, customer_id: "a\tb\nc\\N\r\\." }), {
+  ["the separators of COPY in the customer", JSON.stringify({ ...VALID, customer_id: "a\tb\nc\\N\r\\." }), {
     customerId: "a\tb\nc\\N\r\\.",
   }],
-  ["20 digits as text", written("customer_id", '"12345678901234567890"'), {
+  ["20 digits as a text", written("customer_id", '"12345678901234567890"'), {
     customerId: "12345678901234567890",
   }],
-  ["an integer", written("customer_id", "42"), { customerId: "42" }],
-  ["a negative one", written("customer_id", "-42"), { customerId: "-42" }],
-  ["zero", written("customer_id", "0"), { customerId: "0" }],
-  ["minus zero", written("customer_id", "-0"), { customerId: "0" }],
+  ["an integer as the customer", written("customer_id", "42"), { customerId: "42" }],
+  ["a negative integer as the customer", written("customer_id", "-42"), { customerId: "-42" }],
+  ["zero as the customer", written("customer_id", "0"), { customerId: "0" }],
+  ["minus zero as the customer", written("customer_id", "-0"), { customerId: "0" }],
   ["2^53-1", written("customer_id", "9007199254740991"), { customerId: "9007199254740991" }],
   ["-(2^53-1)", written("customer_id", "-9007199254740991"), { customerId: "-9007199254740991" }],
   ["2^53-1 with an exponent", written("customer_id", "9007199254740.991e3"), {
@@ -76,19 +80,19 @@ const READ: readonly (readonly [why: string, json: string, expected: object])[] 
     JSON.stringify(VALID).replace("}", ',"x":1.00000000000000000001}'),
     {},
   ],
-  ["an offset", written("timestamp", '"2026-07-14 11:29:59.123456+0200"'), {}],
-  ["further decimals", written("timestamp", '"2026-07-14T09:29:59.123456999Z"'), {}],
-  ["no offset", written("timestamp", '"2026-07-14T09:29:59.123456"'), {}],
+  ["a timestamp with an offset", written("timestamp", '"2026-07-14 11:29:59.123456+0200"'), {}],
+  ["a timestamp with more than six decimals", written("timestamp", '"2026-07-14T09:29:59.123456999Z"'), {}],
+  ["a timestamp without an offset", written("timestamp", '"2026-07-14T09:29:59.123456"'), {}],
   ["the year 1", written("timestamp", '"0001-01-01T00:00:00Z"'), { ts: -62_135_596_800_000_000n }],
-  ["as far in the future as may be", written("timestamp", '"2026-07-14T09:35:00.000000Z"'), {
+  ["the latest timestamp that the clock skew allows", written("timestamp", '"2026-07-14T09:35:00.000000Z"'), {
     ts: BigInt(NOW + 300_000) * 1_000n,
   }],
-  ["the lowest", written("heart_rate", "30"), { heartRate: 30, anomaly: "low" }],
-  ["a low", written("heart_rate", "44"), { heartRate: 44, anomaly: "low" }],
-  ["no low yet", written("heart_rate", "45"), { heartRate: 45 }],
-  ["no high yet", written("heart_rate", "180"), { heartRate: 180 }],
-  ["a high", written("heart_rate", "181"), { heartRate: 181, anomaly: "high" }],
-  ["the highest", written("heart_rate", "220"), { heartRate: 220, anomaly: "high" }],
+  ["the minimum heart rate", written("heart_rate", "30"), { heartRate: 30, anomaly: "low" }],
+  ["the highest heart rate that is low", written("heart_rate", "44"), { heartRate: 44, anomaly: "low" }],
+  ["the lower alarm limit as normal", written("heart_rate", "45"), { heartRate: 45 }],
+  ["the upper alarm limit as normal", written("heart_rate", "180"), { heartRate: 180 }],
+  ["the lowest heart rate that is high", written("heart_rate", "181"), { heartRate: 181, anomaly: "high" }],
+  ["the maximum heart rate", written("heart_rate", "220"), { heartRate: 220, anomaly: "high" }],
 ];
 
 for (const [why, json, expected] of READ) {
@@ -99,7 +103,7 @@ for (const [why, json, expected] of READ) {
   });
 }
 
-/** Bytes of which some are JSON, some nearly, and some anything. */
+// Some are JSON, some are nearly JSON.
 const anyBytes = fc.oneof(
   fc.uint8Array({ maxLength: 200 }),
   fc.json().map(bytes),
@@ -116,7 +120,7 @@ const anyBytes = fc.oneof(
     }),
 );
 
-Deno.test("decode() answers whatever the bytes are, with a detail that can be stored", () => {
+Deno.test("decode() returns a reading or a reject with a storable detail, whatever the bytes are", () => {
   const strict = new TextDecoder("utf-8", { fatal: true });
   fc.assert(
     fc.property(anyBytes, (value) => {
@@ -137,7 +141,7 @@ Deno.test("decode() answers whatever the bytes are, with a detail that can be st
   );
 });
 
-Deno.test("decode() keeps what a valid record says, to the microsecond", () => {
+Deno.test("decode() returns the values of a valid record, exact to the microsecond", () => {
   const past = timestampText().filter((text) => (parseInstant(text) ?? Infinity) <= BigInt(NOW) * 1_000n);
   const customer = anyText(40).filter((text) => text !== "" && text.isWellFormed() && !text.includes("\0"));
   const record = fc.record({

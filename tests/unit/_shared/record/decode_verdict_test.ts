@@ -1,4 +1,3 @@
-/** The decoder against the specification read a second time, on hostile records. Any decoder can be put in its place. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
@@ -13,7 +12,7 @@ import { NOW } from "../../../support/wire_record.ts";
 const LIMITS: Limits = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
 const INPUTS = Number(Deno.env.get("PROPERTY_RUNS") ?? 10_000);
 
-Deno.test("decode() answers as the specification does, whatever a record is made of", () => {
+Deno.test("decode() gives the same verdict as the oracle of the specification on any record", () => {
   const decode = createDecoder(LIMITS, () => NOW);
   fc.assert(
     fc.property(hostileRecord(NOW), ({ value }) => assertAgrees(decode, value, LIMITS, NOW)),
@@ -21,7 +20,7 @@ Deno.test("decode() answers as the specification does, whatever a record is made
   );
 });
 
-Deno.test("decode() answers as the specification does when old readings are not wanted", () => {
+Deno.test("decode() gives the same verdict as the oracle of the specification when retention is on", () => {
   const limits = { ...LIMITS, retentionDays: 200, minBpm: 50, maxBpm: 150, lowBpm: 60, highBpm: 140 };
   const decode = createDecoder(limits, () => NOW);
   fc.assert(
@@ -30,7 +29,7 @@ Deno.test("decode() answers as the specification does when old readings are not 
   );
 });
 
-Deno.test("decode() reads a record that is a part of a larger buffer, as Kafka's client hands it over", () => {
+Deno.test("decode() reads a record that is part of a larger buffer, as in a fetched record batch", () => {
   const decode = createDecoder(LIMITS, () => NOW);
   fc.assert(
     fc.property(hostileRecord(NOW, 0), fc.nat({ max: 9 }), ({ value }, before) => {
@@ -42,16 +41,16 @@ Deno.test("decode() reads a record that is a part of a larger buffer, as Kafka's
   );
 });
 
-Deno.test("the specification's verdict is what the making of a record says", () => {
+Deno.test("the oracle gives the verdict that the generator of a record intended", () => {
   fc.assert(
     fc.property(hostileRecord(NOW), ({ value, made }: Hostile) => {
       if (made === undefined) return;
       const verdict = verdictOf(value, LIMITS, NOW);
-      const told = verdict.kind === "reject"
+      const actual = verdict.kind === "reject"
         ? { reject: verdict.reason }
         : { customerId: verdict.customerId, heartRate: verdict.heartRate };
-      assert.deepEqual(told, made, show(value));
+      assert.deepEqual(actual, made, show(value));
     }),
-    property("made so", INPUTS / 4),
+    property("intended verdicts", INPUTS / 4),
   );
 });

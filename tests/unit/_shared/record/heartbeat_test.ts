@@ -21,11 +21,11 @@ const VALID = { customer_id: "c-1", timestamp: "2026-07-14T09:30:00Z", heart_rat
 const limits = (environment: Record<string, string> = {}) =>
   limitsFrom(parseSettings("test", LIMIT_SETTINGS, environment), "test");
 
-Deno.test("limits are 30, 220, 45, 180 beats and 300 seconds when nothing is set", () => {
+Deno.test("limitsFrom() uses 30, 220, 45 and 180 beats per minute and 300 seconds by default", () => {
   assert.deepEqual(limits(), { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 });
 });
 
-Deno.test("limitsFrom() refuses thresholds in the wrong order and names the variables", () => {
+Deno.test("limitsFrom() refuses limits in the wrong order and names the settings", () => {
   const message = (environment: Record<string, string>) => {
     try {
       limits(environment);
@@ -42,12 +42,12 @@ Deno.test("limitsFrom() refuses thresholds in the wrong order and names the vari
     [{ HEART_RATE_MIN: "100", HEART_RATE_MAX: "90" }, /2 settings are wrong/],
     [{ HEART_RATE_LOW: "fourty" }, /HEART_RATE_LOW: is "fourty", expected an integer from 1 to 1000/],
   ];
-  for (const [environment, says] of wrong) assert.match(message(environment), says);
+  for (const [environment, expected] of wrong) assert.match(message(environment), expected);
   const equal = { HEART_RATE_MIN: "60", HEART_RATE_LOW: "60", HEART_RATE_HIGH: "60", HEART_RATE_MAX: "60" };
   assert.equal(limits(equal).lowBpm, 60);
 });
 
-Deno.test("the thresholds themselves are no anomalies", () => {
+Deno.test("a heart rate equal to an alarm limit is not an anomaly", () => {
   const flags = [30, 44, 45, 46, 179, 180, 181, 220].map((rate) => anomalyOf(rate, limits()));
   assert.deepEqual(flags, ["low", "low", null, null, null, null, "high", "high"]);
 });
@@ -57,15 +57,14 @@ Deno.test("reject reasons are distinct snake_case names", () => {
   for (const reason of REJECT_REASONS) assert.match(reason, /^[a-z0-9]+(_[a-z0-9]+)*$/);
 });
 
-Deno.test("docs/heartbeat.schema.json is what the wire schema generates", async () => {
+Deno.test("docs/heartbeat.schema.json equals the schema that the code generates", async () => {
   const published: unknown = JSON.parse(await Deno.readTextFile(PUBLISHED));
   assert.deepEqual(published, heartbeatJsonSchema(), "run `deno task schema`");
 });
 
 const validate = new Ajv2020({ strict: true }).compile(heartbeatJsonSchema());
 
-/** Values of each member that the two schemas must judge alike, and how. */
-const JUDGED = {
+const MEMBERS = {
   customer_id: {
     good: [
       ...[0, -0, -42, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, " ", "\u0001\n", "x".repeat(128)],
@@ -85,7 +84,7 @@ const JUDGED = {
     ],
   },
 };
-const WHOLE = {
+const RECORDS = {
   good: [VALID, { ...VALID, extra: { nested: [1] } }],
   bad: [
     ...[null, [], [VALID], "text", 72, {}, { customer_id: "c-1", timestamp: VALID.timestamp }],
@@ -94,12 +93,12 @@ const WHOLE = {
   ],
 };
 
-Deno.test("the published JSON Schema and the wire schema judge alike", () => {
-  const members = Object.entries(JUDGED).map(([name, { good, bad }]) => {
+Deno.test("the published JSON Schema and the zod schema accept the same examples", () => {
+  const members = Object.entries(MEMBERS).map(([name, { good, bad }]) => {
     const inRecord = (values: readonly unknown[]) => values.map((value) => ({ ...VALID, [name]: value }));
     return { good: inRecord(good), bad: inRecord(bad) };
   });
-  for (const { good, bad } of [WHOLE, ...members]) {
+  for (const { good, bad } of [RECORDS, ...members]) {
     for (const [index, value] of [...good, ...bad].entries()) {
       const valid = index < good.length;
       assert.equal(heartbeatSchema.safeParse(value).success, valid, `zod: ${JSON.stringify(value)}`);
@@ -108,7 +107,7 @@ Deno.test("the published JSON Schema and the wire schema judge alike", () => {
   }
 });
 
-/** Objects of which most are heartbeats, and the rest are wrong in one field or more. */
+// Most are heartbeats. The others have one or more malformed or absent members.
 const members = fc.record({
   customer_id: fc.oneof(
     anyText(6),
@@ -126,7 +125,7 @@ const members = fc.record({
   ),
 }, { requiredKeys: [] });
 
-Deno.test("JSON Schema and wire schema differ by the calendar only", () => {
+Deno.test("the published JSON Schema and the zod schema differ only for dates that do not exist", () => {
   fc.assert(
     fc.property(members, (value) => {
       const dateExists = typeof value.timestamp !== "string" || parseInstant(value.timestamp) !== undefined;
@@ -136,15 +135,15 @@ Deno.test("JSON Schema and wire schema differ by the calendar only", () => {
   );
 });
 
-Deno.test("parseWithoutSchema() answers as the wire schema does", () => {
-  let answered = 0;
+Deno.test("parseWithoutSchema() returns the same result as the zod schema", () => {
+  let valid = 0;
   fc.assert(
     fc.property(members, (value) => {
-      const usual = parseWithoutSchema(value);
-      if (usual !== undefined) answered++;
-      assert.deepEqual(heartbeatSchema.safeParse(value).data, usual);
+      const parsed = parseWithoutSchema(value);
+      if (parsed !== undefined) valid++;
+      assert.deepEqual(heartbeatSchema.safeParse(value).data, parsed);
     }),
     property("parseWithoutSchema", 100_000),
   );
-  assert(answered > 1_000, `only ${answered} valid records were tried`);
+  assert(valid > 1_000, `only ${valid} valid records were tried`);
 });

@@ -23,7 +23,7 @@ const ACCEPTED: readonly (readonly [text: string, microseconds: bigint])[] = [
   ["2026-07-14T04:00:00-05:30", at("2026-07-14T09:30:00Z")],
   ["2026-07-14T09:30:00-00:00", at("2026-07-14T09:30:00Z")],
   ["2026-07-15T09:29:00+23:59", at("2026-07-14T09:30:00Z")],
-  // Further digits are cut: rounding would move a reading to the next microsecond, second or year.
+  // Further digits are cut off. Rounding could move a reading to the next microsecond, second or year.
   ["2026-07-14T09:30:00.1234569Z", at("2026-07-14T09:30:00.123456Z")],
   ["2026-12-31T23:59:59.9999999999999999999Z", at("2026-12-31T23:59:59.999999Z")],
   ["1969-12-31T23:59:59.9999999Z", -1n],
@@ -33,7 +33,7 @@ const ACCEPTED: readonly (readonly [text: string, microseconds: bigint])[] = [
   ["0001-01-01T00:00:00Z", at("0001-01-01T00:00:00Z")],
   ["0099-12-31T00:00:00.000001Z", at("0099-12-31T00:00:00.000001Z")],
   ["9999-12-31T23:59:59.999999Z", at("9999-12-31T23:59:59.999999Z")],
-  // A leap second is the next day's first second.
+  // A leap second is the first second of the next day.
   ["2016-12-31T23:59:60Z", at("2017-01-01T00:00:00Z")],
   ["2016-12-31T15:59:60.25-08:00", at("2017-01-01T00:00:00.25Z")],
 ];
@@ -42,14 +42,14 @@ const REFUSED: readonly string[] = [
   // Dates that do not exist.
   "2026-02-30T00:00:00Z | 2026-02-29T00:00:00Z | 1900-02-29T00:00:00Z | 2026-04-31T00:00:00Z",
   "2026-00-10T00:00:00Z | 2026-13-10T00:00:00Z | 2026-01-00T00:00:00Z | 2026-01-32T00:00:00Z",
-  // Clocks and offsets that do not.
+  // Times and offsets that do not exist.
   "2026-01-01T24:00:00Z | 2026-01-01T25:00:00Z | 2026-01-01T00:60:00Z | 2026-01-01T00:00:61Z",
   "2026-01-01T00:00:60Z | 2026-01-01T23:59:60+01:00 | 2026-01-01T00:00:00+24:00",
   "2026-01-01T00:00:00+25:00 | 2026-01-01T00:00:00+01:60",
-  // Outside of the years 0001 to 9999, as written or in UTC.
+  // Outside the years 0001 to 9999, as written or in UTC.
   "0000-01-01T00:00:00Z | 0001-01-01T00:00:00+00:01 | 9999-12-31T23:59:59-00:01 | 9999-12-31T23:59:60Z",
   "10000-01-01T00:00:00Z | +02026-01-01T00:00:00Z | -2026-01-01T00:00:00Z",
-  // Other shapes.
+  // Other formats.
   " | now | 1767225600 | 1767225600000 | 2026-01-01 | 2026-01-01T00 | 2026-01-01T00Z | 20260101T000000Z",
   "2026-W01-1T00:00:00Z | 2026-001T00:00:00Z | 2026-1-1T00:00:00Z | 2026/01/01T00:00:00Z",
   "2026-01-01_00:00:00Z | 2026-01-01  00:00:00Z |  2026-01-01T00:00:00Z | 2026-01-01T00:00:00Z ",
@@ -65,11 +65,11 @@ Deno.test("parseInstant() is exact to the microsecond", () => {
   for (const [text, expected] of ACCEPTED) assert.equal(parseInstant(text), expected, text);
 });
 
-Deno.test("parseInstant() refuses what is no instant or does not exist", () => {
+Deno.test("parseInstant() refuses text of another format and instants that do not exist", () => {
   for (const text of REFUSED) assert.equal(parseInstant(text), undefined, JSON.stringify(text));
 });
 
-Deno.test("parseInstant() agrees with Temporal on every date, clock and offset", () => {
+Deno.test("parseInstant() agrees with Temporal on every date, time and offset", () => {
   fc.assert(
     fc.property(
       timestampText(),
@@ -84,19 +84,19 @@ Deno.test("the published pattern matches every text that parseInstant() accepts"
   fc.assert(
     fc.property(timestampText(), (text) => {
       if (parseInstant(text) !== undefined) assert.match(text, INSTANT_PATTERN);
-      // The other way round only the calendar, the leap second and the first and last year's offsets may object.
+      // A text that matches the pattern may be refused only for its calendar date, leap second or year.
       else if (INSTANT_PATTERN.test(text)) assert.equal(oracle(text), undefined);
     }),
     property("pattern", 50_000),
   );
 });
 
-/** What Temporal makes of a text, after the rules that are ours: shape, years, leap seconds, digits cut. */
+/** Temporal's instant, after the rules that Temporal does not have: format, years, leap seconds, digits cut off. */
 function oracle(text: string): bigint | undefined {
   const parts = INSTANT_PATTERN.exec(text);
   if (parts === null) return undefined;
   const leap = text.slice(16, 19) === ":60";
-  // Temporal takes :60 for :59, knows nine decimals at most, and wants an offset.
+  // Temporal reads :60 as :59, accepts at most nine decimals and requires an offset.
   const cut = text.replace(/^(.{16}):60/, "$1:59").replace(/([.,][0-9]{6})[0-9]+/, "$1");
   let instant: bigint;
   try {

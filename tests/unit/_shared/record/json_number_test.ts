@@ -5,7 +5,7 @@ import { property } from "../../../support/property.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("mayRound() finds a run of 16 digits wherever it stands", () => {
+Deno.test("mayLosePrecision() finds a number of 16 digits at any position", () => {
   for (let before = 0; before < 40; before++) {
     for (let after = 0; after < 20; after++) {
       const around = (digits: string) => bytes(" ".repeat(before) + digits + " ".repeat(after));
@@ -15,12 +15,12 @@ Deno.test("mayRound() finds a run of 16 digits wherever it stands", () => {
   }
 });
 
-Deno.test("mayRound() leaves usual records alone", () => {
+Deno.test("mayLosePrecision() is false for a usual record", () => {
   const usual = { customer_id: "customer-0042", timestamp: "2026-07-14T09:30:00.123456789Z", heart_rate: 72 };
   assert.equal(mayLosePrecision(bytes(JSON.stringify(usual))), false);
 });
 
-Deno.test("numberSource() reads the last member of that name in the outermost object", () => {
+Deno.test("numberSource() returns the last member of that name in the outermost object", () => {
   const cases: readonly (readonly [json: string, expected: string | undefined])[] = [
     [`{"n":1.50}`, "1.50"],
     [`{"n":-0}`, "-0"],
@@ -44,7 +44,7 @@ Deno.test("numberSource() reads the last member of that name in the outermost ob
   }
 });
 
-Deno.test("numberSource() takes 100,000 nested arrays", () => {
+Deno.test("numberSource() reads past 100,000 nested arrays", () => {
   const deep = "[".repeat(100_000) + "]".repeat(100_000);
   assert.equal(numberSource(`{"x":${deep},"n":7}`, "n"), "7");
 });
@@ -72,7 +72,7 @@ Deno.test("isWhole() agrees with exact arithmetic", () => {
   for (const huge of ["1e400", "0e-400", "-0.0"]) assert.equal(isWhole(huge), true, huge);
 });
 
-Deno.test("a fraction that JSON.parse rounds to a whole number never goes unseen", () => {
+Deno.test("mayLosePrecision() is true for every fraction that JSON.parse rounds to a whole number other than 0", () => {
   fc.assert(
     fc.property(number, (parts) => {
       const source = parts.join("");
@@ -80,6 +80,6 @@ Deno.test("a fraction that JSON.parse rounds to a whole number never goes unseen
       const rounded = Number.isSafeInteger(value) && !isWhole(source);
       assert(!rounded || value === 0 || mayLosePrecision(bytes(source)), source);
     }),
-    property("mayRound", 50_000),
+    property("mayLosePrecision", 50_000),
   );
 });
