@@ -30,7 +30,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.2",
     breaks: "a missing right is taken for a fault of the data",
     edits: { "VALUE_STATES.test(state)": "/^(22|42501)/.test(state)" },
-    test: "isDataError() blames the values for what the row alone decides",
+    test: "isDataError() is true only for errors that the values of the row alone cause",
   },
   {
     promise: "3.3",
@@ -104,7 +104,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.5",
     breaks: "a transaction may last as long as the group's session",
     edits: { "Math.floor(groupSessionTimeoutMs * 0.65)": "groupSessionTimeoutMs" },
-    test: "sessionLimits() let PostgreSQL end a frozen owner's transaction",
+    test: "sessionLimits() lets PostgreSQL end the transaction of a frozen owner",
   },
   {
     promise: "3.5",
@@ -162,7 +162,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     edits: {
       "if (raw === unreadable) continue;": "if (raw === unreadable || problems.length > 0) continue;",
     },
-    test: "parseSettings() tells every problem at once",
+    test: "parseSettings() reports every problem at once",
   },
   {
     promise: "4.2",
@@ -219,7 +219,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "...(ca === undefined ? {} : { ca })":
         "...{ rejectUnauthorized: false }, ...(ca === undefined ? {} : { ca })",
     },
-    test: "databaseAddress() checks the server for each sslmode",
+    test: "databaseAddress() verifies the server's certificate and name for every sslmode",
   },
   {
     promise: "docs/threat_model.md",

@@ -6,14 +6,14 @@ import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import { Authority } from "../../support/certificates.ts";
 
 const authority = new Authority("authority");
-const ours = authority.issue("ours");
+const clientCertificate = authority.issue("clientCertificate");
 const other = authority.issue("other");
-const encrypted = createPrivateKey(ours.key)
+const encrypted = createPrivateKey(clientCertificate.key)
   .export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "sesame" }).toString();
 const FILES: Readonly<Record<string, string>> = {
   "/ca": authority.certificate,
-  "/cert": ours.certificate,
-  "/key": ours.key,
+  "/cert": clientCertificate.certificate,
+  "/key": clientCertificate.key,
   "/other.key": other.key,
   "/encrypted.key": encrypted,
   "/junk": "no certificate",
@@ -39,7 +39,7 @@ function problems(run: () => unknown): readonly string[] {
   return [];
 }
 
-Deno.test("databaseAddress() gives the parts, decoded, and both forms of the password as secrets", () => {
+Deno.test("databaseAddress() decodes the parts of a URL and returns both forms of the password as secrets", () => {
   const { target, client, secrets } = parse(
     "postgres://me:p%40ss@db.example:6000/heart%20beat?application_name=x",
   );
@@ -56,7 +56,7 @@ Deno.test("databaseAddress() gives the parts, decoded, and both forms of the pas
   deepStrictEqual(secrets, ["p%40ss", "p@ss"]);
 });
 
-Deno.test("databaseAddress() checks the server for each sslmode that asks for TLS, and none is less strict", () => {
+Deno.test("databaseAddress() verifies the server's certificate and name for every sslmode that uses TLS", () => {
   for (const mode of ["require", "verify-ca", "verify-full"]) {
     const { client } = parse(`postgres://a:b@c/d?sslmode=${mode}&sslrootcert=/ca`);
     deepStrictEqual(client.ssl, { ca: authority.certificate }, mode);
@@ -64,9 +64,10 @@ Deno.test("databaseAddress() checks the server for each sslmode that asks for TL
   deepStrictEqual(parse("postgres://a:b@c/d?sslmode=verify-full&sslrootcert=system").client.ssl, {});
 });
 
-Deno.test("databaseAddress() takes the addresses that hosts of databases print, or names what it does not take", () => {
-  const pages: Readonly<Record<string, RegExp | undefined>> = {
-    // Neon, Supabase (session and transaction pooler), Heroku, Azure, Amazon RDS, Google, DigitalOcean, Prisma, Vercel.
+Deno.test("databaseAddress() accepts the URLs that database providers show, or names the parameter that it refuses", () => {
+  // As shown by Neon, Supabase (session and transaction pooler), Heroku, Azure, Amazon RDS, Google, DigitalOcean,
+  // Prisma and Vercel. Undefined: accepted.
+  const providerUrls: Readonly<Record<string, RegExp | undefined>> = {
     "u:p@ep-cool-1.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require":
       /its channel_binding asks/,
     "u:p@ep-cool-1.eu.aws.neon.tech/neondb?sslmode=require": undefined,
@@ -84,10 +85,10 @@ Deno.test("databaseAddress() takes the addresses that hosts of databases print, 
     "u:p@db/d?connect_timeout=10&application_name=x&options=-c%20geqo%3Doff": undefined,
     "u:p@db/d?sslmode=verify-full&sslrootcert=system": undefined,
   };
-  for (const [page, says] of Object.entries(pages)) {
-    const told = problems(() => parse(`postgresql://${page}`));
-    strictEqual(told.length, says === undefined ? 0 : 1, `${page}: ${told}`);
-    match(told[0] ?? "", says ?? /^$/, page);
+  for (const [url, expected] of Object.entries(providerUrls)) {
+    const reported = problems(() => parse(`postgresql://${url}`));
+    strictEqual(reported.length, expected === undefined ? 0 : 1, `${url}: ${reported}`);
+    match(reported[0] ?? "", expected ?? /^$/, url);
   }
 });
 
@@ -101,17 +102,16 @@ Deno.test("databaseAddress() honours connect_timeout and target_session_attrs", 
   strictEqual(parse("postgres://user:p,ss@[::1]:5433/database").target, "::1:5433/database");
 });
 
-/** What would quietly be a weaker connection, what cannot be honoured, and what no worker can reach. */
-const REFUSED: readonly (readonly [says: RegExp, urls: readonly string[]])[] = [
+const REFUSED: readonly (readonly [expected: RegExp, urls: readonly string[]])[] = [
   [/its sslmode is not understood/, ["sslmode=prefer", "sslmode=allow", "sslmode=no-verify"].map(withSearch)],
   [/does not understand the parameter/, ["ssl_mode=verify-full", "ssl=true"].map(withSearch)],
   [/has sslrootcert, expected only together with sslmode=verify-full/, ["sslrootcert=/ca"].map(withSearch)],
   [
     /its target_session_attrs is not understood/,
-    ["standby", "prefer-standby", ""].map((one) => withSearch(`target_session_attrs=${one}`)),
+    ["standby", "prefer-standby", ""].map((value) => withSearch(`target_session_attrs=${value}`)),
   ],
-  [/its connect_timeout is not/, ["0", "11", "1s"].map((one) => withSearch(`connect_timeout=${one}`))],
-  [/its channel_binding asks/, ["require", "REQUIRE"].map((one) => withSearch(`channel_binding=${one}`))],
+  [/its connect_timeout is not/, ["0", "11", "1s"].map((value) => withSearch(`connect_timeout=${value}`))],
+  [/its channel_binding asks/, ["require", "REQUIRE"].map((value) => withSearch(`channel_binding=${value}`))],
   [/names a Unix socket, expected a host name or an IP address/, [
     "postgres:///db?host=/var/run/postgresql",
     withSearch("host=@abstract"),
@@ -119,7 +119,7 @@ const REFUSED: readonly (readonly [says: RegExp, urls: readonly string[]])[] = [
   ]],
   [/names no host, expected/, ["postgres:///db"]],
   [/is malformed/, ["postgres://a:b@c:99999/d"]],
-  // libpq takes a list; the client library would look for a host of that name.
+  // libpq accepts a list of hosts. The client library would look up one host of that name.
   [/names several hosts, expected one: .* the address of a proxy/, [
     "postgres://user:password@one:5432,two:5432/database",
     "postgres://one,two/database?target_session_attrs=read-write",
@@ -131,17 +131,17 @@ function withSearch(search: string): string {
   return `postgres://a:b@c/d?${search}`;
 }
 
-for (const [says, urls] of REFUSED) {
-  Deno.test(`databaseAddress() refuses an address with a line that says: ${says.source}`, () => {
+for (const [expected, urls] of REFUSED) {
+  Deno.test(`databaseAddress() refuses a URL with an error that matches ${expected.source}`, () => {
     for (const url of urls) {
-      const told = problems(() => parse(url));
-      strictEqual(told.length, 1, `${url}: ${told}`);
-      match(told[0] ?? "", says, url);
+      const reported = problems(() => parse(url));
+      strictEqual(reported.length, 1, `${url}: ${reported}`);
+      match(reported[0] ?? "", expected, url);
     }
   });
 }
 
-Deno.test("databaseAddress() names a parameter only when it cannot be a piece of a password", () => {
+Deno.test("databaseAddress() names an unknown parameter only if it cannot be part of a password", () => {
   const [named = ""] = problems(() => parse("postgres://a:b@c/d?passfile=sesame"));
   match(named, /the parameter passfile,/);
   doesNotMatch(named, /sesame/);
@@ -158,7 +158,7 @@ Deno.test("databaseAddress() names a parameter only when it cannot be a piece of
   }
 });
 
-Deno.test("databaseAddress() refuses a parameter that is there twice: one of them would count in silence", () => {
+Deno.test("databaseAddress() refuses a parameter that occurs twice, because one value would be ignored silently", () => {
   for (const search of ["sslmode=verify-full&sslmode=disable", "sslmode=disable&sslmode=verify-full"]) {
     deepStrictEqual(problems(() => parse(`postgres://a:b@c/d?${search}`)), [
       "DATABASE_URL: has sslmode more than once, expected each parameter once",
@@ -168,9 +168,9 @@ Deno.test("databaseAddress() refuses a parameter that is there twice: one of the
   match(twice ?? "", /has host and options more than once/);
 });
 
-Deno.test("databaseAddress() shows nothing of a password that was not written as a URL wants it", () => {
-  const urls = ["pa#ss", "pa/ss", "pa?ss", "1/2", "12?x", "%zz", "1#2"].map((one) =>
-    `postgres://me:${one}@db/x`
+Deno.test("databaseAddress() shows no part of a password that is not percent-encoded", () => {
+  const urls = ["pa#ss", "pa/ss", "pa?ss", "1/2", "12?x", "%zz", "1#2"].map((password) =>
+    `postgres://me:${password}@db/x`
   );
   for (const url of urls) {
     const [problem = "", ...more] = problems(() => parse(url));
@@ -180,9 +180,10 @@ Deno.test("databaseAddress() shows nothing of a password that was not written as
   }
 });
 
-Deno.test("a certificate, key or password that cannot be used is told at the start, each in its own words", () => {
-  const told = (search: string) => problems(() => parse(withSearch(`sslmode=verify-full&${search}`))).join();
-  const says: Readonly<Record<string, RegExp>> = {
+Deno.test("databaseAddress() reports an unusable certificate, key or key password, each with its own message", () => {
+  const reported = (search: string) =>
+    problems(() => parse(withSearch(`sslmode=verify-full&${search}`))).join();
+  const expected: Readonly<Record<string, RegExp>> = {
     "sslrootcert=/none": /sslrootcert: cannot read \/none, expected a readable PEM file/,
     "sslrootcert=/junk": /sslrootcert: \/junk has no readable certificate/,
     "sslcert=/cert": /sslkey: is missing, expected with/,
@@ -191,27 +192,27 @@ Deno.test("a certificate, key or password that cannot be used is told at the sta
     "sslcert=/cert&sslkey=/other.key": /sslkey: does not belong to the certificate in \/cert/,
     "sslcert=/cert&sslkey=/encrypted.key": /sslpassword: is missing, expected since the key/,
   };
-  for (const [search, problem] of Object.entries(says)) match(told(search), problem);
-  const wrong = told("sslcert=/cert&sslkey=/encrypted.key&sslpassword=wr0ng");
+  for (const [search, problem] of Object.entries(expected)) match(reported(search), problem);
+  const wrong = reported("sslcert=/cert&sslkey=/encrypted.key&sslpassword=wr0ng");
   match(wrong, /sslpassword: does not open the key in \/encrypted.key \(not shown\)/);
   doesNotMatch(wrong, /wr0ng/);
-  strictEqual(told("sslcert=/cert&sslkey=/encrypted.key&sslpassword=sesame"), "");
+  strictEqual(reported("sslcert=/cert&sslkey=/encrypted.key&sslpassword=sesame"), "");
 });
 
-Deno.test("kafkaConnection() refuses a port that does not exist, of any of its servers", () => {
-  const told = (servers: string) =>
+Deno.test("kafkaConnection() refuses a port outside 1 to 65535 for any of its servers", () => {
+  const reported = (servers: string) =>
     problems(() => kafkaConnection("tester", "id", { KAFKA_BOOTSTRAP_SERVERS: servers }, readFile));
   for (const port of ["0", "65536", "99999"]) {
     const servers = `one:9092,two:${port}`;
     const line = `KAFKA_BOOTSTRAP_SERVERS: is "${servers}", expected ports from 1 to 65535`;
-    deepStrictEqual(told(servers), [line]);
+    deepStrictEqual(reported(servers), [line]);
   }
-  deepStrictEqual(told("a:65535"), []);
+  deepStrictEqual(reported("a:65535"), []);
 });
 
-Deno.test("kafkaConnection() takes no certificate without TLS: going on in the clear is not what was meant", () => {
-  const told = problems(() => kafkaConnection("tester", "id", { KAFKA_SSL_CA_FILE: "/ca" }, readFile));
-  deepStrictEqual(told, [
+Deno.test("kafkaConnection() refuses a CA certificate without TLS, because the connection would not be encrypted", () => {
+  const reported = problems(() => kafkaConnection("tester", "id", { KAFKA_SSL_CA_FILE: "/ca" }, readFile));
+  deepStrictEqual(reported, [
     "KAFKA_SSL_CA_FILE: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL",
   ]);
 });

@@ -13,7 +13,7 @@ import { sessionLimits } from "../../../workers/_shared/postgres_session.ts";
 const answered = (code: string, fields: Record<string, string> = {}) =>
   Object.assign(new Error("refused"), { code, ...fields });
 
-Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", () => {
+Deno.test("sqlState() returns the SQLSTATE of PostgreSQL and never a network error code", () => {
   strictEqual(sqlState(answered("23505")), "23505");
   strictEqual(sqlState(answered("P0001")), "P0001");
   strictEqual(sqlState(new Error("outer", { cause: answered("57P01") })), "57P01");
@@ -23,7 +23,7 @@ Deno.test("sqlState() is PostgreSQL's answer, never an errno of the network", ()
   strictEqual(sqlState(new Error("Query read timeout")), undefined);
 });
 
-Deno.test("isTimeout() holds for what was cut off for its length by either side, not for a lock or a silent client", () => {
+Deno.test("isTimeout() is true if the server or the client ended a query for its duration, and false for a lock or an idle client", () => {
   for (const code of ["57014", "25P04"]) ok(isTimeout(answered(code)), code);
   for (const cause of [new Error("Query read timeout"), new ResponseTimeout("in whatever words")]) {
     ok(isTimeout(new Error("outer", { cause })), cause.message);
@@ -33,7 +33,7 @@ Deno.test("isTimeout() holds for what was cut off for its length by either side,
   }
 });
 
-Deno.test("isServerUnavailable() holds while the server can do nothing for anyone, and not when it refuses us or our data", () => {
+Deno.test("isServerUnavailable() is true if the server can serve no client, and false if it refuses this client or its data", () => {
   for (const code of ["08006", "25006", "53100", "53300", "57P01", "57P03", "58030"]) {
     ok(isServerUnavailable(answered(code)), code);
   }
@@ -42,7 +42,7 @@ Deno.test("isServerUnavailable() holds while the server can do nothing for anyon
   }
 });
 
-Deno.test("sessionLimits() let PostgreSQL end a frozen owner's transaction before the group gives its partitions away", () => {
+Deno.test("sessionLimits() lets PostgreSQL end the transaction of a frozen owner before the group reassigns its partitions", () => {
   for (const sessionTimeoutMs of [6_000, 30_000, 300_000]) {
     const limits = sessionLimits(sessionTimeoutMs);
     for (const [name, value] of Object.entries(limits)) ok(value > 0 && value < sessionTimeoutMs * 0.7, name);
@@ -64,7 +64,7 @@ Deno.test("databaseFailure() names the server, the SQLSTATE and the operator's n
   match(away.message, /: refused; check that the server runs there \(DATABASE_URL\)$/);
 });
 
-Deno.test("databaseFailure() of a prepared statement that exists, or does not, names the pooler's mode", () => {
+Deno.test("databaseFailure() tells the operator to use pool_mode=session if a prepared statement is missing or already exists", () => {
   for (const state of ["42P05", "26000"]) {
     const { message } = databaseFailure("write a batch", "db:5432/heartbeats", answered(state));
     match(message, /use pool_mode=session/);
@@ -73,14 +73,15 @@ Deno.test("databaseFailure() of a prepared statement that exists, or does not, n
 
 const IN_A_TRIGGER = { where: "PL/pgSQL function audit() line 1 at SQL statement\nCOPY heartbeats, line 1" };
 
-Deno.test("isDataError() blames the values for what the row alone decides: nothing else may cost a record", () => {
+Deno.test("isDataError() is true only for errors that the values of the row alone cause", () => {
   for (const code of ["22001", "22003", "22008", "22021"]) {
     ok(isDataError(answered(code, { where: "COPY heartbeats, line 1, column customer_id" })), code);
     ok(!isDataError(answered(code, IN_A_TRIGGER)), `${code} in a trigger`);
   }
   ok(isDataError(answered("23514", { constraint: "not_this" })));
-  ok(!isDataError(answered("23514")), "no partition takes the row");
-  // A type that was changed, a sequence that is used up, a column that nobody writes, other rows and tables.
+  ok(!isDataError(answered("23514")), "no day partition takes the row");
+  // Caused by the schema or by other rows: a column whose type was changed, an exhausted sequence, a column that the
+  // consumer does not fill, another table.
   const schema = ["22P02", "22P03", "22P04", "2200H", "22023", "23502", "23503", "23505", "23P01", "P0001"];
   const others = ["08006", "0A000", "25006", "28P01", "40001", "40P01", "42501", "42P01", "53100", "53300"];
   for (const code of [...schema, ...others, "55P03", "57014", "57P01", "58030", "XX000", "ECONNRESET"]) {
@@ -88,7 +89,7 @@ Deno.test("isDataError() blames the values for what the row alone decides: nothi
   }
 });
 
-Deno.test("mayRepeatKey() holds for a unique index, whatever its name and without its columns", () => {
+Deno.test("isUniqueViolation() is true for a unique index of any name", () => {
   ok(isUniqueViolation(answered("23505")));
   ok(!isUniqueViolation(answered("23514", { constraint: "some" })));
 });

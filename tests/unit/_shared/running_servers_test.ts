@@ -9,7 +9,7 @@ const ADDRESSES = {
   DATABASE_URL: "postgres://me:secret@127.0.0.1:15432/db",
 };
 
-/** A data folder with the file, and with or without a process that holds its lock. */
+/** A data folder with the address file, and with or without a process that holds its lock. */
 async function withHome(running: boolean, work: (home: string) => Promise<void>): Promise<void> {
   const home = await Deno.makeTempDir();
   const lines = Object.entries(ADDRESSES).map(([name, value]) => `${name}=${value}\n`);
@@ -29,17 +29,17 @@ const needsDatabase = (env: Environment) => {
   return env;
 };
 
-Deno.test("withRunningServers() adds what is missing, an empty variable included, and says where from", async () => {
+Deno.test("withRunningServers() adds the addresses that are absent or empty, and names the file that it took them from", async () => {
   await withHome(true, async (home) => {
     const { config, note } = await withRunningServers({ DATABASE_URL: "", LOG_LEVEL: "info" }, load, {
       home,
     });
     assert.deepEqual(config, { ...ADDRESSES, LOG_LEVEL: "info" });
-    assert.ok(note?.includes(join(home, "addresses.env")) && !note.includes("secret"), `it says ${note}`);
+    assert.ok(note?.includes(join(home, "addresses.env")) && !note.includes("secret"), `the note is ${note}`);
   });
 });
 
-Deno.test("withRunningServers() adds only what the program needs, and to one of the same servers the other", async () => {
+Deno.test("withRunningServers() adds only the addresses that the program needs, also beside one address of the same servers", async () => {
   await withHome(true, async (home) => {
     const { DATABASE_URL: _, ...kafka } = ADDRESSES;
     const needed = ["KAFKA_BOOTSTRAP_SERVERS"] as const;
@@ -48,7 +48,7 @@ Deno.test("withRunningServers() adds only what the program needs, and to one of 
   });
 });
 
-Deno.test("withRunningServers() leaves the environment alone when it names another server, in whatever way", async () => {
+Deno.test("withRunningServers() does not change an environment that names another server", async () => {
   await withHome(true, async (home) => {
     for (
       const env of [
@@ -68,14 +68,14 @@ Deno.test("withRunningServers() leaves the environment alone when it names anoth
   });
 });
 
-Deno.test("withRunningServers() does not believe the file of a process that has ended", async () => {
+Deno.test("withRunningServers() ignores the file of a process that has ended", async () => {
   await withHome(false, async (home) => {
     assert.deepEqual(await withRunningServers({}, load, { home }), { config: {}, note: undefined });
     await assert.rejects(withRunningServers({}, needsDatabase, { home }), /is missing\n.*has ended/);
   });
 });
 
-Deno.test("withRunningServers() changes nothing where no servers were started", async () => {
+Deno.test("withRunningServers() does not change the environment if no servers were started", async () => {
   const home = join(import.meta.dirname ?? "", "no-such-folder");
   assert.deepEqual(await withRunningServers({}, load, { home }), { config: {}, note: undefined });
   await assert.rejects(withRunningServers({}, needsDatabase, { home }), {

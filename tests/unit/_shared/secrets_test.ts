@@ -1,10 +1,9 @@
-/** No secret is told, however many there are and however they lie in each other. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { Secrets } from "../../../workers/_shared/secrets.ts";
 import { anyText, property } from "../../support/property.ts";
 
-/** Written with the platform's own means, where the code uses Node's. */
+/** Uses the methods of the platform where the code under test uses Node's. */
 function formsOf(secret: string): string[] {
   const bytes = new TextEncoder().encode(secret);
   return [
@@ -23,7 +22,7 @@ function hiding(...calls: readonly (readonly string[])[]): Secrets {
   return secrets;
 }
 
-Deno.test("Secrets.redact() hides a secret in each way in which it is written", () => {
+Deno.test("Secrets.redact() hides a secret in each of its encodings", () => {
   const secret = 'p@ss "wörd"/+';
   const secrets = hiding([secret, ""]);
   for (const form of formsOf(secret)) {
@@ -31,11 +30,11 @@ Deno.test("Secrets.redact() hides a secret in each way in which it is written", 
   }
 });
 
-Deno.test("Secrets.redact() leaves words alone that only contain a short secret", () => {
+Deno.test("Secrets.redact() does not change longer words that contain a short secret", () => {
   strictEqual(hiding(["heart"]).redact("heartbeat of heart"), "heartbeat of ***");
 });
 
-Deno.test("Secrets.redact() leaves no rest of a secret that begins, ends or goes on in another", () => {
+Deno.test("Secrets.redact() leaves no part of secrets that contain or overlap each other", () => {
   const [short, long] = ["abcdefghijkl", "abcdefghijklSECRETTAIL"];
   for (const secrets of [hiding([short, long]), hiding([long, short]), hiding([short], [long])]) {
     strictEqual(secrets.redact(`password=${long}`), "password=***");
@@ -45,7 +44,7 @@ Deno.test("Secrets.redact() leaves no rest of a secret that begins, ends or goes
   strictEqual(inTheMiddle.redact("a first-secret-shared-second-secret b"), "a *** b");
 });
 
-/** Of few letters, so that they begin, end and contain each other; no asterisk, which is what is told instead. */
+// Few letters, so that the secrets contain and overlap each other. No asterisk, because it is the replacement.
 const secret = fc.oneof(
   fc.stringMatching(/^[ab]{1,16}$/),
   fc.stringMatching(/^[a-c" ]{1,30}$/),
@@ -53,7 +52,7 @@ const secret = fc.oneof(
 );
 const calls = fc.array(fc.array(secret, { maxLength: 4 }), { maxLength: 3 });
 
-Deno.test("Secrets.redact() tells no form of any secret, whatever they have in common", () => {
+Deno.test("Secrets.redact() leaves no encoding of any secret, whatever the secrets have in common", () => {
   const text = (secrets: readonly string[]) => {
     const form = fc.constantFrom("", ...secrets.flatMap(formsOf));
     const cut = fc.tuple(form, fc.nat({ max: 20 })).map(([whole, from]) => whole.slice(from));
@@ -62,21 +61,24 @@ Deno.test("Secrets.redact() tells no form of any secret, whatever they have in c
   const secretsAndText = calls.chain((calls) => fc.tuple(fc.constant(calls), text(calls.flat())));
   fc.assert(
     fc.property(secretsAndText, ([calls, parts]) => {
-      const told = hiding(...calls).redact(parts.join(""));
+      const redacted = hiding(...calls).redact(parts.join(""));
       for (const secret of calls.flat()) {
         for (const form of formsOf(secret)) {
           if (form === "") continue;
-          // A short one counts where it stands for itself; beside what was hidden it did not.
+          // A short secret is hidden only as a whole word, and may remain directly beside a hidden one.
           const alone = new RegExp(`(?<![A-Za-z0-9_*])${RegExp.escape(form)}(?![A-Za-z0-9_*])`);
-          ok(secret.length >= 12 ? !told.includes(form) : !alone.test(told), `${form} in ${told}`);
+          ok(
+            secret.length >= 12 ? !redacted.includes(form) : !alone.test(redacted),
+            `${form} in ${redacted}`,
+          );
         }
       }
     }),
-    property("secrets told", 1_000),
+    property("secrets", 1_000),
   );
 });
 
-Deno.test("Secrets.redact() leaves a text without secrets as it is", () => {
+Deno.test("Secrets.redact() does not change a text without secrets", () => {
   fc.assert(
     fc.property(calls, anyText(200), (calls, text) => {
       fc.pre(
