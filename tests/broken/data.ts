@@ -62,7 +62,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.1",
     breaks: "records and gaps are not added up before they are written",
     edits: { "records.length + gone !== this.next - this.from": "records.length + gone < 0" },
-    test: "what does not add up is our own mistake",
+    test: "sliceOf() throws if records and gaps do not add up to the slice",
   },
   {
     promise: "2.2",
@@ -116,7 +116,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.5",
     breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
     edits: { "if (!alone || throttled) return": "if (!alone) return" },
-    test: "EmptyAnswers prove nothing while others are asked for too",
+    test: "FetchStatus.empty() counts neither a fetch of several partitions nor a throttled one",
   },
   {
     promise: "2.5",
@@ -143,7 +143,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.7",
     breaks: "records that were deleted unread are skipped without asking",
     edits: { 'if (policy === "earliest")': 'if (policy === "earliest" || !isCut)' },
-    test: "resolveLostPlace() holds the partition by default",
+    test: "decideOffsetReset() with fail holds the partition",
   },
   {
     promise: "2.7",

@@ -130,19 +130,19 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.6",
     breaks: "an answer is decompressed as a whole",
     edits: { "return decompressed < MOST_DECOMPRESSED_BYTES;": "return decompressed < Infinity;" },
-    test: "an answer of many dense batches is not decompressed as a whole",
+    test: "sliceOf() decompresses only a part of a fetch response with many dense batches",
   },
   {
     promise: "3.7",
     breaks: "a batch's checksum is not compared",
     edits: { "verify(batch, sent);": "void verify;" },
-    test: "a flipped bit anywhere in a batch is noticed",
+    test: "sliceOf() detects a flipped bit anywhere in a record batch",
   },
   {
     promise: "3.7",
     breaks: "what lies before a batch that cannot be read waits for it",
     edits: { "if (slice.next === from) throw error;": "throw error;" },
-    test: "what lies before a batch that cannot be read is taken",
+    test: "sliceOf() reads the records before a corrupt batch",
   },
   {
     promise: "3.8",
@@ -154,7 +154,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.8",
     breaks: "what is left of a compacted batch is taken whatever its offsets are",
     edits: { "if (!isWhole) checkOffsets(batch, plain);": "" },
-    test: "of a batch that compaction took records of",
+    test: "sliceOf() refuses a compacted batch whose offsets do not increase",
   },
   {
     promise: "4.1",

@@ -1,4 +1,3 @@
-/** Batches that cannot be read, or not at once: what lies before them is taken, and nothing else is. */
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import { type Slice, sliceOf } from "../../../../workers/consumer/kafka_partition/slice.ts";
@@ -14,12 +13,11 @@ function offsets({ records }: Slice): number[] {
   return listOf(records).map(({ offset }) => offset);
 }
 
-/** Offsets from `first` on. */
 function range(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
-Deno.test("a flipped bit anywhere in a batch is noticed: a heart rate of 72 is never stored as 32", () => {
+Deno.test("sliceOf() detects a flipped bit anywhere in a record batch", () => {
   const whole = batch(7, [7, 8], { record: () => ({ key: null, value: reading(72) }) });
   deepStrictEqual(offsets(sliceOf(response([whole]), 7)), [7, 8]);
   const [checksumAt, first] = [17, 21];
@@ -35,7 +33,7 @@ Deno.test("a flipped bit anywhere in a batch is noticed: a heart rate of 72 is n
   }
 });
 
-Deno.test("what lies before a batch that cannot be read is taken, and the batch is named by the next fetch", () => {
+Deno.test("sliceOf() reads the records before a corrupt batch, and the next call names the corrupt batch", () => {
   const good = batch(0, [0, 1]);
   const flipped = batch(2, [2, 3]);
   flipped[80] = (flipped[80] ?? 0) ^ 1;
@@ -43,49 +41,49 @@ Deno.test("what lies before a batch that cannot be read is taken, and the batch 
   otherFormat[16] = 1;
   const otherCodec = withRightChecksum(batch(2, [2, 3], { attributes: 5 }));
   for (const bad of [flipped, otherFormat, otherCodec]) {
-    const answer = response([good, bad, batch(4, [4])]);
-    const slice = sliceOf(answer, 0);
+    const fetched = response([good, bad, batch(4, [4])]);
+    const slice = sliceOf(fetched, 0);
     deepStrictEqual([offsets(slice), slice.next, slice.gaps], [[0, 1], 2, []]);
     throws(() => sliceOf(response([bad, batch(4, [4])]), 2), RangeError);
   }
 });
 
-Deno.test("of a batch in which a record is malformed, the records before it are taken and none behind it", () => {
+Deno.test("sliceOf() reads the records of a batch before a malformed record and none after it", () => {
   const broken = batch(0, [0, 1, 2]);
   const recordBytes = (broken.length - 61) / 3;
   broken[61 + recordBytes] = 0x7e;
-  const answer = response([withRightChecksum(broken)]);
-  const slice = sliceOf(answer, 0);
+  const fetched = response([withRightChecksum(broken)]);
+  const slice = sliceOf(fetched, 0);
   deepStrictEqual([offsets(slice), slice.next], [[0], 1]);
-  throws(() => sliceOf(answer, 1), /record 1 of the batch at offset 0 is malformed/);
+  throws(() => sliceOf(fetched, 1), /record 1 of the batch at offset 0 is malformed/);
 });
 
-/** @param fetch what a broker has from this offset on @returns each stretch, until all is read */
+/** @param fetch the batches that the broker has from this offset on */
 function readAll(fetch: (from: number) => Buffer[], end: number): Slice[] {
   const slices: Slice[] = [];
   for (let next = 0; next < end; next = slices.at(-1)?.next ?? end) {
     const slice = sliceOf(response(fetch(next)), next);
-    ok(slice.next > next, `it stands still at ${next}`);
+    ok(slice.next > next, `no progress at offset ${next}`);
     slices.push(slice);
   }
   return slices;
 }
 
-Deno.test("an answer of many dense batches is not decompressed as a whole", () => {
+Deno.test("sliceOf() decompresses only a part of a fetch response with many dense batches", () => {
   const record = () => ({ key: null, value: Buffer.alloc(3 * MEGABYTE, "heartbeat") });
   const batches = range(0, 10).map((offset) => batch(offset, [offset], { record, compression: "zstd" }));
   const slices = readAll((from) => batches.slice(from), 10);
   deepStrictEqual(slices.flatMap(offsets), range(0, 10));
-  for (const { bytes } of slices) ok(bytes < 12 * MEGABYTE, `${bytes} bytes in one stretch`);
+  for (const { bytes } of slices) ok(bytes < 12 * MEGABYTE, `${bytes} bytes in one slice`);
 });
 
-Deno.test("a batch of more records than memory has room for is read in parts", () => {
+Deno.test("sliceOf() reads a batch of very many records in parts", () => {
   const count = 300_000;
   const record = () => ({ key: null, value: null });
   for (const compression of ["zstd", "lz4"] as const) {
     const whole = batch(0, range(0, count), { record, compression });
     const slices = readAll(() => [whole], count);
-    for (const { bytes } of slices) ok(bytes < 10 * MEGABYTE, `${bytes} bytes in one stretch`);
+    for (const { bytes } of slices) ok(bytes < 10 * MEGABYTE, `${bytes} bytes in one slice`);
     strictEqual(slices.reduce((sum, { records }) => sum + records.length, 0), count);
     deepStrictEqual(slices.flatMap(({ gaps }) => gaps), []);
     strictEqual(slices.at(-1)?.next, count);

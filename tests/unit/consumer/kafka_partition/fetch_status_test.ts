@@ -4,73 +4,72 @@ import { FetchStatus } from "../../../../workers/consumer/kafka_partition/fetch_
 const END = 100;
 const SHARED = { alone: false, throttled: false, possiblyTruncated: false, end: END };
 const ALONE = { ...SHARED, alone: true };
-const HELD_BACK = { ...ALONE, throttled: true };
+const THROTTLED = { ...ALONE, throttled: true };
 const MINUTE = 60_000;
 
-/** Answers over a time that the test makes pass. */
-function emptyAnswers() {
+function statusWithClock() {
   let now = 0;
-  const answers = new FetchStatus(() => now);
+  const status = new FetchStatus(() => now);
   return {
-    answers,
-    /** @returns whether one of these answers, spread over so many minutes, was believed */
-    add: (answer: typeof ALONE, times: number, minutes: number): boolean => {
-      let believed = false;
+    status,
+    /** @returns whether one of these empty responses, spread over so many minutes, proved that the log is empty */
+    add: (response: typeof ALONE, times: number, minutes: number): boolean => {
+      let isProven = false;
       for (let given = 0; given < times; given++) {
         now += minutes * MINUTE / times;
-        answers.explain();
-        believed = answers.empty(answer, answer.end) || believed;
+        status.explain();
+        isProven = status.empty(response, response.end) || isProven;
       }
-      return believed;
+      return isProven;
     },
     pass: (minutes: number) => void (now += minutes * MINUTE),
   };
 }
 
-Deno.test("EmptyAnswers believe a broker after many empty answers to the question alone, over minutes", () => {
-  strictEqual(emptyAnswers().add(ALONE, 100, 4), true);
-  strictEqual(emptyAnswers().add(ALONE, 10_000, 2), false, "many in a short time");
-  strictEqual(emptyAnswers().add(ALONE, 12, 60), false, "few in a long time");
+Deno.test("FetchStatus.empty() counts a log as empty after many isolated fetches without records over minutes", () => {
+  strictEqual(statusWithClock().add(ALONE, 100, 4), true);
+  strictEqual(statusWithClock().add(ALONE, 10_000, 2), false, "many in a short time");
+  strictEqual(statusWithClock().add(ALONE, 12, 60), false, "few in a long time");
 });
 
-Deno.test("EmptyAnswers prove nothing while others are asked for too, or a quota holds records back", () => {
-  for (const nothing of [SHARED, HELD_BACK, { ...SHARED, throttled: true }]) {
-    const { add } = emptyAnswers();
-    strictEqual(add(nothing, 1_000, 60), false);
-    strictEqual(add(ALONE, 100, 2), false, "nothing of them counts later");
+Deno.test("FetchStatus.empty() counts neither a fetch of several partitions nor a throttled one as proof of an empty log", () => {
+  for (const noProof of [SHARED, THROTTLED, { ...SHARED, throttled: true }]) {
+    const { add } = statusWithClock();
+    strictEqual(add(noProof, 1_000, 60), false);
+    strictEqual(add(ALONE, 100, 2), false, "these responses do not count later either");
   }
 });
 
-Deno.test("EmptyAnswers prove nothing while the topic's settings are not known, or were read long ago", () => {
-  const { answers, add, pass } = emptyAnswers();
+Deno.test("FetchStatus.empty() proves nothing until the settings of the topic have been read recently", () => {
+  const { status, add, pass } = statusWithClock();
   add(ALONE, 100, 2);
   pass(2);
-  strictEqual(answers.isProvenEmpty, true);
-  strictEqual(answers.empty(ALONE, END), false);
-  answers.explain();
-  strictEqual(answers.empty(ALONE, END), true);
+  strictEqual(status.isProvenEmpty, true);
+  strictEqual(status.empty(ALONE, END), false);
+  status.explain();
+  strictEqual(status.empty(ALONE, END), true);
 });
 
-Deno.test("EmptyAnswers count from the last record on, and anew when the log grew", () => {
-  const { answers, add } = emptyAnswers();
+Deno.test("FetchStatus.empty() starts to count again after a record and when the log grows", () => {
+  const { status, add } = statusWithClock();
   strictEqual(add(ALONE, 100, 2), false);
-  answers.moved();
-  strictEqual(answers.needsIsolatedFetch, false);
-  strictEqual(answers.isBrokerSilent, false);
+  status.moved();
+  strictEqual(status.needsIsolatedFetch, false);
+  strictEqual(status.isBrokerSilent, false);
   strictEqual(add(ALONE, 100, 2), false);
   strictEqual(add({ ...ALONE, end: END + 1 }, 100, 2), false);
   strictEqual(add({ ...ALONE, end: END + 1 }, 100, 2), true);
 });
 
-Deno.test("EmptyAnswers have a partition asked for alone after two, and with the others again when a quota holds back", () => {
-  const { answers } = emptyAnswers();
-  answers.empty(SHARED, END);
-  strictEqual(answers.needsIsolatedFetch, false);
-  answers.empty(SHARED, END);
-  strictEqual(answers.needsIsolatedFetch, true);
-  strictEqual(answers.pauseMs, 0, "the question alone follows at once");
-  answers.empty(ALONE, END);
-  ok(answers.pauseMs > 0, "the next one does not");
-  answers.empty(HELD_BACK, END);
-  strictEqual(answers.needsIsolatedFetch, false);
+Deno.test("FetchStatus isolates a partition after two empty fetches and stops to isolate it after a throttled response", () => {
+  const { status } = statusWithClock();
+  status.empty(SHARED, END);
+  strictEqual(status.needsIsolatedFetch, false);
+  status.empty(SHARED, END);
+  strictEqual(status.needsIsolatedFetch, true);
+  strictEqual(status.pauseMs, 0, "the first isolated fetch follows at once");
+  status.empty(ALONE, END);
+  ok(status.pauseMs > 0, "the second isolated fetch waits");
+  status.empty(THROTTLED, END);
+  strictEqual(status.needsIsolatedFetch, false);
 });

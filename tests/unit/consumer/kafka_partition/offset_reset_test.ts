@@ -5,15 +5,15 @@ const LOG = { earliest: 15, end: 20 };
 const DIVERGED = { epoch: 3, endOffset: 12 };
 const EMPTY = { earliest: 20, end: 20 };
 
-Deno.test("resolveLostPlace() looks again when the offset is in the log after all, its end included", () => {
-  for (const at of [15, 17, 20]) {
-    deepStrictEqual(decideOffsetReset(at, undefined, LOG, "fail"), { kind: "retry" });
+Deno.test("decideOffsetReset() retries if the offset lies in the log, its end included", () => {
+  for (const offset of [15, 17, 20]) {
+    deepStrictEqual(decideOffsetReset(offset, undefined, LOG, "fail"), { kind: "retry" });
   }
 });
 
-Deno.test("resolveLostPlace() holds the partition by default, with the numbers and the next step", () => {
+Deno.test("decideOffsetReset() with fail holds the partition and gives the offsets and the next step", () => {
   for (
-    const [at, divergence, reason] of [
+    const [offset, divergence, reason] of [
       [10, undefined, /offset 10 .* 15 to 20: 5 records were deleted.*=earliest/],
       [21, undefined, /offset 21 .* 15 to 20: the log lost records.*=earliest/],
       [
@@ -23,15 +23,15 @@ Deno.test("resolveLostPlace() holds the partition by default, with the numbers a
       ],
     ] as const
   ) {
-    const held = decideOffsetReset(at, divergence, LOG, "fail");
+    const held = decideOffsetReset(offset, divergence, LOG, "fail");
     match(held.kind === "hold" ? held.reason : "", reason);
   }
 });
 
-Deno.test("resolveLostPlace() with earliest records the gap below the log, and begins anew in a log that was cut", () => {
+Deno.test("decideOffsetReset() with earliest skips deleted records and restarts after a log truncation", () => {
   deepStrictEqual(decideOffsetReset(10, undefined, LOG, "earliest"), { kind: "skip", to: 15 });
   deepStrictEqual(decideOffsetReset(10, undefined, EMPTY, "earliest"), { kind: "skip", to: 20 });
-  for (const [at, divergence] of [[21, undefined], [17, DIVERGED], [10, DIVERGED]] as const) {
-    deepStrictEqual(decideOffsetReset(at, divergence, LOG, "earliest"), { kind: "restart", from: 15 });
+  for (const [offset, divergence] of [[21, undefined], [17, DIVERGED], [10, DIVERGED]] as const) {
+    deepStrictEqual(decideOffsetReset(offset, divergence, LOG, "earliest"), { kind: "restart", from: 15 });
   }
 });

@@ -5,10 +5,9 @@ import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consum
 import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
-/** Of a stretch that holds no record. */
-const STRETCH_BYTES = gapSlice(0, 1, "control").bytes;
+const GAP_BYTES = gapSlice(0, 1, "control").bytes;
 
-/** A partition that hands each of its batches to the test, open. */
+/** A partition that passes each of its batches to the test before it is closed. */
 async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
@@ -23,16 +22,16 @@ async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   return { partition, batch, written: (slice: Slice) => gates.shift()?.(slice), changes };
 }
 
-const stretch = (from: number, to: number) => gapSlice(from, to, "control");
+const gap = (from: number, to: number) => gapSlice(from, to, "control");
 
-Deno.test("a batch takes what comes until it is closed, and the next one what comes later", async () => {
+Deno.test("an open batch takes new slices until it is closed, and the next batch takes later slices", async () => {
   const { partition, batch, written } = await opened();
-  partition.accept(stretch(10, 12));
+  partition.accept(gap(10, 12));
   const first = await batch();
-  partition.accept(stretch(12, 20));
+  partition.accept(gap(12, 20));
   const closed = first.close();
   deepStrictEqual([closed.from, closed.next], [10, 20]);
-  partition.accept(stretch(20, 22));
+  partition.accept(gap(20, 22));
   strictEqual(closed.next, 20);
   written(closed);
   const second = (await batch()).close();
@@ -42,37 +41,41 @@ Deno.test("a batch takes what comes until it is closed, and the next one what co
   strictEqual(partition.nextOffset, 22);
 });
 
-Deno.test("what was fetched anew from elsewhere does not join a batch", async () => {
+Deno.test("slices from a new position do not join a batch that was opened before", async () => {
   const { partition, batch, written } = await opened();
-  partition.accept(stretch(10, 12));
+  partition.accept(gap(10, 12));
   const old = await batch();
   partition.reopen({ ...LEDGER, id: 2, generation: 1, nextOffset: 0 });
-  partition.accept(stretch(0, 5));
+  partition.accept(gap(0, 5));
   const closed = old.close();
   deepStrictEqual([closed.from, closed.next], [10, 12]);
   written(closed);
   await partition[Symbol.asyncDispose]();
 });
 
-Deno.test("what joins a batch is held until the batch is written, and makes room in the buffer at once", async () => {
-  const memoryBudget = { maxBytes: 3 * STRETCH_BYTES, usedBytes: 0 };
+Deno.test("slices in a batch leave the buffer at once and stay in the memory budget until the batch is written", async () => {
+  const memoryBudget = { maxBytes: 3 * GAP_BYTES, usedBytes: 0 };
   const { partition, batch, written, changes } = await opened(memoryBudget);
-  partition.accept(stretch(10, 12));
+  partition.accept(gap(10, 12));
   const open = await batch();
-  partition.accept(stretch(12, 14));
-  partition.accept(stretch(14, 16));
+  partition.accept(gap(12, 14));
+  partition.accept(gap(14, 16));
   strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, true);
   const before = changes();
   const closed = open.close();
-  strictEqual(changes(), before + 1, "who fetches is told");
-  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, true, "it is held while it is written");
+  strictEqual(changes(), before + 1, "the fetch loop is notified");
+  strictEqual(
+    memoryBudget.usedBytes >= memoryBudget.maxBytes,
+    true,
+    "the memory is counted during the write",
+  );
   written(closed);
   await eventually("all of it", () => partition.isDrained);
-  memoryBudget.usedBytes += 3 * STRETCH_BYTES - 1;
-  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "nothing of it is held any more");
+  memoryBudget.usedBytes += 3 * GAP_BYTES - 1;
+  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "the memory is freed after the write");
 });
 
-Deno.test("a batch counts what would join it, and no more than it may have", async () => {
+Deno.test("the record count of an open batch includes waiting slices, up to the limit", async () => {
   const { partition, batch, written } = await opened();
   partition.accept(records(10, 1));
   const open = await batch();
@@ -82,25 +85,25 @@ Deno.test("a batch counts what would join it, and no more than it may have", asy
   partition.accept(records(13, 2));
   strictEqual(open.count(), 4);
   const closed = open.close();
-  strictEqual(closed.records.length, 3, "whole stretches, as far as they fit");
+  strictEqual(closed.records.length, 3, "whole slices, as far as they fit");
   written(closed);
   const next = (await batch()).close();
   deepStrictEqual([next.from, next.next], [13, 15]);
   written(next);
 });
 
-/** Two records over memory of its own, as what was decompressed is. */
+/** Two records in memory of their own, like records of a decompressed batch. */
 function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
   const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
   for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
-  const stretch = new Records([{ table, from: 0, to: 2 }]);
+  const both = new Records([{ table, from: 0, to: 2 }]);
   return {
-    slice: { ...records(from, 2), records: stretch, bytes: 1, ownTables: [table] },
+    slice: { ...records(from, 2), records: both, bytes: 1, ownTables: [table] },
     heldBytes: () => table.bytes.length,
   };
 }
 
-Deno.test("a partition frees what was decompressed when the last of it is written, and not before", async () => {
+Deno.test("a partition frees decompressed memory once the last record in it is written", async () => {
   const { partition, letGo } = await openedWith({}, { batchRecords: 1 });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
@@ -110,11 +113,11 @@ Deno.test("a partition frees what was decompressed when the last of it is writte
   await letGo();
   await eventually("the second", () => partition.isDrained);
   strictEqual(heldBytes(), 0);
-  // What is known of the last record was read before.
+  // The timestamp of the last record was read before its memory was freed.
   strictEqual(partition.lastTimestampMs, 11);
 });
 
-Deno.test("a partition frees nothing whose offset turned out to be elsewhere: who wrote it may still look at it", async () => {
+Deno.test("a partition does not free the memory of a stale batch, because the store may still use it", async () => {
   const { partition } = await openedWith({ write: () => Promise.resolve(11) });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);

@@ -5,7 +5,6 @@ import { LEDGER, opened, records, started } from "../../../support/batch.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
-/** Records with values of these lengths. */
 function sized(from: number, lengths: readonly number[]): Slice {
   const all = lengths.map((length, index) => {
     return { offset: from + index, timestampMs: 0, key: null, value: new Uint8Array(length) };
@@ -14,7 +13,7 @@ function sized(from: number, lengths: readonly number[]): Slice {
   return { ...records(from, lengths.length), records: recordsOf(all), bytes };
 }
 
-Deno.test("a partition asks for nothing before its ledger is read, and then from the ledger's offset", async () => {
+Deno.test("a partition wants no records until its ledger row is read, and then reads from the row's offset", async () => {
   const { promise, resolve } = Promise.withResolvers<typeof LEDGER>();
   const { partition, changes } = started({ open: () => promise });
   strictEqual(partition.wantsRecords, false);
@@ -25,7 +24,7 @@ Deno.test("a partition asks for nothing before its ledger is read, and then from
   strictEqual(changes(), 1);
 });
 
-Deno.test("a partition drops a stretch that does not continue what it has", async () => {
+Deno.test("a partition drops a slice that does not begin at its fetch offset", async () => {
   const { partition, written, letGo } = await opened();
   partition.accept(records(9, 3));
   partition.accept(records(11, 3));
@@ -37,31 +36,30 @@ Deno.test("a partition drops a stretch that does not continue what it has", asyn
   deepStrictEqual(written, ["10 to 12"]);
 });
 
-Deno.test("a partition writes in order, what gathered meanwhile in one batch up to its limit", async () => {
+Deno.test("a partition writes in order and joins waiting slices into one batch up to its limit", async () => {
   const { partition, written, letGo } = await opened();
   partition.accept(records(10, 2));
   await eventually("the first write", () => written.length === 1);
   partition.accept(records(12, 2));
   partition.accept(records(14, 2));
-  // A gap is a row too.
   partition.accept(gapSlice(16, 19, "control"));
   partition.accept(gapSlice(19, 20, "aborted"));
   partition.accept(records(20, 9));
-  // Five records at most: a longer stretch, as compressed records make it, is split.
   await letGo(5);
   await eventually("all of it", () => partition.isDrained);
+  // A batch has at most five rows, and a gap is a row too. A longer slice, as from a compressed batch, is split.
   deepStrictEqual(written, ["10 to 12", "12 to 19", "19 to 20", "20 to 25", "25 to 29"]);
   strictEqual(partition.nextOffset, 29);
   strictEqual(partition.lastTimestampMs, 28);
 });
 
-Deno.test("a partition writes no more bytes in a batch than its limit, unless one record alone has more", async () => {
+Deno.test("a partition writes at most the byte limit in a batch, unless a single record is larger", async () => {
   const { partition, written, letGo } = await opened({}, {
     bufferBytes: 100_000,
     batchRecords: 50,
     batchBytes: 1_000,
   });
-  // One stretch, as of one compressed batch: 400 bytes a record, but 3,000 the fourth.
+  // One slice, as from one compressed batch.
   partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
   partition.accept(sized(15, [50]));
   partition.accept(sized(16, [600]));
@@ -70,20 +68,20 @@ Deno.test("a partition writes no more bytes in a batch than its limit, unless on
   deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
 });
 
-Deno.test("a partition asks for no more while its buffer is full, and again when there is room", async () => {
+Deno.test("a partition wants no records while its buffer is full", async () => {
   const { partition, written, letGo } = await opened();
   partition.accept(records(10, 1));
   partition.accept(records(11, 10));
   strictEqual(partition.wantsRecords, false);
   await letGo();
-  await eventually("the long stretch's first part", () => written.length === 2);
-  strictEqual(partition.wantsRecords, false, "its memory is not free before all of it is written");
+  await eventually("the first part of the long slice", () => written.length === 2);
+  strictEqual(partition.wantsRecords, false, "its memory is used until all of the slice is written");
   await letGo();
   await eventually("room", () => partition.wantsRecords);
   await letGo();
 });
 
-Deno.test("partitions ask for no more while together they hold too much, waiting or being written", async () => {
+Deno.test("partitions want no records while their waiting and unwritten records use up the shared memory budget", async () => {
   const memoryBudget = { maxBytes: 1_000, usedBytes: 0 };
   const many = Array.from({ length: 40 }, () => started({}, { memoryBudget }));
   await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
@@ -93,14 +91,14 @@ Deno.test("partitions ask for no more while together they hold too much, waiting
     partition.accept(records(10, 3, 30));
     held += 90;
   }
-  strictEqual(held, 1_080, "each had a budget of its own");
+  strictEqual(held, 1_080, "each partition had a budget of its own");
   await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
-  ok(many.every(({ partition }) => !partition.wantsRecords), "what is being written is held too");
+  ok(many.every(({ partition }) => !partition.wantsRecords), "records that are being written count too");
   await many[0]?.letGo();
   await eventually("room for others", () => many[20]?.partition.wantsRecords);
-  // Whoever closes or moves away leaves its room to the others.
   many[20]?.partition.accept(records(10, 3, 30));
   strictEqual(many[21]?.partition.wantsRecords, false);
+  // A partition that moves to another offset or closes frees its memory for the others.
   many[20]?.partition.reopen({ ...LEDGER, nextOffset: 30 });
   const closing = many[1]?.partition[Symbol.asyncDispose]();
   await many[1]?.letGo();
@@ -113,7 +111,7 @@ Deno.test("partitions ask for no more while together they hold too much, waiting
   }));
 });
 
-Deno.test("a partition whose batch was stale reads on from where the other owner is, and drops what waits", async () => {
+Deno.test("after a stale batch, a partition drops its waiting records and continues at the offset of the other owner", async () => {
   let stale = false;
   const written: string[] = [];
   const { partition } = await opened({
@@ -123,7 +121,7 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
       return Promise.resolve(stale ? 40 : slice.next);
     },
   });
-  strictEqual(partition.lastEpoch, 4, "what the ledger keeps");
+  strictEqual(partition.lastEpoch, 4, "the epoch in the ledger");
   partition.accept(records(10, 2, 10, 7));
   strictEqual(partition.lastEpoch, 7);
   await eventually("the write", () => partition.nextOffset === 12);
@@ -131,15 +129,19 @@ Deno.test("a partition whose batch was stale reads on from where the other owner
   stale = true;
   partition.accept(records(12, 2, 10, 7));
   partition.accept(records(14, 2, 10, 7));
-  await eventually("the other's offset", () => partition.fetchOffset === 40);
-  deepStrictEqual([partition.nextOffset, partition.lastEpoch], [40, -1], "whose epoch is not known");
+  await eventually("the offset of the other owner", () => partition.fetchOffset === 40);
+  deepStrictEqual(
+    [partition.nextOffset, partition.lastEpoch],
+    [40, -1],
+    "the epoch of the other owner's last record is unknown",
+  );
   stale = false;
   partition.accept(records(40, 2));
   await eventually("the next batch", () => partition.nextOffset === 42);
   strictEqual(written.at(-1), "40 to 42");
 });
 
-Deno.test("a partition opens its ledger anew when the database does not know it any more, and reads from there", async () => {
+Deno.test("a partition opens its ledger row again if the row is gone, and reads from the offset of the new row", async () => {
   let known = true;
   let opens = 0;
   const { partition } = await opened({
@@ -156,7 +158,7 @@ Deno.test("a partition opens its ledger anew when the database does not know it 
   await eventually("the next batch", () => partition.nextOffset === 6);
 });
 
-Deno.test("a partition that waits opens its ledger anew when somebody doubts it", async () => {
+Deno.test("a waiting partition opens its ledger row again on request", async () => {
   let opens = 0;
   const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
@@ -165,13 +167,13 @@ Deno.test("a partition that waits opens its ledger anew when somebody doubts it"
   await eventually("the older offset", () => partition.fetchOffset === 4);
 });
 
-Deno.test("a partition that is doubted while its place is sought ends the search and opens its ledger anew", async () => {
+Deno.test("a request to open the ledger row again ends a running offset reset", async () => {
   const searches: AbortSignal[] = [];
   let opens = 0;
   const { partition } = await opened({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
-    // The broker is away: nothing but the signal ends it.
     resolveOffsetReset: (_partition, _divergence, signal) => {
+      // The broker is away: only the signal ends the search.
       searches.push(signal);
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
     },
@@ -180,13 +182,13 @@ Deno.test("a partition that is doubted while its place is sought ends the search
   await eventually("the search", () => searches.length === 1);
   partition.reopenLedger();
   await eventually("the older offset", () => partition.fetchOffset === 4);
-  strictEqual(partition.wantsRecords, true, "whether its place is there is for the broker to say");
+  strictEqual(partition.wantsRecords, true, "the broker decides whether the offset exists");
   partition.offsetLost();
   await eventually("another search", () => searches.length === 2);
   deepStrictEqual(searches.map(({ aborted }) => aborted), [true, false]);
 });
 
-Deno.test("a partition that closes finishes the batch in hand and drops what waits", async () => {
+Deno.test("a partition that closes finishes its current batch and drops its waiting records", async () => {
   const { partition, written, letGo } = await opened();
   partition.accept(records(10, 2));
   await eventually("the write", () => written.length === 1);
@@ -200,11 +202,11 @@ Deno.test("a partition that closes finishes the batch in hand and drops what wai
   strictEqual(partition.wantsRecords, false);
 });
 
-Deno.test("a partition whose log lost its place has it looked into when what it has is written, and asks for nothing until then", async () => {
-  const looks: unknown[] = [];
+Deno.test("a partition whose offset is out of range writes its records before the offset reset begins, and fetches nothing until then", async () => {
+  const resets: unknown[] = [];
   const { partition, letGo } = await opened({
     resolveOffsetReset: ({ nextOffset, fetchOffset }, divergence) => {
-      looks.push([nextOffset, fetchOffset, divergence]);
+      resets.push([nextOffset, fetchOffset, divergence]);
       partition.offsetResolved("reading");
       return Promise.resolve();
     },
@@ -213,16 +215,16 @@ Deno.test("a partition whose log lost its place has it looked into when what it 
   partition.accept(records(10, 2));
   partition.offsetLost(divergence);
   partition.accept(records(12, 2));
-  deepStrictEqual([partition.wantsRecords, partition.fetchOffset, looks], [false, 12, []]);
+  deepStrictEqual([partition.wantsRecords, partition.fetchOffset, resets], [false, 12, []]);
   await letGo();
-  await eventually("the place", () => partition.wantsRecords);
-  deepStrictEqual(looks, [[12, 12, divergence]]);
+  await eventually("the reset", () => partition.wantsRecords);
+  deepStrictEqual(resets, [[12, 12, divergence]]);
 });
 
-Deno.test("facts move a partition from one state to another, or nowhere", async () => {
-  const facts: Record<string, (partition: Partition) => unknown> = {
-    placeLost: (partition) => partition.offsetLost(),
-    placeFound: (partition) => partition.offsetResolved("reading"),
+Deno.test("each event moves a partition to the expected state or changes nothing", async () => {
+  const events: Record<string, (partition: Partition) => unknown> = {
+    offsetLost: (partition) => partition.offsetLost(),
+    offsetResolved: (partition) => partition.offsetResolved("reading"),
     hold: (partition) => partition.offsetResolved("held"),
     skip: (partition) => partition.skip(partition.fetchOffset + 5, "log_start"),
     accept: (partition) => partition.accept(records(partition.fetchOffset, 2)),
@@ -236,22 +238,22 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
   };
   const moves: Record<string, string> = {};
   for (const [state, arrive] of Object.entries(states)) {
-    for (const [fact, tell] of Object.entries(facts)) {
+    for (const [event, apply] of Object.entries(events)) {
       const { partition } = await opened({
         write: (_ledger, batch) => Promise.resolve(batch.close().next),
       });
       await arrive(partition);
       deepStrictEqual([partition.state, partition.wantsRecords], [state, state === "reading"]);
-      tell(partition);
-      moves[`${state} ${fact}`] = `${partition.state} ${partition.fetchOffset}`;
+      apply(partition);
+      moves[`${state} ${event}`] = `${partition.state} ${partition.fetchOffset}`;
     }
   }
   const moved = Object.entries(moves).filter(([from, to]) => to !== `${from.split(" ")[0]} 10`);
   deepStrictEqual(Object.fromEntries(moved), {
-    "reading placeLost": "resetting 10",
+    "reading offsetLost": "resetting 10",
     "reading skip": "reading 15",
     "reading accept": "reading 12",
-    "resetting placeFound": "reading 10",
+    "resetting offsetResolved": "reading 10",
     "resetting hold": "held 10",
     "resetting skip": "resetting 15",
     "resetting reopen": "reading 10",
@@ -259,7 +261,7 @@ Deno.test("facts move a partition from one state to another, or nowhere", async 
   });
 });
 
-Deno.test("a partition out of reach, or held, owes only what it has fetched", async () => {
+Deno.test("the fetchable lag of an unreachable or held partition counts only its fetched records", async () => {
   const { partition, letGo } = await opened();
   partition.lastStableOffset = 100;
   partition.accept(records(10, 3));

@@ -33,13 +33,13 @@ function summary({ next, records, gaps }: ReturnType<typeof sliceOf>) {
   return { next, offsets: offsets(records), gaps: gaps.map((gap) => Object.values(gap)) };
 }
 
-Deno.test("sliceOf() leaves out what lies before the offset that was asked for", () => {
+Deno.test("sliceOf() leaves out the records of a batch before the fetch offset", () => {
   const slice = sliceOf(response([batch(10, [10, 11, 12, 13])]), 12);
   deepStrictEqual(summary(slice), { next: 14, offsets: [12, 13], gaps: [] });
   ok(slice.bytes >= 2 * (1 + 3));
 });
 
-Deno.test("sliceOf() counts offsets that compaction took: before, between and behind the records of a batch", () => {
+Deno.test("sliceOf() reports compacted offsets before, between and after the records of a batch as gaps", () => {
   const slice = sliceOf(response([batch(10, [12, 14], { last: 16 }), batch(20, [20])]), 8);
   deepStrictEqual(summary(slice), {
     next: 21,
@@ -48,7 +48,7 @@ Deno.test("sliceOf() counts offsets that compaction took: before, between and be
   });
 });
 
-Deno.test("sliceOf() moves past a batch of which compaction left nothing", () => {
+Deno.test("sliceOf() reports a batch without any remaining record as a compacted gap", () => {
   deepStrictEqual(summary(sliceOf(response([batch(5, [], { last: 9 })]), 5)), {
     next: 10,
     offsets: [],
@@ -56,7 +56,7 @@ Deno.test("sliceOf() moves past a batch of which compaction left nothing", () =>
   });
 });
 
-Deno.test("sliceOf() takes the records of an aborted transaction for a gap, its marker for another", () => {
+Deno.test("sliceOf() reports the records of an aborted transaction and its marker as two gaps", () => {
   const slice = sliceOf(
     response([batch(0, [0, 1]), inTransaction(2, [2, 3], 7n), marker(4, 7n, "abort"), batch(5, [5])], [[
       7n,
@@ -71,14 +71,14 @@ Deno.test("sliceOf() takes the records of an aborted transaction for a gap, its 
   });
 });
 
-Deno.test("sliceOf() knows of an abort whose marker lies beyond this answer, in the first answer and in the next", () => {
+Deno.test("sliceOf() recognizes an aborted transaction whose marker comes in a later fetch response", () => {
   const first = sliceOf(response([inTransaction(0, [0, 1], 7n), inTransaction(2, [2, 3], 7n)], [[7n, 0]]), 0);
   deepStrictEqual(summary(first), { next: 4, offsets: [], gaps: [[0, 4, "aborted"]] });
   const second = sliceOf(response([inTransaction(4, [4, 5], 7n), marker(6, 7n, "abort")], [[7n, 0]]), 4);
   deepStrictEqual(summary(second), { next: 7, offsets: [], gaps: [[4, 6, "aborted"], [6, 7, "control"]] });
 });
 
-Deno.test("sliceOf() keeps what the same producer commits after an abort, and what others commit meanwhile", () => {
+Deno.test("sliceOf() keeps the records that the same producer commits after an abort, and those of other producers", () => {
   const slice = sliceOf(
     response([
       inTransaction(0, [0], 7n),
@@ -97,7 +97,7 @@ Deno.test("sliceOf() keeps what the same producer commits after an abort, and wh
   });
 });
 
-Deno.test("sliceOf() knows two aborted transactions of one producer apart from a committed one between them", () => {
+Deno.test("sliceOf() keeps a committed transaction between two aborted ones of the same producer", () => {
   const slice = sliceOf(
     response([
       inTransaction(0, [0], 7n),
@@ -112,7 +112,7 @@ Deno.test("sliceOf() knows two aborted transactions of one producer apart from a
   deepStrictEqual(summary(slice).offsets, [2]);
 });
 
-Deno.test("sliceOf() takes the time of the record, or the broker's where the topic says so", () => {
+Deno.test("sliceOf() takes the timestamp of the record, or the broker's if the topic uses log append time", () => {
   const times = (attributes: number) => {
     const { records } = sliceOf(response([batch(5, [5, 6], { attributes })]), 5);
     return listOf(records).map(({ timestampMs }) => timestampMs);
@@ -121,7 +121,7 @@ Deno.test("sliceOf() takes the time of the record, or the broker's where the top
   deepStrictEqual(times(LOG_APPEND_TIME), [MAX_TIMESTAMP, MAX_TIMESTAMP]);
 });
 
-Deno.test("sliceOf() tells a tombstone from an empty value and a missing key from an empty one", () => {
+Deno.test("sliceOf() distinguishes a null value or key from an empty one", () => {
   const record = (offset: number) => {
     return offset === 0 ? { key: null, value: null } : { key: Buffer.alloc(0), value: Buffer.alloc(0) };
   };
@@ -130,17 +130,17 @@ Deno.test("sliceOf() tells a tombstone from an empty value and a missing key fro
   deepStrictEqual([empty?.key?.length, empty?.value?.length], [0, 0]);
 });
 
-Deno.test("a stretch has the leader epoch of its last batch, and none when it ends in a gap that was inferred", () => {
+Deno.test("a slice has the leader epoch of its last batch, and none if it ends with an inferred gap", () => {
   const epochs = [3, 3, 5].map((leaderEpoch, index) => batch(index, [index], { leaderEpoch }));
   const slice = sliceOf(response(epochs), 0);
   strictEqual(slice.leaderEpoch, 5);
+  // Compacted records may have had a later epoch. With an earlier epoch, the broker would report a truncation.
   strictEqual(sliceOf(response([]), 3).leaderEpoch, -1);
-  // What compaction took may have been of a later epoch: an earlier one would make the log look cut.
   strictEqual(joinSlices([slice, gapSlice(3, 9, "compacted")]).leaderEpoch, -1);
 });
 
 for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
-  Deno.test(`sliceOf() reads ${compression} between batches that are not compressed`, () => {
+  Deno.test(`sliceOf() reads a ${compression} batch between uncompressed batches`, () => {
     const slice = sliceOf(response([batch(0, [0]), batch(1, [1, 2], { compression }), batch(3, [3])]), 0);
     deepStrictEqual(
       listOf(slice.records).map(({ offset, key, value }) => `${offset} ${key} ${value}`),
@@ -149,7 +149,7 @@ for (const compression of ["gzip", "snappy", "lz4", "zstd"] as const) {
   });
 }
 
-Deno.test("splitSlice() loses nothing of plain and compressed batches in turns, wherever it cuts", () => {
+Deno.test("splitSlice() keeps all records of alternating plain and compressed batches at every split position", () => {
   const batches = [0, 3, 6, 9, 12].map((first, index) => {
     return batch(first, [first, first + 1, first + 2], index % 2 === 1 ? { compression: "gzip" } : {});
   });
@@ -162,40 +162,40 @@ Deno.test("splitSlice() loses nothing of plain and compressed batches in turns, 
   }
 });
 
-Deno.test("a stretch counts the memory of its gaps, so that an aborted backlog has a bound too", () => {
+Deno.test("a slice counts the memory of its gaps, so that a backlog of aborted records is bounded too", () => {
   const slice = sliceOf(response([inTransaction(0, [0, 1], 7n), marker(2, 7n, "abort")], [[7n, 0]]), 0);
   ok(slice.bytes > 0);
   ok(gapSlice(0, 5, "compacted").bytes > 0);
 });
 
-Deno.test("sliceOf() leaves a batch that was cut off to the next fetch", () => {
+Deno.test("sliceOf() leaves an incomplete last batch to the next fetch", () => {
   const bytes = [batch(0, [0, 1]), batch(2, [2, 3]).subarray(0, -1)];
   deepStrictEqual(summary(sliceOf(response(bytes), 0)), { next: 2, offsets: [0, 1], gaps: [] });
 });
 
-Deno.test("sliceOf() throws for bytes that are no records, and never reads beyond them", () => {
+Deno.test("sliceOf() throws for malformed bytes and never reads past their end", () => {
   const whole = batch(0, [0, 1]);
   const lengthOfFirst = whole.length - 2 * (whole.length - 61) / 2;
   for (const [at, byte] of [[16, 1], [lengthOfFirst, 0x7e], [lengthOfFirst, 0x01]] as const) {
     const broken = Buffer.from(whole);
     broken[at] = byte;
-    const answer = response([withRightChecksum(broken)]);
-    throws(() => sliceOf(answer, 0), /malformed|has format/, `byte ${at}`);
+    const fetched = response([withRightChecksum(broken)]);
+    throws(() => sliceOf(fetched, 0), /malformed|has format/, `byte ${at}`);
   }
 });
 
-Deno.test("joinSlices() is one stretch from the first to the last", () => {
+Deno.test("joinSlices() returns one slice from the first offset to the last", () => {
   const joined = joinSlices([sliceOf(response([batch(0, [0, 1])]), 0), gapSlice(2, 5, "log_start")]);
   deepStrictEqual(summary(joined), { next: 5, offsets: [0, 1], gaps: [[2, 5, "log_start"]] });
   strictEqual(joined.from, 0);
 });
 
-Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, and nothing is said twice", () => {
-  const at = (offset: number) => ({ offset, timestampMs: 0, key: null, value: null });
+Deno.test("splitSlice() splits before a record and gives each gap to exactly one part", () => {
+  const emptyRecord = (offset: number) => ({ offset, timestampMs: 0, key: null, value: null });
   const whole = {
     from: 0,
     next: 12,
-    records: recordsOf([at(1), at(2), at(7), at(8)]),
+    records: recordsOf([emptyRecord(1), emptyRecord(2), emptyRecord(7), emptyRecord(8)]),
     gaps: [{ from: 0, to: 1, cause: "control" as const }, { from: 3, to: 7, cause: "compacted" as const }, {
       from: 9,
       to: 12,
@@ -214,13 +214,13 @@ Deno.test("splitSlice() cuts in front of a record; each gap stays on its side, a
   deepStrictEqual(splitSlice(whole, 4), [whole]);
 });
 
-/** Two megabytes of one letter, in a few kilobytes. */
+/** 2 MiB of records in a few kilobytes. */
 function dense(first: number): Buffer {
   const record = () => ({ key: null, value: Buffer.alloc(1024 * 1024, "x") });
   return batch(first, [first, first + 1], { compression: "gzip", record });
 }
 
-Deno.test("release() frees what was decompressed with the last part of it, and nothing that others look at", () => {
+Deno.test("release() frees a decompressed batch with its last part, and no memory that other slices use", () => {
   const whole = sliceOf(response([batch(0, [0, 1]), dense(2), batch(4, [4]), dense(5)]), 0);
   const bytesOf = (offset: number) => whole.records.at(offset)?.value?.length;
   const [first, second] = splitSlice(whole, 3);
@@ -233,7 +233,7 @@ Deno.test("release() frees what was decompressed with the last part of it, and n
   deepStrictEqual(listOf(whole.records.slice(0, 2)).map(({ value }) => value?.toString()), ["v0", "v1"]);
 });
 
-Deno.test("release() leaves small pieces alone, which may share their memory with anything", () => {
+Deno.test("release() does not free small batches, which may share their memory with other data", () => {
   const small = sliceOf(response([batch(0, [0], { compression: "gzip" })]), 0);
   release(small);
   strictEqual(small.records.at(0)?.value?.toString(), "v0");

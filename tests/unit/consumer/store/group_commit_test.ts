@@ -135,6 +135,7 @@ Deno.test("a batch that comes when all connections are free again is not kept by
   commits.release();
   await Promise.all([first, second]);
 
+  // Batch 3 must replace that timer by one that fires at once.
   const original = globalThis.setTimeout;
   const delays: unknown[] = [];
   globalThis.setTimeout = ((run: () => void, ms?: number) => {
