@@ -110,7 +110,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.4",
     breaks: "what the server answered to is taken for written when the offset is where ours would be",
     edits: { "if (isOutcomeUnknown(error)) return {": "if (error !== undefined) return {" },
-    test: "a store takes nothing for its own that another wrote",
+    test: "a store does not count a batch as written if PostgreSQL refused it",
   },
   {
     promise: "2.5",

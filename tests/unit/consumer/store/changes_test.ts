@@ -12,21 +12,22 @@ function reading(customerId: string, at: string, heartRate: number, anomaly: Ano
 
 function columnsOf(all: readonly Reading[]): Readings {
   const readings = new Readings(all.length);
-  all.forEach((one, index) => readings.addReading(one, index));
+  all.forEach((reading, index) => readings.addReading(reading, index));
   return readings;
 }
 
-/** Minutes as they are written: customer, first second, readings, sum, min, max, low, high, the latest rate. */
+/** Minute aggregates as customer, start, count, sum, minimum, maximum, low, high and latest heart rate. */
 function minutes(all: readonly Reading[]) {
   const readings = columnsOf(all);
-  return minutesOf(readings, readings.ordered()).map((one) => [
-    readings.customers.text(one.customer),
-    new Date(one.seconds * 1000).toISOString(),
-    ...[one.readings, one.sum, one.min, one.max, one.low, one.high, readings.heartRate[one.last]],
+  return minutesOf(readings, readings.ordered()).map((minute) => [
+    readings.customers.text(minute.customer),
+    new Date(minute.seconds * 1000).toISOString(),
+    ...[minute.readings, minute.sum, minute.min, minute.max, minute.low, minute.high],
+    readings.heartRate[minute.last],
   ]);
 }
 
-Deno.test("minutesOf() adds up each customer's minutes, anomalies by kind, also before 1970", () => {
+Deno.test("minutesOf() computes the minute aggregates of each customer, also before 1970", () => {
   const all = minutes([
     reading("b", "2026-07-14T09:30:00Z", 60),
     reading("a", "2026-07-14T09:30:59.999999Z", 200, "high"),

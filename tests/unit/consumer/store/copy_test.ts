@@ -1,4 +1,3 @@
-/** What is sent to PostgreSQL, and in which pieces; that it arrives is proved on a real server. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { Writable } from "node:stream";
@@ -9,22 +8,22 @@ const MEGABYTE = 1024 * 1024;
 const HEADER_BYTES = 19;
 const ROW_BYTES = 2;
 
-/** A session that keeps what a COPY sends it. @param refuse is asked after each piece */
+/** A session that keeps the data of a COPY. @param refuse is called after each chunk */
 function session(refuse: () => boolean = () => false) {
-  const pieces: Buffer[] = [];
+  const chunks: Buffer[] = [];
   const stream = new Writable({
     highWaterMark: 1,
-    write(piece: Buffer, _encoding, done) {
-      pieces.push(Buffer.from(piece));
-      // As PostgreSQL does in the middle of a COPY: the stream says so, and takes no more.
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(Buffer.from(chunk));
+      // PostgreSQL fails in the middle of a COPY like this: the stream emits an error and takes no more data.
       if (refuse()) this.emit("error", new Error("refused"));
       else setTimeout(done, 0);
     },
   });
-  return { pieces, session: { query: () => stream } as unknown as Session };
+  return { chunks, session: { query: () => stream } as unknown as Session };
 }
 
-/** Rows of one field, as they are in the format. */
+/** Rows of one field in the binary format of COPY. */
 function expected(values: readonly Buffer[]): Buffer {
   const rows = values.flatMap((value) => {
     const head = Buffer.alloc(ROW_BYTES + 4);
@@ -42,45 +41,45 @@ for (
     ["rows of many megabytes", [5, 3 * MEGABYTE, 5, 70_000, 70_000, 12 * MEGABYTE, 65_535, 65_536, MEGABYTE]],
   ] as const
 ) {
-  Deno.test(`copyInto() sends ${what} as they are, again and again`, async () => {
+  Deno.test(`copyInto() sends ${what} unchanged, also when it is called again`, async () => {
     for (let round = 0; round < 3; round++) {
       const values = lengths.map((length, index) => Buffer.alloc(length, `${round}-${index}`));
-      const { pieces, session: ours } = session();
-      await copyInto(ours, "t (c)", {
+      const { chunks, session: connection } = session();
+      await copyInto(connection, "t (c)", {
         fields: 1,
         count: values.length,
         add: (row, index) => row.bytea(values[index] ?? Buffer.alloc(0)),
       });
-      const sent = Buffer.concat(pieces).subarray(HEADER_BYTES);
+      const sent = Buffer.concat(chunks).subarray(HEADER_BYTES);
       ok(sent.equals(expected(values)), `round ${round}: other bytes were sent`);
-      strictEqual(pieces.length === 1, sent.length < MEGABYTE);
+      strictEqual(chunks.length === 1, sent.length < MEGABYTE);
     }
   });
 }
 
-Deno.test("copyInto() has no second copy of large values, and no more than a few megabytes in hand", async () => {
+Deno.test("copyInto() does not copy large values and buffers less than a megabyte", async () => {
   const value = Buffer.alloc(2 * MEGABYTE, "x");
-  const { pieces, session: ours } = session();
-  let inHand = 0;
-  await copyInto(ours, "t (c)", {
+  const { chunks, session: connection } = session();
+  let copiedBytes = 0;
+  await copyInto(connection, "t (c)", {
     fields: 1,
     count: 50,
     add: (row) => {
       row.bytea(value);
       const copied = row.written().filter((part) => part.buffer !== value.buffer);
-      inHand = Math.max(inHand, copied.reduce((sum, { length }) => sum + length, 0));
-      ok(row.written().length <= 3, "what was added before is sent already");
+      copiedBytes = Math.max(copiedBytes, copied.reduce((sum, { length }) => sum + length, 0));
+      ok(row.written().length <= 3, "earlier rows were not sent");
     },
   });
-  ok(inHand < MEGABYTE, `${inHand} bytes were copied`);
-  strictEqual(Buffer.concat(pieces).length, HEADER_BYTES + 50 * (ROW_BYTES + 4 + value.length) + ROW_BYTES);
+  ok(copiedBytes < MEGABYTE, `${copiedBytes} bytes were copied`);
+  strictEqual(Buffer.concat(chunks).length, HEADER_BYTES + 50 * (ROW_BYTES + 4 + value.length) + ROW_BYTES);
 });
 
-Deno.test("copyInto() ends with what PostgreSQL refused in the middle, and sends nothing after it", async () => {
+Deno.test("copyInto() throws the error of PostgreSQL in the middle of a COPY and sends nothing after it", async () => {
   let sent = 0;
-  const { pieces, session: ours } = session(() => ++sent === 4);
+  const { chunks, session: connection } = session(() => ++sent === 4);
   const row = Buffer.alloc(MEGABYTE, "x");
-  const copying = copyInto(ours, "t (c)", { fields: 1, count: 20, add: (writer) => writer.bytea(row) });
+  const copying = copyInto(connection, "t (c)", { fields: 1, count: 20, add: (writer) => writer.bytea(row) });
   await rejects(copying, /^Error: refused$/);
-  deepStrictEqual(pieces.length, 4);
+  deepStrictEqual(chunks.length, 4);
 });

@@ -1,4 +1,3 @@
-/** Ids of a batch are told apart whatever their hash is, and ids chosen to collide cost about what others cost. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
@@ -10,7 +9,7 @@ function numbersOf(customers: Customers, ids: readonly string[]): number[] {
   return ids.map((id) => customers.number(Buffer.from(id), 0, id.length));
 }
 
-Deno.test("two customers whose ids have the same length and hash are two customers", () => {
+Deno.test("Customers distinguishes two ids of the same length and hash", () => {
   const ids = collidingIds(2);
   strictEqual(new Set(ids.map((id) => fnv1a(id))).size, 1);
   const customers = new Customers(4);
@@ -18,8 +17,8 @@ Deno.test("two customers whose ids have the same length and hash are two custome
   deepStrictEqual([customers.text(0), customers.text(1)], ids);
 });
 
-Deno.test("each of many customers keeps its number although all their ids have one hash, digits or not", () => {
-  // V8 hashes a text of digits as a number, without its seed.
+Deno.test("Customers keeps the number of each of many ids with the same hash", () => {
+  // V8 hashes a string of digits as a number and without its random seed.
   const ids = [...collidingIds(1_000), ...Array.from({ length: 1_000 }, (_, index) => String(index))];
   const customers = new Customers(ids.length);
   const expected = ids.map((_, index) => index);
@@ -28,8 +27,8 @@ Deno.test("each of many customers keeps its number although all their ids have o
   deepStrictEqual(ids.map((_, index) => customers.text(index)), ids);
 });
 
-/** How many bytes of ids are looked at while each of them gets its number twice. @throws when it is more than `most` */
-function bytesRead(ids: readonly string[], most: number): number {
+/** Number of id bytes that are read while each id gets its number twice. @throws if it exceeds `maxBytes` */
+function bytesRead(ids: readonly string[], maxBytes: number): number {
   let read = 0;
   const customers = new Customers(ids.length);
   for (const id of [...ids, ...ids]) {
@@ -41,20 +40,20 @@ function bytesRead(ids: readonly string[], most: number): number {
       },
     });
     customers.number(source, 0, id.length);
-    ok(read <= most, `more than ${most} bytes were read for ${customers.count} of ${ids.length} ids`);
+    ok(read <= maxBytes, `more than ${maxBytes} bytes were read for ${customers.count} of ${ids.length} ids`);
   }
   strictEqual(customers.count, ids.length);
   return read;
 }
 
-Deno.test("5,000 ids with one hash cost a small multiple of the bytes that ordinary ids cost", () => {
+Deno.test("Customers reads at most ten times as many bytes for 5,000 ids with the same hash as for ordinary ids", () => {
   const colliding = collidingIds(5_000);
   const length = colliding[0]?.length ?? 0;
   const ordinary = colliding.map((_, index) => `customer-${index}`.padEnd(length, "x"));
   bytesRead(colliding, 10 * bytesRead(ordinary, Infinity));
 });
 
-Deno.test("customers are ordered by their bytes, however much of their ids is the same", () => {
+Deno.test("Customers.ranks() orders ids by their bytes, however long their common prefixes are", () => {
   const part = fc.constantFrom(
     "",
     "a",
@@ -70,7 +69,7 @@ Deno.test("customers are ordered by their bytes, however much of their ids is th
   fc.assert(
     fc.property(fc.uniqueArray(id, { minLength: 1, maxLength: 300 }), (ids) => {
       const customers = new Customers(ids.length);
-      for (const one of ids.map((text) => Buffer.from(text))) customers.number(one, 0, one.length);
+      for (const bytes of ids.map((text) => Buffer.from(text))) customers.number(bytes, 0, bytes.length);
       const ranks = customers.ranks();
       const ordered = ids.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
       deepStrictEqual(ids.map((text) => ordered.indexOf(text)), [...ranks]);

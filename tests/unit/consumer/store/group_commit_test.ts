@@ -5,7 +5,7 @@ import { eventually } from "../../../../lab/eventually.ts";
 
 const DONE = { kind: "offset mismatch", nextOffset: 0 } as const;
 
-/** Transactions as lists of the ids of their batches' ledgers; each ends when the test lets it. */
+/** Records each transaction as the ledger ids of its batches. While `hold` is set, a transaction waits for `release()`. */
 class Commits {
   readonly ids: string[] = [];
   #held: (() => void)[] = [];
@@ -17,7 +17,7 @@ class Commits {
   };
 
   readonly writeChecked = async ({ ledger }: PlannedBatch) => {
-    await this.#commit(`${ledger.id} with care`);
+    await this.#commit(`${ledger.id} checked`);
     return DONE;
   };
 
@@ -41,17 +41,17 @@ function batch(id: number, records = 10, others: Partial<Candidate> = {}): Candi
   };
 }
 
-/** A group commit whose first transaction, of batch 1, is under way. */
-async function underWay(width: number) {
+/** A group commit whose first transaction, that of batch 1, is in flight. */
+async function oneInFlight(maxInFlight: number) {
   const commits = new Commits();
   commits.hold = true;
-  const groupCommit = new GroupCommit(width, commits);
+  const groupCommit = new GroupCommit(maxInFlight, commits);
   const first = groupCommit.write(batch(1));
   await eventually("the first", () => commits.ids.length === 1);
   return { commits, groupCommit, first };
 }
 
-Deno.test("batches that come together share a transaction, each with its own outcome", async () => {
+Deno.test("a group commit writes batches that arrive together in one transaction, each with its own outcome", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(4, commits);
   const outcomes = [1, 2, 3].map((id) => groupCommit.write(batch(id)));
@@ -59,16 +59,16 @@ Deno.test("batches that come together share a transaction, each with its own out
   deepStrictEqual(commits.ids, ["1 and 2 and 3"]);
 });
 
-Deno.test("few records that come while a transaction is under way gather, though connections are free", async () => {
-  const { commits, groupCommit, first } = await underWay(4);
+Deno.test("a group commit collects small batches while a transaction is in flight, even if connections are free", async () => {
+  const { commits, groupCommit, first } = await oneInFlight(4);
   const later = [2, 3].map((id) => groupCommit.write(batch(id)));
   commits.release();
   await Promise.all([first, ...later]);
   deepStrictEqual(commits.ids, ["1", "2 and 3"]);
 });
 
-Deno.test("many records start another transaction at once, and no more than the width are under way", async () => {
-  const { commits, groupCommit, first } = await underWay(2);
+Deno.test("a group commit starts another transaction at once for many records, up to the maximum in flight", async () => {
+  const { commits, groupCommit, first } = await oneInFlight(2);
   const later = [2, 3].map((id) => groupCommit.write(batch(id, 50_000)));
   await eventually("two of them", () => commits.ids.length === 2);
   deepStrictEqual(commits.ids, ["1", "2"]);
@@ -77,26 +77,25 @@ Deno.test("many records start another transaction at once, and no more than the 
   deepStrictEqual(commits.ids, ["1", "2", "3"]);
 });
 
-Deno.test("a width that was lowered counts from the next transaction on", async () => {
-  const { commits, groupCommit, first } = await underWay(2);
+Deno.test("a lower maximum in flight applies from the next transaction on", async () => {
+  const { commits, groupCommit, first } = await oneInFlight(2);
   groupCommit.maxInFlight = 1;
   const second = groupCommit.write(batch(2, 50_000));
-  // Time enough for a transaction that begins at once.
   await new Promise((resolve) => setTimeout(resolve, 10));
   deepStrictEqual(commits.ids, ["1"]);
   commits.release();
   await Promise.all([first, second]);
 });
 
-Deno.test("a transaction that is stuck keeps no batch waiting that finds a free connection", async () => {
-  const { commits, groupCommit, first } = await underWay(2);
+Deno.test("a batch does not wait for a stuck transaction if a connection is free", async () => {
+  const { commits, groupCommit, first } = await oneInFlight(2);
   commits.hold = false;
   deepStrictEqual(await groupCommit.write(batch(2)), DONE);
   commits.release();
   await first;
 });
 
-Deno.test("a batch that is given up, or cannot be planned, holds the others of its group back for nothing", async () => {
+Deno.test("a batch that is abandoned or cannot be planned does not keep the rest of its group from being written", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, commits);
   const writing = groupCommit.write(batch(1));
@@ -108,15 +107,15 @@ Deno.test("a batch that is given up, or cannot be planned, holds the others of i
   deepStrictEqual(commits.ids, ["1"]);
 });
 
-Deno.test("a batch that goes alone or with care shares no transaction, wherever it stands in the queue", async () => {
+Deno.test("a group commit writes a single or checked batch in a transaction of its own, at any place in the queue", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, commits);
-  const ways = ["grouped", "single", "grouped", "grouped", "checked", "grouped"] as const;
-  await Promise.all(ways.map((insertMode, id) => groupCommit.write(batch(id, 10, { insertMode }))));
-  deepStrictEqual(commits.ids, ["0", "1", "2 and 3", "4 with care", "5"]);
+  const modes = ["grouped", "single", "grouped", "grouped", "checked", "grouped"] as const;
+  await Promise.all(modes.map((insertMode, id) => groupCommit.write(batch(id, 10, { insertMode }))));
+  deepStrictEqual(commits.ids, ["0", "1", "2 and 3", "4 checked", "5"]);
 });
 
-Deno.test("a transaction that fails fails for each of its batches, and the next one begins", async () => {
+Deno.test("a failed transaction fails for each of its batches, and the next transaction starts", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, {
     ...commits,
@@ -127,11 +126,11 @@ Deno.test("a transaction that fails fails for each of its batches, and the next 
   strictEqual(await groupCommit.write(batch(3, 10, { insertMode: "checked" })), DONE);
 });
 
-Deno.test("a batch that comes when all connections are free again is not kept by the patience of those before", async () => {
-  const { commits, groupCommit, first } = await underWay(2);
-  // A look at the queue is planned for the end of its patience, and still is when it was written.
+Deno.test("a group commit starts at once for a batch that arrives when all connections are free again", async () => {
+  const { commits, groupCommit, first } = await oneInFlight(2);
   const second = groupCommit.write(batch(2));
   await new Promise((resolve) => setTimeout(resolve, 2));
+  // The timer that was set for batch 2 still runs after batch 2 is written.
   commits.release();
   await Promise.all([first, second]);
 
@@ -148,18 +147,17 @@ Deno.test("a batch that comes when all connections are free again is not kept by
   await third;
 });
 
-Deno.test("a small transaction does not follow the one before at once, and takes what came meanwhile", async () => {
+Deno.test("a group commit delays a small transaction after the previous one and adds the batches that arrive meanwhile", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(2, commits, 500);
   await groupCommit.write(batch(1));
   const second = groupCommit.write(batch(2));
-  // Time enough for a transaction that begins at once.
   await new Promise((resolve) => setTimeout(resolve, 10));
   await Promise.all([second, groupCommit.write(batch(3))]);
   deepStrictEqual(commits.ids, ["1", "2 and 3"]);
 });
 
-Deno.test("what a batch would write is counted when a transaction begins, not when the batch came", async () => {
+Deno.test("a group commit counts the records of a batch when a transaction starts, not when the batch arrives", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(2, commits);
   let records = 1;
@@ -167,5 +165,5 @@ Deno.test("what a batch would write is counted when a transaction begins, not wh
   const other = groupCommit.write(batch(2, 30_000));
   records = 30_000;
   await Promise.all([grown, other]);
-  deepStrictEqual(commits.ids, ["1", "2"], "together they are too many for one");
+  deepStrictEqual(commits.ids, ["1", "2"], "together they are too many for one transaction");
 });

@@ -1,4 +1,3 @@
-/** The quick way through a batch says of each record what the decoder says, and orders what is valid. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
@@ -22,8 +21,8 @@ function readings({ readings, rows }: Plan) {
   return [...rows].map((row) => readings.reading(row));
 }
 
-/** Each record by itself: what the planner makes of it is what the decoder makes of it. */
-function agrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
+/** @throws unless the planner gives the same result for this record as the decoder */
+function assertAgrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
   const decoded = createDecoder(limits, () => NOW)(value);
   const planned = planOf([value], limits);
   const { rejects } = planned;
@@ -31,17 +30,17 @@ function agrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
   else deepStrictEqual(rejects.map(({ reason, detail }) => ({ kind: "reject", reason, detail })), [decoded]);
 }
 
-function isUsual(text: string): boolean {
+function takesFastPath(text: string): boolean {
   const value = bytes(text);
   return decodeFastPath(value, 0, value.length, new FastPathRecord());
 }
 
-Deno.test("decodeFastPath() reads what JSON writers make of a reading, with and without spaces", () => {
+Deno.test("decodeFastPath() reads the usual JSON of a reading, with and without spaces", () => {
   const spaced = `{"customer_id": "c-1", "timestamp": "${VALID.timestamp}", "heart_rate": 72}`;
-  for (const text of [JSON.stringify(VALID), spaced]) ok(isUsual(text), text);
+  for (const text of [JSON.stringify(VALID), spaced]) ok(takesFastPath(text), text);
 });
 
-Deno.test("decodeFastPath() leaves everything else to the decoder", () => {
+Deno.test("decodeFastPath() leaves every other form to the general decoder", () => {
   const others = [
     JSON.stringify({ ...VALID, device: "d" }),
     JSON.stringify(VALID).replace("c-1", "\\u0063"),
@@ -61,17 +60,17 @@ Deno.test("decodeFastPath() leaves everything else to the decoder", () => {
     written("timestamp", '"2016-12-31T23:58:60Z"'),
     written("timestamp", '"2026-07-14T09:29:59.Z"'),
   ];
-  for (const text of others) ok(!isUsual(text), text);
+  for (const text of others) ok(!takesFastPath(text), text);
 });
 
-Deno.test("a planner says of any timestamp what the decoder says", () => {
+Deno.test("a planner gives the same result as the decoder for any timestamp", () => {
   fc.assert(
-    fc.property(timestampText(), (text) => agrees(bytes(written("timestamp", JSON.stringify(text))))),
+    fc.property(timestampText(), (text) => assertAgrees(bytes(written("timestamp", JSON.stringify(text))))),
     property("timestamps", 3_000),
   );
 });
 
-Deno.test("a planner rejects what lies before the floor, to the microsecond, and says which floor that was", () => {
+Deno.test("a planner rejects readings below the floor, exact to the microsecond, and reports that floor", () => {
   const timestamps = ["09:29:58.999999", "09:29:59", "09:29:59.000001", "09:30:00.999999", "09:30:01"];
   const records = timestamps.map((time, offset) => {
     const value = bytes(written("timestamp", `"2026-07-14T${time}Z"`));
@@ -79,39 +78,44 @@ Deno.test("a planner rejects what lies before the floor, to the microsecond, and
   });
   for (const [index, time] of [...timestamps.entries(), [timestamps.length, "09:30:01.000001"] as const]) {
     const floor = parseInstant(`2026-07-14T${time}Z`);
-    const { rejects, readings, floor: by } = createPlanner(LIMITS, () => NOW, undefined, () => floor)(
+    const { rejects, readings, floor: usedFloor } = createPlanner(LIMITS, () => NOW, undefined, () => floor)(
       recordsOf(records),
     );
     deepStrictEqual(rejects.map(({ record, reason }) => [record.offset, reason]), [
       ...Array.from({ length: index }, (_, offset) => [offset, "too_old"]),
     ]);
     strictEqual(readings.count, records.length - index);
-    strictEqual(by, index === 0 ? undefined : floor);
+    strictEqual(usedFloor, index === 0 ? undefined : floor);
   }
 });
 
-Deno.test("a planner says of a record with any byte changed, lost or doubled what the decoder says", () => {
+Deno.test("a planner gives the same result as the decoder for a record with any byte changed, removed or added", () => {
   const good = Buffer.from(JSON.stringify(VALID));
   const mutation = fc.record({
     at: fc.nat({ max: good.length - 1 }),
     byte: fc.oneof(fc.nat({ max: 255 }), fc.constantFrom(...Buffer.from('{}[]",:\\ 0123456789.eE+-TZtz'))),
-    kind: fc.constantFrom("change", "lose", "double", "insert"),
+    kind: fc.constantFrom("change", "remove", "double", "insert"),
   });
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 3 }), (mutations) => {
       let value = good;
       for (const { at, byte, kind } of mutations) {
         const [before, after] = [value.subarray(0, at), value.subarray(kind === "insert" ? at : at + 1)];
-        const middle = { change: [byte], lose: [], double: [value[at] ?? 0, value[at] ?? 0], insert: [byte] };
+        const middle = {
+          change: [byte],
+          remove: [],
+          double: [value[at] ?? 0, value[at] ?? 0],
+          insert: [byte],
+        };
         value = Buffer.concat([before, Buffer.from(middle[kind]), after]);
       }
-      agrees(value);
+      assertAgrees(value);
     }),
     property("mutations", 5_000),
   );
 });
 
-Deno.test("a planner says of hostile records what the decoder says, also when old readings are not wanted", () => {
+Deno.test("a planner gives the same result as the decoder for hostile records, with and without retention", () => {
   const strict = {
     minBpm: 50,
     maxBpm: 150,
@@ -124,28 +128,28 @@ Deno.test("a planner says of hostile records what the decoder says, also when ol
     fc.property(
       hostileRecord(NOW),
       fc.constantFrom(LIMITS, strict),
-      ({ value }, limits) => agrees(value, limits),
+      ({ value }, limits) => assertAgrees(value, limits),
     ),
     property("hostile records", 10_000),
   );
 });
 
-Deno.test("a planner judges heart rates and the future at their limits as the decoder does", () => {
-  for (let rate = 0; rate <= 230; rate++) agrees(bytes(written("heart_rate", String(rate))));
+Deno.test("a planner gives the same result as the decoder for heart rates and timestamps at their limits", () => {
+  for (let rate = 0; rate <= 230; rate++) assertAgrees(bytes(written("heart_rate", String(rate))));
   const latest = NOW + LIMITS.maxClockSkewSeconds * 1000;
   for (const ms of [-2_000, -1_000, -1, 0, 1, 1_000]) {
     for (const decimals of ["", "000", "001", "999"]) {
       const text = new Date(latest + ms).toISOString().replace("Z", `${decimals}Z`);
-      agrees(bytes(written("timestamp", JSON.stringify(text))));
+      assertAgrees(bytes(written("timestamp", JSON.stringify(text))));
     }
   }
 });
 
-Deno.test("a planner orders readings by the bytes of the customer, then by time, and tells keys apart", () => {
+Deno.test("a planner orders readings by the bytes of the customer, then by time, and groups equal keys", () => {
   const at = (customer_id: string, micros: string, heart_rate: number) =>
     bytes(JSON.stringify({ customer_id, timestamp: `2026-07-14T09:00:00.${micros}Z`, heart_rate }));
   const planned = planOf([
-    // In the order of UTF-16 the heart would come before the last letter of the basic plane.
+    // In UTF-16 order, the heart would come before the last letter of the basic plane.
     at("\u{1f493}", "000001", 61),
     at("b", "000002", 62),
     at("\uff5a", "000001", 63),
@@ -158,12 +162,12 @@ Deno.test("a planner orders readings by the bytes of the customer, then by time,
   strictEqual(planned.readings.customers.count, 4);
 });
 
-Deno.test("a planner keeps instants of all years exact to the microsecond", () => {
+Deno.test("a planner keeps timestamps of all years exact to the microsecond", () => {
   const texts = ["0001-01-01T00:00:00.000001Z", "1969-12-31T23:59:59.999999Z", "1683-05-05T05:05:05.123457Z"];
-  for (const text of texts) agrees(bytes(written("timestamp", JSON.stringify(text))));
+  for (const text of texts) assertAgrees(bytes(written("timestamp", JSON.stringify(text))));
 });
 
-Deno.test("customers of a batch keep their numbers however many there are", () => {
+Deno.test("a planner distinguishes thousands of customers in a batch", () => {
   const value = (index: number) =>
     bytes(JSON.stringify({ customer_id: `c-${index % 3_000}`, timestamp: VALID.timestamp, heart_rate: 70 }));
   const { readings, keys } = planOf(Array.from({ length: 6_000 }, (_, index) => value(index)));

@@ -13,7 +13,7 @@ import { answer, CANCELED, DEADLOCK, MemorySink, REFUSED, REPEATED } from "../..
 import { stretch } from "../../../support/batch_writer.ts";
 import { LIMITS, NOW, VALID } from "../../../support/wire_record.ts";
 
-/** Records as text: "customer heart_rate", or anything else for a bad one. */
+/** Each record as "customer heartRate", or any other text for a bad record. */
 function slice(from: number, records: readonly string[], gaps: readonly Gap[] = []): Slice {
   const values = records.map((text) => {
     const [customer_id, heartRate] = text.split(" ");
@@ -24,7 +24,6 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
   return stretch(from, values, gaps);
 }
 
-/** Ids in order. */
 function customers(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `c${String(index).padStart(4, "0")}`);
 }
@@ -38,13 +37,13 @@ function writer(transactions: Transactions, failures: unknown[] = []) {
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),
   });
-  // A bug in the batch's algorithm is retried like any failure: the test ends all the same.
-  return (one: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
-    return write({ ...LEDGER, nextOffset: one.from }, batchOf(one), signal);
+  // The store retries every failure, also one that a bug causes. The timeout ends the test.
+  return (slice: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
+    return write({ ...LEDGER, nextOffset: slice.from }, batchOf(slice), signal);
   };
 }
 
-Deno.test("a store puts each record in exactly one place, and counts each place from its own fact", async () => {
+Deno.test("a store writes each record to exactly one table and counts each term of the ledger from its own fact", async () => {
   const sink = new MemorySink();
   const records = ["b 70", "a 70", "bad", "a 70", "a 71"];
   const outcome = await writer(sink)(slice(0, records, [{ from: 5, to: 8, cause: "control" }]));
@@ -58,7 +57,7 @@ Deno.test("a store puts each record in exactly one place, and counts each place 
   strictEqual(sink.nextOffset, 8);
 });
 
-Deno.test("a store lets the heart rate in the table decide, whatever comes first in the batch", async () => {
+Deno.test("a store compares a repeated reading with the heart rate in the table, not with the first one in the batch", async () => {
   const sink = new MemorySink();
   sink.rows.set("a", 70);
   await writer(sink)(slice(0, ["a 71", "a 70", "a 70"]));
@@ -66,7 +65,7 @@ Deno.test("a store lets the heart rate in the table decide, whatever comes first
   deepStrictEqual([...sink.rows], [["a", 70]]);
 });
 
-Deno.test("a store rejects only the reading that the database refuses, in about 2 log2 n inserts", async () => {
+Deno.test("a store rejects only the reading that PostgreSQL refuses and finds it with about 2 log2 n inserts", async () => {
   const sink = new MemorySink();
   sink.refuses.add("c0637");
   const records = customers(1_000).map((customer) => `${customer} 70`);
@@ -78,7 +77,7 @@ Deno.test("a store rejects only the reading that the database refuses, in about 
   ok(sink.inserts.length <= 2 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
 });
 
-Deno.test("a store writes a part of a batch whose refused readings take longer than an attempt may", async () => {
+Deno.test("a store writes a part of a batch if its refused readings take longer than one attempt may", async () => {
   const sink = new MemorySink();
   sink.mostInserts = 100;
   const records = customers(400).map((customer) => `${customer} 70`);
@@ -88,14 +87,14 @@ Deno.test("a store writes a part of a batch whose refused readings take longer t
   const outcome = await write(slice(0, records));
   strictEqual(failures.length, 1);
   strictEqual(outcome.kind === "written" && outcome.slice.next, 25);
-  strictEqual(sink.nextOffset, 25, "the offset moves with what was written and no further");
+  strictEqual(sink.nextOffset, 25, "the offset moves only to the end of the written part");
   deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 25, gaps: 0 });
-  // With parts that grow again, the rest is written too.
+  // The store writes the rest in parts that grow again.
   for (let next = 25; next < 400; next = sink.nextOffset) await write(slice(next, records.slice(next)));
   strictEqual(sink.nextOffset, 400);
 });
 
-Deno.test("a store writes a smaller part after an attempt that took too long, and rejects nothing for it", async () => {
+Deno.test("a store writes a smaller part after an attempt that took too long, and rejects nothing", async () => {
   const sink = new MemorySink();
   sink.mostRows = 30;
   const records = customers(400).map((customer) => `${customer} 70`);
@@ -110,7 +109,7 @@ Deno.test("a store writes a smaller part after an attempt that took too long, an
   deepStrictEqual(sink.inserts.slice(0, 3), ["copy 400", "copy 25", "copy 50"]);
 });
 
-Deno.test("a store waits for as long as a single record takes too long, and then stores it", async () => {
+Deno.test("a store retries a single record that takes too long until it is stored", async () => {
   const sink = new MemorySink();
   sink.mostRows = 0;
   const failures: unknown[] = [];
@@ -121,7 +120,7 @@ Deno.test("a store waits for as long as a single record takes too long, and then
   deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
 });
 
-Deno.test("a store gives the next record of a key its chance when the first was refused", async () => {
+Deno.test("a store tries the next record of a key if PostgreSQL refuses the first", async () => {
   const sink = new MemorySink();
   sink.refuses.add("a");
   await writer(sink)(slice(0, ["a 70", "b 70", "a 70", "a 71"]));
@@ -129,7 +128,7 @@ Deno.test("a store gives the next record of a key its chance when the first was 
   deepStrictEqual(sink.rejects.map(({ record }) => record.offset), [0, 2, 3]);
 });
 
-Deno.test("a store goes the careful way only while repeats keep coming", async () => {
+Deno.test("a store uses checked inserts only while batches contain repeated readings", async () => {
   const sink = new MemorySink();
   const write = writer(sink);
   await write(slice(0, ["a 70"]));
@@ -142,13 +141,13 @@ Deno.test("a store goes the careful way only while repeats keep coming", async (
 
 for (
   const [what, conclusion, failed] of [
-    ["a value is refused", answer(REFUSED, "no"), 1],
-    ["a key is repeated", answer(REPEATED, "repeated"), 1],
-    ["time runs out", answer(CANCELED, "no time"), 1],
-    ["the floor has moved", { kind: "floor moved", floor: undefined }, 0],
+    ["PostgreSQL refuses a value", answer(REFUSED, "no"), 1],
+    ["a key already exists", answer(REPEATED, "repeated"), 1],
+    ["the statement times out", answer(CANCELED, "no time"), 1],
+    ["the floor moved", { kind: "floor moved", floor: undefined }, 0],
   ] as const
 ) {
-  Deno.test(`a store learns nothing from a batch that is rolled back at its end, as when ${what}`, async () => {
+  Deno.test(`a store keeps its insert mode after a batch that is rolled back because ${what}`, async () => {
     const sink = new MemorySink();
     sink.rows.set("a", 70);
     const failures: unknown[] = [];
@@ -157,11 +156,11 @@ for (
     sink.conclusions.push(conclusion);
     await write(slice(1, ["b 70"]));
     deepStrictEqual(sink.inserts, ["copy 1", "merge 1", "merge 1", "merge 1"]);
-    strictEqual(failures.length, failed, "no second write in the same turn");
+    strictEqual(failures.length, failed, "no second write in the same attempt");
   });
 }
 
-Deno.test("a store waits for a broken database, rejects nothing for it, and tells each failure", async () => {
+Deno.test("a store retries while the database fails, rejects nothing and reports each failure", async () => {
   const sink = new MemorySink();
   sink.failures.push(new Error("away"));
   sink.insertFailures.push(new Error("gone in the middle"));
@@ -172,17 +171,17 @@ Deno.test("a store waits for a broken database, rejects nothing for it, and tell
   deepStrictEqual(sink.counts, { stored: 1, duplicates: 0, rejected: 0, gaps: 0 });
 });
 
-Deno.test("a store writes nothing when another owner has moved the offset, and says where to", async () => {
+Deno.test("a store writes nothing if another owner moved the offset, and returns the new offset", async () => {
   const sink = new MemorySink();
   sink.nextOffset = 40;
   deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 40 });
-  // Where our batch would have ended, yet we never tried to commit it.
+  // The end of this batch, which this store has not tried to commit.
   sink.nextOffset = 1;
   deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 1 });
   strictEqual(sink.rows.size, 0);
 });
 
-/** A database that fails once, after which the offset stands where the batch ends. */
+/** A database that fails once. After that, the ledger's offset is at the end of the batch. */
 function failingOnce(failure: Error): Database {
   const failures = [failure];
   const row = {
@@ -200,20 +199,20 @@ function failingOnce(failure: Error): Database {
   } as unknown as Database;
 }
 
-Deno.test("a store counts a batch once whose COMMIT took place though its answer was lost", async () => {
+Deno.test("a store counts a batch as written if its COMMIT succeeded and only the answer was lost", async () => {
   const database = failingOnce(new Error("connection lost"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   const counts = { stored: 1, duplicates: 1, rejected: 0, gaps: 0 };
   deepStrictEqual(outcome.kind === "written" && outcome.counts, counts);
 });
 
-Deno.test("a store takes nothing for its own that another wrote after the server refused ours", async () => {
+Deno.test("a store does not count a batch as written if PostgreSQL refused it and another owner moved the offset", async () => {
   const database = failingOnce(answer(DEADLOCK, "deadlock"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   deepStrictEqual(outcome, { kind: "offset mismatch", nextOffset: 2 });
 });
 
-Deno.test("a store finishes a write that has begun when it is told to stop, and begins none afterwards", async () => {
+Deno.test("a store that is told to stop finishes the current write and starts no other", async () => {
   const stop = new AbortController();
   const sink = new MemorySink();
   sink.onWrite = () => stop.abort();
@@ -222,7 +221,7 @@ Deno.test("a store finishes a write that has begun when it is told to stop, and 
   strictEqual(sink.nextOffset, 1);
 });
 
-Deno.test("a store gives up after a failure once it is told to stop", async () => {
+Deno.test("a store that is told to stop abandons the batch after a failure", async () => {
   const stop = new AbortController();
   const sink = new MemorySink();
   sink.onWrite = () => stop.abort();
@@ -231,7 +230,7 @@ Deno.test("a store gives up after a failure once it is told to stop", async () =
   strictEqual(sink.rows.size, 0);
 });
 
-Deno.test("a store moves the offset over a stretch that holds nothing but a gap", async () => {
+Deno.test("a store moves the offset over a slice that contains only a gap", async () => {
   const sink = new MemorySink();
   await writer(sink)(slice(0, [], [{ from: 0, to: 9, cause: "aborted" }]));
   deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 0, gaps: 9 });
