@@ -32,7 +32,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.3",
     breaks: "our clock alone decides what lies in the future",
     edits: { "Math.max(now(), secondClock()) + maxSkewMs": "now() + maxSkewMs" },
-    test: "a reading is rejected for its time only when both clocks agree",
+    test: "a reading is rejected for its timestamp only if both clocks agree",
   },
   {
     promise: "1.4",
@@ -122,7 +122,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.5",
     breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
     edits: { "this.#obstacle === undefined && fetchStatus.": "fetchStatus." },
-    test: "records that come after minutes without one are stored",
+    test: "records that arrive after minutes of silence are stored",
   },
   {
     promise: "2.5",
@@ -175,7 +175,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.1",
     breaks: "a batch waits for the partitions of all its days",
     edits: { "asked < DAYS_AT_ONCE && ": "" },
-    test: "a batch with readings of thousands of days",
+    test: "a batch with readings of a thousand days",
   },
   {
     promise: "2a.1",
@@ -236,7 +236,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the ingest makes room for a rollup that does no rounds",
     edits: { "!isStalled && lagSeconds >": "lagSeconds >" },
-    test: "the ingest makes room from a lag of a minute",
+    test: "the ingest gives up one connection while the rollup lags",
   },
   {
     promise: "2a.2",

@@ -72,7 +72,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "what was said of a partition is kept when it is given away",
     edits: { "healthState.closed(assigned)": 'outages.works("database", assigned)' },
-    test: "a partition counts as paused while the database fails for it or an operator must decide",
+    test: "a partition counts as paused while its writes fail",
   },
   {
     promise: "3.4",
@@ -80,7 +80,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     edits: {
       "this.#lastCommit = this.clock();": "this.#lastCommit = this.clock();\n    this.#failures.clear();",
     },
-    test: "liveReasons() name the partition whose writes fail for 30 s",
+    test: "liveReasons() names a partition whose writes fail for 30 s",
   },
   {
     promise: "3.4",
@@ -92,7 +92,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "records on a broker that is away count as lag of ours",
     edits: { '=== "held" || this.fetchStatus.cannotFetch': '=== "held"' },
-    test: "what a broker holds that went away is not due",
+    test: "records on an unavailable broker do not count as fetchable lag",
   },
   {
     promise: "3.4",

@@ -15,20 +15,20 @@ import { LIMITS, NOW } from "../../support/wire_record.ts";
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
 
-/** What the ports of a log work with; nothing of it but the processing of a batch is real. */
-function environmentOf(
-  progress: HealthState,
+/** The context of the consumer, in which only the processing of a batch is real. */
+function contextOf(
+  healthState: HealthState,
   write: (ledger: LedgerRow) => Promise<WriteOutcome>,
   others = {},
-  say: (event: string) => void = () => {},
+  record: (event: string) => void = () => {},
 ): ConsumerContext {
-  const log = { debug: () => {}, info: say, warning: say, error: say };
+  const log = { debug: () => {}, info: record, warning: record, error: record };
   return {
-    telemetry: consumerTelemetry({ log, metrics: new Registry() }, progress, { debug: false }),
+    telemetry: consumerTelemetry({ log, metrics: new Registry() }, healthState, { debug: false }),
     database: { target: "test" },
     plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
-    // Not shared by tests, nor by partitions: each write that hangs has a connection of its own.
+    // A store of its own for each test, because a write that hangs keeps its connection.
     store: createStore({
       writeGroup: async ([batch]) => [await write(batch?.ledger ?? LEDGER)],
       writeChecked: ({ ledger }) => write(ledger),
@@ -50,25 +50,25 @@ function hanging() {
 const batch = () => batchOf(gapSlice(0, 5, "control"));
 const never = new AbortController().signal;
 
-Deno.test("a partition that is given away leaves it to be seen that its successor's write hangs", async () => {
+Deno.test("closing a revoked partition does not hide the hanging write of its next assignment", async () => {
   let now = 0;
-  const progress = new HealthState(() => now);
+  const healthState = new HealthState(() => now);
   const { begun, write } = hanging();
-  const environment = environmentOf(progress, write);
+  const context = contextOf(healthState, write);
   const [predecessor, successor] = [
-    new LogPorts(environment, { ...LOG }),
-    new LogPorts(environment, { ...LOG }),
+    new LogPorts(context, { ...LOG }),
+    new LogPorts(context, { ...LOG }),
   ];
   void successor.write(LEDGER, batch(), never);
   await begun;
   strictEqual(await predecessor.write(LEDGER, batch(), AbortSignal.abort()), undefined);
   now += 31_000;
-  deepStrictEqual(progress.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
+  deepStrictEqual(healthState.liveReasons(), ["write partition 3: no attempt began or ended for 31 s"]);
 });
 
-Deno.test("a batch whose partitions take long is seen to get on", async () => {
+Deno.test("a batch that waits for its day partitions marks its progress after each day", async () => {
   let now = 0;
-  const progress = new HealthState(() => now);
+  const healthState = new HealthState(() => now);
   const { begun, write } = hanging();
   const prepare = (_days: unknown, onDay: () => void) => {
     for (let day = 0; day < 3; day++) {
@@ -77,35 +77,35 @@ Deno.test("a batch whose partitions take long is seen to get on", async () => {
     }
     return Promise.resolve();
   };
-  const environment = environmentOf(progress, write, { dayPartitions: { prepare } });
-  void new LogPorts(environment, LOG).write(LEDGER, batch(), never);
+  const context = contextOf(healthState, write, { dayPartitions: { prepare } });
+  void new LogPorts(context, LOG).write(LEDGER, batch(), never);
   await begun;
   now += 15_000;
-  deepStrictEqual(progress.liveReasons(), []);
+  deepStrictEqual(healthState.liveReasons(), []);
 });
 
-/** Partition 0, which a trigger refuses until it is repaired, and others that get on. */
+/** Partition 0, whose writes a trigger refuses until `repair()`, and partition 1, whose writes succeed. */
 function refused() {
   let now = 0;
   let isRepaired = false;
-  const progress = new HealthState(() => now);
-  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
-  const said: string[] = [];
+  const healthState = new HealthState(() => now);
+  for (const subject of ["database", "kafka", "group"]) healthState.ready(subject);
+  const events: string[] = [];
   const write = ({ partition }: LedgerRow): Promise<WriteOutcome> => {
     if (partition > 0 || isRepaired) return Promise.resolve({ kind: "offset mismatch", nextOffset: 5 });
     return Promise.reject(Object.assign(new Error("a trigger"), { code: "P0001" }));
   };
-  const environment = environmentOf(progress, write, {}, (event) => void said.push(event));
+  const context = contextOf(healthState, write, {}, (event) => void events.push(event));
   const [first, second] = [{ ...LOG, partition: 0 }, { ...LOG, partition: 1 }];
   const writeTo = (log: typeof LOG, signal = never) =>
-    new LogPorts(environment, log).write({ ...LEDGER, partition: log.partition }, batch(), signal);
+    new LogPorts(context, log).write({ ...LEDGER, partition: log.partition }, batch(), signal);
   return {
-    progress,
-    said,
+    healthState,
+    events,
     first,
     second,
     write: writeTo,
-    close: environment.telemetry.partitionClosed,
+    close: context.telemetry.partitionClosed,
     repair: () => void (isRepaired = true),
     pass: (seconds: number) => void (now += seconds * 1_000),
   };
@@ -113,44 +113,46 @@ function refused() {
 
 const TRIGGER = "database: Cannot write a batch at PostgreSQL test: a trigger (SQLSTATE P0001) (partition 0)";
 
-Deno.test("a partition that the database refuses stays not ready, and its outage is said once, while another is written", async () => {
-  const { progress, said, first, second, write, repair } = refused();
+Deno.test("a partition whose writes fail stays not ready and logs one outage while another partition is written", async () => {
+  const { healthState, events, first, second, write, repair } = refused();
   const writing = write(first);
-  await eventually("a failure", () => progress.readyReasons().length > 0);
+  await eventually("a failure", () => healthState.readyReasons().length > 0);
   for (let failures = 0; failures < 3; failures++) {
     await write(second);
-    deepStrictEqual(progress.readyReasons(), [TRIGGER]);
+    deepStrictEqual(healthState.readyReasons(), [TRIGGER]);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  deepStrictEqual(said.filter((event) => event.startsWith("database.")), ["database.failed"]);
+  deepStrictEqual(events.filter((event) => event.startsWith("database.")), ["database.failed"]);
   repair();
   await writing;
-  deepStrictEqual(progress.readyReasons(), []);
-  deepStrictEqual(said.filter((event) => event.startsWith("database.")), [
+  deepStrictEqual(healthState.readyReasons(), []);
+  deepStrictEqual(events.filter((event) => event.startsWith("database.")), [
     "database.failed",
     "database.recovered",
   ]);
 });
 
-Deno.test("what the database refused a partition is not said of it any more once that is closed", async () => {
-  const { progress, first, write, close } = refused();
+Deno.test("the reason of a failing partition is removed when the partition is closed", async () => {
+  const { healthState, first, write, close } = refused();
   const closing = new AbortController();
   const writing = write(first, closing.signal);
-  await eventually("a failure", () => progress.readyReasons().length > 0);
+  await eventually("a failure", () => healthState.readyReasons().length > 0);
   closing.abort();
   strictEqual(await writing, undefined);
-  deepStrictEqual(progress.readyReasons(), [TRIGGER]);
+  deepStrictEqual(healthState.readyReasons(), [TRIGGER]);
   close(first);
-  deepStrictEqual(progress.readyReasons(), []);
+  deepStrictEqual(healthState.readyReasons(), []);
 });
 
-Deno.test("a partition whose every try to write the database refuses counts as stuck until it is written", async () => {
-  const { progress, first, write, pass, repair } = refused();
-  progress.lag(5);
+Deno.test("liveness fails for a partition whose writes all fail, until a write succeeds", async () => {
+  const { healthState, first, write, pass, repair } = refused();
+  healthState.lag(5);
   const isStuck = () => {
-    progress.answered("kafka");
-    progress.answered("database");
-    return progress.liveReasons().some((reason) => reason.includes("nothing was committed of partition 0"));
+    healthState.answered("kafka");
+    healthState.answered("database");
+    return healthState.liveReasons().some((reason) =>
+      reason.includes("nothing was committed of partition 0")
+    );
   };
   const writing = write(first);
   await eventually("the partition to count as stuck", () => {

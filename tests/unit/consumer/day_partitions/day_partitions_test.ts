@@ -1,12 +1,11 @@
-/** Which partitions are asked for, and when nobody asks. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { Database } from "../../../../workers/_shared/postgres.ts";
 import { DayPartitions } from "../../../../workers/consumer/day_partitions/day_partitions.ts";
 
 const MADE = [{ name: "heartbeats_d20240101", covered: false }];
 
-/** A database that remembers for which days it was asked. */
-function asked(answer: unknown[] = MADE) {
+/** A database that records the days for which it is asked to make a day partition. */
+function recordingDatabase(answer: unknown[] = MADE) {
   const days: string[] = [];
   const failures: string[] = [];
   const query = (_sql: string, [at]: readonly unknown[] = []) => {
@@ -20,74 +19,74 @@ function asked(answer: unknown[] = MADE) {
   return { days, failures, partitions: new DayPartitions({ query } as unknown as Database, ports) };
 }
 
-Deno.test("a batch with readings of thousands of days waits for a few partitions only", async () => {
-  const { days, partitions } = asked();
+Deno.test("a batch with readings of a thousand days waits for at most 32 day partitions", async () => {
+  const { days, partitions } = recordingDatabase();
   const all = Array.from({ length: 1_000 }, (_, index) => index * 73);
   await partitions.prepare(all, () => {});
-  ok(days.length <= 32, `${days.length} asked for at once`);
+  ok(days.length <= 32, `${days.length} were made at once`);
   await partitions.prepare(all, () => {});
-  ok(days.length <= 32, "what was put off is not asked for with every batch");
+  ok(days.length <= 32, "the next batch asks again for postponed days");
 });
 
-Deno.test("a day that the database makes no partition for does not count as made, and is told of once", async () => {
-  const { days, failures, partitions } = asked([{ name: null, covered: false }]);
+Deno.test("DayPartitions asks again for a day whose partition was not made, and reports it once", async () => {
+  const { days, failures, partitions } = recordingDatabase([{ name: null, covered: false }]);
   await partitions.prepare([20_000], () => {});
   ok(await partitions.makeAhead(20_000 * 86_400_000) !== undefined);
   deepStrictEqual(days, ["2024-10-04", "2024-10-04"]);
   deepStrictEqual(failures, ["2024-10-04"]);
 });
 
-Deno.test("a day that has its partition is asked for once", async () => {
-  const { days, partitions } = asked();
+Deno.test("DayPartitions asks only once for a day that has its partition", async () => {
+  const { days, partitions } = recordingDatabase();
   await partitions.prepare([20_000, 20_001], () => {});
   await partitions.prepare([20_000, 20_001], () => {});
   deepStrictEqual(days, ["2024-10-04", "2024-10-05"]);
 });
 
-/** A database in which somebody, such as a dump, holds the table: each question waits, and gets no lock. */
+/** A database whose table is locked, for example by a dump: each attempt waits and fails with a lock timeout. */
 function locked() {
-  const held = { now: 0, by: true, asked: 0, failures: 0, misplaced: [] as number[] };
+  const state = { now: 0, isLocked: true, asked: 0, failures: 0, misplaced: [] as number[] };
   const query = (sql: string) => {
     if (sql.includes("heartbeats_without_partition")) {
-      return Promise.resolve(held.misplaced.slice(0, 32).map((day) => ({ day, at: "" })));
+      return Promise.resolve(state.misplaced.slice(0, 32).map((day) => ({ day, at: "" })));
     }
-    held.asked++;
-    if (!held.by) {
-      held.misplaced.shift();
+    state.asked++;
+    if (!state.isLocked) {
+      state.misplaced.shift();
       return Promise.resolve(MADE);
     }
-    held.now += 2_000;
+    state.now += 2_000;
     return Promise.reject(
       Object.assign(new Error("canceling statement due to lock timeout"), { code: "55P03" }),
     );
   };
   const partitions = new DayPartitions(
     { query } as unknown as Database,
-    { tablePartitionMade: () => {}, tablePartitionFailed: () => held.failures++ },
-    () => held.now,
+    { tablePartitionMade: () => {}, tablePartitionFailed: () => state.failures++ },
+    () => state.now,
   );
-  return { held, partitions };
+  return { state, partitions };
 }
 
 const DAYS = Array.from({ length: 40 }, (_, index) => 20_000 + index);
 
-Deno.test("while a dump holds the table a batch waits for one day's lock and not for each of its days", async () => {
-  const { held, partitions } = locked();
+Deno.test("while the table is locked, a batch waits for the lock of one day and not for each of its days", async () => {
+  const { state, partitions } = locked();
   await partitions.prepare(DAYS, () => {});
-  ok(held.now <= 6_000, `${held.now} ms`);
-  strictEqual(held.failures, 1);
-  const before = held.asked;
+  ok(state.now <= 6_000, `${state.now} ms`);
+  strictEqual(state.failures, 1);
+  const before = state.asked;
   await partitions.prepare(DAYS.map((day) => day + 100), () => {});
-  strictEqual(held.asked, before, "nor does the next batch, with other days");
-  held.misplaced = Array.from({ length: 80 }, (_, index) => 20_000 + index);
+  strictEqual(state.asked, before, "the next batch waits again");
+  state.misplaced = Array.from({ length: 80 }, (_, index) => 20_000 + index);
   ok(await partitions.emptyDefault() !== undefined);
-  strictEqual(held.asked, before + 1, "one try at each round");
-  held.by = false;
+  strictEqual(state.asked, before + 1, "more than one attempt in a round");
+  state.isLocked = false;
   strictEqual(await partitions.emptyDefault(), undefined);
-  strictEqual(held.asked, before + 1 + 80, "all that is in the default is moved when it is over");
+  strictEqual(state.asked, before + 1 + 80, "some days stay in the default partition after the lock");
 });
 
-Deno.test("a batch makes partitions for some seconds and no longer, and it is seen that it gets on", async () => {
+Deno.test("a batch spends only a few seconds on making day partitions and marks its progress after each", async () => {
   let now = 0;
   let marked = 0;
   let longestMs = 0;

@@ -12,9 +12,8 @@ const STATEMENT_TIMEOUT = Object.assign(new Error("canceling statement due to st
 });
 const ROUND_MS = 15_000;
 
-/** @param query answers what is asked of the database */
 function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: object = {}) {
-  const told = { failing: new Map<string, string>(), dropped: [] as string[], many: [] as number[] };
+  const reported = { failing: new Map<string, string>(), dropped: [] as string[], many: [] as number[] };
   const queryOfSession = async (sql: string) => {
     const rows = await query(sql);
     return { rows, rowCount: rows.length };
@@ -29,13 +28,14 @@ function portsOf(query: (sql: string) => Promise<unknown[]>, dayPartitions: obje
     clocks: { own: () => 0, database: () => 0 },
     floor: { ask: () => Promise.resolve() },
     telemetry: {
-      tablePartitionDropped: (partition: string) => told.dropped.push(partition),
-      tablePartitionsMany: (partitions: number) => told.many.push(partitions),
-      upkeepDone: (task: string) => void told.failing.delete(task),
-      upkeepFailed: (task: string, failure: PipelineError) => void told.failing.set(task, failure.message),
+      tablePartitionDropped: (partition: string) => reported.dropped.push(partition),
+      tablePartitionsMany: (partitions: number) => reported.many.push(partitions),
+      upkeepDone: (task: string) => void reported.failing.delete(task),
+      upkeepFailed: (task: string, failure: PipelineError) =>
+        void reported.failing.set(task, failure.message),
     },
   } as unknown as RetentionPorts;
-  return { told, ports };
+  return { reported, ports };
 }
 
 const OPTIONS = {
@@ -45,26 +45,29 @@ const OPTIONS = {
   signal: new AbortController().signal,
 };
 
-Deno.test("what cannot be dropped for a lock is asked for again minutes later, and minutes are deleted meanwhile", async () => {
+Deno.test("retention retries a locked day partition after minutes and deletes minute aggregates meanwhile", async () => {
   const asked = { drop: 0, minutes: 0 };
   let now = 0;
   let held = true;
-  const { told, ports } = portsOf((sql) => {
+  const { reported, ports } = portsOf((sql) => {
     if (sql.includes("heartbeats_1m")) asked.minutes++;
     if (!sql.includes("drop_old_heartbeat_partition")) return Promise.resolve([]);
     asked.drop++;
     if (held) return Promise.reject(LOCK_TIMEOUT);
-    return Promise.resolve([{ step: told.dropped.length === 0 ? STEPS.shift() : null }]);
+    return Promise.resolve([{ step: reported.dropped.length === 0 ? STEPS.shift() : null }]);
   });
   const STEPS = ["heartbeats_d20240101", "heartbeats_d20240101", null];
   const round = retentionRounds({ ...ports, clock: () => now }, OPTIONS);
   for (; now < 300_000; now += ROUND_MS) await round();
   deepStrictEqual(asked, { drop: 1, minutes: 20 });
-  match(told.failing.get("retention") ?? "", /^Cannot drop old readings at PostgreSQL .*\(SQLSTATE 55P03\)$/);
+  match(
+    reported.failing.get("retention") ?? "",
+    /^Cannot drop old readings at PostgreSQL .*\(SQLSTATE 55P03\)$/,
+  );
   held = false;
   await round();
-  deepStrictEqual(told.dropped, ["heartbeats_d20240101"], "once, when its last step is done");
-  strictEqual(told.failing.size, 0);
+  deepStrictEqual(reported.dropped, ["heartbeats_d20240101"], "not reported once after the last step");
+  strictEqual(reported.failing.size, 0);
 });
 
 const partitions = (emptied?: unknown) => ({
@@ -84,36 +87,36 @@ const FAILING = [
 ] as const;
 
 for (const [name, statement, message] of FAILING) {
-  Deno.test(`a ${name} that fails is told as failing until it succeeds`, async () => {
+  Deno.test(`a failing ${name} is reported until it succeeds`, async () => {
     let now = 0;
     let fails = true;
-    const { told, ports } = portsOf((sql) =>
+    const { reported, ports } = portsOf((sql) =>
       fails && sql.includes(statement) ? Promise.reject(STATEMENT_TIMEOUT) : Promise.resolve([])
     );
     const round = retentionRounds({ ...ports, clock: () => now }, { ...OPTIONS, rejectRetentionDays: 7 });
     await round();
-    deepStrictEqual([...told.failing.keys()], [name]);
-    match(told.failing.get(name) ?? "", message);
+    deepStrictEqual([...reported.failing.keys()], [name]);
+    match(reported.failing.get(name) ?? "", message);
     fails = false;
     now += 300_000;
     await round();
-    deepStrictEqual(told.failing.size, 0);
+    deepStrictEqual(reported.failing.size, 0);
   });
 }
 
-Deno.test("readings that cannot leave the default partition are told as failing, too", async () => {
-  const { told, ports } = portsOf(
+Deno.test("readings that cannot be moved out of the default partition are reported as a failure of partitions", async () => {
+  const { reported, ports } = portsOf(
     () => Promise.resolve([{ partitions: 3 }]),
     partitions(STATEMENT_TIMEOUT),
   );
   await partitionRounds(ports)();
-  match(told.failing.get("partitions") ?? "", /^Cannot make partitions/);
+  match(reported.failing.get("partitions") ?? "", /^Cannot make partitions/);
 });
 
-Deno.test("partitions that grow too many are told of once", async () => {
+Deno.test("a number of day partitions above the limit is reported once", async () => {
   let count = 729;
-  const { told, ports } = portsOf(() => Promise.resolve([{ partitions: count++ }]), partitions());
+  const { reported, ports } = portsOf(() => Promise.resolve([{ partitions: count++ }]), partitions());
   const round = partitionRounds({ ...ports, clock: () => 0 });
   for (let rounds = 0; rounds < 5; rounds++) await round();
-  deepStrictEqual(told.many, [730]);
+  deepStrictEqual(reported.many, [730]);
 });

@@ -1,4 +1,3 @@
-/** What the fetch loop makes of a broker's answers. The broker is a function here; everything behind it is real. */
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { FetchLimits } from "../../../../workers/_shared/kafka/fetcher.ts";
@@ -7,11 +6,11 @@ import { batch } from "../../../support/record_batch.ts";
 
 const MEGABYTE = 1024 * 1024;
 const HALF_A_MEGABYTE = MEGABYTE / 2;
-/** A batch that takes all that a partition may have of an answer. */
+/** A batch that fills the share of one partition in a fetch response. */
 const large = (offset: number) =>
   batch(offset, [offset], { record: () => ({ key: null, value: Buffer.alloc(HALF_A_MEGABYTE, "x") }) });
 
-Deno.test("partitions that an answer has no room for are asked for together with the others again, not alone", async () => {
+Deno.test("the fetch loop fetches partitions that did not fit into a response together again, not in isolation", async () => {
   const alone: number[] = [];
   const { all } = await fetched(12, ({ partition, offset }, { targets }) => {
     const behind = targets.filter((target) => target.offset < 3);
@@ -20,11 +19,11 @@ Deno.test("partitions that an answer has no room for are asked for together with
     return { records: served ? large(offset) : Buffer.alloc(0), lastStableOffset: 3 };
   }, stored(3));
   deepStrictEqual(all.map(({ nextOffset }) => nextOffset), all.map(() => 3));
-  // One that alone has room for more is asked for alone, and the last one that is behind.
-  ok(alone.length <= 3, `asked for alone: ${alone}`);
+  // A partition is fetched alone if no other one may fetch more, and so is the last one that still has records.
+  ok(alone.length <= 3, `isolated: ${alone}`);
 });
 
-Deno.test("a compacted log that never gives another record is read to its end although others fill every answer", async () => {
+Deno.test("the fetch loop reaches the end of a compacted log without records although other partitions fill every response", async () => {
   const { gaps } = await fetched(
     6,
     ({ partition, offset }, { targets }) => {
@@ -38,13 +37,13 @@ Deno.test("a compacted log that never gives another record is read to its end al
   deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
 });
 
-/** A megabyte, of which a thousand bytes are on the wire. */
+/** 1 MiB that takes about a thousand bytes on the wire. */
 const dense = batch(0, [0], {
   record: () => ({ key: null, value: Buffer.alloc(MEGABYTE, "heartbeat") }),
   compression: "zstd",
 });
 
-Deno.test("partitions that have nothing do not make the others' answers small, whatever they had, and are asked for little", async () => {
+Deno.test("the fetch loop requests little from partitions without records and does not shrink the share of the others", async () => {
   let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
   await fetched(64, ({ partition, offset }, { targets, limits }) => {
     const byNumber = targets.toSorted((a, b) => a.partition - b.partition);
@@ -57,7 +56,7 @@ Deno.test("partitions that have nothing do not make the others' answers small, w
   deepStrictEqual(last?.asked.slice(0, 4), [HALF_A_MEGABYTE, 16_384, 41_943, 41_943]);
 });
 
-Deno.test("after dense records little is asked for, and more again bit by bit", async () => {
+Deno.test("the fetch loop requests few bytes after dense records, and gradually more again", async () => {
   const asked: number[] = [];
   await fetched(1, ({ offset, maxBytes }) => {
     asked.push(maxBytes);
@@ -69,25 +68,24 @@ Deno.test("after dense records little is asked for, and more again bit by bit", 
   strictEqual(asked.at(-1), HALF_A_MEGABYTE);
 });
 
-/** A batch of which nothing can be made. */
-const UNREADABLE = Buffer.concat([
+const CORRUPT = Buffer.concat([
   records(0, 1).subarray(0, 16),
   Buffer.from([0]),
   records(0, 1).subarray(17),
 ]);
 
-Deno.test("what a partition holds that cannot be read is not due, and the partition beside it is read", async () => {
+Deno.test("records behind a corrupt batch do not count as fetchable lag, and other partitions are read", async () => {
   const { all, written, said } = await fetched(2, ({ partition, offset }) => {
-    if (partition === 0) return { records: UNREADABLE };
+    if (partition === 0) return { records: CORRUPT };
     return offset === END ? {} : { records: records(0, END) };
   }, ([, read], said) => read?.nextOffset === END && said.length > 0);
   deepStrictEqual(written, ["1: 100 records to 100"]);
   strictEqual(said[0], "partition.unreadable 0");
   deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [0, 0]);
-  strictEqual(all[0]?.lastStableOffset, END, "its lag is shown all the same");
+  strictEqual(all[0]?.lastStableOffset, END, "the last stable offset is unknown");
 });
 
-Deno.test("what a broker holds that went away is not due, though its lag is known", async () => {
+Deno.test("records on an unavailable broker do not count as fetchable lag", async () => {
   let asked = 0;
   const { all } = await fetched(2, ({ partition }) => {
     if (++asked > 2) throw new Error("Connection closed");
@@ -102,17 +100,17 @@ Deno.test("what a broker holds that went away is not due, though its lag is know
   );
 });
 
-Deno.test("a partition whose broker answers again is due up to its end", async () => {
+Deno.test("records up to the last stable offset count as fetchable lag again when their broker answers", async () => {
   let asked = 0;
   const { all } = await fetched(1, () => {
     if (++asked === 1) throw new Error("Connection closed");
-    // Nothing more, and no proof of it either.
+    // A throttled response without records proves nothing.
     return asked === 2 ? { records: records(0, 40) } : { throttled: true };
-  }, ([one]) => one?.nextOffset === 40);
+  }, ([only]) => only?.nextOffset === 40);
   deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [60]);
 });
 
-Deno.test("while a batch cannot be read its partition is asked for now and then, and the others at once", async () => {
+Deno.test("the fetch loop fetches a partition with a corrupt batch now and then, and the other partitions without delay", async () => {
   let damaged = 0;
   let others = 0;
   const { said, written } = await fetched(2, ({ partition, offset }) => {
@@ -120,8 +118,8 @@ Deno.test("while a batch cannot be read its partition is asked for now and then,
       others++;
       return { records: records(offset, offset + 1), lastStableOffset: offset + 2 };
     }
-    // Damaged on the way six times; then as it is in the log.
-    if (offset === 0 && damaged++ < 6) return { records: UNREADABLE };
+    // The batch is damaged in transit six times and intact in the log.
+    if (offset === 0 && damaged++ < 6) return { records: CORRUPT };
     return offset === END ? {} : { records: records(0, END) };
   }, ([first]) => first?.nextOffset === END);
   strictEqual(damaged, 7);
@@ -129,11 +127,11 @@ Deno.test("while a batch cannot be read its partition is asked for now and then,
     "partition.unreadable 0",
     "partition.readable 0",
   ]);
-  ok(others > 60, `the other was asked ${others} times meanwhile`);
+  ok(others > 60, `the other partition was fetched ${others} times meanwhile`);
   ok(written.includes("0: 100 records to 100"));
 });
 
-Deno.test("of an answer that is far denser than was foreseen the rest is asked for again, when there is room", async () => {
+Deno.test("the fetch loop drops the rest of an unexpectedly dense response and fetches it again when memory is free", async () => {
   const value = Buffer.alloc(5 * MEGABYTE, "heartbeat");
   const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
   const letGo = Promise.withResolvers<void>();
@@ -143,7 +141,8 @@ Deno.test("of an answer that is far denser than was foreseen the rest is asked f
     ({ offset }) => ({ records: offset === 0 ? dense : Buffer.alloc(0), lastStableOffset: 1 }),
     (all) => {
       if (
-        held === 0 && all.some(({ fetchOffset }) => fetchOffset > 0) && all.every((one) => !one.wantsRecords)
+        held === 0 && all.some(({ fetchOffset }) => fetchOffset > 0) &&
+        all.every((partition) => !partition.wantsRecords)
       ) {
         held = all.filter(({ fetchOffset }) => fetchOffset > 0).length * value.length;
         letGo.resolve();
@@ -161,7 +160,7 @@ Deno.test("of an answer that is far denser than was foreseen the rest is asked f
   ok(held >= 24 * MEGABYTE && held <= 45 * MEGABYTE, `${held} bytes were held`);
 });
 
-Deno.test("no leader older than the known one, or than the one whose records were read, may answer", async () => {
+Deno.test("the fetch loop requires a leader epoch at least as high as the known epoch and that of the last record", async () => {
   for (const [epoch, first, then] of [[3, 3, 6], [7, 7, 7], [-1, -1, -1]] as const) {
     const asked: number[] = [];
     await fetched(
@@ -174,6 +173,6 @@ Deno.test("no leader older than the known one, or than the one whose records wer
       () => asked.length >= 2,
       { epoch },
     );
-    deepStrictEqual(asked.slice(0, 2), [first, then], `known is ${epoch}`);
+    deepStrictEqual(asked.slice(0, 2), [first, then], `known epoch ${epoch}`);
   }
 });

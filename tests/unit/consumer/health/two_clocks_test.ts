@@ -15,7 +15,7 @@ const LIMITS = {
 const DAY_MS = 86_400_000;
 const YEAR_MS = 365 * DAY_MS;
 
-/** What is said of a reading that was made so long after NOW. */
+/** The reject reason for a reading with a timestamp this long after NOW, if any. */
 function reasonFor(afterMs: number, ownMs: number, databaseMs: number): string | undefined {
   const decode = createDecoder(LIMITS, () => NOW + ownMs, () => NOW + databaseMs);
   const timestamp = formatInstant(BigInt(NOW + afterMs) * 1_000n);
@@ -23,7 +23,7 @@ function reasonFor(afterMs: number, ownMs: number, databaseMs: number): string |
   return decoded.kind === "reject" ? decoded.reason : undefined;
 }
 
-Deno.test("a reading is rejected for its time only when both clocks agree on it", () => {
+Deno.test("a reading is rejected for its timestamp only if both clocks agree", () => {
   for (const wrongMs of [-10 * YEAR_MS, -3_600_000, 3_600_000, 10 * YEAR_MS]) {
     assert.equal(reasonFor(0, wrongMs, 0), undefined);
     assert.equal(reasonFor(0, 0, wrongMs), undefined);
@@ -38,12 +38,12 @@ Deno.test("a reading is rejected for its time only when both clocks agree on it"
   assert.equal(reasonFor(-30 * DAY_MS - 1, 0, 0), "too_old");
 });
 
-Deno.test("the database's clock goes on with the monotonic one, wherever our own jumps", async () => {
+Deno.test("TwoClocks advances the database's clock with the monotonic clock, even if the consumer's clock jumps", async () => {
   let ownMs = NOW;
   let monotonicMs = 5_000;
   const clocks = new TwoClocks(() => ownMs, () => monotonicMs);
-  assert.equal(clocks.database(), NOW, "our own until it was asked");
-  // Whatever the question is, the answer is a row of any shape that the caller names.
+  assert.equal(clocks.database(), NOW, "the consumer's clock until the database was asked");
+  // `query` is generic: the caller chooses the type of the rows.
   await clocks.ask({ query: <T>() => Promise.resolve([{ ms: NOW + 250 }] as T[]) });
   monotonicMs += 1_000;
   ownMs += YEAR_MS;

@@ -1,8 +1,7 @@
-/** When the changes of a ledger row lead from where the rollup stands to where the ledger stands, and when not. */
 import { match, strictEqual } from "node:assert";
 import { type ChainPosition, whyBroken } from "../../../../workers/consumer/rollup/chain.ts";
 
-/** The rollup applied two moves; the ledger made five. */
+/** The rollup applied two moves of a ledger row that made five. */
 const BEHIND: ChainPosition = {
   ledgerId: 7,
   move: 2,
@@ -16,21 +15,25 @@ const BEHIND: ChainPosition = {
 const NO_CHANGE = { lastMove: null, lastOffset: null, continues: null };
 
 for (
-  const [what, differs, reason] of [
-    ["changes follow, and not all fit into the round", {}, undefined],
-    ["changes lead to where the ledger stands", { lastMove: 5, lastOffset: 500 }, undefined],
-    ["no change follows", NO_CHANGE, /no change leads/],
-    ["a change does not continue the one before", { continues: false }, /do not continue/],
+  const [what, difference, reason] of [
+    ["the next changes follow but do not all fit into the round", {}, undefined],
+    ["the changes lead to the offset of the ledger", { lastMove: 5, lastOffset: 500 }, undefined],
+    ["the next change is missing", NO_CHANGE, /no change leads/],
+    ["a change does not continue the previous one", { continues: false }, /do not continue/],
     ["the ledger was moved back", { ledgerOffset: 150, ...NO_CHANGE }, /ahead/],
     ["the ledger made fewer moves", { moves: 1, ...NO_CHANGE }, /ahead/],
-    ["changes lead to more moves than the ledger made", { lastMove: 6, lastOffset: 500 }, /lead to move 6/],
-    ["the last move ends elsewhere", { lastMove: 5, lastOffset: 450 }, /lead to move 5/],
-    ["fewer moves lead beyond the ledger", { lastOffset: 550 }, /lead to move 4/],
+    ["the changes have more moves than the ledger made", { lastMove: 6, lastOffset: 500 }, /lead to move 6/],
+    [
+      "the last change does not end at the offset of the ledger",
+      { lastMove: 5, lastOffset: 450 },
+      /lead to move 5/,
+    ],
+    ["fewer changes lead past the offset of the ledger", { lastOffset: 550 }, /lead to move 4/],
   ] satisfies [string, Partial<ChainPosition>, RegExp | undefined][]
 ) {
-  Deno.test(`a chain ${reason === undefined ? "holds" : "is broken"} when ${what}`, () => {
-    const why = whyBroken({ ...BEHIND, ...differs });
-    if (reason === undefined) strictEqual(why, undefined);
-    else match(why ?? "", reason);
+  Deno.test(`a chain of changes ${reason === undefined ? "holds" : "is broken"} if ${what}`, () => {
+    const broken = whyBroken({ ...BEHIND, ...difference });
+    if (reason === undefined) strictEqual(broken, undefined);
+    else match(broken ?? "", reason);
   });
 }

@@ -1,4 +1,3 @@
-/** The ingest comes first: how long the rollup pauses, and when the ingest makes room for it. */
 import { strictEqual } from "node:assert";
 import { ingestConnections, nextRebuildRows, pauseMs } from "../../../../workers/consumer/rollup/pace.ts";
 
@@ -13,8 +12,8 @@ for (
     [30_000, 0, false, 8_000],
   ] as const
 ) {
-  const what = isWhole ? "all" : "a part";
-  Deno.test(`a round of ${what} in ${roundMs} ms with ${due} records due is followed by ${expected} ms`, () => {
+  const scope = isWhole ? "complete" : "partial";
+  Deno.test(`the rollup pauses ${expected} ms after a ${scope} round of ${roundMs} ms while the ingest has ${due} records to read`, () => {
     strictEqual(pauseMs(roundMs, due, isWhole), expected);
   });
 }
@@ -28,17 +27,17 @@ for (
     [6_000, 9_000, 5_000],
   ] as const
 ) {
-  Deno.test(`a slice of ${rows} rows that took ${ms} ms is followed by one of ${expected}`, () => {
+  Deno.test(`a rebuild reads ${expected} rows after a slice of ${rows} rows that took ${ms} ms`, () => {
     strictEqual(nextRebuildRows(rows, ms), expected);
   });
 }
 
-Deno.test("the ingest makes room from a lag of a minute until it is half, and never at a stall", () => {
+Deno.test("the ingest gives up one connection while the rollup lags by more than a minute, until half of that, and never for a stalled rollup", () => {
   let last = Infinity;
-  const widths = [0, 59, 61, 31, 29, 59, 61, "stall", 59, 61].map((lag) => {
+  const connections = [0, 59, 61, 31, 29, 59, 61, "stall", 59, 61].map((lag) => {
     const isStalled = lag === "stall";
     return last = ingestConnections(4, { last, lagSeconds: isStalled ? 99 : Number(lag), isStalled });
   });
-  strictEqual(widths.join(""), "4433443443");
+  strictEqual(connections.join(""), "4433443443");
   strictEqual(ingestConnections(1, { last: 1, lagSeconds: 99, isStalled: false }), 1);
 });

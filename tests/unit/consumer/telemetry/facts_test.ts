@@ -12,19 +12,24 @@ const KAFKA = failure("kafka_unavailable");
 const DATABASE = failure("database_unavailable");
 const ASSIGNED = { partition: 3 };
 
-/** A consumer that was ready, and what its log says above debug. */
+/** A consumer that was ready. `events` are its log events above debug. */
 function begin() {
-  const said: string[] = [];
-  const say = (event: string) => void said.push(event);
+  const events: string[] = [];
+  const record = (event: string) => void events.push(event);
   const metrics = new Registry();
-  const progress = new HealthState();
-  for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
-  const log = { debug: () => {}, info: say, warning: say, error: say };
-  return { said, metrics, progress, facts: consumerTelemetry({ log, metrics }, progress, { debug: false }) };
+  const healthState = new HealthState();
+  for (const subject of ["database", "kafka", "group"]) healthState.ready(subject);
+  const log = { debug: () => {}, info: record, warning: record, error: record };
+  return {
+    events,
+    metrics,
+    healthState,
+    facts: consumerTelemetry({ log, metrics }, healthState, { debug: false }),
+  };
 }
 
 type Fact = (facts: ConsumerTelemetry) => void;
-const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: readonly string[]])[] = [
+const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, events: readonly string[]])[] = [
   ["topic", (t) => t.topicMissing("t"), (t) => t.topicFound("t", "i", 1), ["topic.missing", "topic.found"]],
   ["kafka", (t) => t.topicFailed(KAFKA), (t) => t.topicMissing("t"), [
     "kafka.failed",
@@ -72,18 +77,18 @@ const ENDED: readonly (readonly [subject: string, bad: Fact, good: Fact, said: r
 const nameOf = (fact: Fact) => /\.(\w+)/.exec(String(fact))?.[1];
 
 for (const [subject, bad, good, expected] of ENDED) {
-  Deno.test(`${nameOf(bad)}() and ${nameOf(good)}() each move log and readiness of "${subject}", and say no news twice`, () => {
-    const { said, progress, facts } = begin();
+  Deno.test(`${nameOf(bad)}() and ${nameOf(good)}() change the readiness of "${subject}" and log only changes`, () => {
+    const { events, healthState, facts } = begin();
     bad(facts);
     bad(facts);
-    deepStrictEqual(progress.readyReasons().map((reason) => reason.replace(/: .*/, "")), [subject]);
+    deepStrictEqual(healthState.readyReasons().map((reason) => reason.replace(/: .*/, "")), [subject]);
     good(facts);
-    deepStrictEqual(progress.readyReasons().filter((reason) => reason.startsWith(subject)), []);
-    deepStrictEqual(said, expected);
+    deepStrictEqual(healthState.readyReasons().filter((reason) => reason.startsWith(subject)), []);
+    deepStrictEqual(events, expected);
   });
 }
 
-Deno.test("a partition counts as paused while the database fails for it or an operator must decide", async () => {
+Deno.test("a partition counts as paused while its writes fail or while it is held", async () => {
   const { metrics, facts } = begin();
   const other = { partition: 4 };
   facts.writeFailed(ASSIGNED, DATABASE, 1);
@@ -99,17 +104,17 @@ Deno.test("a partition counts as paused while the database fails for it or an op
   match(await metrics.metrics(), /^heartbeat_paused_partitions 0$/m);
 });
 
-Deno.test("an outage is over when the last partition that it holds up is written or closed, and is said again for a new one", () => {
-  const { said, facts } = begin();
-  const [one, two, three] = [{ partition: 1 }, { partition: 2 }, { partition: 3 }];
-  facts.writeFailed(one, DATABASE, 1);
-  facts.writeFailed(two, DATABASE, 1);
-  facts.batchStale(two, 0, 1);
-  facts.writeFailed(one, DATABASE, 2);
-  facts.writeFailed(three, DATABASE, 1);
-  facts.partitionClosed(three);
-  facts.batchStale(one, 0, 1);
-  const ofDatabase = said.filter((event) => event.startsWith("database."));
+Deno.test("a database outage is logged again for a newly failing partition, and ends when its last partition is written or closed", () => {
+  const { events, facts } = begin();
+  const [first, second, third] = [{ partition: 1 }, { partition: 2 }, { partition: 3 }];
+  facts.writeFailed(first, DATABASE, 1);
+  facts.writeFailed(second, DATABASE, 1);
+  facts.batchStale(second, 0, 1);
+  facts.writeFailed(first, DATABASE, 2);
+  facts.writeFailed(third, DATABASE, 1);
+  facts.partitionClosed(third);
+  facts.batchStale(first, 0, 1);
+  const ofDatabase = events.filter((event) => event.startsWith("database."));
   deepStrictEqual(ofDatabase, ["database.failed", "database.failed", "database.recovered"]);
-  strictEqual(said.length, 5);
+  strictEqual(events.length, 5);
 });
