@@ -201,7 +201,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.5",
     breaks: "the customers of a recording are trimmed",
     edits: { 'utf8(texts[customer] ?? "")': 'utf8((texts[customer] ?? "").trim())' },
-    test: "produce --file keeps the blanks of a CSV's customers",
+    test: "produce --file keeps the blanks in the customers of a CSV file",
   },
   {
     promise: "4.6",

@@ -23,7 +23,7 @@ function recording(...args: string[]) {
   return "path" in records ? records : assert.fail();
 }
 
-function complaint(...args: string[]): string {
+function errorOf(...args: string[]): string {
   try {
     read(...args);
   } catch (error) {
@@ -33,12 +33,12 @@ function complaint(...args: string[]): string {
   return assert.fail(`accepted ${args.join(" ")}`);
 }
 
-Deno.test("readConfig() lets each customer send one reading a second unless told", () => {
+Deno.test("readConfig() plans one reading a second for each of 50 customers by default", () => {
   const { customers, spacingMicros, live, durationMicros } = synthetic();
   assert.deepEqual([customers, spacingMicros, live, durationMicros], [50, 20_000, true, Infinity]);
 });
 
-Deno.test("syntheticSource() knows how many records a duration or a count holds, and how fast they come", () => {
+Deno.test("syntheticSource() computes the number of records and their rate", () => {
   const source = (...args: string[]) => {
     const { expected, recordsPerSecond } = syntheticSource(synthetic(...args));
     return [expected, recordsPerSecond];
@@ -49,9 +49,9 @@ Deno.test("syntheticSource() knows how many records a duration or a count holds,
   assert.deepEqual(source("--from", "1h", "--customers", "4", "--count", "2000"), [1_440, undefined]);
 });
 
-Deno.test("readConfig() plans a backfill from an instant, or from so long ago, to now", () => {
-  const ago = synthetic("--from", "1h", "--interval", "10s", "--customers", "4");
-  const { startMicros, durationMicros, spacingMicros, live } = ago;
+Deno.test("readConfig() plans a backfill from an instant or a duration ago until --to or now", () => {
+  const relative = synthetic("--from", "1h", "--interval", "10s", "--customers", "4");
+  const { startMicros, durationMicros, spacingMicros, live } = relative;
   const planned = [NOW_MICROS - 3_600e6, 3_600e6, 2.5e6, false];
   assert.deepEqual([startMicros, durationMicros, spacingMicros, live], planned);
   const dated = synthetic("--from", "2025-12-31", "--to", "2026-01-01T02:00:00+02:00");
@@ -59,7 +59,7 @@ Deno.test("readConfig() plans a backfill from an instant, or from so long ago, t
   assert.equal(dated.durationMicros, 86_400e6);
 });
 
-Deno.test("readConfig() reads durations and zones as people write them", () => {
+Deno.test("readConfig() reads durations and time zones in all documented forms", () => {
   const durations = ["500ms", "30s", "1.5m", "2h", "7d"].map((text) =>
     synthetic("--duration", text).durationMicros
   );
@@ -71,7 +71,7 @@ Deno.test("readConfig() reads durations and zones as people write them", () => {
   );
 });
 
-Deno.test("readConfig() reads how a recording is mapped, and takes its format from the file's ending", () => {
+Deno.test("readConfig() reads the column mapping and takes the format from the file name", () => {
   const flags = "--file a.NDJSON --map timestamp=When,heart_rate=a=b --speed 60 --shift-to-now";
   const { format, mapping, speed, shiftToNow, skipBad } = recording(...flags.split(" "));
   assert.deepEqual({ format, mapping, speed, shiftToNow, skipBad }, {
@@ -83,9 +83,9 @@ Deno.test("readConfig() reads how a recording is mapped, and takes its format fr
   });
 });
 
-Deno.test("readConfig() names every flag that is wrong, with what was expected", () => {
+Deno.test("readConfig() names every wrong flag with the expected values", () => {
   assert.equal(
-    complaint("--rate", "fast", "--seed", "-1", "--compression", "rar"),
+    errorOf("--rate", "fast", "--seed", "-1", "--compression", "rar"),
     [
       "Cannot start the producer: 3 settings are wrong",
       '  --rate: is "fast", expected a number from 0.001 to 1000000 (readings per second)',
@@ -95,7 +95,7 @@ Deno.test("readConfig() names every flag that is wrong, with what was expected",
   );
 });
 
-const TOGETHER: readonly [args: readonly string[], problem: string][] = [
+const REFUSED: readonly [args: readonly string[], problem: string][] = [
   [["--to", "1h"], "--to: is given without --from"],
   [["--from", "1h", "--rate", "5"], "--rate: is given with --from"],
   [["--from", "1h", "--to", "2h"], "--to: is not after --from"],
@@ -114,9 +114,9 @@ const TOGETHER: readonly [args: readonly string[], problem: string][] = [
   [["--file", "a.csv", "--speed", "0"], "--speed: is 0"],
 ];
 
-for (const [args, problem] of TOGETHER) {
+for (const [args, problem] of REFUSED) {
   Deno.test(`readConfig() refuses ${args.join(" ")}`, () => {
-    const message = complaint(...args);
+    const message = errorOf(...args);
     assert.ok(message.includes(problem), message);
   });
 }

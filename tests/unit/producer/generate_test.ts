@@ -22,19 +22,19 @@ function options(changes: Partial<GenerateOptions> = {}): GenerateOptions {
   };
 }
 
-const SOUND = { outOfRange: 0, malformed: 0, duplicate: 0 };
+const NO_FAULTS = { outOfRange: 0, malformed: 0, duplicate: 0 };
 
 function bytes(records: Iterable<OutgoingRecord>): string[] {
   return Array.from(records, ({ key, value }) => `${key} ${value?.toString("hex") ?? null}`);
 }
 
-/** The values of one customer, or of all. */
+/** The values of one customer, or of all customers. */
 function values(records: Iterable<OutgoingRecord>, customer?: string): string[] {
   return Array.from(records).filter(({ key }) => customer === undefined || key.toString() === customer)
     .map(({ value }) => value?.toString() ?? "");
 }
 
-Deno.test("generate() yields the bytes that it always did", () => {
+Deno.test("generate() yields the same bytes as in earlier versions", () => {
   const digest = createHash("sha256");
   for (const line of bytes(generate(options({ customers: 200, spacingMicros: 1_234_567.25 })))) {
     digest.update(line);
@@ -42,7 +42,7 @@ Deno.test("generate() yields the bytes that it always did", () => {
   assert.equal(digest.digest("hex"), "b89bb429a756ac318b49259026b2a347d493c72e48060d9426223e3675810ae9");
 });
 
-Deno.test("generate() yields the same bytes for the same seed, at once or in two parts, and others for another", () => {
+Deno.test("generate() yields the same bytes for the same seed, in one part or two, and other bytes for another seed", () => {
   const whole = bytes(generate(options()));
   assert.equal(whole.length, 5_000);
   const source = generate(options());
@@ -51,23 +51,23 @@ Deno.test("generate() yields the same bytes for the same seed, at once or in two
   assert.notDeepEqual(bytes(generate(options({ seed: 8 }))), whole);
 });
 
-Deno.test("generate() gives a customer the same readings however many others there are", () => {
-  const base = { faults: SOUND, durationMicros: 3_600e6, count: Infinity };
+Deno.test("generate() yields the same readings of a customer for any number of customers", () => {
+  const base = { faults: NO_FAULTS, durationMicros: 3_600e6, count: Infinity };
   const few = values(generate(options({ ...base, customers: 2, spacingMicros: 5e6 })), "customer-00001");
   const many = values(generate(options({ ...base, customers: 10, spacingMicros: 1e6 })), "customer-00001");
   assert.ok(few.length > 300);
   assert.deepEqual(many, few);
 });
 
-Deno.test("generate() changes no other reading when faults are added", () => {
-  const sound = new Set(values(generate(options({ faults: SOUND }))));
+Deno.test("generate() does not change the good readings when faults are added", () => {
+  const good = new Set(values(generate(options({ faults: NO_FAULTS }))));
   const faulty = Array.from(generate(options())).filter(({ fault }) => fault === undefined);
-  const strange = faulty.map(({ value }) => value?.toString() ?? "").filter((value) => !sound.has(value));
-  assert.deepEqual(strange, []);
+  const changed = faulty.map(({ value }) => value?.toString() ?? "").filter((value) => !good.has(value));
+  assert.deepEqual(changed, []);
 });
 
-Deno.test("generate() stamps each record on its schedule, and only live ones are due then", () => {
-  const three = { dropoutShare: 0, faults: SOUND, count: 3, spacingMicros: 333_333.5 };
+Deno.test("generate() gives each record its scheduled timestamp, and only live records a time to publish", () => {
+  const three = { dropoutShare: 0, faults: NO_FAULTS, count: 3, spacingMicros: 333_333.5 };
   const live = Array.from(generate(options({ ...three, live: true })));
   assert.deepEqual(live.map(({ dueMicros = 0 }) => dueMicros - START_MICROS), [0, 333_333, 666_667]);
   assert.deepEqual(live.map(({ value }) => JSON.parse(String(value)).timestamp), [
@@ -79,12 +79,12 @@ Deno.test("generate() stamps each record on its schedule, and only live ones are
   assert.equal(backfilled?.dueMicros, undefined);
 });
 
-Deno.test("generate() takes no sample at or after the end", () => {
+Deno.test("generate() yields no reading at or after the end", () => {
   const ten = options({ count: Infinity, durationMicros: 10e6, dropoutShare: 0 });
   assert.equal(Array.from(generate(ten)).length, 10);
 });
 
-Deno.test("generate() yields records that a consumer takes or rejects exactly as they are labelled", () => {
+Deno.test("generate() labels each record with the result that the consumer's decoder gives", () => {
   const limits = { minBpm: 30, maxBpm: 220, lowBpm: 45, highBpm: 180, maxClockSkewSeconds: 300 };
   const decode = createDecoder(limits, () => (START_MICROS + DAY_MICROS) / 1000);
   const seen = new Map<string, number>();
@@ -106,7 +106,7 @@ Deno.test("generate() yields records that a consumer takes or rejects exactly as
   assert.equal(seen.size, 14, `every kind occurs: ${[...seen.keys()]}`);
 });
 
-Deno.test("generate() repeats the customer's own last record as a duplicate", () => {
+Deno.test("generate() repeats the last record of the same customer as a duplicate", () => {
   const last = new Map<string, string>();
   let duplicates = 0;
   for (const { key, value, fault } of generate(options())) {

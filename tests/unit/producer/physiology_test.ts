@@ -41,7 +41,7 @@ function heart(customer: number): Heart {
   return new Heart({ seed: 1, arrhythmiaShare: 0, dropoutShare: 0 }, customer, MIDNIGHT_S);
 }
 
-Deno.test("drawPerson() draws resting rates as Quer et al. measured them", () => {
+Deno.test("drawPerson() draws resting heart rates with the distribution that Quer et al. measured", () => {
   const people = Array.from({ length: 4_000 }, (_, index) => drawPerson(new Random(3, index, "person"), 0.1));
   const resting = people.map(({ restingBpm }) => restingBpm);
   within(mean(resting), [65, 66.2], "the mean");
@@ -54,20 +54,20 @@ Deno.test("drawPerson() draws resting rates as Quer et al. measured them", () =>
   );
 });
 
-Deno.test("a heart is 10 to 25 % slower by night than by day, and always within what a sensor shows", () => {
+Deno.test("a Heart is 10 to 25 % slower at night than by day, and always within the range of a sensor", () => {
   const nights: number[] = [];
   const days: number[] = [];
   for (let customer = 1; customer <= 40; customer++) {
-    const one = heart(customer);
-    nights.push(...readings(one, MIDNIGHT_S + 2 * 3600, 4 * 3600, 60));
-    days.push(...readings(one, MIDNIGHT_S + 10 * 3600, 10 * 3600, 60));
+    const person = heart(customer);
+    nights.push(...readings(person, MIDNIGHT_S + 2 * 3600, 4 * 3600, 60));
+    days.push(...readings(person, MIDNIGHT_S + 10 * 3600, 10 * 3600, 60));
   }
   within(1 - mean(nights) / mean(days), [0.1, 0.25], "the nightly dip");
   within(Math.min(...nights), [30, 60], "the lowest");
   within(Math.max(...days), [110, 215], "the highest");
 });
 
-Deno.test("a heart's readings are correlated: the next second is near, the next hour is not", () => {
+Deno.test("the readings of a Heart are more correlated after a second than after a minute", () => {
   const values = readings(heart(5), MIDNIGHT_S, 6 * 3600, 1);
   const correlation = (lag: number) => {
     const middle = mean(values);
@@ -76,10 +76,10 @@ Deno.test("a heart's readings are correlated: the next second is near, the next 
     return mean(products) / deviation(values) ** 2;
   };
   within(correlation(1), [0.8, 0.995], "the correlation of neighbouring seconds");
-  within(correlation(1) - correlation(60), [0.05, 1], "what is lost within a minute");
+  within(correlation(1) - correlation(60), [0.05, 1], "the loss of correlation within a minute");
 });
 
-Deno.test("Variability has the short-term deviation of healthy adults, and less in effort", () => {
+Deno.test("Variability has the short-term deviation of healthy adults at rest, and less during effort", () => {
   const sample = (reserve: number) => {
     const variability = new Variability(PERSON, new Random(2, 1, "variability"));
     const spreads: number[] = [];
@@ -88,12 +88,12 @@ Deno.test("Variability has the short-term deviation of healthy adults, and less 
     }
     return mean(spreads);
   };
-  // Within five minutes, of which slow components show only a part: 3.5 bpm at most.
+  // 3.5 bpm at most (see variability.ts): a window of 300 s shows only a part of the slow components.
   within(sample(0), [2.4, 3.7], "at rest");
   within(sample(1) / sample(0), [0.2, 0.6], "effort against rest");
 });
 
-Deno.test("Variability does not depend on how often it is sampled", () => {
+Deno.test("Variability does not depend on the sampling interval", () => {
   const spread = (step: number) => {
     const variability = new Variability(PERSON, new Random(2, 1, "variability"));
     return deviation(Array.from({ length: 20_000 }, () => variability.step(step, 0)));
@@ -101,7 +101,7 @@ Deno.test("Variability does not depend on how often it is sampled", () => {
   within(spread(600) / spread(3_600), [0.9, 1.1], "the ratio of the deviations");
 });
 
-Deno.test("Activity rises towards its target and recovers by more than 12 bpm in the first minute", () => {
+Deno.test("Activity raises the heart rate during a bout and lowers it by more than 12 bpm in the first minute after it", () => {
   const activity = new Activity(PERSON, new Random(4, 2, "activity"), MIDNIGHT_S + 8 * 3600);
   let vigorous = 0;
   let at = MIDNIGHT_S + 8 * 3600;
@@ -112,7 +112,7 @@ Deno.test("Activity rises towards its target and recovers by more than 12 bpm in
     vigorous++;
     const before = activity.bpm;
     activity.advance(bout.fromSeconds + PERSON.onsetSeconds + 10);
-    assert.ok(activity.bpm > before, "it rises");
+    assert.ok(activity.bpm > before, "the heart rate does not rise");
     activity.advance(bout.toSeconds - 1);
     const peak = activity.bpm;
     within(peak, [60, 105], "the peak above rest");
@@ -123,7 +123,7 @@ Deno.test("Activity rises towards its target and recovers by more than 12 bpm in
   assert.equal(vigorous, 3);
 });
 
-Deno.test("Activity does not depend on how often it is asked", () => {
+Deno.test("Activity does not depend on the sampling interval", () => {
   const often = new Activity(PERSON, new Random(4, 1, "activity"), MIDNIGHT_S);
   const seldom = new Activity(PERSON, new Random(4, 1, "activity"), MIDNIGHT_S);
   for (let second = 0; second <= 86_400; second++) {
@@ -141,7 +141,7 @@ for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", 
     const values = Array.from({ length: 20 * 8_640 }, (_, index) => at(index));
     const ectopic = values.filter((bpm) => Math.abs(bpm - 70) > 15);
     within(ectopic.length / values.length, [0.001, 0.05], "the share of the time");
-    // Beginnings and ends lie between the two rhythms; nine tenths are inside of an episode.
+    // At the beginning and the end of an episode the rate lies between the two rhythms.
     const ordered = ectopic.toSorted((a, b) => a - b);
     const quantile = (share: number) => ordered[Math.floor(share * ordered.length)] ?? NaN;
     within(quantile(0.05), [low, high], "the lower end");
@@ -149,7 +149,7 @@ for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", 
   });
 }
 
-Deno.test("Sensor says nothing for the share of the time that was asked for, in gaps", () => {
+Deno.test("Sensor is silent for the requested share of the time, in gaps of about a minute", () => {
   const sensor = new Sensor(new Random(6, 1, "sensor"), 0.05, 0);
   let silent = 0;
   let gaps = 0;
@@ -167,7 +167,7 @@ Deno.test("Sensor says nothing for the share of the time that was asked for, in 
   within(silent / gaps, [45, 75], "the mean gap in seconds");
 });
 
-Deno.test("Sensor now and then counts the steps for the pulse, for the rest of that bout", () => {
+Deno.test("Sensor sometimes reports the step cadence instead of the heart rate for the rest of a bout", () => {
   const sensor = new Sensor(new Random(6, 2, "sensor"), 0, 0);
   let locked = 0;
   for (let number = 0; number < 1_000; number++) {

@@ -10,10 +10,10 @@ import { ProducerTelemetry } from "../../../workers/producer/publish/telemetry.t
 const START_MICROS = 1_000_000_000;
 const CONNECTION = { topic: "heartbeats", servers: "nowhere:1" } as unknown as KafkaConnection;
 
-/** A broker that answers as it is told, in a time that passes only while somebody sleeps. */
-class Field {
+/** A fake broker and a clock that advances only while publish() sleeps. */
+class Simulation {
   micros = START_MICROS;
-  /** What reached the broker, with the instant. */
+  /** What reached the broker, and when. */
   readonly sent: { readonly value: string; readonly atMicros: number }[] = [];
   readonly events: string[] = [];
   readonly stop = new AbortController();
@@ -24,8 +24,8 @@ class Field {
   constructor(answer: (batch: Batch) => Promise<void> = () => Promise.resolve(), onSleep = () => {}) {
     this.#answer = answer;
     this.#onSleep = onSleep;
-    const say = (event: string) => void this.events.push(event);
-    const log: Log = { debug: () => {}, info: say, warning: say, error: say };
+    const record = (event: string) => void this.events.push(event);
+    const log: Log = { debug: () => {}, info: record, warning: record, error: record };
     this.telemetry = new ProducerTelemetry(log, new Registry(), { eachRecord: false });
   }
 
@@ -39,7 +39,7 @@ class Field {
     const sleep = async (ms: number) => {
       this.#onSleep();
       this.micros += ms * 1000;
-      // Everything that is ready goes first, as with a real timer.
+      // Everything that is ready runs first, as with a real timer.
       await new Promise((resolve) => setTimeout(resolve, 0));
     };
     const start = async function* () {
@@ -61,22 +61,24 @@ function* schedule(count: number, spacingMicros: number): Generator<OutgoingReco
   }
 }
 
-Deno.test("publish() offers each record at its instant, not before and not a tick later", async () => {
-  const field = new Field();
+Deno.test("publish() sends each record within 10 ms after it is due", async () => {
+  const simulation = new Simulation();
   const source = Array.from(schedule(200, 7_000));
-  const tally = await field.publish(source);
+  const tally = await simulation.publish(source);
   assert.equal(tally.acknowledged, 200);
-  const late = field.sent.map(({ value, atMicros }) => atMicros - (source[Number(value)]?.dueMicros ?? NaN));
+  const late = simulation.sent.map(({ value, atMicros }) =>
+    atMicros - (source[Number(value)]?.dueMicros ?? NaN)
+  );
   assert.deepEqual(late.filter((micros) => !(micros >= 0 && micros < 10_000)), []);
 });
 
-Deno.test("publish() offers on time while nothing is acknowledged, and bounds what it holds", async () => {
+Deno.test("publish() buffers at most 20,000 records while Kafka acknowledges nothing, and reports the delay", async () => {
   const released = Promise.withResolvers<void>();
   let taken = 0;
   let blocked = 0;
-  const field = new Field(() => released.promise, () => {
-    // All 60,000 are due after 6 s; a while later the broker answers.
-    if (field.micros <= START_MICROS + 9e6 || blocked > 0) return;
+  const simulation = new Simulation(() => released.promise, () => {
+    // All 60,000 records are due after 6 s. The broker answers 3 s later.
+    if (simulation.micros <= START_MICROS + 9e6 || blocked > 0) return;
     blocked = taken;
     released.resolve();
   });
@@ -84,23 +86,23 @@ Deno.test("publish() offers on time while nothing is acknowledged, and bounds wh
     taken++;
     return record;
   });
-  const tally = await field.publish(source);
-  assert.equal(blocked, 20_001, "what was taken from the source while nothing was acknowledged");
+  const tally = await simulation.publish(source);
+  assert.equal(blocked, 20_001, "records taken from the source while nothing was acknowledged");
   assert.equal(tally.acknowledged, 60_000);
-  assert.ok(tally.maxLateMs > 3_000, `the delay is told: ${tally.maxLateMs} ms`);
-  assert.ok(field.events.includes("publish.late"), `${field.events}`);
+  assert.ok(tally.maxLateMs > 3_000, `the reported delay is ${tally.maxLateMs} ms`);
+  assert.ok(simulation.events.includes("publish.late"), `${simulation.events}`);
 });
 
-Deno.test("publish() tries again until Kafka answers, in the order of each customer, and says it once", async () => {
+Deno.test("publish() retries until Kafka answers, keeps the order of each customer and logs the outage once", async () => {
   let requests = 0;
   const stored: OutgoingRecord[] = [];
-  const field = new Field(({ records }) => {
+  const simulation = new Simulation(({ records }) => {
     requests++;
     if (requests <= 10) return Promise.reject(new Error("Connection closed"));
     stored.push(...records);
     return Promise.resolve();
   });
-  const tally = await field.publish(schedule(40, 1));
+  const tally = await simulation.publish(schedule(40, 1));
   assert.equal(tally.acknowledged, 40);
   assert.equal(tally.failed, 0);
   assert.ok(tally.retried > 0);
@@ -109,13 +111,13 @@ Deno.test("publish() tries again until Kafka answers, in the order of each custo
     assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b), customer);
   }
   assert.equal(stored.length, 40);
-  assert.deepEqual(field.events, ["kafka.unavailable", "kafka.available", "publish.summary"]);
+  assert.deepEqual(simulation.events, ["kafka.unavailable", "kafka.available", "publish.summary"]);
 });
 
-Deno.test("publish() goes on with the other partitions while one takes nothing, and says that once", async () => {
+Deno.test("publish() sends to the other partitions while one fails, and logs the outage once", async () => {
   let tries = 0;
   let meanwhile = 0;
-  const field = new Field(({ partition, records }) => {
+  const simulation = new Simulation(({ partition, records }) => {
     if (partition === 0 && ++tries <= 4) return Promise.reject(new Error("Connection closed"));
     if (partition !== 0 && tries > 2) meanwhile += records.length;
     return Promise.resolve();
@@ -126,16 +128,16 @@ Deno.test("publish() goes on with the other partitions while one takes nothing, 
       yield record;
     }
   })();
-  assert.equal((await field.publish(source)).failed, 0);
-  assert.ok(meanwhile > 0, "others were published between the tries");
-  const said = field.events.filter((event) => event.startsWith("kafka."));
-  assert.deepEqual(said, ["kafka.unavailable", "kafka.available"]);
-  assert.deepEqual(field.telemetry.notReady, []);
+  assert.equal((await simulation.publish(source)).failed, 0);
+  assert.ok(meanwhile > 0, "nothing was published to other partitions between the attempts");
+  const kafkaEvents = simulation.events.filter((event) => event.startsWith("kafka."));
+  assert.deepEqual(kafkaEvents, ["kafka.unavailable", "kafka.available"]);
+  assert.deepEqual(simulation.telemetry.notReady, []);
 });
 
-Deno.test("publish() finds the one record that Kafka refuses and publishes its neighbours", async () => {
+Deno.test("publish() finds the record that Kafka refuses and publishes its neighbours", async () => {
   const stored: string[] = [];
-  const field = new Field(({ records }) => {
+  const simulation = new Simulation(({ records }) => {
     const values = records.map(({ value }) => String(value));
     if (values.includes("13")) {
       return Promise.reject(Object.assign(new Error("too large"), { apiId: "MESSAGE_TOO_LARGE" }));
@@ -143,29 +145,29 @@ Deno.test("publish() finds the one record that Kafka refuses and publishes its n
     stored.push(...values);
     return Promise.resolve();
   });
-  const { acknowledged, failed } = await field.publish(schedule(40, 0));
+  const { acknowledged, failed } = await simulation.publish(schedule(40, 0));
   assert.deepEqual([acknowledged, failed, new Set(stored).size], [39, 1, 39]);
-  assert.equal(field.events.filter((event) => event === "record.refused").length, 1);
+  assert.equal(simulation.events.filter((event) => event === "record.refused").length, 1);
 });
 
-Deno.test("publish() flushes what it has taken when it is stopped, and takes no more", async () => {
-  const field = new Field(undefined, () => {
-    if (field.micros > START_MICROS + 1e6) field.stop.abort();
+Deno.test("publish() sends the records that it has taken when it is stopped, and takes no more", async () => {
+  const simulation = new Simulation(undefined, () => {
+    if (simulation.micros > START_MICROS + 1e6) simulation.stop.abort();
   });
-  const tally = await field.publish(schedule(Infinity, 1_000));
+  const tally = await simulation.publish(schedule(Infinity, 1_000));
   assert.equal(tally.failed, 0);
   assert.equal(tally.acknowledged, tally.sent);
-  assert.equal(field.sent.length, tally.sent);
+  assert.equal(simulation.sent.length, tally.sent);
   assert.ok(tally.sent >= 1_000 && tally.sent <= 1_020, `${tally.sent}`);
 });
 
-Deno.test("publish() delivers what it took before the source failed, and hands the error on", async () => {
-  const field = new Field();
+Deno.test("publish() sends the records that it took before the source failed, and throws the source's error", async () => {
+  const simulation = new Simulation();
   const source = (function* () {
     yield* schedule(10, 0);
     throw new Error("line 12");
   })();
-  await assert.rejects(field.publish(source), /line 12/);
-  assert.equal(field.sent.length, 10);
-  assert.equal(field.telemetry.tally.acknowledged, 10);
+  await assert.rejects(simulation.publish(source), /line 12/);
+  assert.equal(simulation.sent.length, 10);
+  assert.equal(simulation.telemetry.tally.acknowledged, 10);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatInstant, readingPrefix, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
 
-/** The years 1684 to 2255, in which a double holds every microsecond. */
+/** In the years 1684 to 2255, where a double holds every microsecond. */
 const MICROS = fc.maxSafeInteger();
 
 const READING = fc.record({
@@ -20,7 +20,7 @@ function encode({ customerId, micros, heartRate }: Reading): string {
   return JSON.stringify({ customer_id: customerId, timestamp: formatInstant(micros), heart_rate: heartRate });
 }
 
-Deno.test("ReadingWriter writes what JSON.stringify() gives, whatever it wrote before", () => {
+Deno.test("ReadingWriter writes the same bytes as JSON.stringify(), whatever it wrote before", () => {
   fc.assert(fc.property(fc.array(READING, { minLength: 1, maxLength: 20 }), (readings) => {
     const writer = new ReadingWriter();
     const written = readings.map(({ customerId, micros, heartRate }) =>
@@ -31,7 +31,7 @@ Deno.test("ReadingWriter writes what JSON.stringify() gives, whatever it wrote b
   }));
 });
 
-Deno.test("ReadingWriter keeps what it gave away, through more than its memory holds at a time", () => {
+Deno.test("ReadingWriter does not overwrite values that it returned earlier", () => {
   const writer = new ReadingWriter();
   const id = "x".repeat(1_000);
   const start = Date.UTC(2026, 0, 5, 23, 59, 58) * 1000;
@@ -44,7 +44,7 @@ Deno.test("ReadingWriter keeps what it gave away, through more than its memory h
   });
 });
 
-Deno.test("ReadingWriter takes a customer whose name is longer than its memory", () => {
+Deno.test("ReadingWriter writes a customer id that is longer than its buffer", () => {
   const id = "\u{1F493}".repeat(100_000);
   const value = new ReadingWriter().write(readingPrefix(id), 1, 72);
   assert.equal(String(value), encode({ customerId: id, micros: 1, heartRate: 72 }));

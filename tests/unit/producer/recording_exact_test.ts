@@ -1,4 +1,3 @@
-/** A recording is published as the file has it, or refused by its line: the judge is the consumer's own decoder. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
@@ -12,7 +11,7 @@ import { openRecording } from "../../../workers/producer/replay.ts";
 import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 import { anyText, property, timestampText } from "../../support/property.ts";
 
-/** No rate is out of range and no instant in the future: these are not the producer's to judge. */
+/** No heart rate is out of range and no timestamp in the future: the producer does not check these limits. */
 const decode = createDecoder({
   minBpm: -999_999_999,
   lowBpm: 45,
@@ -62,7 +61,7 @@ async function publish(bytes: Uint8Array | string, changes: Partial<Recording> =
   }
 }
 
-/** What the consumer makes of the line itself, and of what is published for it. */
+/** @throws unless the consumer's decoder gives the same result for the line and for the published record */
 async function compare(line: Uint8Array): Promise<void> {
   const expected = decode(line);
   const good = '{"customer_id":"good","timestamp":"2026-01-05T00:00:00Z","heart_rate":70}\n';
@@ -100,7 +99,7 @@ const TIMESTAMPS = [
 ];
 const RATES = '72 72.0 7.2e1 72.00000000000000001 72.5 "72" null 9007199254740993'.split(" ");
 
-Deno.test("produce --file publishes each customer, instant and rate exactly, or refuses the line for the consumer's reason", async () => {
+Deno.test("produce --file publishes each customer, instant and heart rate exactly, or refuses the line with the consumer's reject reason", async () => {
   const lines = [
     ...CUSTOMERS.map((id) => `{"customer_id":${id},"timestamp":"2026-01-05T00:00:00Z","heart_rate":70}`),
     ...TIMESTAMPS.map((time) => `{"customer_id":"a","timestamp":${time},"heart_rate":70}`),
@@ -120,21 +119,21 @@ Deno.test("produce --file publishes each customer, instant and rate exactly, or 
   }
 });
 
-Deno.test("produce --file publishes any text and any instant as the file has it, or refuses it as the consumer does", async () => {
+Deno.test("produce --file publishes any customer and any instant exactly, or refuses the line as the consumer does", async () => {
   const line = fc.record({
     customer_id: anyText(8),
     timestamp: timestampText(),
     heart_rate: fc.integer({ min: 0, max: 300 }),
   });
   await fc.assert(
-    fc.asyncProperty(line, (one) => compare(Buffer.from(JSON.stringify(one)))),
+    fc.asyncProperty(line, (record) => compare(Buffer.from(JSON.stringify(record)))),
     property("lines of a recording", 300),
   );
 });
 
 const HEADER = "customer_id,timestamp,heart_rate\n";
 
-Deno.test("produce --file keeps the blanks of a CSV's customers, and names the line that is not UTF-8", async () => {
+Deno.test("produce --file keeps the blanks in the customers of a CSV file, and names a line that is not UTF-8", async () => {
   const { keys } = await publish(
     `${HEADER} a,2026-01-05 00:00, 70\na,2026-01-05 00:00,70\n"\u00e9 ",2026-01-05 00:00,70`,
     {
@@ -146,19 +145,19 @@ Deno.test("produce --file keeps the blanks of a CSV's customers, and names the l
   await assert.rejects(publish(latin1, { format: "csv" }), /line 3, column customer_id: is not valid UTF-8/);
 });
 
-Deno.test("produce --file refuses a CSV row with more columns than its header, such as a decimal comma", async () => {
+Deno.test("produce --file refuses a CSV row with more columns than the header, for example because of a decimal comma", async () => {
   const rows = `${HEADER}a,2026-01-05 00:00,72,5\nb,2026-01-05 00:00,72,\nc,2026-01-05 00:00\n`;
   const { keys, skipped } = await publish(rows, { format: "csv", skipBad: true });
   assert.deepEqual(keys, ["b"]);
   assert.deepEqual([...skipped], [["too_many_columns", 1], ["missing_heart_rate", 1]]);
 });
 
-Deno.test("produce --file does not mix line ends into a CSV's customers", async () => {
+Deno.test("produce --file removes mixed line endings from the last column of a CSV file", async () => {
   const rows = "timestamp,heart_rate,customer_id\n2026-01-05 00:00,70,a\r\n2026-01-05 00:01,70,a\n";
   assert.deepEqual((await publish(rows, { format: "csv" })).keys, ["a", "a"]);
 });
 
-Deno.test("produce --file --shift-to-now keeps the distances of readings to the microsecond, in any year", async () => {
+Deno.test("produce --file --shift-to-now keeps the time between readings exact to the microsecond, in any year", async () => {
   const rows = `${HEADER}a,1500-01-01T00:00:00.000001Z,70\na,1500-01-01T00:00:00.000004Z,70\n`;
   const { values } = await publish(rows, { format: "csv", shiftToNow: true, speed: 1 });
   const times = values.map((value) => JSON.parse(value.toString()).timestamp);
@@ -169,7 +168,7 @@ Deno.test("produce --file --shift-to-now keeps the distances of readings to the 
 
 const LINES = `${HEADER}a,2026-01-05 00:00,70\nb,2026-01-05 00:00,70\n`;
 
-Deno.test("produce --file reads gzip of one or several members, and UTF-16 with a byte order mark", async () => {
+Deno.test("produce --file reads gzip files with one or several members, and UTF-16 with a byte order mark", async () => {
   const utf16 = (order: "le" | "be") => {
     const bytes = Buffer.from(`\ufeff${LINES}`, "utf16le");
     return order === "le" ? bytes : bytes.swap16();
@@ -184,7 +183,7 @@ Deno.test("produce --file reads gzip of one or several members, and UTF-16 with 
   for (const file of files) assert.deepEqual((await publish(file, { format: "csv" })).keys, ["a", "b"]);
 });
 
-Deno.test("produce --file that gives no reading fails and says why", async () => {
+Deno.test("produce --file fails and gives the reason if a file contains no reading", async () => {
   const long = `{"customer_id":"${"x".repeat(2 ** 21)}"}\n`;
   const files: readonly [file: string | Uint8Array, changes: Partial<Recording>, why: RegExp][] = [
     ["", { format: "csv" }, /there is no row in it/],

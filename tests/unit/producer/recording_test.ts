@@ -7,7 +7,7 @@ import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
 
-/** Several times what is read at once; names of several bytes a character, so that some lie across two reads. */
+// Several times the size of one read. The customers have multi-byte characters, some of which span two reads.
 const READINGS = Array.from({ length: 20_000 }, (_, number) => ({
   customerId: `Zo\u00eb \u{1F493} "${number % 97}", ${"x".repeat(number % 13)}.`,
   micros: BigInt(START_MICROS + number * 1_000_000),
@@ -62,13 +62,13 @@ async function read(text: string, format: "csv" | "ndjson", changes: Partial<Rec
 
 for (const format of ["csv", "ndjson"] as const) {
   for (const [name, end] of [["\\n", "\n"], ["\\r\\n", "\r\n"]] as const) {
-    Deno.test(`readRecording() reads every row of a large ${format} with ${name}, in order`, async () => {
+    Deno.test(`readRecording() reads every row of a large ${format} file with ${name} line endings, in order`, async () => {
       assert.deepEqual((await read(textOf(format, end), format)).readings, READINGS);
       assert.deepEqual((await read(textOf(format, end) + end + end, format)).readings, READINGS);
     });
   }
 
-  Deno.test(`readRecording() stops after so many readings of a ${format}, whatever follows them`, async () => {
+  Deno.test(`readRecording() stops after the given number of readings of a ${format} file, whatever follows them`, async () => {
     const broken = `${textOf(format, "\n")}\nx"y\n`;
     for (const count of [1, 3_000, 20_000]) {
       const { readings } = await read(broken, format, { count });
@@ -77,7 +77,7 @@ for (const format of ["csv", "ndjson"] as const) {
     await assert.rejects(read(broken, format), PipelineError);
   });
 
-  Deno.test(`readRecording() names the line of a bad row of a ${format}, or skips and counts it`, async () => {
+  Deno.test(`readRecording() names the line of a bad row of a ${format} file, or skips and counts the row`, async () => {
     const lines = textOf(format, "\n").split("\n");
     lines.splice(15_000, 0, format === "csv" ? "x,yesterday,80" : '{"customer_id":"x"', "");
     const text = lines.join("\n");
@@ -86,7 +86,7 @@ for (const format of ["csv", "ndjson"] as const) {
   });
 }
 
-Deno.test("readRecording() says that a file cannot be read", async () => {
+Deno.test("readRecording() reports a file that it cannot read", async () => {
   const missing = read("", "csv", { path: "/nowhere/at/all.csv" });
   await assert.rejects(missing, /Cannot read \/nowhere\/at\/all.csv: .*, expected a readable file/);
 });

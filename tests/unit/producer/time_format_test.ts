@@ -26,7 +26,7 @@ const GOOD: readonly [format: string, zone: string, text: string, expected: numb
   ["epoch_s", "Z", "16725225600.000001", 16_725_225_600_000_001n],
 ];
 
-Deno.test("timeFormat() reads each time exactly, in the zone where it names none", () => {
+Deno.test("timeFormat() reads each time exactly, in the given zone if the text has none", () => {
   const read = GOOD.map(([format, zone, text]) => [format, text, timeFormat(format)?.parse(text, zone)]);
   assert.deepEqual(read, GOOD.map(([format, _, text, expected]) => [format, text, BigInt(expected)]));
 });
@@ -55,14 +55,14 @@ const BAD: readonly [format: string, texts: readonly string[]][] = [
   ["epoch_ms", ["253402300800000", "-62135596800001"]],
 ];
 
-Deno.test("timeFormat() refuses what is no time of its format", () => {
+Deno.test("timeFormat() refuses text that is not a time in its format", () => {
   const read = BAD.flatMap(([format, texts]) =>
     texts.filter((text) => timeFormat(format)?.parse(text, "Z") !== undefined)
   );
   assert.deepEqual(read, []);
 });
 
-Deno.test("timeFormat() refuses patterns that leave the instant open", () => {
+Deno.test("timeFormat() refuses patterns that do not determine an instant", () => {
   const patterns = ["HH:mm", "YYYY-MM", "M/D/YYYY h:mm", "YYYY-MM-DD HH:mm A", "YYYY YYYY-MM-DD", ""];
   assert.deepEqual(patterns.filter((pattern) => timeFormat(pattern) !== undefined), []);
 });
