@@ -1,4 +1,3 @@
-/** The dashboards as Grafana will read them: shape, places, names, links, colours. */
 import { readdirSync } from "node:fs";
 import assert from "node:assert/strict";
 import { builtFiles } from "../../../grafana/build.ts";
@@ -6,14 +5,14 @@ import { LIMITS } from "../../../grafana/limits.ts";
 import { dashboards, panels, provisioning } from "../../../grafana/queries/grafana_files.ts";
 import { type Dashboard, dataSourcesSchema, type Panel } from "../../../grafana/queries/grafana_schemas.ts";
 
-Deno.test("the files in grafana/ are those that its code builds", async () => {
+Deno.test("the files in grafana/ equal the output of the code that builds them", async () => {
   for (const [path, content] of builtFiles()) {
     const file = await Deno.readTextFile(new URL(`../../../grafana/${path}`, import.meta.url));
     assert.ok(file === content, `grafana/${path} is out of date: run \`deno task dashboards\``);
   }
 });
 
-Deno.test("the three dashboards have the names and uids that links and people know", async () => {
+Deno.test("the three dashboards have stable names and uids", async () => {
   assert.deepEqual((await dashboards()).map(({ file, model }) => [file, model.uid, model.title]), [
     ["heartbeat-customer.json", "heartbeat-customer", "Heartbeat Monitoring Customer"],
     ["heartbeat-overview.json", "heartbeat-overview", "Heartbeat Monitoring Overview"],
@@ -21,34 +20,33 @@ Deno.test("the three dashboards have the names and uids that links and people kn
   ]);
 });
 
-/** Rows, folded or not, among the panels. */
-function everything({ panels }: Dashboard) {
-  return panels.flatMap((one) => one.type === "row" ? [one, ...one.panels as Panel[]] : [one]);
+function panelsAndRows({ panels }: Dashboard) {
+  return panels.flatMap((panel) => panel.type === "row" ? [panel, ...panel.panels as Panel[]] : [panel]);
 }
 
 function repeated<T>(values: readonly T[]): T[] {
   return values.filter((value, index) => values.indexOf(value) !== index);
 }
 
-Deno.test("ids are unique in a dashboard, rows included, and query names in a panel", async () => {
+Deno.test("panel and row ids are unique in a dashboard, and query names are unique in a panel", async () => {
   for (const { file, model } of await dashboards()) {
-    assert.deepEqual(repeated(everything(model).map(({ id }) => id)), [], file);
+    assert.deepEqual(repeated(panelsAndRows(model).map(({ id }) => id)), [], file);
     for (const { title, targets } of panels(model)) {
       assert.deepEqual(repeated(targets.map(({ refId }) => refId)), [], `${file}: ${title}`);
     }
   }
 });
 
-Deno.test("no two panels overlap, and none reaches beyond the 24 columns", async () => {
+Deno.test("no two panels overlap, and every panel fits into the 24 columns", async () => {
   for (const { file, model } of await dashboards()) {
-    const all = everything(model);
+    const all = panelsAndRows(model);
     const taken = new Map<string, string>();
     for (const { title, gridPos: { x, y, w, h } } of all) {
       assert.ok(x + w <= 24, `${file}: ${title} ends at column ${x + w}`);
       for (let column = x; column < x + w; column++) {
         for (let line = y; line < y + h; line++) {
           const other = taken.get(`${column},${line}`);
-          assert.equal(other, undefined, `${file}: ${title} lies on ${other}`);
+          assert.equal(other, undefined, `${file}: ${title} overlaps ${other}`);
           taken.set(`${column},${line}`, String(title));
         }
       }
@@ -56,7 +54,7 @@ Deno.test("no two panels overlap, and none reaches beyond the 24 columns", async
   }
 });
 
-Deno.test("every link to a dashboard has a uid that exists, and sets a variable that the dashboard has", async () => {
+Deno.test("every link to a dashboard names an existing uid and sets only variables of that dashboard", async () => {
   const all = await dashboards();
   const byUid = new Map(all.map(({ model }) => [model.uid, model]));
   for (const { file, model } of all) {
@@ -72,13 +70,13 @@ Deno.test("every link to a dashboard has a uid that exists, and sets a variable 
   }
 });
 
-Deno.test("queries go to data sources that are provisioned", async () => {
+Deno.test("every query uses a provisioned data source", async () => {
   const { datasources } = dataSourcesSchema.parse(await provisioning("datasources/heartbeat.yaml"));
   const uids = new Set(datasources.map(({ uid }) => uid));
   for (const { file, model } of await dashboards()) {
     for (const panel of panels(model)) {
       const used = [panel.datasource, ...panel.targets.map((target) => target.datasource)];
-      for (const { uid } of used) assert.ok(uids.has(uid), `${file}: ${panel.title} asks ${uid}`);
+      for (const { uid } of used) assert.ok(uids.has(uid), `${file}: ${panel.title} uses ${uid}`);
     }
     for (const { name, datasource } of model.annotations.list ?? []) {
       assert.ok(uids.has(datasource.uid), name);
@@ -89,12 +87,12 @@ Deno.test("queries go to data sources that are provisioned", async () => {
   }
 });
 
-Deno.test("only a folded row depends on Prometheus, and it says what it needs", async () => {
+Deno.test("only panels in a collapsed row use Prometheus, and the row's title says what it needs", async () => {
   for (const { file, model } of await dashboards()) {
     for (const panel of model.panels) {
       if (panel.type === "row") {
-        const ofPrometheus = panel.panels.filter((one) =>
-          JSON.stringify(one).includes("prometheus-heartbeats")
+        const ofPrometheus = panel.panels.filter((inner) =>
+          JSON.stringify(inner).includes("prometheus-heartbeats")
         );
         if (ofPrometheus.length === 0) continue;
         assert.equal(panel.collapsed, true, file);
@@ -106,10 +104,10 @@ Deno.test("only a folded row depends on Prometheus, and it says what it needs", 
   }
 });
 
-Deno.test("every metric that is asked for is one that a worker has", async () => {
+Deno.test("every metric in a query exists in a worker", async () => {
   const workers = new URL("../../../workers/", import.meta.url);
   const files = readdirSync(workers, { recursive: true, encoding: "utf8" });
-  const told = files.filter((file) => file.endsWith(".ts"))
+  const source = files.filter((file) => file.endsWith(".ts"))
     .map((file) => Deno.readTextFileSync(new URL(file, workers))).join("");
   for (const { model } of await dashboards()) {
     for (
@@ -118,12 +116,12 @@ Deno.test("every metric that is asked for is one that a worker has", async () =>
       )
     ) {
       if (name === "heartbeat_rejects") continue;
-      assert.ok(told.includes(`"${name.replace(/_bucket$/, "")}"`), name);
+      assert.ok(source.includes(`"${name.replace(/_bucket$/, "")}"`), name);
     }
   }
 });
 
-Deno.test("heart rates are in bpm, with the thresholds of the wire schema drawn in", async () => {
+Deno.test("the heart rate panel uses bpm and draws the default alarm limits", async () => {
   const rate = (await dashboards()).flatMap(({ model }) => panels(model)).find(({ title }) =>
     title === "Heart rate"
   );
@@ -134,13 +132,13 @@ Deno.test("heart rates are in bpm, with the thresholds of the wire schema drawn 
   assert.deepEqual(custom?.["thresholdsStyle"], { mode: "dashed" });
 });
 
-Deno.test("colours are of the palette that colour-blind people can tell apart, and red never meets green", async () => {
+Deno.test("every colour is from a palette that colour-blind people can distinguish", async () => {
   const palette = ["#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#0072B2"];
   for (const { file, model } of await dashboards()) {
     for (const [colour] of JSON.stringify(model).matchAll(/#[0-9A-Fa-f]{6}\b/g)) {
       assert.ok(palette.includes(colour), `${file}: ${colour}`);
     }
-    // Grafana's own palettes and names of colours would bring its red and green back.
+    // Grafana's own palettes and colour names contain red and green.
     assert.doesNotMatch(
       JSON.stringify(model),
       /palette-classic|"(color|fixedColor)":"(red|green|yellow|orange|blue)/,
@@ -150,13 +148,13 @@ Deno.test("colours are of the palette that colour-blind people can tell apart, a
         assert.ok(defaults.thresholds !== undefined, `${file}: ${title} has no thresholds`);
       }
       if (type === "timeseries" || type === "barchart") {
-        assert.ok(defaults.color !== undefined, `${file}: ${title} takes Grafana's palette`);
+        assert.ok(defaults.color !== undefined, `${file}: ${title} uses Grafana's palette`);
       }
     }
   }
 });
 
-Deno.test("a series over time keeps its holes: nothing connects over them", async () => {
+Deno.test("a time series panel does not connect points across missing values", async () => {
   for (const { file, model } of await dashboards()) {
     for (const panel of panels(model).filter(({ type }) => type === "timeseries")) {
       assert.notEqual(panel.fieldConfig.defaults.custom?.["spanNulls"], true, `${file}: ${panel.title}`);
@@ -164,7 +162,7 @@ Deno.test("a series over time keeps its holes: nothing connects over them", asyn
   }
 });
 
-Deno.test("links between dashboards, annotations and values are shown, not hidden in a menu or reduced to nothing", async () => {
+Deno.test("dashboard links, annotations, last values and legends are visible", async () => {
   for (const { file, model } of await dashboards()) {
     assert.ok(!JSON.stringify([model.links, model.annotations]).includes("inControlsMenu"), file);
     for (const { title, type, options } of panels(model)) {

@@ -1,4 +1,3 @@
-/** The tests' own expansion of macros, held to the examples in Grafana's documentation. */
 import assert from "node:assert/strict";
 import { expandMacros, expandProvisioned, intervalOf } from "../../../grafana/queries/grafana_macros.ts";
 
@@ -23,12 +22,12 @@ const EXAMPLES: readonly (readonly [sql: string, expanded: string])[] = [
   ["'${customer:percentencode}'", "'o%27brien%20%24__timeFrom%28%29'"],
 ];
 
-Deno.test("expandMacros() gives what Grafana's documentation says", () => {
+Deno.test("expandMacros() expands the examples in Grafana's documentation as documented", () => {
   for (const [sql, expanded] of EXAMPLES) assert.equal(expandMacros(sql, context), expanded);
   assert.equal(expandMacros("like '$__searchFilter'", { ...context, search: "c-" }), "like 'c-%'");
 });
 
-Deno.test("expandMacros() refuses what Grafana would refuse", () => {
+Deno.test("expandMacros() refuses macros that Grafana refuses", () => {
   const wrong = [
     "$unknown",
     "$__timeFilter()",
@@ -39,7 +38,7 @@ Deno.test("expandMacros() refuses what Grafana would refuse", () => {
   for (const sql of wrong) assert.throws(() => expandMacros(sql, context), TypeError, sql);
 });
 
-Deno.test("a macro in a customer's id is expanded even inside quotes, and not when it is percent-encoded", () => {
+Deno.test("expandMacros() expands a macro inside a quoted customer id, but not inside a percent-encoded one", () => {
   assert.match(expandMacros("'${customer}'", context), /2018/);
   assert.match(expandMacros("${customer:sqlstring}", context), /2018/);
   assert.doesNotMatch(expandMacros("'${customer:percentencode}'", context), /2018/);

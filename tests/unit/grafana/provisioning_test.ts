@@ -1,4 +1,3 @@
-/** The provisioning files: Grafana starts without complaint, finds what they name, and the rules say what they mean. */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { parse } from "yaml";
@@ -12,7 +11,7 @@ import {
 
 const FOLDER = "Heartbeat Monitoring";
 
-Deno.test("the data sources: the reader for PostgreSQL, its password from the environment", async () => {
+Deno.test("the PostgreSQL data source uses heartbeat_reader, with the password from the environment", async () => {
   const { datasources } = dataSourcesSchema.parse(await provisioning("datasources/heartbeat.yaml"));
   assert.deepEqual(datasources.map(({ name, uid, user }) => [name, uid, user]), [
     ["Postgres-Heartbeats", "postgres-heartbeats", "heartbeat_reader"],
@@ -25,14 +24,14 @@ Deno.test("the data sources: the reader for PostgreSQL, its password from the en
   assert.equal(password, "p");
 });
 
-Deno.test("the dashboards are read into one folder, which is the rules' folder", async () => {
+Deno.test("the dashboards and the alert rules are in the same folder", async () => {
   const { providers } = providersSchema.parse(await provisioning("dashboards/heartbeat.yaml"));
   assert.deepEqual(providers.map(({ folder }) => folder), [FOLDER]);
   const { groups } = alertingSchema.parse(await provisioning("alerting/heartbeat_rules.yaml"));
   assert.deepEqual(groups.map(({ folder }) => folder), [FOLDER]);
 });
 
-Deno.test("the alert rules are the eight, each leads to a panel that exists", async () => {
+Deno.test("there are eight alert rules, and each links to an existing panel", async () => {
   const rules = await alertRules();
   assert.deepEqual(rules.map(({ title }) => title), [
     "Ingestion stalled",
@@ -52,7 +51,7 @@ Deno.test("the alert rules are the eight, each leads to a panel that exists", as
   }
 });
 
-Deno.test("each rule compares the last point of one time series, and the condition is the comparison", async () => {
+Deno.test("the condition of each alert rule is the comparison of its last value", async () => {
   for (const { title, condition, data } of await alertRules()) {
     assert.equal(condition, data[2].refId, title);
     assert.equal(data[0].datasourceUid, data[0].model.datasource.uid, title);
@@ -60,7 +59,7 @@ Deno.test("each rule compares the last point of one time series, and the conditi
   }
 });
 
-Deno.test("each rule says what no data and an error mean, and its text names the state that is set", async () => {
+Deno.test("each alert rule explains its states for missing data and for errors", async () => {
   for (const { title, noDataState, execErrState, annotations } of await alertRules()) {
     assert.ok(annotations.no_data.startsWith(`${noDataState}: `), title);
     assert.ok(annotations.on_error.startsWith(`${execErrState}: `), title);
@@ -68,20 +67,16 @@ Deno.test("each rule says what no data and an error mean, and its text names the
   }
 });
 
-Deno.test("no rule's text is taken for a variable of Grafana's environment", async () => {
+Deno.test("the texts of the alert rules contain no variable of Grafana's environment", async () => {
   for (const { title, data, annotations } of await alertRules()) {
-    // Throws for any that is not set, and none is.
-    // As it is: Grafana looks for no variable of its environment in a query's model.
-    const sql = data[0].model.rawSql;
-    assert.doesNotMatch(sql, /\$\$/, title);
-    assert.ok(!/\$\$/.test(sql), title);
-    // No $ in them, so that it does not matter whether one would be read as a variable of the environment.
+    // Grafana does not expand environment variables in a query, so an escaped $$ would stay in the SQL.
+    assert.doesNotMatch(data[0].model.rawSql, /\$\$/, title);
     for (const text of Object.values(annotations)) assert.doesNotMatch(text, /\$/, title);
     assert.match(annotations.summary, /\{\{.*\(index \.Values "B"\)\.Value \}\}/, title);
   }
 });
 
-Deno.test("Grafana's provisioning finds its variables and its dashboards in the container", async () => {
+Deno.test("docker-compose.yml gives Grafana every variable and folder that the provisioning files name", async () => {
   const root = new URL("../../../", import.meta.url);
   const { services: { grafana: { environment, volumes } } } = parse(
     await Deno.readTextFile(new URL("docker-compose.yml", root)),
@@ -99,9 +94,9 @@ Deno.test("Grafana's provisioning finds its variables and its dashboards in the 
       variables.add(name ?? "");
     }
     for (const [, folder] of content.matchAll(/^\s*path: (\S+)/gm)) {
-      assert.ok(targets.includes(folder), `${path} looks in ${folder}`);
+      assert.ok(targets.includes(folder), `${path} names ${folder}`);
     }
   }
   assert.ok(variables.has("HEARTBEAT_READER_PASSWORD"), "the data source has no password");
-  for (const name of variables) assert.ok(name in environment, `Grafana is not given ${name}`);
+  for (const name of variables) assert.ok(name in environment, `Grafana has no ${name}`);
 });
