@@ -29,7 +29,7 @@ function judged(
   return judge({ accounts, heartbeatRows, rollup, derived: { differing: 0, examples: [] } }, logs);
 }
 
-Deno.test("judge() finds a ledger that agrees with its tables accounted for; what is unread is lag", () => {
+Deno.test("judge() accepts a ledger that agrees with its tables, and reports unread records as lag", () => {
   const judgement = judged([ACCOUNT], [LOG, { ...LOG, partition: 2, earliest: 10, end: 17 }]);
   assert.deepEqual(judgement.problems, []);
   assert.ok(isAccounted(judgement));
@@ -40,12 +40,19 @@ Deno.test("judge() finds a ledger that agrees with its tables accounted for; wha
 });
 
 type Found = Partial<Account["found"]>;
+/** Wrong facts of a ledger row at offset 120, or of its tables, and the message about them. */
 const PROBLEMS: readonly (readonly [what: string, Partial<Account>, Found, RegExp, unaccounted: number])[] = [
   ["a missing reject", {}, { rejects: 1 }, /partition 1 of t .*rejected is 2, .* 1 rows: 1 missing/, 1],
-  ["a reject too many", {}, { rejects: 4 }, /4 rows: 2 too many/, -2],
+  ["an extra reject", {}, { rejects: 4 }, /4 rows: 2 too many/, -2],
   ["missing gap offsets", {}, { gapOffsets: 1 }, /gaps is 3, but ingest_gaps has 1 offsets: 2 missing/, 2],
   ["wrong counts", { duplicates: 0 }, {}, /20 offsets were read .* add up to 19: 1 missing/, 1],
-  ["a reject outside", {}, { rejectsOutside: 1 }, /1 rows of heartbeat_rejects lie outside 100 to 120/, 0],
+  [
+    "a reject outside the range",
+    {},
+    { rejectsOutside: 1 },
+    /1 rows of heartbeat_rejects lie outside 100 to 120/,
+    0,
+  ],
   ["a misfiled reject", {}, { rejectsMisfiled: 1 }, /name another topic or partition/, 0],
   ["a reject in a gap", {}, { rejectsInGaps: 1 }, /lie in a gap/, 0],
   ["a gap outside the range", {}, { gapsOutside: 1 }, /reach outside 100 to 120/, 0],
@@ -63,10 +70,9 @@ for (const [what, account, found, text, unaccounted] of PROBLEMS) {
   });
 }
 
-/** What of the change feed is wrong, and the words for it; the ledger is at 120. */
 const CHAINS: readonly (readonly [what: string, Partial<Account["feed"]>, RegExp])[] = [
   [
-    "a change that does not continue the one before",
+    "a change that does not continue the previous one",
     { breaks: 1 },
     /1 rows of ingest_changes do not continue/,
   ],
@@ -76,23 +82,27 @@ const CHAINS: readonly (readonly [what: string, Partial<Account["feed"]>, RegExp
     /the rollup is at 100 and its pending changes end at 110, but the ledger is at 120, moves: 2 missing/,
   ],
   ["a position ahead of the ledger", { position: 130, end: 130, missingMoves: -1 }, /at 130 .*: 1 too many/],
-  ["another offset after as many moves", { position: 119, end: 119 }, /is at 119 .* the ledger is at 120;/],
+  [
+    "another offset after the same number of moves",
+    { position: 119, end: 119 },
+    /is at 119 .* the ledger is at 120;/,
+  ],
 ];
 
 for (const [what, feed, text] of CHAINS) {
-  Deno.test(`judge() reports ${what}, but not while the rollup rebuilds`, () => {
+  Deno.test(`judge() reports ${what}, except during a rebuild`, () => {
     const account = { ...ACCOUNT, feed: { ...FEED, ...feed } };
     const { problems } = judged([account], [LOG]);
     assert.equal(problems.length, 1, problems.join("\n"));
     assert.match(problems[0] ?? "", text);
     const rollup = { comparedFrom: "infinity", orphans: 1 };
-    const due = judged([account], [LOG], { rollup });
-    assert.deepEqual(due.problems, []);
-    assert.ok(!isAccounted(due), "nothing of minutes was compared");
+    const rebuilding = judged([account], [LOG], { rollup });
+    assert.deepEqual(rebuilding.problems, []);
+    assert.ok(!isAccounted(rebuilding), "accounted although no minute was compared");
   });
 }
 
-Deno.test("judge() reports positions of no ledger row, and counts what waits over all logs", () => {
+Deno.test("judge() reports positions without a ledger row, and adds up the offsets that wait for the rollup", () => {
   const waiting = { ...ACCOUNT, feed: { ...FEED, position: 110, seconds: 2.5 } };
   const older = { ...waiting, partition: 0, feed: { ...FEED, position: 113, seconds: 7.25 } };
   const rollup = { comparedFrom: null, orphans: 3 };
@@ -101,7 +111,7 @@ Deno.test("judge() reports positions of no ledger row, and counts what waits ove
   assert.match(judgement.problems.join(), /^rollup_positions and ingest_changes: 3 rows name a ledger row/);
 });
 
-Deno.test("judge() does not hold an older generation to the log's end", () => {
+Deno.test("judge() does not compare an older generation with the end of the log", () => {
   const found = { ...FOUND, rejects: 0, gapOffsets: 0 };
   const counts = { first: 0, next: 5, stored: 5, duplicates: 0, rejected: 0, gaps: 0 };
   const newer = { ...ACCOUNT, generation: 1, ...counts, found, feed: { ...FEED, position: 5, end: 5 } };
@@ -113,18 +123,23 @@ Deno.test("judge() does not hold an older generation to the log's end", () => {
 
 const LOGS: readonly (readonly [what: string, logs: readonly KafkaLog[], problem: RegExp, note: RegExp])[] = [
   [
-    "a partition left out",
+    "a partition that the topic no longer has",
     [{ ...LOG, partition: 0 }],
     /partition 1 of t .*no longer has this partition/,
     /^$/,
   ],
-  ["lost records", [{ ...LOG, end: 110 }], /was read to 120, .* ends at 110: the log lost 10 records/, /^$/],
-  ["records that were gone unread", [{ ...LOG, earliest: 122 }], /^$/, /now begins at 122/],
+  [
+    "records that the log lost",
+    [{ ...LOG, end: 110 }],
+    /was read to 120, .* ends at 110: the log lost 10 records/,
+    /^$/,
+  ],
+  ["records that were deleted unread", [{ ...LOG, earliest: 122 }], /^$/, /now begins at 122/],
   ["a deleted topic", [], /^$/, /topic t with the id .* was deleted/],
 ];
 
 for (const [what, logs, problem, note] of LOGS) {
-  Deno.test(`judge() tells of Kafka: ${what}`, () => {
+  Deno.test(`judge() reports ${what}`, () => {
     const { problems, notes, lines } = judged([ACCOUNT], logs);
     assert.match(problems.join(), problem);
     assert.match(notes.join(), note);

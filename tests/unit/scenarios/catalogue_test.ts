@@ -11,21 +11,21 @@ const NOW = Date.UTC(2026, 6, 14, 9, 30);
 function recordsOf(id: string, limits = LIMITS) {
   const run = createRun(id, limits, NOW);
   return SCENARIOS.flatMap(({ name: scenario, records }) =>
-    records(run).map((one) => ({ scenario, ...one }))
+    records(run).map((record) => ({ scenario, ...record }))
   );
 }
 
-Deno.test("every reject reason that data alone can cause is in a scenario", () => {
+Deno.test("every reject reason that data alone can cause has a scenario", () => {
   const caused = new Set(
     recordsOf("a").flatMap(({ expected }) => expected.kind === "rejected" ? [expected.reason] : []),
   );
-  // The one takes a constraint of the operator's, the other RETENTION_DAYS, which is unset by default.
-  const settings = ["database_rejected", "too_old"];
-  const missing = REJECT_REASONS.filter((reason) => !settings.includes(reason) && !caused.has(reason));
+  // These need an operator's own constraint, or RETENTION_DAYS, which has no default.
+  const needsSettings = ["database_rejected", "too_old"];
+  const missing = REJECT_REASONS.filter((reason) => !needsSettings.includes(reason) && !caused.has(reason));
   assert.deepEqual(missing, []);
 });
 
-Deno.test("the default thresholds are tried on both sides", () => {
+Deno.test("the scenarios test both sides of each default limit", () => {
   const rates = recordsOf("a")
     .filter(({ scenario }) => /anomaly|boundaries|out_of_range/.test(scenario))
     .map(({ value, expected }) => {
@@ -37,18 +37,18 @@ Deno.test("the default thresholds are tried on both sides", () => {
   assert.deepEqual(found, ["rejected", "low", "low", null, null, "high", "high", "rejected"]);
 });
 
-Deno.test("names are unique, and every scenario has records", () => {
+Deno.test("scenario names are unique, and every scenario has records", () => {
   const names = SCENARIOS.map(({ name }) => name);
   assert.deepEqual([...new Set(names)], names);
   const run = createRun("a", LIMITS, NOW);
   assert.deepEqual(SCENARIOS.filter(({ records }) => records(run).length === 0).map(({ name }) => name), []);
 });
 
-Deno.test("the same run makes the same records, byte for byte", () => {
+Deno.test("the same run id gives the same records, byte for byte", () => {
   assert.deepEqual(recordsOf("a"), recordsOf("a"));
 });
 
-Deno.test("no two records claim the same row unless one is a duplicate, and two runs share none", () => {
+Deno.test("no two records of one run or of two runs expect the same row, except duplicates", () => {
   const keys = ["a", "b"].flatMap((id) => recordsOf(id)).flatMap(({ expected }) => {
     return expected.kind === "stored" ? [`${expected.row.ts} ${expected.row.customerId}`] : [];
   });
@@ -56,7 +56,7 @@ Deno.test("no two records claim the same row unless one is a duplicate, and two 
   assert.deepEqual([...counts].filter(([, { length }]) => length > 1), []);
 });
 
-Deno.test("a run with the longest name keeps its customers within 128 characters", () => {
+Deno.test("the customers of a run with the longest id have at most 128 characters", () => {
   for (const { scenario, what, expected } of recordsOf("r".repeat(40))) {
     if (expected.kind === "rejected") continue;
     const length = [...expected.row.customerId].length;
@@ -64,7 +64,7 @@ Deno.test("a run with the longest name keeps its customers within 128 characters
   }
 });
 
-Deno.test("thresholds without room between them leave out what cannot exist", () => {
+Deno.test("the scenarios leave out anomalies that the limits make impossible", () => {
   const limits = { minBpm: 30, lowBpm: 30, highBpm: 220, maxBpm: 220, maxClockSkewSeconds: 0 };
   const anomalies = recordsOf("a", limits).filter(({ expected }) =>
     expected.kind !== "rejected" && expected.row.anomaly !== null

@@ -7,19 +7,19 @@ const read = (...args: string[]) => {
   return readConfig(args, ENV, () => "", { all: SCENARIOS, newRunId: "new" });
 };
 
-Deno.test("readConfig() takes every scenario, 30 s and a new run unless told", () => {
+Deno.test("readConfig() uses every scenario, 30 s and a new run id by default", () => {
   const config = read();
   assert.equal(config?.scenarios, SCENARIOS);
   assert.deepEqual([config?.timeoutMs, config?.runId], [30_000, "new"]);
 });
 
-Deno.test("readConfig() takes --only several times, in the order of publishing", () => {
+Deno.test("readConfig() accepts --only several times and keeps the order of the catalogue", () => {
   const config = read("--only", "malformed", "--only", "duplicate", "--timeout", "2m", "--run", "a.b");
   assert.deepEqual(config?.scenarios.map(({ name }) => name), ["duplicate", "malformed"]);
   assert.deepEqual([config?.timeoutMs, config?.runId], [120_000, "a.b"]);
 });
 
-Deno.test("readConfig() refuses what it does not know", () => {
+Deno.test("readConfig() refuses unknown scenarios and malformed values", () => {
   assert.throws(() => read("--only", "nope"), /--only: is "nope", expected one of normal, /);
   assert.throws(
     () => read("--timeout", "soon"),

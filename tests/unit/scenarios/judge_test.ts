@@ -34,7 +34,7 @@ function evidence(found: { rows?: Evidence["rows"]; reject?: StoredReject; next?
 type Found = Parameters<typeof evidence>[0];
 const PASSING: readonly (readonly [what: string, Expected, Found])[] = [
   ["a row as expected", STORED, { rows: [ROW] }],
-  ["a duplicate's row", DUPLICATE, { rows: [ROW] }],
+  ["the row of a duplicate", DUPLICATE, { rows: [ROW] }],
   ["a reject as expected", INVALID, { reject: REJECT }],
   ["an emptied reject", INVALID, {
     reject: { ...REJECT, detail: "", key: null, payload: null, emptied: true },
@@ -42,29 +42,36 @@ const PASSING: readonly (readonly [what: string, Expected, Found])[] = [
 ];
 
 for (const [what, expected, found] of PASSING) {
-  Deno.test(`judge() passes ${what}`, () => {
+  Deno.test(`judge() accepts ${what}`, () => {
     assert.deepEqual(judge([published(expected)], evidence(found)).map(({ pass }) => pass), [true]);
   });
 }
 
 const FAILING: readonly (readonly [what: string, Expected, Found, RegExp])[] = [
-  ["no row", STORED, {}, /^no row$/],
-  ["another microsecond", STORED, { rows: [{ ...ROW, ts: "2026-07-14T09:30:00.000002Z" }] }, /^no row$/],
-  ["another heart rate", STORED, { rows: [{ ...ROW, heartRate: 43 }] }, /^row 43 low/],
+  ["a missing row", STORED, {}, /^no row$/],
+  ["a timestamp that differs by a microsecond", STORED, {
+    rows: [{ ...ROW, ts: "2026-07-14T09:30:00.000002Z" }],
+  }, /^no row$/],
+  ["a wrong heart rate", STORED, { rows: [{ ...ROW, heartRate: 43 }] }, /^row 43 low/],
   ["a missing anomaly", STORED, { rows: [{ ...ROW, anomaly: null }] }, /^row 44 at/],
   ["a reject beside the row", STORED, { rows: [ROW], reject: REJECT }, /^rejected: invalid_timestamp$/],
   ["a rejected duplicate", DUPLICATE, { rows: [ROW], reject: REJECT }, /^rejected/],
-  ["no reject", INVALID, {}, /^no reject$/],
-  ["another reason", rejected("tombstone"), { reject: REJECT }, /^rejected: invalid_timestamp$/],
-  ["another payload", INVALID, { reject: { ...REJECT, payload: bytes("w") } }, /payload is 1 bytes/],
+  ["a missing reject", INVALID, {}, /^no reject$/],
+  ["a wrong reason", rejected("tombstone"), { reject: REJECT }, /^rejected: invalid_timestamp$/],
+  ["a wrong payload", INVALID, { reject: { ...REJECT, payload: bytes("w") } }, /payload is 1 bytes/],
   ["a null payload", INVALID, { reject: { ...REJECT, payload: null } }, /payload is null/],
-  ["another key", INVALID, { reject: { ...REJECT, key: new Uint8Array() } }, /key is 0 bytes/],
-  ["a detail without the field", INVALID, { reject: { ...REJECT, detail: "bad" } }, /does not say timestamp/],
-  ["a record that is not read yet", STORED, { rows: [ROW], next: 7 }, /not read: the ledger is at 7/],
+  ["a wrong key", INVALID, { reject: { ...REJECT, key: new Uint8Array() } }, /key is 0 bytes/],
+  [
+    "a detail that does not name the field",
+    INVALID,
+    { reject: { ...REJECT, detail: "bad" } },
+    /does not say timestamp/,
+  ],
+  ["a record that was not read yet", STORED, { rows: [ROW], next: 7 }, /not read: the ledger is at 7/],
 ];
 
 for (const [what, expected, found, text] of FAILING) {
-  Deno.test(`judge() fails ${what}`, () => {
+  Deno.test(`judge() refuses ${what}`, () => {
     const [verdict] = judge([published(expected)], evidence(found));
     assert.equal(verdict?.pass, false);
     assert.match(verdict.found, text);
@@ -72,12 +79,12 @@ for (const [what, expected, found, text] of FAILING) {
   });
 }
 
-Deno.test("judge() fails a record that Kafka did not take", () => {
+Deno.test("judge() refuses a record that Kafka did not accept", () => {
   const [verdict] = judge([{ ...published(STORED), offset: undefined, refusal: "too large" }], evidence({}));
   assert.equal(verdict?.found, "refused by Kafka: too large");
 });
 
-Deno.test("judge() fails a row that no record of its customer explains", () => {
+Deno.test("judge() refuses a row without a record of its customer that explains it", () => {
   const found = evidence({ rows: [ROW], reject: REJECT });
   const verdicts = judge([published(INVALID)], found);
   assert.deepEqual(verdicts.map(({ pass, found }) => [pass, found]), [[true, ""], [
