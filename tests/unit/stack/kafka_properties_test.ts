@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { serverProperties } from "../../../stack/kafka/kafka_properties.ts";
 
-Deno.test("serverProperties() writes every value so that java.util.Properties reads the same", () => {
+Deno.test("serverProperties() writes values that java.util.Properties reads back unchanged", () => {
   const value = ` \u00f6\u4e2d\u{1f499}\t a\\b "q", 100% =:#! `;
   const text = serverProperties({
     id: 1,
@@ -11,9 +11,9 @@ Deno.test("serverProperties() writes every value so that java.util.Properties re
     data: "data",
     config: { some: value },
   });
-  const line = text.split("\n").find((one) => one.startsWith("some=")) ?? "";
+  const line = text.split("\n").find((line) => line.startsWith("some=")) ?? "";
   assert.match(line, /^[\x20-\x7e]+$/);
-  // As Java does: blanks before a value are skipped, a backslash escapes the next character or four hexadecimal digits.
+  // Java skips blanks before a value. A backslash escapes the next character or four hexadecimal digits.
   const read = line.slice("some=".length).replace(/^[ \t\f]+/, "").replace(
     /\\(?:u([0-9a-f]{4})|(.))/g,
     (_, code, char) => code === undefined ? char : String.fromCharCode(parseInt(code, 16)),

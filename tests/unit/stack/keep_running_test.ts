@@ -4,7 +4,7 @@ import { keepRunning, type Restartable, restartDelayMs } from "../../../stack/pr
 const KILLED: Deno.CommandStatus = { success: false, code: 137, signal: "SIGKILL" };
 const WRONG_SETTINGS: Deno.CommandStatus = { success: false, code: 2, signal: null };
 
-Deno.test("restartDelayMs() doubles from one second and stays at thirty", () => {
+Deno.test("restartDelayMs() doubles from 1 s to at most 30 s", () => {
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7, 100].map(restartDelayMs), [
     1_000,
     2_000,
@@ -17,39 +17,39 @@ Deno.test("restartDelayMs() doubles from one second and stays at thirty", () => 
   ]);
 });
 
-Deno.test("keepRunning() starts again what ended, says why, and stops with the signal", async () => {
+Deno.test("keepRunning() restarts an ended program, says why it ended, and stops when the signal aborts", async () => {
   const stop = new AbortController();
-  const said: string[] = [];
+  const messages: string[] = [];
   let starts = 0;
   const ended = Promise.resolve(KILLED);
-  const one: Restartable & { running: boolean; exited: Promise<Deno.CommandStatus> } = {
+  const program: Restartable & { running: boolean; exited: Promise<Deno.CommandStatus> } = {
     name: "The consumer",
     running: false,
     exited: ended,
     start: () => {
       starts++;
-      one.running = true;
-      one.exited = new Promise(() => {});
+      program.running = true;
+      program.exited = new Promise(() => {});
       stop.abort();
       return Promise.resolve();
     },
   };
-  await keepRunning(one, { signal: stop.signal, onProgress: (text) => said.push(text) });
+  await keepRunning(program, { signal: stop.signal, onProgress: (text) => messages.push(text) });
   assert.equal(starts, 1);
-  assert.deepEqual(said, [
+  assert.deepEqual(messages, [
     "The consumer ended (SIGKILL); starting it again in 1 s",
     "The consumer runs again",
   ]);
 });
 
-Deno.test("keepRunning() gives up on what starting again cannot cure", async () => {
-  const one: Restartable = {
+Deno.test("keepRunning() throws if a restart cannot help", async () => {
+  const program: Restartable = {
     name: "The producer",
     running: false,
     exited: Promise.resolve(WRONG_SETTINGS),
-    start: () => assert.fail("it was started again"),
+    start: () => assert.fail("the producer was restarted"),
     hopeless: ({ code }) => code === 2 ? new Error("--rate: is wrong") : undefined,
   };
   const { signal } = new AbortController();
-  await assert.rejects(keepRunning(one, { signal, onProgress: () => {} }), /--rate: is wrong/);
+  await assert.rejects(keepRunning(program, { signal, onProgress: () => {} }), /--rate: is wrong/);
 });

@@ -26,7 +26,7 @@ Deno.test("parseMetrics() reads labels, escapes, infinities and numbers with exp
   assert.equal(total(metrics, "plain"), 12);
 });
 
-Deno.test("Meter.rate() is the growth over the last five seconds", () => {
+Deno.test("Meter.rate() is the increase per second over the last 5 s", () => {
   const meter = new Meter("n");
   assert.equal(meter.rate("n"), undefined);
   for (const [second, value] of [[0, 0], [5, 1000], [10, 1500]] as const) {
@@ -35,7 +35,7 @@ Deno.test("Meter.rate() is the growth over the last five seconds", () => {
   assert.equal(meter.rate("n"), 100);
 });
 
-Deno.test("Meter.sums() goes on counting when the process begins anew", () => {
+Deno.test("Meter.sums() continues to count when the process restarts", () => {
   const meter = new Meter("n", [["rejects", "reason"]]);
   meter.add(0, parseMetrics('n 10\nrejects{reason="empty"} 4\nrejects{reason="old"} 1'));
   meter.add(1000, parseMetrics('n 2\nrejects{reason="empty"} 1'));
@@ -43,7 +43,7 @@ Deno.test("Meter.sums() goes on counting when the process begins anew", () => {
   assert.equal(meter.rate("n"), undefined);
 });
 
-Deno.test("Meter.quantile() looks at the last half minute and is linear within a bucket", () => {
+Deno.test("Meter.quantile() covers the last 30 s and interpolates linearly within a bucket", () => {
   const scrape = (small: number, large: number, beyond: number) =>
     parseMetrics(
       `n 1\nh_bucket{le="1"} ${small}\nh_bucket{le="2"} ${small + large}\nh_bucket{le="+Inf"} ${

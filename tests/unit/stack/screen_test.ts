@@ -25,7 +25,7 @@ const STATUS: Status = {
   ],
 };
 
-const NOTHING: Status = {
+const UNKNOWN: Status = {
   problems: ["consumer is starting"],
   publishedPerSecond: undefined,
   storedPerSecond: undefined,
@@ -70,14 +70,14 @@ Deno.test("renderScreen() shows rates, totals, rejects by reason, lag, latency, 
   ) assert.match(text, fact);
 });
 
-Deno.test("renderScreen() lets no text from outside move the cursor or forge a line", () => {
+Deno.test("renderScreen() escapes control characters in customers and notices", () => {
   const options = { ...OPTIONS, notices: [notice("\u001b[31mred\r\nforged")] };
   const lines = renderScreen(STATUS, options);
   // deno-lint-ignore no-control-regex
   for (const line of lines) assert.doesNotMatch(line, /[\u0000-\u001f\u202e]/);
 });
 
-Deno.test("renderScreen() fits the terminal, however small, in colour and without", () => {
+Deno.test("renderScreen() fits into a terminal of any size, with and without colours", () => {
   const many = Array.from({ length: 20 }, (_, index) => notice(`warning ${index} ${"long ".repeat(40)}`));
   for (
     const [width, height] of [[200, 60], [100, 40], [80, 24], [60, 18], [40, 20], [40, 10], [20, 2]] as const
@@ -93,7 +93,7 @@ Deno.test("renderScreen() fits the terminal, however small, in colour and withou
   }
 });
 
-Deno.test("renderScreen() tells what is not well in the first lines of every size, and never shows an old lag as today's", () => {
+Deno.test("renderScreen() shows problems in the first lines at any size, and marks the lag as unknown meanwhile", () => {
   const problems = ["Kafka is not running", "consumer: group: is no member"];
   for (const [width, height] of [[200, 60], [80, 24], [40, 10]] as const) {
     const lines = renderScreen({ ...STATUS, problems }, { ...OPTIONS, width, height });
@@ -104,7 +104,7 @@ Deno.test("renderScreen() tells what is not well in the first lines of every siz
   assert.match(renderScreen(STATUS, OPTIONS).join("\n"), /state +all is well/);
 });
 
-Deno.test("renderScreen() breaks the lines of the footer and cuts nothing off", () => {
+Deno.test("renderScreen() wraps the lines of the footer and cuts nothing off", () => {
   const path = `/${"folder/".repeat(12)}addresses.env`;
   const lines = renderScreen(STATUS, {
     ...OPTIONS,
@@ -115,20 +115,20 @@ Deno.test("renderScreen() breaks the lines of the footer and cuts nothing off", 
   assert.ok(lines.join("").includes(path));
 });
 
-Deno.test("renderScreen() uses colours only when it may", () => {
+Deno.test("renderScreen() uses colours only if they are allowed", () => {
   const render = (colour: boolean) => renderScreen(STATUS, { ...OPTIONS, colour }).join("\n");
   assert.notEqual(render(true), render(false));
   assert.equal(stripVTControlCharacters(render(true)), render(false));
 });
 
-Deno.test("renderLine() says stored, rejected and lag, also when nothing is known yet", () => {
+Deno.test("renderLine() shows the same facts in one line, also when nothing is known yet", () => {
   assert.equal(
     renderLine(STATUS),
     "state=ok published=100/s stored=1234567 (99/s) duplicates=12 rejected=345 anomalies_low=3 anomalies_high=4 lag=7 " +
       "end_to_end_p50=4ms end_to_end_p99=1.5s",
   );
   assert.match(
-    renderLine(NOTHING),
+    renderLine(UNKNOWN),
     /state="consumer is starting" .*stored=0 \(-\/s\) .*rejected=0 .*lag=unknown/,
   );
 });
