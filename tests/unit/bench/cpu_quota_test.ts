@@ -1,8 +1,8 @@
-/** Which control group is taken, and what is written there, on trees of files that look like Linux's. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { dirname, join } from "node:path";
 import { cpuQuota } from "../../../bench/lab/cpu_quota.ts";
 
+/** Runs a test on files that look like Linux's control groups. */
 async function inTree(files: Record<string, string>, test: (root: string) => Promise<void>): Promise<void> {
   const root = await Deno.makeTempDir();
   try {
@@ -20,7 +20,7 @@ function read(root: string, ...paths: string[]): string[] {
   return paths.map((path) => Deno.readTextFileSync(join(root, path)).trim());
 }
 
-Deno.test("a share is a quota of each 20 ms in version 2 of the control groups", () =>
+Deno.test("cpuQuota() limits each 20 ms with version 2 of control groups", () =>
   inTree({ "cgroup.controllers": "cpuset cpu memory", "cgroup.subtree_control": "" }, async (root) => {
     const quota = await cpuQuota("one", 0.1, root);
     await quota.hold(4711);
@@ -32,7 +32,7 @@ Deno.test("a share is a quota of each 20 ms in version 2 of the control groups",
     ]);
   }));
 
-Deno.test("where version 2 has no cpu controller, version 1's is taken", () =>
+Deno.test("cpuQuota() uses version 1 of control groups if version 2 has no cpu controller", () =>
   inTree({
     "cgroup.controllers": "hugetlb cpuset",
     "cpu,cpuacct/cpu.cfs_quota_us": "-1",
@@ -46,7 +46,7 @@ Deno.test("where version 2 has no cpu controller, version 1's is taken", () =>
     );
   }));
 
-Deno.test("without a controller that can be written it says in one sentence what to do", () =>
+Deno.test("cpuQuota() tells the user to run as root if it can write no cpu controller", () =>
   inTree({ "cgroup.controllers": "memory" }, async (root) => {
     await rejects(cpuQuota("one", 0.1, root), /no cpu controller below .* run as root/);
   }));

@@ -13,31 +13,31 @@ const RUN: PeerRun = {
   setting: "throughput",
 };
 
-async function asked(path: string): Promise<string[]> {
+async function variablesOf(path: string): Promise<string[]> {
   const text = await Deno.readTextFile(path);
   return [...new Set([...text.matchAll(/\bPEER_[A-Z_]+/g)].map(([name]) => name))].sort();
 }
 
-Deno.test("a peer is given every variable that it asks for, and no other", async () => {
+Deno.test("each peer gets exactly the variables that its configuration reads", async () => {
   for (const setting of ["throughput", "latency"] as const) {
     const run = { ...RUN, setting };
-    assert.deepEqual(await asked(TELEGRAF_CONFIG), Object.keys(telegrafVariables(run)).sort());
-    assert.deepEqual(await asked(PYTHON_CONSUMER), Object.keys(pythonVariables(run)).sort());
+    assert.deepEqual(await variablesOf(TELEGRAF_CONFIG), Object.keys(telegrafVariables(run)).sort());
+    assert.deepEqual(await variablesOf(PYTHON_CONSUMER), Object.keys(pythonVariables(run)).sort());
   }
 });
 
-Deno.test("Telegraf may hold fewer records than would make it throw the oldest away", () => {
+Deno.test("Telegraf's limit of undelivered records is at most its buffer, so it drops none", () => {
   const { PEER_UNDELIVERED_RECORDS, PEER_BUFFER_RECORDS, PEER_BATCH_RECORDS } = telegrafVariables(RUN);
   assert.ok(Number(PEER_UNDELIVERED_RECORDS) >= Number(PEER_BATCH_RECORDS));
   assert.ok(Number(PEER_BUFFER_RECORDS) >= Number(PEER_UNDELIVERED_RECORDS));
 });
 
-Deno.test("every run of a peer reads the topic from its beginning: its group is its own", () => {
+Deno.test("each run of a peer has a consumer group of its own, so it reads the topic from the beginning", () => {
   assert.notEqual(telegrafVariables(RUN)["PEER_GROUP"], telegrafVariables(RUN)["PEER_GROUP"]);
   assert.notEqual(pythonVariables(RUN)["PEER_GROUP"], pythonVariables(RUN)["PEER_GROUP"]);
 });
 
-Deno.test("Python's packages have exact versions and hashes", async () => {
+Deno.test("the Python packages have exact versions and hashes", async () => {
   const text = await Deno.readTextFile(PYTHON_REQUIREMENTS);
   const packages = text.replaceAll("\\\n", " ").split("\n").filter((line) => line !== "");
   assert.ok(packages.length > 0);
@@ -45,7 +45,7 @@ Deno.test("Python's packages have exact versions and hashes", async () => {
   assert.deepEqual(vague, []);
 });
 
-Deno.test("a table whose name would have to be quoted is refused", () => {
+Deno.test("referenceTable() refuses a name that SQL would have to quote", () => {
   assert.match(referenceTable("heartbeats_peer"), /primary key \(customer_id, ts\)/);
   for (const name of ["", "Heartbeats", "public.heartbeats", "x; drop table y", "x".repeat(60)]) {
     assert.throws(() => referenceTable(name), UsageError, name);

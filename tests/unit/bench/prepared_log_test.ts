@@ -1,4 +1,3 @@
-/** The log that every contender reads: its order decides whom a figure flatters. */
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert";
 import type { Buffer } from "node:buffer";
 import { Fleet, nameOf } from "../../../bench/lab/fleet.ts";
@@ -16,7 +15,7 @@ type Line = `${string},${string},${number}`;
 
 const SHAPES: Record<string, LogShape> = {
   "many rounds": { customers: 100, intervalSeconds: 5, records: 25_000, partitions: 6, endMs: END_MS },
-  "a part of a round at the end": {
+  "a partial round at the end": {
     customers: 1_000,
     intervalSeconds: 60,
     records: 3_456,
@@ -39,7 +38,7 @@ const SHAPES: Record<string, LogShape> = {
   },
 };
 
-/** Lines of each partition, in the order of its log. */
+/** The lines of each partition, in the order of its log. */
 async function published(log: PreparedLog): Promise<Line[][]> {
   const partitions = Array.from({ length: log.partitions }, (): Line[] => []);
   const add = (partition: number, bytes: Buffer) => {
@@ -78,7 +77,7 @@ const customerOf = (line: Line) => line.split(",")[0] ?? "";
 const instantOf = (line: Line) => Date.parse(line.split(",")[1] ?? "");
 
 for (const [name, shape] of Object.entries(SHAPES)) {
-  Deno.test(`a prepared log of ${name} has the same readings as topic and as file, in the order of time`, async () => {
+  Deno.test(`a prepared log with ${name} gives the same readings to Kafka and to a file, ordered by time`, async () => {
     const log = new PreparedLog(shape);
     const file = await copied(log);
     const partitions = await published(log);
@@ -103,11 +102,13 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("each customer reports once an interval, in a phase of its own that no order of ids shows", () => {
+Deno.test("each customer of a Fleet reports once per interval, at a random time within it", () => {
   const fleet = new Fleet(1_000, 5_000);
   const order = Array.from({ length: 3_000 }, (_, index) => fleet.reading(index, 0));
   for (let customer = 0; customer < 1_000; customer++) {
-    const [first = NaN, ...others] = order.filter((one) => one.customer === customer).map(({ at }) => at);
+    const [first = NaN, ...others] = order.filter((reading) => reading.customer === customer).map(({ at }) =>
+      at
+    );
     ok(first >= 0 && first < 5_000, nameOf(customer));
     deepStrictEqual(others, [first + 5_000, first + 10_000]);
   }
@@ -117,7 +118,7 @@ Deno.test("each customer reports once an interval, in a phase of its own that no
   ok(later.length > 400 && later.length < 600, `${later.length} of 999 follow a smaller number`);
 });
 
-Deno.test("the same seed makes the same log, and another seed another", () => {
+Deno.test("a Fleet gives the same readings for the same seed, and others for another seed", () => {
   const order = (seed: number) => {
     const fleet = new Fleet(500, 5_000, seed);
     return Array.from({ length: 500 }, (_, index) => fleet.reading(index, 0));

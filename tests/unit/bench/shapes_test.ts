@@ -2,7 +2,7 @@ import { deepStrictEqual, throws } from "node:assert";
 import { SHAPE_FLAGS, shapesOf, titleOf } from "../../../bench/lab/shapes.ts";
 import { parseSettings } from "../../../workers/_shared/env.ts";
 
-Deno.test("each number of customers is measured at each interval", () => {
+Deno.test("shapesOf() combines each number of customers with each interval", () => {
   const flags = parseSettings("bench", SHAPE_FLAGS, { customers: "1000,100000", interval: "5,60" });
   deepStrictEqual(shapesOf(flags).map(titleOf), [
     "1,000 customers, each every 5 s",
@@ -12,7 +12,7 @@ Deno.test("each number of customers is measured at each interval", () => {
   ]);
 });
 
-Deno.test("a list with something else than a number in it is refused", () => {
+Deno.test("parseSettings() refuses a list that contains anything but numbers", () => {
   for (const customers of ["1000,", "many", "0", "1000, 2000", "1e3", "-1", "99999999"]) {
     throws(
       () => parseSettings("bench", SHAPE_FLAGS, { customers, interval: "5" }),

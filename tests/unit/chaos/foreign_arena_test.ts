@@ -3,7 +3,7 @@ import { linkTo } from "../../../chaos/arena/foreign_arena.ts";
 
 const URL_OF_A_SERVER = "postgres://user:secret@db.example:5432/heartbeat_chaos";
 
-Deno.test("chaos puts its link before a database without TLS only: with TLS the link's address is not the certificate's", async () => {
+Deno.test("linkTo() adds a link only to a database without TLS, because the certificate would not match the address of the link", async () => {
   for (const mode of ["require", "verify-ca", "verify-full"]) {
     strictEqual(await linkTo(`${URL_OF_A_SERVER}?sslmode=${mode}`, {}, Math.random), undefined, mode);
   }

@@ -2,7 +2,7 @@ import { strictEqual } from "node:assert";
 import { LedgerWatch } from "../../../chaos/judge/ledger_watch.ts";
 import type { Query } from "../../../chaos/judge/query.ts";
 
-Deno.test("a rebuild that was seen at one look is remembered when it is over", async () => {
+Deno.test("LedgerWatch remembers a rebuild after it is over", async () => {
   let rebuilding = "0";
   const query: Query = (sql) => {
     const isAsked = /count\(cursor\) from public\.rollup\) as rebuilding/.test(sql);

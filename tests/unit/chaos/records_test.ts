@@ -6,7 +6,7 @@ const COUNT = 30_000;
 const records = new Records({ seed: 5, partitions: 6 });
 const decode = createDecoder(LIMITS, () => Date.UTC(2026, 6, 1));
 
-Deno.test("each record decodes to what its fate says, bad ones of every kind among them", () => {
+Deno.test("each record decodes to its planned result, and every kind of bad record occurs", () => {
   const reasons = new Set<string>();
   for (let index = 0; index < COUNT; index++) {
     const { value, fate, key } = records.record(index);
@@ -27,9 +27,9 @@ Deno.test("each record decodes to what its fate says, bad ones of every kind amo
   strictEqual(reasons.size, BAD_RECORDS.length);
 });
 
-Deno.test("no two readings have the same customer and instant, and each is found by its instant", () => {
+Deno.test("no two readings have the same customer and instant, and the instant gives the index of the record", () => {
   const keys = new Set<string>();
-  // Beyond the point where the microseconds begin anew.
+  // The microseconds of a timestamp repeat after 1,000,000 indexes.
   const from = [0, 721_000, 1_000_000, 9_990_000];
   for (const first of from) {
     for (let index = first; index < first + COUNT; index++) {
@@ -42,7 +42,7 @@ Deno.test("no two readings have the same customer and instant, and each is found
   ok(keys.size > from.length * COUNT * 0.97);
 });
 
-Deno.test("an instant of no reading is nobody's", () => {
+Deno.test("indexOf() is undefined for an instant without a reading", () => {
   const bad = 37;
   strictEqual(kindOf(bad), "bad");
   strictEqual(Records.indexOf(Records.microsOfSecond(0) + bad), undefined);
@@ -50,16 +50,16 @@ Deno.test("an instant of no reading is nobody's", () => {
   strictEqual(Records.indexOf(Records.microsOfSecond(0) + 500), undefined);
 });
 
-Deno.test("positions are the indexes of each block in another order", () => {
+Deno.test("the positions in a block are its indexes in another order", () => {
   const sent = Array.from({ length: 3 * BLOCK }, (_, position) => Records.indexAt(position));
   for (let block = 0; block < 3; block++) {
-    const ours = sent.slice(block * BLOCK, (block + 1) * BLOCK).sort((a, b) => a - b);
-    deepStrictEqual(ours, Array.from({ length: BLOCK }, (_, place) => block * BLOCK + place));
+    const indexes = sent.slice(block * BLOCK, (block + 1) * BLOCK).sort((a, b) => a - b);
+    deepStrictEqual(indexes, Array.from({ length: BLOCK }, (_, place) => block * BLOCK + place));
   }
   ok(sent.filter((index, position) => index !== position).length >= 0.15 * sent.length);
 });
 
-Deno.test("what is repeated or contradicted is a good reading of an earlier block, a contradiction in the same partition", () => {
+Deno.test("a repeated or conflicting record refers to a good reading of an earlier block, a conflicting one in the same partition", () => {
   const kinds = new Map<string, number>();
   for (let index = 0; index < COUNT; index++) {
     const kind = kindOf(index);
@@ -86,7 +86,7 @@ Deno.test("what is repeated or contradicted is a good reading of an earlier bloc
   });
 });
 
-Deno.test("another seed gives other readings at the same instants", () => {
+Deno.test("another seed gives other heart rates at the same instants", () => {
   const other = new Records({ seed: 6, partitions: 6 });
   const same = Array.from({ length: 1000 }, (_, index) => {
     return records.readingOf(index).heartRate === other.readingOf(index).heartRate;

@@ -10,21 +10,21 @@ function byTarget(faults: readonly Fault[]): Fault[][] {
   return [...Map.groupBy(faults, ({ target }) => targetName(target)).values()];
 }
 
-Deno.test("planFaults() gives the same schedule for the same seed, line by line, and another for another", () => {
+Deno.test("planFaults() gives the same schedule for the same seed, and another one for another seed", () => {
   const lines = (seed: number) => planFaults({ ...HOUR, seed }).map(describeFault);
   deepStrictEqual(lines(7), lines(7));
   notDeepStrictEqual(lines(7), lines(8));
 });
 
-Deno.test("an hour with 300 faults has every action on every target that can suffer it", () => {
+Deno.test("planFaults() plans every possible action on every target in an hour with 300 faults", () => {
   const faults = planFaults(HOUR);
   ok(faults.length > 290, `${faults.length} faults`);
   const seen = new Set(faults.map(({ target, action }) => `${target.what}: ${action.kind}`));
-  // 3 processes by 3, 3 links by 5, the rollup by 2.
+  // 3 processes with 3 actions each, 3 links with 5 each, and the rollup with 2.
   strictEqual(seen.size, 26, [...seen].join(", "));
 });
 
-Deno.test("some faults overlap, but never two of one target", () => {
+Deno.test("planFaults() plans overlapping faults, but never two on the same target", () => {
   const faults = planFaults(HOUR);
   const overlaps = (sorted: readonly Fault[]) =>
     sorted.filter((fault, index) => {
@@ -32,10 +32,10 @@ Deno.test("some faults overlap, but never two of one target", () => {
       return before !== undefined && before.startMs + before.lengthMs > fault.startMs;
     });
   ok(overlaps(faults).length > 20);
-  for (const ofOne of byTarget(faults)) deepStrictEqual(overlaps(ofOne), []);
+  for (const ofTarget of byTarget(faults)) deepStrictEqual(overlaps(ofTarget), []);
 });
 
-Deno.test("every fault begins in order and has ended when the run is over", () => {
+Deno.test("planFaults() orders faults by their start, and every fault ends within the run", () => {
   fc.assert(
     fc.property(
       fc.integer(),
@@ -56,13 +56,13 @@ Deno.test("every fault begins in order and has ended when the run is over", () =
   );
 });
 
-Deno.test("only what may be disturbed is", () => {
+Deno.test("planFaults() plans faults only on the given targets", () => {
   const targets = ["consumer", "link consumer-PostgreSQL"] as const;
   const seen = new Set(planFaults({ ...HOUR, targets }).map(({ target }) => target.what));
   deepStrictEqual([...seen].sort(), [...targets]);
 });
 
-Deno.test("a fault's line says number, start, length, target and action", () => {
+Deno.test("describeFault() gives number, start, length, target and action in one line", () => {
   const fault: Fault = {
     number: 12,
     target: { what: "consumer", index: 1 },
