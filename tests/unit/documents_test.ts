@@ -1,18 +1,17 @@
-/** What the documents name is there, and nothing in them waits to be written. */
 import { deepStrictEqual, ok } from "node:assert";
 import { posix, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
-/** Where a name may begin: at the root, beside the document, or where docs/faults.md says that its tests are. */
+/** A quoted name may be relative to one of these. docs/faults.md quotes its tests without their folder. */
 const FROM = ["", "docs/", "tests/", "tests/faults/"];
-/** What is made by a command is not in the repository, and neither are downloads. */
-const NOT_OURS = /^(\..*|dist|node_modules|target)$/;
+/** Folders of generated and downloaded files. */
+const NOT_IN_REPOSITORY = /^(\..*|dist|node_modules|target)$/;
 
-/** Files and, with a slash at their end, folders; from the root. */
+/** Files and, with a slash at the end, folders, relative to the root. */
 async function pathsBelow(folder: string): Promise<string[]> {
   const paths: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(posix.join(ROOT, folder))) {
-    if (NOT_OURS.test(name) && isDirectory) continue;
+    if (NOT_IN_REPOSITORY.test(name) && isDirectory) continue;
     if (isDirectory) paths.push(`${folder}${name}/`, ...await pathsBelow(`${folder}${name}/`));
     else paths.push(`${folder}${name}`);
   }
@@ -20,27 +19,27 @@ async function pathsBelow(folder: string): Promise<string[]> {
 }
 
 const paths = await pathsBelow("");
+const DOCUMENT = /^(README|ARCHITECTURE|CONTRIBUTING|SECURITY|CHANGELOG|docs\/.*)\.md$/;
 const documents = await Promise.all(
-  paths.filter((path) => path === "README.md" || /^docs\/.*\.md$/.test(path)).map(async (path) => {
+  paths.filter((path) => DOCUMENT.test(path)).map(async (path) => {
     return { path, text: await Deno.readTextFile(posix.join(ROOT, path)) };
   }),
 );
 
-/** Sentences about each document, none when all is well. */
-function complaints(about: (document: { path: string; text: string }) => readonly string[]): string[] {
-  return documents.flatMap((document) => about(document).map((what) => `${document.path} ${what}`));
+function problems(find: (document: { path: string; text: string }) => readonly string[]): string[] {
+  return documents.flatMap((document) => find(document).map((problem) => `${document.path} ${problem}`));
 }
 
-/** @param path may hold a `*` for any part of a name */
+/** @param path may contain `*` for any part of a name */
 function exists(path: string): boolean {
   const pattern = path.replace(/\/$/, "").replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]*");
   const wanted = new RegExp(`^${pattern}/?$`);
-  return paths.some((one) => wanted.test(one));
+  return paths.some((candidate) => wanted.test(candidate));
 }
 
-Deno.test("every relative link in the documents leads to a file or a folder", () => {
+Deno.test("every relative link in the documents leads to an existing file or folder", () => {
   let links = 0;
-  const broken = complaints(({ path, text }) =>
+  const broken = problems(({ path, text }) =>
     [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target)
       .filter((target) => !/^(https?:|mailto:|#)/.test(target))
       .filter((target) => {
@@ -53,56 +52,57 @@ Deno.test("every relative link in the documents leads to a file or a folder", ()
   ok(links > 5, `${links} links were found`);
 });
 
-/** The words within backticks. */
-function quoted(text: string): string[] {
+/** The words inside backticks. */
+function quotedWords(text: string): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].flatMap(([, span = ""]) => span.split(/\s+/));
 }
 
-/** Whether a word is meant to name something of this repository. */
+/** Whether a word names a file or folder of this repository. A module may be quoted by its name alone. */
 function isPath(word: string): boolean {
   if (!/^[\w.*][\w.*/-]*$/.test(word)) return false;
-  // A module of ours may go by its name alone.
   if (!word.includes("/")) return /^\w+\.ts$/.test(word);
-  return /\.(ts|sql|md|json|svg|xml|ya?ml)$/.test(word) || paths.includes(`${word.split("/")[0]}/`);
+  const [first = ""] = word.split("/");
+  if (NOT_IN_REPOSITORY.test(first)) return false;
+  return /\.(ts|sql|md|json|svg|xml|ya?ml)$/.test(word) || paths.includes(`${first}/`);
 }
 
-/** Folders at the root that are quoted alone, also those that are there no more. */
-function folders(text: string): string[] {
+/** Folders at the root that are quoted alone, also if they no longer exist. */
+function quotedFolders(text: string): string[] {
   return [...text.matchAll(/`(\w[\w-]*)\/`/g)].map(([, name = ""]) => name)
-    .filter((name) => !NOT_OURS.test(name)).map((name) => `${name}/`);
+    .filter((name) => !NOT_IN_REPOSITORY.test(name)).map((name) => `${name}/`);
 }
 
-Deno.test("every file and folder of this repository that the documents quote is there", () => {
-  let found = 0;
-  const missing = complaints(({ text }) =>
-    [...quoted(text).filter(isPath), ...folders(text)]
+Deno.test("every file and folder that the documents quote exists", () => {
+  let count = 0;
+  const missing = problems(({ text }) =>
+    [...quotedWords(text).filter(isPath), ...quotedFolders(text)]
       .filter((word) => {
-        found++;
-        const isThere = FROM.some((folder) => exists(folder + word)) ||
+        count++;
+        const found = FROM.some((folder) => exists(folder + word)) ||
           (!word.includes("/") && paths.some((path) => path.endsWith(`/${word}`)));
-        return !isThere;
+        return !found;
       })
       .map((word) => `quotes ${word}`)
   );
   deepStrictEqual(missing, []);
-  ok(found > 100, `${found} names were found`);
+  ok(count > 100, `${count} names were found`);
 });
 
-Deno.test("no table in the documents is cut in two by an empty line", () => {
+Deno.test("no empty line splits a table in the documents", () => {
   const cut = /\|\n\n(?=\|.*\|\n(?!\|[-:| ]+\|\n))/g;
   deepStrictEqual(
-    complaints(({ text }) =>
+    problems(({ text }) =>
       [...text.matchAll(cut)].map(({ index }) => `line ${text.slice(0, index).split("\n").length + 1}`)
     ),
     [],
   );
 });
 
-Deno.test("nothing in the documents waits to be written", () => {
+Deno.test("the documents contain no placeholder for missing text", () => {
   const unfinished =
     /\b(?:TODO|TBD|FIXME|XXX+|lorem ipsum|coming soon|to be (?:done|written)|placeholders?)\b/gi;
   deepStrictEqual(
-    complaints(({ text }) => [...text.matchAll(unfinished)].map(([word]) => `says ${word}`)),
+    problems(({ text }) => [...text.matchAll(unfinished)].map(([word]) => `says ${word}`)),
     [],
   );
 });
