@@ -1,4 +1,3 @@
-/** The broken builds stay true: what they replace is there, and so is the test that must notice. */
 import { deepStrictEqual, ok } from "node:assert";
 import { CLONE } from "../../stack/process/clone.ts";
 import { breakSources, type BrokenBuild, readSources, testFileOf } from "../broken/broken_build.ts";
@@ -10,8 +9,7 @@ const builds = [...BROKEN_DATA, ...BROKEN_PROGRAMS];
 const workers = await readSources(CLONE, "workers");
 const tests = await readSources(CLONE, "tests");
 
-/** What is wrong with each build: what `check` throws of it. */
-function complaints(check: (build: BrokenBuild) => void): string[] {
+function failures(check: (build: BrokenBuild) => void): string[] {
   return builds.flatMap((build) => {
     try {
       check(build);
@@ -22,8 +20,8 @@ function complaints(check: (build: BrokenBuild) => void): string[] {
   });
 }
 
-Deno.test("every text that a broken build replaces is in one place, and is replaced by another", () => {
-  const wrong = complaints((build) => {
+Deno.test("every text that a broken build replaces occurs once, and its replacement differs", () => {
+  const wrong = failures((build) => {
     const broken = breakSources(workers, build);
     const changed = [...broken].filter(([path, text]) => workers.get(path) !== text);
     ok(broken.size > 0 && changed.length === broken.size, "changes nothing");
@@ -31,11 +29,11 @@ Deno.test("every text that a broken build replaces is in one place, and is repla
   deepStrictEqual(wrong, []);
 });
 
-Deno.test("every test that must notice a broken build is there, once", () => {
-  deepStrictEqual(complaints((build) => void testFileOf(tests, build)), []);
+Deno.test("every broken build names exactly one test", () => {
+  deepStrictEqual(failures((build) => void testFileOf(tests, build)), []);
 });
 
-Deno.test("each section of the specification has a broken build, and there are at most 74, each another", async () => {
+Deno.test("each section of the specification has a broken build, and there are at most 74 different ones", async () => {
   const specification = await Deno.readTextFile(`${CLONE}/docs/pipeline_spec.md`);
   const sections: string[] = [];
   let chapter = "";
@@ -56,7 +54,7 @@ const REPORT = (error: string, summary: string) =>
   `a promise ... FAILED (3s)\n\n ERRORS \n\na promise => ./x_test.ts:1:1\n${error}\n    at file:///x.ts:1:1\n\n` +
   ` FAILURES \n\na promise => ./x_test.ts:1:1\n\n${summary}\n\nerror: Test failed\n`;
 
-Deno.test("a failed test noticed the broken build, in the words of its innermost error", () => {
+Deno.test("verdictOf() counts a failed test as noticed and quotes its innermost error", () => {
   const error = "error: Error: kept: topic t\n    at x\nCaused by: AssertionError: lost: no row for 0:1";
   deepStrictEqual(verdictOf(REPORT(error, "FAILED | 0 passed | 1 failed | 5 filtered out (3s)")), {
     kind: "noticed",
@@ -64,7 +62,7 @@ Deno.test("a failed test noticed the broken build, in the words of its innermost
   });
 });
 
-Deno.test("no test found, a passed test, and an error of the program are no notice", () => {
+Deno.test("verdictOf() does not count a missing test, a passed test or an error of the program as noticed", () => {
   const kinds = [
     "ok | 0 passed | 0 failed | 4 filtered out (1s)\n",
     "ok | 1 passed | 0 failed | 4 filtered out (1s)\n",

@@ -1,4 +1,3 @@
-/** What a reviewer would look for in docker-compose.yml and the Dockerfile, so that it stays so. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { existsSync } from "node:fs";
 import { parse } from "yaml";
@@ -6,8 +5,7 @@ import { INITDB_LOCALE } from "../../stack/postgres/postgres.ts";
 import { settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 
-/** Images that the compose file builds. */
-const OURS = /^heartbeat-(consumer|producer):local$/;
+const BUILT_IMAGE = /^heartbeat-(consumer|producer):local$/;
 
 /** Services that run once and end. */
 const ONE_SHOTS = ["owner", "migrate"];
@@ -49,15 +47,14 @@ const compose: { services: Record<string, Service>; volumes: Record<string, null
 const services = Object.entries(compose.services);
 const dockerfile = await text("Dockerfile");
 
-/** The service of this name; a test without it has nothing to say. */
 function service(name: string): Service {
   const found = compose.services[name];
   ok(found, `docker-compose.yml has no service ${name}`);
   return found;
 }
 
-Deno.test("compose has the services and container names that people type", () => {
-  deepStrictEqual(Object.fromEntries(services.map(([name, one]) => [name, one.container_name])), {
+Deno.test("compose has stable names of services and containers", () => {
+  deepStrictEqual(Object.fromEntries(services.map(([name, { container_name }]) => [name, container_name])), {
     "kafka": "kafka",
     "postgres": "postgres",
     "owner": "heartbeat-owner",
@@ -69,18 +66,20 @@ Deno.test("compose has the services and container names that people type", () =>
     "grafana": "grafana",
     "prometheus": "prometheus",
   });
-  const behindProfiles = services.filter(([, one]) => one.profiles !== undefined);
-  deepStrictEqual(behindProfiles.map(([name, one]) => [name, one.profiles]), [["prometheus", ["metrics"]]]);
+  const withProfiles = services.flatMap(([name, { profiles }]) =>
+    profiles === undefined ? [] : [[name, profiles]]
+  );
+  deepStrictEqual(withProfiles, [["prometheus", ["metrics"]]]);
 });
 
-Deno.test("compose takes the number of consumers from .env, so that a plain up or down reaches all of them", () => {
+Deno.test("compose takes the number of consumers from .env, so up and down reach all of them without options", () => {
   const replicas = services.flatMap(([name, { deploy }]) => deploy === undefined ? [] : [[name, deploy]]);
   deepStrictEqual(replicas, [["heartbeat-consumer-extra", { replicas: "${EXTRA_CONSUMERS:-0}" }]]);
 });
 
 Deno.test("compose pins every image that it does not build to a full version", () => {
   for (const [name, { image }] of services) {
-    if (!OURS.test(image)) match(image, /^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?$/, name);
+    if (!BUILT_IMAGE.test(image)) match(image, /^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?$/, name);
   }
   for (const [, image] of dockerfile.matchAll(/^FROM (?:--platform=\S+ )?(\S+)/gm)) {
     const stage = new RegExp(`^FROM .* AS ${image}$`, "m").test(dockerfile);
@@ -88,25 +87,25 @@ Deno.test("compose pins every image that it does not build to a full version", (
   }
 });
 
-Deno.test("compose builds each image of ours in one service, since two builds of one name would race for it", () => {
+Deno.test("compose builds each image in one service only, because two builds of the same image could conflict", () => {
   const built = services.flatMap(([, { image, build }]) => build === undefined ? [] : [image]);
   deepStrictEqual(built.sort(), ["heartbeat-consumer:local", "heartbeat-producer:local"]);
 });
 
-Deno.test("compose initialises PostgreSQL as the stack does, where every test runs on it", () => {
+Deno.test("compose initialises PostgreSQL with the same locale as the stack that the tests use", () => {
   strictEqual(service("postgres").environment?.["POSTGRES_INITDB_ARGS"], INITDB_LOCALE.join(" "));
 });
 
 Deno.test("compose limits memory without swap, rotates logs and restarts every service", () => {
   for (const [name, { mem_limit, memswap_limit, logging, restart }] of services) {
     match(mem_limit ?? "", /^\d+[mg]$/, name);
-    strictEqual(memswap_limit, mem_limit, `${name}: without it Docker adds as much swap again`);
+    strictEqual(memswap_limit, mem_limit, `${name}: otherwise Docker adds the same amount of swap`);
     deepStrictEqual(Object.keys(logging?.options ?? {}).sort(), ["max-file", "max-size"], name);
     strictEqual(restart, ONE_SHOTS.includes(name) ? "on-failure:5" : "unless-stopped", name);
   }
 });
 
-Deno.test("compose publishes on loopback only, at ports that .env may change", () => {
+Deno.test("compose publishes ports only on loopback, and .env can change them", () => {
   const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
   deepStrictEqual(published, [
     "kafka 127.0.0.1:${KAFKA_PORT:-9092}:9092",
@@ -117,26 +116,26 @@ Deno.test("compose publishes on loopback only, at ports that .env may change", (
   ]);
 });
 
-Deno.test("compose runs our images without rights that they do not need", () => {
-  const ours = services.filter(([, { image }]) => OURS.test(image));
-  strictEqual(ours.length, 4);
-  for (const [name, one] of ours) {
-    strictEqual(one.read_only, true, name);
-    deepStrictEqual(one.cap_drop, ["ALL"], name);
-    deepStrictEqual(one.security_opt, ["no-new-privileges:true"], name);
+Deno.test("compose runs the built images read-only and without capabilities", () => {
+  const built = services.filter(([, { image }]) => BUILT_IMAGE.test(image));
+  strictEqual(built.length, 4);
+  for (const [name, { read_only, cap_drop, security_opt }] of built) {
+    strictEqual(read_only, true, name);
+    deepStrictEqual(cap_drop, ["ALL"], name);
+    deepStrictEqual(security_opt, ["no-new-privileges:true"], name);
   }
   for (const [name, { build }] of services) {
     if (build !== undefined) match(dockerfile, new RegExp(`^FROM runtime AS ${build.target}$`, "m"), name);
   }
   match(dockerfile, /^FROM .* AS runtime(\n(?!FROM).*)*\nUSER [1-9]\d*:[1-9]\d*$/m);
-  const entrypoints = [...dockerfile.matchAll(/^ENTRYPOINT (.*)$/gm)].map(([, one]) => one);
+  const entrypoints = [...dockerfile.matchAll(/^ENTRYPOINT (.*)$/gm)].map(([, command]) => command);
   deepStrictEqual(entrypoints, [
     '["/usr/local/bin/heartbeat-producer"]',
     '["/usr/local/bin/heartbeat-consumer"]',
   ]);
 });
 
-Deno.test("compose checks the service of each container, not its port", () => {
+Deno.test("the health check of each container asks its service, not only its port", () => {
   const checks = Object.fromEntries(
     services.map(([name, { healthcheck }]) => [name, healthcheck?.test.join(" ") ?? ""]),
   );
@@ -151,10 +150,12 @@ Deno.test("compose checks the service of each container, not its port", () => {
     "prometheus": /\/-\/ready/,
   };
   for (const [name, check] of Object.entries(expected)) match(checks[name] ?? "", check);
-  for (const name of ONE_SHOTS) strictEqual(checks[name], "", `${name}: others wait for its exit code`);
+  for (const name of ONE_SHOTS) {
+    strictEqual(checks[name], "", `${name}: other services wait for its exit code`);
+  }
 });
 
-Deno.test("compose starts a service when what it needs is healthy, and the schema is there", () => {
+Deno.test("compose starts a service after its dependencies are healthy and the schema exists", () => {
   const consumer = {
     kafka: { condition: "service_healthy" },
     postgres: { condition: "service_healthy" },
@@ -174,7 +175,7 @@ Deno.test("compose starts a service when what it needs is healthy, and the schem
   }
 });
 
-Deno.test("compose keeps data in named volumes at the paths that the images use, and mounts files that exist", () => {
+Deno.test("compose keeps data in named volumes at the paths of the images, and mounts only existing files", () => {
   const mounts = services.flatMap(([name, { volumes = [] }]) =>
     volumes.map((volume) => [name, volume] as const)
   );
@@ -185,16 +186,19 @@ Deno.test("compose keeps data in named volumes at the paths that the images use,
     ["grafana", "grafana-data:/var/lib/grafana"],
     ["prometheus", "prometheus-data:/prometheus"],
   ]);
-  deepStrictEqual(Object.keys(compose.volumes).sort(), named.map(([, one]) => one.split(":")[0]).sort());
+  deepStrictEqual(
+    Object.keys(compose.volumes).sort(),
+    named.map(([, volume]) => volume.split(":")[0]).sort(),
+  );
   strictEqual(service("kafka").environment?.["KAFKA_LOG_DIRS"], "/var/lib/kafka/data");
-  for (const [name, volume] of mounts.filter(([, one]) => one.startsWith("."))) {
+  for (const [name, volume] of mounts.filter(([, volume]) => volume.startsWith("."))) {
     const [path = "", , mode] = volume.split(":");
-    ok(existsSync(new URL(path, ROOT)), `${name} mounts ${path}, which is not there`);
+    ok(existsSync(new URL(path, ROOT)), `${name} mounts ${path}, which does not exist`);
     strictEqual(mode, "ro", `${name} ${path}`);
   }
 });
 
-Deno.test("Kafka gives containers and this machine each an address that they can reach", () => {
+Deno.test("Kafka advertises one address for containers and one for the host", () => {
   const { environment = {} } = service("kafka");
   strictEqual(
     environment["KAFKA_ADVERTISED_LISTENERS"],
@@ -204,19 +208,19 @@ Deno.test("Kafka gives containers and this machine each an address that they can
   strictEqual(service("heartbeat-producer").environment?.["KAFKA_BOOTSTRAP_SERVERS"], "kafka:19092");
 });
 
-Deno.test("Kafka and our programs can be stopped while they start, since process 1 would ignore SIGTERM", () => {
+Deno.test("Kafka and the workers run under an init process, because process 1 would ignore SIGTERM during the start", () => {
   for (const [name, { image, init }] of services) {
-    if (name === "kafka" || OURS.test(image)) strictEqual(init, true, name);
+    if (name === "kafka" || BUILT_IMAGE.test(image)) strictEqual(init, true, name);
   }
 });
 
-Deno.test("Kafka and PostgreSQL have time to read their logs after a crash before up gives up on them", () => {
+Deno.test("Kafka and PostgreSQL have 300 s to recover their logs after a crash before compose gives up", () => {
   for (const name of ["kafka", "postgres"]) {
     strictEqual(service(name).healthcheck?.start_period, "300s", name);
   }
 });
 
-Deno.test("compose covers every volume that an image declares, since each down would leave an unnamed one", () => {
+Deno.test("compose mounts every volume that an image declares, because each down would leave an unnamed volume", () => {
   const declared: Readonly<Record<string, readonly string[]>> = {
     "apache/kafka": ["/etc/kafka/secrets", "/mnt/shared/config", "/var/lib/kafka/data"],
     "postgres": ["/var/lib/postgresql"],
@@ -230,9 +234,9 @@ Deno.test("compose covers every volume that an image declares, since each down w
   }
 });
 
-Deno.test("every up gives the owner of the database the password of .env, whatever password the volume has", async () => {
+Deno.test("each up sets the password of the database's owner to the one in .env, whatever the volume contains", async () => {
   const { network_mode, environment = {}, volumes = [] } = service("owner");
-  strictEqual(network_mode, "service:postgres", "where the image asks for no password");
+  strictEqual(network_mode, "service:postgres", "there the image requires no password");
   const script = await text("deploy/postgres/make_owner.sql");
   for (const [, variable, name] of script.matchAll(/^\\getenv (\w+) (\w+)$/gm)) {
     ok(name !== undefined && name in environment, `${name} is not given to the container`);
@@ -240,11 +244,11 @@ Deno.test("every up gives the owner of the database the password of .env, whatev
   }
   deepStrictEqual(volumes, ["./deploy/postgres/make_owner.sql:/make_owner.sql:ro"]);
   for (const line of script.matchAll(/^ *(?:select ')?create .*$/gm)) {
-    match(script.slice(line.index), /^.*\s+where not exists .*\\gexec$/m, "made a second time");
+    match(script.slice(line.index), /^.*\s+where not exists .*\\gexec$/m, "created a second time");
   }
 });
 
-Deno.test("compose has no password, and refuses to start without each", () => {
+Deno.test("compose contains no password, and refuses to start if one is missing", () => {
   const secrets = new Set([...source.matchAll(/\$\{([A-Z_]*PASSWORD)([^}]*)\}/g)].map(([, name]) => name));
   deepStrictEqual([...secrets].sort(), [
     "GRAFANA_ADMIN_PASSWORD",
@@ -267,7 +271,7 @@ Deno.test("compose has no password, and refuses to start without each", () => {
 Deno.test("each container gets only the passwords that it needs", () => {
   const given = services.map(([name, { environment = {} }]) => {
     const names = JSON.stringify(environment).matchAll(/\$\{([A-Z_]*PASSWORD)/g);
-    return [name, [...new Set([...names].map(([, one]) => one))].sort()] as const;
+    return [name, [...new Set([...names].map(([, name]) => name))].sort()] as const;
   });
   deepStrictEqual(Object.fromEntries(given.filter(([, names]) => names.length > 0)), {
     "postgres": ["POSTGRES_PASSWORD"],
@@ -279,7 +283,7 @@ Deno.test("each container gets only the passwords that it needs", () => {
   });
 });
 
-Deno.test("every setting of the consumer that .env may have reaches the container", () => {
+Deno.test("compose passes every setting of the consumer from .env to the container", () => {
   const elsewhere = /^KAFKA_(SECURITY|SASL|SSL)_/;
   const expected = Object.entries(CONSUMER_SETTINGS)
     .filter(([name, schema]) =>

@@ -3,31 +3,29 @@ import { parseSettings, settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 import { ROLE_SETTINGS } from "../../workers/consumer/schema/roles.ts";
 
-/** NAME=value lines, comments left out. */
 async function example(): Promise<Map<string, string>> {
   const text = await Deno.readTextFile(new URL("../../.env.example", import.meta.url));
   const lines = text.split("\n").filter((line) => /^[A-Z]/.test(line));
   return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
 
-/** Required by docker-compose.yml; elsewhere there is no default for a password. */
+/** docker-compose.yml requires these. No program has a default for a password. */
 function isPassword(name: string): boolean {
   return name.endsWith("_PASSWORD") && !name.startsWith("KAFKA_");
 }
 
-/** What `up` and `stack` read beside the workers' settings. */
+/** Variables of `deno task up` and `deno task stack`. */
 const STACK_VARIABLES = ["KAFKA_PORT", "POSTGRES_PORT"];
 
-/** What Compose itself reads. */
+/** Variables that Docker Compose itself reads. */
 const COMPOSE_OWN = ["COMPOSE_PROFILES"];
 
-/** What docker-compose.yml takes from .env. */
 async function composeVariables(): Promise<string[]> {
   const text = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
   return [...text.matchAll(/(?<!\$)\$\{?([A-Z_]+)/g)].map(([, name]) => name ?? "");
 }
 
-Deno.test(".env.example names every variable that is read, and no other", async () => {
+Deno.test(".env.example contains exactly the variables that the programs and compose read", async () => {
   const read = new Set([
     ...Object.keys(CONSUMER_SETTINGS),
     ...STACK_VARIABLES,
@@ -37,7 +35,7 @@ Deno.test(".env.example names every variable that is read, and no other", async 
   assert.deepEqual([...(await example()).keys()].sort(), [...read].sort());
 });
 
-Deno.test(".env.example gives each variable the default that the program has", async () => {
+Deno.test(".env.example gives each variable the default of the consumer", async () => {
   for (const [name, value] of await example()) {
     const schema = (CONSUMER_SETTINGS as Record<string, Parameters<typeof settingInfo>[0]>)[name];
     if (schema !== undefined && !isPassword(name)) {
@@ -46,11 +44,11 @@ Deno.test(".env.example gives each variable the default that the program has", a
   }
 });
 
-Deno.test(".env.example has a password wherever compose wants one: it works, and says that it is to be changed", async () => {
+Deno.test(".env.example has a valid password for each that compose requires, and each says that it must be changed", async () => {
   const passwords = [...await example()].filter(([name]) => isPassword(name));
   assert.equal(passwords.length, 5);
   for (const [name, value] of passwords) assert.match(value, /^change-me-[a-z]+$/, name);
-  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "each of its own");
+  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "the passwords differ");
   const settings = parseSettings("consumer", ROLE_SETTINGS, Object.fromEntries(passwords));
   assert.notEqual(settings.HEARTBEAT_WRITER_PASSWORD, undefined);
 });

@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { checksum } from "../../workers/consumer/schema/migrate.ts";
 
-/** SHA-256 of each file. A line that changes here is a database somewhere that no longer starts. */
+/** SHA-256 of each file. If one changes, the consumer refuses every existing database. */
 const RELEASED: Readonly<Record<string, string>> = {
   "0001_create_schema": "9dd1c4bc75abb6a71a01ecb08afbd081452af77c60548c8aca1e52e275bbcc68",
 };
 
-Deno.test("migrations are numbered without a hole and named after their files", async () => {
+Deno.test("migrations are numbered without gaps and named like their files", async () => {
   deepStrictEqual(MIGRATIONS.map(({ version }) => version), MIGRATIONS.map((_, index) => index + 1));
   for (const { version, name, sql } of MIGRATIONS) {
     match(name, new RegExp(`^${String(version).padStart(4, "0")}_[a-z0-9_]+$`));
@@ -17,7 +17,7 @@ Deno.test("migrations are numbered without a hole and named after their files", 
   }
 });
 
-Deno.test("every migration file is in the list", async () => {
+Deno.test("every migration file is in MIGRATIONS", async () => {
   const files: string[] = [];
   for await (const { name } of Deno.readDir(new URL("../../migrations", import.meta.url))) {
     if (name.endsWith(".sql")) files.push(name.slice(0, -4));
@@ -25,17 +25,17 @@ Deno.test("every migration file is in the list", async () => {
   deepStrictEqual(files.sort(), MIGRATIONS.map(({ name }) => name));
 });
 
-Deno.test("a migration says what it is called, why it is there and what it locks", () => {
+Deno.test("the header of each migration gives its name, its reason and its locks", () => {
   for (const { name, sql } of MIGRATIONS) {
     match(sql, new RegExp(`^-- ${name}\\r?\\n-- Why: [^]*?\\n-- Locks: `));
   }
 });
 
-Deno.test("a released migration is never edited", () => {
+Deno.test("no released migration has changed", () => {
   deepStrictEqual(Object.fromEntries(MIGRATIONS.map(({ name, sql }) => [name, checksum(sql)])), RELEASED);
 });
 
-Deno.test("checksum() is the SHA-256 of the file, and the same for a checkout with other line endings", () => {
+Deno.test("checksum() returns the SHA-256 of a file, independent of its line endings", () => {
   const sql = "select 1;\nselect 2;\n";
   strictEqual(checksum(sql), createHash("sha256").update(sql).digest("hex"));
   strictEqual(checksum(sql.replaceAll("\n", "\r\n")), checksum(sql));

@@ -1,4 +1,3 @@
-/** Who may read which variables: those that are its settings, and no more. */
 import { deepStrictEqual } from "node:assert";
 import { settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
@@ -14,7 +13,7 @@ const WORKERS = {
 };
 
 for (const [worker, settings] of Object.entries(WORKERS)) {
-  Deno.test(`the ${worker} may read exactly the variables that it has settings for`, async () => {
+  Deno.test(`the ${worker} has permission to read exactly the environment variables of its settings`, async () => {
     const { permissions }: { permissions: Record<string, { env: { allow: string[] } }> } = JSON.parse(
       await Deno.readTextFile(new URL("../../deno.json", import.meta.url)),
     );

@@ -61,7 +61,7 @@ Deno.test("FetchStatus.empty() starts to count again after a record and when the
   strictEqual(add({ ...ALONE, end: END + 1 }, 100, 2), true);
 });
 
-Deno.test("FetchStatus isolates a partition after two empty fetches and stops to isolate it after a throttled response", () => {
+Deno.test("FetchStatus isolates a partition after two empty fetches and stops isolating it after a throttled response", () => {
   const { status } = statusWithClock();
   status.empty(SHARED, END);
   strictEqual(status.needsIsolatedFetch, false);
