@@ -1,4 +1,4 @@
-/** The rules of who may know whom, held by reading the sources. */
+/** Checks the rules about imports, names and sizes by reading the sources. */
 import { deepStrictEqual, ok } from "node:assert";
 import { readdirSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -16,12 +16,12 @@ const ROOTS = [
   "docs",
   "tests",
 ];
-const LINES_AT_MOST = 300;
+const MAX_LINES = 300;
 const SHARED = "workers/_shared workers/_shared/kafka workers/_shared/record";
 
 /**
- * What the files of a folder may import besides each other, packages, and migrations/*.sql. `x/*` are the folders in x.
- * Tests may import everything; a folder that is not named here may import nothing.
+ * The folders that each folder may import, besides itself, packages and migrations/*.sql. `x/*` means the folders in x.
+ * Tests may import everything. A folder that is missing here may import nothing.
  */
 const MAY_IMPORT: Readonly<Record<string, string>> = {
   "migrations": "",
@@ -52,7 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   "stack/network": "workers/_shared",
   "stack/kafka": "stack/network stack/process workers/_shared",
   "stack/postgres": "stack/network stack/process workers/_shared",
-  // deno.json lies at the root, and names the tasks that start workers.
+  // The root, because deno.json names the tasks that start the workers.
   "stack": ". stack/kafka stack/network stack/postgres stack/process workers/_shared",
   "stack/up": "stack stack/process workers/_shared",
   "lab": `${SHARED} stack stack/*`,
@@ -67,18 +67,18 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   "tools": ". workers/_shared",
   "tools/supply_chain": "stack/process workers/_shared",
 };
-/** Benchmarks measure parts of the workers, from outside and from inside. */
+/** Benchmarks measure whole workers and also single parts of them. */
 const MAY_IMPORT_IN_BENCH = "migrations lab stack stack/* grafana/queries bench/* workers/*";
 
 interface Source {
-  /** From the root, with forward slashes. */
+  /** Relative to the root, with forward slashes. */
   readonly path: string;
   readonly folder: string;
   readonly text: string;
-  /** Imported files, from the root. */
+  /** Imported files, relative to the root. */
   readonly files: readonly string[];
-  /** Imports that are no files, as they are written, and the names that are taken from them. */
-  readonly packages: readonly { readonly name: string; readonly taken: readonly string[] }[];
+  /** Imported packages as they are written, and the names that are imported from them. */
+  readonly packages: readonly { readonly name: string; readonly names: readonly string[] }[];
 }
 
 function readSource(path: string): Source {
@@ -92,10 +92,10 @@ function readSource(path: string): Source {
   const files = imports.filter(isFile).map(({ name }) =>
     slashed(relative(ROOT, join(ROOT, dirname(path), name)))
   );
-  const packages = imports.filter((one) => !isFile(one)).map(({ name, names }) => ({
+  const packages = imports.filter((item) => !isFile(item)).map(({ name, names }) => ({
     name,
-    taken: names.replace(/[{}]|\btype\b/g, "").split(",").map((taken) => taken.trim()).filter((taken) =>
-      taken !== ""
+    names: names.replace(/[{}]|\btype\b/g, "").split(",").map((item) => item.trim()).filter((item) =>
+      item !== ""
     ),
   }));
   return { path, folder: dirname(path), text, files, packages };
@@ -111,77 +111,77 @@ const sources = ROOTS.flatMap((root) =>
     .map((file) => readSource(`${root}/${slashed(file)}`))
 );
 
-/** Sentences about each source that breaks a rule. */
+/** @param rule what is wrong with a source, each without its path */
 function violations(rule: (source: Source) => readonly string[]): string[] {
   return sources.flatMap((source) => rule(source).map((what) => `${source.path} ${what}`));
 }
 
-/** Comments taken out: a rule is about what code does. */
+/** The source without comments. */
 function codeOf({ text }: Source): string {
   return text.replace(/\/\*[^]*?\*\//g, "").replace(/\/\/.*$/gm, "");
 }
 
-/** The ways that come back to where they began, one for each: nodes joined by arrows. */
+/** Each cycle as its nodes, joined by arrows. */
 function cycles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const done = new Set<string>();
   const found: string[] = [];
-  const visit = (node: string, way: readonly string[]) => {
-    const at = way.indexOf(node);
-    if (at >= 0) return void found.push([...way.slice(at), node].join(" -> "));
+  const visit = (node: string, path: readonly string[]) => {
+    const start = path.indexOf(node);
+    if (start >= 0) return void found.push([...path.slice(start), node].join(" -> "));
     if (done.has(node)) return;
-    for (const next of graph.get(node) ?? []) visit(next, [...way, node]);
+    for (const next of graph.get(node) ?? []) visit(next, [...path, node]);
     done.add(node);
   };
   for (const node of graph.keys()) visit(node, []);
   return found;
 }
 
-Deno.test("the sources are found, and so are their imports", () => {
+Deno.test("the architecture test finds the sources, their imports and cycles", () => {
   const main = sources.find(({ path }) => path === "workers/consumer/main.ts");
   ok(main?.files.includes("workers/_shared/lifecycle.ts"));
   deepStrictEqual(cycles(new Map([["a", new Set(["b"])], ["b", new Set(["c", "a"])]])), ["a -> b -> a"]);
 });
 
-Deno.test("each folder imports only the folders that it may know, types included", () => {
+Deno.test("each folder imports only the folders that MAY_IMPORT lists, types included", () => {
   const found = violations(({ folder, files }) => {
     if (/^tests(\/|$)/.test(folder)) return [];
     const list = /^bench(\/|$)/.test(folder) ? MAY_IMPORT_IN_BENCH : MAY_IMPORT[folder] ?? "";
-    const allowed = list.split(" ").filter((one) => one !== "");
-    const may = (other: string) =>
+    const allowed = list.split(" ").filter((entry) => entry !== "");
+    const mayImport = (other: string) =>
       other === folder ||
-      allowed.some((one) => one.endsWith("/*") ? other.startsWith(one.slice(0, -1)) : other === one);
-    return files.filter((file) => !may(dirname(file)) && !/^migrations\/\d{4}_\w+\.sql$/.test(file))
+      allowed.some((entry) => entry.endsWith("/*") ? other.startsWith(entry.slice(0, -1)) : other === entry);
+    return files.filter((file) => !mayImport(dirname(file)) && !/^migrations\/\d{4}_\w+\.sql$/.test(file))
       .map((file) => `imports ${file}`);
   });
   deepStrictEqual(found, []);
 });
 
-Deno.test("no files and no folders import each other in a circle, types included", () => {
+Deno.test("no files and no folders import each other in a cycle, types included", () => {
   const files = new Map(sources.map(({ path, files }) => [path, new Set(files)]));
   const folders = new Map<string, Set<string>>();
   for (const { folder, files } of sources) {
-    const known = folders.get(folder) ?? new Set();
-    for (const file of files) if (dirname(file) !== folder) known.add(dirname(file));
-    folders.set(folder, known);
+    const imported = folders.get(folder) ?? new Set();
+    for (const file of files) if (dirname(file) !== folder) imported.add(dirname(file));
+    folders.set(folder, imported);
   }
   deepStrictEqual({ files: cycles(files), folders: cycles(folders) }, { files: [], folders: [] });
 });
 
-Deno.test("only _shared/kafka uses undocumented parts of Kafka's client, beside what compares them", () => {
+Deno.test("only _shared/kafka, its tests and a benchmark use undocumented parts of Kafka's client", () => {
   const documented = /^(Admin|Consumer|Producer|Base|ConfigResourceTypes|FindCoordinatorKeyTypes)$/;
-  const mayKnow =
+  const mayUse =
     /^(workers\/_shared\/kafka|tests\/unit\/_shared\/kafka|bench\/parts)\/|^tests\/support\/record_batch\.ts$/;
   const found = violations(({ path, packages }) => {
-    if (mayKnow.test(path)) return [];
+    if (mayUse.test(path)) return [];
     return packages.filter(({ name }) => name === "@platformatic/kafka")
-      .flatMap(({ taken }) =>
-        taken.filter((name) => !documented.test(name)).map((name) => `imports ${name}`)
+      .flatMap(({ names }) =>
+        names.filter((name) => !documented.test(name)).map((name) => `imports ${name}`)
       );
   });
   deepStrictEqual(found, []);
 });
 
-Deno.test("what the consumer decides knows neither Kafka's client nor PostgreSQL's", () => {
+Deno.test("the record, partition, health and telemetry code imports neither Kafka's client nor PostgreSQL's", () => {
   const found = violations(({ path, packages }) =>
     /^workers\/(_shared\/record|consumer\/(kafka_partition|health|telemetry))\//.test(path)
       ? packages.filter(({ name }) => /kafka|^pg/.test(name)).map(({ name }) => `imports ${name}`)
@@ -190,7 +190,7 @@ Deno.test("what the consumer decides knows neither Kafka's client nor PostgreSQL
   deepStrictEqual(found, []);
 });
 
-Deno.test("in workers only main.ts and lifecycle.ts touch the environment, signals and the end of the process", () => {
+Deno.test("only main.ts and lifecycle.ts of the workers use the environment, arguments, signals and exit of the process", () => {
   const found = violations((source) => {
     const { path, packages } = source;
     if (!path.startsWith("workers/") || /\/(main|lifecycle)\.ts$/.test(path)) return [];
@@ -203,7 +203,7 @@ Deno.test("in workers only main.ts and lifecycle.ts touch the environment, signa
   deepStrictEqual(found, []);
 });
 
-Deno.test("every package stands once, in the import map, with its exact version", async () => {
+Deno.test("every package is in the import map, with an exact version", async () => {
   const { imports } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json"))) as {
     imports: Record<string, string>;
   };
@@ -213,44 +213,44 @@ Deno.test("every package stands once, in the import map, with its exact version"
   const found = violations(({ packages }) =>
     packages.filter(({ name }) => {
       return !/^(node|npm):/.test(name) &&
-        !known.some((one) => name === one || name.startsWith(one.endsWith("/") ? one : `${one}/`));
+        !known.some((entry) => name === entry || name.startsWith(entry.endsWith("/") ? entry : `${entry}/`));
     }).map(({ name }) => `imports ${name}`)
   );
   deepStrictEqual(found, []);
 });
 
-Deno.test("files are snake_case, have one noun, and no drawer of odds and ends among them", () => {
+Deno.test("file names are snake_case, and no file has a generic name such as utils.ts", () => {
   const found = violations(({ path }) => {
     const name = path.split("/").at(-1) ?? "";
     if (!/^[a-z0-9_]+\.tsx?$/.test(name)) return ["is not snake_case"];
-    return /^(utils?|helpers?|types|constants|common|misc)\.tsx?$/.test(name) ? ["is a drawer"] : [];
+    return /^(utils?|helpers?|types|constants|common|misc)\.tsx?$/.test(name) ? ["has a generic name"] : [];
   });
   deepStrictEqual(found, []);
 });
 
-Deno.test(`no file is longer than ${LINES_AT_MOST} lines, and a worker's main.ts than 80`, () => {
+Deno.test(`no file has more than ${MAX_LINES} lines, and no main.ts of a worker more than 80`, () => {
   const found = violations(({ path, text }) => {
     const lines = text.trimEnd().split("\n").length;
-    const atMost = /^workers\/[^/]+\/main\.ts$/.test(path) ? 80 : LINES_AT_MOST;
-    return lines > atMost ? [`has ${lines} lines`] : [];
+    const maxLines = /^workers\/[^/]+\/main\.ts$/.test(path) ? 80 : MAX_LINES;
+    return lines > maxLines ? [`has ${lines} lines`] : [];
   });
   deepStrictEqual(found, []);
 });
 
-Deno.test("each folder's first file says what the folder is for", () => {
+Deno.test("the first file of each folder says what the folder is for", () => {
   const firsts = new Map<string, Source>();
   for (const source of sources.toSorted((a, b) => a.path < b.path ? -1 : 1)) {
     if (!firsts.has(source.folder)) firsts.set(source.folder, source);
   }
   const found = [...firsts.values()].filter(({ folder, text }) => {
     const name = folder.split("/").at(-1);
-    const isMeant = /^(workers\/.|stack|chaos|lab)/.test(folder);
-    return isMeant && !new RegExp(`^/\\*\\*(\\n \\*)? Folder \`${name}\`: `).test(text);
+    const needsHeader = /^(workers\/.|stack|chaos|lab)/.test(folder);
+    return needsHeader && !new RegExp(`^/\\*\\*(\\n \\*)? Folder \`${name}\`: `).test(text);
   });
   deepStrictEqual(found.map(({ path }) => path), []);
 });
 
-Deno.test("every task has a description, and no task and no permission set asks for everything", async () => {
+Deno.test("every task has a description, and no task or permission set allows everything", async () => {
   const text = await Deno.readTextFile(join(ROOT, "deno.json"));
   const { tasks } = JSON.parse(text) as { tasks: Record<string, { description?: string }> };
   deepStrictEqual(Object.keys(tasks).filter((name) => (tasks[name]?.description ?? "") === ""), []);

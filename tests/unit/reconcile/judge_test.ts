@@ -139,7 +139,7 @@ const LOGS: readonly (readonly [what: string, logs: readonly KafkaLog[], problem
 ];
 
 for (const [what, logs, problem, note] of LOGS) {
-  Deno.test(`judge() reports ${what}`, () => {
+  Deno.test(`judge() compares the ledger with Kafka and reports ${what}`, () => {
     const { problems, notes, lines } = judged([ACCOUNT], logs);
     assert.match(problems.join(), problem);
     assert.match(notes.join(), note);
