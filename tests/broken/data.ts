@@ -236,7 +236,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the ingest makes room for a rollup that does no rounds",
     edits: { "!isStalled && lagSeconds >": "lagSeconds >" },
-    test: "the ingest gives up one connection while the rollup lags",
+    test: "the ingest gives up one connection when the rollup lags",
   },
   {
     promise: "2a.2",

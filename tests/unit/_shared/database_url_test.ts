@@ -2,7 +2,6 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { createPrivateKey } from "node:crypto";
 import { databaseAddress } from "../../../workers/_shared/database_url.ts";
 import { UsageError } from "../../../workers/_shared/errors.ts";
-import { kafkaConnection } from "../../../workers/_shared/kafka/client.ts";
 import { Authority } from "../../support/certificates.ts";
 
 const authority = new Authority("authority");
@@ -132,7 +131,7 @@ function withSearch(search: string): string {
 }
 
 for (const [expected, urls] of REFUSED) {
-  Deno.test(`databaseAddress() refuses a URL with an error that matches ${expected.source}`, () => {
+  Deno.test(`databaseAddress() refuses a URL with an error that matches "${expected.source}"`, () => {
     for (const url of urls) {
       const reported = problems(() => parse(url));
       strictEqual(reported.length, 1, `${url}: ${reported}`);
@@ -197,22 +196,4 @@ Deno.test("databaseAddress() reports an unusable certificate, key or key passwor
   match(wrong, /sslpassword: does not open the key in \/encrypted.key \(not shown\)/);
   doesNotMatch(wrong, /wr0ng/);
   strictEqual(reported("sslcert=/cert&sslkey=/encrypted.key&sslpassword=sesame"), "");
-});
-
-Deno.test("kafkaConnection() refuses a port outside 1 to 65535 for any of its servers", () => {
-  const reported = (servers: string) =>
-    problems(() => kafkaConnection("tester", "id", { KAFKA_BOOTSTRAP_SERVERS: servers }, readFile));
-  for (const port of ["0", "65536", "99999"]) {
-    const servers = `one:9092,two:${port}`;
-    const line = `KAFKA_BOOTSTRAP_SERVERS: is "${servers}", expected ports from 1 to 65535`;
-    deepStrictEqual(reported(servers), [line]);
-  }
-  deepStrictEqual(reported("a:65535"), []);
-});
-
-Deno.test("kafkaConnection() refuses a CA certificate without TLS, because the connection would not be encrypted", () => {
-  const reported = problems(() => kafkaConnection("tester", "id", { KAFKA_SSL_CA_FILE: "/ca" }, readFile));
-  deepStrictEqual(reported, [
-    "KAFKA_SSL_CA_FILE: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL",
-  ]);
 });

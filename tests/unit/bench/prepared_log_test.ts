@@ -102,7 +102,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("each customer of a Fleet reports once per interval, at a random time within it", () => {
+Deno.test("each customer of a Fleet reports once per interval, at a time that does not follow the order of ids", () => {
   const fleet = new Fleet(1_000, 5_000);
   const order = Array.from({ length: 3_000 }, (_, index) => fleet.reading(index, 0));
   for (let customer = 0; customer < 1_000; customer++) {

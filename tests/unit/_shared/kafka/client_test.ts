@@ -18,9 +18,6 @@ for (
     "::1:9092",
     "[::1]",
     "[::1:9092",
-    "a:0",
-    "a:65536",
-    "a:99999",
     "a:1,",
     "a:1 b:2",
     "a",
@@ -31,3 +28,19 @@ for (
     throws(() => brokersOf(wrong), /KAFKA_BOOTSTRAP_SERVERS: is/);
   });
 }
+
+Deno.test("kafkaConnection() refuses a port outside 1 to 65535 for any of its servers", () => {
+  for (const port of ["0", "65536", "99999"]) {
+    const servers = `one:9092,two:${port}`;
+    const problem = `KAFKA_BOOTSTRAP_SERVERS: is "${servers}", expected ports from 1 to 65535`;
+    throws(() => brokersOf(servers), { name: "UsageError", problems: [problem] });
+  }
+});
+
+Deno.test("kafkaConnection() refuses a CA certificate without TLS, because the connection would not be encrypted", () => {
+  const problem = "KAFKA_SSL_CA_FILE: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL";
+  throws(() => kafkaConnection("test", "test", { KAFKA_SSL_CA_FILE: "/ca" }, () => ""), {
+    name: "UsageError",
+    problems: [problem],
+  });
+});

@@ -90,7 +90,7 @@ const content = fc.array(
 ).map((parts) => Buffer.concat([Buffer.from("x"), ...parts]));
 
 for (const [name, codec, compress] of WRITERS) {
-  Deno.test(`unpack() restores what was compressed with ${name}, and nothing if it exceeds the limit by one byte`, async () => {
+  Deno.test(`unpack() restores data compressed with ${name}, and returns undefined if it exceeds the limit by one byte`, async () => {
     await fc.assert(
       fc.asyncProperty(content, async (plain) => {
         const bytes = await compress(plain);
@@ -163,7 +163,7 @@ Deno.test("decompress() allocates no memory for a length that a few bytes of sna
   throws(() => recordsOf(snappy.bitmask, Buffer.alloc(9, 0xff)), RangeError);
 });
 
-Deno.test("decompress() reports damaged lz4 and snappy as a corrupt batch, unless the damage still decompresses", () => {
+Deno.test("decompress() reports most damage in lz4 and snappy as a corrupt batch, and throws no other error", () => {
   const plain = Buffer.from(
     JSON.stringify(Array.from({ length: 500 }, (_, index) => ({ index, at: index * 7 }))),
   );

@@ -20,7 +20,7 @@ Deno.test("mayLosePrecision() is false for a usual record", () => {
   assert.equal(mayLosePrecision(bytes(JSON.stringify(usual))), false);
 });
 
-Deno.test("numberSource() returns the last member of that name in the outermost object", () => {
+Deno.test("numberSource() returns the number text of the last member with the given name in the outermost object", () => {
   const cases: readonly (readonly [json: string, expected: string | undefined])[] = [
     [`{"n":1.50}`, "1.50"],
     [`{"n":-0}`, "-0"],

@@ -41,7 +41,7 @@ Deno.test("liveReasons() is empty while there is no lag", () => {
   strictEqual(healthState.isStuck(), false);
 });
 
-Deno.test("liveReasons() names a loop without a begun or ended attempt for 30 s, unless the loop is idle", () => {
+Deno.test("liveReasons() names a loop in which no attempt began or ended for 30 s, unless the loop is idle", () => {
   healthState.mark("topic");
   pass(30);
   live();
@@ -141,7 +141,7 @@ Deno.test("liveReasons() ignores failed writes of a partition while the database
   }
 });
 
-Deno.test("lag() starts the 30 s when lag appears, not at the last commit before it", () => {
+Deno.test("lag() counts the 30 s from the moment when lag appears, not from the last commit", () => {
   healthState.committed();
   pass(3_600);
   healthState.lag(1);

@@ -41,7 +41,7 @@ Deno.test("sliceOf() takes the offset of a record from its place in a whole batc
   }
 });
 
-Deno.test("sliceOf() refuses a compacted batch whose offsets do not increase or lie outside the batch", () => {
+Deno.test("sliceOf() refuses a compacted batch with offsets that repeat, decrease or lie outside the batch", () => {
   for (const deltas of [[2000], [-1], [3], [-3, 1], [1, 1], [2, 1], [1, 2 ** 30]]) {
     const fetched = response([withDeltas(deltas, { last: 12 }), batch(13, [13])]);
     throws(
