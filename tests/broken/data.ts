@@ -187,8 +187,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup moves its positions to the ledger, whatever fitted into the round",
     edits: {
-      "await advancePositions(session, standings);":
-        "await advancePositions(session, standings.map((one) => " +
+      "await advancePositions(session, chains);":
+        "await advancePositions(session, chains.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
     },
     test: "rounds apply each change row once, however few fit",
@@ -197,8 +197,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup's positions move in a transaction behind that of the minutes",
     edits: {
-      'await applyChanges(session, standings, cursor ?? "-infinity");':
-        'await applyChanges(session, standings, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
+      'await applyChanges(session, chains, cursor ?? "-infinity");':
+        'await applyChanges(session, chains, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
     },
     test: "a round that fails in its last statement moves no position",
   },
@@ -227,8 +227,8 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "a round's minutes are committed before its positions, and before its changes are deleted",
     edits: {
-      "await advancePositions(session, standings);":
-        'await session.query("commit"); await session.query("begin"); await advancePositions(session, standings);',
+      "await advancePositions(session, chains);":
+        'await session.query("commit"); await session.query("begin"); await advancePositions(session, chains);',
     },
     test: "the change rows of a round are applied once although the answer",
   },

@@ -113,16 +113,16 @@ function broken(reason: string): Step {
 
 async function work(session: Session, cursor: string | null, size: Size): Promise<Step> {
   if (cursor === REBUILD_FROM_NEWEST) await startRebuild(session);
-  const standings = await readChainPositions(session, size.offsets);
-  const reason = standings.map(whyBroken).find((why) => why !== undefined) ?? await whyOrphaned(session);
+  const chains = await readChainPositions(session, size.offsets);
+  const reason = chains.map(whyBroken).find((why) => why !== undefined) ?? await whyOrphaned(session);
   if (reason !== undefined) return broken(reason);
-  if (standings.length > 0) {
+  if (chains.length > 0) {
     // Below the cursor, the rebuild will count the minutes from the readings.
-    await applyChanges(session, standings, cursor ?? "-infinity");
-    await advancePositions(session, standings);
+    await applyChanges(session, chains, cursor ?? "-infinity");
+    await advancePositions(session, chains);
   }
   // The minutes above a slice agree with its snapshot only if no change row is left.
-  const isWhole = standings.every(({ moves, lastMove }) => moves === lastMove);
+  const isWhole = chains.every(({ moves, lastMove }) => moves === lastMove);
   if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
   const began = performance.now();
   const next = await rebuildMinutes(session, cursor, size.sliceRows ?? 0);
