@@ -26,7 +26,6 @@ interface LoggedRecord {
   readonly value: string | null;
 }
 
-/** A topic of one test, and the producers that run on it. */
 class TestTopic implements AsyncDisposable {
   readonly name = `producer_${randomBytes(4).toString("hex")}`;
   readonly #stack: Stack;
@@ -92,7 +91,7 @@ class TestTopic implements AsyncDisposable {
   }
 }
 
-function summaryValue(worker: WorkerProcess, name: string): number {
+function summary(worker: WorkerProcess, name: string): number {
   const match = new RegExp(`^ *${name} +([\\d.]+)$`, "m").exec(worker.output);
   assert.ok(match, `a line "${name}" in the summary:\n${worker.output}`);
   return Number(match[1]);
@@ -137,11 +136,11 @@ Deno.test("produce creates a missing topic and publishes exactly the records of 
     new Map([...byCustomer(log)].sort()),
     new Map([...byCustomer(expected)].sort()),
   );
-  assert.equal(summaryValue(worker, "acknowledged"), expected.length);
-  assert.equal(summaryValue(worker, "failed"), 0);
-  assert.equal(summaryValue(worker, "tombstone"), log.filter(({ value }) => value === null).length);
+  assert.equal(summary(worker, "acknowledged"), expected.length);
+  assert.equal(summary(worker, "failed"), 0);
+  assert.equal(summary(worker, "tombstone"), log.filter(({ value }) => value === null).length);
   assert.equal(
-    summaryValue(worker, "deliberately_bad"),
+    summary(worker, "deliberately_bad"),
     expected.filter(({ fault }) => fault !== undefined).length,
   );
 });
@@ -171,13 +170,13 @@ Deno.test("produce loses no record and keeps each customer's order when the brok
   assert.equal(await worker.exitCode(), 0, worker.tail());
   assert.equal(worker.events("kafka.unavailable").length, 1, "logged once");
 
-  assert.equal(summaryValue(worker, "acknowledged"), 20_000);
+  assert.equal(summary(worker, "acknowledged"), 20_000);
   const log = await topic.records();
   const unique = new Set(log.map(keyAndValue));
   // The timestamps of a customer are all different, so no two of the records are equal.
   assert.equal(unique.size, 20_000, "different records in the log");
   assert.ok(
-    log.length - unique.size <= summaryValue(worker, "retried"),
+    log.length - unique.size <= summary(worker, "retried"),
     "only retried records are in the log twice",
   );
 
@@ -199,8 +198,8 @@ Deno.test("produce sends its backlog after SIGTERM, prints a summary and exits w
   const worker = topic.produce("--rate", "3000");
   await waitForPublished(worker, 0);
   assert.equal(await worker.stop(), 0, worker.tail());
-  assert.equal(summaryValue(worker, "sent"), summaryValue(worker, "acknowledged"));
-  assert.equal((await topic.records()).length, summaryValue(worker, "acknowledged"));
+  assert.equal(summary(worker, "sent"), summary(worker, "acknowledged"));
+  assert.equal((await topic.records()).length, summary(worker, "acknowledged"));
 });
 
 Deno.test("produce exits with 1 when it is stopped before Kafka has acknowledged all its records", async () => {
@@ -215,11 +214,8 @@ Deno.test("produce exits with 1 when it is stopped before Kafka has acknowledged
   } finally {
     await stack.kafka.thaw();
   }
-  assert.ok(summaryValue(worker, "failed") > 100, worker.tail());
-  assert.equal(
-    summaryValue(worker, "sent"),
-    summaryValue(worker, "acknowledged") + summaryValue(worker, "failed"),
-  );
+  assert.ok(summary(worker, "failed") > 100, worker.tail());
+  assert.equal(summary(worker, "sent"), summary(worker, "acknowledged") + summary(worker, "failed"));
 });
 
 Deno.test("produce waits for a broker that has not started yet", async () => {
@@ -278,8 +274,8 @@ Deno.test("produce --file refuses a recording with an unreadable row and names t
 
     const skipping = topic.produce("--file", path, ...MAPPED, "--skip-bad");
     assert.equal(await skipping.exitCode(), 0, skipping.tail());
-    assert.equal(summaryValue(skipping, "acknowledged"), 3);
-    assert.equal(summaryValue(skipping, "skipped_rows"), 1);
+    assert.equal(summary(skipping, "acknowledged"), 3);
+    assert.equal(summary(skipping, "skipped_rows"), 1);
   });
 });
 
@@ -294,7 +290,7 @@ Deno.test("produce --file --speed --shift-to-now publishes NDJSON at the given s
     const worker = topic.produce("--file", path, ...pace.split(" "));
     assert.equal(await worker.exitCode(), 0, worker.tail());
     assert.ok(
-      summaryValue(worker, "duration_seconds") >= 1,
+      summary(worker, "duration_seconds") >= 1,
       "a minute of readings at 60 times the speed takes a second",
     );
   });
