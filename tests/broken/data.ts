@@ -187,8 +187,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup moves its positions to the ledger, whatever fitted into the round",
     edits: {
-      "await advancePositions(session, chains);":
-        "await advancePositions(session, chains.map((one) => " +
+      "await advancePositions(session, chains);": "await advancePositions(session, chains.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
     },
     test: "rounds apply each change row once, however few fit",

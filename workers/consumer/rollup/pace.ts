@@ -5,8 +5,17 @@ export const MAX_PAUSE_MS = 8_000;
 /** Fewer records are in flight at any moment. */
 const BACKLOG_RECORDS = 50_000;
 
-/** A round costs by its customers and minutes, hardly by its readings: with a backlog, few large rounds are best. */
-export function pauseMs(roundMs: number, dueRecords: number, appliedAll: boolean): number {
+/**
+ * A round costs by its customers and minutes, hardly by its readings: with a backlog, few large rounds are best. If the ingest
+ * gave up a connection for the rollup, the rollup uses it all the time: with pauses it would fall behind without limit.
+ */
+export function pauseMs(
+  roundMs: number,
+  dueRecords: number,
+  appliedAll: boolean,
+  hasConnection: boolean,
+): number {
+  if (hasConnection) return MIN_PAUSE_MS;
   if (appliedAll && dueRecords >= BACKLOG_RECORDS) return MAX_PAUSE_MS;
   return Math.min(Math.max(MIN_PAUSE_MS, roundMs), MAX_PAUSE_MS);
 }

@@ -156,7 +156,8 @@ export class Rollup implements AsyncDisposable {
     const began = performance.now();
     for (let now = began; !signal.aborted; now = performance.now()) {
       const isIdle = this.#dueRecords === 0 && now - Math.max(began, this.#lastBatchAt) >= MIN_PAUSE_MS;
-      this.#pauseMs = pauseMs(roundMs, this.#dueRecords, this.#isWhole);
+      const hasConnection = this.#ingestConnections < this.config.connections;
+      this.#pauseMs = pauseMs(roundMs, this.#dueRecords, this.#isWhole, hasConnection);
       const leftMs = began + this.#pauseMs - now;
       if (isIdle || leftMs <= 0) return;
       await sleep(Math.min(leftMs, MIN_PAUSE_MS), { signal });

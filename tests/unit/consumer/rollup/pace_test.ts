@@ -14,9 +14,13 @@ for (
 ) {
   const scope = isWhole ? "complete" : "partial";
   Deno.test(`the rollup pauses ${expected} ms after a ${scope} round of ${roundMs} ms while the ingest has ${due} records to read`, () => {
-    strictEqual(pauseMs(roundMs, due, isWhole), expected);
+    strictEqual(pauseMs(roundMs, due, isWhole, false), expected);
   });
 }
+
+Deno.test("the rollup hardly pauses while the ingest has given up a connection for it", () => {
+  strictEqual(pauseMs(30_000, BACKLOG, false, true), 250);
+});
 
 for (
   const [rows, ms, expected] of [
