@@ -14,7 +14,7 @@ export interface PlaceOptions {
   /** 0: the topic is not made. */
   readonly partitions?: number;
   /** Brokers that have the topic's records; 1 unless told. */
-  readonly copies?: number;
+  readonly replicas?: number;
   readonly topicConfig?: Readonly<Record<string, string>>;
 }
 
@@ -25,7 +25,7 @@ export async function createPlace(stack: Stack, test: string, options: PlaceOpti
   const place = new Place(stack, `${slug}_${randomBytes(3).toString("hex")}`);
   await place.asSuperuser(`create database "${place.database}" owner heartbeat_user`);
   if (options.partitions !== 0) {
-    await place.createTopic(options.partitions ?? 1, options.topicConfig, options.copies);
+    await place.createTopic(options.partitions ?? 1, options.topicConfig, options.replicas);
   }
   return place;
 }
@@ -85,10 +85,10 @@ export class Place implements AsyncDisposable {
   async createTopic(
     partitions: number,
     config: Readonly<Record<string, string>> = {},
-    copies = 1,
+    replicas = 1,
   ): Promise<void> {
     const configs = Object.entries(config).map(([name, value]) => ({ name, value }));
-    await this.admin.createTopics({ topics: [this.topic], partitions, replicas: copies, configs });
+    await this.admin.createTopics({ topics: [this.topic], partitions, replicas, configs });
     await eventually(`topic ${this.topic}`, async () => {
       return (await this.describeTopic())?.leaders.filter((leader) => leader >= 0).length === partitions;
     });

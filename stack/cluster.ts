@@ -14,7 +14,7 @@ import { removeFolder } from "./process/clone.ts";
 import { takeHome } from "./home.ts";
 import { newClusterId, startKafkaNode } from "./kafka/kafka.ts";
 import { installKafka } from "./kafka/kafka_jars.ts";
-import { THREE_COPIES } from "./kafka/kafka_properties.ts";
+import { THREE_REPLICAS } from "./kafka/kafka_properties.ts";
 import { freePort, HOST } from "./network/ports.ts";
 import type { Service } from "./process/service.ts";
 
@@ -66,7 +66,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const kafka = await installKafka({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, { signal, onProgress });
   const shared = {
     clusterId: await rememberedId(join(home.path, "cluster.id")),
-    config: { ...THREE_COPIES, ...options.config },
+    config: { ...THREE_REPLICAS, ...options.config },
     links: [],
     signal,
     onProgress,

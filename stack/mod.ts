@@ -185,7 +185,7 @@ async function startOneKafka(
   await fetchKafka(kafka, options);
   const own = { folder: join(home.path, "kafka"), pidFile: home.pidFile("kafka") };
   const onDisk = disk === undefined ? {} : {
-    within: disk.within(),
+    commandPrefix: disk.commandPrefix(),
     config: { "log.dirs": join(disk.path, "kafka"), ...broker.config },
   };
   return await startKafka(kafka, { ...broker, ...own, ...onDisk, ...options });
@@ -206,7 +206,7 @@ async function startOnePostgres(
     dataFolder: folder,
     pidFile: home.pidFile("postgres"),
     user,
-    within: disk?.within(user),
+    commandPrefix: disk?.commandPrefix(user),
     port,
     config: tls === undefined ? {} : await writePostgresTls(folder, user, tls),
   };

@@ -12,7 +12,7 @@ import { PipelineError } from "../../workers/_shared/errors.ts";
 import { Child } from "../process/child.ts";
 import { CLONE, exists, removeFolder, STACK_FOLDER } from "../process/clone.ts";
 import type { Kafka } from "./kafka_jars.ts";
-import { type KafkaLink, type KafkaNode, ONE_COPY, serverProperties } from "./kafka_properties.ts";
+import { type KafkaLink, type KafkaNode, ONE_REPLICA, serverProperties } from "./kafka_properties.ts";
 import { freePort, HOST, isPortTaken } from "../network/ports.ts";
 import { type Service, startService } from "../process/service.ts";
 
@@ -49,7 +49,7 @@ export interface KafkaNodeOptions {
   readonly startHeapMb?: number | undefined;
   readonly maxHeapMb: number;
   /** What comes before each of its command lines, so that it runs where its disk is mounted. */
-  readonly within?: readonly string[] | undefined;
+  readonly commandPrefix?: readonly string[] | undefined;
   /** Lines of server.properties that win over ours; listeners come on top of ours. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -71,7 +71,7 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     // The controller is asked by nobody but its own process; its port may change with each start.
     controllers: async () => new Map([[nodeId, await freePort()]]),
     maxHeapMb: Math.max(MAX_HEAP_MB, options.startHeapMb ?? 0),
-    config: { ...ONE_COPY, ...config },
+    config: { ...ONE_REPLICA, ...config },
   });
 }
 
@@ -99,7 +99,7 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
       args: [...javaOptions(kafka, options), ...archive.options, "kafka.Kafka", properties],
       env: JAVA_ENV,
       cwd: folder,
-      within: options.within,
+      commandPrefix: options.commandPrefix,
       pidFile: options.pidFile,
       stopSignal: "SIGTERM",
       onLine: () => {},
@@ -121,13 +121,16 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
  * A name in the node's folder. Relative to it, since Kafka and Log4j take commas, `%` and `$` in a path for something else.
  * A disk of its own is another place for the whole process: what runs there begins in its root folder.
  */
-function pathFor({ folder, within }: Pick<KafkaNodeOptions, "folder" | "within">, name: string): string {
-  return within === undefined ? name : join(folder, name);
+function pathFor(
+  { folder, commandPrefix }: Pick<KafkaNodeOptions, "folder" | "commandPrefix">,
+  name: string,
+): string {
+  return commandPrefix === undefined ? name : join(folder, name);
 }
 
 function javaOptions(
   kafka: Kafka,
-  options: Pick<KafkaNodeOptions, "folder" | "within" | "startHeapMb" | "maxHeapMb">,
+  options: Pick<KafkaNodeOptions, "folder" | "commandPrefix" | "startHeapMb" | "maxHeapMb">,
 ) {
   const { startHeapMb = START_HEAP_MB, maxHeapMb } = options;
   return [
@@ -177,19 +180,19 @@ async function format(
   node: KafkaNode,
   options: KafkaNodeOptions,
 ): Promise<void> {
-  const { folder, within = [], clusterId: cluster = newClusterId() } = options;
+  const { folder, commandPrefix = [], clusterId: cluster = newClusterId() } = options;
   const data = join(folder, "data");
   const unfinished = `${data}.unfinished`;
   await removeFolder(unfinished);
   const properties = join(folder, "format.properties");
   // The ports are not kept in what is formatted.
   await Deno.writeTextFile(properties, serverProperties({ ...node, data: `${node.data}.unfinished` }));
-  const [program = kafka.java, ...before] = [...within, kafka.java];
+  const [program = kafka.java, ...before] = [...commandPrefix, kafka.java];
   const { success, stderr, stdout } = await new Deno.Command(program, {
     args: [
       ...before,
       "-XX:TieredStopAtLevel=1",
-      ...javaOptions(kafka, { folder, within: options.within, maxHeapMb: FORMAT_HEAP_MB }),
+      ...javaOptions(kafka, { folder, commandPrefix: options.commandPrefix, maxHeapMb: FORMAT_HEAP_MB }),
       ...await exists(archivePath(kafka)) ? useArchive(archivePath(kafka)) : [],
       "kafka.tools.StorageTool",
       "format",

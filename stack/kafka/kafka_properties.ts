@@ -26,9 +26,9 @@ export interface KafkaNode {
 }
 
 /** A log of one copy, for a broker alone. */
-export const ONE_COPY = replication({ copies: 1, inSync: 1 });
+export const ONE_REPLICA = replication({ replicas: 1, inSync: 1 });
 /** What a cluster of three is for: a record is acknowledged when two have it. */
-export const THREE_COPIES = { ...replication({ copies: 3, inSync: 2 }), "min.insync.replicas": "2" };
+export const THREE_REPLICAS = { ...replication({ replicas: 3, inSync: 2 }), "min.insync.replicas": "2" };
 
 const LISTS = ["listeners", "advertised.listeners", "listener.security.protocol.map"];
 
@@ -85,13 +85,13 @@ export function escapeValue(value: string): string {
   });
 }
 
-function replication({ copies, inSync }: { copies: number; inSync: number }): Record<string, string> {
+function replication({ replicas, inSync }: { replicas: number; inSync: number }): Record<string, string> {
   return {
-    "default.replication.factor": String(copies),
-    "offsets.topic.replication.factor": String(copies),
-    "transaction.state.log.replication.factor": String(copies),
+    "default.replication.factor": String(replicas),
+    "offsets.topic.replication.factor": String(replicas),
+    "transaction.state.log.replication.factor": String(replicas),
     "transaction.state.log.min.isr": String(inSync),
-    "share.coordinator.state.topic.replication.factor": String(copies),
+    "share.coordinator.state.topic.replication.factor": String(replicas),
     "share.coordinator.state.topic.min.isr": String(inSync),
   };
 }

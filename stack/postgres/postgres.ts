@@ -37,7 +37,7 @@ export interface PostgresOptions {
   readonly dataFolder: string;
   readonly user: OsUser | undefined;
   /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
-  readonly within?: readonly string[] | undefined;
+  readonly commandPrefix?: readonly string[] | undefined;
   readonly port: number;
   /** Settings of the server on top of ours. */
   readonly config?: Readonly<Record<string, string>>;
@@ -97,7 +97,7 @@ export interface ServeOptions {
   readonly pidFile: string;
   readonly user: OsUser | undefined;
   /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
-  readonly within?: readonly string[] | undefined;
+  readonly commandPrefix?: readonly string[] | undefined;
   readonly port: number;
   /** Settings on top of ours. */
   readonly config?: Readonly<Record<string, string>>;
@@ -107,7 +107,7 @@ export interface ServeOptions {
 
 /** Starts a server on a data directory and waits until it answers, be it a primary or a standby. */
 export async function servePostgres(binaries: PostgresBinaries, options: ServeOptions): Promise<Service> {
-  const { name, data, logPath, pidFile, user, within, port, config, superuserUrl, signal } = options;
+  const { name, data, logPath, pidFile, user, commandPrefix, port, config, superuserUrl, signal } = options;
   const spawn = async () => {
     await removeStaleLock(data);
     const log = await Deno.open(logPath, { create: true, append: true });
@@ -128,7 +128,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
         }).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
       ],
       user,
-      within,
+      commandPrefix,
       // Wherever we were started may be closed to that user.
       cwd: dirname(data),
       pidFile,
@@ -146,7 +146,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
     spawn,
     answers: () => answers(superuserUrl),
     stop: (child) => stop(child, binaries, data),
-    passing: /pre-existing shared memory block is still in use/,
+    transientFailure: /pre-existing shared memory block is still in use/,
   }, { signal });
 }
 

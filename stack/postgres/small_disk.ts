@@ -17,7 +17,7 @@ export interface SmallDisk extends AsyncDisposable {
    *
    * @param user whom the rest runs as, when we are root
    */
-  readonly within: (user?: OsUser) => string[];
+  readonly commandPrefix: (user?: OsUser) => string[];
   /** Runs a command there until it ends. @throws with what it said when it fails */
   readonly run: (command: readonly string[], user?: OsUser) => Promise<string>;
   /** Takes all space that is left. */
@@ -44,7 +44,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
     await Deno.remove(path);
     throw error;
   });
-  const within = (user?: OsUser) => {
+  const commandPrefix = (user?: OsUser) => {
     const target = ["--mount", "--target", String(holder.pid)];
     if (isRoot()) {
       // Only root may enter, so who it runs as is decided behind the door.
@@ -66,7 +66,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
     ];
   };
   const run = async (command: readonly string[], user?: OsUser) => {
-    const [program = "", ...args] = [...within(user), ...command];
+    const [program = "", ...args] = [...commandPrefix(user), ...command];
     const { success, stdout, stderr } = await new Deno.Command(program, { args, stdin: "null" }).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
     if (success) return text(stdout);
@@ -75,7 +75,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
   const ballast = join(path, BALLAST);
   return {
     path,
-    within,
+    commandPrefix,
     run,
     fill: async () => {
       // In large pieces while there are any, then the last page. That dd fails is the point.

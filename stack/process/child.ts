@@ -23,7 +23,7 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly user?: OsUser | undefined;
   /** The beginning of a command line that runs the command in another place, in the same process and as whom it says. */
-  readonly within?: readonly string[] | undefined;
+  readonly commandPrefix?: readonly string[] | undefined;
   readonly cwd?: string;
   /** Where the id is kept while the process runs. */
   readonly pidFile: string;
@@ -47,8 +47,8 @@ export class Child {
   #running = true;
 
   constructor(options: ChildOptions) {
-    const { command, args, user, within = [], env, cwd, pidFile, stopSignal } = options;
-    const [program = command, ...rest] = [...within, command, ...args];
+    const { command, args, user, commandPrefix = [], env, cwd, pidFile, stopSignal } = options;
+    const [program = command, ...rest] = [...commandPrefix, command, ...args];
     const child = new Deno.Command(program, {
       args: rest,
       stdin: "null",
@@ -59,7 +59,7 @@ export class Child {
       detached: Deno.build.os !== "windows",
       ...(env === undefined ? {} : { env: { ...env } }),
       ...(cwd === undefined ? {} : { cwd }),
-      ...(user === undefined || within.length > 0 ? {} : { uid: user.uid, gid: user.gid }),
+      ...(user === undefined || commandPrefix.length > 0 ? {} : { uid: user.uid, gid: user.gid }),
     }).spawn();
     this.pid = child.pid;
     this.#stopSignal = stopSignal;

@@ -34,7 +34,7 @@ export interface ServiceOptions {
   readonly answers: () => Promise<boolean>;
   readonly stop: (child: Child) => Promise<void>;
   /** A line that a server prints when it ends for a reason that is gone a moment later. */
-  readonly passing?: RegExp;
+  readonly transientFailure?: RegExp;
 }
 
 const START_DEADLINE_MS = 90_000;
@@ -99,8 +99,8 @@ async function startUntilAnswers(options: ServiceOptions, signal: AbortSignal): 
     if (outcome === "answers") return child;
     await child.kill();
     signal.throwIfAborted();
-    const passing = child.tail.some((line) => options.passing?.test(line) ?? false);
-    if (outcome === "ended" && passing && attempt < START_TRIES) {
+    const isTransient = child.tail.some((line) => options.transientFailure?.test(line) ?? false);
+    if (outcome === "ended" && isTransient && attempt < START_TRIES) {
       await settlesWithin(new Promise(() => {}), 1_000);
       continue;
     }

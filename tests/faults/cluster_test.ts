@@ -52,7 +52,7 @@ async function leadsNothing(place: Place, broker: number): Promise<void> {
 Deno.test(
   "no acknowledged record is lost when the leader of every partition is killed under load, one after the other",
   onCluster(
-    { partitions: PARTITIONS, copies: REPLICAS },
+    { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         const leaderless = new Set<number>();
@@ -76,7 +76,7 @@ Deno.test(
 Deno.test(
   "producer and consumer lose no record and keep running when all brokers and the controller restart in turn under load",
   onCluster(
-    { partitions: PARTITIONS, copies: REPLICAS },
+    { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         for (const node of [...cluster.brokers, cluster.controller]) {
@@ -94,7 +94,7 @@ Deno.test(
 Deno.test(
   "the producer reports no record as sent while two of three replicas are away, and both workers continue afterwards",
   onCluster(
-    { partitions: PARTITIONS, copies: REPLICAS },
+    { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         await Promise.all([cluster.broker(1).kill(), cluster.broker(2).kill()]);
@@ -115,7 +115,7 @@ Deno.test(
 Deno.test(
   "members of a group continue, join and leave after the broker that coordinates the group has died",
   onCluster(
-    { partitions: PARTITIONS, copies: REPLICAS },
+    { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
       survives(place, async ({ load, consumer }) => {
         const [group] = await place.admin.findCoordinator({

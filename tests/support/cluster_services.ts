@@ -57,7 +57,7 @@ export function onCluster(
   return async (t) => {
     const { cluster } = await shared.started();
     const withCluster = shared.onPlace(options, async (place) => {
-      if (options.partitions !== 0) await inSync(place, options.copies ?? 1);
+      if (options.partitions !== 0) await inSync(place, options.replicas ?? 1);
       await body(place, cluster);
     });
     try {
@@ -82,12 +82,12 @@ export async function partitionStates({ admin, topic }: Place): Promise<Partitio
   return topics.get(topic)?.partitions ?? [];
 }
 
-/** Waits until every partition has a leader and so many copies that are complete. */
-export async function inSync(place: Place, copies: number): Promise<void> {
+/** Waits until every partition has a leader and this number of in-sync replicas. */
+export async function inSync(place: Place, replicas: number): Promise<void> {
   let seen: unknown;
-  await eventually(`${copies} complete copies of each partition`, async () => {
+  await eventually(`${replicas} in-sync replicas of each partition`, async () => {
     const states = await partitionStates(place);
     seen = states.map(({ leader, isr }) => ({ leader, isr }));
-    return states.length > 0 && states.every(({ leader, isr }) => leader > 0 && isr.length === copies);
+    return states.length > 0 && states.every(({ leader, isr }) => leader > 0 && isr.length === replicas);
   }, { withinMs: 120_000, seen: () => seen });
 }
