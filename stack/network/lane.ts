@@ -1,57 +1,55 @@
 /**
- * Folder `network`: TCP ports, and links between client and server that can be slowed, cut and reset. It never looks into what
- * it passes on.
+ * Folder `network`: TCP ports, and proxies between a client and a server that can delay, cut and reset connections. A
+ * proxy does not interpret the bytes that it forwards.
  *
- * One direction of a link: what is wrong with it, and the passing on of bytes in their order.
+ * A lane is one direction of a link: it applies an impairment and keeps the order of the bytes.
  */
 import type { Socket } from "node:net";
 
-/** What is wrong with a direction. Nothing set: it is well. */
 export interface Impairment {
-  /** Every piece arrives so much later, in order. */
+  /** Delay of every piece. The order stays. */
   readonly latencyMs?: number;
-  /** And up to so much later still, each piece by chance. */
+  /** Upper limit of a random delay that each piece gets on top of `latencyMs`. */
   readonly jitterMs?: number;
-  /** A slow reader: the sender is held back once about a megabyte is under way. */
+  /** Simulates a slow reader: the lane reads no more while it holds about 1 MiB. */
   readonly bytesPerSecond?: number;
-  /** A connection ends, in the middle of a message most often, once so many bytes more have passed on it. */
+  /** Closes a connection, usually in the middle of a message, after this many more bytes. */
   readonly byteLimit?: number;
   /**
-   * Half-open: all is swallowed, the end of a connection too. Neither side hears of the other, new connections are
-   * accepted. A connection that lost bytes stays silent when the link is healed: what followed a hole would be nonsense.
+   * Half-open: the lane discards all bytes, and also the end of a connection. Neither side hears from the other, and
+   * the link still accepts new connections. A connection that lost bytes stays silent after the link is healed,
+   * because the bytes after a hole would be nonsense.
    */
   readonly silent?: boolean;
 }
 
-/** What passes in one piece. Return false to cut the connection instead of passing it on. */
+/** Sees each piece before the lane forwards it. If it returns false, the link resets the connection instead. */
 export type Watch = (bytes: Uint8Array) => boolean;
 
-/** Both ends of one connection. */
+/** The two sockets of one connection. */
 export interface Wire {
   readonly closed: boolean;
-  /** By a reset, as a crash would: both sides see an error. */
+  /** Closes with a TCP reset, as after a crash: both sides see an error. */
   readonly reset: () => void;
-  /** In order, as far as both sides can tell. */
+  /** Closes in order, after everything that was written. */
   readonly end: () => void;
-  /** One side went away and the other must not hear of it. */
+  /** Closes only the side that left, so that the other side does not notice. */
   readonly abandon: (from: Socket) => void;
 }
 
-/** What may wait in a lane for its time, per connection. Beyond it the sender is not read any more. */
+/** Bytes per connection that may wait in a lane. Above this limit the lane does not read from the sender. */
 const HELD_BYTES = 1024 * 1024;
-/** A slow lane passes its bytes in this many pieces a second. */
+/** Size of the pieces under `bytesPerSecond`: what passes in a twentieth of a second. */
 const PIECES_PER_SECOND = 20;
 
 export class Lane {
   watch: Watch = () => true;
-  /** How many connections the watch has cut. */
   cuts = 0;
   #impairment: Impairment = {};
   readonly #random: () => number;
-  /** Of those who wait for a time: a change lets them look again. */
+  /** Wakes each waiting delivery, so that a new impairment applies at once. */
   readonly #sleepers = new Set<() => void>();
 
-  /** @param random in [0, 1), for the jitter */
   constructor(random: () => number) {
     this.#random = random;
   }
@@ -69,7 +67,7 @@ export class Lane {
     for (const wake of [...this.#sleepers]) wake();
   }
 
-  /** Passes on what `from` says until one of the two ends. Never throws. */
+  /** Forwards bytes until one side ends. Never throws. */
   async pass(from: Socket, to: Socket, wire: Wire): Promise<void> {
     const flow = new Flow();
     let delivered = Promise.resolve();
@@ -86,7 +84,6 @@ export class Lane {
         if (flow.held > HELD_BYTES) await delivered;
       }
     } catch {
-      // It was reset, or it went away with its wire.
       if (!this.#isSilent(flow)) wire.reset();
     }
     await delivered;
@@ -95,7 +92,6 @@ export class Lane {
   }
 
   async #until(arrivedAt: number, jitter: number, wire: Wire): Promise<void> {
-    // Looked at anew after each wait: a heal lets everything go at once.
     for (;;) {
       const { latencyMs = 0, jitterMs = 0 } = this.#impairment;
       const restMs = arrivedAt + latencyMs + jitter * jitterMs - performance.now();
@@ -106,7 +102,7 @@ export class Lane {
 
   async #deliver(bytes: Uint8Array, to: Socket, wire: Wire, flow: Flow): Promise<void> {
     if (this.#isSilent(flow)) {
-      flow.deaf = true;
+      flow.lostBytes = true;
       return;
     }
     if (wire.closed) return;
@@ -115,7 +111,7 @@ export class Lane {
       wire.reset();
       return;
     }
-    // What a watch silences the lane for still arrives.
+    // The piece also arrives if `watch` has just made the lane silent: the silence begins with the next piece.
     for (let done = 0; done < bytes.length && !wire.closed;) {
       const { byteLimit = Infinity, bytesPerSecond } = this.#impairment;
       flow.countFor(this.#impairment);
@@ -132,7 +128,7 @@ export class Lane {
   }
 
   #isSilent(flow: Flow): boolean {
-    return flow.deaf || this.#impairment.silent === true;
+    return flow.lostBytes || this.#impairment.silent === true;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -148,14 +144,11 @@ export class Lane {
   }
 }
 
-/** What is known of one connection in one direction. */
 class Flow {
-  /** Bytes that were read and not delivered. */
   held = 0;
-  /** Bytes that were delivered since the impairment was set. */
+  /** Bytes that were delivered since the current impairment was set. */
   passed = 0;
-  /** Bytes of it were swallowed. */
-  deaf = false;
+  lostBytes = false;
   #since: Impairment = {};
 
   countFor(impairment: Impairment): void {

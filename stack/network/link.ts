@@ -1,11 +1,9 @@
 /**
- * A link between clients and a server: a TCP proxy whose faults are set and healed while connections live. For tests and
- * for `chaos`.
+ * A link is a TCP proxy between clients and a server. Tests and `chaos` change its faults while connections are open.
  *
  * @example
  * await using link = await openLink({ host: "127.0.0.1", port: 5432 });
  * link.impair({ latencyMs: 200, jitterMs: 50 });
- * link.impair({ silent: true }, "answers");
  * link.cut();
  * link.heal();
  */
@@ -17,20 +15,19 @@ export type { Impairment, Watch };
 
 export type Direction = "requests" | "answers" | "both";
 
-/** Where the server listens. */
 export interface LinkTarget {
   readonly host: string;
   readonly port: number;
 }
 
 /**
- * Opens a link on a free port of the loopback address.
+ * Opens a link on a free port of 127.0.0.1.
  *
- * @param target undefined while it is not known; clients are reset for as long as nobody listens there
- * @param random in [0, 1), for the jitter
+ * @param target the server; while it is undefined or does not listen, the link resets each connection
+ * @param random returns a number in [0, 1), for the jitter
  */
 export async function openLink(target?: LinkTarget, random: () => number = Math.random): Promise<Link> {
-  // A connection whose one half ended is closed by us and not by the runtime: what is under way must arrive before.
+  // allowHalfOpen: when one side ends, the link delivers what it still holds and then closes the connection itself.
   const server = createServer({ allowHalfOpen: true, noDelay: true });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -43,7 +40,6 @@ export async function openLink(target?: LinkTarget, random: () => number = Math.
 
 export class Link implements AsyncDisposable {
   readonly port: number;
-  /** Where new connections go. */
   target: LinkTarget | undefined;
   readonly #server: Server;
   readonly #requests: Lane;
@@ -52,7 +48,6 @@ export class Link implements AsyncDisposable {
   readonly #passing = new Set<Promise<unknown>>();
   #refusing = false;
 
-  /** Made by `openLink`. */
   constructor(server: Server, port: number, target: LinkTarget | undefined, random: () => number) {
     this.port = port;
     this.target = target;
@@ -62,7 +57,6 @@ export class Link implements AsyncDisposable {
     server.on("connection", (client: Socket) => this.#accept(client));
   }
 
-  /** The same URL, through this link. */
   through(url: string): string {
     const detour = new URL(url);
     detour.hostname = HOST;
@@ -70,52 +64,50 @@ export class Link implements AsyncDisposable {
     return detour.href;
   }
 
-  /** Sees what clients send. */
   set onRequest(watch: Watch) {
     this.#requests.watch = watch;
   }
 
-  /** Sees what the server answers. */
   set onAnswer(watch: Watch) {
     this.#answers.watch = watch;
   }
 
-  /** How many connections were cut by one of the two watches. */
   get cuts(): number {
     return this.#requests.cuts + this.#answers.cuts;
   }
 
-  /** Half-open in both directions, or well; see `Impairment.silent`. */
+  /** Makes both directions half-open (see `Impairment.silent`), or healthy. */
   set silent(silent: boolean) {
     this.impair(silent ? { silent } : {});
   }
 
-  /** What is wrong from now on, in place of what was; of living connections too. */
+  /** Replaces the current impairment, also for open connections. */
   impair(impairment: Impairment, direction: Direction = "both"): void {
     if (direction !== "answers") this.#requests.impairment = impairment;
     if (direction !== "requests") this.#answers.impairment = impairment;
   }
 
-  /** Resets every connection, and each new one at once, until the link is healed. */
+  /** Resets all connections, and resets each new one until `heal`. */
   cut(): void {
     this.#refusing = true;
     this.reset();
   }
 
-  /** Resets every connection; new ones are welcome. */
+  /** Resets all connections. New ones are accepted. */
   reset(): void {
     for (const wire of [...this.#wires]) wire.reset();
   }
 
-  /** Nothing is wrong any more. */
   heal(): void {
     this.#refusing = false;
     this.impair({});
   }
 
   /**
-   * Resets the side that is left of connections whose other side went away while the link was silent: what a server's
-   * keepalive finds out in time. @returns how many there were
+   * Resets connections that have only one side left, because the other side closed while the link was silent. A
+   * server's keepalive would find them later.
+   *
+   * @returns how many there were
    */
   endAbandoned(): number {
     const abandoned = [...this.#wires].filter((wire) => wire.isAbandoned);
@@ -135,7 +127,6 @@ export class Link implements AsyncDisposable {
       this.#answers.wake();
     });
     this.#wires.add(wire);
-    // Nobody listens there.
     const refused = () => wire.reset();
     server.once("close", refused);
     server.once("connect", () => {
@@ -158,7 +149,6 @@ export class Link implements AsyncDisposable {
   }
 }
 
-/** A connection: the client's socket and the server's. */
 class TwoSockets implements Wire {
   readonly #sockets: Set<Socket>;
   readonly #onClosed: () => void;
@@ -182,7 +172,7 @@ class TwoSockets implements Wire {
   }
 
   end(): void {
-    // What was written goes out before the end does.
+    // destroySoon: the socket first sends what was written to it.
     this.#close((socket) => socket.destroySoon());
   }
 

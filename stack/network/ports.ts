@@ -1,21 +1,20 @@
-/** TCP ports of this machine. */
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
 export const HOST = "127.0.0.1";
 
 /**
- * Below the range from which Linux, macOS and Windows take ports for outgoing connections: a client that keeps trying
- * a stopped server inside that range can connect to itself and so take the server's port away.
+ * Below the ephemeral ports of Linux, macOS and Windows. In that range a client that keeps connecting to a stopped
+ * server can get the server's port as its own source port. It then connects to itself and blocks the port.
  */
 const FREE_PORTS = { from: 20_000, to: 32_000 };
 
-/** Whether something listens there, or the port cannot be had for another reason. */
+/** Also true if this process may not listen on the port. */
 export async function isPortTaken(port: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: HOST, port })).close();
     return true;
   } catch {
-    // Nobody answers. That nobody holds it either is what listening shows.
+    // No server answers. Whether the port is free shows when this process listens on it.
   }
   try {
     Deno.listen({ hostname: HOST, port }).close();
@@ -25,30 +24,29 @@ export async function isPortTaken(port: number): Promise<boolean> {
   }
 }
 
-/** The server that got one of them wants it again after a stop, while nobody listens there. */
-const given = new Set<number>();
+/** A stopped server starts again on its port, so the port is never given to another server. */
+const handedOut = new Set<number>();
 
-/** @returns a port that nobody holds, another one at each call */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FREE_PORTS.from + Math.floor(Math.random() * (FREE_PORTS.to - FREE_PORTS.from));
-    if (given.has(port) || await isPortTaken(port)) continue;
-    given.add(port);
+    if (handedOut.has(port) || await isPortTaken(port)) continue;
+    handedOut.add(port);
     return port;
   }
 }
 
-/** How a port is called where it is set, for messages. */
+/** The names of a port setting, for messages. */
 export interface PortSetting {
   readonly what: string;
   readonly variable: string;
-  /** The variable that names a server which runs already. */
+  /** The variable with the address of a server that already runs. */
   readonly instead: string;
 }
 
 /**
- * @param wanted the port to use, 0 for any free one
- * @throws PipelineError when it is taken, with what to do
+ * @param wanted the port, or 0 for any free one
+ * @throws PipelineError if the port is taken
  */
 export async function claimPort(wanted: number, { what, variable, instead }: PortSetting): Promise<number> {
   if (wanted === 0) return await freePort();
