@@ -1,8 +1,8 @@
 /**
- * Folder `kafka`: Kafka nodes as child processes: jars, configuration, listeners. It speaks to a broker only to see that it
- * answers.
+ * Folder `kafka`: Kafka nodes as child processes: jars, configuration, listeners. It talks to a broker only to see
+ * whether it answers.
  *
- * One Kafka node (KRaft) that keeps its data between starts: alone, or one of a cluster.
+ * Starts a Kafka node in KRaft mode, alone or as a member of a cluster. The node keeps its data between starts.
  */
 import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
@@ -16,41 +16,39 @@ import { type KafkaLink, type KafkaNode, ONE_REPLICA, serverProperties } from ".
 import { freePort, HOST, isPortTaken } from "../network/ports.ts";
 import { type Service, startService } from "../process/service.ts";
 
-/** Log4j takes a comma for the end of one address. */
+/** Log4j treats a comma as a separator between several configuration files. */
 const LOG_CONFIGURATION = pathToFileURL(join(CLONE, "stack", "kafka", "log4j2.xml")).href.replaceAll(
   ",",
   "%2C",
 );
-/** Java reads and writes the names of files in the locale's encoding, which may have no letters beyond ASCII. */
+/** Java encodes file names as the locale says, and the locale C knows only ASCII. */
 const JAVA_ENV = { LC_ALL: "C.UTF-8" };
-/** The first stop of a clone also writes the class archive, which takes two of these seconds. */
+/** The first stop of a clone also writes the class archive, which takes about two seconds. */
 const STOP_DEADLINE_MS = 6_000;
 const FORMAT_HEAP_MB = 256;
 const START_HEAP_MB = 64;
 const MAX_HEAP_MB = 512;
-/** Java warns of classes that are not in an archive. */
+/** Without these, Java warns about each class that the archive lacks. */
 const QUIET = ["-Xlog:disable", "-Xlog:all=error:stderr"];
 
 export interface KafkaNodeOptions {
-  /** For messages. */
   readonly name: string;
   readonly nodeId: number;
-  /** The same for all nodes of a cluster; a new one unless told. */
+  /** All nodes of a cluster have the same one. Default: a new id. */
   readonly clusterId?: string;
-  /** Absolute folder for its data, configuration and log. */
+  /** Absolute path; for data, configuration and log. */
   readonly folder: string;
   readonly pidFile: string;
-  /** For clients; undefined for a controller that is no broker. */
+  /** Undefined for a node that is only a controller. */
   readonly clientPort: number | undefined;
   readonly links: readonly KafkaLink[];
-  /** Port of each controller, by node id; asked at each start. */
+  /** Ports by node id. */
   readonly controllers: () => Promise<ReadonlyMap<number, number>>;
-  /** What the heap has from the start; START_HEAP_MB unless told. */
   readonly startHeapMb?: number | undefined;
   readonly maxHeapMb: number;
-  /** What comes before each of its command lines, so that it runs where its disk is mounted. */
+  /** Comes before each command of the node, so that it runs where its disk is mounted. */
   readonly commandPrefix?: readonly string[] | undefined;
-  /** Lines of server.properties that win over ours; listeners come on top of ours. */
+  /** Replaces defaults of server.properties. Listeners are added to the default ones. */
   readonly config: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
@@ -59,7 +57,7 @@ export interface KafkaNodeOptions {
 type Own = "name" | "nodeId" | "clusterId" | "clientPort" | "controllers" | "maxHeapMb";
 export type KafkaOptions = Omit<KafkaNodeOptions, Own> & { readonly port: number };
 
-/** Starts a broker that is its own controller, and waits until it answers. */
+/** Starts a node that is both broker and controller, and waits until it answers. */
 export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<Service> {
   const { port, config, ...rest } = options;
   const nodeId = 1;
@@ -68,14 +66,14 @@ export async function startKafka(kafka: Kafka, options: KafkaOptions): Promise<S
     name: "Kafka",
     nodeId,
     clientPort: port,
-    // The controller is asked by nobody but its own process; its port may change with each start.
+    // Only this process uses its controller, so the port may change at each start.
     controllers: async () => new Map([[nodeId, await freePort()]]),
     maxHeapMb: Math.max(MAX_HEAP_MB, options.startHeapMb ?? 0),
     config: { ...ONE_REPLICA, ...config },
   });
 }
 
-/** Starts a node and waits until it answers, as a broker or else as a controller. */
+/** Starts a node and waits until it answers. A node that is only a controller answers when its port is open. */
 export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): Promise<Service> {
   const { name, nodeId, folder, clientPort, links, config, signal, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
@@ -118,8 +116,8 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
 }
 
 /**
- * A name in the node's folder. Relative to it, since Kafka and Log4j take commas, `%` and `$` in a path for something else.
- * A disk of its own is another place for the whole process: what runs there begins in its root folder.
+ * Relative to the working directory, because Kafka and Log4j interpret commas, `%` and `$` in a path. With a command
+ * prefix the process starts in the root folder of its mount namespace, so the path must be absolute.
  */
 function pathFor(
   { folder, commandPrefix }: Pick<KafkaNodeOptions, "folder" | "commandPrefix">,
@@ -136,7 +134,7 @@ function javaOptions(
   return [
     `-Xms${startHeapMb}m`,
     `-Xmx${maxHeapMb}m`,
-    // One small heap: the collector that starts fastest and takes no thread of its own.
+    // For a small heap this collector starts fastest and needs no threads of its own.
     "-XX:+UseSerialGC",
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
@@ -147,22 +145,22 @@ function javaOptions(
   ];
 }
 
-/**
- * The JVM's archive of the classes it loaded, which halves the time to start. The first broker of a clone writes it
- * when it stops; it fits one version of Java and one set of jars only.
- */
 let archiveUnderWay = false;
 
+/**
+ * The JVM's archive of loaded classes halves the start time. The first broker of a clone writes it when it stops. It
+ * is valid for one version of Java and one set of jars.
+ */
 async function classArchive(kafka: Kafka): Promise<{ options: string[]; keep: () => Promise<void> }> {
   const path = archivePath(kafka);
   if (await exists(path)) return { options: useArchive(path), keep: () => Promise.resolve() };
-  // Writing it takes a node seconds of its stop: one of a cluster is enough.
+  // Writing the archive delays the stop by seconds, so only one node of a cluster does it.
   if (archiveUnderWay) return { options: [], keep: () => Promise.resolve() };
   archiveUnderWay = true;
   const unfinished = `${path}.unfinished-${Deno.pid}`;
   return {
     options: [...QUIET, `-XX:ArchiveClassesAtExit=${unfinished}`],
-    // Absent after a crash; then the next stop writes it.
+    // The file is missing if Java crashed. Then the next stop writes it.
     keep: () => Deno.rename(unfinished, path).catch(() => {}).finally(() => archiveUnderWay = false),
   };
 }
@@ -180,12 +178,11 @@ async function format(
   node: KafkaNode,
   options: KafkaNodeOptions,
 ): Promise<void> {
-  const { folder, commandPrefix = [], clusterId: cluster = newClusterId() } = options;
+  const { folder, commandPrefix = [], clusterId = newClusterId() } = options;
   const data = join(folder, "data");
   const unfinished = `${data}.unfinished`;
   await removeFolder(unfinished);
   const properties = join(folder, "format.properties");
-  // The ports are not kept in what is formatted.
   await Deno.writeTextFile(properties, serverProperties({ ...node, data: `${node.data}.unfinished` }));
   const [program = kafka.java, ...before] = [...commandPrefix, kafka.java];
   const { success, stderr, stdout } = await new Deno.Command(program, {
@@ -199,30 +196,30 @@ async function format(
       "--config",
       properties,
       "--cluster-id",
-      cluster,
+      clusterId,
     ],
     env: JAVA_ENV,
     cwd: folder,
     stdin: "null",
   }).output();
   if (!success) {
-    const said = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
-    throw new PipelineError("stack_failed", `Cannot format Kafka's storage in ${data}: ${said.trim()}`);
+    const output = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
+    throw new PipelineError("stack_failed", `Cannot format Kafka's storage in ${data}: ${output.trim()}`);
   }
   await Deno.remove(properties);
-  // Absent when `log.dirs` names another disk; then it only tells that this was done.
+  // The folder is missing if `log.dirs` names another disk. Then `data` only marks that the formatting is done.
   await Deno.mkdir(unfinished, { recursive: true });
   await Deno.rename(unfinished, data);
 }
 
-/** Kafka does not take an id that begins with a hyphen; without its first bit none does. */
+/** Kafka refuses an id that begins with a hyphen. With a first bit of 0, base64url gives none. */
 export function newClusterId(): string {
   const id = randomBytes(16);
   id.writeUInt8(id.readUInt8() & 0x7f);
   return id.toString("base64url");
 }
 
-/** Its port opens before the controller lets it serve; from then on it is in its own metadata. */
+/** The port opens before the controller admits the broker. After that, the broker is in its own metadata. */
 async function serves(port: number, nodeId: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: HOST, port })).close();

@@ -1,4 +1,3 @@
-/** The broker's jars: fetched once per clone by Maven, from `kafka/pom.xml`. */
 import { delimiter, join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { CLONE, digest, exists, installOnce, STACK_FOLDER } from "../process/clone.ts";
@@ -6,7 +5,7 @@ import { TextLineStream } from "../process/lines.ts";
 
 const POM = join(CLONE, "stack", "kafka", "pom.xml");
 const OLDEST_JAVA = 17;
-const TELL_EVERY_MS = 1_000;
+const REPORT_EVERY_MS = 1_000;
 
 const OTHER_WAYS = "or use a broker of your own (KAFKA_BOOTSTRAP_SERVERS=host:9092), " +
   "or run everything in containers (docker compose up)";
@@ -14,19 +13,19 @@ const OTHER_WAYS = "or use a broker of your own (KAFKA_BOOTSTRAP_SERVERS=host:90
 const NO_MAVEN = "Maven fetches its jars and there is none (looked for mvn on PATH); " +
   "install it (for example the package maven)";
 
+/** Java and the broker's jars, which Maven downloads once per clone, as `kafka/pom.xml` says. */
 export interface Kafka {
-  /** The program that runs it. */
   readonly java: string;
   readonly javaVersion: string;
   readonly version: string;
-  /** The folder with the jars, and only jars. */
+  /** A folder. */
   readonly jars: string;
 }
 
 /**
- * Finds Java and, where the jars are not there yet, Maven. Nothing is written, so that it can be asked first of all.
+ * Finds Java and, if the jars are missing, Maven. Writes nothing.
  *
- * @throws PipelineError that names everything that is missing
+ * @throws PipelineError with everything that is missing
  */
 export async function findKafka(env: { readonly JAVA_HOME?: string | undefined }): Promise<Kafka> {
   const pom = await Deno.readTextFile(POM);
@@ -38,7 +37,6 @@ export async function findKafka(env: { readonly JAVA_HOME?: string | undefined }
       `Java cannot load programs from ${STACK_FOLDER}, expected a path without "${delimiter}"; move the clone`,
     );
   }
-  // An empty variable is one that is not set.
   const java = env.JAVA_HOME ? join(env.JAVA_HOME, "bin", "java") : "java";
   const javaVersion = /version "([^"]+)"/.exec(await run(java, ["-version"]) ?? "")?.[1];
   if (Number.parseInt(javaVersion?.replace(/^1\./, "") ?? "0", 10) < OLDEST_JAVA) {
@@ -61,11 +59,6 @@ export async function findKafka(env: { readonly JAVA_HOME?: string | undefined }
   return { java, javaVersion, version, jars };
 }
 
-/**
- * Fetches the jars, unless they are there.
- *
- * @throws PipelineError when they cannot be had
- */
 export async function fetchKafka(
   { jars, version }: Kafka,
   { signal, onProgress }: { signal: AbortSignal; onProgress: (text: string) => void },
@@ -75,11 +68,7 @@ export async function fetchKafka(
   await installOnce(jars, (empty) => fetchJars(empty, fetch));
 }
 
-/**
- * Finds Java and the jars; fetches the jars the first time.
- *
- * @throws PipelineError when Java or Maven is missing, or when the jars cannot be had
- */
+/** @throws PipelineError if Java or Maven is missing, or the download fails */
 export async function installKafka(
   env: { readonly JAVA_HOME?: string | undefined },
   options: { signal: AbortSignal; onProgress: (text: string) => void },
@@ -89,12 +78,11 @@ export async function installKafka(
   return found;
 }
 
-/** On Windows `mvn` is a batch file, which only the command interpreter can run. */
+/** On Windows, `mvn` is a batch file, which only the command interpreter can run. */
 function maven(args: readonly string[]): [command: string, args: string[]] {
   return Deno.build.os === "windows" ? ["cmd", ["/c", "mvn", ...args]] : ["mvn", [...args]];
 }
 
-/** What the program printed, on either stream; undefined when it cannot be run. */
 async function run(command: string, args: string[]): Promise<string | undefined> {
   try {
     const { stdout, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();
@@ -108,24 +96,20 @@ async function run(command: string, args: string[]): Promise<string | undefined>
 }
 
 export interface Fetch {
-  /** Absolute path. */
   readonly pom: string;
-  /** Of Kafka; a pom that does not name it reads it from `kafka.version`. */
+  /** Passed to Maven as `kafka.version`. */
   readonly version: string;
-  /** For messages. */
   readonly size: string;
-  /** The file without which all of it is of no use. */
+  /** The file that must exist afterwards. */
   readonly jar: string;
-  /** More of Maven's command line. */
   readonly options?: readonly string[];
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
 
-/** @throws PipelineError when Maven is missing or cannot have the jars */
 export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
-  const { pom, version, size, jar: wanted, options: more = [], signal, onProgress } = fetch;
-  onProgress(`Kafka ${version}: asking Maven for its jars (once, about ${size})`);
+  const { pom, version, size, jar: expectedJar, options: moreArgs = [], signal, onProgress } = fetch;
+  onProgress(`Kafka ${version}: downloading its jars with Maven (once, about ${size})`);
   const args = [
     "--batch-mode",
     "--strict-checksums",
@@ -135,11 +119,11 @@ export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
     `-Dkafka.version=${version}`,
     `-DoutputDirectory=${folder}`,
     "-DincludeScope=runtime",
-    ...more,
+    ...moreArgs,
   ];
-  const [command, all] = maven(args);
+  const [command, commandArgs] = maven(args);
   const options: Deno.CommandOptions = {
-    args: all,
+    args: commandArgs,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -154,25 +138,26 @@ export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
   }
   const errors: string[] = [];
   let fetched = 0;
-  let told = performance.now();
+  let reportedAt = performance.now();
   const lines = fetching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  const unread = fetching.stderr.pipeTo(new WritableStream());
+  // Nothing uses this stream, but Maven would block when its pipe is full.
+  const drained = fetching.stderr.pipeTo(new WritableStream());
   for await (const line of lines) {
     const jar = /Downloaded from .*\/([^/]+\.jar) \(([^ ]+ [kMG]?B)/.exec(line);
     if (jar !== null) fetched++;
-    if (jar !== null && performance.now() - told >= TELL_EVERY_MS) {
+    if (jar !== null && performance.now() - reportedAt >= REPORT_EVERY_MS) {
       onProgress(`Kafka ${version}: ${fetched} files so far, ${jar[1]} (${jar[2]})`);
-      told = performance.now();
+      reportedAt = performance.now();
     }
     if (line.startsWith("[ERROR]")) errors.push(line.slice("[ERROR]".length).trim());
   }
-  await unread;
+  await drained;
   const { success } = await fetching.status;
   signal.throwIfAborted();
-  if (success && await exists(join(folder, wanted))) return;
+  if (success && await exists(join(folder, expectedJar))) return;
   throw new PipelineError(
     "stack_failed",
-    `Cannot fetch Kafka ${version} with Maven: ${errors[0] ?? "it failed without saying why"}; ` +
+    `Cannot fetch Kafka ${version} with Maven: ${errors[0] ?? "Maven gave no reason"}; ` +
       `check the network and ~/.m2/settings.xml (proxy, mirror), ${OTHER_WAYS}`,
     { retriable: true },
   );

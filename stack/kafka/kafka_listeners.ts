@@ -1,30 +1,28 @@
-/** Listeners of a broker that ask who somebody is, on top of the plain one that the stack itself uses. */
 import { join } from "node:path";
 import { freePort, HOST } from "../network/ports.ts";
 
 export interface KafkaListener {
   readonly protocol: "SSL" | "SASL_SSL" | "SASL_PLAINTEXT";
-  /** PEM, with SSL: the broker's certificate, its own first, and its key (PKCS #8, not encrypted). */
+  /** PEM, for SSL: the broker's certificate first, then its chain. The key is PKCS #8, unencrypted. */
   readonly certificate?: string;
   readonly key?: string;
-  /** PEM. With it, clients have to show a certificate of this authority. */
+  /** PEM. If set, clients must present a certificate of this authority. */
   readonly clientAuthority?: string;
-  /** Passwords by user for the mechanism PLAIN. Those of SCRAM are set while the broker runs, by `setScramPassword`. */
+  /** Passwords by user, for SASL PLAIN. `setScramPassword` sets those of SCRAM while the broker runs. */
   readonly plainUsers?: Readonly<Record<string, string>>;
 }
 
 export interface KafkaListeners {
-  /** For `startStack`. */
   readonly config: Readonly<Record<string, string>>;
-  /** Where clients of each listener connect to, host:port. */
+  /** host:port, by listener. */
   readonly servers: Readonly<Record<string, string>>;
 }
 
 /**
- * Makes the configuration of additional listeners.
+ * Configures listeners with encryption or authentication, beside the plain one that the stack itself uses.
  *
- * @param folder exists, and is for us alone; keys and certificates are written there
- * @param listeners by name, in letters
+ * @param folder exists, and only this user can read it; keys and certificates are written there
+ * @param listeners by name, which consists of letters
  */
 export async function kafkaListeners(
   folder: string,

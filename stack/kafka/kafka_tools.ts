@@ -1,4 +1,3 @@
-/** Kafka's own command-line tools: a jar on top of the broker's, fetched once per clone by Maven, from `kafka/tools_pom.xml`. */
 import { join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { CLONE, digest, installOnce, STACK_FOLDER } from "../process/clone.ts";
@@ -7,7 +6,7 @@ import { escapeValue } from "./kafka_properties.ts";
 
 const POM = join(CLONE, "stack", "kafka", "tools_pom.xml");
 
-/** What `kafka-run-class.sh` gives every tool, and the memory that they get. */
+/** As in `kafka-run-class.sh`, with the heap of `kafka-producer-perf-test.sh`. */
 const JAVA_OPTIONS = [
   "-Xmx512M",
   "-server",
@@ -18,7 +17,12 @@ const JAVA_OPTIONS = [
   "-Djava.awt.headless=true",
 ];
 
-/** The beginning of a tool's command line. @param tool its class in `org.apache.kafka.tools` */
+/**
+ * Downloads the jar of Kafka's command-line tools once per clone, as `kafka/tools_pom.xml` says.
+ *
+ * @param tool a class in `org.apache.kafka.tools`
+ * @returns the start of the tool's command line
+ */
 export async function installTool(
   tool: string,
   options: { readonly signal: AbortSignal; readonly onProgress: (text: string) => void },
@@ -40,17 +44,18 @@ export async function installTool(
 }
 
 /**
- * Makes a user of SCRAM-SHA-256 and SCRAM-SHA-512, or changes its password, which is on no command line.
+ * Creates a user of SCRAM-SHA-256 and SCRAM-SHA-512, or changes the password.
  *
- * @param server host:port of a listener that lets us in
- * @throws PipelineError with what Kafka's tool said
+ * @param server host:port of a listener that needs no authentication
+ * @throws PipelineError with the output of Kafka's tool
  */
 export async function setScramPassword(server: string, user: string, password: string): Promise<void> {
   const quiet = { signal: new AbortController().signal, onProgress: () => {} };
   const { command, args } = await installTool("ConfigCommand", quiet);
+  // A password in a command line would be visible to other users.
   const file = await Deno.makeTempFile({ prefix: "heartbeat-scram-" });
   try {
-    // Kafka takes a user only once in a request.
+    // Kafka refuses a request that names a user twice.
     for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
       await Deno.writeTextFile(file, `${mechanism}=password=${escapeValue(password)}\n`);
       const change = ["--bootstrap-server", server, "--alter", "--add-config-file", file];
@@ -59,10 +64,10 @@ export async function setScramPassword(server: string, user: string, password: s
         stdin: "null",
       }).output();
       if (success) continue;
-      const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim()).join(" ");
+      const output = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim()).join(" ");
       throw new PipelineError(
         "stack_failed",
-        `Cannot set the password of ${user} at Kafka ${server}: ${said}`,
+        `Cannot set the password of ${user} at Kafka ${server}: ${output}`,
       );
     }
   } finally {
