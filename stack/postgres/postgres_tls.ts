@@ -1,23 +1,21 @@
-/** What PostgreSQL needs to speak TLS: files that only it may read, and rules of who has to come by it. */
 import { join } from "node:path";
 import type { OsUser } from "../process/child.ts";
 
 export interface PostgresTls {
-  /** PEM, the server's own first. */
+  /** PEM, the server's certificate first. */
   readonly certificate: string;
   readonly key: string;
-  /** PEM: of the certificates that clients show. */
+  /** PEM: signs the certificates of clients. */
   readonly clientAuthority: string;
-  /** Whether clients have to show one, beside their password. */
+  /** Whether clients must present a certificate beside their password. */
   readonly asksForCertificate?: boolean;
 }
 
 /**
- * Writes the files, over older ones when there are some: a server that runs takes them with pg_reload_conf().
+ * Writes certificates, key and access rules. A running server loads replaced files with pg_reload_conf().
  *
- * @param folder where the server's user may read
- * @param user who the server runs as; undefined: as whoever runs this
- * @returns the settings of the server that name them
+ * @param folder `user` may read it
+ * @returns the server settings that name the files
  */
 export async function writePostgresTls(
   folder: string,
@@ -39,7 +37,7 @@ export async function writePostgresTls(
     hba_file: await write(
       "hba.conf",
       [
-        // The stack's own checks, and tests that disturb.
+        // The superuser needs no TLS: the stack and tests connect as superuser.
         "host    all postgres 127.0.0.1/32 scram-sha-256",
         `hostssl all all      127.0.0.1/32 scram-sha-256${clients}`,
       ].map((line) => `${line}\n`).join(""),

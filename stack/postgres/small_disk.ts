@@ -1,7 +1,6 @@
 /**
- * A small disk for servers that shall run out of space: a tmpfs of a given size in a mount namespace of its own. It needs
- * no root rights, nothing else on the machine sees it, and it is gone with the last process that uses it, however that
- * ends. Linux only.
+ * A small disk, to let a server run out of space: a tmpfs in a mount namespace of its own. It needs no root rights.
+ * Other processes do not see it, and it disappears with the last process that uses it. Linux only.
  */
 import { join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
@@ -10,31 +9,27 @@ import { TextLineStream } from "../process/lines.ts";
 import { isRoot } from "../process/os_user.ts";
 
 export interface SmallDisk extends AsyncDisposable {
-  /** Where it is mounted, for those who run within. */
+  /** The mount point. Only processes with the command prefix see the disk there. */
   readonly path: string;
   /**
-   * The beginning of a command line that runs the rest of it where the disk is mounted, in the same process.
+   * The start of a command line that runs the rest where the disk is mounted, in the same process.
    *
-   * @param user whom the rest runs as, when we are root
+   * @param user runs the rest, if this process is root
    */
   readonly commandPrefix: (user?: OsUser) => string[];
-  /** Runs a command there until it ends. @throws with what it said when it fails */
+  /** Runs a command there and waits for it. @throws PipelineError with its error output */
   readonly run: (command: readonly string[], user?: OsUser) => Promise<string>;
-  /** Takes all space that is left. */
+  /** Uses up all free space, until `free`. */
   readonly fill: () => Promise<void>;
-  /** Gives back what `fill` took. */
   readonly free: () => Promise<void>;
 }
 
 const BALLAST = "ballast";
-/** The user that PostgreSQL runs as when we are root must be able to come here, wherever our temporary folder is. */
+/** If this process is root, the temporary folder may be closed to the user that PostgreSQL runs as. */
 const OPEN_TO_ALL = "/var/tmp";
 const MEGABYTE = 1024 * 1024;
 
-/**
- * @param size bytes
- * @throws PipelineError when this machine lets nobody mount anything, with what to do
- */
+/** @param size bytes */
 export async function mountSmallDisk(size: number): Promise<SmallDisk> {
   const path = await Deno.makeTempDir({
     prefix: "heartbeat-disk-",
@@ -47,11 +42,12 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
   const commandPrefix = (user?: OsUser) => {
     const target = ["--mount", "--target", String(holder.pid)];
     if (isRoot()) {
-      // Only root may enter, so who it runs as is decided behind the door.
+      // Only root may enter the namespace, so nsenter changes the user after it has entered.
       const as = user === undefined ? [] : ["--setuid", String(user.uid), "--setgid", String(user.gid)];
       return ["nsenter", ...target, ...as, "--"];
     }
-    // Whoever enters is root there, which PostgreSQL refuses to be; a second namespace maps back to who we are.
+    // In the namespace the user is root, which PostgreSQL refuses. A second user namespace maps back to the real
+    // user.
     const back = [`--map-user=${Deno.uid()}`, `--map-group=${Deno.gid()}`];
     return [
       "nsenter",
@@ -78,7 +74,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
     commandPrefix,
     run,
     fill: async () => {
-      // In large pieces while there are any, then the last page. That dd fails is the point.
+      // dd fails when the disk is full, as it should. Small pieces then fill the last pages.
       const write = (size: number) => `dd if=/dev/zero bs=${size} oflag=append conv=notrunc of=${ballast}`;
       await run(["sh", "-c", `${write(MEGABYTE)} 2>/dev/null; ${write(4096)} 2>/dev/null; true`]);
     },
@@ -90,11 +86,11 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
   };
 }
 
-/** Keeps the namespace until its standard input ends: when this process dies, it dies too, and takes the disk along. */
+/** The namespace exists while `cat` runs. `cat` ends with this process, which holds its standard input. */
 const HOLD = 'mount -t tmpfs -o "size=$1,mode=0777" heartbeat "$2" && echo mounted && exec cat';
 
 async function mount(path: string, size: number): Promise<{ pid: number; close: () => Promise<void> }> {
-  if (Deno.build.os !== "linux") throw cannotMount("this is no Linux, expected its mount namespaces");
+  if (Deno.build.os !== "linux") throw cannotMount("only Linux has mount namespaces");
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("unshare", {
@@ -117,13 +113,13 @@ async function mount(path: string, size: number): Promise<{ pid: number; close: 
       `unshare is missing (${error instanceof Error ? error.message : error}); install util-linux`,
     );
   }
-  const said = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+  const holderOutput = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
     .getReader();
-  const { value } = await said.read();
+  const { value } = await holderOutput.read();
   const stderr = new Response(child.stderr).text();
   const close = async () => {
     await child.stdin.close().catch(() => {});
-    await said.cancel();
+    await holderOutput.cancel();
     await stderr;
     await child.status;
   };
