@@ -25,7 +25,8 @@ const SHARED = "workers/_shared workers/_shared/kafka workers/_shared/record";
  */
 const MAY_IMPORT: Readonly<Record<string, string>> = {
   "migrations": "",
-  "workers/_shared": "",
+  // deno.json lies at the root, and has the version.
+  "workers/_shared": ".",
   "workers/_shared/kafka": "workers/_shared",
   "workers/_shared/record": "workers/_shared",
   "workers/consumer": `${SHARED} migrations workers/consumer/*`,

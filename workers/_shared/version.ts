@@ -1,1 +1,3 @@
-export const VERSION = "0.1.0";
+import configuration from "../../deno.json" with { type: "json" };
+
+export const VERSION: string = configuration.version;
