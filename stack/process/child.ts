@@ -1,16 +1,15 @@
 /**
- * Folder `process`: child processes, started, watched, disturbed and ended even after a crash of their parent. It knows no
- * program by name.
+ * Folder `process`: child processes: start, watch, disturb and stop them, also after their parent was killed. It
+ * knows no program by name.
  *
- * A child process that leaves a trace: its id is on disk while it runs, so that the next start finds and ends it when
- * this process was killed before it could.
+ * The process id of a child is on disk while the child runs. If this process is killed, the next start finds the
+ * child and ends it.
  */
 import { join } from "node:path";
 import { TextLineStream } from "./lines.ts";
 import { commandLine, isRunning, sendSignal } from "./process_table.ts";
 import { settlesWithin, waitFor } from "./wait.ts";
 
-/** A user of the operating system to run as. */
 export interface OsUser {
   readonly name: string;
   readonly uid: number;
@@ -22,26 +21,27 @@ export interface ChildOptions {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly user?: OsUser | undefined;
-  /** The beginning of a command line that runs the command in another place, in the same process and as whom it says. */
+  /**
+   * The start of a command line that runs the command in another namespace, in the same process and as another user.
+   */
   readonly commandPrefix?: readonly string[] | undefined;
   readonly cwd?: string;
-  /** Where the id is kept while the process runs. */
+  /** Keeps the process id while the process runs. */
   readonly pidFile: string;
-  /** What asks the process to end. */
+  /** Asks the process to end. */
   readonly stopSignal: "SIGTERM" | "SIGINT";
-  /** Each line that the process writes to standard output or standard error. */
+  /** Called with each line of standard output and standard error. */
   readonly onLine: (line: string) => void;
 }
 
-/** How many of the last lines are kept to explain a failure. */
+/** Lines that are kept to explain a failure. */
 const TAIL_LINES = 12;
 const KILL_DEADLINE_MS = 5_000;
 
 export class Child {
   readonly pid: number;
-  /** Settles when the process is gone and its output was read. */
+  /** Settles when the process has ended and its output was read. */
   readonly exited: Promise<Deno.CommandStatus>;
-  /** The newest lines of output. */
   readonly tail: string[] = [];
   readonly #stopSignal: Deno.Signal;
   #running = true;
@@ -54,8 +54,8 @@ export class Child {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      // A session of its own: Ctrl-C in a terminal goes to the foreground group and must reach only us, because we
-      // know the order in which things end.
+      // A session of its own, so that Ctrl-C in a terminal reaches only this process, which stops its children in
+      // order.
       detached: Deno.build.os !== "windows",
       ...(env === undefined ? {} : { env: { ...env } }),
       ...(cwd === undefined ? {} : { cwd }),
@@ -63,11 +63,11 @@ export class Child {
     }).spawn();
     this.pid = child.pid;
     this.#stopSignal = stopSignal;
-    // The arguments tell our process from a later one that happens to get the same id.
+    // The arguments distinguish the child from a later process with the same id.
     Deno.writeTextFileSync(pidFile, `${child.pid}\n${args.join(" ")}\n${stopSignal}\n`);
-    // Whatever way this process ends short of SIGKILL, it leaves no child behind.
-    const last = () => sendSignal(child.pid, "SIGKILL");
-    globalThis.addEventListener("unload", last);
+    const killChild = () => sendSignal(child.pid, "SIGKILL");
+    // Leaves no child behind, unless this process is killed with SIGKILL.
+    globalThis.addEventListener("unload", killChild);
     const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
       const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
       for await (const line of lines) {
@@ -79,7 +79,7 @@ export class Child {
     this.exited = (async () => {
       const [status] = await Promise.all([child.status, read(child.stdout), read(child.stderr)]);
       this.#running = false;
-      globalThis.removeEventListener("unload", last);
+      globalThis.removeEventListener("unload", killChild);
       await Deno.remove(pidFile).catch(() => {});
       return status;
     })();
@@ -93,7 +93,7 @@ export class Child {
     if (this.#running) sendSignal(this.pid, signal);
   }
 
-  /** Asks the process to end and, when it has not after the deadline, ends it. */
+  /** Sends the stop signal, and SIGKILL after the deadline. */
   async stop(deadlineMs: number): Promise<void> {
     this.signal(this.#stopSignal);
     if (await settlesWithin(this.exited, deadlineMs)) return;
@@ -107,11 +107,11 @@ export class Child {
 }
 
 /**
- * Ends the processes that an earlier, killed run left behind, those first that were started last.
+ * Ends the children that a killed parent left behind, the newest first.
  *
- * @param folder holds the files that keep the ids, and nothing else
- * @param deadlineMs what each gets to end by itself
- * @returns the names (of the files, without their ending) and ids of those that were still running
+ * @param folder contains only pid files
+ * @param deadlineMs for each process, before SIGKILL
+ * @returns name (of the pid file, without its ending) and id of those that were running
  */
 export async function endOrphans(
   folder: string,
@@ -127,6 +127,7 @@ export async function endOrphans(
     const [id = "", args = "", signal = ""] = (await Deno.readTextFile(path)).split("\n");
     const pid = Number(id);
     if (Number.isInteger(pid) && pid > 1 && await hasArguments(pid, args)) {
+      // A frozen process would handle the stop signal only after this.
       sendSignal(pid, "SIGCONT");
       sendSignal(pid, signal === "SIGINT" ? "SIGINT" : "SIGTERM");
       const gone = async () => !await isRunning(pid);
@@ -142,7 +143,7 @@ export async function endOrphans(
 }
 
 async function hasArguments(pid: number, args: string): Promise<boolean> {
-  // Windows quotes arguments as it likes.
+  // Windows adds quotes to a command line.
   const unquoted = (text: string) => text.replaceAll('"', "");
   const line = await commandLine(pid);
   return args !== "" && line !== undefined && unquoted(line).endsWith(` ${unquoted(args)}`);

@@ -1,13 +1,12 @@
-/** Starting again what ended without being asked to, later and later when that does not help. */
 import { describeError } from "../../workers/_shared/errors.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 
 const FIRST_DELAY_MS = 1_000;
 const LAST_DELAY_MS = 30_000;
-/** What ran for so long begins again with the first delay. */
+/** After it has run this long, the next restart uses the first delay again. */
 const SETTLED_MS = 60_000;
 
-/** @param failures in a row; 1 for the first */
+/** @param failures in a row, at least 1 */
 export function restartDelayMs(failures: number): number {
   return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 10));
 }
@@ -15,10 +14,10 @@ export function restartDelayMs(failures: number): number {
 export interface Restartable {
   readonly name: string;
   readonly running: boolean;
-  /** Settles when the newest start ended. */
+  /** Settles when the newest process ends. */
   readonly exited: Promise<Deno.CommandStatus>;
   readonly start: (options: { signal: AbortSignal }) => Promise<void>;
-  /** Why starting it again is pointless; undefined when it is not. */
+  /** The error if a restart is pointless, undefined otherwise. */
   readonly hopeless?: (status: Deno.CommandStatus) => Error | undefined;
 }
 
@@ -29,12 +28,12 @@ export interface KeepRunningOptions {
 }
 
 /**
- * Watches something that runs until the signal, and starts it again whenever it ends.
+ * Restarts a program each time it ends, with increasing delays, until the signal.
  *
- * @throws what `hopeless` gives
+ * @throws the error of `hopeless`
  */
 export async function keepRunning(
-  one: Restartable,
+  program: Restartable,
   { signal, onProgress, now = () => performance.now() }: KeepRunningOptions,
 ): Promise<void> {
   const stopped = new Promise<undefined>((resolve) => {
@@ -44,21 +43,21 @@ export async function keepRunning(
   let failures = 0;
   let startedAt = now();
   while (!signal.aborted) {
-    const status = await Promise.race([one.exited, stopped]);
+    const status = await Promise.race([program.exited, stopped]);
     if (status === undefined || signal.aborted) return;
     if (now() - startedAt >= SETTLED_MS) failures = 0;
-    const error = one.hopeless?.(status);
+    const error = program.hopeless?.(status);
     if (error !== undefined) throw error;
     let why = describeExit(status);
-    while (!one.running) {
+    while (!program.running) {
       const delayMs = restartDelayMs(++failures);
-      onProgress(`${one.name} ended (${why}); starting it again in ${delayMs / 1000} s`);
+      onProgress(`${program.name} ended (${why}); starting it again in ${delayMs / 1000} s`);
       await sleep(delayMs, { signal });
       if (signal.aborted) return;
       startedAt = now();
       try {
-        await one.start({ signal });
-        onProgress(`${one.name} runs again`);
+        await program.start({ signal });
+        onProgress(`${program.name} runs again`);
       } catch (error) {
         if (signal.aborted) return;
         why = describeError(error);
@@ -67,18 +66,18 @@ export async function keepRunning(
   }
 }
 
-/** Runs all until the signal. When one fails, the others are told to end before its failure is thrown. */
+/** Runs all tasks until the signal. If one fails, the others are aborted before its error is thrown. */
 export async function runTogether(
   tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
+  const failed = new AbortController();
+  const stopped = AbortSignal.any([signal, failed.signal]);
   const outcomes = await Promise.allSettled(tasks.map(async (task) => {
     try {
-      await task(either);
+      await task(stopped);
     } catch (error) {
-      over.abort();
+      failed.abort();
       throw error;
     }
   }));

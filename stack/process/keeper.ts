@@ -1,9 +1,9 @@
-/** Ends the processes of a data folder when the process that runs them was killed and could not. */
-
 /**
- * Waits for the end of its standard input, which is the end of the process that started it, however that came. Then it
- * asks each process whose id is still in the folder to end. A successor that has taken the data folder meanwhile has
- * written another id to the owner's file, and ends them itself.
+ * Stops the processes of a data folder if the process that owns the folder was killed.
+ *
+ * The keeper is a shell whose standard input is a pipe from the owner. The pipe ends when the owner dies, however
+ * that happens. Then the keeper asks each process with a pid file to end. If a new owner has taken the folder
+ * meanwhile, `owner.pid` differs and the keeper does nothing, because the new owner ends them itself.
  */
 const KEEP = `cat > /dev/null
 cd "$1" || exit
@@ -16,10 +16,8 @@ for file in pids/*.pid; do
 done`;
 
 /**
- * Starts the keeper: a shell in a session of its own, so that no signal of a terminal reaches it.
- *
- * @param home absolute path of a data folder that this process has taken
- * @returns ends the keeper; what still runs is left alone
+ * @param home absolute path of a data folder that this process owns
+ * @returns disposing ends only the keeper
  */
 export function startKeeper(home: string): Disposable {
   if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
@@ -28,6 +26,7 @@ export function startKeeper(home: string): Disposable {
     stdin: "piped",
     stdout: "null",
     stderr: "null",
+    // No signal from a terminal may reach it.
     detached: true,
   }).spawn();
   keeper.unref();

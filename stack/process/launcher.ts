@@ -1,20 +1,16 @@
 /**
- * Ends this program when the program that started it has ended. npx dies of a SIGTERM at once and tells only its shell:
- * `deno task` and what it runs would go on with nobody to end them.
+ * Ends this program when the program that started it has ended. A SIGTERM ends npx, but npx does not pass it on, so
+ * `deno task` and this program would continue.
  */
 import { kill } from "node:process";
 import { commandLine, parentOf } from "./process_table.ts";
 
 const LOOK_EVERY_MS = 500;
-/** `deno task ...`, `npm exec deno@2.9.6 task ...`, `sh -c 'deno' task ...`. */
+/** Matches `deno task ...`, `npm exec deno@2.9.6 task ...` and `sh -c 'deno' task ...`. */
 const LAUNCHER = /\bdeno(@[^\s']+)?'?(\.exe|\/bin\.cjs)?(\s+-\S+)*\s+task\s/;
 const SHELL = /^\S*\b(sh|bash|dash|zsh|ksh|fish)\s/;
 
-/**
- * Looks from time to time and sends SIGTERM to this process, once.
- *
- * A shell at the top of the chain is not watched: it ends when its script does, whatever it left in the background.
- */
+/** Checks the launchers regularly, and sends SIGTERM to this process once. */
 export async function endWithLauncher(onEnd: () => void): Promise<void> {
   if (Deno.build.os === "windows") return;
   const launchers: { pid: number; command: string }[] = [];
@@ -24,6 +20,7 @@ export async function endWithLauncher(onEnd: () => void): Promise<void> {
     launchers.push({ pid, command });
     pid = await parentOf(pid).catch(() => undefined) ?? 0;
   }
+  // A shell at the top ends with its script, and may leave this program in the background on purpose.
   while (SHELL.test(launchers.at(-1)?.command ?? "")) launchers.pop();
   if (launchers.length === 0) return;
   const timer = setInterval(() => {
@@ -39,7 +36,7 @@ function exists(pid: number): boolean {
   try {
     return kill(pid, 0);
   } catch (error) {
-    // It exists, and belongs to another user.
+    // EPERM: the process exists and belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

@@ -1,4 +1,3 @@
-/** Splits text into lines, whatever the pieces in which it arrives. */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
     let rest = "";

@@ -1,13 +1,11 @@
-/** Who the processes of the stack run as. */
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { OsUser } from "./child.ts";
 
-/** Whether this process has the rights that PostgreSQL refuses to run with. */
 export function isRoot(): boolean {
   return Deno.uid() === 0;
 }
 
-/** The user that PostgreSQL runs as when we are root: `postgres` where there is one, else `nobody`. */
+/** The user that PostgreSQL runs as if this process is root. */
 export async function unprivilegedUser(): Promise<OsUser> {
   for (const name of ["postgres", "nobody"]) {
     const uid = await id("-u", name);

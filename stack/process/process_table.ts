@@ -1,15 +1,13 @@
-/** What the operating system knows of processes that are not (or no longer) our children. */
-
-/** Whether a process of this id exists; a zombie that nobody has waited for yet counts as gone. */
+/** A zombie does not count. */
 export async function isRunning(pid: number): Promise<boolean> {
   return await commandLine(pid) !== undefined;
 }
 
-/** The arguments of a process, separated by spaces; undefined when there is none of this id. */
+/** @returns the arguments separated by spaces, or undefined if there is no such process */
 export async function commandLine(pid: number): Promise<string | undefined> {
   const text = Deno.build.os === "linux"
-    // Slim images have no `ps`, but every Linux has this. It is empty for zombies. Read by another program, because
-    // Deno lets nobody look there who has not all permissions.
+    // Slim images lack `ps`. The file is empty for a zombie. Deno itself may read /proc only with all permissions,
+    // `cat` needs none.
     ? await output("cat", [`/proc/${pid}/cmdline`])
     : Deno.build.os === "windows"
     ? await output("powershell", [
@@ -22,29 +20,28 @@ export async function commandLine(pid: number): Promise<string | undefined> {
   return line === "" ? undefined : line;
 }
 
-/** The direct children of a process. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = Deno.build.os === "linux"
     ? await output("cat", [`/proc/${pid}/task/${pid}/children`])
     : await output("pgrep", ["-P", String(pid)]);
-  return text.split(/\s+/).filter((one) => one !== "").map(Number);
+  return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
-/** The parent of a process; undefined when there is no such process. Not on Windows. */
+/** Not available on Windows. */
 export async function parentOf(pid: number): Promise<number | undefined> {
   const text = Deno.build.os === "linux"
-    // The name of the program stands in brackets and may hold anything; its state and its parent follow.
+    // The program's name is in brackets and may contain anything. Its state and its parent follow.
     ? (await output("cat", [`/proc/${pid}/stat`])).replace(/^.*\)\s+\S+\s+(\d+)\s[^]*$/, "$1")
     : await output("ps", ["-o", "ppid=", "-p", String(pid)]);
   return text.trim() === "" ? undefined : Number(text);
 }
 
-/** Sends a signal; a process that is already gone is no error. */
+/** Does nothing if the process has ended. */
 export function sendSignal(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
   } catch (error) {
-    // ESRCH arrives as NotFound, and as a TypeError once Deno itself has seen the child's end.
+    // ESRCH is a NotFound, or a TypeError if Deno has already seen the end of the child.
     if (!(error instanceof Deno.errors.NotFound || error instanceof TypeError)) throw error;
   }
 }

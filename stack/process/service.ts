@@ -1,27 +1,24 @@
-/** One server of the stack: started, watched until it answers, stopped, and disturbed by tests. */
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import type { Child } from "./child.ts";
 import { childrenOf, sendSignal } from "./process_table.ts";
 import { settlesWithin } from "./wait.ts";
 
+/** A server of the stack. Tests also kill and freeze it. */
 export interface Service {
   readonly name: string;
   readonly port: number;
-  /** Process id of the newest start. */
   readonly pid: number;
   readonly running: boolean;
   readonly logPath: string;
-  /** Settles when the process of the newest start is gone, whoever ended it. */
+  /** Settles when the newest process ends. */
   readonly exited: Promise<Deno.CommandStatus>;
-  /** Starts it again on the same port and data, and waits until it answers. Does nothing when it runs. */
+  /** Starts it on the same port and data if it does not run, and waits until it answers. */
   readonly start: (options?: { signal?: AbortSignal }) => Promise<void>;
-  /** Ends it as an operator would. */
   readonly stop: () => Promise<void>;
-  /** Ends it, with its children, as a power cut would (SIGKILL). */
+  /** Sends SIGKILL to the process and its children, like a power failure. */
   readonly kill: () => Promise<void>;
-  /** Stops its clock, with its children's (SIGSTOP): connections stay open and nothing answers. Not on Windows. */
+  /** Sends SIGSTOP to the process and its children: connections stay open and nothing answers. Not on Windows. */
   readonly freeze: () => Promise<void>;
-  /** Ends a freeze (SIGCONT). */
   readonly thaw: () => Promise<void>;
 }
 
@@ -30,10 +27,10 @@ export interface ServiceOptions {
   readonly port: number;
   readonly logPath: string;
   readonly spawn: () => Promise<Child>;
-  /** Whether the server answers; asked again and again until it does. */
+  /** Called again until it returns true. */
   readonly answers: () => Promise<boolean>;
   readonly stop: (child: Child) => Promise<void>;
-  /** A line that a server prints when it ends for a reason that is gone a moment later. */
+  /** Matches a line that the server prints if it fails for a reason that passes within seconds. */
   readonly transientFailure?: RegExp;
 }
 
@@ -41,13 +38,12 @@ const START_DEADLINE_MS = 90_000;
 const START_TRIES = 5;
 const ASK_EVERY_MS = 50;
 
-/** Starts a server and waits until it answers. */
 export async function startService(
   options: ServiceOptions,
   { signal }: { signal: AbortSignal },
 ): Promise<Service> {
   let child = await startUntilAnswers(options, signal);
-  const family = async () => [child.pid, ...await childrenOf(child.pid)];
+  const processTree = async () => [child.pid, ...await childrenOf(child.pid)];
   const frozen: number[] = [];
   const thaw = () => {
     for (const pid of frozen.splice(0).reverse()) sendSignal(pid, "SIGCONT");
@@ -75,16 +71,16 @@ export async function startService(
     },
     kill: async () => {
       if (!child.running) return;
-      // The parent goes first: it must not see its children die, and tidy up.
-      for (const pid of await family()) sendSignal(pid, "SIGKILL");
+      // The parent first: it must not see its children die and clean up.
+      for (const pid of await processTree()) sendSignal(pid, "SIGKILL");
       frozen.length = 0;
       await child.exited;
     },
     freeze: async () => {
       if (Deno.build.os === "windows") throw new TypeError("Windows cannot freeze a process");
-      // The parent goes first, so that no child is born between the two looks.
+      // The parent first: it must not start a child after `processTree` was read.
       sendSignal(child.pid, "SIGSTOP");
-      frozen.push(...await family());
+      frozen.push(...await processTree());
       for (const pid of frozen) sendSignal(pid, "SIGSTOP");
     },
     thaw,
@@ -104,7 +100,7 @@ async function startUntilAnswers(options: ServiceOptions, signal: AbortSignal): 
       await settlesWithin(new Promise(() => {}), 1_000);
       continue;
     }
-    const why = child.tail.length === 0 ? "it said nothing" : child.tail.slice(-4).join(" | ");
+    const why = child.tail.length === 0 ? "it printed nothing" : child.tail.slice(-4).join(" | ");
     const what = outcome === "ended"
       ? `it ended (${why})`
       : `it did not answer within ${START_DEADLINE_MS / 1000} s (${why})`;

@@ -1,9 +1,5 @@
-/** Waiting for facts with deadlines. */
-
-/** How often a fact is looked at that nobody announces. */
 const LOOK_EVERY_MS = 25;
 
-/** Resolves true as soon as `fact` does, and false when it did not within the time. */
 export async function waitFor(fact: () => Promise<boolean>, withinMs: number): Promise<boolean> {
   const end = performance.now() + withinMs;
   while (!await fact()) {
@@ -13,7 +9,6 @@ export async function waitFor(fact: () => Promise<boolean>, withinMs: number): P
   return true;
 }
 
-/** Whether the promise settles in time; its own failure is not looked at. */
 export async function settlesWithin(promise: Promise<unknown>, withinMs: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<false>((resolve) => timer = setTimeout(() => resolve(false), withinMs));
