@@ -1,24 +1,22 @@
 /**
- * Folder `stack`: real Kafka and PostgreSQL on this machine without Docker, for `up`, tests, chaos and benchmarks. No worker
- * imports anything of it.
+ * Folder `stack`: a real Kafka and a real PostgreSQL on this machine without Docker, for `up`, tests, chaos and
+ * benchmarks. No worker imports from it.
  *
- * The file that tells the other tasks where the servers are.
+ * Writes the file that tells other tasks where the servers are.
  */
 import { join } from "node:path";
 import { ADDRESSES_FILE, DEFAULT_HOME } from "../workers/_shared/running_servers.ts";
 
 export interface Addresses extends Disposable {
-  /** Absolute path of the file. */
   readonly path: string;
-  /** How other tasks come to the servers, for people. */
   readonly hint: string;
 }
 
 /**
- * Writes the file, which only this user can read, and removes it when disposed.
+ * Writes the file, which only this user can read. Disposing removes it.
  *
- * @param home absolute path of the data folder, taken by this process
- * @param values by name; a server of the user's own whose address is a secret is left out
+ * @param home absolute path of the data folder, which this process owns
+ * @param values by name; an undefined one is left out
  */
 export function writeAddresses(
   home: string,
@@ -34,19 +32,18 @@ export function writeAddresses(
     ...lines,
     "",
   ];
-  // A file that is left from a killed run may have been made with another mode.
+  // A file that a killed run left behind keeps its mode, so it is created again.
   removeAddresses(path);
   Deno.writeTextFileSync(path, text.join("\n"), { mode: 0o600, createNew: true });
   return {
     path,
     hint: home === DEFAULT_HOME
-      ? `Other tasks of this clone find them; passwords are in ${path}`
-      : `Other tasks: deno task --env-file=${quoted(path)} reconcile`,
+      ? `Other tasks of this clone use these servers. Passwords: ${path}`
+      : `Other tasks need the option --env-file: deno task --env-file=${quoted(path)} reconcile`,
     [Symbol.dispose]: () => removeAddresses(path),
   };
 }
 
-/** The command that ends what runs on a data folder. */
 export function stopCommand(home: string): string {
   return `deno task stack --stop${home === DEFAULT_HOME ? "" : ` --home ${quoted(home)}`}`;
 }
@@ -59,7 +56,6 @@ function removeAddresses(path: string): void {
   }
 }
 
-/** For a shell. */
 function quoted(path: string): string {
   return /^[\w./:@%+,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

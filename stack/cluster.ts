@@ -1,13 +1,12 @@
 /**
- * A cluster of three Kafka brokers and a controller of its own, on this machine: for what a single broker cannot show,
- * such as a leader that fails over, copies that are missing, and a log that loses its end.
+ * Three Kafka brokers and a controller on this machine, for faults that a single broker cannot show: a failover of a
+ * leader, missing replicas, a truncated log.
  *
- * The controller is a process beside the brokers, so that two of them can be dead and the third is still told so. Were
- * the brokers controllers too, the two dead ones would take the quorum along and nobody could elect a leader.
+ * The controller is a separate process. If the brokers were controllers too, the death of two would also end the
+ * quorum, and no leader could be elected for the third.
  *
  * @example
  * await using cluster = await startCluster({ home: await Deno.makeTempDir() });
- * await cluster.broker(2).kill();
  */
 import { join } from "node:path";
 import { removeFolder } from "./process/clone.ts";
@@ -19,36 +18,31 @@ import { freePort, HOST } from "./network/ports.ts";
 import type { Service } from "./process/service.ts";
 
 export interface ClusterOptions {
-  /** Data folder; made when it is missing. One process at a time may use it. */
   readonly home: string;
-  /** Lines of every node's server.properties that win over ours. */
   readonly config?: Readonly<Record<string, string>>;
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface Cluster extends AsyncDisposable {
-  /** All three, so that any may be away. */
   readonly bootstrapServers: string;
-  /** By node id, which is what a topic calls its leaders. @throws TypeError when there is none of this id */
+  /** By node id. @throws TypeError if there is no such node */
   readonly broker: (id: number) => Service;
   readonly brokers: readonly Service[];
   readonly controller: Service;
-  /** Stops all and deletes the data folder. */
   readonly destroy: () => Promise<void>;
 }
 
 const BROKERS = [1, 2, 3];
 const CONTROLLER = 100;
-/** Four virtual machines for Java on one machine, beside the tests. */
+/** Small, because four JVMs run beside the tests. */
 const BROKER_HEAP_MB = 256;
 const CONTROLLER_HEAP_MB = 128;
 
 /**
- * Starts all four and waits until they answer. What an earlier, killed run left running in the same data folder is ended
- * before.
+ * Ends what a killed run left behind in the data folder, starts all nodes and waits until they answer.
  *
- * @throws PipelineError when a program is missing, the folder is in use or a node does not start
+ * @throws PipelineError if a program is missing, the folder is in use or a node does not start
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const onProgress = options.onProgress ?? (() => {});
@@ -57,7 +51,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await home.endOrphans();
   const nodes = new Map<number, Service>();
   opened.defer(async () => {
-    // Brokers hand their partitions over when they stop, and need the controller for it.
+    // A broker hands over its partitions when it stops, and needs the controller for that.
     await Promise.all(BROKERS.map((id) => nodes.get(id)?.stop()));
     await nodes.get(CONTROLLER)?.stop();
   });
@@ -82,7 +76,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await Promise.all([
     start(CONTROLLER, "Kafka's controller", undefined, CONTROLLER_HEAP_MB),
     ...BROKERS.map((id, index) => start(id, `Kafka broker ${id}`, ports[index], BROKER_HEAP_MB)),
-  ].map((one) => one.catch((error) => failed.abort(error))));
+  ].map((start) => start.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
 
   const owned = opened.move();
@@ -104,7 +98,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
 }
 
-/** A node that is formatted with another id than its cluster's is refused by it. */
+/** A cluster refuses a node whose storage was formatted with another id. */
 async function rememberedId(path: string): Promise<string> {
   const known = await Deno.readTextFile(path).catch(() => undefined);
   if (known !== undefined) return known;
@@ -113,7 +107,6 @@ async function rememberedId(path: string): Promise<string> {
   return id;
 }
 
-/** Different ones: a port is free until somebody listens there. */
 async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await freePort());

@@ -1,4 +1,3 @@
-/** The flags and variables of `stack` and `up`, and what --help says of them. */
 import { Command } from "commander";
 import {
   decimal,
@@ -15,7 +14,6 @@ import { DEFAULT_HOME } from "../workers/_shared/running_servers.ts";
 
 const PORT = { min: 0, max: 65_535, unit: "TCP port, 0 = any free one" };
 
-/** Also what `.env.example` lists. */
 export const STACK_SETTINGS = {
   KAFKA_PORT: integer({ ...PORT, default: 9092 }),
   POSTGRES_PORT: integer({ ...PORT, default: 5432 }),
@@ -42,7 +40,7 @@ const UP_FLAGS = {
   producer: text({ expected: "true or false", default: "true" }),
 };
 
-/** A server that somebody else runs; where it is given, none is started. */
+/** `up` does not start a server whose address is given. */
 const OWN_SERVERS = {
   KAFKA_BOOTSTRAP_SERVERS: optional(text({ expected: "host:port, several separated by commas" })),
   DATABASE_URL: optional(secret({ expected: "postgres://user:password@host:5432/database" })),
@@ -55,9 +53,7 @@ export interface StackFlags {
 }
 
 export interface StackOnlyFlags extends StackFlags {
-  /** Go on in the background once both answer. */
   readonly detach: boolean;
-  /** End what runs on the data folder, and start nothing. */
   readonly stop: boolean;
 }
 
@@ -65,16 +61,14 @@ export interface UpFlags extends StackFlags {
   readonly ownKafka: string | undefined;
   readonly ownDatabaseUrl: string | undefined;
   readonly customers: number;
-  /** Records per second. */
   readonly rate: number;
   readonly producer: boolean;
-  /** For the consumer, which judges it. */
   readonly sessionTimeoutMs: string;
 }
 
 /**
- * @throws UsageError that names every wrong flag or variable
- * @throws CommanderError after --help, or for a flag that does not exist
+ * @throws UsageError with every wrong flag and variable
+ * @throws CommanderError after --help, and for an unknown flag
  */
 export function parseStackFlags(args: readonly string[], env: Environment): StackOnlyFlags {
   const flags = parseFlags("stack", stackCommand(), STACK_ONLY_FLAGS, args);
@@ -85,10 +79,6 @@ export function parseStackFlags(args: readonly string[], env: Environment): Stac
   return { ...withPorts("stack", flags, env), detach, stop };
 }
 
-/**
- * @throws UsageError that names every wrong flag or variable
- * @throws CommanderError after --help, or for a flag that does not exist
- */
 export function parseUpFlags(
   args: readonly string[],
   env: Environment,
@@ -96,7 +86,7 @@ export function parseUpFlags(
 ): UpFlags {
   const flags = parseFlags("pipeline", upCommand(), UP_FLAGS, args);
   const own = parseSettings("pipeline", OWN_SERVERS, env, { readFile });
-  // Told now, and not after Kafka was started for it.
+  // Check it before Kafka starts.
   if (own.DATABASE_URL !== undefined) databaseAddress("pipeline", own.DATABASE_URL, readFile);
   return {
     ...withPorts("pipeline", flags, env),
@@ -109,7 +99,7 @@ export function parseUpFlags(
   };
 }
 
-/** One consumer on one machine: when it dies, its successor need not wait as long as a fleet's would. */
+/** Shorter than the workers' default of 30 s, so that a restarted consumer gets its partitions sooner. */
 const UP_SESSION_TIMEOUT_MS = "10000";
 
 function parseFlags<S extends Parameters<typeof parseSettings>[1]>(
@@ -140,33 +130,33 @@ function withPorts(
 
 function withStackOptions(command: Command): Command {
   return command.exitOverride()
-    .option("--home <folder>", "where the data lies (default .stack/data of this clone)")
-    .option("--kafka-port <port>", "instead of KAFKA_PORT (default 9092; 0 = any free one)")
-    .option("--postgres-port <port>", "instead of POSTGRES_PORT (default 5432; 0 = any free one)");
+    .option("--home <folder>", "data folder (default .stack/data of this clone)")
+    .option("--kafka-port <port>", "overrides KAFKA_PORT (default 9092; 0 = any free port)")
+    .option("--postgres-port <port>", "overrides POSTGRES_PORT (default 5432; 0 = any free port)");
 }
 
 function stackCommand(): Command {
   return withStackOptions(new Command("stack"))
     .description("Runs a real Kafka broker and a real PostgreSQL server on this machine until Ctrl-C.")
-    .option("--detach", "return once both answer; they go on in the background until --stop")
-    .option("--stop", "end what runs on the data folder, be it of --detach or in another terminal")
+    .option("--detach", "return when both servers answer; they run in the background until --stop")
+    .option("--stop", "stop the servers of the data folder, started with --detach or in another terminal")
     .addHelpText(
       "after",
       `
-Standard output gets two lines, KAFKA_BOOTSTRAP_SERVERS=... and DATABASE_URL=..., once both answer; all else goes to
-standard error. The same lines are in addresses.env of the data folder while they run. The other tasks of this clone read
-them there when neither variable is set and the data folder is the default one. The data is kept; delete the folder to
-begin anew.
+When both servers answer, the program prints two lines to standard output: KAFKA_BOOTSTRAP_SERVERS=... and
+DATABASE_URL=.... Everything else goes to standard error. While the servers run, the file addresses.env in the data folder
+has the same two lines. The other tasks of this clone read that file if neither variable is set and the data folder is the
+default one. The data stays after the program ends. Delete the data folder to start with empty servers.
 
 Examples:
-  deno task stack                                      then, elsewhere: deno task consume
-  deno task stack --detach                             ... and deno task stack --stop
+  deno task stack                                      in a second terminal: deno task consume
+  deno task stack --detach                             later: deno task stack --stop
   deno task stack --kafka-port 0 --postgres-port 0 --home ./scratch
   deno task --env-file=./scratch/addresses.env consume
-  deno task stack > stack.env &                        once it has two lines: deno task --env-file=stack.env consume
+  deno task stack > stack.env &                        when it has two lines: deno task --env-file=stack.env consume
 
-Environment: KAFKA_PORT (9092), POSTGRES_PORT (5432), JAVA_HOME (where to look for Java before PATH).
-Needs Java 17 or later, and Maven the first time.`,
+Environment: KAFKA_PORT (default 9092), POSTGRES_PORT (default 5432), JAVA_HOME (searched for Java instead of PATH).
+The program needs Java 17 or later. The first start also needs Maven.`,
     );
 }
 
@@ -176,21 +166,22 @@ function upCommand(): Command {
       "Runs the whole pipeline on this machine until Ctrl-C: Kafka, PostgreSQL, consumer, producer.",
     )
     .option("--customers <n>", "synthetic customers (default 200)")
-    .option("--rate <n>", "records per second, all customers together (default 100)")
-    .option("--no-producer", "publish nothing: for data of your own")
+    .option("--rate <n>", "records per second, for all customers together (default 100)")
+    .option("--no-producer", "start no producer, to publish your own data")
     .addHelpText(
       "after",
       `
-About 1 % of the published records are bad on purpose, so that there is something to see. The data is kept.
+About 1 % of the published records are bad on purpose, so that you can see rejects. The data stays after the program ends.
 
 Examples:
   deno task up
   deno task up --customers 1000 --rate 500
-  KAFKA_PORT=19092 POSTGRES_PORT=15432 deno task up      when the default ports are taken
-  KAFKA_BOOTSTRAP_SERVERS=broker:9092 deno task up       a broker of your own; only PostgreSQL is started
-  deno task up --no-producer                             then, elsewhere: deno task produce --file heartrate.csv ...
+  KAFKA_PORT=19092 POSTGRES_PORT=15432 deno task up      if the default ports are taken
+  KAFKA_BOOTSTRAP_SERVERS=broker:9092 deno task up       uses your own broker and starts only PostgreSQL
+  deno task up --no-producer                             in a second terminal: deno task produce --file heartrate.csv ...
 
-Environment: KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL (servers of your own), KAFKA_PORT (9092), POSTGRES_PORT (5432),
-JAVA_HOME, NO_COLOR, and all settings of the workers. Needs Java 17 or later, and Maven the first time.`,
+Environment: KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (your own servers), KAFKA_PORT (default 9092), POSTGRES_PORT
+(default 5432), JAVA_HOME, NO_COLOR, and all settings of the workers. The program needs Java 17 or later. The first start
+also needs Maven.`,
     );
 }

@@ -1,4 +1,3 @@
-/** The stack in the background: started so that it outlives this program and its terminal, found again and ended. */
 import { join, resolve } from "node:path";
 import { ADDRESSES_FILE } from "../workers/_shared/running_servers.ts";
 import { PipelineError, UsageError } from "../workers/_shared/errors.ts";
@@ -9,7 +8,7 @@ import { settlesWithin, waitFor } from "./process/wait.ts";
 
 const PROGRAM = ["run", "-q", "--no-prompt", "-P=stack", join(CLONE, "stack", "main.ts")];
 const LOOK_EVERY_MS = 100;
-/** Longer than a program takes to end itself after a signal. */
+/** Longer than a program needs to stop itself after a signal. */
 const STOP_WITHIN_MS = 20_000;
 
 export interface DetachOptions {
@@ -18,11 +17,11 @@ export interface DetachOptions {
 }
 
 /**
- * Starts `stack` with these arguments and waits until its servers answer, or until the signal, which ends it. There is no
- * deadline, because the jars may have to be fetched before.
+ * Starts `stack` in the background, where it outlives this program and its terminal. Waits until the servers answer.
+ * There is no deadline, because the first start downloads Kafka. The signal ends the program in the background.
  *
- * @returns the text of the addresses' file
- * @throws PipelineError when it ends before; what it said was told as progress
+ * @returns the text of the addresses file
+ * @throws PipelineError if it ends before; its output was reported as progress
  */
 export async function startDetached(
   home: string,
@@ -30,15 +29,15 @@ export async function startDetached(
   { signal, onProgress }: DetachOptions,
 ): Promise<string> {
   if (Deno.build.os === "windows") {
-    throw new UsageError("Cannot detach on Windows: start `deno task stack` in a terminal of its own");
+    throw new UsageError("Cannot detach on Windows: start `deno task stack` in a terminal and leave it open");
   }
   const folder = resolve(home);
-  // Only to make the folder and to see that it is free: the program in the background takes it for itself.
+  // Only creates the folder and checks that it is free. The program in the background takes it again.
   (await takeHome(folder))[Symbol.dispose]();
   const logPath = join(folder, "stack.log");
   await Deno.writeTextFile(logPath, "", { mode: 0o600 });
+  // A shell, because Deno cannot redirect the output of a child to a file.
   const child = new Deno.Command("sh", {
-    // A shell, because Deno cannot give a child a file to write to.
     args: [
       "-c",
       'log=$1; shift; exec "$@" 2> "$log"',
@@ -54,22 +53,22 @@ export async function startDetached(
     // A session of its own, which outlives the terminal.
     detached: true,
   }).spawn();
-  let told = 0;
-  const tell = async () => {
+  let reported = 0;
+  const reportNewLines = async () => {
     const lines = (await Deno.readTextFile(logPath)).split("\n").slice(0, -1);
-    for (const line of lines.slice(told)) onProgress(line);
-    told = lines.length;
+    for (const line of lines.slice(reported)) onProgress(line);
+    reported = lines.length;
   };
   const stop = () => sendSignal(child.pid, "SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
   for (;;) {
-    const over = await settlesWithin(child.status, LOOK_EVERY_MS);
-    await tell();
+    const ended = await settlesWithin(child.status, LOOK_EVERY_MS);
+    await reportNewLines();
     const text = await Deno.readTextFile(join(folder, ADDRESSES_FILE)).catch(() => "");
-    if (over) {
+    if (ended) {
       throw new PipelineError("stack_failed", "Cannot start the servers in the background, see above");
     }
-    // Complete, since its last line is there, and not of a run before.
+    // The file is from this run, and complete: DATABASE_URL is its last line.
     if (!signal.aborted && text.includes(`process ${child.pid};`) && /^DATABASE_URL=.+\n/m.test(text)) {
       signal.removeEventListener("abort", stop);
       child.unref();
@@ -79,10 +78,8 @@ export async function startDetached(
 }
 
 /**
- * Ends what runs on a data folder.
- *
- * @returns false when nothing runs there
- * @throws PipelineError when it does not end
+ * @returns false if no program uses the data folder
+ * @throws PipelineError if the program does not end
  */
 export async function stopDetached(home: string): Promise<boolean> {
   const pid = await ownerOf(home);

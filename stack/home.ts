@@ -1,27 +1,24 @@
-/** The data folder of a stack, used by one process at a time. */
 import { join, resolve } from "node:path";
 import { endOrphans } from "./process/child.ts";
 import { describeError, PipelineError } from "../workers/_shared/errors.ts";
 import { isLocked, LOCK_FILE } from "../workers/_shared/running_servers.ts";
 import { startKeeper } from "./process/keeper.ts";
 
+/** The data folder of a stack. Only one process at a time owns it. */
 export interface Home extends Disposable {
-  /** Absolute path. */
   readonly path: string;
-  /** Where the id of a child process is kept. */
   readonly pidFile: (name: string) => string;
-  /** Ends what an earlier, killed run left running here. */
   readonly endOrphans: () => Promise<{ readonly name: string; readonly pid: number }[]>;
 }
 
 const OWNER_FILE = "owner.pid";
-/** For each of the left-over processes. */
+/** For each process, before SIGKILL. */
 const ORPHAN_DEADLINE_MS = 5_000;
 
 /**
- * Takes the folder for this process. The operating system gives it back whatever way the process ends.
+ * Locks the folder for this process. The operating system releases the lock when the process ends in any way.
  *
- * @throws PipelineError when another process has it, with the process's id
+ * @throws PipelineError with the process id of the owner, if there is one
  */
 export async function takeHome(folder: string): Promise<Home> {
   const path = resolve(folder);
@@ -37,7 +34,7 @@ export async function takeHome(folder: string): Promise<Home> {
         "stop that one, or choose another folder with --home",
     );
   }
-  // Beside the lock: Windows lets nobody read a file that is locked.
+  // Not in the lock file, because Windows lets no other process read a locked file.
   await Deno.writeTextFile(ownerFile, `${Deno.pid}\n`);
   const keeper = startKeeper(path);
   return {
@@ -69,7 +66,6 @@ async function openLock(path: string, pids: string): Promise<Deno.FsFile> {
   }
 }
 
-/** The process that has taken the folder; undefined when there is none. */
 export async function ownerOf(folder: string): Promise<number | undefined> {
   const path = resolve(folder);
   return await isLocked(join(path, LOCK_FILE)) ? await readOwner(path) : undefined;

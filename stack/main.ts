@@ -1,4 +1,3 @@
-/** Runs Kafka and PostgreSQL alone, and says where they are in two lines that a shell can use. */
 import { EXIT } from "../workers/_shared/lifecycle.ts";
 import { stopCommand, writeAddresses } from "./addresses.ts";
 import { parseStackFlags } from "./command_line.ts";
@@ -14,7 +13,7 @@ await runProgram(async ({ args, env, signal, resources }) => {
   if (flags.stop) {
     const stopped = await stopDetached(flags.home);
     return sayProgress(
-      stopped ? `Stopped; the data stays in ${flags.home}` : `Nothing runs on ${flags.home}`,
+      stopped ? `Stopped; the data stays in ${flags.home}` : `No servers run on ${flags.home}`,
     );
   }
   let stack;
@@ -23,7 +22,7 @@ await runProgram(async ({ args, env, signal, resources }) => {
       const rest = args.filter((arg) => arg !== "--detach");
       const text = await startDetached(flags.home, rest, { signal, onProgress });
       for (const [line] of text.matchAll(/^\w+=.+$/gm)) sayResult(line);
-      return sayProgress("They go on in the background");
+      return sayProgress(`Both run in the background. Stop them with: ${stopCommand(flags.home)}`);
     }
     stack = resources.use("Kafka and PostgreSQL", await startStack({ ...flags, signal, onProgress }));
   } catch (error) {
@@ -37,12 +36,12 @@ await runProgram(async ({ args, env, signal, resources }) => {
   const { hint } = resources.use("addresses", writeAddresses(stack.home, "stack", addresses));
   for (const [name, value] of Object.entries(addresses)) sayResult(`${name}=${value}`);
   sayProgress(
-    `Both run; their data is in ${stack.home}. Ctrl-C ends them, and so does ${stopCommand(stack.home)}`,
+    `Both run, with their data in ${stack.home}. Stop them with Ctrl-C or: ${stopCommand(stack.home)}`,
   );
   sayProgress(hint);
   const servers = [stack.kafka, stack.postgres];
   await runTogether(
-    servers.map((one) => (until) => keepRunning(one, { signal: until, onProgress })),
+    servers.map((server) => (until) => keepRunning(server, { signal: until, onProgress })),
     { signal },
   );
 });

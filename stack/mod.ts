@@ -1,9 +1,8 @@
 /**
- * Real Kafka and real PostgreSQL on this machine, without Docker: for `up`, for tests and for benchmarks.
+ * Starts a real Kafka and a real PostgreSQL on this machine without Docker.
  *
  * @example
  * await using stack = await startStack({ home: await Deno.makeTempDir() });
- * // stack.kafkaBootstrapServers, stack.databaseUrl, stack.postgres.freeze() ...
  * await stack.destroy();
  */
 import { join } from "node:path";
@@ -23,52 +22,46 @@ import type { SmallDisk } from "./postgres/small_disk.ts";
 export type { Service };
 
 export interface StackOptions {
-  /** Data folder; made when it is missing. One process at a time may use it. */
+  /** Data folder. Only one process at a time may use it. */
   readonly home: string;
-  /** Which servers to start; both unless told. */
   readonly services?: readonly ("kafka" | "postgres")[];
-  /** 0, the default, takes any free one. */
+  /** Default, here and for PostgreSQL: 0, any free port. */
   readonly kafkaPort?: number;
-  /** 0, the default, takes any free one. */
   readonly postgresPort?: number;
-  /** Lines of server.properties that win over ours; listeners come on top of ours (`kafka_listeners.ts` makes some). */
+  /** Replaces defaults of server.properties. Listeners are added (see `kafka_listeners.ts`). */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
-  /** What Kafka's heap has from the start, MB; it grows when it has to. A small one is collected several times a second. */
+  /** Initial heap, MB; it grows when needed. With a small heap the JVM collects garbage several times a second. */
   readonly kafkaHeapMb?: number;
   /**
-   * Ports of links on this machine (see link.ts), which listen already and need not know their target yet. Clients that
-   * come to Kafka through one stay behind it; the others go on as if it were not there.
+   * Ports of links (see `link.ts`) that listen already; their targets may be set later. A client that connects
+   * through a link stays behind it. Other clients do not notice the link.
    */
   readonly kafkaLinks?: readonly number[];
-  /** Kafka keeps its data there. Whoever mounted it unmounts it, after the servers. */
+  /** Kafka keeps its data there. The caller unmounts the disk after the servers have stopped. */
   readonly kafkaDisk?: SmallDisk;
-  /** PostgreSQL runs where it is mounted, and what `postgres_disk.ts` moves lies there. */
+  /** PostgreSQL runs where the disk is mounted. `postgres_disk.ts` moves data to it. */
   readonly postgresDisk?: SmallDisk;
-  /** With it, everybody but the superuser has to come by TLS. */
+  /** If set, all users but the superuser must use TLS. */
   readonly postgresTls?: PostgresTls;
-  /** Sentences about downloads and starts. */
   readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface Stack extends AsyncDisposable {
-  /** Absolute path of the data folder. */
   readonly home: string;
-  /** Where the id of another child process is kept, so that the next start ends it when this one is killed. */
+  /** Where the process id of another child is kept, so that the next start ends it if this process is killed. */
   readonly pidFile: (name: string) => string;
-  /** @throws TypeError when Kafka is not among the services; so does `kafka` */
+  /** @throws TypeError if Kafka is not among the services, as `kafka` does */
   readonly kafkaBootstrapServers: string;
   readonly kafka: Service;
-  /** Where each of the `kafkaLinks` has to connect to. */
+  /** The target ports of the `kafkaLinks`. */
   readonly kafkaLinkPorts: readonly number[];
-  /** @throws TypeError when PostgreSQL is not among the services; so do the next three */
+  /** @throws TypeError if PostgreSQL is not among the services, as the next three do */
   readonly databaseUrl: string;
-  /** As PostgreSQL's superuser, whom no revoked right holds back. */
   readonly superuserUrl: string;
   readonly postgres: Service;
-  /** Where PostgreSQL's data lies: not below `home` when run as root. */
+  /** Not below `home` if this process runs as root. */
   readonly postgresFolder: string;
-  /** Stops both (Kafka first) and deletes the data folder and all that belongs to it. */
   readonly destroy: () => Promise<void>;
 }
 
@@ -79,10 +72,9 @@ type StartedPostgres = Postgres & { readonly folder: string };
 type Servers = { kafka?: Service; postgres?: StartedPostgres };
 
 /**
- * Starts the servers and waits until they answer. What an earlier, killed run left running in the same data folder is
- * ended before.
+ * Ends what a killed run left behind in the data folder, starts the servers and waits until they answer.
  *
- * @throws PipelineError when a port is taken, a program is missing, the folder is in use or a server does not start
+ * @throws PipelineError if a port is taken, a program is missing, the folder is in use or a server does not start
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { services = ["kafka", "postgres"], kafkaPort = 0, postgresPort = 0 } = options;
@@ -93,9 +85,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await using opened = new AsyncDisposableStack();
   const home = opened.use(await takeHome(options.home));
   for (const { name, pid } of await home.endOrphans()) {
-    onProgress(`Ended ${name}, process ${pid}, which a killed run had left behind`);
+    onProgress(`Ended ${name} (process ${pid}), which a killed run left behind`);
   }
-  // Both before anything is fetched: nobody wants to wait for a download that ends in "port is taken".
+  // Check both ports before the download, which can take minutes.
   const kafkaAt = program === undefined ? 0 : await claimPort(kafkaPort, KAFKA_PORT);
   const kafkaLinks: KafkaLink[] = [];
   for (const proxyPort of options.kafkaLinks ?? []) kafkaLinks.push({ port: await freePort(), proxyPort });
@@ -103,14 +95,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   const servers: Servers = {};
   opened.defer(async () => {
-    // PostgreSQL outlives Kafka, as the sink outlives the source.
+    // The source stops before the sink.
     await servers.kafka?.stop();
     await servers.postgres?.service.stop();
   });
-  // When one cannot start, the other does not go on.
+  // If one server cannot start, the start of the other is aborted.
   const failed = new AbortController();
   const signal = AbortSignal.any([failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-  const both = { home, signal, onProgress };
+  const shared = { home, signal, onProgress };
   await Promise.all([
     program === undefined ? undefined : startOneKafka(
       program,
@@ -120,12 +112,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         config: options.kafkaConfig ?? {},
         startHeapMb: options.kafkaHeapMb,
       },
-      { ...both, disk: options.kafkaDisk },
-    ).then((one) => void (servers.kafka = one)),
+      { ...shared, disk: options.kafkaDisk },
+    ).then((service) => void (servers.kafka = service)),
     postgresAt === undefined
       ? undefined
-      : startOnePostgres(postgresAt, options.postgresTls, { ...both, disk: options.postgresDisk })
-        .then((one) => void (servers.postgres = one)),
+      : startOnePostgres(postgresAt, options.postgresTls, { ...shared, disk: options.postgresDisk })
+        .then((postgres) => void (servers.postgres = postgres)),
   ].map((start) => start?.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
 
@@ -198,7 +190,7 @@ async function startOnePostgres(
 ): Promise<StartedPostgres> {
   const { programs, folder, user } = await postgresPlace(home.path);
   if (user !== undefined) {
-    options.onProgress(`PostgreSQL: runs as the user ${user.name}; its programs and data lie in ${programs}`);
+    options.onProgress(`PostgreSQL: runs as the user ${user.name}; its programs and data are in ${programs}`);
   }
   const binaries = await installPostgres(programs, options);
   const own = {

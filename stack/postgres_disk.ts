@@ -1,11 +1,13 @@
-/** Puts part of a PostgreSQL server's data on the small disk that the server was started with. */
 import { join } from "node:path";
 import type { Stack } from "./mod.ts";
 import { withClient } from "./postgres/postgres_client.ts";
 import { postgresPlace } from "./postgres/postgres_place.ts";
 import type { SmallDisk } from "./postgres/small_disk.ts";
 
-/** Moves a database, tables and indexes, to the disk. Nobody may be connected to it. */
+/**
+ * Moves a database with tables and indexes to the disk that the server was started with. No session may be connected
+ * to it.
+ */
 export async function moveDatabase(stack: Stack, disk: SmallDisk, database: string): Promise<void> {
   const { user } = await postgresPlace(stack.home);
   const folder = join(disk.path, "tables");
@@ -16,7 +18,7 @@ export async function moveDatabase(stack: Stack, disk: SmallDisk, database: stri
   });
 }
 
-/** Moves the write-ahead log to the disk; the server is stopped meanwhile. */
+/** Restarts the server to move the write-ahead log to the disk. */
 export async function moveWriteAheadLog(stack: Stack, disk: SmallDisk): Promise<void> {
   const { user } = await postgresPlace(stack.home);
   const log = join(stack.postgresFolder, "data", "pg_wal");

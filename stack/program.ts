@@ -1,12 +1,11 @@
-/** `up` and `stack` from their first line to their last words. */
 import { runWorker, type WorkerContext } from "../workers/_shared/lifecycle.ts";
 import { describeError, findInCauses, PipelineError } from "../workers/_shared/errors.ts";
 import { endWithLauncher } from "./process/launcher.ts";
 import { sayProgress } from "./output.ts";
 
 /**
- * Runs a program that starts servers, and ends the process: when it is told to, when the program that started it has ended,
- * and with one sentence when the operating system refuses something.
+ * Runs `up` or `stack` and ends the process. The program also stops if its launcher has ended. A refusal of the
+ * operating system is reported in one sentence.
  */
 export async function runProgram(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   return await runWorker(async (context) => {
@@ -14,13 +13,13 @@ export async function runProgram(main: (context: WorkerContext) => Promise<numbe
     try {
       return await main(context);
     } catch (error) {
-      throw inOneSentence(error);
+      throw withoutStackTrace(error);
     }
   });
 }
 
-/** A full disk or a folder that is closed to us is no bug of ours: nobody needs to see where in the code it was met. */
-function inOneSentence(error: unknown): unknown {
+/** A full disk or a closed folder is no bug of this program, so its place in the code is irrelevant. */
+function withoutStackTrace(error: unknown): unknown {
   if (error instanceof PipelineError) return error;
   const refused = /^E[A-Z]+$/.test(String(findInCauses(error, "code"))) ||
     error instanceof Deno.errors.NotCapable;

@@ -1,12 +1,10 @@
 /**
- * A second PostgreSQL server that follows the first by streaming replication, and takes its place when it is promoted.
- * Made by the low-level backup API, since the programs that we have include no pg_basebackup.
+ * A PostgreSQL standby that follows the stack's server by streaming replication. Made with the low-level backup API,
+ * because the embedded programs lack pg_basebackup.
  *
  * @example
  * await using standby = await startStandby(stack, { synchronous: true });
- * await stack.postgres.kill();
  * await standby.promote();
- * link.target = { host: "127.0.0.1", port: standby.service.port };
  */
 import { join } from "node:path";
 // @ts-types="@types/pg"
@@ -24,26 +22,26 @@ import type { Service } from "./process/service.ts";
 import { waitFor } from "./process/wait.ts";
 
 export interface StandbyOptions {
-  /** Whether the primary confirms a commit only when the standby has it on its disk. */
+  /** Whether the primary confirms a commit only after the standby has flushed it to disk. */
   readonly synchronous: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface Standby extends AsyncDisposable {
   readonly service: Service;
-  /** Makes it a primary; the old one must be gone, since nobody stops two from both taking writes. */
+  /** Makes the standby a primary. Stop the old primary before: nothing else keeps both from accepting writes. */
   readonly promote: () => Promise<void>;
 }
 
-/** By which the primary knows it: in pg_stat_replication, as replication slot, in synchronous_standby_names. */
+/** Also the name of the replication slot, and of the standby in pg_stat_replication. */
 const NAME = "standby";
 const STREAMS_WITHIN_MS = 60_000;
-/** What a server makes anew, by the documentation of the low-level backup API. */
-const MADE_ANEW =
+/** The server recreates these, as the documentation of PostgreSQL's low-level backup API says. */
+const RECREATED_FOLDERS =
   /^(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_serial|pg_snapshots|pg_stat_tmp|pg_subtrans)$/;
-const NOT_COPIED = /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*)$/;
+const SKIPPED_FILES = /^(postmaster\.(pid|opts)|pg_internal\.init.*|pgsql_tmp.*)$/;
 
-/** Copies the running primary, starts the copy, and waits until it follows. The stack's `destroy` deletes its data. */
+/** Copies the running primary, starts the copy and waits until it follows. */
 export async function startStandby(stack: Stack, options: StandbyOptions): Promise<Standby> {
   const { programs, user } = await postgresPlace(stack.home);
   const binaries = await installPostgres(programs, { onProgress: () => {} });
@@ -84,7 +82,7 @@ export async function startStandby(stack: Stack, options: StandbyOptions): Promi
   });
 }
 
-/** Copies a data directory while its server writes; the write-ahead log from here on makes the copy consistent. */
+/** The server writes during the copy. The write-ahead log since the start makes the copy consistent. */
 async function backUp(primary: pg.Client, from: string, to: string, user: OsUser | undefined): Promise<void> {
   // The slot keeps that log until the standby has fetched it.
   await primary.query(`select pg_create_physical_replication_slot('${NAME}', true)`);
@@ -100,7 +98,6 @@ async function backUp(primary: pg.Client, from: string, to: string, user: OsUser
   await write(join(to, "backup_label"), rows[0].labelfile, user);
 }
 
-/** Tells the copy whom to follow. */
 async function follow(primaryUrl: string, data: string, user: OsUser | undefined): Promise<void> {
   const { hostname, port, username, password } = new URL(primaryUrl);
   const conninfo = Object.entries({
@@ -132,17 +129,17 @@ async function copyFolder(from: string, to: string, user: OsUser | undefined): P
   await own(to, user);
   for await (const { name, isDirectory, isFile } of Deno.readDir(from)) {
     const [source, target] = [join(from, name), join(to, name)];
-    if (MADE_ANEW.test(name)) {
+    if (RECREATED_FOLDERS.test(name)) {
       await Deno.mkdir(target, { mode: 0o700 });
       await own(target, user);
     } else if (isDirectory) {
       await copyFolder(source, target, user);
-    } else if (isFile && !NOT_COPIED.test(name)) {
+    } else if (isFile && !SKIPPED_FILES.test(name)) {
       try {
         await Deno.copyFile(source, target);
         await own(target, user);
       } catch (error) {
-        // A table that was dropped meanwhile; the log says so to the standby too.
+        // A table that was dropped meanwhile. The standby learns this from the log.
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }

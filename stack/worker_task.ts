@@ -1,9 +1,7 @@
-/** How a worker is started: as its task in deno.json does it, with the permissions and V8's flags that people get. */
 import { join } from "node:path";
 import configuration from "../deno.json" with { type: "json" };
 import { CLONE } from "./process/clone.ts";
 
-/** The task that starts each. */
 const TASKS = {
   consumer: "consume",
   producer: "produce",
@@ -15,9 +13,10 @@ const TASKS = {
 export type TaskWorker = keyof typeof TASKS;
 
 /**
- * What Deno is given to run a worker, its own arguments behind them.
+ * Deno's arguments to run a worker as its task does, with the same permissions and V8 flags. The worker's own
+ * arguments follow.
  *
- * @param flags more of Deno's
+ * @param flags further flags for Deno
  */
 export function taskArguments(worker: TaskWorker, flags: readonly string[] = []): string[] {
   const [_deno, ...words] = configuration.tasks[TASKS[worker]].command.split(" ");
