@@ -1,7 +1,8 @@
 /**
- * Folder `up`: `deno task up`: the whole pipeline on this machine with its live status. It stores nothing and judges nothing.
+ * Folder `up`: `deno task up`: runs the whole pipeline on this machine and shows its status. It stores nothing and
+ * judges nothing.
  *
- * Where the status goes: redrawn in place on a terminal, a line every few seconds elsewhere.
+ * The display redraws the status in place on a terminal. Elsewhere it prints a line every few seconds.
  */
 import { Writable } from "node:stream";
 import { createLogUpdate } from "log-update";
@@ -13,13 +14,13 @@ import type { Status, StatusSource } from "./status.ts";
 const GATHER_EVERY_MS = 1_000;
 const LINE_EVERY_MS = 5_000;
 const KEPT_NOTICES = 20;
-/** Warnings of the workers between two plain lines; the rest is in their logs. */
+/** Warnings of the workers that are printed between two status lines. All are in the workers' logs. */
 const PRINTED_WARNINGS = 5;
 
 export interface Display extends Disposable {
-  /** Something to know: on a terminal among the warnings, elsewhere a line on standard error. */
+  /** Shows an event: in the list on a terminal, as a line on standard error elsewhere. */
   readonly notice: (notice: Omit<Notice, "at">) => void;
-  /** To be called about once a second; prints no oftener than is good to read. */
+  /** Call it about once a second. It prints less often without a terminal. */
   readonly show: (status: Status) => void;
 }
 
@@ -31,7 +32,7 @@ export interface DisplayOptions {
 const NO_SIZE = { columns: 0, rows: 0 };
 
 export function openDisplay(options: DisplayOptions): Display {
-  // A terminal of no size is one that nobody looks at.
+  // A terminal without a size has no viewer.
   const size = () => {
     try {
       return Deno.stdout.isTerminal() ? Deno.consoleSize() : NO_SIZE;
@@ -42,7 +43,6 @@ export function openDisplay(options: DisplayOptions): Display {
   return size().rows > 0 ? liveDisplay(options, size) : plainDisplay(options);
 }
 
-/** Gathers and shows the status until the signal. */
 export async function showStatus(
   source: StatusSource,
   display: Display,
@@ -64,7 +64,7 @@ function liveDisplay(
   { colour, footer }: DisplayOptions,
   size: () => { columns: number; rows: number },
 ): Display {
-  // Hiding the cursor would bring handlers of signals and exits that get in the way of ours.
+  // To hide the cursor, log-update would install handlers for signals and exits that disturb those of this program.
   const draw = createLogUpdate(terminal(size), { showCursor: true });
   const startedAt = performance.now();
   const notices: Notice[] = [];
@@ -80,14 +80,14 @@ function liveDisplay(
       const screen = { width: columns, height: rows, colour, runningSeconds, notices, footer };
       draw(renderScreen(status, screen).join("\n"));
     },
-    // Leaves the last picture, and gives the cursor back.
+    // Leaves the last status on the screen.
     [Symbol.dispose]: () => draw.done(),
   };
 }
 
 /**
- * Standard output as log-update wants it. Not `process.stdout`: when the terminal is closed under it, its failure reaches
- * no listener and ends the process before the signal that came with the closing can end all in order.
+ * Standard output as a stream for log-update. `process.stdout` does not serve: if the terminal is closed, its error
+ * reaches no listener and ends the process before SIGHUP can stop everything in order.
  */
 function terminal(size: () => { columns: number; rows: number }): NodeJS.WriteStream {
   const stream = new Writable({
@@ -97,7 +97,7 @@ function terminal(size: () => { columns: number; rows: number }): NodeJS.WriteSt
         const bytes = new TextEncoder().encode(String(text));
         for (let from = 0; from < bytes.length;) from += Deno.stdout.writeSync(bytes.subarray(from));
       } catch {
-        // Closed.
+        // The terminal is closed.
       }
       done();
     },

@@ -1,4 +1,3 @@
-/** Runs the whole pipeline on this machine: Kafka, PostgreSQL, consumer, producer, and a status to look at. */
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { parseUpFlags } from "../command_line.ts";
 import { keepRunning, runTogether } from "../process/keep_running.ts";
@@ -11,14 +10,14 @@ import { startPipeline } from "./pipeline.ts";
 await runProgram(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseUpFlags(args, env, readFile);
   if (Deno.build.os !== "windows") {
-    // A closed terminal is a Ctrl-C: what runs in sessions of its own would otherwise stay.
+    // If the terminal is closed, stop as after Ctrl-C: the servers run in sessions of their own and would stay.
     Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
   }
   if (flags.ownKafka !== undefined) {
-    sayProgress(`Kafka: KAFKA_BOOTSTRAP_SERVERS is set, so none is started here; uses ${flags.ownKafka}`);
+    sayProgress(`Kafka: KAFKA_BOOTSTRAP_SERVERS is set, so this starts no broker and uses ${flags.ownKafka}`);
   }
   if (flags.ownDatabaseUrl !== undefined) {
-    sayProgress("PostgreSQL: DATABASE_URL is set, so none is started here");
+    sayProgress("PostgreSQL: DATABASE_URL is set, so this starts no server");
   }
   const services = [
     ...(flags.ownKafka === undefined ? ["kafka" as const] : []),
@@ -37,7 +36,7 @@ await runProgram(async ({ args, env, readFile, signal, resources }) => {
     shown.display === undefined
       ? sayProgress(`${from}: ${text}`)
       : shown.display.notice({ level, from, text });
-  const { servers, workers, status, places } = await startPipeline({
+  const { servers, workers, status, footer } = await startPipeline({
     flags,
     stack,
     resources,
@@ -46,21 +45,21 @@ await runProgram(async ({ args, env, readFile, signal, resources }) => {
       if (level === "warning" || level === "error") notice(level, service, message);
     },
   });
-  // Closed right after the display: the last picture, then this.
+  // Resources close in reverse order, so this message follows the last status.
   resources.defer("message", () => sayProgress("Stopping: producer, consumer, then the servers"));
-  const display = openDisplay({ colour: env["NO_COLOR"] === undefined, footer: places });
+  const display = openDisplay({ colour: env["NO_COLOR"] === undefined, footer });
   shown.display = resources.use("display", display);
 
   const watched = [...servers, ...workers];
-  const watching = watched.map((one) => (until: AbortSignal) =>
-    keepRunning(one, { signal: until, onProgress: (text) => notice("warning", "up", text) })
+  const watching = watched.map((program) => (until: AbortSignal) =>
+    keepRunning(program, { signal: until, onProgress: (text) => notice("warning", "up", text) })
   );
   const showing = (until: AbortSignal) =>
     showStatus(status, display, {
       signal: until,
       onFirstStored: () => {
         const seconds = (performance.now() / 1000).toFixed(1);
-        notice("info", "up", `the first reading was stored within ${seconds} s`);
+        notice("info", "up", `the first reading was stored after ${seconds} s`);
       },
     });
   await runTogether([...watching, showing], { signal });

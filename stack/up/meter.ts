@@ -1,7 +1,6 @@
-/** Rates and quantiles over the last moments, from counters that only ever grow and begin anew with a process. */
+/** Rates and quantiles over a recent window, from counters that restart at 0 with each process. */
 import { buckets, byLabel, type Metrics, total } from "./metrics_text.ts";
 
-/** Long enough to be calm, short enough to follow. */
 const RATE_WINDOW_MS = 5_000;
 const LATENCY_WINDOW_MS = 30_000;
 
@@ -12,12 +11,12 @@ interface Scrape {
 
 export class Meter {
   readonly #scrapes: Scrape[] = [];
-  /** What earlier processes of the same worker had counted, by the name of the metric and the label's value. */
+  /** Final counts of earlier processes of the worker, by metric name and label value. */
   readonly #before = new Map<string, number>();
 
   /**
-   * @param counter the metric that tells that the process is a new one, by being smaller than before
-   * @param counted the metrics that `sums` is asked for, with the label that they are summed by
+   * @param counter a lower value than before shows that the process is a new one
+   * @param counted the metrics that `sums` can return, each with its label
    */
   constructor(
     readonly counter: string,
@@ -44,7 +43,7 @@ export class Meter {
     this.#before.set(key, (this.#before.get(key) ?? 0) + sum);
   }
 
-  /** Sums of a counted metric by its label's value, over all processes since this meter began. */
+  /** Sums of a counted metric by label value, over all processes of the worker. */
   sums(name: string, label: string): Map<string, number> {
     const sums = byLabel(this.newest, name, label);
     for (const [key, before] of this.#before) {
@@ -54,7 +53,6 @@ export class Meter {
     return sums;
   }
 
-  /** Growth a second; undefined before there are two scrapes to compare. */
   rate(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
     const newest = this.#scrapes.at(-1);
     const oldest = this.#scrapes.find(({ atMs }) => atMs >= (newest?.atMs ?? 0) - RATE_WINDOW_MS);
@@ -64,10 +62,10 @@ export class Meter {
   }
 
   /**
-   * A quantile of a histogram's observations of the last half minute, linear within a bucket; undefined when there is
-   * none, Infinity when it lies above the last bound.
+   * A quantile of a histogram over the last 30 s, by linear interpolation within a bucket. Undefined without
+   * observations, Infinity above the last bound.
    *
-   * @param q between 0 and 1
+   * @param q from 0 to 1
    */
   quantile(name: string, q: number): number | undefined {
     const newest = this.#scrapes.at(-1);

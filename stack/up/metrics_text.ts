@@ -1,11 +1,10 @@
-/** Reads Prometheus' text format, as far as our own workers write it. */
-
+/** Parses the subset of Prometheus' text format that the workers write. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** The samples of a scrape, by metric name. */
+/** Samples by metric name. */
 export type Metrics = ReadonlyMap<string, readonly Sample[]>;
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?$/;
@@ -27,7 +26,6 @@ export function parseMetrics(text: string): Metrics {
   return metrics;
 }
 
-/** The sum of a metric over the samples that have these labels; 0 when there is none. */
 export function total(metrics: Metrics, name: string, labels: Readonly<Record<string, string>> = {}): number {
   let sum = 0;
   for (const sample of metrics.get(name) ?? []) {
@@ -36,7 +34,6 @@ export function total(metrics: Metrics, name: string, labels: Readonly<Record<st
   return sum;
 }
 
-/** The sums of a metric by one label. */
 export function byLabel(metrics: Metrics, name: string, label: string): Map<string, number> {
   const sums = new Map<string, number>();
   for (const { labels, value } of metrics.get(name) ?? []) {
@@ -46,7 +43,7 @@ export function byLabel(metrics: Metrics, name: string, label: string): Map<stri
   return sums;
 }
 
-/** A histogram's cumulative counts by upper bound, ascending; the last bound is Infinity. */
+/** Cumulative counts of a histogram, ascending. The last bound is Infinity. */
 export function buckets(metrics: Metrics, name: string): [upperBound: number, count: number][] {
   return [...byLabel(metrics, `${name}_bucket`, "le")]
     .map(([bound, count]): [number, number] => [bound === "+Inf" ? Infinity : Number(bound), count])

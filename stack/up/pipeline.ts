@@ -1,4 +1,3 @@
-/** The two workers on top of the servers. */
 import { join } from "node:path";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
@@ -9,17 +8,16 @@ import type { LogLine } from "./worker_log.ts";
 import { Worker } from "./worker.ts";
 import { type Query, StatusSource } from "./status.ts";
 
-/** Of the demo's records: what makes rejects and duplicates to look at. */
+/** Shares of the published records. They give the user rejects and duplicates to look at. */
 const BAD_SHARE = 0.005;
 const DUPLICATE_SHARE = 0.002;
 
 export interface Pipeline {
-  /** Those that were started here. */
+  /** Without the user's own servers. */
   readonly servers: readonly Service[];
   readonly workers: readonly Worker[];
   readonly status: StatusSource;
-  /** Where everything is, for people. */
-  readonly places: readonly string[];
+  readonly footer: readonly string[];
 }
 
 export interface PipelineOptions {
@@ -30,12 +28,11 @@ export interface PipelineOptions {
   readonly onProgress: (text: string) => void;
 }
 
-/** Starts the consumer, which brings the schema, and the producer. They are closed in the reverse order. */
 export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
   const { flags, stack, resources, onLine, onProgress } = options;
   const folder = join(stack.home, "workers");
   await Deno.mkdir(folder, { recursive: true });
-  // What the caller's environment says itself, a secret's file included, is inherited as it is.
+  // The workers inherit all other settings, for example DATABASE_URL_FILE.
   const env = {
     ...(flags.ownKafka === undefined ? { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers } : {}),
     ...(flags.ownDatabaseUrl === undefined ? { DATABASE_URL: stack.databaseUrl } : {}),
@@ -52,7 +49,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const consumer = worker("consumer", []);
   const workers = [consumer];
   if (flags.producer) {
-    onProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records a second`);
+    onProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records per second`);
     workers.push(worker("producer", producerArgs(flags)));
   }
   const query: Query = (sql) => database.query(sql);
@@ -61,7 +58,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     "addresses",
     writeAddresses(stack.home, "up", {
       KAFKA_BOOTSTRAP_SERVERS: ownKafka ?? stack.kafkaBootstrapServers,
-      // The password of another server is not ours to write down.
+      // The password of the user's own server is not written to a file.
       DATABASE_URL: ownDatabaseUrl === undefined ? databaseUrl : undefined,
     }),
   );
@@ -73,14 +70,14 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     servers,
     workers,
     status: new StatusSource({ servers, consumer, producer: workers[1] }, query),
-    places: [
+    footer: [
       `Kafka ${
         ownKafka === undefined ? stack.kafkaBootstrapServers : `${ownKafka} (KAFKA_BOOTSTRAP_SERVERS is set)`
       }, ` +
       `PostgreSQL ${database.target}${ownDatabaseUrl === undefined ? "" : " (DATABASE_URL is set)"}`,
       hint,
       `Data and logs: ${stack.home}`,
-      "Ctrl-C ends everything",
+      "Ctrl-C stops everything",
     ],
   };
 }
@@ -89,7 +86,7 @@ function producerArgs({ customers, rate }: UpFlags): string[] {
   return Object.entries({
     "customers": customers,
     "rate": rate,
-    // Another one each time: repeated readings would all be duplicates.
+    // With the same seed, a second run would publish the same readings, which are duplicates.
     "seed": Math.floor(Math.random() * 2 ** 32),
     "out-of-range-rate": BAD_SHARE,
     "malformed-rate": BAD_SHARE,

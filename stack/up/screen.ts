@@ -1,4 +1,4 @@
-/** How the status looks: on a terminal, and as one line. Pure. */
+/** Renders the status for a terminal and as a single line. All functions are pure. */
 import { styleText } from "node:util";
 import type { Reading, Status } from "./status.ts";
 
@@ -10,14 +10,12 @@ export interface Notice {
 }
 
 export interface ScreenOptions {
-  /** Columns and rows of the terminal. */
   readonly width: number;
   readonly height: number;
   readonly colour: boolean;
   readonly runningSeconds: number;
   /** The newest last. */
   readonly notices: readonly Notice[];
-  /** Said at the bottom: where the servers and the logs are. */
   readonly footer: readonly string[];
 }
 
@@ -25,31 +23,31 @@ type Style = Parameters<typeof styleText>[0];
 
 /** Lines of the first part, with the rule below the title. */
 const FIGURES = 10;
-const MOST_READINGS = 6;
-const MOST_NOTICES = 6;
-const WIDEST = 110;
+const MAX_READINGS = 6;
+const MAX_NOTICES = 6;
+const MAX_WIDTH = 110;
 const LABEL_WIDTH = 12;
 
-/** The status as lines that fit the terminal: the figures first, then where everything is, then what happened. */
+/** Fits the lines to the terminal: on a small one, the figures stay and other parts are shortened or left out. */
 export function renderScreen(status: Status, options: ScreenOptions): string[] {
-  const width = Math.min(options.width, WIDEST) - 1;
+  const width = Math.min(options.width, MAX_WIDTH) - 1;
   const paint = (style: Style, text: string) =>
     options.colour ? styleText(style, text, { validateStream: false }) : text;
-  // The cursor is on the last row.
+  // The cursor takes the last row.
   const rows = options.height - 1;
   const figures = renderFigures(status, { width, rows, paint, runningSeconds: options.runningSeconds });
   const footer = options.footer.flatMap((line) => wrap(printable(line), width));
   const withFooter = rows - figures.length > footer.length;
   const left = rows - figures.length - (withFooter ? footer.length + 1 : 0);
-  // A section takes a blank line and a heading. Where there is no room for both, events come first.
+  // A section needs a blank line and a heading. If there is no room for two, only the events are shown.
   const sections = left < 6 ? 1 : 2;
   const spare = left - 2 * sections;
-  const most = sections === 1 ? 0 : Math.min(MOST_READINGS, Math.ceil(spare / 2));
-  const readings = status.latest.slice(0, most).map((one) => {
-    const line = cut(renderReading(one), width);
-    return one.anomaly === null ? line : paint(one.anomaly === "high" ? "red" : "yellow", line);
+  const readingLines = sections === 1 ? 0 : Math.min(MAX_READINGS, Math.ceil(spare / 2));
+  const readings = status.latest.slice(0, readingLines).map((reading) => {
+    const line = cut(renderReading(reading), width);
+    return reading.anomaly === null ? line : paint(reading.anomaly === "high" ? "red" : "yellow", line);
   });
-  const notices = options.notices.slice(-Math.max(1, Math.min(MOST_NOTICES, spare - readings.length)))
+  const notices = options.notices.slice(-Math.max(1, Math.min(MAX_NOTICES, spare - readings.length)))
     .map((notice) => {
       const line = cut(`  ${clockTime(notice.at)}  ${printable(`${notice.from}: ${notice.text}`)}`, width);
       return notice.level === "info" ? line : paint(notice.level === "error" ? "red" : "yellow", line);
@@ -78,8 +76,8 @@ function renderFigures(status: Status, { width, rows, paint, runningSeconds }: F
     return paint("dim", label.padEnd(LABEL_WIDTH)) + (style === undefined ? fitting : paint(style, fitting));
   };
   const { totals, anomaliesRun, latency, lagRecords, lagSeconds } = status;
-  const well = status.problems.length === 0;
-  const behind = !well || ((lagRecords ?? 0) > 0 && (lagSeconds ?? 0) >= 5);
+  const healthy = status.problems.length === 0;
+  const behind = !healthy || ((lagRecords ?? 0) > 0 && (lagSeconds ?? 0) >= 5);
   const lag = `${count(lagRecords)} records${lagSeconds === undefined ? "" : `, ${lagSeconds.toFixed(1)} s`}`;
   const title = cut("♥ heartbeat pipeline", width);
   const clock = `running ${elapsed(runningSeconds)}`;
@@ -88,12 +86,12 @@ function renderFigures(status: Status, { width, rows, paint, runningSeconds }: F
     paint(["bold", "red"], title.slice(0, 1)) + paint("bold", title.slice(1)) +
     (gap < 1 ? "" : paint("dim", " ".repeat(gap) + clock)),
     ...(rows < FIGURES ? [] : [paint("dim", "─".repeat(width))]),
-    field("state", stateOf(status), well ? "green" : "red"),
+    field("state", stateOf(status), healthy ? "green" : "red"),
     field("published", rate(status.publishedPerSecond), "cyan"),
     field("stored", `${rate(status.storedPerSecond)}${count(totals?.stored).padStart(14)} in all`, "green"),
     field(
       "lag",
-      well ? lag : `unknown${lagRecords === undefined ? "" : `, was ${lag}`}`,
+      healthy ? lag : `unknown${lagRecords === undefined ? "" : `, was ${lag}`}`,
       behind ? "red" : "green",
     ),
     field("end to end", `${duration(latency.p50)} p50, ${duration(latency.p99)} p99 (last 30 s)`),
@@ -107,12 +105,11 @@ function cut(text: string, columns: number): string {
   return [...text].length > columns ? `${[...text].slice(0, columns - 1).join("")}…` : text;
 }
 
-/** Whether all is well, or what is not. */
 function stateOf({ problems }: Status): string {
   return problems.length === 0 ? "all is well" : printable(problems.join("; "));
 }
 
-/** Lines of no more columns, broken at blanks where there are some: a path must stay whole enough to be copied. */
+/** Breaks at spaces if possible, so that a path can be copied. */
 function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let rest = [...text];
@@ -124,7 +121,6 @@ function wrap(text: string, columns: number): string[] {
   return [...lines, rest.join("")];
 }
 
-/** The status as one line for logs and pipes. */
 export function renderLine(status: Status): string {
   const { totals, anomaliesRun, latency } = status;
   return [
@@ -141,7 +137,7 @@ export function renderLine(status: Status): string {
   ].join(" ");
 }
 
-/** Texts from outside must not move the cursor, nor change the direction of what follows. */
+/** External text must not move the cursor or change the writing direction. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "·");
 }
@@ -159,7 +155,7 @@ function reasons(rejects: ReadonlyMap<string, number>): string {
   const sorted = [...rejects].filter(([, sum]) => sum > 0).sort(([, a], [, b]) => b - a);
   return sorted.length === 0
     ? ""
-    : `; now: ${sorted.map(([reason, sum]) => `${reason} ${count(sum)}`).join(", ")}`;
+    : `; this run: ${sorted.map(([reason, sum]) => `${reason} ${count(sum)}`).join(", ")}`;
 }
 
 function count(value: number | undefined): string {

@@ -1,4 +1,3 @@
-/** What `up` shows: gathered from the workers' metrics and from PostgreSQL. */
 import type { Row } from "../../workers/_shared/postgres.ts";
 import { askLoopback } from "../../workers/_shared/health.ts";
 import { Meter } from "./meter.ts";
@@ -17,9 +16,9 @@ export interface Totals {
   readonly rejected: number;
 }
 
-/** Undefined where nothing is known yet. Counts with `Run` are of this run, the totals of all time. */
+/** Undefined means unknown. Names that end in `Run` count this run, `totals` all runs on the database. */
 export interface Status {
-  /** Why the pipeline does not work at the moment, in the words of the workers' /readyz; empty when it does. */
+  /** Why the pipeline does not work, as /readyz of the workers reports it. Empty if it works. */
   readonly problems: readonly string[];
   readonly publishedPerSecond: number | undefined;
   readonly storedPerSecond: number | undefined;
@@ -29,21 +28,19 @@ export interface Status {
   readonly anomaliesRun: { readonly low: number; readonly high: number };
   readonly lagRecords: number | undefined;
   readonly lagSeconds: number | undefined;
-  /** Seconds from Kafka's timestamp to the commit, over the last half minute. */
+  /** Seconds from Kafka's timestamp to the commit, over the last 30 s. */
   readonly latency: { readonly p50: number | undefined; readonly p99: number | undefined };
   readonly latest: readonly Reading[];
 }
 
-/** Asks PostgreSQL; rejects when it does not answer. */
 export type Query = <T extends Row>(sql: string) => Promise<T[]>;
 
-/** A part of the pipeline that has to run. */
 export interface Part {
   readonly name: string;
   readonly running: boolean;
 }
 
-/** A part that also tells what it does; on no port until it listens. */
+/** `healthPort` is undefined until the worker listens. */
 export interface WorkerPart extends Part {
   readonly healthPort: number | undefined;
   readonly pid: number;
@@ -56,22 +53,22 @@ export interface Parts {
 }
 
 const LATEST_READINGS = 6;
-/** Consumers beside ours, such as a `deno task consume` in another terminal, and why they are not ready. */
+/** Reasons why other consumers, such as a `deno task consume` in a second terminal, are not ready. */
 const OTHERS = `
   select format('consumer %s on %s: %s', pid, host, reason) as problem
     from public.consumer_status
    cross join unnest(reasons) as reason
    where seen_at > now() - interval '15 seconds'`;
-/** Of all partitions of the topic that is read now, whichever consumer has them, or had them last. */
+/** The lag of all partitions of the newest topic, by the newest report about each partition from any consumer. */
 const LAG = `
   select sum(greatest(log_end - next_offset, 0)) as lag
     from (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, log_end
             from public.consumer_status
-           cross join unnest(partitions, log_end_offsets) as told (kafka_partition, log_end)
+           cross join unnest(partitions, log_end_offsets) as reported (kafka_partition, log_end)
            where log_end is not null
              and topic_id = (select topic_id from public.consumer_status
                               where topic_id is not null order by seen_at desc limit 1)
-           order by topic_id, kafka_partition, seen_at desc) as told
+           order by topic_id, kafka_partition, seen_at desc) as reported
     join (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, next_offset
             from public.ingest_offsets
            order by topic_id, kafka_partition, generation desc) as ledger using (topic_id, kafka_partition)`;
@@ -91,7 +88,7 @@ export class StatusSource {
 
   constructor(readonly parts: Parts, readonly query: Query) {}
 
-  /** Asks all at once; what does not answer keeps its last known values. */
+  /** Asks all sources at once. A source that does not answer keeps its last values. */
   async gather(): Promise<Status> {
     const { servers, consumer: consumerPart, producer: producerPart } = this.parts;
     const workers = [consumerPart, ...(producerPart === undefined ? [] : [producerPart])];
@@ -117,7 +114,7 @@ export class StatusSource {
       rejectsRun: this.#consumer.sums("heartbeat_rejects_total", "reason"),
       anomaliesRun: { low: anomalies.get("low") ?? 0, high: anomalies.get("high") ?? 0 },
       lagRecords: largest([
-        // A second old, but of our own consumer's partitions alone.
+        // More recent than the value from PostgreSQL, but only for the partitions of this consumer.
         ...(consumer.has("heartbeat_lag_records") ? [total(consumer, "heartbeat_lag_records")] : []),
         ...(this.#lagRecords === undefined ? [] : [this.#lagRecords]),
       ]),
@@ -136,7 +133,7 @@ export class StatusSource {
       const { status, text } = await askLoopback(`http://127.0.0.1:${port}/metrics`, ANSWER_WITHIN_MS);
       if (status === 200) meter.add(performance.now(), parseMetrics(text));
     } catch {
-      // It is starting, stopping or stuck; its supervisor and its own log say so.
+      // The worker starts, stops or is stuck. Its readiness and its log show that.
     }
   }
 
@@ -177,7 +174,6 @@ function notRunning({ name }: Part): string {
   return `${name} is not running`;
 }
 
-/** Why a worker cannot do its work; empty when it can. */
 async function readiness(worker: WorkerPart): Promise<string[]> {
   const { name, running, healthPort } = worker;
   if (!running) return [notRunning(worker)];

@@ -1,4 +1,3 @@
-/** A worker as a child process: started, read, stopped. */
 import { join } from "node:path";
 import { Child } from "../process/child.ts";
 import { CLONE } from "../process/clone.ts";
@@ -8,14 +7,13 @@ import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 import { type LogLine, parseLogLine } from "./worker_log.ts";
 
-/** Of the ten seconds in which all has to end; a worker normally needs a fraction of one. */
+/** A worker needs a fraction of a second. All resources together have 10 s to close. */
 const STOP_DEADLINE_MS = 3_000;
 
 export interface WorkerOptions {
   readonly name: "consumer" | "producer";
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** Absolute folder for its log. */
   readonly folder: string;
   readonly pidFile: string;
   readonly onLine: (line: LogLine) => void;
@@ -24,7 +22,6 @@ export interface WorkerOptions {
 export class Worker implements Restartable, AsyncDisposable {
   readonly name: string;
   readonly logPath: string;
-  /** Where /metrics is answered; undefined until it is. */
   healthPort: number | undefined;
   readonly #options: WorkerOptions;
   #child: Child;
@@ -54,12 +51,12 @@ export class Worker implements Restartable, AsyncDisposable {
     return Promise.resolve();
   }
 
-  /** Wrong settings stay wrong, and so does a database that the consumer refuses; the worker's own words say which. */
+  /** A restart cannot correct wrong settings, or a database that the consumer refuses before it has migrated it. */
   hopeless(status: Deno.CommandStatus): Error | undefined {
-    const words = this.#child.tail.filter((text) => parseLogLine(text) === undefined).join("\n");
-    if (status.code === EXIT.usage) return new UsageError(words);
-    const refused = this.#options.name === "consumer" && !this.#migrated && status.code === EXIT.failed;
-    return refused ? new PipelineError("database_unfit", words) : undefined;
+    const message = this.#child.tail.filter((text) => parseLogLine(text) === undefined).join("\n");
+    if (status.code === EXIT.usage) return new UsageError(message);
+    const isRefused = this.#options.name === "consumer" && !this.#migrated && status.code === EXIT.failed;
+    return isRefused ? new PipelineError("database_unfit", message) : undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,3 @@
-/** A worker's log line, as `up` reads it. */
-
 export interface LogLine {
   readonly time: string;
   readonly level: string;
@@ -9,7 +7,7 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Undefined for a line that is no log line, such as an unexpected error's stack. */
+/** Undefined for other output, such as the stack of an unexpected error. */
 export function parseLogLine(text: string): LogLine | undefined {
   if (!text.startsWith("{")) return undefined;
   let line: unknown;
