@@ -96,7 +96,7 @@ const NEXT_STEPS: readonly (readonly [state: RegExp, reason: RegExp, step: strin
   [
     NO_STATE,
     /fatal alert/i,
-    "the server turns our certificate away: check sslcert and sslkey in DATABASE_URL",
+    "the server refuses this program's certificate: check sslcert and sslkey in DATABASE_URL",
   ],
   [
     NO_STATE,

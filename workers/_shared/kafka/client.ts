@@ -111,13 +111,13 @@ const NEXT_STEPS = {
     "UNSUPPORTED_SASL_MECHANISM|ILLEGAL_SASL_STATE":
       "that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all (KAFKA_SECURITY_PROTOCOL)",
     "_AUTHORIZATION_FAILED":
-      "grant the missing right to our user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
+      "grant the missing right to this program's user (KAFKA_SASL_USERNAME, or the subject of KAFKA_SSL_CERT_FILE)",
     "altnames":
       "its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS, or the certificate",
     "(?i:certificate)":
       "check that KAFKA_SSL_CA_FILE has the authority of the broker's certificate, and that neither has expired",
     "(?i:fatal alert)":
-      "the broker turns our certificate away: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
+      "the broker refuses this program's certificate: check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE",
     "requires TLS": "set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL, as that port needs it",
   },
   kafka_unavailable: {
