@@ -1,4 +1,3 @@
-/** The alert rules, as Grafana's provisioning reads them. Each is a time series of one point that is reduced and compared. */
 import { type DashboardName, UID } from "./frame.ts";
 import { CURRENT_LOGS, LAG_SECONDS, MINUTES_AGAINST_ROWS, ROLLUP_LAG, UNACCOUNTED } from "./ledger_sql.ts";
 import { POSTGRES, unindent } from "./sources.ts";
@@ -9,13 +8,12 @@ interface AlertRule {
   readonly uid: string;
   readonly title: string;
   readonly severity: "critical" | "warning";
-  /** Gives the columns `time` and one number. */
+  /** Returns at most one row: `time` and one number. */
   readonly sql: string;
-  /** Fires when the number is greater, */
+  /** The rule fires if the number exceeds this for the duration `lasting`. */
   readonly above: number;
-  /** for as long as this. */
   readonly lasting: string;
-  /** What the macros for time see: the seconds until now, 600 unless given. */
+  /** Length of the time range for the macros; it ends now. Default: 600. */
   readonly lookBackSeconds?: number;
   readonly panel: { readonly dashboard: DashboardName; readonly id: number };
   readonly summary: string;
@@ -24,13 +22,12 @@ interface AlertRule {
   readonly error?: { readonly state: "Alerting" | "KeepLast"; readonly because: string };
 }
 
-/** One rule speaks for a database that cannot be read; more that say the same would be noise. */
+/** If all rules fired for an unreadable database, they would all report the same fact. */
 const SILENT_ON_ERROR = {
   state: "KeepLast",
-  because: "A database that cannot be read is told by the rule Ingestion stalled; this one keeps its state.",
+  because: "If the database cannot be read, the rule Ingestion stalled fires. This rule keeps its state.",
 } as const;
 
-/** @param what completes "The query always gives a row" */
 const alwaysARow = (what: string) => ({
   state: "Alerting",
   because: `The query always gives a row${what}, so no data means that the rule is broken.`,
@@ -50,12 +47,12 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "pipeline", id: 1 },
     summary: `No batch was written for {{ humanizeDuration (index .Values "B").Value }}`,
     description:
-      "Nothing is published, or no consumer is alive, or none can write. Look at the panel Consumers, which says why " +
-      "one is not ready, then at the producer.",
-    noData: { state: "Alerting", because: "Nothing was ever ingested: the pipeline has not come up." },
+      "Nothing is published, no consumer runs, or no consumer can write. The panel Consumers says why a consumer is " +
+      "not ready. If a consumer is ready, look at the producer.",
+    noData: { state: "Alerting", because: "No batch was ever written, so the pipeline has not started." },
     error: {
       state: "Alerting",
-      because: "The database cannot be read, and most likely not be written either.",
+      because: "The database cannot be read, so most likely nothing can be written to it either.",
     },
   },
   {
@@ -71,11 +68,11 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "pipeline", id: 16 },
     summary: `No consumer was seen for {{ humanizeDuration (index .Values "B").Value }}`,
     description:
-      "Each consumer writes every 5 s that it runs, and none did. Kafka keeps the records for as long as its retention " +
-      "says. Start a consumer; the last lines of the old one's log say why it ended.",
+      "Each consumer writes its status every 5 s, and no consumer did. Kafka keeps the records until the topic's " +
+      "retention deletes them. Start a consumer. The last lines of the old consumer's log say why it ended.",
     noData: {
       state: "Alerting",
-      because: "No consumer has run yet, or the last one was stopped in good order.",
+      because: "No consumer has run yet, or the last one was stopped in an orderly way.",
     },
   },
   {
@@ -91,12 +88,12 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "pipeline", id: 4 },
     summary: `The slowest partition is {{ humanizeDuration (index .Values "B").Value }} behind`,
     description:
-      "Records come faster than they are stored, a partition is held, or its consumer does not run: then from the last " +
-      "time that somebody asked Kafka. In time and not in records, because only a backlog that is not worked off gets " +
-      "older. Look at the panel Consumers and at the batch times, start another consumer.",
+      "Records come faster than they are stored, a partition is held, or its consumer does not run. Without a running " +
+      "consumer, the lag counts from the last time that a consumer asked Kafka for the end of the log. Look at the " +
+      "panel Consumers and at the batch times, and start another consumer.",
     noData: {
       state: "OK",
-      because: "No partition was read in 24 hours; the rule Ingestion stalled tells that.",
+      because: "No partition was read in the last 24 hours. The rule Ingestion stalled reports that.",
     },
   },
   {
@@ -118,8 +115,8 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "pipeline", id: 9 },
     summary: `{{ printf "%.1f" (index .Values "B").Value }} times as many rejects as usual`,
     description:
-      "In the last five minutes at least 20 records were rejected, more than three times as many as in " +
-      "the five minutes before on average over an hour. Look at reason and detail in public.heartbeat_rejects.",
+      "In the last five minutes at least 20 records were rejected, more than three times the five-minute average of " +
+      "the rest of the last hour. Look at reason and detail in public.heartbeat_rejects.",
     noData: alwaysARow(""),
   },
   {
@@ -141,14 +138,15 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "overview", id: 8 },
     summary: `{{ printf "%.0f" (index .Values "B").Value }} % of the customers went quiet`,
     description:
-      "Of at least five customers with a reading in the last hour, more than a fifth had none in the last " +
-      "five minutes: rather a gateway, a producer or the pipeline than so many sensors. Not judged while the rollup is " +
-      "more than a minute behind or rebuilds the last hour, since public.customer_latest is old then.",
+      "At least five customers sent a reading in the last hour, and more than a fifth of them sent none in the last " +
+      "five minutes. So many sensors rarely fail at once: look at the gateway, the producer and the pipeline. The rule " +
+      "does not judge while the rollup is more than a minute behind or rebuilds the last hour, because " +
+      "public.customer_latest is old then.",
     noData: alwaysARow(", also without customers"),
   },
   {
     uid: "heartbeat-rollup-stalled",
-    title: "Rollup stands still",
+    title: "Rollup stalled",
     severity: "warning",
     sql: `
       select now() as time,
@@ -158,12 +156,14 @@ export const RULES: readonly AlertRule[] = [
     above: 120,
     lasting: "3m",
     panel: { dashboard: "pipeline", id: 17 },
-    summary: `Minutes and latest readings are {{ humanizeDuration (index .Values "B").Value }} behind`,
+    summary:
+      `Minute aggregates and latest readings are {{ humanizeDuration (index .Values "B").Value }} behind`,
     description:
-      "Readings are stored, but public.heartbeats_1m and public.customer_latest do not follow them, or a rebuild does " +
-      "not get on: what is shown of minutes and of customers is old. Nothing is lost, the rollup catches up. Does a " +
-      "consumer run, and what does the panel Consumers say of it? Does a session hold a lock on public.rollup (pg_locks)? " +
-      "If the last round is recent, rounds are too slow for what comes: give PostgreSQL more.",
+      "Readings are stored, but the rollup does not bring public.heartbeats_1m and public.customer_latest up to date, " +
+      "or a rebuild makes no progress. Panels about minute aggregates and customers show old values. Nothing is lost: " +
+      "the rollup catches up by itself. Check that a consumer runs, and read its reasons in the panel Consumers. Look " +
+      "for a session that holds a lock on public.rollup (pg_locks). If the last round is recent, the rollup is too slow " +
+      "for the load: give PostgreSQL more processors and faster disks.",
     noData: alwaysARow(", also when nothing waits"),
   },
   {
@@ -178,8 +178,9 @@ export const RULES: readonly AlertRule[] = [
     panel: { dashboard: "pipeline", id: 5 },
     summary: `{{ printf "%.0f" (index .Values "B").Value }} records are unaccounted for`,
     description:
-      "The ledger does not add up, or the minute table with what waits for the rollup does not equal the rows of the " +
-      "last minutes. Somebody changed the tables by hand, or there is a defect: `deno task reconcile` says where.",
+      "The ledger does not add up, or the minute aggregates and the changes that wait for the rollup do not equal the " +
+      "rows of the last minutes. Somebody changed the tables by hand, or the pipeline has a defect. Run " +
+      "`deno task reconcile`: it says where.",
     noData: alwaysARow(", also on an empty ledger"),
   },
   {
@@ -198,16 +199,16 @@ export const RULES: readonly AlertRule[] = [
     above: 0,
     lasting: "60m",
     panel: { dashboard: "pipeline", id: 13 },
-    summary: `{{ printf "%.0f" (index .Values "B").Value }} partitions are older than RETENTION_DAYS`,
+    summary: `{{ printf "%.0f" (index .Values "B").Value }} day partitions are older than RETENTION_DAYS`,
     description:
-      "Nothing was dropped for an hour, although a consumer with RETENTION_DAYS wants it dropped. The consumer's " +
-      "log says why (table.retention_failed), and so does its /readyz: a lock that a dump of the database holds, a " +
-      "missing right, a statement that takes too long.",
-    noData: alwaysARow(", also where nothing is dropped"),
+      "No day partition was dropped for an hour, although some are older than a consumer's RETENTION_DAYS. The " +
+      "consumer's log (table.retention_failed) and its /readyz say why. For example, a dump of the database holds a " +
+      "lock, a right is missing, or a statement takes too long.",
+    noData: alwaysARow(", also if retention drops nothing"),
   },
 ];
 
-/** The content of a file in provisioning/alerting. Grafana reads $NAME there as a variable of the environment. */
+/** The content of a file in provisioning/alerting. Grafana expands $NAME in it as an environment variable. */
 export function alertingFile() {
   return {
     apiVersion: 1,
@@ -238,7 +239,7 @@ function provisioned(rule: AlertRule) {
           editorMode: "code",
           format: "time_series",
           rawQuery: true,
-          // Grafana hands a query's model on as it is: no variable of the environment is looked for in it.
+          // No $$ is needed: Grafana does not expand environment variables in a query.
           rawSql: unindent(rule.sql),
           intervalMs: 1000,
           maxDataPoints: 43200,

@@ -1,11 +1,10 @@
-/** All files that are built from this folder's code. */
 import { stringify } from "yaml";
 import { alertingFile } from "./alerts.ts";
 import { customer } from "./customer.ts";
 import { overview } from "./overview.ts";
 import { pipeline } from "./pipeline.ts";
 
-/** Path below this folder, and content. */
+/** Content by path below grafana/. */
 export function builtFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["dashboards/heartbeat-overview.json", json(overview().build())],

@@ -1,4 +1,3 @@
-/** Customer: everything about one. Raw readings over a short range, minutes over a long one. */
 import {
   AnnotationQueryBuilder,
   type DashboardBuilder,
@@ -14,7 +13,7 @@ import { POSTGRES, table, unindent } from "./sources.ts";
 export function customer(): DashboardBuilder {
   const builder = dashboard("customer", {
     title: "Heartbeat Monitoring Customer",
-    description: "One customer's heart rate, with anomalies, rejects and silences.",
+    description: "One customer's heart rate, anomalies, rejects and silences.",
   });
   builder
     .withVariable(customerVariable())
@@ -28,10 +27,7 @@ export function customer(): DashboardBuilder {
   return builder;
 }
 
-/**
- * The list holds what begins with what was typed and never more than 200, read in the order of the primary key: as
- * fast with a hundred thousand customers as with ten. Any other id can be typed in full.
- */
+/** Reads at most 200 ids in the order of the primary key: equally fast for any number of customers. */
 function customerVariable() {
   const sql = unindent(`
     select customer_id
@@ -41,7 +37,9 @@ function customerVariable() {
      limit 200`);
   return new QueryVariableBuilder("customer")
     .label("Customer")
-    .description("Type how the id begins; the list shows 200 at most.")
+    .description(
+      "Type the beginning of the id. The list shows at most 200 ids; any other id can be typed in full.",
+    )
     .datasource(POSTGRES)
     .query({ refId: "customer", format: "table", rawQuery: true, editorMode: "code", rawSql: sql })
     .definition(sql)
@@ -51,7 +49,7 @@ function customerVariable() {
     .allowCustomValue(true);
 }
 
-/** Consecutive minutes with an anomaly are one episode, however many readings it has. */
+/** Consecutive minutes with an anomaly are one episode and become one annotation. */
 function episodes(name: string, kind: "low" | "high", color: string) {
   const extreme = kind === "low" ? "min" : "max";
   return annotation(
@@ -80,9 +78,8 @@ function episodes(name: string, kind: "low" | "high", color: string) {
 }
 
 /**
- * A record's key is the customer's id, in UTF-8. It is compared as bytes, so a key that is no UTF-8 is no error. Records
- * without a key, or with another one, cannot be told to be this customer's. The time is that of the refusal, because
- * the measurement's may be what is wrong.
+ * A record's key is the customer's id in UTF-8. The comparison is of bytes, because a key that is not UTF-8 would fail
+ * to convert. The time is the time of the reject, because the record's timestamp may be the reason for it.
  */
 function rejected() {
   return annotation(

@@ -1,4 +1,3 @@
-/** The panels of one customer. */
 import {
   GraphDrawStyle,
   GraphThresholdsStyleConfigBuilder,
@@ -14,15 +13,14 @@ import { FOLLOWS, overTime, type Stat, stat } from "./panels.ts";
 import { series, table } from "./sources.ts";
 import { rollupLag } from "./stats.ts";
 
-/** Two readings further apart are not connected: nobody knows what was between them. */
+/** The line breaks between two readings that are further apart, because the heart rate between them is unknown. */
 const GAP_MS = 60_000;
 const SILENCE = "2 minutes";
 
-/** Beats per minute, coloured by the alarm thresholds. */
 const heartRateStat = (of: Omit<Stat, "steps">) =>
   stat({ ...of, steps: heartRateSteps }).unit(BPM).decimals(0);
 
-/** The rows of the time range are asked as well, since they do not lag. */
+/** `customer_latest` waits for the rollup; `heartbeats` does not, but is read only in the time range. */
 const latest = (columns: string) => `
     select ${columns}
       from (
@@ -53,7 +51,7 @@ export function customerStats() {
     heartRateStat({
       id: 1,
       title: "Latest heart rate",
-      description: "The reading with the latest instant, whenever it arrived and whatever the time range.",
+      description: "The reading with the newest timestamp, also if it is outside the time range.",
       empty: "Unknown customer",
       sql: latest(`heart_rate as "Heart rate"`),
     }).span(4),
@@ -73,7 +71,7 @@ export function customerStats() {
       heartRateStat({
         id,
         title,
-        description: `Of all readings in the time range.${FOLLOWS}`,
+        description: `Over all readings in the time range.${FOLLOWS}`,
         empty: none,
         sql: inRange(`${sql} as "${title}"`),
       })
@@ -95,9 +93,9 @@ export function rate() {
     id: 7,
     title: "Heart rate",
     description:
-      `Every reading up to ${RAW_UP_TO}; over longer ranges the lowest, mean and highest of each interval. ` +
-      `Dashed: the alarm thresholds, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line breaks where there was no ` +
-      "reading for a minute, or for an interval. Intervals are as current as the panel Rollup lag says.",
+      `Ranges up to ${RAW_UP_TO} show every reading; longer ranges show the lowest, mean and highest of each interval. ` +
+      `Dashed: the alarm thresholds, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line breaks if there was no ` +
+      `reading for a minute, or for an interval. Longer ranges follow the rollup: see the panel Rollup lag.`,
     empty: "No readings of this customer in this time range",
     width: 24,
     height: 12,
@@ -129,7 +127,6 @@ export function rate() {
     ))
     .unit(BPM)
     .decimals(0)
-    // The valid range: nothing outside it is ever stored.
     .min(LIMITS.minBpm)
     .max(LIMITS.maxBpm)
     .thresholds(heartRateSteps)
@@ -149,7 +146,7 @@ export function readingsPerMinute() {
   return overTime({
     id: 8,
     title: "Readings per minute",
-    description: `How densely the sensor reported. An empty place is a silence.${FOLLOWS}`,
+    description: `How often the sensor reported. An interval without a bar has no reading.${FOLLOWS}`,
     empty: "No readings of this customer in this time range",
     width: 24,
     height: 5,
@@ -193,8 +190,8 @@ export function customerTables() {
       id: 10,
       title: "Silences",
       description:
-        `More than ${SILENCE} without a reading between two readings in the time range, to the minute.${FOLLOWS}`,
-      empty: `Never more than ${SILENCE} without a reading in this time range`,
+        `Periods of at least ${SILENCE} without a reading, between two readings in the time range. Whole minutes.${FOLLOWS}`,
+      empty: `No silence of ${SILENCE} in this time range`,
       ...size,
     })
       .withTarget(table(`
@@ -214,9 +211,9 @@ export function customerTables() {
       id: 11,
       title: "Rejected records",
       description:
-        "Records with this customer's key that were not stored, by the time of the refusal. Records with " +
-        "no key or another one cannot be told to be this customer's.",
-      empty: "Nothing was rejected in this time range",
+        "Records with this customer's key that were not stored, by the time of the reject. Records of this " +
+        "customer without a key, or with another key, are not shown.",
+      empty: "No record was rejected in this time range",
       ...size,
     })
       .withTarget(table(`

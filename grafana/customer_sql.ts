@@ -1,9 +1,7 @@
-/** SQL about the chosen customer. */
-
 /**
- * The chosen customer's id as text. An id is data from outside and may hold quotes, backslashes, or a macro's name, which
- * Grafana's server would expand even inside a quoted text. Percent-encoded it is letters, digits, -._~ and % only; it is
- * decoded here. Grafana's own quoting (sqlstring) takes care of the quotes, but not of the macros.
+ * The chosen customer's id as text. An id comes from outside: it may contain quotes, backslashes or the name of a
+ * macro, which Grafana's server would expand even inside a string literal. Percent-encoding leaves only letters, digits
+ * and -._~%, and the SQL decodes it. Grafana's own quoting (`sqlstring`) protects quotes, but not against macros.
  */
 export const CUSTOMER = `(
                 select convert_from(coalesce(string_agg(
@@ -12,9 +10,9 @@ export const CUSTOMER = `(
                   from regexp_matches('\${customer:percentencode}', '%[0-9A-Fa-f]{2}|.', 'g')
                        with ordinality as parts(part, place))`;
 
-/** Up to here every reading is a point; beyond it a point stands for a minute or more. */
+/** In a longer range, a point stands for a minute or more. */
 export const RAW_UP_TO = "2 hours";
 
-/** Both are literals, so the planner leaves the other half of the switch out. */
+/** Grafana replaces both instants by literals, so the planner removes the query whose condition is false. */
 export const SHORT_RANGE = `$__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '${RAW_UP_TO}'`;
 export const LONG_RANGE = `$__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '${RAW_UP_TO}'`;

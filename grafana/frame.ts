@@ -1,4 +1,3 @@
-/** What every dashboard and every panel has. */
 import {
   DashboardBuilder,
   DashboardCursorSync,
@@ -12,7 +11,7 @@ import type { Builder } from "@grafana/grafana-foundation-sdk/cog";
 import type { DataSourceRef } from "@grafana/grafana-foundation-sdk/common";
 import { POSTGRES } from "./sources.ts";
 
-/** Part of links that people keep: these never change. */
+/** Links contain these uids, so they must never change. */
 export const UID = {
   overview: "heartbeat-overview",
   customer: "heartbeat-customer",
@@ -20,7 +19,7 @@ export const UID = {
 } as const;
 
 const LINKS = {
-  overview: { title: "Overview", icon: "dashboard", tooltip: "Who needs attention" },
+  overview: { title: "Overview", icon: "dashboard", tooltip: "Customers that need attention" },
   customer: { title: "Customer", icon: "info", tooltip: "One customer's heart rate" },
   pipeline: { title: "Pipeline", icon: "bolt", tooltip: "Throughput, lag, rejects, reconciliation" },
 } as const;
@@ -32,7 +31,6 @@ export interface DashboardFrame {
   readonly description: string;
 }
 
-/** Times are shown in the viewer's zone; the default range is short because it is what most people ever load. */
 export function dashboard(name: DashboardName, { title, description }: DashboardFrame): DashboardBuilder {
   const builder = new DashboardBuilder(title)
     .uid(UID[name])
@@ -60,7 +58,7 @@ export function dashboard(name: DashboardName, { title, description }: Dashboard
   return builder;
 }
 
-/** At the top of the dashboard; the SDK's default hides it in a menu. */
+/** Removes the SDK's default, which would hide the link, variable or annotation in a menu. */
 export function visible<T extends { placement?: unknown }>(builder: Builder<T>): Builder<T> {
   return {
     build: () => {
@@ -71,7 +69,7 @@ export function visible<T extends { placement?: unknown }>(builder: Builder<T>):
   };
 }
 
-/** The setters that all panel builders of the SDK share. */
+/** The SDK has no type for the setters that all its panel builders have. */
 interface PanelSetters {
   id(id: number): this;
   title(title: string): this;
@@ -83,11 +81,11 @@ interface PanelSetters {
 }
 
 export interface PanelFrame {
-  /** Unique in its dashboard, and never given to another panel: links and alert rules name it. */
+  /** Unique in the dashboard and never reused: links and alert rules contain it. */
   readonly id: number;
   readonly title: string;
   readonly description: string;
-  /** Shown instead of an empty panel: what it means that there is nothing. */
+  /** Text of a panel without data. */
   readonly empty: string;
   /** Columns of 24. */
   readonly width: number;
@@ -109,12 +107,12 @@ export function framed<P extends PanelSetters>(panel: P, frame: PanelFrame): P {
 
 export const row = (id: number, title: string) => new RowBuilder(title).id(id);
 
-/** For an override of a customer's column: a click opens the customer, in the time range that is shown. */
+/** Override for a column of customers: a click opens that customer's dashboard in the same time range. */
 export const customerLink: DynamicConfigValue = {
   id: "links",
   value: [{
     title: "Open this customer",
-    // The id is data from outside: encoded, it stays one parameter whatever it is made of.
+    // Encoded, because an id may contain any character, such as &.
     url: `/d/${UID.customer}?var-customer=\${__value.raw:percentencode}&\${__url_time_range}`,
     targetBlank: false,
   }],

@@ -1,12 +1,12 @@
-/** SQL about the ledger and the rollup that panels and alert rules share, indented to stand in brackets. */
+/** SQL about the ledger and the rollup that panels and alert rules share, indented for use in brackets. */
 
-/** A consumer says every 5 s that it runs. */
+/** Three times the 5 s at which a consumer writes its status. */
 export const RUNS = "seen_at > now() - interval '15 seconds'";
 
-/** A log that nobody wrote to for longer is not read any more: another topic, a partition of a deleted one. */
+/** A partition without a write for longer is no longer read, for example because its topic was deleted. */
 const ABANDONED_AFTER = "24 hours";
 
-/** The newest incarnation of each partition that is still read, and the end of its log as a consumer told it last. */
+/** One row for each partition that is read: its newest incarnation, and the newest log end that a consumer wrote. */
 export const CURRENT_LOGS = `
             select *
               from (
@@ -23,12 +23,13 @@ export const CURRENT_LOGS = `
                  order by topic_id, kafka_partition, seen_at desc
               ) told using (topic_id, kafka_partition)`;
 
-/** Lag of a row of CURRENT_LOGS; null while no consumer has stored the end of the log. */
+/** Lag of a row of CURRENT_LOGS. Null until a consumer has written the end of the log. */
 export const LAG_RECORDS = "case when log_end is not null then greatest(log_end - next_offset, 0) end";
 
 /**
- * As the metric heartbeat_lag_seconds has it: the age of the last stored record while there is lag. Without lag, but with
- * no running consumer that asks for the end of the log, what came since the last answer may wait.
+ * Like the metric heartbeat_lag_seconds: the age of the last stored record while there is lag. Without lag and without
+ * a running consumer, records may have arrived since the end of the log was last asked for, so the lag counts from
+ * then.
  */
 export const LAG_SECONDS = `
             case when log_end > next_offset
@@ -36,10 +37,9 @@ export const LAG_SECONDS = `
                  when ${RUNS} then 0
                  else extract(epoch from now() - seen_at) end`;
 
-/** Seconds: the age of the first change that waits for the rollup. */
 export const ROLLUP_LAG = "select coalesce(max(lag_seconds), 0) from public.rollup_lag";
 
-/** What the ledger cannot explain, whichever way it is wrong; every log that was ever read. */
+/** Sum over all ledger rows. Absolute values, because a surplus must not cancel a deficit. */
 export const UNACCOUNTED = `
             select coalesce(sum(
                      abs(log.next_offset - log.first_offset - log.stored - log.duplicates - log.rejected - log.gaps)
@@ -51,13 +51,14 @@ export const UNACCOUNTED = `
                  group by ledger_id
               ) recounted on recounted.ledger_id = log.id`;
 
-/** Records. With more than that waiting for the rollup, adding them up would take longer than a panel may. */
+/** Records. If more wait for the rollup, adding them up takes longer than a panel may. */
 export const COMPARED_UP_TO = 100_000;
 
 /**
- * Readings of whole minutes, recounted: the minute table and what waits for the rollup against the rows. One statement
- * sees them equal at any moment; in a rebuild from its cursor on. Null when more waits than COMPARED_UP_TO. The filter
- * alone, with its literal bounds, lets the planner skip partitions.
+ * The minute aggregates and the changes that wait for the rollup, compared with the rows of whole minutes. One
+ * statement has one snapshot, so the difference is 0 at any moment. During a rebuild only minutes from its cursor on
+ * are compared. Null if more than COMPARED_UP_TO records wait. `$__timeFilter` has literal bounds, with which the
+ * planner skips day partitions; the bounds of `whole` are known only when the query runs.
  */
 export const MINUTES_AGAINST_ROWS = `
             with whole as (

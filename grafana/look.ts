@@ -1,4 +1,3 @@
-/** Colours, units and thresholds, the same in every panel. */
 import {
   type DynamicConfigValue,
   FieldColorBuilder,
@@ -12,24 +11,24 @@ import {
 import { LIMITS } from "./limits.ts";
 
 /**
- * The palette of Okabe and Ito, made to be told apart with any kind of colour blindness. Its black and its yellow are
- * left out: one is lost on Grafana's dark theme and the other on the light one.
+ * The palette of Okabe and Ito, whose colours people with any colour blindness can tell apart. Without its black and
+ * yellow: one is hard to see on Grafana's dark theme, the other on the light theme.
  */
 export const COLOUR = {
-  low: "#56B4E9", // sky blue
-  within: "#009E73", // bluish green
-  high: "#D55E00", // vermillion
-  reject: "#CC79A7", // reddish purple
-  warning: "#E69F00", // orange
-  neutral: "#0072B2", // blue
+  low: "#56B4E9",
+  within: "#009E73",
+  high: "#D55E00",
+  reject: "#CC79A7",
+  warning: "#E69F00",
+  neutral: "#0072B2",
 } as const;
 
 const IN_ORDER = Object.values(COLOUR);
 
-/** Colours for things without a meaning of their own: neighbours differ, and after six they begin anew. */
+/** Colours for series without a meaning. They repeat after six. */
 export const cycle = (place: number): string => IN_ORDER[place % IN_ORDER.length] ?? COLOUR.neutral;
 
-/** Grafana puts the space. */
+/** A unit of Grafana. Grafana adds the space. */
 export const BPM = "suffix:bpm";
 
 /** @param base the colour below the first step */
@@ -39,7 +38,7 @@ export function steps(base: string, ...above: readonly (readonly [from: number, 
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(all);
 }
 
-/** Low, within, high. A step begins at its value, and the thresholds themselves are no anomalies. */
+/** A step includes its own value. The thresholds themselves are no anomalies, hence `+ 1`. */
 export const heartRateSteps = steps(
   COLOUR.low,
   [LIMITS.lowBpm, COLOUR.within],
@@ -49,31 +48,28 @@ export const heartRateSteps = steps(
 export const fixed = (color: string) =>
   new FieldColorBuilder().mode(FieldColorModeId.Fixed).fixedColor(color);
 
-/** Light to dark: for series of a kind, such as partitions. */
+/** Light to dark, for several series of one query, such as partitions. */
 export const shadesOf = (color: string) =>
   new FieldColorBuilder().mode(FieldColorModeId.Shades).fixedColor(color);
 
-/** For an override: this field in this colour. */
 export const colour = (color: string): DynamicConfigValue => ({
   id: "color",
   value: { mode: "fixed", fixedColor: color },
 });
 
-/** For an override: a cell filled by the field's thresholds or mappings. */
 export const filledCell: DynamicConfigValue = {
   id: "custom.cellOptions",
   value: { type: "color-background", mode: "basic" },
 };
 
-/** For an override of a heart rate's column. */
 export const heartRateCell: DynamicConfigValue[] = [
   { id: "unit", value: BPM },
   { id: "thresholds", value: heartRateSteps.build() },
   filledCell,
 ];
 
-/** The word is always there beside the colour. */
-export const anomalyMappings: ValueMapping[] = [
+/** A word always stands beside the colour. */
+const anomalyMappings: ValueMapping[] = [
   {
     type: MappingType.ValueToText,
     options: {
@@ -88,10 +84,8 @@ export const anomalyMappings: ValueMapping[] = [
   },
 ];
 
-/** For an override of an anomaly's column. */
 export const anomalyCell: DynamicConfigValue[] = [{ id: "mappings", value: anomalyMappings }, filledCell];
 
-/** For an override of a consumer's state. */
 export const consumerCell: DynamicConfigValue[] = [{
   id: "mappings",
   value: [{

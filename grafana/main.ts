@@ -1,4 +1,3 @@
-/** Writes the dashboards and the alert rules from the typed code beside this file, or checks that they are up to date. */
 import { Command } from "commander";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { builtFiles } from "./build.ts";

@@ -1,4 +1,3 @@
-/** Heartbeat Monitoring Overview: who is in trouble, and is the pipeline well. Read it from the top left. */
 import { CustomVariableBuilder, type DashboardBuilder } from "@grafana/grafana-foundation-sdk/dashboard";
 import { attention, quiet, states } from "./overview_now.ts";
 import { anomalies, delay, distributionNow, distributionOverTime, latest } from "./overview_trends.ts";
@@ -8,12 +7,13 @@ import { rejectsByReason } from "./panels.ts";
 export function overview(): DashboardBuilder {
   const builder = dashboard("overview", {
     title: "Heartbeat Monitoring Overview",
-    description: "Who needs attention now, who is not heard of any more, and whether the pipeline is well.",
+    description:
+      "Customers that need attention now, customers that went quiet, and the state of the pipeline.",
   });
   builder.withVariable(
     new CustomVariableBuilder("quiet_minutes")
       .label("Quiet after (minutes)")
-      .description("A customer without a reading for this long has gone quiet.")
+      .description("A customer without a reading for this long counts as quiet.")
       .values("2,5,15,60")
       .options([2, 5, 15, 60].map((minutes) => ({
         text: String(minutes),
@@ -21,7 +21,7 @@ export function overview(): DashboardBuilder {
         selected: minutes === 5,
       })))
       .current({ text: "5", value: "5", selected: true })
-      // It goes into SQL as it is, so nobody types one.
+      // The value becomes a part of the SQL, so free text must be impossible.
       .allowCustomValue(false),
   );
   for (const panel of states()) builder.withPanel(panel);

@@ -1,4 +1,4 @@
-/** The overview's upper half: it tells of this moment, whatever time range is chosen. */
+/** The overview's upper half. It shows the present, whatever the time range. */
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { customerLink, framed } from "./frame.ts";
 import { LIMITS } from "./limits.ts";
@@ -7,14 +7,14 @@ import { FOLLOWS, stat } from "./panels.ts";
 import { table } from "./sources.ts";
 import { consumersRunning, lag, latestReading, rollupLag, unaccounted } from "./stats.ts";
 
-/** How long an anomaly that is over keeps its customer in the list. */
+/** A customer stays in the list for this long after an anomaly. */
 const LATELY = "10 minutes";
-/** Who was silent for longer is no news: a sensor that was given back. */
+/** After a longer silence the sensor is probably no longer in use. */
 const FORGOTTEN_AFTER = "24 hours";
 
 const QUIET_SINCE = "now() - make_interval(mins => $quiet_minutes)";
 
-/** Customers with an anomaly now or lately, and how far the latest reading is beyond its threshold. */
+/** Customers with an anomaly now or in the last minutes. `beyond`: how far the latest reading is past its threshold. */
 const NEEDS_ATTENTION = `
   with lately as (
     select customer_id, sum(low) as low, sum(high) as high
@@ -38,9 +38,8 @@ export function states() {
     stat({
       id: 1,
       title: "Need attention",
-      description:
-        `Customers whose latest reading is outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm, or was ` +
-        `within the last ${LATELY}.${FOLLOWS}`,
+      description: `Customers with a reading outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm in the last ` +
+        `${LATELY}.${FOLLOWS}`,
       empty: "No readings yet",
       sql: `${NEEDS_ATTENTION}
   select count(*) as "Need attention"
@@ -50,7 +49,7 @@ export function states() {
     stat({
       id: 2,
       title: "Reporting",
-      description: `Customers with a reading since the time chosen at the top.${FOLLOWS}`,
+      description: `Customers with a reading in the number of minutes chosen at the top.${FOLLOWS}`,
       empty: "No readings yet",
       sql: `
       select count(*) as "Reporting"
@@ -61,7 +60,8 @@ export function states() {
     stat({
       id: 3,
       title: "Gone quiet",
-      description: `Customers without a reading since the time chosen at the top, but with one in the last ` +
+      description:
+        `Customers without a reading in the number of minutes chosen at the top, but with one in the last ` +
         `${FORGOTTEN_AFTER}.${FOLLOWS}`,
       empty: "No readings yet",
       sql: `
@@ -84,9 +84,9 @@ export function attention() {
     id: 7,
     title: "Who needs attention now",
     description:
-      "Worst first: those outside the thresholds at this moment by how far they are, then those who were " +
-      `outside in the last ${LATELY}. A click on a customer opens their history.${FOLLOWS}`,
-    empty: `Nobody: no reading outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm in the last ${LATELY}`,
+      "First the customers whose latest reading is outside the thresholds, the furthest first. Then those who had " +
+      `an anomaly in the last ${LATELY}. A click on a customer opens the customer's dashboard.${FOLLOWS}`,
+    empty: `No customer: no reading outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm in the last ${LATELY}`,
     width: 14,
     height: 10,
   })
@@ -115,9 +115,10 @@ export function quiet() {
     id: 8,
     title: "Who went quiet",
     description:
-      "Customers without a reading since the time chosen at the top: those whose last reading was an " +
-      `anomaly first, then the most recent. Silent for more than ${FORGOTTEN_AFTER}: not shown.${FOLLOWS}`,
-    empty: "Nobody: every customer of the last 24 hours is reporting",
+      "Customers without a reading in the number of minutes chosen at the top. First those whose last reading was " +
+      `an anomaly, then the others, the most recent first. After ${FORGOTTEN_AFTER} of silence a customer is no ` +
+      `longer shown.${FOLLOWS}`,
+    empty: "No customer: every customer of the last 24 hours is reporting",
     width: 10,
     height: 10,
   })

@@ -1,4 +1,4 @@
-/** The overview's lower half: distributions, counts over time, the latest rows. */
+/** The overview's lower half: distributions, counts over time, and the latest rows. */
 import { HeatmapCellLayout, StackingMode, VisibilityMode } from "@grafana/grafana-foundation-sdk/common";
 import { PanelBuilder as BarChartBuilder } from "@grafana/grafana-foundation-sdk/barchart";
 import {
@@ -16,7 +16,7 @@ import { anomalyCell, BPM, COLOUR, colour, filledCell, fixed, heartRateCell, ste
 import { countsOverTime, FOLLOWS } from "./panels.ts";
 import { series, table } from "./sources.ts";
 
-/** Beats per minute in a bucket; the last one ends at the highest valid rate, which it includes. */
+/** Beats per minute in a bucket. The last bucket includes the highest valid heart rate. */
 const BUCKET = 10;
 const BUCKETS = Math.ceil((LIMITS.maxBpm - LIMITS.minBpm) / BUCKET);
 const bucketOf = (rate: string) =>
@@ -27,7 +27,7 @@ export function distributionNow() {
     id: 9,
     title: "Heart rates now",
     description:
-      "Reporting customers by their latest reading. Bars are coloured by the alarm thresholds of " +
+      "Number of reporting customers by their latest heart rate. The colours show the alarm thresholds of " +
       `${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm.${FOLLOWS}`,
     empty: "No customer is reporting",
     width: 10,
@@ -58,9 +58,9 @@ export function distributionNow() {
 }
 
 /**
- * One minute for each interval is read, each by the index (lateral: a join would read the whole table), so a month costs
- * what an hour does. Columns are in order of rate because the
- * heat map stacks them in the order in which they come.
+ * The query reads one minute for each interval, so a month costs as much as an hour. `lateral` makes PostgreSQL use the
+ * index for each minute; a join would read the whole table. The heat map stacks the columns in the order of the query.
+ * /
  */
 export function distributionOverTime() {
   const columns = Array.from({ length: BUCKETS }, (_, bucket) => {
@@ -72,8 +72,8 @@ export function distributionOverTime() {
     id: 10,
     title: "Heart rates over time",
     description:
-      "Customers by their mean heart rate in one minute of each interval; the axis shows where a band of " +
-      `${BUCKET} bpm begins. The scale of colours (Cividis) grows from dark to bright for every kind of eye.${FOLLOWS}`,
+      "Number of customers by their mean heart rate in the first minute of each interval. The axis shows where a " +
+      `band of ${BUCKET} bpm begins. Brighter means more customers.${FOLLOWS}`,
     empty: "No readings in this time range",
     width: 14,
     height: 9,
@@ -116,7 +116,7 @@ export function anomalies() {
       id: 11,
       title: "Anomalies by kind",
       description:
-        `Readings below ${LIMITS.lowBpm} or above ${LIMITS.highBpm} bpm, by the minute of the measurement.${FOLLOWS}`,
+        `Readings below ${LIMITS.lowBpm} or above ${LIMITS.highBpm} bpm, by the minute of the timestamp.${FOLLOWS}`,
       empty: "No anomalies in this time range",
       width: 12,
       height: 8,
@@ -134,16 +134,15 @@ export function anomalies() {
   ).decimals(0).overrideByName("Low", [colour(COLOUR.low)]).overrideByName("High", [colour(COLOUR.high)]);
 }
 
-/** Read through the index on ts: newest first, until twenty are found. */
 export function latest() {
   return [
     { id: 13, title: "Latest readings", what: "readings", condition: "" },
-    { id: 14, title: "Latest warnings", what: "anomalies", condition: " and anomaly is not null" },
+    { id: 14, title: "Latest anomalies", what: "anomalies", condition: " and anomaly is not null" },
   ].map(({ id, title, what, condition }) =>
     framed(new TableBuilder(), {
       id,
       title,
-      description: `The last twenty ${what} in the time range, by the instant of the measurement.`,
+      description: `The last twenty ${what} in the time range, by timestamp.`,
       empty: `No ${what} in this time range`,
       width: 8,
       height: 9,
@@ -165,9 +164,9 @@ export function delay() {
     id: 15,
     title: "Ingest delay",
     description:
-      "Of each partition's last batch: from the newest measurement, and from Kafka's timestamp of the " +
-      "newest record, to the commit.",
-    empty: "Nothing was ingested in the last 24 hours",
+      "For the last batch of each partition: the time from its newest measurement to the commit, and the time from " +
+      "Kafka's timestamp of its newest record to the commit.",
+    empty: "No batch was written in the last 24 hours",
     width: 8,
     height: 9,
   })

@@ -1,4 +1,3 @@
-/** Kinds of panels that more than one dashboard has. */
 import {
   BigValueColorMode,
   BigValueGraphMode,
@@ -25,7 +24,6 @@ export interface Stat extends Omit<PanelFrame, "width" | "height"> {
   readonly steps: ReturnType<typeof steps>;
 }
 
-/** One number, in the colour of its step. */
 export function stat({ sql, steps, ...frame }: Stat) {
   return framed(new StatBuilder(), { ...frame, width: 3, height: 4 })
     .withTarget(table(sql))
@@ -35,10 +33,9 @@ export function stat({ sql, steps, ...frame }: Stat) {
     .graphMode(BigValueGraphMode.None);
 }
 
-/** Ends the description of a panel on minutes or latest readings. */
-export const FOLLOWS = " As current as the panel Rollup lag says.";
+/** Added to the description of each panel whose data the rollup writes. */
+export const FOLLOWS = " It follows the rollup: see the panel Rollup lag.";
 
-/** Lines or bars over time with a legend, and all values of an instant in the tooltip. */
 export function overTime(frame: PanelFrame, color: string) {
   return framed(new TimeSeriesBuilder(), frame)
     .colorScheme(fixed(color))
@@ -50,7 +47,6 @@ export function overTime(frame: PanelFrame, color: string) {
     .tooltip(new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi));
 }
 
-/** Stacked bars of counts, one for each interval; a hole is a 0. */
 export function countsOverTime(frame: PanelFrame, color: string, sql: string) {
   return overTime(frame, color)
     .interval("1m")
@@ -69,9 +65,9 @@ export function rejectsByReason(id: number) {
     {
       id,
       title: "Rejects by reason",
-      description: "Records that were not stored, by the time of the refusal. Their exact bytes are in " +
+      description: "Records that were not stored, by the time of the reject. Their exact bytes are in " +
         "public.heartbeat_rejects.",
-      empty: "Nothing was rejected in this time range",
+      empty: "No record was rejected in this time range",
       width: 12,
       height: 8,
     },
@@ -85,7 +81,7 @@ export function rejectsByReason(id: number) {
      group by 1, 2
      order by 1, 2`,
   ).decimals(0);
-  // A reason has its colour wherever it is shown, whichever others there are.
+  // By the fixed list of reasons, so that a reason keeps its colour in any selection.
   REJECT_REASONS.forEach((reason, place) => panel.overrideByName(reason, [colour(cycle(place))]));
   return panel;
 }

@@ -1,4 +1,3 @@
-/** Pipeline: is every record on its way, and is each accounted for? From PostgreSQL alone, then from Prometheus. */
 import type { DashboardBuilder } from "@grafana/grafana-foundation-sdk/dashboard";
 import { dashboard, row } from "./frame.ts";
 import { rejectsByReason } from "./panels.ts";
@@ -15,7 +14,7 @@ export function pipeline(): DashboardBuilder {
   for (const panel of consumers()) builder.withPanel(panel);
   builder.withRow(row(20, "Reconciliation"));
   for (const panel of ledger()) builder.withPanel(panel);
-  // Without its profile there is no Prometheus: folded, the row asks nothing of it.
+  // Collapsed, so that no query is sent to a Prometheus that does not run.
   const metrics = row(21, "Prometheus (needs the metrics profile: COMPOSE_PROFILES=metrics in .env)")
     .collapsed(true);
   for (const panel of prometheusPanels()) metrics.withPanel(panel);

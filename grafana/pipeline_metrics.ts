@@ -1,4 +1,4 @@
-/** What only the processes know, when Prometheus scrapes them. Names: metrics.ts of the consumer, telemetry.ts of the producer. */
+/** Panels that need Prometheus. Metrics: metrics.ts of the consumer, telemetry.ts of the producer. */
 import { COLOUR, colour, cycle, shadesOf } from "./look.ts";
 import { overTime } from "./panels.ts";
 import { PROMETHEUS, promQuery } from "./sources.ts";
@@ -27,7 +27,7 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Batch time",
-    description: "From a batch in hand to its commit.",
+    description: "From a batch that is ready to write until its commit, retries included.",
     unit: "s",
     queries: quantiles("heartbeat_batch_duration_seconds"),
   },
@@ -39,13 +39,13 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Batch size",
-    description: "Records in a batch.",
+    description: "Number of records in a batch.",
     unit: "short",
     queries: quantiles("heartbeat_batch_records"),
   },
   {
     title: "Lag in records",
-    description: "As each consumer sees it at this moment, also while it cannot write.",
+    description: "As each consumer reports it, also while it cannot write.",
     unit: "short",
     queries: [["partition {{partition}}", "max by (partition) (heartbeat_lag_records)"]],
   },
@@ -57,8 +57,7 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Waiting and retrying",
-    description:
-      "Partitions whose batch waits for a dependency or an operator, and failed attempts per second.",
+    description: "Partitions that wait for a server or an operator, and failed attempts per second.",
     unit: "short",
     queries: [
       ["paused partitions", "sum(heartbeat_paused_partitions)"],
@@ -67,7 +66,7 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Producer",
-    description: "Records that Kafka acknowledged per second, and those that wait for it.",
+    description: "Records per second that Kafka acknowledged, and records that wait for an acknowledgement.",
     unit: "short",
     queries: [
       ["published/s", `sum(rate(heartbeat_published_total${RATE}))`],
@@ -77,15 +76,14 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Rollup lag",
-    description:
-      "Age of the first change that minutes and latest readings do not have yet, as each consumer sees it.",
+    description: "Age of the first change that waits for the rollup, as each consumer reports it.",
     unit: "s",
     queries: [["lag", "max(heartbeat_rollup_lag_seconds)"]],
   },
   {
     title: "Rollup rounds and rebuilds",
     description:
-      "Rounds that were committed per second, and rebuilds that began in the interval; one is a finding.",
+      "Rounds committed per second, and rebuilds that began in the interval. In normal operation there is no rebuild.",
     unit: "short",
     queries: [
       ["rounds/s", `sum(rate(heartbeat_rollup_rounds_total${RATE}))`],
@@ -105,13 +103,13 @@ export function prometheusPanels() {
       height: 8,
       source: PROMETHEUS,
     }, COLOUR.neutral).unit(unit).min(0);
-    queries.forEach(([legend, expr], at) => {
-      const refId = String.fromCharCode("A".charCodeAt(0) + at);
+    queries.forEach(([legend, expr], place) => {
+      const refId = String.fromCharCode("A".charCodeAt(0) + place);
       panel.withTarget(promQuery(expr, legend, refId));
-      // A query of many series gets shades, one of a single series its own colour.
+      // A query with several series gets shades of one colour.
       const many = legend.includes("{{");
       panel.overrideByQuery(refId, [
-        many ? { id: "color", value: shadesOf(cycle(at)).build() } : colour(cycle(at)),
+        many ? { id: "color", value: shadesOf(cycle(place)).build() } : colour(cycle(place)),
       ]);
     });
     return panel;

@@ -1,4 +1,3 @@
-/** The pipeline as the ledger tells it. */
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { framed } from "./frame.ts";
 import {
@@ -29,8 +28,8 @@ export function health() {
       id: 1,
       title: "Last batch",
       description:
-        "Age of the last batch with records, of any partition. It grows when nothing is published, and " +
-        "when no consumer is alive.",
+        "Age of the last batch with records, of any partition. It grows while nothing is published and while no " +
+        "consumer can write.",
       empty: NOTHING_YET,
       sql: `
       select extract(epoch from now() - max(last_batch_at)) as "Age"
@@ -43,8 +42,8 @@ export function health() {
       id: 4,
       title: "Lag in time",
       description:
-        "Age of the last stored record, of the slowest partition that has lag. Where no running consumer asks " +
-        "Kafka, since the last time that one did.",
+        "Age of the last stored record, for the slowest partition with lag. For a partition without a running " +
+        "consumer: the time since a consumer last asked Kafka for the end of the log.",
       empty: NO_END,
       sql: `
       select max(${LAG_SECONDS}) as "Lag"
@@ -54,10 +53,10 @@ export function health() {
     unaccounted(5),
     stat({
       id: 6,
-      title: "Minute table against rows",
+      title: "Minute aggregates against rows",
       description:
-        "Readings of the last whole minutes, counted in the rows, and summed in the minute table and in what waits " +
-        "for the rollup. Anything but 0 is a defect. All of history: `deno task reconcile`.",
+        "Readings of the last whole minutes: the number of rows, minus the sum of the minute aggregates and of the " +
+        "changes that wait for the rollup. Any value but 0 is a defect. `deno task reconcile` compares all readings.",
       empty: `${NOTHING_YET}, or more than ${COMPARED_UP_TO} records wait for the rollup`,
       sql: `
       select (${MINUTES_AGAINST_ROWS}) as "Difference"`,
@@ -68,12 +67,13 @@ export function health() {
   ];
 }
 
+/** Sums by minute first, so that the macro's slow arithmetic runs once for each minute, not for each row. */
 export function throughput() {
   return overTime({
     id: 7,
     title: "Stored readings",
     description:
-      "Readings per second by the minute of the measurement. What arrives late is added to the minute in " +
+      "Readings per second by the minute of the timestamp. A reading that arrives late is added to the minute in " +
       `which it was measured.${FOLLOWS}`,
     empty: "No readings in this time range",
     width: 12,
@@ -81,7 +81,6 @@ export function throughput() {
   }, COLOUR.within)
     .interval("1m")
     .maxDataPoints(120)
-    // Summed by minute first: the macro's arithmetic is slow, and this way done once a minute and not once a row.
     .withTarget(series(`
       select $__timeGroupAlias(minute,'$__interval',0),
              sum(readings) / ($__interval_ms / 1000.0) as "Stored"
@@ -103,10 +102,10 @@ export function partitions() {
     id: 8,
     title: "Partitions",
     description:
-      "Each partition that was read in the last 24 hours: lag, when a consumer last asked Kafka for the end of the log, " +
-      "the records that the rollup has still to follow, when the last batch was written, and how old its newest record " +
-      "and measurement were then.",
-    empty: "Nothing was ingested in the last 24 hours",
+      "Each partition that was read in the last 24 hours: its lag, when a consumer last asked Kafka for the end of the " +
+      "log, the records that wait for the rollup, when the last batch was written, and how old its newest record and " +
+      "measurement were then.",
+    empty: "No batch was written in the last 24 hours",
     width: 24,
     height: 8,
   })
@@ -115,7 +114,7 @@ export function partitions() {
              kafka_partition as "Partition",
              next_offset as "Next offset",
              log_end as "End of the log",
-             seen_at as "Asked",
+             seen_at as "Asked Kafka",
              ${LAG_RECORDS} as "Lag",
              ${LAG_SECONDS} as "Lag in time",
              (select offsets from public.rollup_lag where ledger_id = log.id) as "Rollup behind",
@@ -135,7 +134,7 @@ export function consumers() {
       id: 16,
       title: "Consumers",
       description:
-        "What each consumer of the last 24 hours says of itself every 5 s. One that was silent for 15 s does not run: it was " +
+        "The status that each consumer of the last 24 hours writes every 5 s. A consumer without a status for 15 s was " +
         "killed, or it cannot write.",
       empty: "No consumer ran in the last 24 hours",
       width: 16,
@@ -147,7 +146,7 @@ export function consumers() {
                     when reasons = '{}' then 'ready'
                     else 'not ready' end as "State",
                array_to_string(partitions, ', ') as "Partitions", array_to_string(reasons, '; ') as "Why not ready",
-               (limits->>'low') || ' to ' || (limits->>'high') as "No alarm",
+               (limits->>'low') || ' to ' || (limits->>'high') as "Alarm limits",
                rollup_lag_seconds as "Rollup lag", started_at as "Started", seen_at as "Last seen"
           from public.consumer_status
          where seen_at > now() - interval '24 hours'
@@ -160,9 +159,9 @@ export function consumers() {
       id: 17,
       title: "Rollup",
       description:
-        "What brings the minutes and the customers' latest readings up from the changes: records that it has still to follow, " +
-        "when it last committed, and in a rebuild the minute from which on they are right.",
-      empty: "There is no rollup",
+        "The rollup brings the minute aggregates and each customer's latest reading up to date. Records behind: they wait " +
+        "for the rollup. Exact from: during a rebuild, minute aggregates are exact from this minute on.",
+      empty: "The rollup has no row",
       width: 8,
       height: 7,
     })
@@ -172,7 +171,7 @@ export function consumers() {
                     else 'rebuilds' end as "State",
                (select coalesce(sum(offsets), 0) from public.rollup_lag) as "Records behind",
                committed_at as "Last round",
-               case when isfinite(cursor) then cursor end as "Right from"
+               case when isfinite(cursor) then cursor end as "Exact from"
           from public.rollup`))
       .overrideByName("Last round", [{ id: "unit", value: "dateTimeFromNow" }]),
   ];
@@ -183,10 +182,10 @@ export function ledger() {
   return [
     framed(new TableBuilder(), {
       id: 10,
-      title: "The ledger",
+      title: "Ledger",
       description:
-        "Every log that was ever read, newest first: each offset is in exactly one of the four columns " +
-        "between, and unaccounted is 0. A topic that was deleted and made again has rows of its own.",
+        "A row for every partition that was ever read, newest first. Each offset counts in exactly one of the columns " +
+        "Stored, Duplicates, Rejected and Gaps, so Unaccounted is 0. A topic that was created again has new rows.",
       empty: NOTHING_YET,
       width: 16,
       height: 9,
@@ -209,8 +208,8 @@ export function ledger() {
       id: 11,
       title: "Gaps",
       description:
-        "Offsets that Kafka has no committed record for, by cause. Only log_start means that something was " +
-        "deleted before it was read.",
+        "Offsets without a record for the consumer, by cause. Only log_start means that Kafka deleted records before " +
+        "they were read.",
       empty: "No gaps",
       width: 8,
       height: 9,
@@ -225,8 +224,8 @@ export function ledger() {
     framed(new TableBuilder(), {
       id: 12,
       title: "Rejects by reason",
-      description: "In the time range, most frequent first.",
-      empty: "Nothing was rejected in this time range",
+      description: "Rejected records in the time range, the most frequent reason first.",
+      empty: "No record was rejected in this time range",
       width: 12,
       height: 8,
     })
@@ -239,16 +238,16 @@ export function ledger() {
       .overrideByName("Last", [{ id: "unit", value: "dateTimeFromNow" }]),
     framed(new TableBuilder(), {
       id: 13,
-      title: "Dropped for their age",
+      title: "Dropped by retention",
       description:
-        "Partitions of readings that RETENTION_DAYS dropped, with their rows: they were stored once, and " +
-        "count as stored for ever. Without a number they are still being counted.",
-      empty: "Nothing was dropped",
+        "Day partitions that were dropped because of RETENTION_DAYS. Their readings still count as stored in the " +
+        "ledger. Without a number, their rows are still being counted.",
+      empty: "No day partition was dropped",
       width: 12,
       height: 8,
     })
       .withTarget(table(`
-        select partition as "Partition", lower_bound as "From", upper_bound as "To", dropped_rows as "Readings",
+        select partition as "Day partition", lower_bound as "From", upper_bound as "To", dropped_rows as "Readings",
                dropped_at as "Dropped"
           from public.heartbeat_retention
          order by id desc

@@ -1,15 +1,15 @@
-/** The two data sources, and queries on them. Their uids are also in provisioning/datasources. */
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import { DataqueryBuilder } from "@grafana/grafana-foundation-sdk/prometheus";
 
+/** The uids are also in provisioning/datasources. */
 export const POSTGRES = { type: "grafana-postgresql-datasource", uid: "postgres-heartbeats" } as const;
 export const PROMETHEUS = { type: "prometheus", uid: "prometheus-heartbeats" } as const;
 
-/** How Grafana reads the rows: one of the columns is `time` in a time series, and texts are labels. */
-export type SqlFormat = "time_series" | "table";
+/** A time series needs a column `time`; its text columns become labels. */
+type SqlFormat = "time_series" | "table";
 
-/** A query of Grafana's PostgreSQL data source; the SDK has no type for it. */
-export interface SqlQuery extends Dataquery {
+/** A query of Grafana's PostgreSQL data source. The SDK has no type for it. */
+interface SqlQuery extends Dataquery {
   readonly refId: string;
   readonly datasource: typeof POSTGRES;
   readonly editorMode: "code";
@@ -18,8 +18,7 @@ export interface SqlQuery extends Dataquery {
   readonly rawSql: string;
 }
 
-/** @param sql indented as the code around it; the common indentation goes */
-export function sqlQuery(format: SqlFormat, sql: string, refId = "A"): Builder<SqlQuery> {
+function sqlQuery(format: SqlFormat, sql: string, refId = "A"): Builder<SqlQuery> {
   const query: SqlQuery = {
     refId,
     datasource: POSTGRES,
@@ -39,7 +38,7 @@ export function promQuery(expr: string, legend: string, refId = "A") {
   return new DataqueryBuilder().datasource(PROMETHEUS).expr(expr).legendFormat(legend).range().refId(refId);
 }
 
-/** Takes the first and the last line break and the indentation that all lines share. */
+/** Removes the first and the last line break and the common indentation. */
 export function unindent(text: string): string {
   const lines = text.replace(/^\n/, "").trimEnd().split("\n");
   const indents = lines.filter((line) => line.trim() !== "").map((line) => line.search(/\S/));

@@ -1,15 +1,14 @@
-/** Stats that more than one dashboard has. */
 import { MappingType } from "@grafana/grafana-foundation-sdk/dashboard";
 import { CURRENT_LOGS, LAG_RECORDS, ROLLUP_LAG, RUNS, UNACCOUNTED } from "./ledger_sql.ts";
 import { COLOUR, steps } from "./look.ts";
 import { stat } from "./panels.ts";
 
-export const NOTHING_YET = "Nothing was ingested yet";
-/** Shown where the end of a log is not known. */
-export const NO_END = "Nothing was ingested in the last 24 hours, or no consumer has asked Kafka";
+export const NOTHING_YET = "No batch was written yet";
+export const NO_END =
+  "No batch was written in the last 24 hours, or no consumer asked Kafka for the end of the log";
 export const ageSteps = steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]);
 
-/** In place of seconds, since in a rebuild the lag does not tell which minutes are still missing. */
+/** Stands for the lag during a rebuild, when the lag does not tell how many minutes are still missing. */
 const REBUILDING = -1;
 
 export const latestReading = (id: number) =>
@@ -17,7 +16,7 @@ export const latestReading = (id: number) =>
     id,
     title: "Latest reading",
     description:
-      "Age of the latest measurement that was stored. It grows when no readings come in or the pipeline stands.",
+      "Age of the newest measurement that was stored. It grows while no readings come in or none are stored.",
     empty: NOTHING_YET,
     sql: `
     select greatest(extract(epoch from now() - max(last_event_ts)), 0) as "Age"
@@ -30,7 +29,7 @@ export const lag = (id: number) =>
     id,
     title: "Lag",
     description:
-      "Records in Kafka that are not stored, as of the last time that a consumer asked Kafka, which it does every 5 s.",
+      "Records in Kafka that are not stored yet. Each consumer asks Kafka for the end of the log every 5 s.",
     empty: NO_END,
     sql: `
     select sum(${LAG_RECORDS}) as "Lag"
@@ -43,8 +42,8 @@ export const unaccounted = (id: number) =>
     id,
     title: "Unaccounted",
     description:
-      "next_offset - first_offset - stored - duplicates - rejected - gaps, of every log, and the gaps recounted from " +
-      "their table. Anything but 0 is a defect; `deno task reconcile` says where.",
+      "next_offset - first_offset - stored - duplicates - rejected - gaps, over all rows of the ledger, plus the " +
+      "difference between its gaps and public.ingest_gaps. Any value but 0 is a defect: `deno task reconcile` says where.",
     empty: NOTHING_YET,
     sql: `
     select (${UNACCOUNTED}) as "Unaccounted"`,
@@ -56,9 +55,9 @@ export const rollupLag = (id: number) =>
     id,
     title: "Rollup lag",
     description:
-      "How old the first change is that the minutes and the customers' latest readings do not have yet. While they " +
-      "are rebuilt from the rows, the newest are right first.",
-    empty: "There is no rollup",
+      "Age of the first change that waits for the rollup, which writes the minute aggregates and each customer's latest " +
+      "reading. A rebuild counts the newest minutes first.",
+    empty: "The rollup has no row",
     sql: `
     select case when cursor is null then (${ROLLUP_LAG}) else ${REBUILDING} end as "Lag"
       from public.rollup`,
@@ -73,8 +72,8 @@ export const consumersRunning = (id: number) =>
     id,
     title: "Consumers",
     description:
-      "Consumers that said within the last 15 s that they run. Why one is not ready says the table " +
-      "Consumers of the pipeline's dashboard.",
+      "Consumers that wrote their status in the last 15 s. The table Consumers of the pipeline's dashboard says why a " +
+      "consumer is not ready.",
     empty: "No consumer has run yet",
     sql: `
     select count(*) as "Consumers"

@@ -1,11 +1,10 @@
-/** What Grafana is given: the dashboards and provisioning files as they lie on the disk, and every query in them. */
 import { parse } from "yaml";
 import { intervalOf, type MacroContext } from "./grafana_macros.ts";
 import { alertingSchema, type Dashboard, dashboardSchema, type Panel } from "./grafana_schemas.ts";
 
 const GRAFANA = new URL("../", import.meta.url);
 
-/** @throws ZodError when one is not as Grafana wants it */
+/** @throws ZodError if a file does not match the format of Grafana */
 export async function dashboards(): Promise<{ file: string; model: Dashboard }[]> {
   const files: string[] = [];
   for await (const entry of Deno.readDir(new URL("dashboards/", GRAFANA))) files.push(entry.name);
@@ -29,31 +28,28 @@ export async function alertRules() {
   return groups.flatMap(({ rules }) => rules);
 }
 
-/** Those of folded rows among the others; the rows left out. */
+/** All panels without the rows, also those inside a collapsed row. */
 export function panels(model: Dashboard): Panel[] {
   return model.panels.flatMap((panel) => panel.type === "row" ? panel.panels as Panel[] : [panel as Panel]);
 }
 
 export type QueryKind = "panel" | "variable" | "annotation" | "alert";
 
-/** One query for PostgreSQL, and what its macros see. */
 export interface BuiltQuery {
-  /** Where it stands, for people. */
   readonly name: string;
   readonly kind: QueryKind;
-  /** Of a panel: stat, table, timeseries ...; else the kind. */
+  /** The type of the panel (stat, table, timeseries ...), otherwise `kind`. */
   readonly type: string;
   readonly format: "time_series" | "table";
   readonly sql: string;
   /**
    * @param to the end of the time range
-   * @param rangeMs the range that somebody chose; the dashboard's default unless given. A panel with a range of its own and
-   * an alert rule keep theirs.
+   * @param rangeMs the chosen range; default: that of the dashboard. It has no effect on alert rules, nor on panels
+   * with a range of their own.
    */
   readonly context: (to: Date, rangeMs?: number) => MacroContext;
 }
 
-/** Every query for PostgreSQL of every panel, variable, annotation and alert rule. */
 export async function builtQueries(): Promise<BuiltQuery[]> {
   const ofDashboards = (await dashboards()).flatMap(({ file, model }) => queriesOf(file, model));
   const ofRules = (await alertRules()).map((rule): BuiltQuery => {
@@ -76,7 +72,7 @@ export async function builtQueries(): Promise<BuiltQuery[]> {
 
 function queriesOf(file: string, model: Dashboard): BuiltQuery[] {
   const list = model.templating.list ?? [];
-  const variables = Object.fromEntries(list.map((one) => [one.name, one.current?.value ?? ""]));
+  const variables = Object.fromEntries(list.map(({ name, current }) => [name, current?.value ?? ""]));
   const defaultMs = milliseconds(model.time.from.replace("now-", ""));
   const query = (kind: QueryKind, name: string, target: object, panel?: Panel): BuiltQuery[] => {
     if (!("rawSql" in target && "format" in target) || typeof target.rawSql !== "string") return [];
@@ -89,9 +85,9 @@ function queriesOf(file: string, model: Dashboard): BuiltQuery[] {
       sql: target.rawSql,
       context: (to, chosenMs = defaultMs) => {
         const rangeMs = own ?? chosenMs;
-        // Grafana takes the panel's width in pixels when no number of points is set.
         const intervalMs = intervalOf(
           rangeMs,
+          // Without maxDataPoints, Grafana takes the panel's width in pixels.
           panel?.maxDataPoints ?? 1_000,
           milliseconds(panel?.interval ?? "1s"),
         );

@@ -1,40 +1,37 @@
 /**
- * Expands what stands in a query for PostgreSQL before it reaches the database, as Grafana does. Sources, all of Grafana's
- * documentation: [M] data sources, PostgreSQL, query editor, macros; [T] the same, template variables; [V] dashboards,
- * variables, global variables and variable syntax; [P] administration, provisioning, environment variables.
+ * Expands macros and variables in queries for PostgreSQL as Grafana does. Sources in Grafana's documentation: [M] data
+ * sources, PostgreSQL, query editor, macros; [T] the same, template variables; [V] dashboards, variables, global
+ * variables and variable syntax; [P] administration, provisioning, environment variables.
  */
-
-/** What the dashboard and its panel give to a query. */
 export interface MacroContext {
   readonly from: Date;
   readonly to: Date;
   readonly intervalMs: number;
-  /** Values of the dashboard's variables. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** What was typed into a variable's search; everything unless given. */
+  /** The text in a variable's search field. */
   readonly search?: string;
 }
 
-/** @throws TypeError for a variable or macro that Grafana would not know, or that is used wrong */
+/** @throws TypeError for an unknown variable or macro, or one with wrong arguments */
 export function expandMacros(sql: string, context: MacroContext): string {
   return expandServerMacros(expandVariables(sql, context), context);
 }
 
-/** The browser's part: variables, and the two intervals, which are variables as well. */
+/** The part of Grafana's browser code. The two intervals are variables too. */
 function expandVariables(sql: string, { intervalMs, variables = {}, search = "" }: MacroContext): string {
   const known: Record<string, string> = {
     ...variables,
-    // [V] A duration such as 20s or 2h, and the same in milliseconds.
     __interval: duration(intervalMs),
     __interval_ms: String(intervalMs),
-    // [T] What was typed, with % behind it; % when nothing was.
+    // [T] The typed text, followed by %.
     __searchFilter: `${search}%`,
   };
   return sql.replace(/\$\{(\w+)(?::(\w+))?\}|\$(\w+)(?!\w*\()/g, (all, braced, format, bare) => {
     const name = braced ?? bare;
     const value = known[name];
     if (value === undefined) {
-      if (name.startsWith("__")) return all; // for the server
+      // A macro for the server.
+      if (name.startsWith("__")) return all;
       throw new TypeError(`the variable ${all} is unknown`);
     }
     return formatted(value, format);
@@ -45,10 +42,10 @@ function expandVariables(sql: string, { intervalMs, variables = {}, search = "" 
 function formatted(value: string, format: string | undefined): string {
   switch (format) {
     case undefined:
-      // [T] A variable that is not multi-value is not quoted; a quote in it is doubled.
+      // [T] Grafana doubles quotes in a variable that is not multi-value, but adds none around it.
       return value.replaceAll("'", "''");
     case "percentencode":
-      // As for a URL's parameter, with the rest of RFC 3986's reserved characters.
+      // Grafana also encodes the reserved characters of RFC 3986 that encodeURIComponent leaves.
       return encodeURIComponent(value).replace(
         /[!'()*]/g,
         (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
@@ -62,10 +59,10 @@ function formatted(value: string, format: string | undefined): string {
   }
 }
 
-/** [M] The server's part. An argument cannot hold a parenthesis: a macro ends at the first that closes. */
+/** [M] The part of Grafana's server. A macro ends at the first closing parenthesis, even inside an argument. */
 function expandServerMacros(sql: string, { from, to }: MacroContext): string {
   return sql.replace(/\$(\w+)\(([^)]*)\)(,?)/g, (_all, name: string, inside: string, comma: string) => {
-    const args = inside.split(",").map((one) => one.trim());
+    const args = inside.split(",").map((arg) => arg.trim());
     const [column, interval, fill, ...more] = args;
     if (more.length > 0) throw new TypeError(`$${name} has too many arguments`);
     const start = `'${from.toISOString()}'`, end = `'${to.toISOString()}'`;
@@ -79,11 +76,11 @@ function expandServerMacros(sql: string, { from, to }: MacroContext): string {
         return `${column} BETWEEN ${start} AND ${end}${comma}`;
       case "__timeGroup":
       case "__timeGroupAlias": {
-        // A third argument fills holes in the result: it does not change the SQL.
+        // The third argument fills holes in the result after the query, so it does not change the SQL.
         if (!column || interval === undefined) break;
         if (fill !== undefined && !/^(NULL|previous|-?\d+(\.\d+)?)$/.test(fill)) break;
         const seconds = parseDuration(interval.replaceAll("'", "")) / 1000;
-        // Without the alias, a comma behind it gives the alias all the same.
+        // $__timeGroup has no alias, except if a comma follows it.
         const alias = name === "__timeGroupAlias" || comma === "," ? ` AS "time"` : "";
         return `floor(extract(epoch from ${column})/${seconds})*${seconds}${alias}${comma}`;
       }
@@ -112,17 +109,15 @@ function parseDuration(text: string): number {
   return Number(count) * size;
 }
 
-/**
- * [V] The range divided by the points that fit, rounded to a usual duration, at least the panel's or the source's minimum.
- */
+/** [V] The range divided by the number of points, rounded up to a usual duration of at least `minimumMs`. */
 export function intervalOf(rangeMs: number, maxDataPoints: number, minimumMs: number): number {
   const usual = [1, 2, 5, 10, 15, 20, 30].flatMap((n) => [n * 1_000, n * 60_000]);
   const hours = [1, 2, 3, 6, 12, 24].map((n) => n * 3_600_000);
   const exact = Math.max(rangeMs / maxDataPoints, minimumMs);
-  return [...usual, ...hours].sort((a, b) => a - b).find((one) => one >= exact) ?? 7 * 86_400_000;
+  return [...usual, ...hours].sort((a, b) => a - b).find((ms) => ms >= exact) ?? 7 * 86_400_000;
 }
 
-/** [P] Of a provisioning file's text: $NAME and ${NAME} are the environment's, $__env{NAME} too, and $$ is a $. */
+/** [P] Expands $NAME, ${NAME} and $__env{NAME} in the text of a provisioning file; $$ is a literal $. */
 export function expandProvisioned(text: string, env: Readonly<Record<string, string>> = {}): string {
   return text.split("$$").map((part) =>
     part.replace(/\$__env\{(\w+)\}|\$\{(\w+)\}|\$(\w+)/g, (all, provider, braced, bare) => {

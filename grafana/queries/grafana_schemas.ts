@@ -1,7 +1,7 @@
 /**
- * The formats that Grafana reads, as far as they are used here. Grafana publishes no JSON Schema of them as a package, so
- * these are written after its documentation (dashboard JSON model; administration, provisioning; alerting, file
- * provisioning). Provisioning files are strict: Grafana ignores a member that it does not know, and so would a reader.
+ * The file formats of Grafana, as far as this project uses them. Grafana publishes no JSON Schema of them as a package,
+ * so these follow its documentation (dashboard JSON model; administration, provisioning; alerting, file provisioning).
+ * Provisioning files are strict, because Grafana ignores unknown members without a warning.
  */
 import { z } from "zod";
 
@@ -129,7 +129,7 @@ export const dataSourcesSchema = z.strictObject({
       }),
       z.strictObject({ httpMethod: z.enum(["GET", "POST"]), timeInterval: text }),
     ]),
-    // Never a password itself.
+    // A literal password must not be in the file.
     secureJsonData: z.strictObject({ password: z.string().regex(/^\$__env\{\w+\}$/) }).optional(),
   })),
 });
@@ -162,7 +162,7 @@ export const alertingSchema = z.strictObject({
       uid: z.string().regex(/^[a-zA-Z0-9_-]{1,40}$/),
       title: z.string().min(1).max(190),
       condition: text,
-      // A time series, its last point, and the comparison.
+      // A query, its last value, and the comparison.
       data: z.tuple([
         z.strictObject({
           refId: z.literal("A"),

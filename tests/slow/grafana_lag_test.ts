@@ -31,7 +31,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
     assert.deepEqual([rollup?.["State"], rollup?.["Records behind"]], ["follows", "400"]);
     const behind = (await database.rows("Partitions (A)")).map((row) => row["Rollup behind"]);
     assert.deepEqual(behind, ["400", "0"]);
-    assert.equal(await database.number("Minute table against rows"), 0);
+    assert.equal(await database.number("Minute aggregates against rows"), 0);
   });
 
   await t.step("many are quiet only for a rollup that is current", async () => {
@@ -48,7 +48,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
   });
 
   await t.step("a rollup or a rebuild that does not get on stands still, until it does", async () => {
-    const STILL = "Rollup stands still";
+    const STILL = "Rollup stalled";
     await after(waits("10 minutes"), STILL, true);
     await after(waits("0 s"), STILL, false);
     await after(set("rollup", "committed_at = now() - interval '10 minutes'"), STILL, false);
@@ -59,7 +59,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
 
   await t.step("minutes are compared from the cursor on, unless too much waits", async () => {
     const LOST = "Unaccounted records";
-    const difference = async () => (await database.rows("Minute table against rows"))[0]?.["Difference"];
+    const difference = async () => (await database.rows("Minute aggregates against rows"))[0]?.["Difference"];
     await database.owner.query(cursor("'infinity'"));
     await after(
       "delete from public.heartbeats_1m where minute > now() - interval '5 minutes'",
@@ -79,7 +79,7 @@ Deno.test("a change that is lost is missed in the minutes", async () => {
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   assert.equal(await fires(database, "Unaccounted records"), false);
   await database.owner.query("delete from public.ingest_changes where move = 8");
-  assert.ok(await database.number("Minute table against rows") >= 10);
+  assert.ok(await database.number("Minute aggregates against rows") >= 10);
   assert.equal(await fires(database, "Unaccounted records"), true);
 });
 
@@ -163,7 +163,7 @@ Deno.test("the newest readings come from the index on ts, with many partitions a
       assert.match(plan, /Index Scan Backward using heartbeats_d\d{8}_ts_idx/, plan);
       assert.doesNotMatch(plan, /Sort\b(?! Key)|Seq Scan/, plan);
     }
-    const plan = await explain(panel("Latest warnings", rangeMs));
+    const plan = await explain(panel("Latest anomalies", rangeMs));
     assert.match(plan, /heartbeats_d\d{8}_ts_idx/, plan);
     assert.doesNotMatch(plan, /Seq Scan/, plan);
   }

@@ -138,7 +138,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     const { rows } = await database.owner.query<{ ts: Date }>(
       "select ts from public.heartbeats where anomaly is not null order by ts desc limit 20",
     );
-    const shown = await database.rows("Latest warnings");
+    const shown = await database.rows("Latest anomalies");
     assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
   });
 
@@ -200,7 +200,11 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
 
   await t.step("nothing is unaccounted for, until somebody changes a table", async () => {
     for (
-      const part of ["alert rule: Unaccounted", "pipeline.json: Unaccounted", "Minute table against rows"]
+      const part of [
+        "alert rule: Unaccounted",
+        "pipeline.json: Unaccounted",
+        "Minute aggregates against rows",
+      ]
     ) {
       assert.equal(await database.number(part), 0, part);
     }
@@ -216,7 +220,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
         where customer_id = 'high-now'
           and ts >= date_trunc('minute', now()) - interval '2 minutes' and ts < date_trunc('minute', now())`,
     );
-    assert.ok(await database.number("Minute table against rows") > 0);
+    assert.ok(await database.number("Minute aggregates against rows") > 0);
     assert.ok(await database.number("alert rule: Unaccounted") > 13);
   });
 });

@@ -39,7 +39,7 @@ Deno.test("there are eight alert rules, and each links to an existing panel", as
     "Lag growing",
     "Reject spike",
     "Many customers quiet at once",
-    "Rollup stands still",
+    "Rollup stalled",
     "Unaccounted records",
     "Retention stalled",
   ]);
