@@ -11,7 +11,7 @@ import { copyTree } from "./tree.ts";
 import { tryBuild, type Verdict } from "./trial.ts";
 
 /** Each in a copy of its own: most tests wait a while for what never comes. */
-const AT_ONCE = 2;
+const PARALLEL_BUILDS = 2;
 const COLUMNS = [{ title: "promise" }, { title: "what was broken" }, { title: "test" }];
 
 await runWorker(async ({ args, env, signal, resources }) => {
@@ -29,7 +29,7 @@ await runWorker(async ({ args, env, signal, resources }) => {
   }
   if (flags.list) return sayResult(formatTable(COLUMNS, rows.map(({ cells }) => cells)));
 
-  const said: string[] = [];
+  const errors: string[] = [];
   let noticed = 0;
   const waiting = rows.entries();
   const tryNext = async () => {
@@ -42,14 +42,14 @@ await runWorker(async ({ args, env, signal, resources }) => {
       const verdict = await tryBuild(tree, build, signal);
       const seconds = Math.round((performance.now() - began) / 1000);
       sayProgress(`${index + 1}/${rows.length} ${sentence(verdict)} (${seconds} s): ${build.breaks}`);
-      said[index] = sentence(verdict);
+      errors[index] = sentence(verdict);
       if (verdict.kind === "noticed") noticed++;
     }
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, rows.length) }, tryNext));
+  await Promise.all(Array.from({ length: Math.min(PARALLEL_BUILDS, rows.length) }, tryNext));
   sayResult(formatTable(
-    [...COLUMNS, { title: "what it said" }],
-    rows.map(({ cells }, index) => [...cells, said[index] ?? ""]),
+    [...COLUMNS, { title: "error of the test" }],
+    rows.map(({ cells }, index) => [...cells, errors[index] ?? ""]),
   ));
   sayResult(`${noticed} of ${rows.length} broken builds were noticed`);
   return noticed === rows.length ? EXIT.ok : EXIT.failed;
@@ -57,7 +57,7 @@ await runWorker(async ({ args, env, signal, resources }) => {
 
 function sentence(verdict: Verdict): string {
   if (verdict.kind === "passed") return "PASSED: its test does not notice";
-  return verdict.kind === "unclear" ? `UNCLEAR: ${verdict.said}` : verdict.said;
+  return verdict.kind === "unclear" ? `UNCLEAR: ${verdict.error}` : verdict.error;
 }
 
 function parseFlags(args: readonly string[]): { only: string; list: boolean } {

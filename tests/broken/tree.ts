@@ -32,7 +32,7 @@ export async function copyTree(
   undone.defer(() => removeFolder(folder));
   undone.defer(() => removeFolder(outsideFolder(root)));
   await Deno.mkdir(temporary);
-  undone.defer(() => endLeftServers(temporary));
+  undone.defer(() => endLeftoverServers(temporary));
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { output } = await runProgram("git", args, { cwd: CLONE, signal: options.signal });
   for (const path of output.split("\0")) {
@@ -48,7 +48,7 @@ export async function copyTree(
 }
 
 /** A test that fails keeps its servers' data, one that was killed even the servers. */
-export async function endLeftServers(temporary: string): Promise<void> {
+export async function endLeftoverServers(temporary: string): Promise<void> {
   for await (const { name } of Deno.readDir(temporary)) {
     // A test with a cluster has a folder in its folder for each of the two.
     for (const home of [name, join(name, "kafka"), join(name, "postgres")]) {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { FindCoordinatorKeyTypes } from "@platformatic/kafka";
 import type { Cluster } from "../../stack/cluster.ts";
-import { inSync, onCluster, partitionStates } from "../support/cluster_services.ts";
+import { onCluster, partitionStates, waitUntilInSync } from "../support/cluster_services.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
 import { secondsOf } from "../support/log_content.ts";
@@ -65,7 +65,7 @@ Deno.test(
           await load.grows(2 * BATCH);
           await producer.grows(50);
           await cluster.broker(broker).start();
-          await inSync(place, REPLICAS);
+          await waitUntilInSync(place, REPLICAS);
           await isWell(consumer);
         }
         deepStrictEqual([...leaderless].sort(), [0, 1, 2, 3], "each partition lost its leader");
@@ -84,7 +84,7 @@ Deno.test(
           await load.grows(BATCH);
           await producer.grows(50);
           await node.start();
-          await inSync(place, REPLICAS);
+          await waitUntilInSync(place, REPLICAS);
           await isWell(consumer);
         }
       }),
@@ -98,7 +98,7 @@ Deno.test(
     (place, cluster) =>
       survives(place, async ({ load, producer, consumer }) => {
         await Promise.all([cluster.broker(1).kill(), cluster.broker(2).kill()]);
-        await inSync(place, 1);
+        await waitUntilInSync(place, 1);
         await producer.worker.notReady(/Kafka has not taken a record/);
         await producer.fails(2);
         const [published, sent] = [producer.count, load.sent.length];
@@ -106,7 +106,7 @@ Deno.test(
         deepStrictEqual([producer.count, load.sent.length], [published, sent], "nothing is reported as sent");
         strictEqual((await consumer.get("/livez")).status, 200);
         await Promise.all([cluster.broker(1).start(), cluster.broker(2).start()]);
-        await inSync(place, REPLICAS);
+        await waitUntilInSync(place, REPLICAS);
         await producer.worker.ready();
       }),
   ),

@@ -6,7 +6,7 @@ import { startStack } from "../../stack/mod.ts";
 import { HOST } from "../../stack/network/ports.ts";
 import { judge } from "../support/judge.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
-import { COUNTED, heldBy, holdsNoMoreThan } from "../support/resources.ts";
+import { COUNTED, heldBy, waitForRelease } from "../support/resources.ts";
 import { QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { linkToDatabase } from "./links.ts";
@@ -70,7 +70,7 @@ Deno.test("a consumer leaks no resource in 60 cuts of every connection, six reba
     for (const [times, disturb] of disturbances) {
       for (let time = 0; time < times; time++) await disturb();
       await consumer.ready();
-      await holdsNoMoreThan(before, consumer, place);
+      await waitForRelease(before, consumer, place);
     }
     await judge(place, sent);
     doesNotMatch(consumer.output, /MaxListenersExceeded|TimeoutNegative/);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { createDecoder } from "../../workers/_shared/record/decode.ts";
-import { intended } from "../support/hostile/intend.ts";
+import { intendedOutcomes } from "../support/hostile/intend.ts";
 import { hostileRecord, repeatedReading } from "../support/hostile/records.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import { assertAgrees } from "../support/oracle/compare.ts";
@@ -25,7 +25,7 @@ Deno.test(
     const hostile = fc.sample(hostileRecord(nowMs), { numRuns: COUNT, seed });
     const decode = createDecoder(LIMITS, () => nowMs);
     for (const { value } of hostile) assertAgrees(decode, value, LIMITS, nowMs);
-    const records = intended(hostile, {
+    const records = intendedOutcomes(hostile, {
       limits: LIMITS,
       nowMs,
       partitions: PARTITIONS,
@@ -45,7 +45,7 @@ Deno.test(
     const nowMs = Date.now();
     const hostile = fc.sample(repeatedReading(nowMs), { numRuns: 3_000, seed });
     const options = { limits: LIMITS, nowMs, partitions: PARTITIONS, random: seeded(seed) };
-    const sent = await place.publisher.send(intended(hostile, options));
+    const sent = await place.publisher.send(intendedOutcomes(hostile, options));
     await place.consumeAll({ env: { BATCH_MAX_RECORDS: "200" } });
     await judge(place, sent);
   }),

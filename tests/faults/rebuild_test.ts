@@ -3,7 +3,7 @@ import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import { openClient } from "../../stack/postgres/postgres_client.ts";
 import { readLag, runRound } from "../../workers/consumer/rollup/round.ts";
-import { between, Feed, openRollup } from "../support/feed.ts";
+import { beforeStatements, Feed, openRollup } from "../support/feed.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
@@ -239,7 +239,7 @@ Deno.test(
     await feed.follow();
     await place.sql("update public.rollup set cursor = 'infinity'");
     let slices = 0;
-    await using database = between(openRollup(place), async (sql) => {
+    await using database = beforeStatements(openRollup(place), async (sql) => {
       if (sql.includes("delete from public.heartbeats_1m")) {
         slices++;
         await feed.store(1);

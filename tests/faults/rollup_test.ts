@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import { readLag, runRound } from "../../workers/consumer/rollup/round.ts";
-import { between, Feed, openRollup } from "../support/feed.ts";
+import { beforeStatements, Feed, openRollup } from "../support/feed.ts";
 import { reading } from "../support/judge.ts";
 import { waitForLockWait } from "../support/lock_wait.ts";
 import { onPlace } from "../support/services.ts";
@@ -34,7 +34,7 @@ Deno.test(
     await feed.store(6);
     await using second = openRollup(place);
     const outcomes: string[] = [];
-    await using first = between(openRollup(place), async () => {
+    await using first = beforeStatements(openRollup(place), async () => {
       outcomes.push((await runRound(second, ROUND)).kind);
     });
     strictEqual((await runRound(first, ROUND)).kind, "applied");
@@ -87,7 +87,7 @@ Deno.test(
     await using feed = await Feed.open(place);
     await feed.store(6);
     await using database = openRollup(place);
-    await using failing = between(openRollup(place), (sql) => {
+    await using failing = beforeStatements(openRollup(place), (sql) => {
       if (!sql.startsWith("update public.rollup")) return Promise.resolve();
       return Promise.reject(Object.assign(new Error("killed"), { code: "57P01" }));
     });
@@ -105,7 +105,7 @@ Deno.test(
     await using feed = await Feed.open(place);
     await feed.store(2);
     const [inRound, thawed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    await using frozen = between(openRollup(place), () => {
+    await using frozen = beforeStatements(openRollup(place), () => {
       inRound.resolve();
       return thawed.promise;
     });

@@ -13,7 +13,7 @@ const ADVISORY = {
   cvss: { score: 0, vectorString: null },
 };
 
-async function audit(answer: () => Response): Promise<{ code: number; said: string }> {
+async function audit(answer: () => Response): Promise<{ code: number; output: string }> {
   await using registry = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
   return await auditAt(`http://127.0.0.1:${registry.addr.port}/`);
 }
@@ -21,25 +21,25 @@ async function audit(answer: () => Response): Promise<{ code: number; said: stri
 async function auditAt(
   registry: string,
   env: Record<string, string> = {},
-): Promise<{ code: number; said: string }> {
+): Promise<{ code: number; output: string }> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "-q", "audit", "--registry", registry],
     cwd: ROOT,
     env,
     stderr: "inherit",
   }).output();
-  return { code, said: new TextDecoder().decode(stdout) };
+  return { code, output: new TextDecoder().decode(stdout) };
 }
 
 Deno.test("the audit is green only when the registry was asked and knows nothing", async () => {
-  const { code, said } = await audit(() => Response.json({}));
-  deepStrictEqual([code, said], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
+  const { code, output } = await audit(() => Response.json({}));
+  deepStrictEqual([code, output], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
 });
 
 Deno.test("the audit fails on a known vulnerability and names the package", async () => {
-  const { code, said } = await audit(() => Response.json({ pg: [ADVISORY] }));
-  deepStrictEqual([code, said.includes("\u001b")], [1, false]);
-  match(said, /A hole.*Package: +pg/s);
+  const { code, output } = await audit(() => Response.json({ pg: [ADVISORY] }));
+  deepStrictEqual([code, output.includes("\u001b")], [1, false]);
+  match(output, /A hole.*Package: +pg/s);
 });
 
 Deno.test("the audit asks behind a network's own certificate authority, and never without trust in it", async () => {
@@ -53,13 +53,13 @@ Deno.test("the audit asks behind a network's own certificate authority, and neve
   const url = `https://127.0.0.1:${registry.addr.port}/`;
   const trusting = { DENO_CERT: file };
   const none = await auditAt(url, trusting);
-  deepStrictEqual([none.code, none.said], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
+  deepStrictEqual([none.code, none.output], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
   answer = { pg: [ADVISORY] };
   const some = await auditAt(url, trusting);
-  deepStrictEqual(some.code, 1, some.said);
+  deepStrictEqual(some.code, 1, some.output);
   const untrusted = await auditAt(url);
   deepStrictEqual(untrusted.code, 3);
-  match(untrusted.said, /^NOT ASKED: .*invalid peer certificate.*\n.*DENO_CERT/);
+  match(untrusted.output, /^NOT ASKED: .*invalid peer certificate.*\n.*DENO_CERT/);
   await Deno.remove(file);
 });
 
@@ -70,9 +70,9 @@ Deno.test("the audit says that it could not ask, which is neither green nor a vu
     () => new Response("", { status: 503 }),
   ];
   for (const answer of answers) {
-    const { code, said } = await audit(answer);
-    deepStrictEqual(code, 3, said);
-    match(said, /^NOT ASKED: /);
+    const { code, output } = await audit(answer);
+    deepStrictEqual(code, 3, output);
+    match(output, /^NOT ASKED: /);
   }
   const { code } = await auditAt("http://127.0.0.1:9/");
   deepStrictEqual(code, 3);

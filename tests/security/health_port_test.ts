@@ -133,9 +133,9 @@ Deno.test("clients that never finish their request are sent away, however many, 
 });
 
 /** Nobody's time is over while a test lasts. */
-const PATIENT = { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 };
+const NO_REQUEST_TIMEOUT = { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 };
 
-async function onlySoManyAreLeft(server: HealthServer, slow: SlowClients): Promise<void> {
+async function assertConnectionLimit(server: HealthServer, slow: SlowClients): Promise<void> {
   await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
     seen: () => slow.open,
   });
@@ -144,18 +144,18 @@ async function onlySoManyAreLeft(server: HealthServer, slow: SlowClients): Promi
 }
 
 Deno.test("of those who take their time only 64 are waited for: beyond that the oldest has to go", async () => {
-  await using server = await serve([], new Secrets(), PATIENT);
+  await using server = await serve([], new Secrets(), NO_REQUEST_TIMEOUT);
   await using slow = new SlowClients();
   await slow.connect(server.port, 200, "GET /live");
-  await onlySoManyAreLeft(server, slow);
+  await assertConnectionLimit(server, slow);
   deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
 });
 
 Deno.test("of those who come at once no more than 64 are waited for either", async () => {
-  await using server = await serve([], new Secrets(), PATIENT);
+  await using server = await serve([], new Secrets(), NO_REQUEST_TIMEOUT);
   await using slow = new SlowClients();
   await slow.connectAtOnce(server.port, 200, "GET /live");
-  await onlySoManyAreLeft(server, slow);
+  await assertConnectionLimit(server, slow);
 });
 
 Deno.test("a reason in readiness shows no secret, however a server wrote it", async () => {

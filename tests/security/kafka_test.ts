@@ -6,9 +6,9 @@ import { setScramPassword } from "../../stack/kafka/kafka_tools.ts";
 import { judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { SASL_PASSWORD, SASL_USER, secure } from "../support/secure_services.ts";
-import { assertDiscreet } from "../support/secret_forms.ts";
+import { assertNoSecrets } from "../support/secret_forms.ts";
 import { WorkerProcess } from "../../lab/worker_process.ts";
-import { environment, type Refusal, refuses } from "./refusal.ts";
+import { assertRefuses, environment, type Refusal } from "./refusal.ts";
 
 const WRONG = "c4nary-Kafka+password";
 
@@ -54,7 +54,7 @@ async function allWork(place: Place, env: Readonly<Record<string, string>>): Pro
     one !== undefined
   );
   for (const output of [consumer.output, producer.output, scenarios.output, reconciled.output]) {
-    assertDiscreet(output, secrets);
+    assertNoSecrets(output, secrets);
   }
 }
 
@@ -155,7 +155,7 @@ Deno.test(
     for (const [what, { env, says }] of Object.entries(await wrongSettings())) {
       await t.step(what, async () => {
         const refusal: Refusal = { says, secrets: [WRONG, SASL_PASSWORD] };
-        await refuses(place, ["consumer", "producer", "reconcile", "scenarios"], env, refusal);
+        await assertRefuses(place, ["consumer", "producer", "reconcile", "scenarios"], env, refusal);
       });
     }
   }),
@@ -185,6 +185,6 @@ Deno.test(
     await place.caughtUp();
     await consumer.ready();
     await judge(place, sent);
-    assertDiscreet(consumer.output, [SASL_PASSWORD]);
+    assertNoSecrets(consumer.output, [SASL_PASSWORD]);
   }),
 );

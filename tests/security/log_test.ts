@@ -3,7 +3,7 @@ import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
 import { commandLine } from "../../stack/process/process_table.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
-import { assertDiscreet, leaks } from "../support/secret_forms.ts";
+import { assertNoSecrets, leaks } from "../support/secret_forms.ts";
 import { onPlace } from "../support/services.ts";
 
 /** As customers, keys and other members: each is one text, and stays one. */
@@ -86,7 +86,7 @@ Deno.test(
     await place.caughtUp();
     await place.stack.postgres.stop();
     await consumer.notReady(/database/);
-    const said = [(await consumer.get("/readyz")).text, (await consumer.get("/metrics")).text];
+    const answers = [(await consumer.get("/readyz")).text, (await consumer.get("/metrics")).text];
     await place.stack.postgres.start();
     await consumer.ready();
     const secrets = [password, ...roles];
@@ -94,6 +94,6 @@ Deno.test(
       [consumer.pid, place.stack.postgres.pid, place.stack.kafka.pid].map(commandLine),
     );
     deepStrictEqual(leaks(lists.join("\n"), secrets), []);
-    assertDiscreet([consumer.output, ...said].join("\n"), secrets);
+    assertNoSecrets([consumer.output, ...answers].join("\n"), secrets);
   }),
 );

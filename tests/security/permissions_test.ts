@@ -22,24 +22,24 @@ const TRIES: Readonly<Record<string, string>> = {
 };
 
 /** The consumer says in public.consumer_status on which machine it runs. */
-const GRANTED: Readonly<Record<string, { told: Record<string, string>; set: Record<string, unknown> }>> = {
-  consumer: { told: { "ask for the machine's name": "done" }, set: { sys: ["hostname"] } },
+const GRANTED: Readonly<Record<string, { results: Record<string, string>; set: Record<string, unknown> }>> = {
+  consumer: { results: { "ask for the machine's name": "done" }, set: { sys: ["hostname"] } },
 };
 
 /** Runs a worker as its task does, with the tries before it. @returns what became of each */
 async function tryAll(worker: string, folder: string): Promise<Record<string, string>> {
   const module = join(folder, `${worker}.ts`);
   const tries = Object.entries(TRIES).map(([what, code]) => {
-    return `try { ${code}; told[${JSON.stringify(what)}] = "done" } catch (e) { told[${
+    return `try { ${code}; results[${JSON.stringify(what)}] = "done" } catch (e) { results[${
       JSON.stringify(what)
     }] = e.name }`;
   });
   await Deno.writeTextFile(
     module,
-    `const told = {}; const FOLDER = ${JSON.stringify(folder)};
+    `const results = {}; const FOLDER = ${JSON.stringify(folder)};
 ${tries.join("\n")}
-told["other variables"] = JSON.stringify([Deno.env.get("CANARY"), Deno.env.toObject().CANARY]);
-Deno.stdout.writeSync(new TextEncoder().encode("TRIED " + JSON.stringify(told) + "\\n"));\n`,
+results["other variables"] = JSON.stringify([Deno.env.get("CANARY"), Deno.env.toObject().CANARY]);
+Deno.stdout.writeSync(new TextEncoder().encode("TRIED " + JSON.stringify(results) + "\\n"));\n`,
   );
   const { stdout, code } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -68,8 +68,12 @@ Deno.test("each worker's permissions refuse files, programs, libraries and other
       const folder = await Deno.makeTempDir({ prefix: "heartbeat-permissions-" });
       try {
         await Deno.writeTextFile(join(folder, "kept"), "");
-        const told = await tryAll(worker, folder);
-        deepStrictEqual(told, { ...expected, ...GRANTED[worker]?.told, "other variables": "[null,null]" });
+        const results = await tryAll(worker, folder);
+        deepStrictEqual(results, {
+          ...expected,
+          ...GRANTED[worker]?.results,
+          "other variables": "[null,null]",
+        });
         await Deno.stat(join(folder, "kept"));
       } finally {
         await Deno.remove(folder, { recursive: true });

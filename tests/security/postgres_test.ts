@@ -4,9 +4,9 @@ import { isRoot, unprivilegedUser } from "../../stack/process/os_user.ts";
 import { type PostgresTls, writePostgresTls } from "../../stack/postgres/postgres_tls.ts";
 import { judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
-import { HERE, secure, withTls } from "../support/secure_services.ts";
-import { assertDiscreet } from "../support/secret_forms.ts";
-import { refuses } from "./refusal.ts";
+import { LOCAL_NAMES, secure, withTls } from "../support/secure_services.ts";
+import { assertNoSecrets } from "../support/secret_forms.ts";
+import { assertRefuses } from "./refusal.ts";
 
 const WRONG = "c4nary-Postgres+password";
 const READERS = ["consumer", "reconcile", "scenarios"] as const;
@@ -42,7 +42,7 @@ async function work(place: Place, DATABASE_URL: string, customer: string): Promi
   const reconciled = await place.run("reconcile", [], { DATABASE_URL });
   strictEqual(reconciled.code, 0, reconciled.output);
   const secrets = [new URL(DATABASE_URL).password];
-  for (const { output } of [consumer, scenarios, reconciled]) assertDiscreet(output, secrets);
+  for (const { output } of [consumer, scenarios, reconciled]) assertNoSecrets(output, secrets);
 }
 
 Deno.test(
@@ -72,7 +72,7 @@ Deno.test(
       });
       const says = /name a client certificate in DATABASE_URL \(sslcert, sslkey\)/;
       const secrets = [new URL(place.databaseUrl).password];
-      await refuses(place, READERS, { DATABASE_URL }, { says, secrets });
+      await assertRefuses(place, READERS, { DATABASE_URL }, { says, secrets });
       const sent = await place.publisher.send(readings("certified"));
       await place.consumeAll();
       await judge(place, sent);
@@ -93,7 +93,7 @@ Deno.test(
     await place.publisher.send(readings("unread"));
     const secrets = [WRONG, new URL(place.databaseUrl).password];
     const step = (what: string, DATABASE_URL: string, says: RegExp) =>
-      t.step(what, () => refuses(place, READERS, { DATABASE_URL }, { says, secrets }));
+      t.step(what, () => assertRefuses(place, READERS, { DATABASE_URL }, { says, secrets }));
     const login = /SQLSTATE 28P01\); check the user and the password in DATABASE_URL/;
     const withPassword = url(place, (one) => one.password = WRONG);
     await step("a wrong password", withPassword, login);
@@ -110,7 +110,7 @@ Deno.test(
     const plain = url(place, (one) => one.search = "");
     await step("plaintext where TLS is asked for", plain, /let DATABASE_URL end in \?sslmode=verify-full/);
     try {
-      const old = authority.issue("expired", { names: HERE, fromDay: -9, toDay: -1 });
+      const old = authority.issue("expired", { names: LOCAL_NAMES, fromDay: -9, toDay: -1 });
       await reload(place, { ...postgresTls, ...old });
       await step("an expired certificate", place.databaseUrl, AUTHORITY);
       await reload(place, {
@@ -149,6 +149,6 @@ Deno.test(
     await place.caughtUp();
     await consumer.ready();
     await judge(place, sent);
-    assertDiscreet(consumer.output, [password]);
+    assertNoSecrets(consumer.output, [password]);
   }),
 );

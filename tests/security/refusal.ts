@@ -3,7 +3,7 @@ import { deepStrictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
-import { assertDiscreet } from "../support/secret_forms.ts";
+import { assertNoSecrets } from "../support/secret_forms.ts";
 import { WorkerProcess } from "../../lab/worker_process.ts";
 
 type Worker = "consumer" | "producer" | "reconcile" | "scenarios";
@@ -39,13 +39,13 @@ export function environment(place: Place, env: Readonly<Record<string, string>>)
  *
  * @throws AssertionError when one is silent, ends as if all were well, shows a secret, or when anything was written
  */
-export async function refuses(
+export async function assertRefuses(
   place: Place,
   workers: readonly Worker[],
   env: Readonly<Record<string, string>>,
   { says, secrets }: Refusal,
 ): Promise<void> {
-  const before = await written(place);
+  const before = await contents(place);
   await Promise.all(workers.map(async (name) => {
     await using worker = WorkerProcess.start(name, { env: environment(place, env), args: ARGUMENTS[name] });
     await eventually(`the ${name} to say ${says}`, async () => {
@@ -58,13 +58,13 @@ export async function refuses(
     const code = await worker.exitCode();
     const allowed = name === "consumer" || name === "producer" ? [0, 1] : [1];
     if (!allowed.includes(code)) throw new Error(`the ${name} ended with ${code}:\n${worker.tail()}`);
-    assertDiscreet(worker.output, secrets);
+    assertNoSecrets(worker.output, secrets);
   }));
-  deepStrictEqual(await written(place), before, "something was written");
+  deepStrictEqual(await contents(place), before, "something was written");
 }
 
 /** What there is in Kafka and in the database. Asked as the superuser, whom no rule or certificate of a test keeps out. */
-async function written(place: Place): Promise<unknown> {
+async function contents(place: Place): Promise<unknown> {
   return await withClient(place.superuserUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
       // A consumer that is refused says so in its status.

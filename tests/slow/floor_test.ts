@@ -1,6 +1,6 @@
 /** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { accounted, DAY_MS, migrated } from "../support/days.ts";
+import { assertAccountedFor, DAY_MS, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -52,7 +52,7 @@ Deno.test(
       match(rejected?.message ?? "", /dropped.*select public\.reopen_heartbeats\('\d{4}-\d\d-\d\d/);
     }
     deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 20 });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
@@ -76,7 +76,7 @@ Deno.test(
     });
     await keeping.stop();
     deepStrictEqual(await counts(place), { rows: 6, in_minutes: 6, too_old: 0 });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
@@ -105,7 +105,7 @@ for (
       await place.caughtUp();
       strictEqual(await consumer.stop(), 0);
       deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 10 });
-      await accounted(place);
+      await assertAccountedFor(place);
     }),
   );
 }
@@ -134,7 +134,7 @@ Deno.test(
     await place.caughtUp();
     strictEqual(await consumer.stop(), 0);
     deepStrictEqual(await counts(place), { rows: 11, in_minutes: 15, too_old: 9 });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
@@ -198,7 +198,7 @@ for (
       await place.publisher.send(waiting.slice(0, 3));
       await place.consumeAll();
       deepStrictEqual(await counts(place), { rows: 9, in_minutes: 9, too_old: 0 });
-      await accounted(place);
+      await assertAccountedFor(place);
     }),
   );
 }
@@ -206,7 +206,7 @@ for (
 Deno.test(
   "opening a range again waits for no batch and holds none up",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await place.sql(
       "insert into public.heartbeat_retention (partition, upper_bound, dropped_rows) values ('p', now() - interval '10 days', 0)",
     );

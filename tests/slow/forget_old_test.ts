@@ -7,7 +7,7 @@ import {
   emptyRejects,
   oldLatestDeletion,
 } from "../../workers/consumer/day_partitions/retention.ts";
-import { accounted, daysAgo, migrated } from "../support/days.ts";
+import { assertAccountedFor, daysAgo, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -18,7 +18,7 @@ function open(place: Place): Database {
 }
 
 /** One round by this machine's clock, or another one. */
-async function forget(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
+async function applyRetention(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
   await using database = open(place);
   const { signal } = new AbortController();
   if (days.rejects !== undefined) await emptyRejects(database, { now, days: days.rejects, signal });
@@ -62,7 +62,7 @@ Deno.test(
     );
     deepStrictEqual(left, []);
     await judge(place, sent);
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
@@ -75,12 +75,12 @@ Deno.test(
     ]);
     await place.consumeAll();
     await place.sql("update public.heartbeat_rejects set rejected_at = now() - interval '5 days'");
-    await forget(place, { readings: 7, rejects: 7 }, daysAgo(-3650));
+    await applyRetention(place, { readings: 7, rejects: 7 }, daysAgo(-3650));
     strictEqual(await emptied(place), 0);
-    await forget(place, { readings: 4, rejects: 4 }, daysAgo(3650));
+    await applyRetention(place, { readings: 4, rejects: 4 }, daysAgo(3650));
     strictEqual(await emptied(place), 0);
     await judge(place, sent);
-    await Promise.all([forget(place, { rejects: 4 }), forget(place, { rejects: 4 })]);
+    await Promise.all([applyRetention(place, { rejects: 4 }), applyRetention(place, { rejects: 4 })]);
     strictEqual(await emptied(place), 500);
   }),
 );
@@ -107,7 +107,7 @@ Deno.test(
 Deno.test(
   "every customer is looked at when there are more than a round looks at",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await floorTenDaysAgo(place);
     await place.sql(
       `insert into public.customer_latest
@@ -125,14 +125,14 @@ Deno.test(
   }),
 );
 
-const ROUND = `
+const ROUND_STATEMENTS = `
   update public.heartbeats_1m set readings = readings + 1, heart_rate_sum = heart_rate_sum + 70;
   update public.customer_latest set ts = now() where customer_id = 'back'`;
 
 Deno.test(
   "old minutes and latest readings are deleted behind a round of the rollup that changes them, which does not fail",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await floorTenDaysAgo(place);
     await place.sql(
       `insert into public.heartbeats_1m
@@ -157,7 +157,7 @@ Deno.test(
         );
         return waiting.length > 0;
       });
-      await round.query(ROUND);
+      await round.query(ROUND_STATEMENTS);
       await round.query("commit");
       await round.end();
       await deleting;
@@ -190,6 +190,6 @@ Deno.test(
     deepStrictEqual(rows, [
       { kafka_offset: "0", reason: "too_old", detail: "", key: null, payload: null, emptied: true },
     ]);
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );

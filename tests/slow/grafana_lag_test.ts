@@ -2,20 +2,20 @@
 import assert from "node:assert/strict";
 import { RULES } from "../../grafana/alerts.ts";
 import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
-import { type Monitored, monitored, type Row } from "../support/grafana_database.ts";
+import { type MonitoredDatabase, openMonitoredDatabase, type Row } from "../support/grafana_database.ts";
 import { insertDay } from "../support/grafana_day.ts";
 
 const HOUR = 3_600_000;
 
 /** Whether the rule's condition holds; not for how long. */
-async function fires(database: Monitored, title: string): Promise<boolean> {
+async function fires(database: MonitoredDatabase, title: string): Promise<boolean> {
   const rule = RULES.find((one) => one.title === title);
   assert.ok(rule !== undefined, title);
   return await database.number(`alert rule: ${title}`) > rule.above;
 }
 
 Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel takes old for wrong", async (t) => {
-  await using database = await monitored("grafana_rollup");
+  await using database = await openMonitoredDatabase("grafana_rollup");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const after = async (sql: string, title: string, isFiring: boolean) => {
     await database.owner.query(sql);
@@ -75,7 +75,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
 });
 
 Deno.test("a change that is lost is missed in the minutes", async () => {
-  await using database = await monitored("grafana_lost_change");
+  await using database = await openMonitoredDatabase("grafana_lost_change");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   assert.equal(await fires(database, "Unaccounted records"), false);
   await database.owner.query("delete from public.ingest_changes where move = 8");
@@ -84,7 +84,7 @@ Deno.test("a change that is lost is missed in the minutes", async () => {
 });
 
 Deno.test("a killed consumer does not run, and its lag grows from the last end of the log that it told", async (t) => {
-  await using database = await monitored("grafana_killed_consumer");
+  await using database = await openMonitoredDatabase("grafana_killed_consumer");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const [running, listed] = database.queries.filter(({ name }) => name.includes("pipeline.json: Consumers"));
   assert.ok(running?.type === "stat" && listed?.type === "table");
@@ -134,7 +134,7 @@ Deno.test("a killed consumer does not run, and its lag grows from the last end o
 });
 
 Deno.test("the newest readings come from the index on ts, with many partitions and readings in the default one", async () => {
-  await using database = await monitored("grafana_newest");
+  await using database = await openMonitoredDatabase("grafana_newest");
   const { owner } = database;
   await insertDay((sql, values) => owner.query(sql, values as unknown[]));
   await owner.query(

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { monitored, type Row, type RunOptions } from "../support/grafana_database.ts";
+import { openMonitoredDatabase, type Row, type RunOptions } from "../support/grafana_database.ts";
 import { HOSTILE_CUSTOMER, insertDay } from "../support/grafana_day.ts";
 import type { BuiltQuery } from "../../grafana/queries/grafana_files.ts";
 import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
@@ -60,7 +60,7 @@ function outOfOrder({ name, format }: BuiltQuery, rows: readonly Row[]): string[
 }
 
 Deno.test("every query runs on an empty schema as the reader, and its columns are what its panel needs", async () => {
-  await using database = await monitored("grafana_empty");
+  await using database = await openMonitoredDatabase("grafana_empty");
   assert.ok(database.queries.length >= 45, `only ${database.queries.length} queries were found`);
   const problems: string[] = [];
   for (const query of database.queries) {
@@ -79,7 +79,7 @@ Deno.test("every query runs on an empty schema as the reader, and its columns ar
 });
 
 Deno.test("every query has something to show of a day, in order, over an hour and over a day", async () => {
-  await using database = await monitored("grafana_day");
+  await using database = await openMonitoredDatabase("grafana_day");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const problems: string[] = [];
   for (const query of database.queries) {
@@ -99,7 +99,7 @@ Deno.test("every query has something to show of a day, in order, over an hour an
 
 // deno-lint-ignore house/max-function-lines -- steps on one day of data
 Deno.test("what the dashboards and alert rules say of that day is true", async (t) => {
-  await using database = await monitored("grafana_truth");
+  await using database = await openMonitoredDatabase("grafana_truth");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const customers = async (part: string, options: RunOptions = {}) =>
     (await database.rows(part, options)).map((row) => row["Customer"] ?? row["customer_id"]);
@@ -226,7 +226,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
 });
 
 Deno.test("a customer is shown whatever the id is made of", async (t) => {
-  await using database = await monitored("grafana_customer");
+  await using database = await openMonitoredDatabase("grafana_customer");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const hostile = { customer: HOSTILE_CUSTOMER };
 
@@ -270,7 +270,7 @@ Deno.test("a customer is shown whatever the id is made of", async (t) => {
 });
 
 Deno.test("no query opens partitions outside its time range", async () => {
-  await using database = await monitored("grafana_pruning");
+  await using database = await openMonitoredDatabase("grafana_pruning");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   for (const query of database.queries) {
     const context = query.context(new Date());
@@ -288,7 +288,7 @@ Deno.test("no query opens partitions outside its time range", async () => {
 });
 
 Deno.test("Grafana's role cannot change anything", async () => {
-  await using database = await monitored("grafana_rights");
+  await using database = await openMonitoredDatabase("grafana_rights");
   const refused = [
     "insert into public.heartbeats values ('c', now(), 70)",
     "update public.ingest_offsets set stored = 0",

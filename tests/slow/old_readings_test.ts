@@ -1,6 +1,6 @@
 /** Readings of any age: none takes the room that recent days need, and none stays in the default partition. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
-import { accounted, daysAgo, migrated } from "../support/days.ts";
+import { assertAccountedFor, daysAgo, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -74,7 +74,7 @@ Deno.test(
 Deno.test(
   "with as many partitions as PostgreSQL's own settings bear new ones are coarser, which is told, and sessions read all at once",
   onPlace({}, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     // Years of days, as they grow when nothing is dropped.
     for (let hundred = 0; hundred < 8; hundred++) {
       await place.sql(`do $$ declare day timestamptz; begin
@@ -111,7 +111,7 @@ Deno.test(
 Deno.test(
   "what another process left in the default partition is moved, the rest of a day that is too much for once as well",
   onPlace({}, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await store(place, `insert into public.heartbeats values ('today', '${daysAgo(0)}', 70, null)`);
     const day = daysAgo(20).slice(0, 10);
     await store(place, series(300_001, day, "250 milliseconds"));
@@ -125,14 +125,14 @@ Deno.test(
       return found["heartbeats_default"] === undefined && found[third] !== undefined;
     }, { seen: () => found });
     deepStrictEqual(found, { [dayName(0)]: 1, [dayName(20)]: 100_001, [second]: 100_001, [third]: 99_999 });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
 Deno.test(
   "a day that is too much for all pieces stays in the default partition, until the owner moves it as a whole",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     const day = daysAgo(20).slice(0, 10);
     await store(place, series(100_002, day, "250 milliseconds"));
     // As many pieces of other days as there may be.
@@ -152,14 +152,14 @@ Deno.test(
     await session.query(ensure);
     await session.end();
     deepStrictEqual(await rowsByPartition(place), { [dayName(20)]: 100_002 });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
 Deno.test(
   "old rows are deleted and counted also where a partition is kept for younger ones",
   onPlace({}, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await store(place, series(5_000, "1990-01-01", "1 day"));
     // Twelve years are kept, so what is older than five years lies in one partition on both sides of that.
     const kept = daysAgo(11 * 365);
@@ -184,14 +184,14 @@ Deno.test(
          from public.heartbeat_retention group by 1`,
     );
     deepStrictEqual(bound, { partition: `public.${before}`, rows: 5_000, old: true, days: true });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
 Deno.test(
   "old rows in the default partition are deleted in pieces, each counted with it",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await store(
       place,
       `insert into public.heartbeats
@@ -215,7 +215,7 @@ Deno.test(
     for (let block: number | null = 0; block !== null; pieces++) {
       const { rows }: { rows: { next: number | null }[] } = await session.query(remove, [block]);
       block = rows[0]?.next ?? null;
-      if (pieces < 3) await accounted(place);
+      if (pieces < 3) await assertAccountedFor(place);
     }
     await session.end();
     const counted = await place.sql(
@@ -223,14 +223,14 @@ Deno.test(
     );
     deepStrictEqual(counted, [{ partition: "public.heartbeats_default", rows: old, day: true }]);
     deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 60_000 - old });
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );
 
 Deno.test(
   "rows that are deleted while their range is opened again are counted, and once when two sessions announced their day",
   onPlace({ partitions: 0 }, async (place) => {
-    await migrated(place);
+    await migrateDatabase(place);
     await store(place, series(1_000, daysAgo(20), "1 second"));
     const remove =
       "select public.delete_old_heartbeats('public.heartbeats_default', now() - interval '10 days', 0)::integer as next";
@@ -267,6 +267,6 @@ Deno.test(
       ),
       [{ rows: 1_000, opened: 2 }],
     );
-    await accounted(place);
+    await assertAccountedFor(place);
   }),
 );

@@ -35,7 +35,7 @@ Deno.test(
     await using pooler = await openPooler(place.databaseUrl, {
       mode: "transaction",
       size: 5,
-      takesTurns: true,
+      roundRobin: true,
     });
     await pooler.fill();
     let busy = true;

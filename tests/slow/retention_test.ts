@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
-import { accounted, daysAgo, migrated } from "../support/days.ts";
+import { assertAccountedFor, daysAgo, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
@@ -15,7 +15,7 @@ const DROP =
 
 /** A day of so many readings, 40 days ago, stored by a log that is gone since: the ledger counts them. */
 async function storeDay(place: Place, rows: number): Promise<void> {
-  await migrated(place);
+  await migrateDatabase(place);
   await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [LONG_AGO]);
   await place.sql(
     `insert into public.heartbeats
@@ -70,14 +70,14 @@ Deno.test(
     strictEqual(detach, PARTITION);
     const [{ detached = undefined } = {}] = await retention(place);
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: null, detached }]);
-    await accounted(place, "detached");
+    await assertAccountedFor(place, "detached");
     await eventually("a piece to be counted", async () => {
       await step(session);
       const rows = await place.sql("select from public.heartbeat_retention where counted_rows > 0");
       return rows.length > 0;
     });
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: null, detached }]);
-    await accounted(place, "counted in part");
+    await assertAccountedFor(place, "counted in part");
     // It is gone, and another process goes on.
     await session.end();
 
@@ -88,7 +88,7 @@ Deno.test(
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: 1_200_000, detached: null }]);
     const [{ kept } = {}] = await place.sql("select to_regclass($1) as kept", [`public.${detached}`]);
     strictEqual(kept, null);
-    await accounted(place, "dropped");
+    await assertAccountedFor(place, "dropped");
   }),
 );
 
@@ -115,12 +115,12 @@ Deno.test(
     ok(made.rows[0].name.startsWith("heartbeats_d"));
     deepStrictEqual((await others.query("select from public.heartbeats")).rows, []);
     await others.end();
-    await accounted(place, "while it is counted");
+    await assertAccountedFor(place, "while it is counted");
     counting.kill("SIGKILL");
     await counting.exited;
     await place.sql("select pg_terminate_backend($1)", [pid]);
     await place.sql("drop trigger hold_up on public.heartbeat_retention");
-    await accounted(place, "killed");
+    await assertAccountedFor(place, "killed");
 
     place.consumer({ env: { RETENTION_DAYS: "10" } });
     await eventually("the next consumer to drop it", async () => {
@@ -128,6 +128,6 @@ Deno.test(
       return rows.length === 0;
     });
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: 50_000, detached: null }]);
-    await accounted(place, "dropped");
+    await assertAccountedFor(place, "dropped");
   }),
 );

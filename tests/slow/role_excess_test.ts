@@ -3,7 +3,7 @@ import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { daysAgo } from "../support/days.ts";
 import { reading } from "../support/judge.ts";
-import { makeRoles, refused, urlOf, WRITER_PASSWORD } from "../support/roles.ts";
+import { assertRefused, makeRoles, urlOf, WRITER_PASSWORD } from "../support/roles.ts";
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
@@ -20,14 +20,14 @@ Deno.test(
     await withClient(place.superuserUrl, (client) => client.query(gifts));
     await place.sql("grant heartbeat_writer to heartbeat_reader");
     await makeRoles(place);
-    await refused(place, "heartbeat_writer", [
+    await assertRefused(place, "heartbeat_writer", [
       "create table public.mine (id int)",
       "create temporary table mine (id int)",
       "update public.heartbeats set heart_rate = 1",
       "delete from public.heartbeats",
       "insert into public.heartbeat_retention default values",
     ]);
-    await refused(place, "heartbeat_reader", ["set role heartbeat_writer"]);
+    await assertRefused(place, "heartbeat_reader", ["set role heartbeat_writer"]);
     const settings = await withClient(urlOf(place, "heartbeat_reader"), async (client) => {
       const { rows } = await client.query(
         `select current_setting('statement_timeout') as statement,

@@ -6,12 +6,12 @@ import { eventually } from "../../lab/eventually.ts";
 import { daysAgo } from "../support/days.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import {
-  answers,
+  assertRefused,
   makeRoles,
   PERMISSION_DENIED,
   READ_ONLY_TRANSACTION,
   READER_PASSWORD,
-  refused,
+  statesOf,
   urlOf,
   WRITER_PASSWORD,
 } from "../support/roles.ts";
@@ -117,7 +117,7 @@ for (const [role, promise, statements] of FORBIDDEN) {
     promise,
     onPlace({ partitions: 0 }, async (place) => {
       await makeRoles(place);
-      await refused(place, role, statements);
+      await assertRefused(place, role, statements);
     }),
   );
 }
@@ -133,7 +133,7 @@ Deno.test(
       "select public.heartbeats_without_partition('public.other')",
       "select public.delete_old_heartbeats('public.other', now() - interval '2 days', 0)",
     ];
-    await refused(place, "heartbeat_writer", calls, "22023");
+    await assertRefused(place, "heartbeat_writer", calls, "22023");
     const paths = await place.sql<{ name: string; settings: string[] }>(
       `select proname as name, proconfig as settings from pg_proc
         where pronamespace = 'public'::regnamespace and prosecdef order by 1`,
@@ -148,7 +148,7 @@ Deno.test(
       strictEqual(settings.includes("search_path=pg_catalog, pg_temp"), true, name);
     }
     const call = "select public.ensure_heartbeat_partition('public.heartbeats', now())";
-    await refused(place, "heartbeat_reader", [call]);
+    await assertRefused(place, "heartbeat_reader", [call]);
   }),
 );
 
@@ -173,15 +173,15 @@ Deno.test(
       "select * from public.ingest_offsets for update",
     ];
     await withClient(urlOf(place, "heartbeat_reader"), async (client) => {
-      deepStrictEqual(await answers(client, reads), reads.map((read) => [read, "done"]));
+      deepStrictEqual(await statesOf(client, reads), reads.map((read) => [read, "done"]));
       const seen = await client.query("select count(*)::int as count from public.heartbeats");
       deepStrictEqual(seen.rows, [{ count: 2 }]);
-      for (const [write, state] of await answers(client, writes)) {
+      for (const [write, state] of await statesOf(client, writes)) {
         strictEqual([READ_ONLY_TRANSACTION, PERMISSION_DENIED].includes(state), true, `${write}: ${state}`);
       }
       await client.query("set default_transaction_read_only = off");
       const tries = [...writes, "create temporary table mine (id int)"];
-      deepStrictEqual(await answers(client, tries), tries.map((write) => [write, PERMISSION_DENIED]));
+      deepStrictEqual(await statesOf(client, tries), tries.map((write) => [write, PERMISSION_DENIED]));
     });
     // Not a write to the transaction's eyes, and not its right either.
     const peeks = [
@@ -189,7 +189,7 @@ Deno.test(
       "set role heartbeat_user",
       "set role heartbeat_writer",
     ];
-    await refused(place, "heartbeat_reader", peeks);
+    await assertRefused(place, "heartbeat_reader", peeks);
   }),
 );
 

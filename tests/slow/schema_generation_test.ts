@@ -3,7 +3,7 @@ import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
-import { batchWriter, openPlace, stretch } from "../support/batch_writer.ts";
+import { batchWriter, openPlace, sliceOfValues } from "../support/batch_writer.ts";
 import type { Sent } from "../../lab/produce.ts";
 import { VALID } from "../support/wire_record.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -58,9 +58,9 @@ Deno.test(
 );
 
 const WRITES: readonly (readonly [what: string, slice: Slice])[] = [
-  ["readings alone", stretch(0, [JSON.stringify(VALID)])],
-  ["readings and a reject", stretch(0, [JSON.stringify(VALID), "{"])],
-  ["a reject alone", stretch(0, ["{"])],
+  ["readings alone", sliceOfValues(0, [JSON.stringify(VALID)])],
+  ["readings and a reject", sliceOfValues(0, [JSON.stringify(VALID), "{"])],
+  ["a reject alone", sliceOfValues(0, ["{"])],
   ["a gap", gapSlice(0, 5, "aborted")],
 ];
 
@@ -90,7 +90,7 @@ Deno.test(
     }
     // With the program's own generation in the row nothing else keeps it from writing.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
-    strictEqual((await write(ledger, stretch(0, [JSON.stringify(VALID)]))).kind, "written");
+    strictEqual((await write(ledger, sliceOfValues(0, [JSON.stringify(VALID)]))).kind, "written");
   }),
 );
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
   assertGone,
-  PATIENCE_MS,
+  DEADLINE_MS,
   processesOf,
   Program,
   PROGRAM_ENV,
@@ -77,12 +77,12 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
     await using up = Program.run("stack/up/main.ts", ["--no-producer"], { clone: tree.root });
     await up.says(/state=ok/);
     const [, password = ""] = /heartbeat_user:([^@]+)@/.exec(await Deno.readTextFile(file)) ?? [];
-    assert.ok(password !== "" && !up.said.join("\n").includes(password));
+    assert.ok(password !== "" && !up.lines.join("\n").includes(password));
     const { code, stderr } = await task(tree.root, ["scenarios", "--only", "duplicate"]);
     assert.equal(code, 0, stderr);
     assert.ok(stderr.includes(file), stderr);
     up.process.kill("SIGTERM");
-    assert.equal(await up.exitCode(), 0, up.said.join("\n"));
+    assert.equal(await up.exitCode(), 0, up.lines.join("\n"));
     await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
   });
 });
@@ -98,7 +98,7 @@ Deno.test("a stack ends with its servers when npx, which started it, is ended", 
     running.set("stack", Number(await Deno.readTextFile(join(home, "owner.pid"))));
     try {
       npx.process.kill("SIGTERM");
-      await assertGone(running, PATIENCE_MS);
+      await assertGone(running, DEADLINE_MS);
     } finally {
       for (const pid of running.values()) sendSignal(pid, "SIGKILL");
     }

@@ -7,7 +7,7 @@ import { childrenOf, isRunning, sendSignal } from "../../stack/process/process_t
 import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
 import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
-import { assertGone, PATIENCE_MS, processesOf, Program, withHome } from "../support/stack_program.ts";
+import { assertGone, DEADLINE_MS, processesOf, Program, withHome } from "../support/stack_program.ts";
 
 const query = (url: string, sql: string) =>
   withClient(url, async (client) => (await client.query<Record<string, unknown>>(sql)).rows);
@@ -111,7 +111,7 @@ Deno.test("a stack that was killed takes its servers along", async () => {
     await killed.says(/^DATABASE_URL=postgres:\/\/heartbeat_user:/);
     const servers = await processesOf(home);
     killed.process.kill("SIGKILL");
-    await assertGone(servers, PATIENCE_MS);
+    await assertGone(servers, DEADLINE_MS);
   });
 });
 
@@ -150,13 +150,13 @@ Deno.test("a data folder of any name keeps all data, whatever the locale, and no
     for (const topics of [[], ["kept"]]) {
       await using stack = Program.run("stack/main.ts", ["--home", home], { env: { LC_ALL: "POSIX" } });
       await stack.says(/^DATABASE_URL=/);
-      const servers = stack.said.find((line) => line.startsWith("KAFKA_"))?.replace(/^[^=]*=/, "") ?? "";
+      const servers = stack.lines.find((line) => line.startsWith("KAFKA_"))?.replace(/^[^=]*=/, "") ?? "";
       assert.deepEqual(await withAdmin(servers, (admin) => admin.listTopics()), topics);
       if (topics.length === 0) {
         await withAdmin(servers, (admin) => admin.createTopics({ topics: ["kept"], partitions: 1 }));
       }
       stack.process.kill("SIGTERM");
-      assert.equal(await stack.exitCode(), 0, stack.said.join("\n"));
+      assert.equal(await stack.exitCode(), 0, stack.lines.join("\n"));
     }
     const names = (path: string) => Array.fromAsync(Deno.readDir(path), (entry) => entry.name);
     assert.deepEqual(await names(parent), [name]);
@@ -186,17 +186,17 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
     await t.step("a second up names the first and exits 1", async () => {
       await using second = Program.run("stack/up/main.ts", ["--home", home]);
       assert.equal(await second.exitCode(), 1);
-      assert.match(second.said.join("\n"), new RegExp(`already running .*\\(process ${up.process.pid}\\)`));
+      assert.match(second.lines.join("\n"), new RegExp(`already running .*\\(process ${up.process.pid}\\)`));
     });
 
     await t.step("a consumer that is killed is started again, visibly, and stores", async () => {
       Deno.kill(before.get("consumer") ?? 0, "SIGKILL");
       await up.says(/The consumer ended \(SIGKILL\); starting it again in 1 s/);
       await up.says(/The consumer runs again/);
-      const from = up.said.length;
+      const from = up.lines.length;
       const stores = () =>
-        Promise.resolve(up.said.slice(from).some((line) => /stored=\d+ \([1-9]/.test(line)));
-      assert.ok(await waitFor(stores, PATIENCE_MS), up.said.slice(from).join("\n"));
+        Promise.resolve(up.lines.slice(from).some((line) => /stored=\d+ \([1-9]/.test(line)));
+      assert.ok(await waitFor(stores, DEADLINE_MS), up.lines.slice(from).join("\n"));
     });
 
     await t.step(
@@ -221,7 +221,7 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
       up.process.kill("SIGINT");
       // As `deno task` does, when the terminal has sent one already.
       up.process.kill("SIGINT");
-      assert.equal(await up.exitCode(), 0, up.said.join("\n"));
+      assert.equal(await up.exitCode(), 0, up.lines.join("\n"));
       await assertGone(running);
       await assertGone(before);
     });
@@ -241,7 +241,7 @@ Deno.test("up ends with the words of a consumer that refuses the database", asyn
     await using up = Program.run("stack/up/main.ts", ["--home", home]);
     assert.equal(await up.exitCode(), 1);
     assert.match(
-      up.said.join("\n"),
+      up.lines.join("\n"),
       /^Cannot use the database at .*: its schema is older than release 0\.1\.0/m,
     );
   });

@@ -5,8 +5,8 @@ import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";
 import type { Query } from "../../chaos/judge/query.ts";
 import type { Place } from "../../lab/place.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
-import { batchWriter, openPlace, stretch } from "../support/batch_writer.ts";
-import { migrated } from "../support/days.ts";
+import { batchWriter, openPlace, sliceOfValues } from "../support/batch_writer.ts";
+import { migrateDatabase } from "../support/days.ts";
 import { onPlace } from "../support/services.ts";
 
 type Batch = readonly [partition: number, from: number, customer: string, heartRates: readonly number[]];
@@ -41,7 +41,7 @@ async function writeAll(place: Place): Promise<void> {
       });
       const ledger = ledgers[partition];
       if (ledger === undefined) throw new RangeError(`no ledger of partition ${partition}`);
-      strictEqual((await write(ledger, stretch(from, values))).kind, "written");
+      strictEqual((await write(ledger, sliceOfValues(from, values))).kind, "written");
     }
     if (batches === BATCHES[0]) await place.sql(APPLY);
   }
@@ -158,7 +158,7 @@ Deno.test(
   "what waits for the rollup counts for reconcile and the judge, and neither overlooks a mistake in it",
   onPlace({}, async (place, t) => {
     const query: Query = (sql, values = []) => place.sql(sql, values);
-    await migrated(place);
+    await migrateDatabase(place);
     await writeAll(place);
     deepStrictEqual(await judgeCaughtUp(query, 0), ["the rollup has not caught up: 3 changes wait"]);
     deepStrictEqual(await place.sql("select sum(readings)::int from public.heartbeats_1m"), [{ sum: 4 }]);

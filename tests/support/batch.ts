@@ -14,7 +14,7 @@ Deno.test.afterEach(async () => {
 });
 
 /** A partition whose writes wait until they are let go; after the test, which may have failed, it is closed. */
-export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
+export function startPartition(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
   const limits = {
     bufferBytes: 100,
     batchRecords: 5,
@@ -47,15 +47,15 @@ export function started(overrides: Partial<PartitionPorts> = {}, own: Partial<Ba
     for (const open of gates) open();
     await closed;
   });
-  const letGo = async (writes = 1) => {
+  const finishWrites = async (writes = 1) => {
     for (; writes > 0; writes--) (await eventually("a write", () => gates.shift()))();
   };
-  return { partition, written, letGo, changes: () => changes };
+  return { partition, written, finishWrites, changes: () => changes };
 }
 
 /** One that has its ledger. */
-export async function opened(...options: Parameters<typeof started>) {
-  const one = started(...options);
+export async function openPartition(...options: Parameters<typeof startPartition>) {
+  const one = startPartition(...options);
   await eventually("the ledger", () => one.partition.wantsRecords);
   return one;
 }

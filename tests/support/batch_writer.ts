@@ -17,7 +17,7 @@ export function openPlace(place: Place): Database {
 }
 
 /** A stretch of records with these values, and of gaps behind them. */
-export function stretch(from: number, values: readonly string[], gaps: readonly Gap[] = []): Slice {
+export function sliceOfValues(from: number, values: readonly string[], gaps: readonly Gap[] = []): Slice {
   const next = gaps.at(-1)?.to ?? from + values.length;
   const records = values.map((value, index) => {
     return { offset: from + index, timestampMs: 0, key: null, value: Buffer.from(value) };

@@ -57,7 +57,7 @@ export function onCluster(
   return async (t) => {
     const { cluster } = await shared.started();
     const withCluster = shared.onPlace(options, async (place) => {
-      if (options.partitions !== 0) await inSync(place, options.replicas ?? 1);
+      if (options.partitions !== 0) await waitUntilInSync(place, options.replicas ?? 1);
       await body(place, cluster);
     });
     try {
@@ -83,7 +83,7 @@ export async function partitionStates({ admin, topic }: Place): Promise<Partitio
 }
 
 /** Waits until every partition has a leader and this number of in-sync replicas. */
-export async function inSync(place: Place, replicas: number): Promise<void> {
+export async function waitUntilInSync(place: Place, replicas: number): Promise<void> {
   let seen: unknown;
   await eventually(`${replicas} in-sync replicas of each partition`, async () => {
     const states = await partitionStates(place);

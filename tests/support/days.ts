@@ -9,11 +9,11 @@ export function daysAgo(days: number): string {
 }
 
 /** Makes the tables, and consumes nothing. */
-export async function migrated(place: Place): Promise<void> {
+export async function migrateDatabase(place: Place): Promise<void> {
   strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
 }
 
-export async function accounted(place: Place, when = "now"): Promise<void> {
+export async function assertAccountedFor(place: Place, when = "now"): Promise<void> {
   const { code, output } = await place.run("reconcile");
   strictEqual(code, 0, `${when}: ${output}`);
 }

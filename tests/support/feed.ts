@@ -13,7 +13,7 @@ import {
   type Size,
 } from "../../workers/consumer/rollup/round.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
-import { batchWriter, openPlace, stretch } from "./batch_writer.ts";
+import { batchWriter, openPlace, sliceOfValues } from "./batch_writer.ts";
 
 const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
@@ -47,8 +47,8 @@ export class Feed implements AsyncDisposable {
   async store(batches: number): Promise<void> {
     for (; batches > 0; batches--) {
       const number = this.#batches++;
-      const at = number % this.#ledgers.length;
-      const ledger = this.#ledgers[at];
+      const index = number % this.#ledgers.length;
+      const ledger = this.#ledgers[index];
       if (ledger === undefined) throw new TypeError("a feed without partitions");
       const values = Array.from({ length: BATCH }, (_, customer) => {
         // The last one is late, and not its customer's latest.
@@ -61,9 +61,9 @@ export class Feed implements AsyncDisposable {
           heart_rate: 31 + (number * 7 + customer) % 189,
         });
       });
-      const outcome = await batchWriter(this.#database)(ledger, stretch(ledger.nextOffset, values));
+      const outcome = await batchWriter(this.#database)(ledger, sliceOfValues(ledger.nextOffset, values));
       strictEqual(outcome.kind, "written");
-      this.#ledgers[at] = { ...ledger, nextOffset: ledger.nextOffset + BATCH };
+      this.#ledgers[index] = { ...ledger, nextOffset: ledger.nextOffset + BATCH };
     }
   }
 
@@ -109,7 +109,7 @@ export function openRollup({ databaseUrl }: Pick<Place, "databaseUrl">): Databas
 }
 
 /** Does something before each statement behind the first of a transaction. */
-export function between(database: Database, work: (sql: string) => Promise<void>): Database {
+export function beforeStatements(database: Database, work: (sql: string) => Promise<void>): Database {
   return {
     ...database,
     transaction: (run, first) =>

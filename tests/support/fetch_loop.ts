@@ -30,7 +30,7 @@ type Broker = (
 ) => Partial<FetchedPartition> & { readonly throttled?: boolean };
 
 /** Time that passes while the loop has nothing to ask for, so that pauses are over at once. */
-class Time extends HealthState {
+class SteppedClock extends HealthState {
   now = 0;
 
   override idle(loop: WatchedLoop): void {
@@ -40,25 +40,25 @@ class Time extends HealthState {
 }
 
 /** Events of the log, each with its partition, and the gaps that are told. */
-function listen(progress: HealthState) {
-  const said: string[] = [];
+function recordTelemetry(progress: HealthState) {
+  const events: string[] = [];
   const gaps: unknown[] = [];
   const say = (event: string, _message: string, fields: Readonly<Record<string, unknown>> = {}) => {
     const { partition, from, to, cause } = fields;
-    said.push(partition === undefined ? event : `${event} ${partition}`);
+    events.push(partition === undefined ? event : `${event} ${partition}`);
     if (event === "partition.gap") gaps.push({ from, to, cause });
   };
   const log = { debug: say, info: say, warning: say, error: say };
   const shared = { log, metrics: new Registry() };
-  return { said, gaps, telemetry: consumerTelemetry(shared, progress, { debug: false }) };
+  return { events, gaps, telemetry: consumerTelemetry(shared, progress, { debug: false }) };
 }
 
-function fetcherOf(broker: Broker, onAsked: () => Promise<void>): Pick<Fetcher, "fetch"> {
+function fetcherOf(broker: Broker, onFetch: () => Promise<void>): Pick<Fetcher, "fetch"> {
   return {
     fetch: async (_broker, _topic, targets, limits) => {
       // A turn for the partitions' own loops, as the network gives them.
       await new Promise((resolve) => setTimeout(resolve));
-      await onAsked();
+      await onFetch();
       const partitions = targets.map((target) => ({
         partition: target.partition,
         errorCode: 0,
@@ -88,10 +88,10 @@ function portsOf(
 }
 
 /** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
-export async function fetched(
+export async function runFetchLoop(
   partitions: number,
   broker: Broker,
-  enough: (all: readonly Partition[], said: readonly string[]) => boolean,
+  enough: (all: readonly Partition[], events: readonly string[]) => boolean,
   { epoch = 3, memoryBudgetBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
     /** Of the leader, as the topic says. */
     readonly epoch?: number;
@@ -101,9 +101,9 @@ export async function fetched(
     readonly whyNotCompaction?: () => string | undefined;
   } = {},
 ) {
-  const progress = new Time();
+  const progress = new SteppedClock();
   for (const subject of ["database", "kafka", "group"]) progress.ready(subject);
-  const { said, gaps, telemetry } = listen(progress);
+  const { events, gaps, telemetry } = recordTelemetry(progress);
   const written: string[] = [];
   const memoryBudget = { maxBytes: memoryBudgetBytes, usedBytes: 0 };
   const limits = { bufferBytes: 1e6, batchRecords: 1_000, batchBytes: 1e6, memoryBudget };
@@ -132,10 +132,10 @@ export async function fetched(
   const ports = { ...shared, fetcher, topic: () => topic, onStaleTopic: () => {} };
   const stop = new AbortController();
   const loop = new FetchLoop(BROKER, ports, stop.signal);
-  for (const partition of all) partition.start((error) => said.push(String(error)));
+  for (const partition of all) partition.start((error) => events.push(String(error)));
   try {
-    await eventually("the loop to have asked enough", () => enough(all, said), {
-      seen: () => ({ written, said }),
+    await eventually("the loop to have asked enough", () => enough(all, events), {
+      seen: () => ({ written, events }),
     });
   } finally {
     stop.abort();
@@ -143,7 +143,7 @@ export async function fetched(
     for (const partition of all) await partition[Symbol.asyncDispose]();
   }
   await logs.look();
-  return { written, gaps, said, all, reasons: progress.readyReasons() };
+  return { written, gaps, events, all, reasons: progress.readyReasons() };
 }
 
 /** A batch of these offsets. */

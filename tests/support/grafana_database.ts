@@ -22,7 +22,7 @@ Deno.test.afterAll(async () => await (await starting)?.destroy());
 export type Row = Record<string, unknown>;
 
 /** A migrated database, its superuser, and the role that only reads. */
-export class Monitored implements AsyncDisposable {
+export class MonitoredDatabase implements AsyncDisposable {
   constructor(
     readonly owner: pg.Client,
     readonly reader: pg.Client,
@@ -74,7 +74,7 @@ export interface RunOptions {
 }
 
 /** @param name of a database that is made for it */
-export async function monitored(name: string): Promise<Monitored> {
+export async function openMonitoredDatabase(name: string): Promise<MonitoredDatabase> {
   const { superuserUrl } = await postgres();
   const at = (database: string, user?: string) => {
     const url = new URL(superuserUrl);
@@ -92,7 +92,7 @@ export async function monitored(name: string): Promise<Monitored> {
     await migrate(database, MIGRATIONS);
     await makeRoles(database, { writer: undefined, reader: READER_PASSWORD });
   }
-  return new Monitored(
+  return new MonitoredDatabase(
     await openClient(at(name)),
     await openClient(at(name, "heartbeat_reader")),
     await builtQueries(),

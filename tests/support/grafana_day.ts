@@ -36,7 +36,7 @@ const READINGS = `
     ) reading`;
 
 /** Where the rollup stands: the last whole minute is never all behind it. */
-const FOLLOWED_UNTIL = "now() - interval '70 seconds'";
+const ROLLED_UP_UNTIL = "now() - interval '70 seconds'";
 
 /**
  * What the rollup keeps, and the two changes that it has still to follow, the first of them for 20 s. As one statement,
@@ -47,12 +47,12 @@ const DERIVED = `
   select customer_id, date_trunc('minute', ts), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
          count(*) filter (where anomaly = 'low'), count(*) filter (where anomaly = 'high')
     from public.heartbeats
-   where ts <= ${FOLLOWED_UNTIL}
+   where ts <= ${ROLLED_UP_UNTIL}
    group by 1, 2;
   insert into public.customer_latest
   select distinct on (customer_id) customer_id, ts, heart_rate, anomaly
     from public.heartbeats
-   where ts <= ${FOLLOWED_UNTIL}
+   where ts <= ${ROLLED_UP_UNTIL}
    order by customer_id, ts desc;
   insert into public.rollup_positions (ledger_id, move, next_offset) values (1, 1, 900), (2, 6, 4610), (3, 5, 3000);
   insert into public.ingest_changes
@@ -67,7 +67,7 @@ const DERIVED = `
              count(*) filter (where anomaly = 'high')::integer as high,
              max(ts) as last, array_agg(heart_rate order by ts desc) as rates, array_agg(anomaly order by ts desc) as anomalies
         from public.heartbeats
-       where ts > ${FOLLOWED_UNTIL}
+       where ts > ${ROLLED_UP_UNTIL}
        group by 1, 2, 3
     ) entry
    group by move`;

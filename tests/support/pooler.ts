@@ -16,7 +16,7 @@ export interface PoolerOptions {
   /** Sessions of the server, at most. */
   readonly size: number;
   /** The session that was free for longest is next, and not the newest (PgBouncer's server_round_robin). */
-  readonly takesTurns?: boolean;
+  readonly roundRobin?: boolean;
 }
 
 const SSL_REQUEST = 80877103;
@@ -77,7 +77,7 @@ export class Pooler implements AsyncDisposable {
   }
 
   async #take(): Promise<Backend> {
-    const backend = this.#options.takesTurns ? this.#free.shift() : this.#free.pop();
+    const backend = this.#options.roundRobin ? this.#free.shift() : this.#free.pop();
     if (backend !== undefined) return backend;
     if (this.#opened < this.#options.size) return await this.#open();
     return await new Promise((resolve) => this.#waiting.push(resolve));

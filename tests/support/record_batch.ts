@@ -76,7 +76,7 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
 }
 
 /** The same batch, with the checksum of what is in it now. */
-export function withRightChecksum(bytes: Buffer): Buffer {
+export function withValidChecksum(bytes: Buffer): Buffer {
   const right = Buffer.from(bytes);
   right.writeUInt32BE(crc32c(right.subarray(21)), 17);
   return right;

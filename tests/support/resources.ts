@@ -45,15 +45,15 @@ export async function peakMemory(worker: WorkerProcess): Promise<number> {
 }
 
 /** Waits until nothing is above what there was before, but for a few that come and go. */
-export async function holdsNoMoreThan(before: Held, worker: WorkerProcess, place: Place): Promise<void> {
+export async function waitForRelease(before: Held, worker: WorkerProcess, place: Place): Promise<void> {
   let now: Held | undefined;
   await eventually("its resources to be as before", async () => {
     now = await heldBy(worker, place);
     return (Object.keys(before) as (keyof Held)[]).every((what) =>
-      (now?.[what] ?? Infinity) <= before[what] + COME_AND_GO
+      (now?.[what] ?? Infinity) <= before[what] + TRANSIENT_RESOURCES
     );
   }, { seen: () => ({ before, now }) });
 }
 
 /** A question that is under way has a connection, a timer and a listener of its own. */
-const COME_AND_GO = 4;
+const TRANSIENT_RESOURCES = 4;

@@ -31,19 +31,19 @@ export function urlOf(place: Place, role: RoleName, password?: string): string {
 }
 
 /** Runs the statements one by one as a role, or as the owner, each of which must be refused. @param state by what */
-export async function refused(
+export async function assertRefused(
   place: Place,
   role: RoleName | "owner",
   statements: readonly string[],
   state = PERMISSION_DENIED,
 ): Promise<void> {
   const url = role === "owner" ? place.databaseUrl : urlOf(place, role);
-  const told = await withClient(url, (client) => answers(client, statements));
+  const told = await withClient(url, (client) => statesOf(client, statements));
   deepStrictEqual(told, statements.map((statement) => [statement, state]), role);
 }
 
 /** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */
-export async function answers(
+export async function statesOf(
   client: pg.Client,
   statements: readonly string[],
 ): Promise<(readonly [string, string])[]> {

@@ -30,7 +30,7 @@ function formsOf(secret: string): Record<string, string> {
 const STACK_TRACE = /^\s+at .*:\d+:\d+\)?$/m;
 
 /** @throws AssertionError when what a program said shows a secret, or where in its code something failed */
-export function assertDiscreet(output: string, secrets: readonly string[]): void {
+export function assertNoSecrets(output: string, secrets: readonly string[]): void {
   const problems = leaks(output, secrets).map((leak) => `it shows ${leak}`);
   if (STACK_TRACE.test(output)) problems.push("it shows a stack trace");
   if (problems.length > 0) throw new AssertionError({ message: `${problems.join("; ")}:\n${output}` });

@@ -8,7 +8,7 @@ import { Authority } from "./certificates.ts";
 import { SharedServers } from "./services.ts";
 
 /** The names by which clients reach the servers here. */
-export const HERE = ["localhost", "127.0.0.1"];
+export const LOCAL_NAMES = ["localhost", "127.0.0.1"];
 /** Nothing that would pass through a URL or a shell unchanged by accident. */
 export const SASL_USER = "heart, beat=1";
 export const SASL_PASSWORD = 'p@ss word/"ä';
@@ -41,7 +41,7 @@ async function startSecureServers(home: string): Promise<SecureStack> {
   await Deno.mkdir(folder, { mode: 0o700 });
   const authority = new Authority("Heartbeat test authority");
   const stranger = new Authority("Somebody else");
-  const server = authority.issue("server", { names: HERE });
+  const server = authority.issue("server", { names: LOCAL_NAMES });
   const client = authority.issue("client");
   const strange = stranger.issue("client");
   const write = async (name: string, text: string) => {
@@ -52,7 +52,10 @@ async function startSecureServers(home: string): Promise<SecureStack> {
   const listeners = await kafkaListeners(folder, {
     SASL: { protocol: "SASL_SSL", ...server, plainUsers: { plain: "plain-password-1" } },
     MUTUAL: { protocol: "SSL", ...server, clientAuthority: authority.certificate },
-    EXPIRED: { protocol: "SSL", ...authority.issue("expired", { names: HERE, fromDay: -9, toDay: -1 }) },
+    EXPIRED: {
+      protocol: "SSL",
+      ...authority.issue("expired", { names: LOCAL_NAMES, fromDay: -9, toDay: -1 }),
+    },
     ELSEWHERE: { protocol: "SSL", ...authority.issue("elsewhere", { names: ["kafka.example"] }) },
     CLEAR: { protocol: "SASL_PLAINTEXT" },
   });

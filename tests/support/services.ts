@@ -51,7 +51,7 @@ export class SharedServers<S extends Stack = Stack> {
 
 let link: Link | undefined;
 
-const one = new SharedServers(async (home) => {
+const shared = new SharedServers(async (home) => {
   const kafkaLink = link = await openLink();
   const stack = await startStack({ home, kafkaConfig: QUICK_COMPACTION, kafkaLinks: [kafkaLink.port] });
   kafkaLink.target = { host: "127.0.0.1", port: stack.kafkaLinkPorts[0] ?? 0 };
@@ -65,14 +65,14 @@ Deno.test.afterAll(async () => await link?.[Symbol.asyncDispose]());
  * behind it. It is well again when the test ends.
  */
 export async function linkToKafka(): Promise<Link> {
-  await one.started();
+  await shared.started();
   if (link === undefined) throw new TypeError("the servers started without their link");
   return link;
 }
 
 /** The servers of this test file. */
 export function servers(): Promise<Stack> {
-  return one.started();
+  return shared.started();
 }
 
 /**
@@ -81,8 +81,8 @@ export function servers(): Promise<Stack> {
  * @example
  * Deno.test("a reading becomes a row", onPlace({ partitions: 3 }, async (place) => { ... }));
  */
-export const onPlace: typeof one.onPlace = (options, body) =>
-  one.onPlace(options, async (place, t) => {
+export const onPlace: typeof shared.onPlace = (options, body) =>
+  shared.onPlace(options, async (place, t) => {
     try {
       await body(place, t);
     } finally {

@@ -6,7 +6,7 @@ import { TextLineStream } from "../../stack/process/lines.ts";
 import { childrenOf, isRunning } from "../../stack/process/process_table.ts";
 import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
 
-export const PATIENCE_MS = 60_000;
+export const DEADLINE_MS = 60_000;
 
 /** Free ports, and nothing of the tester's own servers. */
 export const PROGRAM_ENV = {
@@ -21,7 +21,7 @@ export const PROGRAM_ENV = {
 
 /** A program with what it said so far. */
 export class Program implements AsyncDisposable {
-  readonly said: string[] = [];
+  readonly lines: string[] = [];
   readonly process: Deno.ChildProcess;
   readonly #reading: Promise<unknown>;
 
@@ -40,7 +40,7 @@ export class Program implements AsyncDisposable {
     }).spawn();
     const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
       const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-      for await (const line of lines) this.said.push(line);
+      for await (const line of lines) this.lines.push(line);
     };
     this.#reading = Promise.all([read(this.process.stdout), read(this.process.stderr)]);
   }
@@ -57,15 +57,15 @@ export class Program implements AsyncDisposable {
 
   async says(pattern: RegExp): Promise<void> {
     const found = await waitFor(
-      () => Promise.resolve(this.said.some((line) => pattern.test(line))),
-      PATIENCE_MS,
+      () => Promise.resolve(this.lines.some((line) => pattern.test(line))),
+      DEADLINE_MS,
     );
-    assert.ok(found, `expected a line like ${pattern}, it said:\n${this.said.join("\n")}`);
+    assert.ok(found, `expected a line like ${pattern}, it said:\n${this.lines.join("\n")}`);
   }
 
   async exitCode(): Promise<number> {
-    const ended = await settlesWithin(this.process.status, PATIENCE_MS);
-    assert.ok(ended, `it does not end; it said:\n${this.said.join("\n")}`);
+    const ended = await settlesWithin(this.process.status, DEADLINE_MS);
+    assert.ok(ended, `it does not end; it said:\n${this.lines.join("\n")}`);
     await this.#reading;
     return (await this.process.status).code;
   }

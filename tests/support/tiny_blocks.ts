@@ -8,30 +8,30 @@ const SNAPPY_HEADER = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 
 
 /** Five bytes for each: a block's size, marked as plain, and the byte. */
 export function lz4OfTinyBlocks(plain: Buffer): Buffer {
-  return Buffer.concat([LZ4_HEADER, each(plain, [1, 0, 0, 0x80, 0], 4), END_MARK]);
+  return Buffer.concat([LZ4_HEADER, blockPerByte(plain, [1, 0, 0, 0x80, 0], 4), END_MARK]);
 }
 
 /** Six bytes for each: a block's size, a token for one literal, and the byte. */
 export function lz4OfTinyLiterals(plain: Buffer): Buffer {
-  return Buffer.concat([LZ4_HEADER, each(plain, [2, 0, 0, 0, 0x10, 0], 5), END_MARK]);
+  return Buffer.concat([LZ4_HEADER, blockPerByte(plain, [2, 0, 0, 0, 0x10, 0], 5), END_MARK]);
 }
 
 /** Plain blocks that hold nothing. */
-export function lz4OfNothing(blocks: number): Buffer {
+export function lz4OfEmptyBlocks(blocks: number): Buffer {
   return Buffer.concat([LZ4_HEADER, Buffer.alloc(4 * blocks, Buffer.from([0, 0, 0, 0x80])), END_MARK]);
 }
 
 /** Seven bytes for each: a block's size, its length, a tag for one literal, and the byte. */
 export function snappyOfTinyBlocks(plain: Buffer): Buffer {
-  return Buffer.concat([SNAPPY_HEADER, each(plain, [0, 0, 0, 3, 1, 0, 0], 6)]);
+  return Buffer.concat([SNAPPY_HEADER, blockPerByte(plain, [0, 0, 0, 3, 1, 0, 0], 6)]);
 }
 
-export function snappyOfNothing(blocks: number): Buffer {
+export function snappyOfEmptyBlocks(blocks: number): Buffer {
   return Buffer.concat([SNAPPY_HEADER, Buffer.alloc(4 * blocks)]);
 }
 
 /** @param at where in the block the byte goes */
-function each(plain: Buffer, block: readonly number[], at: number): Buffer {
+function blockPerByte(plain: Buffer, block: readonly number[], at: number): Buffer {
   const blocks = Buffer.alloc(plain.length * block.length, Buffer.from(block));
   plain.forEach((byte, index) => blocks[index * block.length + at] = byte);
   return blocks;

@@ -58,7 +58,7 @@ Deno.test("verdictOf() counts a failed test as noticed and quotes its innermost 
   const error = "error: Error: kept: topic t\n    at x\nCaused by: AssertionError: lost: no row for 0:1";
   deepStrictEqual(verdictOf(REPORT(error, "FAILED | 0 passed | 1 failed | 5 filtered out (3s)")), {
     kind: "noticed",
-    said: "AssertionError: lost: no row for 0:1",
+    error: "AssertionError: lost: no row for 0:1",
   });
 });
 

@@ -2,7 +2,7 @@ import type { LedgerRow } from "../../../workers/consumer/kafka_partition/partit
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { openLedger } from "../../../workers/consumer/store/ledger.ts";
 import type { Slice } from "../../../workers/consumer/kafka_partition/slice.ts";
-import { batchWriter, openPlace, stretch } from "../../support/batch_writer.ts";
+import { batchWriter, openPlace, sliceOfValues } from "../../support/batch_writer.ts";
 import { bad, type Intended, judge, reading } from "../../support/judge.ts";
 import type { Place } from "../../../lab/place.ts";
 import type { Sent } from "../../../lab/produce.ts";
@@ -13,7 +13,7 @@ const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
 
 function slice(from: number, customer: string, heartRates: readonly number[]): Slice {
-  return stretch(
+  return sliceOfValues(
     from,
     heartRates.map((heart_rate, index) => {
       const timestamp = new Date(Date.parse(T) + (from + index) * 1000).toISOString();

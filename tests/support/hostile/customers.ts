@@ -59,7 +59,7 @@ export const customerText: fc.Arbitrary<string> = fc.oneof(
 );
 
 /** Bytes inside a JSON text that are no UTF-8, by what they try. */
-const NO_UTF8: Readonly<Record<string, string>> = {
+const INVALID_UTF8: Readonly<Record<string, string>> = {
   continuationAlone: "80",
   continuationsAlone: "bfbfbf",
   leadAlone: "c3",
@@ -88,7 +88,7 @@ const NO_UTF8: Readonly<Record<string, string>> = {
 /** @returns a good record's text with bad bytes put somewhere into it */
 export function withBadBytes(json: string): fc.Arbitrary<Uint8Array> {
   const bytes = Buffer.from(json);
-  return fc.tuple(fc.constantFrom(...Object.values(NO_UTF8)), fc.nat({ max: bytes.length })).map(
+  return fc.tuple(fc.constantFrom(...Object.values(INVALID_UTF8)), fc.nat({ max: bytes.length })).map(
     ([bad, at]) => {
       return Buffer.concat([bytes.subarray(0, at), Buffer.from(bad, "hex"), bytes.subarray(at)]);
     },

@@ -8,7 +8,7 @@ import type { Hostile } from "./records.ts";
 type Reading = Extract<Verdict, { kind: "reading" }>;
 
 /** The verdict holds for so long: what would be judged otherwise meanwhile is left out, since nobody could say. */
-const HOLDS_MS = 3_600_000;
+const VERDICT_VALID_MS = 3_600_000;
 
 export interface IntendOptions {
   readonly limits: Limits;
@@ -23,11 +23,11 @@ export interface IntendOptions {
  * Spreads the records over the partitions, with keys, headers and timestamps of every kind. Readings of one key that
  * differ go into one partition, where their order is known; a customer's other readings may be anywhere.
  */
-export function intended(hostile: readonly Hostile[], options: IntendOptions): Intended[] {
+export function intendedOutcomes(hostile: readonly Hostile[], options: IntendOptions): Intended[] {
   const { limits, nowMs, partitions, random } = options;
   const judged = hostile.flatMap(({ value }) => {
     const verdict = verdictOf(value, limits, nowMs);
-    const later = verdictOf(value, limits, nowMs + HOLDS_MS);
+    const later = verdictOf(value, limits, nowMs + VERDICT_VALID_MS);
     return verdict.kind === later.kind ? [{ value, verdict }] : [];
   });
   const rates = new Map<string, Set<number>>();
@@ -39,8 +39,8 @@ export function intended(hostile: readonly Hostile[], options: IntendOptions): I
       );
     }
   }
-  const homes = new Map<string, number>();
-  const first = new Map<string, number>();
+  const partitionOfKey = new Map<string, number>();
+  const firstRates = new Map<string, number>();
   return judged.map(({ value, verdict }): Intended => {
     const anywhere = Math.floor(random() * partitions);
     const around = { value, key: anyKey(random), ...anyHeaders(random), ...anyTimestamp(random) };
@@ -52,10 +52,10 @@ export function intended(hostile: readonly Hostile[], options: IntendOptions): I
     if (rates.get(key)?.size === 1) {
       return { ...around, partition: anywhere, fate: "reading", row: { customerId, ts, heartRate } };
     }
-    const partition = homes.get(key) ?? anywhere;
-    homes.set(key, partition);
-    const kept = first.get(key) ?? heartRate;
-    first.set(key, kept);
+    const partition = partitionOfKey.get(key) ?? anywhere;
+    partitionOfKey.set(key, partition);
+    const kept = firstRates.get(key) ?? heartRate;
+    firstRates.set(key, kept);
     if (kept !== heartRate) return { ...around, partition, fate: { reject: "conflicting_duplicate" } };
     return { ...around, partition, fate: "reading", row: { customerId, ts, heartRate } };
   });

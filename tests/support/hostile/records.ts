@@ -6,15 +6,17 @@ import { anyText } from "../property.ts";
 import { customerText, withBadBytes } from "./customers.ts";
 import { instantText } from "./instants.ts";
 import { numberSource } from "./numbers.ts";
-import { type Members, spelled, written } from "./spelling.ts";
+import { type Members, spellString, writeObject } from "./spelling.ts";
 
 /** What the way a record was made says about its end; left out where the making does not know. */
-export type Made = { readonly customerId: string; readonly heartRate: number } | { readonly reject: string };
+export type KnownOutcome = { readonly customerId: string; readonly heartRate: number } | {
+  readonly reject: string;
+};
 
 export interface Hostile {
   readonly family: string;
   readonly value: Uint8Array | null;
-  readonly made?: Made;
+  readonly known?: KnownOutcome;
 }
 
 const DEEP = 100_000;
@@ -39,7 +41,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
     new Date(nowMs - s * 1000).toISOString()
   );
   const customer = fc.oneof(
-    { weight: 3, arbitrary: fc.tuple(customerText, choices).map(([text, how]) => spelled(text, how)) },
+    { weight: 3, arbitrary: fc.tuple(customerText, choices).map(([text, how]) => spellString(text, how)) },
     { weight: 1, arbitrary: numberSource },
   );
   const rate = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 28, max: 222 }).map(String) }, {
@@ -58,7 +60,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
     { id, at, rate },
   ) => [["customer_id", `"c-${id}"`], ["timestamp", `"${at}"`], ["heart_rate", `${rate}`]]);
   const good = goodMembers.chain((members) =>
-    written(members).map((json) => ({
+    writeObject(members).map((json) => ({
       json,
       made: { customerId: textOf(members, 0), heartRate: Number(members[2]?.[1]) },
     }))
@@ -66,7 +68,10 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
   const goodJson = good.map(({ json }) => json);
   const anyMembers: fc.Arbitrary<Members> = fc.tuple(
     fc.oneof({ weight: 6, arbitrary: customer }, { weight: 1, arbitrary: otherValue }),
-    fc.oneof({ weight: 6, arbitrary: fc.tuple(instant, choices).map(([text, how]) => spelled(text, how)) }, {
+    fc.oneof({
+      weight: 6,
+      arbitrary: fc.tuple(instant, choices).map(([text, how]) => spellString(text, how)),
+    }, {
       weight: 1,
       arbitrary: otherValue,
     }),
@@ -93,12 +98,12 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
     ],
     [10, "mutated", fc.tuple(goodJson, mutations).map(([json, edits]) => mutate(bytes(json), edits))],
     [6, "other JSON", fc.json({ maxDepth: 4 }).map(bytes)],
-    [30, "any members", anyMembers.chain(written).map(bytes)],
+    [30, "any members", anyMembers.chain(writeObject).map(bytes)],
     [
       8,
       "a member short",
       fc.tuple(anyMembers, fc.nat({ max: 2 })).chain(([all, gone]) =>
-        written(all.filter((_, at) => at !== gone))
+        writeObject(all.filter((_, at) => at !== gone))
       ).map(bytes),
     ],
     [
@@ -107,7 +112,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
       fc.tuple(anyMembers, fc.array(extra, { maxLength: 4 }), fc.nat({ max: 7 }))
         .chain(([all, more, at]) => {
           const extras = more.map(([name, source]) => [name, source] as const);
-          return written([...extras.slice(0, at), ...all, ...extras.slice(at)]);
+          return writeObject([...extras.slice(0, at), ...all, ...extras.slice(at)]);
         }).map(bytes),
     ],
     [8, "bad UTF-8", goodJson.chain(withBadBytes)],
@@ -141,17 +146,17 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
     })),
     {
       weight: 400,
-      arbitrary: good.map(({ json, made }): Hostile => ({ family: "good", value: bytes(json), made })),
+      arbitrary: good.map(({ json, made }): Hostile => ({ family: "good", value: bytes(json), known: made })),
     },
     { weight: 200, arbitrary: repeatedReading(nowMs) },
     {
       weight: 20,
       arbitrary: fc.constantFrom<Hostile>(
-        { family: "nothing", value: null, made: { reject: "tombstone" } },
-        { family: "nothing", value: new Uint8Array(), made: { reject: "empty_value" } },
-        { family: "nothing", value: bytes("\ufeff"), made: { reject: "invalid_json" } },
-        { family: "nothing", value: bytes(" \n"), made: { reject: "invalid_json" } },
-        { family: "nothing", value: bytes("\0"), made: { reject: "invalid_json" } },
+        { family: "nothing", value: null, known: { reject: "tombstone" } },
+        { family: "nothing", value: new Uint8Array(), known: { reject: "empty_value" } },
+        { family: "nothing", value: bytes("\ufeff"), known: { reject: "invalid_json" } },
+        { family: "nothing", value: bytes(" \n"), known: { reject: "invalid_json" } },
+        { family: "nothing", value: bytes("\0"), known: { reject: "invalid_json" } },
       ),
     },
     {
@@ -173,35 +178,35 @@ export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
         new Date(dayMs + minute * 60_000).toISOString()
       }","heart_rate":${rate}}`,
     ),
-    made: { customerId: `twice-${who}`, heartRate: rate },
+    known: { customerId: `twice-${who}`, heartRate: rate },
   }));
 }
 
 /** Made only when drawn: each is large. */
-function large(json: string, made: Made): readonly (() => Hostile)[] {
+function large(json: string, made: KnownOutcome): readonly (() => Hostile)[] {
   const inside = json.lastIndexOf("}");
   const withExtra = (source: string) => bytes(`${json.slice(0, inside)},"x":${source}${json.slice(inside)}`);
   const invalid = { reject: "invalid_json" };
   const other = { reject: "not_an_object" };
   return [
-    () => ({ family: "deep", value: withExtra("[".repeat(DEEP) + "]".repeat(DEEP)), made }),
-    () => ({ family: "deep", value: withExtra('{"x":'.repeat(DEEP) + "1" + "}".repeat(DEEP)), made }),
-    () => ({ family: "deep", value: bytes("[".repeat(DEEP) + "]".repeat(DEEP)), made: other }),
-    () => ({ family: "deep", value: bytes("[".repeat(HUGE)), made: invalid }),
-    () => ({ family: "deep", value: bytes('{"customer_id":'.repeat(HUGE / 20)), made: invalid }),
-    () => ({ family: "deep", value: withExtra('[{"x":'.repeat(DEEP) + "]}".repeat(DEEP)), made: invalid }),
-    () => ({ family: "huge", value: withExtra(`"${"x".repeat(HUGE - json.length - 10)}"`), made }),
-    () => ({ family: "huge", value: withExtra(`"${"\\u0000".repeat(HUGE / 8)}"`), made }),
-    () => ({ family: "huge", value: withExtra("9".repeat(HUGE / 2)), made }),
-    () => ({ family: "huge", value: withExtra(`[${"1,".repeat(HUGE / 4)}1]`), made }),
+    () => ({ family: "deep", value: withExtra("[".repeat(DEEP) + "]".repeat(DEEP)), known: made }),
+    () => ({ family: "deep", value: withExtra('{"x":'.repeat(DEEP) + "1" + "}".repeat(DEEP)), known: made }),
+    () => ({ family: "deep", value: bytes("[".repeat(DEEP) + "]".repeat(DEEP)), known: other }),
+    () => ({ family: "deep", value: bytes("[".repeat(HUGE)), known: invalid }),
+    () => ({ family: "deep", value: bytes('{"customer_id":'.repeat(HUGE / 20)), known: invalid }),
+    () => ({ family: "deep", value: withExtra('[{"x":'.repeat(DEEP) + "]}".repeat(DEEP)), known: invalid }),
+    () => ({ family: "huge", value: withExtra(`"${"x".repeat(HUGE - json.length - 10)}"`), known: made }),
+    () => ({ family: "huge", value: withExtra(`"${"\\u0000".repeat(HUGE / 8)}"`), known: made }),
+    () => ({ family: "huge", value: withExtra("9".repeat(HUGE / 2)), known: made }),
+    () => ({ family: "huge", value: withExtra(`[${"1,".repeat(HUGE / 4)}1]`), known: made }),
     () => ({
       family: "huge",
       value: bytes(`{"customer_id":"${"\u{1f493}".repeat(HUGE / 8)}"}`),
-      made: { reject: "invalid_customer_id" },
+      known: { reject: "invalid_customer_id" },
     }),
-    () => ({ family: "huge", value: new Uint8Array(HUGE), made: invalid }),
-    () => ({ family: "huge", value: new Uint8Array(HUGE).fill(0xff), made: { reject: "invalid_utf8" } }),
-    () => ({ family: "huge", value: bytes(`${" ".repeat(HUGE - json.length - 10)}${json}`), made }),
+    () => ({ family: "huge", value: new Uint8Array(HUGE), known: invalid }),
+    () => ({ family: "huge", value: new Uint8Array(HUGE).fill(0xff), known: { reject: "invalid_utf8" } }),
+    () => ({ family: "huge", value: bytes(`${" ".repeat(HUGE - json.length - 10)}${json}`), known: made }),
   ];
 }
 

@@ -13,7 +13,7 @@ const SHORT: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** A text of JSON: each character raw, by its short escape or by its code units, as `choices` has it. */
-export function spelled(text: string, choices: number): string {
+export function spellString(text: string, choices: number): string {
   let source = "";
   let state = choices | 1;
   for (const char of text) {
@@ -44,7 +44,7 @@ export const space: fc.Arbitrary<string> = fc.oneof(
 export type Members = readonly (readonly [name: string, source: string])[];
 
 /** An object with its members in any order, spaced and spelled in any way; repeats of a name keep their order. */
-export function written(members: Members): fc.Arbitrary<string> {
+export function writeObject(members: Members): fc.Arbitrary<string> {
   const order = fc.array(fc.nat({ max: 1_000 }), { minLength: members.length, maxLength: members.length });
   const choices = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat() });
   return fc.tuple(order, choices, fc.array(space, { minLength: 5, maxLength: 5 })).map(
@@ -54,7 +54,7 @@ export function written(members: Members): fc.Arbitrary<string> {
       const repeated = new Set(members.map(([key]) => key)).size < members.length;
       const ordered = repeated ? ranked : ranked.toSorted((a, b) => a.rank - b.rank);
       const body = ordered.map(({ key, source }) => {
-        return `${open}${spelled(key, choice)}${name}:${colon}${source}${comma}`;
+        return `${open}${spellString(key, choice)}${name}:${colon}${source}${comma}`;
       });
       return `${outside}{${body.join(",")}${members.length === 0 ? open : ""}}${outside}`;
     },

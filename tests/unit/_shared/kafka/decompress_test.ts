@@ -9,10 +9,10 @@ import { unpack } from "../../../../workers/_shared/kafka/codecs.ts";
 import { property } from "../../../support/property.ts";
 import { batch } from "../../../support/record_batch.ts";
 import {
-  lz4OfNothing,
+  lz4OfEmptyBlocks,
   lz4OfTinyBlocks,
   lz4OfTinyLiterals,
-  snappyOfNothing,
+  snappyOfEmptyBlocks,
   snappyOfTinyBlocks,
 } from "../../../support/tiny_blocks.ts";
 
@@ -142,9 +142,9 @@ Deno.test("unpack() needs no extra memory per block for blocks of one byte and f
   const cases: [codec: number, bytes: Buffer, expected: Buffer][] = [
     [lz4.bitmask, lz4OfTinyBlocks(plain), plain],
     [lz4.bitmask, lz4OfTinyLiterals(plain), plain],
-    [lz4.bitmask, lz4OfNothing(500_000), nothing],
+    [lz4.bitmask, lz4OfEmptyBlocks(500_000), nothing],
     [snappy.bitmask, snappyOfTinyBlocks(plain), plain],
-    [snappy.bitmask, snappyOfNothing(500_000), nothing],
+    [snappy.bitmask, snappyOfEmptyBlocks(500_000), nothing],
   ];
   for (const [codec, bytes, expected] of cases) {
     const before = process.memoryUsage();

@@ -43,13 +43,13 @@ Deno.test("decode() reads a record that is part of a larger buffer, as in a fetc
 
 Deno.test("the oracle gives the verdict that the generator of a record intended", () => {
   fc.assert(
-    fc.property(hostileRecord(NOW), ({ value, made }: Hostile) => {
-      if (made === undefined) return;
+    fc.property(hostileRecord(NOW), ({ value, known }: Hostile) => {
+      if (known === undefined) return;
       const verdict = verdictOf(value, LIMITS, NOW);
       const actual = verdict.kind === "reject"
         ? { reject: verdict.reason }
         : { customerId: verdict.customerId, heartRate: verdict.heartRate };
-      assert.deepEqual(actual, made, show(value));
+      assert.deepEqual(actual, known, show(value));
     }),
     property("intended verdicts", INPUTS / 4),
   );

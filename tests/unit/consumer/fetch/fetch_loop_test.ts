@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { FetchLimits } from "../../../../workers/_shared/kafka/fetcher.ts";
-import { END, fetched, records, stored } from "../../../support/fetch_loop.ts";
+import { END, records, runFetchLoop, stored } from "../../../support/fetch_loop.ts";
 import { batch } from "../../../support/record_batch.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -12,7 +12,7 @@ const large = (offset: number) =>
 
 Deno.test("the fetch loop fetches partitions that did not fit into a response together again, not in isolation", async () => {
   const alone: number[] = [];
-  const { all } = await fetched(12, ({ partition, offset }, { targets }) => {
+  const { all } = await runFetchLoop(12, ({ partition, offset }, { targets }) => {
     const behind = targets.filter((target) => target.offset < 3);
     if (targets.length === 1 && behind.length === 1) alone.push(partition);
     const served = behind.slice(0, 4).some((target) => target.partition === partition);
@@ -24,7 +24,7 @@ Deno.test("the fetch loop fetches partitions that did not fit into a response to
 });
 
 Deno.test("the fetch loop reaches the end of a compacted log without records although other partitions fill every response", async () => {
-  const { gaps } = await fetched(
+  const { gaps } = await runFetchLoop(
     6,
     ({ partition, offset }, { targets }) => {
       if (partition === 0) return {};
@@ -45,7 +45,7 @@ const dense = batch(0, [0], {
 
 Deno.test("the fetch loop requests little from partitions without records and does not shrink the share of the others", async () => {
   let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
-  await fetched(64, ({ partition, offset }, { targets, limits }) => {
+  await runFetchLoop(64, ({ partition, offset }, { targets, limits }) => {
     const byNumber = targets.toSorted((a, b) => a.partition - b.partition);
     if (byNumber[0]?.offset === 9) last = { limits, asked: byNumber.map(({ maxBytes }) => maxBytes) };
     const end = [10, 1][partition] ?? 0;
@@ -58,7 +58,7 @@ Deno.test("the fetch loop requests little from partitions without records and do
 
 Deno.test("the fetch loop requests few bytes after dense records, and gradually more again", async () => {
   const asked: number[] = [];
-  await fetched(1, ({ offset, maxBytes }) => {
+  await runFetchLoop(1, ({ offset, maxBytes }) => {
     asked.push(maxBytes);
     if (offset === 40) return { lastStableOffset: 40 };
     return { records: offset === 0 ? dense : large(offset), lastStableOffset: 40 };
@@ -75,22 +75,22 @@ const CORRUPT = Buffer.concat([
 ]);
 
 Deno.test("records behind a corrupt batch do not count as fetchable lag, and other partitions are read", async () => {
-  const { all, written, said } = await fetched(2, ({ partition, offset }) => {
+  const { all, written, events } = await runFetchLoop(2, ({ partition, offset }) => {
     if (partition === 0) return { records: CORRUPT };
     return offset === END ? {} : { records: records(0, END) };
-  }, ([, read], said) => read?.nextOffset === END && said.length > 0);
+  }, ([, read], events) => read?.nextOffset === END && events.length > 0);
   deepStrictEqual(written, ["1: 100 records to 100"]);
-  strictEqual(said[0], "partition.unreadable 0");
+  strictEqual(events[0], "partition.unreadable 0");
   deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [0, 0]);
   strictEqual(all[0]?.lastStableOffset, END, "the last stable offset is unknown");
 });
 
 Deno.test("records on an unavailable broker do not count as fetchable lag", async () => {
   let asked = 0;
-  const { all } = await fetched(2, ({ partition }) => {
+  const { all } = await runFetchLoop(2, ({ partition }) => {
     if (++asked > 2) throw new Error("Connection closed");
     return partition === 0 ? { records: records(0, 40) } : { records: records(0, 1), lastStableOffset: 1 };
-  }, (all, said) => all.every(({ isDrained }) => isDrained) && said.length > 0);
+  }, (all, events) => all.every(({ isDrained }) => isDrained) && events.length > 0);
   deepStrictEqual(
     all.map(({ nextOffset, lastStableOffset, fetchableLag }) => [nextOffset, lastStableOffset, fetchableLag]),
     [
@@ -102,7 +102,7 @@ Deno.test("records on an unavailable broker do not count as fetchable lag", asyn
 
 Deno.test("records up to the last stable offset count as fetchable lag again when their broker answers", async () => {
   let asked = 0;
-  const { all } = await fetched(1, () => {
+  const { all } = await runFetchLoop(1, () => {
     if (++asked === 1) throw new Error("Connection closed");
     // A throttled response without records proves nothing.
     return asked === 2 ? { records: records(0, 40) } : { throttled: true };
@@ -113,7 +113,7 @@ Deno.test("records up to the last stable offset count as fetchable lag again whe
 Deno.test("the fetch loop fetches a partition with a corrupt batch now and then, and the other partitions without delay", async () => {
   let damaged = 0;
   let others = 0;
-  const { said, written } = await fetched(2, ({ partition, offset }) => {
+  const { events, written } = await runFetchLoop(2, ({ partition, offset }) => {
     if (partition === 1) {
       others++;
       return { records: records(offset, offset + 1), lastStableOffset: offset + 2 };
@@ -123,7 +123,7 @@ Deno.test("the fetch loop fetches a partition with a corrupt batch now and then,
     return offset === END ? {} : { records: records(0, END) };
   }, ([first]) => first?.nextOffset === END);
   strictEqual(damaged, 7);
-  deepStrictEqual(said.filter((event) => event.endsWith("readable 0")), [
+  deepStrictEqual(events.filter((event) => event.endsWith("readable 0")), [
     "partition.unreadable 0",
     "partition.readable 0",
   ]);
@@ -134,9 +134,9 @@ Deno.test("the fetch loop fetches a partition with a corrupt batch now and then,
 Deno.test("the fetch loop drops the rest of an unexpectedly dense response and fetches it again when memory is free", async () => {
   const value = Buffer.alloc(5 * MEGABYTE, "heartbeat");
   const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
-  const letGo = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
   let held = 0;
-  await fetched(
+  await runFetchLoop(
     12,
     ({ offset }) => ({ records: offset === 0 ? dense : Buffer.alloc(0), lastStableOffset: 1 }),
     (all) => {
@@ -145,14 +145,14 @@ Deno.test("the fetch loop drops the rest of an unexpectedly dense response and f
         all.every((partition) => !partition.wantsRecords)
       ) {
         held = all.filter(({ fetchOffset }) => fetchOffset > 0).length * value.length;
-        letGo.resolve();
+        release.resolve();
       }
       return stored(1)(all);
     },
     {
       memoryBudgetBytes: 24 * MEGABYTE,
       write: async ({ next }) => {
-        await letGo.promise;
+        await release.promise;
         return next;
       },
     },
@@ -163,7 +163,7 @@ Deno.test("the fetch loop drops the rest of an unexpectedly dense response and f
 Deno.test("the fetch loop requires a leader epoch at least as high as the known epoch and that of the last record", async () => {
   for (const [epoch, first, then] of [[3, 3, 6], [7, 7, 7], [-1, -1, -1]] as const) {
     const asked: number[] = [];
-    await fetched(
+    await runFetchLoop(
       1,
       ({ offset, requiredEpoch }) => {
         asked.push(requiredEpoch);

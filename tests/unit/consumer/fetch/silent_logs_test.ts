@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { END, fetched, records, stored } from "../../../support/fetch_loop.ts";
+import { END, records, runFetchLoop, stored } from "../../../support/fetch_loop.ts";
 
 Deno.test("records that arrive after many throttled responses are stored and do not become a gap", async () => {
   let asked = 0;
-  const { written, gaps } = await fetched(1, ({ offset }) => {
+  const { written, gaps } = await runFetchLoop(1, ({ offset }) => {
     asked++;
     // Two empty responses in time to isolate the partition, then a throttled one, and so on.
     if (asked <= 60) return { throttled: asked % 3 === 0 };
@@ -18,7 +18,7 @@ const MANY_RESPONSES = 200;
 Deno.test("records that arrive after minutes of silence are stored and do not become a gap, and other partitions are read meanwhile", async () => {
   let late = 0;
   let others = 0;
-  const { written, gaps, said, reasons } = await fetched(
+  const { written, gaps, events, reasons } = await runFetchLoop(
     2,
     ({ partition, offset }, { targets }) => {
       if (partition === 0 && offset === 0) {
@@ -31,13 +31,13 @@ Deno.test("records that arrive after minutes of silence are stored and do not be
     stored(END),
   );
   deepStrictEqual([written.sort(), gaps], [["0: 100 records to 100", "1: 100 records to 100"], []]);
-  deepStrictEqual([said, reasons], [["partition.silent 0", "partition.heard 0"], []]);
+  deepStrictEqual([events, reasons], [["partition.silent 0", "partition.heard 0"], []]);
   strictEqual(others, 0, "the other partition waited");
 });
 
 Deno.test("a partition whose records the broker does not send is not ready, has no fetchable lag and gets no gap for minutes", async () => {
   let asked = 0;
-  const { gaps, reasons, all } = await fetched(1, ({ offset }) => {
+  const { gaps, reasons, all } = await runFetchLoop(1, ({ offset }) => {
     asked++;
     return offset < 50 ? { records: records(0, 50) } : {};
   }, () => asked > MANY_RESPONSES);
@@ -54,7 +54,7 @@ Deno.test("a partition whose records the broker does not send is not ready, has 
 
 Deno.test("the end of a compacted log without further records becomes a gap", async () => {
   let settingsReads = 0;
-  const { gaps, written, reasons } = await fetched(
+  const { gaps, written, reasons } = await runFetchLoop(
     1,
     ({ offset }) => offset < 50 ? { records: records(0, 50) } : {},
     stored(END),
@@ -72,7 +72,7 @@ Deno.test("the end of a compacted log without further records becomes a gap", as
 Deno.test("topic settings that exclude compaction at the end of a silence prevent the gap", async () => {
   let asked = 0;
   let settingsReads = 0;
-  const { gaps } = await fetched(
+  const { gaps } = await runFetchLoop(
     1,
     () => {
       asked++;
@@ -87,7 +87,7 @@ Deno.test("topic settings that exclude compaction at the end of a silence preven
 
 Deno.test("the silence of a compacted log that grows never becomes a gap", async () => {
   let end = END;
-  const { gaps } = await fetched(
+  const { gaps } = await runFetchLoop(
     1,
     () => ({ lastStableOffset: ++end }),
     () => end > END + MANY_RESPONSES,
@@ -99,7 +99,7 @@ Deno.test("the silence of a compacted log that grows never becomes a gap", async
 Deno.test("many silent partitions leave most fetches to the partition that has records", async () => {
   const [SILENT, RECORDS] = [20, 200];
   const asked = { silent: 0, other: 0 };
-  await fetched(SILENT + 1, ({ partition, offset }, { targets }) => {
+  await runFetchLoop(SILENT + 1, ({ partition, offset }, { targets }) => {
     if (partition === SILENT) {
       asked.other++;
       return { records: records(offset, offset + 1), lastStableOffset: RECORDS };

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { Buffer } from "node:buffer";
 import { type Slice, sliceOf } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { batch, listOf, response, withRightChecksum } from "../../../support/record_batch.ts";
+import { batch, listOf, response, withValidChecksum } from "../../../support/record_batch.ts";
 
 const MEGABYTE = 1024 * 1024;
 
@@ -39,7 +39,7 @@ Deno.test("sliceOf() reads the records before a corrupt batch, and the next call
   flipped[80] = (flipped[80] ?? 0) ^ 1;
   const otherFormat = batch(2, [2, 3]);
   otherFormat[16] = 1;
-  const otherCodec = withRightChecksum(batch(2, [2, 3], { attributes: 5 }));
+  const otherCodec = withValidChecksum(batch(2, [2, 3], { attributes: 5 }));
   for (const bad of [flipped, otherFormat, otherCodec]) {
     const fetched = response([good, bad, batch(4, [4])]);
     const slice = sliceOf(fetched, 0);
@@ -52,7 +52,7 @@ Deno.test("sliceOf() reads the records of a batch before a malformed record and 
   const broken = batch(0, [0, 1, 2]);
   const recordBytes = (broken.length - 61) / 3;
   broken[61 + recordBytes] = 0x7e;
-  const fetched = response([withRightChecksum(broken)]);
+  const fetched = response([withValidChecksum(broken)]);
   const slice = sliceOf(fetched, 0);
   deepStrictEqual([offsets(slice), slice.next], [[0], 1]);
   throws(() => sliceOf(fetched, 1), /record 1 of the batch at offset 0 is malformed/);

@@ -9,7 +9,7 @@ import {
   listOf,
   marker,
   response,
-  withRightChecksum,
+  withValidChecksum,
 } from "../../../support/record_batch.ts";
 
 function offsets({ records }: Slice): number[] {
@@ -58,7 +58,7 @@ Deno.test("sliceOf() refuses a batch with fewer offsets than records", () => {
   const control = marker(10, 7n, "commit");
   control.writeInt32BE(-2, 23);
   for (
-    const bytes of [...wrongCounts.map((wrong) => withDeltas([0, 1, 2], wrong)), withRightChecksum(control)]
+    const bytes of [...wrongCounts.map((wrong) => withDeltas([0, 1, 2], wrong)), withValidChecksum(control)]
   ) {
     throws(
       () => sliceOf(response([bytes, batch(13, [13])]), 10),
@@ -77,7 +77,7 @@ Deno.test("sliceOf() never reads past the end of a batch that states too many re
   const longer = withDeltas([0, 1, 2]);
   const lastAt = longer.length - (longer.length - 61) / 3;
   longer[lastAt] = (longer[lastAt] ?? 0) + 2 * 5;
-  const fetched = response([withRightChecksum(longer), batch(13, [13, 14])]);
+  const fetched = response([withValidChecksum(longer), batch(13, [13, 14])]);
   throws(() => sliceOf(fetched, 12), /^RangeError: record 2 of the batch at offset 10 is malformed$/);
 });
 

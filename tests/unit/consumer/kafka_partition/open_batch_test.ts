@@ -2,7 +2,7 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { Records, RecordTable } from "../../../../workers/_shared/kafka/records.ts";
 import { gapSlice, type OpenBatch, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { LEDGER, opened as openedWith, records } from "../../../support/batch.ts";
+import { LEDGER, openPartition as openPartitionWith, records } from "../../../support/batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
 const GAP_BYTES = gapSlice(0, 1, "control").bytes;
@@ -11,7 +11,7 @@ const GAP_BYTES = gapSlice(0, 1, "control").bytes;
 async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
-  const { partition, changes } = await openedWith({
+  const { partition, changes } = await openPartitionWith({
     write: async (_ledger, batch) => {
       batches.push(batch);
       const { next } = await new Promise<Slice>((resolve) => gates.push(resolve));
@@ -104,13 +104,13 @@ function decompressed(from: number): { readonly slice: Slice; readonly heldBytes
 }
 
 Deno.test("a partition frees decompressed memory once the last record in it is written", async () => {
-  const { partition, letGo } = await openedWith({}, { batchRecords: 1 });
+  const { partition, finishWrites } = await openPartitionWith({}, { batchRecords: 1 });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
-  await letGo();
+  await finishWrites();
   await eventually("the first record", () => partition.nextOffset === 11);
   strictEqual(heldBytes(), 1024 * 1024);
-  await letGo();
+  await finishWrites();
   await eventually("the second", () => partition.isDrained);
   strictEqual(heldBytes(), 0);
   // The timestamp of the last record was read before its memory was freed.
@@ -118,7 +118,7 @@ Deno.test("a partition frees decompressed memory once the last record in it is w
 });
 
 Deno.test("a partition does not free the memory of a stale batch, because the store may still use it", async () => {
-  const { partition } = await openedWith({ write: () => Promise.resolve(11) });
+  const { partition } = await openPartitionWith({ write: () => Promise.resolve(11) });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);
   await eventually("the answer", () => partition.nextOffset === 11);

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { Partition } from "../../../../workers/consumer/kafka_partition/partition.ts";
 import { gapSlice, type Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
-import { LEDGER, opened, records, started } from "../../../support/batch.ts";
+import { LEDGER, openPartition, records, startPartition } from "../../../support/batch.ts";
 import { recordsOf } from "../../../support/record_batch.ts";
 import { eventually } from "../../../../lab/eventually.ts";
 
@@ -15,7 +15,7 @@ function sized(from: number, lengths: readonly number[]): Slice {
 
 Deno.test("a partition wants no records until its ledger row is read, and then reads from the row's offset", async () => {
   const { promise, resolve } = Promise.withResolvers<typeof LEDGER>();
-  const { partition, changes } = started({ open: () => promise });
+  const { partition, changes } = startPartition({ open: () => promise });
   strictEqual(partition.wantsRecords, false);
   partition.accept(records(0, 3));
   resolve(LEDGER);
@@ -25,19 +25,19 @@ Deno.test("a partition wants no records until its ledger row is read, and then r
 });
 
 Deno.test("a partition drops a slice that does not begin at its fetch offset", async () => {
-  const { partition, written, letGo } = await opened();
+  const { partition, written, finishWrites } = await openPartition();
   partition.accept(records(9, 3));
   partition.accept(records(11, 3));
   partition.accept(records(10, 0));
   strictEqual(partition.fetchOffset, 10);
   partition.accept(records(10, 2));
-  await letGo();
+  await finishWrites();
   await eventually("the write", () => partition.isDrained);
   deepStrictEqual(written, ["10 to 12"]);
 });
 
 Deno.test("a partition writes in order and joins waiting slices into one batch up to its limit", async () => {
-  const { partition, written, letGo } = await opened();
+  const { partition, written, finishWrites } = await openPartition();
   partition.accept(records(10, 2));
   await eventually("the first write", () => written.length === 1);
   partition.accept(records(12, 2));
@@ -45,7 +45,7 @@ Deno.test("a partition writes in order and joins waiting slices into one batch u
   partition.accept(gapSlice(16, 19, "control"));
   partition.accept(gapSlice(19, 20, "aborted"));
   partition.accept(records(20, 9));
-  await letGo(5);
+  await finishWrites(5);
   await eventually("all of it", () => partition.isDrained);
   // A batch has at most five rows, and a gap is a row too. A longer slice, as from a compressed batch, is split.
   deepStrictEqual(written, ["10 to 12", "12 to 19", "19 to 20", "20 to 25", "25 to 29"]);
@@ -54,7 +54,7 @@ Deno.test("a partition writes in order and joins waiting slices into one batch u
 });
 
 Deno.test("a partition writes at most the byte limit in a batch, unless a single record is larger", async () => {
-  const { partition, written, letGo } = await opened({}, {
+  const { partition, written, finishWrites } = await openPartition({}, {
     bufferBytes: 100_000,
     batchRecords: 50,
     batchBytes: 1_000,
@@ -63,27 +63,27 @@ Deno.test("a partition writes at most the byte limit in a batch, unless a single
   partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
   partition.accept(sized(15, [50]));
   partition.accept(sized(16, [600]));
-  await letGo(5);
+  await finishWrites(5);
   await eventually("all of it", () => partition.isDrained);
   deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
 });
 
 Deno.test("a partition wants no records while its buffer is full", async () => {
-  const { partition, written, letGo } = await opened();
+  const { partition, written, finishWrites } = await openPartition();
   partition.accept(records(10, 1));
   partition.accept(records(11, 10));
   strictEqual(partition.wantsRecords, false);
-  await letGo();
+  await finishWrites();
   await eventually("the first part of the long slice", () => written.length === 2);
   strictEqual(partition.wantsRecords, false, "its memory is used until all of the slice is written");
-  await letGo();
+  await finishWrites();
   await eventually("room", () => partition.wantsRecords);
-  await letGo();
+  await finishWrites();
 });
 
 Deno.test("partitions want no records while their waiting and unwritten records use up the shared memory budget", async () => {
   const memoryBudget = { maxBytes: 1_000, usedBytes: 0 };
-  const many = Array.from({ length: 40 }, () => started({}, { memoryBudget }));
+  const many = Array.from({ length: 40 }, () => startPartition({}, { memoryBudget }));
   await eventually("the ledgers", () => many.every(({ partition }) => partition.wantsRecords));
   let held = 0;
   for (const { partition } of many) {
@@ -94,19 +94,19 @@ Deno.test("partitions want no records while their waiting and unwritten records 
   strictEqual(held, 1_080, "each partition had a budget of its own");
   await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
   ok(many.every(({ partition }) => !partition.wantsRecords), "records that are being written count too");
-  await many[0]?.letGo();
+  await many[0]?.finishWrites();
   await eventually("room for others", () => many[20]?.partition.wantsRecords);
   many[20]?.partition.accept(records(10, 3, 30));
   strictEqual(many[21]?.partition.wantsRecords, false);
   // A partition that moves to another offset or closes frees its memory for the others.
   many[20]?.partition.reopen({ ...LEDGER, nextOffset: 30 });
   const closing = many[1]?.partition[Symbol.asyncDispose]();
-  await many[1]?.letGo();
+  await many[1]?.finishWrites();
   await closing;
   await eventually("their room", () => many[21]?.partition.wantsRecords);
-  await Promise.all(many.map(async ({ partition, letGo }, index) => {
+  await Promise.all(many.map(async ({ partition, finishWrites }, index) => {
     const closed = partition[Symbol.asyncDispose]();
-    if (index > 1 && index < 12) await letGo();
+    if (index > 1 && index < 12) await finishWrites();
     await closed;
   }));
 });
@@ -114,7 +114,7 @@ Deno.test("partitions want no records while their waiting and unwritten records 
 Deno.test("after a stale batch, a partition drops its waiting records and continues at the offset of the other owner", async () => {
   let stale = false;
   const written: string[] = [];
-  const { partition } = await opened({
+  const { partition } = await openPartition({
     write: (_ledger, batch) => {
       const slice = batch.close();
       written.push(`${slice.from} to ${slice.next}`);
@@ -144,7 +144,7 @@ Deno.test("after a stale batch, a partition drops its waiting records and contin
 Deno.test("a partition opens its ledger row again if the row is gone, and reads from the offset of the new row", async () => {
   let known = true;
   let opens = 0;
-  const { partition } = await opened({
+  const { partition } = await openPartition({
     open: () => Promise.resolve({ ...LEDGER, id: ++opens, nextOffset: opens === 1 ? 10 : 4 }),
     write: (_ledger, batch) => Promise.resolve(known ? batch.close().next : "gone"),
   });
@@ -160,7 +160,7 @@ Deno.test("a partition opens its ledger row again if the row is gone, and reads 
 
 Deno.test("a waiting partition opens its ledger row again on request", async () => {
   let opens = 0;
-  const { partition } = await opened({
+  const { partition } = await openPartition({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
   });
   partition.reopenLedger();
@@ -170,7 +170,7 @@ Deno.test("a waiting partition opens its ledger row again on request", async () 
 Deno.test("a request to open the ledger row again ends a running offset reset", async () => {
   const searches: AbortSignal[] = [];
   let opens = 0;
-  const { partition } = await opened({
+  const { partition } = await openPartition({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
     resolveOffsetReset: (_partition, _divergence, signal) => {
       // The broker is away: only the signal ends the search.
@@ -189,12 +189,12 @@ Deno.test("a request to open the ledger row again ends a running offset reset", 
 });
 
 Deno.test("a partition that closes finishes its current batch and drops its waiting records", async () => {
-  const { partition, written, letGo } = await opened();
+  const { partition, written, finishWrites } = await openPartition();
   partition.accept(records(10, 2));
   await eventually("the write", () => written.length === 1);
   partition.accept(records(12, 2));
   const closed = partition[Symbol.asyncDispose]();
-  await letGo();
+  await finishWrites();
   await closed;
   deepStrictEqual(written, ["10 to 12"]);
   strictEqual(partition.nextOffset, 12);
@@ -204,7 +204,7 @@ Deno.test("a partition that closes finishes its current batch and drops its wait
 
 Deno.test("a partition whose offset is out of range writes its records before the offset reset begins, and fetches nothing until then", async () => {
   const resets: unknown[] = [];
-  const { partition, letGo } = await opened({
+  const { partition, finishWrites } = await openPartition({
     resolveOffsetReset: ({ nextOffset, fetchOffset }, divergence) => {
       resets.push([nextOffset, fetchOffset, divergence]);
       partition.offsetResolved("reading");
@@ -216,7 +216,7 @@ Deno.test("a partition whose offset is out of range writes its records before th
   partition.offsetLost(divergence);
   partition.accept(records(12, 2));
   deepStrictEqual([partition.wantsRecords, partition.fetchOffset, resets], [false, 12, []]);
-  await letGo();
+  await finishWrites();
   await eventually("the reset", () => partition.wantsRecords);
   deepStrictEqual(resets, [[12, 12, divergence]]);
 });
@@ -239,7 +239,7 @@ Deno.test("each event moves a partition to the expected state or changes nothing
   const moves: Record<string, string> = {};
   for (const [state, arrive] of Object.entries(states)) {
     for (const [event, apply] of Object.entries(events)) {
-      const { partition } = await opened({
+      const { partition } = await openPartition({
         write: (_ledger, batch) => Promise.resolve(batch.close().next),
       });
       await arrive(partition);
@@ -262,13 +262,13 @@ Deno.test("each event moves a partition to the expected state or changes nothing
 });
 
 Deno.test("the fetchable lag of an unreachable or held partition counts only its fetched records", async () => {
-  const { partition, letGo } = await opened();
+  const { partition, finishWrites } = await openPartition();
   partition.lastStableOffset = 100;
   partition.accept(records(10, 3));
   strictEqual(partition.fetchableLag, 90);
   partition.fetchStatus.failed();
   strictEqual(partition.fetchableLag, 3);
-  await letGo();
+  await finishWrites();
   await eventually("the write", () => partition.isDrained);
   strictEqual(partition.fetchableLag, 0);
   partition.fetchStatus.answered();

@@ -18,7 +18,7 @@ import {
   recordsOf,
   response,
   TRANSACTIONAL,
-  withRightChecksum,
+  withValidChecksum,
 } from "../../../support/record_batch.ts";
 
 function inTransaction(first: number, offsets: number[], producerId: bigint): Buffer {
@@ -179,7 +179,7 @@ Deno.test("sliceOf() throws for malformed bytes and never reads past their end",
   for (const [at, byte] of [[16, 1], [lengthOfFirst, 0x7e], [lengthOfFirst, 0x01]] as const) {
     const broken = Buffer.from(whole);
     broken[at] = byte;
-    const fetched = response([withRightChecksum(broken)]);
+    const fetched = response([withValidChecksum(broken)]);
     throws(() => sliceOf(fetched, 0), /malformed|has format/, `byte ${at}`);
   }
 });

@@ -10,7 +10,7 @@ import { detectUnknownOutcome } from "../../../../workers/_shared/postgres_error
 import type { Gap, Slice } from "../../../../workers/consumer/kafka_partition/slice.ts";
 import { batchOf, LEDGER } from "../../../support/batch.ts";
 import { answer, CANCELED, DEADLOCK, MemorySink, REFUSED, REPEATED } from "../../../support/memory_sink.ts";
-import { stretch } from "../../../support/batch_writer.ts";
+import { sliceOfValues } from "../../../support/batch_writer.ts";
 import { LIMITS, NOW, VALID } from "../../../support/wire_record.ts";
 
 /** Each record as "customer heartRate", or any other text for a bad record. */
@@ -21,7 +21,7 @@ function slice(from: number, records: readonly string[], gaps: readonly Gap[] = 
       ? text
       : JSON.stringify({ ...VALID, customer_id, heart_rate: Number(heartRate) });
   });
-  return stretch(from, values, gaps);
+  return sliceOfValues(from, values, gaps);
 }
 
 function customers(count: number): string[] {
