@@ -1,27 +1,27 @@
-/** A build that breaks a promise on purpose, and the test that must notice. */
 import { join } from "node:path";
 
+/** A small change to the code that breaks one promise, and the test that must fail because of it. */
 export interface BrokenBuild {
-  /** The section of docs/pipeline_spec.md that it breaks ("2.3"), or another document. */
+  /** The section of docs/pipeline_spec.md that the build breaks ("2.3"), or the path of another document. */
   readonly promise: string;
-  /** What was broken, as a sentence: "the next offset is written in a transaction of its own". */
+  /** What the broken code does wrong, as a sentence. */
   readonly breaks: string;
-  /** Each text, which must occur once below `root`, by what takes its place. Several when one is not enough. */
+  /** Replacements by the text that they replace. Each text must occur exactly once below `root`. */
   readonly edits: Readonly<Record<string, string>>;
-  /** The folder of the texts. */
+  /** The folder that is searched for the texts. Default: workers. */
   readonly root?: string;
-  /** The beginning of the name of the test that must fail on it; below tests/ one name begins like this. */
+  /** The beginning of the name of the test that must fail. Exactly one name below tests/ may begin like this. */
   readonly test: string;
 }
 
-/** Texts of files by their paths, from the root of a clone. */
+/** File contents by path, relative to the root of a clone. */
 export type Sources = ReadonlyMap<string, string>;
 
-/** Every TypeScript file below a folder, without the broken builds themselves. */
 export async function readSources(clone: string, folder: string): Promise<Sources> {
   const sources = new Map<string, string>();
   for await (const { name, isDirectory } of Deno.readDir(join(clone, folder))) {
     const path = `${folder}/${name}`;
+    // The texts of the edits and the names of the tests would occur twice.
     if (path === "tests/broken") continue;
     if (isDirectory) { for (const [file, text] of await readSources(clone, path)) sources.set(file, text); }
     else if (name.endsWith(".ts")) sources.set(path, await Deno.readTextFile(join(clone, path)));
@@ -29,7 +29,7 @@ export async function readSources(clone: string, folder: string): Promise<Source
   return sources;
 }
 
-/** @throws when the text does not occur exactly once: then nobody knows any more what the build breaks */
+/** @throws Error if the text does not occur exactly once, because the code or the test changed */
 export function fileOf(sources: Sources, text: string): string {
   const found = [...sources].flatMap(([path, source]) => new Array(source.split(text).length - 1).fill(path));
   const [path] = found;
@@ -37,17 +37,15 @@ export function fileOf(sources: Sources, text: string): string {
   throw new Error(`${JSON.stringify(text)} occurs ${found.length} times, expected once: ${found.join(", ")}`);
 }
 
-/** The file of the test that must notice. @throws when not exactly one name begins like that */
 export function testFileOf(tests: Sources, { test }: BrokenBuild): string {
   return fileOf(tests, `"${test}`);
 }
 
-/** The files that a build changes, as they are when it is broken. */
 export function breakSources(sources: Sources, { edits }: BrokenBuild): Sources {
   const broken = new Map<string, string>();
   for (const [find, replace] of Object.entries(edits)) {
     const path = fileOf(sources, find);
-    // A function, since a replacement's "$" means something to `replace`.
+    // As a string, `replace` would interpret a "$" in the replacement.
     broken.set(path, (broken.get(path) ?? sources.get(path) ?? "").replace(find, () => replace));
   }
   return broken;

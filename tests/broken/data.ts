@@ -1,72 +1,74 @@
-/** Broken builds of sections 1, 2 and 2a: what becomes of a record, of an offset, and of what is kept. */
 import type { BrokenBuild } from "./broken_build.ts";
 
-const AS_SPECIFIED = "decode() gives the same verdict as the oracle of the specification on any record";
+const SAME_VERDICT = "decode() gives the same verdict as the oracle of the specification on any record";
 
-/** Takes the changes that the transaction wrote out of it, and writes them in the next one. */
-const CHANGES_APART =
+// Moves the change rows of the current transaction into the next one.
+const MOVE_CHANGES_TO_NEXT_TRANSACTION =
   "create temp table apart as select * from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
   "delete from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
   "commit; begin; insert into public.ingest_changes select * from apart; drop table apart";
 
+/** Broken builds of sections 1, 2 and 2a of the specification: records, delivery and derived data. */
 export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "1.1",
-    breaks: "whole numbers are told from the double that JSON.parse rounded them to",
+    breaks: "a number counts as whole by the double that JSON.parse() rounded it to, not by its exact digits",
     edits: { "&& !isWhole(": "&& isNaN(value) && !isWhole(" },
-    test: AS_SPECIFIED,
+    test: SAME_VERDICT,
   },
   {
     promise: "1.1",
-    breaks: "invalid UTF-8 is replaced and stored, as Buffer.toString() does it",
+    breaks:
+      "the decoder replaces invalid UTF-8, as Buffer.toString() does, and stores the reading instead of rejecting it",
     edits: { "&& !isUtf8(buffer)": "&& !isUtf8(Buffer.from(text))" },
     test: "a consumer stores or rejects each case of UTF-8 at its limits",
   },
   {
     promise: "1.2",
-    breaks: "a reading that another partition brought before counts as stored anew",
+    breaks: "a reading that another partition delivered first is counted as stored, not as a duplicate",
     edits: { "if (present === null) this": "if (present === null || present > 0) this" },
     test: "several consumers store each record once when one customer's records",
   },
   {
     promise: "1.3",
-    breaks: "our clock alone decides what lies in the future",
+    breaks:
+      "only the consumer's clock decides whether a timestamp is in the future, not the database's clock as well",
     edits: { "Math.max(now(), secondClock()) + maxSkewMs": "now() + maxSkewMs" },
     test: "a reading is rejected for its timestamp only if both clocks agree",
   },
   {
     promise: "1.4",
-    breaks: "a heart rate at the threshold is an anomaly",
+    breaks: "a heart rate equal to HEART_RATE_LOW is flagged as an anomaly",
     edits: { "heartRate < lowBpm ?": "heartRate <= lowBpm ?" },
     test: "a heart rate equal to an alarm limit is not an anomaly",
   },
   {
     promise: "1.5",
-    breaks: "of several wrong fields the last gives the reason",
+    breaks: "the reject of a record with several errors carries the last reason, not the first",
     edits: { "rejects[0]?.reason": "rejects.at(-1)?.reason" },
-    test: AS_SPECIFIED,
+    test: SAME_VERDICT,
   },
   {
     promise: "1.6",
-    breaks: "another heart rate for a known key counts as a duplicate",
+    breaks: "another heart rate for a stored key is counted as a duplicate, not rejected",
     edits: { "if (heartRate === kept)": "if (heartRate !== undefined && kept > 0)" },
     test: "a consumer stores the first reading of each key",
   },
   {
     promise: "1.6",
-    breaks: "repeats within a batch are left to the database",
+    breaks: "the planner does not find repeated readings within a batch",
     edits: { "at === 0 || !readings.isSameKey(": "at >= 0 || !readings.isSameKey(" },
     test: "a planner orders readings by the bytes of the customer",
   },
   {
     promise: "2.1",
-    breaks: "records and gaps are not added up before they are written",
+    breaks: "the sum of records and gaps of a slice is not checked before the slice is written",
     edits: { "records.length + gone !== this.next - this.from": "records.length + gone < 0" },
     test: "sliceOf() throws if records and gaps do not add up to the slice",
   },
   {
     promise: "2.2",
-    breaks: "the next offset is written in a transaction of its own, after that of the rows",
+    breaks: "the rows and the next offset commit in two transactions",
     edits: {
       "session.query(moveStatement(":
         '(await session.query("commit"), await session.query("begin"), session).query(moveStatement(',
@@ -75,19 +77,20 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.2",
-    breaks: "changes are written in a transaction of their own, behind that of the offsets",
+    breaks: "the change rows commit in a later transaction than the next offset",
     edits: {
       "database.execute(moveStatement(all, added))":
         "database.transaction(async (session) => { const { rowCount } = await session.query(moveStatement(all, added)); " +
-        `await session.query("${CHANGES_APART}"); return rowCount; })`,
+        `await session.query("${MOVE_CHANGES_TO_NEXT_TRANSACTION}"); return rowCount; })`,
       "if (rowCount !== all.length) {":
-        `await session.query("${CHANGES_APART}");\n  if (rowCount !== all.length) {`,
+        `await session.query("${MOVE_CHANGES_TO_NEXT_TRANSACTION}");\n  if (rowCount !== all.length) {`,
     },
     test: "no record of 100,000 is lost or stored twice",
   },
   {
     promise: "2.3",
-    breaks: "nobody asks whether a batch begins where the offset stands",
+    breaks:
+      "a batch is written although next_offset no longer equals its first offset, so a former owner is not fenced off",
     edits: {
       "nextOffset === slice.from ?": "nextOffset !== undefined ?",
       "where locked.next_offset = batch.from_offset": "",
@@ -96,43 +99,47 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.3",
-    breaks: "the statement that stores a few readings looks at an offset, and not whose it is",
+    breaks:
+      "the statement for small batches compares the offset but not the topic, partition and generation of the ledger row",
     edits: { "using (id, topic_id, kafka_partition, generation)": "using (id)" },
     test: "a consumer discards a batch whose partition it no longer owns",
   },
   {
     promise: "2.4",
-    breaks: "after a lost answer nobody asks whether the COMMIT took place",
+    breaks:
+      "after a lost answer to COMMIT, a consumer takes the batch for not written although next_offset has moved",
     edits: { "outcome.nextOffset === written.slice.next": "outcome.nextOffset === -1" },
     test: "a batch whose COMMIT succeeded is counted once",
   },
   {
     promise: "2.4",
-    breaks: "what the server answered to is taken for written when the offset is where ours would be",
+    breaks: "a batch that PostgreSQL refused counts as written if next_offset equals its end",
     edits: { "if (isOutcomeUnknown(error)) return {": "if (error !== undefined) return {" },
     test: "a store does not count a batch as written if PostgreSQL refused it",
   },
   {
     promise: "2.5",
-    breaks: "an empty answer that a quota held back counts as a proof that nothing is there",
+    breaks: "an empty fetch response that was throttled counts as a proof that the log has no records there",
     edits: { "if (!alone || throttled) return": "if (!alone) return" },
     test: "FetchStatus.empty() counts neither a fetch of several partitions nor a throttled one",
   },
   {
     promise: "2.5",
-    breaks: "a topic's settings are not asked for before the end of its log counts as compacted",
+    breaks:
+      "offsets at the end of a log count as compacted although the topic's settings do not allow compaction",
     edits: { "this.#obstacle === undefined && fetchStatus.": "fetchStatus." },
     test: "records that arrive after minutes of silence are stored",
   },
   {
     promise: "2.5",
-    breaks: "records of an aborted transaction are stored",
+    breaks: "the records of an aborted transaction are stored",
     edits: { "aborting.has(batch.producerId)": "aborting.has(-1n)" },
     test: "a consumer reaches the end of a partition that ends in a committed or an aborted transaction",
   },
   {
     promise: "2.6",
-    breaks: "a topic is known by its name alone",
+    breaks:
+      "the ledger row is found by the topic's name, so a topic that was created again continues at the old offset",
     edits: {
       "where topic_id = $1 and kafka_partition = $2": "where topic = $1 and kafka_partition = $2",
       "[log.topicId, log.partition],": "[log.topic, log.partition],",
@@ -141,19 +148,20 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.7",
-    breaks: "records that were deleted unread are skipped without asking",
+    breaks: "records that were deleted unread are skipped although KAFKA_OFFSET_RESET is fail",
     edits: { 'if (policy === "earliest")': 'if (policy === "earliest" || !isCut)' },
     test: "decideOffsetReset() with fail holds the partition",
   },
   {
     promise: "2.7",
-    breaks: "a fetch does not say of which leader epoch the last record was",
+    breaks:
+      "a fetch request omits the leader epoch of the last record, so the broker cannot report a log truncation",
     edits: { "lastFetchedEpoch: lastEpoch": "lastFetchedEpoch: -1" },
     test: "a consumer holds a partition whose log an unclean election truncated",
   },
   {
     promise: "2.8",
-    breaks: "a partition is read from the group's offset where that is ahead",
+    breaks: "the consumer starts at the group's committed offset if it is ahead of the ledger",
     edits: {
       "let ledger = known.row;": `let ledger = known.row;
       const told = await client.listCommittedOffsets({ topics: [{ topic, partitions: [this.log.partition] }] });
@@ -167,25 +175,26 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.1",
-    breaks: "no partition is made before a day's rows come",
+    breaks: "day partitions are not made before the rows of their day arrive",
     edits: { "ports.prepare(this.#planned.plan);": "this.#planned;" },
     test: "each day has its day partition when the day changes under load",
   },
   {
     promise: "2a.1",
-    breaks: "a batch waits for the partitions of all its days",
+    breaks: "a batch waits until all its day partitions are made, however many days it has",
     edits: { "asked < DAYS_AT_ONCE && ": "" },
     test: "a batch with readings of a thousand days",
   },
   {
     promise: "2a.1",
-    breaks: "what sits in the default partition is left there",
+    breaks: "rows in the default partition are never moved to a day partition",
     edits: { "?? await dayPartitions.emptyDefault()": "" },
     test: "what another process left in the default partition is moved",
   },
   {
     promise: "2a.2",
-    breaks: "the rollup moves its positions to the ledger, whatever fitted into the round",
+    breaks:
+      "a round moves the rollup's positions to the end of the ledger, although it applied only some change rows",
     edits: {
       "await advancePositions(session, chains);": "await advancePositions(session, chains.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
@@ -194,7 +203,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks: "the rollup's positions move in a transaction behind that of the minutes",
+    breaks: "the rollup's positions commit in a later transaction than the minute aggregates",
     edits: {
       'await applyChanges(session, chains, cursor ?? "-infinity");':
         'await applyChanges(session, chains, cursor ?? "-infinity"); await session.query("commit"); await session.query("begin");',
@@ -203,7 +212,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks: "a round does not look whether another is under way",
+    breaks: "a round of the rollup starts while another round runs",
     edits: {
       "for update of rollup skip locked": "",
       "isolation level repeatable read;": "isolation level read committed;",
@@ -212,19 +221,21 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks: "a chain of changes is followed across what is missing in it",
+    breaks: "the rollup continues after a missing change row instead of rebuilding",
     edits: { "if (reason !== undefined) return broken(reason);": "void reason;" },
     test: "the rollup rebuilds from the readings when a waiting change row is deleted",
   },
   {
     promise: "2a.2",
-    breaks: "changes that the ledger does not lead to are not seen while nothing waits",
+    breaks:
+      "the rollup does not notice change rows that the ledger does not lead to, while no other change rows wait",
     edits: { "and not exists (${ORPHANED}) as": "as" },
     test: "the rollup rebuilds from the readings when the ledger is restored to its position",
   },
   {
     promise: "2a.2",
-    breaks: "a round's minutes are committed before its positions, and before its changes are deleted",
+    breaks:
+      "the minute aggregates of a round commit before its positions move and its change rows are deleted",
     edits: {
       "await advancePositions(session, chains);":
         'await session.query("commit"); await session.query("begin"); await advancePositions(session, chains);',
@@ -233,37 +244,37 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks: "the ingest makes room for a rollup that does no rounds",
+    breaks: "the ingest gives up a connection to a rollup that commits no rounds",
     edits: { "!isStalled && lagSeconds >": "lagSeconds >" },
     test: "the ingest gives up one connection when the rollup lags",
   },
   {
     promise: "2a.2",
-    breaks: "an orderly stop does no last round",
+    breaks: "an orderly stop runs no last round of the rollup",
     edits: { "if (this.#failure === undefined) await this.#attempt({ isLast: true });": "" },
     test: "a consumer applies change rows of other consumers",
   },
   {
     promise: "2a.2",
-    breaks: "a partition may be dropped under a rebuild that reads it",
+    breaks: "retention can drop a day partition while a rebuild reads it",
     edits: { "size.sliceRows ? `${KEEP_PARTITIONS};`": "size.sliceRows ? ``" },
     test: "a rebuild is correct while the ingest writes and retention drops",
   },
   {
     promise: "2a.2",
-    breaks: "reconcile leaves out what waits for the rollup",
+    breaks: "reconcile ignores the change rows that wait for the rollup",
     edits: { "where $3::boolean and minute >= $1": "where not $3::boolean and minute >= $1" },
     test: "what waits for the rollup counts for reconcile and the judge",
   },
   {
     promise: "2a.3",
-    breaks: "old readings are not deleted from a partition that is kept for younger ones",
+    breaks: "old readings stay in a day partition that also holds newer ones",
     edits: { "await deleteOldRows(database, kept);": "" },
     test: "old rows are deleted and counted also where a partition is kept",
   },
   {
     promise: "2a.4",
-    breaks: "a batch is written whatever the floor has become",
+    breaks: "a batch is written although the floor has moved since the batch was planned",
     edits: {
       "between $16::timestamptz and $17::timestamptz":
         "between least($16::timestamptz, '-infinity') and greatest($17::timestamptz, 'infinity')",
@@ -272,19 +283,20 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.5",
-    breaks: "our clock alone decides what is old enough to be forgotten",
+    breaks:
+      "only the consumer's clock decides which rejects are old enough to be emptied, not the database's clock as well",
     edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
     test: "nothing is emptied or deleted that only one clock takes for old",
   },
   {
     promise: "2a.5",
-    breaks: "old minutes are deleted while a round of the rollup changes them",
+    breaks: "old minute aggregates are deleted while a round of the rollup changes them",
     edits: { '"select from public.rollup for update"': '"select"' },
     test: "old minutes and latest readings are deleted behind a round",
   },
   {
     promise: "2a.5",
-    breaks: "latest readings below the floor are kept",
+    breaks: "latest readings below the floor are not deleted",
     edits: { "readings, oldLatestDeletion()": "readings, () => Promise.resolve()" },
     test: "the latest reading of a customer whose readings are all too old",
   },

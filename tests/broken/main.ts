@@ -1,4 +1,3 @@
-/** Breaks each promise in a copy of the code, and expects the test that holds it to fail. */
 import { Command } from "commander";
 import { CLONE } from "../../stack/process/clone.ts";
 import { sayProgress, sayResult } from "../../stack/output.ts";
@@ -10,7 +9,7 @@ import { BROKEN_PROGRAMS } from "./programs.ts";
 import { copyTree } from "./tree.ts";
 import { tryBuild, type Verdict } from "./trial.ts";
 
-/** Each in a copy of its own: most tests wait a while for what never comes. */
+// Each build has its own copy of the code. Most tests spend their time waiting, so two run at the same time.
 const PARALLEL_BUILDS = 2;
 const COLUMNS = [{ title: "promise" }, { title: "what was broken" }, { title: "test" }];
 
@@ -24,7 +23,7 @@ await runWorker(async ({ args, env, signal, resources }) => {
     }))
     .filter(({ cells }) => cells.join(" ").toLowerCase().includes(flags.only.toLowerCase()));
   if (rows.length === 0) {
-    sayProgress(`no broken build has "${flags.only}" in its promise, sentence or test`);
+    sayProgress(`No broken build has "${flags.only}" in its promise, sentence or test`);
     return EXIT.usage;
   }
   if (flags.list) return sayResult(formatTable(COLUMNS, rows.map(({ cells }) => cells)));
@@ -56,22 +55,22 @@ await runWorker(async ({ args, env, signal, resources }) => {
 });
 
 function sentence(verdict: Verdict): string {
-  if (verdict.kind === "passed") return "PASSED: its test does not notice";
+  if (verdict.kind === "passed") return "PASSED: the test did not fail";
   return verdict.kind === "unclear" ? `UNCLEAR: ${verdict.error}` : verdict.error;
 }
 
 function parseFlags(args: readonly string[]): { only: string; list: boolean } {
   const command = new Command("broken")
     .description(
-      "Breaks each promise in a copy of the code, two at a time, and expects the test that holds it to fail.",
+      "Breaks each promise in a copy of the code, two at a time, and expects its test to fail.",
     )
-    .option("--only <text>", "those that have this text in their promise, sentence or test", "")
-    .option("--list", "only lists them", false)
+    .option("--only <text>", "only the builds with this text in their promise, sentence or test", "")
+    .option("--list", "list the builds and run nothing", false)
     .addHelpText(
       "after",
       `
-Exit code 1 when a test passes on its broken build, or fails of anything but a missed fact. A build takes from 5 s to
-two minutes. The broken builds are data: tests/broken/*.ts.
+The exit code is 1 if a test passes on its broken build, or fails for another reason than a failed assertion. A build
+takes from 5 s to two minutes. The builds are defined in tests/broken/data.ts and tests/broken/programs.ts.
 
 Examples:
   deno task broken
@@ -79,7 +78,7 @@ Examples:
   deno task broken --only 2.3
   deno task broken --only tests/faults/rebalance_test.ts
 
-Needs git, and what the tests need.`,
+Needs git, Deno, Java 17 or later and Maven.`,
     )
     .exitOverride()
     .parse([...args], { from: "user" });

@@ -1,16 +1,16 @@
-/** Broken builds of sections 3 and 4: bad data, broken dependencies, programs, and who means harm. */
 import type { BrokenBuild } from "./broken_build.ts";
 
+/** Broken builds of sections 3 and 4 of the specification (bad data, dependencies, programs) and of the threat model. */
 export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "3.1",
-    breaks: "a reject's payload is stored as text",
+    breaks: "the payload of a reject is stored as decoded text, not as its exact bytes",
     edits: { "else row.bytea(bytes);": "else row.text(new TextDecoder().decode(bytes));" },
     test: "a bad record costs one reject with its exact bytes",
   },
   {
     promise: "3.1",
-    breaks: "a value that is no JSON fails its batch",
+    breaks: "a value that is not JSON fails its whole batch",
     edits: {
       "return error instanceof SyntaxError ?":
         "if (error) throw error;\n    return error instanceof SyntaxError ?",
@@ -19,7 +19,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.2",
-    breaks: "a batch that the database refuses is rejected as a whole",
+    breaks: "all rows of a batch are rejected if PostgreSQL refuses one of them",
     edits: {
       "if (to - from === 1) return":
         "while (to - from > 1) placement.refuse(--to, error);\n      if (to - from === 1) return",
@@ -28,13 +28,13 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.2",
-    breaks: "a missing right is taken for a fault of the data",
+    breaks: "a missing privilege (SQLSTATE 42501) rejects the row",
     edits: { "VALUE_STATES.test(state)": "/^(22|42501)/.test(state)" },
     test: "isDataError() is true only for errors that the values of the row alone cause",
   },
   {
     promise: "3.3",
-    breaks: "the process ends when a batch has failed three times",
+    breaks: "the consumer exits after three failed attempts to write a batch",
     edits: {
       "ports.onFailure(error, attempt);":
         "ports.onFailure(error, attempt);\n        if (attempt >= 3) throw error;",
@@ -43,13 +43,14 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.3",
-    breaks: "a batch that takes too long is tried as a whole for ever",
+    breaks:
+      "after an attempt that took too long, the consumer retries the whole batch instead of a smaller part",
     edits: { "|| isTimeout(error)": "" },
     test: "a store writes a smaller part after an attempt that took too long",
   },
   {
     promise: "3.3",
-    breaks: "a query waits for its answer without end",
+    breaks: "a query waits without a timeout for the answer of PostgreSQL",
     edits: {
       "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
       'stream?.destroy(new ResponseTimeout("no answer in time"))': "stream",
@@ -58,25 +59,26 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.3",
-    breaks: "a database in any encoding is used",
+    breaks: "a consumer accepts a database whose encoding is not UTF-8",
     edits: { 'row?.server_encoding === "UTF8"': '(row?.server_encoding ?? "") !== ""' },
     test: "a consumer refuses a database whose encoding is not UTF-8",
   },
   {
     promise: "3.4",
-    breaks: "a consumer is ready before the group has it",
+    breaks: "a consumer is ready before it is a member of its group",
     edits: { '{ subject: "group", reason: "not joined yet" },': "" },
     test: "a consumer is not ready until the schema is current and the group has it",
   },
   {
     promise: "3.4",
-    breaks: "what was said of a partition is kept when it is given away",
+    breaks: "the consumer keeps the health state of a partition that it no longer owns",
     edits: { "healthState.closed(assigned)": 'outages.works("database", assigned)' },
     test: "a partition counts as paused while its writes fail",
   },
   {
     promise: "3.4",
-    breaks: "what is committed of one partition counts as progress of them all",
+    breaks:
+      "a commit of one partition clears the write failures of all partitions, so liveness does not fail",
     edits: {
       "this.#lastCommit = this.clock();": "this.#lastCommit = this.clock();\n    this.#failures.clear();",
     },
@@ -84,43 +86,43 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.4",
-    breaks: "a process that is red says so and does not end",
+    breaks: "the watchdog does not end a process whose liveness has failed",
     edits: { "if (health.isStuck())": "if (signal.aborted && health.isStuck())" },
     test: "a consumer fails liveness and exits when its writes fail",
   },
   {
     promise: "3.4",
-    breaks: "records on a broker that is away count as lag of ours",
+    breaks: "records on an unavailable broker count as lag that liveness checks",
     edits: { '=== "held" || this.fetchStatus.cannotFetch': '=== "held"' },
     test: "records on an unavailable broker do not count as fetchable lag",
   },
   {
     promise: "3.4",
-    breaks: "the producer does not begin while a partition has no leader",
+    breaks: "the producer publishes nothing while one partition has no leader",
     edits: { "tolerateLeaderlessPartitions(new Base(connection.options))": "new Base(connection.options)" },
     test: "a new consumer and a new producer work on the other partitions while one has no leader",
   },
   {
     promise: "3.5",
-    breaks: "a transaction may last as long as the group's session",
+    breaks: "the transaction timeout is not below the group's session timeout",
     edits: { "Math.floor(groupSessionTimeoutMs * 0.65)": "groupSessionTimeoutMs" },
     test: "sessionLimits() lets PostgreSQL end the transaction of a frozen owner",
   },
   {
     promise: "3.5",
-    breaks: "a lock that a frozen owner keeps is waited for",
+    breaks: "the new owner waits for the lock of a frozen owner instead of ending that session",
     edits: { "if (isLockTimeout(error))": "if (isLockTimeout(error) && attempt < 0)" },
     test: "a consumer frozen in the middle of a batch stores nothing",
   },
   {
     promise: "3.5",
-    breaks: "a pooler that changes sessions is used like a server",
+    breaks: "a program accepts a pooler in transaction mode",
     edits: { "if (!keepsSessions) await": "if (keepsSessions) await" },
     test: "every worker refuses a pooler in transaction mode",
   },
   {
     promise: "3.6",
-    breaks: "records are fetched whether or not there is room for them",
+    breaks: "the consumer fetches records although its buffer or the memory budget is full",
     edits: {
       "this.#waitingBytes < bufferBytes && memoryBudget.usedBytes < memoryBudget.maxBytes": "bufferBytes > 0",
     },
@@ -128,37 +130,37 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "3.6",
-    breaks: "an answer is decompressed as a whole",
+    breaks: "a fetch response is decompressed as a whole, whatever its size",
     edits: { "return decompressed < MOST_DECOMPRESSED_BYTES;": "return decompressed < Infinity;" },
     test: "sliceOf() decompresses only a part of a fetch response with many dense batches",
   },
   {
     promise: "3.7",
-    breaks: "a batch's checksum is not compared",
+    breaks: "the checksum of a record batch is not verified",
     edits: { "verify(batch, sent);": "void verify;" },
     test: "sliceOf() detects a flipped bit anywhere in a record batch",
   },
   {
     promise: "3.7",
-    breaks: "what lies before a batch that cannot be read waits for it",
+    breaks: "the records before a corrupt batch are not stored",
     edits: { "if (slice.next === from) throw error;": "throw error;" },
     test: "sliceOf() reads the records before a corrupt batch",
   },
   {
     promise: "3.8",
-    breaks: "how a producer numbered the records of a batch is believed",
+    breaks: "a record gets the offset that its producer wrote, not the one of its place in the record batch",
     edits: { "isWhole ? batch.firstOffset + index : stated": "stated" },
     test: "a record whose offset delta is too large does not hide",
   },
   {
     promise: "3.8",
-    breaks: "what is left of a compacted batch is taken whatever its offsets are",
+    breaks: "the offsets in a compacted record batch are not checked",
     edits: { "if (!isWhole) checkOffsets(batch, plain);": "" },
     test: "sliceOf() refuses a compacted batch with offsets that repeat",
   },
   {
     promise: "4.1",
-    breaks: "only the first wrong setting is told",
+    breaks: "a program reports only the first wrong setting",
     edits: {
       "if (raw === unreadable) continue;": "if (raw === unreadable || problems.length > 0) continue;",
     },
@@ -166,31 +168,31 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "4.2",
-    breaks: "a secret in another encoding is not hidden",
+    breaks: "a secret in URL encoding is not hidden",
     edits: { "encodeURIComponent(secret.toWellFormed()),": "" },
     test: "a reason in readiness shows no secret",
   },
   {
     promise: "4.3",
-    breaks: "an end that hangs hides why the process gave up",
+    breaks: "a program whose shutdown hangs does not say why it gave up and exits with 130",
     edits: { "failure === undefined ? EXIT.interrupted : report(failure, secrets)": "EXIT.interrupted" },
     test: "a program that gives up says why and exits with 1",
   },
   {
     promise: "4.4",
-    breaks: "the statement that stores a few readings does not ask for the schema's generation",
+    breaks: "the statement for small batches does not compare the schema generation",
     edits: { "id = any($1::bigint[]) and schema_generation = $15": "id = any($1::bigint[]) and 0 < $15" },
     test: "each way to move an offset is fenced by itself",
   },
   {
     promise: "4.4",
-    breaks: "an applied migration is not compared with ours",
+    breaks: "the checksum of an applied migration is not compared",
     edits: { "found === expected": 'found !== ""' },
     test: "a consumer refuses a database whose migrations were changed",
   },
   {
     promise: "4.4",
-    breaks: "the schema is changed under a lock that anybody may keep",
+    breaks: "migrations use an advisory lock, which any role can hold",
     edits: {
       '"lock table public.schema_migrations in share row exclusive mode"':
         '"select pg_advisory_xact_lock(7521419864366932340)"',
@@ -199,13 +201,13 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "4.5",
-    breaks: "the customers of a recording are trimmed",
+    breaks: "produce --file removes blanks around customer ids",
     edits: { 'utf8(texts[customer] ?? "")': 'utf8((texts[customer] ?? "").trim())' },
     test: "produce --file keeps the blanks in the customers of a CSV file",
   },
   {
     promise: "4.6",
-    breaks: "the log ends in the status are those of the last fetch",
+    breaks: "the log end offsets in a consumer's status come from the last fetch, not from the brokers now",
     edits: {
       "await knownLastStableOffsets(client, { name, leaders }, numbers, until)":
         "await Promise.resolve([...partitions()].map(({ lastStableOffset }) => lastStableOffset))",
@@ -214,7 +216,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "docs/threat_model.md",
-    breaks: "the certificate of PostgreSQL is not checked",
+    breaks: "the certificate of PostgreSQL is not verified",
     edits: {
       "...(ca === undefined ? {} : { ca })":
         "...{ rejectUnauthorized: false }, ...(ca === undefined ? {} : { ca })",
@@ -223,7 +225,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   },
   {
     promise: "docs/threat_model.md",
-    breaks: "the writer is given the right to take rows away",
+    breaks: "the role heartbeat_writer may delete readings",
     edits: {
       '"grant select, insert on public.heartbeats': '"grant select, insert, delete on public.heartbeats',
     },

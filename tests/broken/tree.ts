@@ -1,30 +1,29 @@
-/** A copy of the clone that may be broken. */
 import { basename, dirname, join } from "node:path";
 import { endOrphans } from "../../stack/process/child.ts";
 import { CLONE, exists, removeFolder } from "../../stack/process/clone.ts";
 import { installKafka } from "../../stack/kafka/kafka_jars.ts";
 import { outsideFolder } from "../../stack/postgres/postgres_place.ts";
 
-/** For each of the servers that a test left behind. */
+/** Deadline for each server that a killed test left running. */
 const ORPHAN_DEADLINE_MS = 10_000;
 
+/** A copy of the clone in a temporary folder, deleted on disposal. */
 export interface Tree extends AsyncDisposable {
-  /** Absolute path of the copy. */
   readonly root: string;
-  /** Where its tests keep temporary files; goes away with it. */
+  /** The `TMPDIR` of the tests that run in the copy. */
   readonly temporary: string;
 }
 
 /**
- * Copies every file that git knows of, as it is in the working tree, to a temporary folder. Kafka's jars are shared with
- * the clone, so that nothing is fetched; PostgreSQL's programs come from Deno's cache, as everywhere.
+ * Copies all files of the working tree that git tracks or would track. The copy shares Kafka's jars with the clone, so
+ * nothing is downloaded.
  */
 export async function copyTree(
   env: { readonly JAVA_HOME?: string | undefined },
   options: { signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Tree> {
   const { jars } = await installKafka(env, options);
-  // Resolved, since a clone below a symbolic link has another name for those who run in it.
+  // Programs resolve their own path. Without the real path they would not find a folder below a symbolic link.
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "heartbeat-broken-" }));
   const root = join(folder, "tree");
   const temporary = join(folder, "tmp");
@@ -36,7 +35,7 @@ export async function copyTree(
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { output } = await runProgram("git", args, { cwd: CLONE, signal: options.signal });
   for (const path of output.split("\0")) {
-    // Deleted, and not committed yet.
+    // git still lists a file that was deleted and not committed.
     if (path === "" || !await exists(join(CLONE, path))) continue;
     await Deno.mkdir(dirname(join(root, path)), { recursive: true });
     await Deno.copyFile(join(CLONE, path), join(root, path));
@@ -47,10 +46,10 @@ export async function copyTree(
   return { root, temporary, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** A test that fails keeps its servers' data, one that was killed even the servers. */
+/** Ends servers that a killed test left running, and deletes the data that a failed test kept. */
 export async function endLeftoverServers(temporary: string): Promise<void> {
   for await (const { name } of Deno.readDir(temporary)) {
-    // A test with a cluster has a folder in its folder for each of the two.
+    // A test with a cluster has two data folders.
     for (const home of [name, join(name, "kafka"), join(name, "postgres")]) {
       const pids = join(temporary, home, "pids");
       if (await exists(pids)) await endOrphans(pids, ORPHAN_DEADLINE_MS);
@@ -59,7 +58,7 @@ export async function endLeftoverServers(temporary: string): Promise<void> {
   }
 }
 
-/** Runs a program to its end. @returns its exit code, and standard output and standard error together */
+/** @returns the exit code, and standard output followed by standard error */
 export async function runProgram(
   command: string,
   args: readonly string[],

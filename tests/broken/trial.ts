@@ -1,23 +1,22 @@
-/** One broken build: the edits, its test, and whether the test noticed. */
 import { join } from "node:path";
 import { breakSources, type BrokenBuild, readSources, testFileOf } from "./broken_build.ts";
 import { endLeftoverServers, runProgram, type Tree } from "./tree.ts";
 
-/** A test waits for minutes at most for what never comes. */
+// A test waits for a missing event until its own deadline, which can take minutes.
 const DEADLINE_MS = 900_000;
 
 export type Verdict =
-  /** The test failed, and said this. */
+  /** The test failed with this error. */
   | { readonly kind: "noticed"; readonly error: string }
-  /** The test passed: it does not hold what it promises. */
+  /** The test passed, so it does not protect the promise. */
   | { readonly kind: "passed" }
-  /** Nothing was learned: the build does not compile, or the test failed of something else than a missed fact. */
+  /** The build does not compile, or the test failed for another reason than a failed assertion. */
   | { readonly kind: "unclear"; readonly error: string };
 
-/** Errors of a program that is wrong, not of a promise that was broken; and of a stack that did not start. */
+/** Errors of a program that is wrong or of servers that did not start. They do not show a broken promise. */
 const UNRELATED_ERROR = /^(TypeError|ReferenceError|SyntaxError|PipelineError|NotCapable|.*\bLeaks detected)/;
 
-/** Breaks the tree, runs the test in it with the repository's own permissions, and mends it. */
+/** Applies the edits to the tree, runs the test there with its own permissions, and restores the files. */
 export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSignal): Promise<Verdict> {
   const sources = await readSources(tree.root, build.root ?? "workers");
   const broken = breakSources(sources, build);
@@ -28,7 +27,7 @@ export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSign
   };
   try {
     for (const [path, text] of broken) await Deno.writeTextFile(join(tree.root, path), text);
-    // A build that does not compile fails every test and shows nothing. The workers' files are no part of the test's.
+    // Every test fails on a build that does not compile. `deno test` runs unchecked and would not tell.
     const checked = await runProgram(Deno.execPath(), ["check", "-q", ...broken.keys()], context);
     signal.throwIfAborted();
     if (checked.code !== 0) return { kind: "unclear", error: firstError(checked.output) };
@@ -46,7 +45,7 @@ export async function tryBuild(tree: Tree, build: BrokenBuild, signal: AbortSign
   }
 }
 
-/** @param output what `deno test` of a single test printed, without colours */
+/** @param output standard output and error of `deno test` with a single test, without colours */
 export function verdictOf(output: string): Verdict {
   const [, passed, failed] = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m.exec(output) ?? [];
   if (passed === "1" && failed === "0") return { kind: "passed" };
@@ -58,7 +57,7 @@ export function verdictOf(output: string): Verdict {
 const MAX_ERROR_CHARACTERS = 240;
 const DIFFERING_LINES = 6;
 
-/** What the innermost error says first: the outer ones say where to look. */
+// The innermost error says what is wrong. The outer ones only say where to look.
 function firstError(output: string): string {
   const report = output.slice(Math.max(0, output.indexOf("\n ERRORS \n")));
   const wrongType = /^TS\d+ \[ERROR\]: .*$/m.exec(report);
@@ -67,8 +66,8 @@ function firstError(output: string): string {
   const last = errors.at(-1);
   if (last === undefined) return (output.trim().split("\n").at(-1) ?? "").slice(0, MAX_ERROR_CHARACTERS);
   const [line, error = ""] = last;
-  // "Expected values to be strictly equal:" says nothing without what comes next.
   const rest = report.slice(last.index + line.length).split("\n").filter((one) => /^ *[+-]? *\S/.test(one));
+  // A message that ends with a colon, such as "Expected values to be strictly equal:", needs the lines after it.
   const more = error.endsWith(":") ? rest.slice(0, DIFFERING_LINES).map((one) => one.trim()) : [];
   return [error.replace(/^Error: /, ""), ...more].join(" ").slice(0, MAX_ERROR_CHARACTERS);
 }
