@@ -1,4 +1,3 @@
-/** Partitions without Kafka and PostgreSQL, and batches for tests that write them themselves. */
 import type { BacklogLimits } from "../../workers/consumer/kafka_partition/backlog.ts";
 import { Partition, type PartitionPorts } from "../../workers/consumer/kafka_partition/partition.ts";
 import type { OpenBatch, Slice } from "../../workers/consumer/kafka_partition/slice.ts";
@@ -13,7 +12,10 @@ Deno.test.afterEach(async () => {
   await Promise.all(running.splice(0).map((close) => close()));
 });
 
-/** A partition whose writes wait until they are let go; after the test, which may have failed, it is closed. */
+/**
+ * A partition without Kafka and PostgreSQL. Each write waits for `finishWrites()`. The partition is closed after the test,
+ * also if the test fails.
+ */
 export function startPartition(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
   const limits = {
     bufferBytes: 100,
@@ -53,27 +55,27 @@ export function startPartition(overrides: Partial<PartitionPorts> = {}, own: Par
   return { partition, written, finishWrites, changes: () => changes };
 }
 
-/** One that has its ledger. */
+/** A partition that has opened its ledger row and accepts records. */
 export async function openPartition(...options: Parameters<typeof startPartition>) {
   const one = startPartition(...options);
-  await eventually("the ledger", () => one.partition.wantsRecords);
+  await eventually("the partition to open its ledger row", () => one.partition.wantsRecords);
   return one;
 }
 
-/** One that nothing joins, and that is closed once. */
+/** A batch that no other batch joins, and that can be closed only once. */
 export function batchOf(slice: Slice): OpenBatch {
   let closed = false;
   return {
     count: () => slice.records.length,
     close: () => {
-      if (closed) throw new TypeError("the batch is closed already");
+      if (closed) throw new TypeError("the batch is already closed");
       closed = true;
       return slice;
     },
   };
 }
 
-/** A stretch of empty records, with their offsets as timestamps. @param bytes that each of them takes */
+/** A slice of records without key and value. @param bytes memory that each record counts for */
 export function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slice {
   const all = Array.from({ length: count }, (_, index) => {
     return { offset: from + index, timestampMs: from + index, key: null, value: null };

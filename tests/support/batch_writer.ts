@@ -1,4 +1,3 @@
-/** Batches as the consumer writes them, without Kafka. */
 import { Buffer } from "node:buffer";
 import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { LedgerRow } from "../../workers/consumer/kafka_partition/partition.ts";
@@ -16,7 +15,7 @@ export function openPlace(place: Place): Database {
   return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
 }
 
-/** A stretch of records with these values, and of gaps behind them. */
+/** A slice of records with these values, followed by these gaps. */
 export function sliceOfValues(from: number, values: readonly string[], gaps: readonly Gap[] = []): Slice {
   const next = gaps.at(-1)?.to ?? from + values.length;
   const records = values.map((value, index) => {
@@ -25,7 +24,7 @@ export function sliceOfValues(from: number, values: readonly string[], gaps: rea
   return { from, next, records: recordsOf(records), gaps, leaderEpoch: 0, bytes: 0, ownTables: [] };
 }
 
-/** Writes batches as the partitions of one consumer do: those that come together in one transaction. */
+/** Writes batches as the consumer does, without Kafka. Batches that wait at the same time share a transaction. */
 export function batchWriter(database: Database, onFailure: (error: unknown) => void = () => {}) {
   const store = createStore(transactionsOf(database), 1);
   const ports = {

@@ -1,29 +1,26 @@
-/** Certificates made in the test itself: good ones, and each kind of bad one. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 // @ts-types="@types/node-forge"
 import forge from "node-forge";
 
-/** PEM texts. */
+/** Both are PEM. The key is unencrypted PKCS #8. */
 export interface Identity {
   readonly certificate: string;
-  /** PKCS #8, not encrypted. */
   readonly key: string;
 }
 
 export interface CertificateOptions {
-  /** Host names and addresses. */
+  /** Host names and IP addresses. */
   readonly names?: readonly string[];
-  /** Days from now, negative for the past. */
+  /** Relative to now, negative for the past. */
   readonly fromDay?: number;
   readonly toDay?: number;
 }
 
 const DAY_MS = 86_400_000;
 
-/** An authority that exists for one test. */
+/** A certificate authority for one test. */
 export class Authority {
-  /** PEM: what those who trust it are given. */
   readonly certificate: string;
   readonly #key: forge.pki.rsa.PrivateKey;
   readonly #name: string;
@@ -38,7 +35,6 @@ export class Authority {
     ]);
   }
 
-  /** A certificate for a server or a client, with a key of its own. */
   issue(subject: string, options: CertificateOptions = {}): Identity {
     const { publicPem, privatePem } = newKey();
     const altNames = (options.names ?? []).map((name) => {
@@ -54,7 +50,7 @@ export class Authority {
   }
 }
 
-/** By Node's own means: in JavaScript it would take seconds. */
+// node-forge makes keys too, but takes seconds for each.
 function newKey(): { publicPem: string; privatePem: string } {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", {
     modulusLength: 2048,
@@ -72,7 +68,7 @@ function sign(
 ): string {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicPem);
-  // Positive, and never the same twice for one authority.
+  // Positive because of its first byte, and unique per authority, as X.509 requires.
   certificate.serialNumber = `01${randomBytes(8).toString("hex")}`;
   certificate.validity.notBefore = new Date(Date.now() + fromDay * DAY_MS);
   certificate.validity.notAfter = new Date(Date.now() + toDay * DAY_MS);

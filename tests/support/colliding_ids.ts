@@ -1,17 +1,16 @@
-/** Customers' ids that all have the same 32-bit FNV-1a hash: what somebody would send to slow a hash table down. */
-
+// A client could send ids with equal hashes to slow down a hash table (hash flooding).
 const FNV_PRIME = 0x01000193;
 const FNV_START = 0x811c9dc5;
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/** Four letters are 2^24 blocks, of which some 2^16 suffice to find two that lead to the same hash. */
+// Four letters give 2^24 blocks. About 2^16 of them are enough to find two with the same 32-bit hash.
 const BLOCK_LETTERS = 4;
 
 /**
- * Each stage is two blocks that lead from one hash to the same next hash. Choosing one block of each stage gives
- * 2^stages ids of the same length and hash, whatever part of the hash a table uses (Joux, CRYPTO 2004).
+ * Customer ids with the same 32-bit FNV-1a hash. Each stage is a pair of blocks that lead from one hash to the same next
+ * hash. Choosing one block of each pair gives 2^stages ids (multicollision of Joux, CRYPTO 2004).
  *
  * @param count at most 2^20
- * @returns ids of equal length, printable ASCII, all different
+ * @returns different ids of equal length, in printable ASCII
  */
 export function collidingIds(count: number): string[] {
   const stages: (readonly [string, string])[] = [];
@@ -46,7 +45,7 @@ function block(index: number): string {
   return String.fromCharCode(...Array.from({ length: BLOCK_LETTERS }, (_, at) => letter(index, at)));
 }
 
-/** @param from what the hash of the text before it is */
+/** @param from the hash of the text before `text` */
 export function fnv1a(text: string, from = FNV_START): number {
   let hash = from;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);

@@ -1,4 +1,3 @@
-/** Days of the past in a test's database, and whether all that was stored of them is accounted for. */
 import { strictEqual } from "node:assert";
 import type { Place } from "../../lab/place.ts";
 
@@ -8,11 +7,12 @@ export function daysAgo(days: number): string {
   return new Date(Date.now() - days * DAY_MS).toISOString();
 }
 
-/** Makes the tables, and consumes nothing. */
+/** Creates the schema and reads no records. */
 export async function migrateDatabase(place: Place): Promise<void> {
   strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
 }
 
+/** @param when which moment of the test, for the error message */
 export async function assertAccountedFor(place: Place, when = "now"): Promise<void> {
   const { code, output } = await place.run("reconcile");
   strictEqual(code, 0, `${when}: ${output}`);

@@ -1,4 +1,3 @@
-/** Ledger rows, readings and changes as the ingest writes them, and rounds of the rollup, without Kafka. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeChain } from "../../chaos/judge/chain.ts";
 import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";
@@ -18,11 +17,12 @@ import { batchWriter, openPlace, sliceOfValues } from "./batch_writer.ts";
 const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
 const PARTITIONS = 2;
-/** Readings of a batch, of as many customers: all but the last of one minute. */
+// One reading per customer. All but the last are in the same minute.
 const BATCH = 6;
-/** Small, so that a rebuild has several slices: of two rows, that is of a minute or two. */
+// So small that a rebuild needs several slices.
 const SIZE: Size = { offsets: 40, sliceRows: 2 };
 
+/** Writes ledger rows, readings and change rows as the ingest does, and runs rounds of the rollup, without Kafka. */
 export class Feed implements AsyncDisposable {
   readonly #database: Database;
   #ledgers: LedgerRow[] = [];
@@ -43,16 +43,16 @@ export class Feed implements AsyncDisposable {
     return feed;
   }
 
-  /** Commits so many batches, by turns of the partitions, half a minute apart. */
+  /** Commits batches to the partitions in rotation. Each is half a minute later than the one before. */
   async store(batches: number): Promise<void> {
     for (; batches > 0; batches--) {
       const number = this.#batches++;
       const index = number % this.#ledgers.length;
       const ledger = this.#ledgers[index];
-      if (ledger === undefined) throw new TypeError("a feed without partitions");
+      if (ledger === undefined) throw new TypeError("a feed needs partitions");
       const values = Array.from({ length: BATCH }, (_, customer) => {
-        // The last one is late, and not its customer's latest.
         const ms = Date.parse(this.from) + number * 30_000 + customer * 1_000 -
+          // The last reading is late, so it is not the latest reading of its customer.
           (customer === BATCH - 1 ? 150_000 : 0);
         const timestamp = new Date(ms).toISOString();
         return JSON.stringify({
@@ -67,14 +67,14 @@ export class Feed implements AsyncDisposable {
     }
   }
 
-  /** As the ingest does when it finds that somebody moved an offset. */
+  /** Reads the ledger again, as the ingest does after another session moved an offset. */
   async readLedger(): Promise<void> {
     this.#ledgers = await Promise.all(
       this.#ledgers.map((ledger) => openLedger(this.#database, ledger, ledger.generation, 0)),
     );
   }
 
-  /** What the rounds did until nothing waits, in order and each once. */
+  /** Runs rounds until no change row waits. @returns their outcomes in order */
   async follow(size = SIZE): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     await using database = openRollup(this.place);
@@ -82,13 +82,13 @@ export class Feed implements AsyncDisposable {
     return outcomes;
   }
 
-  /** Minutes and latest readings, with what waits, are what the rows give. */
+  /** Checks that minute aggregates and latest readings equal the stored readings. */
   async judge(): Promise<void> {
     const query = this.place.sql.bind(this.place);
     deepStrictEqual([...await judgeMinutes(query), ...await judgeLatest(query)], []);
   }
 
-  /** Nothing waits, and all is what the rows give. */
+  /** Also checks that no change row waits and no rebuild is running. */
   async judgeEnd(): Promise<void> {
     await this.judge();
     deepStrictEqual(await judgeChain(this.place.sql.bind(this.place)), {
@@ -103,12 +103,12 @@ export class Feed implements AsyncDisposable {
   }
 }
 
-/** As the rollup opens it. */
+/** Opens the database with the settings of the rollup. */
 export function openRollup({ databaseUrl }: Pick<Place, "databaseUrl">): Database {
   return openDatabase(databaseUrl, { connections: 0, limits: ROLLUP_LIMITS, name: "rollup-test" });
 }
 
-/** Does something before each statement behind the first of a transaction. */
+/** Runs `work` before each statement of a transaction but the first one. */
 export function beforeStatements(database: Database, work: (sql: string) => Promise<void>): Database {
   return {
     ...database,

@@ -1,4 +1,3 @@
-/** A fetch loop whose broker is a function; everything behind it is real. */
 import { Buffer } from "node:buffer";
 import { Registry } from "prom-client";
 import type { Fetcher, FetchLimits, FetchTarget } from "../../workers/_shared/kafka/fetcher.ts";
@@ -20,16 +19,16 @@ const connection = {
   options: { clientId: "c", bootstrapBrokers: [] },
   secrets: [],
 };
-/** Last stable offset in the answers that do not give another one. */
+/** The last stable offset of the responses, unless the broker function gives another one. */
 export const END = 100;
 
-/** Says what a partition is answered; thrown, the request fails. */
+/** Returns what a partition answers to a fetch. If it throws, the request fails. */
 type Broker = (
   target: FetchTarget,
   request: { readonly targets: readonly FetchTarget[]; readonly limits: FetchLimits },
 ) => Partial<FetchedPartition> & { readonly throttled?: boolean };
 
-/** Time that passes while the loop has nothing to ask for, so that pauses are over at once. */
+/** A clock that advances while the loop is idle, so that pauses end at once. */
 class SteppedClock extends HealthState {
   now = 0;
 
@@ -39,7 +38,7 @@ class SteppedClock extends HealthState {
   }
 }
 
-/** Events of the log, each with its partition, and the gaps that are told. */
+// Collects each log event with its partition, and each gap.
 function recordTelemetry(progress: HealthState) {
   const events: string[] = [];
   const gaps: unknown[] = [];
@@ -56,7 +55,7 @@ function recordTelemetry(progress: HealthState) {
 function fetcherOf(broker: Broker, onFetch: () => Promise<void>): Pick<Fetcher, "fetch"> {
   return {
     fetch: async (_broker, _topic, targets, limits) => {
-      // A turn for the partitions' own loops, as the network gives them.
+      // A real network lets the loops of the partitions run meanwhile.
       await new Promise((resolve) => setTimeout(resolve));
       await onFetch();
       const partitions = targets.map((target) => ({
@@ -82,22 +81,25 @@ function portsOf(
   return {
     open: () => Promise.resolve(ledger),
     write: (_ledger, open) => write(open.close()),
-    resolveOffsetReset: () => Promise.reject(new TypeError("no place is lost")),
+    resolveOffsetReset: () => Promise.reject(new TypeError("no offset is out of range")),
     onChange,
   };
 }
 
-/** Runs the loop of a broker that leads so many partitions, each of which stands at 0, until `enough`. */
+/**
+ * Runs the fetch loop of a broker that leads all partitions, each starting at offset 0, until `enough` returns true. Only
+ * the broker is simulated.
+ */
 export async function runFetchLoop(
   partitions: number,
   broker: Broker,
   enough: (all: readonly Partition[], events: readonly string[]) => boolean,
   { epoch = 3, memoryBudgetBytes = 1_000_000_000, write, whyNotCompaction = () => "not compacted" }: {
-    /** Of the leader, as the topic says. */
+    /** The leader epoch in the topic's metadata. */
     readonly epoch?: number;
     readonly memoryBudgetBytes?: number;
     readonly write?: (slice: Slice) => Promise<number>;
-    /** What the topic's settings say against a gap; undefined when nothing does. */
+    /** Why the topic's settings exclude compaction. Undefined if they allow it. */
     readonly whyNotCompaction?: () => string | undefined;
   } = {},
 ) {
@@ -134,7 +136,7 @@ export async function runFetchLoop(
   const loop = new FetchLoop(BROKER, ports, stop.signal);
   for (const partition of all) partition.start((error) => events.push(String(error)));
   try {
-    await eventually("the loop to have asked enough", () => enough(all, events), {
+    await eventually("the fetch loop to do enough", () => enough(all, events), {
       seen: () => ({ written, events }),
     });
   } finally {
@@ -146,7 +148,6 @@ export async function runFetchLoop(
   return { written, gaps, events, all, reasons: progress.readyReasons() };
 }
 
-/** A batch of these offsets. */
 export const records = (from: number, to: number) =>
   batch(from, Array.from({ length: to - from }, (_, index) => from + index));
 /** Whether everything before this offset is stored. */

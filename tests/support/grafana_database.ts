@@ -1,4 +1,3 @@
-/** A database that dashboards look at, for one test: the queries that Grafana would send, sent as Grafana would. */
 // @ts-types="@types/pg"
 import type pg from "pg";
 import { MIGRATIONS } from "../../migrations/mod.ts";
@@ -21,7 +20,7 @@ Deno.test.afterAll(async () => await (await starting)?.destroy());
 
 export type Row = Record<string, unknown>;
 
-/** A migrated database, its superuser, and the role that only reads. */
+/** A database with the queries of all dashboards and alert rules, run as the role that Grafana uses. */
 export class MonitoredDatabase implements AsyncDisposable {
   constructor(
     readonly owner: pg.Client,
@@ -29,10 +28,12 @@ export class MonitoredDatabase implements AsyncDisposable {
     readonly queries: readonly BuiltQuery[],
   ) {}
 
-  /** The query of a panel, variable, annotation or rule, found by a part of its name. */
+  /** @param part unique part of the name of a panel, variable, annotation or alert rule */
   query(part: string): BuiltQuery {
     const found = this.queries.filter(({ name }) => name.includes(part));
-    if (found.length !== 1) throw new TypeError(`${found.length} queries are called ${part}`);
+    if (found.length !== 1) {
+      throw new TypeError(`${found.length} queries have ${part} in their name, expected one`);
+    }
     return found[0] as BuiltQuery;
   }
 
@@ -52,7 +53,7 @@ export class MonitoredDatabase implements AsyncDisposable {
     return (await this.run(this.query(part), options)).rows;
   }
 
-  /** The only number of a stat, or of an alert rule. */
+  /** The single number of a stat panel or alert rule. */
   async number(part: string, options: RunOptions = {}): Promise<number> {
     const [row = {}] = await this.rows(part, options);
     const numbers = Object.entries(row).filter(([name]) => name !== "time").map(([, value]) => Number(value));
@@ -67,13 +68,13 @@ export class MonitoredDatabase implements AsyncDisposable {
 
 export interface RunOptions {
   readonly rangeMs?: number;
-  /** Of the time range; now unless told. */
+  /** End of the time range. Default: now. */
   readonly end?: Date;
   readonly customer?: string;
   readonly search?: string;
 }
 
-/** @param name of a database that is made for it */
+/** @param name of the database that is created */
 export async function openMonitoredDatabase(name: string): Promise<MonitoredDatabase> {
   const { superuserUrl } = await postgres();
   const at = (database: string, user?: string) => {

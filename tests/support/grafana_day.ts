@@ -1,33 +1,31 @@
-/** A day of data that has something for every panel to show, as SQL: no broker is needed to look at a database. */
-
-/** Quotes, a comment, a macro that Grafana's server would expand, percent signs, and letters beyond ASCII. */
+/** Quotes, a comment, a Grafana macro, percent signs, and letters beyond ASCII. */
 export const HOSTILE_CUSTOMER = `o'brien"; -- $__timeFilter(ts) \${quiet_minutes} %41%zz\\ é心😀`;
 
-/** The day ends now. Each list is for one customer, or says for how many. */
+// The day ends now. Each query of the union has data for one or more panels.
 const READINGS = `
   insert into public.heartbeats (customer_id, ts, heart_rate, anomaly)
   select customer_id, ts, heart_rate, case when heart_rate < 45 then 'low' when heart_rate > 180 then 'high' end
     from (
-      -- Twenty well ones, one of them silent for half an hour.
+      -- Twenty normal customers, one of them without readings for half an hour.
       select 'c-' || lpad(n::text, 4, '0') as customer_id, ts, 60 + 2 * n as heart_rate
         from generate_series(1, 20) n
        cross join generate_series(now() - interval '24 hours', now() - interval '1 second', interval '30 seconds') ts
        where n <> 7 or ts not between now() - interval '4 hours' and now() - interval '210 minutes'
       union all
-      -- High at this moment, by 10; with an episode of three minutes in the morning.
+      -- High now, by 10, and with an episode of three minutes ten hours ago.
       select 'high-now', ts, case when ts > now() - interval '5 minutes' then 190
                                   when ts between now() - interval '10 hours' and now() - interval '597 minutes' then 200
                                   else 80 end
         from generate_series(now() - interval '24 hours', now() - interval '1 second', interval '30 seconds') ts
       union all
-      -- Low at this moment, by 12.
+      -- Low now, by 12.
       select 'low-now', ts, 33 from generate_series(now() - interval '2 minutes', now(), interval '20 seconds') ts
       union all
-      -- Was high four minutes ago.
+      -- High until four minutes ago.
       select 'high-lately', ts, case when ts < now() - interval '4 minutes' then 185 else 90 end
         from generate_series(now() - interval '6 minutes', now(), interval '20 seconds') ts
       union all
-      -- Went quiet twenty minutes ago, and six hours ago with an anomaly as its last reading.
+      -- One without readings for twenty minutes, and one for six hours whose last reading was an anomaly.
       select 'quiet', now() - n * interval '20 minutes', 70 from generate_series(1, 3) n
       union all
       select 'quiet-and-low', now() - n * interval '6 hours', 40 from generate_series(1, 3) n
@@ -35,13 +33,10 @@ const READINGS = `
       select $1, ts, 75 from generate_series(now() - interval '30 minutes', now(), interval '1 second') ts
     ) reading`;
 
-/** Where the rollup stands: the last whole minute is never all behind it. */
+// 70 s, so that change rows always wait for a part of the last whole minute.
 const ROLLED_UP_UNTIL = "now() - interval '70 seconds'";
 
-/**
- * What the rollup keeps, and the two changes that it has still to follow, the first of them for 20 s. As one statement,
- * in which now() is one instant.
- */
+// The state of a rollup with two waiting change rows. The first has waited for 20 s.
 const DERIVED = `
   insert into public.heartbeats_1m
   select customer_id, date_trunc('minute', ts), count(*), sum(heart_rate), min(heart_rate), max(heart_rate),
@@ -72,7 +67,7 @@ const DERIVED = `
     ) entry
    group by move`;
 
-/** Two partitions in use, one 30 s behind, and the log of a topic that was deleted. */
+// Two partitions in use, of which one is 30 s behind, and one of a topic that was deleted.
 const LEDGER = `
   insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, moves, stored,
          duplicates, rejected, gaps, last_event_ts, last_record_at, last_batch_at, updated_at)
@@ -87,7 +82,7 @@ const LEDGER = `
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
   values ('heartbeats_d20200101', '2020-01-01', '2020-01-02', 5)`;
 
-/** The one that reads both partitions, one that cannot, and one that was killed; then both logs were shorter or cut. */
+// One consumer reads both partitions, one cannot read, and one was killed three hours ago.
 const CONSUMERS = `
   insert into public.consumer_status (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions,
          log_end_offsets, reasons, limits)
@@ -98,7 +93,7 @@ const CONSUMERS = `
                  ('waits', now() - interval '1 second', '{}', '{}', '{the schema is not current}')
          ) status (consumer, seen_at, partitions, log_end_offsets, reasons)`;
 
-/** Three by hand: one customer's, one without a key, one whose key is no UTF-8; and what a day brings. */
+// One with a customer's key, one without a key, one whose key is not UTF-8, and 57 spread over the day.
 const REJECTS = `
   insert into public.heartbeat_rejects
          (ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, rejected_at)
@@ -115,7 +110,7 @@ const REJECTS = `
 
 type Execute = (sql: string, values?: readonly unknown[]) => Promise<unknown>;
 
-/** Fills an empty schema. */
+/** Fills a migrated, empty database with a day of data that every panel can show. */
 export async function insertDay(execute: Execute): Promise<void> {
   await execute(
     `select public.ensure_heartbeat_partition('public.heartbeats', day)

@@ -1,4 +1,3 @@
-/** What a test intends of each record that it sends, and the judge that looks whether it came so. */
 import { AssertionError } from "node:assert";
 import { type Intent, judgeEverything } from "../../chaos/judge/everything.ts";
 import { differenceOf, type ExpectedReject } from "../../chaos/judge/rejects.ts";
@@ -9,10 +8,11 @@ import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Outgoing, Sent } from "../../lab/produce.ts";
 
-/** What becomes of a record: a reading (stored, or a duplicate of one that is), or a reject with this reason. */
+/** A record to publish, and what must become of it. */
 export interface Intended extends Outgoing {
+  /** `reading`: stored, or a duplicate of a stored reading. */
   readonly fate: "reading" | { readonly reject: string };
-  /** The row of a reading; left out, it is what JSON.parse makes of the value. */
+  /** Default: parsed from the value with JSON.parse(). */
   readonly row?: Row;
 }
 
@@ -20,21 +20,18 @@ interface Row {
   readonly customerId: string;
   /** Microseconds since the Unix epoch. */
   readonly ts: bigint;
-  /** Beats per minute. */
   readonly heartRate: number;
 }
 
 export interface JudgeOptions {
-  /** Records may be in the log more often than acknowledged: the broker went away in the middle of a request. */
+  /** The log may hold records twice, because a broker stopped during a request and the client sent it again. */
   readonly resent?: boolean;
 }
 
-/** A record that becomes a row, or repeats one. */
 export interface IntendedReading extends Intended {
   readonly value: { readonly customer_id: string; readonly timestamp: string; readonly heart_rate: number };
 }
 
-/** A record that becomes a row, or repeats one. */
 export function reading(
   customer_id: string,
   timestamp: string,
@@ -44,7 +41,6 @@ export function reading(
   return { value: { customer_id, timestamp, heart_rate }, fate: "reading", ...to };
 }
 
-/** A record that becomes a reject. */
 export function bad(
   reason: string,
   value: Outgoing["value"],
@@ -54,9 +50,9 @@ export function bad(
 }
 
 /**
- * Call it when the ledger has caught up.
+ * Compares the database with the records that were sent. All of them must have been consumed.
  *
- * @param sent every record that was acknowledged on this place's topic
+ * @param sent every acknowledged record of the place's topic
  * @throws AssertionError that lists each violation with ids
  */
 export async function judge(
@@ -113,6 +109,6 @@ function rowOf({ value, record: { row } }: Sent<Intended>): Row {
   if (row !== undefined) return row;
   const { customer_id, timestamp, heart_rate } = JSON.parse(value?.toString() ?? "");
   const ts = parseInstant(timestamp);
-  if (typeof ts !== "bigint") throw new TypeError(`no reading was intended: ${value}`);
+  if (typeof ts !== "bigint") throw new TypeError(`the record is not a reading: ${value}`);
   return { customerId: `${customer_id}`, ts, heartRate: heart_rate };
 }

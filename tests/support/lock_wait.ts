@@ -1,7 +1,6 @@
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 
-/** Waits until a session of the place's database waits for a lock. */
 export async function waitForLockWait(place: Place): Promise<void> {
   await eventually("a session that waits for a lock", async () => {
     const rows = await place.sql(

@@ -1,8 +1,6 @@
-/** Readings a second apart, and the gaps that the ledger has. */
 import { type IntendedReading, reading } from "./judge.ts";
 import type { Place } from "../../lab/place.ts";
 
-/** @returns that many readings of a customer, a second apart */
 export function secondsOf(customer: string, count: number, partition = 0): IntendedReading[] {
   return Array.from({ length: count }, (_, index) => {
     const timestamp = new Date(Date.UTC(2026, 6, 14) + index * 1000).toISOString();
@@ -10,7 +8,7 @@ export function secondsOf(customer: string, count: number, partition = 0): Inten
   });
 }
 
-/** Each as "partition: from to next cause". */
+/** @returns gaps as "partition: from to next cause" */
 export async function gapsOf(place: Place): Promise<string[]> {
   const rows = await place.sql<{ gap: string }>(
     `select kafka_partition || ': ' || from_offset || ' to ' || to_offset || ' ' || cause as gap

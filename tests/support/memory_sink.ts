@@ -1,4 +1,3 @@
-/** A sink without PostgreSQL: what the processing of a batch meets can be said in advance. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type {
   Counts,
@@ -15,30 +14,29 @@ export const REPEATED = "23505";
 export const CANCELED = "57014";
 export const DEADLOCK = "40P01";
 
-/** What the server says. */
 export function answer(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** A table and a ledger of one partition in memory that fail on demand. */
+/** A table and a ledger row in memory, which fail when a test tells them to. */
 export class MemorySink implements Transactions {
   readonly rows = new Map<string, number>();
   rejects: readonly Reject[] = [];
   counts: Counts | undefined;
   nextOffset = 0;
   inserts: string[] = [];
-  /** Keys that the database refuses, by customer. */
+  /** Customers whose rows the database refuses. */
   readonly refuses = new Set<string>();
-  /** Thrown by the next writes, one each. */
+  /** Errors of the next writes, one each, before anything is inserted. */
   readonly failures: Error[] = [];
-  /** Thrown by the next inserts, one each. */
+  /** Errors of the next inserts, one each. */
   readonly insertFailures: Error[] = [];
-  /** How the next writes end once everything is inserted, one each; nothing is kept then. */
+  /** Outcomes of the next writes, one each, after all inserts succeeded. Nothing is kept. */
   readonly conclusions: (Error | WriteOutcome)[] = [];
   onWrite = () => {};
-  /** An attempt with more inserts takes too long. */
+  /** The connection is lost at the next insert of the same attempt. */
   mostInserts = Infinity;
-  /** An insert of more rows takes too long. */
+  /** A larger insert is canceled, as by the statement timeout. */
   mostRows = Infinity;
 
   readonly writeGroup = async ([batch]: readonly PlannedBatch[]) => {
@@ -67,24 +65,24 @@ export class MemorySink implements Transactions {
     if (failure !== undefined) throw failure;
     if (this.nextOffset !== slice.from) return { kind: "offset mismatch", nextOffset: this.nextOffset };
     const rows = new Map(this.rows);
-    // deno-lint-ignore require-await -- what is thrown is the server's answer
+    // deno-lint-ignore require-await -- a throw must become a rejected promise
     const written = await work(async (how, added) => {
       const all = [...added].map((row) => readings.reading(row));
       this.inserts.push(`${how} ${all.length}`);
       if (this.inserts.length - before > this.mostInserts) throw new Error("connection lost");
-      if (all.length > this.mostRows) throw answer(CANCELED, "no time");
+      if (all.length > this.mostRows) throw answer(CANCELED, "canceled");
       const failure = this.insertFailures.shift();
       if (failure !== undefined) throw failure;
       const keys = all.map(({ customerId }) => customerId);
-      deepStrictEqual(keys, [...new Set(keys)].sort(), "each key once, in order");
+      deepStrictEqual(keys, [...new Set(keys)].sort(), "keys must be unique and ordered");
       if (how === "copy" && keys.some((key) => rows.has(key))) throw answer(REPEATED, "repeated");
-      if (keys.some((key) => this.refuses.has(key))) throw answer(REFUSED, "no");
+      if (keys.some((key) => this.refuses.has(key))) throw answer(REFUSED, "refused");
       const present = keys.map((key) => rows.get(key) ?? null);
       for (const { customerId, heartRate } of all) if (!rows.has(customerId)) rows.set(customerId, heartRate);
       return present;
     });
     const { counts, stored, rejects } = written;
-    strictEqual(stored.length, counts.stored, "what is derived counts exactly the stored rows");
+    strictEqual(stored.length, counts.stored, "the derived rows must be the stored rows");
     const conclusion = this.conclusions.shift();
     if (conclusion instanceof Error) throw conclusion;
     if (conclusion !== undefined) return conclusion;

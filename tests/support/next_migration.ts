@@ -1,12 +1,12 @@
-/** The first migration of a later release, made up: it changes a filled table and derives another one from its rows. */
 import { type Migration, MIGRATIONS } from "../../migrations/mod.ts";
 
+// The SQL takes its strongest lock first. A lock that is upgraded later can deadlock with a writer.
 const version = MIGRATIONS.length + 1;
 
+/** A breaking migration of an imaginary later release. It alters a filled table and derives another one from its rows. */
 export const NEXT_MIGRATION: Migration = {
   version,
   name: `${String(version).padStart(4, "0")}_add_first_readings`,
-  // Locked once and for all, as strong as it is needed: a lock that is made stronger later deadlocks with a writer.
   sql: `
     lock table public.heartbeats in access exclusive mode;
     alter table public.heartbeats add column received_at timestamptz;

@@ -1,8 +1,3 @@
-/**
- * A pooler in front of PostgreSQL, as PgBouncer and its like are one, on loopback: clients share a few sessions of the
- * server. In `transaction` mode a session is a client's until the server is outside of a transaction again, in `session`
- * mode until the client leaves. As PgBouncer does, it gives clients keys of its own and knows no prepared statements.
- */
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
@@ -11,11 +6,15 @@ import pg from "pg";
 import { HOST } from "../../stack/network/ports.ts";
 import { eventually } from "../../lab/eventually.ts";
 
+/**
+ * A connection pooler on loopback, similar to PgBouncer. In `transaction` mode a client keeps a session until its transaction
+ * ends, in `session` mode until it disconnects. It gives clients its own cancel keys and does not track prepared statements.
+ */
 export interface PoolerOptions {
   readonly mode: "transaction" | "session";
-  /** Sessions of the server, at most. */
+  /** Maximum number of sessions on the server. */
   readonly size: number;
-  /** The session that was free for longest is next, and not the newest (PgBouncer's server_round_robin). */
+  /** Reuse the session that was idle longest, not the newest one (PgBouncer's server_round_robin). */
   readonly roundRobin?: boolean;
 }
 
@@ -24,7 +23,6 @@ const TERMINATE = "X".charCodeAt(0);
 const READY = "Z".charCodeAt(0);
 const IDLE = "I".charCodeAt(0);
 
-/** A session of the server, logged in; its bytes are ours. */
 interface Backend {
   readonly client: pg.Client;
   readonly socket: Socket;
@@ -37,7 +35,7 @@ export async function openPooler(url: string, options: PoolerOptions): Promise<P
 }
 
 export class Pooler implements AsyncDisposable {
-  /** For clients; the user and the password are not looked at. */
+  /** For clients. The pooler does not check user and password. */
   readonly url: string;
   readonly #serverUrl: string;
   readonly #server: Server;
@@ -48,18 +46,17 @@ export class Pooler implements AsyncDisposable {
   readonly #waiting: ((backend: Backend) => void)[] = [];
   #opened = 0;
 
-  /** Made by `openPooler`. */
   constructor(url: string, server: Server, options: PoolerOptions) {
     this.#serverUrl = url;
     this.#server = server;
     this.#options = options;
-    const ours = new URL(url);
-    ours.host = `${HOST}:${(server.address() as { port: number }).port}`;
-    this.url = ours.href;
+    const own = new URL(url);
+    own.host = `${HOST}:${(server.address() as { port: number }).port}`;
+    this.url = own.href;
     server.on("connection", (socket) => this.#serve(socket));
   }
 
-  /** Opens all the sessions that it may have: then the choice between them is the mode's. */
+  /** Opens all sessions, so that the mode decides which one a client gets. */
   async fill(): Promise<void> {
     while (this.#opened < this.#options.size) this.#release(await this.#open());
   }
@@ -70,6 +67,7 @@ export class Pooler implements AsyncDisposable {
     await client.connect();
     client.on("error", () => {});
     const { stream: socket } = (client as unknown as { connection: { stream: Socket } }).connection;
+    // From here on the pooler reads the bytes of the session, not the driver.
     socket.removeAllListeners("data");
     const backend = { client, socket };
     this.#backends.add(backend);
@@ -111,13 +109,13 @@ export class Pooler implements AsyncDisposable {
         backend.socket.write(message);
       }
     } catch {
-      // The client broke off.
+      // The client disconnected.
     }
     if (backend !== undefined) await this.#replace(backend);
     socket.destroy();
   }
 
-  /** What a client leaves in a session is gone for the next one. */
+  // In session mode the next client must not see what this one set in the session.
   async #replace(backend: Backend): Promise<void> {
     backend.socket.destroy();
     this.#backends.delete(backend);
@@ -134,7 +132,7 @@ export class Pooler implements AsyncDisposable {
   }
 }
 
-/** A client's messages, whole; those before the first query are answered here. */
+/** Yields whole messages of a client. Answers the messages before the first query itself. */
 async function* read(socket: Socket): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   let started = false;
@@ -157,13 +155,13 @@ async function* read(socket: Socket): AsyncGenerator<Buffer> {
   }
 }
 
-/** AuthenticationOk, BackendKeyData with a key of our own, ReadyForQuery. */
+// AuthenticationOk, BackendKeyData with a random cancel key, ReadyForQuery.
 function welcome(): Buffer {
   const [authenticated, key, ready] = ["520000000800000000", "4b0000000c", "5a0000000549"];
   return Buffer.from(`${authenticated}${key}${randomBytes(8).toString("hex")}${ready}`, "hex");
 }
 
-/** Whether the server's answer ends, with these bytes, outside of a transaction. */
+/** Returns a function that is true when the bytes end with ReadyForQuery outside of a transaction. */
 function readyForQuery(): (bytes: Buffer) => boolean {
   let rest: Buffer = Buffer.alloc(0);
   return (bytes) => {

@@ -1,4 +1,3 @@
-/** Publishes a record batch byte by byte as it is given, such as no client writes it. */
 import { Buffer } from "node:buffer";
 import { seal } from "../../workers/_shared/kafka/batch_writer.ts";
 import { Sender } from "../../workers/_shared/kafka/sender.ts";
@@ -7,7 +6,7 @@ const HEADER_BYTES = 61;
 const ATTRIBUTES_AT = 21;
 const CODEC_NUMBERS = { snappy: 2, lz4: 3 };
 
-/** The records of a batch that is not compressed, compressed by hand, of now: Kafka soon drops what is old. */
+/** Compresses the records of an uncompressed batch with `compress`, which may write what no library does. */
 export function compressedBy(
   batch: Buffer,
   codec: keyof typeof CODEC_NUMBERS,
@@ -18,7 +17,7 @@ export function compressedBy(
   return seal(whole);
 }
 
-/** @returns the offset of its first record */
+/** Publishes the bytes of a record batch unchanged. @returns the offset of its first record */
 export async function produceBatch(
   servers: string,
   topic: string,

@@ -1,7 +1,6 @@
-/** How every property test runs: a new seed each time, printed, and PROPERTY_SEED to run one again. */
 import fc from "fast-check";
 
-/** @returns options for `fc.assert`; a failure also prints the smallest input that fails */
+/** Options for `fc.assert`. Prints the seed, which is random unless PROPERTY_SEED repeats an earlier run. */
 export function property(name: string, numRuns: number): { readonly seed: number; readonly numRuns: number } {
   const given = Deno.env.get("PROPERTY_SEED");
   const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
@@ -10,7 +9,7 @@ export function property(name: string, numRuns: number): { readonly seed: number
   return { seed, numRuns };
 }
 
-/** Any text that JavaScript can hold: every plane, NUL and unpaired surrogates too. */
+/** Any string of UTF-16 code units, also with NUL and unpaired surrogates. */
 export function anyText(maxLength: number): fc.Arbitrary<string> {
   const unit = fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 0x20, max: 0x7e }) },
@@ -20,7 +19,7 @@ export function anyText(maxLength: number): fc.Arbitrary<string> {
   return fc.array(unit, { maxLength }).map((codes) => String.fromCharCode(...codes));
 }
 
-/** Texts of which most are timestamps and the rest are nearly. */
+/** Strings in the shape of a timestamp, many with values out of range, and some damaged. */
 export function timestampText(): fc.Arbitrary<string> {
   const two = (max: number) => fc.integer({ min: 0, max }).map((value) => String(value).padStart(2, "0"));
   const year = fc.oneof(

@@ -1,4 +1,3 @@
-/** Kafka's bytes as a broker sends them, written with the client's own writer, and records as the consumer holds them. */
 import { Buffer } from "node:buffer";
 import {
   compressionsAlgorithms,
@@ -22,15 +21,14 @@ export const FIRST_TIMESTAMP = 1_000;
 export const MAX_TIMESTAMP = 9_000;
 
 export interface BatchOptions {
-  /** Its last offset, when compaction took the record that had it. */
+  /** The last offset, if compaction removed the record that had it. */
   readonly last?: number;
-  /** How many records it says it has, when that is not true. */
+  /** The record count in the header, if it is wrong. */
   readonly count?: number;
   readonly attributes?: number;
   readonly producerId?: bigint;
   readonly leaderEpoch?: number;
   readonly compression?: "gzip" | "snappy" | "lz4" | "zstd";
-  /** Key and value of the record at an offset, and at a place in the batch. */
   readonly record?: (
     offset: number,
     index: number,
@@ -39,16 +37,16 @@ export interface BatchOptions {
 
 const named = (offset: number) => ({ key: Buffer.from("k"), value: Buffer.from(`v${offset}`) });
 
-/** A batch with a record `v<offset>` at each of these offsets, made `offset` milliseconds after its first timestamp. */
+/** A record batch with the value `v<offset>` at each offset. Its timestamp is FIRST_TIMESTAMP + offset. */
 export function batch(first: number, offsets: readonly number[], options: BatchOptions = {}): Buffer {
   const { last = offsets.at(-1) ?? first, attributes = 0, producerId = -1n, leaderEpoch = 0 } = options;
   const { compression, record = named, count = offsets.length } = options;
   const plain = Buffer.concat(offsets.map((offset, index) => {
-    // The client's types know no null, which its writer turns into a missing key and a tombstone.
     const message = {
       topic: "t",
       timestamp: BigInt(FIRST_TIMESTAMP + offset),
       ...record(offset, index),
+      // The type excludes null, but the client writes it: no key, or a tombstone.
     } as MessageRecord;
     return createRecord(message, offset - first, BigInt(FIRST_TIMESTAMP)).buffer;
   }));
@@ -75,7 +73,7 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
   return Buffer.concat([prefix, behindLength]);
 }
 
-/** The same batch, with the checksum of what is in it now. */
+/** The batch with the checksum of its current bytes. */
 export function withValidChecksum(bytes: Buffer): Buffer {
   const right = Buffer.from(bytes);
   right.writeUInt32BE(crc32c(right.subarray(21)), 17);
@@ -88,7 +86,7 @@ export function marker(offset: number, producerId: bigint, kind: "abort" | "comm
   return batch(offset, [offset], { attributes: TRANSACTIONAL | CONTROL, producerId, record });
 }
 
-/** @param aborted transactions of which the response says that they were aborted */
+/** @param aborted transactions that the response lists as aborted */
 export function response(
   batches: readonly Buffer[],
   aborted: readonly [producerId: bigint, firstOffset: number][] = [],
@@ -103,7 +101,7 @@ export function response(
   };
 }
 
-/** @param message a broker's answer to a fetch, with the header that repeats the request's number */
+/** @param message a fetch response with its header */
 export function readAnswer(message: Buffer): FetchAnswer {
   const reader = Reader.from(message);
   reader.readInt32();
@@ -111,7 +109,6 @@ export function readAnswer(message: Buffer): FetchAnswer {
   return readFetchResponse(reader);
 }
 
-/** Records that never were in a batch. */
 export function recordsOf(all: readonly RawRecord[]): Records {
   const table = new RecordTable(
     Buffer.concat(all.flatMap(({ key, value }) => [key ?? Buffer.alloc(0), value ?? Buffer.alloc(0)])),
@@ -126,7 +123,6 @@ export function recordsOf(all: readonly RawRecord[]): Records {
   return new Records([{ table, from: 0, to: all.length }]);
 }
 
-/** Each of them by itself. */
 export function listOf(records: Records): RawRecord[] {
   return Array.from({ length: records.length }, (_, index) => records.at(index)).filter((one) =>
     one !== undefined

@@ -1,9 +1,8 @@
-/** What a running consumer holds of things that are easily forgotten; on Linux, where /proc tells. */
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
 
-/** For the start of the worker that is to be measured. */
+/** The preload module for the worker that is measured. */
 export const COUNTED = new URL("./preload/counted_resources.ts", import.meta.url).href;
 
 export interface Held {
@@ -12,16 +11,19 @@ export interface Held {
   /** As PostgreSQL counts them. */
   readonly databaseSessions: number;
   readonly timers: number;
-  /** Listeners on the abort signal that has most of them. */
+  /** On the abort signal that has most. */
   readonly abortListeners: number;
 }
 
-/** @param worker started with `COUNTED`; the only consumer on the place's database */
+/** Requires Linux. @param worker started with `COUNTED`, the only consumer on the place's database */
 export async function heldBy(worker: WorkerProcess, place: Place): Promise<Held> {
-  const said = worker.events("test.resources").length;
+  const before = worker.events("test.resources").length;
   worker.kill("SIGUSR2");
-  const told = await eventually("its own count", () => worker.events("test.resources")[said]);
-  // Deno itself opens /proc to programs only that may do everything.
+  const told = await eventually(
+    "the worker to log its resources",
+    () => worker.events("test.resources")[before],
+  );
+  // Deno lets a program read /proc only with all permissions.
   const { stdout } = await new Deno.Command("ls", { args: ["-l", `/proc/${worker.pid}/fd`] }).output();
   const links = new TextDecoder().decode(stdout).split("\n").filter((line) => line.includes(" -> "));
   const [sessions] = await place.sql<{ count: string }>(
@@ -36,7 +38,7 @@ export async function heldBy(worker: WorkerProcess, place: Place): Promise<Held>
   };
 }
 
-/** The most memory that it ever had, which no sampling misses; where no /proc tells, what it has now. Bytes. */
+/** Peak resident memory in bytes. Without /proc: the current one. */
 export async function peakMemory(worker: WorkerProcess): Promise<number> {
   const { stdout } = await new Deno.Command("cat", { args: [`/proc/${worker.pid}/status`] }).output();
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout)) ?? [];
@@ -44,10 +46,9 @@ export async function peakMemory(worker: WorkerProcess): Promise<number> {
   return await worker.metric("process_resident_memory_bytes");
 }
 
-/** Waits until nothing is above what there was before, but for a few that come and go. */
 export async function waitForRelease(before: Held, worker: WorkerProcess, place: Place): Promise<void> {
   let now: Held | undefined;
-  await eventually("its resources to be as before", async () => {
+  await eventually("the worker to release its resources", async () => {
     now = await heldBy(worker, place);
     return (Object.keys(before) as (keyof Held)[]).every((what) =>
       (now?.[what] ?? Infinity) <= before[what] + TRANSIENT_RESOURCES
@@ -55,5 +56,5 @@ export async function waitForRelease(before: Held, worker: WorkerProcess, place:
   }, { seen: () => ({ before, now }) });
 }
 
-/** A question that is under way has a connection, a timer and a listener of its own. */
+// A request in flight has a connection, a timer and a listener.
 const TRANSIENT_RESOURCES = 4;

@@ -1,4 +1,3 @@
-/** The writer and the reader of a test's database: made by the consumer, and logged in as. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
@@ -30,7 +29,7 @@ export function urlOf(place: Place, role: RoleName, password?: string): string {
   return url.href;
 }
 
-/** Runs the statements one by one as a role, or as the owner, each of which must be refused. @param state by what */
+/** Runs each statement as the role and asserts that PostgreSQL refuses it with this SQLSTATE. */
 export async function assertRefused(
   place: Place,
   role: RoleName | "owner",
@@ -38,21 +37,21 @@ export async function assertRefused(
   state = PERMISSION_DENIED,
 ): Promise<void> {
   const url = role === "owner" ? place.databaseUrl : urlOf(place, role);
-  const told = await withClient(url, (client) => statesOf(client, statements));
-  deepStrictEqual(told, statements.map((statement) => [statement, state]), role);
+  const states = await withClient(url, (client) => statesOf(client, statements));
+  deepStrictEqual(states, statements.map((statement) => [statement, state]), role);
 }
 
-/** The SQLSTATE of each statement, run one by one; "done" for what was not refused. */
+/** The SQLSTATE of each statement, each in its own transaction, or "done" if it succeeded. */
 export async function statesOf(
   client: pg.Client,
   statements: readonly string[],
 ): Promise<(readonly [string, string])[]> {
-  const told: [string, string][] = [];
+  const states: [string, string][] = [];
   for (const statement of statements) {
     await client.query("begin");
     const answer = await client.query(statement).then(() => "done", ({ code }: { code: string }) => code);
     await client.query("rollback");
-    told.push([statement, answer]);
+    states.push([statement, answer]);
   }
-  return told;
+  return states;
 }

@@ -1,9 +1,8 @@
-/** The ways in which a secret gets out: as it is, and as an encoding of it. */
 import { Buffer } from "node:buffer";
 import { createHash, pbkdf2Sync } from "node:crypto";
 import { AssertionError } from "node:assert";
 
-/** What `text` shows of the secrets; empty when nothing. */
+/** Which secrets `text` contains, in plain or encoded form. */
 export function leaks(text: string, secrets: readonly string[]): string[] {
   return secrets.flatMap((secret) =>
     Object.entries(formsOf(secret))
@@ -29,9 +28,9 @@ function formsOf(secret: string): Record<string, string> {
 
 const STACK_TRACE = /^\s+at .*:\d+:\d+\)?$/m;
 
-/** @throws AssertionError when what a program said shows a secret, or where in its code something failed */
+/** @throws AssertionError if the output of a program contains a secret or a stack trace */
 export function assertNoSecrets(output: string, secrets: readonly string[]): void {
-  const problems = leaks(output, secrets).map((leak) => `it shows ${leak}`);
-  if (STACK_TRACE.test(output)) problems.push("it shows a stack trace");
+  const problems = leaks(output, secrets).map((leak) => `the output shows ${leak}`);
+  if (STACK_TRACE.test(output)) problems.push("the output shows a stack trace");
   if (problems.length > 0) throw new AssertionError({ message: `${problems.join("; ")}:\n${output}` });
 }

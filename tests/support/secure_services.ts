@@ -1,4 +1,3 @@
-/** Kafka and PostgreSQL that ask who somebody is, with certificates that exist for one test file. */
 import { join } from "node:path";
 import { kafkaListeners } from "../../stack/kafka/kafka_listeners.ts";
 import { setScramPassword } from "../../stack/kafka/kafka_tools.ts";
@@ -7,28 +6,25 @@ import type { PostgresTls } from "../../stack/postgres/postgres_tls.ts";
 import { Authority } from "./certificates.ts";
 import { SharedServers } from "./services.ts";
 
-/** The names by which clients reach the servers here. */
 export const LOCAL_NAMES = ["localhost", "127.0.0.1"];
-/** Nothing that would pass through a URL or a shell unchanged by accident. */
+// Characters that are special in a URL, in a SASL name or in a shell.
 export const SASL_USER = "heart, beat=1";
 export const SASL_PASSWORD = 'p@ss word/"ä';
 
 export type Listener = "SASL" | "MUTUAL" | "EXPIRED" | "ELSEWHERE" | "CLEAR";
 
 export interface SecureStack extends Stack {
-  /** host:port of each listener of Kafka. */
+  /** host:port of each Kafka listener. */
   readonly listeners: Readonly<Record<Listener, string>>;
   readonly authority: Authority;
-  /** What PostgreSQL shows when nobody changed it. */
+  /** The settings that PostgreSQL starts with. */
   readonly postgresTls: PostgresTls;
-  /** Paths of PEM files for clients. */
   readonly files: {
+    /** Paths of PEM files for clients. `stranger` is an authority that no server trusts or uses. */
     readonly authority: string;
-    /** Of an authority that issued nothing here. */
     readonly stranger: string;
     readonly certificate: string;
     readonly key: string;
-    /** A certificate with its key that the stranger issued. */
     readonly strangersCertificate: string;
     readonly strangersKey: string;
   };
@@ -77,7 +73,7 @@ async function startSecureServers(home: string): Promise<SecureStack> {
   return Object.create(stack, Object.fromEntries(properties));
 }
 
-/** The same URL with the server's certificate checked, or as told. */
+/** The URL with sslmode=verify-full, unless `parameters` say otherwise. */
 export function withTls(url: string, parameters: Readonly<Record<string, string>>): string {
   const secure = new URL(url);
   for (const [name, value] of Object.entries({ sslmode: "verify-full", ...parameters })) {

@@ -1,15 +1,14 @@
-/** Real Kafka and real PostgreSQL for one test file: started at the first use, gone after its last test. */
 import { type Link, openLink } from "../../stack/network/link.ts";
 import { type Stack, startStack } from "../../stack/mod.ts";
 import { createPlace, type Place, type PlaceOptions } from "../../lab/place.ts";
 
-/** The broker would look for something to compact every 15 s. */
+// By default the broker looks for logs to compact every 15 s.
 const QUICK_COMPACTION = { "log.cleaner.backoff.ms": "200" };
 
-// A test's broker lives for seconds: compiled once is enough, and takes a quarter less of the processor.
+// The broker of a test lives for seconds. Compiling its code only once takes a quarter less CPU time.
 Deno.env.set("JAVA_TOOL_OPTIONS", `${Deno.env.get("JAVA_TOOL_OPTIONS") ?? ""} -XX:TieredStopAtLevel=1`);
 
-/** Servers that the tests of a file share. */
+/** Servers that the tests of a file share. They start at the first use and are deleted after the last test. */
 export class SharedServers<S extends Stack = Stack> {
   readonly #start: (home: string) => Promise<S>;
   #starting: Promise<S> | undefined;
@@ -19,7 +18,7 @@ export class SharedServers<S extends Stack = Stack> {
     this.#start = start;
     Deno.test.afterAll(async () => {
       const stack = await this.#starting;
-      // What a failed test left is worth a look: startStack({ home }) opens it again.
+      // After a failed test the data stays, and startStack({ home }) opens it again.
       if (this.#failed) await stack?.[Symbol.asyncDispose]();
       else await stack?.destroy();
     });
@@ -29,7 +28,7 @@ export class SharedServers<S extends Stack = Stack> {
     return this.#starting ??= Deno.makeTempDir({ prefix: "heartbeat-test-" }).then(this.#start);
   }
 
-  /** The body of a test that has a topic and a database of its own. */
+  /** Returns the body of a test that has its own topic and database. */
   onPlace(
     options: PlaceOptions,
     body: (place: Place, t: Deno.TestContext) => Promise<void>,
@@ -40,7 +39,7 @@ export class SharedServers<S extends Stack = Stack> {
         await body(place, t);
       } catch (error) {
         this.#failed = true;
-        // Told in the error, since a quiet run shows nothing that a test writes.
+        // In the error message, because a quiet run hides what a test prints.
         const { home, postgresFolder } = place.stack;
         const kept = `kept: topic ${place.topic} in ${home}, database ${place.database} in ${postgresFolder}`;
         throw new Error(`${kept}\n${place.workersTail()}`, { cause: error });
@@ -61,22 +60,21 @@ const shared = new SharedServers(async (home) => {
 Deno.test.afterAll(async () => await link?.[Symbol.asyncDispose]());
 
 /**
- * A way to Kafka that a test can break, beside the usual one: who takes 127.0.0.1 and its port as bootstrap server stays
- * behind it. It is well again when the test ends.
+ * A second address of Kafka that a test can break. A client that uses it as bootstrap server reaches Kafka only through it.
+ * It is healed when the test ends.
  */
 export async function linkToKafka(): Promise<Link> {
   await shared.started();
-  if (link === undefined) throw new TypeError("the servers started without their link");
+  if (link === undefined) throw new TypeError("the servers started without the link");
   return link;
 }
 
-/** The servers of this test file. */
 export function servers(): Promise<Stack> {
   return shared.started();
 }
 
 /**
- * The body of a test that has a topic and a database of its own.
+ * Returns the body of a test that has its own topic and database.
  *
  * @example
  * Deno.test("a reading becomes a row", onPlace({ partitions: 3 }, async (place) => { ... }));

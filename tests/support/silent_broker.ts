@@ -1,14 +1,13 @@
-/** A way to a broker on which fetches of chosen partitions are answered without records, as Kafka's tiered storage does. */
 import { Buffer } from "node:buffer";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { readAnswer } from "./record_batch.ts";
 
 const HOST = "127.0.0.1";
 const FETCH = 1;
-/** In the header of a request: its kind and version, 16 bits each, and then the number that the answer repeats. */
+// A request header has two 16-bit numbers, the API key and its version, and then the correlation id.
 const CORRELATION_AT = 4;
 
-/** Opens one on a free port. @param target where the broker listens */
+/** A proxy that removes the records from fetch responses of chosen partitions. Kafka's tiered storage can answer like this. */
 export async function openSilentBroker(target: { readonly host: string; readonly port: number }) {
   const emptied = new Map<number, number>();
   const sockets = new Set<Socket>();
@@ -36,7 +35,7 @@ export async function openSilentBroker(target: { readonly host: string; readonly
   if (address === null || typeof address === "string") throw new TypeError("a TCP port was expected");
   return {
     port: address.port,
-    /** How many answers were emptied, by partition; answers of other partitions pass unchanged. */
+    /** How many responses lost their records, by partition. Add a partition to empty it. */
     emptied,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -46,7 +45,6 @@ export async function openSilentBroker(target: { readonly host: string; readonly
   };
 }
 
-/** Passes messages on one by one, each as `change` makes it. */
 async function pass(from: Socket, to: Socket, change: (message: Buffer) => Buffer): Promise<void> {
   let rest = Buffer.alloc(0);
   try {
@@ -62,20 +60,20 @@ async function pass(from: Socket, to: Socket, change: (message: Buffer) => Buffe
       }
     }
   } catch {
-    // It was closed.
+    // The socket was closed.
   }
 }
 
-/** An answer to a fetch, with its own bytes but for the records of the emptied partitions. */
+/** The response with its own bytes, without the records of the chosen partitions. */
 function withoutRecords(answer: Buffer, emptied: Map<number, number>): Buffer {
   let rest = answer;
-  // From the last on, so that the places of those before stay what they are.
+  // Backwards, so that the positions of the earlier partitions stay valid.
   for (const { partition, records } of readAnswer(answer).partitions.toReversed()) {
     const times = emptied.get(partition);
     if (times === undefined || records.length === 0) continue;
     emptied.set(partition, times + 1);
     const at = records.byteOffset - answer.byteOffset;
-    // A varint of seven bits a byte, one more than the length.
+    // The length is an unsigned varint (7 bits a byte) of the length plus one.
     const lengthBytes = Math.ceil((32 - Math.clz32(records.length + 1)) / 7);
     const nothing = Buffer.from([1]);
     rest = Buffer.concat([rest.subarray(0, at - lengthBytes), nothing, rest.subarray(at + records.length)]);

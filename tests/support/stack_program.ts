@@ -1,4 +1,3 @@
-/** `stack` and `up` as people run them: child processes, judged by what they say, leave behind and end. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { CLONE } from "../../stack/process/clone.ts";
@@ -8,18 +7,17 @@ import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
 
 export const DEADLINE_MS = 60_000;
 
-/** Free ports, and nothing of the tester's own servers. */
+/** Free ports, and no address of servers that already run. */
 export const PROGRAM_ENV = {
   KAFKA_PORT: "0",
   POSTGRES_PORT: "0",
   KAFKA_BOOTSTRAP_SERVERS: "",
   DATABASE_URL: "",
-  // The group lets the successor of a killed consumer in only when the session of the killed one is over.
+  // The group admits the successor of a killed consumer only after this timeout.
   KAFKA_SESSION_TIMEOUT_MS: "6000",
   NO_COLOR: "1",
 };
 
-/** A program with what it said so far. */
 export class Program implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly process: Deno.ChildProcess;
@@ -45,7 +43,7 @@ export class Program implements AsyncDisposable {
     this.#reading = Promise.all([read(this.process.stdout), read(this.process.stderr)]);
   }
 
-  /** `stack/main.ts` or `stack/up/main.ts`. */
+  /** @param script `stack/main.ts` or `stack/up/main.ts` */
   static run(
     script: string,
     args: readonly string[],
@@ -60,12 +58,12 @@ export class Program implements AsyncDisposable {
       () => Promise.resolve(this.lines.some((line) => pattern.test(line))),
       DEADLINE_MS,
     );
-    assert.ok(found, `expected a line like ${pattern}, it said:\n${this.lines.join("\n")}`);
+    assert.ok(found, `expected a line like ${pattern}, but the output is:\n${this.lines.join("\n")}`);
   }
 
   async exitCode(): Promise<number> {
     const ended = await settlesWithin(this.process.status, DEADLINE_MS);
-    assert.ok(ended, `it does not end; it said:\n${this.lines.join("\n")}`);
+    assert.ok(ended, `the program does not end, and its output is:\n${this.lines.join("\n")}`);
     await this.#reading;
     return (await this.process.status).code;
   }
@@ -74,14 +72,14 @@ export class Program implements AsyncDisposable {
     try {
       this.process.kill("SIGKILL");
     } catch {
-      // It has ended, as it should.
+      // The process has ended.
     }
     await this.process.status;
     await this.#reading;
   }
 }
 
-/** The processes that a data folder names as its own, and PostgreSQL's children. */
+/** The processes in the pid files of a data folder, and the children of PostgreSQL. */
 export async function processesOf(home: string): Promise<Map<string, number>> {
   const pids = new Map<string, number>();
   for await (const { name } of Deno.readDir(join(home, "pids"))) {
@@ -92,9 +90,8 @@ export async function processesOf(home: string): Promise<Map<string, number>> {
   return pids;
 }
 
-/** Waits until none of them runs, and names those that still do. */
 export async function assertGone(pids: ReadonlyMap<string, number>, withinMs = 2_000): Promise<void> {
-  assert.ok(pids.size > 0, "there were processes to look for");
+  assert.ok(pids.size > 0, "the folder names no process");
   const left = async () => {
     const found: string[] = [];
     for (const [name, pid] of pids) if (await isRunning(pid)) found.push(`${name} (${pid})`);
@@ -104,7 +101,7 @@ export async function assertGone(pids: ReadonlyMap<string, number>, withinMs = 2
   assert.deepEqual(await left(), []);
 }
 
-/** Leaves nothing on the machine, also outside the folder. */
+/** Deletes the data folder afterwards, and what PostgreSQL has outside of it. */
 export async function withHome(work: (home: string) => Promise<void>): Promise<void> {
   const home = await Deno.makeTempDir({ prefix: "heartbeat-stack-test-" });
   try {

@@ -1,15 +1,13 @@
-/** What a worker asks of PostgreSQL, seen from the outside: in the server's own log. */
 import { join } from "node:path";
 import type { Place } from "../../lab/place.ts";
 
 export interface Statements {
-  /** The consumer's setting that has its statements logged, and nobody else's. */
+  /** Settings for the consumer whose statements are logged. */
   readonly env: { readonly DATABASE_URL: string };
-  /** The statements since the last call, in the order in which the server began them; without those of the rollup. */
+  /** The statements since the last call, in the order in which PostgreSQL logged them, without those of the rollup. */
   take(): Promise<string[]>;
 }
 
-/** Begins to listen: with `env` a worker's sessions have each statement logged. */
 export async function logStatements(place: Place): Promise<Statements> {
   await place.asSuperuser("grant set on parameter log_statement to heartbeat_user");
   const url = new URL(place.databaseUrl);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** A detail goes into a PostgreSQL text, log lines and terminals. */
+/** Asserts that PostgreSQL, log lines and terminals can take the detail of a reject. */
 export function assertStorable(detail: string): void {
   assert(detail.isWellFormed(), "unpaired surrogates");
   assert.doesNotMatch(detail, /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/u);

@@ -1,11 +1,11 @@
-/** The wall clock of one worker, under a test's control. */
 import { join } from "node:path";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
 
 const MODULE = new URL("./preload/shifted_clock.ts", import.meta.url);
 
+/** Controls the wall clock of one worker. */
 export class WrongClock implements AsyncDisposable {
-  /** For the worker's start. */
+  /** The preload module to start the worker with. */
   readonly preload: string;
   readonly #folder: string;
   readonly #control: string;
@@ -26,7 +26,6 @@ export class WrongClock implements AsyncDisposable {
     return clock;
   }
 
-  /** From now on its clock is wrong by so many milliseconds. */
   async set(worker: WorkerProcess, shiftMs: number): Promise<void> {
     await Deno.writeTextFile(this.#control, String(shiftMs));
     worker.kill("SIGUSR2");

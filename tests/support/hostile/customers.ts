@@ -1,4 +1,3 @@
-/** Customers' names from every corner of Unicode, and bytes that only look like UTF-8. */
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { anyText } from "../property.ts";
@@ -6,7 +5,7 @@ import { anyText } from "../property.ts";
 const inRange = (min: number, max: number) =>
   fc.integer({ min, max }).map((code) => String.fromCodePoint(code));
 
-/** One character of each class that text processing stumbles over. */
+/** Characters that often break text processing, by class. */
 const CLASSES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   nul: fc.constant("\0"),
   c0: inRange(1, 0x1f),
@@ -38,7 +37,7 @@ const CLASSES: Readonly<Record<string, fc.Arbitrary<string>>> = {
   copyAndSql: fc.constantFrom("\\.", "\\N", "$1", "%s", "--", ..."\t\n\r'\"\\;{},"),
 };
 
-/** Any text, or one that floods a class; lengths about the limit of 128 code points and far above it. */
+/** Customer ids with characters of these classes. Some lengths are near the limit of 128 code points or far above it. */
 export const customerText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: anyText(40) },
   {
@@ -58,7 +57,6 @@ export const customerText: fc.Arbitrary<string> = fc.oneof(
   },
 );
 
-/** Bytes inside a JSON text that are no UTF-8, by what they try. */
 const INVALID_UTF8: Readonly<Record<string, string>> = {
   continuationAlone: "80",
   continuationsAlone: "bfbfbf",
@@ -85,7 +83,7 @@ const INVALID_UTF8: Readonly<Record<string, string>> = {
   utf16: "fffe6100",
 };
 
-/** @returns a good record's text with bad bytes put somewhere into it */
+/** Inserts bytes that are not UTF-8 at any place of a valid JSON text. */
 export function withBadBytes(json: string): fc.Arbitrary<Uint8Array> {
   const bytes = Buffer.from(json);
   return fc.tuple(fc.constantFrom(...Object.values(INVALID_UTF8)), fc.nat({ max: bytes.length })).map(

@@ -1,4 +1,3 @@
-/** Timestamps at every edge of the calendar and of the consumer's clock. */
 import fc from "fast-check";
 import { timestampText } from "../property.ts";
 
@@ -6,15 +5,15 @@ const EDGES: readonly string[] = [
   // The first and the last year, as written and in UTC.
   "0001-01-01T00:00:00Z | 0001-01-01T00:00:00+00:01 | 0001-01-01T00:00:00-00:01 | 0000-12-31T23:59:59Z",
   "9999-12-31T23:59:59.999999Z | 9999-12-31T23:59:59-00:01 | 9999-12-31T23:59:60Z | 10000-01-01T00:00:00Z",
-  // Where other programs' clocks and calendars turn over.
+  // Limits of the clocks and calendars of other programs.
   "1969-12-31T23:59:59.999999Z | 1970-01-01T00:00:00Z | 1999-12-31T23:59:60Z | 2000-01-01T00:00:00Z",
   "2001-09-09T01:46:40Z | 2038-01-19T03:14:07Z | 2038-01-19T03:14:08Z | 1582-10-10T00:00:00Z",
-  // Days, hours and seconds that do and do not exist.
+  // Days, hours and seconds that exist and that do not.
   "1900-02-29T00:00:00Z | 2000-02-29T00:00:00Z | 2023-02-29T00:00:00Z | 2024-02-29T23:59:59.9999999Z",
   "2016-12-31T23:59:60Z | 2016-12-31T23:59:61Z | 2017-01-01T00:59:60+01:00 | 2016-12-31T22:59:60Z",
   "2025-03-30T02:30:00 | 2024-06-31T00:00:00Z | 2024-12-32T00:00:00Z | 2024-00-01T00:00:00Z",
   "2024-13-01T00:00:00Z | 2024-01-01T24:00:00Z | 2024-01-01T23:60:00Z",
-  // Other notations, and what a schema or a program might take for a time.
+  // Other notations, and words that a database or a program may accept as a time.
   "2024-01-01 | 20240101T000000Z | 2024-W01-1T00:00:00Z | 2024-001T00:00:00Z | 2024-1-1T0:0:0Z",
   "01/02/2024 00:00:00 | Mon, 01 Jan 2024 00:00:00 GMT | 2024-01-01T00:00:00Z[UTC] | 2024-01-01T00:00:00 Z",
   "2024-01-01T00:00:00+24:00 | 2024-01-01T00:00:00+23:59 | 2024-01-01T00:00:00\u221201:00",
@@ -24,7 +23,7 @@ const EDGES: readonly string[] = [
   "2024-01-01T00:00:00Z\n | \ufeff2024-01-01T00:00:00Z | 2024-01-01T00:00:00Z\0",
 ].flatMap((line) => line.split(" | "));
 
-/** @param nowMs milliseconds since the Unix epoch: some lie about the last instant that is not too far ahead */
+/** @param nowMs milliseconds since the Unix epoch: some timestamps are near the limit of `maxClockSkewSeconds` */
 export function instantText(nowMs: number): fc.Arbitrary<string> {
   const near = fc.tuple(
     fc.constantFrom(

@@ -1,4 +1,3 @@
-/** What becomes of hostile records when they lie in a topic together, by the specification; and how they get there. */
 import { Buffer } from "node:buffer";
 import type { Limits } from "../../../workers/_shared/record/heartbeat.ts";
 import type { Intended } from "../judge.ts";
@@ -7,21 +6,21 @@ import type { Hostile } from "./records.ts";
 
 type Reading = Extract<Verdict, { kind: "reading" }>;
 
-/** The verdict holds for so long: what would be judged otherwise meanwhile is left out, since nobody could say. */
+// Records whose verdict changes within this time are left out. The test cannot know when the consumer reads them.
 const VERDICT_VALID_MS = 3_600_000;
 
 export interface IntendOptions {
   readonly limits: Limits;
-  /** Now, milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
   readonly partitions: number;
-  /** Numbers in [0, 1). */
+  /** Returns numbers in [0, 1). */
   readonly random: () => number;
 }
 
 /**
- * Spreads the records over the partitions, with keys, headers and timestamps of every kind. Readings of one key that
- * differ go into one partition, where their order is known; a customer's other readings may be anywhere.
+ * Says what the specification makes of hostile records that share a topic, and spreads them over the partitions. Repeated
+ * readings with different heart rates go to one partition, because the result depends on their order.
  */
 export function intendedOutcomes(hostile: readonly Hostile[], options: IntendOptions): Intended[] {
   const { limits, nowMs, partitions, random } = options;
@@ -65,7 +64,6 @@ function keyOf({ customerId, ts }: Reading): string {
   return `${ts} ${customerId}`;
 }
 
-/** None, empty, a name, bytes of any kind, and now and then half a megabyte. */
 function anyKey(random: () => number): Uint8Array | null {
   const which = random();
   if (which < 0.3) return null;
@@ -81,7 +79,7 @@ function anyHeaders(random: () => number): Pick<Intended, "headers"> {
   return { headers: new Map([...headers, [Buffer.from("traceparent"), Buffer.alloc(0)]]) };
 }
 
-/** Before 1970, before the year 1, and far behind the last year that a calendar knows. */
+// Kafka timestamps before 1970, before the year 1, and after the year 9999.
 const TIMESTAMPS: readonly bigint[] = [
   0n,
   -1n,

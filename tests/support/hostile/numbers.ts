@@ -1,11 +1,10 @@
-/** Numbers as JSON may write them, at and beyond every limit, and things that are nearly numbers. */
 import fc from "fast-check";
 
 const EDGES: readonly string[] = [
-  // Zero, what a double takes for it, and what it takes for infinity.
+  // Zero, numbers that a double rounds to zero, and numbers that it rounds to infinity.
   "0 -0 0.0 -0.0e-0 0e999999999 1e-400 -1e-400 5e-324 2e-324 1e-999999999999999999999",
   "1e400 -1e400 1.7976931348623157e308 1.7976931348623159e308 1e999999999999999999999",
-  // The limits of a heart rate, and one rate in many spellings.
+  // The limits of a heart rate, and one heart rate in many notations.
   "29 30 44 45 180 181 220 221 29.9999999999999999999 219.9999999999999999 220.00000000000000000000000000001",
   "72.0 7.2e1 7200e-2 0.72e2 0.072e+3 7.2e+0000000000000001 1E+2 72.5 72.00000000000000001",
   // The limits of integers of 16, 32, 53 and 64 bits.
@@ -16,7 +15,7 @@ const EDGES: readonly string[] = [
   "1e22 1e23 123456789012345678901234567890",
 ].flatMap((line) => line.split(" "));
 
-/** Not numbers of JSON, though other languages read them. */
+/** Numbers in other languages, but not in JSON. */
 const NEARLY: readonly string[] = [
   "+72,072,-072,00,72.,.72,-.72,7.2e,7.2e+,72e1.5,--72,-,7 2,\u0667\u0662,\uff17\uff12,\u221272",
   "0x48,0b1,0o7,1_000,72n,72f,NaN,nan,Infinity,-Infinity,inf,True,None,nul,undefined",
@@ -31,7 +30,7 @@ const grammar = fc.tuple(
   return `${sign}${whole}${fraction === undefined ? "" : `.${fraction}`}${exponent?.join("") ?? ""}`;
 });
 
-/** A valid rate written so that it is still the same integer. */
+/** A heart rate in notations with the same integer value. */
 const sameInteger = fc.tuple(fc.integer({ min: 25, max: 225 }), fc.nat({ max: 30 })).chain(([rate, zeros]) =>
   fc.constantFrom(
     `${rate}.${"0".repeat(zeros + 1)}`,
@@ -41,7 +40,6 @@ const sameInteger = fc.tuple(fc.integer({ min: 25, max: 225 }), fc.nat({ max: 30
   )
 );
 
-/** The source of a number, or of what is none. */
 export const numberSource: fc.Arbitrary<string> = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...EDGES) },
   { weight: 2, arbitrary: fc.constantFrom(...NEARLY) },

@@ -1,4 +1,3 @@
-/** Hostile records by family, each with what its making says about where it must end, where that says anything. */
 import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -8,7 +7,7 @@ import { instantText } from "./instants.ts";
 import { numberSource } from "./numbers.ts";
 import { type Members, spellString, writeObject } from "./spelling.ts";
 
-/** What the way a record was made says about its end; left out where the making does not know. */
+/** The outcome that follows from the way a record was made, independently of the oracle. */
 export type KnownOutcome = { readonly customerId: string; readonly heartRate: number } | {
   readonly reject: string;
 };
@@ -20,10 +19,10 @@ export interface Hostile {
 }
 
 const DEEP = 100_000;
-/** Below what a broker takes by default, key and framing included. */
+// Below the default limit of a broker for a record batch (about 1 MiB), key and framing included.
 const HUGE = 1_000_000;
 
-/** Names that objects have anyway, those of the record itself, and those that are nearly the record's. */
+// Names that every object inherits, names of the record's members, and similar names.
 const EXTRA_NAMES = [
   "__proto__,constructor,toString,hasOwnProperty,,customer_id,heart_rate,timestamp",
   "Customer_ID,customer_id ,customer\u0000_id,customer\u0131d,heart-rate,heartRate,length,toJSON",
@@ -31,7 +30,7 @@ const EXTRA_NAMES = [
 
 /**
  * @param nowMs the consumer's clock, milliseconds since the Unix epoch
- * @param weightOfLarge how many of 2,000 records are deep or huge: they take most of the time
+ * @param weightOfLarge how many of about 2,000 records are deep or huge, which take most of the time
  */
 // deno-lint-ignore house/max-function-lines -- a table of families and what they are made of
 export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Hostile> {
@@ -133,7 +132,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
           () => bytes(json.replaceAll('"', "'")),
           () => bytes(`\ufeff${json}`),
           () => bytes(`\ufeff\ufeff${json}`),
-          // Length and magic byte of a schema registry's frame.
+          // The header of a schema registry: a zero byte and a schema id.
           () => Buffer.concat([Buffer.of(0, 0, 0, 0, 7), Buffer.from(json)]),
         ).map((make) => make())
       ),
@@ -166,7 +165,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
   );
 }
 
-/** A few customers and instants, so that many readings meet: duplicates, and the same key with another rate. */
+/** Readings of so few customers and instants that many are duplicates or conflict. */
 export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
   const dayMs = Math.floor(nowMs / 86_400_000) * 86_400_000 - 86_400_000;
   return fc.tuple(fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.integer({ min: 60, max: 62 })).map((
@@ -182,7 +181,7 @@ export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
   }));
 }
 
-/** Made only when drawn: each is large. */
+// Functions, because each value is large and only a few are used.
 function large(json: string, made: KnownOutcome): readonly (() => Hostile)[] {
   const inside = json.lastIndexOf("}");
   const withExtra = (source: string) => bytes(`${json.slice(0, inside)},"x":${source}${json.slice(inside)}`);

@@ -1,4 +1,3 @@
-/** The many ways in which JSON may spell one and the same thing. */
 import fc from "fast-check";
 
 const SHORT: ReadonlyMap<string, string> = new Map([
@@ -12,7 +11,7 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ["\t", "\\t"],
 ]);
 
-/** A text of JSON: each character raw, by its short escape or by its code units, as `choices` has it. */
+/** A JSON string. `choices` decides for each character: raw, short escape, or escaped code units. 0 escapes the least. */
 export function spellString(text: string, choices: number): string {
   let source = "";
   let state = choices | 1;
@@ -33,17 +32,16 @@ function escapeUnit(unit: string, upper: boolean): string {
   return `\\u${upper ? hex.toUpperCase() : hex}`;
 }
 
-/** JSON white space, of which most is none. */
 export const space: fc.Arbitrary<string> = fc.oneof(
   { weight: 6, arbitrary: fc.constant("") },
   { weight: 2, arbitrary: fc.constant(" ") },
   { weight: 1, arbitrary: fc.stringMatching(/^[ \t\r\n]{0,5}$/) },
 );
 
-/** Members by name with their values' source; the same name may come more than once. */
+/** Names and JSON sources of the members. A name may occur more than once. */
 export type Members = readonly (readonly [name: string, source: string])[];
 
-/** An object with its members in any order, spaced and spelled in any way; repeats of a name keep their order. */
+/** A JSON object in any order, notation and spacing. Repeated names keep their order, since the last value counts. */
 export function writeObject(members: Members): fc.Arbitrary<string> {
   const order = fc.array(fc.nat({ max: 1_000 }), { minLength: members.length, maxLength: members.length });
   const choices = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat() });

@@ -1,4 +1,3 @@
-/** Holds a decoder to the verdict of the specification, one record at a time. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { Limits } from "../../../workers/_shared/record/heartbeat.ts";
@@ -9,8 +8,10 @@ import { verdictOf } from "./verdict.ts";
 const SHOWN_BYTES = 400;
 
 /**
- * @param decode any decoder that was made for the same limits and clock
- * @throws AssertionError that shows the record and both answers
+ * Compares a decoder with the oracle for one record.
+ *
+ * @param decode made for the same limits and clock
+ * @throws AssertionError that shows the record and both results
  */
 export function assertAgrees(
   decode: (value: Uint8Array | null) => Decoded,
@@ -23,22 +24,23 @@ export function assertAgrees(
   const about = () =>
     `\n${show(value)}\ndecoded: ${Deno.inspect(decoded)}\nverdict: ${Deno.inspect(expected)}`;
   if (expected.kind === "reading") {
-    assert.equal(decoded.kind, "reading", `rejected, but good${about()}`);
+    assert.equal(decoded.kind, "reading", `a valid record is rejected${about()}`);
     const { kind: _, ...reading } = expected;
-    assert.deepEqual(decoded.kind === "reading" && decoded.reading, reading, `read otherwise${about()}`);
+    assert.deepEqual(decoded.kind === "reading" && decoded.reading, reading, `the reading differs${about()}`);
     return;
   }
-  assert(decoded.kind === "reject", `accepted, but bad${about()}`);
-  assert.equal(decoded.reason, expected.reason, `another reason${about()}`);
+  assert(decoded.kind === "reject", `an invalid record is accepted${about()}`);
+  assert.equal(decoded.reason, expected.reason, `the reason differs${about()}`);
   assert(
     decoded.detail.startsWith(`${expected.about[0]}: is`),
-    `the detail is about another field${about()}`,
+    `the detail begins with another field${about()}`,
   );
-  for (const field of expected.about) assert(decoded.detail.includes(`${field}: is`), `unnamed${about()}`);
+  for (const field of expected.about) {
+    assert(decoded.detail.includes(`${field}: is`), `the detail does not name ${field}${about()}`);
+  }
   assertStorable(decoded.detail);
 }
 
-/** The record as text and as bytes, cut. */
 export function show(value: Uint8Array | null): string {
   if (value === null) return "null";
   const { buffer, byteOffset, length } = value;

@@ -1,9 +1,9 @@
 /**
- * A slow, strict reader of JSON, written from RFC 8259 and the Unicode standard's table of well-formed UTF-8 (3-7), and
- * from nothing of the pipeline: the witness that fast decoders are held to. Nothing in it recurses.
+ * A slow, strict JSON parser, written from RFC 8259 and from table 3-7 of the Unicode standard without code of the pipeline,
+ * so that it can check the fast decoders. It does not recurse, because hostile records are nested 100,000 levels deep.
  */
 
-/** A value. Of what is nested inside the outermost value only the kind is kept; numbers stay as they were written. */
+/** Values below the members of the outermost object keep only their kind. Numbers keep their source text. */
 export type Json =
   | { readonly kind: "object"; readonly members: ReadonlyMap<string, Json> }
   | { readonly kind: "array" }
@@ -13,7 +13,7 @@ export type Json =
 
 const NOTHING_KEPT: ReadonlyMap<string, Json> = new Map();
 
-/** @returns the code points, or undefined where one byte is not well-formed */
+/** @returns code points, or undefined if a byte is not well-formed UTF-8 */
 export function codePointsOf(bytes: Uint8Array): number[] | undefined {
   const codes: number[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -36,7 +36,7 @@ export function codePointsOf(bytes: Uint8Array): number[] | undefined {
   return codes;
 }
 
-/** Table 3-7: lead bytes, the bits that they carry, how many bytes follow, and the range of the first of these. */
+/** Unicode table 3-7: lead bytes, their data bits, the number of bytes that follow, and the range of the second byte. */
 const LEADS: readonly {
   readonly from: number;
   readonly to: number;
@@ -54,7 +54,7 @@ const LEADS: readonly {
   { from: 0xf4, to: 0xf4, bits: 0x07, more: 3, second: [0x80, 0x8f] },
 ];
 
-/** @returns undefined when it is no JSON text; of several members of one name the last counts */
+/** @returns undefined if the text is not JSON. If a name occurs several times, the last member counts. */
 export function readJson(codes: readonly number[]): Json | undefined {
   const reader = new Reader(codes);
   try {
@@ -83,7 +83,7 @@ class Reader {
   document(): Json {
     for (;;) {
       let value = this.#begin();
-      // Each round closes one value: the one just read, or a container that ends with it.
+      // Each iteration completes one value: a scalar, or a container that ends after it.
       while (value !== undefined) {
         if (this.#open.length === 0) {
           this.#space();
@@ -96,7 +96,7 @@ class Reader {
     }
   }
 
-  /** Reads a scalar or an empty container, or enters a container: undefined then. */
+  /** Reads a scalar or an empty container. Returns undefined after entering a container. */
   #begin(): Json | undefined {
     this.#space();
     const char = this.#char();
@@ -118,7 +118,7 @@ class Reader {
     throw new InvalidJson();
   }
 
-  /** After a value inside a container: undefined when another follows, else the container that ends here. */
+  /** Continues after a value in a container. Returns the container if it ends here, otherwise undefined. */
   #next(): Json | undefined {
     this.#space();
     const inside = this.#open.at(-1);
@@ -168,8 +168,8 @@ class Reader {
     }
     let unit = 0;
     for (let nth = 0; nth < 4; nth++) {
+      // At the end of the text #char() is empty, and indexOf("") is 0. The length check below catches it.
       const digit = "0123456789abcdef".indexOf(this.#char().toLowerCase());
-      // The empty text at the end is found at 0.
       if (digit < 0 || this.#at >= this.#codes.length) throw new InvalidJson();
       unit = unit * 16 + digit;
       this.#at++;
@@ -212,7 +212,6 @@ class Reader {
     return [...word].every((char, nth) => this.#codes[this.#at + nth] === char.charCodeAt(0));
   }
 
-  /** The empty text at the end. */
   #char(): string {
     const code = this.#codes[this.#at];
     return code === undefined ? "" : String.fromCodePoint(code);

@@ -1,10 +1,10 @@
-/**
- * What docs/pipeline_spec.md says of a record, read once more and without the consumer's code: slow, exact, obvious.
- * Shapes are looked at first, in the order customer_id, timestamp, heart_rate; then the rate's range, then the time.
- */
 import type { Limits, RejectReason } from "../../../workers/_shared/record/heartbeat.ts";
 import { codePointsOf, type Json, readJson } from "./strict_json.ts";
 
+/**
+ * The oracle: chapter 1 of docs/pipeline_spec.md, implemented a second time without the consumer's code. It checks the shapes
+ * of customer_id, timestamp and heart_rate first, then the range of the heart rate, then the time.
+ */
 export type Verdict =
   | {
     readonly kind: "reading";
@@ -17,14 +17,14 @@ export type Verdict =
   | {
     readonly kind: "reject";
     readonly reason: RejectReason;
-    /** What the detail has to name: the value as a whole, or the wrong fields in their order. */
+    /** What the detail must name: "value", or the wrong fields in order. */
     readonly about: readonly string[];
   };
 
 const BYTE_ORDER_MARK = 0xfeff;
 const LARGEST_EXACT = 2n ** 53n - 1n;
 
-/** @param nowMs what both clocks say, milliseconds since the Unix epoch */
+/** @param nowMs both clocks, milliseconds since the Unix epoch */
 export function verdictOf(value: Uint8Array | null, limits: Limits, nowMs: number): Verdict {
   if (value === null) return refuse("tombstone");
   if (value.length === 0) return refuse("empty_value");
@@ -41,11 +41,13 @@ export function verdictOf(value: Uint8Array | null, limits: Limits, nowMs: numbe
   const wrong = fields.filter(([, found]) => found === "missing" || found === "invalid");
   const [first] = wrong;
   if (first !== undefined) {
-    // Too large for any integer type is a wrong shape to a decoder, but still a number of beats.
+    // The decoder also names a heart rate beyond 2^53-1, although alone it would be out of range, not malformed.
     const about = fields.filter(([, found]) => ["missing", "invalid", "beyond"].includes(String(found)));
     return refuse(`${first[1]}_${first[0]}` as RejectReason, about.map(([name]) => name));
   }
-  if (typeof customer !== "object" || typeof instant !== "bigint") throw new TypeError("all is known here");
+  if (typeof customer !== "object" || typeof instant !== "bigint") {
+    throw new TypeError("the fields were checked above");
+  }
   if (typeof rate !== "bigint" || rate < BigInt(limits.minBpm) || rate > BigInt(limits.maxBpm)) {
     return refuse("heart_rate_out_of_range", ["heart_rate"]);
   }
@@ -84,14 +86,14 @@ function rateOf(json: Json | undefined): bigint | "beyond" | "missing" | "invali
   return wholeNumber(json.source) ?? "invalid";
 }
 
-/** The exact value of a number that is whole; "beyond" outside plus or minus 2^53-1; undefined for a fraction. */
+/** The exact value. "beyond" if it is outside of plus or minus 2^53-1. Undefined if it is not whole. */
 export function wholeNumber(source: string): bigint | "beyond" | undefined {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =
     /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(source) ?? [];
   const digits = (whole + fraction).replace(/^0+/, "");
   if (digits === "") return 0n;
   const significant = digits.replace(/0+$/, "");
-  // The value is `significant` times ten to this power.
+  // The value is `significant` * 10^power.
   const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length);
   if (power < 0n) return undefined;
   if (BigInt(significant.length) + power > 16n) return "beyond";
@@ -121,7 +123,7 @@ function instantOf(json: Json | undefined): bigint | "missing" | "invalid" {
   if (days === undefined || year < 1) return "invalid";
   const east = (sign === "-" ? -60 : 60) * (Number(offsetHour) * 60 + Number(offsetMinute));
   const seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - east;
-  // A leap second ends a day of UTC.
+  // A leap second is the last second of a UTC day.
   if (second === 60 && seconds % 86_400 !== 0) return "invalid";
   const instant = BigInt(seconds) * 1_000_000n + BigInt(fraction.slice(0, 6).padEnd(6, "0"));
   return instant >= FIRST && instant < END ? instant : "invalid";

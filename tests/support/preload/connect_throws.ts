@@ -1,6 +1,6 @@
-/** Loaded into a worker before its own code: a connection to port 1 is not refused, its attempt throws and is told. */
 import { Socket } from "node:net";
 
+// Preloaded into a worker: an attempt to connect to port 1 throws instead of being refused, and writes a log line.
 const connect = Socket.prototype.connect as (...to: unknown[]) => Socket;
 Object.assign(Socket.prototype, {
   connect(this: Socket, ...to: unknown[]) {

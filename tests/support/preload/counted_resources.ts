@@ -1,6 +1,6 @@
-/** Loaded into a worker before its own code: at each SIGUSR2 it says how many timers and listeners the process has. */
 import process from "node:process";
 
+// Preloaded into a worker: at each SIGUSR2 the process logs how many timers and abort listeners it has.
 const listeners = new Map<WeakRef<EventTarget>, Set<unknown>>();
 const known = new WeakMap<EventTarget, Set<unknown>>();
 
@@ -22,7 +22,7 @@ EventTarget.prototype.removeEventListener = function (this: EventTarget, ...args
   return removeEventListener.apply(this, args);
 };
 
-/** On the one signal that has most: what leaks gathers on those that live as long as the process. */
+// A leak grows on a signal that lives as long as the process, so the largest count shows it.
 function mostListeners(): number {
   let most = 0;
   for (const [target, set] of listeners) {

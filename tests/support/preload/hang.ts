@@ -1,10 +1,8 @@
-/**
- * Loaded before a worker that a test starts: after SIGUSR2 no query is answered and none fails. A driver that forgets a
- * query (postgres.js #1089, node-postgres #2973) hangs the loop that awaits it, however healthy both servers are.
- */
 // @ts-types="@types/pg"
 import pg from "pg";
 
+// Preloaded into a worker: after SIGUSR2 the first query of each batch is never answered. Drivers have lost queries like this
+// (postgres.js #1089, node-postgres #2973). The loop that waits then hangs although both servers are healthy.
 let hung = false;
 Deno.addSignalListener("SIGUSR2", () => void (hung = true));
 
@@ -15,7 +13,7 @@ Object.assign(pg.Client.prototype, {
   },
 });
 
-/** The first thing that a batch asks, however it is sent; the watch over liveness asks others, and is answered. */
+// Other queries must be answered, such as those of the liveness check.
 function isLockOffset(config: unknown): boolean {
   const text = typeof config === "object" && config !== null && "text" in config ? config.text : config;
   return typeof text === "string" && /from public\.ingest_offsets\b[^]*\bfor no key update\b/.test(text);

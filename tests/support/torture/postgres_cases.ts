@@ -1,4 +1,3 @@
-/** Texts and bytes that have broken programs which write into PostgreSQL. */
 import { Buffer } from "node:buffer";
 import { record, type TortureCase } from "./case.ts";
 
@@ -47,7 +46,7 @@ const BAD: readonly (readonly [name: string, customerSource: string, reason: str
   ["a megabyte of a customer", `"${"\u{1f493}".repeat(225_000)}"`, "invalid_customer_id"],
 ];
 
-/** @param from number of the first */
+/** Texts and bytes that have broken programs that write to PostgreSQL. @param from number of the first case */
 export function postgresCases(from: number): TortureCase[] {
   const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
   const good = GOOD.map(([name, customerId], index): TortureCase => ({

@@ -1,8 +1,7 @@
-/** UTF-8 at its limits, from the standard's definition (RFC 3629; Unicode, table 3-7): well formed and not. */
 import { Buffer } from "node:buffer";
 import { record, type TortureCase } from "./case.ts";
 
-/** The first and the last of each length, on either side of the surrogates, and what no text should hold. */
+// The first and last code point of each length, next to the surrogates, and noncharacters (RFC 3629, Unicode table 3-7).
 const GOOD: readonly number[] = [
   "01 7f 80 7ff 800 fff 1000 cfff d000 d7ff e000 fdd0 fdef feff fffd fffe ffff",
   "10000 1fffe 1ffff 3ffff 40000 fffff 100000 10fffe 10ffff",
@@ -47,11 +46,11 @@ const BAD: readonly (readonly [name: string, hex: string])[] = [
   ["Latin 1", "e9"],
 ];
 
-/** Each as a customer. @param from number of the first */
+/** @param from number of the first case */
 export function utf8Cases(from: number): TortureCase[] {
   const good = GOOD.map((code, index): TortureCase => {
     const char = String.fromCodePoint(code);
-    // A raw control is no JSON; the only one here is written as an escape.
+    // JSON does not allow raw control characters in a string.
     const source = code < 0x20 ? JSON.stringify(char) : `"${char}"`;
     return {
       name: `U+${code.toString(16)}`,
