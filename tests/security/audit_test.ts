@@ -1,8 +1,8 @@
-/** `deno task audit` against a registry that answers in each way in which one can. */
 import { deepStrictEqual, match } from "node:assert";
 import { Authority } from "../support/certificates.ts";
 
 const ROOT = new URL("../../", import.meta.url);
+// The title has a terminal escape sequence, which the audit must not print.
 const ADVISORY = {
   id: 1,
   url: "https://example.org/advisory",
@@ -31,19 +31,19 @@ async function auditAt(
   return { code, output: new TextDecoder().decode(stdout) };
 }
 
-Deno.test("the audit is green only when the registry was asked and knows nothing", async () => {
+Deno.test("the audit exits with 0 if the registry answered and knows no vulnerability", async () => {
   const { code, output } = await audit(() => Response.json({}));
   deepStrictEqual([code, output], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
 });
 
-Deno.test("the audit fails on a known vulnerability and names the package", async () => {
+Deno.test("the audit exits with 1 for a known vulnerability and names the package", async () => {
   const { code, output } = await audit(() => Response.json({ pg: [ADVISORY] }));
   deepStrictEqual([code, output.includes("\u001b")], [1, false]);
   match(output, /A hole.*Package: +pg/s);
 });
 
-Deno.test("the audit asks behind a network's own certificate authority, and never without trust in it", async () => {
-  const authority = new Authority("a network's own");
+Deno.test("the audit reaches a registry with a private certificate authority only if DENO_CERT trusts it", async () => {
+  const authority = new Authority("Private authority");
   const { certificate: cert, key } = authority.issue("registry", { names: ["127.0.0.1"] });
   const file = await Deno.makeTempFile({ suffix: ".pem" });
   await Deno.writeTextFile(file, authority.certificate);
@@ -52,18 +52,21 @@ Deno.test("the audit asks behind a network's own certificate authority, and neve
   await using registry = Deno.serve(options, () => Response.json(answer));
   const url = `https://127.0.0.1:${registry.addr.port}/`;
   const trusting = { DENO_CERT: file };
-  const none = await auditAt(url, trusting);
-  deepStrictEqual([none.code, none.output], [0, "No known vulnerabilities in the packages of deno.lock.\n"]);
+  const clean = await auditAt(url, trusting);
+  deepStrictEqual([clean.code, clean.output], [
+    0,
+    "No known vulnerabilities in the packages of deno.lock.\n",
+  ]);
   answer = { pg: [ADVISORY] };
-  const some = await auditAt(url, trusting);
-  deepStrictEqual(some.code, 1, some.output);
+  const vulnerable = await auditAt(url, trusting);
+  deepStrictEqual(vulnerable.code, 1, vulnerable.output);
   const untrusted = await auditAt(url);
   deepStrictEqual(untrusted.code, 3);
   match(untrusted.output, /^NOT ASKED: .*invalid peer certificate.*\n.*DENO_CERT/);
   await Deno.remove(file);
 });
 
-Deno.test("the audit says that it could not ask, which is neither green nor a vulnerability", async () => {
+Deno.test("the audit exits with 3 if it could not ask the registry", async () => {
   const answers = [
     () => new Response("", { status: 405 }),
     () => new Response("<html>sign in</html>", { status: 200 }),

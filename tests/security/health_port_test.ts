@@ -1,4 +1,3 @@
-/** The health port, asked by those who should not: it answers little, waits for nobody, and goes on answering others. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
 import { HEALTH_LIMITS, type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
@@ -16,7 +15,6 @@ async function serve(
   return await serveHealth(OPTIONS, { probes, metrics: new Registry(), secrets }, limits);
 }
 
-/** Sends bytes and reads to the end of the connection. */
 async function ask(port: number, request: string): Promise<string> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   let answer = "";
@@ -24,7 +22,7 @@ async function ask(port: number, request: string): Promise<string> {
     await connection.write(new TextEncoder().encode(request));
     for await (const bytes of connection.readable) answer += new TextDecoder().decode(bytes);
   } catch (error) {
-    // The server may hang up on what it did not read.
+    // The server may close the connection before it has read everything.
     if (!(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)) {
       throw error;
     }
@@ -40,40 +38,38 @@ class SlowClients implements AsyncDisposable {
   readonly #ends: Promise<void>[] = [];
   readonly #open = new Set<number>();
 
-  /** How many the server has not sent away. */
   get open(): number {
     return this.#open.size;
   }
 
-  /** Which ones, in the order in which they came. */
-  get left(): number[] {
+  /** Numbers of the open connections, in the order in which they were made. */
+  get openNumbers(): number[] {
     return [...this.#open];
   }
 
-  async connect(port: number, count: number, said: string): Promise<void> {
-    for (let n = 0; n < count; n++) await this.#connectOne(port, said);
+  async connect(port: number, count: number, sent: string): Promise<void> {
+    for (let n = 0; n < count; n++) await this.#connectOne(port, sent);
   }
 
-  /** As many at a time as are to come, so that the server hears of several before it has sent one away. */
-  async connectAtOnce(port: number, count: number, said: string): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.#connectOne(port, said)));
+  /** All at once, so that the server accepts several before it closes one. */
+  async connectAtOnce(port: number, count: number, sent: string): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.#connectOne(port, sent)));
   }
 
-  async #connectOne(port: number, said: string): Promise<void> {
+  async #connectOne(port: number, sent: string): Promise<void> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     const number = this.#connections.push(connection) - 1;
     this.#open.add(number);
     this.#ends.push(this.#end(connection).finally(() => this.#open.delete(number)));
-    if (said !== "") await connection.write(new TextEncoder().encode(said));
+    if (sent !== "") await connection.write(new TextEncoder().encode(sent));
   }
 
-  /** Resolves when the server ends it, with or without an answer. */
   async #end(connection: Deno.TcpConn): Promise<void> {
     const buffer = new Uint8Array(1024);
     try {
       while (await connection.read(buffer) !== null);
     } catch {
-      // Cut off.
+      // The server reset the connection.
     }
   }
 
@@ -83,7 +79,7 @@ class SlowClients implements AsyncDisposable {
   }
 }
 
-Deno.test("the health port answers GET and HEAD, closes after each answer, and nothing else", async () => {
+Deno.test("the health port answers only GET and HEAD, and closes the connection after each response", async () => {
   await using server = await serve();
   for (const path of ["/livez", "/readyz", "/metrics", "/livez?x=1"]) {
     match(await ask(server.port, get(path)), /^HTTP\/1\.1 200 .*\r\nconnection: close\r\n/is);
@@ -102,63 +98,68 @@ Deno.test("the health port answers GET and HEAD, closes after each answer, and n
   }
 });
 
-Deno.test("the health port refuses what is no request, or too large a one, and reads no body", async () => {
+Deno.test("the health port refuses malformed and too large requests, and reads no body", async () => {
   await using server = await serve();
-  // Eight kilobytes are the limit, and Node's own would be sixteen.
+  // The limit is 8 KiB. Node's default would be 16 KiB.
   match(await ask(server.port, get("/livez", `X: ${"a".repeat(7_900)}\r\n`)), /^HTTP\/1\.1 200 /);
   match(await ask(server.port, get("/livez", `X: ${"a".repeat(8_400)}\r\n`)), /^HTTP\/1\.1 431 /);
   doesNotMatch(await ask(server.port, get(`/${"a".repeat(200_000)}`)), /^HTTP\/1\.1 200 /);
   doesNotMatch(await ask(server.port, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), / 200 /);
-  // Answered at once: it does not wait for the hundred megabytes.
+  // Answered without waiting for the body.
   match(await ask(server.port, get("/livez", "Content-Length: 100000000\r\n")), /^HTTP\/1\.1 200 /);
   match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
 });
 
-Deno.test("clients that never finish their request are sent away, however many, and others are answered", async (t) => {
+Deno.test("the health port disconnects any number of clients that never finish their request, and answers others", async (t) => {
   const kinds = {
-    "say nothing": "",
+    "send nothing": "",
     "stop in the middle of a line": "GET /live",
     "stop in the middle of their headers": "GET /livez HTTP/1.1\r\nHost: x\r\nX-",
   };
-  for (const [what, said] of Object.entries(kinds)) {
+  for (const [what, sent] of Object.entries(kinds)) {
     await t.step(what, async () => {
       await using server = await serve();
       await using slow = new SlowClients();
-      await slow.connect(server.port, 200, said);
+      await slow.connect(server.port, 200, sent);
       match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
-      await eventually("all of them to be gone", () => slow.open === 0, { seen: () => slow.open });
+      await eventually("the server to close all slow connections", () => slow.open === 0, {
+        seen: () => slow.open,
+      });
       match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
     });
   }
 });
 
-/** Nobody's time is over while a test lasts. */
 const NO_REQUEST_TIMEOUT = { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 };
 
 async function assertConnectionLimit(server: HealthServer, slow: SlowClients): Promise<void> {
-  await eventually("only so many to be left as are allowed", () => slow.open <= 64, {
+  await eventually("the server to keep 64 connections", () => slow.open <= 64, {
     seen: () => slow.open,
   });
   match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
-  ok(slow.open >= 60, `${slow.open} are left`);
+  ok(slow.open >= 60, `the server kept only ${slow.open} connections`);
 }
 
-Deno.test("of those who take their time only 64 are waited for: beyond that the oldest has to go", async () => {
+Deno.test("the health port keeps 64 slow connections and closes the oldest for each new one", async () => {
   await using server = await serve([], new Secrets(), NO_REQUEST_TIMEOUT);
   await using slow = new SlowClients();
   await slow.connect(server.port, 200, "GET /live");
   await assertConnectionLimit(server, slow);
-  deepStrictEqual(slow.left.filter((number) => number < 200 - 64), [], "the newest stay");
+  deepStrictEqual(
+    slow.openNumbers.filter((number) => number < 200 - 64),
+    [],
+    "the newest connections stay open",
+  );
 });
 
-Deno.test("of those who come at once no more than 64 are waited for either", async () => {
+Deno.test("the health port keeps at most 64 slow connections when many clients connect at once", async () => {
   await using server = await serve([], new Secrets(), NO_REQUEST_TIMEOUT);
   await using slow = new SlowClients();
   await slow.connectAtOnce(server.port, 200, "GET /live");
   await assertConnectionLimit(server, slow);
 });
 
-Deno.test("a reason in readiness shows no secret, however a server wrote it", async () => {
+Deno.test("a reason in readiness shows no secret in any encoding", async () => {
   const secrets = new Secrets();
   secrets.hide(["c4nary pass/word"]);
   const reasons = ["c4nary pass/word", "c4nary%20pass%2Fword", btoa("c4nary pass/word")];
@@ -174,7 +175,7 @@ Deno.test("a reason in readiness shows no secret, however a server wrote it", as
   );
 });
 
-Deno.test("the health port is closed in order while slow clients hold it", async () => {
+Deno.test("the health port closes while slow clients are connected", async () => {
   const server = await serve();
   await using slow = new SlowClients();
   await slow.connect(server.port, 20, "GET /");

@@ -1,4 +1,3 @@
-/** Kafka with SASL and with certificates: what is right works for every worker, what is wrong is said. */
 import { match, strictEqual } from "node:assert";
 import { createPrivateKey } from "node:crypto";
 import { join } from "node:path";
@@ -29,8 +28,7 @@ function readings(customer: string) {
   });
 }
 
-/** Every worker does its whole work with these settings. */
-async function allWork(place: Place, env: Readonly<Record<string, string>>): Promise<void> {
+async function doAllWork(place: Place, env: Readonly<Record<string, string>>): Promise<void> {
   const sent = await place.publisher.send(readings(crypto.randomUUID()));
   await place.consumeAll({ env });
   strictEqual(await rows(place), sent.length);
@@ -65,18 +63,18 @@ async function rows(place: Place): Promise<number> {
 
 for (const mechanism of ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]) {
   Deno.test(
-    `every worker does its work over SASL_SSL with ${mechanism}, from the record to the row`,
+    `every worker does its work over SASL_SSL with ${mechanism}`,
     secure.onPlace({}, async (place) => {
       const user = mechanism === "PLAIN"
         ? { KAFKA_SASL_USERNAME: "plain", KAFKA_SASL_PASSWORD: "plain-password-1" }
         : {};
-      await allWork(place, { ...await saslSettings(), KAFKA_SASL_MECHANISM: mechanism, ...user });
+      await doAllWork(place, { ...await saslSettings(), KAFKA_SASL_MECHANISM: mechanism, ...user });
     }),
   );
 }
 
 Deno.test(
-  "every worker does its work with mutual TLS, its key encrypted and the key's password in a file",
+  "every worker does its work with mutual TLS, an encrypted key and the key's password in a file",
   secure.onPlace({}, async (place) => {
     const stack = await secure.started();
     const { listeners: kafka, files } = stack;
@@ -87,7 +85,7 @@ Deno.test(
     await Deno.writeTextFile(keyFile, key.export(options).toString());
     const passwordFile = join(stack.home, "key.password");
     await Deno.writeTextFile(passwordFile, `${keyPassword}\n`);
-    await allWork(place, {
+    await doAllWork(place, {
       KAFKA_BOOTSTRAP_SERVERS: kafka.MUTUAL,
       KAFKA_SECURITY_PROTOCOL: "SSL",
       KAFKA_SSL_CA_FILE: files.authority,
@@ -123,16 +121,16 @@ async function wrongSettings(): Promise<Wrong> {
       env: { ...tls, KAFKA_BOOTSTRAP_SERVERS: kafka.ELSEWHERE },
       says: /altnames.*its certificate is for another name: correct the host in KAFKA_BOOTSTRAP_SERVERS/,
     },
-    "plaintext where TLS is spoken": {
+    "plaintext on a TLS port": {
       env: { KAFKA_BOOTSTRAP_SERVERS: kafka.SASL },
       says: /requires TLS; set KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL/,
     },
-    "TLS where plaintext is spoken": {
+    "TLS on a plaintext port": {
       env: { ...tls, KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers },
       says: /if a broker runs there, that port has no TLS: check KAFKA_SECURITY_PROTOCOL/,
     },
-    "no login where one is asked for": { env: { KAFKA_BOOTSTRAP_SERVERS: kafka.CLEAR }, says: CLOSED },
-    "a login where none is taken": {
+    "no login on a SASL listener": { env: { KAFKA_BOOTSTRAP_SERVERS: kafka.CLEAR }, says: CLOSED },
+    "a login on a listener without SASL": {
       env: { ...sasl, KAFKA_BOOTSTRAP_SERVERS: kafka.MUTUAL, ...certificate(files.certificate, files.key) },
       says: /that listener takes another KAFKA_SASL_MECHANISM, or no SASL at all/,
     },
@@ -149,7 +147,7 @@ function certificate(certificate: string, key: string) {
 }
 
 Deno.test(
-  "whatever is wrong towards Kafka, every worker says what to do, shows no secret and writes nothing",
+  "with wrong settings for Kafka, every worker names the next step, shows no secret and writes nothing",
   secure.onPlace({}, async (place, t) => {
     await place.consumeAll();
     for (const [what, { env, says }] of Object.entries(await wrongSettings())) {
@@ -162,7 +160,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a password of Kafka that changes while the consumer runs is said in readiness, and all goes on once it is right",
+  "a consumer is not ready while Kafka refuses its changed password, and continues once the password is right",
   secure.onPlace({}, async (place) => {
     const stack = await secure.started();
     const consumer = place.consumer({ env: await saslSettings() });
@@ -170,7 +168,7 @@ Deno.test(
     await place.caughtUp();
     try {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, "another");
-      // Who is logged in stays so; a broker that starts again asks everybody anew.
+      // A session that is logged in stays so. After a restart the broker asks all clients again.
       await stack.kafka.stop();
       await stack.kafka.start();
       await consumer.notReady(LOGIN);
@@ -178,7 +176,7 @@ Deno.test(
       strictEqual((await consumer.get("/livez")).status, 200);
       await consumer.said("kafka.failed", ({ message }) => LOGIN.test(message));
       const said = consumer.events("kafka.failed").filter(({ message }) => LOGIN.test(message));
-      strictEqual(said.length, 1, "once, and not at each try");
+      strictEqual(said.length, 1, "the failure must be logged once, not at each attempt");
     } finally {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, SASL_PASSWORD);
     }

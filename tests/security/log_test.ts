@@ -1,4 +1,3 @@
-/** What the programs say while hostile data passes through them: a line an event, no secret, nothing a terminal obeys. */
 import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
 import { commandLine } from "../../stack/process/process_table.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
@@ -6,7 +5,6 @@ import type { Place } from "../../lab/place.ts";
 import { assertNoSecrets, leaks } from "../support/secret_forms.ts";
 import { onPlace } from "../support/services.ts";
 
-/** As customers, keys and other members: each is one text, and stays one. */
 const HOSTILE = [
   "line\nFAKE 00:00:00 ERROR consumer all data was deleted",
   "carriage\rreturn",
@@ -28,10 +26,10 @@ const TIMESTAMP = "2026-07-14T09:30:00.000Z";
 
 function records(): Intended[] {
   return HOSTILE.flatMap((text, index) => [
-    // Alarming, so that a line names the customer.
+    // An anomaly, so that a log line names the customer.
     { ...reading(text, TIMESTAMP, 200), key: text },
-    // More members than a record has are no harm; this one is JSON text, since a literal would set the prototype.
     {
+      // JSON text, because `__proto__` in an object literal would set the prototype.
       value:
         `{"__proto__":{"heart_rate":1},"constructor":{"prototype":{"customer_id":"mine"}},"customer_id":"p-${index}",` +
         `"timestamp":"${TIMESTAMP}","heart_rate":72,${JSON.stringify(text)}:1}`,
@@ -43,7 +41,7 @@ function records(): Intended[] {
   ]);
 }
 
-async function staysOneLine(place: Place, format: "json" | "pretty"): Promise<void> {
+async function assertOneLinePerEvent(place: Place, format: "json" | "pretty"): Promise<void> {
   const sent = await place.publisher.send(records());
   const env = { LOG_FORMAT: format, LOG_LEVEL: "debug" };
   const { output } = await place.consumeAll({ env });
@@ -57,21 +55,21 @@ async function staysOneLine(place: Place, format: "json" | "pretty"): Promise<vo
     ? /^\{"time":"[^"]+","level":"\w+","service":"consumer",/
     : /^\d\d:\d\d:\d\d\.\d{3} \w+ +consumer /;
   for (const one of output.trimEnd().split("\n")) match(one, line);
-  strictEqual(output.includes("drop table public.heartbeats"), true, "the customer is named, as text");
+  strictEqual(output.includes("drop table public.heartbeats"), true, "the log must name the customer");
 }
 
 Deno.test(
-  "hostile customers, keys and details are stored as text, and an event stays one line of JSON",
-  onPlace({}, (place) => staysOneLine(place, "json")),
+  "hostile customers, keys and details are stored as text, and each event is one line of JSON",
+  onPlace({}, (place) => assertOneLinePerEvent(place, "json")),
 );
 
 Deno.test(
-  "hostile customers, keys and details are stored as text, and an event stays one line for people",
-  onPlace({}, (place) => staysOneLine(place, "pretty")),
+  "hostile customers, keys and details are stored as text, and each event is one line of the pretty format",
+  onPlace({}, (place) => assertOneLinePerEvent(place, "pretty")),
 );
 
 Deno.test(
-  "the passwords of a running consumer are in no log line, metric, probe or process list",
+  "no log line, metric, probe or process list shows the passwords of a running consumer",
   onPlace({}, async (place) => {
     const password = new URL(place.databaseUrl).password;
     const roles = ["c4nary-writer", "c4nary-reader"];

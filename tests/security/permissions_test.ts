@@ -1,4 +1,3 @@
-/** What each worker's own permission set refuses, tried from inside: by a module that runs before the worker does. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +5,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const WORKERS = ["consumer", "producer", "reconcile", "scenarios"] as const;
 
-/** What a package that turned hostile would try; each throws when it is refused. */
+// Actions of a compromised package. Each throws if Deno refuses it.
 const TRIES: Readonly<Record<string, string>> = {
   "write a file": `Deno.writeTextFileSync(FOLDER + "/written", "x")`,
   "remove a file": `Deno.removeSync(FOLDER + "/kept")`,
@@ -21,12 +20,12 @@ const TRIES: Readonly<Record<string, string>> = {
     `if (Deno.permissions.requestSync({ name: "run" }).state !== "granted") throw new Deno.errors.NotCapable()`,
 };
 
-/** The consumer says in public.consumer_status on which machine it runs. */
+// The consumer stores its host name in public.consumer_status.
 const GRANTED: Readonly<Record<string, { results: Record<string, string>; set: Record<string, unknown> }>> = {
   consumer: { results: { "ask for the machine's name": "done" }, set: { sys: ["hostname"] } },
 };
 
-/** Runs a worker as its task does, with the tries before it. @returns what became of each */
+/** Runs the actions in a preload module of the worker. @returns "done" or the name of the error of each */
 async function tryAll(worker: string, folder: string): Promise<Record<string, string>> {
   const module = join(folder, `${worker}.ts`);
   const tries = Object.entries(TRIES).map(([what, code]) => {
@@ -56,12 +55,12 @@ Deno.stdout.writeSync(new TextEncoder().encode("TRIED " + JSON.stringify(results
     env: { CANARY: "in the environment", NO_COLOR: "1" },
     stdin: "null",
   }).output();
-  strictEqual(code, 0, "and the worker itself still starts");
+  strictEqual(code, 0, "the worker must still start");
   const line = new TextDecoder().decode(stdout).split("\n").find((one) => one.startsWith("TRIED "));
   return JSON.parse(line?.slice("TRIED ".length) ?? "{}");
 }
 
-Deno.test("each worker's permissions refuse files, programs, libraries and other people's variables", async (t) => {
+Deno.test("the permissions of each worker refuse to write files, run programs, load libraries and read other variables", async (t) => {
   const expected = Object.fromEntries(Object.keys(TRIES).map((what) => [what, "NotCapable"]));
   for (const worker of WORKERS) {
     await t.step(worker, async () => {
@@ -82,14 +81,14 @@ Deno.test("each worker's permissions refuse files, programs, libraries and other
   }
 });
 
-Deno.test("no worker may run, write, load libraries or see more of the system, and what it may not read is as if it were not set", async () => {
+Deno.test("each worker has only net, read and env permissions and the consumer its host name, and other variables read as unset", async () => {
   const { permissions } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json"))) as {
     permissions: Record<string, Record<string, unknown> & { env: { ignore: boolean } }>;
   };
   for (const worker of WORKERS) {
     const { env, ...rest } = permissions[worker] ?? { env: { ignore: false } };
     deepStrictEqual(rest, { net: true, read: true, ...GRANTED[worker]?.set }, worker);
-    // Which variables are listed is compared with the settings in tests/unit/permissions_test.ts.
+    // tests/unit/permissions_test.ts compares the listed variables with the settings.
     strictEqual(env.ignore, true, worker);
   }
 });

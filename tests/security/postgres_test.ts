@@ -1,4 +1,3 @@
-/** PostgreSQL with TLS: what is right works for every worker, what is wrong is said. */
 import { strictEqual } from "node:assert";
 import { isRoot, unprivilegedUser } from "../../stack/process/os_user.ts";
 import { type PostgresTls, writePostgresTls } from "../../stack/postgres/postgres_tls.ts";
@@ -17,21 +16,20 @@ function readings(customer: string) {
   });
 }
 
-/** The place's URL with other parts. */
 function url(place: Place, change: (url: URL) => void): string {
   const other = new URL(place.databaseUrl);
   change(other);
   return other.href;
 }
 
-/** Has the server show another certificate, or ask clients for one. */
+/** Changes the server's certificate, or makes it require client certificates. */
 async function reload(place: Place, tls: PostgresTls): Promise<void> {
   const user = isRoot() ? await unprivilegedUser() : undefined;
   await writePostgresTls(place.stack.postgresFolder, user, tls);
   await place.asSuperuser("select pg_reload_conf()");
 }
 
-async function work(place: Place, DATABASE_URL: string, customer: string): Promise<void> {
+async function doAllWork(place: Place, DATABASE_URL: string, customer: string): Promise<void> {
   const sent = await place.publisher.send(readings(customer));
   await place.consumeAll({ env: { DATABASE_URL } });
   await judge(place, sent);
@@ -46,9 +44,9 @@ async function work(place: Place, DATABASE_URL: string, customer: string): Promi
 }
 
 Deno.test(
-  "every worker does its work over TLS with the server's name checked, and its sessions are encrypted",
+  "every worker does its work over TLS with sslmode=verify-full, and its sessions are encrypted",
   secure.onPlace({}, async (place) => {
-    await work(place, place.databaseUrl, "a");
+    await doAllWork(place, place.databaseUrl, "a");
     const consumer = place.consumer();
     await consumer.said("partition.opened");
     const sessions = await place.sql<{ ssl: boolean }>(
@@ -60,7 +58,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a server that asks for client certificates lets in who has one, and the others are told",
+  "a PostgreSQL server that requires client certificates accepts a worker with one, and a worker without one says so",
   secure.onPlace({}, async (place) => {
     const { postgresTls } = await secure.started();
     await place.consumeAll();
@@ -86,7 +84,7 @@ const AUTHORITY =
   /check that sslrootcert in DATABASE_URL has the authority of the server's certificate, and that neither/;
 
 Deno.test(
-  "whatever is wrong towards PostgreSQL, every worker says what to do, shows no secret and writes nothing",
+  "with a wrong DATABASE_URL, every worker names the next step, shows no secret and writes nothing",
   secure.onPlace({}, async (place, t) => {
     const { authority, files, postgresTls } = await secure.started();
     await place.consumeAll();
@@ -108,10 +106,14 @@ Deno.test(
       /alert.*check sslcert and sslkey in DATABASE_URL/,
     );
     const plain = url(place, (one) => one.search = "");
-    await step("plaintext where TLS is asked for", plain, /let DATABASE_URL end in \?sslmode=verify-full/);
+    await step(
+      "plaintext to a server that requires TLS",
+      plain,
+      /let DATABASE_URL end in \?sslmode=verify-full/,
+    );
     try {
-      const old = authority.issue("expired", { names: LOCAL_NAMES, fromDay: -9, toDay: -1 });
-      await reload(place, { ...postgresTls, ...old });
+      const expired = authority.issue("expired", { names: LOCAL_NAMES, fromDay: -9, toDay: -1 });
+      await reload(place, { ...postgresTls, ...expired });
       await step("an expired certificate", place.databaseUrl, AUTHORITY);
       await reload(place, {
         ...postgresTls,
@@ -126,7 +128,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a password of PostgreSQL that changes while the consumer runs is said in readiness, and all goes on once it is right",
+  "a consumer is not ready while PostgreSQL refuses its changed password, and continues once the password is right",
   secure.onPlace({}, async (place) => {
     const password = new URL(place.databaseUrl).password;
     const consumer = place.consumer();
@@ -135,7 +137,7 @@ Deno.test(
     const says = /28P01.*check the user and the password in DATABASE_URL/;
     await place.asSuperuser(`alter role heartbeat_user password 'another'`);
     try {
-      // As an operator does who changes a password for good: who is logged in has to log in again.
+      // A session that is logged in would not notice the new password.
       await place.asSuperuser(
         "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'heartbeat_user'",
       );

