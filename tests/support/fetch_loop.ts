@@ -122,7 +122,7 @@ export async function runFetchLoop(
   const logs = new SilentLogs({ ...shared, whyNotCompaction: whyNot }, () => progress.now);
   const onAsked = () => {
     progress.now += 1_000;
-    return logs.look();
+    return logs.check();
   };
   const topic = {
     id: "i",
@@ -144,7 +144,7 @@ export async function runFetchLoop(
     await loop.ended;
     for (const partition of all) await partition[Symbol.asyncDispose]();
   }
-  await logs.look();
+  await logs.check();
   return { written, gaps, events, all, reasons: progress.readyReasons() };
 }
 

@@ -27,7 +27,7 @@ const RETENTION_SETTINGS = {
   REJECT_RETENTION_DAYS: days("key, payload and detail of rejects"),
 };
 
-/** Unit tests tell where else a new setting must be named: `.env.example`, `docker-compose.yml`, permissions in `deno.json`. */
+/** `.env.example`, `docker-compose.yml` and the permissions in `deno.json` must name each setting, too. Unit tests check this. */
 export const CONSUMER_SETTINGS = {
   ...KAFKA_SETTINGS,
   KAFKA_GROUP_ID: text({
@@ -86,7 +86,7 @@ export function loadConsumerConfig(env: Environment, readFile: (path: string) =>
   };
 }
 
-/** Minutes must be kept as long as their readings, or a late reading would start a minute again from zero. */
+/** Minute aggregates must be kept as long as readings. Otherwise a late reading would start a deleted minute from zero. */
 function loadRetention(env: Environment) {
   const settings = parseSettings("consumer", RETENTION_SETTINGS, env);
   const { RETENTION_DAYS: retentionDays, MINUTE_RETENTION_DAYS: minuteRetentionDays } = settings;
@@ -104,25 +104,29 @@ const FLAGS = { "--timeout": optional(decimal({ min: 0.1, max: 1e6, unit: "secon
 export function parseConsumerFlags(args: readonly string[]) {
   const program = new Command("consume")
     .description("Reads heart-rate records from Kafka and stores each once in PostgreSQL.")
-    .option("--until-caught-up", "exit with 0 when each record now in the topic is accounted for", false)
+    .option(
+      "--until-caught-up",
+      "stop with exit code 0 when each record that the topic has now is accounted for",
+      false,
+    )
     .option(
       "--timeout <seconds>",
-      "with --until-caught-up: exit with 1 after this time, and report what is missing",
+      "with --until-caught-up: stop with exit code 1 after this time, and report what is missing",
     )
     .option("--migrate-only", "migrate the schema, create the roles whose passwords are set, and exit", false)
     .addHelpText(
       "after",
       `
-The consumer reads its settings from the environment; .env.example lists them. DATABASE_URL is required, except while
-\`deno task up\` or \`deno task stack\` runs: without DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS, the consumer uses its servers.
+The consumer reads its settings from the environment; .env.example lists them. While \`deno task up\` or \`deno task stack\`
+runs, a consumer without DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS uses those servers. Otherwise DATABASE_URL is required.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume
   deno task consume --migrate-only
-  HEALTH_PORT=9464 deno task consume health-check      asks the consumer that runs there; 0 if it is ready
+  HEALTH_PORT=9464 deno task consume health-check      asks the consumer on this port; exits with 0 if it is ready
   HEALTH_PORT=9464 LOG_FORMAT=json deno task consume --until-caught-up --timeout 600
 
-With --until-caught-up, the last line tells how many records were stored, whichever member of the group read them.
+With --until-caught-up, the last line tells how many records were stored meanwhile, by this and all other consumers.
 
 Exit codes: 0 orderly stop, 1 failure, 2 wrong settings, 130 stopped before it was done.`,
     )

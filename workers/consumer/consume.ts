@@ -15,18 +15,18 @@ import type { Offset } from "../_shared/kafka/records.ts";
 import { keepStatus } from "./status.ts";
 
 const TOPIC_INTERVAL_MS = 5_000;
-/** While the topic does not exist, or an assigned partition has no leader. */
+/** Applies while the topic does not exist, or an assigned partition has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
-/** Shared by the partitions, for records that wait for their write, as `Slice.bytes` counts them. */
+/** The assigned partitions share these bytes (`Slice.bytes`) for records that wait for their write. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-/** Includes batches that are being written. Hundreds of partitions, or batches of many megabytes, reach it. */
+/** Also counts batches that are being written. Hundreds of partitions, or batches of many megabytes, reach this limit. */
 const MEMORY_BUDGET_BYTES = 24 * 1024 * 1024;
-/** Approximate. A few large records must not take longer to write than many small ones. */
+/** An approximate limit: a batch of a few large records must not take longer to write than one of many small records. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-/** Resolves after `signal` aborted and the batches in hand were written or abandoned. */
+/** Resolves after `signal` aborts and the current batches are written or abandoned. */
 export async function consume(ports: ConsumePorts): Promise<void> {
   await using consumption = new Consumption(ports);
   await consumption.run();
@@ -107,7 +107,7 @@ class Consumption implements AsyncDisposable {
         if (signal.aborted) break;
         const failure = kafkaFailure("read the topic", connection, error);
         telemetry.topicFailed(failure);
-        // Refused from the start, a login is a wrong setting, and a retry would hide it.
+        // If Kafka refuses the first login, a setting is wrong, and a retry would hide it.
         if (failure.code === "kafka_refused" && this.#topic === undefined) fail(failure);
         failures++;
       }
@@ -132,8 +132,8 @@ class Consumption implements AsyncDisposable {
       this.#fetchLoops.set(node, new FetchLoop(node, this.#context, signal));
     }
     this.#wakeFetchLoops();
-    // The group assigns added partitions only after a new join. The broker that the group's leader asks may learn of them
-    // late, so a second join follows.
+    // The group assigns new partitions only after another join. The group's leader may ask a broker that does not know them
+    // yet, so a second join follows.
     if (topic.leaders.length !== before?.leaders.length) this.#joinsLeft = 2;
     if (this.#joinsLeft > 0) {
       this.#joinsLeft--;
@@ -148,7 +148,7 @@ class Consumption implements AsyncDisposable {
     for (const [number, partition] of this.#partitions) {
       if (assigned.has(number) && partition.log.topicId === topicId) continue;
       this.#partitions.delete(number);
-      // Its next owner commits its offset from now on.
+      // The partition's next owner commits its offset from now on.
       this.#uncommitted.delete(number);
       this.#close(partition);
     }
@@ -164,7 +164,7 @@ class Consumption implements AsyncDisposable {
       this.#partitions.set(number, partition);
       partition.start((error) => fail(error instanceof Error ? error : new Error(String(error))));
     }
-    // No fetch loop notices a partition without a leader.
+    // No broker leads these partitions, so no fetch loop reports them.
     this.#leaderless = [...this.#partitions.values()].filter(({ number }) => leaders[number] === NO_LEADER);
     for (const { fetchStatus } of this.#leaderless) fetchStatus.failed();
     telemetry.leadersMissing(topic, this.#leaderless.map(({ number }) => number));
@@ -182,7 +182,7 @@ class Consumption implements AsyncDisposable {
     for (const loop of this.#fetchLoops.values()) loop.changed.notify();
   }
 
-  /** Leaves the group last, when the batches in hand are written: then other members take over at once. */
+  /** Leaves the group after the current batches are written. Then other members can take over at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const partition of this.#partitions.values()) this.#close(partition);
     this.#partitions.clear();

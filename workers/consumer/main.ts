@@ -46,7 +46,8 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   const database = resources.use("database", openDatabase(config.database.url, config.database));
   if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
 
-  const [clocks, floor] = [new TwoClocks(), new Floor()];
+  const clocks = new TwoClocks();
+  const floor = new Floor();
   const ask = () => Promise.all([clocks.ask(database), floor.ask(database)]);
   const failed = (error: unknown) => telemetry.databaseFailed(databaseFailure("ask", database.target, error));
   await retryUntilAborted(ask, failed, { signal });

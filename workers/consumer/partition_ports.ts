@@ -37,7 +37,7 @@ export interface ConsumePorts extends RetentionPorts {
 }
 
 export interface ConsumerContext extends ConsumePorts, FetchPorts {
-  /** For questions about the topic; never a member of the group. */
+  /** Asks Kafka about the topic. This client never joins the group. */
   readonly client: Consumer;
   readonly onWritten: (partition: number, next: Offset) => void;
   readonly onChange: () => void;
@@ -51,7 +51,7 @@ export function totalFetchableLag({ partitions }: Pick<ConsumerContext, "partiti
 export class LogPorts implements PartitionPorts {
   readonly #write: WriteBatch;
 
-  /** @param log a new object for each assignment, as {@link HealthState} compares them by identity */
+  /** @param log a new object for each assignment, because {@link HealthState} compares assignments by identity */
   constructor(private readonly context: ConsumerContext, private readonly log: TopicIdPartition) {
     const { database, store, plan, telemetry } = context;
     this.#write = store.writer({
@@ -98,7 +98,7 @@ export class LogPorts implements PartitionPorts {
     if (outcome.kind === "offset mismatch") {
       const { nextOffset } = outcome;
       if (nextOffset === undefined || nextOffset < from) {
-        // The database is an older copy of itself, so day partitions that were created may be missing, too.
+        // The database is an older copy of itself, so day partitions that this consumer created may be missing, too.
         dayPartitions.forget();
         telemetry.ledgerWentBack(this.log, from, nextOffset);
       } else telemetry.batchStale(this.log, from, nextOffset);
@@ -121,7 +121,7 @@ export class LogPorts implements PartitionPorts {
       if (signal.aborted || state !== "resetting" || ledger === undefined) return;
       const reset = decideOffsetReset(fetchOffset, divergence, range, options.offsetReset);
       if (reset.kind === "hold") {
-        // The refused fetch did not tell the end of the log, and a held partition must show its lag.
+        // A held partition must show its lag, but the refused fetch did not tell the end of the log.
         partition.lastStableOffset = range.end;
         partition.offsetResolved("held");
         telemetry.partitionHeld(this.log, reset.reason);

@@ -6,13 +6,14 @@ import { printable } from "../_shared/output.ts";
 import { VERSION } from "../_shared/version.ts";
 import type { ConsumerContext } from "./partition_ports.ts";
 
-/** For readers, a consumer is not running once its row is older than three intervals. */
+/** Readers of the table assume that a consumer has stopped when its row is older than three intervals. */
 const INTERVAL_MS = 5_000;
-/** Servers that do not answer must delay neither the row nor the end of the consumer for longer. */
+/** A broker that does not answer must not delay the row for longer. */
 const KAFKA_WAIT_MS = 2_000;
+/** A database that does not answer must not delay the end of the consumer for longer. */
 const END_WAIT_MS = 1_000;
 
-/** One round trip, which does not wait for the disk: a row that a crash of the server loses is stored again soon. */
+/** The commit does not wait for the disk, because a row that is lost in a crash of the server is stored again soon. */
 const STORE = `
   with old as (
     delete from public.consumer_status where seen_at < now() - interval '1 day' and consumer <> $1
@@ -28,7 +29,10 @@ const STORE = `
          log_end_offsets = excluded.log_end_offsets, reasons = excluded.reasons,
          rollup_lag_seconds = excluded.rollup_lag_seconds`;
 
-/** Keeps a row for readers that cannot reach the health port. An orderly stop deletes it; after a failure it says why. */
+/**
+ * Keeps the row of this consumer in public.consumer_status, for readers that cannot reach the health port. An orderly stop
+ * deletes the row. After a failure, the row names the reason.
+ */
 export async function keepStatus(context: ConsumerContext): Promise<void> {
   const { database, telemetry, options: { signal } } = context;
   const consumer = crypto.randomUUID();
@@ -51,7 +55,7 @@ export async function keepStatus(context: ConsumerContext): Promise<void> {
     storing ??= attempt(store).finally(() => storing = undefined);
     await sleep(INTERVAL_MS, { signal });
   }
-  const end = async () => {
+  const finish = async () => {
     await storing;
     if (failed) return;
     const { reason } = signal;
@@ -63,10 +67,10 @@ export async function keepStatus(context: ConsumerContext): Promise<void> {
       ];
     await attempt(() => database.query(sql, [consumer, ...more]));
   };
-  await Promise.race([end(), after(END_WAIT_MS)]);
+  await Promise.race([finish(), after(END_WAIT_MS)]);
 }
 
-/** PostgreSQL stores no zero byte in a text, and the row must show no secret. */
+/** PostgreSQL refuses a text with a zero byte, and the row must show no secret. */
 const textOf = ({ secrets }: ConsumerContext, text: string) => printable(secrets.redact(text));
 
 /** The parameters of {@link STORE} from $2 on. */

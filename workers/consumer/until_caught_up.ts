@@ -2,6 +2,7 @@ import { Consumer } from "@platformatic/kafka";
 import { retryUntilAborted, sleep } from "../_shared/backoff.ts";
 import { PipelineError } from "../_shared/errors.ts";
 import type { KafkaConnection } from "../_shared/kafka/client.ts";
+import type { Offset } from "../_shared/kafka/records.ts";
 import { describeTopic, lastStableOffsets } from "../_shared/kafka/topic.ts";
 import { tolerateLeaderlessPartitions } from "../_shared/kafka/client_patches.ts";
 import { type Database, databaseFailure } from "../_shared/postgres.ts";
@@ -14,11 +15,17 @@ import type { ConsumerTelemetry } from "./telemetry/telemetry.ts";
 const POLL_MS = 200;
 const POLLS_PER_TOPIC_CHECK = 25;
 
-/** A run of `--until-caught-up`: ends when the ledger and the rollup have reached the ends that the topic had at its start. */
+interface Ends {
+  readonly topicId: string;
+  /** The last stable offset of each partition. */
+  readonly ends: readonly Offset[];
+}
+
+/** A run of `--until-caught-up`. It ends when the ledger and the rollup reach the ends that the topic had at the start of the run. */
 export class CatchUp implements Disposable {
   readonly #startedMs = performance.now();
   #deadline: ReturnType<typeof setTimeout> | undefined;
-  /** Why the run has not ended; empty until both servers answered. */
+  /** Why the run has not ended; empty until both servers have answered. */
   #missing = "";
   /** Set when the ledger has reached the ends. */
   #rollupTarget: CatchUpTarget | undefined;
@@ -55,7 +62,7 @@ export class CatchUp implements Disposable {
       this[Symbol.dispose]();
       reached.abort();
       await consuming;
-      // The database may be away after a stop.
+      // A stop must not fail when the database is unavailable.
       const after = await sums().catch(() => undefined);
       const seconds = Math.round((performance.now() - this.#startedMs) / 100) / 10;
       if (after !== undefined) {
@@ -70,44 +77,39 @@ export class CatchUp implements Disposable {
     const { topic, options } = this.connection;
     const client = tolerateLeaderlessPartitions(new Consumer({ ...options, groupId: "heartbeat-ends" }));
     try {
-      const readEnds = async () => {
+      const readEnds = async (): Promise<Ends> => {
         const found = await describeTopic(client, topic);
         if (found === undefined) throw new Error(`topic ${topic} does not exist`);
         return { topicId: found.id, ends: await lastStableOffsets(client, topic, found.leaders.length) };
       };
       const target = await retryUntilAborted(readEnds, () => {}, { signal });
       for (let polls = 0; target !== undefined && !signal.aborted; polls++) {
-        if (polls % POLLS_PER_TOPIC_CHECK === 0) {
-          const now = await describeTopic(client, topic).catch(() => ({ id: target.topicId }));
-          const changed =
-            `Cannot catch up: topic ${topic} was deleted or created again; start the consumer again`;
-          if (now?.id !== target.topicId) throw new PipelineError("topic_missing", changed);
-        }
+        if (polls % POLLS_PER_TOPIC_CHECK === 0) await requireTopic(client, topic, target.topicId);
         const held = this.health.reasonOf(HELD);
         if (held !== undefined) throw new PipelineError("offset_out_of_range", `Cannot catch up: ${held}`);
-        const reached = await nextOffsets(database, target.topicId).catch(() => undefined);
-        if (reached !== undefined) {
-          const missing = target.ends.flatMap((end, partition) => {
-            // Without a ledger row even an empty partition is missing.
-            const next = reached.get(partition) ?? -1;
-            return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
-          });
-          this.#missing = missing.length > 0
-            ? `offsets that are not accounted for: ${missing.join(", ")}`
-            : "";
-          if (missing.length === 0) {
-            // A ledger row ahead of its log shows a truncation, whose new records are still to be read.
-            const ends = await lastStableOffsets(client, topic, target.ends.length).catch(() => []);
-            const isAhead = ends.some((end, partition) => (reached.get(partition) ?? 0) > end);
-            if (ends.length > 0 && !isAhead && await this.#isRolledUp(database)) return true;
-          }
-        }
+        if (await this.#isReached(target, client, database)) return true;
         await sleep(POLL_MS, { signal });
       }
       return false;
     } finally {
       await client.close().catch(() => {});
     }
+  }
+
+  async #isReached({ topicId, ends }: Ends, client: Consumer, database: Database): Promise<boolean> {
+    const reached = await nextOffsets(database, topicId).catch(() => undefined);
+    if (reached === undefined) return false;
+    const missing = ends.flatMap((end, partition) => {
+      // A partition without a ledger row was not opened yet, so even an empty one is missing.
+      const next = reached.get(partition) ?? -1;
+      return next < end ? [`${end - Math.max(0, next)} of partition ${partition}`] : [];
+    });
+    this.#missing = missing.length > 0 ? `offsets that are not accounted for: ${missing.join(", ")}` : "";
+    if (missing.length > 0) return false;
+    // If a ledger row is ahead of its log, the log was truncated, and its new records must be read first.
+    const endsNow = await lastStableOffsets(client, this.connection.topic, ends.length).catch(() => []);
+    const isAhead = endsNow.some((end, partition) => (reached.get(partition) ?? 0) > end);
+    return endsNow.length > 0 && !isAhead && await this.#isRolledUp(database);
   }
 
   async #isRolledUp(database: Database): Promise<boolean> {
@@ -123,4 +125,11 @@ export class CatchUp implements Disposable {
   [Symbol.dispose](): void {
     clearTimeout(this.#deadline);
   }
+}
+
+async function requireTopic(client: Consumer, topic: string, topicId: string): Promise<void> {
+  const found = await describeTopic(client, topic).catch(() => ({ id: topicId }));
+  if (found?.id === topicId) return;
+  const message = `Cannot catch up: topic ${topic} was deleted or created again; start the consumer again`;
+  throw new PipelineError("topic_missing", message);
 }

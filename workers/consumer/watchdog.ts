@@ -9,7 +9,7 @@ import { type ConsumerContext, totalFetchableLag } from "./partition_ports.ts";
 import { checkSchemaGeneration } from "./schema/migrate.ts";
 
 const WATCH_INTERVAL_MS = 1_000;
-/** Without records to write, only readiness depends on the database's answer, and it may be seconds late. */
+/** While no records wait, only readiness depends on the database's answer, and readiness may be seconds late. */
 const IDLE_DATABASE_INTERVAL_MS = 5_000;
 
 /** Watches progress, silent logs, the database and the ledger, and logs summaries, until `signal` aborts. */
@@ -36,10 +36,10 @@ export async function runWatchdog(context: ConsumerContext): Promise<void> {
     const lag = totalFetchableLag(context);
     telemetry.positions([...context.partitions()], lag);
     rollup.watch();
-    // Not awaited: a server that does not answer must delay neither the next round nor the end of the program.
-    void silentLogs.look();
+    // Not awaited, because a broker that does not answer must not delay this loop.
+    void silentLogs.check();
     const isDue = lag > 0 || performance.now() - askedAt >= IDLE_DATABASE_INTERVAL_MS;
-    // One question at a time, or unanswered ones would take the connections of the writers.
+    // Only one query at a time: unanswered queries would take the connections of the writers.
     if (isDue && !isAsking) {
       [isAsking, askedAt] = [true, performance.now()];
       void askDatabase().finally(() => isAsking = false);
@@ -58,8 +58,8 @@ export async function runWatchdog(context: ConsumerContext): Promise<void> {
 }
 
 /**
- * A write detects that the ledger went back, as after a failover to a standby that lagged. A partition without new records has no
- * write, so its ledger row is compared here.
+ * After a failover to a standby that lagged, the ledger is an older copy of itself. A write detects this. A partition without new
+ * records has no write, so this function compares its ledger row.
  */
 async function detectOlderLedger({ partitions, database, telemetry, dayPartitions }: ConsumerContext) {
   const idle = new Map<LedgerRow, Partition>();

@@ -8,25 +8,25 @@ import { type Database, isServerUnavailable, sqlState } from "../../_shared/post
 import type { MonotonicClock } from "../health/health_state.ts";
 
 const DAY_MS = 86_400_000;
-/** In addition to today, so that the partition of the next day exists at midnight. */
+/** Days after today that have a partition, so that the partition of the next day exists at midnight. */
 const DAYS_AHEAD = 2;
 /** Maximum number of partitions that a batch waits for: a malicious producer can send readings of thousands of days. */
 const DAYS_AT_ONCE = 32;
 const MAX_REMEMBERED_DAYS = 10_000;
-/** Attempts to get a lock, each as long as the lock_timeout of the function. */
+/** Attempts to get a lock. Each ends after the lock_timeout of the SQL function. */
 const ATTEMPTS = 3;
 /** After this time, a batch or a round creates no further partition. */
 const MAX_CREATING_MS = 5_000;
 /** Applies to all batches after a lock conflict: all days need the same lock, and each attempt makes other sessions wait. */
 const PAUSE_MS = 20_000;
 
-/** `covered`: whether the partition existed before this statement, because its snapshot does not see the new one. */
+/** `covered` tells whether the partition existed before: the snapshot of this statement does not show a partition that it creates. */
 const ENSURE = `
   select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
          exists (select from public.heartbeat_partitions('public.heartbeats')
                   where $1::timestamptz >= lower_bound and $1::timestamptz < upper_bound) as covered`;
 
-/** As text, because a Date has no microseconds. */
+/** Reads the instant as text, because a Date has no microseconds. */
 const WITHOUT_PARTITION = `
   select at::text, floor(extract(epoch from at) / 86400)::float8 as day
     from public.heartbeats_without_partition('public.heartbeats') at`;
@@ -34,7 +34,7 @@ const WITHOUT_PARTITION = `
 export class DayPartitions {
   /** Days since the Unix epoch that have a partition. */
   readonly #made = new Set<number>();
-  /** Days left to emptyDefault(). */
+  /** Days whose readings stay in the default partition until emptyDefault() moves them. */
   readonly #postponed = new Set<number>();
   #pausedUntil = -Infinity;
 
@@ -47,7 +47,11 @@ export class DayPartitions {
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
-  /** Fails only if the database is unavailable. @param onDay called before each partition and after the last one */
+  /**
+   * Fails only if the database is unavailable.
+   *
+   * @param onDay called before each partition and after the last one
+   */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
     let asked = 0;
     const giveUpAt = this.clock() + MAX_CREATING_MS;
@@ -74,7 +78,11 @@ export class DayPartitions {
     return undefined;
   }
 
-  /** Moves readings out of the default partition. @returns why some could not be moved, or undefined, also if time is up */
+  /**
+   * Moves readings out of the default partition.
+   *
+   * @returns why some readings could not be moved; undefined if all were moved or the time is up
+   */
   async emptyDefault(): Promise<unknown> {
     let failure: unknown;
     const giveUpAt = this.clock() + MAX_CREATING_MS;
@@ -132,9 +140,9 @@ function remember(days: Set<number>, day: number): void {
 
 const hasState = (states: RegExp) => (error: unknown): boolean => states.test(sqlState(error) ?? "");
 
-/** lock_not_available or deadlock_detected. */
+/** PostgreSQL's lock_not_available and deadlock_detected. */
 const isLockConflict = hasState(/^(55P03|40P01)$/);
-/** query_canceled. */
+/** PostgreSQL's query_canceled. */
 export const isStatementTimeout = hasState(/^57014$/);
 export const isLockConflictOrTimeout = (error: unknown): boolean =>
   isLockConflict(error) || isStatementTimeout(error);

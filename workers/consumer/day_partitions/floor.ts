@@ -1,7 +1,7 @@
-/** Below the floor, minute aggregates outlive their readings: a reading that was stored again there would be counted twice. */
+/** Below the floor, minute aggregates can be older than all readings. A reading that is stored there again would be counted twice. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
-/** A transaction can rely on it once it has locked public.heartbeats, as an insert does: raising the floor waits for it. */
+/** The floor cannot rise while a transaction has a lock on public.heartbeats, such as that of an insert: retention waits for it. */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention
                         where reopened_at is null)`;
@@ -16,7 +16,7 @@ export async function readFloor(query: (sql: string) => Promise<readonly Row[]>)
   return typeof row?.["micros"] === "string" ? BigInt(row["micros"]) : undefined;
 }
 
-/** The floor as last read. The transaction of a batch checks it again. */
+/** The floor as last read. The transaction of each batch checks it again. */
 export class Floor {
   instant: Instant;
 

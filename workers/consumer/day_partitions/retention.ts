@@ -1,4 +1,4 @@
-/** Creates partitions and removes old data, in small steps beside the ingest. */
+/** Creates day partitions and removes old data, in small steps while the ingest runs. */
 import { sleep } from "../../_shared/backoff.ts";
 import type { PipelineError } from "../../_shared/errors.ts";
 import { type Database, databaseFailure, type Row } from "../../_shared/postgres.ts";
@@ -12,14 +12,14 @@ const INTERVAL_MS = 15_000;
 const PAUSE_MS = 300_000;
 /** From this number on, ensure_heartbeat_partition() creates months instead of days. */
 const MANY_PARTITIONS = 730;
-/** $1 is the clock of this machine, $2 the retention in days. A single clock that is ahead must not delete data too early. */
+/** Uses the earlier of two clocks, because a clock that is ahead must not delete data too early. $1: this machine's time. $2: days. */
 const OLDEST_KEPT = "least(now(), $1::timestamptz) - make_interval(days => $2)";
-/** Few, because the rollup cannot run a round meanwhile. */
+/** A small number, because the rollup cannot run a round during a deletion. */
 const MINUTES_AT_A_TIME = 10_000;
-/** Few, because each may have megabytes. */
+/** A small number, because each reject may have megabytes. */
 const REJECTS_AT_A_TIME = 100;
 const EMPTYING_MS = 5_000;
-/** A round reads only some customers, because no index on `ts` finds the old ones: the rollup would have to update it. */
+/** Each round reads only some customers. An index on `ts` would find the old ones, but the rollup would have to update it. */
 const CUSTOMERS_AT_A_TIME = 10_000;
 
 export type RetentionOptions =
@@ -52,7 +52,7 @@ export async function keepPartitions(ports: RetentionPorts, options: RetentionOp
   await Promise.all([repeat(partitionRounds(ports)), repeat(retentionRounds(ports, options))]);
 }
 
-/** @returns a round, which reports a failure and never rejects */
+/** @returns a function that runs one round; it reports a failure and never rejects */
 export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   const { database, dayPartitions, clocks, telemetry } = ports;
   let many = false;
@@ -68,23 +68,23 @@ export function partitionRounds(ports: RetentionPorts): () => Promise<void> {
   return task(ports, { name: "partitions", action: "make partitions", pauseAfter: isStatementTimeout }, run);
 }
 
-/** @returns a round, which reports the failure of a task, runs the others, and never rejects */
+/** @returns a function that runs one round; it reports the failure of a task, runs the other tasks, and never rejects */
 export function retentionRounds(ports: RetentionPorts, options: RetentionOptions): () => Promise<void> {
   const { database, clocks, floor } = ports;
   const { retentionDays: readings, minuteRetentionDays, rejectRetentionDays, signal } = options;
   const tasks: (() => Promise<void>)[] = [];
-  type Run = (database: Database, kept: Kept) => Promise<void>;
+  type Run = (database: Database, period: RetentionPeriod) => Promise<void>;
   const add = (name: string, action: string, days: number | undefined, run: Run) => {
     if (days === undefined) return;
-    const kept = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
-    tasks.push(task(ports, { name, action }, () => run(database, kept())));
+    const period = () => ({ now: new Date(clocks.own()).toISOString(), days, signal });
+    tasks.push(task(ports, { name, action }, () => run(database, period())));
   };
   const deleteOldRows = oldRowsDeletion();
-  add("retention", "drop old readings", readings, async (_, kept) => {
-    await dropPartitions(ports, kept);
-    await deleteOldRows(database, kept);
+  add("retention", "drop old readings", readings, async (_, period) => {
+    await dropPartitions(ports, period);
+    await deleteOldRows(database, period);
   });
-  add("floor", "read the floor", 0, () => floor.ask(database));
+  tasks.push(task(ports, { name: "floor", action: "read the floor" }, () => floor.ask(database)));
   add("retention of minutes", "delete old minutes", minuteRetentionDays, deleteMinutes);
   add("retention of rejects", "empty old rejects", rejectRetentionDays, emptyRejects);
   add("retention of latest readings", "delete old latest readings", readings, oldLatestDeletion());
@@ -111,11 +111,11 @@ function task(
   };
 }
 
-/** `now`: the clock of this machine, in ISO 8601. */
-type Kept = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
+/** `now` is this machine's time, in ISO 8601. */
+type RetentionPeriod = { readonly now: string; readonly days: number; readonly signal: AbortSignal };
 
-async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept): Promise<void> {
-  // For the Grafana alert about partitions that should have been dropped.
+async function dropPartitions(ports: RetentionPorts, { now, days, signal }: RetentionPeriod): Promise<void> {
+  // The Grafana alert about partitions that should have been dropped reads this row.
   await ports.database.query(
     `insert into public.heartbeat_retention_bound as noted (before)
      values (date_trunc('day', ${OLDEST_KEPT}, 'UTC'))
@@ -129,7 +129,7 @@ async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept
       [now, days],
     );
     const partition = row?.step ?? null;
-    // Dropping a partition takes several steps.
+    // Each call does one of the steps that drop a partition.
     if (previous !== null && partition !== previous) ports.telemetry.tablePartitionDropped(previous);
     if (partition === null) return;
     previous = partition;
@@ -137,8 +137,8 @@ async function dropPartitions(ports: RetentionPorts, { now, days, signal }: Kept
 }
 
 /** Deletes old readings from the default partition, and from partitions that also hold newer readings. */
-function oldRowsDeletion(): (database: Database, kept: Kept) => Promise<void> {
-  // By partition. Nothing is older than this bound any more, because the ingest rejects readings below the floor.
+function oldRowsDeletion(): (database: Database, period: RetentionPeriod) => Promise<void> {
+  // For each partition, the bound below which it is empty. It stays empty, because the ingest rejects readings below the floor.
   const deletedTo = new Map<number, string>();
   return async (database, { now, days, signal }) => {
     const partitions = await database.query<{ partition: number; bound: string }>(
@@ -167,8 +167,11 @@ function oldRowsDeletion(): (database: Database, kept: Kept) => Promise<void> {
   };
 }
 
-/** Only below the floor: above it, a late reading would start a deleted minute again. */
-export async function deleteMinutes(database: Database, { now, days, signal }: Kept): Promise<void> {
+/** Deletes only below the floor. Above the floor, a late reading would start a deleted minute again. */
+export async function deleteMinutes(
+  database: Database,
+  { now, days, signal }: RetentionPeriod,
+): Promise<void> {
   while (!signal.aborted) {
     const { rowCount } = await betweenRounds(
       database,
@@ -184,7 +187,7 @@ export async function deleteMinutes(database: Database, { now, days, signal }: K
   }
 }
 
-export async function emptyRejects(database: Database, { now, days }: Kept): Promise<void> {
+export async function emptyRejects(database: Database, { now, days }: RetentionPeriod): Promise<void> {
   const endAt = performance.now() + EMPTYING_MS;
   while (performance.now() < endAt) {
     const emptied = await database.query(
@@ -207,7 +210,7 @@ export async function emptyRejects(database: Database, { now, days }: Kept): Pro
   }
 }
 
-/** Only below the floor: above it, the reading may still be in public.heartbeats, and both must agree. */
+/** Deletes only below the floor. Above the floor, the reading may still be in public.heartbeats, and both tables must agree. */
 export function oldLatestDeletion(): (database: Database) => Promise<void> {
   let last = "";
   return async (database) => {
@@ -229,7 +232,7 @@ export function oldLatestDeletion(): (database: Database) => Promise<void> {
   };
 }
 
-/** Runs a statement between two rounds of the rollup, which change the same rows. The rollup does not wait for it. */
+/** Runs a statement while no round of the rollup runs, because a round changes the same rows. Meanwhile the rollup skips rounds. */
 async function betweenRounds<R extends Row>(
   { transaction }: Database,
   sql: string,

@@ -10,17 +10,20 @@ import type { Partition } from "../kafka_partition/partition.ts";
 import { sliceOf, UNKNOWN_EPOCH } from "../kafka_partition/slice.ts";
 import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
 
-/** How long a broker may wait for records: a stop waits for it, and so do partitions that have room again meanwhile. */
+/** How long a broker may wait for records. A stop of the consumer waits as long. */
 const IDLE_WAIT_MS = 500;
+/** Applies while another partition has no room: when it has room again, it waits for the end of this request. */
 const BUSY_WAIT_MS = 20;
-/** Memory that the records of a response may take: their bytes on the wire times their expansion. */
+/** Limits of the memory that fetched records take, which is their bytes on the wire times their expansion. */
 const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
 const RESPONSE_MEMORY_BYTES = 16 * 1024 * 1024;
-/** Before the first fetch: the expansion of well-compressed JSON. */
+/** The expansion of well-compressed JSON, assumed until the first fetch. */
 const ASSUMED_EXPANSION = 100;
+/** The remembered expansion rises at once and falls slowly, so that dense records after sparse ones do not exceed the limits. */
+const EXPANSION_DECAY = 0.8;
 /** While other partitions want records, isolated fetches take at most this share of the time. */
 const ISOLATED_SHARE = 1 / 5;
-/** For a request. A broker sends at least one batch, even if it is larger. */
+/** Limits of a request, in bytes on the wire. A broker sends at least one record batch, even a larger one. */
 const MIN_FETCH_BYTES = 16 * 1024;
 const MAX_PARTITION_FETCH_BYTES = 512 * 1024;
 const MAX_FETCH_BYTES = 2 * 1024 * 1024;
@@ -89,7 +92,10 @@ export class FetchLoop {
     telemetry.fetchFailed(this.node, kafkaFailure("fetch records", connection, error), numbers);
   }
 
-  /** @param wanted by number @returns one that needs an isolated fetch, or all others */
+  /**
+   * @param wanted partitions that want records, ordered by number
+   * @returns one partition that needs an isolated fetch, or all partitions that need none
+   */
   #choose(wanted: readonly Partition[]): readonly Partition[] {
     // A broker fills its response in the order of the request, so each partition comes first in turn.
     const start = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));
@@ -108,7 +114,7 @@ export class FetchLoop {
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
     const alone = asked.some(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
-    // Partitions at their end do not count: they may stay empty, and each has a limit of its own.
+    // Partitions without lag do not set the limit of the response: they may send nothing, and each has its own limit.
     const behind = asked.filter(({ isAtEnd }) => !isAtEnd);
     const expansions = behind.flatMap((partition) => this.#expansion.get(partition) ?? []);
     const expansion = expansions.length === 0 ? undefined : Math.max(...expansions);
@@ -139,10 +145,10 @@ export class FetchLoop {
         continue;
       }
       partition.fetchStatus.answered();
-      // The partition moved to another offset, or was closed, during the fetch.
+      // During the fetch, the partition moved to another offset or was closed.
       if (partition.fetchOffset !== target.offset || partition.state === "closed") continue;
       if (isLost) partition.offsetLost(divergence);
-      // Records that are denser than expected are fetched again later.
+      // If the records take more memory than expected, the rest of the response is fetched again later.
       else if (taken < RESPONSE_MEMORY_BYTES || response.records.length === 0) {
         const possiblyTruncated = truncated.has(partition.number);
         taken += this.#take(partition, response, { alone, throttled: answer.throttled, possiblyTruncated });
@@ -157,7 +163,7 @@ export class FetchLoop {
   #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
     const { number, fetchOffset: offset, lastEpoch } = partition;
     const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
-    // A replaced leader that does not know it yet must not answer: records of the new leader would look lost by its old log.
+    // A former leader that does not know its successor must not answer: its old log would make records of the successor look lost.
     const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
     const expansion = this.#expansion.get(partition);
     const maxBytes = fetchBytes(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, expansion);
@@ -179,8 +185,8 @@ export class FetchLoop {
         return 0;
       }
       const expansion = slice.bytes / response.records.length;
-      // Rises at once and falls slowly, so that a second dense part after sparse ones does not exceed the limit again.
-      this.#expansion.set(partition, Math.max(expansion, (this.#expansion.get(partition) ?? 0) * 0.8, 1));
+      const remembered = this.#expansion.get(partition) ?? 0;
+      this.#expansion.set(partition, Math.max(expansion, remembered * EXPANSION_DECAY, 1));
       partition.accept(slice);
       return slice.bytes;
     } catch (error) {
@@ -192,7 +198,7 @@ export class FetchLoop {
   }
 }
 
-/** Normal while leaders move or a topic is deleted. */
+/** Expected while leaders move or a topic is deleted. */
 class StaleMetadata extends Error {
   override readonly name = "StaleMetadata";
 }
@@ -201,7 +207,7 @@ function fetchBytes(memoryBytes: number, maxBytes: number, expansion = ASSUMED_E
   return Math.max(MIN_FETCH_BYTES, Math.min(maxBytes, Math.floor(memoryBytes / expansion)));
 }
 
-/** Partitions whose records may have had no room behind those of earlier partitions: their empty answers prove nothing. */
+/** Finds partitions for whose records the response may have had no room. Their empty answers prove nothing. */
 function findPossiblyTruncated(
   targets: readonly FetchTarget[],
   { partitions }: FetchAnswer,

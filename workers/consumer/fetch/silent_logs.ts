@@ -3,11 +3,11 @@ import type { Partition } from "../kafka_partition/partition.ts";
 import type { MonotonicClock } from "../health/health_state.ts";
 import type { FetchPorts } from "./fetch_loop.ts";
 
-/** Time between two requests for the topic's settings while only they are missing from a proof. */
+/** Time between two requests for the topic's settings, if nothing else is missing to prove that a log is empty. */
 const SETTINGS_INTERVAL_MS = 5_000;
 
 interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry"> {
-  /** Asks the broker; undefined when compaction is the only explanation of the silence. */
+  /** Reads the topic's settings. Returns undefined if compaction is the only explanation of the silence. */
   readonly whyNotCompaction: (connection: KafkaConnection) => Promise<string | undefined>;
 }
 
@@ -24,7 +24,7 @@ export class SilentLogs {
   ) {}
 
   /** Call it once a second. Never rejects. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     const { connection, partitions, whyNotCompaction, telemetry } = this.ports;
     const assigned = new Set(partitions());
     const silent = [...assigned].filter(({ fetchStatus }) => fetchStatus.isBrokerSilent);

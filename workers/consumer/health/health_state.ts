@@ -3,15 +3,15 @@
  * time by two clocks. It learns the facts from `telemetry`. It starts nothing, and writes neither log lines nor rows.
  */
 
-/** Liveness fails when a loop neither begins nor ends an attempt for this long, or when there is lag and no commit. */
+/** Liveness fails if for this long a loop neither begins nor ends an attempt, or there is lag and no commit. */
 export const STALL_MS = 30_000;
-/** A server counts as away once its last answer is older than this. */
+/** A server counts as unavailable when its last answer is older than this. */
 const ANSWER_AGE_MS = 10_000;
-/** Longer than one attempt to join: with a dead member in the group, it takes one session timeout (30 s by default). */
+/** Longer than an attempt to join, which takes one session timeout (30 s by default) if a member of the group died. */
 const JOIN_MS = 90_000;
 /**
- * A partition is stuck after this many failed writes in a row, over more than `STALL_MS`. Lag alone does not show it: the next
- * write may be minutes away. Nor does one failure: another batch of the transaction may have caused it.
+ * A partition is stuck after this many failed writes in a row, over more than `STALL_MS`. Lag alone proves nothing, because the
+ * next attempt may follow minutes later. One failure proves nothing, because another batch of the transaction may have caused it.
  */
 const FAILURES_IN_A_ROW = 5;
 /** The process ends itself after this long without liveness, because a supervisor may watch only exit codes. */
@@ -22,7 +22,7 @@ const UPKEEP_MINUTES = 60;
 /** Milliseconds; unlike the system clock it never jumps. */
 export type MonotonicClock = () => number;
 
-/** One assignment, compared by identity: an earlier assignment of the same partition may still be closing. */
+/** One assignment of a partition. Its identity matters, because an earlier assignment of the partition may still be closing. */
 export type AssignedPartition = { readonly partition: number };
 
 export type WatchedLoop = string | AssignedPartition;
@@ -52,7 +52,10 @@ export class HealthState {
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  /** @param assigned the partition that the reason is about @returns whether the subject was ready before */
+  /**
+   * @param assigned the partition that the reason is about
+   * @returns whether the subject was ready before
+   */
   notReady(subject: string, reason: string, assigned?: AssignedPartition): boolean {
     const wasReady = !this.ready(subject, assigned);
     this.#reasons = [...this.#reasons, { subject, reason, assigned }];
@@ -79,15 +82,15 @@ export class HealthState {
     this.#answeredAt.set(server, this.clock());
   }
 
-  /** @param refuses the server answers, but cannot write anything: it counts as away until a write works */
+  /** @param refuses whether the server answers but cannot write; it then counts as unavailable until a write succeeds */
   databaseFailed(assigned: AssignedPartition, reason: string, refuses: boolean): boolean {
     this.#databaseRefuses = refuses;
     return this.notReady("database", reason, assigned);
   }
 
-  /** Call it after {@link databaseFailed}, which decides whether the database counts as away. */
+  /** Call it after {@link databaseFailed}, which decides whether the database counts as unavailable. */
   writeFailed(assigned: AssignedPartition): void {
-    // While the database is away, a failed write does not show that this partition is stuck.
+    // While the database is unavailable, a failed write does not show that this partition is stuck.
     if (!this.#isAnswering("database")) return void this.#failures.delete(assigned);
     const now = this.clock();
     const { times, since } = this.#failures.get(assigned) ?? { times: 0, since: now };
@@ -106,7 +109,7 @@ export class HealthState {
     this.#failures.delete(assigned);
   }
 
-  /** @returns whether the task succeeded the last time */
+  /** @returns whether the previous attempt of the task succeeded */
   upkeepFailed(task: string, reason: string): boolean {
     const since = this.#upkeepFailingSince.get(task);
     if (since === undefined) this.#upkeepFailingSince.set(task, this.clock());
@@ -130,7 +133,7 @@ export class HealthState {
     else this.#outsideGroupSince ??= this.clock();
   }
 
-  /** @param records that could be stored at the moment */
+  /** @param records number of records that could be stored at the moment */
   lag(records: number): void {
     if (records === 0) this.#lagSince = undefined;
     else this.#lagSince ??= this.clock();
@@ -139,12 +142,12 @@ export class HealthState {
   readyReasons(): string[] {
     // Hundreds of partitions can have the same reason.
     const alike = Map.groupBy(this.#reasons, ({ subject, reason }) => `${subject}: ${reason}`);
-    return [...alike.values()].map(sentence);
+    return [...alike.values()].map(formatReason);
   }
 
   reasonOf(subject: string): string | undefined {
     const found = this.#reasons.find((reason) => reason.subject === subject);
-    return found && sentence([found]);
+    return found && formatReason([found]);
   }
 
   count(...subjects: readonly string[]): number {
@@ -166,7 +169,7 @@ export class HealthState {
         .filter(([, { times, since, last }]) => times >= FAILURES_IN_A_ROW && last - since > STALL_MS);
       if (stuck.length > 0) {
         const stuckFor = now - Math.min(...stuck.map(([, { since }]) => since));
-        const partitions = numbers(stuck.map(([assigned]) => assigned));
+        const partitions = formatPartitions(stuck.map(([assigned]) => assigned));
         reasons.push(`${stalled} of ${partitions} for ${seconds(stuckFor)}`);
       }
     }
@@ -189,15 +192,15 @@ export class HealthState {
   }
 }
 
-function sentence(alike: readonly Reason[]): string {
+function formatReason(alike: readonly Reason[]): string {
   const partitions = alike.flatMap(({ assigned }) => assigned ?? []);
   const [{ subject, reason }] = alike as readonly [Reason];
   if (partitions.length === 0) return `${subject}: ${reason}`;
-  const list = numbers(partitions);
+  const list = formatPartitions(partitions);
   return subject === "database" ? `${subject}: ${reason} (${list})` : `${subject} of ${list}: ${reason}`;
 }
 
-function numbers(partitions: readonly AssignedPartition[]): string {
+function formatPartitions(partitions: readonly AssignedPartition[]): string {
   return `partition ${partitions.map(({ partition }) => partition).join(", ")}`;
 }
 

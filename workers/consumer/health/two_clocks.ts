@@ -2,8 +2,8 @@ import type { Database } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "./health_state.ts";
 
 /**
- * The time by this machine's clock and by the database's. One clock can jump, by years when its battery is empty. To reject a
- * reading for its time, or to drop old readings, cannot be undone, so the consumer does it only when both clocks agree.
+ * The time by this machine's clock and by the database's. A clock can jump, by years when its battery is empty. The rejection of a
+ * reading for its time cannot be undone, nor can the deletion of old readings. So both clocks must give a reason for them.
  */
 export class TwoClocks {
   /** The database's time when the monotonic clock was 0. */
@@ -15,7 +15,7 @@ export class TwoClocks {
     private readonly monotonic: MonotonicClock = () => performance.now(),
   ) {}
 
-  /** The database's last answer plus the time since then; this machine's time until the database has answered. */
+  /** The database's last answer plus the time since then. Before the first answer, this is the time of this machine. */
   readonly database = (): number => {
     if (this.#databaseAtZero === undefined) return this.own();
     return Math.floor(this.#databaseAtZero + this.monotonic());

@@ -1,12 +1,15 @@
 /**
- * Folder `kafka_partition`: one assigned partition of the topic: its fetched records, its offsets and its state. It reaches
- * Kafka and PostgreSQL only through its ports.
+ * Folder `kafka_partition`: the fetched records, the offsets and the state of one assigned partition. The code here reaches Kafka
+ * and PostgreSQL only through ports.
  */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
-/** All partitions share it: with hundreds of them, fixed shares would be too small to fetch efficiently, or too large together. */
+/**
+ * All partitions share one budget. With hundreds of partitions, fixed shares would be too small to fetch efficiently, or too large
+ * in total.
+ */
 export interface MemoryBudget {
-  /** At this limit no partition fetches more. Responses in flight may exceed it. */
+  /** At this limit, no partition fetches more. Responses in flight may exceed the limit. */
   readonly maxBytes: number;
   usedBytes: number;
 }
@@ -14,7 +17,7 @@ export interface MemoryBudget {
 export interface BacklogLimits {
   readonly bufferBytes: number;
   readonly batchRecords: number;
-  /** Approximate, and a single record may exceed it. */
+  /** An approximate limit, which a single record may exceed. */
   readonly batchBytes: number;
   readonly memoryBudget: MemoryBudget;
 }
@@ -86,7 +89,7 @@ export class Backlog {
     this.limits.memoryBudget.usedBytes -= batch.bytes;
   }
 
-  /** Empty after the partition moved to another offset, because its slices then do not follow this batch. */
+  /** The slices that follow this batch. There are none after the partition moved to another offset. */
   #joining(batch: Slice): readonly Slice[] {
     return this.#waiting[0]?.from === batch.next ? this.#waiting : [];
   }

@@ -17,7 +17,7 @@ export type FetchConditions = Readonly<Record<"alone" | "throttled" | "possiblyT
 
 /**
  * Whether the partition can be read at the moment, and when to fetch it again. An empty answer before the end of the log means
- * that compaction removed the rest, or that tiered storage is late or over its quota: Kafka reports no error then.
+ * that compaction removed the rest, or that tiered storage is late or over its quota, which Kafka does not report as an error.
  */
 export class FetchStatus {
   #isUnavailable = false;
@@ -54,7 +54,7 @@ export class FetchStatus {
     return Math.max(0, silentMs, this.#corrupt.until - performance.now());
   }
 
-  /** The broker is away, or no longer the leader. */
+  /** The broker is unavailable, or no longer the leader. */
   failed(): void {
     this.#isUnavailable = true;
   }
@@ -63,7 +63,7 @@ export class FetchStatus {
     this.#isUnavailable = false;
   }
 
-  /** A corrupt batch may have been damaged on the way. The pauses grow, because a try can decompress many megabytes. */
+  /** If the network damaged a corrupt batch, another fetch helps. The pauses grow, because a try can decompress many megabytes. */
   decoded(isReadable: boolean): void {
     const tries = isReadable ? 0 : this.#corrupt.tries + 1;
     this.#corrupt = { tries, until: isReadable ? 0 : performance.now() + backoffMs(tries) };
@@ -73,13 +73,13 @@ export class FetchStatus {
   /** @returns whether the log is proven to hold no record up to `end` */
   empty({ alone, throttled, possiblyTruncated }: FetchConditions, end: Offset): boolean {
     if (possiblyTruncated) return false;
-    // A quota can last long: the other partitions are fetched before this one is fetched alone again.
+    // A quota can last long, so the other partitions are fetched before this one is isolated again.
     this.#emptyInARow = throttled ? 0 : this.#emptyInARow + 1;
     if (!alone || throttled) return false;
     const now = this.clock();
     if (this.#emptyAlone === 0) this.#silentSince = now;
     this.#pausedUntil = now + backoffMs(++this.#emptyAlone);
-    // A log that grows has records at its end, because compaction leaves the newest segment alone.
+    // If the log grew, the proof starts again: its end has records, because compaction never removes those of the newest segment.
     if (end !== this.#proof.end) this.#proof = { end, since: now, answers: 0 };
     this.#proof.answers++;
     return this.isProvenEmpty && now - this.#explainedAt <= SETTINGS_AGE_MS;

@@ -15,9 +15,9 @@ type OffsetReset =
   | { readonly kind: "hold"; readonly reason: string };
 
 /**
- * Decides how to continue when the log does not hold the offset `at`, or was truncated before it. By offsets alone, a truncated
- * log can seem to have grown, because new records get the offsets of lost ones. So each fetch names the leader epoch of the last
- * record that was read, and the broker answers with a divergence if its records of that epoch end earlier (KIP-320, KIP-595).
+ * Decides how to continue when the log does not hold the offset `at`, or was truncated before it. Offsets alone do not show each
+ * truncation, because new records get the offsets of lost ones. So each fetch names the leader epoch of the last record that was
+ * read, and the broker answers with a divergence if its records of that epoch end earlier (KIP-320, KIP-595).
  *
  * @param divergence undefined when the broker answered OFFSET_OUT_OF_RANGE
  */
@@ -30,7 +30,7 @@ export function decideOffsetReset(
   if (divergence === undefined && at >= earliest && at <= end) return { kind: "retry" };
   const isCut = divergence !== undefined || at > end;
   if (policy === "earliest") {
-    // After a truncation, which records are new is unknown. Those that were stored before count as duplicates.
+    // A truncation does not show which records are new. Records that were stored before count as duplicates.
     return isCut ? { kind: "restart", from: earliest } : { kind: "skip", to: earliest };
   }
   const found = divergence === undefined

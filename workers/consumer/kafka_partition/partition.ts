@@ -22,7 +22,7 @@ export interface PartitionPorts {
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /** @returns the ledger's next offset; "gone" if the ledger must be opened again; undefined when `signal` aborted first */
   write(ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined>;
-  /** Calls `offsetResolved` or `reopen` of the partition, which is `resetting`, unless `signal` aborts. */
+  /** Ends the state `resetting` of the partition: calls its `offsetResolved` or `reopen`, or nothing if `signal` aborts. */
   resolveOffsetReset(
     partition: Partition,
     divergence: Divergence | undefined,
@@ -39,19 +39,19 @@ export interface PartitionPorts {
 export type PartitionState = "opening" | "reading" | "resetting" | "held" | "closed";
 
 /**
- * One assigned partition, and the loop that writes its batches in order, one at a time. Only its methods set the fields, except
- * `lastStableOffset`. A method that is named after a fact does nothing in a state in which the fact has no meaning.
+ * One assigned partition, and the loop that writes its batches in order, one at a time. Other code may set only one of the fields,
+ * `lastStableOffset`. A method with the name of an event does nothing in a state in which the event has no meaning.
  */
 export class Partition implements AsyncDisposable {
   readonly number: number;
   readonly fetchStatus: FetchStatus;
   state: PartitionState = "opening";
   ledger: LedgerRow | undefined;
-  /** Follows all records of the backlog. */
+  /** The offset after all records of the backlog. */
   fetchOffset: Offset = 0;
   /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
   lastEpoch = UNKNOWN_EPOCH;
-  /** As of the broker's last answer. */
+  /** From the broker's last answer. */
   lastStableOffset: Offset = 0;
   /** Timestamp of the last written record, in milliseconds since the Unix epoch. */
   lastTimestampMs: number | undefined;
@@ -106,7 +106,11 @@ export class Partition implements AsyncDisposable {
     if (this.state === "reading") this.#take(slice);
   }
 
-  /** A fetch returned no record. @returns the gap up to the end of the log, if it is proven that the log holds none there */
+  /**
+   * A fetch returned no record.
+   *
+   * @returns the gap up to the end of the log, if it is proven that the log holds no record there
+   */
   foundNothing(conditions: FetchConditions): Gap | undefined {
     if (this.isAtEnd) this.fetchStatus.moved();
     else if (this.fetchStatus.empty(conditions, this.lastStableOffset)) {
@@ -156,7 +160,7 @@ export class Partition implements AsyncDisposable {
     this.#arrived.notify();
   }
 
-  /** Waits for the batch that is being written; the backlog is dropped. */
+  /** Waits for the batch that is being written, and drops the backlog. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.state = "closed";
     this.#closing.abort();

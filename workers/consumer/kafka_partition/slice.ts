@@ -31,7 +31,7 @@ export interface Slice {
   readonly gaps: readonly Gap[];
   /** Epoch of the leader that appended the last record; -1 when it is not known. */
   readonly leaderEpoch: number;
-  /** Memory, approximately. */
+  /** The approximate memory that the slice takes. */
   readonly bytes: number;
   /** Tables whose memory no other slice uses. */
   readonly ownTables: readonly RecordTable[];
@@ -43,7 +43,7 @@ export interface OpenBatch {
   close(): Slice;
 }
 
-/** A slice ends after the batch that exceeds this. The rest is fetched again. */
+/** A slice ends after the record batch that exceeds this limit. The rest is fetched again. */
 const MOST_DECOMPRESSED_BYTES = 8 * 1024 * 1024;
 const GAP_BYTES = 100;
 
@@ -80,7 +80,7 @@ class SliceBuilder {
     this.next = offset;
   }
 
-  /** @throws Error when records and gaps do not add up: without this, the CHECK of the ledger would report the bug */
+  /** @throws Error when records and gaps do not add up, which would otherwise fail later, in a CHECK of the ledger */
   finish(plainTable?: RecordTable): Slice {
     const records = new Records(this.#ranges);
     const gone = this.gaps.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -104,8 +104,8 @@ class SliceBuilder {
 }
 
 /**
- * Reads the committed records of a partition's part of a fetch response. Like the Java client, it uses the response's list of
- * aborted transactions, because the marker that aborts a transaction may lie beyond the response.
+ * Reads the committed records of one partition from a fetch response. Like the Java client, it uses the response's list of aborted
+ * transactions, because the marker that aborts a transaction may come after the response.
  *
  * @param from the offset of the fetch; the first batch may begin earlier, and its earlier records are left out
  * @returns the records before the first batch that is corrupt, or that exceeds the memory limit
@@ -143,7 +143,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
       slice.skipTo(end, "compacted");
       if (table !== plainTable) decompressed += table.memoryBytes;
     }
-    // It may be higher than that of an earlier record, never lower.
+    // A batch without records counts, too: the leader epoch never falls from batch to batch.
     slice.leaderEpoch = batch.leaderEpoch;
     return decompressed < MOST_DECOMPRESSED_BYTES;
   };
@@ -156,7 +156,7 @@ export function sliceOf(partition: FetchedPartition, from: Offset): Slice {
 }
 
 /**
- * Splits a slice after `count` records and the gaps between them. The second part owns all memory, because none of it is free
+ * Splits a slice after `count` records and the gaps between them. The second part owns all memory, because all of it stays in use
  * while the second part waits.
  */
 export function splitSlice(slice: Slice, count: number): [Slice, Slice] | [Slice] {
