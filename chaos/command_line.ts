@@ -1,4 +1,4 @@
-/** Folder `chaos`: runs the pipeline under load, injects random faults, and judges each record. It only reads the tables. */
+/** Folder `chaos`: runs the pipeline under load, injects random faults, and checks what happened to each record. */
 import { Command } from "commander";
 import { decimal, integer, optional, parseSettings, text } from "../workers/_shared/env.ts";
 import { UsageError } from "../workers/_shared/errors.ts";
@@ -11,6 +11,7 @@ export interface ChaosFlags {
   readonly faults: number;
   readonly consumers: number;
   readonly partitions: number;
+  /** Use the operator's servers instead of own ones. */
   readonly against: boolean;
   readonly plan: boolean;
   readonly report: string | undefined;
@@ -39,7 +40,7 @@ export function parseChaosFlags(
   const values = Object.fromEntries(Object.entries(texts).map(([name, value]) => [name, String(value)]));
   const flags = parseSettings("chaos", SHAPE, values, { label: (name) => `--${name}` });
   if (plan && flags.seed === undefined) {
-    throw new UsageError("Cannot print a plan: --seed is missing, expected the seed of a schedule");
+    throw new UsageError("Cannot print the schedule: --seed is missing, expected the seed of a schedule");
   }
   return {
     ...flags,
@@ -77,20 +78,21 @@ function createCommand(): Command {
 Starts its own Kafka and PostgreSQL in a temporary folder. The folder is deleted at the end, unless the run found a
 difference.
 
-Faults: processes are killed (kill -9), frozen (SIGSTOP) or stopped in order. Network links are cut, delayed, half-open,
-slow, or end each connection after some bytes. Sessions in a rollup round are terminated, or the rollup's lock is held.
-The same seed gives the same schedule and the same records. The exact effect of a fault also depends on the machine.
+Faults: processes are killed (kill -9), frozen (SIGSTOP) or shut down. Network links reset all connections, delay bytes,
+lose them (half-open), become slow, or close each connection after some bytes. Sessions in a rollup round are terminated,
+or the rollup's lock is held. The same seed gives the same schedule and the same records. The exact effect of a fault also
+depends on the machine.
 
 Checks: each acknowledged record must be stored, rejected with its reason and exact bytes, or counted as a duplicate.
 Minute aggregates and latest readings, plus the changes that wait for the rollup, must equal the rows. The change feed
-must have no break. The rollup must not rebuild, because no fault here is a reason for it. The ledger and all committed
-records are checked during the run. At the end everything is checked again, also by "reconcile" in a separate process.
-A pipeline that does not start, or commits nothing for two minutes, is a difference too. The first difference ends the
-run.
+must have no break. The rollup must not rebuild, because none of these faults can cause a rebuild. The ledger and all
+committed records are checked during the run. At the end everything is checked again, also by "reconcile" in a separate
+process. The run also reports a difference if the pipeline does not start, or commits nothing for two minutes. The first
+difference ends the run.
 
 --against injects faults only into what this command starts: its consumers, their rollup rounds, and their connections
-to PostgreSQL (without TLS and DATABASE_URL_FILE only). It never touches brokers, servers, other consumers or
-connections to Kafka. It creates a topic, and deletes it at the end. The database must hold no readings; new rows stay.
+to PostgreSQL (not with TLS or DATABASE_URL_FILE). It disturbs no brokers, servers, other consumers or connections to
+Kafka. It creates a topic, and deletes it at the end. The database must hold no readings. The new rows stay in it.
 
 Examples:
   deno task chaos --minutes 5 --seed 7

@@ -20,8 +20,8 @@ export interface FaultInjectorOptions {
 export class FaultInjector {
   readonly injected: InjectedFault[] = [];
   readonly #options: FaultInjectorOptions;
-  /** The last fault of each target: the next one waits for it. */
-  readonly #busy = new Map<string, Promise<void>>();
+  /** The last fault of each target. The next fault of the target waits for its end. */
+  readonly #lastFaults = new Map<string, Promise<void>>();
   readonly #recovering: Promise<void>[] = [];
 
   constructor(options: FaultInjectorOptions) {
@@ -32,21 +32,25 @@ export class FaultInjector {
     return this.injected.filter(({ endedMs }) => endedMs === undefined).length;
   }
 
-  /** When the signal aborts, active faults stay active. @throws if a server does not start again */
+  /**
+   * When the signal aborts, active faults stay active.
+   *
+   * @throws if a server does not start again
+   */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const beganAt = performance.now();
-    const broken = new AbortController();
-    const either = AbortSignal.any([signal, broken.signal]);
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, failed.signal]);
     for (const fault of this.#options.faults) {
       await sleep(fault.startMs - (performance.now() - beganAt), { signal: either });
       if (either.aborted) break;
       const target = targetName(fault.target);
-      const before = this.#busy.get(target) ?? Promise.resolve();
-      const injecting = before.then(() => this.#inject(fault, beganAt, either));
-      injecting.catch((error) => broken.abort(error));
-      this.#busy.set(target, injecting);
+      const previous = this.#lastFaults.get(target) ?? Promise.resolve();
+      const injecting = previous.then(() => this.#inject(fault, beganAt, either));
+      injecting.catch((error) => failed.abort(error));
+      this.#lastFaults.set(target, injecting);
     }
-    await Promise.race([Promise.all(this.#busy.values()), whenAborted(signal)]);
+    await Promise.race([Promise.all(this.#lastFaults.values()), whenAborted(signal)]);
   }
 
   async allRecovered(): Promise<void> {
@@ -56,30 +60,32 @@ export class FaultInjector {
   async #inject(fault: Fault, beganAt: number, signal: AbortSignal): Promise<void> {
     const { arena, consumers, onProgress } = this.#options;
     if (signal.aborted) return;
-    const one: InjectedFault = { fault, endedMs: undefined, recoveryMs: undefined };
-    this.injected.push(one);
+    const entry: InjectedFault = { fault, endedMs: undefined, recoveryMs: undefined };
+    this.injected.push(entry);
     onProgress(`begins   ${describeFault(fault)}`);
     const begun = performance.now();
     const end = await injectFault(fault, arena, consumers);
     await sleep(fault.lengthMs - (performance.now() - begun), { signal });
     if (signal.aborted) return;
     await end();
-    one.endedMs = performance.now() - beganAt;
+    entry.endedMs = performance.now() - beganAt;
     onProgress(`ended    #${fault.number}, after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
-    this.#recovering.push(this.#recover(one));
+    this.#recovering.push(this.#measureRecovery(entry));
   }
 
-  async #recover(one: InjectedFault): Promise<void> {
+  async #measureRecovery(entry: InjectedFault): Promise<void> {
     const { load, watch, onProgress } = this.#options;
     const endedAt = performance.now();
-    const { what } = one.fault.target;
-    // Without this the recovery would be 0: the log has no new record until a send succeeds.
+    const { what } = entry.fault.target;
+    // The log has no new record until a send succeeds. Without this wait the recovery time would be 0.
     if (what === "broker" || what === "link producer-Kafka") {
       await Promise.race([load.acknowledgement, load.finished]);
     }
     await watch.whenReached(load.sends.ends);
-    one.recoveryMs = performance.now() - endedAt;
-    onProgress(`#${one.fault.number} recovered ${(one.recoveryMs / 1000).toFixed(1)} s after its end`);
+    entry.recoveryMs = performance.now() - endedAt;
+    onProgress(
+      `#${entry.fault.number} the pipeline recovered ${(entry.recoveryMs / 1000).toFixed(1)} s after the end`,
+    );
   }
 }
 

@@ -31,12 +31,12 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   resources.defer("servers, links and topic", () => arena.close(keeping));
   const faults = planFaults({ ...schedule, targets: arena.targets });
   sayProgress(
-    `Seed ${flags.seed}, ${faults.length} faults, ${flags.rate} records per second; ${arena.place}`,
+    `Seed ${flags.seed}, ${faults.length} faults, ${flags.rate} records per second; ${arena.location}`,
   );
   for (const fault of faults) sayProgress(describeFault(fault));
   const outcome = await run({ flags, arena, faults, onProgress: sayProgress, signal });
   if (outcome === undefined) {
-    sayProgress("Stopped before everything was judged; nothing differed so far");
+    sayProgress("Stopped before everything was judged. No difference was found so far");
     return EXIT.interrupted;
   }
   const text = report(outcome);
@@ -44,6 +44,6 @@ await runWorker(async ({ args, env, readFile, signal, resources }) => {
   if (flags.report !== undefined) await Deno.writeTextFile(flags.report, text);
   if (outcome.problems.length === 0) return EXIT.ok;
   keeping.keep = true;
-  sayProgress(`${outcome.problems.length} differences. Kept for inspection: ${arena.place}`);
+  sayProgress(`${outcome.problems.length} differences. Kept for inspection: ${arena.location}`);
   return EXIT.failed;
 });

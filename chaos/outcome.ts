@@ -1,17 +1,18 @@
-import { clock, describeFault, type Fault, HEADING } from "./faults/fault.ts";
+import { describeFault, type Fault, HEADING } from "./faults/fault.ts";
+import type { Judgement } from "./judge/everything.ts";
 
 export interface InjectedFault {
   readonly fault: Fault;
   /** Time since the start of the run; undefined while the fault is active. */
   endedMs: number | undefined;
-  /** From the fault's end to the first commit that covers all records that were in the log then. */
+  /** Time from the fault's end to the first commit that covers all records that were in the log at its end. */
   recoveryMs: number | undefined;
 }
 
 export interface Counts {
-  /** Records that the broker acknowledged. */
+  /** Number of records that the broker acknowledged. */
   readonly produced: number;
-  /** Produce requests without an acknowledgement. Each was repeated. */
+  /** Number of sends without an acknowledgement. Each was repeated. */
   readonly failedSends: number;
   readonly stored: number;
   readonly rejected: number;
@@ -24,12 +25,12 @@ export interface Outcome {
   readonly elapsedMs: number;
   readonly counts: Counts;
   readonly injected: readonly InjectedFault[];
-  /** Exits of consumers that no fault caused directly. */
+  /** Number of exits that no fault caused directly, of all consumers. */
   readonly unexpectedExits: number;
-  /** Records; undefined if a difference ended the run before everything was judged. */
-  readonly lost: number | undefined;
+  /** Undefined if a difference ended the run before everything was judged. */
+  readonly judgement: Pick<Judgement, "lost" | "storedTwice"> | undefined;
   readonly problems: readonly string[];
-  /** Peak resident memory of this program, which generates the load too. */
+  /** Peak resident memory of this program, which also generates the load. */
   readonly judgePeakMb: number;
 }
 
@@ -41,16 +42,17 @@ export function describeCounts(
 }
 
 export function report(outcome: Outcome): string {
-  const { command, elapsedMs, counts, injected, unexpectedExits, lost, problems, judgePeakMb } = outcome;
+  const { command, elapsedMs, counts, injected, unexpectedExits, judgement, problems, judgePeakMb } = outcome;
   const times = injected.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b);
   const recovery = times.length === 0
     ? "none measured"
     : `median ${seconds(median(times))}, longest ${seconds(times.at(-1) ?? 0)}`;
-  const twice = problems.filter((problem) => problem.startsWith("stored twice")).length;
+  const judged = (count: number | undefined) => count === undefined ? "not judged to the end" : n(count);
   return `# Chaos run
 
 \`deno task chaos\` runs the pipeline under load and injects random faults. Each record that the broker acknowledged must
-be stored once, rejected or counted as a duplicate. What the pipeline does in each kind of fault: [faults](faults.md).
+be stored once, rejected or counted as a duplicate. If a table or a program contradicts this, the run reports a difference
+and ends. [Faults](faults.md) describes what the pipeline does in each kind of fault.
 
 This run, on ${navigator.hardwareConcurrency} CPU cores with Deno ${Deno.version.deno}:
 
@@ -58,16 +60,16 @@ This run, on ${navigator.hardwareConcurrency} CPU cores with Deno ${Deno.version
 
 | | |
 |---|---|
-| faults | ${injected.length} in ${clock(elapsedMs)} minutes |
+| faults | ${injected.length} in ${minutesAndSeconds(elapsedMs)} |
 | produced (acknowledged by the broker) | ${n(counts.produced)} |
 | failed sends (each was repeated) | ${n(counts.failedSends)} |
 | stored | ${n(counts.stored)} |
 | rejected | ${n(counts.rejected)} |
 | duplicates | ${n(counts.duplicates)} |
 | gaps | ${n(counts.gaps)} |
-| lost | ${lost === undefined ? "not judged to the end" : n(lost)} |
-| stored twice | ${lost === undefined ? "not judged to the end" : twice} |
-| differences of any kind | ${problems.length} |
+| lost | ${judged(judgement?.lost)} |
+| stored twice | ${judged(judgement?.storedTwice)} |
+| reported differences | ${problems.length} |
 | recovery time after a fault | ${recovery} |
 | unexpected exits of consumers | ${unexpectedExits} |
 | peak memory of \`deno task chaos\` itself | ${judgePeakMb} MB |
@@ -78,12 +80,12 @@ ${
       : `## Differences\n\n${problems.map((problem) => `- ${problem}`).join("\n")}\n\n`
   }## Faults
 
-Recovery is the time from the end of a fault to the first commit that covers all records that were in the log then. If
-another fault begins before that, its effect is included. Start is in minutes and seconds.
+The recovery time runs from the end of a fault to the first commit that covers all records that were in the log at its
+end. If another fault begins before that commit, its effect is included. The column "start" is in minutes and seconds.
 
 \`\`\`
 ${HEADING}
-${injected.map((one) => `${describeFault(one.fault)}  ${recoveryOf(one)}`).join("\n")}
+${injected.map((entry) => `${describeFault(entry.fault)}  ${recoveryOf(entry)}`).join("\n")}
 \`\`\`
 `;
 }
@@ -95,6 +97,11 @@ function recoveryOf({ recoveryMs, endedMs }: InjectedFault): string {
 
 function median(sorted: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+function minutesAndSeconds(ms: number): string {
+  const rounded = Math.round(ms / 1000);
+  return `${Math.floor(rounded / 60)} min ${rounded % 60} s`;
 }
 
 function seconds(ms: number): string {

@@ -1,4 +1,4 @@
-/** One run, from the first record to the last judgement. It ends at the first difference. */
+/** Runs the load, the faults and the judge. A run ends at the first difference. */
 import { Consumer } from "@platformatic/kafka";
 import { CLONE } from "../stack/process/clone.ts";
 import { keepRunning } from "../stack/process/keep_running.ts";
@@ -9,6 +9,7 @@ import type { Arena } from "./arena/arena.ts";
 import { type ChaosFlags, commandOf } from "./command_line.ts";
 import { ConsumerProcess } from "./arena/consumer_process.ts";
 import { clock, type Fault } from "./faults/fault.ts";
+import type { Judgement } from "./judge/everything.ts";
 import { Judge } from "./judge/judge.ts";
 import { LedgerWatch, STANDSTILL_MS, type StandstillOptions, waitWhileMoving } from "./judge/ledger_watch.ts";
 import { Load } from "./load/load.ts";
@@ -16,9 +17,9 @@ import { type Counts, describeCounts, type Outcome } from "./outcome.ts";
 import { LIMITS, Records } from "./load/records.ts";
 import { FaultInjector, whenAborted } from "./fault_injector.ts";
 
-const LOOK_EVERY_MS = 2_000;
+const JUDGE_EVERY_MS = 2_000;
 const PROGRESS_EVERY_MS = 10_000;
-/** The judge's last queries read all rows. */
+/** The judge's last queries read all rows, which can take minutes. */
 const JUDGE_LIMITS = {
   statementMs: 600_000,
   lockMs: 60_000,
@@ -38,7 +39,7 @@ export interface RunOptions {
   readonly standstillMs?: number;
 }
 
-/** @returns undefined if it was aborted and nothing differed so far */
+/** @returns undefined if the signal ended the run before any difference was found */
 export async function run(options: RunOptions): Promise<Outcome | undefined> {
   await using resources = new AsyncDisposableStack();
   return await new Run(options, resources).outcome();
@@ -65,7 +66,7 @@ class Run {
     const watching = database("heartbeat-chaos", sessionLimits(5_000));
     const judging = database("heartbeat-chaos-judge", JUDGE_LIMITS);
     const records = new Records(flags);
-    const onFailure = skipRepeats((text) => onProgress(`a send failed and is repeated: ${text}`));
+    const onFailure = skipRepeats((text) => onProgress(`a send failed and will be repeated: ${text}`));
     const load = new Load({ connection: arena.producerKafka, records, rate: flags.rate, onFailure });
     this.#load = resources.use(load);
     this.#watch = new LedgerWatch(watching.query, arena.topic);
@@ -74,8 +75,10 @@ class Run {
       { length: flags.consumers },
       (_, index) => startConsumer(index, arena, onProgress),
     );
-    resources.defer(() => Promise.all(consumers.map((one) => one[Symbol.asyncDispose]())).then(() => {}));
-    // Runs before the stops above: a consumer that leaves the group would wait for a frozen server.
+    resources.defer(() =>
+      Promise.all(consumers.map((consumer) => consumer[Symbol.asyncDispose]())).then(() => {})
+    );
+    // Runs before the disposal above: a consumer that leaves its group would wait for a frozen server.
     resources.defer(() => undoFaults(arena));
     this.#injector = new FaultInjector({ ...options, consumers, load, watch: this.#watch });
   }
@@ -84,7 +87,7 @@ class Run {
     const { flags, signal } = this.#options;
     const background = this.#startBackground();
     await this.#runLoadAndFaults();
-    const lost = this.#signal.aborted ? undefined : await this.#judgeEverything();
+    const judgement = this.#signal.aborted ? undefined : await this.#judgeEverything();
     this.#over.abort();
     await Promise.race([Promise.all(background), whenAborted(signal)]);
     const problems = [...this.#problems, ...this.#rebuildProblems()];
@@ -95,7 +98,7 @@ class Run {
       counts: this.#counts,
       injected: this.#injector.injected,
       unexpectedExits: this.#consumers.reduce((sum, { unexpectedExits }) => sum + unexpectedExits, 0),
-      lost,
+      judgement,
       problems,
       judgePeakMb: this.#judgePeakMb,
     };
@@ -117,13 +120,13 @@ class Run {
       this.#watch.run({ signal }),
       this.#reportProgress(),
       this.#judgeContinuously(),
-      ...this.#consumers.map((one) => keepRunning(one, { signal, onProgress: () => {} })),
+      ...this.#consumers.map((consumer) => keepRunning(consumer, { signal, onProgress: () => {} })),
     ];
-    for (const task of tasks) this.#endsAtFailureOf(task);
+    for (const task of tasks) this.#endRunIfItFails(task);
     return tasks;
   }
 
-  #endsAtFailureOf(task: Promise<unknown>): void {
+  #endRunIfItFails(task: Promise<unknown>): void {
     task.catch((error) => this.#over.abort(error));
   }
 
@@ -137,7 +140,7 @@ class Run {
         0,
       );
       const { injected, active } = this.#injector;
-      const state = `${injected.length} of ${faults.length} faults begun, ${active} active`;
+      const state = `${injected.length} of ${faults.length} faults have begun, ${active} are active`;
       const time = clock(performance.now() - this.#beganAt);
       const behind = `lag ${lag}, rollup lag ${this.#watch.rollupLag}`;
       onProgress(`${time}  ${describeCounts(this.#counts)}, ${behind}; ${state}`);
@@ -146,25 +149,26 @@ class Run {
 
   async #judgeContinuously(): Promise<void> {
     while (!this.#signal.aborted) {
-      await sleep(LOOK_EVERY_MS, { signal: this.#signal });
+      await sleep(JUDGE_EVERY_MS, { signal: this.#signal });
       try {
-        this.#problems.push(...await this.#judge.look([...this.#watch.next]));
+        this.#problems.push(...await this.#judge.judgeCommitted([...this.#watch.next]));
       } catch {
-        // A fault may have stopped the database. The next look judges the same records again.
+        // A fault may have stopped the database. The next call compares the same records again.
       }
       if (this.#problems.length > 0 || this.#rebuildProblems().length > 0) this.#over.abort();
     }
   }
 
   /**
-   * A rebuild would hide that changes were lost, so it counts as a difference. Two sources: a consumer that is killed does not
-   * log its rebuild, and a short rebuild can be over between two queries.
+   * A rebuild would hide that change rows were lost, so it counts as a difference. It can show in the logs or in the database
+   * only: a consumer that is killed may not log its rebuild, and a short rebuild can end between two queries.
    */
   #rebuildProblems(): string[] {
-    const said = this.#consumers.flatMap(({ name, rebuilds }) =>
-      rebuilds.map((line) => `the rollup began to rebuild, says ${name}: ${line}`)
+    const logged = this.#consumers.flatMap(({ name, rebuilds }) =>
+      rebuilds.map((line) => `the rollup began to rebuild, according to ${name}: ${line}`)
     );
-    return said.length === 0 && this.#watch.sawRebuild ? ["the rollup was seen rebuilding"] : said;
+    if (logged.length > 0 || !this.#watch.sawRebuild) return logged;
+    return ["the rollup was rebuilding, according to public.rollup"];
   }
 
   async #runLoadAndFaults(): Promise<void> {
@@ -172,40 +176,42 @@ class Run {
     const signal = this.#signal;
     const loadOver = new AbortController();
     const loading = this.#load.run({ signal: AbortSignal.any([signal, loadOver.signal]), abandon: signal });
-    this.#endsAtFailureOf(loading);
+    this.#endRunIfItFails(loading);
     // Faults before the first commit would only delay the start.
     const running = this.#load.acknowledgement.then(() => this.#watch.whenReached(this.#load.sends.ends));
-    if (!await this.#waitFor("not begun", running, () => this.#load.sends.ends)) this.#over.abort();
-    if (!signal.aborted) onProgress("The pipeline runs; the time begins");
+    if (!await this.#waitFor("the pipeline did not start", running, () => this.#load.sends.ends)) {
+      this.#over.abort();
+    }
+    if (!signal.aborted) onProgress("The pipeline runs. The schedule of faults begins now");
     const injecting = this.#injector.run({ signal });
-    this.#endsAtFailureOf(injecting);
-    // The load goes on while the last faults end, so that the servers start under load.
+    this.#endRunIfItFails(injecting);
+    // The load continues until the last faults end, so that the servers start under load.
     await Promise.all([sleep(flags.minutes * 60_000, { signal }), injecting]);
     loadOver.abort();
     await loading;
   }
 
-  /** @returns the number of lost records; undefined if not everything could be judged */
-  async #judgeEverything(): Promise<number | undefined> {
+  /** @returns undefined if not everything could be judged */
+  async #judgeEverything(): Promise<Judgement | undefined> {
     const { arena, onProgress } = this.#options;
     onProgress("Load and faults are over. Waiting for the consumers to catch up");
     const ends = await logEndOffsets(arena);
-    await this.#waitFor("not caught up", this.#watch.whenReached(ends), () => ends);
+    await this.#waitFor("the consumers did not catch up", this.#watch.whenReached(ends), () => ends);
     if (this.#problems.length > 0 || this.#signal.aborted) return undefined;
     await this.#injector.allRecovered();
-    onProgress("Caught up. Judging everything");
-    const { lost, problems } = await this.#judge.everything(ends);
-    this.#problems.push(...problems, ...await reconcile(arena, { signal: this.#signal }));
-    return lost;
+    onProgress("The consumers have caught up. Judging everything");
+    const judgement = await this.#judge.judgeAll(ends);
+    this.#problems.push(...judgement.problems, ...await reconcile(arena, { signal: this.#signal }));
+    return judgement;
   }
 
-  /** @returns false if the consumers stopped moving first; adds a problem then */
-  async #waitFor(otherwise: string, fact: Promise<unknown>, ends: () => readonly number[]): Promise<boolean> {
-    if (await waitWhileMoving(fact, this.#watch, this.#standstill)) return true;
+  /** @returns false, and adds a problem, if the consumers commit nothing for too long */
+  async #waitFor(otherwise: string, done: Promise<unknown>, ends: () => readonly number[]): Promise<boolean> {
+    if (await waitWhileMoving(done, this.#watch, this.#standstill)) return true;
     const where = ends().map((end, partition) => `${this.#watch.next[partition] ?? 0} of ${end}`).join(", ");
     const seconds = this.#standstill.standstillMs / 1000;
     this.#problems.push(
-      `${otherwise}: nothing was committed for ${seconds} s, next offsets are ${where}`,
+      `${otherwise}: the consumers committed nothing for ${seconds} s, their next offsets are ${where}`,
     );
     return false;
   }
@@ -219,7 +225,7 @@ function startConsumer(index: number, arena: Arena, onProgress: (text: string) =
     pidFile: arena.pidFile(`consumer-${index + 1}`),
     onProgress,
     env: {
-      // The fate of each record is computed from these values. The consumer would inherit others from the environment.
+      // The judge expects results by these values. Without them the consumer would inherit others from the environment.
       HEART_RATE_MIN: String(LIMITS.minBpm),
       HEART_RATE_MAX: String(LIMITS.maxBpm),
       HEART_RATE_LOW: String(LIMITS.lowBpm),
@@ -241,11 +247,11 @@ async function undoFaults({ servers, links }: Arena): Promise<void> {
   await Promise.all([servers.broker?.thaw(), servers.database?.thaw()]);
 }
 
-/** While a broker is away, each send fails with the same message. */
-function skipRepeats(tell: (text: string) => void): (text: string) => void {
+/** While a broker is unavailable, each send fails with the same message. */
+function skipRepeats(report: (text: string) => void): (text: string) => void {
   let last = "";
   return (text) => {
-    if (text !== last) tell(text);
+    if (text !== last) report(text);
     last = text;
   };
 }
@@ -260,7 +266,11 @@ async function logEndOffsets({ kafka, topic }: Arena): Promise<number[]> {
   }
 }
 
-/** A separate process that shares no code with the judge. @returns its output if it failed */
+/**
+ * Runs reconcile in a separate process. It shares no code with the judge.
+ *
+ * @returns its output as one problem, if it failed
+ */
 async function reconcile(arena: Arena, { signal }: { signal: AbortSignal }): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: taskArguments("reconcile"),

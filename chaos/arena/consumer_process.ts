@@ -7,7 +7,7 @@ import { taskArguments } from "../../stack/worker_task.ts";
 import { UsageError } from "../../workers/_shared/errors.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 
-/** A consumer stops within a fraction of it, unless a server does not answer. */
+/** Much longer than a consumer needs to stop while all servers answer. */
 const STOP_DEADLINE_MS = 12_000;
 
 export interface ConsumerOptions {
@@ -20,14 +20,14 @@ export interface ConsumerOptions {
 
 export class ConsumerProcess implements Restartable, AsyncDisposable {
   readonly name: string;
-  /** Exits that neither `kill`, `stop` nor the disposal caused. */
+  /** Number of exits that neither `kill`, `stop` nor the disposal caused. */
   unexpectedExits = 0;
-  /** Log lines `rollup.rebuild_began`. */
+  /** The log lines of the event `rollup.rebuild_began`. */
   readonly rebuilds: string[] = [];
   readonly #options: ConsumerOptions;
   #child: Child;
   #restartAllowed: PromiseWithResolvers<void> | undefined;
-  #endedByUs = false;
+  #exitExpected = false;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
@@ -79,12 +79,12 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
   }
 
   #preventRestart(): void {
-    this.#endedByUs = true;
+    this.#exitExpected = true;
     this.#restartAllowed ??= Promise.withResolvers<void>();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#endedByUs = true;
+    this.#exitExpected = true;
     this.allowRestart();
     this.thaw();
     this.#child.signal("SIGTERM");
@@ -111,10 +111,10 @@ export class ConsumerProcess implements Restartable, AsyncDisposable {
         if (!line.includes('"record.rejected"')) log.writeSync(encoder.encode(`${line}\n`));
       },
     });
-    this.#endedByUs = false;
+    this.#exitExpected = false;
     child.exited.then((status) => {
       log.close();
-      if (this.#endedByUs) return;
+      if (this.#exitExpected) return;
       this.unexpectedExits++;
       onProgress(
         `${name} ended unexpectedly (${describeExit(status)}): ${child.tail.at(-1) ?? "no output"}`,

@@ -20,7 +20,7 @@ export interface ForeignArenaOptions {
   readonly readFile: (path: string) => string;
 }
 
-/** @throws UsageError for wrong settings, or a database that holds readings */
+/** @throws UsageError if settings are wrong, or if the database holds readings or a ledger */
 export async function openForeignArena(options: ForeignArenaOptions): Promise<Arena> {
   const { seed, partitions, random, env, readFile } = options;
   const shape = { DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
@@ -54,7 +54,7 @@ export async function openForeignArena(options: ForeignArenaOptions): Promise<Ar
     links: link === undefined ? {} : { "link consumer-PostgreSQL": link },
     folder,
     pidFile: (name) => join(folder, `${name}.pid`),
-    place: `topic ${topic} (deleted at the end), rows in your database (they stay), logs in ${folder}`,
+    location: `topic ${topic} (deleted at the end), rows in your database (they stay), logs in ${folder}`,
     close: async ({ keep }) => {
       keeping.keep = keep;
       await owned.disposeAsync();
@@ -65,22 +65,22 @@ export async function openForeignArena(options: ForeignArenaOptions): Promise<Ar
 async function requireEmptyDatabase(databaseUrl: string): Promise<void> {
   const options = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-chaos" };
   await using database = openDatabase(databaseUrl, options);
-  const [{ known } = { known: false }] = await database.query<{ known: boolean }>(
-    "select to_regclass('public.ingest_offsets') is not null or to_regclass('public.heartbeats') is not null as known",
+  const [{ exists } = { exists: false }] = await database.query<{ exists: boolean }>(
+    "select to_regclass('public.ingest_offsets') is not null or to_regclass('public.heartbeats') is not null as exists",
   );
-  if (!known) return;
-  const [{ logs } = { logs: "0" }] = await database.query<{ logs: string }>(
+  if (!exists) return;
+  const [{ rows } = { rows: "0" }] = await database.query<{ rows: string }>(
     `select (select count(*) from public.ingest_offsets) +
-            (select count(*) from (select from public.heartbeats limit 1) reading) as logs`,
+            (select count(*) from (select from public.heartbeats limit 1) reading) as rows`,
   );
-  if (Number(logs) === 0) return;
+  if (Number(rows) === 0) return;
   throw new UsageError(
     `Cannot start chaos: the database ${database.target} holds readings or a ledger already, expected an empty one; ` +
-      "make one for this run (create database heartbeat_chaos) and name it in DATABASE_URL",
+      "create a database for this run (create database heartbeat_chaos) and name it in DATABASE_URL",
   );
 }
 
-/** @returns undefined if no link is possible: with TLS, the certificate does not name the link's host */
+/** @returns undefined if no link is possible; with TLS, for example, the certificate does not name the link's host */
 export async function linkTo(
   databaseUrl: string,
   env: Environment,
@@ -89,7 +89,7 @@ export async function linkTo(
   const { hostname, port, searchParams } = new URL(databaseUrl);
   const withTls = (searchParams.get("sslmode") ?? "disable") !== "disable";
   if (hostname === "" || searchParams.has("host") || withTls) return undefined;
-  // The consumers inherit this setting, and refuse it together with DATABASE_URL.
+  // A link needs DATABASE_URL, but the consumers inherit this setting and refuse to start with both.
   if ((env["DATABASE_URL_FILE"] ?? "") !== "") return undefined;
   return await openLink({ host: hostname, port: port === "" ? POSTGRES_PORT : Number(port) }, random);
 }

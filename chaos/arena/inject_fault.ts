@@ -4,7 +4,7 @@ import type { ConsumerProcess } from "./consumer_process.ts";
 import { injectRollupFault } from "./inject_rollup_fault.ts";
 import type { Action, Fault, LinkName } from "../faults/fault.ts";
 
-/** @returns a function that ends the fault; for a server it resolves when the server answers again */
+/** @returns a function that ends the fault; if the target is a server, it resolves when the server answers again */
 export async function injectFault(
   { target, action }: Fault,
   arena: Pick<Arena, "servers" | "links" | "databaseUrl">,
@@ -47,7 +47,7 @@ function injectLinkFault(
   { links }: Pick<Arena, "links">,
 ): () => Promise<void> {
   const link = requireStarted(name, links[name]);
-  // Connections that lost bytes in an earlier half-open fault: by now TCP keepalive would have ended them.
+  // These connections lost bytes in an earlier half-open fault. By now TCP keepalive would have ended them.
   link.endAbandoned();
   switch (action.kind) {
     case "cut":
@@ -71,7 +71,7 @@ function injectLinkFault(
 
 function requireStarted<T>(name: string, target: T | undefined): T {
   if (target === undefined) {
-    throw new TypeError(`Cannot inject a fault into ${name}: it was not started here`);
+    throw new TypeError(`Cannot inject a fault into ${name}: this program did not start it`);
   }
   return target;
 }

@@ -1,9 +1,9 @@
-/** Injects faults into rollup rounds by the lock that each round takes: any consumer can be the one in a round. */
+/** Disturbs rollup rounds through the row lock that each round takes, because any of the consumers can run the round. */
 import { type Database, openDatabase } from "../../workers/_shared/postgres.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Action } from "../faults/fault.ts";
 
-/** Longer than the longest fault. */
+/** Longer than the longest rollup fault (faults/schedule.ts). */
 const MOST_MS = 60_000;
 const LIMITS = {
   statementMs: MOST_MS,
@@ -11,9 +11,13 @@ const LIMITS = {
   idleInTransactionMs: MOST_MS,
   transactionMs: 2 * MOST_MS,
 };
-const LOOK_EVERY_MS = 50;
+const TERMINATE_EVERY_MS = 50;
 
-/** @returns a function that ends the fault. Database errors are ignored: another fault may have stopped the database. */
+/**
+ * Ignores database errors, because another fault may have stopped the database.
+ *
+ * @returns a function that ends the fault
+ */
 export function injectRollupFault(action: Action, databaseUrl: string): () => Promise<void> {
   const options = { connections: 1, limits: LIMITS, name: "heartbeat-chaos-rollup" };
   const database = openDatabase(databaseUrl, options);
@@ -38,6 +42,6 @@ async function terminate(database: Database, signal: AbortSignal): Promise<void>
         where relation = 'public.rollup'::regclass and mode = 'RowShareLock'
           and database = (select oid from pg_database where datname = current_database())`,
     ).catch(() => {});
-    await sleep(LOOK_EVERY_MS, { signal });
+    await sleep(TERMINATE_EVERY_MS, { signal });
   }
 }

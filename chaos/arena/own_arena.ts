@@ -12,13 +12,13 @@ const TOPIC = "heartbeats";
 
 export interface OwnArenaOptions {
   readonly partitions: number;
-  /** In [0, 1): the jitter of the links. */
+  /** Returns a number in [0, 1) for the jitter of the links. */
   readonly random: () => number;
   readonly signal: AbortSignal;
   readonly onProgress: (text: string) => void;
 }
 
-/** @throws PipelineError if a server does not start; everything is deleted then */
+/** @throws PipelineError if a server does not start; it deletes everything before that */
 export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
   const { partitions, random, signal, onProgress } = options;
   await using opened = new AsyncDisposableStack();
@@ -28,7 +28,8 @@ export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
   const stack = await startStack({
     home,
     kafkaLinks: [toKafka.port, ofProducer.port],
-    // The judge compares all records, so none may be deleted by age. Ten million of them must not be one open file.
+    // The judge compares all records, so Kafka must not delete any by age. Small segments keep ten million records out of one
+    // file.
     kafkaConfig: { "log.retention.ms": "-1", "log.segment.bytes": String(128 * 1024 * 1024) },
     signal,
     onProgress,
@@ -67,7 +68,7 @@ export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
     },
     folder,
     pidFile: stack.pidFile,
-    place: `Kafka, PostgreSQL and logs in ${stack.home}, the rows in ${stack.postgresFolder}`,
+    location: `Kafka, PostgreSQL and logs in ${stack.home}, the rows in ${stack.postgresFolder}`,
     close: async ({ keep }) => {
       keeping.keep = keep;
       await owned.disposeAsync();

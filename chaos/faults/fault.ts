@@ -1,6 +1,6 @@
-/** Folder `faults`: faults as data, and schedules of faults generated from a seed. It never touches a process. */
+/** Folder `faults`: describes faults as data, and generates schedules of faults from a seed. It injects none. */
 
-/** `index` counts consumers from 0. `rollup` is whichever consumer is in a round. */
+/** `index` is the number of the consumer, from 0. `rollup` is the consumer that runs a round at the time. */
 export type Target =
   | { readonly what: "consumer"; readonly index: number }
   | { readonly what: "broker" | "database" }
@@ -11,7 +11,7 @@ export const LINK_NAMES = ["link consumer-Kafka", "link consumer-PostgreSQL", "l
 export type LinkName = typeof LINK_NAMES[number];
 
 export type Action =
-  /** kill -9. A killed or stopped process is started again when the fault ends. */
+  /** The process gets SIGKILL. A killed or stopped process is started again when the fault ends. */
   | { readonly kind: "kill" }
   | { readonly kind: "freeze" }
   | { readonly kind: "stop" }
@@ -24,11 +24,11 @@ export type Action =
   | { readonly kind: "hold" };
 
 export interface Fault {
-  /** From 1, in order of `startMs`. */
+  /** Numbers begin with 1 and follow the order of `startMs`. */
   readonly number: number;
   readonly target: Target;
   readonly action: Action;
-  /** Since the start of the run. */
+  /** Time since the start of the schedule. */
   readonly startMs: number;
   readonly lengthMs: number;
 }
@@ -57,7 +57,7 @@ function describeAction(action: Action): string {
     case "freeze":
       return "freeze (SIGSTOP)";
     case "stop":
-      return "stop in order";
+      return "stop (clean shutdown)";
     case "cut":
       return "cut (all connections are reset)";
     case "latency":

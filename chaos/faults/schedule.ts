@@ -1,17 +1,17 @@
-/** Generates a schedule of faults. Pure: the same options give the same schedule. */
+/** Generates a schedule of faults. The same options always give the same schedule. */
 import { type Action, type Fault, type Target, targetName } from "./fault.ts";
 
 export interface ScheduleOptions {
   readonly seed: number;
   readonly durationMs: number;
-  /** Upper limit: a fault is left out if all targets are busy. */
+  /** Maximum number of faults. A fault is left out if all targets are busy. */
   readonly faults: number;
   readonly consumers: number;
-  /** Default: all. */
+  /** The targets that may get a fault; default: all. */
   readonly targets?: readonly Target["what"][];
 }
 
-/** `weight`: relative probability. `lengthMs`: least and most. */
+/** `weight` is the relative probability of a target, `lengthMs` the minimum and maximum length of its faults. */
 const TARGETS: readonly { what: Target["what"]; weight: number; lengthMs: readonly [number, number] }[] = [
   { what: "consumer", weight: 8, lengthMs: [500, 15_000] },
   { what: "broker", weight: 3, lengthMs: [500, 8_000] },
@@ -22,12 +22,12 @@ const TARGETS: readonly { what: Target["what"]; weight: number; lengthMs: readon
   { what: "link producer-Kafka", weight: 3, lengthMs: [1_000, 10_000] },
 ];
 
-/** Longest fault as a share of the run, so that short runs have short faults. */
+/** The longest fault takes this share of the run, so that short runs have short faults. */
 const LONGEST_SHARE = 0.15;
-/** Minimum time between two faults of one target, so that it can start again. */
+/** Minimum time between two faults of one target. It lets the target start again. */
 const REST_MS = 2_000;
 
-/** One fault at a random moment of each equal part of the run, in order of `startMs`. All end before the run does. */
+/** Divides the run into equal parts and plans one fault at a random time of each. Every fault ends before the run ends. */
 export function planFaults(options: ScheduleOptions): Fault[] {
   const { seed, durationMs, faults, consumers } = options;
   const random = seeded(seed);
@@ -90,7 +90,7 @@ function actionOn(
   return actions[Math.floor(random() * actions.length)];
 }
 
-/** @returns a generator of numbers in [0, 1): mulberry32 */
+/** @returns a random number generator (mulberry32) of numbers in [0, 1) */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {

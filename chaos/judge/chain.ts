@@ -4,9 +4,9 @@ import type { Query } from "./query.ts";
 
 export interface Chain {
   readonly problems: readonly string[];
-  /** Changes that the rollup has not applied. */
+  /** Number of change rows that the rollup has not applied. */
   readonly waiting: number;
-  /** The minute down to which a rebuild has come, "infinity" before its first slice, null without a rebuild. */
+  /** The rebuild has recounted all minutes from this one on; "infinity" if it has recounted none, null without a rebuild. */
   readonly cursor: string | null;
 }
 
@@ -15,16 +15,16 @@ const ROLLUP_WITHIN_MS = 60_000;
 
 interface LogRow extends Record<string, unknown> {
   readonly log: string;
-  readonly ledger: Place;
-  readonly position: Place;
+  readonly ledger: Position;
+  readonly position: Position;
   readonly changes: readonly (readonly [move: number, from: number, next: number])[];
 }
 
-type Place = readonly [moves: number, offset: number];
+type Position = readonly [moves: number, offset: number];
 
 /**
- * Checks that the changes lead from the rollup's position to the ledger without a break. One snapshot, so consumers may write
- * meanwhile. Reports no break during a rebuild, which repairs it.
+ * Checks that the change rows lead from the rollup's position to the ledger without a break. It reads one snapshot, so consumers
+ * may write meanwhile. During a rebuild it reports no break, because the rebuild repairs it.
  */
 export async function judgeChain(query: Query): Promise<Chain> {
   const [found] = await query<{ cursor: string | null; orphans: number; logs: LogRow[] }>(
@@ -51,7 +51,7 @@ export async function judgeChain(query: Query): Promise<Chain> {
   return { problems: cursor === null ? problems : [], waiting, cursor };
 }
 
-/** Waits for the rollup, and reports what it has not applied in time. Nothing else may write meanwhile. */
+/** Waits for the rollup, and reports the change rows that it has not applied in time. Only the rollup may write meanwhile. */
 export async function judgeCaughtUp(
   query: Query,
   withinMs: number = ROLLUP_WITHIN_MS,
@@ -59,7 +59,7 @@ export async function judgeCaughtUp(
   let chain = await judgeChain(query);
   await waitFor(async () => {
     chain = await judgeChain(query);
-    // Nothing writes any more, so waiting does not repair a break.
+    // The consumers write nothing more, so waiting would not repair a break.
     return chain.problems.length > 0 || (chain.waiting === 0 && chain.cursor === null);
   }, withinMs);
   const { problems, waiting, cursor } = chain;
@@ -83,7 +83,7 @@ function chainProblems({ log, ledger, position, changes }: LogRow): string[] {
   }
   if (move !== ledger[0] || offset !== ledger[1]) {
     problems.push(
-      `the changes of ${log} end with move ${move} at ${offset}, the ledger made ${ledger[0]} moves to ${
+      `the changes of ${log} end with move ${move} at ${offset}, but the ledger made ${ledger[0]} moves to ${
         ledger[1]
       }`,
     );

@@ -1,8 +1,8 @@
-/** Compares minute aggregates and latest readings, plus the waiting changes, with the rows. Each in one snapshot. */
+/** Compares minute aggregates and latest readings with the rows, each in one snapshot. First it adds the waiting change rows. */
 import { problemAbout, type Query } from "./query.ts";
 import { instant } from "./rows.ts";
 
-/** Below the floor, minutes outlive their dropped rows. Below a rebuild's cursor, nothing is exact yet. */
+/** Below the floor, minutes outlive their dropped rows. Below a rebuild's cursor, minutes are not recounted yet. */
 const FIRST = `(select greatest(coalesce(max(upper_bound), '-infinity'), (select cursor from public.rollup))
    from public.heartbeat_retention
   where reopened_at is null)`;
@@ -53,7 +53,7 @@ export async function judgeMinutes(
   return problemAbout("minutes that differ from the rows:", minutes.map(({ id }) => id));
 }
 
-/** @param since microseconds since the Unix epoch: compares only latest readings from then on; default: from the floor on */
+/** @param since microseconds since the Unix epoch; earlier latest readings are not compared; default: the floor */
 export async function judgeLatest(query: Query, since?: number): Promise<string[]> {
   const latest = await query<{ id: string }>(
     `with waiting as (${WAITING}),

@@ -1,18 +1,18 @@
-/** Checks that each acknowledged record ended in exactly one place, that nothing else exists, and that the ledger agrees. */
+/** Checks that the tables contain the result of each acknowledged record and nothing else, and that the ledger agrees. */
 import { judgeCaughtUp } from "./chain.ts";
 import { judgeLatest, judgeMinutes } from "./derived.ts";
 import { judgeLedger, type LedgerTotals } from "./ledger.ts";
-import { type Found, problemAbout, type Query } from "./query.ts";
+import { type Found, type Query } from "./query.ts";
 import { judgeRejects, type RejectsPart } from "./rejects.ts";
 import { judgeRows, type RowsPart } from "./rows.ts";
 
-/** The expected fate of all records, in parts, so that memory does not limit their number. */
+/** The expected result of all records, in parts, so that memory does not limit their number. */
 export interface Intent {
   readonly rows: () => Iterable<RowsPart>;
   readonly rejects: () => Iterable<RejectsPart>;
-  /** Omit it if the number of duplicates is not known. */
+  /** Undefined if the number of duplicates is not known. */
   readonly duplicates?: { readonly atLeast: number; readonly atMost: number };
-  /** Only if all logs were read from offset 0, were never truncated, and are in the ledger up to their ends. */
+  /** Set it only if every log was read from offset 0 to its end and was never truncated. */
   readonly whole?: {
     /** Log end offsets by partition, from Kafka. */
     readonly ends: readonly number[];
@@ -25,11 +25,13 @@ export interface Judgement {
   readonly problems: readonly string[];
   readonly rows: number;
   readonly rejects: number;
-  /** Records with neither a row nor a reject. */
+  /** Number of records with neither a row nor a reject. */
   readonly lost: number;
+  /** Number of rows beyond the first one of their record. */
+  readonly storedTwice: number;
 }
 
-/** Call it when the ledger has caught up and only the rollup still works: it waits for the rollup. */
+/** Waits for the rollup first. The caller makes sure that the consumers have read every log to its end. */
 export async function judgeEverything(query: Query, intent: Intent): Promise<Judgement> {
   const behind = await judgeCaughtUp(query);
   const rows = await sumOf(intent.rows(), (part) => judgeRows(query, part));
@@ -38,27 +40,29 @@ export async function judgeEverything(query: Query, intent: Intent): Promise<Jud
   const [{ count } = { count: "0" }] = await query<{ count: string }>(
     "select count(*) from public.heartbeats",
   );
-  const elsewhere = Number(count) - rows.rows;
+  const otherRows = Number(count) - rows.rows;
   const problems = [
     ...rows.problems,
     ...rejects.problems,
     ...ledger.problems,
     ...judgeTotals(ledger.totals, intent, { stored: rows.rows, rejected: rejects.rows }),
-    ...elsewhere === 0 ? [] : problemAbout("rows at instants of no record:", [`${elsewhere}`]),
+    ...otherRows === 0 ? [] : [`number of rows outside the time range of the sent records: ${otherRows}`],
     ...behind,
     ...await judgeMinutes(query),
     ...await judgeLatest(query),
   ];
-  return { problems, rows: rows.rows, rejects: rejects.rows, lost: rows.lost + rejects.lost };
+  const lost = rows.lost + rejects.lost;
+  return { problems, rows: rows.rows, rejects: rejects.rows, lost, storedTwice: rows.storedTwice };
 }
 
 async function sumOf<T>(parts: Iterable<T>, judge: (part: T) => Promise<Found>): Promise<Found> {
-  const sum = { problems: new Array<string>(), rows: 0, lost: 0 };
+  const sum = { problems: new Array<string>(), rows: 0, lost: 0, storedTwice: 0 };
   for (const part of parts) {
     const found = await judge(part);
     sum.problems.push(...found.problems);
     sum.rows += found.rows;
     sum.lost += found.lost;
+    sum.storedTwice += found.storedTwice;
   }
   return sum;
 }
@@ -85,7 +89,7 @@ function judgeTotals(
     const acknowledged = whole.acknowledged[partition] ?? 0;
     if (end < acknowledged) {
       problems.push(
-        `partition ${partition} of the log ends at ${end}, but ${acknowledged} were acknowledged`,
+        `the log of partition ${partition} ends at ${end}, but the broker acknowledged the offsets below ${acknowledged}`,
       );
     }
   });

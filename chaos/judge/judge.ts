@@ -1,7 +1,8 @@
-/** Judges a load whose records are a function of their index: committed records during the run, all of them at its end. */
+/** Compares the tables with the records that were sent. Each record is computed from its index. */
 import type { Buffer } from "node:buffer";
 import type { Load } from "../load/load.ts";
 import { kindOf, LATE_SECONDS, READINGS_PER_SECOND, Records } from "../load/records.ts";
+import type { Send } from "../load/sends.ts";
 import { judgeChain } from "./chain.ts";
 import { judgeLatest, judgeMinutes } from "./derived.ts";
 import { judgeEverything, type Judgement } from "./everything.ts";
@@ -16,17 +17,18 @@ export interface JudgeOptions {
   readonly load: Pick<Load, "sends" | "attempted">;
 }
 
-/** [from, to): numbers of sends, or seconds from the first reading's timestamp. */
+/** [from, to): indexes of sends, offsets, seconds since the load's first timestamp, or microseconds since the Unix epoch. */
 interface Range {
   readonly from: number;
   readonly to: number;
 }
 
-/** Seconds of timestamps that one query compares, during the run and at its end. */
+/** Seconds of timestamps that one query compares during the run. */
 const WINDOW_SECONDS = 60;
-const FULL_WINDOW_SECONDS = 300;
-const WINDOWS_PER_LOOK = 4;
-const SENDS_AT_ONCE = 400;
+/** Seconds of timestamps that one query compares at the end. */
+const FINAL_WINDOW_SECONDS = 300;
+const WINDOWS_PER_CALL = 4;
+const SENDS_PER_QUERY = 400;
 
 export class Judge {
   readonly #options: JudgeOptions;
@@ -39,32 +41,31 @@ export class Judge {
   }
 
   /**
+   * Compares records that are committed and that no earlier call has compared.
+   *
    * @param next the ledger's next offset by partition, read before this call
-   * @throws if the database is away; the next call judges the same part again
+   * @throws if the database is unavailable; the next call compares the same records again
    */
-  async look(next: readonly number[]): Promise<string[]> {
+  async judgeCommitted(next: readonly number[]): Promise<string[]> {
     const { query, load: { sends } } = this.#options;
     this.#settledSends = sends.settled(next, this.#settledSends);
-    const settled = sends.recordsBefore(this.#settledSends);
+    const settledRecords = sends.recordsBefore(this.#settledSends);
     const { problems } = await judgeLedger(query, true);
     const chain = await judgeChain(query);
     problems.push(...chain.problems);
-    // No fault here is a reason for a rebuild.
-    if (chain.cursor !== null) problems.push(`the rollup rebuilds, and is at ${chain.cursor}`);
-    const since = Math.floor(settled / READINGS_PER_SECOND) - WINDOW_SECONDS;
+    // No fault that chaos injects can cause a rebuild.
+    if (chain.cursor !== null) {
+      problems.push(`the rollup is rebuilding, and its cursor is at ${chain.cursor}`);
+    }
+    const since = Math.floor(settledRecords / READINGS_PER_SECOND) - WINDOW_SECONDS;
     problems.push(...await judgeLatest(query, Records.microsOfSecond(since)));
-    for (let turn = 0; turn < WINDOWS_PER_LOOK; turn++) {
+    for (let count = 0; count < WINDOWS_PER_CALL; count++) {
       const window = { from: this.#judgedSeconds, to: this.#judgedSeconds + WINDOW_SECONDS };
-      if (window.to * READINGS_PER_SECOND > settled) break;
-      const late = { from: window.from - LATE_SECONDS, to: window.to - LATE_SECONDS };
-      const minutes = await judgeMinutes(query, microsOf(window));
-      for (const one of [window, late]) {
-        problems.push(...(await judgeRows(query, this.#rows(one, settled))).problems);
-      }
-      problems.push(...minutes);
+      if (window.to * READINGS_PER_SECOND > settledRecords) break;
+      problems.push(...await this.#judgeWindow(window, settledRecords));
       this.#judgedSeconds = window.to;
     }
-    const to = Math.min(this.#settledSends, this.#judgedSends + SENDS_AT_ONCE);
+    const to = Math.min(this.#settledSends, this.#judgedSends + SENDS_PER_QUERY);
     if (to > this.#judgedSends) {
       const part = this.#rejects({ from: this.#judgedSends, to }, sends.endsBefore(to));
       problems.push(...(await judgeRejects(query, part)).problems);
@@ -73,8 +74,17 @@ export class Judge {
     return problems;
   }
 
+  async #judgeWindow(window: Range, settledRecords: number): Promise<string[]> {
+    const { query } = this.#options;
+    const late = { from: window.from - LATE_SECONDS, to: window.to - LATE_SECONDS };
+    const rows = await judgeRows(query, this.#rows(window, settledRecords));
+    const lateRows = await judgeRows(query, this.#rows(late, settledRecords));
+    const minutes = await judgeMinutes(query, microsOf(window));
+    return [...rows.problems, ...lateRows.problems, ...minutes];
+  }
+
   /** @param ends log end offsets by partition, from Kafka; the ledger must have reached them */
-  everything(ends: readonly number[]): Promise<Judgement> {
+  judgeAll(ends: readonly number[]): Promise<Judgement> {
     const { query, load: { sends } } = this.#options;
     return judgeEverything(query, {
       rows: () => this.#allRows(),
@@ -87,27 +97,30 @@ export class Judge {
     const { attempted, sends } = this.#options.load;
     const last = Math.ceil(attempted / READINGS_PER_SECOND);
     // Late readings of the first records lie before the first second.
-    for (let from = -LATE_SECONDS; from < last; from += FULL_WINDOW_SECONDS) {
-      const to = Math.min(last, from + FULL_WINDOW_SECONDS);
+    for (let from = -LATE_SECONDS; from < last; from += FINAL_WINDOW_SECONDS) {
+      const to = Math.min(last, from + FINAL_WINDOW_SECONDS);
       yield this.#rows({ from, to }, sends.acknowledged);
     }
   }
 
+  /** Yields at least one part, and the last part has no upper end: so a reject above all sends is found, too. */
   *#allRejects(): Generator<RejectsPart> {
     const { sends } = this.#options.load;
-    for (let from = 0; from === 0 || from < sends.length; from += SENDS_AT_ONCE) {
-      const to = Math.min(sends.length, from + SENDS_AT_ONCE);
-      const noEnd = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
+    const noEnd = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
+    let to = 0;
+    do {
+      const from = to;
+      to = Math.min(sends.length, from + SENDS_PER_QUERY);
       yield this.#rejects({ from, to }, to === sends.length ? noEnd : sends.endsBefore(to));
-    }
+    } while (to < sends.length);
   }
 
-  /** @param settled records with a smaller index must be stored; others may be if they were attempted */
+  /** @param settled records below this index must be stored; attempted records from it on may be stored */
   #rows(window: Range, settled: number): RowsPart {
     const { records, load: { attempted } } = this.#options;
     return {
       between: microsOf(window),
-      due: this.#due(window, settled),
+      due: this.#dueRows(window, settled),
       at: (customerId, micros) => {
         const index = Records.indexOf(Number(micros));
         if (index === undefined || index >= attempted) return undefined;
@@ -117,7 +130,7 @@ export class Judge {
     };
   }
 
-  *#due({ from, to }: Range, settled: number): Generator<ExpectedRow> {
+  *#dueRows({ from, to }: Range, settled: number): Generator<ExpectedRow> {
     for (const [kind, seconds] of [["good", 0], ["late", LATE_SECONDS]] as const) {
       const first = Math.max(0, (from + seconds) * READINGS_PER_SECOND);
       const last = Math.min(settled, (to + seconds) * READINGS_PER_SECOND);
@@ -127,20 +140,37 @@ export class Judge {
     }
   }
 
-  /** @param places of the sends; also judges the offsets between them and earlier sends @param ends offsets by partition */
-  #rejects(places: Range, ends: readonly number[]): RejectsPart {
+  /**
+   * @param range indexes of sends; the part includes the offsets between these sends and the ones before them
+   * @param ends the part's exclusive end offset by partition
+   */
+  #rejects(range: Range, ends: readonly number[]): RejectsPart {
     const { records, load: { sends, attempted } } = this.#options;
-    const due = new Map<string, ExpectedReject>();
     const acknowledged: Range[][] = Array.from({ length: sends.partitions }, () => []);
-    for (let place = places.from; place < places.to; place++) {
-      const { from, count, baseOffsets, counts } = sends.at(place);
-      baseOffsets.forEach((base, partition) => {
-        if (base !== undefined) {
-          acknowledged[partition]?.push({ from: base, to: base + (counts[partition] ?? 0) });
-        }
-      });
+    for (let send = range.from; send < range.to; send++) {
+      offsetsOf(sends.at(send)).forEach((offsets, partition) => acknowledged[partition]?.push(offsets));
+    }
+    return {
+      offsets: sends.endsBefore(range.from)
+        .map((from, partition) => ({ from, to: ends[partition] ?? from })),
+      due: this.#dueRejects(range),
+      again: ({ kafka_partition, kafka_offset, key }) => {
+        const offset = Number(kafka_offset);
+        const isAcknowledged = acknowledged[kafka_partition]
+          ?.some(({ from, to }) => offset >= from && offset < to);
+        const index = indexOfKey(key);
+        return isAcknowledged || index >= attempted ? undefined : expectedReject(records, index);
+      },
+    };
+  }
+
+  #dueRejects({ from, to }: Range): Map<string, ExpectedReject> {
+    const { records, load: { sends } } = this.#options;
+    const due = new Map<string, ExpectedReject>();
+    for (let send = from; send < to; send++) {
+      const { from: first, count, baseOffsets } = sends.at(send);
       const next = [...baseOffsets];
-      for (let position = from; position < from + count; position++) {
+      for (let position = first; position < first + count; position++) {
         const index = Records.indexAt(position);
         const partition = records.partitionOf(index);
         const offset = next[partition] ?? 0;
@@ -149,18 +179,13 @@ export class Judge {
         if (reject !== undefined) due.set(`${partition}:${offset}`, reject);
       }
     }
-    return {
-      offsets: sends.endsBefore(places.from)
-        .map((from, partition) => ({ from, to: ends[partition] ?? from })),
-      due,
-      again: ({ kafka_partition, kafka_offset, key }) => {
-        const offset = Number(kafka_offset);
-        const known = acknowledged[kafka_partition]?.some(({ from, to }) => offset >= from && offset < to);
-        const index = indexOfKey(key);
-        return known || index >= attempted ? undefined : expectedReject(records, index);
-      },
-    };
+    return due;
   }
+}
+
+/** @returns the offsets of the send's records by partition, empty ranges included */
+function offsetsOf({ baseOffsets, counts }: Send): Range[] {
+  return baseOffsets.map((from = 0, partition) => ({ from, to: from + (counts[partition] ?? 0) }));
 }
 
 function microsOf({ from, to }: Range): Range {

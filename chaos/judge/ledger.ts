@@ -1,4 +1,4 @@
-/** Checks the ledger's sums, and its counts against rejects and gaps. One snapshot, so consumers may write meanwhile. */
+/** Checks the ledger's sums, and compares its counts with rejects and gaps. Consumers may write meanwhile. */
 import type { Query } from "./query.ts";
 
 export interface LedgerTotals {
@@ -40,10 +40,12 @@ export async function judgeLedger(
       problems.push(`${log} was not read from its beginning: ${JSON.stringify(row)}`);
     }
     if (n("rejected") !== n("reject_rows")) {
-      problems.push(`the ledger of ${log} counts ${n("rejected")} rejects, there are ${n("reject_rows")}`);
+      problems.push(
+        `the ledger of ${log} counts ${n("rejected")} rejects, but there are ${n("reject_rows")}`,
+      );
     }
     if (n("gaps") !== n("gap_offsets")) {
-      problems.push(`the ledger of ${log} counts ${n("gaps")} gaps, there are ${n("gap_offsets")}`);
+      problems.push(`the ledger of ${log} counts ${n("gaps")} gaps, but there are ${n("gap_offsets")}`);
     }
   }
   return { problems, totals: { next, ...totals } };

@@ -2,47 +2,50 @@ import { waitFor } from "../../stack/process/wait.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Query } from "./query.ts";
 
-const LOOK_EVERY_MS = 200;
+const READ_EVERY_MS = 200;
 
 export class LedgerWatch {
-  /** By partition. */
+  /** Next offset in the ledger, by partition. */
   next: number[] = [];
   stored = 0;
   rejected = 0;
   duplicates = 0;
   gaps = 0;
-  /** Offsets that the rollup has not applied. */
+  /** Number of offsets that the rollup has not applied. */
   rollupLag = 0;
-  /** Stays true after the rebuild. */
+  /** Stays true after the rebuild ends. */
   sawRebuild = false;
   readonly #query: Query;
   readonly #topic: string;
-  readonly #waiting = new Set<{ ends: readonly number[]; reached: () => void }>();
+  readonly #waiters = new Set<{ ends: readonly number[]; reached: () => void }>();
 
   constructor(query: Query, topic: string) {
     this.#query = query;
     this.#topic = topic;
   }
 
-  /** @param ends by partition @returns resolves when `next` is at least `ends` in every partition, possibly never */
+  /**
+   * Resolves when the ledger has reached these offsets in every partition. This may never happen.
+   *
+   * @param ends end offsets, by partition
+   */
   whenReached(ends: readonly number[]): Promise<void> {
-    return new Promise((reached) => this.#waiting.add({ ends, reached }));
+    return new Promise((reached) => this.#waiters.add({ ends, reached }));
   }
 
-  /** Ignores failed queries: the database may be away. */
+  /** Ignores failed queries, because the database may be unavailable. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted) {
-      await this.look().catch(() => {});
-      await sleep(LOOK_EVERY_MS, { signal });
+      await this.read().catch(() => {});
+      await sleep(READ_EVERY_MS, { signal });
     }
   }
 
-  async look(): Promise<void> {
+  async read(): Promise<void> {
     const rows = await this.#query<Record<string, string>>(
       `select kafka_partition, max(ledger.next_offset) as next, sum(stored) as stored, sum(rejected) as rejected,
               sum(duplicates) as duplicates, sum(gaps) as gaps,
-              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as rollup_lag,
-              (select count(cursor) from public.rollup) as rebuilding
+              sum(ledger.next_offset - coalesce(position.next_offset, first_offset)) as rollup_lag
          from public.ingest_offsets ledger
          left join public.rollup_positions position on position.ledger_id = ledger.id
         where topic = $1
@@ -56,12 +59,13 @@ export class LedgerWatch {
     this.duplicates = sum("duplicates");
     this.gaps = sum("gaps");
     this.rollupLag = sum("rollup_lag");
-    if (sum("rebuilding") > 0) this.sawRebuild = true;
-    for (const one of [...this.#waiting]) {
-      if (!one.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
-      this.#waiting.delete(one);
-      one.reached();
+    for (const waiter of [...this.#waiters]) {
+      if (!waiter.ends.every((end, partition) => (this.next[partition] ?? 0) >= end)) continue;
+      this.#waiters.delete(waiter);
+      waiter.reached();
     }
+    const rebuilds = await this.#query("select from public.rollup where cursor is not null");
+    if (rebuilds.length > 0) this.sawRebuild = true;
   }
 }
 
@@ -72,19 +76,23 @@ export interface StandstillOptions {
   readonly signal: AbortSignal;
 }
 
-/** @returns false if nothing was committed for `standstillMs` before `fact` settled or `signal` aborted */
+/**
+ * Waits until `done` settles or `signal` aborts.
+ *
+ * @returns false, at once, if the consumers commit nothing for `standstillMs` meanwhile
+ */
 export async function waitWhileMoving(
-  fact: Promise<unknown>,
+  done: Promise<unknown>,
   watch: Pick<LedgerWatch, "next">,
   { standstillMs, signal }: StandstillOptions,
 ): Promise<boolean> {
-  let there = false;
-  fact.then(() => there = true, () => there = true);
-  const at = () => watch.next.reduce((sum, next) => sum + next, 0);
-  while (!there && !signal.aborted) {
-    const seen = at();
-    const moved = () => Promise.resolve(there || signal.aborted || at() !== seen);
-    if (!await waitFor(moved, standstillMs)) return false;
+  let isDone = false;
+  done.then(() => isDone = true, () => isDone = true);
+  const total = () => watch.next.reduce((sum, next) => sum + next, 0);
+  while (!isDone && !signal.aborted) {
+    const totalBefore = total();
+    const hasMoved = () => Promise.resolve(isDone || signal.aborted || total() !== totalBefore);
+    if (!await waitFor(hasMoved, standstillMs)) return false;
   }
   return true;
 }

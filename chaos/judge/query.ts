@@ -1,4 +1,4 @@
-/** Runs one statement. Rejects if the database is away. */
+/** Runs one statement. Rejects if the database is unavailable. */
 export type Query = <T extends Record<string, unknown>>(
   sql: string,
   parameters?: readonly unknown[],
@@ -8,8 +8,10 @@ export interface Found {
   /** One sentence for each kind of difference, with record ids. */
   readonly problems: string[];
   readonly rows: number;
-  /** Records with neither a row nor a reject. */
+  /** Number of records with neither a row nor a reject. */
   readonly lost: number;
+  /** Number of rows beyond the first one of their record. */
+  readonly storedTwice: number;
 }
 
 const MAX_IDS = 12;

@@ -10,13 +10,16 @@ export interface ExpectedReject {
   readonly value: Buffer | null;
 }
 
-/** Rejects of a range of offsets. One part at a time is in memory. */
+/** The expected rejects in a range of offsets. Only one part at a time is in memory. */
 export interface RejectsPart {
-  /** By partition; default: all. */
+  /** The range, by partition; default: all offsets. */
   readonly offsets?: readonly { readonly from: number; readonly to: number }[];
   /** Rejects that must exist, by `partition:offset`. */
   readonly due: ReadonlyMap<string, ExpectedReject>;
-  /** The reject that may exist at another offset: records of a send without an acknowledgement can be in the log. */
+  /**
+   * @returns the reject that this row repeats at another offset; undefined if none is allowed there. A send without an
+   * acknowledgement is repeated, so its records can be in the log twice
+   */
   readonly again: (row: RejectRow) => ExpectedReject | undefined;
 }
 
@@ -26,7 +29,7 @@ export interface RejectRow extends Record<string, unknown> {
   readonly reason: string;
   readonly key: Buffer | null;
   readonly payload: Buffer | null;
-  /** Emptied by retention: a CHECK constraint keeps key and payload null, so they are not compared. */
+  /** Retention has set key and payload to null, so they are not compared. */
   readonly emptied: boolean;
 }
 
@@ -47,29 +50,30 @@ export async function judgeRejects(query: Query, { offsets, due, again }: Reject
   const differs: string[] = [];
   const extra: string[] = [];
   for (const row of rows) {
-    const place = `${row.kafka_partition}:${row.kafka_offset}`;
-    const wanted = due.get(place);
+    const location = `${row.kafka_partition}:${row.kafka_offset}`;
+    const wanted = due.get(location);
     if (wanted === undefined) {
       const repeat = again(row);
       if (repeat === undefined || differenceOf(row, repeat) !== undefined) {
-        extra.push(`${place} (${row.reason})`);
+        extra.push(`${location} (${row.reason})`);
       }
       continue;
     }
-    met.add(place);
+    met.add(location);
     const difference = differenceOf(row, wanted);
     const about = wanted.id === undefined ? "" : `record ${wanted.id}: `;
-    if (difference !== undefined) differs.push(`${place} (${about}${difference})`);
+    if (difference !== undefined) differs.push(`${location} (${about}${difference})`);
   }
-  const lost = [...due].filter(([place]) => !met.has(place))
-    .map(([place, { id }]) => id === undefined ? place : `${id} (${place})`);
+  const lost = [...due].filter(([location]) => !met.has(location))
+    .map(([location, { id }]) => id === undefined ? location : `${id} (${location})`);
   return {
     rows: rows.length,
     lost: lost.length,
+    storedTwice: 0,
     problems: [
       ...problemAbout("lost, no reject for record", lost),
-      ...problemAbout("rejected otherwise than intended:", differs),
-      ...problemAbout("rejected, but not intended to be:", extra),
+      ...problemAbout("rejected with other values:", differs),
+      ...problemAbout("rejected, but not expected to be:", extra),
     ],
   };
 }

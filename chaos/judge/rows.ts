@@ -13,13 +13,13 @@ export interface ExpectedRow {
   readonly anomaly: Anomaly | null;
 }
 
-/** Rows of an interval of time. One part at a time is in memory. */
+/** The expected rows in an interval of time. Only one part at a time is in memory. */
 export interface RowsPart {
-  /** Microseconds since the Unix epoch; default: all rows. */
+  /** The interval, in microseconds since the Unix epoch; default: all rows. */
   readonly between?: { readonly from: number; readonly to: number };
   /** Rows that must exist. */
   readonly due: Iterable<ExpectedRow>;
-  /** The row that may exist at this key, due or not. */
+  /** @returns the only row that may exist with this primary key */
   readonly at: (customerId: string, micros: string) => ExpectedRow | undefined;
 }
 
@@ -32,19 +32,19 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
       where ts >= $1::timestamptz and ts < $2::timestamptz`,
     between === undefined ? ["-infinity", "infinity"] : [instant(between.from), instant(between.to)],
   );
-  // Not by id: two incarnations of a topic have records with the same id.
+  // Primary keys, because two incarnations of a topic have records with the same id.
   const met = new Set<string>();
   const unknown: string[] = [];
   const twice: string[] = [];
   const altered: string[] = [];
   for (const { customer_id, micros, heart_rate, anomaly } of rows) {
     const wanted = at(customer_id, micros);
-    const place = `${customer_id} @ ${micros}`;
-    const found = `${place}, ${describe(heart_rate, anomaly)}`;
+    const key = `${customer_id} @ ${micros}`;
+    const found = `${key}, ${describe(heart_rate, anomaly)}`;
     if (wanted === undefined) unknown.push(found);
-    else if (met.has(place)) twice.push(wanted.id);
+    else if (met.has(key)) twice.push(wanted.id);
     else {
-      met.add(place);
+      met.add(key);
       if (wanted.heartRate !== heart_rate || wanted.anomaly !== anomaly) {
         altered.push(`${wanted.id} (${found}, expected ${describe(wanted.heartRate, wanted.anomaly)})`);
       }
@@ -52,13 +52,14 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
   }
   const lost: string[] = [];
   for (const { id, customerId, micros, partition } of due) {
-    const place = `${customerId} @ ${micros}`;
-    if (met.has(place)) continue;
-    lost.push(`${id} (${place}${partition === undefined ? "" : `, partition ${partition}`})`);
+    const key = `${customerId} @ ${micros}`;
+    if (met.has(key)) continue;
+    lost.push(`${id} (${key}${partition === undefined ? "" : `, partition ${partition}`})`);
   }
   return {
     rows: rows.length,
     lost: lost.length,
+    storedTwice: twice.length,
     problems: [
       ...problemAbout("lost, no row for record", lost),
       ...problemAbout("stored twice: record", twice),
@@ -68,7 +69,7 @@ export async function judgeRows(query: Query, { between, due, at }: RowsPart): P
   };
 }
 
-/** @param micros since the Unix epoch, a multiple of 1000 @returns ISO 8601 in UTC */
+/** @param micros microseconds since the Unix epoch, a multiple of 1000 */
 export function instant(micros: number): string {
   return new Date(micros / 1000).toISOString();
 }

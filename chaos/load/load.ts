@@ -1,4 +1,4 @@
-/** Folder `load`: sends records that are a function of their index, and remembers what the broker acknowledged. */
+/** Folder `load`: sends records that are computed from their index, and remembers which ones the broker acknowledged. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../workers/_shared/backoff.ts";
@@ -9,12 +9,12 @@ import { settlesWithin } from "../../stack/process/wait.ts";
 import { BLOCK, Records } from "./records.ts";
 import { type Send, Sends } from "./sends.ts";
 
-/** Largest send, after an outage: far below a broker's default limit of 1 MB for each batch. */
+/** Size of the largest send, which follows an outage. It is far below a broker's default limit of 1 MB for each batch. */
 const BLOCKS_AT_ONCE = 50;
-/** The recovery time of a fault is known to one send. More sends would only cost CPU. */
+/** The interval between two sends limits the precision of recovery times. More sends would only use CPU. */
 const SENDS_PER_SECOND = 5;
 const CODECS: readonly Compression[] = ["gzip", "none", "gzip", "gzip"];
-/** The client can wait for ever for a response that a half-open link dropped. */
+/** Without a deadline, the client could wait for ever for a response that a half-open link dropped. */
 const SEND_DEADLINE_MS = 15_000;
 /** A producer whose broker does not answer is abandoned after this time. */
 const CLOSE_DEADLINE_MS = 1_000;
@@ -25,15 +25,15 @@ export interface LoadOptions {
   /** Records per second. */
   readonly rate: number;
   readonly onFailure: (text: string) => void;
-  /** One after the other; default: three of four sends are gzip. */
+  /** The sends use these codecs one after another; default: gzip for three of four sends. */
   readonly codecs?: readonly Compression[];
 }
 
 export class Load implements AsyncDisposable {
   readonly sends: Sends;
-  /** Records with a lower index can be in the log, acknowledged or not. */
+  /** Records with a lower index can be in the log, also unacknowledged ones. */
   attempted = 0;
-  /** Sends without an acknowledgement. Their records can be in the log more than once. */
+  /** Number of sends without an acknowledgement. Their records can be in the log more than once. */
   failures = 0;
   readonly #options: LoadOptions;
   #producer: Producer | undefined;
@@ -55,7 +55,7 @@ export class Load implements AsyncDisposable {
     return this.#finished.promise;
   }
 
-  /** `signal` ends it once the send in flight is acknowledged, `abandon` ends it at once. */
+  /** `signal` ends the load after the send in flight is acknowledged, `abandon` ends it at once. */
   async run(signals: { signal: AbortSignal; abandon: AbortSignal }): Promise<void> {
     try {
       await this.#run(signals);
@@ -112,10 +112,10 @@ export class Load implements AsyncDisposable {
     }
     const compression = codecs[from / BLOCK % codecs.length] ?? "none";
     const { offsets = [] } = await this.#open().send({ messages, acks: -1, compression });
-    const baseOffsets = counts.map((ours, partition) => {
-      if (ours === 0) return undefined;
-      const base = offsets.find((one) => one.partition === partition)?.offset;
-      if (base === undefined) throw new Error(`no offset came back for partition ${partition}`);
+    const baseOffsets = counts.map((recordCount, partition) => {
+      if (recordCount === 0) return undefined;
+      const base = offsets.find((result) => result.partition === partition)?.offset;
+      if (base === undefined) throw new Error(`the broker returned no offset for partition ${partition}`);
       return Number(base);
     });
     return { from, count, baseOffsets, counts };
@@ -143,8 +143,11 @@ export class Load implements AsyncDisposable {
 
 function withDeadline(send: Promise<Send>, abandon: AbortSignal): Promise<Send> {
   const { promise, resolve, reject } = Promise.withResolvers<Send>();
-  const timer = setTimeout(() => reject(new Error("no answer in time")), SEND_DEADLINE_MS);
-  const giveUp = () => reject(new Error("given up"));
+  const timer = setTimeout(
+    () => reject(new Error(`no response within ${SEND_DEADLINE_MS / 1000} s`)),
+    SEND_DEADLINE_MS,
+  );
+  const giveUp = () => reject(new Error("the send was abandoned"));
   abandon.addEventListener("abort", giveUp, { once: true });
   send.then(resolve, reject);
   return promise.finally(() => {

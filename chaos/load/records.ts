@@ -1,8 +1,8 @@
-/** Computes each record from its index, and the index from a row: the judge needs no memory of the records. */
+/** Computes each record from its index, and the index from a row, so the judge does not have to remember the records. */
 import { Buffer } from "node:buffer";
 import { anomalyOf, type Limits, type RejectReason } from "../../workers/_shared/record/heartbeat.ts";
 
-/** Settings of the judged consumers: their defaults. */
+/** The limits of the consumers under test. They are the default settings. */
 export const LIMITS: Limits = {
   minBpm: 30,
   maxBpm: 220,
@@ -13,10 +13,13 @@ export const LIMITS: Limits = {
 
 /** Indexes are permuted within blocks of this size before they are sent. */
 export const BLOCK = 100;
-/** Per second of their timestamps, whatever the rate of sending. */
+/** Number of readings whose timestamps lie in the same second. The sending rate is independent of it. */
 export const READINGS_PER_SECOND = 200;
 const FIRST_SECOND = Date.UTC(2026, 0, 1) / 1000;
-/** Longer than a minute, and no multiple of the time after which `index % MICROS` repeats. */
+/**
+ * Late readings are older than their neighbours by this time, which is longer than a minute. It is no multiple of the 5,000 s
+ * (MICROS / READINGS_PER_SECOND) after which the microseconds repeat, so no late reading has the timestamp of a good one.
+ */
 export const LATE_SECONDS = 3_607;
 const MICROS = 1_000_000;
 const CUSTOMERS = 400;
@@ -34,7 +37,7 @@ export interface ChaosRecord {
   readonly partition: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
-  /** `row`: the reading of this index must be stored, from this record or from one that repeats it. */
+  /** `row`: the index whose reading must be stored. This is an earlier index if the record repeats that reading. */
   readonly fate: { readonly row: number } | { readonly reject: RejectReason };
 }
 
@@ -43,23 +46,28 @@ export interface RecordsOptions {
   readonly partitions: number;
   /** Start of each customer id; default `chaos`. */
   readonly prefix?: string;
-  /** Shorter keys are padded with spaces: they cost memory, and almost no bytes when compressed. */
+  /** Shorter keys are padded with spaces, which use memory in the consumer but almost no bytes when compressed. */
   readonly keyLength?: number;
 }
 
 export type Kind = "good" | "late" | "repeat" | "conflict" | "bad";
 
-/** 1 % bad, 1 % an hour late, 1 % repeats (in any partition), 0.1 % contradictions: a known key with another heart rate. */
+/**
+ * Of the records 1 % are bad, 1 % are late by an hour, and 1 % repeat an earlier reading. 0.1 % conflict with one: they have its
+ * customer and timestamp, but another heart rate.
+ */
 export function kindOf(index: number): Kind {
-  const place = index % 100;
-  if (place === 37) return "bad";
-  if (place === 5) return "late";
-  if (place === 91 && repeatOf(index) >= 0) return "repeat";
+  const indexInBlock = index % BLOCK;
+  if (indexInBlock === 37) return "bad";
+  if (indexInBlock === 5) return "late";
+  if (indexInBlock === 91 && repeatOf(index) >= 0) return "repeat";
   if (index % 1000 === 463 && conflictOf(index) >= 0) return "conflict";
   return "good";
 }
 
-const repeatOf = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / 100) % 3);
+/** Gives index 41 of a block that is 10, 20 or 30 blocks earlier. That record is always good. */
+const repeatOf = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / BLOCK) % 3);
+/** Gives index 43 of a block that is 20 blocks earlier. That record is always good. */
 const conflictOf = (index: number) => index - 2020;
 
 interface BadRecord {
@@ -73,7 +81,7 @@ function bad(reason: RejectReason, text: (index: number) => string): (index: num
   return (index) => ({ reason, value: Buffer.from(text(index)) });
 }
 
-/** One function per kind. The index makes the value unique where a value can carry it. */
+/** One function per reject reason. The index makes the value unique if the value can contain it. */
 export const BAD_RECORDS: readonly ((index: number) => BadRecord)[] = [
   bad("invalid_json", (index) => `{"customer_id": ${index}`),
   () => ({ reason: "tombstone", value: null }),
@@ -104,14 +112,19 @@ export class Records {
     this.#keyLength = keyLength;
   }
 
-  /** @param position in the order of sending @returns the index sent there: a fifth of each block is moved */
+  /**
+   * Reorders a fifth of each block: positions that end in 3 or 6 swap with their mirror in the block.
+   *
+   * @param position position in the order of sending
+   * @returns the index of the record that is sent at this position
+   */
   static indexAt(position: number): number {
-    const place = position % BLOCK;
-    const digit = place % 10;
-    return digit === 3 || digit === 6 ? position - place + (BLOCK - 1 - place) : position;
+    const inBlock = position % BLOCK;
+    const digit = inBlock % 10;
+    return digit === 3 || digit === 6 ? position - inBlock + (BLOCK - 1 - inBlock) : position;
   }
 
-  /** A contradiction shares the partition of its original: otherwise, which one is stored would depend on timing. */
+  /** A conflicting record goes to the partition of its original. In another one it could be stored first. */
   partitionOf(index: number): number {
     const original = kindOf(index) === "conflict" ? conflictOf(index) : index;
     return hash(this.#seed, original) % this.partitions;
@@ -120,11 +133,10 @@ export class Records {
   record(index: number): ChaosRecord {
     const partition = this.partitionOf(index);
     const kind = kindOf(index);
-    // The judge finds the index of a reject by its key, because some values cannot carry it.
+    // The judge reads the index of a reject from its key, because some values cannot contain it.
     const badKey = () => Buffer.from(`bad-${index}`);
     if (kind === "bad") {
-      const { reason, value } = BAD_RECORDS[Math.floor(index / 100) % BAD_RECORDS.length]?.(index) ??
-        missing();
+      const { reason, value } = badRecord(index);
       return { index, partition, key: badKey(), value, fate: { reject: reason } };
     }
     if (kind === "conflict") {
@@ -139,7 +151,7 @@ export class Records {
     return { index, partition, key, value: json(reading), fate: { row } };
   }
 
-  /** The row of a good or late record. */
+  /** @param index index of a good or late record */
   readingOf(index: number): ChaosReading {
     const second = FIRST_SECOND + Math.floor(index / READINGS_PER_SECOND) -
       (kindOf(index) === "late" ? LATE_SECONDS : 0);
@@ -153,13 +165,14 @@ export class Records {
     };
   }
 
-  /** @returns the index of the record whose row has this instant */
+  /** @returns the index of the good or late record with this timestamp */
   static indexOf(micros: number): number | undefined {
     const second = Math.floor(micros / MICROS) - FIRST_SECOND;
     const rest = micros % MICROS;
     for (const late of [false, true]) {
       const first = (second + (late ? LATE_SECONDS : 0)) * READINGS_PER_SECOND;
       if (first < 0) continue;
+      // The lowest index from `first` on for which index % MICROS === rest.
       const index = first + ((rest - first) % MICROS + MICROS) % MICROS;
       if (index >= first + READINGS_PER_SECOND) continue;
       const kind = kindOf(index);
@@ -181,8 +194,10 @@ function json({ customerId, micros, heartRate }: ChaosReading): Buffer {
   );
 }
 
-function missing(): never {
-  throw new TypeError("there is no bad record");
+function badRecord(index: number): BadRecord {
+  const create = BAD_RECORDS[Math.floor(index / BLOCK) % BAD_RECORDS.length];
+  if (create === undefined) throw new TypeError("BAD_RECORDS is empty");
+  return create(index);
 }
 
 function hash(seed: number, index: number): number {

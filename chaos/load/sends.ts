@@ -1,17 +1,19 @@
-/** Remembers which records each acknowledged send held, and at which offsets. */
+/** Remembers which records each acknowledged send had, and their offsets. */
 
 export interface Send {
-  /** Index of the first record. `count` is a multiple of the block size. */
+  /** Lowest index of its records. */
   readonly from: number;
+  /** Number of its records, a multiple of BLOCK (records.ts). */
   readonly count: number;
-  /** Offset of the send's first record by partition; undefined if the partition got none. */
+  /** Offset of its first record, by partition; undefined if the partition got none. */
   readonly baseOffsets: readonly (number | undefined)[];
+  /** Number of its records, by partition. */
   readonly counts: readonly number[];
 }
 
 const NOTHING: Send = { from: 0, count: 0, baseOffsets: [], counts: [] };
 
-/** Five sends per second of some hundred bytes each: a day of them takes less than 200 MB. */
+/** A send takes about 400 bytes, and five are made per second: those of a day take less than 200 MB. */
 export class Sends {
   readonly partitions: number;
   readonly #sends: Send[] = [];
@@ -26,7 +28,7 @@ export class Sends {
     return this.#sends.length;
   }
 
-  /** Number of acknowledged records, which are all records with a lower index. */
+  /** Number of acknowledged records. Their indexes are 0 to this number - 1. */
   get acknowledged(): number {
     return this.recordsBefore(this.length);
   }
@@ -47,29 +49,34 @@ export class Sends {
     );
   }
 
-  at(place: number): Send {
-    return this.#sends[place] ?? NOTHING;
+  at(index: number): Send {
+    return this.#sends[index] ?? NOTHING;
   }
 
-  /** @returns how many leading sends lie wholly below these offsets by partition @param known an earlier result */
+  /**
+   * @param next an offset for each partition
+   * @param known the result of an earlier call
+   * @returns the number of sends, from the first one on, whose offsets are all below `next`
+   */
   settled(next: readonly number[], known = 0): number {
-    let place = known;
-    const below = (end: number, partition: number) => end <= (next[partition] ?? 0);
-    while (place < this.length && endsOf(this.at(place)).every(below)) place++;
-    return place;
+    let count = known;
+    const isBelow = (end: number, partition: number) => end <= (next[partition] ?? 0);
+    while (count < this.length && endsOf(this.at(count)).every(isBelow)) count++;
+    return count;
   }
 
-  recordsBefore(place: number): number {
-    const { from, count } = this.at(place - 1);
+  recordsBefore(send: number): number {
+    const { from, count } = this.at(send - 1);
     return from + count;
   }
 
-  /** Next offset after the sends before this one, by partition. */
-  endsBefore(place: number): number[] {
+  /** @returns by partition, the offset that follows the last record of all sends before this one; 0 if they sent it none */
+  endsBefore(send: number): number[] {
     const ends = new Array<number>(this.partitions).fill(0);
     const missing = new Set(ends.keys());
-    for (let before = place - 1; before >= 0 && missing.size > 0; before--) {
-      endsOf(this.at(before)).forEach((end, partition) => {
+    // Goes back until every partition has had a record. An end of 0 means that the send had none for the partition.
+    for (let index = send - 1; index >= 0 && missing.size > 0; index--) {
+      endsOf(this.at(index)).forEach((end, partition) => {
         if (end > 0 && missing.delete(partition)) ends[partition] = end;
       });
     }

@@ -44,30 +44,30 @@ const CHANGES: readonly (readonly [what: string, sql: string, ...messages: RegEx
   [
     "a row is stored far from all others",
     "insert into public.heartbeats values ('chaos-1', '1999-01-01', 70, null)",
-    /rows at instants of no record: 1|never sent as a reading: chaos-1/,
+    /rows outside the time range of the sent records: 1|never sent as a reading: chaos-1/,
   ],
   [
     "a reject is deleted",
     `delete from public.heartbeat_rejects where reason = 'tombstone'
         and kafka_offset = (select min(kafka_offset) from public.heartbeat_rejects where reason = 'tombstone')`,
     /lost, no reject for record .*\d:\d+/,
-    /counts \d+ rejects, there are \d+/,
+    /counts \d+ rejects, but there are \d+/,
   ],
   [
     "a reject is stored that belongs to no bad record",
     `insert into public.heartbeat_rejects (ledger_id, topic, kafka_partition, kafka_offset, reason, detail)
      select id, topic, kafka_partition, next_offset, 'tombstone', 'value' from public.ingest_offsets limit 1`,
-    /rejected, but not intended to be: \d:\d+ \(tombstone\)/,
+    /rejected, but not expected to be: \d:\d+ \(tombstone\)/,
   ],
   [
-    "a reject has lost a byte",
+    "a byte of a reject is missing",
     "update public.heartbeat_rejects set payload = substr(payload, 2) where reason = 'invalid_json'",
-    /rejected otherwise than intended: \d:\d+ \(.*payload 0x/,
+    /rejected with other values: \d:\d+ \(.*payload 0x/,
   ],
   [
     "a reject has another key",
     "update public.heartbeat_rejects set key = 'another' where reason = 'invalid_json'",
-    /rejected otherwise than intended: \d:\d+ \(.*key 0x/,
+    /rejected with other values: \d:\d+ \(.*key 0x/,
   ],
   [
     "a reject has another reason",
@@ -83,14 +83,14 @@ const CHANGES: readonly (readonly [what: string, sql: string, ...messages: RegEx
   [
     "the ledger counts a gap that does not exist",
     "update public.ingest_offsets set gaps = gaps + 1, stored = stored - 1",
-    /the ledger of partition \d counts 1 gaps, there are 0/,
+    /the ledger of partition \d counts 1 gaps, but there are 0/,
     /stored, by the ledger: is \d+/,
   ],
   [
     "the ledger counts a duplicate that does not exist",
     `update public.ingest_offsets set duplicates = duplicates + 1, next_offset = next_offset + 1
       where kafka_partition = 0`,
-    // A test knows its number of duplicates. For generated records, the judge knows each next offset instead.
+    // The records of a test have a known number of duplicates. For generated records, the judge knows the next offsets instead.
     /duplicates, by the ledger: is \d+|next offset of partition 0: is \d+/,
   ],
   [
@@ -107,16 +107,16 @@ const CHANGES: readonly (readonly [what: string, sql: string, ...messages: RegEx
   ],
 ];
 
-type Judging = (place: Place) => Promise<(query: Query) => Promise<readonly string[]>>;
+type Prepare = (place: Place) => Promise<(query: Query) => Promise<readonly string[]>>;
 
-const JUDGES: readonly (readonly [records: string, judging: Judging])[] = [
+const JUDGES: readonly (readonly [records: string, prepare: Prepare])[] = [
   ["generated records", async (place) => {
     const published = await publish(place, 20_000, { partitions: PARTITIONS });
     await place.consumeAll();
     const ends = await place.ends();
     return async (query) => {
       const generated = new Judge({ query, ...published });
-      return [...await generated.look(ends), ...(await generated.everything(ends)).problems];
+      return [...await generated.judgeCommitted(ends), ...(await generated.judgeAll(ends)).problems];
     };
   }],
   ["the records of a test", async (place) => {
@@ -126,11 +126,11 @@ const JUDGES: readonly (readonly [records: string, judging: Judging])[] = [
   }],
 ];
 
-for (const [records, judging] of JUDGES) {
+for (const [records, prepare] of JUDGES) {
   Deno.test(
-    `the judge of ${records} finds no difference in correct tables, and finds each change to them`,
+    `the judge of ${records} reports no difference while the tables are correct, and reports each wrong change to them`,
     onPlace({ partitions: PARTITIONS }, async (place, t) => {
-      const problems = await judging(place);
+      const problems = await prepare(place);
       const session = await place.session();
       const query: Query = async (sql, values = []) => (await session.query(sql, [...values])).rows;
       try {

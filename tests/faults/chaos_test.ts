@@ -12,10 +12,10 @@ function serversOf({ stack, databaseUrl }: Place): Record<string, string> {
   return { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, DATABASE_URL: databaseUrl };
 }
 
-/** A busy machine takes long to start killed servers, and chaos reports a standstill only after two minutes. */
+/** A busy machine needs long to start killed servers, and chaos reports a standstill only after two minutes. */
 const PATIENCE = { withinMs: 480_000 };
 
-/** Stops chaos also when the test fails, because chaos has servers of its own to end. */
+/** Stops chaos also when the test fails, so that chaos can stop its servers. */
 async function withChaos(
   args: string,
   env: Readonly<Record<string, string>>,
@@ -41,21 +41,21 @@ async function removeLogs(chaos: WorkerProcess): Promise<void> {
   await Deno.remove(logFolder(chaos), { recursive: true });
 }
 
-// This seed draws connections that end in the middle of transactions, half-open connections, kills of the database and
-// of a consumer, and three servers that freeze or stop.
+// The schedule of this seed ends connections in the middle of transactions, makes others half-open, kills the database and a
+// consumer, and freezes or stops three servers.
 Deno.test("chaos with 15 faults in half a minute finds no difference, and prints the start and the end of each fault", async () => {
   await withChaos("--seed 4246 --minutes 0.5 --faults 15 --rate 500", {}, async (chaos) => {
     const code = await chaos.exitCode(PATIENCE);
     strictEqual(code, 0, chaos.tail(200));
-    match(chaos.output, /differences of any kind \| 0 \|/);
+    match(chaos.output, /reported differences \| 0 \|/);
     const [started, ended] = [/^begins +#/gm, /^ended +#/gm].map((line) => chaos.output.match(line)?.length);
-    ok((started ?? 0) > 10, `${started} faults`);
+    ok((started ?? 0) > 10, `only ${started} faults`);
     strictEqual(ended, started);
   });
 });
 
 Deno.test(
-  "chaos --against disturbs only what it started, exits with 1 at a difference, and deletes its topic",
+  "chaos --against disturbs only what it started, exits with code 1 at a difference, and deletes its topic",
   onPlace({ partitions: 0 }, async (place) => {
     const env = serversOf(place);
     await withChaos("--against --seed 3 --minutes 10 --faults 40 --rate 1000", env, async (chaos) => {
@@ -78,17 +78,17 @@ Deno.test(
         async () => !(await place.admin.listTopics()).includes(topic),
       );
     });
-    await withChaos("--against --minutes 1", env, async (again) => {
-      strictEqual(await again.exitCode(PATIENCE), 2, again.tail());
-      match(again.output, /holds readings or a ledger already, expected an empty one/);
+    await withChaos("--against --minutes 1", env, async (secondRun) => {
+      strictEqual(await secondRun.exitCode(PATIENCE), 2, secondRun.tail());
+      match(secondRun.output, /holds readings or a ledger already, expected an empty one/);
     });
   }),
 );
 
 Deno.test(
-  "chaos ends with a difference when the pipeline cannot start",
+  "chaos reports a difference if the pipeline cannot start",
   onPlace({ partitions: 0 }, async (place) => {
-    // A role that may log in and nothing else, so no consumer can create its schema.
+    // This role may only log in, so no consumer can create the tables.
     await place.asSuperuser(
       "drop role if exists without_rights; create role without_rights login password 'without-rights-1'",
     );
@@ -116,9 +116,9 @@ Deno.test(
       strictEqual(outcome?.problems.length, 1);
       match(
         outcome.problems[0] ?? "",
-        /^not begun: nothing was committed for 8 s, next offsets are 0 of \d+$/,
+        /^the pipeline did not start: the consumers committed nothing for 8 s, their next offsets are 0 of \d+$/,
       );
-      strictEqual(outcome.lost, undefined, "nothing was judged");
+      strictEqual(outcome.judgement, undefined);
     } finally {
       clearTimeout(timer);
       await arena.close({ keep: false });
@@ -131,25 +131,28 @@ Deno.test(
   onPlace({ partitions: 0 }, async (place) => {
     const args = "--against --seed 2 --minutes 10 --faults 0 --consumers 1 --partitions 1 --rate 100";
     await withChaos(args, serversOf(place), async (chaos) => {
-      await eventually("the pipeline to run", () => /the time begins/.test(chaos.output), {
+      await eventually("the pipeline to run", () => /The schedule of faults begins now/.test(chaos.output), {
         ...PATIENCE,
         seen: () => chaos.tail(),
       });
-      // The position is now ahead of the ledger, so the next round reports it and the rollup rebuilds.
+      // The rollup's position is now ahead of the ledger, so the next round begins a rebuild.
       await place.sql(
         `insert into public.rollup_positions (ledger_id, move, next_offset)
          select id, moves + 1000, next_offset from public.ingest_offsets
              on conflict (ledger_id) do update set move = excluded.move`,
       );
       strictEqual(await chaos.exitCode(PATIENCE), 1, chaos.tail(200));
-      match(chaos.output, /the rollup began to rebuild, says consumer 1: .*the rollup is ahead of it/);
+      match(
+        chaos.output,
+        /the rollup began to rebuild, according to consumer 1: .*the rollup is ahead of it/,
+      );
       await removeLogs(chaos);
     });
   }),
 );
 
 Deno.test(
-  "chaos that is interrupted during a fault exits with 130, and removes its logs and its topic",
+  "after an interrupt during a fault, chaos exits with code 130, and removes its logs and its topic",
   onPlace({ partitions: 0 }, async (place) => {
     const env = serversOf(place);
     await withChaos("--against --seed 8 --minutes 10 --faults 50 --rate 300", env, async (chaos) => {
@@ -161,7 +164,7 @@ Deno.test(
       ok((await Deno.stat(folder)).isDirectory);
       chaos.kill("SIGINT");
       strictEqual(await chaos.exitCode(), 130, chaos.tail());
-      match(chaos.output, /Stopped before everything was judged; nothing differed so far/);
+      match(chaos.output, /Stopped before everything was judged\. No difference was found so far/);
       await rejects(Deno.stat(folder), Deno.errors.NotFound);
       deepStrictEqual(
         (await place.admin.listTopics()).filter((name) => name.startsWith("heartbeat-chaos-8")),

@@ -27,7 +27,7 @@ async function isStoredWithinMemory(
     records,
     load,
   });
-  deepStrictEqual((await judge.everything(await place.ends())).problems, []);
+  deepStrictEqual((await judge.judgeAll(await place.ends())).problems, []);
   await reconciles(place);
 }
 

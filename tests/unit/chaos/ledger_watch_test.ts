@@ -2,16 +2,18 @@ import { strictEqual } from "node:assert";
 import { LedgerWatch } from "../../../chaos/judge/ledger_watch.ts";
 import type { Query } from "../../../chaos/judge/query.ts";
 
-Deno.test("LedgerWatch remembers a rebuild after it is over", async () => {
-  let rebuilding = "0";
+Deno.test("LedgerWatch remembers a rebuild after it ends", async () => {
+  let isRebuilding = false;
   const query: Query = (sql) => {
-    const isAsked = /count\(cursor\) from public\.rollup\) as rebuilding/.test(sql);
-    return Promise.resolve([{ kafka_partition: 0, next: "1", ...isAsked ? { rebuilding } : {} }] as never);
+    const isAsked = /from public\.rollup where cursor is not null/.test(sql);
+    return Promise.resolve(
+      (isAsked ? (isRebuilding ? [{}] : []) : [{ kafka_partition: 0, next: "1" }]) as never,
+    );
   };
   const watch = new LedgerWatch(query, "t");
   const seen: boolean[] = [];
-  for (rebuilding of ["0", "1", "0"]) {
-    await watch.look();
+  for (isRebuilding of [false, true, false]) {
+    await watch.read();
     seen.push(watch.sawRebuild);
   }
   strictEqual(seen.join(), "false,true,true");

@@ -14,11 +14,11 @@ Deno.test("each record decodes to its planned result, and every kind of bad reco
     if ("reject" in fate) {
       strictEqual(key?.toString(), `bad-${index}`);
       if (fate.reject === "conflicting_duplicate") continue;
-      if (decoded.kind !== "reject") throw new Error(`${index} is no reject`);
+      if (decoded.kind !== "reject") throw new Error(`record ${index} decodes to a reading`);
       strictEqual(decoded.reason, fate.reject);
       reasons.add(fate.reject);
     } else {
-      if (decoded.kind !== "reading") throw new Error(`${index} is no reading`);
+      if (decoded.kind !== "reading") throw new Error(`record ${index} decodes to a reject`);
       const { customerId, ts, heartRate, anomaly } = decoded.reading;
       const found = { customerId, micros: Number(ts), heartRate, anomaly };
       deepStrictEqual(found, records.readingOf(fate.row));
@@ -27,7 +27,7 @@ Deno.test("each record decodes to its planned result, and every kind of bad reco
   strictEqual(reasons.size, BAD_RECORDS.length);
 });
 
-Deno.test("no two readings have the same customer and instant, and the instant gives the index of the record", () => {
+Deno.test("no two readings have the same customer and timestamp, and the timestamp gives the index of the record", () => {
   const keys = new Set<string>();
   // The microseconds of a timestamp repeat after 1,000,000 indexes.
   const from = [0, 721_000, 1_000_000, 9_990_000];
@@ -42,7 +42,7 @@ Deno.test("no two readings have the same customer and instant, and the instant g
   ok(keys.size > from.length * COUNT * 0.97);
 });
 
-Deno.test("indexOf() is undefined for an instant without a reading", () => {
+Deno.test("indexOf() returns undefined for a timestamp without a reading", () => {
   const bad = 37;
   strictEqual(kindOf(bad), "bad");
   strictEqual(Records.indexOf(Records.microsOfSecond(0) + bad), undefined);
@@ -50,16 +50,16 @@ Deno.test("indexOf() is undefined for an instant without a reading", () => {
   strictEqual(Records.indexOf(Records.microsOfSecond(0) + 500), undefined);
 });
 
-Deno.test("the positions in a block are its indexes in another order", () => {
+Deno.test("indexAt() sends the records of each block in another order", () => {
   const sent = Array.from({ length: 3 * BLOCK }, (_, position) => Records.indexAt(position));
   for (let block = 0; block < 3; block++) {
     const indexes = sent.slice(block * BLOCK, (block + 1) * BLOCK).sort((a, b) => a - b);
-    deepStrictEqual(indexes, Array.from({ length: BLOCK }, (_, place) => block * BLOCK + place));
+    deepStrictEqual(indexes, Array.from({ length: BLOCK }, (_, inBlock) => block * BLOCK + inBlock));
   }
   ok(sent.filter((index, position) => index !== position).length >= 0.15 * sent.length);
 });
 
-Deno.test("a repeated or conflicting record refers to a good reading of an earlier block, a conflicting one in the same partition", () => {
+Deno.test("repeats and conflicts refer to a good reading of an earlier block, and a conflict has the partition of that reading", () => {
   const kinds = new Map<string, number>();
   for (let index = 0; index < COUNT; index++) {
     const kind = kindOf(index);
@@ -71,7 +71,7 @@ Deno.test("a repeated or conflicting record refers to a good reading of an earli
     }
     if (kind === "conflict") {
       const decoded = decode(value);
-      if (decoded.kind !== "reading") throw new Error(`${index} is no reading`);
+      if (decoded.kind !== "reading") throw new Error(`record ${index} decodes to a reject`);
       const original = Records.indexOf(Number(decoded.reading.ts)) ?? -1;
       ok(original >= 0 && original < index - BLOCK && kindOf(original) === "good");
       strictEqual(records.partitionOf(original), partition);
@@ -86,7 +86,7 @@ Deno.test("a repeated or conflicting record refers to a good reading of an earli
   });
 });
 
-Deno.test("another seed gives other heart rates at the same instants", () => {
+Deno.test("another seed gives other heart rates at the same timestamps", () => {
   const other = new Records({ seed: 6, partitions: 6 });
   const same = Array.from({ length: 1000 }, (_, index) => {
     return records.readingOf(index).heartRate === other.readingOf(index).heartRate;

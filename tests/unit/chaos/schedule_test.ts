@@ -18,7 +18,7 @@ Deno.test("planFaults() gives the same schedule for the same seed, and another o
 
 Deno.test("planFaults() plans every possible action on every target in an hour with 300 faults", () => {
   const faults = planFaults(HOUR);
-  ok(faults.length > 290, `${faults.length} faults`);
+  ok(faults.length > 290, `only ${faults.length} faults`);
   const seen = new Set(faults.map(({ target, action }) => `${target.what}: ${action.kind}`));
   // 3 processes with 3 actions each, 3 links with 5 each, and the rollup with 2.
   strictEqual(seen.size, 26, [...seen].join(", "));
@@ -28,14 +28,14 @@ Deno.test("planFaults() plans overlapping faults, but never two on the same targ
   const faults = planFaults(HOUR);
   const overlaps = (sorted: readonly Fault[]) =>
     sorted.filter((fault, index) => {
-      const before = sorted[index - 1];
-      return before !== undefined && before.startMs + before.lengthMs > fault.startMs;
+      const previous = sorted[index - 1];
+      return previous !== undefined && previous.startMs + previous.lengthMs > fault.startMs;
     });
   ok(overlaps(faults).length > 20);
   for (const ofTarget of byTarget(faults)) deepStrictEqual(overlaps(ofTarget), []);
 });
 
-Deno.test("planFaults() orders faults by their start, and every fault ends within the run", () => {
+Deno.test("planFaults() orders faults by their start, and each fault ends before the run ends", () => {
   fc.assert(
     fc.property(
       fc.integer(),
