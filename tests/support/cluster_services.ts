@@ -1,4 +1,3 @@
-/** A Kafka cluster and a PostgreSQL for one test file, as `services.ts` has a single broker. */
 import { join } from "node:path";
 import { type Cluster, startCluster } from "../../stack/cluster.ts";
 import { removeFolder } from "../../stack/process/clone.ts";
@@ -10,7 +9,6 @@ import { SharedServers } from "./services.ts";
 
 const shared = new SharedServers(start);
 
-/** Its Kafka is the cluster; there is no single broker. */
 interface ClusterStack extends Stack {
   readonly cluster: Cluster;
 }
@@ -28,8 +26,9 @@ async function start(home: string): Promise<ClusterStack> {
     pidFile,
     cluster,
     kafkaBootstrapServers: cluster.bootstrapServers,
+    // Tests stop and start the brokers of `cluster`.
     get kafka(): Service {
-      throw new TypeError("a cluster has several brokers: take one of `cluster`");
+      throw new TypeError("a cluster has several brokers: use one of `cluster`");
     },
     kafkaLinkPorts: [],
     databaseUrl,
@@ -47,8 +46,8 @@ async function start(home: string): Promise<ClusterStack> {
 }
 
 /**
- * The body of a test that has a topic and a database of its own, and the cluster. Every node runs when it begins, and
- * again when it is over.
+ * Returns the body of a test that has its own topic and database on a Kafka cluster. All nodes run when the test begins,
+ * and are started again when it ends.
  */
 export function onCluster(
   options: PlaceOptions,
@@ -76,13 +75,12 @@ export interface PartitionState {
   readonly isr: readonly number[];
 }
 
-/** Who leads each partition of the topic and who has all of its records, as the brokers say now. */
+/** The leader and the in-sync replicas of each partition, as the brokers report them now. */
 export async function partitionStates({ admin, topic }: Place): Promise<PartitionState[]> {
   const { topics } = await admin.metadata({ topics: [topic], forceUpdate: true });
   return topics.get(topic)?.partitions ?? [];
 }
 
-/** Waits until every partition has a leader and this number of in-sync replicas. */
 export async function waitUntilInSync(place: Place, replicas: number): Promise<void> {
   let seen: unknown;
   await eventually(`${replicas} in-sync replicas of each partition`, async () => {
