@@ -269,7 +269,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.3",
     breaks: "old readings stay in a day partition that also holds newer ones",
-    edits: { "await deleteOldRows(database, kept);": "" },
+    edits: { "await deleteOldRows(database, period);": "" },
     test: "old rows are deleted and counted also where a partition is kept",
   },
   {
