@@ -1,4 +1,3 @@
-/** What a consumer takes that has nothing to do: processor time of its process, its group and its health port at work. */
 import { Command } from "commander";
 import { createPlace } from "../lab/place.ts";
 import { sleep } from "../workers/_shared/backoff.ts";
@@ -8,18 +7,18 @@ import { cpuSeconds } from "./lab/cpu_time.ts";
 import { startServers } from "./lab/servers.ts";
 
 const PARTITIONS = 6;
-/** Until what the start set going (just-in-time compilation, a second join) is over. */
+/** Until just-in-time compilation and the joins of the start are over. */
 const SETTLE_MS = 30_000;
 const WATCH_MS = 60_000;
 
 await runWorker(async ({ args, resources, signal }) => {
   new Command("bench:idle")
     .description(
-      "Measures what a consumer takes that has nothing to do, for a minute after half a minute of rest.",
+      "Measures the CPU time of an idle consumer for one minute, after a pause of 30 s.",
     )
     .addHelpText(
       "after",
-      "\nStarts a Kafka and a PostgreSQL of its own; writes bench/results/idle.txt.\n\nExample: deno task bench:idle",
+      "\nStarts its own Kafka and PostgreSQL. Writes bench/results/idle.txt.\n\nExample: deno task bench:idle",
     )
     .exitOverride()
     .parse([...args], { from: "user" });
@@ -37,9 +36,9 @@ await runWorker(async ({ args, resources, signal }) => {
   const tookMs = (await cpuSeconds(consumer.pid) - before) * 1000;
   const seconds = (performance.now() - began) / 1000;
   const rows = [
-    ["seconds watched", seconds.toFixed(0)],
-    ["processor time, ms a second", (tookMs / seconds).toFixed(1)],
-    ["lines said meanwhile that are warnings", String(warnings(consumer.output))],
+    ["duration, s", seconds.toFixed(0)],
+    ["CPU time, ms per second", (tookMs / seconds).toFixed(1)],
+    ["warnings logged", String(warnings(consumer.output))],
   ];
   const versions = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores`;
   const text = `${versions}\n\n${

@@ -1,9 +1,8 @@
-/** Runs the measurements one after the other, and puts their tables into docs/performance.md. */
 import { Command } from "commander";
 import { settingsError } from "../workers/_shared/env.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-/** Each is the task `bench:<name>`, and writes results/<name>.txt. */
+/** Each is a task `bench:<name>` that writes results/<name>.txt. */
 const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle"];
 const WITH_PEERS = ["ingest", "latency"];
 const PROGRAM = "bench";
@@ -32,10 +31,13 @@ await runWorker(async ({ args, signal }) => {
 function parseFlags(args: readonly string[]): { names: readonly string[]; peers: boolean } {
   const command = new Command(PROGRAM)
     .description(
-      "Runs the measurements and writes their tables into docs/performance.md; two hours of work.",
+      "Runs the measurements and writes their tables into docs/performance.md. Takes about two hours.",
     )
-    .option("--only <names>", `of ${MEASUREMENTS.join(", ")}, separated by commas`)
-    .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
+    .option("--only <names>", `only some of ${MEASUREMENTS.join(", ")}; separated by commas`)
+    .option(
+      "--peers",
+      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+    )
     .addHelpText("after", "\nExample:\n  deno task bench --only ingest,latency")
     .exitOverride();
   const { only, peers = false } = command.parse([...args], { from: "user" }).opts<
@@ -49,7 +51,7 @@ function parseFlags(args: readonly string[]): { names: readonly string[]; peers:
   return { names, peers };
 }
 
-/** What stands between `<!-- results/x.txt -->` and `<!-- end -->` becomes what the file holds now. */
+/** Replaces the text between `<!-- results/x.txt -->` and `<!-- end -->` by that file. */
 async function withTables(document: string): Promise<string> {
   const parts: string[] = [];
   let at = 0;

@@ -1,4 +1,3 @@
-/** Each part that this repository wrote itself, beside what could stand in its place: alternating runs, each in a process of its own. */
 import process from "node:process";
 import { Command } from "commander";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
@@ -8,23 +7,22 @@ import * as kafka from "./parts/kafka.ts";
 import type { MakePart } from "./parts/part.ts";
 import * as record from "./parts/record.ts";
 
-/** Another part is one more exported function of a file like `parts/kafka.ts`. */
+/** To add a part, export a function of type `MakePart` from a module in bench/parts. */
 const PARTS: Readonly<Record<string, MakePart>> = { ...kafka, ...record };
 const SIZES = [500, 5_000];
 const WARM_UP_MS = 500;
 const RUN_MS = 2_000;
-/** As `task consume` has them. */
+/** Those of the task `consume`. */
 const CONSUMER_FLAGS =
   "--v8-flags=--max-old-space-size=256,--max-semi-space-size=4,--heap-growing-percent=100";
 const MEGABYTE = 1024 * 1024;
 
-type Side = "ours" | "alternative";
+type Side = "own" | "alternative";
 
-/** What a run found. */
 interface Found {
   readonly recordsPerSecond: number;
   readonly cpuSecondsPerMillion: number;
-  /** Resident memory at its most, above what the process took before. */
+  /** Peak resident memory, minus that before the measurement. */
   readonly peakMb: number;
   readonly instead: string;
 }
@@ -38,31 +36,32 @@ await runWorker(async ({ args, signal }) => {
   writeOut("part            records  way                          records/s  CPU s/million  peak MB\n");
   for (const name of only) {
     for (const records of SIZES) {
-      const found: Record<Side, Found[]> = { ours: [], alternative: [] };
+      const found: Record<Side, Found[]> = { own: [], alternative: [] };
       for (let run = 0; run < runs; run++) {
-        for (const one of ["ours", "alternative"] as const) {
-          found[one].push(await inProcess(name, one, records));
+        for (const side of ["own", "alternative"] as const) {
+          found[side].push(await inProcess(name, side, records));
         }
         signal.throwIfAborted();
       }
-      for (const one of ["ours", "alternative"] as const) writeOut(lineOf(name, records, one, found[one]));
+      for (const side of ["own", "alternative"] as const) writeOut(lineOf(name, records, side, found[side]));
     }
   }
   return EXIT.ok;
 });
 
 function lineOf(name: string, records: number, side: Side, found: readonly Found[]): string {
-  const middle = (of: (one: Found) => number) => summarize(found.map(of)).median;
+  const middle = (of: (run: Found) => number) => summarize(found.map(of)).median;
   return [
     name.padEnd(15),
     String(records).padStart(7),
-    ` ${side === "ours" ? "ours" : found[0]?.instead}`.padEnd(28),
-    Math.round(middle((one) => one.recordsPerSecond)).toLocaleString("en").padStart(10),
-    middle((one) => one.cpuSecondsPerMillion).toFixed(3).padStart(14),
-    middle((one) => one.peakMb).toFixed(0).padStart(8),
+    ` ${side === "own" ? "this repository" : found[0]?.instead}`.padEnd(28),
+    Math.round(middle((run) => run.recordsPerSecond)).toLocaleString("en").padStart(10),
+    middle((run) => run.cpuSecondsPerMillion).toFixed(3).padStart(14),
+    middle((run) => run.peakMb).toFixed(0).padStart(8),
   ].join(" ") + "\n";
 }
 
+/** Each run has a process of its own, because compiled code and the heap of one way would affect the other. */
 async function inProcess(part: string, side: Side, size: number): Promise<Found> {
   const { stdout, success } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "--no-prompt", "-P=stack", CONSUMER_FLAGS, import.meta.filename ?? ""]
@@ -96,11 +95,13 @@ async function measure(name: string, side: Side, size: number): Promise<Found> {
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:parts")
-    .description("What each part that this repository wrote itself buys. Run it on an idle machine.")
-    .option("--only <names>", `of ${Object.keys(PARTS).join(", ")}, separated by commas`)
-    .option("--runs <n>", "of each way", "5")
-    .option("--part <name>", "one run in this process, as JSON")
-    .option("--side <ours|alternative>", "for --part", "ours")
+    .description(
+      "Compares code of this repository with the library code that could replace it. Run it on an idle machine.",
+    )
+    .option("--only <names>", `only some of ${Object.keys(PARTS).join(", ")}; separated by commas`)
+    .option("--runs <n>", "number of runs of each side", "5")
+    .option("--part <name>", "measure this part once, in this process, and print JSON")
+    .option("--side <own|alternative>", "for --part", "own")
     .option("--size <records>", "for --part", "500")
     .addHelpText("after", "\nExample:\n  deno task bench:parts --only lz4,snappy --runs 3")
     .exitOverride();

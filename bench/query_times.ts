@@ -1,7 +1,3 @@
-/**
- * How long people wait: every query of the dashboards and alert rules at its default range, the latest twenty readings,
- * and a customer's last day, on a small and on a large table in the same run.
- */
 import { Command } from "commander";
 import { MIGRATIONS } from "../migrations/mod.ts";
 import { sayProgress as say } from "../stack/output.ts";
@@ -12,7 +8,7 @@ import { formatTable } from "../workers/_shared/table.ts";
 import { migrate } from "../workers/consumer/schema/migrate.ts";
 import { NO_LIMITS, withDatabase } from "./ingest/lab.ts";
 import { fillTable } from "./lab/large_table.ts";
-import { peoplesQueries } from "./lab/peoples_queries.ts";
+import { userQueries } from "./lab/user_queries.ts";
 import { startServers } from "./lab/servers.ts";
 import { summarize } from "./lab/statistics.ts";
 
@@ -34,11 +30,11 @@ await runWorker(async ({ args, resources, signal }) => {
       await migrate(database, MIGRATIONS);
       const endMs = Date.now();
       const secondsSince = () => Math.round((Date.now() - endMs) / 1000);
-      const onProgress = (there: number) => {
-        if (there % 5_000_000 === 0) say(`${there} of ${rows} rows after ${secondsSince()} s`);
+      const onProgress = (filled: number) => {
+        if (filled % 5_000_000 === 0) say(`${filled} of ${rows} rows after ${secondsSince()} s`);
       };
       await fillTable(database, { rows, customers: CUSTOMERS, endMs, onProgress });
-      say(`${rows} rows are there after ${secondsSince()} s`);
+      say(`The table has all ${rows} rows after ${secondsSince()} s`);
       return await timeQueries(database, new Date(endMs));
     });
     measured.set(rows, timed);
@@ -48,7 +44,7 @@ await runWorker(async ({ args, resources, signal }) => {
 
 function parseFlags(args: readonly string[]): { small: number; large: number } {
   const command = new Command("bench queries")
-    .description("Measures the dashboards' queries on a small and a large table.")
+    .description("Measures the queries of the dashboards and alert rules on a small and on a large table.")
     .option("--small <rows>", "rows of the small table", "1000000")
     .option("--large <rows>", "rows of the large table", "50000000")
     .addHelpText("after", "\nExample:\n  deno task bench:queries --large 5000000")
@@ -60,7 +56,7 @@ function parseFlags(args: readonly string[]): { small: number; large: number } {
 
 async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
   const timed: Timed[] = [];
-  for (const { name, sql } of await peoplesQueries(end)) {
+  for (const { name, sql } of await userQueries(end)) {
     const times: number[] = [];
     for (let run = 0; run < RUNS; run++) {
       const began = performance.now();
@@ -98,7 +94,7 @@ async function report(
     align: "right" as const,
   }));
   const table = formatTable([{ title: "query" }, ...numbers], lines);
-  const text = `${versions}; median of ${RUNS} runs, the client's time included\n\n${table}\n`;
+  const text = `${versions}; median of ${RUNS} runs, measured at the client\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   const folder = new URL("results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });

@@ -1,7 +1,3 @@
-/**
- * How long the ingest stands still while partitions are made under full load: ten days that begin one after the other,
- * and a day whose rows sit in the default partition and are moved.
- */
 import { Command } from "commander";
 import { createPlace, type Place } from "../lab/place.ts";
 import { WorkerProcess } from "../lab/worker_process.ts";
@@ -13,16 +9,16 @@ const CUSTOMERS = 1_000;
 const DAYS = 10;
 const ROWS_IN_DEFAULT = 500_000;
 const DAY_MS = 86_400_000;
-const LOOK_EVERY_MS = 5;
+const POLL_EVERY_MS = 5;
 
 await runWorker(async ({ args, resources, signal }) => {
   new Command("bench:roll-over")
     .description(
-      "Measures how long the ingest stands still while partitions are made under full load.",
+      "Measures how long the ingest stalls while day partitions are created under full load.",
     )
     .addHelpText(
       "after",
-      "\nStarts a Kafka and a PostgreSQL of its own; writes bench/results/roll_over.txt.\n\nExample: deno task bench:roll-over",
+      "\nStarts its own Kafka and PostgreSQL. Writes bench/results/roll_over.txt.\n\nExample: deno task bench:roll-over",
     )
     .exitOverride()
     .parse([...args], { from: "user" });
@@ -31,7 +27,7 @@ await runWorker(async ({ args, resources, signal }) => {
   const migrated = place.consumer({ args: ["--migrate-only"] });
   if (await migrated.exitCode() !== 0) throw new Error(migrated.tail());
 
-  // Older than the backlog, and in the default as if no partition could have been made for it.
+  // Older than the backlog. The rows go to the default partition, as if no day partition could be created for them.
   const old = new Date(Date.now() - (DAYS + 20) * DAY_MS).toISOString();
   await place.sql(
     `insert into public.heartbeats
@@ -64,11 +60,11 @@ await runWorker(async ({ args, resources, signal }) => {
   await consumer.stop();
   const made = consumer.events("table.partition_made").length;
   await report([
-    ["partitions made while records came", String(made)],
+    ["day partitions created during ingest", String(made)],
     ["records", String(stalls.stored)],
-    ["records a second", String(Math.round(stalls.stored / stalls.seconds))],
+    ["records per second", String(Math.round(stalls.stored / stalls.seconds))],
     ["longest time without a commit, ms", stalls.longestMs.toFixed(0)],
-    [`moving ${ROWS_IN_DEFAULT} rows out of the default took, ms`, moved.toFixed(0)],
+    [`moving ${ROWS_IN_DEFAULT} rows out of the default partition, ms`, moved.toFixed(0)],
   ]);
 });
 
@@ -82,14 +78,14 @@ async function report(rows: string[][]): Promise<void> {
   await Deno.writeTextFile(new URL("results/roll_over.txt", import.meta.url), text);
 }
 
-/** @returns how long it took, milliseconds */
+/** @returns milliseconds */
 async function moveDefault(place: Place): Promise<number> {
   const session = await place.session();
   const began = performance.now();
-  // Its own lock_timeout is short; under load it is asked for until it has its turn, as the consumer does at each batch.
+  // The short lock_timeout of the function expires under load, so it is called until it succeeds. Many rows take
+  // several calls.
   for (;;) {
     try {
-      // Many rows take several calls.
       const { rows } = await session.query(
         `select public.ensure_heartbeat_partition('public.heartbeats', at)
            from public.heartbeats_without_partition('public.heartbeats') at`,
@@ -103,7 +99,7 @@ async function moveDefault(place: Place): Promise<number> {
   return performance.now() - began;
 }
 
-/** Looks at the ledger again and again, from the first stored row on. */
+/** Polls the ledger, from the first stored row on. */
 function watchStalls(place: Place) {
   let stored = 0;
   let first: number | undefined;
@@ -122,7 +118,7 @@ function watchStalls(place: Place) {
         stored = Number(row?.stored);
         last = now;
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
     }
   })();
   return {

@@ -1,11 +1,7 @@
-/** Curves over time as an SVG picture, one panel below the other. */
-import { escape } from "./svg.ts";
-
 export interface Panel {
   readonly title: string;
-  /** One value a point in time. */
+  /** One value for each point in time. */
   readonly values: readonly number[];
-  /** A line that the curve should stay below, with its name. */
   readonly limit?: { readonly value: number; readonly name: string };
 }
 
@@ -15,15 +11,12 @@ const LEFT = 90;
 const RIGHT = 40;
 const TOP = 56;
 const GAP = 56;
-/** Okabe and Ito: can be told apart with any colour blindness. */
+/** Okabe and Ito: people with any colour blindness can tell the two apart. */
 const CURVE = "#0072b2";
 const LIMIT = "#d55e00";
 const TICKS = 5;
 
-/**
- * @param minutes the instant of each value since the beginning, the same for all panels
- * @returns the text of an SVG file
- */
+/** @param minutes since the start, one for each value */
 export function lineChart(title: string, minutes: readonly number[], panels: readonly Panel[]): string {
   const height = TOP + panels.length * (PANEL_HEIGHT + GAP);
   const end = Math.max(...minutes.slice(-1), Number.EPSILON);
@@ -73,15 +66,19 @@ function drawPanel(
   ].join("\n");
 }
 
-/** Round numbers from 0 up to the most. */
+/** Round numbers from 0 to the maximum. */
 function ticks(most: number): number[] {
   const rough = most / TICKS;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= rough) ?? rough;
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough) ?? rough;
   const count = Math.floor(most / step + 1e-9) + 1;
   return Array.from({ length: count }, (_, index) => Number((index * step).toPrecision(6)));
 }
 
 function text(x: number, y: number, content: string, style: string): string {
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${content}</text>`;
+}
+
+function escape(content: string): string {
+  return content.replace(/[<&]/g, (sign) => sign === "<" ? "&lt;" : "&amp;");
 }

@@ -1,7 +1,3 @@
-/**
- * Whether a full table slows anything down: the rate into an empty table and into one of 50 million rows, and people's
- * queries on the full one while it is quiet and while readings come in at full speed.
- */
 import { Command } from "commander";
 import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
@@ -13,10 +9,10 @@ import { migrate } from "../../workers/consumer/schema/migrate.ts";
 import { consumeAll } from "../ingest/consumer.ts";
 import { type Lab, type LogOptions, prepare, withDatabase } from "../ingest/lab.ts";
 import { fillTable } from "../lab/large_table.ts";
-import { type NamedQuery, peoplesQueries } from "../lab/peoples_queries.ts";
+import { type NamedQuery, userQueries } from "../lab/user_queries.ts";
 import { startServers } from "../lab/servers.ts";
 import { type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
-import { type AskedTimes, type Measured, report } from "./report.ts";
+import { type Measured, type QueryTimes, report } from "./report.ts";
 
 const PARTITIONS = 6;
 const QUIET_ROUNDS = 5;
@@ -44,9 +40,9 @@ async function measure(
 ): Promise<Measured> {
   const { records, customers, intervalSeconds } = options;
   const logMs = (Math.ceil(records / customers) + 1) * intervalSeconds * 1000;
-  // At six in the morning: what comes behind it goes to the partition that people look at, and is not of the future.
+  // At 06:00 UTC of a past day: the last log is in the day partition that the queries read, and not in the future.
   const nowMs = Math.floor((Date.now() - logMs) / DAY_MS) * DAY_MS - 18 * HOUR_MS;
-  // One log for each run, each later than the one before; one more goes on where they end, while people look.
+  // One log for each run, in the order of time, and one more for the queries during ingest.
   const labs: Lab[] = [];
   for (let run = 0; run <= runs; run++) {
     labs.push(await prepare(stack, { ...options, endMs: nowMs + (run + 1 - runs) * logMs }));
@@ -66,13 +62,13 @@ async function measure(
       rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);
       say(`rows/s into an empty table: ${rates.empty.at(-1)}; into the full one: ${rates.full.at(-1)}`);
     }
-    const queries = await peoplesQueries(new Date(nowMs));
-    const quiet = await askInTurns(full, queries, (round) => round < QUIET_ROUNDS);
+    const queries = await userQueries(new Date(nowMs));
+    const quiet = await timeQueries(full, queries, (round) => round < QUIET_ROUNDS);
     let going = true;
     const end = () => going = false;
     const ingest = consumeAll(last, full, url, end);
     ingest.catch(end);
-    const busy = await askInTurns(full, queries, () => going);
+    const busy = await timeQueries(full, queries, () => going);
     await ingest;
     return { rates, queries, quiet, busy };
   });
@@ -80,12 +76,14 @@ async function measure(
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:flat")
-    .description("Measures the ingest into an empty and a full table, and queries meanwhile.")
-    .option("--rows <n>", "of the full table, in 30 days", "50000000")
-    .option("--records <n>", "that come in at each run", "5000000")
-    .option("--runs <n>", "of each", "3")
-    .option("--customers <list>", "who report, two tables for each number", "1000,100000")
-    .option("--interval <list>", "seconds between a customer's readings, two tables for each", "5")
+    .description(
+      "Measures the ingest into an empty and into a full table, and queries without and during ingest.",
+    )
+    .option("--rows <n>", "number of rows of the full table, spread over 30 days", "50000000")
+    .option("--records <n>", "number of records that each run ingests", "5000000")
+    .option("--runs <n>", "number of runs into each table", "3")
+    .option("--customers <list>", "number of customers; a report for each number in the list", "1000,100000")
+    .option("--interval <list>", "seconds between two readings of a customer; a report for each number", "5")
     .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1 --customers 1000")
     .exitOverride();
   const settings = {
@@ -98,16 +96,16 @@ function parseFlags(args: readonly string[]) {
   return parseSettings("bench:flat", settings, values, { label: (name) => `--${name}` });
 }
 
-/** Milliseconds that each query took, the client's time included; the first round, which nothing is cached for, left out. */
-async function askInTurns(
+/** Milliseconds of each query at the client, without the first round, for which nothing is cached yet. */
+async function timeQueries(
   database: Database,
   queries: readonly NamedQuery[],
-  goesOn: (round: number) => boolean,
-): Promise<AskedTimes> {
+  mayContinue: (round: number) => boolean,
+): Promise<QueryTimes> {
   const times = new Map<string, number[]>(queries.map(({ name }) => [name, []]));
-  for (let round = 0; goesOn(round); round++) {
+  for (let round = 0; mayContinue(round); round++) {
     for (const { name, sql } of queries) {
-      if (!goesOn(round)) break;
+      if (!mayContinue(round)) break;
       const began = performance.now();
       await database.query(sql);
       if (round > 0) times.get(name)?.push(performance.now() - began);

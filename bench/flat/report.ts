@@ -1,22 +1,20 @@
-/** Rates and queries of a full table, as two tables. */
 import { formatTable } from "../../workers/_shared/table.ts";
-import type { NamedQuery } from "../lab/peoples_queries.ts";
-import { keepSection } from "../lab/sections.ts";
+import type { NamedQuery } from "../lab/user_queries.ts";
+import { replaceSection } from "../lab/sections.ts";
 import { type Shape, titleOf } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
 
-/** Longer than people should wait for a panel. */
 const LONG_MS = 50;
 
-/** Milliseconds by the query's name. */
-export type AskedTimes = ReadonlyMap<string, readonly number[]>;
+/** Milliseconds by the name of the query. */
+export type QueryTimes = ReadonlyMap<string, readonly number[]>;
 
 export interface Measured {
-  /** Rows a second, one value a run. */
+  /** Rows per second of each run. */
   readonly rates: { readonly empty: readonly number[]; readonly full: readonly number[] };
   readonly queries: readonly NamedQuery[];
-  readonly quiet: AskedTimes;
-  readonly busy: AskedTimes;
+  readonly quiet: QueryTimes;
+  readonly busy: QueryTimes;
 }
 
 const right = { align: "right" as const };
@@ -28,7 +26,7 @@ export async function report(
 ): Promise<void> {
   const { rates } = measured;
   const [empty, full] = [summarize(rates.empty), summarize(rates.full)];
-  // Of the same turn: the machine is not as fast in each of them.
+  // Within one turn, because the speed of the machine varies between turns.
   const ratio = summarize(rates.full.map((rate, turn) => rate / (rates.empty[turn] ?? NaN))).median;
   const rate = (name: string, { median, spread }: typeof empty, ratio: number) => [
     name,
@@ -43,14 +41,14 @@ export async function report(
     { title: "ratio", ...right },
   ], [
     rate("an empty table", empty, 1),
-    rate(`${flags.rows.toLocaleString("en")} rows and more`, full, ratio),
+    rate(`a table of ${flags.rows.toLocaleString("en")} rows`, full, ratio),
   ]);
   const text =
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${flags.records} records a run, median of ` +
     `${flags.runs} runs\n\n${rateTable}\n\n${queryTable(measured)}\n`;
   const title = titleOf(shape);
   Deno.stdout.writeSync(new TextEncoder().encode(`${title}\n${text}\n`));
-  await keepSection("flat.txt", title, text);
+  await replaceSection("flat.txt", title, text);
 }
 
 function queryTable({ queries, quiet, busy }: Measured): string {
@@ -60,14 +58,14 @@ function queryTable({ queries, quiet, busy }: Measured): string {
     const [quietMs, busyMs] = [summarize(before).median, summarize(meanwhile).median];
     return [{ name, quietMs, busyMs, count: meanwhile.length }];
   }).sort((a, b) => b.busyMs - a.busyMs);
-  const count = (of: (one: typeof asked[number]) => number) =>
-    String(asked.filter((one) => of(one) > LONG_MS).length);
+  const count = (of: (query: typeof asked[number]) => number) =>
+    String(asked.filter((query) => of(query) > LONG_MS).length);
   return formatTable([
     { title: "query" },
-    { title: "quiet, ms", ...right },
-    { title: "at full speed, ms", ...right },
+    { title: "without ingest, ms", ...right },
+    { title: "during ingest, ms", ...right },
     { title: "ratio", ...right },
-    { title: "asked", ...right },
+    { title: "runs", ...right },
   ], [
     ...asked.map(({ name, quietMs, busyMs, count }) => [
       name,

@@ -1,18 +1,18 @@
-/** Our consumer, as the field runs it: with its default settings and every feature. */
+/** The consumer with its default settings and all features. */
 import { Child } from "../../stack/process/child.ts";
 import { CLONE } from "../../stack/process/clone.ts";
 import type { Stack } from "../../stack/mod.ts";
 import { taskArguments } from "../../stack/worker_task.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
-import { type Following, timedRun } from "./timed_run.ts";
+import { type RollupProgress, timedRun } from "./timed_run.ts";
 
 export const heartbeatConsumer: Contender = {
   name: "this consumer",
   run: (lab) => withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url)),
 };
 
-/** @param name of its process's id on disk: two at once need two */
+/** @param name unique among running consumers: a part of the name of the file with the process id */
 export function startConsumer(
   stack: Stack,
   topic: string,
@@ -26,7 +26,7 @@ export function startConsumer(
     env: {
       KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
       KAFKA_TOPIC: topic,
-      // The group would remember the last run.
+      // The database's name is new in each run, and so is the group: no run depends on the one before.
       KAFKA_GROUP_ID: new URL(databaseUrl).pathname.slice(1),
       DATABASE_URL: databaseUrl,
       NO_COLOR: "1",
@@ -38,10 +38,8 @@ export function startConsumer(
 }
 
 /**
- * Runs one consumer until all of the log is stored on top of what is there, and the rollup has followed.
- *
- * @param onFollowed called before the tables are read as a whole
- * @throws Error when not all is there
+ * Runs one consumer until the log is stored and rolled up. `onFollowed` runs before all rows are counted, which is
+ * slow.
  */
 export async function consumeAll(
   lab: Lab,
@@ -50,31 +48,30 @@ export async function consumeAll(
   onFollowed = () => {},
 ): Promise<Run> {
   const { stack, place, log } = lab;
-  const { stored: there } = await readProgress(database);
+  const { stored: alreadyStored } = await readProgress(database);
   return await timedRun(lab, {
     start: () => startConsumer(stack, place.topic, url),
-    look: async () => {
+    readStored: async () => {
       const { stored, ...following } = await readProgress(database);
-      return { begun: stored > there, rows: stored - there, ...following };
+      return { begun: stored > alreadyStored, rows: stored - alreadyStored, ...following };
     },
-    insist: () => {
+    assertComplete: () => {
       onFollowed();
-      return insistOnAll(database, there + log.records);
+      return assertAllStored(database, alreadyStored + log.records);
     },
   });
 }
 
-export interface IngestProgress extends Following {
-  /** Rows, as the ledger counts them. */
+export interface IngestProgress extends RollupProgress {
   readonly stored: number;
 }
 
-/** All 0 while there is no ledger. */
+/** All 0 until the consumer has created the ledger. */
 export async function readProgress(database: Database): Promise<IngestProgress> {
-  const [{ there } = { there: false }] = await database.query<{ there: boolean }>(
+  const [{ migrated } = { migrated: false }] = await database.query<{ migrated: boolean }>(
     "select to_regclass('public.rollup_lag') is not null as there",
   );
-  if (!there) return { stored: 0, behind: 0, lagSeconds: 0 };
+  if (!migrated) return { stored: 0, behind: 0, lagSeconds: 0 };
   const [row] = await database.query<Record<"stored" | "behind" | "lag", string>>(
     `select coalesce((select sum(stored) from public.ingest_offsets), 0) as stored,
             coalesce(sum(offsets), 0) + (select count(cursor) from public.rollup) as behind,
@@ -84,8 +81,8 @@ export async function readProgress(database: Database): Promise<IngestProgress> 
   return { stored: Number(row?.stored), behind: Number(row?.behind), lagSeconds: Number(row?.lag) };
 }
 
-/** A fast run that lost something, or stored something twice, is no run. */
-export async function insistOnAll(database: Database, records: number): Promise<void> {
+/** A run that lost or repeated readings must not count. */
+export async function assertAllStored(database: Database, records: number): Promise<void> {
   const [row] = await database.query<Record<"rows" | "minutes" | "missed", string>>(
     `select (select count(*) from public.heartbeats) as rows,
             (select sum(readings) from public.heartbeats_1m) as minutes,
@@ -96,7 +93,7 @@ export async function insistOnAll(database: Database, records: number): Promise<
   );
   if (Number(row?.rows) === records && Number(row?.minutes) === records && Number(row?.missed) === 0) return;
   throw new Error(
-    `the table has ${row?.rows} rows and the minutes ${row?.minutes} readings, expected ${records}; ` +
-      `${row?.missed} customers have another latest reading than their rows`,
+    `the table has ${row?.rows} rows and the minute aggregates count ${row?.minutes} readings, expected ${records}; ` +
+      `${row?.missed} customers have a latest reading that differs from their rows`,
   );
 }

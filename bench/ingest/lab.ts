@@ -1,4 +1,3 @@
-/** What all contenders share: the servers, the readings as a topic and as a file, and a fresh database for each run. */
 import { join } from "node:path";
 import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
@@ -11,7 +10,7 @@ import { openSender } from "../lab/readings_batch.ts";
 import { type Shape, titleOf } from "../lab/shapes.ts";
 
 const HOUR_MS = 3_600_000;
-/** For sessions whose work takes as long as it takes. */
+/** Effectively no timeouts: counting a large table takes minutes. */
 export const NO_LIMITS = {
   statementMs: HOUR_MS,
   lockMs: HOUR_MS,
@@ -21,22 +20,20 @@ export const NO_LIMITS = {
 
 export interface Lab {
   readonly stack: Stack;
-  /** The topic; its database stays empty. */
+  /** The topic. Its database stays empty, because each run gets one of its own. */
   readonly place: Place;
   readonly log: PreparedLog;
-  /** The readings of the topic as a file. */
   readonly csvPath: string;
 }
 
 export interface LogOptions extends Partial<Shape> {
   readonly records: number;
   readonly partitions: number;
-  /** The instant behind the last reading, milliseconds since the Unix epoch; now unless told. */
+  /** The log ends before this instant, in milliseconds since the Unix epoch. Default: now. */
   readonly endMs?: number;
   readonly resources: Resources;
 }
 
-/** A log without a file. */
 export async function publishLog(
   stack: Stack,
   { resources, customers = 1_000, intervalSeconds = 5, endMs = Date.now(), ...size }: LogOptions,
@@ -52,7 +49,6 @@ export async function publishLog(
   return { stack, place, log };
 }
 
-/** A log and its file. */
 export async function prepare(stack: Stack, options: LogOptions): Promise<Lab> {
   const { place, log } = await publishLog(stack, options);
   const csvPath = join(stack.home, `${place.topic}.csv`);
@@ -60,7 +56,6 @@ export async function prepare(stack: Stack, options: LogOptions): Promise<Lab> {
   return { stack, place, log, csvPath };
 }
 
-/** A database of its own, deleted afterwards; the server begins with nothing left to write. */
 export async function withDatabase<T>(
   stack: Stack,
   work: (database: Database, url: string) => Promise<T>,
@@ -72,6 +67,7 @@ export async function withDatabase<T>(
     const url = new URL(stack.databaseUrl);
     url.pathname = `/${name}`;
     await using database = openDatabase(url.href, { connections: 2, limits: NO_LIMITS, name: "bench" });
+    // The server would otherwise still write the changes of the run before.
     await admin.query("checkpoint");
     return await work(database, url.href);
   } finally {
@@ -79,15 +75,13 @@ export async function withDatabase<T>(
   }
 }
 
-/** Processor time in seconds. */
+/** Seconds. */
 export interface CpuTime {
-  /** Of the contender's own process. */
   readonly worker: number;
   readonly postgres: number;
   readonly kafka: number;
 }
 
-/** @param worker its process; undefined when PostgreSQL does all the work */
 export async function cpuTime(stack: Stack, worker?: number): Promise<CpuTime> {
   const [own, postgres, kafka] = await Promise.all([
     worker === undefined ? 0 : cpuSeconds(worker),
@@ -97,16 +91,15 @@ export async function cpuTime(stack: Stack, worker?: number): Promise<CpuTime> {
   return { worker: own, postgres, kafka };
 }
 
-/** One contender's run. */
 export interface Run {
-  /** Of rows that were stored since the first look that saw some, until the rollup had followed the last of them. */
+  /** From the first time that rows were seen until the rollup had processed the last row. */
   readonly rowsPerSecond: number;
-  /** The same, until the last of them was stored. */
+  /** The same, until the last row was stored. */
   readonly storedPerSecond: number;
-  /** The most that the rollup was behind; 0 without one. */
+  /** Maximum lag of the rollup. 0 without a rollup. */
   readonly lagSeconds: number;
   readonly cpu: CpuTime;
-  /** Resident memory of the contender's process. */
+  /** Peak resident memory of the worker. */
   readonly peakMb: number | undefined;
 }
 

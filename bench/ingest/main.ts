@@ -1,4 +1,3 @@
-/** How fast the same readings get from Kafka into PostgreSQL, by us, by others, and by COPY of a file. */
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
@@ -6,7 +5,7 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { startServers } from "../lab/servers.ts";
 import { SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { PEERS } from "../peers/mod.ts";
-import { copyIntoOurs, copyIntoReference } from "./copy.ts";
+import { copyIntoHeartbeats, copyIntoReference } from "./copy.ts";
 import { heartbeatConsumer } from "./consumer.ts";
 import { type Contender, prepare, type Run } from "./lab.ts";
 import { peerContender } from "./peer.ts";
@@ -18,7 +17,7 @@ await runWorker(async ({ args, signal, resources }) => {
   for (const peer of peers) await peer.prepare({ onProgress: say });
   const contenders: Contender[] = [
     copyIntoReference,
-    copyIntoOurs,
+    copyIntoHeartbeats,
     heartbeatConsumer,
     ...peers.map(peerContender),
   ];
@@ -26,7 +25,7 @@ await runWorker(async ({ args, signal, resources }) => {
   for (const shape of shapesOf(flags)) {
     const lab = await prepare(stack, { ...flags, ...shape, resources });
     const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
-    // By turns, so that a slow minute of the machine does not fall on one of them alone.
+    // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
     for (let turn = 1; turn <= flags.runs; turn++) {
       for (const { name, run } of contenders) {
         if (signal.aborted) return;
@@ -41,13 +40,22 @@ await runWorker(async ({ args, signal, resources }) => {
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:ingest")
-    .description("Measures how fast readings get from Kafka into PostgreSQL, beside COPY of a file.")
-    .option("--records <n>", "that each contender stores", "5000000")
-    .option("--runs <n>", "of each", "3")
-    .option("--customers <list>", "who report, a table for each number", "1000,100000")
-    .option("--interval <list>", "seconds between a customer's readings, a table for each", "5,60")
-    .option("--partitions <n>", "of the topic", "6")
-    .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
+    .description(
+      "Measures how many readings per second get from Kafka into PostgreSQL, compared with COPY of a file.",
+    )
+    .option("--records <n>", "number of records that each contender stores", "5000000")
+    .option("--runs <n>", "number of runs of each contender", "3")
+    .option("--customers <list>", "number of customers; a table for each number in the list", "1000,100000")
+    .option(
+      "--interval <list>",
+      "seconds between two readings of a customer; a table for each number",
+      "5,60",
+    )
+    .option("--partitions <n>", "number of partitions of the topic", "6")
+    .option(
+      "--peers",
+      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+    )
     .addHelpText(
       "after",
       "\nExample:\n  deno task bench:ingest --records 1000000 --runs 1 --customers 1000000 --interval 5",

@@ -1,16 +1,15 @@
-/** Another program on the same topic, into a reference table of its own. */
 import { sayProgress as say } from "../../stack/output.ts";
 import { describeError } from "../../workers/_shared/errors.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import type { PreparedLog } from "../lab/prepared_log.ts";
 import type { Peer } from "../peers/mod.ts";
 import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
-import { type Seen, timedRun } from "./timed_run.ts";
+import { type StoredProgress, timedRun } from "./timed_run.ts";
 
 const TABLE = "readings";
+/** A peer that stores at least once can fail on a duplicate key. Then there is no figure, so the run is repeated. */
 const ATTEMPTS = 3;
 
-/** @param peer prepared */
 export function peerContender(peer: Peer): Contender {
   return {
     name: peer.title,
@@ -19,9 +18,8 @@ export function peerContender(peer: Peer): Contender {
         try {
           return await withDatabase(lab.stack, (database, url) => storeAll(peer, lab, database, url));
         } catch (error) {
-          // One that leaves readings out gives no figure, and is not what is measured here.
           if (attempt === ATTEMPTS) throw error;
-          say(`${peer.title}, once more: ${describeError(error)}`);
+          say(`${peer.title} failed and runs again: ${describeError(error)}`);
         }
       }
     },
@@ -40,14 +38,17 @@ function storeAll(peer: Peer, lab: Lab, database: Database, databaseUrl: string)
         table: TABLE,
         setting: "throughput",
       }),
-    look: () => look(database, log),
-    // Counted when the last look saw them all.
-    insist: () => Promise.resolve(),
+    readStored: () => readStored(database, log),
+    // `readStored` has already counted all rows.
+    assertComplete: () => Promise.resolve(),
   });
 }
 
-/** Counting millions of rows again and again would slow down what is measured. */
-async function look(database: Database, log: PreparedLog): Promise<Seen> {
+/**
+ * Counts the rows only after the last reading of each partition is stored, because counting millions of rows repeatedly
+ * would slow the peer down. The count is still necessary: a peer may write batches of a partition in parallel.
+ */
+async function readStored(database: Database, log: PreparedLog): Promise<StoredProgress> {
   const last = log.lastReadings;
   const [row] = await database.query<{ some: boolean; last: string }>(
     `select exists (select from public.${TABLE}) as some,
@@ -57,7 +58,6 @@ async function look(database: Database, log: PreparedLog): Promise<Seen> {
     [last.map(({ customer }) => customer), last.map(({ at }) => at.toISOString())],
   );
   const begun = row?.some ?? false;
-  // Batches of a partition may be written side by side, so the last reading alone proves nothing.
   const rows = Number(row?.last) < last.length ? 0 : await storedReadings(database);
   return { begun, rows, behind: 0, lagSeconds: 0 };
 }

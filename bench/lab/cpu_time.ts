@@ -1,21 +1,20 @@
-/** Processor time of a process and all that it started, as Linux tells it. */
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
-/** Fields of /proc/<pid>/stat behind the name, https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+/** Indices after the name in /proc/<pid>/stat, https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
 const PARENT = 1;
 const USER_TIME = 11;
-/** User and system time of the process, then those of its children that ended and were waited for. */
-const TIMES = 4;
-const TICKS_A_SECOND = 100;
+/** User and system time of the process, then of its children that have ended and were waited for. */
+const TIME_FIELDS = 4;
+const TICKS_PER_SECOND = 100;
 
 interface Process {
   readonly parent: number;
   readonly seconds: number;
-  /** Of `seconds`, what its children took that ended. */
+  /** The part of `seconds` that children took which have ended. */
   readonly childSeconds: number;
 }
 
-/** @returns seconds since the process began, of itself and of its descendants; 0 when there is no such process */
+/** @returns CPU seconds of the process and its descendants since it started; 0 if there is no such process */
 export async function cpuSeconds(pid: number): Promise<number> {
   const processes = await readProcesses();
   let seconds = 0;
@@ -25,7 +24,7 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return seconds;
 }
 
-/** @returns seconds that the children of this process took which have ended, and their own such children */
+/** @returns CPU seconds of the children of this process that have ended, with their own ended children */
 export async function endedCpuSeconds(): Promise<number> {
   return (await readProcesses()).get(Deno.pid)?.childSeconds ?? 0;
 }
@@ -34,27 +33,30 @@ async function readProcesses(): Promise<Map<number, Process>> {
   if (Deno.build.os !== "linux") {
     throw new PipelineError(
       "stack_failed",
-      "Cannot measure processor time: this is no Linux, expected its /proc",
+      "Cannot measure CPU time: this is not Linux, expected /proc",
     );
   }
-  // Asked of another program: Deno lets nobody look below /proc who has not all permissions.
+  // Deno allows reading below /proc only with all permissions.
   const { stdout } = await new Deno.Command("sh", {
     args: ["-c", "cat /proc/[0-9]*/stat"],
     stdin: "null",
-    // Processes end while they are being listed.
+    // Processes end while the shell lists them.
     stderr: "null",
   }).output();
   const processes = new Map<number, Process>();
   for (const line of new TextDecoder().decode(stdout).split("\n")) {
-    // The name, in parentheses, may hold anything.
+    // The name may contain spaces and parentheses.
     const match = /^(\d+) \(.*\) (.*)$/.exec(line);
     if (match === null) continue;
     const fields = (match[2] ?? "").split(" ").map(Number);
-    const [user = 0, system = 0, childUser = 0, childSystem = 0] = fields.slice(USER_TIME, USER_TIME + TIMES);
-    const childSeconds = (childUser + childSystem) / TICKS_A_SECOND;
+    const [user = 0, system = 0, childUser = 0, childSystem = 0] = fields.slice(
+      USER_TIME,
+      USER_TIME + TIME_FIELDS,
+    );
+    const childSeconds = (childUser + childSystem) / TICKS_PER_SECOND;
     processes.set(Number(match[1]), {
       parent: fields[PARENT] ?? 0,
-      seconds: (user + system) / TICKS_A_SECOND + childSeconds,
+      seconds: (user + system) / TICKS_PER_SECOND + childSeconds,
       childSeconds,
     });
   }

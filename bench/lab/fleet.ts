@@ -1,4 +1,3 @@
-/** Customers who each report at the same interval, in random phases: neighbours in time are strangers in the key. */
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
 export interface TimedReading {
@@ -8,39 +7,40 @@ export interface TimedReading {
   readonly heartRate: number;
 }
 
-/** A customer's number below 32 random bits: such numbers are exact as doubles, and a typed array sorts them quickly. */
-export const MOST_CUSTOMERS = 2 ** 21;
+/** The sort packs 32 random bits and a customer into one double, which holds integers exactly below 2 ** 53. */
+export const MAX_CUSTOMERS = 2 ** 21;
 const SEED = 1;
 
+/** All customers have one interval but random phases, so neighbours in time are far apart in the primary key. */
 export class Fleet {
   readonly customers: number;
   readonly intervalMs: number;
-  /** In the order in which they report. */
+  /** Customers in the order of their readings in a round. */
   readonly #order: Uint32Array;
-  /** Milliseconds behind the begin of a round, by customer. */
+  /** Milliseconds from the start of a round to the customer's reading. */
   readonly #phases: Float64Array;
 
-  /** @param customers at most `MOST_CUSTOMERS` */
+  /** @param customers at most `MAX_CUSTOMERS` */
   constructor(customers: number, intervalMs: number, seed = SEED) {
     this.customers = customers;
     this.intervalMs = intervalMs;
     const random = xoroshiro128plus(seed);
     const sorted = Float64Array.from({ length: customers }, (_, customer) => {
-      return (random.next() >>> 0) * MOST_CUSTOMERS + customer;
+      return (random.next() >>> 0) * MAX_CUSTOMERS + customer;
     }).sort();
-    this.#order = Uint32Array.from(sorted, (one) => one % MOST_CUSTOMERS);
+    this.#order = Uint32Array.from(sorted, (packed) => packed % MAX_CUSTOMERS);
     this.#phases = new Float64Array(customers);
-    for (const one of sorted) {
-      this.#phases[one % MOST_CUSTOMERS] = Math.floor(one / MOST_CUSTOMERS) / 2 ** 32 * intervalMs;
+    for (const packed of sorted) {
+      this.#phases[packed % MAX_CUSTOMERS] = Math.floor(packed / MAX_CUSTOMERS) / 2 ** 32 * intervalMs;
     }
   }
 
-  /** Whole milliseconds from the first round's begin to this customer's reading in a round. */
+  /** Whole milliseconds from the start of round 0 to this customer's reading in a round. */
   instantOf(customer: number, round: number): number {
     return Math.floor(round * this.intervalMs + (this.#phases[customer] ?? 0));
   }
 
-  /** @param index in the order of time, from 0 @param startMs when the first round begins */
+  /** `index` counts all readings in the order of time. `startMs`: start of round 0. */
   reading(index: number, startMs: number): TimedReading {
     const customer = this.#order[index % this.customers] ?? 0;
     const round = Math.floor(index / this.customers);
@@ -56,7 +56,7 @@ export function nameOf(customer: number): string {
   return `customer-${String(customer).padStart(4, "0")}`;
 }
 
-/** A rate that wanders between rest and effort, now and then beyond the thresholds; the same at every run. */
+/** A heart rate that varies between rest and effort and is rarely beyond the thresholds. The same in every run. */
 export function heartRateOf(customer: number, round: number): number {
   const wave = Math.sin((round + customer * 37) / 400) * 40 + Math.sin((round * 7 + customer) / 31) * 6;
   const rare = (round * 2_654_435_761 + customer * 40_503) % 1_000;

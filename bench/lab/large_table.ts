@@ -1,25 +1,24 @@
-/** Fills an empty schema with readings of some days, each customer's every five seconds while it reports, by COPY; then derives the rest. */
 import { Buffer } from "node:buffer";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { copyInto } from "../../workers/consumer/store/copy.ts";
 import { Fleet, heartRateOf, nameOf } from "./fleet.ts";
 
-/** As long as most people keep single readings. */
+/** A usual retention of single readings. */
 const DAYS = 30;
 const INTERVAL_MS = 5_000;
-const ROWS_A_COPY = 100_000;
+const ROWS_PER_COPY = 100_000;
 const DAY_MS = 86_400_000;
-const ROUNDS_A_DAY = DAY_MS / INTERVAL_MS;
+const ROUNDS_PER_DAY = DAY_MS / INTERVAL_MS;
 
 export interface Filling {
   readonly rows: number;
   readonly customers: number;
-  /** One behind the newest readings, milliseconds since the Unix epoch. */
+  /** The readings end before this instant, in milliseconds since the Unix epoch. */
   readonly endMs: number;
-  /** Told the rows that are there. */
   readonly onProgress?: (rows: number) => void;
 }
 
+/** Fills an empty schema by COPY, then derives what the rollup would have written. */
 export async function fillTable(
   database: Database,
   { rows, customers, endMs, onProgress = () => {} }: Filling,
@@ -28,21 +27,21 @@ export async function fillTable(
   const rounds = Math.ceil(rows / customers);
   const startOf = startsOfRounds(rounds, endMs);
   await makePartitions(database, [startOf(0), endMs + DAY_MS]);
-  const roundsACopy = Math.ceil(ROWS_A_COPY / customers);
-  for (let round = 0; round < rounds; round += roundsACopy) {
-    const to = Math.min(rounds, round + roundsACopy);
+  const roundsPerCopy = Math.ceil(ROWS_PER_COPY / customers);
+  for (let round = 0; round < rounds; round += roundsPerCopy) {
+    const to = Math.min(rounds, round + roundsPerCopy);
     await database.transaction(async (session) => {
       const each = to - round;
       await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
         fields: 4,
         count: each * customers,
-        // Sorted by customer, as the consumer writes a batch.
+        // Sorted by customer, as the consumer sorts a batch.
         add: (row, index) => {
           const customer = Math.floor(index / each);
-          const one = round + index % each;
-          const heartRate = heartRateOf(customer, one);
+          const readingRound = round + index % each;
+          const heartRate = heartRateOf(customer, readingRound);
           row.text(nameOf(customer));
-          const ms = startOf(one) + fleet.instantOf(customer, 0);
+          const ms = startOf(readingRound) + fleet.instantOf(customer, 0);
           row.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
           row.int16(heartRate);
           if (heartRate >= 45 && heartRate <= 180) row.null();
@@ -83,12 +82,12 @@ export async function makePartitions(
 }
 
 /**
- * When a round begins, by its number, from 0. The last day is full, or has half of all rounds when there are not as many;
- * the days before it share the rest, since 30 full days of 1,000 customers would be half a billion rows.
+ * @returns the start of each round. The last day is full, or has half of all rounds if there are too few. The days
+ * before it share the rest, because 30 full days of 1,000 customers would be half a billion rows.
  */
 function startsOfRounds(rounds: number, endMs: number): (round: number) => number {
-  const days = Math.max(DAYS, Math.ceil(rounds / ROUNDS_A_DAY));
-  const last = Math.min(ROUNDS_A_DAY, Math.ceil(rounds / 2));
+  const days = Math.max(DAYS, Math.ceil(rounds / ROUNDS_PER_DAY));
+  const last = Math.min(ROUNDS_PER_DAY, Math.ceil(rounds / 2));
   const each = Math.ceil((rounds - last) / (days - 1));
   return (round) => {
     const fromEnd = rounds - 1 - round;
@@ -98,7 +97,7 @@ function startsOfRounds(rounds: number, endMs: number): (round: number) => numbe
   };
 }
 
-/** A ledger and a consumer's status that go with it, and rejects as of one record in a thousand. */
+/** A ledger row and a status that fit the readings, and one reject for each thousand records. */
 async function fillLedger(database: Database, stored: number, endMs: number): Promise<void> {
   const rejected = Math.floor(stored / 1_000);
   const at = new Date(endMs).toISOString();
@@ -119,7 +118,7 @@ async function fillLedger(database: Database, stored: number, endMs: number): Pr
      select id from ledger`,
     [stored, rejected, at],
   );
-  // The rollup would make the minutes of all rows anew.
+  // Without a position the rollup would rebuild everything.
   await database.query(
     "insert into public.rollup_positions select id, moves, next_offset from public.ingest_offsets",
   );

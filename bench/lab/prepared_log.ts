@@ -1,22 +1,21 @@
-/** The same readings as a topic and as a file: what one contender reads, the other can copy. */
 import type { Buffer } from "node:buffer";
 import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { Fleet, nameOf, type TimedReading } from "./fleet.ts";
 import { instantText, readingsBatch, sendBatches } from "./readings_batch.ts";
 import type { Shape } from "./shapes.ts";
 
-/** About 200 KB, however many partitions and customers there are: what a reading costs depends on it. */
-const READINGS_A_BATCH = 2_000;
-const LINES_A_WRITE = 10_000;
+/** About 200 KB. Fixed for any number of partitions and customers, because the cost of a reading depends on it. */
+const READINGS_PER_BATCH = 2_000;
+const LINES_PER_WRITE = 10_000;
 
 export interface LogShape extends Shape {
   readonly records: number;
   readonly partitions: number;
-  /** The instant behind the last reading, milliseconds since the Unix epoch. */
+  /** The log ends before this instant, in milliseconds since the Unix epoch. */
   readonly endMs: number;
 }
 
-/** Readings of a fleet in the order in which they were measured. */
+/** Readings of a fleet in the order of time, as a topic and as a file: consumers and COPY get the same readings. */
 export class PreparedLog {
   readonly records: number;
   readonly partitions: number;
@@ -27,16 +26,15 @@ export class PreparedLog {
     this.records = records;
     this.partitions = partitions;
     this.#fleet = new Fleet(customers, intervalSeconds * 1000);
-    // A whole second, as if somebody had looked at a clock.
     this.#startMs = Math.floor((endMs - 1 - this.#fleet.reading(records - 1, 0).at) / 1000) * 1000;
   }
 
-  /** The first round's begin, and one behind the last reading; milliseconds since the Unix epoch. */
+  /** Start of the first round, and end (exclusive) of the readings, in milliseconds since the Unix epoch. */
   get range(): readonly [fromMs: number, endMs: number] {
     return [this.#startMs, this.#reading(this.records - 1).at + 1];
   }
 
-  /** The last reading of each partition: while one of them is missing, not everything is stored. */
+  /** The last reading of each partition. While one is missing, not everything is stored. */
   get lastReadings(): readonly { readonly customer: string; readonly at: Date }[] {
     const last = new Map<number, TimedReading>();
     const lastRound = Math.max(0, this.records - this.#fleet.customers);
@@ -48,7 +46,7 @@ export class PreparedLog {
     return [...last.values()].map(({ customer, at }) => ({ customer: nameOf(customer), at: new Date(at) }));
   }
 
-  /** A customer's records are all in one partition, as a producer's key does it. */
+  /** All records of a customer go to one partition, as with a producer's key. */
   async publish(sender: Pick<Sender, "sendBatches">): Promise<void> {
     const filling = Array.from({ length: this.partitions }, (): TimedReading[] => []);
     const full: [partition: number, batch: Buffer][] = [];
@@ -64,9 +62,9 @@ export class PreparedLog {
       const reading = this.#reading(index);
       const partition = reading.customer % this.partitions;
       const readings = filling[partition] ?? [];
-      if (readings.push(reading) < READINGS_A_BATCH) continue;
-      // A request takes one batch of each partition.
-      if (full.some(([one]) => one === partition)) await send();
+      if (readings.push(reading) < READINGS_PER_BATCH) continue;
+      // A request can contain only one batch of a partition.
+      if (full.some(([sent]) => sent === partition)) await send();
       close(partition, readings);
     }
     if (full.length > 0) await send();
@@ -74,13 +72,13 @@ export class PreparedLog {
     if (full.length > 0) await send();
   }
 
-  /** Lines of CSV: customer, instant, heart rate. */
+  /** Columns: customer, timestamp, heart rate. */
   async writeCsv(path: string): Promise<void> {
     using file = await Deno.open(path, { write: true, create: true, truncate: true });
     const encoder = new TextEncoder();
-    for (let from = 0; from < this.records; from += LINES_A_WRITE) {
+    for (let from = 0; from < this.records; from += LINES_PER_WRITE) {
       let lines = "";
-      for (let index = from; index < Math.min(this.records, from + LINES_A_WRITE); index++) {
+      for (let index = from; index < Math.min(this.records, from + LINES_PER_WRITE); index++) {
         const { customer, at, heartRate } = this.#reading(index);
         lines += `${nameOf(customer)},${instantText(at)},${heartRate}\n`;
       }

@@ -1,9 +1,8 @@
-/** One file of several sections: each is replaced when its part ran, and the others stay. */
 const FOLDER = new URL("../results/", import.meta.url);
 const HEADING = "## ";
 
-/** @param file below bench/results @param text the section's lines */
-export async function keepSection(file: string, title: string, text: string): Promise<void> {
+/** Keeps the other sections of bench/results/`file`. */
+export async function replaceSection(file: string, title: string, text: string): Promise<void> {
   const path = new URL(file, FOLDER);
   const old = await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return "";
@@ -12,7 +11,6 @@ export async function keepSection(file: string, title: string, text: string): Pr
   await Deno.writeTextFile(path, withSection(old, title, text));
 }
 
-/** @returns the old text with this section in the place of the one of the same title, or at the end */
 export function withSection(old: string, title: string, text: string): string {
   const sections = new Map(
     old.split(new RegExp(`^${HEADING}`, "m")).slice(1).map((section) => {
@@ -21,5 +19,5 @@ export function withSection(old: string, title: string, text: string): string {
     }),
   );
   sections.set(title, text.trim());
-  return [...sections].map(([one, lines]) => `${HEADING}${one}\n\n${lines}\n`).join("\n");
+  return [...sections].map(([heading, lines]) => `${HEADING}${heading}\n\n${lines}\n`).join("\n");
 }

@@ -1,12 +1,11 @@
-/** Kafka and PostgreSQL of one measurement, in a temporary folder. */
 import { type Stack, type StackOptions, startStack } from "../../stack/mod.ts";
 import { sayProgress } from "../../stack/output.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
 
-/** What Kafka's own start script gives a broker. With less it stands still several times a second, whoever reads from it. */
+/** The heap of Kafka's own start script. With 64 MB the broker paused several times a second. */
 const KAFKA_HEAP_MB = 1_024;
 
-/** Deletes them with everything in them when the program ends. */
+/** Starts Kafka and PostgreSQL in a temporary folder. Both are deleted when the program ends. */
 export async function startServers(
   { signal, resources }: { readonly signal: AbortSignal; readonly resources: Resources },
   options: Partial<StackOptions> = {},

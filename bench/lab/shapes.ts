@@ -1,23 +1,21 @@
-/** The shapes that a figure is measured for: how many customers report, and how often each of them. */
 import { setting } from "../../workers/_shared/env.ts";
-import { MOST_CUSTOMERS } from "./fleet.ts";
+import { MAX_CUSTOMERS } from "./fleet.ts";
 
+/** The customers of a measurement, which determine how many readings share a minute and a latest reading. */
 export interface Shape {
   readonly customers: number;
   readonly intervalSeconds: number;
 }
 
-/** Integers separated by commas. */
 function list({ min, max, unit }: { readonly min: number; readonly max: number; readonly unit: string }) {
   return setting({ expected: `integers from ${min} to ${max} (${unit}), separated by commas` }, (text) => {
-    const values = text.split(",").map((one) => /^\d{1,15}$/.test(one) ? Number(one) : NaN);
+    const values = text.split(",").map((item) => /^\d{1,15}$/.test(item) ? Number(item) : NaN);
     return values.every((value) => value >= min && value <= max) ? values : undefined;
   });
 }
 
-/** The flags that say the shapes, for `parseSettings`. */
 export const SHAPE_FLAGS = {
-  customers: list({ min: 1, max: MOST_CUSTOMERS, unit: "customers" }),
+  customers: list({ min: 1, max: MAX_CUSTOMERS, unit: "customers" }),
   interval: list({ min: 1, max: 3_600, unit: "seconds between readings of a customer" }),
 };
 

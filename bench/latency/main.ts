@@ -1,7 +1,3 @@
-/**
- * How long a reading takes from the client that sends it to the commit that shows it to everybody: by the server's own
- * record of when each transaction committed, so that no table needs a column for it.
- */
 import { Command } from "commander";
 import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
@@ -17,11 +13,11 @@ import { PEERS } from "../peers/mod.ts";
 import type { Load } from "./steady_load.ts";
 import { type Contender, type Latency, measureLatency, PARTITIONS } from "./trial.ts";
 
-/** Readings a second by the number of customers, and of any other number. The lowest rate first, since the disk has work for a while with what a high one leaves. */
+/** By number of customers. The lowest rate first, because the disk stays busy for a while after a high rate. */
 const RATES: Readonly<Record<number, readonly number[]>> = { 1_000: [2_000, 50_000] };
 const OTHER_RATES = [20_000];
 const PEER_TABLE = "readings";
-/** Kafka's just-in-time compiler would take a core from whoever comes first. */
+/** Otherwise Kafka's just-in-time compiler would take a core from the first contender. */
 const WARM_UP = { customers: 1_000, rate: 20_000, ms: 20_000 };
 
 interface Trial {
@@ -33,7 +29,7 @@ interface Trial {
 await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const stack = await startServers({ signal, resources });
-  await keepCommitTimes(stack);
+  await enableCommitTimestamps(stack);
   const ours: Contender = {
     name: "this consumer",
     table: "heartbeats",
@@ -60,7 +56,7 @@ await runWorker(async ({ args, signal, resources }) => {
   for (const load of loads) {
     const atRate = contenders.map((contender): Trial => ({ contender, load, runs: [] }));
     trials.push(...atRate);
-    // By turns, so that a slow minute of the machine does not fall on one of them alone.
+    // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
     for (let turn = 1; turn <= flags.runs; turn++) {
       for (const { contender, runs } of atRate) {
         if (signal.aborted) return;
@@ -82,10 +78,10 @@ async function report(trials: readonly Trial[], flags: ReturnType<typeof parseFl
       "p50 ms",
       "p99 ms",
       "spread",
-      "worst ms",
+      "max ms",
       "CPU ms/s",
       "lag s",
-      "most lag s",
+      "max lag s",
     ].map((
       title,
       index,
@@ -109,19 +105,27 @@ async function report(trials: readonly Trial[], flags: ReturnType<typeof parseFl
       ];
     }),
   );
-  const text = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; from send to commit, ` +
-    `${PARTITIONS} partitions, median of ${flags.runs} runs of ${flags.seconds} s, the worst of all; the lag is the rollup's\n\n${table}\n`;
+  const text =
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; time from sending to commit, ` +
+    `${PARTITIONS} partitions, median of ${flags.runs} runs of ${flags.seconds} s, maximum of all runs; lag of the rollup\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   await Deno.writeTextFile(new URL("../results/latency.txt", import.meta.url), text);
 }
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:latency")
-    .description("Measures how long a reading takes from the sender to its commit.")
-    .option("--seconds <n>", "to measure at each rate", "20")
-    .option("--runs <n>", "of each", "3")
-    .option("--customers <list>", "who report: 1,000 at 2,000 and 50,000/s, more at 20,000/s", "1000,100000")
-    .option("--peers", "beside Telegraf and a consumer in Python, built the first time (bench/peers)")
+    .description("Measures the time from sending a reading to the commit that stores it.")
+    .option("--seconds <n>", "duration of each run", "20")
+    .option("--runs <n>", "number of runs of each contender at each rate", "3")
+    .option(
+      "--customers <list>",
+      "number of customers: 1,000 send 2,000 and 50,000/s, other numbers 20,000/s",
+      "1000,100000",
+    )
+    .option(
+      "--peers",
+      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+    )
     .addHelpText("after", "\nExample:\n  deno task bench:latency --seconds 10 --runs 1 --peers")
     .exitOverride();
   const settings = {
@@ -136,7 +140,8 @@ function parseFlags(args: readonly string[]) {
   };
 }
 
-async function keepCommitTimes(stack: Stack): Promise<void> {
+/** PostgreSQL itself records the time of each commit, so the tables need no column for it. */
+async function enableCommitTimestamps(stack: Stack): Promise<void> {
   const place = await createPlace(stack, "settings", { partitions: 0 });
   await place.asSuperuser("alter system set track_commit_timestamp = on");
   await place[Symbol.asyncDispose]();

@@ -1,25 +1,18 @@
-/** Readings at a fixed mean rate, by customers in random phases, sent by a client that waits a millisecond for company. */
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { Fleet, type TimedReading } from "../lab/fleet.ts";
 import { readingsBatch, sendBatches } from "../lab/readings_batch.ts";
 
 const LINGER_MS = 1;
-/** Behind by more than this, what is due is made later: a rate that the machine cannot give is said, not hidden. */
-const MOST_A_REQUEST = 5_000;
+/** If the sender cannot keep up with the rate, overdue readings wait, and the waiting counts as latency. */
+const MAX_PER_REQUEST = 5_000;
 
 export interface Load {
   readonly customers: number;
-  /** Readings a second. */
   readonly rate: number;
 }
 
-/**
- * Sends until `signal` aborts. A reading's timestamp is the instant at which it was due, so that waiting for company
- * counts as latency.
- *
- * @returns how many were sent
- */
+/** Returns the number of readings sent. A reading's timestamp is when it was due, so waiting counts as latency. */
 export async function steadyLoad(
   sender: Sender,
   { customers, rate, partitions, signal }: Load & { partitions: number; signal: AbortSignal },
@@ -31,7 +24,7 @@ export async function steadyLoad(
   const inFlight = new Set<Promise<void>>();
   while (!signal.aborted && failure === undefined) {
     await sleep(LINGER_MS, { signal });
-    const [now, most] = [Date.now(), sent + MOST_A_REQUEST];
+    const [now, most] = [Date.now(), sent + MAX_PER_REQUEST];
     const byPartition = Array.from({ length: partitions }, (): TimedReading[] => []);
     for (; sent < most; sent++) {
       const reading = fleet.reading(sent, began);

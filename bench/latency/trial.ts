@@ -1,27 +1,24 @@
-/** One contender at one rate: what its readings take from their sender to their commit. */
 import type { Child } from "../../stack/process/child.ts";
 import type { Stack } from "../../stack/mod.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { createPlace } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
-import { insistOnAll, readProgress } from "../ingest/consumer.ts";
+import { assertAllStored, readProgress } from "../ingest/consumer.ts";
 import { cpuTime, spent, withDatabase } from "../ingest/lab.ts";
 import { openSender } from "../lab/readings_batch.ts";
 import { type Load, steadyLoad } from "./steady_load.ts";
 
 export const PARTITIONS = 6;
-/** Until the contender has joined its group, and its own just-in-time compiler has done its work. */
+/** Until the contender has joined its group and its just-in-time compiler is done. */
 const WARM_UP_MS = 10_000;
 const SETTLE_MS = 1_000;
-const LOOK_EVERY_MS = 250;
+const POLL_EVERY_MS = 250;
 const STOP_DEADLINE_MS = 15_000;
 
 export interface Contender {
   readonly name: string;
-  /** Where it stores, in the schema public. */
   readonly table: string;
-  /** Whether minutes and latest readings follow its rows. */
   readonly rollup?: boolean;
   readonly start: (topic: string, databaseUrl: string) => Promise<Child>;
 }
@@ -31,13 +28,13 @@ export interface Latency {
   readonly p50: number;
   readonly p99: number;
   readonly worst: number;
-  /** Of the contender and of PostgreSQL, milliseconds of processor time a second. */
+  /** CPU milliseconds per second of the contender and PostgreSQL. */
   readonly cpuMs: number;
-  /** How far the rollup was behind, each time that it was looked at, seconds. */
+  /** Samples of the lag of the rollup, in seconds. */
   readonly lags: readonly number[];
 }
 
-/** @throws Error when not all were stored */
+/** @throws Error unless all readings were stored */
 export async function measureLatency(
   stack: Stack,
   { table, rollup = false, start }: Contender,
@@ -57,13 +54,13 @@ export async function measureLatency(
       const lags: number[] = [];
       while (Date.now() - began < ms) {
         if (rollup) lags.push((await readProgress(database)).lagSeconds);
-        await sleep(Math.min(LOOK_EVERY_MS, ms), { signal });
+        await sleep(Math.min(POLL_EVERY_MS, ms), { signal });
       }
       const cpu = spent(before, await cpuTime(stack, consumer.pid));
       const seconds = (Date.now() - began) / 1000;
       over.abort();
       const sent = await sending;
-      // To count rows would slow down the last of them.
+      // Counting rows would delay the last readings.
       await sleep(SETTLE_MS, { signal });
       let rows = 0;
       await eventually(`${sent} readings to be stored`, async () => {
@@ -71,7 +68,7 @@ export async function measureLatency(
         rows = Number(row?.rows);
         return signal.aborted || rows === sent && (!rollup || (await readProgress(database)).behind === 0);
       }, { seen: () => rows });
-      if (rollup) await insistOnAll(database, sent);
+      if (rollup) await assertAllStored(database, sent);
       return {
         lags,
         ...await latencies(database, table, began, began + ms),
@@ -83,7 +80,7 @@ export async function measureLatency(
   });
 }
 
-/** Of the readings that were sent in [fromMs, toMs). */
+/** Of the readings that were due in [fromMs, toMs). */
 async function latencies(
   database: Database,
   table: string,

@@ -1,4 +1,3 @@
-/** What this repository reads and writes of Kafka's bytes itself, beside the client's own way. */
 import { Buffer } from "node:buffer";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { compressionsAlgorithms, createRecordsBatch, fetchV17, Reader, Writer } from "@platformatic/kafka";
@@ -14,7 +13,7 @@ import { heartRateOf } from "../lab/fleet.ts";
 import { contentOf } from "../lab/readings_batch.ts";
 import type { Part } from "./part.ts";
 
-const MOST_BYTES = 32 * 1024 * 1024;
+const MAX_BYTES = 32 * 1024 * 1024;
 const START_MS = Date.UTC(2026, 6, 14, 9, 30);
 const CUSTOMERS = 1_000;
 
@@ -37,7 +36,7 @@ async function codec(
   const [batch] = readBatches(bytes);
   if (batch === undefined) throw new TypeError("a batch was expected");
   return {
-    ours: () => decompress(batch, bytes),
+    own: () => decompress(batch, bytes),
     alternative: () => unpack(bytes.subarray(batch.recordsStart, batch.recordsEnd)),
     instead,
   };
@@ -50,17 +49,17 @@ export const snappy = (records: number) =>
   codec(records, "snappy", "the client's", compressionsAlgorithms.snappy.decompressSync);
 
 export const gzip = (records: number) =>
-  codec(records, "gzip", "gunzipSync", (bytes) => gunzipSync(bytes, { maxOutputLength: MOST_BYTES }));
+  codec(records, "gzip", "gunzipSync", (bytes) => gunzipSync(bytes, { maxOutputLength: MAX_BYTES }));
 
 export const zstd = (records: number) =>
   codec(
     records,
     "zstd",
     "zstdDecompressSync",
-    (bytes) => zstdDecompressSync(bytes, { maxOutputLength: MOST_BYTES }),
+    (bytes) => zstdDecompressSync(bytes, { maxOutputLength: MAX_BYTES }),
   );
 
-/** A fetch response of one batch; the table of its records, or the client's objects. */
+/** A fetch response with one batch, read into a table of records or into the objects of the client. */
 export function fetchResponse(records: number): Part {
   const batch = writeBatch(contents(records));
   const writer = Writer.create().appendInt32(0).appendInt16(0).appendInt32(0);
@@ -78,11 +77,14 @@ export function fetchResponse(records: number): Part {
   });
   const answer = writer.appendTaggedFields().buffer;
   return {
-    ours: () => {
+    own: () => {
       for (const { records: sent } of readFetchResponse(Reader.from(answer)).partitions) {
-        for (const one of readBatches(sent)) {
-          const plain = decompress(one, sent);
-          addRecords(createRecordTable(one, plain.bytes), one, plain, { from: 0, onRecord: () => {} });
+        for (const received of readBatches(sent)) {
+          const plain = decompress(received, sent);
+          addRecords(createRecordTable(received, plain.bytes), received, plain, {
+            from: 0,
+            onRecord: () => {},
+          });
         }
       }
     },
@@ -91,11 +93,10 @@ export function fetchResponse(records: number): Part {
   };
 }
 
-/** A batch that is not compressed. */
 export function batchWriter(records: number): Part {
   const all = contents(records);
   return {
-    ours: () => writeBatch(all),
+    own: () => writeBatch(all),
     alternative: () =>
       createRecordsBatch(all.map(({ key, value }) => ({ topic: "t", key, value }) as never), {}).buffer,
     instead: "the client's createRecordsBatch",

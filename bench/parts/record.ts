@@ -1,4 +1,3 @@
-/** How this repository reads the value of a record, beside what could stand in its place. */
 import { Buffer } from "node:buffer";
 import { createDecoder } from "../../workers/_shared/record/decode.ts";
 import { heartbeatSchema } from "../../workers/_shared/record/heartbeat.ts";
@@ -23,24 +22,23 @@ function values(records: number, more: object = {}): Buffer[] {
   });
 }
 
-/** The reader of the usual record's bytes, or the decoder for each record. */
 export function fastPathRecord(records: number): Part {
   const all = values(records);
   const usual = new FastPathRecord();
   const decode = createDecoder(LIMITS, () => START_MS + 1e9);
   return {
-    ours: () => all.forEach((value) => decodeFastPath(value, 0, value.length, usual)),
+    own: () => all.forEach((value) => decodeFastPath(value, 0, value.length, usual)),
     alternative: () => all.forEach((value) => decode(value)),
     instead: "the decoder alone",
   };
 }
 
-/** A record with a member more misses the byte reader: the decoder's own look at its members, or the schema's. */
+/** With an additional member, a record does not qualify for the fast path. */
 export function membersByHand(records: number): Part {
   const all = values(records, { device: "charge-hr" });
   const decode = createDecoder(LIMITS, () => START_MS + 1e9);
   return {
-    ours: () => all.forEach((value) => decode(value)),
+    own: () => all.forEach((value) => decode(value)),
     alternative: () => all.forEach((value) => heartbeatSchema.safeParse(JSON.parse(value.toString()))),
     instead: "JSON.parse and zod",
   };

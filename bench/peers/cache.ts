@@ -1,15 +1,14 @@
-/** What the peers are built into: the user's cache folder, since other projects' programs have no place in a clone. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Child, type ChildOptions } from "../../stack/process/child.ts";
 import { exists } from "../../stack/process/clone.ts";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
-const LINES_OF_A_FAILURE = 5;
+const FAILURE_LINES = 5;
 
-/** Absolute path; made when it is missing. */
+/** The user's cache folder, because other projects' programs do not belong into a clone. Created if it is missing. */
 export async function cacheFolder(): Promise<string> {
-  // Asked of a shell: the permission sets of the benchmarks do not show us the user's environment.
+  // In a shell, because the permission sets of the benchmarks do not include these environment variables.
   const home = await run("sh", ["-c", 'printf %s "${XDG_CACHE_HOME:-$HOME/.cache}"']);
   const folder = join(home ?? "", "heartbeat-peers");
   await Deno.mkdir(join(folder, "pids"), { recursive: true });
@@ -17,10 +16,8 @@ export async function cacheFolder(): Promise<string> {
 }
 
 /**
- * Runs a program to its end.
- *
- * @returns its standard output; undefined when there is no such program
- * @throws PipelineError with its last words when it fails
+ * @returns standard output; undefined if there is no such program
+ * @throws PipelineError with the last lines of the output if the program fails
  */
 export async function run(
   command: string,
@@ -38,7 +35,7 @@ export async function run(
     const said = (decoder.decode(stderr).trim() || decoder.decode(stdout).trim()).split("\n");
     throw new PipelineError(
       "stack_failed",
-      `Cannot run ${command} ${args.join(" ")}: ${said.slice(-LINES_OF_A_FAILURE).join(" ")}`,
+      `Cannot run ${command} ${args.join(" ")}: ${said.slice(-FAILURE_LINES).join(" ")}`,
     );
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
@@ -46,7 +43,6 @@ export async function run(
   }
 }
 
-/** Starts what was built. @throws PipelineError when it was not */
 export async function startBuilt(
   name: string,
   options: Pick<ChildOptions, "command" | "args" | "env" | "onLine">,
@@ -54,14 +50,13 @@ export async function startBuilt(
   if (!await exists(options.command)) {
     throw new PipelineError(
       "stack_failed",
-      `Cannot start ${name}: it was not prepared, expected ${options.command}`,
+      `Cannot start ${name}: it is not built, expected ${options.command}`,
     );
   }
   const pidFile = join(await cacheFolder(), "pids", `${name}-${randomBytes(6).toString("hex")}.pid`);
   return new Child({ ...options, pidFile, stopSignal: "SIGTERM" });
 }
 
-/** The variables that say from where to where, the same for every peer. */
 export function placeVariables(
   name: string,
   run: { bootstrapServers: string; topic: string; databaseUrl: string; table: string },

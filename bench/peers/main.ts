@@ -1,4 +1,3 @@
-/** Builds a peer and runs it on a topic and a database until Ctrl-C. */
 import { Command } from "commander";
 import { sayProgress } from "../../stack/output.ts";
 import { choice, parseSettings, secret, text } from "../../workers/_shared/env.ts";
@@ -23,16 +22,19 @@ const SERVERS = {
 
 await runWorker(async ({ args, env, signal, resources, secrets }) => {
   const command = new Command("bench:peer")
-    .description("Runs what others do with the same topic: Telegraf (needs Go), or a consumer in Python.")
+    .description("Runs another consumer on the same topic: Telegraf (needs Go), or a consumer in Python.")
     .argument("<peer>", "telegraf or python")
-    .option("--topic <name>", "read from its beginning (default heartbeats)")
-    .option("--table <name>", "in the schema public, made when it is missing (default heartbeats_<peer>)")
+    .option("--topic <name>", "topic to read from its beginning (default heartbeats)")
+    .option(
+      "--table <name>",
+      "table in the schema public, created if it is missing (default heartbeats_<peer>)",
+    )
     .option("--setting <what>", "throughput or latency (default throughput)")
-    .option("--prepare-only", "build it, and end")
+    .option("--prepare-only", "build the peer and exit")
     .addHelpText(
       "after",
       `
-KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL say where, as "deno task stack" prints them.
+Set KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL as "deno task stack" prints them.
 
 Examples:
   deno task bench:peer telegraf --prepare-only
@@ -60,7 +62,7 @@ Examples:
   });
   resources.defer(title, () => child.stop(STOP_DEADLINE_MS));
   sayProgress(
-    `${title}, process ${child.pid}, stores ${flags.topic} in public.${flags.table}; Ctrl-C ends it`,
+    `${title} (process ${child.pid}) stores the topic ${flags.topic} in public.${flags.table}; Ctrl-C ends it`,
   );
   const stopped = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   await Promise.race([stopped, child.exited]);
@@ -72,7 +74,7 @@ Examples:
   }
 });
 
-/** As it is, unlike in the URL. */
+/** Decoded: the URL contains it percent-encoded, but a log may contain it decoded. */
 function databasePassword(url: string): string {
   return URL.canParse(url) ? decodeURIComponent(new URL(url).password) : "";
 }

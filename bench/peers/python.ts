@@ -1,4 +1,3 @@
-/** A consumer in Python on confluent-kafka and psycopg, in a virtual environment with exact versions. */
 import { join } from "node:path";
 import type { Child } from "../../stack/process/child.ts";
 import { digest, installOnce } from "../../stack/process/clone.ts";
@@ -10,19 +9,18 @@ import { ensureReferenceTable } from "./reference_table.ts";
 const SOURCES = join(import.meta.dirname ?? ".", "python");
 export const PYTHON_CONSUMER = join(SOURCES, "consumer.py");
 export const PYTHON_REQUIREMENTS = join(SOURCES, "requirements.txt");
-/** Its clock reads every timestamp that ours writes. */
+/** Its datetime.fromisoformat() reads every timestamp of this project's producer. */
 const OLDEST_MINOR = 11;
 
 const BATCHES: Record<Setting, { readonly lingerMs: number; readonly records: number }> = {
   throughput: { lingerMs: 100, records: 20_000 },
   latency: { lingerMs: 0, records: 20_000 },
 };
-/** Threads with a consumer and a connection each. */
+/** Threads, each with its own consumer and connection. */
 const WRITERS = 2;
 
 export const python: Peer = { title: "Python, confluent-kafka and psycopg", prepare, start };
 
-/** What consumer.py asks for. */
 export function pythonVariables(options: PeerRun): Record<string, string> {
   const { lingerMs, records } = BATCHES[options.setting];
   return {
@@ -44,7 +42,7 @@ async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<
         }; install it (for example the packages python3 and python3-venv), or measure without it`,
       );
     }
-    onProgress("Python: installing confluent-kafka, psycopg and orjson (once)");
+    onProgress("Installing confluent-kafka, psycopg and orjson for Python (only once)");
     await run("python3", ["-m", "venv", empty]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     await run(join(empty, "bin", "python"), [
@@ -57,7 +55,7 @@ async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<
   });
 }
 
-/** The interpreter that has the libraries; installed first where it is missing. @throws PipelineError that says what is */
+/** @returns path of an interpreter that has the libraries */
 export async function pythonWithLibraries(): Promise<string> {
   await prepare();
   return join(await folder(), "bin", "python");

@@ -1,11 +1,10 @@
-/** The table that every contender stores into: not partitioned, and with the two indexes that the questions need. */
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { describeError, PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 
-/** Needs no quoting, in SQL and in what the peers make of it. */
+/** Needs no quotes, in SQL and in the names that the peers derive from it. */
 const PLAIN_NAME = /^[a-z_][a-z0-9_]{0,54}$/;
 
-/** The statements that make it. @throws UsageError when the name would have to be quoted */
+/** A table without partitions, with the indexes that queries by customer and by time need. */
 export function referenceTable(table: string): string {
   if (!PLAIN_NAME.test(table)) {
     throw new UsageError(
@@ -21,11 +20,7 @@ export function referenceTable(table: string): string {
 create index ${table}_ts_idx on public.${table} (ts);`;
 }
 
-/**
- * Makes it unless it is there. One that has more columns will do when they may be null.
- *
- * @throws PipelineError when the database cannot be asked
- */
+/** Creates the table if it is missing. One with more columns works too, if they are nullable. */
 export async function ensureReferenceTable(databaseUrl: string, table: string): Promise<void> {
   const statements = referenceTable(table);
   try {
@@ -36,7 +31,7 @@ export async function ensureReferenceTable(databaseUrl: string, table: string): 
   } catch (error) {
     throw new PipelineError(
       "database_refused",
-      `Cannot make the table public.${table}: ${describeError(error)}`,
+      `Cannot create the table public.${table}: ${describeError(error)}`,
       { cause: error },
     );
   }

@@ -1,4 +1,3 @@
-/** Telegraf with the three plugins that this takes, built by Go from its module. */
 import { join } from "node:path";
 import type { Child } from "../../stack/process/child.ts";
 import { digest, installOnce } from "../../stack/process/clone.ts";
@@ -13,17 +12,16 @@ const TAGS = ["custom", "inputs.kafka_consumer", "outputs.postgresql", "parsers.
 
 export const TELEGRAF_CONFIG = join(import.meta.dirname ?? ".", "telegraf", "telegraf.toml");
 
-/** How long a batch waits that is not full, and how many records make it full. */
+/** A batch is written when it is full or when `flushInterval` has passed. */
 const BATCHES: Record<Setting, { readonly flushInterval: string; readonly records: number }> = {
   throughput: { flushInterval: "200ms", records: 10_000 },
   latency: { flushInterval: "10ms", records: 10_000 },
 };
-/** One is written, one waits, and the others are being read. */
+/** One batch is written, one waits, and the others are being read. */
 const UNDELIVERED_BATCHES = 6;
 
 export const telegraf: Peer = { title: `Telegraf ${VERSION}`, prepare, start };
 
-/** What the configuration asks for. */
 export function telegrafVariables(options: PeerRun): Record<string, string> {
   const { flushInterval, records } = BATCHES[options.setting];
   const undelivered = records * UNDELIVERED_BATCHES;
@@ -45,8 +43,8 @@ async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<
           "or measure without Telegraf",
       );
     }
-    onProgress(`Telegraf ${VERSION}: building it (once, some minutes)`);
-    // One compiler at a time, and behind everything else: whoever measures something else meanwhile sees little of it.
+    onProgress(`Building Telegraf ${VERSION} (only once; takes some minutes)`);
+    // One compiler process at the lowest priority, so that it hardly disturbs other measurements.
     await run(
       "nice",
       ["-n", "19", "go", "install", "-ldflags=-s -w", "-tags", TAGS, `${PROGRAM}@v${VERSION}`],
@@ -59,7 +57,7 @@ async function start(options: PeerRun): Promise<Child> {
   await ensureReferenceTable(options.databaseUrl, options.table);
   return await startBuilt("telegraf", {
     command: join(await folder(), "telegraf"),
-    // Numbers stand in the configuration without quotes, which the strict way does not fill in.
+    // The configuration has numbers without quotes, which the strict mode does not expand.
     args: ["--config", TELEGRAF_CONFIG, "--non-strict-env-handling"],
     env: telegrafVariables(options),
     onLine: options.onLine ?? (() => {}),

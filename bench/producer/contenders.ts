@@ -1,4 +1,3 @@
-/** Our producer, as the field runs it, and Kafka's own. */
 import { join } from "node:path";
 import { CLONE } from "../../stack/process/clone.ts";
 import { generate, type GenerateOptions } from "../../workers/producer/generate.ts";
@@ -7,20 +6,18 @@ import { perfTestArgs } from "./perf_test.ts";
 
 const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 10;
-/** More than the sensors' gaps, in which there is no reading, take from the schedule. */
-const SCHEDULED_FOR_EACH = 1.1;
-/** Enough to know the mean size of all. */
+/** The sensors have gaps, in which a scheduled reading is missing. They take less than this share. */
+const SCHEDULE_FACTOR = 1.1;
 const MEASURED = 20_000;
-const LINES_A_WRITE = 10_000;
+const LINES_PER_WRITE = 10_000;
 
 export interface Contender {
   readonly name: string;
   readonly run: (lab: Lab) => Promise<Run>;
 }
 
-/** A backfill that is as long as it takes. */
 export function backfill(records: number): Contender {
-  const seconds = Math.ceil(records * SCHEDULED_FOR_EACH / CUSTOMERS * INTERVAL_SECONDS);
+  const seconds = Math.ceil(records * SCHEDULE_FACTOR / CUSTOMERS * INTERVAL_SECONDS);
   const flags = [
     "--from",
     `${seconds}s`,
@@ -32,18 +29,18 @@ export function backfill(records: number): Contender {
   return {
     name: "this producer, a backfill",
     run: (lab) =>
-      publishAll(lab, records, (topic) => ourProducer(lab, topic, [...flags, "--count", String(records)])),
+      publishAll(lab, records, (topic) => thisProducer(lab, topic, [...flags, "--count", String(records)])),
   };
 }
 
 export function replay(path: string, records: number): Contender {
   return {
     name: "this producer, a recording",
-    run: (lab) => publishAll(lab, records, (topic) => ourProducer(lab, topic, ["--file", path])),
+    run: (lab) => publishAll(lab, records, (topic) => thisProducer(lab, topic, ["--file", path])),
   };
 }
 
-/** @param program what comes before the tool's flags @param keys how many different ones; 0 for none */
+/** @param keys number of different keys; 0 for records without keys */
 export function perfTest(program: Program, records: number, bytes: number, keys: number): Contender {
   return {
     name: `kafka-producer-perf-test${keys === 0 ? "" : `, ${keys} keys`}`,
@@ -58,8 +55,8 @@ export function perfTest(program: Program, records: number, bytes: number, keys:
   };
 }
 
-/** With the task's own permissions and flags. */
-function ourProducer({ stack }: Lab, topic: string, flags: readonly string[]): Program {
+/** With the permissions and flags of the task `produce`. */
+function thisProducer({ stack }: Lab, topic: string, flags: readonly string[]): Program {
   const { tasks } = JSON.parse(Deno.readTextFileSync(join(CLONE, "deno.json")));
   const [, ...args] = String(tasks.produce.command).split(" ");
   return {
@@ -70,7 +67,7 @@ function ourProducer({ stack }: Lab, topic: string, flags: readonly string[]): P
   };
 }
 
-/** As the backfill's first ones are. */
+/** The same readings as at the beginning of the backfill. */
 function* readings(count: number): Generator<{ readonly key: string; readonly value: string }> {
   const options: GenerateOptions = {
     seed: 1,
@@ -86,14 +83,12 @@ function* readings(count: number): Generator<{ readonly key: string; readonly va
   for (const { key, value } of generate(options)) yield { key: String(key), value: String(value) };
 }
 
-/** Mean bytes of a key and its value. */
 export function meanBytes(): number {
   let bytes = 0;
   for (const { key, value } of readings(MEASURED)) bytes += key.length + value.length;
   return Math.round(bytes / MEASURED);
 }
 
-/** Writes readings as a recording: a CSV with a header. */
 export async function writeRecording(path: string, records: number): Promise<void> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   const encoder = new TextEncoder();
@@ -106,7 +101,7 @@ export async function writeRecording(path: string, records: number): Promise<voi
   for (const { value } of readings(records)) {
     const { customer_id, timestamp, heart_rate } = JSON.parse(value);
     lines.push(`${customer_id},${timestamp},${heart_rate}`);
-    if (lines.length >= LINES_A_WRITE) await flush();
+    if (lines.length >= LINES_PER_WRITE) await flush();
   }
   await flush();
 }

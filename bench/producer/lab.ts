@@ -1,4 +1,3 @@
-/** What all contenders share: one broker, a fresh topic for each run, and a count of what is in its log. */
 import { randomBytes } from "node:crypto";
 import { Admin, Consumer } from "@platformatic/kafka";
 import { Child } from "../../stack/process/child.ts";
@@ -7,9 +6,9 @@ import { sleep } from "../../workers/_shared/backoff.ts";
 import { cpuSeconds, endedCpuSeconds } from "../lab/cpu_time.ts";
 import { sampleProcess } from "../lab/process_sample.ts";
 
-const LOOK_EVERY_MS = 50;
-/** Late enough for a process to have all the memory it will take. */
-const WEIGHED_AT = 0.9;
+const POLL_EVERY_MS = 50;
+/** Share of the records. By then the process has its full memory, and still runs. */
+const MEMORY_SAMPLED_AT = 0.9;
 const DEADLINE_MS = 600_000;
 const STOP_DEADLINE_MS = 15_000;
 
@@ -19,7 +18,6 @@ export interface Lab {
   readonly signal: AbortSignal;
 }
 
-/** The beginning of a command line. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -27,19 +25,17 @@ export interface Program {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** One contender's run; all from what the log's end was at a time, and from what Linux says of the processes. */
 export interface Run {
   readonly records: number;
-  /** Of records that arrived between the first look that saw some and the last. */
+  /** From the first time that records were in the log until all were there. */
   readonly recordsPerSecond: number;
-  /** From the start of the process to its last record in the log. */
+  /** From the start of the process until its last record is in the log. */
   readonly seconds: number;
-  /** Processor time in seconds: of the contender from its start to its end, and of the broker meanwhile. */
+  /** CPU seconds of the contender from start to end, and of the broker during that time. */
   readonly cpu: { readonly producer: number; readonly kafka: number };
   readonly peakMb: number | undefined;
 }
 
-/** Runs a program that publishes so many records to the topic that it is given, and then ends. */
 export async function publishAll(
   { stack, partitions, signal }: Lab,
   records: number,
@@ -62,7 +58,7 @@ export async function publishAll(
       const count = await topic.count();
       const at = performance.now();
       if (count > 0) first ??= { count, at };
-      if (count >= records * WEIGHED_AT && peakMb === undefined && !ended) {
+      if (count >= records * MEMORY_SAMPLED_AT && peakMb === undefined && !ended) {
         const sample = await sampleProcess(child.pid);
         peakMb = sample && sample.peakKb / 1024;
       }
@@ -83,7 +79,7 @@ export async function publishAll(
       }
       signal.throwIfAborted();
       if (ended || at - began > DEADLINE_MS) throw failure(child, count, records);
-      await sleep(LOOK_EVERY_MS, { signal });
+      await sleep(POLL_EVERY_MS, { signal });
     }
   } finally {
     await child.stop(STOP_DEADLINE_MS);
@@ -91,13 +87,12 @@ export async function publishAll(
 }
 
 function failure(child: Child, arrived: number, expected: number): Error {
-  const words = child.tail.join("\n");
+  const lines = child.tail.join("\n");
   return new Error(
-    `${arrived} records arrived, expected ${expected}; the last words of who sent them:\n${words}`,
+    `${arrived} records arrived, expected ${expected}; the last lines of the sender:\n${lines}`,
   );
 }
 
-/** Nothing is left in the log of what another run sent. */
 class FreshTopic implements AsyncDisposable {
   readonly name = `bench_${randomBytes(4).toString("hex")}`;
   readonly #admin: Admin;
@@ -115,7 +110,6 @@ class FreshTopic implements AsyncDisposable {
     return topic;
   }
 
-  /** Records in all of its partitions. */
   async count(): Promise<number> {
     const ends = await this.#ends.listOffsets({ topics: [this.name] });
     return (ends.get(this.name) ?? []).reduce((sum, end) => sum + Number(end), 0);

@@ -1,4 +1,3 @@
-/** How fast our producer publishes readings, beside Kafka's own tool with records of the same size. */
 import { join } from "node:path";
 import { Command } from "commander";
 import { sayProgress as say } from "../../stack/output.ts";
@@ -28,12 +27,12 @@ await runWorker(async ({ args, signal, resources }) => {
     replay(recording, recorded),
   ];
   const took = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
-  // By turns, so that a slow minute of the machine does not fall on one of them alone.
+  // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
   for (let turn = 1; turn <= runs; turn++) {
     for (const { name, run } of contenders) {
-      const one = await run({ stack, partitions, signal });
-      say(`${turn}/${runs} ${name}: ${Math.round(one.recordsPerSecond)} records/s`);
-      took.get(name)?.push(one);
+      const result = await run({ stack, partitions, signal });
+      say(`${turn}/${runs} ${name}: ${Math.round(result.recordsPerSecond)} records/s`);
+      took.get(name)?.push(result);
     }
   }
   await report(took, { bytes, partitions, yardstick: yardstick.name });
@@ -41,11 +40,13 @@ await runWorker(async ({ args, signal, resources }) => {
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:producer")
-    .description("Measures how fast the producer publishes, beside Kafka's own kafka-producer-perf-test.")
-    .option("--records <n>", "of a run", "5000000")
-    .option("--recorded <n>", "in the file that is published as a recording", "1000000")
-    .option("--runs <n>", "of each", "3")
-    .option("--partitions <n>", "of the topic", "6")
+    .description(
+      "Measures how many records per second the producer publishes, compared with Kafka's kafka-producer-perf-test.",
+    )
+    .option("--records <n>", "number of records of a run", "5000000")
+    .option("--recorded <n>", "number of records in the file that is published as a recording", "1000000")
+    .option("--runs <n>", "number of runs of each contender", "3")
+    .option("--partitions <n>", "number of partitions of the topic", "6")
     .addHelpText("after", "\nExample:\n  deno task bench:producer --records 1000000 --runs 1")
     .exitOverride();
   const settings = {

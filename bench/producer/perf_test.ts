@@ -1,11 +1,10 @@
-/** Kafka's own measure of a producer, as `kafka-producer-perf-test.sh` runs it. */
 interface PerfTestOptions {
   readonly bootstrapServers: string;
   readonly topic: string;
   readonly records: number;
-  /** Of a record's value; its keys come on top. */
+  /** Size of a value. Keys are additional. */
   readonly bytes: number;
-  /** How many different keys; 0 for records without one, as the tool has it unless told. */
+  /** Number of different keys; 0, the tool's default, for records without keys. */
   readonly keys: number;
 }
 

@@ -1,4 +1,3 @@
-/** What the contenders did, as a table. */
 import { formatTable } from "../../workers/_shared/table.ts";
 import { summarize } from "../lab/statistics.ts";
 import type { Run } from "./lab.ts";
@@ -6,10 +5,9 @@ import type { Run } from "./lab.ts";
 const MILLION = 1_000_000;
 
 export interface Conditions {
-  /** Mean of a record's key and value. */
+  /** Mean size of a record's key and value. */
   readonly bytes: number;
   readonly partitions: number;
-  /** The contender that the others are compared with. */
   readonly yardstick: string;
 }
 
@@ -17,23 +15,24 @@ export async function report(
   runs: ReadonlyMap<string, readonly Run[]>,
   { bytes, partitions, yardstick }: Conditions,
 ): Promise<void> {
-  const rateOf = (one: readonly Run[]) => summarize(one.map(({ recordsPerSecond }) => recordsPerSecond));
+  const rateOf = (results: readonly Run[]) =>
+    summarize(results.map(({ recordsPerSecond }) => recordsPerSecond));
   const most = rateOf(runs.get(yardstick) ?? []).median;
-  const rows = [...runs].map(([name, one]) => {
-    const rate = rateOf(one);
-    const median = (of: (run: Run) => number) => summarize(one.map(of)).median;
-    const aMillion = (of: (run: Run) => number) =>
+  const rows = [...runs].map(([name, results]) => {
+    const rate = rateOf(results);
+    const median = (of: (run: Run) => number) => summarize(results.map(of)).median;
+    const perMillion = (of: (run: Run) => number) =>
       median((run) => of(run) / run.records * MILLION).toFixed(2);
     return [
       name,
-      (one[0]?.records ?? 0).toLocaleString("en"),
+      (results[0]?.records ?? 0).toLocaleString("en"),
       Math.round(rate.median).toLocaleString("en"),
       `±${(rate.spread * 100).toFixed(0)} %`,
       (rate.median / most).toFixed(2),
       median(({ seconds }) => seconds).toFixed(1),
-      aMillion(({ cpu }) => cpu.producer),
-      aMillion(({ cpu }) => cpu.kafka),
-      Math.max(...one.map(({ peakMb }) => peakMb ?? 0)).toFixed(0),
+      perMillion(({ cpu }) => cpu.producer),
+      perMillion(({ cpu }) => cpu.kafka),
+      Math.max(...results.map(({ peakMb }) => peakMb ?? 0)).toFixed(0),
     ];
   });
   const right = { align: "right" as const };
@@ -43,12 +42,12 @@ export async function report(
     { title: "records/s", ...right },
     { title: "spread", ...right },
     { title: "ratio", ...right },
-    { title: "all s", ...right },
+    { title: "total s", ...right },
     { title: "CPU s/million", ...right },
     { title: "Kafka", ...right },
     { title: "peak MB", ...right },
   ], rows);
-  const turns = Math.max(...[...runs.values()].map((one) => one.length));
+  const turns = Math.max(...[...runs.values()].map((list) => list.length));
   const text =
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${bytes} bytes of key and value, ` +
     `${partitions} partitions, acks=all, median of ${turns} runs\n\n${table}\n`;

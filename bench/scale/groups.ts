@@ -1,4 +1,3 @@
-/** One consumer against two in a group, each held to the same share of a core, so that nothing else is full. */
 import type { Child } from "../../stack/process/child.ts";
 import { sayProgress as say } from "../../stack/output.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -15,18 +14,18 @@ import type { Trial } from "./trial.ts";
 
 const SIZES = [1, 2];
 const PARTITIONS = 6;
-/** More than two consumers store before and while they are watched. */
+/** More than two consumers store during warm-up and measurement. */
 const BACKLOG = 6_000_000;
-/** For each consumer, without a quota: until its just-in-time compiler has done its work. */
+/** For each consumer, without a quota: until its just-in-time compiler is done. */
 const WARM_UP_RECORDS = 500_000;
-/** Until what was fetched and begun at full speed is stored. */
+/** Until batches that were fetched at full speed are stored. */
 const SETTLE_MS = 4_000;
 const STOP_DEADLINE_MS = 15_000;
 const WARM_DEADLINE_MS = 180_000;
 
-interface Watched {
+interface Measurement {
   readonly rowsPerSecond: number;
-  /** Cores in use on average. */
+  /** Mean number of cores in use. */
   readonly consumers: number;
   readonly postgres: number;
   readonly kafka: number;
@@ -39,16 +38,17 @@ export async function compareGroups(trial: Trial): Promise<string> {
     records: BACKLOG,
     partitions: PARTITIONS,
   });
-  const watched = new Map<number, Watched[]>(SIZES.map((size) => [size, []]));
+  const measured = new Map<number, Measurement[]>(SIZES.map((size) => [size, []]));
   for (let turn = 1; turn <= runs; turn++) {
     for (const size of SIZES) {
       if (trial.signal.aborted) return "";
-      const took = await watch(trial, place, size);
+      const took = await measure(trial, place, size);
       say(`${turn}/${runs} ${size} at ${share} % of a core: ${Math.round(took.rowsPerSecond)} rows/s`);
-      watched.get(size)?.push(took);
+      measured.get(size)?.push(took);
     }
   }
-  const median = (size: number, of: (one: Watched) => number) => summarize((watched.get(size) ?? []).map(of));
+  const median = (size: number, of: (run: Measurement) => number) =>
+    summarize((measured.get(size) ?? []).map(of));
   const alone = median(1, ({ rowsPerSecond }) => rowsPerSecond).median;
   const rows = SIZES.map((size) => {
     const rate = median(size, ({ rowsPerSecond }) => rowsPerSecond);
@@ -64,13 +64,13 @@ export async function compareGroups(trial: Trial): Promise<string> {
       ].map((cores) => cores.median.toFixed(2)),
     ];
   });
-  const titles = ["consumers", "rows/s", "spread", "ratio", "their cores", "PostgreSQL's", "Kafka's"];
-  return `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; each consumer held to ${share} % of one, ` +
-    `${PARTITIONS} partitions, a backlog of ${log.records} records, ${seconds} s watched, median of ${runs} runs\n\n` +
+  const titles = ["consumers", "rows/s", "spread", "ratio", "cores: consumers", "PostgreSQL", "Kafka"];
+  return `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; each consumer limited to ${share} % of a core, ` +
+    `${PARTITIONS} partitions, a backlog of ${log.records} records, measured for ${seconds} s, median of ${runs} runs\n\n` +
     formatTable(titles.map((title) => ({ title, align: "right" })), rows);
 }
 
-function watch({ stack, share, seconds, signal }: Trial, place: Place, size: number): Promise<Watched> {
+function measure({ stack, share, seconds, signal }: Trial, place: Place, size: number): Promise<Measurement> {
   return withDatabase(stack, async (database, url) => {
     await using held = new AsyncDisposableStack();
     const consumers: Child[] = [];
@@ -82,31 +82,31 @@ function watch({ stack, share, seconds, signal }: Trial, place: Place, size: num
     const groupId = new URL(url).pathname.slice(1);
     const shared = await eventually(
       "the consumers to share the partitions",
-      () => sharedOut(place, groupId, size),
+      () => evenAssignment(place, groupId, size),
     );
     await warm(database, consumers);
-    // Let go before they are asked to stop: ending takes work, too.
+    // `held` releases the quotas before it stops the consumers, because a stop needs CPU time too.
     for (const [index, { pid }] of consumers.entries()) {
       const quota = held.use(await cpuQuota(`heartbeat-bench-${Deno.pid}-${index}`, share / 100));
       await quota.hold(pid);
     }
     await sleep(SETTLE_MS, { signal });
 
-    const look = async () => ({
+    const sample = async () => ({
       rows: (await readProgress(database)).stored,
       at: performance.now(),
       cpu: await cpuTime(stack),
       own: await Promise.all(consumers.map(({ pid }) => cpuSeconds(pid))),
     });
-    const before = await look();
+    const before = await sample();
     await sleep(seconds * 1000, { signal });
-    const after = await look();
-    await insistOnWork(place, database);
-    if (await sharedOut(place, groupId, size) !== shared) {
-      throw new Error("the group shared the partitions anew while it was watched");
+    const after = await sample();
+    await assertBacklogLeft(place, database);
+    if (await evenAssignment(place, groupId, size) !== shared) {
+      throw new Error("the group rebalanced during the measurement");
     }
     const took = (after.at - before.at) / 1000;
-    const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
     return {
       rowsPerSecond: (after.rows - before.rows) / took,
       consumers: (sum(after.own) - sum(before.own)) / took,
@@ -116,8 +116,8 @@ function watch({ stack, share, seconds, signal }: Trial, place: Place, size: num
   });
 }
 
-/** Who has which partitions, as the group's coordinator says; undefined until each member has as many as the others. */
-async function sharedOut(place: Place, groupId: string, size: number): Promise<string | undefined> {
+/** The assignment as the coordinator knows it; undefined unless all members have equally many partitions. */
+async function evenAssignment(place: Place, groupId: string, size: number): Promise<string | undefined> {
   const group = (await place.admin.describeGroups({ groups: [groupId] })).get(groupId);
   const members = [...group?.members ?? []].map(([id, { assignments }]) => {
     return { id, partitions: assignments?.get(place.topic)?.partitions ?? [] };
@@ -137,13 +137,13 @@ async function warm(database: Database, consumers: readonly Child[]): Promise<vo
   });
 }
 
-/** A partition without records that wait is work that somebody did not have. */
-async function insistOnWork(place: Place, database: Database): Promise<void> {
+/** Without waiting records in each partition, some consumer had too little work. */
+async function assertBacklogLeft(place: Place, database: Database): Promise<void> {
   const ends = await place.ends();
   const rows = await database.query<{ partition: number; next: string }>(
     "select kafka_partition as partition, next_offset as next from public.ingest_offsets",
   );
   if (rows.some(({ partition, next }) => Number(next) >= (ends[partition] ?? 0))) {
-    throw new Error("a partition was read to its end while the group was watched: the backlog is too small");
+    throw new Error("a partition was read to its end during the measurement: the backlog is too small");
   }
 }

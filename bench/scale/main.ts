@@ -1,8 +1,7 @@
-/** How the pipeline grows: two consumers against one, what a record costs by partitions and customers, what a reading takes. */
 import { Command } from "commander";
 import { choice, integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
-import { keepSection } from "../lab/sections.ts";
+import { replaceSection } from "../lab/sections.ts";
 import { startServers } from "../lab/servers.ts";
 import { compareGroups } from "./groups.ts";
 import { compareCustomers, comparePartitions } from "./shapes.ts";
@@ -11,9 +10,9 @@ import type { Trial } from "./trial.ts";
 
 const PARTS = {
   groups: { title: "two consumers against one", measure: compareGroups },
-  partitions: { title: "what a record costs, by partitions", measure: comparePartitions },
-  customers: { title: "what a record costs, by customers", measure: compareCustomers },
-  storage: { title: "what a reading takes", measure: measureStorage },
+  partitions: { title: "cost of a record by number of partitions", measure: comparePartitions },
+  customers: { title: "cost of a record by number of customers", measure: compareCustomers },
+  storage: { title: "bytes of a reading", measure: measureStorage },
 };
 
 await runWorker(async ({ args, signal, resources }) => {
@@ -25,20 +24,20 @@ await runWorker(async ({ args, signal, resources }) => {
     const table = await measure(trial);
     if (signal.aborted) return;
     Deno.stdout.writeSync(new TextEncoder().encode(`${table}\n\n`));
-    await keepSection("scale.txt", title, table);
+    await replaceSection("scale.txt", title, table);
   }
 });
 
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:scale")
     .description(
-      "Measures how the pipeline grows. A part that does not run keeps what it said the last time.",
+      "Measures how costs and throughput scale. The results of parts that do not run stay in the file.",
     )
-    .option("--only <part>", `${Object.keys(PARTS).join(", ")}, or all of them`, "all")
-    .option("--runs <n>", "of each, by turns", "3")
-    .option("--records <n>", "that each run stores, but in groups", "2000000")
-    .option("--share <n>", "percent of a core that each consumer of groups may use", "10")
-    .option("--seconds <n>", "that each run of groups is watched, once warm", "20")
+    .option("--only <part>", `run only this part: ${Object.keys(PARTS).join(", ")}, or all`, "all")
+    .option("--runs <n>", "number of runs of each variant", "3")
+    .option("--records <n>", "number of records that each run stores, except in groups", "2000000")
+    .option("--share <n>", "in groups: percent of a core that each consumer may use", "10")
+    .option("--seconds <n>", "in groups: duration of the measurement after the warm-up", "20")
     .addHelpText("after", "\nExample:\n  deno task bench:scale --only groups --share 15")
     .exitOverride();
   const settings = {

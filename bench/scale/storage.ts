@@ -1,10 +1,9 @@
-/** Bytes that a reading takes on disks and on the wire, after a backlog of one day's readings or less was stored. */
 import { openLink } from "../../stack/network/link.ts";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
-import { type IngestProgress, insistOnAll, readProgress, startConsumer } from "../ingest/consumer.ts";
+import { assertAllStored, type IngestProgress, readProgress, startConsumer } from "../ingest/consumer.ts";
 import { publishLog, withDatabase } from "../ingest/lab.ts";
 import { walBytes } from "./shapes.ts";
 import type { Trial } from "./trial.ts";
@@ -13,7 +12,7 @@ const PARTITIONS = 6;
 const DEADLINE_MS = 600_000;
 const STOP_DEADLINE_MS = 15_000;
 const DAY_SECONDS = 86_400;
-/** Readings a second that the last column is for. */
+/** Readings per second for the right columns. */
 const RATE = 100_000;
 
 export async function measureStorage(trial: Trial): Promise<string> {
@@ -38,14 +37,14 @@ export async function measureStorage(trial: Trial): Promise<string> {
     } finally {
       await consumer.stop(STOP_DEADLINE_MS);
     }
-    await insistOnAll(database, log.records);
+    await assertAllStored(database, log.records);
     const wal = await walBytes(database) - walBefore;
     return { ...wire, wal, tables: await tableBytes(database) };
   });
   const lines: [what: string, bytes: number][] = [
     ["Kafka: the record in the log, one copy, no compression", kafka],
-    ["PostgreSQL, sent by the consumer", took.requests],
-    ["PostgreSQL, its answers", took.answers],
+    ["network, from the consumer to PostgreSQL", took.requests],
+    ["network, from PostgreSQL to the consumer", took.answers],
     ["write-ahead log", took.wal],
     ...took.tables,
   ];
@@ -60,14 +59,13 @@ export async function measureStorage(trial: Trial): Promise<string> {
   });
   return `${log.records} readings of 1,000 customers, one every 5 s each, stored as a backlog\n\n` +
     formatTable([
-      { title: "what" },
+      { title: "where" },
       { title: "bytes/reading", align: "right" },
       { title: "MB/s at 100,000/s", align: "right" },
-      { title: "GB a day at 100,000/s", align: "right" },
+      { title: "GB/day at 100,000/s", align: "right" },
     ], rows);
 }
 
-/** Of the topic's segments on its broker. */
 async function logBytes(place: Place): Promise<number> {
   const brokers = await place.admin.describeLogDirs({
     topics: [{ name: place.topic, partitions: Array.from({ length: PARTITIONS }, (_, index) => index) }],

@@ -1,15 +1,14 @@
-/** What every part of the benchmark is given. */
 import type { Stack } from "../../stack/mod.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
 
 export interface Trial {
   readonly stack: Stack;
   readonly runs: number;
-  /** That each run stores, but those of groups. */
+  /** Number that each run stores, except in groups. */
   readonly records: number;
   /** Percent of a core that each consumer of a group may use. */
   readonly share: number;
-  /** That a group is watched, once it is warm. */
+  /** Duration of the measurement of a group, after its warm-up. */
   readonly seconds: number;
   readonly signal: AbortSignal;
   readonly resources: Resources;

@@ -1,4 +1,3 @@
-/** Keeps a topic filled so that its consumer never waits, and takes away what it has stored. */
 import type { Place } from "../../lab/place.ts";
 import { sleep } from "../../workers/_shared/backoff.ts";
 import type { Sender } from "../../workers/_shared/kafka/sender.ts";
@@ -8,41 +7,37 @@ import { openSender } from "../lab/readings_batch.ts";
 import { RoundsBatch } from "./rounds_batch.ts";
 
 const CUSTOMERS = 1_000;
-export const INTERVAL_SECONDS = 5;
-/** Each customer's next readings in one request; a partition's share stays far below what a broker takes. */
-const ROUNDS_A_REQUEST = 12;
-/** Under way at once: who waits for each answer is slower than the consumer, once the processors are busy. */
-const REQUESTS = 4;
-const LOOK_EVERY_MS = 50;
-const AFTER_TROUBLE_MS = 500;
-const TAKE_AWAY_EVERY_MS = 10_000;
+const INTERVAL_SECONDS = 5;
+/** The next readings of each customer. The share of one partition stays far below the maximum size of a batch. */
+const ROUNDS_PER_REQUEST = 12;
+/** With one request at a time, the load would be slower than the consumer on busy processors. */
+const REQUESTS_IN_FLIGHT = 4;
+const POLL_EVERY_MS = 50;
+const RETRY_DELAY_MS = 500;
+const DELETE_EVERY_MS = 10_000;
 const DAY_MS = 86_400_000;
-/** Above it a day's readings would be younger than what the database lets anyone drop. */
+/** Age of the first reading. Beyond 62 days, partitions are of months, which could not be dropped in time. */
 const MAX_AGE_DAYS = 60;
 
-/** As many records as fit between the oldest instant of a day partition and the present. */
-export const MOST_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS / 1000 / INTERVAL_SECONDS);
+/** The records that fit between the first reading and the youngest days that the database allows to drop. */
+export const MAX_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS / 1000 / INTERVAL_SECONDS);
 
-/**
- * Readings of 1,000 customers, one every five seconds, that begin sixty days ago. A customer's records are all in one
- * partition, in order but for what had to be tried again, so that an offset says about which instant it is.
- */
+/** A customer has one partition, and its records are in order, so an offset determines the approximate timestamp. */
 export class SoakLoad implements AsyncDisposable {
   /** Records that the broker acknowledged. */
   loaded = 0;
-  /** Requests that failed and were repeated: their records may be in the log once more. */
+  /** Failed requests that were repeated. Their records may be in the log twice. */
   repeated = 0;
   readonly #place: Place;
   readonly #partitions: number;
-  readonly #onTrouble: (error: unknown) => void;
+  readonly #onError: (error: unknown) => void;
   readonly #sender: Sender;
-  /** By partition. */
   readonly #batches: readonly RoundsBatch[];
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
   #round = 0;
 
-  constructor(place: Place, partitions: number, onTrouble: (error: unknown) => void) {
-    this.#onTrouble = onTrouble;
+  constructor(place: Place, partitions: number, onError: (error: unknown) => void) {
+    this.#onError = onError;
     this.#place = place;
     this.#partitions = partitions;
     this.#sender = openSender(place.stack.kafkaBootstrapServers, place.topic);
@@ -51,17 +46,15 @@ export class SoakLoad implements AsyncDisposable {
     this.#batches = Array.from({ length: partitions }, (_, partition) => {
       return new RoundsBatch(
         customers.filter((customer) => customer % partitions === partition),
-        ROUNDS_A_REQUEST,
+        ROUNDS_PER_REQUEST,
       );
     });
   }
 
-  /** Publishes until so many records are in the log. */
   async fill(backlog: number, { signal }: { signal: AbortSignal }): Promise<void> {
     while (!signal.aborted && this.loaded < backlog) await this.#publishNext(signal);
   }
 
-  /** Refills until `signal`: so many records are in the log beyond those that are stored. */
   async keepFilled(
     backlog: number,
     stored: () => number,
@@ -69,57 +62,52 @@ export class SoakLoad implements AsyncDisposable {
   ): Promise<void> {
     const keep = async () => {
       while (!signal.aborted) {
-        if (this.loaded - stored() >= backlog) await sleep(LOOK_EVERY_MS, { signal });
+        if (this.loaded - stored() >= backlog) await sleep(POLL_EVERY_MS, { signal });
         else await this.#publishNext(signal);
       }
     };
-    await Promise.all(Array.from({ length: REQUESTS }, keep));
+    await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, keep));
   }
 
-  /** What fails is told and tried again: an hour's run shall not end because the machine was busy for a moment. */
+  /** Repeats a failed request, because a short overload of the machine must not end a long run. */
   async #publishNext(signal: AbortSignal): Promise<void> {
     const round = this.#round;
-    this.#round += ROUNDS_A_REQUEST;
+    this.#round += ROUNDS_PER_REQUEST;
     while (!signal.aborted) {
       try {
         await this.#publish(round);
-        this.loaded += ROUNDS_A_REQUEST * CUSTOMERS;
+        this.loaded += ROUNDS_PER_REQUEST * CUSTOMERS;
         return;
       } catch (error) {
         this.repeated++;
-        this.#onTrouble(error);
-        await sleep(AFTER_TROUBLE_MS, { signal });
+        this.#onError(error);
+        await sleep(RETRY_DELAY_MS, { signal });
       }
     }
   }
 
-  /** One request: a batch for each partition. @param first of its rounds */
   async #publish(first: number): Promise<void> {
-    const seconds = Array.from({ length: ROUNDS_A_REQUEST }, (_, round) => {
+    const seconds = Array.from({ length: ROUNDS_PER_REQUEST }, (_, round) => {
       return this.#startMs / 1000 + (first + round) * INTERVAL_SECONDS;
     });
     await this.#sender.sendBatches(this.#batches.map((batch, partition) => [partition, batch.at(seconds)]));
   }
 
-  /**
-   * Every few seconds, until `signal`: what is stored is deleted from the log, and days that no unread record belongs to
-   * are dropped from the table by the function that retention uses, which counts them. So an hour at full speed fits on
-   * a small disk, and the ledger still adds up.
-   */
-  async takeAway(
+  /** Deletes stored records and drops read days, counted as by retention, so that an hour fits on a small disk. */
+  async deleteStored(
     next: () => ReadonlyMap<number, number>,
     { signal }: { signal: AbortSignal },
   ): Promise<void> {
     while (!signal.aborted) {
-      await sleep(TAKE_AWAY_EVERY_MS, { signal });
+      await sleep(DELETE_EVERY_MS, { signal });
       const offsets = [...next()];
       if (offsets.length < this.#partitions) continue;
-      await this.#deleteUpTo(offsets).catch(this.#onTrouble);
+      await this.#deleteUpTo(offsets).catch(this.#onError);
       const rounds = offsets.map(([partition, offset]) => {
         return Math.floor(offset / Math.ceil((CUSTOMERS - partition) / this.#partitions));
       });
       const unread = this.#startMs + Math.min(...rounds) * INTERVAL_SECONDS * 1000;
-      await this.#dropBefore(unread - DAY_MS).catch(this.#onTrouble);
+      await this.#dropDaysBefore(unread - DAY_MS).catch(this.#onError);
     }
   }
 
@@ -132,11 +120,10 @@ export class SoakLoad implements AsyncDisposable {
     });
   }
 
-  async #dropBefore(instantMs: number): Promise<void> {
+  async #dropDaysBefore(instantMs: number): Promise<void> {
     const before = new Date(Math.min(instantMs, Date.now() - DAY_MS)).toISOString();
     try {
       let left = true;
-      // A step at a time, until nothing is left to do.
       while (left) {
         const [row] = await this.#place.sql(
           "select public.drop_old_heartbeat_partition('public.heartbeats', $1) is not null as left",
@@ -145,7 +132,7 @@ export class SoakLoad implements AsyncDisposable {
         left = row?.["left"] === true;
       }
     } catch (error) {
-      // Its lock could not be had in time beside the writers: the next round tries again.
+      // The lock was not available in time. The next round tries again.
       if (sqlState(error) !== "55P03" && sqlState(error) !== "40P01") throw error;
     }
   }

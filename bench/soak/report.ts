@@ -1,4 +1,3 @@
-/** What a soak measured: a summary, every sample, and the curves as a picture. */
 import { join } from "node:path";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { lineChart } from "../charts/line_chart.ts";
@@ -6,29 +5,24 @@ import type { ProcessSample } from "../lab/process_sample.ts";
 import type { SoakFlags } from "./flags.ts";
 
 export interface Sample extends ProcessSample {
-  /** Since the consumer was started. */
   readonly seconds: number;
-  /** Records that are accounted for in the database. */
+  /** Records that the ledger accounts for. */
   readonly stored: number;
-  /** Records in the log that are not. */
   readonly waiting: number;
-  /** How far the rollup is behind. */
   readonly lagSeconds: number;
-  /** Of public.ingest_changes on the disk, with what was deleted from it. */
+  /** Disk space of public.ingest_changes, including deleted rows. */
   readonly changesMb: number;
 }
 
-/** Seconds over which the picture takes the mean rate: a commit brings thousands of rows at once. */
+/** The chart shows the mean rate over this time, because one commit adds thousands of rows at once. */
 const RATE_SECONDS = 5;
 
-/** What was measured, for whoever judges the run. */
 export interface Measured {
   readonly peakMb: number;
-  /** Records that waited, at the moment after the first quarter when the fewest did. */
+  /** Minimum after the first quarter of the run. */
   readonly fewestWaiting: number;
 }
 
-/** Writes soak.txt, soak.csv and soak.svg, and the summary to standard output. */
 export async function report(samples: readonly Sample[], flags: SoakFlags): Promise<Measured> {
   const memory = samples.map(({ residentKb }) => residentKb / 1024);
   const peakMb = Math.max(0, ...samples.slice(-1).map(({ peakKb }) => peakKb / 1024));
@@ -43,9 +37,8 @@ export async function report(samples: readonly Sample[], flags: SoakFlags): Prom
   const minutes = samples.map(({ seconds }) => seconds / 60);
   await Deno.writeTextFile(
     join(flags.out, "soak.svg"),
-    // Told as measured: the flag says only what was wanted.
     lineChart(
-      `One consumer with a backlog, never less than ${fewestWaiting.toLocaleString("en")} waiting`,
+      `One consumer with a backlog of at least ${fewestWaiting.toLocaleString("en")} records`,
       minutes,
       [
         {
@@ -77,21 +70,24 @@ function summary(
   const rows = [
     ["minutes", (seconds / 60).toFixed(1)],
     ["records stored", String(last?.stored ?? 0)],
-    ["records a second, mean", String(Math.round(((last?.stored ?? 0) - (first?.stored ?? 0)) / seconds))],
+    ["records per second, mean", String(Math.round(((last?.stored ?? 0) - (first?.stored ?? 0)) / seconds))],
     ["records waiting, median", String(median(samples.map(({ waiting }) => waiting)))],
-    ["records waiting, fewest after the first quarter", String(fewestWaiting)],
-    ["the rollup behind, seconds, at most", Math.max(...samples.map((one) => one.lagSeconds)).toFixed(1)],
-    ["change feed on the disk, MB, at most", Math.max(...samples.map((one) => one.changesMb)).toFixed(0)],
+    ["records waiting, minimum after the first quarter", String(fewestWaiting)],
+    ["lag of the rollup, maximum, s", Math.max(...samples.map((sample) => sample.lagSeconds)).toFixed(1)],
+    ["change feed on disk, maximum, MB", Math.max(...samples.map((sample) => sample.changesMb)).toFixed(0)],
     ["peak resident memory, MB", peakMb.toFixed(0)],
-    ["median of the first quarter, MB", median(memory.slice(0, quarter)).toFixed(0)],
-    ["median of the last quarter, MB", median(memory.slice(-quarter)).toFixed(0)],
-    ["slope after the first quarter, MB an hour", slopeAnHour(samples.slice(quarter)).toFixed(1)],
+    ["resident memory, median of the first quarter, MB", median(memory.slice(0, quarter)).toFixed(0)],
+    ["resident memory, median of the last quarter, MB", median(memory.slice(-quarter)).toFixed(0)],
+    [
+      "resident memory, slope after the first quarter, MB per hour",
+      slopePerHour(samples.slice(quarter)).toFixed(1),
+    ],
     ["file descriptors after the first quarter", range(({ descriptors }) => descriptors)],
-    ["of them sockets", range(({ sockets }) => sockets)],
-    ["threads", range(({ threads }) => threads)],
+    ["sockets after the first quarter", range(({ sockets }) => sockets)],
+    ["threads after the first quarter", range(({ threads }) => threads)],
   ];
   const machine = `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ` +
-    `backlog of ${flags.backlog} wanted, ${flags.partitions} partitions`;
+    `intended backlog ${flags.backlog}, ${flags.partitions} partitions`;
   return `${machine}\n\n${formatTable([{ title: "what" }, { title: "figure", align: "right" }], rows)}\n`;
 }
 
@@ -118,10 +114,9 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
-/** The line of least squares through the memory curve. */
-function slopeAnHour(samples: readonly Sample[]): number {
+function slopePerHour(samples: readonly Sample[]): number {
   const mean = (of: (sample: Sample) => number) =>
-    samples.reduce((sum, one) => sum + of(one), 0) / samples.length;
+    samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length;
   const [middle, level] = [mean(({ seconds }) => seconds), mean(({ residentKb }) => residentKb)];
   const along = mean(({ seconds }) => (seconds - middle) ** 2);
   const both = mean(({ seconds, residentKb }) => (seconds - middle) * (residentKb - level));

@@ -1,20 +1,18 @@
-/** A Kafka record batch that is made once and sent again and again with other times: the load leaves the processors to what is measured. */
 import { Buffer } from "node:buffer";
 import { seal } from "../../workers/_shared/kafka/batch_writer.ts";
 import { heartRateOf } from "../lab/fleet.ts";
 import { readingsBatch } from "../lab/readings_batch.ts";
 
 const TIMESTAMP = '"timestamp":"';
-/** Of a timestamp, up to its seconds. */
 const SECOND_CHARS = "2026-07-14T09:30:00".length;
 
-/** A reading of each customer in each of some rounds, at a second of the round and a millisecond behind each other. */
+/** A batch that is encoded once: each request only overwrites the timestamps, which leaves CPU time to the consumer. */
 export class RoundsBatch {
   readonly #bytes: Buffer;
-  /** Where the timestamps lie, by round. */
+  /** Positions of the timestamps, by round. */
   readonly #places: readonly Int32Array[];
 
-  /** @param customers in the order in which they report, at most 1,000 */
+  /** @param customers in the order of their readings, at most 1,000 */
   constructor(customers: readonly number[], rounds: number) {
     const readings = Array.from(
       { length: rounds },
@@ -34,7 +32,6 @@ export class RoundsBatch {
       }));
   }
 
-  /** @param seconds of each round, since the Unix epoch */
   at(seconds: readonly number[]): Buffer {
     const bytes = Buffer.from(this.#bytes);
     this.#places.forEach((places, round) => {

@@ -1,7 +1,7 @@
 """Reads heart-rate records from Kafka and stores them in PostgreSQL by binary COPY, at least once.
 
-As a good engineer would write it who needs no validation, no deduplication and no ledger. Settings come from the
-environment; python.ts says which.
+A carefully written consumer without validation, deduplication and ledger. Settings come from the environment, which
+python.ts sets.
 """
 
 import os
@@ -19,7 +19,7 @@ FIRST_RECORD_SECONDS = 0.5
 
 
 class Writer(threading.Thread):
-    """A consumer of the group with a connection of its own, so that PostgreSQL writes on as many cores."""
+    """A member of the group with its own connection, so that PostgreSQL uses a core for each writer."""
 
     def __init__(self, settings, stopping):
         super().__init__()
@@ -41,14 +41,14 @@ class Writer(threading.Thread):
                 "enable.auto.commit": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "socket.nagle.disable": True,
-                # Enough for the next batches; the default is 64 MB a consumer.
+                # Enough for the next batches. The default is 64 MB for each consumer.
                 "queued.max.messages.kbytes": 16 * 1024,
             }
         )
 
     def run(self):
         try:
-            # A COPY alone is a transaction of its own: one round trip less than with BEGIN and COMMIT around it.
+            # A COPY without BEGIN and COMMIT is a transaction too, and saves round trips.
             with psycopg.connect(self._database_url, autocommit=True) as connection:
                 self._consumer.subscribe([self._topic], on_revoke=self._commit_written, on_lost=lambda *_: None)
                 while not self._stopping.is_set():
@@ -62,7 +62,7 @@ class Writer(threading.Thread):
             self._consumer.close()
 
     def _next_batch(self):
-        """Waits for one record; what came with it and within the linger goes along."""
+        """Waits for one record, then takes all records that arrive within the linger time."""
         messages = self._consumer.consume(1, FIRST_RECORD_SECONDS)
         if messages:
             messages += self._consumer.consume(self._most_records - 1, self._linger_seconds)
@@ -78,13 +78,13 @@ class Writer(threading.Thread):
                     raise KafkaException(message.error())
                 reading = loads(message.value())
                 write_row((str(reading["customer_id"]), instant(reading["timestamp"]), reading["heart_rate"]))
-        # Only now: what was handed out is what was written.
+        # The position is now that of the written records, because all records handed out have been written.
         position = self._consumer.position(self._consumer.assignment())
         self._written = [partition for partition in position if partition.offset >= 0]
         self._consumer.commit(offsets=self._written, asynchronous=True)
 
     def _commit_written(self, consumer, partitions):
-        """Before another has the partitions, and before the end."""
+        """Commits the revoked partitions before another member reads them, also at the end."""
         revoked = {partition.partition for partition in partitions}
         offsets = [partition for partition in self._written if partition.partition in revoked]
         self._written = [partition for partition in self._written if partition.partition not in revoked]
@@ -94,8 +94,8 @@ class Writer(threading.Thread):
 
 def main():
     stopping = threading.Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: stopping.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
     writers = [Writer(os.environ, stopping) for _ in range(int(os.environ["PEER_WRITERS"]))]
     for writer in writers:
         writer.start()

@@ -1,4 +1,3 @@
-/** Every query of the dashboards and alert rules at its default range, the newest readings, and a customer's last day. */
 import { builtQueries } from "../../grafana/queries/grafana_files.ts";
 import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
 
@@ -9,11 +8,11 @@ export interface NamedQuery {
 
 const DAY_MS = 86_400_000;
 
-/** @param end of the time ranges: where the readings end */
-export async function peoplesQueries(end: Date): Promise<NamedQuery[]> {
+/** Every query of the dashboards and alert rules with its default range until `end`, and two that users send. */
+export async function userQueries(end: Date): Promise<NamedQuery[]> {
   const queries = (await builtQueries()).map(({ name, sql, context }) => {
     const { variables, ...rest } = context(end);
-    // A customer that exists: a search that finds nothing would be quick for the wrong reason.
+    // An existing customer: a query without rows would be fast for the wrong reason.
     const chosen = {
       ...variables,
       ...(variables?.["customer"] === undefined ? {} : { customer: "customer-0500" }),
