@@ -1,20 +1,20 @@
 /**
- * Folder `lab`: what tests and benchmarks both arrange: a topic and a database of their own, records in them, workers as
- * processes, waiting for facts. It asserts nothing.
+ * Folder `lab`: what both tests and benchmarks need: a topic and a database, records in them, worker processes, and
+ * waiting for facts. It asserts nothing.
  *
- * Waiting for facts. A test that sleeps is either slow or wrong; one that waits for a fact is neither.
+ * A test waits for a fact and never sleeps: a fixed sleep is either too long or too short.
  */
 
 const LOOK_EVERY_MS = 50;
-/** Generous on purpose: it bounds a failing test and is never a promise about speed. */
+/** Generous, because it only bounds a failing test. It is no promise about speed. */
 const DEADLINE_MS = 60_000;
 
 /**
- * Looks until there is something to see.
+ * Calls `look` until it returns something.
  *
- * @param what completes "waited for ..." when it never comes
- * @param look gives undefined or false while it is not there; what it throws counts as not there, and is told at the end
- * @throws with what was seen last
+ * @param what the fact, for the message "waited 60 s for ..."
+ * @param look returns undefined or false while the fact is missing; an error counts as missing, too
+ * @throws Error with what was seen last
  */
 export async function eventually<T>(
   what: string,

@@ -1,4 +1,3 @@
-/** A topic and a database that belong to one test, and the workers that run on them. */
 import { randomBytes } from "node:crypto";
 import { Admin, Consumer } from "@platformatic/kafka";
 // @ts-types="@types/pg"
@@ -11,9 +10,8 @@ import { Publisher } from "./produce.ts";
 import { type StartOptions, WorkerProcess } from "./worker_process.ts";
 
 export interface PlaceOptions {
-  /** 0: the topic is not made. */
+  /** 0: the topic is not created. Default: 1. */
   readonly partitions?: number;
-  /** Brokers that have the topic's records; 1 unless told. */
   readonly replicas?: number;
   readonly topicConfig?: Readonly<Record<string, string>>;
 }
@@ -30,6 +28,7 @@ export async function createPlace(stack: Stack, test: string, options: PlaceOpti
   return place;
 }
 
+/** A topic and a database that belong to one test, with the workers that run on them. */
 export class Place implements AsyncDisposable {
   readonly stack: Stack;
   readonly topic: string;
@@ -59,29 +58,27 @@ export class Place implements AsyncDisposable {
     this.publisher = new Publisher(stack.kafkaBootstrapServers, name);
   }
 
-  /** Rows of a query on the test's database, as its owner. */
+  /** Queries the database of the place as its owner. */
   async sql<T extends Row = Row>(text: string, values: readonly unknown[] = []): Promise<T[]> {
     return (await this.#pool.query<T>(text, [...values])).rows;
   }
 
-  /** A session of its own, for locks and open transactions. The caller ends it. */
+  /** For locks and open transactions. The caller ends it. */
   async session(): Promise<pg.Client> {
     return await openClient(this.databaseUrl);
   }
 
-  /** To the test's database, as the superuser. */
   get superuserUrl(): string {
     const url = new URL(this.stack.superuserUrl);
     url.pathname = `/${this.database}`;
     return url.href;
   }
 
-  /** In the server's own database. */
+  /** In the database `postgres`, not in that of the place. */
   async asSuperuser(text: string): Promise<void> {
     await withClient(this.stack.superuserUrl, (client) => client.query(text));
   }
 
-  /** Makes the topic and waits until the broker serves it. */
   async createTopic(
     partitions: number,
     config: Readonly<Record<string, string>> = {},
@@ -92,7 +89,7 @@ export class Place implements AsyncDisposable {
     await eventually(`topic ${this.topic}`, async () => {
       return (await this.describeTopic())?.leaders.filter((leader) => leader >= 0).length === partitions;
     });
-    // A leader is named before it has opened the log, and refuses until then.
+    // A new leader refuses requests until it has opened its log.
     await eventually(`the logs of ${this.topic}`, async () => (await this.ends()).length === partitions);
   }
 
@@ -100,7 +97,7 @@ export class Place implements AsyncDisposable {
     return await describeTopic(this.#ends, this.topic);
   }
 
-  /** @param count how many there are afterwards */
+  /** @param count of all partitions afterwards */
   async addPartitions(count: number): Promise<void> {
     const { leaders: [broker = 0, ...others] } = await eventually("the topic", () => this.describeTopic());
     const assignments = Array.from({ length: count - others.length - 1 }, () => ({ brokerIds: [broker] }));
@@ -118,13 +115,13 @@ export class Place implements AsyncDisposable {
     await this.publisher.forget();
   }
 
-  /** End of what is committed, by partition, as Kafka says. */
+  /** The last stable offset of each partition. */
   async ends(): Promise<number[]> {
     const ends = await this.#ends.listOffsets({ topics: [this.topic] });
     return (ends.get(this.topic) ?? []).map(Number);
   }
 
-  /** Waits until the ledger stands at Kafka's own ends, and minutes and latest readings hold all that it counts. */
+  /** Waits until the ledger is at the end of each partition and the rollup has applied all changes. */
   async caughtUp({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
     const end = performance.now() + withinMs;
     await this.stored({ withinMs });
@@ -139,7 +136,7 @@ export class Place implements AsyncDisposable {
     }, { withinMs: end - performance.now(), seen: () => seen });
   }
 
-  /** Waits until the ledger stands at Kafka's own ends; minutes and latest readings may come later. */
+  /** Waits until the ledger is at the end of each partition. The rollup may be behind. */
   async stored({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
     const topicId = (await eventually("the topic", () => this.describeTopic())).id;
     let seen: unknown;
@@ -157,7 +154,7 @@ export class Place implements AsyncDisposable {
     }, { withinMs, seen: () => seen });
   }
 
-  /** Starts a consumer process on this topic and database; it ends with the test at the latest. */
+  /** The process ends with the place at the latest. */
   consumer(options: StartOptions = {}): WorkerProcess {
     const env = {
       KAFKA_BOOTSTRAP_SERVERS: this.stack.kafkaBootstrapServers,
@@ -172,7 +169,7 @@ export class Place implements AsyncDisposable {
     return worker;
   }
 
-  /** A consumer that ends by itself when everything is read. @throws unless it exits with 0 */
+  /** Runs a consumer until it has read everything. @throws Error unless it exits with 0 */
   async consumeAll(options: StartOptions & { readonly withinMs?: number } = {}): Promise<WorkerProcess> {
     const worker = this.consumer({ ...options, args: ["--until-caught-up"] });
     const code = await worker.exitCode(options);
@@ -180,7 +177,6 @@ export class Place implements AsyncDisposable {
     return worker;
   }
 
-  /** Runs a program that ends by itself on this topic and database. */
   async run(
     program: "reconcile" | "scenarios",
     args: readonly string[] = [],
@@ -198,7 +194,6 @@ export class Place implements AsyncDisposable {
     return { code: await worker.exitCode(), output: worker.output };
   }
 
-  /** For the failing test's reader: the end of what each worker said. */
   workersTail(): string {
     return this.#workers.map((worker) => worker.tail()).join("\n");
   }
@@ -214,7 +209,7 @@ export class Place implements AsyncDisposable {
 
 function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 5_000 });
-  // A server that a test stops ends idle connections; the next query makes a new one.
+  // If a test stops the server, idle connections end. The next query opens a new one.
   pool.on("error", () => {});
   return pool;
 }

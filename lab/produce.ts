@@ -1,24 +1,23 @@
-/** Publishes given records and says where each one went: its partition and offset are its id. */
 import { Buffer } from "node:buffer";
 import { Producer } from "@platformatic/kafka";
 import type { Compression } from "../workers/_shared/kafka/batch_writer.ts";
 import { tolerateLeaderlessPartitions } from "../workers/_shared/kafka/client_patches.ts";
 
-/** A record to publish. An object as value becomes JSON; bytes and null go as they are. */
+/** A record to publish. An object becomes JSON. Bytes and null are sent unchanged. */
 export interface Outgoing {
   readonly value: Uint8Array | null | string | Readonly<Record<string, unknown>>;
-  /** null: keyless. Left out: the customer_id of the value. */
+  /** null: no key. Default: the value's customer_id. */
   readonly key?: string | Uint8Array | null;
-  /** 0 unless told. */
+  /** Default: 0. */
   readonly partition?: number;
   readonly headers?: ReadonlyMap<Buffer, Buffer>;
-  /** Kafka's own, milliseconds since the Unix epoch; now unless told. */
+  /** Milliseconds since the Unix epoch. Default: now. */
   readonly timestampMs?: bigint;
 }
 
 /** A record that the broker acknowledged. */
 export interface Sent<T extends Outgoing = Outgoing> {
-  /** partition:offset */
+  /** `partition:offset` */
   readonly id: string;
   readonly partition: number;
   readonly offset: number;
@@ -37,9 +36,9 @@ type Message = {
 };
 type Send = (messages: Message[]) => Promise<{ offsets?: readonly { partition: number; offset: bigint }[] }>;
 
-/** A broker takes a request of one partition up to 1 MiB. */
-const RECORDS_A_REQUEST = 2_000;
-const BYTES_A_REQUEST = 900_000;
+/** A broker accepts a batch of up to 1 MiB (`message.max.bytes`). */
+const MAX_REQUEST_RECORDS = 2_000;
+const MAX_REQUEST_BYTES = 900_000;
 
 export class Publisher implements AsyncDisposable {
   readonly #servers: string;
@@ -52,8 +51,8 @@ export class Publisher implements AsyncDisposable {
   }
 
   /**
-   * @param inOneRequest the records of a partition as one batch of Kafka's, however long
-   * @throws when the broker did not acknowledge; then some may be in the log all the same
+   * @param inOneRequest sends all records of a partition as one record batch, independent of its size
+   * @throws if the broker did not acknowledge; some records may be in the log nevertheless
    */
   async send<T extends Outgoing>(
     records: readonly T[],
@@ -62,17 +61,16 @@ export class Publisher implements AsyncDisposable {
   ): Promise<Sent<T>[]> {
     const producer = this.#producer("");
     const send: Send = (messages) => producer.send({ messages, acks: -1, compression });
-    return await this.#sendWith(records, send, inOneRequest ? Infinity : RECORDS_A_REQUEST);
+    return await this.#sendWith(records, send, inOneRequest ? Infinity : MAX_REQUEST_RECORDS);
   }
 
-  /** In one transaction, committed or aborted at the end. */
   async transact<T extends Outgoing>(records: readonly T[], end: "commit" | "abort"): Promise<Sent<T>[]> {
     const { sent, close } = await this.openTransaction(records);
     await close(end);
     return sent;
   }
 
-  /** Leaves the transaction open until `close`: nothing behind its first record is committed meanwhile. */
+  /** Leaves the transaction open until `close`, so that the last stable offset stays at its first record. */
   async openTransaction<T extends Outgoing>(
     records: readonly T[],
   ): Promise<{ sent: Sent<T>[]; close: (end: "commit" | "abort") => Promise<void> }> {
@@ -85,13 +83,13 @@ export class Publisher implements AsyncDisposable {
   async #sendWith<T extends Outgoing>(
     records: readonly T[],
     send: Send,
-    atMost = RECORDS_A_REQUEST,
+    maxRecords = MAX_REQUEST_RECORDS,
   ): Promise<Sent<T>[]> {
     const sent: Sent<T>[] = [];
     const byPartition = Map.groupBy(records, ({ partition = 0 }) => partition);
-    for (const [partition, ours] of byPartition) {
-      for (const part of requests(ours, atMost)) {
-        const messages = part.map(({ key, value, record }): Message => ({
+    for (const [partition, partitionRecords] of byPartition) {
+      for (const request of requests(partitionRecords, maxRecords)) {
+        const messages = request.map(({ key, value, record }): Message => ({
           topic: this.#topic,
           partition,
           ...(key === null ? {} : { key }),
@@ -100,11 +98,11 @@ export class Publisher implements AsyncDisposable {
           ...(record.timestampMs === undefined ? {} : { timestamp: record.timestampMs }),
         }));
         const { offsets } = await send(messages);
-        const first = offsets?.find((one) => one.partition === partition)?.offset;
-        if (first === undefined) throw new Error(`no offset came back for partition ${partition}`);
-        part.forEach((one, index) => {
+        const first = offsets?.find((result) => result.partition === partition)?.offset;
+        if (first === undefined) throw new Error(`the broker returned no offset for partition ${partition}`);
+        request.forEach((message, index) => {
           const offset = Number(first) + index;
-          sent.push({ id: `${partition}:${offset}`, partition, offset, ...one });
+          sent.push({ id: `${partition}:${offset}`, partition, offset, ...message });
         });
       }
     }
@@ -114,7 +112,7 @@ export class Publisher implements AsyncDisposable {
   #producer(transactionalId: string): Producer {
     const known = this.#producers.get(transactionalId);
     if (known !== undefined) return known;
-    // What a test sends to the other partitions is not kept back by one that has no leader.
+    // A partition without a leader must not delay records for the others.
     const producer = tolerateLeaderlessPartitions(
       new Producer({
         clientId: "heartbeat-test",
@@ -128,7 +126,7 @@ export class Publisher implements AsyncDisposable {
     return producer;
   }
 
-  /** Begins anew with the next record: the client keeps what it knows of the topic's partitions for minutes. */
+  /** Reconnects with the next record. Otherwise the client would use old metadata of the topic for minutes. */
   async forget(): Promise<void> {
     const producers = [...this.#producers.values()];
     this.#producers.clear();
@@ -140,24 +138,26 @@ export class Publisher implements AsyncDisposable {
   }
 }
 
-/** @param atMost records in a request; without a limit they may also take as many bytes as they like */
-function* requests<T extends Outgoing>(records: readonly T[], atMost: number) {
-  const bytesAtMost = atMost === Infinity ? Infinity : BYTES_A_REQUEST;
-  let part: { record: T; key: Buffer | null; value: Buffer | null }[] = [];
+function* requests<T extends Outgoing>(records: readonly T[], maxRecords: number) {
+  const maxBytes = maxRecords === Infinity ? Infinity : MAX_REQUEST_BYTES;
+  let request: { record: T; key: Buffer | null; value: Buffer | null }[] = [];
   let bytes = 0;
   for (const record of records) {
-    const one = { record, key: keyOf(record), value: bytesOf(record.value) };
+    const message = { record, key: keyOf(record), value: bytesOf(record.value) };
     const headers = [...record.headers ?? []].flat();
-    const size = [one.key, one.value, ...headers].reduce((sum, bytes) => sum + (bytes?.length ?? 0) + 10, 0);
-    if (part.length > 0 && (part.length === atMost || bytes + size > bytesAtMost)) {
-      yield part;
-      part = [];
+    const size = [message.key, message.value, ...headers].reduce(
+      (sum, bytes) => sum + (bytes?.length ?? 0) + 10,
+      0,
+    );
+    if (request.length > 0 && (request.length === maxRecords || bytes + size > maxBytes)) {
+      yield request;
+      request = [];
       bytes = 0;
     }
-    part.push(one);
+    request.push(message);
     bytes += size;
   }
-  if (part.length > 0) yield part;
+  if (request.length > 0) yield request;
 }
 
 function bytesOf(value: Outgoing["value"]): Buffer | null {
