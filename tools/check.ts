@@ -1,7 +1,7 @@
-/** Everything that is green before a commit, one step after the other, the quickest first. */
 import { Command } from "commander";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
+/** The fastest first. */
 const STEPS: readonly (readonly string[])[] = [
   ["fmt", "--check"],
   ["lint"],
@@ -13,11 +13,11 @@ const STEPS: readonly (readonly string[])[] = [
 await runWorker(async ({ args, signal }) => {
   new Command("check")
     .description(
-      "Format, lint, types, the built dashboards, architecture and unit tests; stops at the first that fails.",
+      "Checks format, lint, types and the generated dashboards, and runs the architecture and unit tests. Stops at the first failure.",
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  deno task check\n  deno fmt && deno task check     after mending the format",
+      "\nExamples:\n  deno task check\n  deno fmt && deno task check     corrects the format first",
     )
     .exitOverride()
     .parse([...args], { from: "user" });

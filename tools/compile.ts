@@ -1,4 +1,3 @@
-/** Compiles the workers: one executable each, with its permissions, its packages and the migrations inside. */
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
 import configuration from "../deno.json" with { type: "json" };
@@ -7,17 +6,18 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { writeOut } from "../workers/_shared/output.ts";
 
 /**
- * The task that starts each worker: its program is given the same permissions and V8's flags. Read here and not in
- * stack/, which the image's builder has no copy of.
+ * The tasks that start the workers. The executables get the same permissions and V8 flags. Read here and not in
+ * stack/, which the image build does not copy.
+ *
+ * The consumer's V8 flags limit the heap, beside the bounded buffers. A small young generation frees the buffers of
+ * batches soon, which takes a quarter less memory (measured by `deno task bench:soak`).
  */
 const TASKS: Readonly<Record<string, string>> = {
-  // Its flags: what the heap may hold beside the bounded buffers, and a small space for what is young, so that the batches'
-  // buffers are freed soon after them (a quarter less memory, measured by `task bench:soak`).
   consumer: configuration.tasks.consume.command,
   producer: configuration.tasks.produce.command,
 };
 
-/** As Docker's TARGETARCH calls them. */
+/** Keys as in Docker's TARGETARCH. */
 const TARGETS: Readonly<Record<string, string>> = {
   amd64: "x86_64-unknown-linux-gnu",
   arm64: "aarch64-unknown-linux-gnu",
@@ -26,18 +26,20 @@ const TARGETS: Readonly<Record<string, string>> = {
 await runWorker(async ({ args, signal }) => {
   const command = new Command("compile").exitOverride()
     .description(
-      "Writes heartbeat-consumer and heartbeat-producer: executables that need no file beside them.",
+      "Compiles heartbeat-consumer and heartbeat-producer: executables that need no other file.",
     )
-    .addArgument(new Argument("[workers...]", "which ones").choices(Object.keys(TASKS)))
-    .addOption(new Option("--arch <name>", "for Linux on this processor (default: this machine)")
+    .addArgument(
+      new Argument("[workers...]", "workers to compile (default: both)").choices(Object.keys(TASKS)),
+    )
+    .addOption(new Option("--arch <name>", "compile for Linux on this processor (default: for this machine)")
       .choices(Object.keys(TARGETS)))
-    .option("--output <folder>", "where to", "dist")
+    .option("--output <folder>", "folder for the executables", "dist")
     .addHelpText("after", "\nExample: deno task compile consumer --arch arm64")
     .parse([...args], { from: "user" });
   const { arch, output } = command.opts<{ arch?: string; output: string }>();
   const workers = command.args.length === 0 ? Object.keys(TASKS) : command.args;
   const target = arch === undefined ? [] : ["--target", TARGETS[arch] ?? arch];
-  const excluded = (await unparsable()).flatMap((path) => ["--exclude", path]);
+  const excluded = (await crashingTestData()).flatMap((path) => ["--exclude", path]);
   for (const worker of workers) {
     const [_deno, _run, ...words] = TASKS[worker]?.split(" ") ?? [];
     const main = words.pop() ?? "";
@@ -61,10 +63,10 @@ await runWorker(async ({ args, signal }) => {
 });
 
 /**
- * Deno 2.9 parses every file of a package that it embeds, and overflows its stack at bintrees' test data: 100,000 lines
- * that read as one sum (denoland/deno#36746). bintrees comes with prom-client; its tests are left out.
+ * Deno 2.9 parses every file of an embedded package. Its stack overflows at the test data of bintrees, which comes
+ * with prom-client: one sum of 100,000 lines (denoland/deno#36746).
  */
-async function unparsable(): Promise<string[]> {
+async function crashingTestData(): Promise<string[]> {
   const { npmCache } = JSON.parse(await deno(["info", "--json"]));
   const found: string[] = [];
   for await (const registry of Deno.readDir(npmCache)) {

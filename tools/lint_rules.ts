@@ -1,9 +1,9 @@
 /**
- * Lint rules of this repository: functions that fit on a screen. An exception carries its reason:
+ * Lint rules that keep functions short. An exception needs a reason:
  * `// deno-lint-ignore house/max-function-lines -- reason`.
  */
-const LINES_AT_MOST = 60;
-const PARAMETERS_AT_MOST = 4;
+const MAX_LINES = 60;
+const MAX_PARAMETERS = 4;
 
 type FunctionNode =
   | Deno.lint.FunctionDeclaration
@@ -28,13 +28,11 @@ export default {
   rules: {
     "max-function-lines": rule((_, text) => {
       const lines = text.split("\n").length;
-      return lines > LINES_AT_MOST
-        ? `a function of ${lines} lines, expected at most ${LINES_AT_MOST}`
-        : undefined;
+      return lines > MAX_LINES ? `a function of ${lines} lines, expected at most ${MAX_LINES}` : undefined;
     }),
     "max-parameters": rule(({ params: { length } }) =>
-      length > PARAMETERS_AT_MOST
-        ? `a function of ${length} parameters, expected at most ${PARAMETERS_AT_MOST}: give them names in an object`
+      length > MAX_PARAMETERS
+        ? `a function of ${length} parameters, expected at most ${MAX_PARAMETERS}: pass an object`
         : undefined
     ),
   },

@@ -1,52 +1,50 @@
-/**
- * Asks the npm registry whether a package of deno.lock has a known vulnerability. "Could not ask" is an outcome of its
- * own: it is not "there is none", and a machine without the network can go on all the same.
- */
 import { Command } from "commander";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { printableLines, writeOut } from "../../workers/_shared/output.ts";
 
-/** Exit code when the registry was not to be had, or has no advisories to ask for. */
+/** Its own exit code: it does not mean "no vulnerability", and a machine without a network must be able to continue. */
 const NOT_ASKED = 3;
 const UNTRUSTED = /error sending request for url \((https:\/\/[^)]+)\).*invalid peer certificate/;
 
 await runWorker(async ({ args, signal }) => {
   const { registry } = new Command("audit")
-    .description("Asks the npm registry for known vulnerabilities of the locked packages.")
-    .option("--registry <url>", "ask this one (default: that of .npmrc, or npm's own)")
+    .description("Asks the npm registry for known vulnerabilities of the packages in deno.lock.")
+    .option("--registry <url>", "registry to ask (default: the one in .npmrc, or npm's public registry)")
     .addHelpText(
       "after",
-      "\nExit codes: 0 asked and none known, 1 some are known, 3 the registry could not be asked." +
-        "\n\nBehind a network's own certificate authority: DENO_CERT=/path/to/authority.pem, or DENO_TLS_CA_STORE=system" +
-        "\nwhere this machine trusts it. A registry that wants a login is then not asked." +
+      "\nExit codes: 0 = no known vulnerability, 1 = at least one, 3 = the registry could not be asked." +
+        "\n\nIf your network has its own certificate authority, set DENO_CERT=/path/to/authority.pem, or DENO_TLS_CA_STORE=system" +
+        "\nif this machine trusts it. This does not work with a registry that needs a login." +
         "\n\nExamples:\n  deno task audit\n  DENO_TLS_CA_STORE=system deno task audit",
     )
     .exitOverride()
     .parse([...args], { from: "user" })
     .opts<{ registry?: string }>();
   const first = await denoAudit(registry, signal);
-  const { code, said, why } = await behindOwnAuthority(first, signal) ?? first;
+  const { code, output, why } = await behindOwnAuthority(first, signal) ?? first;
   const write = (text: string) => writeOut(`${printableLines(text)}\n`);
-  // Its exit code is the same for a vulnerability and for a registry that does not answer; its words are not.
-  if (code === 0 && said.includes("No known vulnerabilities found")) {
+  // `deno audit` exits with the same code for a vulnerability and for an unreachable registry, so its output decides.
+  if (code === 0 && output.includes("No known vulnerabilities found")) {
     write("No known vulnerabilities in the packages of deno.lock.");
     return 0;
   }
-  if (/Found \d+ vulnerabilit/.test(said)) {
-    write(said);
+  if (/Found \d+ vulnerabilit/.test(output)) {
+    write(output);
     return 1;
   }
-  write(`NOT ASKED: the registry gave no advisories (${why}); nothing is known either way.`);
+  write(
+    `NOT ASKED: the registry gave no advisories (${why}), so vulnerabilities are neither known nor excluded.`,
+  );
   if (UNTRUSTED.test(why)) {
-    write("If the network has an authority of its own, name it with DENO_CERT (--help).");
+    write("If your network has its own certificate authority, set DENO_CERT (see --help).");
   }
   return NOT_ASKED;
 });
 
 interface Asked {
   readonly code: number;
-  readonly said: string;
-  /** The first line of its error. */
+  readonly output: string;
+  /** The first line of its standard error. */
   readonly why: string;
 }
 
@@ -60,16 +58,17 @@ async function denoAudit(registry: string | undefined, signal: AbortSignal): Pro
   const [why = ""] = new TextDecoder().decode(stderr).trim().split("\n");
   return {
     code,
-    said: new TextDecoder().decode(stdout).trim(),
-    why: why.replace(/^error: /, "") || "it said nothing",
+    output: new TextDecoder().decode(stdout).trim(),
+    why: why.replace(/^error: /, "") || "it printed nothing",
   };
 }
 
 /**
- * Asks again where the registry's certificate was not trusted. `deno audit` ignores DENO_CERT and DENO_TLS_CA_STORE up to
- * Deno 2.9.6 (denoland/deno#36726); `fetch` honours them. So it asks this process, on loopback, which asks the registry.
+ * Asks again if the registry's certificate was not trusted. Up to Deno 2.9.6, `deno audit` ignores DENO_CERT and
+ * DENO_TLS_CA_STORE (denoland/deno#36726), but `fetch` honours them. So `deno audit` asks this process over plain
+ * HTTP on loopback, and this process asks the registry.
  *
- * @returns undefined when trust was not what failed, or when this process does not trust the registry either
+ * @returns undefined if trust was not the problem, or if this process does not trust the registry either
  */
 async function behindOwnAuthority({ why }: Asked, signal: AbortSignal): Promise<Asked | undefined> {
   const url = UNTRUSTED.exec(why)?.[1];

@@ -1,25 +1,23 @@
-/** What the programs are made of, from deno.lock and from what Maven resolved, as a CycloneDX document. Pure. */
 import { Buffer } from "node:buffer";
 import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 
 interface LockedPackage {
   readonly integrity?: string;
-  /** name, or name@version when several versions are locked. */
+  /** Each is a name, or name@version if several versions are locked. */
   readonly dependencies?: readonly string[];
 }
 
 export interface Lock {
-  /** Version by specifier, as the import map asks for it. */
+  /** Versions by the specifier in the import map. */
   readonly specifiers: Readonly<Record<string, string>>;
-  /** By name@version, and after an underscore the peers that it was resolved with. */
+  /** By name@version, with an optional suffix of `_` and the resolved peers. */
   readonly npm: Readonly<Record<string, LockedPackage>>;
 }
 
 /**
- * @param lock deno.lock
- * @param mavenList what `mvn dependency:list` wrote, with the absolute path of each file
- * @param sha512 hexadecimal, of the file at a path
- * @returns JSON of CycloneDX 1.6, the same for the same input
+ * @param mavenList output of `mvn dependency:list`, with the absolute path of each jar
+ * @param sha512 returns the hexadecimal hash of a file
+ * @returns CycloneDX 1.6 JSON, the same for the same input
  */
 export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: string) => string): string {
   const bom = new Models.Bom();
@@ -39,7 +37,9 @@ export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: st
     const { name, version } = split(text);
     const exact = packages.get(`${name}@${version}`);
     return exact ??
-      [...packages.values()].find((one) => `${one.group ?? ""}/${one.name}`.endsWith(`/${text}`));
+      [...packages.values()].find((component) =>
+        `${component.group ?? ""}/${component.name}`.endsWith(`/${text}`)
+      );
   };
   for (const [key, { dependencies = [] }] of Object.entries(lock.npm)) {
     const own = find(key);
@@ -60,7 +60,7 @@ export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: st
   return `${new Serialize.JsonSerializer(factory).serialize(bom, { sortLists: true, space: 2 })}\n`;
 }
 
-/** Of "@scope/name@1.2.3_peer@4": the peers say with what it was resolved, not what it is. */
+/** Drops the peers: "@scope/name@1.2.3_peer@4" is version 1.2.3. */
 function split(key: string): { name: string; version: string } {
   const at = key.indexOf("@", 1);
   if (at < 0) return { name: key, version: "" };
@@ -83,8 +83,8 @@ function npmComponent(name: string, version: string, integrity: string | undefin
   return component;
 }
 
-/** Lines such as "   org.apache.kafka:kafka-clients:jar:4.4.0:compile:/m2/kafka-clients-4.4.0.jar -- module kafka.clients (auto)". */
 function jarsOf(list: string, sha512: (path: string) => string): Models.Component[] {
+  // org.apache.kafka:kafka-clients:jar:4.4.0:compile:/m2/kafka-clients-4.4.0.jar -- module kafka.clients (auto)
   const line =
     /^\s*([\w.-]+):([\w.-]+):jar:(?:[\w.-]+:)?([\w.-]+):(?:compile|runtime):(.+?\.jar)(?: -- module .*)?\s*$/gm;
   return [...list.matchAll(line)].map(([, group = "", name = "", version = "", path = ""]) => {

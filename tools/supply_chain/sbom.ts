@@ -1,4 +1,3 @@
-/** Writes the bill of materials to standard output. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Command } from "commander";
@@ -11,12 +10,12 @@ import { billOfMaterials } from "./bill_of_materials.ts";
 await runWorker(async ({ args, readFile, signal }) => {
   new Command("sbom")
     .description(
-      "Writes what the programs and the embedded Kafka are made of, with hashes, as CycloneDX 1.6 JSON.",
+      "Writes a software bill of materials (SBOM) of the programs and the embedded Kafka as CycloneDX 1.6 JSON.",
     )
     .addHelpText(
       "after",
-      "\nFrom deno.lock, and from what Maven resolves for stack/kafka/pom.xml (needs Java and Maven): hashes of jars\n" +
-        "are those of the files that Maven has here.\n\n" +
+      "\nReads deno.lock, and asks Maven for the jars of stack/kafka/pom.xml (needs Java and Maven). The hashes of jars\n" +
+        "are those of the files on this machine.\n\n" +
         "Example: deno task -q sbom > heartbeat.cdx.json",
     )
     .exitOverride()
@@ -51,10 +50,8 @@ async function mavenList(signal: AbortSignal): Promise<string> {
       cause: error,
     });
   });
-  const said = new TextDecoder().decode(stdout);
-  if (success) return said.replace(/^\[INFO\]/gm, "");
-  const [why = "it failed without saying why"] = said.split("\n").filter((line) =>
-    line.startsWith("[ERROR]")
-  );
+  const output = new TextDecoder().decode(stdout);
+  if (success) return output.replace(/^\[INFO\]/gm, "");
+  const [why = "Maven gave no reason"] = output.split("\n").filter((line) => line.startsWith("[ERROR]"));
   throw new PipelineError("stack_failed", `Cannot list Kafka's jars with Maven: ${why}`);
 }
