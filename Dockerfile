@@ -1,10 +1,11 @@
-# One image for each worker: `docker build --target consumer .`, or `producer`.
-# The builder runs on the machine's own processor, whatever the image is for: deno compiles for the others as well.
+# One image per worker: `docker build --target consumer .` or `--target producer`.
+# The builder always runs on the processor of the build machine, because deno can compile for other processors.
 
 FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS dependencies
 WORKDIR /src
 ENV DENO_DIR=/deno-dir
-# On their own, so that a change of the code does not fetch them anew; --frozen: deno.lock or nothing.
+# Copied before the code, so that a change in the code does not download the packages again. --frozen: fail if deno.lock
+# is out of date.
 COPY deno.json deno.lock ./
 RUN deno install --frozen
 
@@ -15,17 +16,17 @@ COPY tools tools
 COPY workers workers
 RUN deno task compile --arch=${TARGETARCH} --output=/out
 
-# What deno compile makes needs glibc and libgcc; there is no other reason for a distribution. It writes nothing.
+# An executable of deno compile needs glibc and libgcc, and nothing else from the distribution. It writes no files.
 FROM debian:13.5-slim AS runtime
-# A number, so that an orchestrator can see that it is not root.
+# A number, because Kubernetes cannot tell from a name that the user is not root.
 USER 65532:65532
-# In a container loopback is not enough: Prometheus asks from outside.
+# Prometheus connects from outside the container, so loopback is not enough.
 ENV HEALTH_HOST=0.0.0.0 HEALTH_PORT=9464
 EXPOSE 9464
 
 FROM runtime AS producer
 COPY --from=compile /out/heartbeat-producer /usr/local/bin/heartbeat-producer
-# Not through a shell: SIGTERM must reach the program.
+# Without a shell, so that SIGTERM reaches the program.
 ENTRYPOINT ["/usr/local/bin/heartbeat-producer"]
 
 FROM runtime AS consumer

@@ -1,8 +1,8 @@
--- Run by the service `owner` at every start, as the superuser: the database and its owner, who is no superuser. Everything
--- else (schema, writer, reader) is made by the service `migrate`. A password that was changed in .env is changed here.
+-- The service `owner` runs this as superuser at every start. It creates the database and its owner, who is no superuser,
+-- and applies passwords that were changed in .env. The service `migrate` creates the schema and the other roles.
 \getenv owner_password HEARTBEAT_OWNER_PASSWORD
 \getenv superuser_password POSTGRES_PASSWORD
--- A server that logs statements must not log these passwords.
+-- Keeps the passwords out of the server's log.
 set log_statement = none;
 set log_min_error_statement = panic;
 select 'create role heartbeat_user' where not exists (select from pg_roles where rolname = 'heartbeat_user') \gexec
