@@ -3,7 +3,7 @@ import type { BrokenBuild } from "./broken_build.ts";
 const SAME_VERDICT = "decode() gives the same verdict as the oracle of the specification on any record";
 
 // Moves the change rows of the current transaction into the next one.
-const MOVE_CHANGES_TO_NEXT_TRANSACTION =
+const LATER_CHANGES =
   "create temp table apart as select * from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
   "delete from public.ingest_changes where xmin::text = pg_current_xact_id()::xid::text; " +
   "commit; begin; insert into public.ingest_changes select * from apart; drop table apart";
@@ -18,8 +18,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "1.1",
-    breaks:
-      "the decoder replaces invalid UTF-8, as Buffer.toString() does, and stores the reading instead of rejecting it",
+    breaks: "invalid UTF-8 is replaced, as Buffer.toString() does, and the reading is stored",
     edits: { "&& !isUtf8(buffer)": "&& !isUtf8(Buffer.from(text))" },
     test: "a consumer stores or rejects each case of UTF-8 at its limits",
   },
@@ -31,8 +30,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "1.3",
-    breaks:
-      "only the consumer's clock decides whether a timestamp is in the future, not the database's clock as well",
+    breaks: "the consumer's clock alone decides whether a timestamp is in the future",
     edits: { "Math.max(now(), secondClock()) + maxSkewMs": "now() + maxSkewMs" },
     test: "a reading is rejected for its timestamp only if both clocks agree",
   },
@@ -81,16 +79,15 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     edits: {
       "database.execute(moveStatement(all, added))":
         "database.transaction(async (session) => { const { rowCount } = await session.query(moveStatement(all, added)); " +
-        `await session.query("${MOVE_CHANGES_TO_NEXT_TRANSACTION}"); return rowCount; })`,
+        `await session.query("${LATER_CHANGES}"); return rowCount; })`,
       "if (rowCount !== all.length) {":
-        `await session.query("${MOVE_CHANGES_TO_NEXT_TRANSACTION}");\n  if (rowCount !== all.length) {`,
+        `await session.query("${LATER_CHANGES}");\n  if (rowCount !== all.length) {`,
     },
     test: "no record of 100,000 is lost or stored twice",
   },
   {
     promise: "2.3",
-    breaks:
-      "a batch is written although next_offset no longer equals its first offset, so a former owner is not fenced off",
+    breaks: "a former owner is not fenced: its batch is written although next_offset has moved",
     edits: {
       "nextOffset === slice.from ?": "nextOffset !== undefined ?",
       "where locked.next_offset = batch.from_offset": "",
@@ -99,15 +96,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.3",
-    breaks:
-      "the statement for small batches compares the offset but not the topic, partition and generation of the ledger row",
+    breaks: "the statement for small batches compares the offset, but not the topic and partition",
     edits: { "using (id, topic_id, kafka_partition, generation)": "using (id)" },
     test: "a consumer discards a batch whose partition it no longer owns",
   },
   {
     promise: "2.4",
-    breaks:
-      "after a lost answer to COMMIT, a consumer takes the batch for not written although next_offset has moved",
+    breaks: "after a lost answer to COMMIT, the consumer does not check whether next_offset has moved",
     edits: { "outcome.nextOffset === written.slice.next": "outcome.nextOffset === -1" },
     test: "a batch whose COMMIT succeeded is counted once",
   },
@@ -125,8 +120,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.5",
-    breaks:
-      "offsets at the end of a log count as compacted although the topic's settings do not allow compaction",
+    breaks: "offsets at the end of a log count as compacted although the topic is not compacted",
     edits: { "this.#obstacle === undefined && fetchStatus.": "fetchStatus." },
     test: "records that arrive after minutes of silence are stored",
   },
@@ -138,8 +132,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.6",
-    breaks:
-      "the ledger row is found by the topic's name, so a topic that was created again continues at the old offset",
+    breaks: "a topic that was created again continues at the offset of the deleted one",
     edits: {
       "where topic_id = $1 and kafka_partition = $2": "where topic = $1 and kafka_partition = $2",
       "[log.topicId, log.partition],": "[log.topic, log.partition],",
@@ -154,8 +147,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2.7",
-    breaks:
-      "a fetch request omits the leader epoch of the last record, so the broker cannot report a log truncation",
+    breaks: "a fetch omits the leader epoch, so the broker cannot report a log truncation",
     edits: { "lastFetchedEpoch: lastEpoch": "lastFetchedEpoch: -1" },
     test: "a consumer holds a partition whose log an unclean election truncated",
   },
@@ -193,8 +185,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks:
-      "a round moves the rollup's positions to the end of the ledger, although it applied only some change rows",
+    breaks: "a round moves the rollup's positions past change rows that it did not apply",
     edits: {
       "await advancePositions(session, chains);": "await advancePositions(session, chains.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
@@ -227,15 +218,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.2",
-    breaks:
-      "the rollup does not notice change rows that the ledger does not lead to, while no other change rows wait",
+    breaks: "the rollup does not notice orphaned change rows while no other ones wait",
     edits: { "and not exists (${ORPHANED}) as": "as" },
     test: "the rollup rebuilds from the readings when the ledger is restored to its position",
   },
   {
     promise: "2a.2",
-    breaks:
-      "the minute aggregates of a round commit before its positions move and its change rows are deleted",
+    breaks: "the minute aggregates of a round commit before its positions and deletions",
     edits: {
       "await advancePositions(session, chains);":
         'await session.query("commit"); await session.query("begin"); await advancePositions(session, chains);',
@@ -283,8 +272,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   },
   {
     promise: "2a.5",
-    breaks:
-      "only the consumer's clock decides which rejects are old enough to be emptied, not the database's clock as well",
+    breaks: "the consumer's clock alone decides which rejects are old enough to be emptied",
     edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
     test: "nothing is emptied or deleted that only one clock takes for old",
   },
