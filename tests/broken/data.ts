@@ -181,7 +181,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.1",
     breaks: "rows in the default partition are never moved to a day partition",
     edits: { "?? await dayPartitions.emptyDefault()": "" },
-    test: "what another process left in the default partition is moved",
+    test: "rows that another process left in the default partition are moved",
   },
   {
     promise: "2a.2",
@@ -253,13 +253,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "reconcile ignores the change rows that wait for the rollup",
     edits: { "where $3::boolean and minute >= $1": "where not $3::boolean and minute >= $1" },
-    test: "what waits for the rollup counts for reconcile and the judge",
+    test: "reconcile and the judge count the change rows that wait",
   },
   {
     promise: "2a.3",
     breaks: "old readings stay in a day partition that also holds newer ones",
     edits: { "await deleteOldRows(database, period);": "" },
-    test: "old rows are deleted and counted also where a partition is kept",
+    test: "old rows in a day partition that also holds newer rows",
   },
   {
     promise: "2a.4",
@@ -268,24 +268,24 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "between $16::timestamptz and $17::timestamptz":
         "between least($16::timestamptz, '-infinity') and greatest($17::timestamptz, 'infinity')",
     },
-    test: "a dropped range that was opened again takes readings",
+    test: "a reopened range takes readings again",
   },
   {
     promise: "2a.5",
     breaks: "the consumer's clock alone decides which rejects are old enough to be emptied",
     edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
-    test: "nothing is emptied or deleted that only one clock takes for old",
+    test: "retention empties and deletes only what is old by both clocks",
   },
   {
     promise: "2a.5",
     breaks: "old minute aggregates are deleted while a round of the rollup changes them",
     edits: { '"select from public.rollup for update"': '"select"' },
-    test: "old minutes and latest readings are deleted behind a round",
+    test: "the deletion of old minute aggregates and latest readings waits",
   },
   {
     promise: "2a.5",
     breaks: "latest readings below the floor are not deleted",
     edits: { "readings, oldLatestDeletion()": "readings, () => Promise.resolve()" },
-    test: "the latest reading of a customer whose readings are all too old",
+    test: "retention deletes the latest reading of a customer without readings",
   },
 ];

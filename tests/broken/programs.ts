@@ -180,7 +180,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.4",
     breaks: "the statement for small batches does not compare the schema generation",
     edits: { "id = any($1::bigint[]) and schema_generation = $15": "id = any($1::bigint[]) and 0 < $15" },
-    test: "each way to move an offset is fenced by itself",
+    test: "every statement that moves an offset fails",
   },
   {
     promise: "4.4",
@@ -195,7 +195,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       '"lock table public.schema_migrations in share row exclusive mode"':
         '"select pg_advisory_xact_lock(7521419864366932340)"',
     },
-    test: "a reader who keeps every lock that it can get",
+    test: "a reader that holds every lock it can get",
   },
   {
     promise: "4.5",

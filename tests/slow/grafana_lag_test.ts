@@ -1,4 +1,3 @@
-/** What Grafana says while the rollup, a consumer or both lag, stand still or are gone; on a real database. */
 import assert from "node:assert/strict";
 import { RULES } from "../../grafana/alerts.ts";
 import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
@@ -7,14 +6,14 @@ import { insertDay } from "../support/grafana_day.ts";
 
 const HOUR = 3_600_000;
 
-/** Whether the rule's condition holds; not for how long. */
+/** Whether the condition of the alert rule holds now, however long it has held. */
 async function fires(database: MonitoredDatabase, title: string): Promise<boolean> {
   const rule = RULES.find((one) => one.title === title);
   assert.ok(rule !== undefined, title);
   return await database.number(`alert rule: ${title}`) > rule.above;
 }
 
-Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel takes old for wrong", async (t) => {
+Deno.test("no alert rule or panel reports data as wrong because the rollup lags, stands still or rebuilds", async (t) => {
   await using database = await openMonitoredDatabase("grafana_rollup");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const after = async (sql: string, title: string, isFiring: boolean) => {
@@ -25,7 +24,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
   const waits = (since: string) => set("ingest_changes", `written_at = now() - interval '${since}'`);
   const cursor = (to: string) => set("rollup", `cursor = ${to}`);
 
-  await t.step("what waits is shown with its age and counted as there", async () => {
+  await t.step("waiting change rows are shown with their age and counted", async () => {
     assert.ok(await database.number("customer.json: Rollup lag") >= 20);
     const [rollup] = await database.rows("Rollup (A)");
     assert.deepEqual([rollup?.["State"], rollup?.["Records behind"]], ["follows", "400"]);
@@ -34,7 +33,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
     assert.equal(await database.number("Minute aggregates against rows"), 0);
   });
 
-  await t.step("many are quiet only for a rollup that is current", async () => {
+  await t.step("quiet customers are reported only while the rollup is current", async () => {
     const QUIET = "Many customers quiet at once";
     await after(waits("0 s"), QUIET, false);
     const old = set("customer_latest", "ts = now() - interval '10 minutes' where customer_id < 'c-0008'");
@@ -47,7 +46,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
     await after(cursor("null"), QUIET, true);
   });
 
-  await t.step("a rollup or a rebuild that does not get on stands still, until it does", async () => {
+  await t.step("a rollup counts as stalled until a round or the rebuild makes progress", async () => {
     const STILL = "Rollup stalled";
     await after(waits("10 minutes"), STILL, true);
     await after(waits("0 s"), STILL, false);
@@ -57,7 +56,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
     await after(set("rollup", "committed_at = now()"), STILL, false);
   });
 
-  await t.step("minutes are compared from the cursor on, unless too much waits", async () => {
+  await t.step("minute aggregates are compared from the cursor on, unless too much waits", async () => {
     const LOST = "Unaccounted records";
     const difference = async () => (await database.rows("Minute aggregates against rows"))[0]?.["Difference"];
     await database.owner.query(cursor("'infinity'"));
@@ -74,7 +73,7 @@ Deno.test("while the rollup lags, stands still or rebuilds, no rule and no panel
   });
 });
 
-Deno.test("a change that is lost is missed in the minutes", async () => {
+Deno.test("a lost change row makes the minute aggregates differ from the rows", async () => {
   await using database = await openMonitoredDatabase("grafana_lost_change");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   assert.equal(await fires(database, "Unaccounted records"), false);
@@ -83,7 +82,7 @@ Deno.test("a change that is lost is missed in the minutes", async () => {
   assert.equal(await fires(database, "Unaccounted records"), true);
 });
 
-Deno.test("a killed consumer does not run, and its lag grows from the last end of the log that it told", async (t) => {
+Deno.test("a killed consumer counts as not running, and its lag grows from the last log end offset that it stored", async (t) => {
   await using database = await openMonitoredDatabase("grafana_killed_consumer");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const [running, listed] = database.queries.filter(({ name }) => name.includes("pipeline.json: Consumers"));
@@ -93,7 +92,7 @@ Deno.test("a killed consumer does not run, and its lag grows from the last end o
       .map((row) => [row["Consumer"], row["State"], row["Partitions"], row["Why not ready"]]);
 
   await t.step(
-    "each consumer says of itself whether it is ready and why not, unless it was silent",
+    "each consumer is shown as ready or not ready with the reason, or as not running if its status is old",
     async () => {
       await database.owner.query(
         "update public.consumer_status set seen_at = now() where consumer <> 'killed'",
@@ -108,24 +107,24 @@ Deno.test("a killed consumer does not run, and its lag grows from the last end o
     },
   );
 
-  await t.step("the newest answer of Kafka counts, whoever asked", async () => {
+  await t.step("the newest log end offset of a partition counts, whichever consumer stored it", async () => {
     const ends = (await database.rows("Partitions (A)")).map((row) => [row["End of the log"], row["Lag"]]);
     assert.deepEqual(ends, [["5510", "500"], ["3000", "0"]]);
   });
 
-  await t.step("nobody asks any more: the lag in records stands, the one in time grows", async () => {
+  await t.step("without a running consumer, the lag in records stays and the lag in time grows", async () => {
     await database.owner.query("update public.consumer_status set seen_at = seen_at - interval '10 minutes'");
     assert.equal(await database.number("overview.json: Consumers"), 0);
     assert.deepEqual((await states()).map((row) => row[1]), ["not running", "not running", "not running"]);
     assert.equal(await fires(database, "No consumer runs"), true);
     assert.equal(await database.number("overview.json: Lag"), 500);
     const seconds = (await database.rows("Partitions (A)")).map((row) => Number(row["Lag in time"]));
-    assert.ok((seconds[0] ?? 0) >= 30, "of the last record where there is lag");
-    assert.ok((seconds[1] ?? 0) >= 600, "of the last answer where there was none");
+    assert.ok((seconds[0] ?? 0) >= 30, "with lag, the time counts from the last record");
+    assert.ok((seconds[1] ?? 0) >= 600, "without lag, the time counts from the last answer");
     assert.equal(await fires(database, "Lag growing"), true);
   });
 
-  await t.step("no consumer has told the end of the log: the lag is not known, and not 0", async () => {
+  await t.step("without a log end offset the lag is null, not 0", async () => {
     await database.owner.query(
       "update public.consumer_status set log_end_offsets = array_fill(null::bigint, array[cardinality(partitions)])",
     );
@@ -133,7 +132,7 @@ Deno.test("a killed consumer does not run, and its lag grows from the last end o
   });
 });
 
-Deno.test("the newest readings come from the index on ts, with many partitions and readings in the default one", async () => {
+Deno.test("the newest readings come from the index on ts, with many day partitions and rows in the default partition", async () => {
   await using database = await openMonitoredDatabase("grafana_newest");
   const { owner } = database;
   await insertDay((sql, values) => owner.query(sql, values as unknown[]));

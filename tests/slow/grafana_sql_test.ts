@@ -1,4 +1,3 @@
-/** Every query that Grafana would send, on a real database, as the role that Grafana logs in with. */
 import assert from "node:assert/strict";
 // @ts-types="@types/pg"
 import type pg from "pg";
@@ -9,12 +8,12 @@ import { expandMacros } from "../../grafana/queries/grafana_macros.ts";
 
 const HOUR = 3_600_000;
 
-/** Of PostgreSQL's catalogue pg_type; what Grafana's PostgreSQL data source knows as a number, a time and a text. */
+// Type OIDs of pg_type that Grafana's PostgreSQL data source shows as a number, a time or a text.
 const NUMBERS = [20, 21, 23, 700, 701, 1700];
 const TIME = 1184;
 const TEXT = 25;
 
-/** What Grafana needs to draw it, said as problems. */
+/** Why Grafana could not draw the result. */
 function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.FieldDef[]): string[] {
   const problems: string[] = [];
   const must = (holds: boolean, what: string) => holds || problems.push(`${name}: ${what}`);
@@ -23,12 +22,12 @@ function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.F
   const numbers = fields.filter((field) => field.name !== "time" && isNumber(field.dataTypeID));
   for (const field of fields) {
     const known = isNumber(field.dataTypeID) || field.dataTypeID === TIME || field.dataTypeID === TEXT;
-    must(known, `${field.name} is of type ${field.dataTypeID}, which is no number, time or text`);
+    must(known, `${field.name} is of type ${field.dataTypeID}, which is not a number, time or text`);
   }
   must(new Set(fields.map((field) => field.name)).size === fields.length, "two columns have one name");
   if (format === "time_series") {
     must(fields[0]?.name === "time", "the first column is not time");
-    // Seconds since the epoch, which $__timeGroup gives, or an instant.
+    // A timestamp, or seconds since the epoch, which $__timeGroup gives.
     must(typeOf("time") === TIME || isNumber(typeOf("time")), "time is no time");
     must(numbers.length > 0, "has no number to draw");
     const texts = fields.filter((field) => field.dataTypeID === TEXT);
@@ -36,10 +35,10 @@ function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.F
       texts.every((field) => field.name === "metric") && texts.length <= 1,
       "a label is not called metric",
     );
-    // With a third column only, Grafana names the series after the metric alone.
+    // With more columns, Grafana adds the column name to the name of the series.
     must(texts.length === 0 || fields.length === 3, "metric is not one of three columns");
   }
-  if (kind === "alert") must(fields.length === 2, "is not a time and one number");
+  if (kind === "alert") must(fields.length === 2, "does not have a time and one number");
   if (type === "stat") must(fields.length === 1 && numbers.length === 1, "is not one number");
   if (kind === "variable") must(fields.length === 1 && fields[0]?.dataTypeID === TEXT, "is not one text");
   if (kind === "annotation") {
@@ -50,7 +49,6 @@ function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.F
   return problems;
 }
 
-/** A time series has to come in order of time. */
 function outOfOrder({ name, format }: BuiltQuery, rows: readonly Row[]): string[] {
   if (format !== "time_series") return [];
   const times = rows.map(({ time }) => Number(time));
@@ -59,7 +57,7 @@ function outOfOrder({ name, format }: BuiltQuery, rows: readonly Row[]): string[
     : [];
 }
 
-Deno.test("every query runs on an empty schema as the reader, and its columns are what its panel needs", async () => {
+Deno.test("every query runs as the reader on an empty schema and returns the columns that its panel needs", async () => {
   await using database = await openMonitoredDatabase("grafana_empty");
   assert.ok(database.queries.length >= 45, `only ${database.queries.length} queries were found`);
   const problems: string[] = [];
@@ -67,8 +65,9 @@ Deno.test("every query runs on an empty schema as the reader, and its columns ar
     const { fields, rows } = await database.run(query);
     problems.push(...misfits(query, fields));
     for (const row of rows) {
-      if (row["State"] === "follows") continue; // nothing: the rollup is always there
-      // A count of nothing is 0; a stat of nothing is no row or null, and the panel says what that means.
+      // The rollup has a row even without data.
+      if (row["State"] === "follows") continue;
+      // Without data a count is 0, and any other value is null.
       const values = Object.entries(row).filter(([name]) => name !== "time" && name !== "bpm");
       if (values.some(([, value]) => Number(value) !== 0)) {
         problems.push(`${query.name}: ${JSON.stringify(row)}`);
@@ -78,13 +77,13 @@ Deno.test("every query runs on an empty schema as the reader, and its columns ar
   assert.deepEqual(problems, []);
 });
 
-Deno.test("every query has something to show of a day, in order, over an hour and over a day", async () => {
+Deno.test("every query returns ordered rows for an hour and for a day of data", async () => {
   await using database = await openMonitoredDatabase("grafana_day");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const problems: string[] = [];
   for (const query of database.queries) {
     let shown = 0;
-    // Low anomalies, silences and rejects are each in another customer's day.
+    // Low anomalies, silences and rejects belong to different customers.
     for (const customer of ["high-now", "low-now", "c-0007", "c-0001"]) {
       for (const rangeMs of [HOUR, 24 * HOUR]) {
         const { fields, rows } = await database.run(query, { rangeMs, customer });
@@ -98,35 +97,32 @@ Deno.test("every query has something to show of a day, in order, over an hour an
 });
 
 // deno-lint-ignore house/max-function-lines -- steps on one day of data
-Deno.test("what the dashboards and alert rules say of that day is true", async (t) => {
+Deno.test("dashboards and alert rules show the right values for a day of data", async (t) => {
   await using database = await openMonitoredDatabase("grafana_truth");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const customers = async (part: string, options: RunOptions = {}) =>
     (await database.rows(part, options)).map((row) => row["Customer"] ?? row["customer_id"]);
 
-  await t.step("who needs attention: the worst first, those who were outside lately last", async () => {
+  await t.step("customers who need attention are listed, the worst first", async () => {
     assert.deepEqual(await customers("Who needs attention now"), ["low-now", "high-now", "high-lately"]);
     assert.equal(await database.number("Need attention"), 3);
   });
 
-  await t.step("who went quiet: those with an anomaly first", async () => {
+  await t.step("the quiet customers come with anomalies first", async () => {
     assert.deepEqual(await customers("Who went quiet"), ["quiet-and-low", "quiet"]);
     assert.equal(await database.number("Gone quiet"), 2);
     assert.equal(await database.number("Reporting"), 24);
   });
 
-  await t.step(
-    "everybody is in one bucket of the distribution, low and high in their own colour",
-    async () => {
-      const rows = await database.rows("Heart rates now");
-      const sum = (column: string) => rows.reduce((total, row) => total + Number(row[column]), 0);
-      assert.equal(rows.length, 19);
-      assert.deepEqual([sum("Low"), sum("Within"), sum("High")], [1, 22, 1]);
-      assert.equal(rows[0]?.["bpm"], "30–39");
-    },
-  );
+  await t.step("each customer is in one bucket of the distribution, with low and high apart", async () => {
+    const rows = await database.rows("Heart rates now");
+    const sum = (column: string) => rows.reduce((total, row) => total + Number(row[column]), 0);
+    assert.equal(rows.length, 19);
+    assert.deepEqual([sum("Low"), sum("Within"), sum("High")], [1, 22, 1]);
+    assert.equal(rows[0]?.["bpm"], "30–39");
+  });
 
-  await t.step("the heat map's columns are in order of rate, and each customer is in one cell", async () => {
+  await t.step("the heat map is ordered by heart rate, and each customer is in one cell", async () => {
     const { fields, rows } = await database.run(database.query("Heart rates over time"));
     const names = fields.slice(1).map((field) => Number(field.name));
     assert.deepEqual(names, names.toSorted((a, b) => a - b));
@@ -134,7 +130,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.ok(rows.slice(1, -10).every((row) => of(row) >= 21), "a minute lacks customers");
   });
 
-  await t.step("the latest warnings are the latest readings outside the thresholds", async () => {
+  await t.step("the latest warnings are the latest readings outside the alarm limits", async () => {
     const { rows } = await database.owner.query<{ ts: Date }>(
       "select ts from public.heartbeats where anomaly is not null order by ts desc limit 20",
     );
@@ -142,7 +138,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
   });
 
-  await t.step("the latest readings are the latest in the time range, whenever it ends", async () => {
+  await t.step("the latest readings are the latest ones of the time range, whenever it ends", async () => {
     for (const agoMs of [0, 90_500, 3 * HOUR]) {
       const end = new Date(Date.now() - agoMs);
       const { rows } = await database.owner.query<{ ts: Date }>(
@@ -154,7 +150,7 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     }
   });
 
-  await t.step("lag and freshness leave out the log of the topic that was deleted", async () => {
+  await t.step("lag and freshness ignore the log of a deleted topic", async () => {
     assert.equal(await database.number("pipeline.json: Lag (A)"), 500);
     const seconds = await database.number("alert rule: Lag growing");
     assert.ok(seconds >= 30 && seconds < 300, `${seconds} s`);
@@ -163,16 +159,16 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.equal((await database.rows("Partitions (A)")).length, 2);
   });
 
-  await t.step("a third of the customers of the last hour is quiet", async () => {
+  await t.step("a third of the customers of the last hour counts as quiet", async () => {
     await database.owner.query(
       "update public.customer_latest set ts = now() - interval '10 minutes' where customer_id < 'c-0008'",
     );
     const percent = await database.number("alert rule: Many customers quiet at once");
-    // Seven of 25, and the one that was quiet already.
+    // 8 of 25: the seven above and one that was already quiet.
     assert.equal(Math.round(percent), 32);
   });
 
-  await t.step("a flood of rejects is a spike, the trickle before it is not", async () => {
+  await t.step("many rejects at once are a spike, but a few over the day are not", async () => {
     assert.equal(await database.number("alert rule: Reject spike"), 0);
     await database.owner.query(
       `insert into public.heartbeat_rejects
@@ -181,24 +177,21 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
     assert.equal(await database.number("alert rule: Reject spike"), 40);
   });
 
-  await t.step(
-    "what is older than a consumer wants it is overdue, and what is half dropped, unless dropping gets on",
-    async () => {
-      const overdue = () => database.number("alert rule: Retention stalled");
-      await database.owner.query(
-        "insert into public.heartbeat_retention_bound values (true, date_trunc('day', now() - interval '5 days', 'UTC'))",
-      );
-      assert.equal(await overdue(), 0, "a partition was dropped a moment ago");
-      await database.owner.query(
-        "update public.heartbeat_retention set dropped_at = now() - interval '1 hour'",
-      );
-      assert.equal(await overdue(), 2, "the days from seven and six days ago");
-      await database.owner.query("update public.heartbeat_retention set dropped_rows = null");
-      assert.equal(await overdue(), 3);
-    },
-  );
+  await t.step("old or partly dropped day partitions are overdue while retention stalls", async () => {
+    const overdue = () => database.number("alert rule: Retention stalled");
+    await database.owner.query(
+      "insert into public.heartbeat_retention_bound values (true, date_trunc('day', now() - interval '5 days', 'UTC'))",
+    );
+    assert.equal(await overdue(), 0, "a day partition has just been dropped");
+    await database.owner.query(
+      "update public.heartbeat_retention set dropped_at = now() - interval '1 hour'",
+    );
+    assert.equal(await overdue(), 2, "the days from seven and six days ago");
+    await database.owner.query("update public.heartbeat_retention set dropped_rows = null");
+    assert.equal(await overdue(), 3);
+  });
 
-  await t.step("nothing is unaccounted for, until somebody changes a table", async () => {
+  await t.step("no record is unaccounted for until a table is changed by hand", async () => {
     for (
       const part of [
         "alert rule: Unaccounted",
@@ -214,7 +207,6 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
       "alter table public.ingest_offsets drop constraint ingest_offsets_accounted; update public.ingest_offsets set stored = stored - 3 where id = 3",
     );
     assert.equal(await database.number("pipeline.json: Unaccounted"), 13);
-    // All of the last whole minute, whichever that is.
     await database.owner.query(
       `delete from public.heartbeats
         where customer_id = 'high-now'
@@ -225,21 +217,24 @@ Deno.test("what the dashboards and alert rules say of that day is true", async (
   });
 });
 
-Deno.test("a customer is shown whatever the id is made of", async (t) => {
+Deno.test("a customer with any characters in the id is shown", async (t) => {
   await using database = await openMonitoredDatabase("grafana_customer");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const hostile = { customer: HOSTILE_CUSTOMER };
 
-  await t.step("readings, minutes and the reject with the id as its key are found", async () => {
+  await t.step("readings, minute aggregates and the reject with the id as key are found", async () => {
     assert.equal(await database.number("customer.json: Latest heart rate", hostile), 75);
     assert.ok((await database.rows("Heart rate (Raw)", hostile)).length > 1_700);
     assert.equal((await database.rows("customer.json: Rejected records", hostile)).length, 1);
     assert.equal((await database.rows("annotation Rejected", hostile)).length, 1);
   });
 
-  await t.step("raw readings up to two hours, minutes beyond, never both", async () => {
+  await t.step("ranges of up to two hours show raw readings, longer ones minute aggregates", async () => {
     for (
-      const [rangeMs, raw] of [[HOUR, true], [2 * HOUR, true], [3 * HOUR, false], [24 * HOUR, false]] as const
+      const [rangeMs, raw] of [[HOUR, true], [2 * HOUR, true], [3 * HOUR, false], [
+        24 * HOUR,
+        false,
+      ]] as const
     ) {
       const counts = [
         (await database.rows("Heart rate (Raw)", { rangeMs })).length > 0,
@@ -249,13 +244,13 @@ Deno.test("a customer is shown whatever the id is made of", async (t) => {
     }
   });
 
-  await t.step("minutes that follow each other are one episode", async () => {
+  await t.step("consecutive minutes with an anomaly are one episode", async () => {
     const episodes = await database.rows("annotation High", { rangeMs: 24 * HOUR });
     assert.equal(episodes.length, 2);
     assert.match(String(episodes[1]?.["text"]), /^Heart rate high: \d+ readings, up to 200 bpm$/);
   });
 
-  await t.step("the variable lists what begins with what was typed", async () => {
+  await t.step("the variable lists the customers that begin with the typed text", async () => {
     const list = async (search?: string) =>
       (await database.rows("variable customer", search === undefined ? {} : { search }))
         .map((row) => row["customer_id"]);
@@ -269,7 +264,7 @@ Deno.test("a customer is shown whatever the id is made of", async (t) => {
   });
 });
 
-Deno.test("no query opens partitions outside its time range", async () => {
+Deno.test("no query reads day partitions outside its time range", async () => {
   await using database = await openMonitoredDatabase("grafana_pruning");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   for (const query of database.queries) {
@@ -279,7 +274,7 @@ Deno.test("no query opens partitions outside its time range", async () => {
       `explain (verbose) ${expandMacros(query.sql, { ...context, variables })}`,
     );
     const opened = new Set(JSON.stringify(rows).match(/heartbeats_(d\d{8}|default)/g));
-    // The range may lie on both sides of midnight.
+    // A range can include midnight, so it can need two day partitions.
     assert.ok(
       opened.size <= 2 && !opened.has("heartbeats_default"),
       `${query.name}: ${[...opened].join(", ")}`,

@@ -1,4 +1,3 @@
-/** The health-check subcommand, asked of the real programs as a container's health check does. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import type { Place } from "../../lab/place.ts";
@@ -13,9 +12,9 @@ async function healthCheck(
 ): Promise<{ code: number; output: string }> {
   await using check = WorkerProcess.start(worker, {
     args: ["health-check", ...args],
-    // A container may be given a proxy; the check must not go through it.
     env: {
       HEALTH_PORT: String(port),
+      // A container may have a proxy, which the check must not use.
       HTTP_PROXY: "http://127.0.0.1:9",
       http_proxy: "http://127.0.0.1:9",
       ...env,
@@ -40,7 +39,7 @@ function startProducer(place: Place): WorkerProcess {
 }
 
 Deno.test(
-  "health-check says 0 of a consumer that is ready, wherever it listens",
+  "health-check exits with 0 for a ready consumer, on any HEALTH_HOST",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { HEALTH_HOST: "0.0.0.0" } });
     await consumer.ready();
@@ -54,7 +53,7 @@ Deno.test(
 );
 
 Deno.test(
-  "health-check says 1 and why of a consumer that waits, which is alive all the same",
+  "health-check exits with 1 and the reason for a consumer that is alive but not ready",
   onPlace({ partitions: 0 }, async (place) => {
     const consumer = place.consumer();
     await consumer.notReady(/topic/);
@@ -67,7 +66,7 @@ Deno.test(
 );
 
 Deno.test(
-  "health-check says 1 when the program hangs or is gone",
+  "health-check exits with 1 if the program hangs or has ended",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await consumer.ready();
@@ -85,12 +84,15 @@ Deno.test(
 );
 
 Deno.test(
-  "health-check of the producer, and what a wrong call is told",
+  "health-check works for the producer, and exits with 2 if it is called wrongly",
   onPlace({ partitions: 0 }, async (place) => {
     await using producer = startProducer(place);
     const port = await portOf(producer);
     await producer.said("topic.found");
-    await eventually("the producer to be well", async () => (await healthCheck("producer", port)).code === 0);
+    await eventually(
+      "the producer to be ready",
+      async () => (await healthCheck("producer", port)).code === 0,
+    );
     strictEqual(await producer.stop(), 0);
     const wrong = await healthCheck("producer", "0");
     deepStrictEqual([wrong.code, /HEALTH_PORT: is "0", expected an integer from 1/.test(wrong.output)], [

@@ -1,4 +1,3 @@
-/** Whoever wants to know what a task does is told, and nothing is started. */
 import { deepStrictEqual, match, ok } from "node:assert";
 import { fileURLToPath } from "node:url";
 
@@ -8,13 +7,13 @@ async function tasks(): Promise<string[]> {
   const config: { tasks: Record<string, { command: string }> } = JSON.parse(
     await Deno.readTextFile(new URL("../../deno.json", import.meta.url)),
   );
-  // Deno's own programs have a help of their own.
+  // The other tasks run a command of Deno, which has its own help.
   return Object.entries(config.tasks).filter(([, { command }]) => command.endsWith(".ts")).map(([name]) =>
     name
   );
 }
 
-Deno.test("every task answers --help with what it does and an example, at once", async (t) => {
+Deno.test("every task prints its usage and an example for --help, and starts nothing", async (t) => {
   const names = await tasks();
   ok(names.length > 20, `${names.length} tasks were found`);
   for (const name of names) {
@@ -25,10 +24,10 @@ Deno.test("every task answers --help with what it does and an example, at once",
         env: { NO_COLOR: "1" },
         stdin: "null",
       }).output();
-      const said = new TextDecoder().decode(stdout);
+      const help = new TextDecoder().decode(stdout);
       deepStrictEqual([code, new TextDecoder().decode(stderr)], [0, ""]);
-      match(said, /^Usage: /);
-      match(said, /Examples?:/);
+      match(help, /^Usage: /);
+      match(help, /Examples?:/);
     });
   }
 });

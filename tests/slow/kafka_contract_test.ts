@@ -1,7 +1,3 @@
-/**
- * Our writer and our reader of record batches against Kafka's own tools and librdkafka, whether the client was upgraded or
- * Kafka. Python needs the Debian package python3-venv.
- */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
@@ -20,10 +16,10 @@ import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
+// These tests find changes of the record batch format in a new version of the client or of Kafka. They need Python with venv.
 const CODECS = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 const SCRIPT = join(import.meta.dirname ?? ".", "..", "support", "librdkafka.py");
 
-/** A record as each of the readers gives it. */
 type Read = readonly [
   partition: number,
   offset: number,
@@ -48,7 +44,7 @@ function readings(prefix: string): Text[] {
   });
 }
 
-/** Lengths at which a varint gets a byte more, and what is missing or empty. */
+// Missing and empty keys and values, and lengths at which a varint becomes a byte longer.
 const UNUSUAL: readonly Text[] = [
   { key: null, value: "keyless" },
   { key: "tombstone", value: null },
@@ -96,7 +92,7 @@ const connectionTo = ({ stack, topic }: Place) =>
   }, () => "");
 
 Deno.test(
-  "what our writer compressed with each codec is read by Kafka's own tool for logs and by librdkafka",
+  "Kafka's DumpLogSegments and librdkafka read what the producer's batch writer compressed with each codec",
   onPlace({ partitions: CODECS.length }, async (place) => {
     await using sender = new Sender(connectionTo(place));
     const began = Date.now();
@@ -146,8 +142,8 @@ Deno.test(
   }),
 );
 
-/** All of partition 0, as the consumer reads it. */
-async function readByUs(place: Place): Promise<{ read: Read[]; compressions: Set<number> }> {
+/** All records of partition 0, as the consumer reads them. */
+async function readByConsumer(place: Place): Promise<{ read: Read[]; compressions: Set<number> }> {
   const connection = connectionTo(place);
   await using sender = new Sender(connection);
   const topic = await describeTopic(sender.client, place.topic);
@@ -184,25 +180,25 @@ async function readByUs(place: Place): Promise<{ read: Read[]; compressions: Set
 }
 
 Deno.test(
-  "what Kafka's own producer and librdkafka wrote with each codec is read by our reader as librdkafka reads it",
+  "the batch reader reads what Kafka's console producer and librdkafka wrote with each codec",
   onPlace({ topicConfig: { "retention.ms": "-1" } }, async (place) => {
     const sent: Text[] = [];
     const timestampMs = Date.UTC(2026, 6, 14);
     for (const codec of CODECS) {
-      const ours = [...readings(`librdkafka-${codec}`), ...UNUSUAL];
-      const lines = ours.map((one) => JSON.stringify({ ...one, timestampMs })).join("\n");
+      const fromLibrdkafka = [...readings(`librdkafka-${codec}`), ...UNUSUAL];
+      const lines = fromLibrdkafka.map((one) => JSON.stringify({ ...one, timestampMs })).join("\n");
       await librdkafka(place, ["produce", codec], lines);
-      const theirs = [...readings(`java-${codec}`), { key: "tombstone", value: null }];
-      const text = theirs.map(({ key, value }) => `${key}\t${value ?? "NULL"}\n`).join("");
+      const fromJava = [...readings(`java-${codec}`), { key: "tombstone", value: null }];
+      const text = fromJava.map(({ key, value }) => `${key}\t${value ?? "NULL"}\n`).join("");
       const properties = ["parse.key=true", "key.separator=\t", "null.marker=NULL"];
       await java("ConsoleProducer", [
         ...["--bootstrap-server", place.stack.kafkaBootstrapServers, "--topic", place.topic],
         ...["--compression-codec", codec, "--request-required-acks", "all"],
         ...properties.flatMap((one) => ["--reader-property", one]),
       ], text);
-      sent.push(...ours, ...theirs);
+      sent.push(...fromLibrdkafka, ...fromJava);
     }
-    const { read, compressions } = await readByUs(place);
+    const { read, compressions } = await readByConsumer(place);
     deepStrictEqual(
       read.map(([, offset, , key, value]) => [offset, key, value]),
       sent.map(({ key, value }, offset) => [offset, key, value]),

@@ -1,6 +1,5 @@
-/** Readings of any age: none takes the room that recent days need, and none stays in the default partition. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
-import { assertAccountedFor, daysAgo, migrateDatabase } from "../support/days.ts";
+import { assertAccountedFor, daysAgo, migrateDatabase, rowsByPartition } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
@@ -12,7 +11,7 @@ function dayName(days: number): string {
   return `heartbeats_d${daysAgo(days).slice(0, 10).replaceAll("-", "")}`;
 }
 
-/** So many readings in SQL, each so much after the one before, the first at `from`. */
+/** SQL for `count` readings, the first at `from`, each `step` after the previous one. */
 function series(count: number, from: string, step: string): string {
   return `insert into public.heartbeats
           select 'c', timestamptz '${from}' + n * interval '${step}', 70 from generate_series(0, ${
@@ -20,14 +19,7 @@ function series(count: number, from: string, step: string): string {
   }) n`;
 }
 
-async function rowsByPartition(place: Place): Promise<Record<string, number>> {
-  const rows = await place.sql<{ name: string; count: number }>(
-    "select tableoid::regclass::text as name, count(*)::int as count from public.heartbeats group by 1 order by 1",
-  );
-  return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
-}
-
-/** Rows as some process stored them, counted in the ledger, and by the rollup, as the rows of a log that is gone since. */
+/** Stores rows, and counts them in the ledger and the rollup as those of a topic that no longer exists. */
 async function store(place: Place, sql: string): Promise<void> {
   await place.sql(
     `with stored as (${sql} returning 1), total as (select count(*) as rows from stored)
@@ -53,7 +45,7 @@ async function store(place: Place, sql: string): Promise<void> {
 }
 
 Deno.test(
-  "readings of 1,600 years share one partition, and recent days have their own",
+  "readings of 1,600 years share one day partition, and recent days have their own",
   onPlace({}, async (place) => {
     const years = Array.from({ length: 1_600 }, (_, year) => {
       return reading("c", `${String(400 + year).padStart(4, "0")}-06-01T00:00:00.000001Z`, 70);
@@ -72,10 +64,10 @@ Deno.test(
 );
 
 Deno.test(
-  "with as many partitions as PostgreSQL's own settings bear new ones are coarser, which is told, and sessions read all at once",
+  "with 800 day partitions new ones are coarser, the consumer warns, and sessions can still read all of them",
   onPlace({}, async (place) => {
     await migrateDatabase(place);
-    // Years of days, as they grow when nothing is dropped.
+    // More than two years of day partitions, as without retention.
     for (let hundred = 0; hundred < 8; hundred++) {
       await place.sql(`do $$ declare day timestamptz; begin
         for n in ${hundred * 100 + 1}..${hundred * 100 + 100} loop
@@ -109,7 +101,7 @@ Deno.test(
 );
 
 Deno.test(
-  "what another process left in the default partition is moved, the rest of a day that is too much for once as well",
+  "rows that another process left in the default partition are moved to day partitions, in pieces if there are many",
   onPlace({}, async (place) => {
     await migrateDatabase(place);
     await store(place, `insert into public.heartbeats values ('today', '${daysAgo(0)}', 70, null)`);
@@ -120,7 +112,7 @@ Deno.test(
     let found: Record<string, number> = {};
     const second = `heartbeats_from_${day.replaceAll("-", "")}_065640250000`;
     const third = `heartbeats_from_${day.replaceAll("-", "")}_135320500000`;
-    await eventually("all rows to be in partitions", async () => {
+    await eventually("all rows to be in day partitions", async () => {
       found = await rowsByPartition(place);
       return found["heartbeats_default"] === undefined && found[third] !== undefined;
     }, { seen: () => found });
@@ -130,13 +122,13 @@ Deno.test(
 );
 
 Deno.test(
-  "a day that is too much for all pieces stays in the default partition, until the owner moves it as a whole",
+  "a day with too many rows for all pieces stays in the default partition until the owner moves it as a whole",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     const day = daysAgo(20).slice(0, 10);
     await store(place, series(100_002, day, "250 milliseconds"));
-    // As many pieces of other days as there may be.
     await place.sql(
+      // As many pieces of another day as the function allows.
       `do $do$ begin for n in 1..100 loop
          execute format('create table public.heartbeats_from_%s partition of public.heartbeats for values from (%L) to (%L)',
            n, timestamptz '${daysAgo(60).slice(0, 10)}' + n * interval '1 second',
@@ -157,11 +149,11 @@ Deno.test(
 );
 
 Deno.test(
-  "old rows are deleted and counted also where a partition is kept for younger ones",
+  "old rows in a day partition that also holds newer rows are deleted and counted",
   onPlace({}, async (place) => {
     await migrateDatabase(place);
     await store(place, series(5_000, "1990-01-01", "1 day"));
-    // Twelve years are kept, so what is older than five years lies in one partition on both sides of that.
+    // Days older than five years share a day partition, and twelve years are kept.
     const kept = daysAgo(11 * 365);
     await store(place, `insert into public.heartbeats values ('kept', '${kept}', 70, null)`);
     await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [kept]);
@@ -189,7 +181,7 @@ Deno.test(
 );
 
 Deno.test(
-  "old rows in the default partition are deleted in pieces, each counted with it",
+  "old rows in the default partition are deleted in pieces, and each piece is counted in its transaction",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await store(
@@ -207,8 +199,8 @@ Deno.test(
       "select public.delete_old_heartbeats('public.heartbeats_default', now() - interval '10 days', $1)::integer as next";
     const writer = await place.session();
     await writer.query("begin; lock table only public.heartbeats in row exclusive mode");
-    // What it writes may lie below the floor as it is going to be.
-    await rejects(session.query(remove, [0]), { code: "55P03" }, "a writer is waited for");
+    // The writer may write rows below the new floor.
+    await rejects(session.query(remove, [0]), { code: "55P03" }, "the deletion must wait for the writer");
     await writer.end();
     await session.query("set statement_timeout = '400ms'");
     let pieces = 0;
@@ -228,7 +220,7 @@ Deno.test(
 );
 
 Deno.test(
-  "rows that are deleted while their range is opened again are counted, and once when two sessions announced their day",
+  "rows that are deleted while their range is reopened are counted once, even if two sessions announced their day",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await store(place, series(1_000, daysAgo(20), "1 second"));

@@ -1,26 +1,12 @@
-/** Partitions by day: made before their rows come, dropped when they are old, and nothing lost on the way. */
 import { deepStrictEqual, doesNotMatch, ok, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
+import { assertAccountedFor, daysAgo, migrateDatabase, rowsByPartition } from "../support/days.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, judge, reading } from "../support/judge.ts";
-import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
-const DAY_MS = 86_400_000;
-
-function daysAgo(days: number): string {
-  return new Date(Date.now() - days * DAY_MS).toISOString();
-}
-
-async function rowsByPartition(place: Place): Promise<Record<string, number>> {
-  const rows = await place.sql<{ name: string; count: string }>(
-    "select tableoid::regclass::text as name, count(*) from public.heartbeats group by 1 order by 1",
-  );
-  return Object.fromEntries(rows.map(({ name, count }) => [name, Number(count)]));
-}
-
 Deno.test(
-  "a reading of any day finds a partition of its own, coarser when it is old, and none is left in the default",
+  "a reading of any day goes to its day partition, which is longer for old days, and none stays in the default partition",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       reading("a", daysAgo(0), 70),
@@ -42,12 +28,10 @@ Deno.test(
 );
 
 Deno.test(
-  "rows of a day that sit in the default are moved when the day gets its partition, and still count as duplicates",
+  "rows in the default partition move to their new day partition, and repeated readings are still duplicates",
   onPlace({}, async (place) => {
-    const consumer = place.consumer({ args: ["--migrate-only"] });
-    strictEqual(await consumer.exitCode(), 0);
+    await migrateDatabase(place);
     const at = daysAgo(20);
-    // As if no partition could have been made when it came.
     await place.sql("insert into public.heartbeats values ('early', $1, 70, null)", [at]);
     deepStrictEqual(await rowsByPartition(place), { heartbeats_default: 1 });
     await place.publisher.send([reading("early", at, 70), reading("late", at, 71)]);
@@ -60,11 +44,10 @@ Deno.test(
 );
 
 Deno.test(
-  "partitions that cannot be made during a dump hold nothing up, and are made with their rows when it is over",
+  "day partitions that cannot be created during a dump block nothing, and are created after it",
   onPlace({}, async (place) => {
-    const migrated = place.consumer({ args: ["--migrate-only"] });
-    strictEqual(await migrated.exitCode(), 0);
-    // As pg_dump does.
+    await migrateDatabase(place);
+    // The locks of pg_dump.
     const dump = await place.session();
     await dump.query("begin; lock table public.heartbeats, public.heartbeats_default in access share mode");
     const days = Array.from({ length: 20 }, (_, day) => daysAgo(5 + day));
@@ -78,17 +61,17 @@ Deno.test(
       const names = Object.keys(await rowsByPartition(place));
       return names.length === days.length && !names.includes("heartbeats_default");
     });
-    ok(consumer.running, "the same process");
+    ok(consumer.running, "the consumer must not have restarted");
     await judge(place, sent);
   }),
 );
 
 Deno.test(
-  "a partition that cannot be dropped during a dump makes nobody wait behind it for long, and is dropped after it",
+  "a day partition that cannot be dropped during a dump blocks no session for long, and is dropped after it",
   onPlace({}, async (place) => {
     await place.publisher.send([reading("a", daysAgo(40), 70)]);
     await place.consumeAll();
-    // Whoever waits for a lock for a second is in the server's log.
+    // PostgreSQL then logs each session that waits for a lock for a second.
     await place.asSuperuser(`alter database "${place.database}" set log_lock_waits = on`);
     const dump = await place.session();
     await dump.query("begin; lock table public.heartbeats in access share mode");
@@ -112,7 +95,7 @@ Deno.test(
 );
 
 Deno.test(
-  "with RETENTION_DAYS old partitions are dropped, counted, and an older reading is rejected as too_old",
+  "with RETENTION_DAYS, old day partitions are dropped and counted, and an older reading is rejected as too_old",
   onPlace({}, async (place) => {
     const old = await place.publisher.send([reading("a", daysAgo(40), 70), reading("a", daysAgo(41), 71)]);
     await place.consumeAll();
@@ -130,8 +113,8 @@ Deno.test(
     strictEqual(sent.length, 2);
     const [dropped] = await place.sql("select sum(dropped_rows) as rows from public.heartbeat_retention");
     deepStrictEqual(dropped, { rows: "2" });
-    strictEqual((await place.run("reconcile")).code, 0, "what was dropped is accounted for");
+    await assertAccountedFor(place, "after the drop");
     const [minutes] = await place.sql("select sum(readings) as readings from public.heartbeats_1m");
-    deepStrictEqual(minutes, { readings: "3" }, "minutes have a retention of their own");
+    deepStrictEqual(minutes, { readings: "3" }, "minute aggregates have their own retention");
   }),
 );

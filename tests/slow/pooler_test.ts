@@ -1,4 +1,3 @@
-/** A pooler between a worker and PostgreSQL: one that keeps sessions is as good as none, any other is refused. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
@@ -10,11 +9,11 @@ const REFUSED = /Cannot use the database at .*a pooler in transaction mode .*; u
 const SESSION = { connections: 1, limits: sessionLimits(30_000), name: "heartbeat-test" };
 
 const TRANSACTION_POOLERS: readonly PoolerOptions[] = [1, 2, 3, 5].flatMap((size) => {
-  return [false, true].map((takesTurns) => ({ mode: "transaction" as const, size, takesTurns }));
+  return [false, true].map((roundRobin) => ({ mode: "transaction" as const, size, roundRobin }));
 });
 
 Deno.test(
-  "a pooler that changes sessions is found out however many it has and however it chooses, and is left as it was",
+  "a worker detects a pooler in transaction mode with any number of sessions and any order, and changes no session",
   onPlace({ partitions: 0 }, async (place) => {
     for (const options of TRANSACTION_POOLERS) {
       await using pooler = await openPooler(place.databaseUrl, options);
@@ -30,7 +29,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a pooler that changes sessions is found out while other programs use it, too",
+  "a worker detects a pooler in transaction mode that other programs use at the same time",
   onPlace({ partitions: 0 }, async (place) => {
     await using pooler = await openPooler(place.databaseUrl, {
       mode: "transaction",
@@ -55,7 +54,7 @@ Deno.test(
 );
 
 Deno.test(
-  "every worker refuses a pooler in transaction mode at its start, with what to do, and has changed nothing",
+  "every worker refuses a pooler in transaction mode at its start, says what to do and changes nothing",
   onPlace({}, async (place) => {
     await using pooler = await openPooler(place.databaseUrl, { mode: "transaction", size: 5 });
     const env = { DATABASE_URL: pooler.url };
@@ -75,7 +74,7 @@ Deno.test(
 );
 
 Deno.test(
-  "every worker does its work through a pooler in session mode, also where it has but one session to give",
+  "every worker does its work through a pooler in session mode, also with a single session",
   onPlace({}, async (place) => {
     await using pooler = await openPooler(place.databaseUrl, { mode: "session", size: 12 });
     const env = { DATABASE_URL: pooler.url };
@@ -98,15 +97,15 @@ Deno.test(
 );
 
 Deno.test(
-  "target_session_attrs=read-write turns a read-only session away, and primary takes it",
+  "target_session_attrs=read-write refuses a read-only session, and primary accepts it",
   onPlace({ partitions: 0 }, async (place) => {
-    const told = async (attributes: string) => {
+    const ask = async (attributes: string) => {
       const url =
         `${place.databaseUrl}?target_session_attrs=${attributes}&options=-c%20default_transaction_read_only%3Don`;
       await using database = openDatabase(url, SESSION);
       return await database.query("select 1 as one");
     };
-    for (const attributes of ["any", "primary"]) deepStrictEqual(await told(attributes), [{ one: 1 }]);
-    await rejects(told("read-write"), { code: "25006" });
+    for (const attributes of ["any", "primary"]) deepStrictEqual(await ask(attributes), [{ one: 1 }]);
+    await rejects(ask("read-write"), { code: "25006" });
   }),
 );

@@ -1,4 +1,3 @@
-/** The producer at the end of a pipe, which can be read once and may be silent for as long as it likes. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { startStack } from "../../stack/mod.ts";
@@ -19,7 +18,7 @@ async function withPipe(body: (path: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("produce --file of a pipe publishes what came while the pipe is silent, and ends in order at SIGTERM", async () => {
+Deno.test("produce --file publishes the lines of a pipe before it ends, and stops in order at SIGTERM", async () => {
   await using stack = await startStack({
     home: await Deno.makeTempDir({ prefix: "heartbeat-test-" }),
     services: ["kafka"],
@@ -40,17 +39,17 @@ Deno.test("produce --file of a pipe publishes what came while the pipe is silent
   });
 });
 
-Deno.test("produce --file of a pipe into which nobody writes ends at SIGTERM", async () => {
+Deno.test("produce --file stops at SIGTERM while it waits for a silent pipe", async () => {
   await withPipe(async (path) => {
     await using worker = WorkerProcess.start("producer", { args: ["--file", path] });
-    // Opens once the producer has opened it too.
+    // open() returns once the producer has opened the pipe too.
     using _pipe = await Deno.open(path, { write: true });
     assert.equal(await worker.stop(), 0, worker.tail());
     assert.doesNotMatch(worker.output, /Stopped without finishing/);
   });
 });
 
-Deno.test("produce --file of a pipe that ends without a reading exits with 1 and says why", async () => {
+Deno.test("produce --file exits with 1 and says why if a pipe ends without a reading", async () => {
   await withPipe(async (path) => {
     await using worker = WorkerProcess.start("producer", { args: ["--file", path, "--skip-bad"] });
     await Deno.writeTextFile(path, "[]\n");

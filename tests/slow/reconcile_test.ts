@@ -28,7 +28,7 @@ function readings(count: number, customer: string, partition: number) {
   });
 }
 
-/** Readings, a duplicate, rejects, and the gaps that a committed and an aborted transaction leave. */
+/** Readings, duplicates, rejects, and the gaps of a committed and an aborted transaction. */
 async function publishEverything(place: Place): Promise<void> {
   const { publisher } = place;
   await publisher.send([0, 1].flatMap((partition) => readings(20, "c", partition)));
@@ -42,10 +42,9 @@ async function publishEverything(place: Place): Promise<void> {
   await publisher.transact(readings(4, "aborted", 1), "abort");
 }
 
-/** What somebody did by hand, and what must be said of it. */
 const TAMPERED: readonly (readonly [what: string, sql: string, says: RegExp])[] = [
   [
-    "a reject that is gone",
+    "a missing reject",
     "delete from heartbeat_rejects where kafka_partition = 0 and reason = 'tombstone'",
     /partition 0 of .*: rejected is 2, but heartbeat_rejects has 1 rows: 1 missing/,
   ],
@@ -55,17 +54,17 @@ const TAMPERED: readonly (readonly [what: string, sql: string, says: RegExp])[] 
     /partition 1 of .*: 1 rows of heartbeat_rejects lie outside 0 to 31/,
   ],
   [
-    "a row that is gone",
+    "a missing row",
     "delete from heartbeats where customer_id = 'c-0' and ts = '2026-01-01T00:00:07Z'",
     /heartbeats: the ledger's sum of stored is 43, but the table has 42 rows: 1 missing/,
   ],
   [
-    "a row too many",
+    "an extra row",
     "insert into heartbeats values ('made up', now(), 72, null)",
     /the table has 44 rows: 1 too many/,
   ],
   [
-    "a gap that is gone",
+    "a missing gap",
     "delete from ingest_gaps where cause = 'aborted'",
     /partition 1 of .*: gaps is 6, but ingest_gaps has 2 offsets: 4 missing/,
   ],
@@ -75,37 +74,37 @@ const TAMPERED: readonly (readonly [what: string, sql: string, says: RegExp])[] 
     /partition 1 of .*: gaps is 6, but ingest_gaps has 7 offsets: 1 too many[^]*1 rows of ingest_gaps overlap/,
   ],
   [
-    "a count that was moved",
+    "a record that is counted as stored instead of rejected",
     "update ingest_offsets set stored = stored + 1, rejected = rejected - 1 where kafka_partition = 0",
     /partition 0 of .*: rejected is 1, but heartbeat_rejects has 2 rows: 1 too many[^]*sum of stored is 44/,
   ],
   [
-    "a minute that counts a reading too many",
+    "a minute aggregate with one reading too many",
     "update heartbeats_1m set readings = readings + 1 where customer_id = 'c-0'",
     /customer "c-0", minute 2026-01-01 00:00:00\+00: the rows give 20 readings, heartbeats_1m has 21/,
   ],
   [
-    "a minute with another lowest heart rate",
+    "a minute aggregate with a wrong minimum",
     "update heartbeats_1m set heart_rate_min = 71 where customer_id = 'c-1'",
     /customer "c-1", minute 2026-01-01 00:00:00\+00: the rows give 20 readings, .* 20 with other heart rates/,
   ],
   [
-    "a minute that is gone, and one without rows",
+    "a missing minute aggregate, and one without rows",
     "update heartbeats_1m set minute = minute + interval '2 days' where customer_id = 'c-1'",
     /00:00:00\+00: the rows give 20 readings, heartbeats_1m has 0[^]*03 00:00:00\+00: the rows give 0 readings/,
   ],
   [
-    "a latest reading that is another",
+    "a wrong latest reading",
     "update customer_latest set heart_rate = 73 where customer_id = 'c-1'",
     /customer "c-1": the latest row is of 2026-01-01 00:00:19\+00, .* with another heart rate/,
   ],
   [
-    "a latest reading that is gone, and one of a customer without rows",
+    "a missing latest reading, and one of a customer without rows",
     "update customer_latest set customer_id = 'nobody' where customer_id = 'c-0'",
     /customer "c-0": the latest row is of .*, customer_latest has none[^]*"nobody": the latest row is of no time/,
   ],
   [
-    "an offset that was moved beyond the log",
+    "an offset beyond the end of the log",
     "update ingest_offsets set next_offset = next_offset + 9, stored = stored + 9 where kafka_partition = 0",
     /partition 0 of .*: was read to 32, but the log ends at 23: the log lost 9 records/,
   ],
@@ -120,11 +119,11 @@ const RESTORE = [
 ];
 
 Deno.test(
-  "reconcile accounts for every offset, and notices each row and count that was changed by hand",
+  "reconcile accounts for every offset, and notices every row and count that was changed by hand",
   onPlace({ partitions: 3 }, async (place, t) => {
     await publishEverything(place);
     const before = await reconcile(place);
-    assert.equal(before.code, 1, "without a schema there is nothing to account with");
+    assert.equal(before.code, 1, "without a schema reconcile must fail");
     assert.match(before.output, /public\.heartbeats" does not exist .*run the migrations/);
 
     await place.consumeAll();
@@ -139,7 +138,7 @@ Deno.test(
     ]);
     await place.publisher.send(readings(5, "unread", 2));
     const later = await reconcile(place);
-    assert.equal(later.code, 0, "unread records are lag and no difference");
+    assert.equal(later.code, 0, "unread records must count as lag, not as a difference");
     assert.match(later.output, /^total .* 5 +0$/m);
     assert.match(later.output, /ACCOUNTED FOR: 54 offsets = 43 stored .*; 5 not read yet/);
 
@@ -159,29 +158,29 @@ Deno.test(
 );
 
 Deno.test(
-  "reconcile finds no difference while a consumer follows the end of the log, whether or not the rollup follows the consumer",
+  "reconcile finds no difference while a consumer reads new records, with or without a rollup that keeps up",
   onPlace({ partitions: 2 }, async (place) => {
     await place.publisher.send(readings(1, "first", 0));
     await place.consumer().ready();
     await place.caughtUp();
     const holding = await place.session();
-    let looking = true;
+    let reconciling = true;
     let published = 1;
-    // One record at a time and no pause: the ledger moves, right behind the end, between any two questions.
+    // One record at a time without a pause, so that the ledger moves between any two queries.
     const publishing = (async () => {
-      for (; looking; published++) {
+      for (; reconciling; published++) {
         await place.publisher.send(readings(1, `c${published}`, published % 2));
       }
     })();
     try {
-      for (let look = 0; look < 8; look++) {
-        if (look === 4) await holding.query("begin; select from public.rollup for update");
+      for (let run = 0; run < 8; run++) {
+        if (run === 4) await holding.query("begin; select from public.rollup for update");
         const { code, problems, rollup } = await reconcileAsJson(place);
         assert.deepEqual([code, problems], [0, []]);
-        if (look > 4) assert.ok(rollup.offsetsBehind > 0, "changes wait behind the held lock");
+        if (run > 4) assert.ok(rollup.offsetsBehind > 0, "change rows must wait for the lock");
       }
     } finally {
-      looking = false;
+      reconciling = false;
       await publishing;
       await holding.end();
     }
@@ -192,7 +191,7 @@ Deno.test(
 );
 
 Deno.test(
-  "reconcile counts in one snapshot: what is committed between two of its queries is not seen by the second",
+  "reconcile counts in one snapshot, so no query sees a later commit than the others",
   onPlace({ partitions: 1 }, async (place) => {
     await place.publisher.send(readings(10, "c", 0));
     await place.consumeAll();
@@ -240,18 +239,18 @@ Deno.test(
 );
 
 Deno.test(
-  "reconcile says when Kafka or the database is away, and can leave Kafka out",
+  "reconcile says if Kafka or the database is unavailable, and can run without Kafka",
   onPlace({ partitions: 1 }, async (place) => {
     await place.publisher.send(readings(10, "c", 0));
     await place.consumeAll();
-    const nobody = { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1" };
-    const away = await reconcile(place, [], nobody);
+    const unavailable = { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1" };
+    const away = await reconcile(place, [], unavailable);
     assert.equal(away.code, 1);
     assert.match(
       away.output,
       /NOT COMPARED WITH KAFKA, the tables agree: Cannot read the logs' ends at Kafka 127/,
     );
-    const without = await reconcile(place, ["--no-kafka"], nobody);
+    const without = await reconcile(place, ["--no-kafka"], unavailable);
     assert.equal(without.code, 0);
     assert.match(without.output, /ACCOUNTED FOR: 10 offsets = 10 stored .*; Kafka was not asked/);
     const noDatabase = await reconcile(place, [], { DATABASE_URL: "postgres://u:hush-hush@127.0.0.1:1/d" });

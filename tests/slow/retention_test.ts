@@ -1,4 +1,3 @@
-/** Old readings are dropped however many they are, whoever ends in between, and each of them is counted once. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 // @ts-types="@types/pg"
 import type pg from "pg";
@@ -13,7 +12,7 @@ const PARTITION = `public.heartbeats_d${LONG_AGO.replaceAll("-", "")}`;
 const DROP =
   "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days') as step";
 
-/** A day of so many readings, 40 days ago, stored by a log that is gone since: the ledger counts them. */
+/** A day of readings, 40 days ago, counted in the ledger and by the rollup as those of a topic that no longer exists. */
 async function storeDay(place: Place, rows: number): Promise<void> {
   await migrateDatabase(place);
   await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [LONG_AGO]);
@@ -22,7 +21,6 @@ async function storeDay(place: Place, rows: number): Promise<void> {
      select 'c', timestamptz '${LONG_AGO}' + n * interval '50 milliseconds', 70 from generate_series(1, ${rows}) n`,
   );
   await place.sql(
-    // Nothing of it waits for the rollup.
     `with ledger as (
        insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored)
        values ('earlier', gen_random_uuid(), 0, 0, $1, $1)
@@ -39,7 +37,7 @@ async function retention(place: Place): Promise<Record<string, unknown>[]> {
   );
 }
 
-/** @returns the partition of the step; undefined when it took too long */
+/** @returns the partition, null if none is left to drop, or undefined after a statement timeout */
 async function step(session: pg.Client): Promise<string | null | undefined> {
   try {
     return (await session.query<{ step: string | null }>(DROP)).rows[0]?.step;
@@ -50,7 +48,7 @@ async function step(session: pg.Client): Promise<string | null | undefined> {
 }
 
 Deno.test(
-  "a partition that takes longer to count than a statement may last is dropped and counted, whoever goes on in between",
+  "a day partition that takes longer to count than the statement timeout is dropped and counted by several sessions",
   onPlace({ partitions: 0 }, async (place) => {
     await storeDay(place, 1_200_000);
     const session = await place.session();
@@ -78,13 +76,12 @@ Deno.test(
     });
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: null, detached }]);
     await assertAccountedFor(place, "counted in part");
-    // It is gone, and another process goes on.
     await session.end();
 
-    const heir = await place.session();
-    await heir.query(`set statement_timeout = ${timeoutMs}`);
-    for (let steps = 0; await step(heir) !== null; steps++) ok(steps < 2_000, "it does not come to its end");
-    await heir.end();
+    const successor = await place.session();
+    await successor.query(`set statement_timeout = ${timeoutMs}`);
+    for (let steps = 0; await step(successor) !== null; steps++) ok(steps < 2_000, "the drop does not end");
+    await successor.end();
     deepStrictEqual(await retention(place), [{ partition: PARTITION, dropped: 1_200_000, detached: null }]);
     const [{ kept } = {}] = await place.sql("select to_regclass($1) as kept", [`public.${detached}`]);
     strictEqual(kept, null);
@@ -93,7 +90,7 @@ Deno.test(
 );
 
 Deno.test(
-  "while a partition is counted other days are made and read, and a consumer that is killed there leaves it to the next",
+  "while a day partition is counted, others are created and read, and the next consumer continues after a kill",
   onPlace({}, async (place) => {
     await storeDay(place, 50_000);
     await place.sql(
@@ -123,7 +120,7 @@ Deno.test(
     await assertAccountedFor(place, "killed");
 
     place.consumer({ env: { RETENTION_DAYS: "10" } });
-    await eventually("the next consumer to drop it", async () => {
+    await eventually("the next consumer to drop the day partition", async () => {
       const rows = await place.sql("select from public.heartbeat_retention where dropped_rows is null");
       return rows.length === 0;
     });

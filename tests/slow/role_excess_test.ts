@@ -1,4 +1,3 @@
-/** What a role was given beyond its rights is taken away again, and what it may do all the same stops nobody. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { daysAgo } from "../support/days.ts";
@@ -7,7 +6,7 @@ import { assertRefused, makeRoles, urlOf, WRITER_PASSWORD } from "../support/rol
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "roles that were given more are brought back to their rights and settings, or it is said what a superuser has to do",
+  "a migration revokes extra privileges of the roles, or says what a superuser must do",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     const gifts = `grant create on schema public to public, heartbeat_writer;
@@ -47,24 +46,24 @@ Deno.test(
       args: ["--migrate-only"],
       env: { HEARTBEAT_WRITER_PASSWORD: WRITER_PASSWORD },
     });
-    const taken = "revoke pg_write_all_data from heartbeat_writer granted by postgres";
+    const revoke = "revoke pg_write_all_data from heartbeat_writer granted by postgres";
     try {
       strictEqual(await again.exitCode(), 1);
       match(again.output, /Cannot make the roles: heartbeat_writer was given more than it should have/);
-      strictEqual(again.output.includes(`do it as a superuser: ${taken}`), true, again.output);
+      strictEqual(again.output.includes(`do it as a superuser: ${revoke}`), true, again.output);
     } finally {
-      await place.asSuperuser(taken);
+      await place.asSuperuser(revoke);
     }
     await makeRoles(place);
   }),
 );
 
 Deno.test(
-  "a reader who keeps every lock that it can get stops neither migrations nor partitions nor writing",
+  "a reader that holds every lock it can get blocks no migration, day partition or write",
   onPlace({}, async (place) => {
     await makeRoles(place);
     await withClient(urlOf(place, "heartbeat_reader"), async (reader) => {
-      // The advisory locks that migrations and partitions were made under once.
+      // Advisory locks that migrations and day partitions no longer use.
       await reader.query(
         "select pg_advisory_lock(7521419864366932340), pg_advisory_lock(7521419864366932341)",
       );
@@ -91,18 +90,18 @@ Deno.test(
         if (got) kept++;
         else await reader.query("rollback to savepoint one");
       }
-      strictEqual(kept > 5, true, `${kept} tables`);
+      strictEqual(kept > 5, true, `the reader locked only ${kept} tables`);
       await makeRoles(place);
       await place.publisher.send([reading("a", daysAgo(5), 70), reading("a", daysAgo(6), 70)]);
       await place.consumeAll({ env });
-      // Where a dump's lock would have sent them, too.
+      // The lock keeps the day partitions from being created, as a dump does.
       deepStrictEqual(await misplaced(), [{ rows: 2 }]);
     });
   }),
 );
 
 Deno.test(
-  "the functions that run as the owner are not led astray by the writer's own objects and search path",
+  "the functions that run as the owner ignore the writer's own objects and search path",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     await place.asSuperuser(`grant temporary on database "${place.database}" to heartbeat_writer`);
@@ -120,7 +119,11 @@ Deno.test(
         "select public.ensure_heartbeat_partition('public.heartbeats', '2026-01-02') as made",
       );
       strictEqual(rows[0]?.made.startsWith("heartbeats_"), true);
-      deepStrictEqual((await client.query("select who from seen")).rows, [], "what the writer made was run");
+      deepStrictEqual(
+        (await client.query("select who from seen")).rows,
+        [],
+        "a function ran an object of the writer",
+      );
       const who = await client.query("select current_user as who");
       deepStrictEqual(who.rows, [{ who: "heartbeat_writer" }]);
     });

@@ -1,4 +1,3 @@
-/** Three roles with least rights: what each may do is enough, and what it may not do is refused. */
 import { deepStrictEqual, doesNotMatch, match, rejects, strictEqual } from "node:assert";
 import { join } from "node:path";
 import { withClient } from "../../stack/postgres/postgres_client.ts";
@@ -18,7 +17,7 @@ import {
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "the consumer runs as the writer: partitions, duplicates, rejects, gaps, rounds, a rebuild and retention included",
+  "the consumer does all its work as the writer, including day partitions, the rollup and retention",
   onPlace({ partitions: 2 }, async (place) => {
     await makeRoles(place);
     const DATABASE_URL = urlOf(place, "heartbeat_writer");
@@ -123,7 +122,7 @@ for (const [role, promise, statements] of FORBIDDEN) {
 }
 
 Deno.test(
-  "the functions that run as the owner manage the pipeline's tables and no other",
+  "the functions that run as the owner accept only tables of the pipeline",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     await place.sql("create table public.other (ts timestamptz) partition by range (ts)");
@@ -153,7 +152,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the reader sees every table, partitions made later included, and writes nothing even when it tries hard",
+  "the reader can read every table, also later day partitions, and can write nothing",
   onPlace({}, async (place) => {
     await makeRoles(place);
     await place.publisher.send([reading("a", daysAgo(0), 70), reading("a", daysAgo(5), 71)]);
@@ -183,7 +182,6 @@ Deno.test(
       const tries = [...writes, "create temporary table mine (id int)"];
       deepStrictEqual(await statesOf(client, tries), tries.map((write) => [write, PERMISSION_DENIED]));
     });
-    // Not a write to the transaction's eyes, and not its right either.
     const peeks = [
       "select rolpassword from pg_authid",
       "set role heartbeat_user",
@@ -194,9 +192,9 @@ Deno.test(
 );
 
 Deno.test(
-  "roles are made again without harm, a changed password counts, and none is in a log",
+  "creating the roles again keeps their privileges, sets a changed password and logs no password",
   onPlace({ partitions: 0 }, async (place) => {
-    // A role that another database uses keeps its password.
+    // The consumer keeps the password of a role that another database uses.
     const others = await place.sql<{ name: string }>(
       "select datname as name from pg_database where datname <> current_database() and datname ~ '_[0-9a-f]{6}$'",
     );
@@ -230,7 +228,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a second database of the server shares the roles with the first, and does not take their passwords from it",
+  "a second database of the server uses the roles of the first and cannot change their passwords",
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     const second = `${place.database}_second`;
@@ -267,7 +265,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a user who may not make roles is told so, and without passwords none is made",
+  "a migration without the right to create roles says so, and creates none without passwords",
   onPlace({ partitions: 0 }, async (place) => {
     await place.asSuperuser("alter role heartbeat_user nocreaterole");
     const runs = [

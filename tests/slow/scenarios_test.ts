@@ -7,13 +7,12 @@ function scenarios(place: Place, args: readonly string[], env: Record<string, st
   return place.run("scenarios", args, env);
 }
 
-/** The verdicts that are not PASS, as the table prints them. */
 function failures(output: string): string[] {
   return output.split("\n").filter((line) => line.startsWith("FAIL "));
 }
 
 Deno.test(
-  "every scenario ends where it must, again with the same run, and the ledger agrees",
+  "every scenario has its expected outcome, also when the same run is repeated, and reconcile agrees",
   onPlace({ partitions: 3 }, async (place) => {
     await place.consumer().ready();
     for (const _ of ["the first time", "the same records again"]) {
@@ -25,7 +24,7 @@ Deno.test(
     const rows = await place.sql<{ count: string }>(
       "select count(*) from public.heartbeats where customer_id not like 'scenario-night.1-%'",
     );
-    assert.equal(rows[0]?.count, "6", "integer ids are the only ones that do not name the run");
+    assert.equal(rows[0]?.count, "6", "only integer customer ids do not contain the run");
     await using reconcile = WorkerProcess.start("reconcile", {
       env: {
         KAFKA_BOOTSTRAP_SERVERS: place.stack.kafkaBootstrapServers,
@@ -38,7 +37,7 @@ Deno.test(
 );
 
 Deno.test(
-  "scenarios follow the deployment's own thresholds",
+  "scenarios use the heart rate limits of the deployment",
   onPlace({ partitions: 1 }, async (place) => {
     const limits = {
       HEART_RATE_MIN: "20",
@@ -55,7 +54,7 @@ Deno.test(
 );
 
 Deno.test(
-  "scenarios name the rows that a consumer with another threshold got wrong",
+  "scenarios name the wrong rows of a consumer with other alarm limits",
   onPlace({ partitions: 2 }, async (place) => {
     await place.consumer({ env: { HEART_RATE_HIGH: "170" } }).ready();
     const { code, output } = await scenarios(place, ["--only", "boundaries", "--only", "high_anomaly"]);
@@ -69,7 +68,7 @@ Deno.test(
 );
 
 Deno.test(
-  "scenarios without a consumer say what was not read and what to do",
+  "without a consumer, scenarios say which records were not read and what to do",
   onPlace({ partitions: 1 }, async (place) => {
     const never = await scenarios(place, ["--only", "normal", "--timeout", "1s"]);
     assert.equal(never.code, 1);
@@ -87,7 +86,7 @@ Deno.test(
 );
 
 Deno.test(
-  "scenarios refuse what they cannot use, before anything is published",
+  "scenarios refuse wrong arguments and settings before they publish anything",
   onPlace({ partitions: 0 }, async (place) => {
     const list = await scenarios(place, ["--list"], { DATABASE_URL: "" });
     assert.equal(list.code, 0);

@@ -1,9 +1,9 @@
-/** A breaking migration stops older programs that are running, before their next write. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { batchWriter, openPlace, sliceOfValues } from "../support/batch_writer.ts";
+import { migrateDatabase } from "../support/days.ts";
 import type { Sent } from "../../lab/produce.ts";
 import { VALID } from "../support/wire_record.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -37,7 +37,7 @@ async function migrateAsNextRelease(place: Place): Promise<void> {
 }
 
 Deno.test(
-  "an older program that is running writes nothing after a breaking migration, and stops; the newer one stores all",
+  "an older consumer writes nothing after a breaking migration and exits, and the newer one stores all records",
   onPlace({ partitions: 2 }, async (place) => {
     const sent: Sent<Intended>[] = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
     const old = place.consumer();
@@ -65,9 +65,9 @@ const WRITES: readonly (readonly [what: string, slice: Slice])[] = [
 ];
 
 Deno.test(
-  "each way to move an offset is fenced by itself",
+  "every statement that moves an offset fails under a newer schema generation",
   onPlace({ partitions: 0 }, async (place) => {
-    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+    await migrateDatabase(place);
     await using database = openPlace(place);
     const ledger = await openLedger(
       database,
@@ -88,20 +88,20 @@ Deno.test(
       );
       deepStrictEqual(written, { rows: 0, changes: 0, rejects: 0, gaps: 0, next: 0 }, what);
     }
-    // With the program's own generation in the row nothing else keeps it from writing.
+    // Only the generation prevented the writes above.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
     strictEqual((await write(ledger, sliceOfValues(0, [JSON.stringify(VALID)]))).kind, "written");
   }),
 );
 
 Deno.test(
-  "a breaking migration waits for the batch that an older program is writing, and stops the next one",
+  "a breaking migration waits for the batch that an older consumer writes, and prevents the next one",
   onPlace({ partitions: 2 }, async (place) => {
     const sent = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
     const old = place.consumer();
     await place.caughtUp();
     const holding = await place.session();
-    // The batch has locked its offset when it comes to a key that another session may be about to commit.
+    // The consumer locks the offset first, and then waits for this uncommitted key.
     await holding.query(
       "begin; insert into public.heartbeats values ('b-0-0', '2026-07-14T09:30:00Z', 60, null)",
     );
@@ -133,7 +133,7 @@ Deno.test(
 );
 
 Deno.test(
-  "an older program that has nothing to write stops too, and opens no ledger row",
+  "an older consumer without records exits after a breaking migration, and can open no ledger row",
   onPlace({ partitions: 1 }, async (place) => {
     const old = place.consumer();
     await old.ready();

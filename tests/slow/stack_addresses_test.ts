@@ -1,4 +1,3 @@
-/** How other tasks find the servers of `stack` and `up`, and how both end with what started them. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
@@ -15,7 +14,6 @@ import { copyTree } from "../broken/tree.ts";
 const deno = Deno.execPath();
 const signal = new AbortController().signal;
 
-/** A task in a clone, with nothing set; what it wrote to both streams, and its exit code. */
 async function task(clone: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const { code, stdout, stderr } = await new Deno.Command(deno, {
     args: ["task", "-q", ...args],
@@ -26,7 +24,7 @@ async function task(clone: string, args: readonly string[], env: Readonly<Record
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("tasks of a clone find the servers of its up or its detached stack, and only while they run", async (t) => {
+Deno.test("tasks use the servers of `up` or of a detached stack in the same clone while they run", async (t) => {
   await using tree = await copyTree({ JAVA_HOME: Deno.env.get("JAVA_HOME") }, {
     signal,
     onProgress: () => {},
@@ -35,7 +33,7 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
   const file = join(home, "addresses.env");
   await using _ = { [Symbol.asyncDispose]: async () => void await task(tree.root, ["stack", "--stop"]) };
 
-  await t.step("stack --detach returns with the two lines, which nobody else can read", async () => {
+  await t.step("stack --detach prints the addresses and stores them for this user only", async () => {
     const { code, stdout, stderr } = await task(tree.root, ["stack", "--detach"]);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^KAFKA_BOOTSTRAP_SERVERS=127\.0\.0\.1:\d+\nDATABASE_URL=postgres:\/\/\S+\n$/);
@@ -43,7 +41,7 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
     assert.ok((await Deno.readTextFile(file)).endsWith(stdout));
   });
 
-  await t.step("consume, produce and reconcile use it and say so", async () => {
+  await t.step("consume, produce and reconcile use the file and say so", async () => {
     for (
       const args of [
         ["consume", "--migrate-only"],
@@ -59,13 +57,13 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
     }
   });
 
-  await t.step("what is set wins, and is not mixed with what was found", async () => {
+  await t.step("a setting takes precedence, and is not mixed with the file", async () => {
     const { code, stderr } = await task(tree.root, ["reconcile"], { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1" });
     assert.equal(code, 2);
     assert.match(stderr, /DATABASE_URL: is missing.*\n.*KAFKA_BOOTSTRAP_SERVERS is set/);
   });
 
-  await t.step("stack --stop ends them, and the file goes", async () => {
+  await t.step("stack --stop ends the servers and deletes the file", async () => {
     const servers = await processesOf(home);
     assert.equal((await task(tree.root, ["stack", "--stop"])).code, 0);
     await assertGone(servers);
@@ -73,7 +71,7 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
     assert.equal((await task(tree.root, ["reconcile"])).code, 2);
   });
 
-  await t.step("up tells them too, and shows no password", async () => {
+  await t.step("up stores its addresses too, and shows no password", async () => {
     await using up = Program.run("stack/up/main.ts", ["--no-producer"], { clone: tree.root });
     await up.says(/state=ok/);
     const [, password = ""] = /heartbeat_user:([^@]+)@/.exec(await Deno.readTextFile(file)) ?? [];
@@ -87,9 +85,9 @@ Deno.test("tasks of a clone find the servers of its up or its detached stack, an
   });
 });
 
-Deno.test("a stack ends with its servers when npx, which started it, is ended", async () => {
+Deno.test("a stack and its servers end when the npx that started the stack is ended", async () => {
   await withHome(async (home) => {
-    // Like npx: a process of that name, which dies of SIGTERM at once and tells nobody.
+    // Like npx: a process of this name that dies of SIGTERM without passing it on.
     const launch = `exec -a "npm exec deno@2 task stack" bash -c '"$@"; true' npx "$@"`;
     const args = ["-c", launch, "launch", deno, "task", "-q", "stack", "--home", home];
     await using npx = new Program("bash", args);

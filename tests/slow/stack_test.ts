@@ -1,4 +1,3 @@
-/** The embedded stack and `up`, on the real thing. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Admin } from "@platformatic/kafka";
@@ -21,7 +20,7 @@ async function withAdmin<T>(servers: string, work: (admin: Admin) => Promise<T>)
   }
 }
 
-Deno.test("startStack() keeps rows and topics when the servers are killed, and when all is started anew", async () => {
+Deno.test("startStack() keeps rows and topics after the servers were killed, and after a new start", async () => {
   await withHome(async (home) => {
     {
       await using stack = await startStack({ home });
@@ -64,18 +63,18 @@ Deno.test("a frozen PostgreSQL answers no open session until it is thawed", asyn
   });
 });
 
-Deno.test("who comes to Kafka through a link is told to stay behind that one, and nobody else is", async () => {
+Deno.test("a client that connects to Kafka through a link gets the address of that link, and other clients do not", async () => {
   await withHome(async (home) => {
-    const [one, other] = [await openLink(), await openLink()];
+    const [first, second] = [await openLink(), await openLink()];
     await using links = new AsyncDisposableStack();
-    links.use(one);
-    links.use(other);
-    const kafkaLinks = [one.port, other.port];
+    links.use(first);
+    links.use(second);
+    const kafkaLinks = [first.port, second.port];
     await using stack = await startStack({ home, services: ["kafka"], kafkaLinks });
     const brokers = (servers: string) =>
       withAdmin(servers, async (admin) => [...(await admin.metadata({ topics: [] })).brokers.values()]);
     const { kafkaLinkPorts, kafkaBootstrapServers: direct } = stack;
-    for (const [index, link] of [one, other].entries()) {
+    for (const [index, link] of [first, second].entries()) {
       link.target = { host: "127.0.0.1", port: kafkaLinkPorts[index] ?? 0 };
       const through = `127.0.0.1:${link.port}`;
       assert.deepEqual((await brokers(through)).map(({ host, port }) => `${host}:${port}`), [through]);
@@ -84,7 +83,7 @@ Deno.test("who comes to Kafka through a link is told to stay behind that one, an
   });
 });
 
-Deno.test("startStack() names the port that is taken and the variable that sets another", async () => {
+Deno.test("startStack() names a port that is taken, and the variable that sets another one", async () => {
   await withHome(async (home) => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
@@ -105,7 +104,7 @@ Deno.test("startStack() names the port that is taken and the variable that sets 
   });
 });
 
-Deno.test("a stack that was killed takes its servers along", async () => {
+Deno.test("the servers of a killed stack end with it", async () => {
   await withHome(async (home) => {
     await using killed = Program.run("stack/main.ts", ["--home", home]);
     await killed.says(/^DATABASE_URL=postgres:\/\/heartbeat_user:/);
@@ -115,7 +114,7 @@ Deno.test("a stack that was killed takes its servers along", async () => {
   });
 });
 
-Deno.test("servers that nothing has ended after a kill are ended by the next stack on the folder", async () => {
+Deno.test("the next stack on a folder ends servers that survived a kill", async () => {
   await withHome(async (home) => {
     await using killed = Program.run("stack/main.ts", ["--home", home]);
     await killed.says(/^DATABASE_URL=postgres:\/\/heartbeat_user:/);
@@ -136,11 +135,11 @@ Deno.test("servers that nothing has ended after a kill are ended by the next sta
   });
 });
 
-Deno.test("a data folder of any name keeps all data, whatever the locale, and nothing is written beside it", async () => {
+Deno.test("a data folder of any name keeps all data in any locale, and nothing is written beside it", async () => {
   await withHome(async (parent) => {
     const name = `\u00f6\u4e2d, it's 100%d "q" $x #=:!\\`;
     const home = join(parent, name);
-    // Deleting a data folder needs to know what belongs to it outside.
+    // withHome() does not know this folder, and PostgreSQL has data outside of it.
     await using _ = {
       [Symbol.asyncDispose]: async () => {
         const outside = await Deno.readTextFile(join(home, "postgres.path")).catch(() => undefined);
@@ -174,22 +173,22 @@ const OTHER_CONSUMER = `
    where topic_id is not null
    limit 1`;
 
-Deno.test("up stores readings, starts a killed consumer again, refuses a second up and leaves nothing behind", async (t) => {
+Deno.test("up stores readings, restarts a killed consumer, refuses a second up and leaves nothing running", async (t) => {
   await withHome(async (home) => {
     const args = ["--home", home, "--customers", "20", "--rate", "50"];
-    // A proxy, where there is none, has nothing to do with what runs on this machine.
+    // A proxy that does not exist: nothing on this machine may use it.
     const env = { HTTP_PROXY: "http://127.0.0.1:1", HTTPS_PROXY: "http://127.0.0.1:1" };
     await using up = Program.run("stack/up/main.ts", args, { env });
     await t.step("readings are stored", () => up.says(/state=ok .*stored=[1-9].* rejected=\d+ .* lag=\d/));
     const before = await processesOf(home);
 
-    await t.step("a second up names the first and exits 1", async () => {
+    await t.step("a second up names the first one and exits with 1", async () => {
       await using second = Program.run("stack/up/main.ts", ["--home", home]);
       assert.equal(await second.exitCode(), 1);
       assert.match(second.lines.join("\n"), new RegExp(`already running .*\\(process ${up.process.pid}\\)`));
     });
 
-    await t.step("a consumer that is killed is started again, visibly, and stores", async () => {
+    await t.step("up restarts a killed consumer, says so, and the consumer stores readings", async () => {
       Deno.kill(before.get("consumer") ?? 0, "SIGKILL");
       await up.says(/The consumer ended \(SIGKILL\); starting it again in 1 s/);
       await up.says(/The consumer runs again/);
@@ -200,7 +199,7 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
     });
 
     await t.step(
-      "the lag of another consumer's partitions counts, and why it is not ready is told",
+      "up counts the lag of another consumer's partitions and shows why that consumer is not ready",
       async () => {
         const addresses = await Deno.readTextFile(join(home, "addresses.env"));
         const url = /^DATABASE_URL=(.*)$/m.exec(addresses)?.[1] ?? "";
@@ -209,7 +208,7 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
       },
     );
 
-    await t.step("an interrupt ends all, also when a server has just died", async () => {
+    await t.step("an interrupt ends all processes, also just after a server died", async () => {
       const running = await processesOf(home);
       assert.deepEqual([...running.keys()].filter((name) => !name.includes("child")).sort(), [
         "consumer",
@@ -218,8 +217,8 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
         "producer",
       ]);
       Deno.kill(running.get("kafka") ?? 0, "SIGKILL");
+      // Twice: `deno task` forwards the interrupt that the terminal has already sent.
       up.process.kill("SIGINT");
-      // As `deno task` does, when the terminal has sent one already.
       up.process.kill("SIGINT");
       assert.equal(await up.exitCode(), 0, up.lines.join("\n"));
       await assertGone(running);
@@ -228,7 +227,7 @@ Deno.test("up stores readings, starts a killed consumer again, refuses a second 
   });
 });
 
-Deno.test("up ends with the words of a consumer that refuses the database", async () => {
+Deno.test("up exits with the error of a consumer that refuses the database", async () => {
   await withHome(async (home) => {
     {
       await using stack = await startStack({ home, services: ["postgres"] });

@@ -1,4 +1,3 @@
-/** A filled database is migrated with its data, and the pipeline goes on with it. */
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
@@ -10,7 +9,7 @@ import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
 
-/** Of 50 customers and 40 days, with a reject. */
+/** 2,000 readings of 50 customers and 40 days, and a reject. */
 function readings(heartRate: number): Intended[] {
   const from = Date.parse("2026-01-01T12:00:00Z");
   const day = (n: number) => new Date(from + n % 40 * 86_400_000 + n).toISOString();
@@ -36,7 +35,7 @@ for (
   ]] as const
 ) {
   Deno.test(
-    `a filled database is migrated with its data by a migration ${kind}, and the pipeline goes on with it`,
+    `a migration ${kind} keeps all data, and the pipeline continues with it`,
     onPlace({ partitions: 2 }, async (place) => {
       const sent = await place.publisher.send(readings(60));
       const old = place.consumer();
@@ -54,7 +53,6 @@ for (
       );
       deepStrictEqual(first, { customers: 50, right: true });
 
-      // The same readings again, and others.
       sent.push(...await place.publisher.send([...readings(60), reading("c-1", "2026-03-01T00:00:00Z", 70)]));
       if (breaking) {
         strictEqual(await old.exitCode(), 1);

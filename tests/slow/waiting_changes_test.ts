@@ -1,4 +1,3 @@
-/** `reconcile` and the judge count the changes that wait for the rollup, and notice each mistake in them. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { judgeCaughtUp, judgeChain } from "../../chaos/judge/chain.ts";
 import { judgeLatest, judgeMinutes } from "../../chaos/judge/derived.ts";
@@ -11,13 +10,13 @@ import { onPlace } from "../support/services.ts";
 
 type Batch = readonly [partition: number, from: number, customer: string, heartRates: readonly number[]];
 
-/** All in one minute. The first are applied; the others wait. */
+// All readings are in one minute. APPLY applies the first group, and the second waits.
 const BATCHES: readonly (readonly Batch[])[] = [
   [[0, 0, "a", [70, 71, 40]], [1, 0, "b", [72]]],
   [[0, 3, "a", [73, 190]], [0, 5, "a", [74]], [1, 1, "c", [75]]],
 ];
 
-/** As a rollup does with the first changes; none runs here. */
+// What a round of the rollup does. No consumer runs in this test.
 const APPLY = `
   insert into public.heartbeats_1m
   select customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high
@@ -54,46 +53,45 @@ async function judged(query: Query): Promise<string> {
 
 const OF_A = "ledger_id = (select id from public.ingest_offsets where kafka_partition = 0 and topic = 't')";
 
-/** What somebody did by hand, and what `reconcile` and the judge must say of it. */
 const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp, judge: RegExp])[] = [
   [
-    "a sum in a change that waits",
+    "a wrong sum in a waiting change row",
     `update public.ingest_changes set sums[1] = sums[1] + 1 where move = 3 and ${OF_A}`,
     /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 6 with other heart rates/,
     /^minutes that differ from the rows: a @ [^,]*$/,
   ],
   [
-    "a latest reading in a change that waits",
+    "a wrong latest reading in a waiting change row",
     `update public.ingest_changes set last_rates[1] = 99 where move = 3 and ${OF_A}`,
     /"a": the latest row is of .*, customer_latest with pending changes has .* with another heart rate or anomaly/,
     /^latest readings that differ from the rows: a$/,
   ],
   [
-    "an array that is too short",
+    "an array of a change row that is too short",
     `update public.ingest_changes set readings = '{}' where move = 3 and ${OF_A}`,
     /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 5/,
     /^minutes that differ from the rows: a @ /,
   ],
   [
-    "a minute that is kept",
+    "a wrong minute aggregate",
     "update public.heartbeats_1m set readings = readings + 1 where customer_id = 'b'",
     /"b", minute .*: the rows give 1 readings, heartbeats_1m with pending changes has 2/,
     /^minutes that differ from the rows: b @ /,
   ],
   [
-    "a latest reading that is kept",
+    "a missing latest reading",
     "delete from public.customer_latest where customer_id = 'b'",
     /"b": the latest row is of .*, customer_latest with pending changes has none/,
     /^latest readings that differ from the rows: b$/,
   ],
   [
-    "a change that is gone from the middle",
+    "a missing change row in the middle",
     `delete from public.ingest_changes where move = 2 and ${OF_A}`,
     /partition 0 of t .*: 1 rows of ingest_changes do not continue the previous one/,
     /partition 0, generation 0: move 3 begins at 5, but move 1 ended at 3/,
   ],
   [
-    "a change that is gone from the end",
+    "a missing change row at the end",
     `delete from public.ingest_changes where move = 3 and ${OF_A}`,
     /the rollup is at 3 and its pending changes end at 5, but the ledger is at 6, moves: 1 missing/,
     /partition 0, generation 0 end with move 2 at 5, the ledger made 3 moves to 6/,
@@ -105,7 +103,7 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
     /partition 1, generation 0 end with move 2 at 2, the ledger made 2 moves to 1/,
   ],
   [
-    "a position that was moved early",
+    "a position that moved before its change row was applied",
     `update public.rollup_positions set move = 2, next_offset = 5 where ${OF_A}`,
     /"a", minute .*: the rows give 6 readings, heartbeats_1m with pending changes has 4/,
     /^minutes that differ from the rows: a @ [^,]*$/,
@@ -117,13 +115,13 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
     /move 2 begins at 3, but move 0 ended at 0/,
   ],
   [
-    "a change of no ledger row",
+    "a change row without a ledger row",
     `update public.ingest_changes set ledger_id = 1000 where move = 3 and ${OF_A}`,
     /rollup_positions and ingest_changes: 1 rows name a ledger row that does not exist/,
     /1 changes or positions belong to no ledger row/,
   ],
   [
-    "a minute at the cursor of a rebuild",
+    "a wrong minute aggregate at the cursor of a rebuild",
     `update public.rollup set cursor = '2026-07-14T09:30Z';
      update public.heartbeats_1m set low = low + 1 where customer_id = 'b'`,
     /A rebuild .* is running: those from 2026-07-14 09:30:00\+00 on were compared[^]*"b", minute/,
@@ -131,7 +129,7 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
   ],
 ];
 
-/** Ahead of a rebuild nothing is exact, nor does the chain matter. */
+// Before the cursor of a rebuild, minute aggregates and latest readings may be wrong, and change rows may be missing.
 const REBUILDING: readonly (readonly [cursor: string, says: RegExp, code: number])[] = [
   [
     "infinity",
@@ -155,7 +153,7 @@ const RESTORE = [
 ];
 
 Deno.test(
-  "what waits for the rollup counts for reconcile and the judge, and neither overlooks a mistake in it",
+  "reconcile and the judge count the change rows that wait for the rollup, and notice every error in them",
   onPlace({}, async (place, t) => {
     const query: Query = (sql, values = []) => place.sql(sql, values);
     await migrateDatabase(place);
@@ -171,14 +169,14 @@ Deno.test(
     );
 
     await place.sql(KEEP.join(";"));
-    for (const [what, sql, says, tells] of TAMPERED) {
+    for (const [what, sql, inReconcile, inJudge] of TAMPERED) {
       await t.step(`both notice ${what}`, async () => {
         await place.sql(sql);
-        const told = await judged(query);
+        const problems = await judged(query);
         const { code, output } = await place.run("reconcile");
         await place.sql(RESTORE.join(";"));
-        match(told, tells);
-        match(output, says);
+        match(problems, inJudge);
+        match(output, inReconcile);
         strictEqual(code, 1, output);
       });
     }
@@ -187,11 +185,11 @@ Deno.test(
         await place.sql("update public.rollup set cursor = $1", [cursor]);
         await place.sql("delete from public.customer_latest");
         await place.sql("delete from public.ingest_changes");
-        const [told, atRest] = [await judged(query), await judgeCaughtUp(query, 0)];
+        const [problems, caughtUp] = [await judged(query), await judgeCaughtUp(query, 0)];
         const { code, output } = await place.run("reconcile");
         await place.sql(RESTORE.join(";"));
-        strictEqual(told, "");
-        match(atRest.join(), /^the rollup has not rebuilt all minutes: it is at \S+/);
+        strictEqual(problems, "");
+        match(caughtUp.join(), /^the rollup has not rebuilt all minutes: it is at \S+/);
         match(output, says);
         strictEqual(code, exit, output);
       });

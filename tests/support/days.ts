@@ -7,6 +7,14 @@ export function daysAgo(days: number): string {
   return new Date(Date.now() - days * DAY_MS).toISOString();
 }
 
+/** How many readings each child table of public.heartbeats holds. */
+export async function rowsByPartition(place: Place): Promise<Record<string, number>> {
+  const rows = await place.sql<{ name: string; count: number }>(
+    "select tableoid::regclass::text as name, count(*)::int as count from public.heartbeats group by 1 order by 1",
+  );
+  return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
+}
+
 /** Creates the schema and reads no records. */
 export async function migrateDatabase(place: Place): Promise<void> {
   strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
