@@ -92,7 +92,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "nextOffset === slice.from ?": "nextOffset !== undefined ?",
       "where locked.next_offset = batch.from_offset": "",
     },
-    test: "a consumer frozen in the middle of a batch stores nothing",
+    test: "a consumer that was frozen in the middle of a batch stores nothing",
   },
   {
     promise: "2.3",
@@ -104,7 +104,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.4",
     breaks: "after a lost answer to COMMIT, the consumer does not check whether next_offset has moved",
     edits: { "outcome.nextOffset === written.slice.next": "outcome.nextOffset === -1" },
-    test: "a batch whose COMMIT succeeded is counted once",
+    test: "if the answer to a COMMIT is lost, the committed batch",
   },
   {
     promise: "2.4",
@@ -137,7 +137,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "where topic_id = $1 and kafka_partition = $2": "where topic = $1 and kafka_partition = $2",
       "[log.topicId, log.partition],": "[log.topic, log.partition],",
     },
-    test: "a restarted consumer reads a topic that was created again",
+    test: "after its topic is deleted and created again, a restarted consumer",
   },
   {
     promise: "2.7",
@@ -149,7 +149,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.7",
     breaks: "a fetch omits the leader epoch, so the broker cannot report a log truncation",
     edits: { "lastFetchedEpoch: lastEpoch": "lastFetchedEpoch: -1" },
-    test: "a consumer holds a partition whose log an unclean election truncated",
+    test: "a consumer holds a partition after an unclean election truncated",
   },
   {
     promise: "2.8",
@@ -169,7 +169,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.1",
     breaks: "day partitions are not made before the rows of their day arrive",
     edits: { "ports.prepare(this.#planned.plan);": "this.#planned;" },
-    test: "each day has its day partition when the day changes under load",
+    test: "when the day changes under load, each day gets its day partition",
   },
   {
     promise: "2a.1",
@@ -190,7 +190,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "await advancePositions(session, chains);": "await advancePositions(session, chains.map((one) => " +
         "({ ...one, lastMove: one.moves, lastOffset: one.ledgerOffset })));",
     },
-    test: "rounds apply each change row once, however few fit",
+    test: "rounds apply each change row once, even if only one fits",
   },
   {
     promise: "2a.2",
@@ -220,7 +220,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "the rollup does not notice orphaned change rows while no other ones wait",
     edits: { "and not exists (${ORPHANED}) as": "as" },
-    test: "the rollup rebuilds from the readings when the ledger is restored to its position",
+    test: "the rollup rebuilds from the readings when the ledger is restored to the rollup's position",
   },
   {
     promise: "2a.2",
@@ -229,7 +229,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "await advancePositions(session, chains);":
         'await session.query("commit"); await session.query("begin"); await advancePositions(session, chains);',
     },
-    test: "the change rows of a round are applied once although the answer",
+    test: "if the answer to a round's COMMIT is lost, its change rows",
   },
   {
     promise: "2a.2",
@@ -241,7 +241,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2a.2",
     breaks: "an orderly stop runs no last round of the rollup",
     edits: { "if (this.#failure === undefined) await this.#attempt({ isLast: true });": "" },
-    test: "a consumer applies change rows of other consumers",
+    test: "a consumer also applies the change rows of other consumers",
   },
   {
     promise: "2a.2",

@@ -6,7 +6,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.1",
     breaks: "the payload of a reject is stored as decoded text, not as its exact bytes",
     edits: { "else row.bytea(bytes);": "else row.text(new TextDecoder().decode(bytes));" },
-    test: "a bad record costs one reject with its exact bytes",
+    test: "each bad record becomes one reject with its exact bytes",
   },
   {
     promise: "3.1",
@@ -15,7 +15,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "return error instanceof SyntaxError ?":
         "if (error) throw error;\n    return error instanceof SyntaxError ?",
     },
-    test: "a bad record costs one reject with its exact bytes",
+    test: "each bad record becomes one reject with its exact bytes",
   },
   {
     promise: "3.2",
@@ -24,7 +24,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "if (to - from === 1) return":
         "while (to - from > 1) placement.refuse(--to, error);\n      if (to - from === 1) return",
     },
-    test: "one refused row of n costs a number of statements",
+    test: "one refused row among n rows costs O(log n) more statements",
   },
   {
     promise: "3.2",
@@ -39,7 +39,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "ports.onFailure(error, attempt);":
         "ports.onFailure(error, attempt);\n        if (attempt >= 3) throw error;",
     },
-    test: "a consumer is not ready but alive while PostgreSQL is stopped",
+    test: "while PostgreSQL is down, a consumer under load is not ready but alive",
   },
   {
     promise: "3.3",
@@ -54,7 +54,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       "query_timeout: limits.transactionMs + NETWORK_GRACE_MS,": "",
       'stream?.destroy(new ResponseTimeout("no answer in time"))': "stream",
     },
-    test: "a consumer replaces a database connection that goes silent",
+    test: "a consumer replaces a database connection that goes silent, and shows",
   },
   {
     promise: "3.3",
@@ -86,7 +86,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "the watchdog does not end a process whose liveness has failed",
     edits: { "if (health.isStuck())": "if (signal.aborted && health.isStuck())" },
-    test: "a consumer fails liveness and exits when its writes fail",
+    test: "if all writes fail while both servers answer, a consumer",
   },
   {
     promise: "3.4",
@@ -98,7 +98,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "the producer publishes nothing while one partition has no leader",
     edits: { "tolerateLeaderlessPartitions(new Base(connection.options))": "new Base(connection.options)" },
-    test: "a new consumer and a new producer work on the other partitions while one has no leader",
+    test: "while one partition has no leader, a new consumer and a new producer",
   },
   {
     promise: "3.5",
@@ -110,7 +110,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.5",
     breaks: "the new owner waits for the lock of a frozen owner instead of ending that session",
     edits: { "if (isLockTimeout(error))": "if (isLockTimeout(error) && attempt < 0)" },
-    test: "a consumer frozen in the middle of a batch stores nothing",
+    test: "a consumer that was frozen in the middle of a batch stores nothing",
   },
   {
     promise: "3.5",
@@ -124,7 +124,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     edits: {
       "this.#waitingBytes < bufferBytes && memoryBudget.usedBytes < memoryBudget.maxBytes": "bufferBytes > 0",
     },
-    test: "while PostgreSQL is away, 600,000 records wait in Kafka",
+    test: "while PostgreSQL is down, 600,000 records wait in Kafka",
   },
   {
     promise: "3.6",
@@ -148,7 +148,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.8",
     breaks: "a record gets the offset that its producer wrote, not the one of its place in the record batch",
     edits: { "isWhole ? batch.firstOffset + index : stated": "stated" },
-    test: "a record whose offset delta is too large does not hide",
+    test: "a record with a too large offset delta does not hide",
   },
   {
     promise: "3.8",

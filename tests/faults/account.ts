@@ -6,17 +6,17 @@ import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { peakMemory } from "../support/resources.ts";
 
 const MEGABYTE = 1024 * 1024;
-/** The promise of docs/faults.md for any backlog. An idle consumer takes about 90 MB. */
+/** The limit that docs/faults.md promises for any backlog. An idle consumer takes about 90 MB. */
 const MAX_MEMORY_BYTES = 256 * MEGABYTE;
 
-/** A new owner takes over after 6 s instead of 30 s. A broker allows no shorter session timeout by default. */
+/** A new owner takes over after 6 s instead of 30 s. By default, a broker allows no shorter session timeout. */
 export const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
 
 /**
  * Waits until everything is stored, then checks that no record is lost or stored twice. The judge compares the tables
  * with what was sent. `reconcile` compares the ledger with the tables and Kafka, and shares no code with the consumer.
  *
- * @param sent every record of this place's topic that was acknowledged
+ * @param sent every acknowledged record of the place's topic
  */
 export async function accountFor(
   place: Place,
@@ -25,15 +25,18 @@ export async function accountFor(
 ): Promise<void> {
   await place.caughtUp();
   await judge(place, sent, options);
-  await reconciles(place);
+  await assertReconciled(place);
 }
 
-export async function reconciles(place: Place): Promise<void> {
+export async function assertReconciled(place: Place): Promise<void> {
   const { code, output } = await place.run("reconcile");
   strictEqual(code, 0, output);
 }
 
-export async function staysWithinMemory(consumer: WorkerProcess): Promise<void> {
+export async function assertWithinMemory(consumer: WorkerProcess): Promise<void> {
   const peak = await peakMemory(consumer);
-  ok(peak < MAX_MEMORY_BYTES, `the consumer took ${Math.round(peak / MEGABYTE)} MB, expected less than 256`);
+  ok(
+    peak < MAX_MEMORY_BYTES,
+    `the consumer used ${Math.round(peak / MEGABYTE)} MB of memory, expected less than 256`,
+  );
 }

@@ -13,7 +13,7 @@ const BAD_RECORDS: readonly ((index: number, partition: number) => Intended)[] =
 ];
 
 /**
- * The record of an index is always the same. 1 % of the records are bad. 1 % repeat an earlier one of their partition.
+ * Creates each record from its index. 1 % of the records are bad. 1 % repeat an earlier record of their partition.
  *
  * @param from index of the first record
  */
@@ -31,7 +31,7 @@ export function backlog(from: number, count: number, partitions: number): Intend
 }
 
 function goodRecord(index: number, partition: number): Intended {
-  // The fraction has microseconds, so a loss of precision is noticed.
+  // With microseconds, the test detects a loss of precision.
   const second = Date.UTC(2026, 0, 1) + Math.floor(index / 50) * 1000;
   const timestamp = new Date(second).toISOString().replace(
     ".000Z",

@@ -4,7 +4,7 @@ import { reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "--until-caught-up ends although a producer never pauses",
+  "a consumer with --until-caught-up exits even while a producer sends without a pause",
   onPlace({}, async (place) => {
     const stop = new AbortController();
     const { signal } = stop;

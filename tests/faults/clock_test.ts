@@ -8,7 +8,7 @@ import { WrongClock } from "../support/wrong_clock.ts";
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const TEN_YEARS_MS = 3_653 * DAY_MS;
-/** With its clock 200 days ahead, a consumer could take readings from 300 days ago for older than RETENTION_DAYS. */
+/** If its clock is 200 days ahead, a reading from 300 days ago seems older than RETENTION_DAYS to the consumer. */
 const JUMPS: readonly number[] = [HOUR_MS, 200 * DAY_MS, TEN_YEARS_MS, 0, -HOUR_MS, -TEN_YEARS_MS, 0];
 const SETTINGS = { RETENTION_DAYS: "400", MINUTE_RETENTION_DAYS: "400", LOG_SUMMARY_SECONDS: "1" };
 
@@ -17,7 +17,7 @@ function ago(ms: number): string {
 }
 
 /** Creates a day partition and a minute aggregate that are old by every clock, and waits until retention drops them. */
-async function retentionHasRun(place: Place): Promise<void> {
+async function waitForRetention(place: Place): Promise<void> {
   await place.sql(
     "select public.ensure_heartbeat_partition('public.heartbeats', now() - interval '2000 days')",
   );
@@ -36,7 +36,7 @@ async function retentionHasRun(place: Place): Promise<void> {
 }
 
 Deno.test(
-  "a consumer whose clock jumps an hour or ten years, forward or back, rejects no good reading and drops no wanted day",
+  "when its clock jumps by an hour or ten years, a consumer rejects no valid reading and drops no day that it should keep",
   onPlace({ partitions: 2 }, async (place) => {
     await using clock = await WrongClock.make();
     const consumer = place.consumer({ env: SETTINGS, preload: clock.preload });
@@ -57,8 +57,8 @@ Deno.test(
       const summaries = consumer.events("store.summary").length;
       sent.push(...await place.publisher.send(records));
       await place.caughtUp();
-      // A consumer whose clock is years behind takes nothing for old, so nothing would be dropped.
-      if (shiftMs >= 0) await retentionHasRun(place);
+      // If its clock is years behind, the consumer considers no day old, so it drops none.
+      if (shiftMs >= 0) await waitForRetention(place);
       await eventually("a summary", () => consumer.events("store.summary").length > summaries);
       await eventually("the metric to show the difference of the clocks", async () => {
         return Math.abs(await consumer.metric("heartbeat_clock_ahead_seconds") - shiftMs / 1000) < 30;
@@ -67,12 +67,16 @@ Deno.test(
       strictEqual((await consumer.get("/readyz")).status, 200);
       await judge(place, sent);
     }
-    strictEqual(consumer.events("clock.differs").length, 2, "one jump forward, one back");
+    strictEqual(
+      consumer.events("clock.differs").length,
+      2,
+      "one event for the jumps forward, one for the jumps back",
+    );
     strictEqual(consumer.events("clock.agrees").length, 2);
     const future = await place.sql(
       "select partition::text from public.heartbeat_partitions('public.heartbeats') where lower_bound > now() + interval '4 days'",
     );
-    deepStrictEqual(future, [], "no day partition for a day that only the wrong clock has reached");
+    deepStrictEqual(future, [], "the consumer created day partitions by its wrong clock");
     const { text } = await consumer.get("/metrics");
     doesNotMatch(text, /^heartbeat_(?!clock_ahead)\S+ (-|NaN)/m);
     strictEqual(await consumer.stop(), 0);

@@ -8,7 +8,7 @@ import { secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor, QUICK_TAKEOVER } from "./account.ts";
-import { BATCH, Load, nextOffsetsReach, PARTITIONS, stored } from "./load.ts";
+import { BATCH, countStored, Load, PARTITIONS, waitForNextOffsets } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
 const REPLICAS = 3;
@@ -19,91 +19,95 @@ interface Running {
   readonly consumer: WorkerProcess;
 }
 
-async function survives(place: Place, disturb: (running: Running) => Promise<void>): Promise<void> {
+async function assertSurvives(place: Place, disturb: (running: Running) => Promise<void>): Promise<void> {
   const consumer = place.consumer({ env: QUICK_TAKEOVER });
   await using producer = new ProduceLoad(place);
   const load = new Load(place);
   try {
-    await eventually("the first rows", async () => await stored(place) > 2 * BATCH);
-    await producer.grows(1);
+    await eventually("the first rows", async () => await countStored(place) > 2 * BATCH);
+    await producer.waitForGrowth(1);
     await disturb({ load, producer, consumer });
-    await load.grows(4 * BATCH);
-    await producer.grows(100);
+    await load.waitForGrowth(4 * BATCH);
+    await producer.waitForGrowth(100);
   } finally {
     await load.stop();
   }
-  strictEqual(await producer.worker.stop(), 0, "the producer is still running and has no backlog");
-  // Records whose acknowledgement was lost with a leader are sent again.
+  strictEqual(await producer.worker.stop(), 0, "the producer left records unsent");
+  // If a leader was lost before its acknowledgement, the producer sent the records again.
   await accountFor(place, [...load.sent, ...producer.sent()], { resent: true });
-  await isWell(consumer);
+  await assertWell(consumer);
 }
 
-async function isWell(consumer: WorkerProcess): Promise<void> {
-  strictEqual(consumer.running, true, "the consumer is still running");
+async function assertWell(consumer: WorkerProcess): Promise<void> {
+  strictEqual(consumer.running, true, "the consumer has ended");
   await consumer.ready();
 }
 
-async function leadsNothing(place: Place, broker: number): Promise<void> {
-  await eventually(`broker ${broker} to lead nothing`, async () => {
+async function waitUntilItLeadsNothing(place: Place, broker: number): Promise<void> {
+  await eventually(`broker ${broker} to lead no partition`, async () => {
     return (await partitionStates(place)).every(({ leader }) => leader > 0 && leader !== broker);
   });
 }
 
 Deno.test(
-  "no acknowledged record is lost when the leader of every partition is killed under load, one after the other",
+  "no acknowledged record is lost when the three brokers are killed one after another under load",
   onCluster(
     { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
-      survives(place, async ({ load, producer, consumer }) => {
+      assertSurvives(place, async ({ load, producer, consumer }) => {
         const leaderless = new Set<number>();
         for (const broker of [1, 2, 3]) {
           for (const [partition, { leader }] of (await partitionStates(place)).entries()) {
             if (leader === broker) leaderless.add(partition);
           }
           await cluster.broker(broker).kill();
-          await leadsNothing(place, broker);
-          await load.grows(2 * BATCH);
-          await producer.grows(50);
+          await waitUntilItLeadsNothing(place, broker);
+          await load.waitForGrowth(2 * BATCH);
+          await producer.waitForGrowth(50);
           await cluster.broker(broker).start();
           await waitUntilInSync(place, REPLICAS);
-          await isWell(consumer);
+          await assertWell(consumer);
         }
-        deepStrictEqual([...leaderless].sort(), [0, 1, 2, 3], "each partition lost its leader");
+        deepStrictEqual([...leaderless].sort(), [0, 1, 2, 3], "some partitions never lost their leader");
       }),
   ),
 );
 
 Deno.test(
-  "producer and consumer lose no record and keep running when all brokers and the controller restart in turn under load",
+  "producer and consumer lose no record and keep running while all brokers and the controller restart one after another",
   onCluster(
     { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
-      survives(place, async ({ load, producer, consumer }) => {
+      assertSurvives(place, async ({ load, producer, consumer }) => {
         for (const node of [...cluster.brokers, cluster.controller]) {
           await node.stop();
-          await load.grows(BATCH);
-          await producer.grows(50);
+          await load.waitForGrowth(BATCH);
+          await producer.waitForGrowth(50);
           await node.start();
           await waitUntilInSync(place, REPLICAS);
-          await isWell(consumer);
+          await assertWell(consumer);
         }
       }),
   ),
 );
 
 Deno.test(
-  "the producer reports no record as sent while two of three replicas are away, and both workers continue afterwards",
+  "the producer reports no record as sent while two of three replicas are down, and both workers continue afterwards",
   onCluster(
     { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
-      survives(place, async ({ load, producer, consumer }) => {
+      assertSurvives(place, async ({ load, producer, consumer }) => {
         await Promise.all([cluster.broker(1).kill(), cluster.broker(2).kill()]);
         await waitUntilInSync(place, 1);
         await producer.worker.notReady(/Kafka has not taken a record/);
-        await producer.fails(2);
+        await producer.waitForFailures(2);
         const [published, sent] = [producer.count, load.sent.length];
-        await producer.fails(4);
-        deepStrictEqual([producer.count, load.sent.length], [published, sent], "nothing is reported as sent");
+        await producer.waitForFailures(4);
+        deepStrictEqual(
+          [producer.count, load.sent.length],
+          [published, sent],
+          "a record was reported as sent",
+        );
         strictEqual((await consumer.get("/livez")).status, 200);
         await Promise.all([cluster.broker(1).start(), cluster.broker(2).start()]);
         await waitUntilInSync(place, REPLICAS);
@@ -113,11 +117,11 @@ Deno.test(
 );
 
 Deno.test(
-  "members of a group continue, join and leave after the broker that coordinates the group has died",
+  "members of a group continue, join and leave after the broker that coordinates the group is killed",
   onCluster(
     { partitions: PARTITIONS, replicas: REPLICAS },
     (place, cluster) =>
-      survives(place, async ({ load, consumer }) => {
+      assertSurvives(place, async ({ load, consumer }) => {
         const [group] = await place.admin.findCoordinator({
           keyType: FindCoordinatorKeyTypes.GROUP,
           keys: [place.topic],
@@ -126,19 +130,20 @@ Deno.test(
         await cluster.broker(coordinator).kill();
         const second = place.consumer({ env: QUICK_TAKEOVER });
         const share = (worker: WorkerProcess) => worker.metric("heartbeat_assigned_partitions");
-        await eventually("both to have two partitions", async () => {
+        await eventually("both consumers to have two partitions", async () => {
           return await share(consumer) === 2 && await share(second) === 2;
         }, { withinMs: 90_000, seen: () => [consumer.tail(), second.tail()] });
-        await load.grows(BATCH);
+        await load.waitForGrowth(BATCH);
         strictEqual(await second.stop(), 0);
-        await eventually("the first to have all of them", async () => await share(consumer) === PARTITIONS);
-        await load.grows(BATCH);
+        await eventually("the first consumer to have all partitions", async () =>
+          await share(consumer) === PARTITIONS);
+        await load.waitForGrowth(BATCH);
         await cluster.broker(coordinator).start();
       }),
   ),
 );
 
-/** Partition 0 is on brokers 1 and 2, and each of them may lead it alone. Broker 3 leads partition 1. */
+/** Brokers 1 and 2 hold partition 0, and each of them may lead it alone. Broker 3 leads partition 1. */
 async function createUncleanTopic(place: Place): Promise<void> {
   await place.admin.createTopics({
     topics: [place.topic],
@@ -148,10 +153,13 @@ async function createUncleanTopic(place: Place): Promise<void> {
       { name: "min.insync.replicas", value: "1" },
     ],
   });
-  await eventually("both replicas", async () => (await partitionStates(place))[0]?.isr.length === 2);
+  await eventually(
+    "both replicas to be in sync",
+    async () => (await partitionStates(place))[0]?.isr.length === 2,
+  );
 }
 
-/** `elect` makes broker 2 the leader of partition 0. Its log ends at offset 10, while offset 20 is stored. */
+/** @returns `elect` makes broker 2 the leader of partition 0; its log ends at offset 10, but offset 20 is stored */
 async function prepareUncleanElection(place: Place, cluster: Cluster) {
   const kept = await place.publisher.send([...secondsOf("kept", 10), ...secondsOf("other", 5, 1)]);
   await cluster.broker(2).kill();
@@ -172,23 +180,25 @@ async function prepareUncleanElection(place: Place, cluster: Cluster) {
   };
 }
 
-async function generations(place: Place): Promise<unknown[][]> {
+/** @returns one line for each ledger row */
+async function ledgerRows(place: Place): Promise<string[]> {
   const rows = await place.sql(
-    `select kafka_partition, generation, first_offset, next_offset, stored, duplicates
-       from public.ingest_offsets order by 1, 2`,
+    `select format('partition %s, generation %s: %s to %s, %s stored, %s duplicates', kafka_partition, generation,
+                   first_offset, next_offset, stored, duplicates) as line
+       from public.ingest_offsets order by kafka_partition, generation`,
   );
-  return rows.map((row) => Object.values(row));
+  return rows.map(({ line }) => String(line));
 }
 
 Deno.test(
-  "a consumer holds a partition whose log an unclean election truncated, although the log grew past the stored offset",
+  "a consumer holds a partition after an unclean election truncated its log, even if the log grew past the stored offset",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUncleanTopic(place);
     const first = place.consumer({ env: QUICK_TAKEOVER });
     const { read, elect } = await prepareUncleanElection(place, cluster);
     strictEqual(await first.stop(), 0);
     await elect();
-    // Offsets 10 to 30: by its offsets alone, the log looks as if it only grew.
+    // The new records have the offsets 10 to 30, so the offsets alone do not show the truncation.
     const recent = await place.publisher.send([...secondsOf("recent", 20), ...secondsOf("next", 5, 1)]);
     const others = recent.filter(({ partition }) => partition === 1);
 
@@ -196,7 +206,7 @@ Deno.test(
     await second.notReady(
       /partition 0: offset 20 is stored, but the log was cut.*KAFKA_OFFSET_RESET=earliest/,
     );
-    await nextOffsetsReach(place, { 1: 10 });
+    await waitForNextOffsets(place, { 1: 10 });
     await judge(place, [...read, ...others]);
     strictEqual((await second.get("/livez")).status, 200);
     strictEqual(second.events("partition.held").length, 1);
@@ -204,18 +214,18 @@ Deno.test(
 
     const third = await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
     strictEqual(third.events("partition.log_cut").length, 1);
-    deepStrictEqual(await generations(place), [
-      [0, 0, "0", "20", "20", "0"],
-      [0, 1, "0", "30", "20", "10"],
-      [1, 0, "0", "10", "10", "0"],
+    deepStrictEqual(await ledgerRows(place), [
+      "partition 0, generation 0: 0 to 20, 20 stored, 0 duplicates",
+      "partition 0, generation 1: 0 to 30, 20 stored, 10 duplicates",
+      "partition 1, generation 0: 0 to 10, 10 stored, 0 duplicates",
     ]);
-    // The kept records are read a second time and count as duplicates.
+    // The consumer reads the kept records a second time and counts them as duplicates.
     await judge(place, [...read, ...recent], { resent: true });
   }),
 );
 
 Deno.test(
-  "a running consumer with KAFKA_OFFSET_RESET=earliest reads a log anew after an unclean election truncated it",
+  "with KAFKA_OFFSET_RESET=earliest, a running consumer reads a log again after an unclean election truncated it",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUncleanTopic(place);
     const consumer = place.consumer({ env: { ...QUICK_TAKEOVER, KAFKA_OFFSET_RESET: "earliest" } });
@@ -225,11 +235,11 @@ Deno.test(
     await consumer.said("partition.log_cut");
     await place.caughtUp();
     await judge(place, [...read, ...recent], { resent: true });
-    deepStrictEqual((await generations(place)).map(([partition, generation]) => [partition, generation]), [
-      [0, 0],
-      [0, 1],
-      [1, 0],
+    deepStrictEqual((await ledgerRows(place)).map((line) => line.split(":")[0]), [
+      "partition 0, generation 0",
+      "partition 0, generation 1",
+      "partition 1, generation 0",
     ]);
-    await isWell(consumer);
+    await assertWell(consumer);
   }),
 );

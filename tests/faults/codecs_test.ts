@@ -13,7 +13,7 @@ function readings(prefix: string): Intended[] {
 }
 
 Deno.test(
-  "a consumer reads records that its own Kafka client compressed, with every codec",
+  "a consumer reads records compressed by this project's Kafka client, with every codec",
   onPlace({}, async (place) => {
     const sent: Sent<Intended>[] = [];
     for (const compression of ["none", "gzip", "snappy", "lz4", "zstd"] satisfies Compression[]) {
@@ -27,7 +27,7 @@ Deno.test(
 for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
   Deno.test(
     `a consumer reads records that the broker compressed with ${codec}`,
-    // With this setting, the broker compresses uncompressed batches, with Kafka's Java library.
+    // With this setting, the broker compresses the uncompressed batches, for which it uses Kafka's Java libraries.
     onPlace({ topicConfig: { "compression.type": codec } }, async (place) => {
       const sent = await place.publisher.send(readings(codec));
       const [broker] = await place.admin.describeLogDirs({
@@ -38,7 +38,7 @@ for (const codec of ["gzip", "snappy", "lz4", "zstd"]) {
       const plain = sent.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
       ok(
         stored < plain / 2,
-        `${stored} bytes in the log, ${plain} bytes sent, expected less than half of them`,
+        `the log has ${stored} bytes, expected less than half of the ${plain} bytes that were sent`,
       );
       await place.consumeAll();
       await accountFor(place, sent);

@@ -8,7 +8,7 @@ import { accountFor } from "./account.ts";
 const PARTITIONS = 4;
 
 Deno.test(
-  "a consumer stores 20,000 readings whose customer ids share one hash, in each of four partitions, and stays alive",
+  "a consumer stores readings of 20,000 customer ids with the same hash from each of four partitions, and stays alive",
   onPlace({ partitions: PARTITIONS, topicConfig: { "max.message.bytes": "4194304" } }, async (place) => {
     const ids = collidingIds(20_000);
     const sent = [];
@@ -20,11 +20,11 @@ Deno.test(
     }
     const consumer = place.consumer();
     let isStored = false;
-    const watch = (async () => {
-      // No answer within the 30 s after which liveness fails is a failure too.
+    const livenessChecks = (async () => {
+      // Liveness also fails if the consumer does not answer within 30 s.
       while (!isStored) strictEqual((await consumer.get("/livez", STALL_MS)).status, 200);
     })();
-    await Promise.all([watch, place.caughtUp().finally(() => isStored = true)]);
+    await Promise.all([livenessChecks, place.caughtUp().finally(() => isStored = true)]);
     await accountFor(place, sent);
   }),
 );

@@ -8,12 +8,12 @@ import { compressedBy, produceBatch } from "../support/produce_batch.ts";
 import { batch } from "../support/record_batch.ts";
 import { onPlace } from "../support/services.ts";
 import { lz4OfTinyBlocks, snappyOfTinyBlocks } from "../support/tiny_blocks.ts";
-import { accountFor, staysWithinMemory } from "./account.ts";
+import { accountFor, assertWithinMemory } from "./account.ts";
 
 const MEGABYTE = 1024 * 1024;
 const T = "2026-07-14T09:30:00Z";
 
-/** Records of one megabyte, of which about 1,000 bytes are left after compression. */
+/** Each record has one megabyte, which compression reduces to about 1,000 bytes. */
 function dense(count: number, partition: number): Intended[] {
   return Array.from({ length: count }, (_, index) => {
     const value = new Uint8Array(MEGABYTE).fill(0x61 + index % 20);
@@ -23,16 +23,16 @@ function dense(count: number, partition: number): Intended[] {
 
 const LARGE_BATCHES = { partitions: 8, topicConfig: { "max.message.bytes": String(4 * MEGABYTE) } };
 
-async function readWithinLimit(place: Place, sent: readonly Sent<Intended>[]): Promise<void> {
+async function assertReadWithinMemory(place: Place, sent: readonly Sent<Intended>[]): Promise<void> {
   const consumer = place.consumer();
   await place.caughtUp();
-  await staysWithinMemory(consumer);
+  await assertWithinMemory(consumer);
   await accountFor(place, sent);
   strictEqual(await consumer.stop(), 0);
 }
 
 Deno.test(
-  "a consumer reads batches that decompress from kilobytes to 30 MB, with every codec, in less than 256 MB of memory",
+  "a consumer reads small batches that decompress to 30 MB, with every codec, in less than 256 MB of memory",
   onPlace(LARGE_BATCHES, async (place) => {
     const sent: Sent<Intended>[] = [];
     const codecs = ["zstd", "lz4", "gzip", "snappy"] satisfies Compression[];
@@ -41,11 +41,11 @@ Deno.test(
       sent.push(...await place.publisher.send(dense(30, partition), { compression, inOneRequest: true }));
       sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
     }
-    await readWithinLimit(place, sent);
+    await assertReadWithinMemory(place, sent);
   }),
 );
 
-/** About 3.5 MB in the log: these batches are larger than their content, because each byte is a block. */
+/** Such a batch takes about 3.5 MB in the log. It is larger than its content, because each byte is a block. */
 const TINY_BLOCKS = [
   { codec: "lz4", compress: lz4OfTinyBlocks, plainBytes: 700_000 },
   { codec: "snappy", compress: snappyOfTinyBlocks, plainBytes: 500_000 },
@@ -67,6 +67,6 @@ Deno.test(
       }
       sent.push(...await place.publisher.send([reading(`behind-${partition}`, T, 70, { partition })]));
     }
-    await readWithinLimit(place, sent);
+    await assertReadWithinMemory(place, sent);
   }),
 );

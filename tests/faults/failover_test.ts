@@ -5,16 +5,16 @@ import { type Standby, startStandby } from "../../stack/standby.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
 import { accountFor } from "./account.ts";
-import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
+import { assertSurvives, BATCH, countStored, PARTITIONS } from "./load.ts";
 import { backlog } from "./backlog.ts";
 
-/** A primary, its standby, and a place whose clients all connect through one link. */
+/** A primary, its standby, and a test place (topic, database, workers). All clients of the database use one link. */
 interface Pair {
   readonly place: Place;
   readonly primary: Stack["postgres"];
   readonly standby: Standby;
-  /** Makes the link lead to the standby, as when a database's address moves in a failover. */
-  readonly move: () => void;
+  /** Connects the link to the standby, as a failover moves the address of a database. */
+  readonly moveAddress: () => void;
 }
 
 function onPair(
@@ -28,19 +28,19 @@ function onPair(
       const primary = stack.postgres;
       const host = "127.0.0.1";
       await using link: Link = await openLink({ host, port: primary.port });
-      const behind = {
+      const throughLink = {
         ...stack,
         databaseUrl: link.through(stack.databaseUrl),
         superuserUrl: link.through(stack.superuserUrl),
       };
-      await using place = await createPlace(behind, t.name, { partitions: PARTITIONS });
+      await using place = await createPlace(throughLink, t.name, { partitions: PARTITIONS });
       await using standby = await startStandby(stack, options);
-      const move = () => {
+      const moveAddress = () => {
         link.target = { host, port: standby.service.port };
         link.reset();
       };
       try {
-        await body({ place, primary, standby, move });
+        await body({ place, primary, standby, moveAddress });
       } catch (error) {
         throw new Error(place.workersTail(), { cause: error });
       }
@@ -59,9 +59,9 @@ async function nextOffsets(place: Place): Promise<Map<number, number>> {
 
 Deno.test(
   "no committed record is lost when a primary is killed under load and its synchronous standby is promoted",
-  onPair({ synchronous: true }, async ({ place, primary, standby, move }) => {
-    await survives(place, async (_load, consumer) => {
-      // A commit that the standby lacks is not confirmed, so no session can see it.
+  onPair({ synchronous: true }, async ({ place, primary, standby, moveAddress }) => {
+    await assertSurvives(place, async (_load, consumer) => {
+      // PostgreSQL confirms no commit that the standby lacks, and shows it to no session.
       await standby.service.stop();
       await eventually("a commit that waits for the standby", async () => {
         const waiting = await place.sql("select from pg_stat_activity where wait_event = 'SyncRep'");
@@ -71,7 +71,7 @@ Deno.test(
       await primary.kill();
       await consumer.notReady(/database: Cannot /);
       await standby.service.start();
-      move();
+      moveAddress();
       await consumer.notReady(
         /read-only transaction \(SQLSTATE 25006\); the server is read-only: point DATABASE_URL/,
       );
@@ -81,7 +81,7 @@ Deno.test(
       for (const [partition, next] of acknowledged) {
         ok(
           (promoted.get(partition) ?? 0) >= next,
-          `partition ${partition}: next offset was ${next}, is ${promoted.get(partition)}`,
+          `partition ${partition}: the next offset fell from ${next} to ${promoted.get(partition)}`,
         );
       }
       await eventually("progress on the new primary", async () => {
@@ -94,25 +94,31 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer reads again from Kafka what a standby lacked when it was promoted under load",
-  onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
-    await survives(place, async (load) => {
+  "after a lagging standby is promoted under load, a consumer reads the records that it lacks from Kafka again",
+  onPair({ synchronous: false }, async ({ place, primary, standby, moveAddress }) => {
+    await assertSurvives(place, async (load) => {
       await standby.service.stop();
-      const before = await stored(place);
-      await eventually("rows that the standby lacks", async () => await stored(place) > before + 10 * BATCH);
-      await load.grows(2 * BATCH);
+      const before = await countStored(place);
+      await eventually(
+        "rows that the standby lacks",
+        async () => await countStored(place) > before + 10 * BATCH,
+      );
+      await load.waitForGrowth(2 * BATCH);
       await primary.kill();
       await standby.service.start();
       await standby.promote();
-      move();
-      await eventually("progress", async () => await stored(place) > before + 20 * BATCH);
+      moveAddress();
+      await eventually(
+        "progress on the new primary",
+        async () => await countStored(place) > before + 20 * BATCH,
+      );
     });
   }),
 );
 
 Deno.test(
-  "an idle consumer notices that a lagging standby was promoted, and reads again what the standby lacked",
-  onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
+  "an idle consumer notices that a lagging standby was promoted, and reads the records that it lacks again",
+  onPair({ synchronous: false }, async ({ place, primary, standby, moveAddress }) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 2_000, PARTITIONS));
     await place.caughtUp();
@@ -122,17 +128,17 @@ Deno.test(
     await primary.kill();
     await standby.service.start();
     await standby.promote();
-    move();
+    moveAddress();
     await consumer.said("ledger.went_back");
     await accountFor(place, sent);
     await consumer.ready();
-    ok(consumer.running, "the process is still running");
+    ok(consumer.running, "the process has ended");
   }),
 );
 
 Deno.test(
-  "a consumer reads everything again when a standby without its ledger rows is promoted",
-  onPair({ synchronous: false }, async ({ place, primary, standby, move }) => {
+  "after a standby without ledger rows is promoted, a consumer reads all records again",
+  onPair({ synchronous: false }, async ({ place, primary, standby, moveAddress }) => {
     const migrated = place.consumer({ args: ["--migrate-only"] });
     strictEqual(await migrated.exitCode(), 0, migrated.tail());
     await standby.service.stop();
@@ -142,9 +148,9 @@ Deno.test(
     await primary.kill();
     await standby.service.start();
     await standby.promote();
-    move();
+    moveAddress();
     sent.push(...await place.publisher.send(backlog(2_000, 2_000, PARTITIONS)));
     await accountFor(place, sent);
-    ok(consumer.running, "the process is still running");
+    ok(consumer.running, "the process has ended");
   }),
 );

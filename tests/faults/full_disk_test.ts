@@ -4,8 +4,8 @@ import { type StackOptions, startStack } from "../../stack/mod.ts";
 import { moveDatabase, moveWriteAheadLog } from "../../stack/postgres_disk.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
-import { reconciles } from "./account.ts";
-import { PARTITIONS, stored, survives } from "./load.ts";
+import { assertReconciled } from "./account.ts";
+import { assertSurvives, countStored, PARTITIONS } from "./load.ts";
 import { startProducer } from "./produce_load.ts";
 
 const MEGABYTE = 1024 * 1024;
@@ -33,32 +33,32 @@ function onDisk(
 }
 
 Deno.test(
-  "a consumer is not ready but alive while PostgreSQL's disk for tables is full, and rejects nothing",
+  "while PostgreSQL's disk for tables is full, a consumer is not ready but alive, and it rejects nothing",
   onDisk(48, (disk) => ({ postgresDisk: disk }), async (place, disk) => {
     await moveDatabase(place.stack, disk, place.database);
-    await survives(place, async (load, consumer) => {
+    await assertSurvives(place, async (load, consumer) => {
       await disk.fill();
       await consumer.notReady(/database: Cannot write a batch .*SQLSTATE 53100\); free disk space/);
       strictEqual((await consumer.get("/livez")).status, 200);
-      const before = await stored(place);
-      await load.grows(20_000);
+      const before = await countStored(place);
+      await load.waitForGrowth(20_000);
       strictEqual(await consumer.metric("heartbeat_rejects_total", "database_rejected"), 0);
       await disk.free();
-      await eventually("progress after space was freed", async () => await stored(place) > before);
+      await eventually("progress after space was freed", async () => await countStored(place) > before);
     });
   }),
 );
 
 Deno.test(
-  "a consumer is not ready but alive while a full disk for the write-ahead log keeps PostgreSQL down, and loses nothing",
+  "while a full disk for the write-ahead log keeps PostgreSQL down, a consumer is not ready but alive, and it loses nothing",
   onDisk(160, (disk) => ({ postgresDisk: disk }), async (place, disk) => {
     const { postgres } = place.stack;
-    // With little write-ahead log in reserve, PostgreSQL soon needs a new file.
+    // With these limits, PostgreSQL soon needs a new file for its write-ahead log.
     for (const line of ["min_wal_size = '32MB'", "max_wal_size = '32MB'"]) {
       await place.asSuperuser(`alter system set ${line}`);
     }
     await moveWriteAheadLog(place.stack, disk);
-    await survives(place, async (load, consumer) => {
+    await assertSurvives(place, async (load, consumer) => {
       await disk.fill();
       // PostgreSQL panics when it cannot create a file of its write-ahead log.
       await eventually("PostgreSQL to end", async () => {
@@ -67,11 +67,11 @@ Deno.test(
       });
       ok(
         (await Deno.readTextFile(postgres.logPath)).includes("PANIC:"),
-        "PostgreSQL ended because of a panic",
+        "PostgreSQL ended for another reason than a panic",
       );
       await consumer.notReady(/database: Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);
-      await load.grows(4_000);
+      await load.waitForGrowth(4_000);
       await disk.free();
       await postgres.start();
     });
@@ -79,15 +79,15 @@ Deno.test(
 );
 
 Deno.test(
-  "each record that the producer counts as published is stored once after Kafka's disk was full",
+  "after Kafka's disk was full, each record that the producer counts as published is stored once",
   onDisk(96, (disk) => ({ kafkaDisk: disk }), async (place, disk) => {
     const { kafka } = place.stack;
     const consumer = place.consumer();
     const args = ["--rate", "2000", "--count", "60000", "--dropout-rate", "0"];
     await using producer = startProducer(place, args);
-    await eventually("the first rows", async () => await stored(place) > 2_000);
+    await eventually("the first rows", async () => await countStored(place) > 2_000);
     await disk.fill();
-    // Kafka ends when its only log folder fails.
+    // Kafka exits when its only log folder fails.
     await kafka.exited;
     await consumer.notReady(/(kafka|broker \d+): Cannot /);
     await producer.notReady(/Kafka has not taken a record/);
@@ -96,8 +96,8 @@ Deno.test(
     strictEqual(await producer.exitCode({ withinMs: 180_000 }), 0, producer.tail());
     ok(/acknowledged\s+60000/.test(producer.output), producer.tail());
     await place.caughtUp();
-    strictEqual(await stored(place), 60_000);
-    await reconciles(place);
-    ok(consumer.running, "the process is still running");
+    strictEqual(await countStored(place), 60_000);
+    await assertReconciled(place);
+    ok(consumer.running, "the process has ended");
   }),
 );

@@ -8,7 +8,7 @@ const HEARTBEAT = 12;
 /** The API key follows the length of the message. */
 const API_KEY_POS = 4;
 
-/** Counts the requests, and the heartbeats among them, that pass a link to Kafka. */
+/** Counts the requests, and the group heartbeats among them, that pass through a link to Kafka. */
 export class Requests {
   total = 0;
   heartbeats = 0;
@@ -23,9 +23,9 @@ export class Requests {
     };
   }
 
-  async more(heartbeats: number): Promise<void> {
-    const goal = this.heartbeats + heartbeats;
-    await eventually(`${heartbeats} more heartbeats`, () => this.heartbeats >= goal);
+  async waitForHeartbeats(count: number): Promise<void> {
+    const goal = this.heartbeats + count;
+    await eventually(`${count} more heartbeats`, () => this.heartbeats >= goal);
   }
 
   stop(): void {
@@ -34,7 +34,8 @@ export class Requests {
 }
 
 /**
- * Waits until the group's assignment is stable: a member joins again after it has read the topic a second time.
+ * Waits until the group's assignment is stable. It changes once more after the start, because a member joins again after its
+ * second read of the topic.
  *
  * @returns how many times each consumer got an assignment
  */
@@ -46,7 +47,7 @@ export async function assignmentsWhenStable(
   for (;;) {
     const before = assignments();
     // Each consumer sends 10 heartbeats per session timeout. 20 of them take longer than two reads of the topic.
-    await requests.more(20 * consumers.length);
+    await requests.waitForHeartbeats(20 * consumers.length);
     if (assignments().join() === before.join()) return before;
   }
 }

@@ -11,7 +11,7 @@ import { Requests } from "./heartbeats.ts";
 
 /** Source: https://kafka.apache.org/protocol#protocol_api_keys */
 const FETCH = 1;
-/** In a response, after its length, the correlation id, and the empty list of tags. */
+/** A response begins with its length, the correlation id and the empty list of tags. */
 const THROTTLE_TIME_POS = 4 + 4 + 1;
 const BYTES_PER_SECOND = 5_000;
 
@@ -24,17 +24,18 @@ Deno.test(
     const sent = await place.publisher.send([reading("a", "2026-07-14T09:30:00Z", 70)]);
     await accountFor(place, sent);
     const requests = new Requests(link);
-    await requests.more(20);
+    await requests.waitForHeartbeats(20);
     requests.stop();
-    // One fetch waits about as long as the interval of heartbeats. A loop without waiting sends hundreds of requests.
-    ok(requests.total < 10 * 20, `${requests.total} requests in the time of 20 heartbeats`);
+    // A fetch waits at the broker for about the interval between two heartbeats. Without that wait, a loop sends hundreds of
+    // requests.
+    ok(requests.total < 10 * 20, `the consumer sent ${requests.total} requests in the time of 20 heartbeats`);
     deepStrictEqual(consumer.lines.filter(({ level }) => level !== "info" && level !== "debug"), []);
     doesNotMatch(consumer.output, /warning/i);
   }),
 );
 
 Deno.test(
-  "a consumer that a quota throttles continues to read without a stall, a retry or a warning",
+  "while a quota throttles its fetches, a consumer reads on without a stall, a retry or a warning",
   onPlace({}, async (place) => {
     const link = await linkToKafka();
     const entities = [{ entityType: "client-id" as const, entityName: "heartbeat-consumer" }];
@@ -46,7 +47,7 @@ Deno.test(
       const sent: Sent<Intended>[] = [];
       // Once the quota is used up, the broker delays each of these small responses by about a second.
       for (let round = 0; throttled.fetches < 3; round++) {
-        ok(round < 300, "the broker did not throttle");
+        ok(round < 300, "the broker throttled no fetch");
         sent.push(...await place.publisher.send(backlog(round * 50, 50, 1)));
         await eventually("the records to be written", async () => {
           return await consumer.metric("heartbeat_records_total") === sent.length;

@@ -5,7 +5,7 @@ import { kafkaConnection } from "../../workers/_shared/kafka/client.ts";
 import type { Place } from "../../lab/place.ts";
 
 const SEED = 7;
-/** More than any machine can send. */
+/** This rate is higher than any machine can reach. */
 const RECORDS_A_SECOND = 1_000_000;
 
 export interface Published {
@@ -15,7 +15,7 @@ export interface Published {
 
 /**
  * Sends at least `count` records, as fast as Kafka accepts them. Each record is computed from its index, so the judge
- * of `chaos` can check millions of them without a list.
+ * of `chaos` can check millions of records without a list of them.
  */
 export async function publish(
   { stack, topic }: Place,

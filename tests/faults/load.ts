@@ -7,15 +7,15 @@ import type { StartOptions, WorkerProcess } from "../../lab/worker_process.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 
-/** The topic of a test with a `Load` has this many. */
+/** Number of partitions of the topic of every test with a `Load`. */
 export const PARTITIONS = 4;
-/** Records in one request. */
+/** Number of records in one request. */
 export const BATCH = 500;
 
-/** Publishes records until it is stopped, whatever the broker does. */
+/** Publishes records until it is stopped, and repeats each request that fails. */
 export class Load {
   readonly sent: Sent<Intended>[] = [];
-  /** A send failed, so records may be in the log although they were not acknowledged. */
+  /** True after a request failed: the log can then contain records twice. */
   resent = false;
   #stopping = false;
   #published = 0;
@@ -40,7 +40,7 @@ export class Load {
     }
   }
 
-  async grows(by: number): Promise<void> {
+  async waitForGrowth(by: number): Promise<void> {
     const goal = this.sent.length + by;
     await eventually(`${by} more records in the log`, () => this.sent.length >= goal);
   }
@@ -51,17 +51,20 @@ export class Load {
   }
 }
 
-export async function stored(place: Place): Promise<number> {
+export async function countStored(place: Place): Promise<number> {
   const [row] = await place.sql<{ stored: string }>(
     "select coalesce(sum(stored), 0) as stored from public.ingest_offsets",
   );
   return Number(row?.stored);
 }
 
-/** Waits until the ledger of each given partition has this next offset. */
-export async function nextOffsetsReach(place: Place, goals: Readonly<Record<number, number>>): Promise<void> {
+/** Waits until the ledger row of each given partition has exactly this next offset. */
+export async function waitForNextOffsets(
+  place: Place,
+  goals: Readonly<Record<number, number>>,
+): Promise<void> {
   let seen: unknown;
-  await eventually("the partitions to be stored", async () => {
+  await eventually(`next offsets ${JSON.stringify(goals)}`, async () => {
     const rows = await place.sql("select kafka_partition, next_offset from public.ingest_offsets");
     const next = new Map(rows.map((row) => [String(row.kafka_partition), Number(row.next_offset)]));
     seen = next;
@@ -70,7 +73,7 @@ export async function nextOffsetsReach(place: Place, goals: Readonly<Record<numb
 }
 
 /** Runs a consumer under load, disturbs it, and then checks that every record is accounted for. */
-export async function survives(
+export async function assertSurvives(
   place: Place,
   disturb: (load: Load, consumer: WorkerProcess) => Promise<void>,
   options: StartOptions = {},
@@ -78,13 +81,13 @@ export async function survives(
   const consumer = place.consumer(options);
   const load = new Load(place);
   try {
-    await eventually("the first rows", async () => await stored(place) > 2 * BATCH);
+    await eventually("the first rows", async () => await countStored(place) > 2 * BATCH);
     await disturb(load, consumer);
-    await load.grows(4 * BATCH);
+    await load.waitForGrowth(4 * BATCH);
   } finally {
     await load.stop();
   }
   await accountFor(place, load.sent, { resent: load.resent });
   await consumer.ready();
-  strictEqual(consumer.running, true, "the process is still running");
+  strictEqual(consumer.running, true, "the process has ended");
 }

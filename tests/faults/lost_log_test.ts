@@ -6,17 +6,19 @@ import { gapsOf, secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
-import { nextOffsetsReach } from "./load.ts";
+import { waitForNextOffsets } from "./load.ts";
 
-async function ledgers(place: Place): Promise<unknown[][]> {
+/** @returns one line for each ledger row, oldest first */
+async function ledgerRows(place: Place): Promise<string[]> {
   const rows = await place.sql(
-    "select first_offset, next_offset, stored from public.ingest_offsets order by opened_at",
+    `select format('%s to %s, %s stored', first_offset, next_offset, stored) as line
+       from public.ingest_offsets order by opened_at`,
   );
-  return rows.map((row) => Object.values(row));
+  return rows.map(({ line }) => String(line));
 }
 
 Deno.test(
-  "a consumer holds a partition whose unread records were deleted, and stores a gap with KAFKA_OFFSET_RESET=earliest",
+  "a consumer holds a partition after its unread records are deleted, and with KAFKA_OFFSET_RESET=earliest it stores a gap",
   onPlace({ partitions: 2 }, async (place) => {
     const first = await place.publisher.send([...secondsOf("a", 10, 0), ...secondsOf("b", 10, 1)]);
     await place.consumeAll();
@@ -27,7 +29,7 @@ Deno.test(
     const consumer = place.consumer();
     await consumer.notReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
     const others = second.filter(({ partition }) => partition === 1);
-    await nextOffsetsReach(place, { 1: 20 });
+    await waitForNextOffsets(place, { 1: 20 });
     await judge(place, [...first, ...others]);
     strictEqual((await consumer.get("/livez")).status, 200);
     strictEqual(consumer.events("partition.held").length, 1);
@@ -51,7 +53,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer holds a partition whose log ends before the stored offset, and reads a new generation with earliest",
+  "a consumer holds a partition if its log ends below the stored offset, and with KAFKA_OFFSET_RESET=earliest it reads the log again",
   onPlace({}, async (place) => {
     const folder = join(place.stack.home, "kafka", "data", `${place.topic}-0`);
     const segment = join(folder, "00000000000000000000.log");
@@ -59,7 +61,7 @@ Deno.test(
     const { size } = await Deno.stat(segment);
     const lost = await place.publisher.send(secondsOf("lost", 10));
     await place.consumeAll();
-    // What a power cut leaves when the broker's page cache was not on disk yet.
+    // This is the state after a power cut that lost the broker's page cache.
     await place.stack.kafka.kill();
     for await (const { name } of Deno.readDir(folder)) {
       if (/index$|snapshot$/.test(name)) await Deno.remove(join(folder, name));
@@ -78,8 +80,8 @@ Deno.test(
     await place.publisher.forget();
     const recent = await place.publisher.send(secondsOf("recent", 5));
     await place.consumeAll({ env: { KAFKA_OFFSET_RESET: "earliest" } });
-    deepStrictEqual(await ledgers(place), [["0", "20", "20"], ["0", "15", "5"]]);
-    // The kept records are read a second time and count as duplicates.
+    deepStrictEqual(await ledgerRows(place), ["0 to 20, 20 stored", "0 to 15, 5 stored"]);
+    // The consumer reads the kept records a second time and counts them as duplicates.
     await judge(place, [...kept, ...lost, ...recent], { resent: true });
   }),
 );
@@ -89,7 +91,7 @@ Deno.test(
   onPlace({}, async (place) => {
     const sent = await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
-    // A backup has every table as it was at one moment: here after the first four records.
+    // The backup has all tables as they were after the first four records.
     await place.sql(
       "create table backup as select * from public.heartbeats order by ts, customer_id limit 4",
     );
@@ -109,7 +111,7 @@ Deno.test(
     strictEqual(
       groups[0]?.topics[0]?.partitions[0]?.committedOffset,
       20n,
-      "the group is ahead of the database",
+      "the committed offset must be ahead of the database",
     );
     await place.consumeAll();
     await accountFor(place, sent);
@@ -117,7 +119,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a restarted consumer reads a topic that was created again as a new log, although it is longer than the old one",
+  "after its topic is deleted and created again, a restarted consumer reads the new log from its beginning, even if it is longer",
   onPlace({}, async (place) => {
     const old = await place.publisher.send(secondsOf("old", 5));
     await place.consumeAll();
@@ -126,13 +128,13 @@ Deno.test(
     const recent = await place.publisher.send(secondsOf("new", 8));
     const consumer = await place.consumeAll();
     await accountFor(place, [...old, ...recent]);
-    deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
+    deepStrictEqual(await ledgerRows(place), ["0 to 5, 5 stored", "0 to 8, 8 stored"]);
     strictEqual(consumer.events("topic.replaced").length, 1);
   }),
 );
 
 Deno.test(
-  "after a freeze, a consumer reads a topic that was created again as a new log",
+  "a consumer that was frozen while its topic was created again reads the new log from its beginning",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const old = await place.publisher.send(secondsOf("old", 5));
@@ -143,7 +145,11 @@ Deno.test(
     const recent = await place.publisher.send(secondsOf("new", 8));
     consumer.kill("SIGCONT");
     await accountFor(place, [...old, ...recent]);
-    deepStrictEqual(await ledgers(place), [["0", "5", "5"], ["0", "8", "8"]]);
-    strictEqual(consumer.events("topic.missing").length, 0, "the consumer never saw the topic missing");
+    deepStrictEqual(await ledgerRows(place), ["0 to 5, 5 stored", "0 to 8, 8 stored"]);
+    strictEqual(
+      consumer.events("topic.missing").length,
+      0,
+      "the freeze must hide the deletion from the consumer",
+    );
   }),
 );

@@ -1,6 +1,6 @@
 /**
- * Batches whose producer gave the records wrong offset deltas. The broker checks them in compressed batches only, and
- * otherwise gives each record the offset of its place in the batch.
+ * Tests batches with wrong offset deltas. The broker checks the deltas of compressed batches only. In other batches it gives
+ * the records consecutive offsets.
  */
 import { deepStrictEqual, ok, rejects } from "node:assert";
 import { Buffer } from "node:buffer";
@@ -30,9 +30,9 @@ function many(customer: string, count: number, partition: number): Intended[] {
 }
 
 /**
- * Sends `three` as one batch with these offset deltas.
+ * Sends the records of `three` as one batch with these offset deltas.
  *
- * @throws the client's error when the broker refuses the batch
+ * @throws if the broker refuses the batch
  */
 async function sendWithDeltas(
   place: Place,
@@ -58,7 +58,7 @@ async function sendWithDeltas(
 }
 
 Deno.test(
-  "a record whose offset delta is too large does not hide the records behind it",
+  "a record with a too large offset delta does not hide the records that follow it",
   onPlace({ topicConfig }, async (place) => {
     const sent = await place.publisher.send(many("before", 2, 0));
     const consumer = place.consumer();
@@ -76,7 +76,7 @@ Deno.test(
   }),
 );
 
-async function isRefused(sending: Promise<unknown>, what: unknown): Promise<void> {
+async function assertRefused(sending: Promise<unknown>, what: unknown): Promise<void> {
   await rejects(sending, (error) => {
     ok(error instanceof AggregateError, `${Deno.inspect(what)}: ${error}`);
     const codes = new Set(error.errors.map(({ apiId, message }) => apiId ?? message));
@@ -88,7 +88,7 @@ async function isRefused(sending: Promise<unknown>, what: unknown): Promise<void
 const WRONG_DELTAS = [[0, 0, 0], [0, 5000, 2], [0, -3, 2], [2, 1, 0]];
 
 Deno.test(
-  "records with equal, falling or negative offset deltas are stored or rejected once, like the records behind them",
+  "records with equal, falling or negative offset deltas are stored or rejected once, and so are the records that follow",
   onPlace({ partitions: WRONG_DELTAS.length, topicConfig }, async (place) => {
     const sent: Sent<Intended>[] = [];
     for (const [partition, deltas] of WRONG_DELTAS.entries()) {
@@ -104,10 +104,10 @@ Deno.test(
 );
 
 Deno.test(
-  "the broker refuses a batch whose header gives a wrong number of records or offsets, as the consumer assumes",
+  "the broker refuses a batch with a wrong number of records or offsets in its header, as the consumer assumes",
   onPlace({ topicConfig }, async (place) => {
     const refused = [{ last: 2000 }, { last: 1 }, { last: -1 }, { count: 4, last: 3 }, { count: 2, last: 1 }];
-    for (const header of refused) await isRefused(sendWithDeltas(place, 0, [0, 1, 2], header), header);
+    for (const header of refused) await assertRefused(sendWithDeltas(place, 0, [0, 1, 2], header), header);
     const sent = await sendWithDeltas(place, 0, [0, 1, 2]);
     await place.consumeAll();
     await accountFor(place, sent);

@@ -1,19 +1,19 @@
 import { strictEqual } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { onPlace } from "../support/services.ts";
-import { BATCH, PARTITIONS, stored, survives } from "./load.ts";
+import { assertSurvives, BATCH, countStored, PARTITIONS } from "./load.ts";
 
 Deno.test(
   "no record is lost or stored twice when PostgreSQL is killed under load",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (load, consumer) => {
+    assertSurvives(place, async (load, consumer) => {
       for (let time = 0; time < 3; time++) {
-        const before = await stored(place);
+        const before = await countStored(place);
         await place.stack.postgres.kill();
         await consumer.notReady(/database: Cannot /);
-        await load.grows(4 * BATCH);
+        await load.waitForGrowth(4 * BATCH);
         await place.stack.postgres.start();
-        await eventually("progress after the crash", async () => await stored(place) > before);
+        await eventually("progress after the crash", async () => await countStored(place) > before);
       }
     })),
 );
@@ -21,7 +21,7 @@ Deno.test(
 Deno.test(
   "no acknowledged record is lost or stored twice when Kafka is killed under load",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (_load, consumer) => {
+    assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.kill();
       await consumer.notReady(/(kafka|broker \d+): Cannot /);
       await place.stack.kafka.start();
@@ -29,9 +29,9 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is not ready but alive while Kafka is frozen, and continues to read when Kafka answers again",
+  "while Kafka is frozen, a consumer is not ready but alive, and it reads on when Kafka answers again",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (_load, consumer) => {
+    assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.freeze();
       await consumer.notReady(/(kafka|broker \d+): Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);

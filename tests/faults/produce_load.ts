@@ -7,7 +7,7 @@ import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const RATE = 300;
 
-/** Starts the producer on the topic of a test. The caller ends it. */
+/** Starts the producer on the topic of a test. The caller stops it. */
 export function startProducer(
   { stack, topic }: Place,
   args: readonly string[],
@@ -48,7 +48,7 @@ export class ProduceLoad implements AsyncDisposable {
     }));
   }
 
-  async grows(by: number): Promise<void> {
+  async waitForGrowth(by: number): Promise<void> {
     const goal = this.count + by;
     await eventually(`${by} more published records`, () => this.count >= goal, {
       withinMs: 90_000,
@@ -56,7 +56,7 @@ export class ProduceLoad implements AsyncDisposable {
     });
   }
 
-  async fails(times: number): Promise<void> {
+  async waitForFailures(times: number): Promise<void> {
     const failures = () =>
       this.worker.events("publish.failed").length + this.worker.events("kafka.unavailable").length;
     const goal = failures() + times;

@@ -7,20 +7,20 @@ import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { PARTITIONS } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
-async function survives(
+async function assertSurvives(
   place: Place,
   disturb: (producer: ProduceLoad, consumer: WorkerProcess) => Promise<void>,
   env: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const consumer = place.consumer({ env });
   await using producer = new ProduceLoad(place);
-  await producer.grows(300);
+  await producer.waitForGrowth(300);
   await disturb(producer, consumer);
-  await producer.grows(300);
-  strictEqual(producer.worker.running, true, "the producer is still running");
-  strictEqual(await producer.worker.stop(), 0, "the producer has no backlog");
+  await producer.waitForGrowth(300);
+  strictEqual(producer.worker.running, true, "the producer has ended");
+  strictEqual(await producer.worker.stop(), 0, "the producer left records unsent");
   await place.caughtUp();
-  // Records whose acknowledgement was lost are sent again.
+  // The producer sent records again if their acknowledgement was lost.
   await judge(place, producer.sent(), { resent: true });
   await consumer.ready();
 }
@@ -28,33 +28,33 @@ async function survives(
 Deno.test(
   "the producer survives a broker that is killed three times under load, and all records that it reports as sent are stored",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (producer) => {
+    assertSurvives(place, async (producer) => {
       for (let time = 0; time < 3; time++) {
         await place.stack.kafka.kill();
-        await producer.fails(2);
+        await producer.waitForFailures(2);
         await place.stack.kafka.start();
-        await producer.grows(100);
+        await producer.waitForGrowth(100);
       }
     })),
 );
 
 Deno.test(
-  "the producer is not ready while a broker hangs, sends the unanswered requests again, and continues",
+  "while a broker hangs, the producer is not ready; afterwards it sends the unanswered requests again and continues",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (producer) => {
+    assertSurvives(place, async (producer) => {
       await place.stack.kafka.freeze();
       await producer.worker.notReady(/Kafka has not taken a record/);
-      await producer.fails(1);
+      await producer.waitForFailures(1);
       await place.stack.kafka.thaw();
       await producer.worker.ready();
     })),
 );
 
 Deno.test(
-  "the producer survives a broker that lost its log and its state of producers",
+  "the producer survives a broker that lost its log and the producers' sequence numbers",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (producer, consumer) => {
-      // What the broker is about to lose must be stored first, because no program can recover it later.
+    assertSurvives(place, async (producer, consumer) => {
+      // The consumer must store all records before the broker loses them.
       producer.worker.kill("SIGSTOP");
       await place.caughtUp();
       await place.stack.kafka.kill();
@@ -72,15 +72,15 @@ Deno.test(
 Deno.test(
   "the producer survives the recreation of its topic with fewer partitions",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (producer) => {
+    assertSurvives(place, async (producer) => {
       // The records of the old topic must be stored before it is deleted.
       producer.worker.kill("SIGSTOP");
       await place.caughtUp();
       await place.deleteTopic();
       await place.createTopic(1);
       producer.worker.kill("SIGCONT");
-      // By then, the producer has sent to every partition that it knows.
-      await producer.grows(1_000);
+      // After 1,000 more records, the producer has sent to every partition that it knows.
+      await producer.waitForGrowth(1_000);
       await producer.worker.ready();
     })),
 );

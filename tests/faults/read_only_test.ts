@@ -4,26 +4,26 @@ import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
-import { PARTITIONS, stored } from "./load.ts";
+import { countStored, PARTITIONS } from "./load.ts";
 
-/** Also applies to sessions that are already open. */
+/** The setting also applies to open sessions. */
 async function setReadOnly(place: Place, readOnly: boolean): Promise<void> {
   await place.asSuperuser(`alter system set default_transaction_read_only = ${readOnly ? "on" : "off"}`);
   await place.asSuperuser("select pg_reload_conf()");
 }
 
 Deno.test(
-  "a consumer is not ready but alive while its database is read-only, and rejects nothing",
+  "while its database is read-only, a consumer is not ready but alive, and it rejects nothing",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 20_000, PARTITIONS));
     try {
-      await eventually("the first rows", async () => await stored(place) > 0);
+      await eventually("the first rows", async () => await countStored(place) > 0);
       await setReadOnly(place, true);
       sent.push(...await place.publisher.send(backlog(20_000, 20_000, PARTITIONS)));
       await consumer.notReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
-      // Transactions that began before the change have ended by now.
-      const before = await stored(place);
+      // Transactions from before the change have ended by now.
+      const before = await countStored(place);
       const retries = async () => await consumer.metric("heartbeat_retries_total", 'dependency="database"');
       // With pauses of up to 5 s, 20 retries take longer than the 30 s after which liveness could fail.
       const goal = await retries() + 20 * PARTITIONS;
@@ -32,13 +32,13 @@ Deno.test(
         strictEqual(status, 200, text);
         return await retries() >= goal;
       }, { withinMs: 180_000 });
-      strictEqual(await stored(place), before);
+      strictEqual(await countStored(place), before);
     } finally {
       await setReadOnly(place, false);
     }
     await accountFor(place, sent);
     await consumer.ready();
-    ok(consumer.running, "the process is still running");
+    ok(consumer.running, "the process has ended");
   }),
 );
 

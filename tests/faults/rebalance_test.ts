@@ -9,7 +9,7 @@ import { backlog, seeded } from "./backlog.ts";
 const PARTITIONS = 6;
 
 Deno.test(
-  "no record is lost or stored twice while three consumers join, leave and die under load",
+  "no record is lost or stored twice while three consumers join, leave and are killed under load",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const random = seeded(3);
     const start = () => place.consumer({ env: { ...QUICK_TAKEOVER, BATCH_MAX_RECORDS: "500" } });
@@ -29,7 +29,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer frozen in the middle of a batch stores nothing after its successor took over",
+  "a consumer that was frozen in the middle of a batch stores nothing after another consumer took over",
   onPlace({}, async (place) => {
     const frozen = place.consumer({ env: QUICK_TAKEOVER });
     const sent = await place.publisher.send(backlog(0, 300, 1));

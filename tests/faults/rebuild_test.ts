@@ -12,7 +12,7 @@ function reasonsOf(outcomes: Awaited<ReturnType<Feed["follow"]>>): string {
   return outcomes.flatMap((outcome) => outcome.kind === "broken" ? outcome.reason : []).join();
 }
 
-/** Each statement breaks the chain of change rows, while some of them are applied and others wait. */
+/** Each statement breaks the chain of change rows. At that time, some rows are applied and others wait. */
 const BROKEN: readonly (readonly [name: string, sql: string, reason: RegExp])[] = [
   [
     "the rollup rebuilds from the readings when a waiting change row is deleted",
@@ -25,27 +25,27 @@ const BROKEN: readonly (readonly [name: string, sql: string, reason: RegExp])[] 
     /no change leads/,
   ],
   [
-    "the rollup rebuilds from the readings when the change rows are not restored",
+    "the rollup rebuilds from the readings when a restored database lacks the change rows",
     "truncate public.ingest_changes",
     /no change leads/,
   ],
   [
-    "the rollup rebuilds from the readings when neither the change rows nor its own tables are restored",
+    "the rollup rebuilds from the readings when a restored database lacks the change rows and the rollup's tables",
     "truncate public.ingest_changes, public.heartbeats_1m, public.customer_latest, public.rollup_positions",
     /no change leads/,
   ],
   [
-    "the rollup rebuilds from the readings when a stored offset is moved back by hand",
+    "the rollup rebuilds from the readings when somebody moves a stored offset back",
     "update public.ingest_offsets set next_offset = next_offset - 3, stored = stored - 3 where kafka_partition = 0",
     /lead to move 5/,
   ],
   [
-    "the rollup rebuilds from the readings when a stored offset is moved back below its position by hand",
+    "the rollup rebuilds from the readings when somebody moves a stored offset back below the rollup's position",
     "update public.ingest_offsets set next_offset = first_offset, stored = 0 where kafka_partition = 0",
     /ahead/,
   ],
   [
-    "the rollup rebuilds from the readings when a stored offset is moved forward by hand",
+    "the rollup rebuilds from the readings when somebody moves a stored offset forward",
     "update public.ingest_offsets set next_offset = next_offset + 9, gaps = gaps + 9 where kafka_partition = 1",
     /lead to move 5/,
   ],
@@ -55,7 +55,7 @@ const BROKEN: readonly (readonly [name: string, sql: string, reason: RegExp])[] 
     /ahead/,
   ],
   [
-    "the rollup rebuilds from the readings when a program writes readings without a change row",
+    "the rollup rebuilds from the readings when another program stores a reading without a change row",
     `insert into public.heartbeats values ('c-0', '2026-07-14T09:31:11Z', 70);
      update public.ingest_offsets set next_offset = next_offset + 1, stored = stored + 1 where kafka_partition = 0`,
     /lead to move 5/,
@@ -74,25 +74,28 @@ for (const [name, sql, reason] of BROKEN) {
       const outcomes = await feed.follow();
       match(reasonsOf(outcomes), reason);
       strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
-      ok(outcomes.filter(({ kind }) => kind === "minutes rebuilt").length > 2, "in several slices");
+      ok(
+        outcomes.filter(({ kind }) => kind === "minutes rebuilt").length > 2,
+        "the rebuild had too few slices",
+      );
       await feed.readLedger();
       await feed.judgeEnd();
     }),
   );
 }
 
-/** Each statement leaves positions or change rows that do not fit the ledger. By the ledger, no change row waits. */
+/** Each statement leaves positions or change rows that contradict the ledger, although no change row waits by the ledger. */
 const STRAY: readonly (readonly [name: string, sql: string])[] = [
   [
-    "the rollup rebuilds from the readings when the ledger is restored to its position and later change rows stay",
+    "the rollup rebuilds from the readings when the ledger is restored to the rollup's position and later change rows exist",
     "update public.ingest_offsets set moves = 2, next_offset = 112, stored = 12",
   ],
   [
-    "the rollup rebuilds from the readings when it has a position for a ledger row that is gone",
+    "the rollup rebuilds from the readings when it has a position for a ledger row that does not exist",
     "insert into public.rollup_positions values (99, 1, 1)",
   ],
   [
-    "the rollup rebuilds from the readings when change rows of deleted ledger rows are left, and deletes these",
+    "the rollup rebuilds from the readings when change rows of deleted ledger rows exist, and deletes these rows",
     `insert into public.ingest_changes
      select id, 1, 0, 9, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'
        from unnest(array[99, (select min(id) - 1 from public.ingest_offsets)]) id`,
@@ -104,7 +107,7 @@ for (const [name, sql] of STRAY) {
     name,
     onPlace({ partitions: 0 }, async (place) => {
       await using feed = await Feed.open(place);
-      // No ledger row has the first id any more, so a change row can refer to a smaller id.
+      // New ids leave the smallest id unused, so a change row of a deleted ledger row can have it.
       await place.sql("update public.ingest_offsets set id = default");
       await feed.readLedger();
       await feed.store(4);
@@ -123,13 +126,13 @@ for (const [name, sql] of STRAY) {
 }
 
 Deno.test(
-  "the consumer writes batches although change rows are ahead of a ledger that was restored alone",
+  "after only the ledger is restored and change rows are ahead of it, the consumer still writes batches",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
     await feed.follow();
     await feed.store(6);
-    // One batch of each partition is left.
+    // This leaves one batch of each partition.
     await place.sql(
       "delete from public.heartbeats where ts >= '2026-07-14T09:31:00Z' or customer_id = 'c-5'",
     );
@@ -150,7 +153,7 @@ Deno.test(
     await feed.store(4);
     await feed.follow();
     await feed.store(4);
-    const databaseUrl = await restored(place);
+    const databaseUrl = await restoreCopy(place);
     await using database = openRollup({ databaseUrl });
     strictEqual((await runRound(database, { offsets: 1_000 })).kind, "applied");
     strictEqual((await readLag(database)).isNone, true);
@@ -162,12 +165,13 @@ Deno.test(
   }),
 );
 
-/** @returns the URL of a copy of the place's database, as a restored backup gives it */
-async function restored(place: Place): Promise<string> {
+/** @returns the URL of a copy of the place's database, which stands for a restored backup */
+async function restoreCopy(place: Place): Promise<string> {
   const copy = `${place.database}_copy`;
   const client = await openClient(place.stack.superuserUrl);
   try {
-    await eventually("a moment without sessions", async () => {
+    // A database with open sessions cannot be copied.
+    await eventually("a copy of the database", async () => {
       await client.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", [
         place.database,
       ]);
@@ -183,7 +187,7 @@ async function restored(place: Place): Promise<string> {
 }
 
 Deno.test(
-  "the rollup rebuilds from the readings when the waiting change rows take too much space",
+  "the rollup rebuilds from the readings when the waiting change rows use too much space",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
@@ -212,22 +216,22 @@ Deno.test(
          from public.ingest_offsets, generate_series(1, 1000) number;
        update public.rollup set cursor = 'infinity'`,
     );
-    const left = async () => {
+    const countChanges = async () => {
       const [row] = await place.sql("select count(*)::int as changes from public.ingest_changes");
       return Number(row?.["changes"]);
     };
     await using database = openRollup(place);
     const outcome = await runRound(database, { offsets: 100, sliceRows: 2 });
     deepStrictEqual([outcome.kind, "isLast" in outcome && outcome.isLast], ["minutes rebuilt", false]);
-    ok(await left() < 2_000);
+    ok(await countChanges() < 2_000);
     await feed.follow();
-    strictEqual(await left(), 0);
+    strictEqual(await countChanges(), 0);
     await feed.judgeEnd();
   }),
 );
 
 Deno.test(
-  "a rebuild is correct while the ingest writes and retention drops a day partition whose minute aggregates stay",
+  "a rebuild is correct while the ingest writes and retention drops a day partition but keeps its minute aggregates",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place, "2026-06-30T23:50:00Z");
     for (const day of ["2026-06-30", "2026-07-01"]) {
@@ -244,7 +248,7 @@ Deno.test(
         slices++;
         await feed.store(1);
       }
-      // The rebuild has reached the old day partition: this is its first statement after the snapshot.
+      // The rebuild has reached the old day partition. This is the first statement after its snapshot.
       if (slices === 6 && sql.includes("left join public.rollup_positions")) {
         await rejects(drop(), { code: "55P03" });
       }
@@ -266,7 +270,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that loses change rows while it reads a backlog rebuilds at the same time, and ends with correct aggregates",
+  "when change rows are deleted while it reads a backlog, a consumer rebuilds meanwhile and ends with correct aggregates",
   onPlace({ partitions: 4 }, async (place) => {
     const sent = await place.publisher.send(backlog(0, 20_000, 4));
     const consumer = place.consumer();

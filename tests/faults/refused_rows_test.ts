@@ -8,7 +8,7 @@ import { accountFor, QUICK_TAKEOVER } from "./account.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "one refused row of n costs a number of statements that grows with log n, and all its neighbours are stored",
+  "one refused row among n rows costs O(log n) more statements, and all other rows are stored",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql("alter table public.heartbeats add constraint not_this check (heart_rate <> 99)");
@@ -20,7 +20,7 @@ Deno.test(
           const record = reading(`${prefix}-${count}-${index}`, T, index === refused ? 99 : 70);
           return index === refused ? { ...record, fate: { reject: "database_rejected" } } : record;
         });
-      // Only the statements of a batch's transaction. The number of others depends on the time.
+      // Counts only the statements of a batch's transaction. The number of other statements depends on timing.
       const isOfBatch = (statement: string) => /^(begin|commit|.*savepoint|copy|with)\b/.test(statement);
       const cost = async (batch: Intended[]) => {
         sent.push(...await place.publisher.send(batch, { inOneRequest: true }));
@@ -30,9 +30,9 @@ Deno.test(
       };
       const clean = await cost(records("clean", undefined));
       const refused = await cost(records("refused", Math.floor(count * 0.637)));
-      // A halving writes two halves, each in a savepoint, with three statements for each half.
+      // Each halving writes two halves in savepoints, with three statements for each half.
       const halvings = Math.ceil(Math.log2(count));
-      ok(refused - clean <= 7 * (halvings + 1), `${refused - clean} extra statements for ${count} rows`);
+      ok(refused - clean <= 7 * (halvings + 1), `${refused - clean} more statements for ${count} rows`);
     }
     const details = await place.sql<{ detail: string }>("select detail from public.heartbeat_rejects");
     for (const { detail } of details) {
@@ -43,10 +43,10 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer writes a batch in smaller parts when the database refuses every row of it",
+  "a consumer writes a batch in smaller parts if the database refuses each of its rows slowly",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    // With 0.02 s for each refusal, the whole batch cannot fit into one attempt.
+    // Each refusal takes 0.02 s, so the whole batch takes longer than one attempt may last.
     await place.sql(`
       create function refuse() returns trigger language plpgsql as $$
       begin
@@ -60,7 +60,7 @@ Deno.test(
     const sent = await place.publisher.send(refused, { inOneRequest: true });
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
     await place.caughtUp({ withinMs: 300_000 });
-    ok(consumer.running, "the process is still running");
+    ok(consumer.running, "the process has ended");
     await accountFor(place, sent);
   }),
 );

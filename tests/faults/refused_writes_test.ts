@@ -14,7 +14,7 @@ function batch(prefix: string, timestamp = T): Intended[] {
   return [...readings, bad("invalid_json", `{"${prefix}`)];
 }
 
-/** What an operator does to the schema, the reason in readiness, and the repair. */
+/** `refuse` makes PostgreSQL refuse writes, `reason` is the reason in readiness, and `repair` ends the refusal. */
 const REFUSALS = [
   {
     name: "a missing right to insert readings",
@@ -60,7 +60,7 @@ const REFUSALS = [
     name: "a detached default partition",
     refuse: `alter table public.heartbeats detach partition public.heartbeats_default;
              revoke execute on function public.ensure_heartbeat_partition(regclass, timestamptz) from heartbeat_user`,
-    // A day without a day partition.
+    // This day has no day partition.
     timestamp: "2020-02-02T00:00:00Z",
     reason: /database: .*no partition of relation.*attach the default partition again/,
     repair: `alter table public.heartbeats attach partition public.heartbeats_default default;
@@ -100,7 +100,7 @@ const REFUSALS = [
 
 for (const { name, refuse, timestamp, reason, repair } of REFUSALS) {
   Deno.test(
-    `a consumer keeps its offset and rejects nothing because of ${name}, and stores everything after the repair`,
+    `because of ${name}, a consumer keeps its offset and rejects nothing; it stores everything after the repair`,
     onPlace({}, async (place) => {
       const consumer = place.consumer();
       const sent = await place.publisher.send(batch("a"));
@@ -118,7 +118,7 @@ for (const { name, refuse, timestamp, reason, repair } of REFUSALS) {
       strictEqual((await consumer.get("/livez")).status, 200);
       const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
       const committed = groups[0]?.topics[0]?.partitions[0]?.committedOffset ?? 0n;
-      strictEqual(committed <= 51n, true, `the group's offset is ${committed}`);
+      strictEqual(committed <= 51n, true, `the committed offset ${committed} is ahead of the ledger`);
       await place.sql(repair);
       await accountFor(place, sent);
       await consumer.ready();

@@ -14,7 +14,7 @@ Deno.test(
       const timestamp = new Date(Date.UTC(2026, 6, 14) + Math.floor(index / 100) * 1000).toISOString();
       return reading(`c-${index % 100}`, timestamp, 50 + index % 120);
     });
-    // One compressed record batch: a broker sends it whole, even if a fetch asks for less.
+    // The records are one record batch, which a broker sends whole even if it exceeds the limit of a fetch.
     const sent = await place.publisher.send(records, { compression: "zstd", inOneRequest: true });
     const { env, take } = await logStatements(place);
     const consumer = place.consumer({ env: { ...env, BATCH_MAX_RECORDS: "100000" } });
@@ -22,13 +22,13 @@ Deno.test(
     const rows = (await take()).filter((sql) => /\b(copy|insert into) public\.heartbeats\b/.test(sql));
     deepStrictEqual(rows.length, 1, rows.join("\n"));
     const batches = await consumer.metric("heartbeat_batch_records_count");
-    strictEqual(batches, 1, "one transaction stored all rows");
+    strictEqual(batches, 1, "more than one transaction stored the rows");
     ok(consumer.running);
   }),
 );
 
 Deno.test(
-  "a consumer stores a repeated key once, in one batch or later, and counts the repetitions as duplicates",
+  "a consumer stores a reading once and counts its repetitions, in the same batch or a later one, as duplicates",
   onPlace({}, async (place) => {
     const three = [reading("a", T, 70), reading("a", "2026-07-14T11:30:00+02:00", 70), reading("a", T, 70)];
     const sent = await place.publisher.send([...three, reading("b", T, 70)]);
@@ -47,7 +47,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer keeps the first stored heart rate of a key and rejects another one",
+  "a consumer keeps the heart rate that it stored first for a key, and rejects a different one",
   onPlace({}, async (place) => {
     const conflict = (heartRate: number): Intended => ({
       ...reading("a", T, heartRate),
@@ -60,7 +60,7 @@ Deno.test(
     ]);
     await place.consumeAll();
     await accountFor(place, sent);
-    // 71 comes first in this batch, but 70 is stored already.
+    // The batch begins with 71, but an earlier batch has stored 70.
     sent.push(
       ...await place.publisher.send<Intended>([conflict(71), reading("a", T, 70), reading("b", T, 70)]),
     );

@@ -12,7 +12,7 @@ import { linkToDatabase } from "./links.ts";
 const ROUND = { offsets: 1_000 };
 
 Deno.test(
-  "rounds apply each change row once, however few fit into a round",
+  "rounds apply each change row once, even if only one fits into a round",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(10);
@@ -46,14 +46,14 @@ Deno.test(
 );
 
 Deno.test(
-  "a round whose snapshot is older than another round's commit fails, and the next one applies its change rows",
+  "a round fails if another round commits after its snapshot, and the next round applies the change rows",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
     await using database = openRollup(place);
     const other = await place.session();
     await other.query("begin; lock table public.schema_migrations in access exclusive mode");
-    // The round has its snapshot and waits to read the schema generation.
+    // The round takes its snapshot, and then waits for this lock to read the schema generation.
     const round = rejects(runRound(database, ROUND), { code: "40001" });
     await waitForLockWait(place);
     await other.query("update public.rollup set committed_at = now(); commit");
@@ -65,7 +65,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the change rows of a round are applied once although the answer to its COMMIT is lost",
+  "if the answer to a round's COMMIT is lost, its change rows are applied once",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(6);
@@ -74,7 +74,11 @@ Deno.test(
     const committed = Buffer.from("COMMIT\0");
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
     await rejects(runRound(database, ROUND));
-    deepStrictEqual(await waitingChanges(place), [{ changes: 0 }], "the round was committed");
+    deepStrictEqual(
+      await waitingChanges(place),
+      [{ changes: 0 }],
+      "PostgreSQL must have committed the round",
+    );
     await feed.store(2);
     strictEqual((await runRound(database, ROUND)).kind, "applied");
     await feed.judgeEnd();
@@ -100,7 +104,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a process that freezes in a round does not stop the rounds of other processes for long",
+  "a process that freezes in a round delays the rounds of other processes only for a short time",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(2);
@@ -123,7 +127,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer applies change rows of other consumers, also with --until-caught-up and in a last round when it stops",
+  "a consumer also applies the change rows of other consumers: with --until-caught-up, and in a last round when it stops",
   onPlace({}, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
@@ -138,7 +142,7 @@ Deno.test(
 
     const consumer = place.consumer();
     await consumer.ready();
-    // The consumer looks for change rows of others only every 5 s, so the last round applies these.
+    // The consumer looks for change rows of other consumers only every 5 s, so only its last round can apply these.
     await feed.store(4);
     await consumer.stop();
     await feed.judgeEnd();
@@ -146,7 +150,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is not ready but alive after 30 s without a round, and continues to store readings",
+  "after 30 s without a round, a consumer is not ready but alive, and it continues to store readings",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await place.publisher.send([reading("c-1", "2026-07-14T09:30:00Z", 70)]);

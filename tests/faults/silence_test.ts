@@ -5,10 +5,10 @@ import { gapsOf, secondsOf } from "../support/log_content.ts";
 import { linkToKafka, onPlace, servers } from "../support/services.ts";
 import { openSilentBroker } from "../support/silent_broker.ts";
 
-/** The pauses between fetches grow to seconds, so this takes about half a minute. */
+/** The pauses between fetches grow to seconds, so this many take about half a minute. */
 const EMPTY_RESPONSES = 16;
 
-/** Runs the body behind a broker that sends no record of partition 0 until `speak` is called. */
+/** Runs the body with a broker that sends no record of partition 0 until the body calls `speak`. */
 async function behindSilence(
   body: (broker: {
     readonly env: Readonly<Record<string, string>>;
@@ -35,7 +35,7 @@ async function behindSilence(
 
 for (const policy of ["fail", "earliest"]) {
   Deno.test(
-    `a consumer with KAFKA_OFFSET_RESET=${policy} stores records that a broker withheld for half a minute, and no gap`,
+    `with KAFKA_OFFSET_RESET=${policy}, a consumer stores no gap but the records after a broker withheld them for half a minute`,
     onPlace({ partitions: 2 }, async (place) => {
       const sent = await place.publisher.send([...secondsOf("a", 500, 0), ...secondsOf("b", 10, 1)]);
       await behindSilence(async ({ env, emptied, speak }) => {
@@ -65,7 +65,7 @@ for (const policy of ["fail", "earliest"]) {
 }
 
 Deno.test(
-  "a consumer reads a silent partition as a new log when its topic is created again",
+  "when the topic of a silent partition is created again, a consumer reads the new log from its beginning",
   onPlace({}, async (place) => {
     await place.publisher.send(secondsOf("old", 5));
     await behindSilence(async ({ env, emptied, speak }) => {
@@ -94,7 +94,7 @@ Deno.test(
         topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
       });
       await consumer.notReady(/partition 0: offset 0 is stored, but the log holds 15 to 20: 15 records/);
-      await eventually("the silence to leave the reasons", async () => {
+      await eventually("readiness to name the silent log no more", async () => {
         return !(await consumer.get("/readyz")).text.includes("log of partition 0");
       });
     });

@@ -8,8 +8,8 @@ import { backlog } from "./backlog.ts";
 import { assignmentsWhenStable, Requests } from "./heartbeats.ts";
 import { linkToDatabase } from "./links.ts";
 
-/** Two consumers with one partition each, in a group whose assignment is stable. */
-async function pair(place: Place, env: Readonly<Record<string, string>>) {
+/** Starts two consumers, and waits until each has one partition and the group's assignment is stable. */
+async function startPair(place: Place, env: Readonly<Record<string, string>>) {
   const requests = new Requests(await linkToKafka());
   const consumers = [place.consumer({ env }), place.consumer({ env })];
   await eventually("a partition each", async () => {
@@ -22,11 +22,11 @@ async function pair(place: Place, env: Readonly<Record<string, string>>) {
 }
 
 Deno.test(
-  "a database that answers a minute late causes no rebalance, and everything is stored afterwards",
+  "a database that answers a minute late causes no rebalance, and the consumers store everything afterwards",
   onPlace({ partitions: 2 }, async (place) => {
     await using link = await linkToDatabase(place);
     const { port } = await linkToKafka();
-    const { requests, consumers, assignments } = await pair(place, {
+    const { requests, consumers, assignments } = await startPair(place, {
       ...QUICK_TAKEOVER,
       DATABASE_URL: link.through(place.databaseUrl),
       KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}`,
@@ -38,13 +38,13 @@ Deno.test(
     sent.push(...await place.publisher.send(backlog(300, 300, 2)));
     for (const consumer of consumers) {
       await consumer.notReady(/database: Cannot /);
-      // Four attempts of 7 s take longer than three session timeouts of 6 s.
+      // Four attempts of 7 s take longer than three session timeouts.
       await eventually(
         "four failed attempts",
         async () => await consumer.metric("heartbeat_retries_total") >= 4,
       );
       strictEqual((await consumer.get("/livez")).status, 200);
-      await requests.more(10);
+      await requests.waitForHeartbeats(10);
     }
     link.heal();
     await accountFor(place, sent);
@@ -60,8 +60,8 @@ Deno.test(
   onPlace({ partitions: 2 }, async (place) => {
     await using link = await linkToDatabase(place);
     const { port } = await linkToKafka();
-    const { requests, consumers, assignments } = await pair(place, {
-      // The timeouts of the database sessions depend on this one, and are much longer than the latency.
+    const { requests, consumers, assignments } = await startPair(place, {
+      // The timeouts of database sessions follow from this setting. They are then much longer than the latency.
       KAFKA_SESSION_TIMEOUT_MS: "15000",
       DATABASE_URL: link.through(place.databaseUrl),
       KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}`,
@@ -81,10 +81,10 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer writes a batch in smaller parts when it takes longer than a statement may last",
+  "a consumer writes a batch in smaller parts if the whole batch takes longer than a statement may last",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    // With QUICK_TAKEOVER a statement may last 2.9 s. All rows take 10 s.
+    // With QUICK_TAKEOVER a statement may last 2.9 s, but all rows take 10 s.
     await place.sql(`
       create function delay() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$;
       create trigger delay before insert on public.heartbeats for each row execute function delay()`);
@@ -94,7 +94,7 @@ Deno.test(
     const sent = await place.publisher.send(readings, { inOneRequest: true });
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
     await place.caughtUp({ withinMs: 300_000 });
-    ok(await consumer.metric("heartbeat_retries_total") > 0, "the whole batch took too long");
+    ok(await consumer.metric("heartbeat_retries_total") > 0, "no attempt took too long");
     deepStrictEqual(await place.sql("select sum(rejected) as rejected from public.ingest_offsets"), [
       { rejected: "0" },
     ]);

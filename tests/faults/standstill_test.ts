@@ -6,13 +6,13 @@ import { secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
 import { QUICK_TAKEOVER } from "./account.ts";
-import { nextOffsetsReach } from "./load.ts";
+import { waitForNextOffsets } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 
-/** Longer than the 30 s without a commit after which lag could fail liveness. */
+/** Longer than the 30 s without a commit after which liveness could fail because of lag. */
 const WATCHED_MS = 40_000;
 
-/** Each partition is on one broker only: partition 0 on broker 1, and so on. */
+/** Partition 0 is on broker 1 only, partition 1 on broker 2, and partition 2 on broker 3. */
 async function createUnreplicatedTopic(place: Place): Promise<void> {
   await place.admin.createTopics({
     topics: [place.topic],
@@ -24,23 +24,23 @@ async function createUnreplicatedTopic(place: Place): Promise<void> {
   });
 }
 
-/** There must be lag from the beginning to the end, because without lag liveness cannot fail. */
-async function staysAlive(consumer: WorkerProcess): Promise<void> {
+/** Also checks that there is lag at the beginning and at the end, because liveness cannot fail without lag. */
+async function assertStaysAlive(consumer: WorkerProcess): Promise<void> {
   const failures = new Set<string>();
   const lag = "heartbeat_lag_records";
   await eventually("lag", async () => await consumer.metric(lag) > 0);
   const end = performance.now() + WATCHED_MS;
-  await eventually("liveness to have been watched", async () => {
+  await eventually("a failed liveness or the end of the check", async () => {
     const { status, text } = await consumer.get("/livez");
     if (status !== 200) failures.add(text);
     return failures.size > 0 || performance.now() > end;
   });
   deepStrictEqual([...failures], []);
-  ok(await consumer.metric(lag) > 0, "lag at the end");
+  ok(await consumer.metric(lag) > 0, "the lag ended too early");
 }
 
 Deno.test(
-  "a new consumer and a new producer work on the other partitions while one has no leader, and on all of them afterwards",
+  "while one partition has no leader, a new consumer and a new producer use the others, and afterwards all of them",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUnreplicatedTopic(place);
     const sent = await place.publisher.send(
@@ -49,10 +49,10 @@ Deno.test(
     await cluster.broker(1).kill();
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
     await consumer.notReady(/leaders: no broker leads partition 0 of/);
-    await nextOffsetsReach(place, { 1: 50, 2: 50 });
+    await waitForNextOffsets(place, { 1: 50, 2: 50 });
     strictEqual((await consumer.get("/livez")).status, 200);
     await using producer = new ProduceLoad(place);
-    await producer.grows(200);
+    await producer.waitForGrowth(200);
     strictEqual(producer.sent().some(({ partition }) => partition === 0), false);
     await producer.worker.notReady(/Kafka has not taken a record of partition 0 for/);
 
@@ -71,11 +71,12 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer stays alive while the only broker with some records is away, and stores them when it is back",
+  "while the only broker of a partition is down, a consumer stays alive, and it stores the records when the broker is back",
   onCluster({ partitions: 0 }, async (place, cluster) => {
     await createUnreplicatedTopic(place);
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    // Partition 0 has more records than the consumer buffers. With slow inserts, it cannot fetch them all in time.
+    // Partition 0 has more records than the consumer buffers. Because inserts are slow, it cannot fetch all of them before the
+    // broker is killed.
     await place.sql(`
       create function public.wait() returns trigger language plpgsql
         as $$ begin perform pg_sleep(0.2); return null; end $$;
@@ -87,18 +88,18 @@ Deno.test(
     }));
     const sent = await place.publisher.send([...large, ...secondsOf("d", 50, 1)]);
     const consumer = place.consumer({ env: { ...QUICK_TAKEOVER, BATCH_MAX_RECORDS: "500" } });
-    await nextOffsetsReach(place, { 1: 50 });
+    await waitForNextOffsets(place, { 1: 50 });
     await cluster.broker(1).kill();
     await consumer.notReady(/leaders: no broker leads partition 0 of/);
-    await staysAlive(consumer);
+    await assertStaysAlive(consumer);
     sent.push(...await place.publisher.send(secondsOf("later", 50, 2)));
-    await nextOffsetsReach(place, { 1: 50, 2: 50 });
+    await waitForNextOffsets(place, { 1: 50, 2: 50 });
 
     await cluster.broker(1).start();
     await place.caughtUp();
     await judge(place, sent);
     await consumer.ready();
-    strictEqual(consumer.running, true, "the process is still running");
+    strictEqual(consumer.running, true, "the process has ended");
   }),
 );
 
@@ -107,15 +108,15 @@ Deno.test(
   onCluster({ partitions: 2 }, async (place) => {
     const sent = await place.publisher.send(secondsOf("c", 50, 1));
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
-    await nextOffsetsReach(place, { 1: 50 });
-    // 140 MB in a small request that every broker accepts. A consumer decompresses at most 32 MiB.
+    await waitForNextOffsets(place, { 1: 50 });
+    // The broker accepts these 140 MB, because they are small when compressed. A consumer decompresses at most 32 MiB.
     const zeros = new Uint8Array(2 ** 20);
     const bomb = Array.from({ length: 140 }, () => bad("invalid_json", zeros, { key: "k", partition: 0 }));
     await place.publisher.send(bomb, { compression: "zstd", inOneRequest: true });
     await consumer.notReady(/records of partition 0: Cannot read what was fetched .*the batch at offset 0/);
-    await staysAlive(consumer);
+    await assertStaysAlive(consumer);
     sent.push(...await place.publisher.send(secondsOf("later", 50, 1)));
-    await nextOffsetsReach(place, { 1: 100 });
+    await waitForNextOffsets(place, { 1: 100 });
     strictEqual(await consumer.stop(), 0);
     const rows = await place.sql("select count(*) from public.heartbeats");
     deepStrictEqual(rows, [{ count: String(sent.length) }]);

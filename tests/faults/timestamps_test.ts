@@ -28,7 +28,7 @@ async function dayPartitions(place: Place): Promise<string[]> {
 }
 
 Deno.test(
-  "a consumer rejects a timestamp ten years ahead, creates no day partition for it, and stores one from 1970",
+  "a consumer rejects a timestamp ten years ahead without a day partition for it, and stores a reading from 1970",
   onPlace({}, async (place) => {
     const future = (timestamp: string) =>
       bad("timestamp_in_future", { customer_id: "a", timestamp, heart_rate: 70 });
@@ -51,11 +51,11 @@ Deno.test(
 );
 
 Deno.test(
-  "each day has its day partition when the day changes under load, and no row goes to the default partition",
+  "when the day changes under load, each day gets its day partition and no row goes to the default partition",
   onPlace({ partitions: 3 }, async (place) => {
     const consumer = place.consumer({ env: { BATCH_MAX_RECORDS: "1000" } });
     const sent: Sent<Intended>[] = [];
-    // Each round of ten days has readings from 30 s before midnight to 30 s after it, in all partitions.
+    // For each of ten days, all partitions get readings from 30 s before midnight to 30 s after it.
     for (let day = 10; day > 0; day--) {
       const midnight = Math.floor(Date.now() / DAY_MS) * DAY_MS - day * DAY_MS;
       const records = Array.from({ length: 3_000 }, (_, index) => {
@@ -71,13 +71,13 @@ Deno.test(
     strictEqual(
       await consumer.metric("heartbeat_retries_total"),
       0,
-      "no batch failed for lack of a day partition",
+      "a batch failed, perhaps because a day partition was missing",
     );
   }),
 );
 
 Deno.test(
-  "rows go to the default partition when no day partition can be created, and the consumer continues",
+  "if no day partition can be created, rows go to the default partition and the consumer continues",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql("drop function public.ensure_heartbeat_partition");

@@ -12,13 +12,13 @@ import { utf8Cases } from "../support/torture/utf8_cases.ts";
 import { LIMITS } from "../support/wire_record.ts";
 
 const PARTITIONS = 2;
-/** Each list has seconds of its own from this distance on, so no two cases have the same key. */
-const APART = 10_000;
+/** The timestamps of each list begin this many seconds after those of the previous list, so no two cases share a key. */
+const SECONDS_PER_LIST = 10_000;
 
 function instantIn({ value }: TortureCase): bigint {
   const [, text = ""] = /"timestamp":"([^"]+)"/.exec(new TextDecoder().decode(value)) ?? [];
   const instant = parseInstant(text);
-  assert(instant !== undefined, "a case that is stored has a timestamp");
+  assert(instant !== undefined, "a case without a timestamp cannot be stored");
   return instant;
 }
 
@@ -37,15 +37,15 @@ const LISTS: readonly (readonly [name: string, cases: readonly TortureCase[]])[]
   ],
   [
     "a consumer stores or rejects each naughty string as the specification says, with its exact bytes",
-    naughtyCases(APART),
+    naughtyCases(SECONDS_PER_LIST),
   ],
   [
     "a consumer stores or rejects each case of UTF-8 at its limits as the specification says, with its exact bytes",
-    utf8Cases(2 * APART),
+    utf8Cases(2 * SECONDS_PER_LIST),
   ],
   [
-    "a consumer stores or rejects each value that broke writers into PostgreSQL as the specification says, with its exact bytes",
-    postgresCases(3 * APART),
+    "a consumer stores or rejects each value that PostgreSQL clients often fail on as the specification says, with its exact bytes",
+    postgresCases(3 * SECONDS_PER_LIST),
   ],
 ];
 
@@ -58,7 +58,11 @@ for (const [list, cases] of LISTS) {
         const outcome = verdict.kind === "reject"
           ? { reject: verdict.reason }
           : { customerId: verdict.customerId };
-        assert.deepEqual(outcome, expected, `the specification says otherwise for "${name}": ${show(value)}`);
+        assert.deepEqual(
+          outcome,
+          expected,
+          `the specification expects another result for "${name}": ${show(value)}`,
+        );
       }
       const sent = await place.publisher.send(cases.map(intended));
       await place.consumeAll();

@@ -34,7 +34,7 @@ Deno.test(
       });
       sent.push(...await place.publisher.send(records.flat()));
     }
-    await eventually("everything to be read, or a deadlock", async () => {
+    await eventually("the consumers to read everything, or a deadlock", async () => {
       const [ledger] = await place.sql("select sum(next_offset)::int as next from public.ingest_offsets");
       return ledger?.next === sent.length || await deadlocks(place) > 0;
     }, { withinMs: 180_000 });
@@ -50,8 +50,8 @@ Deno.test(
     const consumer = place.consumer();
     const sent = await place.publisher.send([reading("first", T, 70)]);
     await accountFor(place, sent);
-    // PostgreSQL looks for a deadlock after this time. It finds it in the consumer's session, because the other session
-    // looks after an hour.
+    // A session looks for a deadlock after it has waited for this time. The other session would look after an hour, so the
+    // consumer's session finds the deadlock.
     await place.asSuperuser(`alter database "${place.database}" set deadlock_timeout = '5s'`);
     await place.sql(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'heartbeat-consumer%'",
@@ -64,14 +64,14 @@ Deno.test(
       await insert("z");
       sent.push(...await place.publisher.send([reading("a", T, 70), reading("z", T, 70)]));
       await waitForLockWait(place);
-      // This waits for the consumer's row a, until PostgreSQL cancels the consumer's transaction.
+      // This insert waits for the consumer's row a, until PostgreSQL cancels the consumer's transaction.
       await insert("a");
       await other.query("rollback");
     });
     await accountFor(place, sent);
     strictEqual(await deadlocks(place), 1);
     const failures = consumer.lines.filter(({ message }) => /SQLSTATE 40P01/.test(message));
-    strictEqual(failures.length, 1, `the deadlock must fail one write only\n${consumer.tail()}`);
+    strictEqual(failures.length, 1, `expected one failed write\n${consumer.tail()}`);
     strictEqual(await consumer.metric("heartbeat_retries_total"), 1);
     deepStrictEqual(await place.sql("select stored, rejected from public.ingest_offsets"), [
       { stored: "3", rejected: "0" },

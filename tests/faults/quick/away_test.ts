@@ -1,14 +1,14 @@
 import { strictEqual } from "node:assert";
 import { onPlace } from "../../support/services.ts";
-import { BATCH, PARTITIONS, survives } from "../load.ts";
+import { assertSurvives, BATCH, PARTITIONS } from "../load.ts";
 
 Deno.test(
-  "a consumer is not ready but alive while PostgreSQL is stopped under load, and catches up afterwards",
+  "while PostgreSQL is down, a consumer under load is not ready but alive, and it catches up afterwards",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (load, consumer) => {
+    assertSurvives(place, async (load, consumer) => {
       await place.stack.postgres.stop();
       await consumer.notReady(/database: Cannot /);
-      await load.grows(40 * BATCH);
+      await load.waitForGrowth(40 * BATCH);
       strictEqual((await consumer.get("/livez")).status, 200);
       strictEqual((await consumer.get("/readyz")).status, 503);
       await place.stack.postgres.start();
@@ -16,9 +16,9 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is not ready but alive while Kafka is stopped under load, and catches up afterwards",
+  "while Kafka is down, a consumer under load is not ready but alive, and it catches up afterwards",
   onPlace({ partitions: PARTITIONS }, (place) =>
-    survives(place, async (_load, consumer) => {
+    assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.stop();
       await consumer.notReady(/(kafka|broker \d+): Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);

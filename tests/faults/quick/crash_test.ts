@@ -11,7 +11,7 @@ import { linkToDatabase } from "../links.ts";
 const COUNT = 100_000;
 const PARTITIONS = 6;
 
-/** Offsets that the ledger accounts for: 0 before the first consumer has created the table. */
+/** @returns the number of offsets that the ledger accounts for, 0 if the table does not exist yet */
 async function accountedOffsets(place: Place): Promise<number> {
   const rows = await place.sql<{ done: string }>(
     "select coalesce(sum(next_offset - first_offset), 0) as done from public.ingest_offsets",
@@ -26,7 +26,7 @@ Deno.test(
     const sent = [];
     const consumers = [];
     for (let life = 0; life < 20; life++) {
-      // A group would wait for its dead member until the session timeout, so each consumer has a group of its own.
+      // A group would wait for a killed member until the session timeout, so each consumer has its own group.
       const consumer = place.consumer({ env: { KAFKA_GROUP_ID: `${place.topic}-${life}` } });
       consumers.push(consumer);
       const goal = await accountedOffsets(place) + Math.floor(random() * COUNT / 20);
@@ -34,7 +34,7 @@ Deno.test(
         consumer.kill("SIGKILL");
         return consumer.exited;
       });
-      // Small requests give many small batches, so kills hit more different moments.
+      // Small requests give many small batches, so the kills happen at more different points of the code.
       for (let index = 0; index < COUNT / 20; index += 250) {
         sent.push(...await place.publisher.send(backlog(life * COUNT / 20 + index, 250, PARTITIONS)));
       }
@@ -48,7 +48,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a batch whose COMMIT succeeded is counted once although the answer is lost",
+  "if the answer to a COMMIT is lost, the committed batch is counted once",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -59,7 +59,7 @@ Deno.test(
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
     await eventually("the answer to be cut off", () => link.cuts === 1);
-    strictEqual(await accountedOffsets(place), 600, "the batch was committed");
+    strictEqual(await accountedOffsets(place), 600, "PostgreSQL must have committed the batch");
     sent.push(...await place.publisher.send(backlog(600, 300, 1)));
     await accountFor(place, sent);
     await eventually("the metric to count the stored readings", async () => {
@@ -71,7 +71,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a few readings that one statement stored are counted once although the answer is lost",
+  "if the answer to the single statement of a small batch is lost, the stored readings are counted once",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -82,7 +82,7 @@ Deno.test(
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(stored);
     sent.push(...await place.publisher.send(readings(50, 50)));
     await eventually("the answer to be cut off", () => link.cuts === 1);
-    strictEqual(await accountedOffsets(place), 100, "the readings were committed");
+    strictEqual(await accountedOffsets(place), 100, "PostgreSQL must have committed the readings");
     sent.push(...await place.publisher.send(readings(100, 50)));
     await accountFor(place, sent);
     await eventually("the metric to count the stored readings", async () => {
@@ -93,7 +93,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer writes a batch again when its COMMIT never reached PostgreSQL",
+  "a consumer writes a batch again if its COMMIT did not reach PostgreSQL",
   onPlace({}, async (place) => {
     await using link = await linkToDatabase(place);
     place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
@@ -108,7 +108,7 @@ Deno.test(
   }),
 );
 
-/** Without any other record among them, one statement stores them all. */
+/** A few readings without any other record, which the consumer stores with one statement. */
 function readings(from: number, count: number): Intended[] {
   return Array.from({ length: count }, (_, index) => {
     return reading(`c-${from + index}`, "2026-07-14T09:30:00Z", 70);

@@ -11,7 +11,7 @@ function bytes(...values: number[]): Uint8Array {
 }
 
 Deno.test(
-  "a bad record costs one reject with its exact bytes, and its neighbours are stored",
+  "each bad record becomes one reject with its exact bytes, and the records around it are stored",
   onPlace({ topicConfig: { "max.message.bytes": "4000000" } }, async (place) => {
     const sent = await place.publisher.send<Intended>([
       reading("a", T, 70),
@@ -25,7 +25,7 @@ Deno.test(
       bad("not_an_object", "null", { key: null }),
       bad("missing_timestamp", { customer_id: "a", heart_rate: 1 }),
       bad("heart_rate_out_of_range", { customer_id: "a", timestamp: T, heart_rate: 221 }),
-      // More than a fetch asks for from one partition.
+      // The value is larger than the limit of a fetch for one partition.
       bad("invalid_json", new Uint8Array(2_000_000).fill(0x5b), { key: null }),
       reading("b", T, 70),
     ]);
@@ -55,7 +55,7 @@ Deno.test(
       bad("invalid_customer_id", withId("\\ud800"), { key: bytes(0xed, 0xa0, 0x80) }),
       bad("invalid_customer_id", withId("\\udc00\\ud800"), { key: bytes(0xff, 0xfe) }),
       bad("invalid_json", `${withId("a")}\u0000`, { key: null }),
-      // A surrogate, an overlong NUL, an impossible byte, and an incomplete character.
+      // These are a surrogate, an overlong NUL, an impossible byte, and an incomplete character.
       bad("invalid_utf8", invalid(17, 0xed, 0xa0, 0x80), { key: null }),
       bad("invalid_utf8", invalid(17, 0xc0, 0x80), { key: null }),
       bad("invalid_utf8", invalid(17, 0xff), { key: null }),
@@ -66,6 +66,6 @@ Deno.test(
     await place.consumeAll({ env });
     await accountFor(place, sent);
     const copies = (await take()).filter((statement) => /^copy public\.heartbeats /.test(statement));
-    strictEqual(copies.length, 1, "one COPY, because PostgreSQL refused nothing");
+    strictEqual(copies.length, 1, "a second COPY means that PostgreSQL refused a row");
   }),
 );
