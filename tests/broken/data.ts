@@ -26,7 +26,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "1.2",
     breaks: "a reading that another partition delivered first is counted as stored, not as a duplicate",
     edits: { "if (present === null) this": "if (present === null || present > 0) this" },
-    test: "several consumers store each record once when one customer's records",
+    test: "several consumers store each record once even if a customer's records",
   },
   {
     promise: "1.3",
@@ -128,7 +128,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.5",
     breaks: "the records of an aborted transaction are stored",
     edits: { "aborting.has(batch.producerId)": "aborting.has(-1n)" },
-    test: "a consumer reaches the end of a partition that ends in a committed or an aborted transaction",
+    test: "a consumer reads a partition to its end if a committed or aborted transaction is last",
   },
   {
     promise: "2.6",

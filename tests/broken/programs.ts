@@ -66,7 +66,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "3.4",
     breaks: "a consumer is ready before it is a member of its group",
     edits: { '{ subject: "group", reason: "not joined yet" },': "" },
-    test: "a consumer is not ready until the schema is current and the group has it",
+    test: "a consumer is not ready until the schema is current and its group accepts it",
   },
   {
     promise: "3.4",
@@ -174,7 +174,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.3",
     breaks: "a program whose shutdown hangs does not say why it gave up and exits with 130",
     edits: { "failure === undefined ? EXIT.interrupted : report(failure, secrets)": "EXIT.interrupted" },
-    test: "a program that gives up says why and exits with 1",
+    test: "a program that gives up says why and exits with code 1",
   },
   {
     promise: "4.4",

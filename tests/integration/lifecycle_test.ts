@@ -5,17 +5,17 @@ import { WorkerProcess } from "../../lab/worker_process.ts";
 
 const NOWHERE = "127.0.0.1:1";
 const THROWS = new URL("../support/preload/connect_throws.ts", import.meta.url).pathname;
-/** A connection pool that loses a slot for each attempt that throws would have none left by now. */
+/** If each attempt that throws cost the connection pool a slot, it would have no slot left after these. */
 const ATTEMPTS = 3;
 
-async function stopsAfterAttempts(worker: WorkerProcess): Promise<void> {
+async function assertStopsAfterAttempts(worker: WorkerProcess): Promise<void> {
   await eventually(`${ATTEMPTS} attempts`, () => worker.events("test.connect_threw").length >= ATTEMPTS, {
     seen: () => worker.tail(),
   });
   strictEqual(await worker.stop(), 0, worker.tail());
 }
 
-Deno.test("a program that gives up says why and exits with 1, even if its shutdown hangs", async () => {
+Deno.test("a program that gives up says why and exits with code 1, even if its shutdown hangs", async () => {
   const program = new URL("../support/hung_program.ts", import.meta.url);
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "--allow-env", program.pathname],
@@ -30,7 +30,7 @@ Deno.test("a program that gives up says why and exits with 1, even if its shutdo
 });
 
 Deno.test(
-  "a worker exits with 0 after SIGTERM although each of its attempts to connect throws",
+  "a worker exits with code 0 after SIGTERM, even if each of its attempts to connect throws",
   onPlace({}, async (place, t) => {
     const servers = {
       DATABASE_URL: place.databaseUrl,
@@ -41,7 +41,7 @@ Deno.test(
     const step = (what: string, worker: "consumer" | "producer", env: Record<string, string>) =>
       t.step(what, async () => {
         await using process = WorkerProcess.start(worker, { preload: THROWS, env: { ...servers, ...env } });
-        await stopsAfterAttempts(process);
+        await assertStopsAfterAttempts(process);
       });
     const unreachable = { KAFKA_BOOTSTRAP_SERVERS: NOWHERE };
     await step("the consumer connects to PostgreSQL", "consumer", {

@@ -6,10 +6,10 @@ import { eventually } from "../../lab/eventually.ts";
 const MEGABYTE = 1024 * 1024;
 const ROUND_TRIPS = 10;
 
-/** A server that sends everything back while `echoes` is true. */
+/** A server that sends back all bytes while `echoes` is true. */
 class Echo implements AsyncDisposable {
   received = 0;
-  /** Connections that the server has not seen end. */
+  /** Number of connections that are open from the server's point of view. */
   open = 0;
   echoes = true;
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -67,9 +67,9 @@ async function writeAll(to: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
 
 class Client implements Disposable {
   received = Buffer.alloc(0);
-  /** "end", or the name of the error. */
+  /** How the connection ended: "end", or the name of the error. */
   ended: string | undefined;
-  /** Bytes that the operating system accepted. */
+  /** Number of bytes that the operating system accepted. */
   sent = 0;
   readonly #connection: Deno.TcpConn;
 
@@ -106,14 +106,14 @@ class Client implements Disposable {
     }
   }
 
-  async receives(text: string): Promise<void> {
-    await eventually(`to receive ${text.slice(0, 40)}`, () => this.received.toString() === text, {
+  async waitFor(text: string): Promise<void> {
+    await eventually(`the client to receive ${text.slice(0, 40)}`, () => this.received.toString() === text, {
       seen: () => this.received.toString().slice(-200),
     });
   }
 
-  /** Gives what should not happen elsewhere the time to happen. */
-  async roundTrips(count = ROUND_TRIPS): Promise<void> {
+  /** Takes some time, in which bytes that should not arrive on another connection could arrive there. */
+  async makeRoundTrips(count = ROUND_TRIPS): Promise<void> {
     for (let index = 0; index < count; index++) {
       const before = this.received.length;
       await this.send("ping");
@@ -134,7 +134,7 @@ function onLink(body: (link: Link, server: Echo) => Promise<void>): () => Promis
   };
 }
 
-Deno.test("a link passes bytes both ways, and keeps their order when each chunk has another delay", async () => {
+Deno.test("a link passes bytes in both directions, and keeps their order even if chunks have different delays", async () => {
   await using server = new Echo();
   // Every second chunk has no delay, so it would overtake the one before it.
   let chunks = 0;
@@ -146,10 +146,10 @@ Deno.test("a link passes bytes both ways, and keeps their order when each chunk 
   for (const text of texts) {
     await client.send(text);
     // Without a pause, TCP could join this text and the next one to one chunk.
-    await other.roundTrips(1);
+    await other.makeRoundTrips(1);
   }
-  await client.receives(texts.join(""));
-  ok(chunks >= texts.length, `${chunks} chunks`);
+  await client.waitFor(texts.join(""));
+  ok(chunks >= texts.length, `only ${chunks} chunks`);
 });
 
 Deno.test(
@@ -159,20 +159,20 @@ Deno.test(
     using other = await Client.to(server);
     link.impair({ latencyMs: 3_600_000 }, "requests");
     await client.send("late");
-    await other.roundTrips();
+    await other.makeRoundTrips();
     strictEqual(client.received.length, 0);
     link.heal();
-    await client.receives("late");
+    await client.waitFor("late");
     strictEqual(client.ended, undefined);
   }),
 );
 
 Deno.test(
-  "a link that is cut resets every open and new connection until it is healed",
+  "a cut link resets every open and new connection until it is healed",
   onLink(async (link, server) => {
     using before = await Client.to(link);
     await before.send("before");
-    await before.receives("before");
+    await before.waitFor("before");
     link.cut();
     await eventually("the reset", () => before.ended === "ConnectionReset", { seen: () => before.ended });
     await eventually("the server's reset", () => server.open === 0);
@@ -184,7 +184,7 @@ Deno.test(
     link.heal();
     using after = await Client.to(link);
     await after.send("after");
-    await after.receives("after");
+    await after.waitFor("after");
   }),
 );
 
@@ -193,48 +193,48 @@ Deno.test(
   onLink(async (link, server) => {
     using before = await Client.to(link);
     await before.send("before");
-    await before.receives("before");
+    await before.waitFor("before");
     using idle = await Client.to(link);
     await idle.send("idle");
-    await idle.receives("idle");
+    await idle.waitFor("idle");
     link.impair({ silent: true });
     await before.send("lost");
-    using gone = await Client.to(link);
-    await gone.send("lost too");
+    using closed = await Client.to(link);
+    await closed.send("lost too");
     using other = await Client.to(server);
-    await other.roundTrips();
-    gone[Symbol.dispose]();
-    await other.roundTrips();
+    await other.makeRoundTrips();
+    closed[Symbol.dispose]();
+    await other.makeRoundTrips();
     deepStrictEqual([before.received.toString(), before.ended], ["before", undefined]);
-    strictEqual(server.open, 4, "the server has not seen the end of the closed connection");
+    strictEqual(server.open, 4, "the server must not notice that the client closed a connection");
     link.heal();
-    await before.send("into the void");
+    await before.send("lost again");
     await idle.send(", well");
-    await idle.receives("idle, well");
+    await idle.waitFor("idle, well");
     using after = await Client.to(link);
     await after.send("after");
-    await after.receives("after");
+    await after.waitFor("after");
     deepStrictEqual([before.received.toString(), before.ended], ["before", undefined]);
     strictEqual(link.endAbandoned(), 1);
-    await eventually("the server to see the end", () => server.open === 4);
+    await eventually("the server to notice the end", () => server.open === 4);
   }),
 );
 
 Deno.test(
-  "a link that is silent in one direction passes the other",
+  "a link that is silent in one direction passes bytes in the other direction",
   onLink(async (link, server) => {
     using client = await Client.to(link);
     link.impair({ silent: true }, "answers");
     await client.send("heard");
     await eventually("the server to receive it", () => server.received === 5);
     using other = await Client.to(server);
-    await other.roundTrips();
+    await other.makeRoundTrips();
     strictEqual(client.received.length, 0);
   }),
 );
 
 Deno.test(
-  "a slow link slows its sender down instead of buffering, and loses nothing",
+  "a slow link slows down its sender instead of buffering, and loses no byte",
   onLink(async (link, server) => {
     server.echoes = false;
     using client = await Client.to(link);
@@ -243,22 +243,22 @@ Deno.test(
     const sending = client.sendBytes(64 * MEGABYTE);
     await eventually("something to arrive", () => server.received > 0);
     server.echoes = true;
-    await other.roundTrips();
+    await other.makeRoundTrips();
     server.echoes = false;
     const received = server.received - 4 * ROUND_TRIPS;
-    ok(client.sent < 32 * MEGABYTE, `${client.sent} bytes were taken while ${received} arrived`);
+    ok(client.sent < 32 * MEGABYTE, `the link took ${client.sent} bytes while ${received} arrived`);
     link.heal();
     await sending;
-    await eventually("all of it", () => server.received === 4 * ROUND_TRIPS + client.sent);
+    await eventually("all bytes to arrive", () => server.received === 4 * ROUND_TRIPS + client.sent);
   }),
 );
 
 Deno.test(
-  "a byte limit ends each connection after that many bytes, counted from the moment the limit is set",
+  "a byte limit ends each connection after this number of bytes, counted from the time when the limit is set",
   onLink(async (link) => {
     using client = await Client.to(link);
     await client.send("not counted");
-    await client.receives("not counted");
+    await client.waitFor("not counted");
     link.impair({ byteLimit: 5 }, "answers");
     await client.send("1234567");
     await eventually("the end", () => client.ended);
@@ -276,7 +276,7 @@ Deno.test(
     using client = await Client.to(link);
     link.onRequest = (bytes) => !Buffer.from(bytes).includes("stop");
     await client.send("go");
-    await client.receives("go");
+    await client.waitFor("go");
     await client.send("stop");
     await eventually("the reset", () => client.ended === "ConnectionReset", { seen: () => client.ended });
     deepStrictEqual([link.cuts, server.received], [1, 2]);

@@ -93,13 +93,14 @@ class TestTopic implements AsyncDisposable {
 
 function summary(worker: WorkerProcess, name: string): number {
   const match = new RegExp(`^ *${name} +([\\d.]+)$`, "m").exec(worker.output);
-  assert.ok(match, `a line "${name}" in the summary:\n${worker.output}`);
+  assert.ok(match, `the summary has no line "${name}":\n${worker.output}`);
   return Number(match[1]);
 }
 
 async function waitForPublished(worker: WorkerProcess, moreThan: number): Promise<void> {
-  const enough = async () => await worker.metric("heartbeat_published_total") > moreThan;
-  await eventually(`more than ${moreThan} records to be acknowledged`, enough);
+  await eventually(`more than ${moreThan} acknowledged records`, async () => {
+    return await worker.metric("heartbeat_published_total") > moreThan;
+  });
 }
 
 const keyAndValue = ({ key, value }: { key: unknown; value: unknown }) => `${key} ${value}`;
@@ -129,7 +130,7 @@ Deno.test("produce creates a missing topic and publishes exactly the records of 
     faults: { outOfRange: 0.05, malformed: 0.05, duplicate: 0.05 },
   }));
   const log = await topic.records();
-  // Each customer's records are compared in order. Partitions have no order among each other.
+  // Only the order of each customer's records is defined, because partitions have no common order.
   const byCustomer = (records: readonly { key: unknown; value: unknown }[]) =>
     Map.groupBy(records.map(keyAndValue), (text) => text.slice(0, "customer-00001".length));
   assert.deepEqual(
@@ -168,16 +169,16 @@ Deno.test("produce loses no record and keeps each customer's order when the brok
   await stack.kafka.start();
   await worker.said("kafka.available");
   assert.equal(await worker.exitCode(), 0, worker.tail());
-  assert.equal(worker.events("kafka.unavailable").length, 1, "logged once");
+  assert.equal(worker.events("kafka.unavailable").length, 1);
 
   assert.equal(summary(worker, "acknowledged"), 20_000);
   const log = await topic.records();
   const unique = new Set(log.map(keyAndValue));
-  // The timestamps of a customer are all different, so no two of the records are equal.
-  assert.equal(unique.size, 20_000, "different records in the log");
+  // Each customer's timestamps are all different, so no two records are equal.
+  assert.equal(unique.size, 20_000, "the log lacks some records");
   assert.ok(
     log.length - unique.size <= summary(worker, "retried"),
-    "only retried records are in the log twice",
+    "records that were not retried are in the log twice",
   );
 
   const lastTimestamps = new Map<string, string>();
@@ -193,7 +194,7 @@ Deno.test("produce loses no record and keeps each customer's order when the brok
   assert.deepEqual(disordered, []);
 });
 
-Deno.test("produce sends its backlog after SIGTERM, prints a summary and exits with 0", async () => {
+Deno.test("produce sends its backlog after SIGTERM, prints a summary and exits with code 0", async () => {
   await using topic = new TestTopic(await kafka());
   const worker = topic.produce("--rate", "3000");
   await waitForPublished(worker, 0);
@@ -202,7 +203,7 @@ Deno.test("produce sends its backlog after SIGTERM, prints a summary and exits w
   assert.equal((await topic.records()).length, summary(worker, "acknowledged"));
 });
 
-Deno.test("produce exits with 1 when it is stopped before Kafka has acknowledged all its records", async () => {
+Deno.test("produce exits with code 1 if it is stopped before Kafka acknowledges all its records", async () => {
   const stack = await kafka();
   await using topic = new TestTopic(stack);
   const worker = topic.produce("--rate", "500");
@@ -249,7 +250,7 @@ async function withFile(name: string, lines: readonly string[], body: (path: str
   }
 }
 
-Deno.test("produce --file publishes the customers, instants and heart rates of a recording unchanged", async () => {
+Deno.test("produce --file publishes the customers, times and heart rates of a recording unchanged", async () => {
   await using topic = new TestTopic(await kafka());
   await withFile("a.csv", RECORDING, async (path) => {
     const worker = topic.produce("--file", path, ...MAPPED, "--timezone", "-05:00");
@@ -262,15 +263,15 @@ Deno.test("produce --file publishes the customers, instants and heart rates of a
   ]);
 });
 
-Deno.test("produce --file refuses a recording with an unreadable row and names the row, or skips it with --skip-bad", async () => {
+Deno.test("produce --file refuses a recording with an unreadable row and names the row, but skips it with --skip-bad", async () => {
   await using topic = new TestTopic(await kafka());
   await withFile("a.csv", [...RECORDING, "x,4/31/2016 1:00:00 AM,80"], async (path) => {
     const worker = topic.produce("--file", path, ...MAPPED);
     assert.equal(await worker.exitCode(), 1);
-    const place =
+    const message =
       `${path}, line 5, column Time: is "4/31/2016 1:00:00 AM", expected a time like M/D/YYYY h:mm:ss A`;
-    assert.ok(worker.output.includes(place), worker.output);
-    assert.equal(await topic.partitions(), undefined, "no topic was created");
+    assert.ok(worker.output.includes(message), worker.output);
+    assert.equal(await topic.partitions(), undefined, "produce created the topic");
 
     const skipping = topic.produce("--file", path, ...MAPPED, "--skip-bad");
     assert.equal(await skipping.exitCode(), 0, skipping.tail());
@@ -291,10 +292,10 @@ Deno.test("produce --file --speed --shift-to-now publishes NDJSON at the given s
     assert.equal(await worker.exitCode(), 0, worker.tail());
     assert.ok(
       summary(worker, "duration_seconds") >= 1,
-      "a minute of readings at 60 times the speed takes a second",
+      "a minute of readings at 60 times the speed took less than a second",
     );
   });
   const stamps = (await topic.records()).map(({ value }) => Date.parse(JSON.parse(value ?? "").timestamp));
   assert.deepEqual(stamps.map((stamp) => stamp - (stamps[0] ?? NaN)), [0, 30_000, 60_000]);
-  assert.ok((stamps[2] ?? 0) >= before && (stamps[2] ?? 0) <= Date.now(), "the last reading is now");
+  assert.ok((stamps[2] ?? 0) >= before && (stamps[2] ?? 0) <= Date.now(), "the last reading is not from now");
 });

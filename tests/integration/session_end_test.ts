@@ -18,7 +18,7 @@ function errorResponse(): Buffer {
   return Buffer.concat([head, Buffer.from(FIELDS)]);
 }
 
-/** Passes bytes on. If `takeEnd` gives true after a complete response, the end of the session follows it. */
+/** Relays bytes. If `takeEnd` returns true after a complete response, it sends the end of the session with this response. */
 async function relay(target: { host: string; port: number }, takeEnd: () => boolean) {
   const server = createServer((client) => {
     const upstream = connect(target.port, target.host);
@@ -36,7 +36,7 @@ async function relay(target: { host: string; port: number }, takeEnd: () => bool
 }
 
 Deno.test(
-  "a session that the server ends between two users of the pool fails the second user's query, not the program",
+  "if the server ends a session between two uses of it, only the second query fails and the program continues",
   onPlace({ partitions: 0 }, async (place) => {
     const url = new URL(place.databaseUrl);
     let isEnding = false;
@@ -45,7 +45,7 @@ Deno.test(
       () => isEnding && !(isEnding = false),
     );
     url.port = String(server.port);
-    // The pool has two sessions. One is held below, so the waiting transaction gets the session of the first query.
+    // The pool has two sessions. A transaction below holds one, so the waiting transaction gets the session of the first query.
     await using database = openDatabase(url.href, {
       connections: 1,
       limits: sessionLimits(30_000),
@@ -64,6 +64,6 @@ Deno.test(
     strictEqual(outcome, "failed");
     held.resolve();
     await holding;
-    strictEqual((await database.query("select 1")).length, 1, "the pool opens another session");
+    strictEqual((await database.query("select 1")).length, 1, "the pool must open another session");
   }),
 );

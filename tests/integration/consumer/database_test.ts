@@ -44,7 +44,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer refuses a database from before the first release, says how to start anew, and changes nothing",
+  "a consumer refuses a database with a schema from before the first release, says what to do, and changes nothing",
   onPlace({ partitions: 0 }, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql(
@@ -61,7 +61,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer refuses a database with a newer breaking migration, and uses one whose newer migration is not breaking",
+  "a consumer refuses a database with a newer breaking migration, but accepts a newer migration that is not breaking",
   onPlace({}, async (place) => {
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     await place.sql(
@@ -94,7 +94,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer stores every record correctly although DATABASE_URL sets other formats for numbers and dates",
+  "a consumer stores every record correctly even if DATABASE_URL sets other formats for numbers and dates",
   onPlace({ partitions: 2 }, async (place) => {
     const settings = [
       "extra_float_digits=-15",
@@ -108,7 +108,7 @@ Deno.test(
     const sent = await place.publisher.send([
       reading("a", inDays(0), 70),
       reading("a", inDays(-300), 200, { partition: 1 }),
-      // The ledger then has offsets of two digits: rounded to one digit, they would be wrong offsets.
+      // These records give the ledger offsets with two digits, which become wrong if they are rounded to one digit.
       ...Array.from({ length: 25 }, (_, index) => reading("c", inDays(-index / 100), 70)),
       bad("timestamp_in_future", { customer_id: "a", timestamp: inDays(1), heart_rate: 70 }),
     ]);

@@ -22,7 +22,7 @@ function slice(from: number, customer: string, heartRates: readonly number[]): S
   );
 }
 
-/** Writes all batches in one transaction, as one consumer does with batches of several partitions. */
+/** Writes all batches in one transaction, as a consumer does with batches of several partitions. */
 async function write(
   place: Place,
   batches: readonly (readonly [LedgerRow, Slice])[],
@@ -37,7 +37,7 @@ async function write(
   );
 }
 
-async function ledgers(place: Place, count: number): Promise<LedgerRow[]> {
+async function openLedgers(place: Place, count: number): Promise<LedgerRow[]> {
   await using database = openPlace(place);
   const rows: LedgerRow[] = [];
   for (let partition = 0; partition < count; partition++) {
@@ -65,7 +65,7 @@ Deno.test(
   "a consumer discards a batch whose partition it no longer owns, and writes the other batch of the transaction",
   onPlace({ partitions: 0 }, async (place) => {
     await place.consumer({ args: ["--migrate-only"] }).exitCode();
-    const [first, second, third] = await ledgers(place, 3);
+    const [first, second, third] = await openLedgers(place, 3);
     ok(first !== undefined && second !== undefined && third !== undefined);
     deepStrictEqual(
       await write(place, [[first, slice(0, "a", [70, 71])], [second, slice(0, "b", [72])]]),
@@ -77,7 +77,7 @@ Deno.test(
     ];
     const before = { rows: 3, next: [2, 1, 0], stored: [2, 1, 0], changes };
     deepStrictEqual(await state(place), before);
-    // The stored offset is 2.
+    // The next offset of the first partition is 2. Each of these batches contradicts its ledger row.
     const staleBatches: readonly (readonly [LedgerRow, Slice])[] = [
       [first, slice(1, "x", [70])],
       [first, slice(3, "x", [70])],
@@ -107,14 +107,14 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer stores a few readings of several partitions with one statement, and also stores a reject beside a reading",
+  "a consumer stores a few readings of several partitions with one statement, and also stores a reading and a reject together",
   onPlace({ partitions: 3 }, async (place) => {
     const statements = await logStatements(place);
     const consumer = place.consumer({ env: statements.env });
     await consumer.ready();
     const writes = async () => {
       await place.caughtUp();
-      // The first statement of each way to write a batch: a transaction, a COPY, or one statement for everything.
+      // A write begins with one of these: a transaction, a COPY, or a single statement that does everything.
       return (await statements.take()).filter((sql) => /^(begin; select|copy|with batch)/.test(sql));
     };
     await writes();

@@ -6,7 +6,7 @@ import { onPlace } from "../../support/services.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "a consumer that its group refuses is not ready, gives the reason, and reads once the group accepts it",
+  "while its group refuses it, a consumer is not ready and gives the reason; it reads when the group accepts it",
   onPlace({}, async (place) => {
     const other = new Consumer({
       clientId: "other",
@@ -19,7 +19,11 @@ Deno.test(
     const consumer = place.consumer();
     await consumer.notReady(/group: Cannot be a member of the group .*INCONSISTENT_GROUP_PROTOCOL/);
     const sent = await place.publisher.send([reading("a", T, 70)]);
-    strictEqual(consumer.events("kafka.failed").length, 0, "Kafka answers, only the group refuses");
+    strictEqual(
+      consumer.events("kafka.failed").length,
+      0,
+      "the consumer reported a failure of Kafka instead of the group",
+    );
     await other.close(true);
     await place.caughtUp();
     await judge(place, sent);
@@ -28,7 +32,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is ready without a partition, after its topic was created again with fewer partitions",
+  "after its topic is created again with fewer partitions, a consumer without a partition is ready",
   onPlace({ partitions: 2 }, async (place) => {
     const consumers = [place.consumer(), place.consumer()];
     const old = await place.publisher.send([reading("a", T, 70), reading("b", T, 70, { partition: 1 })]);

@@ -5,7 +5,7 @@ import { gapsOf, secondsOf } from "../../support/log_content.ts";
 import { onPlace } from "../../support/services.ts";
 
 Deno.test(
-  "a consumer reaches the end of a partition that ends in a committed or an aborted transaction, and stores each gap with its cause",
+  "a consumer reads a partition to its end if a committed or aborted transaction is last, and stores each gap with its cause",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send(secondsOf("a", 2));
     sent.push(...await place.publisher.transact(secondsOf("b", 3), "commit"));
@@ -21,9 +21,9 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer stores no record of an aborted transaction whose marker is several fetches away",
+  "a consumer stores no record of an aborted transaction, even if the marker arrives several fetches later",
   onPlace({}, async (place) => {
-    // 10 MB: more than one fetch response, so the records arrive before the marker that aborts them.
+    // The 10 MB do not fit into one fetch response, so the consumer gets records before the marker that aborts them.
     const padding = "x".repeat(2_000);
     const aborted = secondsOf("aborted", 5_000).map((record) => {
       return { ...record, value: { ...record.value, padding } };
@@ -41,7 +41,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer reads nothing behind the start of an open transaction until the transaction ends",
+  "a consumer reads no record from the start of an open transaction on until the transaction ends",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(secondsOf("before", 3));
@@ -78,13 +78,13 @@ Deno.test(
     };
     const all = await place.publisher.send(secondsOf("a", 500));
     const before = await size();
-    // Kafka compacts only closed segments, and a new record closes a segment whose time is over.
+    // Kafka compacts only closed segments. After segment.ms, the next record closes a segment.
     await eventually("compaction", async () => {
       all.push(...await place.publisher.send(secondsOf("b", 1)));
       return await size() < before / 2;
     });
     await place.consumeAll();
-    // All readings of a customer share a key. How many of b were compacted too depends on the time.
+    // All readings of a customer share a key. The number of readings of b that Kafka removed depends on timing.
     const rows = await place.sql(
       "select distinct customer_id, heart_rate from public.heartbeats order by 1, 2",
     );

@@ -7,7 +7,7 @@ import { WorkerProcess } from "../../../lab/worker_process.ts";
 import { readings } from "./readings.ts";
 
 Deno.test(
-  "after SIGTERM a consumer finishes its batch, commits the offset to its group, and exits with 0",
+  "after SIGTERM a consumer finishes its batch, commits the offset to its group, and exits with code 0",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { LOG_SUMMARY_SECONDS: "3600" } });
     const sent = await place.publisher.send(readings("a", 100));
@@ -17,7 +17,7 @@ Deno.test(
     sent.push(...await place.publisher.send(readings("b", 100)));
     await waitForLockWait(place);
     consumer.kill("SIGTERM");
-    // With summaries an hour apart, only a stop logs one now. So the consumer has handled the signal.
+    // Summaries are an hour apart, so this one shows that the consumer has handled the signal.
     await consumer.said("store.summary");
     await holder.query("commit");
     await holder.end();
@@ -31,7 +31,7 @@ Deno.test(
 );
 
 Deno.test(
-  "--until-caught-up logs how many records it stored and rejected, and with --timeout exits with 1 and says what is missing",
+  "a consumer with --until-caught-up logs how many records it stored, and after --timeout exits with code 1 and says what waits",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([...readings("a", 90), ...readings("a", 9), {
       value: "x",
@@ -79,7 +79,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer reports all wrong settings at once, shows no secret, and exits with 2",
+  "a consumer reports all wrong settings at once, shows no secret, and exits with code 2",
   async () => {
     await using consumer = WorkerProcess.start("consumer", {
       env: {
@@ -108,7 +108,7 @@ for (
     [["--help"], 0, /Examples:[^]*--until-caught-up/],
   ] as const
 ) {
-  Deno.test(`a consumer with ${args} needs no setting and exits with ${exitCode}`, async () => {
+  Deno.test(`a consumer with ${args} needs no setting and exits with code ${exitCode}`, async () => {
     await using consumer = WorkerProcess.start("consumer", { args });
     strictEqual(await consumer.exitCode(), exitCode);
     match(consumer.output, message);
@@ -130,7 +130,7 @@ for (
   ] as const
 ) {
   Deno.test(
-    `a consumer that starts with ${what} exits with 1, says what to do, and shows no password`,
+    `a consumer that starts with ${what} exits with code 1, says what to do, and shows no password`,
     onPlace({ partitions: 0 }, async (place) => {
       const { href } = Object.assign(new URL(place.databaseUrl), change);
       const consumer = place.consumer({ env: { DATABASE_URL: href } });
@@ -156,7 +156,7 @@ for (
   ] as const
 ) {
   Deno.test(
-    `a consumer waits for an unreachable ${server}, gives the reason in readiness, and exits with 0 when it is stopped`,
+    `a consumer waits for an unreachable ${server}, gives the reason in readiness, and exits with code 0 when it is stopped`,
     onPlace({ partitions: 0 }, async (place) => {
       const consumer = place.consumer({ env });
       await consumer.notReady(reason);
@@ -183,6 +183,6 @@ Deno.test(
     const consumer = place.consumer({ env: { HEALTH_PORT: port } });
     strictEqual(await consumer.exitCode(), 2);
     match(consumer.output, new RegExp(`port ${port}: is taken.*HEALTH_PORT`));
-    doesNotMatch(consumer.output, /\n {4}at /, "no stack trace, because a taken port is not a bug");
+    doesNotMatch(consumer.output, /\n {4}at /, "a port in use is not a bug and needs no stack trace");
   }),
 );

@@ -4,7 +4,7 @@ import { waitForLockWait } from "../../support/lock_wait.ts";
 import { onPlace } from "../../support/services.ts";
 
 Deno.test(
-  "an idle consumer is not ready while the database is away, stays alive, and is ready again afterwards",
+  "while the database is down, an idle consumer is not ready but alive, and it is ready again afterwards",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await consumer.said("partition.opened");
@@ -18,9 +18,9 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer is not ready until the schema is current and the group has it as a member",
+  "a consumer is not ready until the schema is current and its group accepts it",
   onPlace({}, async (place) => {
-    // The lock that migrations take.
+    // Migrations need this lock, so the consumer waits.
     const holder = await place.session();
     await holder.query("begin; select pg_advisory_xact_lock(7521419864366932340)");
     const first = place.consumer();
@@ -32,7 +32,7 @@ Deno.test(
     await holder.end();
     await first.ready();
 
-    // The group lets no new member in while it waits for the frozen one, until the session timeout.
+    // The group accepts no new member until the session timeout, because it waits for the frozen member.
     first.kill("SIGSTOP");
     const second = place.consumer();
     await second.said("topic.found");
@@ -43,21 +43,21 @@ Deno.test(
     strictEqual(
       await second.metric("heartbeat_assigned_partitions"),
       1,
-      "a ready consumer has its partition",
+      "a ready consumer must have its partition",
     );
     first.kill("SIGKILL");
   }),
 );
 
 Deno.test(
-  "a consumer that waits to join a group with a dead member exits with 0 when it is stopped",
+  "a consumer exits with code 0 if it is stopped while its group waits for a killed member",
   onPlace({}, async (place) => {
     const first = place.consumer();
     await first.ready();
     first.kill("SIGKILL");
     const second = place.consumer();
     let state: string | undefined;
-    await eventually("the group to wait for the member that died", async () => {
+    await eventually("the group to wait for the killed member", async () => {
       const groups = await place.admin.describeGroups({ groups: [place.topic] });
       state = groups.get(place.topic)?.state;
       return /preparing_?rebalance/i.test(state ?? "");

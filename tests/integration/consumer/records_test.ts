@@ -5,7 +5,7 @@ import { onPlace } from "../../support/services.ts";
 const T = "2026-07-14T09:30:00Z";
 
 Deno.test(
-  "a reading becomes one row, exact to the microsecond, from year 1 to now",
+  "each reading from year 1 to now becomes one row that is exact to the microsecond",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       reading("a", "2026-07-14T09:30:00.123456Z", 72),
@@ -36,7 +36,7 @@ Deno.test(
 );
 
 Deno.test(
-  "several consumers store each record once when one customer's records are spread over partitions or have no key",
+  "several consumers store each record once even if a customer's records are in several partitions or have no key",
   onPlace({ partitions: 6 }, async (place) => {
     const consumers = [1, 2, 3].map(() => place.consumer());
     await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));

@@ -21,26 +21,30 @@ type Row = {
 
 const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
 
-/** Waits until the consumer's status row fits. */
-async function statusOf(place: Place, { pid }: WorkerProcess, fits: (row: Row) => unknown): Promise<Row> {
+/** Waits until the consumer's status row meets the condition. */
+async function waitForStatus(
+  place: Place,
+  { pid }: WorkerProcess,
+  isMet: (row: Row) => unknown,
+): Promise<Row> {
   let row: Row | undefined;
   return await eventually("the status", async () => {
     [row] = await place.sql<Row>(
       `select *, seen_at > now() - interval '15 s' as running from public.consumer_status where pid = $1`,
       [pid],
     );
-    return row !== undefined && fits(row) ? row : undefined;
+    return row !== undefined && isMet(row) ? row : undefined;
   }, { seen: () => row });
 }
 
 Deno.test(
-  "a consumer stores its identity and the reasons of its /readyz before the topic exists, and its partitions afterwards",
+  "a consumer's status has its identity and the reasons of /readyz before the topic exists, and its partitions afterwards",
   onPlace({ partitions: 0 }, async (place) => {
     // The topic's name is also a secret here, so the reasons must show *** instead of it.
     const env = { HEART_RATE_LOW: "50", HEARTBEAT_READER_PASSWORD: place.topic };
     const consumer = place.consumer({ env });
     await consumer.notReady(/topic: \*\*\* does not exist/);
-    const waiting = await statusOf(
+    const waiting = await waitForStatus(
       place,
       consumer,
       ({ reasons }) => reasons.some((reason) => reason.startsWith("topic: ")),
@@ -51,7 +55,7 @@ Deno.test(
     deepStrictEqual(waiting.limits, { min: 30, max: 220, low: 50, high: 180 });
 
     await place.createTopic(2);
-    const reading = await statusOf(place, consumer, ({ reasons, partitions }) => {
+    const reading = await waitForStatus(place, consumer, ({ reasons, partitions }) => {
       return reasons.length === 0 && partitions.length === 2;
     });
     strictEqual(reading.consumer, waiting.consumer);
@@ -63,14 +67,14 @@ Deno.test(
     const holder = await place.session();
     await holder.query("begin; select from public.rollup for update");
     await place.publisher.send(secondsOf("a", 5));
-    await statusOf(place, consumer, ({ rollup_lag_seconds: lag }) => (lag ?? 0) > 0);
+    await waitForStatus(place, consumer, ({ rollup_lag_seconds: lag }) => (lag ?? 0) > 0);
     await holder.end();
-    await statusOf(place, consumer, ({ rollup_lag_seconds: lag }) => lag === 0);
+    await waitForStatus(place, consumer, ({ rollup_lag_seconds: lag }) => lag === 0);
   }),
 );
 
 Deno.test(
-  "the log end offsets in a consumer's status rise while the consumer reads and stores nothing",
+  "the log end offsets in a consumer's status rise while the consumer holds the partition and stores nothing",
   onPlace({}, async (place) => {
     await place.publisher.send(secondsOf("a", 10));
     await place.consumeAll();
@@ -81,24 +85,24 @@ Deno.test(
     const consumer = place.consumer();
     await consumer.said("partition.held");
     const ends = (end: string) => ({ log_end_offsets }: Row) => log_end_offsets[0] === end;
-    const held = await statusOf(place, consumer, ends("20"));
+    const held = await waitForStatus(place, consumer, ends("20"));
     match(held.reasons.join(), /partition 0: offset 10 is stored, but the log holds 15 to 20/);
     await place.publisher.send(secondsOf("c", 30));
-    await statusOf(place, consumer, ends("50"));
+    await waitForStatus(place, consumer, ends("50"));
     const ledger = await place.sql("select next_offset from public.ingest_offsets");
     deepStrictEqual(ledger, [{ next_offset: "10" }]);
   }),
 );
 
 Deno.test(
-  "each consumer has a status row with its own partitions, which grows old after a kill and is deleted by an orderly stop",
+  "each consumer has a status row with its own partitions; the row grows old after a kill, and a clean shutdown deletes it",
   onPlace({ partitions: 4 }, async (place) => {
     const [killed, stopped] = [
       place.consumer({ env: QUICK_TAKEOVER }),
       place.consumer({ env: QUICK_TAKEOVER }),
     ];
     const halves = [killed, stopped].map((consumer) =>
-      statusOf(place, consumer, ({ partitions, log_end_offsets }) => {
+      waitForStatus(place, consumer, ({ partitions, log_end_offsets }) => {
         return partitions.length === 2 && log_end_offsets.every((end) => end === "0");
       })
     );
@@ -107,10 +111,10 @@ Deno.test(
     deepStrictEqual([...first?.partitions ?? [], ...second?.partitions ?? []].sort(), [0, 1, 2, 3]);
 
     killed.kill("SIGKILL");
-    await statusOf(place, stopped, ({ partitions }) => partitions.length === 4);
-    const old = await statusOf(place, killed, ({ running }) => !running);
+    await waitForStatus(place, stopped, ({ partitions }) => partitions.length === 4);
+    const old = await waitForStatus(place, killed, ({ running }) => !running);
     deepStrictEqual([old.consumer, old.partitions], [first?.consumer, first?.partitions]);
-    await statusOf(place, stopped, ({ running }) => running);
+    await waitForStatus(place, stopped, ({ running }) => running);
 
     await place.sql(
       "update public.consumer_status set seen_at = now() - interval '25 hours' where pid = $1",
@@ -125,30 +129,30 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer that cannot store its status continues to read, and stores its status as soon as it can",
+  "a consumer that cannot store its status continues to read, and stores the status as soon as it can",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { LOG_LEVEL: "debug" } });
-    await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);
-    await place.sql("alter table public.consumer_status rename to away");
+    await waitForStatus(place, consumer, ({ partitions }) => partitions.length === 1);
+    await place.sql("alter table public.consumer_status rename to renamed");
     await consumer.said("status.failed");
     await place.publisher.send(secondsOf("a", 10));
     await place.caughtUp();
     await consumer.ready();
-    await place.sql("alter table public.away rename to consumer_status");
-    await statusOf(place, consumer, ({ log_end_offsets }) => log_end_offsets[0] === "10");
+    await place.sql("alter table public.renamed rename to consumer_status");
+    await waitForStatus(place, consumer, ({ log_end_offsets }) => log_end_offsets[0] === "10");
     deepStrictEqual(consumer.lines.filter(({ level }) => level !== "info" && level !== "debug"), []);
   }),
 );
 
 Deno.test(
-  "a consumer that gives up leaves its status row, which gives the reason",
+  "a consumer that gives up leaves its status row with the reason",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
-    await statusOf(place, consumer, ({ partitions }) => partitions.length === 1);
+    await waitForStatus(place, consumer, ({ partitions }) => partitions.length === 1);
     await place.sql("update public.ingest_offsets set schema_generation = schema_generation + 1");
     await place.publisher.send(secondsOf("a", 10));
     strictEqual(await consumer.exitCode(), 1);
-    await statusOf(place, consumer, ({ reasons, log_end_offsets }) => {
+    await waitForStatus(place, consumer, ({ reasons, log_end_offsets }) => {
       return /^consumer: Cannot write .*generation 2/.test(reasons.join()) && log_end_offsets[0] !== null;
     });
   }),

@@ -11,7 +11,7 @@ function reasonAgainstCompaction({ stack, topic }: Place): Promise<string | unde
 
 for (const policy of ["compact", "compact,delete"]) {
   Deno.test(
-    `the end of a log can count as compacted when its topic has cleanup.policy=${policy}`,
+    `missing offsets at the end of a log can count as compacted if its topic has cleanup.policy=${policy}`,
     onPlace({ topicConfig: { "cleanup.policy": policy } }, async (place) => {
       strictEqual(await reasonAgainstCompaction(place), undefined);
     }),
@@ -19,7 +19,7 @@ for (const policy of ["compact", "compact,delete"]) {
 }
 
 Deno.test(
-  "the end of a log does not count as compacted when its topic has no compaction or its settings cannot be read",
+  "missing offsets at the end of a log do not count as compacted if the topic has no compaction or its settings are unreadable",
   onPlace({}, async (place) => {
     match(await reasonAgainstCompaction(place) ?? "", /cleanup\.policy is delete/);
     await place.deleteTopic();
