@@ -246,7 +246,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
   {
     promise: "2a.2",
     breaks: "retention can drop a day partition while a rebuild reads it",
-    edits: { "size.sliceRows ? `${KEEP_PARTITIONS};`": "size.sliceRows ? ``" },
+    edits: { "size.rebuildRows ? `${KEEP_PARTITIONS};`": "size.rebuildRows ? ``" },
     test: "a rebuild is correct while the ingest writes and retention drops",
   },
   {

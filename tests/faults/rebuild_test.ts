@@ -198,7 +198,7 @@ Deno.test(
       );
       return Number(row?.["rows"]) > 0;
     });
-    const outcomes = await feed.follow({ offsets: 40, sliceRows: 2, bytes: 1 });
+    const outcomes = await feed.follow({ offsets: 40, rebuildRows: 2, bytes: 1 });
     match(outcomes[0]?.kind === "broken" ? outcomes[0].reason : "", /^changes of .* wait/);
     await feed.judgeEnd();
   }),
@@ -221,7 +221,7 @@ Deno.test(
       return Number(row?.["changes"]);
     };
     await using database = openRollup(place);
-    const outcome = await runRound(database, { offsets: 100, sliceRows: 2 });
+    const outcome = await runRound(database, { offsets: 100, rebuildRows: 2 });
     deepStrictEqual([outcome.kind, "isLast" in outcome && outcome.isLast], ["minutes rebuilt", false]);
     ok(await countChanges() < 2_000);
     await feed.follow();
@@ -253,7 +253,7 @@ Deno.test(
         await rejects(drop(), { code: "55P03" });
       }
     });
-    const small = { offsets: 100, sliceRows: 5 };
+    const small = { offsets: 100, rebuildRows: 5 };
     while (slices < 7) await runRound(database, small);
     while ((await drop())[0]?.["step"] !== null);
     while (!(await readLag(database)).isNone) await runRound(database, small);

@@ -22,7 +22,7 @@ Deno.test(
     deepStrictEqual(await waitingChanges(place), [{ changes: 6 }]);
     await feed.judge();
     await feed.store(3);
-    ok((await feed.follow({ offsets: 1, sliceRows: 1 })).every(({ kind }) => kind === "applied"));
+    ok((await feed.follow({ offsets: 1, rebuildRows: 1 })).every(({ kind }) => kind === "applied"));
     await feed.judgeEnd();
   }),
 );

@@ -20,7 +20,7 @@ const PARTITIONS = 2;
 // One reading per customer. All but the last are in the same minute.
 const BATCH = 6;
 // So small that a rebuild needs several slices.
-const SIZE: Size = { offsets: 40, sliceRows: 2 };
+const SIZE: Size = { offsets: 40, rebuildRows: 2 };
 
 /** Writes ledger rows, readings and change rows as the ingest does, and runs rounds of the rollup, without Kafka. */
 export class Feed implements AsyncDisposable {

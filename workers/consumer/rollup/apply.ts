@@ -1,6 +1,6 @@
 /**
  * Folder `rollup`: updates minute aggregates and latest readings from the change feed, or rebuilds them from public.heartbeats
- * when the feed is broken. It locks no row of the ledger and no reading, so the ingest never waits for it.
+ * when the feed is broken. The rollup locks no row of the ledger and no reading, so the ingest never waits for it.
  *
  * This file: applies change rows.
  */
@@ -9,8 +9,8 @@ import type { ChainPosition } from "./chain.ts";
 
 /**
  * One statement, so that the arrays are read once. Upserts are in key order, so that each page is touched once. max() compares
- * arrays from the left, so the latest reading of a minute keeps its rate and anomaly. All elements of an array have
- * one type, so both are encoded as instants.
+ * the first elements of arrays first, so it finds the latest reading with its rate and anomaly. All elements of an array have one
+ * type, so rate and anomaly are encoded as instants.
  */
 const APPLY = `
   with entry as (

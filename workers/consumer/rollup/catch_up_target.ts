@@ -1,4 +1,4 @@
-/** What `--until-caught-up` waits for: the moves of one moment, since the ingest keeps adding change rows. */
+/** `--until-caught-up` waits for the moves of one moment, because the ingest can add change rows without end. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 type Queried = Pick<Database, "query">;

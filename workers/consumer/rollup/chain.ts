@@ -1,4 +1,4 @@
-/** The change rows of a ledger row are a chain, which the rollup follows from its own position. */
+/** The change rows of a ledger row form a chain. The rollup follows each chain from its own position. */
 import type { Row, Session } from "../../_shared/postgres.ts";
 import type { Offset } from "../../_shared/kafka/records.ts";
 
@@ -7,16 +7,17 @@ export interface ChainPosition {
   /** The position of the rollup: the last move that it applied, and the offset after it. */
   readonly move: number;
   readonly offset: Offset;
+  /** The position of the ledger row: its last move, and the offset after it. */
   readonly moves: number;
   readonly ledgerOffset: Offset;
-  /** The last change row that fits into the round; null if none follows the position. */
+  /** The last change row that fits into the round; null if no change row follows the position of the rollup. */
   readonly lastMove: number | null;
   readonly lastOffset: Offset | null;
-  /** Whether the position and all change rows that fit follow each other without a hole. */
+  /** Whether the change rows that fit follow the position of the rollup without a hole. */
   readonly continues: boolean | null;
 }
 
-/** At most $1 offsets and $2 change rows, divided among the chains with new ones, but at least one change row of each. */
+/** Divides $1 offsets and $2 change rows among the chains that have new change rows. Each of them gets at least one change row. */
 const PICK_CHANGES = `
   select ledger_id::float8 as "ledgerId", move::float8, at::float8 as offset, moves::float8,
          ledger_offset::float8 as "ledgerOffset", last_move::float8 as "lastMove", last_offset::float8 as "lastOffset",
@@ -47,13 +48,13 @@ const PICK_CHANGES = `
 /** Limits a round of many small changes. */
 const MAX_CHANGES = 20_000;
 
-/** All chains whose ledger row is not at the position of the rollup. */
+/** Reads the chains whose ledger row is not at the position of the rollup. */
 export async function readChainPositions(session: Session, offsets: number): Promise<ChainPosition[]> {
   const values = [Math.ceil(offsets), MAX_CHANGES];
   return (await session.query<ChainPosition & Row>({ name: "rollup_pick", text: PICK_CHANGES, values })).rows;
 }
 
-/** The keys after the last move of ledger row `id` and before ledger row `next`. No change row may be there. */
+/** No change row may have a key that is after the last move of ledger row `id` and before the first move of ledger row `next`. */
 export const BETWEEN_CHAINS = `
   (select id, moves, lead(id, 1, 9223372036854775807) over (order by id) as next
      from (select id, moves from public.ingest_offsets union all select 0, 0) ledger) between_chains`;

@@ -1,5 +1,5 @@
 /**
- * A rebuild counts minute aggregates and latest readings from public.heartbeats, in slices from the newest minute down to the
+ * A rebuild counts minute aggregates and latest readings from public.heartbeats, in steps from the newest minute down to the
  * floor. Readings and `next_offset` commit together, so each snapshot has exactly the readings before its offsets.
  */
 import type { Session } from "../../_shared/postgres.ts";
@@ -15,14 +15,14 @@ export const REBUILD_FROM_NEWEST = "infinity";
 
 /** No deletion begins after this time. The last one may take as long again. */
 const DELETING_MS = 100;
-/** Few, because each change row may have megabytes. */
+/** A small number, because each change row may have megabytes. */
 const FIRST_DELETION_ROWS = 200;
-/** Rounded up: the minute of the floor also counts readings that were dropped. */
+/** The floor, rounded up: the minute in which the floor lies also counts readings that were dropped. */
 const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 seconds', 'UTC')`;
 
 /** Moves all positions to the ledger of this snapshot, whose readings replace the earlier changes. */
 export async function startRebuild(session: Session): Promise<void> {
-  // Left by a newer copy of the ledger. The ingest will reach these moves and must be able to write them.
+  // A newer copy of the ledger left these change rows. The ingest will reach the same moves and must be able to write them.
   await session.query(
     `delete from public.ingest_changes change
       using ${BETWEEN_CHAINS}
@@ -37,11 +37,15 @@ export async function startRebuild(session: Session): Promise<void> {
   await session.query(`delete from public.customer_latest where ts >= ${FLOOR}`);
 }
 
-/** Rebuilds a slice of about `rows` readings before the cursor. @returns the new cursor, or null at the end of the rebuild */
+/**
+ * Rebuilds the minutes before the cursor, about `rows` readings.
+ *
+ * @returns the new cursor, or null at the end of the rebuild
+ */
 export async function rebuildMinutes(session: Session, cursor: string, rows: number): Promise<string | null> {
-  const { rows: [slice] } = await session.query<{ from: string; isLast: boolean }>(
+  const { rows: [step] } = await session.query<{ from: string; isLast: boolean }>(
     // Materialized: otherwise each use would search the row again and plan all partitions for it.
-    `with slice as materialized (
+    `with step as materialized (
        select ${FLOOR_MINUTE} as bottom,
               coalesce(
                 (select date_trunc('minute', ts, 'UTC')
@@ -53,16 +57,16 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
                 '-infinity') as top
      )
      select greatest(bottom, top)::text as from, top <= bottom as "isLast"
-       from slice`,
+       from step`,
     [cursor, rows],
   );
-  if (slice === undefined) throw new TypeError("a slice without bounds");
+  if (step === undefined) throw new TypeError("a step without bounds");
   await session.query(
     "delete from public.heartbeats_1m where minute >= $1::timestamptz and minute < $2::timestamptz",
-    [slice.from, cursor],
+    [step.from, cursor],
   );
   await session.query(
-    // The last slice takes latest readings also from the minute of the floor, which is not rebuilt.
+    // The last step takes latest readings also from the minute of the floor, which is not rebuilt.
     `with reading as materialized (
        select customer_id, ts, heart_rate, anomaly
          from public.heartbeats
@@ -84,19 +88,23 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
          on conflict (customer_id) do update
         set ts = excluded.ts, heart_rate = excluded.heart_rate, anomaly = excluded.anomaly
       where kept.ts < excluded.ts`,
-    [slice.from, cursor, slice.isLast],
+    [step.from, cursor, step.isLast],
   );
   const noneIsLeft = await deleteAppliedChanges(session);
-  return slice.isLast && noneIsLeft ? null : slice.from;
+  return step.isLast && noneIsLeft ? null : step.from;
 }
 
-/** Deletes change rows that the rebuild replaced; all others are applied before a slice. @returns whether none is left */
+/**
+ * Deletes the change rows that the rebuild replaced. All others were applied before this step.
+ *
+ * @returns whether no change row is left
+ */
 async function deleteAppliedChanges(session: Session): Promise<boolean> {
   const endAt = performance.now() + DELETING_MS;
-  // Twice as many each time: each deletion first passes over the rows that those before it deleted.
+  // The number doubles, because each deletion first passes over the rows that the earlier ones deleted.
   for (let most = FIRST_DELETION_ROWS;; most *= 2) {
     const { rowCount } = await session.query(
-      // Through the index: the table never shrinks, and may have gigabytes of empty pages.
+      // Finds the rows through the index: the table never shrinks, and may have gigabytes of empty pages.
       `delete from public.ingest_changes
         where ctid = any(array(select ctid from public.ingest_changes order by ledger_id, move limit $1))`,
       [most],

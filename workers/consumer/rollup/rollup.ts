@@ -13,11 +13,11 @@ import {
 } from "./pace.ts";
 import { type Lag, type Outcome, readLag, ROLLUP_LIMITS, runRound } from "./round.ts";
 
-/** An idle rollup still looks for change rows of consumers that have stopped. */
+/** An idle rollup still reads the lag this often, because a consumer that stopped may have left change rows. */
 const IDLE_MS = 5_000;
 /** A few seconds of work at full speed. */
 const MAX_OFFSETS = 1_000_000;
-/** Longer rounds are followed by smaller ones. */
+/** After a longer round, the next one is smaller. */
 const LONG_ROUND_MS = 10_000;
 const STALL_MS = 30_000;
 /** Limits the last round of an orderly stop. The next consumer applies the rest. */
@@ -47,9 +47,9 @@ export class Rollup implements AsyncDisposable {
   #lag: Lag | undefined;
   #ingestConnections = Infinity;
   #maxOffsets = MAX_OFFSETS;
-  #sliceRows = MIN_REBUILD_ROWS;
+  #rebuildRows = MIN_REBUILD_ROWS;
   #pauseMs = MIN_PAUSE_MS;
-  #isWhole = true;
+  #appliedAll = true;
   #lastRound: string | undefined;
   #failure: { readonly times: number; readonly reason: string } | undefined;
 
@@ -62,7 +62,11 @@ export class Rollup implements AsyncDisposable {
     this.#ended = this.#run();
   }
 
-  /** This consumer committed a batch. @param due records that still wait for the ingest */
+  /**
+   * This consumer committed a batch.
+   *
+   * @param due number of records that the ingest has not stored yet
+   */
   committed(due: number): void {
     this.#dueRecords = due;
     this.#lastBatchAt = performance.now();
@@ -76,7 +80,7 @@ export class Rollup implements AsyncDisposable {
     const isStalled = this.#hasWork && silentMs > STALL_MS;
     if (isStalled) telemetry.rollupStalled(Math.floor(silentMs / 1000), this.#failure?.reason);
     else telemetry.rollupWorks();
-    // This consumer did not cause a lag that is older than itself.
+    // Lag from before the start of this consumer is no reason to slow down its ingest.
     const lagSeconds = Math.min(this.#lag?.seconds ?? 0, (performance.now() - this.#startedAt) / 1000);
     const last = this.#ingestConnections;
     this.#ingestConnections = ingestConnections(connections, { last, lagSeconds, isStalled });
@@ -100,7 +104,7 @@ export class Rollup implements AsyncDisposable {
       const lag = await this.#readLag();
       const restMs = isLast ? 0 : this.#restMs(lag);
       if (!lag.isNone && restMs <= 0) {
-        const size = { offsets: this.#maxOffsets, ...lag.isRebuilding && { sliceRows: this.#sliceRows } };
+        const size = { offsets: this.#maxOffsets, ...lag.isRebuilding && { rebuildRows: this.#rebuildRows } };
         const began = performance.now();
         const outcome = await runRound(this.#database, size);
         if ("round" in outcome) this.#roundCommitted(outcome, performance.now() - began);
@@ -112,7 +116,7 @@ export class Rollup implements AsyncDisposable {
       if (sqlState(error) === SERIALIZATION_FAILURE) return 0;
       if (isTimeout(error)) {
         this.#maxOffsets = Math.ceil(this.#maxOffsets / 2);
-        this.#sliceRows = MIN_REBUILD_ROWS;
+        this.#rebuildRows = MIN_REBUILD_ROWS;
       }
       this.#failure = { times: (this.#failure?.times ?? 0) + 1, reason: describeError(error) };
       return backoffMs(this.#failure.times);
@@ -129,7 +133,7 @@ export class Rollup implements AsyncDisposable {
     return lag;
   }
 
-  /** Pauses after a round of another consumer, too: several consumers must not run more rounds than one. */
+  /** Milliseconds until the next round. It also pauses after a round of another consumer, so more consumers run no more rounds. */
   #restMs({ round, sinceRoundSeconds }: Lag): number {
     if (this.#lastRound === undefined || round === this.#lastRound) return 0;
     const isQuiet = performance.now() - this.#lastBatchAt > IDLE_MS;
@@ -141,23 +145,23 @@ export class Rollup implements AsyncDisposable {
     const factor = Math.min(2, LONG_ROUND_MS / ms);
     this.#maxOffsets = Math.min(MAX_OFFSETS, Math.ceil(this.#maxOffsets * factor));
     this.#lastRound = outcome.round;
-    this.#isWhole = outcome.kind !== "applied" || outcome.isWhole;
+    this.#appliedAll = outcome.kind !== "applied" || outcome.appliedAll;
     this.#lastProgressAt = performance.now();
     telemetry.roundCommitted();
     if (outcome.kind === "broken") telemetry.rebuildBegan(outcome.reason);
     if (outcome.kind !== "minutes rebuilt") return;
-    this.#sliceRows = nextRebuildRows(this.#sliceRows, outcome.ms);
+    this.#rebuildRows = nextRebuildRows(this.#rebuildRows, outcome.ms);
     if (outcome.isLast) telemetry.rebuildEnded();
   }
 
-  /** Ends early when the ingest is idle: then the rollup slows nothing down. */
+  /** Ends early when the ingest is idle, because then the rollup delays nothing. */
   async #pause(roundMs: number): Promise<void> {
     const { signal } = this.#stop;
     const began = performance.now();
     for (let now = began; !signal.aborted; now = performance.now()) {
       const isIdle = this.#dueRecords === 0 && now - Math.max(began, this.#lastBatchAt) >= MIN_PAUSE_MS;
       const hasConnection = this.#ingestConnections < this.config.connections;
-      this.#pauseMs = pauseMs(roundMs, this.#dueRecords, this.#isWhole, hasConnection);
+      this.#pauseMs = pauseMs(roundMs, this.#dueRecords, this.#appliedAll, hasConnection);
       const leftMs = began + this.#pauseMs - now;
       if (isIdle || leftMs <= 0) return;
       await sleep(Math.min(leftMs, MIN_PAUSE_MS), { signal });

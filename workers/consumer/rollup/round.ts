@@ -1,4 +1,4 @@
-/** A round: one transaction that applies change rows, or rebuilds a slice, and moves the positions of the rollup. */
+/** A round is one transaction that applies change rows, or does one step of a rebuild, and moves the positions of the rollup. */
 import type { Database, Row, Session, SessionLimits } from "../../_shared/postgres.ts";
 import { SCHEMA_GENERATION } from "../schema/migrate.ts";
 import { advancePositions, applyChanges } from "./apply.ts";
@@ -43,23 +43,24 @@ export async function readLag(database: Pick<Database, "query">): Promise<Lag> {
 export type Outcome =
   /** Another consumer is in a round, or the schema has another generation than this program. */
   | { readonly kind: "busy" }
-  /** Nothing was done: a rebuild is due, and `sliceRows` is missing. */
+  /** Nothing was done, because a rebuild is due and `rebuildRows` is missing. */
   | { readonly kind: "rebuild due" }
   | ({ readonly round: string } & Done);
 
 type Done =
-  | { readonly kind: "applied"; readonly isWhole: boolean }
+  | { readonly kind: "applied"; readonly appliedAll: boolean }
   | { readonly kind: "broken"; readonly reason: string }
   | { readonly kind: "minutes rebuilt"; readonly isLast: boolean; readonly ms: number };
 
 export interface Size {
   readonly offsets: number;
-  /** Readings of the slice to rebuild, if a rebuild is due. */
-  readonly sliceRows?: number;
+  /** Readings that a step of a rebuild counts. Without it, a round does nothing when a rebuild is due. */
+  readonly rebuildRows?: number;
+  /** Replaces MAX_CHANGE_BYTES in tests. */
   readonly bytes?: number;
 }
 
-/** With more change rows, a rebuild is cheaper. */
+/** If more bytes of change rows wait, a rebuild costs less. */
 const MAX_CHANGE_BYTES = 10 * 1024 ** 3;
 
 /**
@@ -75,8 +76,8 @@ const BEGIN = `
   set local jit = off`;
 
 /**
- * Locks the row before anything else is read, so that the snapshot has the positions of the round before. The table of change
- * rows never shrinks, so its size alone does not show how much waits.
+ * Locks the row before anything else is read, so that the snapshot has the positions of the previous round. The table of change
+ * rows never shrinks, so its size alone does not show how much waits: each live row has at most about 2,000 bytes, the TOAST limit.
  */
 const ROLLUP_ROW = `
   select cursor::text,
@@ -89,11 +90,11 @@ const ROLLUP_ROW = `
      for update of rollup skip locked`;
 
 export function runRound(database: Database, size: Size): Promise<Outcome> {
-  const keep = size.sliceRows ? `${KEEP_PARTITIONS};` : "";
+  const keep = size.rebuildRows ? `${KEEP_PARTITIONS};` : "";
   return database.transaction<Outcome>(async (session, [row]) => {
     if (row === undefined) return { kind: "busy" };
     const { cursor, bytes } = row as { cursor: string | null; bytes: number };
-    if (cursor !== null && !size.sliceRows) return { kind: "rebuild due" };
+    if (cursor !== null && !size.rebuildRows) return { kind: "rebuild due" };
     const [done, next] = cursor === null && bytes > (size.bytes ?? MAX_CHANGE_BYTES)
       ? broken(`changes of ${(bytes / 1024 ** 3).toFixed(1)} GB wait: a rebuild costs less`)
       : await work(session, cursor, size);
@@ -121,10 +122,10 @@ async function work(session: Session, cursor: string | null, size: Size): Promis
     await applyChanges(session, chains, cursor ?? "-infinity");
     await advancePositions(session, chains);
   }
-  // The minutes above a slice agree with its snapshot only if no change row is left.
-  const isWhole = chains.every(({ moves, lastMove }) => moves === lastMove);
-  if (cursor === null || !isWhole) return [{ kind: "applied", isWhole }, cursor];
+  // Minutes that are already rebuilt agree with this snapshot only if no change row is left.
+  const appliedAll = chains.every(({ moves, lastMove }) => moves === lastMove);
+  if (cursor === null || !appliedAll) return [{ kind: "applied", appliedAll }, cursor];
   const began = performance.now();
-  const next = await rebuildMinutes(session, cursor, size.sliceRows ?? 0);
+  const next = await rebuildMinutes(session, cursor, size.rebuildRows ?? 0);
   return [{ kind: "minutes rebuilt", isLast: next === null, ms: performance.now() - began }, next];
 }

@@ -42,14 +42,14 @@ export async function migrateWhenReachable(
  */
 export async function migrate(database: Database, migrations: readonly Migration[]): Promise<string[]> {
   await requireUtf8(database);
-  // With nothing to apply, no right to create tables is needed.
+  // If nothing is missing, the user needs no right to create tables.
   if (await exists(database.query, APPLIED) && (await pendingOf(database, migrations)).length === 0) {
     return [];
   }
   return await database.transaction(async (session) => {
     const query: Query = async (sql) => (await session.query(sql)).rows;
     if (!await exists(query, APPLIED)) {
-      // Only until there is a table to lock: any user can take and keep an advisory lock. The number is "hbmigrat" as bytes.
+      // Used only until the table exists, because any user can take and keep an advisory lock. The number is "hbmigrat" as bytes.
       await session.query("select pg_advisory_xact_lock(7521419864366932340)");
       await session.query(
         `create table if not exists public.schema_migrations (
@@ -83,7 +83,7 @@ export async function migrate(database: Database, migrations: readonly Migration
   });
 }
 
-/** In another encoding, some ids could not be stored, not even in a reject. */
+/** With another encoding, PostgreSQL could not store some ids, not even in a reject. */
 async function requireUtf8(database: Database): Promise<void> {
   const [row] = await database.query<{ server_encoding: string }>("show server_encoding");
   if (row?.server_encoding === "UTF8") return;
@@ -128,8 +128,8 @@ async function pendingOf(
       throw new PipelineError(
         "database_unfit",
         `Cannot use the database at ${target}: its schema is older than release 0.1.0, expected an empty database or the ` +
-          "schema of a release; name an empty one in DATABASE_URL (of `deno task up`: delete its data folder, or choose " +
-          "another one with --home), and the consumer reads again what Kafka still has",
+          "schema of a release; name an empty database in DATABASE_URL (with `deno task up`: delete its data folder, or " +
+          "choose another one with --home), and the consumer reads again what Kafka still has",
       );
     }
     throw new PipelineError(

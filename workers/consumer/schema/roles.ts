@@ -54,7 +54,7 @@ const READER_GRANTS = [
   "alter role heartbeat_reader connection limit 20",
 ];
 
-/** Names only attributes that are set: a user without an attribute may not even revoke it. */
+/** Revokes only attributes that the role has: a user without an attribute may not even revoke it. */
 const EXCESS = `
   select format('alter role %I %s', rolname, attribute.taken) as statement
     from pg_roles

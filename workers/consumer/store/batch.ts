@@ -31,7 +31,7 @@ export interface Plan {
   readonly readings: Readings;
   /** All rows, ordered by customer, time and offset. */
   readonly rows: Int32Array;
-  /** The indexes into `rows` where the next key (customer and instant) begins, and finally `rows.length`. */
+  /** The indexes in `rows` at which a key (customer and instant) begins. The last element is `rows.length`. */
   readonly keys: Int32Array;
   readonly rejects: readonly Reject[];
   /** The floor of this plan, if it has a `too_old` reject; otherwise undefined. */
@@ -55,8 +55,8 @@ export interface WrittenBatch extends PlannedBatch {
 }
 
 /**
- * Nothing was written: `next_offset` is not the first offset of the batch. Another owner moved it, or an earlier COMMIT of this
- * consumer whose answer was lost, or the database was replaced by an older copy of itself.
+ * Nothing was written, because `next_offset` is not the first offset of the batch. Another owner moved it, a COMMIT of this consumer
+ * moved it and the answer was lost, or the database was replaced by an older copy of itself.
  */
 export interface OffsetMismatch {
   readonly kind: "offset mismatch";

@@ -5,13 +5,13 @@ import { binaryArray } from "./copy.ts";
 import { READING_COLUMNS, type Readings } from "./readings.ts";
 
 const MINUTE_SECONDS = 60;
-/** Without the customer id, which a change row has only once for each entry. */
+/** The columns of a latest reading. The customer id is already in each entry of a change row. */
 const LATEST_COLUMNS = READING_COLUMNS.slice(1);
 
 interface Minute {
   readonly source: Readings;
   readonly customer: number;
-  /** Its start, in seconds since the Unix epoch. */
+  /** The start of the minute, in seconds since the Unix epoch. */
   readonly seconds: number;
   readings: number;
   sum: number;
@@ -19,7 +19,7 @@ interface Minute {
   max: number;
   low: number;
   high: number;
-  /** The row of its latest reading. */
+  /** The row of the minute's latest reading. */
   last: number;
 }
 
@@ -48,7 +48,7 @@ export function minutesOf(source: Readings, rows: Int32Array): Minute[] {
 }
 
 export function changeArrays(batches: readonly WrittenBatch[]): {
-  /** The first and the last element of each batch in all arrays; PostgreSQL counts elements from 1. */
+  /** For each batch, the numbers of its first and last elements in all arrays. PostgreSQL counts elements from 1. */
   readonly bounds: readonly [from: readonly number[], to: readonly number[]];
   readonly arrays: readonly Buffer[];
 } {

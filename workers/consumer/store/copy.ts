@@ -12,12 +12,12 @@ import { type Customers, MAX_CUSTOMER_BYTES } from "./customers.ts";
 const SIGNATURE = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const END_OF_ROWS = -1;
 
-/** Sends data in pieces of this size: otherwise a batch of large rejects would be in memory twice. */
-const PIECE_BYTES = 1024 * 1024;
+/** Sends the output when it reaches this size. Otherwise a batch of large rejects would be in memory twice. */
+const SEND_BYTES = 1024 * 1024;
 /** Larger buffers are not reused: only rare rows of many hundreds of kilobytes need them. */
 const MAX_SPARE_BYTES = 4 * 1024 * 1024;
 
-/** Writers to reuse: otherwise the garbage of many batches would pile up until V8 collects it. */
+/** Writers to reuse. Otherwise the garbage of many batches would pile up until V8 collects it. */
 const spare: BinaryWriter[] = [];
 
 /** @param target the table and its columns, as in `copy <target> from stdin` */
@@ -37,10 +37,10 @@ export async function copyInto(
   for (let index = 0; index < count; index++) {
     writer.rawInt16(fields);
     add(writer, index);
-    if (writer.length < PIECE_BYTES) continue;
+    if (writer.length < SEND_BYTES) continue;
     copying ??= new Copying(session, target);
     for (const part of writer.written()) await copying.send(part);
-    // Cannot be reused: the socket may still hold its last bytes.
+    // The old writer cannot be reused, because the socket may still hold its last bytes.
     writer = new BinaryWriter();
   }
   writer.rawInt16(END_OF_ROWS);
@@ -52,7 +52,7 @@ export async function copyInto(
   if (writer.capacity <= MAX_SPARE_BYTES) spare.push(writer);
 }
 
-/** Waits for each piece before the next: after a failure the stream accepts no more. */
+/** Waits after each write, because the stream accepts no more bytes after a failure. */
 class Copying {
   readonly #stream: CopyStreamQuery;
   readonly #finished: Promise<void>;
@@ -60,7 +60,7 @@ class Copying {
   constructor(session: Session, target: string) {
     this.#stream = session.query(copyFrom(`copy ${target} from stdin (format binary)`));
     this.#finished = finished(this.#stream);
-    // send() and end() report a failure. Between two pieces it would be an unhandled rejection.
+    // send() and end() report a failure. Between two calls, it would be an unhandled rejection.
     this.#finished.catch(() => {});
   }
 
@@ -90,7 +90,7 @@ export class BinaryWriter {
   #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
-  /** The output before `#from`, a position in `#buffer`. */
+  /** The output before position `#from` of `#buffer`. */
   #parts: Buffer[] = [];
   #partBytes = 0;
   #from = 0;

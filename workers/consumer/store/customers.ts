@@ -9,10 +9,10 @@ const TYPICAL_ID_BYTES = 16;
 const MAX_INITIAL_BYTES = 4_096;
 /** Ordinary ids need two or three probes. FNV-1a has no seed, so an attacker can choose ids that share one hash. */
 const MAX_PROBES = 8;
-/** A sort key of 64 bits: 5 bytes of the id, then 24 bits for its place, which is enough for all customers of a batch. */
+/** A sort key has 64 bits: 5 bytes of the id, then 24 bits for its index, which is enough for all customers of a batch. */
 const KEY_BYTES = 5;
-const PLACE_BITS = 24;
-const PLACE_MASK = 2 ** PLACE_BITS - 1;
+const INDEX_BITS = 24;
+const INDEX_MASK = 2 ** INDEX_BITS - 1;
 /** Up to this number, comparing bytes is cheaper than building keys. */
 const MAX_COMPARED = 8;
 /** 128 characters of four bytes. */
@@ -37,7 +37,7 @@ export class Customers {
     return this.#hashes.length;
   }
 
-  /** The number of this id. The first new id gets 0, the next one 1. */
+  /** Returns the number of this id. The first new id gets 0, the next one 1. */
   number(source: Uint8Array, from: number, end: number): number {
     let hash = FNV_START;
     for (let at = from; at < end; at++) hash = Math.imul(hash ^ (source[at] ?? 0), FNV_PRIME);
@@ -76,7 +76,7 @@ export class Customers {
   copy(customer: number, target: Buffer, at: number): number {
     const start = this.#starts[customer] ?? 0;
     const end = this.#starts[customer + 1] ?? start;
-    // Faster than a call of Buffer.copy().
+    // This loop is faster than a call of Buffer.copy().
     for (let from = start; from < end; from++) target[at + from - start] = this.#bytes[from] ?? 0;
     return end - start;
   }
@@ -90,7 +90,7 @@ export class Customers {
     return ranks;
   }
 
-  /** Sorts customers with the same first `depth` bytes, as numbers: calling a function to compare costs ten times as much. */
+  /** Sorts customers whose first `depth` bytes are equal. It sorts numbers, because a comparison function costs ten times as much. */
   #order(customers: Int32Array, depth: number): void {
     if (customers.length <= MAX_COMPARED || depth > MAX_CUSTOMER_BYTES) {
       customers.sort((a, b) => Buffer.compare(this.bytes(a), this.bytes(b)));
@@ -99,23 +99,23 @@ export class Customers {
     const keys = new BigUint64Array(customers.length);
     // Relies on little-endian byte order, as every processor that Deno supports has.
     const halves = new Uint32Array(keys.buffer);
-    customers.forEach((customer, place) => {
+    customers.forEach((customer, index) => {
       const from = (this.#starts[customer] ?? 0) + depth;
       const end = this.#starts[customer + 1] ?? 0;
-      const byte = (index: number) => from + index < end ? this.#bytes[from + index] ?? 0 : 0;
-      halves[2 * place] = byte(4) << PLACE_BITS | place;
-      halves[2 * place + 1] = byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
+      const byte = (position: number) => from + position < end ? this.#bytes[from + position] ?? 0 : 0;
+      halves[2 * index] = byte(4) << INDEX_BITS | index;
+      halves[2 * index + 1] = byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
     });
     keys.sort();
     const unsorted = customers.slice();
-    const lower = (place: number) => halves[2 * place] ?? 0;
-    for (let place = 0, first = 0; place < customers.length; place++) {
-      customers[place] = unsorted[lower(place) & PLACE_MASK] ?? 0;
-      const continues = halves[2 * place + 1] === halves[2 * place + 3] &&
-        lower(place) >>> PLACE_BITS === lower(place + 1) >>> PLACE_BITS;
-      if (continues) continue;
-      if (place > first) this.#order(customers.subarray(first, place + 1), depth + KEY_BYTES);
-      first = place + 1;
+    const lower = (index: number) => halves[2 * index] ?? 0;
+    for (let index = 0, first = 0; index < customers.length; index++) {
+      customers[index] = unsorted[lower(index) & INDEX_MASK] ?? 0;
+      const isNextEqual = halves[2 * index + 1] === halves[2 * index + 3] &&
+        lower(index) >>> INDEX_BITS === lower(index + 1) >>> INDEX_BITS;
+      if (isNextEqual) continue;
+      if (index > first) this.#order(customers.subarray(first, index + 1), depth + KEY_BYTES);
+      first = index + 1;
     }
   }
 

@@ -1,9 +1,9 @@
 /** Batches that arrive while transactions are in flight share the next one: docs/decisions/0017-group-commit.md. */
 import type { PlannedBatch, WriteOutcome } from "./batch.ts";
 
-/** Starts another transaction at once when this many records wait, although others are in flight. */
+/** Starts another transaction at once when this many records wait, even while other transactions are in flight. */
 const COMMIT_AT_RECORDS = 1_000;
-/** Groups of 60,000 were not faster with 100,000 customers: joining their readings cost as much as the index saved. */
+/** Larger groups are not faster: for 60,000 records of 100,000 customers, joining the readings cost as much as the index saved. */
 const MAX_GROUP_RECORDS = 4_000;
 /** Minimum delay between small commits: a commit costs the same for one reading as for twenty. */
 const MIN_COMMIT_DELAY_MS = 3;
@@ -49,7 +49,7 @@ export class GroupCommit {
   write(candidate: Candidate): Promise<WriteOutcome | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<WriteOutcome | undefined>();
     this.#queue.push({ ...candidate, since: performance.now(), resolve, reject });
-    // Not in this turn of the event loop: one fetch response brings batches of several partitions.
+    // Begins later in the event loop, because one fetch response brings batches of several partitions.
     this.#checkAfter(0);
     return promise;
   }

@@ -74,7 +74,11 @@ select id, moves, from_offset, next_offset,
        ($36::text[])[first_entry:last_entry]
   from moved`;
 
-/** Its row count is the number of batches, or 0. @param added readings that the transaction has not inserted yet */
+/**
+ * The statement's row count is the number of batches, or 0.
+ *
+ * @param added readings that the transaction has not inserted yet
+ */
 export function moveStatement(batches: readonly WrittenBatch[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
   const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));
@@ -119,8 +123,8 @@ function floorBounds(batches: readonly WrittenBatch[]): [lowest: string, highest
   return [format(floors.at(-1), "-infinity"), format(earliest[0], "infinity")];
 }
 
-// The years 1 to 9999. A producer can set any 64 bits as Kafka's timestamp: a value that PostgreSQL refuses would fail its batch
-// at each attempt, so the nearest of these replaces it.
+// The years 1 to 9999. A producer can set any 64 bits as Kafka's timestamp. A value that PostgreSQL refuses would fail its batch
+// at each attempt, so the nearer of these two bounds replaces it.
 const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799.999;
 

@@ -11,30 +11,30 @@ export function assumeNoConflicts(batch: PlannedBatch): WrittenBatch {
 }
 
 /**
- * If PostgreSQL refuses a value, halves the readings until the refused one is alone: about 2 log2 n inserts find one of n.
+ * If PostgreSQL refuses a value, halves the readings until the refused one is alone. To find one of n takes about 2 log2 n inserts.
  *
- * @param insertMissing inserts the rows whose keys the table does not have, or none if it throws. Returns for each row the heart
- *   rate that the table had before, or null.
+ * @param insertMissing inserts the rows whose keys the table does not have, or no row if it throws; returns for each row the heart
+ *   rate that the table had before, or null
  */
 export async function insertChecked(
   batch: PlannedBatch,
   insertMissing: (rows: Int32Array) => Promise<readonly (number | null)[]>,
 ): Promise<WrittenBatch> {
   const placement = new Placement(batch);
-  const place = async (from: number, to: number): Promise<void> => {
+  const insertKeys = async (from: number, to: number): Promise<void> => {
     if (from === to) return;
     try {
       const present = await insertMissing(placement.heads.subarray(from, to));
       for (let key = from; key < to; key++) placement.settle(key, present[key - from] ?? null);
     } catch (error) {
       if (!isDataError(error)) throw error;
-      if (to - from === 1) return placement.refuse(from, error) ? await place(from, to) : undefined;
+      if (to - from === 1) return placement.refuse(from, error) ? await insertKeys(from, to) : undefined;
       const middle = (from + to) >> 1;
-      await place(from, middle);
-      await place(middle, to);
+      await insertKeys(from, middle);
+      await insertKeys(middle, to);
     }
   };
-  await place(0, placement.heads.length);
+  await insertKeys(0, placement.heads.length);
   return placement.written();
 }
 

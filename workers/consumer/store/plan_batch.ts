@@ -11,7 +11,7 @@ export type PlanBatch = ReturnType<typeof createPlanner>;
 
 const DAY_SECONDS = 86_400;
 
-/** @param secondClock must agree with `now` before a reading is rejected for its time */
+/** @param secondClock a reading is rejected for its time only if its time is wrong by `now` and by this clock */
 export function createPlanner(
   limits: Limits,
   now: () => number,
@@ -23,7 +23,7 @@ export function createPlanner(
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
-    // Whole seconds inside both limits. Closer to a limit, decode() compares microseconds and asks the second clock.
+    // The fast path accepts only times that are a second inside the limits. decode() compares microseconds and asks both clocks.
     const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
     const oldestKept = limits.retentionDays === undefined
       ? -Infinity

@@ -14,14 +14,14 @@ const ANOMALY_BYTES = { low: Buffer.from("low"), high: Buffer.from("high"), none
 
 export class Readings {
   readonly customers: Customers;
-  /** Numbers of `customers`. */
+  /** The number that `customers` gave to the customer. */
   readonly customer: Int32Array;
-  /** Since the Unix epoch, without the `micros` (0 to 999,999): a double cannot hold all microseconds from 0001 to 9999. */
+  /** Since the Unix epoch. `micros` (0 to 999,999) is separate, because a double cannot hold all microseconds up to year 9999. */
   readonly seconds: Float64Array;
   readonly micros: Int32Array;
   readonly heartRate: Int16Array;
   readonly #anomaly: Uint8Array;
-  /** Indexes of the batch's records. */
+  /** The index of the record in its batch. */
   readonly record: Int32Array;
   #count = 0;
 
@@ -93,7 +93,7 @@ export class Readings {
     return this.customer[a] === this.customer[b] && this.compareTime(a, b) === 0;
   }
 
-  /** All rows by customer, time and offset. Two writers of the same keys cannot deadlock, because both insert in this order. */
+  /** Orders all rows by customer, time and offset. All writers insert in this order, so two of them cannot deadlock. */
   ordered(): Int32Array {
     const ranks = this.customers.ranks();
     // A counting sort by customer. `starts` tells where the rows of each customer begin.

@@ -14,7 +14,7 @@ export interface WriterPorts {
   /** Creates missing day partitions before the transaction, because that takes locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   readonly onFloorMoved: (floor: Instant) => void;
-  /** The batch has a connection: an attempt that does not end from now on hangs. */
+  /** Called when the batch has a connection. From then on, an attempt that does not end hangs. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
@@ -28,7 +28,7 @@ export type Store = ReturnType<typeof createStore>;
 export function createStore(transactions: Transactions, connections: number) {
   const groupCommit = new GroupCommit(connections, transactions);
   return {
-    /** Each partition needs a writer of its own, which learns from one batch how to write the next. */
+    /** Each partition needs its own writer, which learns from one batch how to write the next. */
     writer: (ports: WriterPorts): WriteBatch => {
       const tools = { ports, groupCommit, strategy: new WriteStrategy() };
       return (ledger, batch, signal) => new BatchWriter(tools, ledger, batch).write(signal);
@@ -158,7 +158,7 @@ class BatchWriter {
       strategy.written(outcome);
       return outcome;
     }
-    // If the offset is where an attempt with a lost answer would have moved it, that attempt did commit.
+    // If `next_offset` is the end of an attempt whose answer was lost, that attempt did commit.
     const written = this.#possiblyWritten;
     return written !== undefined && outcome.nextOffset === written.slice.next ? written : outcome;
   }

@@ -18,7 +18,7 @@ import {
 } from "./readings.ts";
 import { requireSchemaGeneration } from "../schema/migrate.ts";
 
-/** Up to this number, readings are written in one round trip. COPY takes more of them with less memory and parsing. */
+/** Up to this number, readings are written in one round trip. For more readings, COPY needs less memory and parsing. */
 const MAX_SINGLE_STATEMENT_READINGS = 4_000;
 const NO_READINGS: OrderedReadings = { readings: new Readings(0), rows: new Int32Array() };
 
@@ -154,7 +154,7 @@ function addReject(row: BinaryWriter, ledger: LedgerRow, { record, reason, detai
   else row.null();
 }
 
-/** Repeats the insert if another writer committed one of the keys meanwhile: the snapshot of the statement does not show it. */
+/** Repeats the insert if another writer committed one of the keys meanwhile, because the statement's snapshot does not show that. */
 async function insertMissing(session: Session, added: OrderedReadings): Promise<readonly (number | null)[]> {
   for (;;) {
     await session.query("savepoint readings");
@@ -185,8 +185,8 @@ async function insertUnlessPresent(session: Session, added: OrderedReadings) {
                                  where stored.customer_id = added.customer_id
                                    and stored.ts = added.ts)
                           from unnest($1::text[], $2::timestamptz[])
-                               with ordinality as added (customer_id, ts, place)
-                         order by place) as present`,
+                               with ordinality as added (customer_id, ts, number)
+                         order by number) as present`,
     values: readingArrays(added),
   });
   return result ?? { inserted: 0, present: [] };

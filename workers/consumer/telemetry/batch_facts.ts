@@ -17,7 +17,7 @@ export type TelemetrySinks = {
   healthState: HealthState;
 };
 
-/** A person cannot read more. */
+/** A person cannot read more lines. */
 const LINES_PER_SECOND = 5;
 const BURST = 20;
 
@@ -77,7 +77,7 @@ export function batchFacts({ log, metrics, outages, healthState }: TelemetrySink
   };
 }
 
-/** Logs each event while there are few, else some of them and the count of the rest. */
+/** Logs each event while there are few. Otherwise it logs some of them and counts the rest. */
 function sampledLog(log: Log, event: string) {
   let tokens = BURST;
   let refilledAt = performance.now();

@@ -6,7 +6,11 @@ import type { TelemetrySinks } from "./batch_facts.ts";
 
 export function logFacts({ log, metrics, healthState }: TelemetrySinks) {
   return {
-    /** Once a second. @param fetchableLag of all these partitions */
+    /**
+     * Called once a second.
+     *
+     * @param fetchableLag the sum over all these partitions
+     */
     positions: (partitions: readonly Partition[], fetchableLag: number) => {
       healthState.lag(fetchableLag);
       metrics.paused.set(healthState.count("database", HELD));
@@ -69,10 +73,10 @@ export function kafkaFacts({ log, metrics, outages, healthState }: TelemetrySink
     fetched: (broker: number) => outages.works("kafka", `broker ${broker}`),
     fetchFailed: (broker: number, failure: PipelineError, partitions: readonly number[]) =>
       outages.failed("kafka", `broker ${broker}`, failure, { broker, partitions }),
-    /** Normal while leaders move, so it is logged at debug only. */
+    /** Logged at debug, because this is normal while leaders move. */
     metadataStale: (broker: number, answer: string) => {
       healthState.notReady(`broker ${broker}`, answer);
-      log.debug("topic.stale", `The broker answered ${answer}; looking at the topic again`, { broker });
+      log.debug("topic.stale", `The broker answered ${answer}; reading the topic again`, { broker });
     },
     brokerAsked: (broker: number) => healthState.mark(`fetch from broker ${broker}`),
     brokerIdle: (broker: number) => {
@@ -100,7 +104,7 @@ export function topicFacts({ log, outages, healthState }: TelemetrySinks) {
       log.info("topic.found", `Topic ${topic} has ${partitions} partitions`, { topic, topicId, partitions });
     },
     topicFailed: (failure: PipelineError) => outages.failed("kafka", "kafka", failure),
-    /** Each partition notices it, and the first one reports it. */
+    /** Each partition calls this function, but only the first call is logged. */
     topicReplaced: (topic: string, topicId: string, earlier: readonly string[]) => {
       if (replacedBy === topicId) return;
       replacedBy = topicId;

@@ -22,12 +22,15 @@ export function consumerMetrics(registry: Registry) {
     },
   });
   const metrics = {
-    records: counter("heartbeat_records_total", "Records by where they ended", "outcome"),
+    records: counter("heartbeat_records_total", "Records by outcome", "outcome"),
     rejects: counter("heartbeat_rejects_total", "Rejected records by reason", "reason"),
     anomalies: counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", "kind"),
     gaps: counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", "cause"),
     batchRecords: histogram("heartbeat_batch_records", "Records in a batch", RECORDS),
-    batchSeconds: histogram("heartbeat_batch_duration_seconds", "From a batch in hand to its commit"),
+    batchSeconds: histogram(
+      "heartbeat_batch_duration_seconds",
+      "From the start of a batch's write to its commit",
+    ),
     endToEnd: histogram(
       "heartbeat_end_to_end_seconds",
       "From Kafka's timestamp of a batch's newest record to the commit of the batch",
@@ -45,14 +48,17 @@ export function consumerMetrics(registry: Registry) {
     ),
     clockAhead: gauge(
       "heartbeat_clock_ahead_seconds",
-      "This machine's clock before the database's; negative when it is behind",
+      "How far this machine's clock is ahead of the database's; negative when it is behind",
     ),
     retries: counter("heartbeat_retries_total", "Failed attempts that are tried again", "dependency"),
-    rollupLag: gauge("heartbeat_rollup_lag_seconds", "Age of the first change that waits for the rollup"),
+    rollupLag: gauge(
+      "heartbeat_rollup_lag_seconds",
+      "Age of the oldest change row that waits for the rollup",
+    ),
     rollupRounds: counter("heartbeat_rollup_rounds_total", "Rounds of the rollup that were committed"),
-    rollupRebuilds: counter("heartbeat_rollup_rebuilds_total", "Rebuilds from the rows that were begun"),
+    rollupRebuilds: counter("heartbeat_rollup_rebuilds_total", "Rebuilds that the rollup has begun"),
   };
-  // From 0 on, because Prometheus computes no rate over the first value of a counter.
+  // Each counter begins at 0, because Prometheus computes no rate from the first value of a counter.
   for (const outcome of ["stored", "duplicate", "rejected"]) metrics.records.inc({ outcome }, 0);
   for (const kind of ["low", "high"]) metrics.anomalies.inc({ kind }, 0);
   return metrics;

@@ -5,17 +5,17 @@ import type { AssignedPartition, HealthState, MonotonicClock } from "../health/h
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
-/** For its first group, a broker creates the topic of committed offsets. On a small machine this takes that long. */
+/** Before its first group, a broker creates the topic of committed offsets. On a small machine this can take as long. */
 const COORDINATOR_GRACE_MS = 30_000;
 
-/** A subject of the health state, or a partition that the database does not work for. */
+/** A subject of the health state, or the partition whose database statement failed or succeeded. */
 type Subject = string | AssignedPartition;
 type Dependency = "kafka" | "group" | "database";
 
 /** `isPartial`: some partitions were written since the outage was last logged, but not all. */
 type Outage = { since: number; attempts: number; refused: boolean; isPartial: boolean };
 
-/** Logs an outage once. It ends when every partition that it kept from being written was written or closed. */
+/** Logs an outage once. An outage of the database ends when each partition that could not be written is written or closed. */
 export class Outages {
   readonly #failing = new Map<Dependency, Outage>();
   #coordinatorGoneSince: number | undefined;
@@ -41,12 +41,12 @@ export class Outages {
     const refused = code.endsWith("_refused");
     let outage = this.#failing.get(dependency);
     // A refusal is logged even during an outage, because an operator must act.
-    const isNews = outage === undefined || (refused && !outage.refused) || (outage.isPartial && isNew);
+    const mustLog = outage === undefined || (refused && !outage.refused) || (outage.isPartial && isNew);
     outage ??= { since: this.clock(), attempts: 0, refused, isPartial: false };
     this.#failing.set(dependency, outage);
     outage.attempts++;
     outage.refused ||= refused;
-    if (!isNews) {
+    if (!mustLog) {
       return this.log.debug(`${dependency}.failing`, `${dependency} is still failing: ${message}`, fields);
     }
     outage.isPartial = false;
@@ -73,13 +73,13 @@ export class Outages {
       this.healthState.member(true);
       this.#coordinatorGoneSince = undefined;
     }
-    const known = this.#failing.get(dependency);
-    if (known === undefined) return;
-    known.isPartial = dependency === "database" && this.healthState.count("database") > 0;
-    if (known.isPartial) return;
+    const outage = this.#failing.get(dependency);
+    if (outage === undefined) return;
+    outage.isPartial = dependency === "database" && this.healthState.count("database") > 0;
+    if (outage.isPartial) return;
     this.#failing.delete(dependency);
-    const seconds = Math.round((this.clock() - known.since) / 100) / 10;
-    const message = `${dependency} answers again after ${seconds} s and ${known.attempts} failed attempts`;
-    this.log.info(`${dependency}.recovered`, message, { seconds, attempts: known.attempts });
+    const seconds = Math.round((this.clock() - outage.since) / 100) / 10;
+    const message = `${dependency} answers again after ${seconds} s and ${outage.attempts} failed attempts`;
+    this.log.info(`${dependency}.recovered`, message, { seconds, attempts: outage.attempts });
   }
 }

@@ -136,7 +136,7 @@ function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
     databaseFailed: (failure: PipelineError) => outages.failed("database", "database", failure),
     /** Not logged: the next write reports it. */
     databaseSilent: (failure: PipelineError) => healthState.notReady("database", failure.message),
-    /** @param seconds by which this machine's clock is ahead */
+    /** @param seconds how far this machine's clock is ahead */
     databaseAnswered: (seconds: number) => {
       healthState.answered("database");
       healthState.ready("database");
@@ -149,7 +149,7 @@ function databaseFacts({ log, metrics, outages, healthState }: TelemetrySinks) {
       }
       const side = seconds > 0 ? "ahead of" : "behind";
       const message = `This machine's clock is ${Math.round(Math.abs(seconds))} s ${side} the database's: ` +
-        "readings are rejected for their time, or dropped as old, only if both agree; correct the wrong clock";
+        "readings are rejected for their time, or dropped as old, only if both clocks show it; correct the wrong clock";
       log.warning("clock.differs", message, { seconds });
     },
   };
