@@ -108,11 +108,10 @@ const keyAndValue = ({ key, value }: { key: unknown; value: unknown }) => `${key
 Deno.test("produce creates a missing topic and publishes exactly the records of its seed", async () => {
   await using topic = new TestTopic(await kafka());
   const from = Date.UTC(2026, 0, 5) * 1000;
+  const times = "--from 2026-01-05T00:00:00Z --to 2026-01-05T02:00:00Z --interval 10s";
   const worker = topic.produce(
-    ..."--from 2026-01-05T00:00:00Z --to 2026-01-05T02:00:00Z --interval 10s --customers 5 --seed 42".split(
-      " ",
-    ),
-    ..."--malformed-rate 0.05 --out-of-range-rate 0.05 --duplicate-rate 0.05 --partitions 3".split(" "),
+    ...`${times} --customers 5 --seed 42 --partitions 3`.split(" "),
+    ..."--malformed-rate 0.05 --out-of-range-rate 0.05 --duplicate-rate 0.05".split(" "),
   );
   assert.equal(await worker.exitCode(), 0, worker.tail());
   assert.equal(worker.events("topic.created")[0]?.["partitions"], 3);
