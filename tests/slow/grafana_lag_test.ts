@@ -13,7 +13,7 @@ async function fires(database: MonitoredDatabase, title: string): Promise<boolea
   return await database.number(`alert rule: ${title}`) > rule.above;
 }
 
-Deno.test("no alert rule or panel reports data as wrong because the rollup lags, stands still or rebuilds", async (t) => {
+Deno.test("no alert rule or panel reports data as wrong because the rollup lags, stalls or rebuilds", async (t) => {
   await using database = await openMonitoredDatabase("grafana_rollup");
   await insertDay((sql, values) => database.owner.query(sql, values as unknown[]));
   const after = async (sql: string, title: string, isFiring: boolean) => {
@@ -47,13 +47,13 @@ Deno.test("no alert rule or panel reports data as wrong because the rollup lags,
   });
 
   await t.step("a rollup counts as stalled until a round or the rebuild makes progress", async () => {
-    const STILL = "Rollup stalled";
-    await after(waits("10 minutes"), STILL, true);
-    await after(waits("0 s"), STILL, false);
-    await after(set("rollup", "committed_at = now() - interval '10 minutes'"), STILL, false);
-    await after(cursor("now() - interval '1 hour'"), STILL, true);
+    const STALLED = "Rollup stalled";
+    await after(waits("10 minutes"), STALLED, true);
+    await after(waits("0 s"), STALLED, false);
+    await after(set("rollup", "committed_at = now() - interval '10 minutes'"), STALLED, false);
+    await after(cursor("now() - interval '1 hour'"), STALLED, true);
     assert.equal(await database.number("customer.json: Rollup lag"), -1);
-    await after(set("rollup", "committed_at = now()"), STILL, false);
+    await after(set("rollup", "committed_at = now()"), STALLED, false);
   });
 
   await t.step("minute aggregates are compared from the cursor on, unless too much waits", async () => {
