@@ -116,7 +116,7 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
     promise: "2.5",
     breaks: "an empty fetch response that was throttled counts as a proof that the log has no records there",
     edits: { "if (!alone || throttled) return": "if (!alone) return" },
-    test: "FetchStatus.empty() counts neither a fetch of several partitions nor a throttled one",
+    test: "FetchStatus.empty() counts no fetch of several partitions and no throttled fetch",
   },
   {
     promise: "2.5",

@@ -201,7 +201,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.5",
     breaks: "produce --file removes blanks around customer ids",
     edits: { 'utf8(texts[customer] ?? "")': 'utf8((texts[customer] ?? "").trim())' },
-    test: "produce --file keeps the blanks in the customers of a CSV file",
+    test: "produce --file keeps blanks in the customer ids of a CSV file",
   },
   {
     promise: "4.6",

@@ -20,7 +20,7 @@ function failures(check: (build: BrokenBuild) => void): string[] {
   });
 }
 
-Deno.test("every text that a broken build replaces occurs once, and its replacement differs", () => {
+Deno.test("each text that a broken build replaces occurs once, and its replacement differs", () => {
   const wrong = failures((build) => {
     const broken = breakSources(workers, build);
     const changed = [...broken].filter(([path, text]) => workers.get(path) !== text);
@@ -54,7 +54,7 @@ const REPORT = (error: string, summary: string) =>
   `a promise ... FAILED (3s)\n\n ERRORS \n\na promise => ./x_test.ts:1:1\n${error}\n    at file:///x.ts:1:1\n\n` +
   ` FAILURES \n\na promise => ./x_test.ts:1:1\n\n${summary}\n\nerror: Test failed\n`;
 
-Deno.test("verdictOf() counts a failed test as noticed and quotes its innermost error", () => {
+Deno.test("verdictOf() reports the break as noticed if the test failed, and quotes the innermost error", () => {
   const error = "error: Error: kept: topic t\n    at x\nCaused by: AssertionError: lost: no row for 0:1";
   deepStrictEqual(verdictOf(REPORT(error, "FAILED | 0 passed | 1 failed | 5 filtered out (3s)")), {
     kind: "noticed",
@@ -62,7 +62,7 @@ Deno.test("verdictOf() counts a failed test as noticed and quotes its innermost 
   });
 });
 
-Deno.test("verdictOf() does not count a missing test, a passed test or an error of the program as noticed", () => {
+Deno.test("verdictOf() does not report the break as noticed if the test is missing or passed, or the program has an error", () => {
   const kinds = [
     "ok | 0 passed | 0 failed | 4 filtered out (1s)\n",
     "ok | 1 passed | 0 failed | 4 filtered out (1s)\n",

@@ -7,7 +7,7 @@ import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 
 const BUILT_IMAGE = /^heartbeat-(consumer|producer):local$/;
 
-/** Services that run once and end. */
+/** Services that run once and then exit. */
 const ONE_SHOTS = ["owner", "migrate"];
 
 const ROOT = new URL("../../", import.meta.url);
@@ -53,7 +53,7 @@ function service(name: string): Service {
   return found;
 }
 
-Deno.test("compose has stable names of services and containers", () => {
+Deno.test("compose keeps the names of its services and containers", () => {
   deepStrictEqual(Object.fromEntries(services.map(([name, { container_name }]) => [name, container_name])), {
     "kafka": "kafka",
     "postgres": "postgres",
@@ -234,17 +234,21 @@ Deno.test("compose mounts every volume that an image declares, because each down
   }
 });
 
-Deno.test("each up sets the password of the database's owner to the one in .env, whatever the volume contains", async () => {
+Deno.test("each `up` sets the password of the database's owner to the one in .env, even with an old volume", async () => {
   const { network_mode, environment = {}, volumes = [] } = service("owner");
-  strictEqual(network_mode, "service:postgres", "there the image requires no password");
+  strictEqual(network_mode, "service:postgres", "only there the image requires no password");
   const script = await text("deploy/postgres/make_owner.sql");
   for (const [, variable, name] of script.matchAll(/^\\getenv (\w+) (\w+)$/gm)) {
-    ok(name !== undefined && name in environment, `${name} is not given to the container`);
+    ok(name !== undefined && name in environment, `the container does not get ${name}`);
     match(script, new RegExp(`^alter role \\w+ .*password :'${variable}';$`, "m"));
   }
   deepStrictEqual(volumes, ["./deploy/postgres/make_owner.sql:/make_owner.sql:ro"]);
   for (const line of script.matchAll(/^ *(?:select ')?create .*$/gm)) {
-    match(script.slice(line.index), /^.*\s+where not exists .*\\gexec$/m, "created a second time");
+    match(
+      script.slice(line.index),
+      /^.*\s+where not exists .*\\gexec$/m,
+      "a second run would create it again",
+    );
   }
 });
 
@@ -257,7 +261,7 @@ Deno.test("compose contains no password, and refuses to start if one is missing"
     "HEARTBEAT_WRITER_PASSWORD",
     "POSTGRES_PASSWORD",
   ]);
-  doesNotMatch(source, /\$\{[A-Z_]*PASSWORD(?!:\?)/, "a password with a default, or none");
+  doesNotMatch(source, /\$\{[A-Z_]*PASSWORD(?!:\?)/, "compose starts without this password");
   for (const [name, { environment = {} }] of services) {
     for (const [variable, value] of Object.entries(environment)) {
       if (/PASSWORD/.test(variable)) match(String(value), /^\$\{[A-Z_]+:\?[^}]+\}$/, `${name} ${variable}`);
@@ -284,10 +288,10 @@ Deno.test("each container gets only the passwords that it needs", () => {
 });
 
 Deno.test("compose passes every setting of the consumer from .env to the container", () => {
-  const elsewhere = /^KAFKA_(SECURITY|SASL|SSL)_/;
+  const notInCompose = /^KAFKA_(SECURITY|SASL|SSL)_/;
   const expected = Object.entries(CONSUMER_SETTINGS)
     .filter(([name, schema]) =>
-      !elsewhere.test(name) && (name === "DATABASE_URL" || !settingInfo(schema).secret)
+      !notInCompose.test(name) && (name === "DATABASE_URL" || !settingInfo(schema).secret)
     )
     .map(([name]) => name);
   const { environment = {} } = service("heartbeat-consumer");

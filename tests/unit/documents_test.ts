@@ -2,12 +2,12 @@ import { deepStrictEqual, ok } from "node:assert";
 import { posix, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../..");
-/** A quoted name may be relative to one of these. docs/faults.md quotes its tests without their folder. */
+/** A quoted name may be relative to one of these folders. docs/faults.md quotes its tests without their folder. */
 const FROM = ["", "docs/", "tests/", "tests/faults/"];
 /** Folders of generated and downloaded files. */
 const NOT_IN_REPOSITORY = /^(\..*|dist|node_modules|target)$/;
 
-/** Files and, with a slash at the end, folders, relative to the root. */
+/** @returns the files and folders below a folder, relative to the root; folders end with a slash */
 async function pathsBelow(folder: string): Promise<string[]> {
   const paths: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(posix.join(ROOT, folder))) {
@@ -30,7 +30,7 @@ function problems(find: (document: { path: string; text: string }) => readonly s
   return documents.flatMap((document) => find(document).map((problem) => `${document.path} ${problem}`));
 }
 
-/** @param path may contain `*` for any part of a name */
+/** @param path may contain `*`, which stands for any part of a name */
 function exists(path: string): boolean {
   const pattern = path.replace(/\/$/, "").replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", "[^/]*");
   const wanted = new RegExp(`^${pattern}/?$`);
@@ -49,15 +49,15 @@ Deno.test("every relative link in the documents leads to an existing file or fol
       .map((target) => `links to ${target}`)
   );
   deepStrictEqual(broken, []);
-  ok(links > 5, `${links} links were found`);
+  ok(links > 5, `only ${links} links were found`);
 });
 
-/** The words inside backticks. */
+/** @returns the words between backticks */
 function quotedWords(text: string): string[] {
   return [...text.matchAll(/`([^`\n]+)`/g)].flatMap(([, span = ""]) => span.split(/\s+/));
 }
 
-/** Whether a word names a file or folder of this repository. A module may be quoted by its name alone. */
+/** @returns whether a word has the form of a path in this repository; a module needs no folder */
 function isPath(word: string): boolean {
   if (!/^[\w.*][\w.*/-]*$/.test(word)) return false;
   if (!word.includes("/")) return /^\w+\.ts$/.test(word);
@@ -66,7 +66,7 @@ function isPath(word: string): boolean {
   return /\.(ts|sql|md|json|svg|xml|ya?ml)$/.test(word) || paths.includes(`${first}/`);
 }
 
-/** Folders at the root that are quoted alone, also if they no longer exist. */
+/** @returns quoted folders of the root, even if they do not exist */
 function quotedFolders(text: string): string[] {
   return [...text.matchAll(/`(\w[\w-]*)\/`/g)].map(([, name = ""]) => name)
     .filter((name) => !NOT_IN_REPOSITORY.test(name)).map((name) => `${name}/`);
@@ -85,7 +85,7 @@ Deno.test("every file and folder that the documents quote exists", () => {
       .map((word) => `quotes ${word}`)
   );
   deepStrictEqual(missing, []);
-  ok(count > 100, `${count} names were found`);
+  ok(count > 100, `only ${count} names were found`);
 });
 
 Deno.test("no empty line splits a table in the documents", () => {

@@ -9,16 +9,16 @@ async function example(): Promise<Map<string, string>> {
   return new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
 
-/** docker-compose.yml requires these. No program has a default for a password. */
+/** Excludes the passwords of Kafka, which docker-compose.yml does not require. */
 function isPassword(name: string): boolean {
   return name.endsWith("_PASSWORD") && !name.startsWith("KAFKA_");
 }
 
-/** Variables of `deno task up` and `deno task stack`. */
+/** Variables that `deno task up` and `deno task stack` read. */
 const STACK_VARIABLES = ["KAFKA_PORT", "POSTGRES_PORT"];
 
 /** Variables that Docker Compose itself reads. */
-const COMPOSE_OWN = ["COMPOSE_PROFILES"];
+const DOCKER_COMPOSE_VARIABLES = ["COMPOSE_PROFILES"];
 
 async function composeVariables(): Promise<string[]> {
   const text = await Deno.readTextFile(new URL("../../docker-compose.yml", import.meta.url));
@@ -29,7 +29,7 @@ Deno.test(".env.example contains exactly the variables that the programs and com
   const read = new Set([
     ...Object.keys(CONSUMER_SETTINGS),
     ...STACK_VARIABLES,
-    ...COMPOSE_OWN,
+    ...DOCKER_COMPOSE_VARIABLES,
     ...await composeVariables(),
   ]);
   assert.deepEqual([...(await example()).keys()].sort(), [...read].sort());
@@ -44,11 +44,11 @@ Deno.test(".env.example gives each variable the default of the consumer", async 
   }
 });
 
-Deno.test(".env.example has a valid password for each that compose requires, and each says that it must be changed", async () => {
+Deno.test(".env.example has a valid example of each password that compose requires, and tells the reader to change it", async () => {
   const passwords = [...await example()].filter(([name]) => isPassword(name));
   assert.equal(passwords.length, 5);
   for (const [name, value] of passwords) assert.match(value, /^change-me-[a-z]+$/, name);
-  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "the passwords differ");
+  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "two passwords are equal");
   const settings = parseSettings("consumer", ROLE_SETTINGS, Object.fromEntries(passwords));
   assert.notEqual(settings.HEARTBEAT_WRITER_PASSWORD, undefined);
 });

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { checksum } from "../../workers/consumer/schema/migrate.ts";
 
-/** SHA-256 of each file. If one changes, the consumer refuses every existing database. */
+/** The SHA-256 of each file. After a change of a file, the consumer refuses every existing database. */
 const RELEASED: Readonly<Record<string, string>> = {
   "0001_create_schema": "9dd1c4bc75abb6a71a01ecb08afbd081452af77c60548c8aca1e52e275bbcc68",
 };

@@ -1,4 +1,4 @@
-/** docs/configure.md, operate.md and troubleshoot.md list what the code has: settings, metrics, alert rules, reject reasons. */
+/** Compares docs/configure.md, operate.md and troubleshoot.md with the settings, metrics, alerts and texts in the code. */
 import { deepStrictEqual, ok } from "node:assert";
 import { Registry } from "prom-client";
 import type { z } from "zod";
@@ -27,7 +27,7 @@ const [configure, operate, troubleshoot, compose] = await Promise.all(
   ),
 ) as [string, string, string, string];
 
-/** The cells of each table row whose first cell is one name between backticks, by that name. */
+/** @returns the table rows whose first cell is one name between backticks, as this name and all cells of the row */
 function rows(page: string, name: RegExp): [name: string, cells: readonly string[]][] {
   return page.split("\n").flatMap((line): [string, readonly string[]][] => {
     const cells = line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim());
@@ -36,13 +36,13 @@ function rows(page: string, name: RegExp): [name: string, cells: readonly string
   });
 }
 
-/** The names between backticks in the first cell of each table row. */
+/** @returns the names between backticks in the first cell of each table row */
 function firstNames(text: string): string[] {
   const cells = [...text.matchAll(/^\|([^|]*)\|/gm)].map(([, cell = ""]) => cell);
   return cells.flatMap((cell) => [...cell.matchAll(/`([a-z0-9_.]+)`/g)].map(([, name = ""]) => name));
 }
 
-/** The text below a heading, up to the next heading of level 2. */
+/** @returns the text below a heading, up to the next heading of level 2 */
 function sectionOf(page: string, heading: string): string {
   return page.split(`\n${heading}\n`)[1]?.split("\n## ")[0] ?? "";
 }
@@ -115,32 +115,32 @@ Deno.test("docs/operate.md explains every warning and error of the workers, and 
     event
   );
   deepStrictEqual(alarming.filter((event) => !explained.includes(event ?? "")), []);
-  ok(alarming.length > 15, `${alarming.length} warnings and errors were found`);
+  ok(alarming.length > 15, `only ${alarming.length} warnings and errors were found`);
 });
 
-/** In the texts of docs/troubleshoot.md: what stands for a value, and for the rest. */
+/** In quoted texts of docs/troubleshoot.md, these words stand for a value or for the rest of the text. */
 const PLACEHOLDER = /\.\.\.|\b(?:HOST|NAME|N|FILE|FOLDER|ROLE|MACHINE|FIELD|A|B|X|Y|M)\b/;
-/** Other things between backticks: SQL, and command lines. */
+/** SQL and command lines between backticks are no texts of the code. */
 const NO_TEXT = /^(?:select|update|create|alter|set|encoding|docker|deno|consume) /;
 
-/** Whether a text is one literal of the code, or several that code puts together. */
+/** @returns whether a text is one literal of the code, or several literals that the code joins */
 function isComposed(words: readonly string[], source: string, from = 0): boolean {
   if (from === words.length) return true;
   for (let to = words.length; to > from; to--) {
-    const piece = trimmed(words.slice(from, to).join(" "));
+    const fragment = trimmed(words.slice(from, to).join(" "));
     const bounds = { begins: from > 0, ends: to < words.length };
-    if (occurs(piece, source, bounds) && isComposed(words, source, to)) return true;
+    if (occurs(fragment, source, bounds) && isComposed(words, source, to)) return true;
   }
   return false;
 }
 
-/** @param bounds whether the piece has to begin, and to end, where a literal or one of its `${values}` does */
-function occurs(piece: string, source: string, bounds: { begins: boolean; ends: boolean }): boolean {
-  for (let at = source.indexOf(piece); at >= 0; at = source.indexOf(piece, at + 1)) {
+/** @param bounds whether the fragment must begin, and must end, at the border of a literal or of one of its `${values}` */
+function occurs(fragment: string, source: string, bounds: { begins: boolean; ends: boolean }): boolean {
+  for (let at = source.indexOf(fragment); at >= 0; at = source.indexOf(fragment, at + 1)) {
     const before = source.slice(Math.max(0, at - 4), at);
-    const behind = source.slice(at + piece.length, at + piece.length + 4);
+    const after = source.slice(at + fragment.length, at + fragment.length + 4);
     const begins = !bounds.begins || /["`}][ :;,.()]*$/.test(before);
-    const ends = !bounds.ends || /^[ :;,.()]*(?:["`]|\$\{)/.test(behind);
+    const ends = !bounds.ends || /^[ :;,.()]*(?:["`]|\$\{)/.test(after);
     if (begins && ends) return true;
   }
   return false;
@@ -152,7 +152,7 @@ Deno.test("each error text and reason that docs/troubleshoot.md quotes is in the
   const code = await Promise.all(["workers", "stack", "migrations"].map((name) => {
     return sourceOf(new URL(`../../${name}/`, import.meta.url));
   }));
-  // Texts that are added up from several literals become one.
+  // Joins literals that the code concatenates.
   const source = code.join("").replace(/["`]\s*\+\s*["`]/g, "").replace(/\s+/g, " ");
   const prose = troubleshoot.replace(/```[\s\S]*?```/g, "");
   const quoted = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
@@ -161,7 +161,7 @@ Deno.test("each error text and reason that docs/troubleshoot.md quotes is in the
   );
   const fragments = texts.map(trimmed).filter((text) => text !== "");
   deepStrictEqual(fragments.filter((text) => !isComposed(text.split(" "), source)), []);
-  ok(fragments.length > 100, `${fragments.length} fragments were found`);
+  ok(fragments.length > 100, `only ${fragments.length} fragments were found`);
 });
 
 async function sourceOf(folder: URL): Promise<string> {

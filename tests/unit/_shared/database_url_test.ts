@@ -64,8 +64,8 @@ Deno.test("databaseAddress() verifies the server's certificate and name for ever
 });
 
 Deno.test("databaseAddress() accepts the URLs that database providers show, or names the parameter that it refuses", () => {
-  // As shown by Neon, Supabase (session and transaction pooler), Heroku, Azure, Amazon RDS, Google, DigitalOcean,
-  // Prisma and Vercel. Undefined: accepted.
+  // The providers are Neon, Supabase (session and transaction pooler), Heroku, Azure, Amazon RDS, Google, DigitalOcean,
+  // Prisma and Vercel. Undefined means that the URL is accepted.
   const providerUrls: Readonly<Record<string, RegExp | undefined>> = {
     "u:p@ep-cool-1.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require":
       /its channel_binding asks/,

@@ -25,7 +25,7 @@ Deno.test("sqlState() returns the SQLSTATE of PostgreSQL and never a network err
 
 Deno.test("isTimeout() is true if the server or the client ended a query for its duration, and false for a lock or an idle client", () => {
   for (const code of ["57014", "25P04"]) ok(isTimeout(answered(code)), code);
-  for (const cause of [new Error("Query read timeout"), new ResponseTimeout("in whatever words")]) {
+  for (const cause of [new Error("Query read timeout"), new ResponseTimeout("another message")]) {
     ok(isTimeout(new Error("outer", { cause })), cause.message);
   }
   for (const code of ["55P03", "25P03", "40P01", "57P01", "ECONNRESET"]) {
@@ -80,7 +80,7 @@ Deno.test("isDataError() is true only for errors that the values of the row alon
   }
   ok(isDataError(answered("23514", { constraint: "not_this" })));
   ok(!isDataError(answered("23514")), "no day partition takes the row");
-  // Caused by the schema or by other rows: a column whose type was changed, an exhausted sequence, a column that the
+  // The schema or other rows cause these errors: a column with another type, an exhausted sequence, a column that the
   // consumer does not fill, another table.
   const schema = ["22P02", "22P03", "22P04", "2200H", "22023", "23502", "23503", "23505", "23P01", "P0001"];
   const others = ["08006", "0A000", "25006", "28P01", "40001", "40P01", "42501", "42P01", "53100", "53300"];

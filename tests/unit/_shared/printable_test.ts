@@ -3,7 +3,7 @@ import { settingsError } from "../../../workers/_shared/env.ts";
 import { printable, printableLines } from "../../../workers/_shared/output.ts";
 import { formatTable } from "../../../workers/_shared/table.ts";
 
-const HOSTILE = [
+const DANGEROUS = [
   ["a line feed", "\n"],
   ["a carriage return", "\r"],
   ["an escape", "\x1b[2J"],
@@ -18,7 +18,7 @@ const HOSTILE = [
 ] as const;
 
 Deno.test("printable() escapes characters that can forge a line, move a cursor or reverse text, and keeps the meaning of JSON", () => {
-  for (const [what, text] of HOSTILE) {
+  for (const [what, text] of DANGEROUS) {
     const line = JSON.stringify({ customer: `before${text}after`, [text]: 1 });
     doesNotMatch(printable(line), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u, what);
     deepStrictEqual(JSON.parse(printable(line)), JSON.parse(line), what);

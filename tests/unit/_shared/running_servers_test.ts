@@ -9,7 +9,7 @@ const ADDRESSES = {
   DATABASE_URL: "postgres://me:secret@127.0.0.1:15432/db",
 };
 
-/** A data folder with the address file, and with or without a process that holds its lock. */
+/** Creates a data folder with the address file. If `running`, a process holds its lock. */
 async function withHome(running: boolean, work: (home: string) => Promise<void>): Promise<void> {
   const home = await Deno.makeTempDir();
   const lines = Object.entries(ADDRESSES).map(([name, value]) => `${name}=${value}\n`);
@@ -35,11 +35,14 @@ Deno.test("withRunningServers() adds the addresses that are absent or empty, and
       home,
     });
     assert.deepEqual(config, { ...ADDRESSES, LOG_LEVEL: "info" });
-    assert.ok(note?.includes(join(home, "addresses.env")) && !note.includes("secret"), `the note is ${note}`);
+    assert.ok(
+      note?.includes(join(home, "addresses.env")) && !note.includes("secret"),
+      `unexpected note: ${note}`,
+    );
   });
 });
 
-Deno.test("withRunningServers() adds only the addresses that the program needs, also beside one address of the same servers", async () => {
+Deno.test("withRunningServers() adds only the addresses that the program needs, even if one address of these servers is set", async () => {
   await withHome(true, async (home) => {
     const { DATABASE_URL: _, ...kafka } = ADDRESSES;
     const needed = ["KAFKA_BOOTSTRAP_SERVERS"] as const;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Secrets } from "../../../workers/_shared/secrets.ts";
 import { anyText, property } from "../../support/property.ts";
 
-/** Uses the methods of the platform where the code under test uses Node's. */
+/** Uses methods of the web platform, while the code under test uses those of Node. */
 function formsOf(secret: string): string[] {
   const bytes = new TextEncoder().encode(secret);
   return [
@@ -44,7 +44,7 @@ Deno.test("Secrets.redact() leaves no part of secrets that contain or overlap ea
   strictEqual(inTheMiddle.redact("a first-secret-shared-second-secret b"), "a *** b");
 });
 
-// Few letters, so that the secrets contain and overlap each other. No asterisk, because it is the replacement.
+// With few letters, the secrets contain and overlap each other. An asterisk would look like a replacement.
 const secret = fc.oneof(
   fc.stringMatching(/^[ab]{1,16}$/),
   fc.stringMatching(/^[a-c" ]{1,30}$/),
@@ -52,7 +52,7 @@ const secret = fc.oneof(
 );
 const calls = fc.array(fc.array(secret, { maxLength: 4 }), { maxLength: 3 });
 
-Deno.test("Secrets.redact() leaves no encoding of any secret, whatever the secrets have in common", () => {
+Deno.test("Secrets.redact() leaves no encoding of any secret, even if secrets overlap", () => {
   const text = (secrets: readonly string[]) => {
     const form = fc.constantFrom("", ...secrets.flatMap(formsOf));
     const cut = fc.tuple(form, fc.nat({ max: 20 })).map(([whole, from]) => whole.slice(from));
@@ -65,7 +65,7 @@ Deno.test("Secrets.redact() leaves no encoding of any secret, whatever the secre
       for (const secret of calls.flat()) {
         for (const form of formsOf(secret)) {
           if (form === "") continue;
-          // A short secret is hidden only as a whole word, and may remain directly beside a hidden one.
+          // A short secret is hidden only as a whole word, so it may remain next to a hidden secret.
           const alone = new RegExp(`(?<![A-Za-z0-9_*])${RegExp.escape(form)}(?![A-Za-z0-9_*])`);
           ok(
             secret.length >= 12 ? !redacted.includes(form) : !alone.test(redacted),

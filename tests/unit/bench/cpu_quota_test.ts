@@ -2,7 +2,7 @@ import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { dirname, join } from "node:path";
 import { cpuQuota } from "../../../bench/lab/cpu_quota.ts";
 
-/** Runs a test on files that look like Linux's control groups. */
+/** Runs a test with files that imitate the control groups of Linux. */
 async function inTree(files: Record<string, string>, test: (root: string) => Promise<void>): Promise<void> {
   const root = await Deno.makeTempDir();
   try {
@@ -20,7 +20,7 @@ function read(root: string, ...paths: string[]): string[] {
   return paths.map((path) => Deno.readTextFileSync(join(root, path)).trim());
 }
 
-Deno.test("cpuQuota() limits each 20 ms with version 2 of control groups", () =>
+Deno.test("cpuQuota() limits the CPU time in each 20 ms with version 2 of control groups", () =>
   inTree({ "cgroup.controllers": "cpuset cpu memory", "cgroup.subtree_control": "" }, async (root) => {
     const quota = await cpuQuota("one", 0.1, root);
     await quota.hold(4711);

@@ -32,7 +32,7 @@ Deno.test("Telegraf's limit of undelivered records is at most its buffer, so it 
   assert.ok(Number(PEER_BUFFER_RECORDS) >= Number(PEER_UNDELIVERED_RECORDS));
 });
 
-Deno.test("each run of a peer has a consumer group of its own, so it reads the topic from the beginning", () => {
+Deno.test("each run of a peer has its own consumer group, so it reads the topic from the beginning", () => {
   assert.notEqual(telegrafVariables(RUN)["PEER_GROUP"], telegrafVariables(RUN)["PEER_GROUP"]);
   assert.notEqual(pythonVariables(RUN)["PEER_GROUP"], pythonVariables(RUN)["PEER_GROUP"]);
 });

@@ -38,7 +38,7 @@ const SHAPES: Record<string, LogShape> = {
   },
 };
 
-/** The lines of each partition, in the order of its log. */
+/** @returns the lines of each partition, in the order of its log */
 async function published(log: PreparedLog): Promise<Line[][]> {
   const partitions = Array.from({ length: log.partitions }, (): Line[] => []);
   const add = (partition: number, bytes: Buffer) => {
@@ -102,7 +102,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("each customer of a Fleet reports once per interval, at a time that does not follow the order of ids", () => {
+Deno.test("each customer of a Fleet reports once per interval, and the times do not follow the order of the ids", () => {
   const fleet = new Fleet(1_000, 5_000);
   const order = Array.from({ length: 3_000 }, (_, index) => fleet.reading(index, 0));
   for (let customer = 0; customer < 1_000; customer++) {
@@ -115,10 +115,13 @@ Deno.test("each customer of a Fleet reports once per interval, at a time that do
   const later = order.slice(1, 1_000).filter(({ customer }, index) =>
     customer > (order[index]?.customer ?? NaN)
   );
-  ok(later.length > 400 && later.length < 600, `${later.length} of 999 follow a smaller number`);
+  ok(
+    later.length > 400 && later.length < 600,
+    `${later.length} of 999 readings follow one of a lower customer`,
+  );
 });
 
-Deno.test("a Fleet gives the same readings for the same seed, and others for another seed", () => {
+Deno.test("a Fleet gives the same readings for the same seed, and different readings for another seed", () => {
   const order = (seed: number) => {
     const fleet = new Fleet(500, 5_000, seed);
     return Array.from({ length: 500 }, (_, index) => fleet.reading(index, 0));

@@ -12,7 +12,7 @@ Deno.test("shapesOf() combines each number of customers with each interval", () 
   ]);
 });
 
-Deno.test("parseSettings() refuses a list that contains anything but numbers", () => {
+Deno.test("parseSettings() refuses a list with a value that is not a number", () => {
   for (const customers of ["1000,", "many", "0", "1000, 2000", "1e3", "-1", "99999999"]) {
     throws(
       () => parseSettings("bench", SHAPE_FLAGS, { customers, interval: "5" }),

@@ -15,7 +15,7 @@ import { LIMITS, NOW } from "../../support/wire_record.ts";
 const LOG = { topic: "t", topicId: "i", partition: 3 };
 const LEDGER: LedgerRow = { ...LOG, id: 1, generation: 0, firstOffset: 0, nextOffset: 0, leaderEpoch: -1 };
 
-/** The context of the consumer, in which only the processing of a batch is real. */
+/** Creates the context of the consumer. Only the processing of a batch is real. */
 function contextOf(
   healthState: HealthState,
   write: (ledger: LedgerRow) => Promise<WriteOutcome>,
@@ -28,7 +28,7 @@ function contextOf(
     database: { target: "test" },
     plan: createPlanner(LIMITS, () => NOW),
     dayPartitions: { prepare: () => Promise.resolve() },
-    // A store of its own for each test, because a write that hangs keeps its connection.
+    // Each test has its own store, because a write that hangs keeps its connection.
     store: createStore({
       writeGroup: async ([batch]) => [await write(batch?.ledger ?? LEDGER)],
       writeChecked: ({ ledger }) => write(ledger),
@@ -37,7 +37,7 @@ function contextOf(
   } as unknown as ConsumerContext;
 }
 
-/** A write that never ends. */
+/** Creates a write that never ends. */
 function hanging() {
   const begun = Promise.withResolvers<void>();
   const write = () => {
@@ -84,7 +84,7 @@ Deno.test("a batch that waits for its day partitions marks its progress after ea
   deepStrictEqual(healthState.liveReasons(), []);
 });
 
-/** Partition 0, whose writes a trigger refuses until `repair()`, and partition 1, whose writes succeed. */
+/** Creates two partitions. A trigger refuses the writes of partition 0 until `repair()`; those of partition 1 succeed. */
 function refused() {
   let now = 0;
   let isRepaired = false;
@@ -113,7 +113,7 @@ function refused() {
 
 const TRIGGER = "database: Cannot write a batch at PostgreSQL test: a trigger (SQLSTATE P0001) (partition 0)";
 
-Deno.test("a partition whose writes fail stays not ready and logs one outage while another partition is written", async () => {
+Deno.test("while the writes of one partition fail and others succeed, readiness names it and one outage is logged", async () => {
   const { healthState, events, first, second, write, repair } = refused();
   const writing = write(first);
   await eventually("a failure", () => healthState.readyReasons().length > 0);

@@ -22,7 +22,7 @@ const EXAMPLES: readonly (readonly [sql: string, expanded: string])[] = [
   ["'${customer:percentencode}'", "'o%27brien%20%24__timeFrom%28%29'"],
 ];
 
-Deno.test("expandMacros() expands the examples in Grafana's documentation as documented", () => {
+Deno.test("expandMacros() expands the examples of Grafana's documentation", () => {
   for (const [sql, expanded] of EXAMPLES) assert.equal(expandMacros(sql, context), expanded);
   assert.equal(expandMacros("like '$__searchFilter'", { ...context, search: "c-" }), "like 'c-%'");
 });
@@ -44,13 +44,13 @@ Deno.test("expandMacros() expands a macro inside a quoted customer id, but not i
   assert.doesNotMatch(expandMacros("'${customer:percentencode}'", context), /2018/);
 });
 
-Deno.test("intervalOf() rounds to usual durations and keeps the minimum", () => {
+Deno.test("intervalOf() rounds to usual durations and returns at least the minimum", () => {
   assert.equal(intervalOf(3_600_000, 60, 60_000), 60_000);
   assert.equal(intervalOf(3_600_000, 1_000, 60_000), 60_000);
   assert.equal(intervalOf(86_400_000, 60, 60_000), 1_800_000);
 });
 
-Deno.test("expandProvisioned() takes variables from the environment and $$ as a $", () => {
+Deno.test("expandProvisioned() expands variables of the environment, and reads $$ as a $", () => {
   assert.equal(expandProvisioned("$__env{A} ${A} $A $$__timeFrom()", { A: "1" }), "1 1 1 $__timeFrom()");
   assert.throws(() => expandProvisioned("$__timeFrom()"), TypeError);
 });

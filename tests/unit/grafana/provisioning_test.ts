@@ -51,7 +51,7 @@ Deno.test("there are eight alert rules, and each links to an existing panel", as
   }
 });
 
-Deno.test("the condition of each alert rule is the comparison of its last value", async () => {
+Deno.test("the condition of each alert rule compares its last value", async () => {
   for (const { title, condition, data } of await alertRules()) {
     assert.equal(condition, data[2].refId, title);
     assert.equal(data[0].datasourceUid, data[0].model.datasource.uid, title);

@@ -6,7 +6,7 @@ import { syntheticSource } from "../../../workers/producer/generate.ts";
 
 const NOW_MICROS = Date.UTC(2026, 0, 5, 12) * 1000;
 const noFile = () => {
-  throw new TypeError("no file expected");
+  throw new TypeError("the test expects no read of a file");
 };
 
 function read(...args: string[]) {
@@ -33,7 +33,7 @@ function errorOf(...args: string[]): string {
   return assert.fail(`accepted ${args.join(" ")}`);
 }
 
-Deno.test("readConfig() plans one reading a second for each of 50 customers by default", () => {
+Deno.test("readConfig() plans one reading per second for each of 50 customers by default", () => {
   const { customers, spacingMicros, live, durationMicros } = synthetic();
   assert.deepEqual([customers, spacingMicros, live, durationMicros], [50, 20_000, true, Infinity]);
 });
@@ -49,7 +49,7 @@ Deno.test("syntheticSource() computes the number of records and their rate", () 
   assert.deepEqual(source("--from", "1h", "--customers", "4", "--count", "2000"), [1_440, undefined]);
 });
 
-Deno.test("readConfig() plans a backfill from an instant or a duration ago until --to or now", () => {
+Deno.test("readConfig() plans a backfill that begins at a time or a duration ago, and ends at --to or now", () => {
   const relative = synthetic("--from", "1h", "--interval", "10s", "--customers", "4");
   const { startMicros, durationMicros, spacingMicros, live } = relative;
   const planned = [NOW_MICROS - 3_600e6, 3_600e6, 2.5e6, false];
@@ -83,7 +83,7 @@ Deno.test("readConfig() reads the column mapping and takes the format from the f
   });
 });
 
-Deno.test("readConfig() names every wrong flag with the expected values", () => {
+Deno.test("readConfig() names each wrong flag with the expected values", () => {
   assert.equal(
     errorOf("--rate", "fast", "--seed", "-1", "--compression", "rar"),
     [

@@ -28,7 +28,7 @@ function bytes(records: Iterable<OutgoingRecord>): string[] {
   return Array.from(records, ({ key, value }) => `${key} ${value?.toString("hex") ?? null}`);
 }
 
-/** The values of one customer, or of all customers. */
+/** @returns the values of one customer; default: of all customers */
 function values(records: Iterable<OutgoingRecord>, customer?: string): string[] {
   return Array.from(records).filter(({ key }) => customer === undefined || key.toString() === customer)
     .map(({ value }) => value?.toString() ?? "");
@@ -42,7 +42,7 @@ Deno.test("generate() yields the same bytes as in earlier versions", () => {
   assert.equal(digest.digest("hex"), "b89bb429a756ac318b49259026b2a347d493c72e48060d9426223e3675810ae9");
 });
 
-Deno.test("generate() yields the same bytes for the same seed, in one part or two, and other bytes for another seed", () => {
+Deno.test("generate() yields the same bytes for the same seed, also in two parts, and different bytes for another seed", () => {
   const whole = bytes(generate(options()));
   assert.equal(whole.length, 5_000);
   const source = generate(options());
@@ -59,7 +59,7 @@ Deno.test("generate() yields the same readings of a customer for any number of c
   assert.deepEqual(many, few);
 });
 
-Deno.test("generate() does not change the good readings when faults are added", () => {
+Deno.test("generate() yields the same good readings with and without faults", () => {
   const good = new Set(values(generate(options({ faults: NO_FAULTS }))));
   const faulty = Array.from(generate(options())).filter(({ fault }) => fault === undefined);
   const changed = faulty.map(({ value }) => value?.toString() ?? "").filter((value) => !good.has(value));

@@ -24,7 +24,7 @@ function deviation(values: readonly number[]): number {
   return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
 }
 
-function within(value: number, [low, high]: readonly [number, number], what: string): void {
+function assertWithin(value: number, [low, high]: readonly [number, number], what: string): void {
   assert.ok(value >= low && value <= high, `${what} is ${value}, expected ${low} to ${high}`);
 }
 
@@ -44,17 +44,17 @@ function heart(customer: number): Heart {
 Deno.test("drawPerson() draws resting heart rates with the distribution that Quer et al. measured", () => {
   const people = Array.from({ length: 4_000 }, (_, index) => drawPerson(new Random(3, index, "person"), 0.1));
   const resting = people.map(({ restingBpm }) => restingBpm);
-  within(mean(resting), [65, 66.2], "the mean");
-  within(deviation(resting), [7.2, 8.1], "the standard deviation");
-  within(Math.min(...resting), [39.7, 50], "the lowest");
-  within(
+  assertWithin(mean(resting), [65, 66.2], "the mean");
+  assertWithin(deviation(resting), [7.2, 8.1], "the standard deviation");
+  assertWithin(Math.min(...resting), [39.7, 50], "the lowest");
+  assertWithin(
     people.filter(({ arrhythmia }) => arrhythmia !== undefined).length / 4_000,
     [0.08, 0.12],
     "the share",
   );
 });
 
-Deno.test("a Heart is 10 to 25 % slower at night than by day, and always within the range of a sensor", () => {
+Deno.test("a Heart beats 10 to 25 % slower at night than by day, and always within the range of a sensor", () => {
   const nights: number[] = [];
   const days: number[] = [];
   for (let customer = 1; customer <= 40; customer++) {
@@ -62,9 +62,9 @@ Deno.test("a Heart is 10 to 25 % slower at night than by day, and always within 
     nights.push(...readings(person, MIDNIGHT_S + 2 * 3600, 4 * 3600, 60));
     days.push(...readings(person, MIDNIGHT_S + 10 * 3600, 10 * 3600, 60));
   }
-  within(1 - mean(nights) / mean(days), [0.1, 0.25], "the nightly dip");
-  within(Math.min(...nights), [30, 60], "the lowest");
-  within(Math.max(...days), [110, 215], "the highest");
+  assertWithin(1 - mean(nights) / mean(days), [0.1, 0.25], "the nightly dip");
+  assertWithin(Math.min(...nights), [30, 60], "the lowest");
+  assertWithin(Math.max(...days), [110, 215], "the highest");
 });
 
 Deno.test("the readings of a Heart are more correlated after a second than after a minute", () => {
@@ -75,11 +75,11 @@ Deno.test("the readings of a Heart are more correlated after a second than after
     const products = values.slice(lag).map((value, index) => off(value) * off(values[index]));
     return mean(products) / deviation(values) ** 2;
   };
-  within(correlation(1), [0.8, 0.995], "the correlation of neighbouring seconds");
-  within(correlation(1) - correlation(60), [0.05, 1], "the loss of correlation within a minute");
+  assertWithin(correlation(1), [0.8, 0.995], "the correlation of neighbouring seconds");
+  assertWithin(correlation(1) - correlation(60), [0.05, 1], "the loss of correlation within a minute");
 });
 
-Deno.test("Variability has the short-term deviation of healthy adults at rest, and less during effort", () => {
+Deno.test("Variability has the short-term deviation of healthy adults at rest, and a smaller deviation during effort", () => {
   const sample = (reserve: number) => {
     const variability = new Variability(PERSON, new Random(2, 1, "variability"));
     const spreads: number[] = [];
@@ -88,9 +88,9 @@ Deno.test("Variability has the short-term deviation of healthy adults at rest, a
     }
     return mean(spreads);
   };
-  // 3.5 bpm at most (see variability.ts): a window of 300 s shows only a part of the slow components.
-  within(sample(0), [2.4, 3.7], "at rest");
-  within(sample(1) / sample(0), [0.2, 0.6], "effort against rest");
+  // The full deviation is at most 3.5 bpm (see variability.ts). A window of 300 s shows only a part of the slow components.
+  assertWithin(sample(0), [2.4, 3.7], "at rest");
+  assertWithin(sample(1) / sample(0), [0.2, 0.6], "effort against rest");
 });
 
 Deno.test("Variability does not depend on the sampling interval", () => {
@@ -98,7 +98,7 @@ Deno.test("Variability does not depend on the sampling interval", () => {
     const variability = new Variability(PERSON, new Random(2, 1, "variability"));
     return deviation(Array.from({ length: 20_000 }, () => variability.step(step, 0)));
   };
-  within(spread(600) / spread(3_600), [0.9, 1.1], "the ratio of the deviations");
+  assertWithin(spread(600) / spread(3_600), [0.9, 1.1], "the ratio of the deviations");
 });
 
 Deno.test("Activity raises the heart rate during a bout and lowers it by more than 12 bpm in the first minute after it", () => {
@@ -115,9 +115,9 @@ Deno.test("Activity raises the heart rate during a bout and lowers it by more th
     assert.ok(activity.bpm > before, "the heart rate does not rise");
     activity.advance(bout.toSeconds - 1);
     const peak = activity.bpm;
-    within(peak, [60, 105], "the peak above rest");
+    assertWithin(peak, [60, 105], "the peak above rest");
     activity.advance(bout.toSeconds + 60);
-    within(peak - activity.bpm, [12.1, 60], "the fall in the first minute");
+    assertWithin(peak - activity.bpm, [12.1, 60], "the fall in the first minute");
     at = bout.toSeconds + 60;
   }
   assert.equal(vigorous, 3);
@@ -140,12 +140,12 @@ for (const [form, [low, high]] of [["tachycardia", [140, 220]], ["bradycardia", 
     const at = (index: number) => arrhythmia.apply(70, MIDNIGHT_S + index * 10);
     const values = Array.from({ length: 20 * 8_640 }, (_, index) => at(index));
     const ectopic = values.filter((bpm) => Math.abs(bpm - 70) > 15);
-    within(ectopic.length / values.length, [0.001, 0.05], "the share of the time");
-    // At the beginning and the end of an episode the rate lies between the two rhythms.
+    assertWithin(ectopic.length / values.length, [0.001, 0.05], "the share of the time");
+    // At the beginning and at the end of an episode, the rate is between the two rhythms.
     const ordered = ectopic.toSorted((a, b) => a - b);
     const quantile = (share: number) => ordered[Math.floor(share * ordered.length)] ?? NaN;
-    within(quantile(0.05), [low, high], "the lower end");
-    within(quantile(0.95), [low, high], "the upper end");
+    assertWithin(quantile(0.05), [low, high], "the lower end");
+    assertWithin(quantile(0.95), [low, high], "the upper end");
   });
 }
 
@@ -163,8 +163,8 @@ Deno.test("Sensor is silent for the requested share of the time, in gaps of abou
     }
     before = bpm;
   }
-  within(silent / seconds, [0.04, 0.06], "the share of silence");
-  within(silent / gaps, [45, 75], "the mean gap in seconds");
+  assertWithin(silent / seconds, [0.04, 0.06], "the share of silence");
+  assertWithin(silent / gaps, [45, 75], "the mean gap in seconds");
 });
 
 Deno.test("Sensor sometimes reports the step cadence instead of the heart rate for the rest of a bout", () => {
@@ -176,5 +176,5 @@ Deno.test("Sensor sometimes reports the step cadence instead of the heart rate f
     const shown = [from, from + 20, from + 40].map((at) => sensor.read(90, at, bout));
     if (shown.filter((bpm) => bpm === 117).length >= 2) locked++;
   }
-  within(locked, [25, 80], "locked bouts of a thousand");
+  assertWithin(locked, [25, 80], "locked bouts of a thousand");
 });

@@ -13,7 +13,7 @@ const CONNECTION = { topic: "heartbeats", servers: "nowhere:1" } as unknown as K
 /** A fake broker and a clock that advances only while publish() sleeps. */
 class Simulation {
   micros = START_MICROS;
-  /** What reached the broker, and when. */
+  /** The records that reached the broker, and the time of their arrival. */
   readonly sent: { readonly value: string; readonly atMicros: number }[] = [];
   readonly events: string[] = [];
   readonly stop = new AbortController();
@@ -39,7 +39,7 @@ class Simulation {
     const sleep = async (ms: number) => {
       this.#onSleep();
       this.micros += ms * 1000;
-      // Everything that is ready runs first, as with a real timer.
+      // All other tasks that are ready run first, as with a real timer.
       await new Promise((resolve) => setTimeout(resolve, 0));
     };
     const start = async function* () {
@@ -87,7 +87,11 @@ Deno.test("publish() buffers at most 20,000 records while Kafka acknowledges not
     return record;
   });
   const tally = await simulation.publish(source);
-  assert.equal(blocked, 20_001, "records taken from the source while nothing was acknowledged");
+  assert.equal(
+    blocked,
+    20_001,
+    "the number of records taken from the source before the first acknowledgement",
+  );
   assert.equal(tally.acknowledged, 60_000);
   assert.ok(tally.maxLateMs > 3_000, `the reported delay is ${tally.maxLateMs} ms`);
   assert.ok(simulation.events.includes("publish.late"), `${simulation.events}`);
@@ -135,7 +139,7 @@ Deno.test("publish() sends to the other partitions while one fails, and logs the
   assert.deepEqual(simulation.telemetry.notReady, []);
 });
 
-Deno.test("publish() finds the record that Kafka refuses and publishes its neighbours", async () => {
+Deno.test("publish() finds the record that Kafka refuses, and publishes all others", async () => {
   const stored: string[] = [];
   const simulation = new Simulation(({ records }) => {
     const values = records.map(({ value }) => String(value));
@@ -150,7 +154,7 @@ Deno.test("publish() finds the record that Kafka refuses and publishes its neigh
   assert.equal(simulation.events.filter((event) => event === "record.refused").length, 1);
 });
 
-Deno.test("publish() sends the records that it has taken when it is stopped, and takes no more", async () => {
+Deno.test("after a stop, publish() sends the records that it has taken, and takes no more", async () => {
   const simulation = new Simulation(undefined, () => {
     if (simulation.micros > START_MICROS + 1e6) simulation.stop.abort();
   });

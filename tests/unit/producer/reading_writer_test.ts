@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { formatInstant, readingPrefix, ReadingWriter } from "../../../workers/producer/reading_writer.ts";
 
-/** In the years 1684 to 2255, where a double holds every microsecond. */
+/** The years 1684 to 2255, in which a double is exact to the microsecond. */
 const MICROS = fc.maxSafeInteger();
 
 const READING = fc.record({
@@ -20,7 +20,7 @@ function encode({ customerId, micros, heartRate }: Reading): string {
   return JSON.stringify({ customer_id: customerId, timestamp: formatInstant(micros), heart_rate: heartRate });
 }
 
-Deno.test("ReadingWriter writes the same bytes as JSON.stringify(), whatever it wrote before", () => {
+Deno.test("ReadingWriter writes the same bytes as JSON.stringify(), also after other readings", () => {
   fc.assert(fc.property(fc.array(READING, { minLength: 1, maxLength: 20 }), (readings) => {
     const writer = new ReadingWriter();
     const written = readings.map(({ customerId, micros, heartRate }) =>

@@ -11,7 +11,7 @@ import { openRecording } from "../../../workers/producer/replay.ts";
 import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 import { anyText, property, timestampText } from "../../support/property.ts";
 
-/** No heart rate is out of range and no timestamp in the future: the producer does not check these limits. */
+/** With these limits, the decoder accepts every heart rate and timestamp, because the producer does not check them. */
 const decode = createDecoder({
   minBpm: -999_999_999,
   lowBpm: 45,
@@ -46,9 +46,9 @@ async function publish(bytes: Uint8Array | string, changes: Partial<Recording> =
     const onSkipped = ({ reason }: BadRow) => void skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
     const { signal } = new AbortController();
     const source = await openRecording(recording, onSkipped, { signal }) ?? assert.fail();
-    const pieces = source.start(0);
+    const chunks = source.start(0);
     const records: OutgoingRecord[] = [];
-    for (let step = await pieces.next(); step.done !== true; step = await pieces.next()) {
+    for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
       records.push(...step.value);
     }
     return {
@@ -61,7 +61,7 @@ async function publish(bytes: Uint8Array | string, changes: Partial<Recording> =
   }
 }
 
-/** @throws unless the consumer's decoder gives the same result for the line and for the published record */
+/** @throws if the consumer's decoder gives different results for the line and for the published record */
 async function compare(line: Uint8Array): Promise<void> {
   const expected = decode(line);
   const good = '{"customer_id":"good","timestamp":"2026-01-05T00:00:00Z","heart_rate":70}\n';
@@ -99,7 +99,7 @@ const TIMESTAMPS = [
 ];
 const RATES = '72 72.0 7.2e1 72.00000000000000001 72.5 "72" null 9007199254740993'.split(" ");
 
-Deno.test("produce --file publishes each customer, instant and heart rate exactly, or refuses the line with the consumer's reject reason", async () => {
+Deno.test("produce --file publishes each customer, time and heart rate exactly, or refuses the line with the consumer's reject reason", async () => {
   const lines = [
     ...CUSTOMERS.map((id) => `{"customer_id":${id},"timestamp":"2026-01-05T00:00:00Z","heart_rate":70}`),
     ...TIMESTAMPS.map((time) => `{"customer_id":"a","timestamp":${time},"heart_rate":70}`),
@@ -119,7 +119,7 @@ Deno.test("produce --file publishes each customer, instant and heart rate exactl
   }
 });
 
-Deno.test("produce --file publishes any customer and any instant exactly, or refuses the line as the consumer does", async () => {
+Deno.test("produce --file publishes any customer and any time exactly, or refuses the line as the consumer does", async () => {
   const line = fc.record({
     customer_id: anyText(8),
     timestamp: timestampText(),
@@ -133,7 +133,7 @@ Deno.test("produce --file publishes any customer and any instant exactly, or ref
 
 const HEADER = "customer_id,timestamp,heart_rate\n";
 
-Deno.test("produce --file keeps the blanks in the customers of a CSV file, and names a line that is not UTF-8", async () => {
+Deno.test("produce --file keeps blanks in the customer ids of a CSV file, and names a line that is not UTF-8", async () => {
   const { keys } = await publish(
     `${HEADER} a,2026-01-05 00:00, 70\na,2026-01-05 00:00,70\n"\u00e9 ",2026-01-05 00:00,70`,
     {

@@ -7,7 +7,7 @@ import { timeFormat } from "../../../workers/producer/recording/time_format.ts";
 
 const START_MICROS = Date.UTC(2026, 0, 5) * 1000;
 
-// Several times the size of one read. The customers have multi-byte characters, some of which span two reads.
+// The text is several times as long as one read. Some multi-byte characters of the customers are split between two reads.
 const READINGS = Array.from({ length: 20_000 }, (_, number) => ({
   customerId: `Zo\u00eb \u{1F493} "${number % 97}", ${"x".repeat(number % 13)}.`,
   micros: BigInt(START_MICROS + number * 1_000_000),
@@ -68,7 +68,7 @@ for (const format of ["csv", "ndjson"] as const) {
     });
   }
 
-  Deno.test(`readRecording() stops after the given number of readings of a ${format} file, whatever follows them`, async () => {
+  Deno.test(`readRecording() stops after the given number of readings of a ${format} file, even if bad rows follow`, async () => {
     const broken = `${textOf(format, "\n")}\nx"y\n`;
     for (const count of [1, 3_000, 20_000]) {
       const { readings } = await read(broken, format, { count });

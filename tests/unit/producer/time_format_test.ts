@@ -62,7 +62,7 @@ Deno.test("timeFormat() refuses text that is not a time in its format", () => {
   assert.deepEqual(read, []);
 });
 
-Deno.test("timeFormat() refuses patterns that do not determine an instant", () => {
+Deno.test("timeFormat() refuses patterns that do not determine a time exactly", () => {
   const patterns = ["HH:mm", "YYYY-MM", "M/D/YYYY h:mm", "YYYY-MM-DD HH:mm A", "YYYY YYYY-MM-DD", ""];
   assert.deepEqual(patterns.filter((pattern) => timeFormat(pattern) !== undefined), []);
 });

@@ -40,7 +40,7 @@ Deno.test("judge() accepts a ledger that agrees with its tables, and reports unr
 });
 
 type Found = Partial<Account["found"]>;
-/** Wrong facts of a ledger row at offset 120, or of its tables, and the message about them. */
+/** Each case changes a ledger row at offset 120 or the rows of its tables, and gives the message about the difference. */
 const PROBLEMS: readonly (readonly [what: string, Partial<Account>, Found, RegExp, unaccounted: number])[] = [
   ["a missing reject", {}, { rejects: 1 }, /partition 1 of t .*rejected is 2, .* 1 rows: 1 missing/, 1],
   ["an extra reject", {}, { rejects: 4 }, /4 rows: 2 too many/, -2],
@@ -98,7 +98,10 @@ for (const [what, feed, text] of CHAINS) {
     const rollup = { comparedFrom: "infinity", orphans: 1 };
     const rebuilding = judged([account], [LOG], { rollup });
     assert.deepEqual(rebuilding.problems, []);
-    assert.ok(!isAccounted(rebuilding), "accounted although no minute was compared");
+    assert.ok(
+      !isAccounted(rebuilding),
+      "a rebuild must not count as accounted, because no minute was compared",
+    );
   });
 }
 

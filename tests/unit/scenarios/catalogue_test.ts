@@ -48,7 +48,7 @@ Deno.test("the same run id gives the same records, byte for byte", () => {
   assert.deepEqual(recordsOf("a"), recordsOf("a"));
 });
 
-Deno.test("no two records of one run or of two runs expect the same row, except duplicates", () => {
+Deno.test("only duplicates expect the same row as another record of the same run or of another run", () => {
   const keys = ["a", "b"].flatMap((id) => recordsOf(id)).flatMap(({ expected }) => {
     return expected.kind === "stored" ? [`${expected.row.ts} ${expected.row.customerId}`] : [];
   });
@@ -64,7 +64,7 @@ Deno.test("the customers of a run with the longest id have at most 128 character
   }
 });
 
-Deno.test("the scenarios leave out anomalies that the limits make impossible", () => {
+Deno.test("the scenarios omit anomalies that the limits make impossible", () => {
   const limits = { minBpm: 30, lowBpm: 30, highBpm: 220, maxBpm: 220, maxClockSkewSeconds: 0 };
   const anomalies = recordsOf("a", limits).filter(({ expected }) =>
     expected.kind !== "rejected" && expected.row.anomaly !== null

@@ -54,7 +54,12 @@ const FAILING: readonly (readonly [what: string, Expected, Found, RegExp])[] = [
   }, /^no row$/],
   ["a wrong heart rate", STORED, { rows: [{ ...ROW, heartRate: 43 }] }, /^row 43 low/],
   ["a missing anomaly", STORED, { rows: [{ ...ROW, anomaly: null }] }, /^row 44 at/],
-  ["a reject beside the row", STORED, { rows: [ROW], reject: REJECT }, /^rejected: invalid_timestamp$/],
+  [
+    "a reject in addition to the row",
+    STORED,
+    { rows: [ROW], reject: REJECT },
+    /^rejected: invalid_timestamp$/,
+  ],
   ["a rejected duplicate", DUPLICATE, { rows: [ROW], reject: REJECT }, /^rejected/],
   ["a missing reject", INVALID, {}, /^no reject$/],
   ["a wrong reason", rejected("tombstone"), { reject: REJECT }, /^rejected: invalid_timestamp$/],
@@ -84,7 +89,7 @@ Deno.test("judge() refuses a record that Kafka did not accept", () => {
   assert.equal(verdict?.found, "refused by Kafka: too large");
 });
 
-Deno.test("judge() refuses a row without a record of its customer that explains it", () => {
+Deno.test("judge() refuses a row that no record of its customer explains", () => {
   const found = evidence({ rows: [ROW], reject: REJECT });
   const verdicts = judge([published(INVALID)], found);
   assert.deepEqual(verdicts.map(({ pass, found }) => [pass, found]), [[true, ""], [

@@ -47,7 +47,7 @@ Deno.test("keepRunning() throws if a restart cannot help", async () => {
     name: "The producer",
     running: false,
     exited: Promise.resolve(WRONG_SETTINGS),
-    start: () => assert.fail("the producer was restarted"),
+    start: () => assert.fail("keepRunning() restarted the producer"),
     hopeless: ({ code }) => code === 2 ? new Error("--rate: is wrong") : undefined,
   };
   const { signal } = new AbortController();

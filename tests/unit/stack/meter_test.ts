@@ -26,7 +26,7 @@ Deno.test("parseMetrics() reads labels, escapes, infinities and numbers with exp
   assert.equal(total(metrics, "plain"), 12);
 });
 
-Deno.test("Meter.rate() is the increase per second over the last 5 s", () => {
+Deno.test("Meter.rate() returns the increase per second over the last 5 s", () => {
   const meter = new Meter("n");
   assert.equal(meter.rate("n"), undefined);
   for (const [second, value] of [[0, 0], [5, 1000], [10, 1500]] as const) {
@@ -35,7 +35,7 @@ Deno.test("Meter.rate() is the increase per second over the last 5 s", () => {
   assert.equal(meter.rate("n"), 100);
 });
 
-Deno.test("Meter.sums() continues to count when the process restarts", () => {
+Deno.test("Meter.sums() continues to count after a restart of the process", () => {
   const meter = new Meter("n", [["rejects", "reason"]]);
   meter.add(0, parseMetrics('n 10\nrejects{reason="empty"} 4\nrejects{reason="old"} 1'));
   meter.add(1000, parseMetrics('n 2\nrejects{reason="empty"} 1'));

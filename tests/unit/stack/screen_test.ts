@@ -93,7 +93,7 @@ Deno.test("renderScreen() fits into a terminal of any size, with and without col
   }
 });
 
-Deno.test("renderScreen() shows problems in the first lines at any size, and marks the lag as unknown meanwhile", () => {
+Deno.test("renderScreen() shows problems in the first lines at any size, and the lag as unknown during them", () => {
   const problems = ["Kafka is not running", "consumer: group: is no member"];
   for (const [width, height] of [[200, 60], [80, 24], [40, 10]] as const) {
     const lines = renderScreen({ ...STATUS, problems }, { ...OPTIONS, width, height });
@@ -104,7 +104,7 @@ Deno.test("renderScreen() shows problems in the first lines at any size, and mar
   assert.match(renderScreen(STATUS, OPTIONS).join("\n"), /state +all is well/);
 });
 
-Deno.test("renderScreen() wraps the lines of the footer and cuts nothing off", () => {
+Deno.test("renderScreen() wraps the lines of the footer and cuts off nothing", () => {
   const path = `/${"folder/".repeat(12)}addresses.env`;
   const lines = renderScreen(STATUS, {
     ...OPTIONS,
@@ -121,7 +121,7 @@ Deno.test("renderScreen() uses colours only if they are allowed", () => {
   assert.equal(stripVTControlCharacters(render(true)), render(false));
 });
 
-Deno.test("renderLine() shows the same facts in one line, also when nothing is known yet", () => {
+Deno.test("renderLine() shows the same facts in one line, even if nothing is known yet", () => {
   assert.equal(
     renderLine(STATUS),
     "state=ok published=100/s stored=1234567 (99/s) duplicates=12 rejected=345 anomalies_low=3 anomalies_high=4 lag=7 " +

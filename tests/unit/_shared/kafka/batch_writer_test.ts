@@ -27,7 +27,7 @@ function hex(bytes: Uint8Array | null | undefined): string | null {
   return bytes ? Buffer.from(bytes).toString("hex") : null;
 }
 
-/** As Kafka's client reads a batch: one field after the other. */
+/** Reads a batch one field after another, as Kafka's client does. */
 function readByFields(batch: Buffer) {
   const { records: read, ...header } = readRecordsBatch(Reader.from(batch));
   return {
@@ -36,7 +36,7 @@ function readByFields(batch: Buffer) {
   };
 }
 
-/** As the consumer reads a batch: from one record to the next, by the length that each record states. */
+/** Reads a batch record by record, by the length that each record states, as the consumer does. */
 function readByLengths(bytes: Buffer): ReadRecord[] {
   const [batch = assert.fail("no batch")] = readBatches(bytes);
   const plain = decompress(batch, bytes);

@@ -22,13 +22,13 @@ const { gzip, snappy, lz4, zstd } = compressionsAlgorithms;
 
 type Compress = (plain: Buffer) => Buffer | Promise<Buffer>;
 
-/** Snappy as Kafka's Java client writes it: blocks with a length before each. */
+/** Writes snappy in the format of Kafka's Java client: the length of each block precedes the block. */
 function xerial(blocks: readonly Buffer[]): Buffer {
   const header = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
   return Buffer.concat([header, ...blocks.flatMap((block) => [int32(block.length, "BE"), block])]);
 }
 
-/** An lz4 frame with every optional field of the format. */
+/** Writes an lz4 frame with every optional field of the format. */
 function fullFrame(content: bigint, blocks: readonly Buffer[]): Buffer {
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(content);
@@ -48,7 +48,7 @@ function int32(value: number, order: "LE" | "BE"): Buffer {
   return bytes;
 }
 
-/** The only block of a small frame that the client wrote. */
+/** @returns the only block of a small frame that the client wrote */
 function lz4Block(plain: Buffer): Buffer {
   const frame = Buffer.from(lz4.compressSync(plain));
   return frame.subarray(11, 11 + frame.readUInt32LE(7));
@@ -56,7 +56,7 @@ function lz4Block(plain: Buffer): Buffer {
 
 const snappyBlock = (plain: Buffer) => Buffer.from(snappy.compressSync(plain));
 
-/** Zstandard as Kafka's Java client writes it: a stream, which does not state its length. */
+/** Writes Zstandard as Kafka's Java client does: as a stream, which does not state its length. */
 async function streamed(plain: Buffer): Promise<Buffer> {
   const compress = createZstdCompress();
   compress.write(plain.subarray(0, plain.length >> 1));
@@ -77,12 +77,13 @@ const WRITERS: readonly [name: string, codec: number, compress: Compress][] = [
 
 function recordsOf(codec: number, records: Buffer): Buffer {
   const [template] = readBatches(batch(7, [7]));
-  if (template === undefined) throw new RangeError("there is no batch");
+  if (template === undefined) throw new RangeError("the response has no batch");
   return decompress({ ...template, compression: codec, recordsStart: 0, recordsEnd: records.length }, records)
     .bytes;
 }
 
-// Parts that compress well and badly. Never empty, because the client's codecs fail on empty input once their memory has grown.
+// Some parts compress well, others badly. The content is never empty, because the client's codecs fail on empty input after
+// their memory has grown.
 const content = fc.array(
   fc.tuple(fc.uint8Array({ maxLength: 300 }), fc.nat({ max: 400 }))
     .map(([bytes, times]) => Buffer.concat(Array.from({ length: times }, () => bytes))),
@@ -129,7 +130,7 @@ Deno.test("decompress() refuses an unknown codec", () => {
   );
 });
 
-Deno.test("decompress() measures all blocks of an lz4 frame, whatever length its header states", () => {
+Deno.test("decompress() measures all blocks of an lz4 frame, even if its header states another length", () => {
   const block = lz4Block(Buffer.alloc(65_536, "heartbeat"));
   strictEqual(recordsOf(lz4.bitmask, fullFrame(1n, Array.from({ length: 512 }, () => block))).length, LIMIT);
   const bomb = fullFrame(1n, Array.from({ length: 513 }, () => block));
@@ -156,7 +157,7 @@ Deno.test("unpack() needs no extra memory per block for blocks of one byte and f
   }
 });
 
-Deno.test("decompress() allocates no memory for a length that a few bytes of snappy only claim", () => {
+Deno.test("decompress() allocates no memory for a false length in a few bytes of snappy", () => {
   const claim = Buffer.from([0x80, 0x80, 0x80, 0x30, 0]);
   throws(() => recordsOf(snappy.bitmask, claim), /5 bytes of snappy cannot stand for 100663296/);
   throws(() => recordsOf(snappy.bitmask, xerial([claim])), RangeError);
@@ -189,7 +190,7 @@ Deno.test("decompress() reports most damage in lz4 and snappy as a corrupt batch
         }
       }
     }
-    ok(refused > 100, `${refused} of ${good.length} were refused`);
+    ok(refused > 100, `only ${refused} of ${good.length} damaged batches were refused`);
     strictEqual(recordsOf(codec, good).length, plain.length);
   }
 });

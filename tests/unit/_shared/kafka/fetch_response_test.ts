@@ -27,7 +27,7 @@ function encodeResponse(partitions: readonly PartitionResponse[], throttleMs = 0
         const { records, divergingEpoch } = rest;
         part.appendUnsignedVarInt(records === undefined ? 0 : records.length + 1);
         if (records !== undefined) part.append(records as never);
-        // Optional (tagged) fields: their count, then the number, the length and the bytes of each.
+        // The optional (tagged) fields follow: their count, then the number, the length and the bytes of each.
         part.appendUnsignedVarInt(divergingEpoch === undefined ? 0 : 1);
         if (divergingEpoch === undefined) return;
         part.appendUnsignedVarInt(0).appendUnsignedVarInt(12);

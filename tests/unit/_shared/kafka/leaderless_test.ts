@@ -8,7 +8,7 @@ const TOPIC_AUTHORIZATION_FAILED = 29;
 
 type Partition = { readonly code: number; readonly leader: number };
 
-/** A response to a Metadata request, in the layout of the protocol. */
+/** Encodes a response to a Metadata request. */
 function encodeMetadata(partitions: readonly Partition[], topicCode: number): Reader {
   const writer = Writer.create().appendInt32(0).appendArray([1], (broker, id) => {
     broker.appendInt32(id).appendString("localhost").appendInt32(9092).appendString(null);
@@ -25,7 +25,7 @@ function encodeMetadata(partitions: readonly Partition[], topicCode: number): Re
   return Reader.from(writer.appendTaggedFields().buffer);
 }
 
-/** What a patched client gets from a metadata request that receives this response. */
+/** @returns the result of a metadata request of a patched client that receives this response */
 function requestMetadata(partitions: readonly Partition[], topicCode = 0, name = "Metadata") {
   const api = Object.assign((...args: unknown[]) => {
     const done = args.at(-1) as (error: unknown, response?: unknown) => void;

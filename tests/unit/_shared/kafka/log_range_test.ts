@@ -5,7 +5,7 @@ import {
   lastStableOffsets,
 } from "../../../../workers/_shared/kafka/topic.ts";
 
-/** A client that returns these offsets. Its array has a hole where an offset is undefined, as the real client's has. */
+/** Creates a client that returns these offsets. As with the real client, its array has a hole for an undefined offset. */
 const answering = (...ends: (bigint | undefined)[]) => {
   const offsets = Array<bigint>(ends.length);
   ends.forEach((end, partition) => end === undefined || (offsets[partition] = end));
@@ -23,7 +23,7 @@ Deno.test("lastStableOffsets() throws if the broker gives no offset for a partit
   await rejects(lastStableOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
 });
 
-Deno.test("knownLastStableOffsets() asks each leader once and returns null where a leader is missing, fails or does not answer", async () => {
+Deno.test("knownLastStableOffsets() asks each leader once, and returns null if a leader is missing, fails or does not answer", async () => {
   const asked: number[][] = [];
   const answers = new Map([[0, Promise.resolve(new Map([["t", [7n, -1n, 9n]]]))], [
     3,

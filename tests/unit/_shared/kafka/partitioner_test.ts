@@ -11,7 +11,7 @@ Deno.test("murmur2() returns the same hash as the client's for any key", () => {
 });
 
 Deno.test("partitionOf() chooses the same partition as Kafka's Java client", () => {
-  // From UtilsTest.testMurmur2 in Apache Kafka.
+  // The keys and hashes are those of UtilsTest.testMurmur2 in Apache Kafka.
   const known = { "21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536 };
   for (const [key, hash] of Object.entries(known)) {
     assert.equal(murmur2(Buffer.from(key)), hash);

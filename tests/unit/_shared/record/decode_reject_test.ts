@@ -47,7 +47,7 @@ const NO_UTF8: readonly (readonly [why: string, value: Uint8Array])[] = [
   ["gzip", Uint8Array.of(0x1f, 0x8b, 8, 0)],
 ];
 
-/** The value of one member as JSON source, and the quotation in the detail if it differs from the source. */
+/** The value of one member as JSON source, and its text in the detail if it differs from the source. */
 type Wrong = readonly [why: string, source: string, quoted?: string];
 
 const CUSTOMERS: readonly Wrong[] = [
@@ -94,7 +94,7 @@ const OUT_OF_RANGE: readonly Wrong[] = [
   ["1e999 beats", "1e999"],
 ];
 
-/** @param expected the beginning of the detail after the value */
+/** @param expected the beginning of the detail's text after the value */
 function members(
   field: keyof typeof VALID,
   rows: readonly Wrong[],
@@ -113,7 +113,7 @@ const REJECTED: readonly Row[] = [
     [why, value, parserMessage = ""],
   ): Row => [why, value, "invalid_json", `value: is no JSON${parserMessage}`]),
   [
-    // Parsed, a value of brackets would take thirty times its length in memory.
+    // A parser would need thirty times the length of these brackets in memory.
     "a value of 2 MiB and one byte",
     good.padEnd(2 * 1024 * 1024 + 1),
     "invalid_json",

@@ -120,7 +120,7 @@ const anyBytes = fc.oneof(
     }),
 );
 
-Deno.test("decode() returns a reading or a reject with a storable detail, whatever the bytes are", () => {
+Deno.test("decode() returns a reading, or a reject with a storable detail, for any bytes", () => {
   const strict = new TextDecoder("utf-8", { fatal: true });
   fc.assert(
     fc.property(anyBytes, (value) => {

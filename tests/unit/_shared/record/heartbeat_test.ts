@@ -107,7 +107,7 @@ Deno.test("the published JSON Schema and the zod schema accept the same examples
   }
 });
 
-// Most are heartbeats. The others have one or more malformed or absent members.
+// Most of these records are valid. The others have one or more malformed or absent members.
 const members = fc.record({
   customer_id: fc.oneof(
     anyText(6),

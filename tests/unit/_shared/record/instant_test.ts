@@ -91,12 +91,12 @@ Deno.test("the published pattern matches every text that parseInstant() accepts"
   );
 });
 
-/** Temporal's instant, after the rules that Temporal does not have: format, years, leap seconds, digits cut off. */
+/** Applies the rules that Temporal lacks (format, years, leap seconds, digits cut off) and returns Temporal's instant. */
 function oracle(text: string): bigint | undefined {
   const parts = INSTANT_PATTERN.exec(text);
   if (parts === null) return undefined;
   const leap = text.slice(16, 19) === ":60";
-  // Temporal reads :60 as :59, accepts at most nine decimals and requires an offset.
+  // Temporal reads :60 as :59, accepts at most nine decimals, and requires an offset.
   const cut = text.replace(/^(.{16}):60/, "$1:59").replace(/([.,][0-9]{6})[0-9]+/, "$1");
   let instant: bigint;
   try {

@@ -15,7 +15,7 @@ Deno.test("mayLosePrecision() finds a number of 16 digits at any position", () =
   }
 });
 
-Deno.test("mayLosePrecision() is false for a usual record", () => {
+Deno.test("mayLosePrecision() returns false for a usual record", () => {
   const usual = { customer_id: "customer-0042", timestamp: "2026-07-14T09:30:00.123456789Z", heart_rate: 72 };
   assert.equal(mayLosePrecision(bytes(JSON.stringify(usual))), false);
 });
@@ -72,7 +72,7 @@ Deno.test("isWhole() agrees with exact arithmetic", () => {
   for (const huge of ["1e400", "0e-400", "-0.0"]) assert.equal(isWhole(huge), true, huge);
 });
 
-Deno.test("mayLosePrecision() is true for every fraction that JSON.parse rounds to a whole number other than 0", () => {
+Deno.test("mayLosePrecision() returns true for each fraction that JSON.parse rounds to a whole number other than 0", () => {
   fc.assert(
     fc.property(number, (parts) => {
       const source = parts.join("");

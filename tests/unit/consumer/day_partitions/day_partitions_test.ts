@@ -4,7 +4,7 @@ import { DayPartitions } from "../../../../workers/consumer/day_partitions/day_p
 
 const MADE = [{ name: "heartbeats_d20240101", covered: false }];
 
-/** A database that records the days for which it is asked to make a day partition. */
+/** Creates a database that records the days for which it is asked to create a day partition. */
 function recordingDatabase(answer: unknown[] = MADE) {
   const days: string[] = [];
   const failures: string[] = [];
@@ -23,12 +23,12 @@ Deno.test("a batch with readings of a thousand days waits for at most 32 day par
   const { days, partitions } = recordingDatabase();
   const all = Array.from({ length: 1_000 }, (_, index) => index * 73);
   await partitions.prepare(all, () => {});
-  ok(days.length <= 32, `${days.length} were made at once`);
+  ok(days.length <= 32, `the batch waited for ${days.length} day partitions`);
   await partitions.prepare(all, () => {});
-  ok(days.length <= 32, "the next batch asks again for postponed days");
+  ok(days.length <= 32, "the next batch did not ask again for the postponed days");
 });
 
-Deno.test("DayPartitions asks again for a day whose partition was not made, and reports it once", async () => {
+Deno.test("DayPartitions asks again for a day if its partition was not created, and reports this once", async () => {
   const { days, failures, partitions } = recordingDatabase([{ name: null, covered: false }]);
   await partitions.prepare([20_000], () => {});
   ok(await partitions.makeAhead(20_000 * 86_400_000) !== undefined);
@@ -43,7 +43,7 @@ Deno.test("DayPartitions asks only once for a day that has its partition", async
   deepStrictEqual(days, ["2024-10-04", "2024-10-05"]);
 });
 
-/** A database whose table is locked, for example by a dump: each attempt waits and fails with a lock timeout. */
+/** Creates a database with a locked table, for example by a dump. Each attempt waits and fails with a lock timeout. */
 function locked() {
   const state = { now: 0, isLocked: true, asked: 0, failures: 0, misplaced: [] as number[] };
   const query = (sql: string) => {
@@ -77,16 +77,16 @@ Deno.test("while the table is locked, a batch waits for the lock of one day and 
   strictEqual(state.failures, 1);
   const before = state.asked;
   await partitions.prepare(DAYS.map((day) => day + 100), () => {});
-  strictEqual(state.asked, before, "the next batch waits again");
+  strictEqual(state.asked, before, "the next batch waited for the lock again");
   state.misplaced = Array.from({ length: 80 }, (_, index) => 20_000 + index);
   ok(await partitions.emptyDefault() !== undefined);
   strictEqual(state.asked, before + 1, "more than one attempt in a round");
   state.isLocked = false;
   strictEqual(await partitions.emptyDefault(), undefined);
-  strictEqual(state.asked, before + 1 + 80, "some days stay in the default partition after the lock");
+  strictEqual(state.asked, before + 1 + 80, "some days stayed in the default partition after the lock ended");
 });
 
-Deno.test("a batch spends only a few seconds on making day partitions and marks its progress after each", async () => {
+Deno.test("a batch spends only a few seconds on creating day partitions, and marks its progress after each", async () => {
   let now = 0;
   let marked = 0;
   let longestMs = 0;

@@ -45,7 +45,7 @@ const OPTIONS = {
   signal: new AbortController().signal,
 };
 
-Deno.test("retention retries a locked day partition after minutes and deletes minute aggregates meanwhile", async () => {
+Deno.test("retention retries a locked day partition after minutes, and deletes minute aggregates meanwhile", async () => {
   const asked = { drop: 0, minutes: 0 };
   let now = 0;
   let held = true;
@@ -104,7 +104,7 @@ for (const [name, statement, message] of FAILING) {
   });
 }
 
-Deno.test("readings that cannot be moved out of the default partition are reported as a failure of partitions", async () => {
+Deno.test("retention reports a failure of partitions if it cannot move readings out of the default partition", async () => {
   const { reported, ports } = portsOf(
     () => Promise.resolve([{ partitions: 3 }]),
     partitions(STATEMENT_TIMEOUT),
@@ -113,7 +113,7 @@ Deno.test("readings that cannot be moved out of the default partition are report
   match(reported.failing.get("partitions") ?? "", /^Cannot make partitions/);
 });
 
-Deno.test("a number of day partitions above the limit is reported once", async () => {
+Deno.test("retention reports once that there are more day partitions than the limit", async () => {
   let count = 729;
   const { reported, ports } = portsOf(() => Promise.resolve([{ partitions: count++ }]), partitions());
   const round = partitionRounds({ ...ports, clock: () => 0 });

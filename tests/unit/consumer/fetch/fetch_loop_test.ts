@@ -10,7 +10,7 @@ const HALF_A_MEGABYTE = MEGABYTE / 2;
 const large = (offset: number) =>
   batch(offset, [offset], { record: () => ({ key: null, value: Buffer.alloc(HALF_A_MEGABYTE, "x") }) });
 
-Deno.test("the fetch loop fetches partitions that did not fit into a response together again, not in isolation", async () => {
+Deno.test("the fetch loop does not isolate partitions that did not fit into a response, and fetches them together again", async () => {
   const alone: number[] = [];
   const { all } = await runFetchLoop(12, ({ partition, offset }, { targets }) => {
     const behind = targets.filter((target) => target.offset < 3);
@@ -23,7 +23,7 @@ Deno.test("the fetch loop fetches partitions that did not fit into a response to
   ok(alone.length <= 3, `isolated: ${alone}`);
 });
 
-Deno.test("the fetch loop reaches the end of a compacted log without records although other partitions fill every response", async () => {
+Deno.test("the fetch loop reaches the end of a compacted log without records even if other partitions fill every response", async () => {
   const { gaps } = await runFetchLoop(
     6,
     ({ partition, offset }, { targets }) => {
@@ -37,13 +37,13 @@ Deno.test("the fetch loop reaches the end of a compacted log without records alt
   deepStrictEqual(gaps, [{ from: 0, to: END, cause: "compacted" }]);
 });
 
-/** 1 MiB that takes about a thousand bytes on the wire. */
+/** A batch of 1 MiB that needs about a thousand bytes in a response. */
 const dense = batch(0, [0], {
   record: () => ({ key: null, value: Buffer.alloc(MEGABYTE, "heartbeat") }),
   compression: "zstd",
 });
 
-Deno.test("the fetch loop requests little from partitions without records and does not shrink the share of the others", async () => {
+Deno.test("the fetch loop requests few bytes from partitions without records and does not reduce the share of the others", async () => {
   let last: { readonly limits: FetchLimits; readonly asked: readonly number[] } | undefined;
   await runFetchLoop(64, ({ partition, offset }, { targets, limits }) => {
     const byNumber = targets.toSorted((a, b) => a.partition - b.partition);
@@ -74,7 +74,7 @@ const CORRUPT = Buffer.concat([
   records(0, 1).subarray(17),
 ]);
 
-Deno.test("records behind a corrupt batch do not count as fetchable lag, and other partitions are read", async () => {
+Deno.test("records after a corrupt batch do not count as fetchable lag, and other partitions are read", async () => {
   const { all, written, events } = await runFetchLoop(2, ({ partition, offset }) => {
     if (partition === 0) return { records: CORRUPT };
     return offset === END ? {} : { records: records(0, END) };
@@ -82,7 +82,7 @@ Deno.test("records behind a corrupt batch do not count as fetchable lag, and oth
   deepStrictEqual(written, ["1: 100 records to 100"]);
   strictEqual(events[0], "partition.unreadable 0");
   deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [0, 0]);
-  strictEqual(all[0]?.lastStableOffset, END, "the last stable offset is unknown");
+  strictEqual(all[0]?.lastStableOffset, END, "the last stable offset must be unknown");
 });
 
 Deno.test("records on an unavailable broker do not count as fetchable lag", async () => {
@@ -104,13 +104,13 @@ Deno.test("records up to the last stable offset count as fetchable lag again whe
   let asked = 0;
   const { all } = await runFetchLoop(1, () => {
     if (++asked === 1) throw new Error("Connection closed");
-    // A throttled response without records proves nothing.
+    // A throttled response without records does not prove that the log is empty.
     return asked === 2 ? { records: records(0, 40) } : { throttled: true };
   }, ([only]) => only?.nextOffset === 40);
   deepStrictEqual(all.map(({ fetchableLag }) => fetchableLag), [60]);
 });
 
-Deno.test("the fetch loop fetches a partition with a corrupt batch now and then, and the other partitions without delay", async () => {
+Deno.test("the fetch loop fetches a partition with a corrupt batch only now and then, and other partitions without delay", async () => {
   let damaged = 0;
   let others = 0;
   const { events, written } = await runFetchLoop(2, ({ partition, offset }) => {
@@ -127,11 +127,11 @@ Deno.test("the fetch loop fetches a partition with a corrupt batch now and then,
     "partition.unreadable 0",
     "partition.readable 0",
   ]);
-  ok(others > 60, `the other partition was fetched ${others} times meanwhile`);
+  ok(others > 60, `the other partition was fetched only ${others} times meanwhile`);
   ok(written.includes("0: 100 records to 100"));
 });
 
-Deno.test("the fetch loop drops the rest of an unexpectedly dense response and fetches it again when memory is free", async () => {
+Deno.test("the fetch loop drops the rest of a response that is too dense, and fetches it again when memory is free", async () => {
   const value = Buffer.alloc(5 * MEGABYTE, "heartbeat");
   const dense = batch(0, [0], { record: () => ({ key: null, value }), compression: "zstd" });
   const release = Promise.withResolvers<void>();
@@ -160,7 +160,7 @@ Deno.test("the fetch loop drops the rest of an unexpectedly dense response and f
   ok(held >= 24 * MEGABYTE && held <= 45 * MEGABYTE, `${held} bytes were held`);
 });
 
-Deno.test("the fetch loop requires a leader epoch at least as high as the known epoch and that of the last record", async () => {
+Deno.test("the fetch loop requires a leader epoch that is at least the known epoch and the epoch of the last record", async () => {
   for (const [epoch, first, then] of [[3, 3, 6], [7, 7, 7], [-1, -1, -1]] as const) {
     const asked: number[] = [];
     await runFetchLoop(

@@ -5,17 +5,17 @@ Deno.test("records that arrive after many throttled responses are stored and do 
   let asked = 0;
   const { written, gaps } = await runFetchLoop(1, ({ offset }) => {
     asked++;
-    // Two empty responses in time to isolate the partition, then a throttled one, and so on.
+    // Two empty responses isolate the partition, a throttled one ends the isolation, and so on.
     if (asked <= 60) return { throttled: asked % 3 === 0 };
     return offset === END ? {} : { records: records(0, END) };
   }, stored(END));
   deepStrictEqual([written, gaps], [["0: 100 records to 100"], []]);
 });
 
-/** The fetch loop pauses for seconds between two responses, so these take minutes. */
+/** The fetch loop pauses for seconds between two responses, so this many take minutes. */
 const MANY_RESPONSES = 200;
 
-Deno.test("records that arrive after minutes of silence are stored and do not become a gap, and other partitions are read meanwhile", async () => {
+Deno.test("records that arrive after minutes of silence are stored and become no gap, and other partitions are read meanwhile", async () => {
   let late = 0;
   let others = 0;
   const { written, gaps, events, reasons } = await runFetchLoop(
@@ -32,10 +32,10 @@ Deno.test("records that arrive after minutes of silence are stored and do not be
   );
   deepStrictEqual([written.sort(), gaps], [["0: 100 records to 100", "1: 100 records to 100"], []]);
   deepStrictEqual([events, reasons], [["partition.silent 0", "partition.heard 0"], []]);
-  strictEqual(others, 0, "the other partition waited");
+  strictEqual(others, 0, "the other partition had to wait");
 });
 
-Deno.test("a partition whose records the broker does not send is not ready, has no fetchable lag and gets no gap for minutes", async () => {
+Deno.test("a partition is not ready, has no fetchable lag and gets no gap for minutes if the broker does not send its records", async () => {
   let asked = 0;
   const { gaps, reasons, all } = await runFetchLoop(1, ({ offset }) => {
     asked++;
@@ -65,11 +65,11 @@ Deno.test("the end of a compacted log without further records becomes a gap", as
   deepStrictEqual(reasons, []);
   ok(
     settingsReads >= 2,
-    `the settings were read ${settingsReads} times, expected at the beginning and at the end of the silence`,
+    `the settings were read ${settingsReads} times, expected reads at the beginning and at the end of the silence`,
   );
 });
 
-Deno.test("topic settings that exclude compaction at the end of a silence prevent the gap", async () => {
+Deno.test("a silence does not become a gap if the topic settings exclude compaction at its end", async () => {
   let asked = 0;
   let settingsReads = 0;
   const { gaps } = await runFetchLoop(
@@ -96,7 +96,7 @@ Deno.test("the silence of a compacted log that grows never becomes a gap", async
   deepStrictEqual(gaps, []);
 });
 
-Deno.test("many silent partitions leave most fetches to the partition that has records", async () => {
+Deno.test("among many silent partitions, the partition with records gets most of the fetches", async () => {
   const [SILENT, RECORDS] = [20, 200];
   const asked = { silent: 0, other: 0 };
   await runFetchLoop(SILENT + 1, ({ partition, offset }, { targets }) => {

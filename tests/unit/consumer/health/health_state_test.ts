@@ -4,7 +4,7 @@ import { HealthState, HELD } from "../../../../workers/consumer/health/health_st
 let now = 0;
 let healthState: HealthState;
 
-/** A consumer that is ready. */
+/** Creates the health state of a consumer that is ready. */
 function begin() {
   now = 1_000;
   healthState = new HealthState(() => now);
@@ -79,7 +79,7 @@ Deno.test("liveReasons() reports lag without a commit for 30 s while both server
   live();
 });
 
-Deno.test("liveReasons() is empty while the database answers that it cannot write", () => {
+Deno.test("liveReasons() is empty while the database reports that it cannot write", () => {
   const writer = { partition: 3 };
   healthState.lag(5);
   healthState.databaseFailed(writer, "read-only", true);
@@ -141,7 +141,7 @@ Deno.test("liveReasons() ignores failed writes of a partition while the database
   }
 });
 
-Deno.test("lag() counts the 30 s from the moment when lag appears, not from the last commit", () => {
+Deno.test("lag() counts the 30 s from the time when lag appears, not from the last commit", () => {
   healthState.committed();
   pass(3_600);
   healthState.lag(1);
@@ -156,7 +156,7 @@ Deno.test("lag() counts the 30 s from the moment when lag appears, not from the 
   live();
 });
 
-Deno.test("isStuck() is true after liveness has failed for 30 s without interruption", () => {
+Deno.test("isStuck() returns true after liveness has failed for 30 s without interruption", () => {
   healthState.mark("topic");
   pass(31);
   strictEqual(healthState.isStuck(), false);
@@ -170,7 +170,7 @@ Deno.test("isStuck() is true after liveness has failed for 30 s without interrup
   strictEqual(healthState.isStuck(), true);
 });
 
-Deno.test("readyReasons() names everything that is missing from the first moment on", () => {
+Deno.test("readyReasons() names everything that is missing from the start on", () => {
   healthState = new HealthState();
   const reasons = () => healthState.readyReasons().map((reason) => reason.replace(/:.*/, ""));
   deepStrictEqual(reasons(), ["database", "kafka", "group"]);
@@ -208,7 +208,7 @@ Deno.test("readyReasons() names the partitions whose writes fail, until they suc
   ready();
 });
 
-Deno.test("a reason not to read a partition ends with that assignment and does not affect the next one of the same number", () => {
+Deno.test("a reason not to read a partition ends with the assignment, and does not affect the partition's next assignment", () => {
   const [closing, successor] = [{ partition: 3 }, { partition: 3 }];
   strictEqual(healthState.reasonOf(HELD), undefined);
   strictEqual(healthState.notReady(HELD, "the log was cut", closing), true);
@@ -221,7 +221,7 @@ Deno.test("a reason not to read a partition ends with that assignment and does n
   ready("records of partition 3: damaged");
 });
 
-Deno.test("readyReasons() names upkeep that has failed for an hour until it succeeds", () => {
+Deno.test("readyReasons() names retention after it has failed for an hour, until it succeeds", () => {
   strictEqual(healthState.upkeepFailed("retention", "a lock"), true);
   pass(3_599);
   strictEqual(healthState.upkeepFailed("retention", "a lock"), false, "no change");

@@ -15,7 +15,7 @@ const LIMITS = {
 const DAY_MS = 86_400_000;
 const YEAR_MS = 365 * DAY_MS;
 
-/** The reject reason for a reading with a timestamp this long after NOW, if any. */
+/** @returns the reject reason for a reading `afterMs` after NOW, undefined if the reading is accepted */
 function reasonFor(afterMs: number, ownMs: number, databaseMs: number): string | undefined {
   const decode = createDecoder(LIMITS, () => NOW + ownMs, () => NOW + databaseMs);
   const timestamp = formatInstant(BigInt(NOW + afterMs) * 1_000n);
@@ -42,8 +42,8 @@ Deno.test("TwoClocks advances the database's clock with the monotonic clock, eve
   let ownMs = NOW;
   let monotonicMs = 5_000;
   const clocks = new TwoClocks(() => ownMs, () => monotonicMs);
-  assert.equal(clocks.database(), NOW, "the consumer's clock until the database was asked");
-  // `query` is generic: the caller chooses the type of the rows.
+  assert.equal(clocks.database(), NOW, "without an answer of the database, the consumer's clock must count");
+  // `query` is generic, so its caller chooses the type of the rows.
   await clocks.ask({ query: <T>() => Promise.resolve([{ ms: NOW + 250 }] as T[]) });
   monotonicMs += 1_000;
   ownMs += YEAR_MS;

@@ -58,7 +58,7 @@ Deno.test("sliceOf() reads the records of a batch before a malformed record and 
   throws(() => sliceOf(fetched, 1), /record 1 of the batch at offset 0 is malformed/);
 });
 
-/** @param fetch the batches that the broker has from this offset on */
+/** @param fetch returns the batches that the broker has from an offset on */
 function readAll(fetch: (from: number) => Buffer[], end: number): Slice[] {
   const slices: Slice[] = [];
   for (let next = 0; next < end; next = slices.at(-1)?.next ?? end) {

@@ -12,7 +12,7 @@ function statusWithClock() {
   const status = new FetchStatus(() => now);
   return {
     status,
-    /** @returns whether one of these empty responses, spread over so many minutes, proved that the log is empty */
+    /** @returns whether one of `count` empty responses, spread evenly over the minutes, proved that the log is empty */
     add: (response: typeof ALONE, times: number, minutes: number): boolean => {
       let isProven = false;
       for (let given = 0; given < times; given++) {
@@ -28,19 +28,19 @@ function statusWithClock() {
 
 Deno.test("FetchStatus.empty() counts a log as empty after many isolated fetches without records over minutes", () => {
   strictEqual(statusWithClock().add(ALONE, 100, 4), true);
-  strictEqual(statusWithClock().add(ALONE, 10_000, 2), false, "many in a short time");
-  strictEqual(statusWithClock().add(ALONE, 12, 60), false, "few in a long time");
+  strictEqual(statusWithClock().add(ALONE, 10_000, 2), false, "many responses in a short time proved it");
+  strictEqual(statusWithClock().add(ALONE, 12, 60), false, "few responses in a long time proved it");
 });
 
-Deno.test("FetchStatus.empty() counts neither a fetch of several partitions nor a throttled one as proof of an empty log", () => {
+Deno.test("FetchStatus.empty() counts no fetch of several partitions and no throttled fetch as proof of an empty log", () => {
   for (const noProof of [SHARED, THROTTLED, { ...SHARED, throttled: true }]) {
     const { add } = statusWithClock();
     strictEqual(add(noProof, 1_000, 60), false);
-    strictEqual(add(ALONE, 100, 2), false, "these responses do not count later either");
+    strictEqual(add(ALONE, 100, 2), false, "these responses counted later");
   }
 });
 
-Deno.test("FetchStatus.empty() proves nothing until the settings of the topic have been read recently", () => {
+Deno.test("FetchStatus.empty() does not count a log as empty unless the topic settings were read recently", () => {
   const { status, add, pass } = statusWithClock();
   add(ALONE, 100, 2);
   pass(2);
@@ -67,9 +67,9 @@ Deno.test("FetchStatus isolates a partition after two empty fetches and stops is
   strictEqual(status.needsIsolatedFetch, false);
   status.empty(SHARED, END);
   strictEqual(status.needsIsolatedFetch, true);
-  strictEqual(status.pauseMs, 0, "the first isolated fetch follows at once");
+  strictEqual(status.pauseMs, 0, "the first isolated fetch must follow at once");
   status.empty(ALONE, END);
-  ok(status.pauseMs > 0, "the second isolated fetch waits");
+  ok(status.pauseMs > 0, "the second isolated fetch must wait");
   status.empty(THROTTLED, END);
   strictEqual(status.needsIsolatedFetch, false);
 });

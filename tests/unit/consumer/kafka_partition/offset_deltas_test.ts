@@ -16,12 +16,12 @@ function offsets({ records }: Slice): number[] {
   return listOf(records).map(({ offset }) => offset);
 }
 
-/** Each record as `<offset> <value>`. */
+/** @returns each record as `<offset> <value>` */
 function values({ records }: Slice): string[] {
   return listOf(records).map(({ offset, value }) => `${offset} ${value}`);
 }
 
-/** A batch at offset 10 of the records `r0`, `r1`, ... with these offset deltas; not compacted unless `last` says otherwise. */
+/** Creates a batch at offset 10 with records `r0`, `r1`, ... and these offset deltas. It is compacted only if `last` says so. */
 function withDeltas(deltas: readonly number[], options: BatchOptions = {}): Buffer {
   const record = (_: number, index: number) => ({ key: null, value: Buffer.from(`r${index}`) });
   return batch(10, deltas.map((delta) => 10 + delta), { last: 9 + deltas.length, record, ...options });
@@ -29,7 +29,7 @@ function withDeltas(deltas: readonly number[], options: BatchOptions = {}): Buff
 
 const WRONG = [[0, 1, 2000], [0, 1, 2 ** 30], [0, -3, 2], [0, 0, 0], [0, 5000, 2], [2, 1, 0], [-3, -2, -1]];
 
-Deno.test("sliceOf() takes the offset of a record from its place in a whole batch, whatever delta the producer wrote", () => {
+Deno.test("sliceOf() gives the records of a batch without compaction consecutive offsets, and ignores the deltas", () => {
   for (const deltas of WRONG) {
     for (const options of [{}, { compression: "gzip" }] as const) {
       const fetched = response([withDeltas(deltas, options), batch(13, [13, 14])]);
@@ -101,7 +101,7 @@ Deno.test("sliceOf() throws if records and gaps do not add up to the slice", () 
   );
 });
 
-/** @throws unless the records and the gaps cover each offset of the slice once and in order */
+/** @throws if the records and gaps do not cover each offset of the slice once and in order */
 function assertCoversAll(slice: Slice): Slice {
   const parts = [...offsets(slice).map((from) => ({ from, to: from + 1 })), ...slice.gaps];
   let next = slice.from;
@@ -123,14 +123,14 @@ const deltas = fc.oneof(
   fc.nat({ max: 8 }).map((count) => Array.from({ length: count }, (_, index) => index)),
   fc.uniqueArray(fc.nat({ max: 9 }), { maxLength: 8 }).map((offsets) => offsets.sort((a, b) => a - b)),
 );
-// A value in the batch header; undefined for the value of a batch that was not compacted.
+// A value of the batch header. Undefined stands for the value of a batch that was not compacted.
 const stated = fc.option(delta, { nil: undefined });
 const anyBatch = fc.record({
   deltas,
   count: stated,
   lastDelta: stated,
   compression: fc.constantFrom(undefined, undefined, "gzip" as const),
-  /** Offsets from the end of this batch to the beginning of the next one. */
+  /** Number of offsets from the end of this batch to the beginning of the next one. */
   space: fc.constantFrom(0, 0, 0, 2, -1, -4),
 });
 

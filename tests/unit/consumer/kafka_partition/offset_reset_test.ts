@@ -5,7 +5,7 @@ const LOG = { earliest: 15, end: 20 };
 const DIVERGED = { epoch: 3, endOffset: 12 };
 const EMPTY = { earliest: 20, end: 20 };
 
-Deno.test("decideOffsetReset() retries if the offset lies in the log, its end included", () => {
+Deno.test("decideOffsetReset() retries if the offset is in the log or at its end", () => {
   for (const offset of [15, 17, 20]) {
     deepStrictEqual(decideOffsetReset(offset, undefined, LOG, "fail"), { kind: "retry" });
   }

@@ -7,7 +7,7 @@ import { eventually } from "../../../../lab/eventually.ts";
 
 const GAP_BYTES = gapSlice(0, 1, "control").bytes;
 
-/** A partition that passes each of its batches to the test before it is closed. */
+/** Creates a partition that passes each open batch to the test. */
 async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
@@ -37,7 +37,7 @@ Deno.test("an open batch takes new slices until it is closed, and the next batch
   const second = (await batch()).close();
   deepStrictEqual([second.from, second.next], [20, 22]);
   written(second);
-  await eventually("all of it", () => partition.isDrained);
+  await eventually("all records to be written", () => partition.isDrained);
   strictEqual(partition.nextOffset, 22);
 });
 
@@ -53,7 +53,7 @@ Deno.test("slices from a new position do not join a batch that was opened before
   await partition[Symbol.asyncDispose]();
 });
 
-Deno.test("slices in a batch leave the buffer at once and stay in the memory budget until the batch is written", async () => {
+Deno.test("slices in a batch leave the buffer at once, but count in the memory budget until the batch is written", async () => {
   const memoryBudget = { maxBytes: 3 * GAP_BYTES, usedBytes: 0 };
   const { partition, batch, written, changes } = await opened(memoryBudget);
   partition.accept(gap(10, 12));
@@ -63,16 +63,16 @@ Deno.test("slices in a batch leave the buffer at once and stay in the memory bud
   strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, true);
   const before = changes();
   const closed = open.close();
-  strictEqual(changes(), before + 1, "the fetch loop is notified");
+  strictEqual(changes(), before + 1, "the fetch loop was not notified");
   strictEqual(
     memoryBudget.usedBytes >= memoryBudget.maxBytes,
     true,
-    "the memory is counted during the write",
+    "the memory did not count during the write",
   );
   written(closed);
-  await eventually("all of it", () => partition.isDrained);
+  await eventually("all records to be written", () => partition.isDrained);
   memoryBudget.usedBytes += 3 * GAP_BYTES - 1;
-  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "the memory is freed after the write");
+  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "the memory was not freed after the write");
 });
 
 Deno.test("the record count of an open batch includes waiting slices, up to the limit", async () => {
@@ -85,14 +85,14 @@ Deno.test("the record count of an open batch includes waiting slices, up to the 
   partition.accept(records(13, 2));
   strictEqual(open.count(), 4);
   const closed = open.close();
-  strictEqual(closed.records.length, 3, "whole slices, as far as they fit");
+  strictEqual(closed.records.length, 3, "the batch must take whole slices as long as they fit");
   written(closed);
   const next = (await batch()).close();
   deepStrictEqual([next.from, next.next], [13, 15]);
   written(next);
 });
 
-/** Two records in memory of their own, like records of a decompressed batch. */
+/** Creates two records in separate memory, like the records of a decompressed batch. */
 function decompressed(from: number): { readonly slice: Slice; readonly heldBytes: () => number } {
   const table = new RecordTable(Buffer.allocUnsafeSlow(1024 * 1024), 2);
   for (let index = 0; index < 2; index++) table.add(from + index, from + index, 0, -1, 0, 1);
@@ -103,7 +103,7 @@ function decompressed(from: number): { readonly slice: Slice; readonly heldBytes
   };
 }
 
-Deno.test("a partition frees decompressed memory once the last record in it is written", async () => {
+Deno.test("a partition frees decompressed memory when the last record in it is written", async () => {
   const { partition, finishWrites } = await openPartitionWith({}, { batchRecords: 1 });
   const { slice, heldBytes } = decompressed(10);
   partition.accept(slice);

@@ -36,7 +36,7 @@ Deno.test("a partition drops a slice that does not begin at its fetch offset", a
   deepStrictEqual(written, ["10 to 12"]);
 });
 
-Deno.test("a partition writes in order and joins waiting slices into one batch up to its limit", async () => {
+Deno.test("a partition writes in order, and joins waiting slices into one batch up to the limit", async () => {
   const { partition, written, finishWrites } = await openPartition();
   partition.accept(records(10, 2));
   await eventually("the first write", () => written.length === 1);
@@ -46,8 +46,8 @@ Deno.test("a partition writes in order and joins waiting slices into one batch u
   partition.accept(gapSlice(19, 20, "aborted"));
   partition.accept(records(20, 9));
   await finishWrites(5);
-  await eventually("all of it", () => partition.isDrained);
-  // A batch has at most five rows, and a gap is a row too. A longer slice, as from a compressed batch, is split.
+  await eventually("all records to be written", () => partition.isDrained);
+  // A batch has at most five rows, and a gap counts as a row. A longer slice, for example of a compressed batch, is split.
   deepStrictEqual(written, ["10 to 12", "12 to 19", "19 to 20", "20 to 25", "25 to 29"]);
   strictEqual(partition.nextOffset, 29);
   strictEqual(partition.lastTimestampMs, 28);
@@ -59,12 +59,12 @@ Deno.test("a partition writes at most the byte limit in a batch, unless a single
     batchRecords: 50,
     batchBytes: 1_000,
   });
-  // One slice, as from one compressed batch.
+  // All records are in one slice, as from one compressed batch.
   partition.accept(sized(10, [400, 400, 400, 3_000, 400]));
   partition.accept(sized(15, [50]));
   partition.accept(sized(16, [600]));
   await finishWrites(5);
-  await eventually("all of it", () => partition.isDrained);
+  await eventually("all records to be written", () => partition.isDrained);
   deepStrictEqual(written, ["10 to 12", "12 to 13", "13 to 14", "14 to 15", "15 to 17"]);
 });
 
@@ -75,7 +75,7 @@ Deno.test("a partition wants no records while its buffer is full", async () => {
   strictEqual(partition.wantsRecords, false);
   await finishWrites();
   await eventually("the first part of the long slice", () => written.length === 2);
-  strictEqual(partition.wantsRecords, false, "its memory is used until all of the slice is written");
+  strictEqual(partition.wantsRecords, false, "a partly written slice must use its whole memory");
   await finishWrites();
   await eventually("room", () => partition.wantsRecords);
   await finishWrites();
@@ -91,11 +91,11 @@ Deno.test("partitions want no records while their waiting and unwritten records 
     partition.accept(records(10, 3, 30));
     held += 90;
   }
-  strictEqual(held, 1_080, "each partition had a budget of its own");
+  strictEqual(held, 1_080, "the partitions must share one budget");
   await eventually("the first writes", () => many.filter(({ written }) => written.length > 0).length === 12);
-  ok(many.every(({ partition }) => !partition.wantsRecords), "records that are being written count too");
+  ok(many.every(({ partition }) => !partition.wantsRecords), "records must count while they are written");
   await many[0]?.finishWrites();
-  await eventually("room for others", () => many[20]?.partition.wantsRecords);
+  await eventually("free memory for another partition", () => many[20]?.partition.wantsRecords);
   many[20]?.partition.accept(records(10, 3, 30));
   strictEqual(many[21]?.partition.wantsRecords, false);
   // A partition that moves to another offset or closes frees its memory for the others.
@@ -103,7 +103,7 @@ Deno.test("partitions want no records while their waiting and unwritten records 
   const closing = many[1]?.partition[Symbol.asyncDispose]();
   await many[1]?.finishWrites();
   await closing;
-  await eventually("their room", () => many[21]?.partition.wantsRecords);
+  await eventually("their free memory", () => many[21]?.partition.wantsRecords);
   await Promise.all(many.map(async ({ partition, finishWrites }, index) => {
     const closed = partition[Symbol.asyncDispose]();
     if (index > 1 && index < 12) await finishWrites();
@@ -173,7 +173,7 @@ Deno.test("a request to open the ledger row again ends a running offset reset", 
   const { partition } = await openPartition({
     open: () => Promise.resolve({ ...LEDGER, nextOffset: ++opens === 1 ? 10 : 4 }),
     resolveOffsetReset: (_partition, _divergence, signal) => {
-      // The broker is away: only the signal ends the search.
+      // The broker is unavailable, so only the signal ends the search.
       searches.push(signal);
       return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
     },

@@ -130,11 +130,11 @@ Deno.test("sliceOf() distinguishes a null value or key from an empty one", () =>
   deepStrictEqual([empty?.key?.length, empty?.value?.length], [0, 0]);
 });
 
-Deno.test("a slice has the leader epoch of its last batch, and none if it ends with an inferred gap", () => {
+Deno.test("a slice has the leader epoch of its last batch, but no epoch if it ends with an inferred gap", () => {
   const epochs = [3, 3, 5].map((leaderEpoch, index) => batch(index, [index], { leaderEpoch }));
   const slice = sliceOf(response(epochs), 0);
   strictEqual(slice.leaderEpoch, 5);
-  // Compacted records may have had a later epoch. With an earlier epoch, the broker would report a truncation.
+  // Compacted records can have had a later epoch. If the consumer sent an earlier one, the broker would report a truncation.
   strictEqual(sliceOf(response([]), 3).leaderEpoch, -1);
   strictEqual(joinSlices([slice, gapSlice(3, 9, "compacted")]).leaderEpoch, -1);
 });
@@ -162,7 +162,7 @@ Deno.test("splitSlice() keeps all records of alternating plain and compressed ba
   }
 });
 
-Deno.test("a slice counts the memory of its gaps, so that a backlog of aborted records is bounded too", () => {
+Deno.test("a slice counts the memory of its gaps, which limits a backlog of aborted records", () => {
   const slice = sliceOf(response([inTransaction(0, [0, 1], 7n), marker(2, 7n, "abort")], [[7n, 0]]), 0);
   ok(slice.bytes > 0);
   ok(gapSlice(0, 5, "compacted").bytes > 0);
@@ -214,13 +214,13 @@ Deno.test("splitSlice() splits before a record and gives each gap to exactly one
   deepStrictEqual(splitSlice(whole, 4), [whole]);
 });
 
-/** 2 MiB of records in a few kilobytes. */
+/** Creates a batch of a few kilobytes with 2 MiB of records. */
 function dense(first: number): Buffer {
   const record = () => ({ key: null, value: Buffer.alloc(1024 * 1024, "x") });
   return batch(first, [first, first + 1], { compression: "gzip", record });
 }
 
-Deno.test("release() frees a decompressed batch with its last part, and no memory that other slices use", () => {
+Deno.test("release() frees a decompressed batch with its last part, but no memory that other slices use", () => {
   const whole = sliceOf(response([batch(0, [0, 1]), dense(2), batch(4, [4]), dense(5)]), 0);
   const bytesOf = (offset: number) => whole.records.at(offset)?.value?.length;
   const [first, second] = splitSlice(whole, 3);

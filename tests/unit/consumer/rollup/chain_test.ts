@@ -1,7 +1,7 @@
 import { match, strictEqual } from "node:assert";
 import { type ChainPosition, whyBroken } from "../../../../workers/consumer/rollup/chain.ts";
 
-/** The rollup applied two moves of a ledger row that made five. */
+/** A ledger row made five moves, and the rollup has applied two of them. */
 const BEHIND: ChainPosition = {
   ledgerId: 7,
   move: 2,
@@ -28,10 +28,10 @@ for (
       { lastMove: 5, lastOffset: 450 },
       /lead to move 5/,
     ],
-    ["fewer changes lead past the offset of the ledger", { lastOffset: 550 }, /lead to move 4/],
+    ["the changes end past the offset of the ledger with fewer moves", { lastOffset: 550 }, /lead to move 4/],
   ] satisfies [string, Partial<ChainPosition>, RegExp | undefined][]
 ) {
-  Deno.test(`a chain of changes ${reason === undefined ? "holds" : "is broken"} if ${what}`, () => {
+  Deno.test(`whyBroken() ${reason === undefined ? "accepts" : "refuses"} a chain of changes if ${what}`, () => {
     const broken = whyBroken({ ...BEHIND, ...difference });
     if (reason === undefined) strictEqual(broken, undefined);
     else match(broken ?? "", reason);

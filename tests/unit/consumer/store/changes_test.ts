@@ -16,7 +16,7 @@ function columnsOf(all: readonly Reading[]): Readings {
   return readings;
 }
 
-/** Minute aggregates as customer, start, count, sum, minimum, maximum, low, high and latest heart rate. */
+/** @returns minute aggregates as customer, start, count, sum, minimum, maximum, low, high and latest heart rate */
 function minutes(all: readonly Reading[]) {
   const readings = columnsOf(all);
   return minutesOf(readings, readings.ordered()).map((minute) => [

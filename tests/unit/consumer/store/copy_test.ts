@@ -8,14 +8,18 @@ const MEGABYTE = 1024 * 1024;
 const HEADER_BYTES = 19;
 const ROW_BYTES = 2;
 
-/** A session that keeps the data of a COPY. @param refuse is called after each chunk */
+/**
+ * Creates a session that keeps the data of a COPY.
+ *
+ * @param refuse is called after each chunk; PostgreSQL fails if it returns true
+ */
 function session(refuse: () => boolean = () => false) {
   const chunks: Buffer[] = [];
   const stream = new Writable({
     highWaterMark: 1,
     write(chunk: Buffer, _encoding, done) {
       chunks.push(Buffer.from(chunk));
-      // PostgreSQL fails in the middle of a COPY like this: the stream emits an error and takes no more data.
+      // If PostgreSQL fails in the middle of a COPY, the stream emits an error and takes no more data.
       if (refuse()) this.emit("error", new Error("refused"));
       else setTimeout(done, 0);
     },
@@ -23,7 +27,7 @@ function session(refuse: () => boolean = () => false) {
   return { chunks, session: { query: () => stream } as unknown as Session };
 }
 
-/** Rows of one field in the binary format of COPY. */
+/** Encodes rows of one field in the binary format of COPY. */
 function expected(values: readonly Buffer[]): Buffer {
   const rows = values.flatMap((value) => {
     const head = Buffer.alloc(ROW_BYTES + 4);

@@ -27,7 +27,12 @@ Deno.test("Customers keeps the number of each of many ids with the same hash", (
   deepStrictEqual(ids.map((_, index) => customers.text(index)), ids);
 });
 
-/** Number of id bytes that are read while each id gets its number twice. @throws if it exceeds `maxBytes` */
+/**
+ * Gets the number of each id twice.
+ *
+ * @returns how many bytes of ids were read
+ * @throws if they are more than `maxBytes`
+ */
 function bytesRead(ids: readonly string[], maxBytes: number): number {
   let read = 0;
   const customers = new Customers(ids.length);
@@ -40,7 +45,10 @@ function bytesRead(ids: readonly string[], maxBytes: number): number {
       },
     });
     customers.number(source, 0, id.length);
-    ok(read <= maxBytes, `more than ${maxBytes} bytes were read for ${customers.count} of ${ids.length} ids`);
+    ok(
+      read <= maxBytes,
+      `the first ${customers.count} of ${ids.length} ids took more than ${maxBytes} bytes`,
+    );
   }
   strictEqual(customers.count, ids.length);
   return read;
@@ -53,7 +61,7 @@ Deno.test("Customers reads at most ten times as many bytes for 5,000 ids with th
   bytesRead(colliding, 10 * bytesRead(ordinary, Infinity));
 });
 
-Deno.test("Customers.ranks() orders ids by their bytes, however long their common prefixes are", () => {
+Deno.test("Customers.ranks() orders ids by their bytes, even if they have long common prefixes", () => {
   const part = fc.constantFrom(
     "",
     "a",

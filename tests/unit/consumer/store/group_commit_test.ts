@@ -5,7 +5,7 @@ import { eventually } from "../../../../lab/eventually.ts";
 
 const DONE = { kind: "offset mismatch", nextOffset: 0 } as const;
 
-/** Records each transaction as the ledger ids of its batches. While `hold` is set, a transaction waits for `release()`. */
+/** Records the ledger ids of each transaction's batches. While `hold` is set, a transaction waits for `release()`. */
 class Commits {
   readonly ids: string[] = [];
   #held: (() => void)[] = [];
@@ -28,7 +28,7 @@ class Commits {
 
   release(): void {
     this.hold = false;
-    for (const go of this.#held.splice(0)) go();
+    for (const resolve of this.#held.splice(0)) resolve();
   }
 }
 
@@ -41,13 +41,13 @@ function batch(id: number, records = 10, others: Partial<Candidate> = {}): Candi
   };
 }
 
-/** A group commit whose first transaction, that of batch 1, is in flight. */
+/** Creates a group commit with batch 1 in flight. */
 async function oneInFlight(maxInFlight: number) {
   const commits = new Commits();
   commits.hold = true;
   const groupCommit = new GroupCommit(maxInFlight, commits);
   const first = groupCommit.write(batch(1));
-  await eventually("the first", () => commits.ids.length === 1);
+  await eventually("the first transaction", () => commits.ids.length === 1);
   return { commits, groupCommit, first };
 }
 
@@ -95,7 +95,7 @@ Deno.test("a batch does not wait for a stuck transaction if a connection is free
   await first;
 });
 
-Deno.test("a batch that is abandoned or cannot be planned does not keep the rest of its group from being written", async () => {
+Deno.test("a group commit writes the rest of a group if one batch is abandoned or cannot be planned", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, commits);
   const writing = groupCommit.write(batch(1));
@@ -107,7 +107,7 @@ Deno.test("a batch that is abandoned or cannot be planned does not keep the rest
   deepStrictEqual(commits.ids, ["1"]);
 });
 
-Deno.test("a group commit writes a single or checked batch in a transaction of its own, at any place in the queue", async () => {
+Deno.test("a group commit writes a single or checked batch in a separate transaction, at any position in the queue", async () => {
   const commits = new Commits();
   const groupCommit = new GroupCommit(1, commits);
   const modes = ["grouped", "single", "grouped", "grouped", "checked", "grouped"] as const;
@@ -134,7 +134,7 @@ Deno.test("a group commit starts at once for a batch that arrives when all conne
   commits.release();
   await Promise.all([first, second]);
 
-  // Batch 3 must replace that timer by one that fires at once.
+  // Batch 3 must replace this timer with one that fires at once.
   const original = globalThis.setTimeout;
   const delays: unknown[] = [];
   globalThis.setTimeout = ((run: () => void, ms?: number) => {
@@ -165,5 +165,5 @@ Deno.test("a group commit counts the records of a batch when a transaction start
   const other = groupCommit.write(batch(2, 30_000));
   records = 30_000;
   await Promise.all([grown, other]);
-  deepStrictEqual(commits.ids, ["1", "2"], "together they are too many for one transaction");
+  deepStrictEqual(commits.ids, ["1", "2"], "one transaction must not take so many records");
 });

@@ -21,7 +21,7 @@ function readings({ readings, rows }: Plan) {
   return [...rows].map((row) => readings.reading(row));
 }
 
-/** @throws unless the planner gives the same result for this record as the decoder */
+/** @throws if the planner and the decoder give different results for this record */
 function assertAgrees(value: Uint8Array | null, limits: Limits = LIMITS): void {
   const decoded = createDecoder(limits, () => NOW)(value);
   const planned = planOf([value], limits);
@@ -70,7 +70,7 @@ Deno.test("a planner gives the same result as the decoder for any timestamp", ()
   );
 });
 
-Deno.test("a planner rejects readings below the floor, exact to the microsecond, and reports that floor", () => {
+Deno.test("a planner rejects readings below the floor, exact to the microsecond, and reports the floor", () => {
   const timestamps = ["09:29:58.999999", "09:29:59", "09:29:59.000001", "09:30:00.999999", "09:30:01"];
   const records = timestamps.map((time, offset) => {
     const value = bytes(written("timestamp", `"2026-07-14T${time}Z"`));
@@ -115,7 +115,7 @@ Deno.test("a planner gives the same result as the decoder for a record with any 
   );
 });
 
-Deno.test("a planner gives the same result as the decoder for hostile records, with and without retention", () => {
+Deno.test("a planner gives the same result as the decoder for malformed and unusual records, with and without retention", () => {
   const strict = {
     minBpm: 50,
     maxBpm: 150,
@@ -149,7 +149,7 @@ Deno.test("a planner orders readings by the bytes of the customer, then by time,
   const at = (customer_id: string, micros: string, heart_rate: number) =>
     bytes(JSON.stringify({ customer_id, timestamp: `2026-07-14T09:00:00.${micros}Z`, heart_rate }));
   const planned = planOf([
-    // In UTF-16 order, the heart would come before the last letter of the basic plane.
+    // In UTF-16 order, the heart would precede the last letter of the basic plane.
     at("\u{1f493}", "000001", 61),
     at("b", "000002", 62),
     at("\uff5a", "000001", 63),

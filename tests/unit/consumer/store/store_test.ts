@@ -13,7 +13,7 @@ import { answer, CANCELED, DEADLOCK, MemorySink, REFUSED, REPEATED } from "../..
 import { sliceOfValues } from "../../../support/batch_writer.ts";
 import { LIMITS, NOW, VALID } from "../../../support/wire_record.ts";
 
-/** Each record as "customer heartRate", or any other text for a bad record. */
+/** @param records each as "customer heartRate"; any other text is a bad record */
 function slice(from: number, records: readonly string[], gaps: readonly Gap[] = []): Slice {
   const values = records.map((text) => {
     const [customer_id, heartRate] = text.split(" ");
@@ -37,13 +37,13 @@ function writer(transactions: Transactions, failures: unknown[] = []) {
     onAttemptEnd: () => {},
     onFailure: (error) => failures.push(error),
   });
-  // The store retries every failure, also one that a bug causes. The timeout ends the test.
+  // The store retries every failure, even if a bug causes it. Only the timeout ends such a test.
   return (slice: Slice, signal = AbortSignal.timeout(5_000)): Promise<BatchOutcome> => {
     return write({ ...LEDGER, nextOffset: slice.from }, batchOf(slice), signal);
   };
 }
 
-Deno.test("a store writes each record to exactly one table and counts each term of the ledger from its own fact", async () => {
+Deno.test("a store writes each record to exactly one table, and counts each term of the ledger by itself", async () => {
   const sink = new MemorySink();
   const records = ["b 70", "a 70", "bad", "a 70", "a 71"];
   const outcome = await writer(sink)(slice(0, records, [{ from: 5, to: 8, cause: "control" }]));
@@ -77,7 +77,7 @@ Deno.test("a store rejects only the reading that PostgreSQL refuses and finds it
   ok(sink.inserts.length <= 2 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
 });
 
-Deno.test("a store writes a part of a batch if its refused readings take longer than one attempt may", async () => {
+Deno.test("a store writes a part of a batch if its refused readings take longer than one attempt may last", async () => {
   const sink = new MemorySink();
   sink.mostInserts = 100;
   const records = customers(400).map((customer) => `${customer} 70`);
@@ -87,7 +87,7 @@ Deno.test("a store writes a part of a batch if its refused readings take longer 
   const outcome = await write(slice(0, records));
   strictEqual(failures.length, 1);
   strictEqual(outcome.kind === "written" && outcome.slice.next, 25);
-  strictEqual(sink.nextOffset, 25, "the offset moves only to the end of the written part");
+  strictEqual(sink.nextOffset, 25, "the offset must move only to the end of the written part");
   deepStrictEqual(sink.counts, { stored: 0, duplicates: 0, rejected: 25, gaps: 0 });
   // The store writes the rest in parts that grow again.
   for (let next = 25; next < 400; next = sink.nextOffset) await write(slice(next, records.slice(next)));
@@ -156,7 +156,7 @@ for (
     sink.conclusions.push(conclusion);
     await write(slice(1, ["b 70"]));
     deepStrictEqual(sink.inserts, ["copy 1", "merge 1", "merge 1", "merge 1"]);
-    strictEqual(failures.length, failed, "no second write in the same attempt");
+    strictEqual(failures.length, failed, "the store wrote twice in one attempt");
   });
 }
 
@@ -175,13 +175,13 @@ Deno.test("a store writes nothing if another owner moved the offset, and returns
   const sink = new MemorySink();
   sink.nextOffset = 40;
   deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 40 });
-  // The end of this batch, which this store has not tried to commit.
+  // The new offset is the end of this batch, but this store has not tried to commit it.
   sink.nextOffset = 1;
   deepStrictEqual(await writer(sink)(slice(0, ["a 70"])), { kind: "offset mismatch", nextOffset: 1 });
   strictEqual(sink.rows.size, 0);
 });
 
-/** A database that fails once. After that, the ledger's offset is at the end of the batch. */
+/** Creates a database that fails once. After the failure, the ledger's offset is at the end of the batch. */
 function failingOnce(failure: Error): Database {
   const failures = [failure];
   const row = {
@@ -199,7 +199,7 @@ function failingOnce(failure: Error): Database {
   } as unknown as Database;
 }
 
-Deno.test("a store counts a batch as written if its COMMIT succeeded and only the answer was lost", async () => {
+Deno.test("a store counts a batch as written if its COMMIT succeeded but the answer was lost", async () => {
   const database = failingOnce(new Error("connection lost"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   const counts = { stored: 1, duplicates: 1, rejected: 0, gaps: 0 };
@@ -212,7 +212,7 @@ Deno.test("a store does not count a batch as written if PostgreSQL refused it an
   deepStrictEqual(outcome, { kind: "offset mismatch", nextOffset: 2 });
 });
 
-Deno.test("a store that is told to stop finishes the current write and starts no other", async () => {
+Deno.test("a store that must stop finishes the current write and starts no other write", async () => {
   const stop = new AbortController();
   const sink = new MemorySink();
   sink.onWrite = () => stop.abort();
@@ -221,7 +221,7 @@ Deno.test("a store that is told to stop finishes the current write and starts no
   strictEqual(sink.nextOffset, 1);
 });
 
-Deno.test("a store that is told to stop abandons the batch after a failure", async () => {
+Deno.test("a store that must stop abandons its batch after a failure", async () => {
   const stop = new AbortController();
   const sink = new MemorySink();
   sink.onWrite = () => stop.abort();

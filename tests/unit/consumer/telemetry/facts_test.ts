@@ -7,12 +7,12 @@ import {
   consumerTelemetry,
 } from "../../../../workers/consumer/telemetry/telemetry.ts";
 
-const failure = (code: ErrorCode) => new PipelineError(code, "it is away", { retriable: true });
+const failure = (code: ErrorCode) => new PipelineError(code, "it is unavailable", { retriable: true });
 const KAFKA = failure("kafka_unavailable");
 const DATABASE = failure("database_unavailable");
 const ASSIGNED = { partition: 3 };
 
-/** A consumer that was ready. `events` are its log events above debug. */
+/** Creates a consumer that was ready. `events` are its log events above debug. */
 function begin() {
   const events: string[] = [];
   const record = (event: string) => void events.push(event);

@@ -6,7 +6,7 @@ import { consumerMetrics } from "../../../../workers/consumer/telemetry/metrics.
 import { Outages } from "../../../../workers/consumer/telemetry/outages.ts";
 
 const failure = (cause: Error) => new PipelineError("kafka_unavailable", "Cannot join", { cause });
-/** An error answer of the broker, as Kafka's client reports it inside an error of its own. */
+/** Creates an error response of the broker, which Kafka's client reports as the cause of its own error. */
 const answered = (apiId: string) => failure(Object.assign(new Error(apiId), { apiId }));
 
 function group() {
@@ -39,7 +39,7 @@ Deno.test("a group coordinator that is not available yet is logged as an error o
   deepStrictEqual(levels, ["debug", "error", "info"]);
 });
 
-Deno.test("any other failure of the group is logged as an error at once", () => {
+Deno.test("each other failure of the group is logged as an error at once", () => {
   for (const error of [answered("GROUP_AUTHORIZATION_FAILED"), failure(new Error("Connection closed"))]) {
     const { levels, outages } = group();
     outages.groupFailed(error);
