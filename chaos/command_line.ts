@@ -11,7 +11,7 @@ export interface ChaosFlags {
   readonly faults: number;
   readonly consumers: number;
   readonly partitions: number;
-  /** Use the operator's servers instead of own ones. */
+  /** Uses the operator's servers instead of starting servers. */
   readonly against: boolean;
   readonly plan: boolean;
   readonly report: string | undefined;

@@ -84,7 +84,7 @@ export class FaultInjector {
     await watch.whenReached(load.sends.ends);
     entry.recoveryMs = performance.now() - endedAt;
     onProgress(
-      `#${entry.fault.number} the pipeline recovered ${(entry.recoveryMs / 1000).toFixed(1)} s after the end`,
+      `recovered #${entry.fault.number}, ${(entry.recoveryMs / 1000).toFixed(1)} s after its end`,
     );
   }
 }

@@ -142,8 +142,8 @@ class Run {
       const { injected, active } = this.#injector;
       const state = `${injected.length} of ${faults.length} faults have begun, ${active} are active`;
       const time = clock(performance.now() - this.#beganAt);
-      const behind = `lag ${lag}, rollup lag ${this.#watch.rollupLag}`;
-      onProgress(`${time}  ${describeCounts(this.#counts)}, ${behind}; ${state}`);
+      const lags = `lag ${lag}, rollup lag ${this.#watch.rollupLag}`;
+      onProgress(`${time}  ${describeCounts(this.#counts)}, ${lags}; ${state}`);
     }
   }
 

@@ -18,7 +18,7 @@ export interface OwnArenaOptions {
   readonly onProgress: (text: string) => void;
 }
 
-/** @throws PipelineError if a server does not start; it deletes everything before that */
+/** @throws PipelineError if a server does not start, after it has deleted everything */
 export async function openOwnArena(options: OwnArenaOptions): Promise<Arena> {
   const { partitions, random, signal, onProgress } = options;
   await using opened = new AsyncDisposableStack();

@@ -1,4 +1,4 @@
-/** Compares minute aggregates and latest readings with the rows, each in one snapshot. First it adds the waiting change rows. */
+/** Compares minute aggregates and latest readings, together with the waiting change rows, with the rows of `heartbeats`. */
 import { problemAbout, type Query } from "./query.ts";
 import { instant } from "./rows.ts";
 

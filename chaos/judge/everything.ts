@@ -33,7 +33,7 @@ export interface Judgement {
 
 /** Waits for the rollup first. The caller makes sure that the consumers have read every log to its end. */
 export async function judgeEverything(query: Query, intent: Intent): Promise<Judgement> {
-  const behind = await judgeCaughtUp(query);
+  const rollupProblems = await judgeCaughtUp(query);
   const rows = await sumOf(intent.rows(), (part) => judgeRows(query, part));
   const rejects = await sumOf(intent.rejects(), (part) => judgeRejects(query, part));
   const ledger = await judgeLedger(query, intent.whole !== undefined);
@@ -47,7 +47,7 @@ export async function judgeEverything(query: Query, intent: Intent): Promise<Jud
     ...ledger.problems,
     ...judgeTotals(ledger.totals, intent, { stored: rows.rows, rejected: rejects.rows }),
     ...otherRows === 0 ? [] : [`number of rows outside the time range of the sent records: ${otherRows}`],
-    ...behind,
+    ...rollupProblems,
     ...await judgeMinutes(query),
     ...await judgeLatest(query),
   ];

@@ -41,7 +41,7 @@ export class Judge {
   }
 
   /**
-   * Compares records that are committed and that no earlier call has compared.
+   * Compares committed records that no earlier call has compared, a limited number per call.
    *
    * @param next the ledger's next offset by partition, read before this call
    * @throws if the database is unavailable; the next call compares the same records again
@@ -103,7 +103,7 @@ export class Judge {
     }
   }
 
-  /** Yields at least one part, and the last part has no upper end: so a reject above all sends is found, too. */
+  /** Yields at least one part. The last part has no upper end, so it includes rejects above all sends. */
   *#allRejects(): Generator<RejectsPart> {
     const { sends } = this.#options.load;
     const noEnd = new Array<number>(sends.partitions).fill(Number.MAX_SAFE_INTEGER);
@@ -115,7 +115,7 @@ export class Judge {
     } while (to < sends.length);
   }
 
-  /** @param settled records below this index must be stored; attempted records from it on may be stored */
+  /** @param settled records below this index must be stored; later attempted records may be stored */
   #rows(window: Range, settled: number): RowsPart {
     const { records, load: { attempted } } = this.#options;
     return {

@@ -79,7 +79,7 @@ export interface StandstillOptions {
 /**
  * Waits until `done` settles or `signal` aborts.
  *
- * @returns false, at once, if the consumers commit nothing for `standstillMs` meanwhile
+ * @returns false as soon as the consumers have committed nothing for `standstillMs`
  */
 export async function waitWhileMoving(
   done: Promise<unknown>,

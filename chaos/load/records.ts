@@ -17,8 +17,9 @@ export const BLOCK = 100;
 export const READINGS_PER_SECOND = 200;
 const FIRST_SECOND = Date.UTC(2026, 0, 1) / 1000;
 /**
- * Late readings are older than their neighbours by this time, which is longer than a minute. It is no multiple of the 5,000 s
- * (MICROS / READINGS_PER_SECOND) after which the microseconds repeat, so no late reading has the timestamp of a good one.
+ * A late reading is older than its neighbours by this time. It is longer than a minute, so late readings change older minutes.
+ * It is no multiple of the 5,000 s (MICROS / READINGS_PER_SECOND) after which the microseconds repeat, so no late reading has
+ * the timestamp of a good one.
  */
 export const LATE_SECONDS = 3_607;
 const MICROS = 1_000_000;
@@ -53,8 +54,8 @@ export interface RecordsOptions {
 export type Kind = "good" | "late" | "repeat" | "conflict" | "bad";
 
 /**
- * Of the records 1 % are bad, 1 % are late by an hour, and 1 % repeat an earlier reading. 0.1 % conflict with one: they have its
- * customer and timestamp, but another heart rate.
+ * 1 % of the records are bad, 1 % are late by an hour, and 1 % repeat an earlier reading. 0.1 % conflict with an earlier reading:
+ * they have its customer and timestamp, but another heart rate.
  */
 export function kindOf(index: number): Kind {
   const indexInBlock = index % BLOCK;

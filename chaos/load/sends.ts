@@ -13,7 +13,7 @@ export interface Send {
 
 const NOTHING: Send = { from: 0, count: 0, baseOffsets: [], counts: [] };
 
-/** A send takes about 400 bytes, and five are made per second: those of a day take less than 200 MB. */
+/** One send takes about 400 bytes. With five sends per second, a day takes less than 200 MB. */
 export class Sends {
   readonly partitions: number;
   readonly #sends: Send[] = [];

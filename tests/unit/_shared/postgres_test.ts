@@ -59,9 +59,9 @@ Deno.test("databaseFailure() names the server, the SQLSTATE and the operator's n
     "Cannot write a batch at PostgreSQL db:5432/heartbeats: refused (SQLSTATE 42501); " +
       "grant the missing right to the user in DATABASE_URL",
   );
-  const away = databaseFailure("write a batch", "db:5432/heartbeats", answered("ECONNREFUSED"));
-  strictEqual(away.code, "database_unavailable");
-  match(away.message, /: refused; check that the server runs there \(DATABASE_URL\)$/);
+  const unavailable = databaseFailure("write a batch", "db:5432/heartbeats", answered("ECONNREFUSED"));
+  strictEqual(unavailable.code, "database_unavailable");
+  match(unavailable.message, /: refused; check that the server runs there \(DATABASE_URL\)$/);
 });
 
 Deno.test("databaseFailure() tells the operator to use pool_mode=session if a prepared statement is missing or already exists", () => {

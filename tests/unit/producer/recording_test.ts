@@ -52,8 +52,8 @@ async function read(text: string, format: "csv" | "ndjson", changes: Partial<Rec
     };
     let bad = 0;
     const readings: Reading[] = [];
-    const pieces = readRecording(recording, () => void bad++, { published: false });
-    for await (const piece of pieces) readings.push(...piece);
+    const chunks = readRecording(recording, () => void bad++, { published: false });
+    for await (const chunk of chunks) readings.push(...chunk);
     return { readings, bad };
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -76,7 +76,7 @@ const READ: readonly (readonly [why: string, json: string, expected: object])[] 
   ["7.2e1", written("heart_rate", "7.2e1"), {}],
   ["720E-1", written("heart_rate", "720E-1"), {}],
   [
-    "an exact heart rate beside a long number",
+    "an exact heart rate in a record with a long number",
     JSON.stringify(VALID).replace("}", ',"x":1.00000000000000000001}'),
     {},
   ],

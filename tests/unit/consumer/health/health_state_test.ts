@@ -186,10 +186,10 @@ Deno.test("readyReasons() names everything that is missing from the start on", (
 });
 
 Deno.test("readyReasons() gives the latest reason for each subject until the subject is ready again", () => {
-  healthState.notReady("kafka", "away");
-  healthState.notReady("database", "away");
-  healthState.notReady("kafka", "still away");
-  ready("database: away", "kafka: still away");
+  healthState.notReady("kafka", "unavailable");
+  healthState.notReady("database", "unavailable");
+  healthState.notReady("kafka", "still unavailable");
+  ready("database: unavailable", "kafka: still unavailable");
   healthState.ready("kafka");
   healthState.ready("database");
   ready();
