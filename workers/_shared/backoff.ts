@@ -1,12 +1,17 @@
 /** Folder `_shared`: code that at least two workers use. Only its folders `kafka` and `record` know about Kafka and records. */
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Short, so that a worker notices within seconds that an outage is over, however long it was. */
+const FIRST_DELAY_MS = 100;
+/** Short, so that a worker notices within seconds the end of even a long outage. */
 const MAX_DELAY_MS = 5_000;
 
-/** Exponential, half of it random, so that clients do not retry all at once. @param attempt 1 after the first failure */
+/**
+ * The delay rises exponentially. Half of it is random, so that clients do not retry all at once.
+ *
+ * @param attempt 1 after the first failure
+ */
 export function backoffMs(attempt: number): number {
-  const ceiling = Math.min(MAX_DELAY_MS, 100 * 2 ** Math.min(attempt - 1, 10));
+  const ceiling = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1));
   return ceiling / 2 * (1 + Math.random());
 }
 
@@ -15,7 +20,12 @@ export async function sleep(ms: number, { signal }: { signal: AbortSignal }): Pr
   await delay(ms, undefined, { signal }).catch(() => {});
 }
 
-/** Retries until success; undefined if `signal` aborted first. @param onFailure can throw to end the retries */
+/**
+ * Retries until an attempt succeeds.
+ *
+ * @param onFailure can throw to end the retries
+ * @returns undefined if `signal` aborted first
+ */
 export async function retryUntilAborted<T>(
   attempt: () => Promise<T>,
   onFailure: (error: unknown, attempts: number) => void,

@@ -7,7 +7,7 @@ export const DATABASE_URL = secret({
   pattern: /^postgres(ql)?:\/\/[^\s]+$/,
 });
 
-/** By libpq's names. Others are refused: a misspelled `sslmode` would mean a connection without TLS. */
+/** The names are libpq's. Other names are refused, because a misspelled `sslmode` would mean a connection without TLS. */
 const PARAMETERS = [
   "sslmode",
   "sslrootcert",
@@ -57,7 +57,7 @@ export function databaseAddress(program: string, url: string, readFile: (path: s
   const parts = splitUrl(url);
   const hasSeveralHosts = /^postgres(ql)?:\/\/([^\s/?]*@)?[^\s@/?]*,[^\s@/?]*([/?]|$)/.test(url);
   if (hasSeveralHosts || parts === undefined) {
-    // Not shown: after a special character that is not encoded, the rest of the password looks like another part.
+    // The URL is not shown: after a special character that is not encoded, the rest of the password looks like another part.
     const malformed = "is malformed (not shown), expected postgres://user:password@host:5432/database " +
       "with %XX for special characters in user and password";
     throw settingsError(program, [`DATABASE_URL: ${hasSeveralHosts ? SEVERAL_HOSTS : malformed}`]);
@@ -112,7 +112,7 @@ function splitUrl(url: string) {
 function parameterProblems(names: readonly string[], search: string) {
   const unknown = new Set(names.filter((name) => !(PARAMETERS as readonly string[]).includes(name)));
   const transactionPooler = unknown.delete("pgbouncer") && TRANSACTION_POOLER;
-  // With an @, the query may really begin inside a password that contains a question mark.
+  // A query with an @ may be the end of a password that contains a question mark.
   const isPublic = !search.includes("@") && [...unknown].every((name) => /^[A-Za-z][\w.-]{0,62}$/.test(name));
   const problem = isPublic
     ? `does not understand the parameter ${[...unknown].join(" and ")}`

@@ -6,9 +6,9 @@ import { printable } from "./output.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface SettingInfo {
-  /** Completes the text "expected ...". */
+  /** The text after "expected" in messages. */
   readonly expected: string;
-  /** As written in the environment. */
+  /** The default as a text of the environment. */
   readonly default?: string | undefined;
   /** Its value is never shown, and may also come from the file that `<NAME>_FILE` names. */
   readonly secret?: boolean;
@@ -18,7 +18,11 @@ export function settingInfo(schema: z.ZodType): SettingInfo {
   return schema.meta() as unknown as SettingInfo;
 }
 
-/** A required setting, or one with a default. @param parse returns undefined to reject the text */
+/**
+ * A required setting, or one with a default.
+ *
+ * @param parse returns undefined to reject the text
+ */
 export function setting<T>(info: SettingInfo, parse: (text: string) => T | undefined): z.ZodType<T> {
   return z.string().optional().transform((text = info.default, context) => {
     const value = text === undefined ? undefined : parse(text);
@@ -36,7 +40,7 @@ export function optional<T>(schema: z.ZodType<T>): z.ZodType<T | undefined> {
 
 type NumberOptions = Readonly<{ min: number; max: number; unit: string; default?: number }>;
 
-function numbers(kind: string, pattern: RegExp) {
+function numberSetting(kind: string, pattern: RegExp) {
   return ({ min, max, unit, default: initial }: NumberOptions): z.ZodType<number> =>
     setting({ expected: `${kind} from ${min} to ${max} (${unit})`, default: initial?.toString() }, (text) => {
       const value = pattern.test(text) ? Number(text) : NaN;
@@ -44,16 +48,16 @@ function numbers(kind: string, pattern: RegExp) {
     });
 }
 
-export const integer = numbers("an integer", /^-?\d{1,15}$/);
-export const decimal = numbers("a number", /^-?\d+(\.\d+)?$/);
+export const integer = numberSetting("an integer", /^-?\d{1,15}$/);
+export const decimal = numberSetting("a number", /^-?\d+(\.\d+)?$/);
 
-function texts(secret: boolean) {
+function textSetting(secret: boolean) {
   return ({ pattern = /^/, ...info }: SettingInfo & { readonly pattern?: RegExp }): z.ZodType<string> =>
     setting({ ...info, secret }, (value) => pattern.test(value) ? value : undefined);
 }
 
-export const text = texts(false);
-export const secret = texts(true);
+export const text = textSetting(false);
+export const secret = textSetting(true);
 
 export function choice<const T extends string>(values: readonly T[], initial?: T): z.ZodType<T> {
   const info = { expected: `one of ${values.join(", ")}`, default: initial };
@@ -65,7 +69,7 @@ export type Settings<S extends Record<string, z.ZodType>> = { readonly [K in key
 /**
  * Parses all settings of a program. An empty text counts as missing.
  *
- * @param program completes "Cannot start the ..."
+ * @param program its name in the message "Cannot start the PROGRAM"
  * @param options.readFile reads the file that `<NAME>_FILE` names
  * @param options.label name of a setting in messages: `--rate` instead of `rate`
  * @throws UsageError with one line for each wrong setting
@@ -94,12 +98,16 @@ export function parseSettings<S extends Record<string, z.ZodType>>(
 
 export function settingsError(program: string, problems: readonly string[]): UsageError {
   const count = problems.length === 1 ? "1 setting is wrong" : `${problems.length} settings are wrong`;
-  // A value must not add lines of its own.
+  // A line break in a value must not begin a new line of the message.
   const lines = problems.map(printable);
   return new UsageError([`Cannot start the ${program}: ${count}`, ...lines].join("\n  "), lines);
 }
 
-/** Runs all parts, so that one error reports the problems of all, each once. @throws UsageError */
+/**
+ * Runs all parts, so that one error reports the problems of all of them.
+ *
+ * @throws UsageError with each problem once
+ */
 export function readTogether<const P extends readonly (() => unknown)[]>(
   program: string,
   parts: P,

@@ -16,7 +16,7 @@ export type ErrorCode =
   | "not_caught_up"
   | "unaccounted";
 
-/** A failure that is not a bug. Its message says what to do next, unless waiting helps. */
+/** A failure that is not a bug. If waiting does not help, its message says what to do next. */
 export class PipelineError extends Error {
   override readonly name = "PipelineError";
   readonly retriable: boolean;
@@ -45,30 +45,33 @@ export class UsageError extends Error {
   }
 }
 
-/** One line with the message and those of its causes that add something. */
+const MAX_DESCRIBED_CAUSES = 5;
+const MAX_SEARCHED_CAUSES = 8;
+
+/** Returns one line with the error's message and those messages of its causes that add something. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  for (const current of withCauses(error, 5)) {
+  for (const current of withCauses(error, MAX_DESCRIBED_CAUSES)) {
     const message = (current instanceof Error ? current.message || current.name : String(current)).trim();
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message.replace(/\.$/, ""));
     }
-    // Its message already includes its cause.
+    // The message of a PipelineError already includes its cause.
     if (current instanceof PipelineError) break;
   }
   return parts.join(": ");
 }
 
-/** The value of this property in the first error of the chain of causes that has it. */
+/** Returns the value of this property in the first error that has it, along the chain of causes. */
 export function findInCauses(error: unknown, property: string): unknown {
-  for (const current of withCauses(error, 8)) {
+  for (const current of withCauses(error, MAX_SEARCHED_CAUSES)) {
     if (!(current instanceof Error)) return undefined;
     const value = (current as unknown as Record<string, unknown>)[property];
     if (value !== undefined && value !== null) return value;
   }
 }
 
-/** Of an `AggregateError` or the Kafka client's `MultipleErrors`, the last member: it is the newest attempt. */
+/** An `AggregateError` or the Kafka client's `MultipleErrors` is followed by its last member, the error of the newest attempt. */
 function* withCauses(error: unknown, most: number): Generator<unknown> {
   for (let left = most; left > 0 && error !== undefined && error !== null; left--) {
     yield error;

@@ -25,7 +25,7 @@ export const HEALTH_LIMITS = {
   /** Probes and Prometheus send a few hundred bytes. */
   requestBytes: 8 * 1024,
   requestTimeoutMs: 5_000,
-  /** Beyond it, the oldest connection is closed: the new one may be the supervisor's. */
+  /** When there are more, the oldest one is closed, because the newest one may be the supervisor's. */
   connections: 64,
 };
 const CHECK_SLOW_EVERY_MS = 1_000;
@@ -37,7 +37,11 @@ interface HealthSources {
   readonly secrets: Secrets;
 }
 
-/** Uses `node:http`: `Deno.serve` has no timeout for a request that does not end. @throws UsageError if it cannot listen */
+/**
+ * Uses `node:http`, because `Deno.serve` has no timeout for a request that does not end.
+ *
+ * @throws UsageError if the server cannot listen
+ */
 export async function serveHealth(
   options: HealthOptions,
   { probes, metrics, secrets }: HealthSources,
@@ -98,7 +102,7 @@ function limitConnections(server: Server, limit: number): void {
     socket.on("error", () => {});
     const [oldest] = open;
     if (open.size <= limit || oldest === undefined) return;
-    // Deleted here, because "close" comes later: the next connection must not find the same one.
+    // Deleted here and not at "close", which comes later: the next connection must not find the same one.
     open.delete(oldest);
     oldest.destroy();
   });
@@ -116,7 +120,7 @@ function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Pr
   });
 }
 
-/** Shorter than the timeout of the container's check (10 s in docker-compose.yml), so that it prints why it failed. */
+/** Shorter than the timeout of the container's check (10 s in docker-compose.yml), so that `health-check` prints its result. */
 const ANSWER_WITHIN_MS = 4_000;
 
 export function isHealthCheck(args: readonly string[]): boolean {
@@ -129,11 +133,14 @@ export function isHealthCheck(args: readonly string[]): boolean {
  * @throws CommanderError after --help, or for an unknown argument
  */
 export async function healthCheck(args: readonly string[], env: Environment): Promise<number> {
-  const probe = new Argument("[probe]", "readyz: can it work; livez: does it make progress")
+  const probe = new Argument(
+    "[probe]",
+    "readyz: whether the worker can work; livez: whether it makes progress",
+  )
     .choices(["readyz", "livez"]).default("readyz");
   const command = new Command("health-check").exitOverride().addArgument(probe)
     .description(
-      "Asks the worker on this machine that has the same HEALTH_PORT. Exit code 0: it is healthy.",
+      "Asks the worker on this machine that has the same HEALTH_PORT. Exit code 0 means that it is healthy.",
     )
     .addHelpText("after", "\nExample: HEALTH_PORT=9464 deno task consume health-check readyz")
     .parse(args.slice(1), { from: "user" });
@@ -151,7 +158,7 @@ export async function healthCheck(args: readonly string[], env: Environment): Pr
   return status === 200 ? EXIT.ok : EXIT.failed;
 }
 
-/** An HTTP request to this machine. It does not use fetch(), which would send it to HTTP_PROXY if that is set. */
+/** Sends an HTTP request to this machine. It does not use fetch(), which would send the request to HTTP_PROXY if that is set. */
 export function askLoopback(url: string, withinMs: number): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const request = get(url, { signal: AbortSignal.timeout(withinMs), agent: false }, (response) => {

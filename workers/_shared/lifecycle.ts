@@ -5,7 +5,7 @@ import { describeError, PipelineError, UsageError } from "./errors.ts";
 import { printable, printableLines, writeError } from "./output.ts";
 import { Secrets } from "./secrets.ts";
 
-/** docs/pipeline_spec.md promises it, and docker-compose.yml kills after 15 s. */
+/** docs/pipeline_spec.md promises this deadline. docker-compose.yml kills the process after 15 s. */
 const SHUTDOWN_DEADLINE_MS = 10_000;
 /** One Ctrl-C can arrive twice: from the terminal, and from `deno task` or npx, which pass it on. */
 const SAME_SIGNAL_MS = 1_000;
@@ -19,7 +19,7 @@ export interface WorkerContext {
   readonly args: readonly string[];
   readonly env: Environment;
   readonly readFile: (path: string) => string;
-  /** Aborts at the first signal, or when `fail` is called: then its reason is that error. */
+  /** Aborts at the first signal, or when `fail` is called. In the second case, its reason is the error. */
   readonly signal: AbortSignal;
   /** Stops the program because of an error that waiting does not cure. */
   readonly fail: (error: Error) => void;
@@ -27,7 +27,7 @@ export interface WorkerContext {
   readonly secrets: Secrets;
 }
 
-/** Closed in reverse order. A missed deadline prints the names that are still open. */
+/** Closes resources in reverse order. If the shutdown misses its deadline, the names of the open ones are printed. */
 export class Resources implements AsyncDisposable {
   readonly #opened: { name: string; close: () => void | PromiseLike<void> }[] = [];
 
@@ -51,7 +51,7 @@ export class Resources implements AsyncDisposable {
     for (let last = this.#opened.at(-1); last !== undefined; last = this.#opened.at(-1)) {
       // One failure must not keep the others open.
       await Promise.try(last.close).catch((error) => failures.push(error));
-      // Only now, so that a missed deadline prints its name.
+      // Removed only after it is closed, so that a missed deadline prints its name.
       this.#opened.pop();
     }
     if (failures.length > 0) throw failures[0];

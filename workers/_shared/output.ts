@@ -20,7 +20,7 @@ export function writeError(text: string): void {
 /** Control characters, line separators, invisible or bidirectional format characters, unpaired surrogates. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** Escapes characters that could forge a line, move the cursor or mislead a reader, as \uXXXX: JSON keeps its meaning. */
+/** Escapes characters that could forge a line, move the cursor or mislead a reader. With \uXXXX, JSON keeps its meaning. */
 export function printable(text: string): string {
   const escape = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return text.replace(UNSAFE, (char) => char.split("").map(escape).join(""));

@@ -27,7 +27,8 @@ export interface Database extends AsyncDisposable {
   readonly target: string;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
-   * If it rejects, it has rolled back, unless `isOutcomeUnknown(error)`: then the caller must read the state before it retries.
+   * If it rejects, the transaction was rolled back. Only if `isOutcomeUnknown(error)`, it may have committed: then the caller must
+   * read the state before it retries.
    *
    * @param first a query without parameters, sent with BEGIN in one round trip; `work` gets its rows
    */
@@ -35,19 +36,23 @@ export interface Database extends AsyncDisposable {
     work: (session: Session, rows: readonly Row[]) => Promise<T>,
     first?: string,
   ) => Promise<T>;
-  /** One statement is the transaction, in one round trip. Returns its row count. Rejects as `transaction` does. */
+  /** Runs one statement as a transaction in one round trip, and returns its row count. Rejects as `transaction` does. */
   readonly execute: (statement: Statement) => Promise<number>;
   readonly canLogIn: (user: string, password: string) => Promise<boolean>;
 }
 
-/** A prepared statement: the server parses it once for each connection, by its name. */
+/** A prepared statement. The server parses it once for each connection and knows it by its name. */
 export type Statement = Readonly<Required<Pick<pg.QueryConfig<unknown[]>, "name" | "text" | "values">>>;
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Time for the network beyond the server's own limits, before a connection counts as half-open. */
 const NETWORK_GRACE_MS = 3_000;
 
-/** Connects at the first use. @throws UsageError if the URL, or a certificate that it names, is wrong */
+/**
+ * Connects at the first use.
+ *
+ * @throws UsageError if the URL, or a certificate that it names, is wrong
+ */
 export function openDatabase(
   url: string,
   { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
@@ -69,7 +74,7 @@ export function openDatabase(
     // Idle connections stay open: each new one costs a login and the queries below.
     idleTimeoutMillis: 0,
     onConnect: async (client) => {
-      // Before the limits are set: a pooler in transaction mode would apply them to other programs.
+      // Checked before the limits are set: a pooler in transaction mode would apply them to other programs.
       if (!keepsSessions) await requireOwnSession(client, options, target);
       keepsSessions = true;
       await applyLimits(client, limits);

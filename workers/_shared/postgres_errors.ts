@@ -19,7 +19,7 @@ export function isServerUnavailable(error: unknown): boolean {
   return /^(08|25006|53|57P|58)/.test(sqlState(error) ?? "");
 }
 
-/** The server (57014, 25P04) or this program cut off the attempt for its duration. A smaller one may succeed. */
+/** The server (57014, 25P04) or this program ended the attempt because it took too long. A smaller attempt may succeed. */
 export function isTimeout(error: unknown): boolean {
   return /^(57014|25P04)$/.test(sqlState(error) ?? "") ||
     findInCauses(error, "code") === "RESPONSE_TIMEOUT" ||
@@ -66,8 +66,8 @@ export function isDataError(error: unknown): boolean {
 }
 
 /**
- * The row's key may exist already, or another unique index refused the row. The name of the index does not tell, because each
- * partition has its own. If the insert skips existing keys, it was another index.
+ * The row's key may exist already, or another unique index refused the row. The name of the index does not tell which, because each
+ * partition has its own indexes. If the insert skips existing keys, it was another index.
  */
 export function isUniqueViolation(error: unknown): boolean {
   return sqlState(error) === UNIQUE_VIOLATION;

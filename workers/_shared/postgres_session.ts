@@ -1,5 +1,5 @@
 /**
- * Checks and prepares a new connection. A pooler in transaction or statement mode gives each transaction any free session:
+ * Checks and prepares a new connection. A pooler in transaction or statement mode gives each transaction any free session. Then
  * limits get lost or apply to other programs, and prepared statements collide.
  */
 import { Socket } from "node:net";
@@ -9,14 +9,14 @@ import type { SessionAttributes } from "./database_url.ts";
 import { PipelineError } from "./errors.ts";
 import { KEEP_SESSIONS, sqlState } from "./postgres_errors.ts";
 
-/** One round is enough unless other programs use the pooler: then chance decides which session is free. */
+/** If other programs use the pooler, chance decides which session is free, so one round can miss the change. */
 const CHECK_ROUNDS = 5;
 const ANSWER_WITHIN_MS = 5_000;
 
 /** @throws PipelineError `database_unfit` if two connections share a session, or the session of one changes */
 export async function requireOwnSession(client: pg.ClientBase, options: pg.ClientConfig, target: string) {
   const first = await sessionOf(client);
-  // A direct connection has the server's process id. A pooler makes up its own, because it assigns a session later.
+  // On a direct connection, this is the server's process id. A pooler invents one, because it assigns a session later.
   if (first === (client as unknown as { processID: number | null }).processID) return;
   const other = new pg.Client({ ...options, query_timeout: ANSWER_WITHIN_MS });
   other.on("error", () => {});
@@ -33,7 +33,7 @@ export async function requireOwnSession(client: pg.ClientBase, options: pg.Clien
       }
     }
   } catch (error) {
-    // Proves nothing: a pooler in session mode may have no second session to give.
+    // Another failure proves nothing: a pooler in session mode may have no second session to give.
     if (error instanceof PipelineError) throw error;
   } finally {
     await other.end().catch(() => {});
@@ -74,10 +74,10 @@ export async function canLogIn(options: pg.ClientConfig): Promise<boolean> {
 /** The server's own limits. They also end the transaction of a consumer that is frozen. */
 export type SessionLimits = Readonly<ReturnType<typeof sessionLimits>>;
 
-/** With 5 s to connect and 3 s for the network, an attempt ends before the 30 s after which liveness fails. */
+/** With 5 s to connect and 3 s for the network, an attempt ends before liveness fails after 30 s. */
 const MAX_TRANSACTION_MS = 20_000;
 
-/** Well below the group's session timeout: a frozen owner's locks must be gone before the new owner needs them. */
+/** Well below the group's session timeout, because a frozen owner's locks must be gone before the new owner needs them. */
 export function sessionLimits(groupSessionTimeoutMs: number) {
   const transactionMs = Math.min(MAX_TRANSACTION_MS, Math.floor(groupSessionTimeoutMs * 0.65));
   return {
@@ -102,7 +102,7 @@ export async function applyLimits(client: pg.ClientBase, limits: SessionLimits):
   );
 }
 
-/** Emits errors that connect() throws, as for a missing permission: otherwise the pool would wait for ever when it closes. */
+/** Emits errors that connect() throws, such as a missing permission. Otherwise the pool would wait for ever when it closes. */
 export class NonThrowingSocket extends Socket {
   override connect(...to: unknown[]): this {
     try {

@@ -7,9 +7,9 @@ import type { Environment } from "./env.ts";
 import { UsageError } from "./errors.ts";
 
 export const DEFAULT_HOME = resolve(import.meta.dirname ?? ".", "..", "..", ".stack", "data");
-/** In the data folder, while the servers run: lines of NAME=value, in the format of --env-file. */
+/** A file in the data folder while the servers run. It has lines of NAME=value, in the format of --env-file. */
 export const ADDRESSES_FILE = "addresses.env";
-/** In the data folder: locked by the process that runs the servers. */
+/** A file in the data folder. The process that runs the servers locks it. */
 export const LOCK_FILE = "lock";
 
 const NAMES = ["KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"] as const;

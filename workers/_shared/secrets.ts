@@ -1,12 +1,12 @@
 import { Buffer } from "node:buffer";
 
-/** A shorter secret can be part of an ordinary word, so only whole words are hidden: log lines must stay readable. */
+/** A shorter secret is hidden only as a whole word. It can be part of an ordinary word, and log lines must stay readable. */
 const MIN_UNAMBIGUOUS_CHARS = 12;
 
 export class Secrets {
-  /** Length of each form, by its pattern. */
+  /** The length of each form of each secret, by the form's pattern. */
   readonly #forms = new Map<string, number>();
-  /** Matches nothing at first. Later a lookahead: it takes no characters, so that overlapping secrets are found too. */
+  /** Matches nothing at first. `hide` sets a lookahead, which takes no characters, so that overlapping secrets are found, too. */
   #pattern = /(?!)/g;
 
   hide(secrets: readonly string[]): void {
@@ -30,7 +30,7 @@ export class Secrets {
   }
 }
 
-/** The secret as it is, and as JSON, a URL, Base64 and hexadecimal digits contain it. */
+/** Returns the secret as it is, and as it looks in JSON, in a URL, in Base64 and in hexadecimal digits. */
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret);
   return [

@@ -16,7 +16,7 @@ export type LogOptions = Settings<typeof LOG_SETTINGS>;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** @param event a stable name for programs (`batch.stored`) @param message a sentence for people */
+/** `event` is a stable name for programs (`batch.stored`). `message` is a sentence for people. */
 export type Log = Readonly<Record<Level, (event: string, message: string, fields?: Fields) => void>>;
 
 export type Telemetry = ReturnType<typeof startTelemetry>;

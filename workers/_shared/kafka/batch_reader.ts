@@ -15,13 +15,13 @@ import { type Offset, RecordTable } from "./records.ts";
 const MAX_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
 /** A larger compressed batch is read in parts, because a row of a table takes more memory than the smallest record. */
 const MAX_TABLE_RECORDS = 128 * 1024;
-/** First offset and length of a batch. The length does not include them. */
+/** The first offset and the length of a batch. This length does not count these bytes. */
 const PREFIX_BYTES = 12;
-/** One byte each: length, attributes, two deltas, and the lengths of key, value and headers. */
+/** A record has at least one byte for its length, its attributes, two deltas, and the lengths of key, value and headers. */
 const MIN_RECORD_BYTES = 7;
 
 /**
- * Leaves out a batch at the end that is cut off or malformed: the next fetch begins with it.
+ * Leaves out a batch at the end that is cut off or malformed, because the next fetch begins with it.
  *
  * @throws RangeError if the first batch is malformed
  */
@@ -49,9 +49,9 @@ function readHeader(bytes: Buffer, start: number, end: number) {
   return {
     firstOffset,
     leaderEpoch: bytes.readInt32BE(start + 12),
-    /** After the batch's last offset, which stays even when compaction removes its last record. */
+    /** The offset after the batch's last one, which stays even when compaction removes the last record. */
     endOffset: firstOffset + bytes.readInt32BE(start + 23) + 1,
-    /** Base of the records' timestamps. */
+    /** The timestamps of the records are relative to this one. */
     firstTimestampMs: Number(bytes.readBigInt64BE(start + 27)),
     /** The broker's time, if the topic has `message.timestamp.type=LogAppendTime`. */
     appendedMs: (attributes & 1 << 3) === 0 ? undefined : Number(bytes.readBigInt64BE(start + 35)),
@@ -66,7 +66,10 @@ function readHeader(bytes: Buffer, start: number, end: number) {
   };
 }
 
-/** @param source the bytes that the batch was read from @throws RangeError for a corrupt batch */
+/**
+ * @param source the bytes that the batch was read from
+ * @throws RangeError for a corrupt batch
+ */
 export function verify(batch: RecordBatch, source: Buffer): void {
   const { start, count, firstOffset, endOffset, recordsEnd } = batch;
   if (crc32c(source.subarray(start + 21, recordsEnd)) !== source.readUInt32BE(start + 17)) {
@@ -81,7 +84,7 @@ export function verify(batch: RecordBatch, source: Buffer): void {
 export type PlainRecords = Readonly<ReturnType<typeof decompress>>;
 
 /**
- * @returns for an uncompressed batch, its place in `source` itself
+ * @returns for an uncompressed batch, `source` itself and the positions of the records in it
  * @throws RangeError if the batch is too large or its codec cannot read it
  */
 export function decompress(
@@ -105,7 +108,7 @@ export function decompress(
   );
 }
 
-/** Does not trust the batch's own count beyond what its bytes can hold: the caller allocates memory for it. */
+/** Limits the batch's own count to what its bytes can hold, because the caller allocates memory for so many records. */
 export function maxRecordCount({ count }: RecordBatch, byteLength: number): number {
   return Math.max(0, Math.min(count, Math.floor(byteLength / MIN_RECORD_BYTES)));
 }
@@ -119,8 +122,8 @@ export function createRecordTable(batch: RecordBatch, bytes: Buffer): RecordTabl
 }
 
 /**
- * A broker assigns offsets in the order of the records, and ignores the ones that a producer wrote into an uncompressed batch.
- * So those count only if compaction has left fewer records than offsets.
+ * A broker assigns offsets in the order of the records, and ignores the offsets that a producer wrote into an uncompressed batch.
+ * So the written offsets count only if compaction has left fewer records than offsets.
  *
  * @param range records below `from` are skipped; `onRecord` is called before each record is added
  * @returns false if the table became full

@@ -26,7 +26,7 @@ export const HEADER_BYTES = 61;
 /** Three lengths and one delta of up to five bytes, and three fields of one byte. */
 const MAX_RECORD_OVERHEAD = 4 * 5 + 3;
 
-/** @param records at least one */
+/** @param records must contain at least one record */
 export async function encodeBatch(records: readonly Content[], compression: Compression): Promise<Buffer> {
   const batch = writeBatch(records);
   if (compression === "none") return batch;
@@ -46,7 +46,7 @@ export function writeBatch(records: readonly Content[]): Buffer {
   bytes.writeInt32BE(-1, LEADER_EPOCH_AT);
   bytes.writeInt8(2, FORMAT_AT);
   bytes.writeInt32BE(records.length - 1, LAST_OFFSET_DELTA_AT);
-  // All ones is -1: no producer id, epoch and sequence, so the batch is not idempotent.
+  // Each of these fields becomes -1: without producer id, epoch and sequence, the batch is not idempotent.
   bytes.fill(0xff, PRODUCER_AT, COUNT_AT);
   bytes.writeInt32BE(records.length, COUNT_AT);
   let end = HEADER_BYTES;
@@ -90,7 +90,11 @@ function writeField(bytes: Buffer, pos: number, field: Uint8Array | null): numbe
   return from + field.length;
 }
 
-/** Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. @param value below 2^30 */
+/**
+ * Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3.
+ *
+ * @param value below 2^30
+ */
 function writeVarint(bytes: Buffer, pos: number, value: number): number {
   let rest = ((value << 1) ^ (value >> 31)) >>> 0;
   for (; rest > 0x7f; rest >>>= 7) bytes[pos++] = (rest & 0x7f) | 0x80;

@@ -30,7 +30,7 @@ export const KAFKA_SETTINGS = {
 export type KafkaConnection = Readonly<ReturnType<typeof kafkaConnection>>;
 
 /**
- * @param clientId name of this program in the brokers' logs and quotas
+ * @param clientId the name of this program in the brokers' logs and quotas
  * @throws UsageError if a setting is malformed or contradicts another
  */
 export function kafkaConnection(
@@ -65,7 +65,7 @@ export function kafkaConnection(
   const sasl = { mechanism: settings.KAFKA_SASL_MECHANISM, username, password };
   return {
     topic: settings.KAFKA_TOPIC,
-    /** For messages. */
+    /** The bootstrap servers as text, for messages. */
     servers: settings.KAFKA_BOOTSTRAP_SERVERS,
     secrets: [password, settings.KAFKA_SSL_KEY_PASSWORD].filter((value) => value !== undefined),
     options: {
@@ -140,7 +140,7 @@ export function kafkaFailure(action: string, connection: KafkaConnection, error:
   const api = findInCauses(error, "apiId");
   const reason = describeError(error);
   const known = KNOWN.find(({ pattern }) => pattern.test(String(api ?? "")) || pattern.test(reason));
-  // A broker that answers with an error is running, so its code is the hint.
+  // A broker that answers with an error is running, so its error code is the hint.
   const step = known?.step ??
     (error instanceof RangeError
       ? "the broker runs there, but what it sent cannot be read: look at that batch"
@@ -167,7 +167,10 @@ function reportedAddress(reason: string, { options }: KafkaConnection): string |
   return isConfigured ? undefined : address;
 }
 
-/** @returns the first of `versions` that the brokers support @throws PipelineError `kafka_refused` if there is none */
+/**
+ * @returns the first of `versions` that the brokers support
+ * @throws PipelineError `kafka_refused` if they support none
+ */
 export async function negotiate<Version extends { readonly version: number }>(
   client: Pick<Base, "listApis">,
   name: "Fetch" | "Produce",
@@ -183,6 +186,6 @@ export async function negotiate<Version extends { readonly version: number }>(
   throw new PipelineError(
     "kafka_refused",
     `Cannot ${action} Kafka: its brokers speak ${name} up to version ${range?.maxVersion}, expected ${expected}; ` +
-      "tested are Kafka 3.9, 4.0 and 4.4",
+      "Kafka 3.9, 4.0 and 4.4 are tested",
   );
 }

@@ -39,8 +39,8 @@ function tolerate(api: Api): Api {
 
 const connect = Connection.prototype.connect;
 
-// If the socket throws, the client never calls back: this request, and all later ones to the same broker, would wait for ever.
-// As an event, it is an ordinary failed connection.
+// If the socket throws, the client never calls back, so this request and all later ones to the same broker would wait for ever.
+// Emitted as an event, the error is an ordinary failed connection.
 Connection.prototype.connect = function (this: Connection, host: string, port: number, ...done: never[]) {
   try {
     return Reflect.apply(connect, this, [host, port, ...done]);

@@ -12,7 +12,10 @@ const CODECS: Readonly<Record<number, (bytes: Buffer, maxBytes: number) => Buffe
   4: (bytes, maxBytes) => inflate(zstdDecompressSync, bytes, maxBytes),
 };
 
-/** Undefined if the result would exceed `maxBytes`. @throws an error for bytes that the codec cannot read */
+/**
+ * @returns undefined if the result would exceed `maxBytes`
+ * @throws an error for bytes that the codec cannot read
+ */
 export function unpack(codec: number, bytes: Buffer, maxBytes: number): Buffer | undefined {
   const run = CODECS[codec];
   if (run === undefined) throw new RangeError(`no codec has the number ${codec}`);
@@ -54,31 +57,34 @@ function unpackBlocks(read: typeof readLz4, bytes: Buffer, maxBytes: number): Bu
 }
 
 const LZ4_MAGIC = 0x184d2204;
+/** Magic number, flags, maximum block size and checksum of the header. */
+const LZ4_HEADER_BYTES = 7;
 const HAS_BLOCK_CHECKSUMS = 1 << 4;
 const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
 /** The sign bit of a block's size says that the block is not compressed. */
 const LENGTH_BITS = 0x7fff_ffff;
-/** More bytes of length follow, up to and including the first that is not 255. */
+/** After this length, more bytes of the length follow, up to and including the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
 
 /**
  * Reads one frame: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
  *
- * Ignores the content size, which limits nothing, and the checksums, as the Java client does: the record batch has its own.
+ * Ignores the content size, which limits nothing. Ignores the checksums, as the Java client does: the record batch has its own.
  */
 function readLz4(frame: Buffer, output?: Output): number {
-  if (frame.length < 7 || frame.readUInt32LE(0) !== LZ4_MAGIC) {
+  if (frame.length < LZ4_HEADER_BYTES || frame.readUInt32LE(0) !== LZ4_MAGIC) {
     throw new RangeError("this is not an lz4 frame");
   }
   const flags = frame.readUInt8(4);
   const checksumBytes = (flags & HAS_BLOCK_CHECKSUMS) === 0 ? 0 : 4;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  let pos = 7 + ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY) === 0 ? 0 : 4);
+  const optionalBytes = ((flags & HAS_CONTENT_SIZE) === 0 ? 0 : 8) + ((flags & HAS_DICTIONARY) === 0 ? 0 : 4);
+  let pos = LZ4_HEADER_BYTES + optionalBytes;
   for (let sum = 0;;) {
     if (pos + 4 > frame.length) throw new RangeError("an lz4 frame has no end mark");
-    // Signed, to stay a small integer for V8: a double would cost memory for each block.
+    // Signed, so that it is a small integer for V8: a double would cost memory for each block.
     const size = view.getInt32(pos, true);
     if (size === 0) return sum;
     const from = pos + 4;

@@ -18,14 +18,14 @@ export const STALE_METADATA_ERRORS: Readonly<Record<number, string>> = {
 /** LEADER_NOT_AVAILABLE, REPLICA_NOT_AVAILABLE and LISTENER_NOT_FOUND concern one partition, not the whole topic. */
 export const PARTITION_LEADER_ERRORS: ReadonlySet<unknown> = new Set([5, 9, 72]);
 
-/** A retry of the same records cannot succeed. Fewer at a time may. */
+/** A retry of the same records cannot succeed. A smaller batch may. */
 export const REFUSED_RECORDS: ReadonlySet<unknown> = new Set([
   "MESSAGE_TOO_LARGE",
   "RECORD_LIST_TOO_LARGE",
   "INVALID_RECORD",
 ]);
 
-/** Normal for seconds while the group's coordinator starts or moves. */
+/** These codes are normal for some seconds while the group's coordinator starts or moves. */
 export const COORDINATOR_NOT_READY: ReadonlySet<unknown> = new Set([
   "COORDINATOR_LOAD_IN_PROGRESS",
   "COORDINATOR_NOT_AVAILABLE",

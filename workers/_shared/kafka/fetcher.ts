@@ -19,11 +19,11 @@ import type { Offset } from "./records.ts";
 export interface FetchTarget {
   readonly partition: number;
   readonly offset: Offset;
-  /** Leader epoch of the record before `offset`, or -1 if unknown: the broker compares it with its own log. */
+  /** Leader epoch of the record before `offset`, or -1 if unknown. The broker compares it with its own log. */
   readonly lastEpoch: number;
   /** The leader's current epoch, or -1 for any. */
   readonly requiredEpoch: number;
-  /** The first batch of the whole response comes even if it is larger. */
+  /** The broker sends the first record batch of a response even if it is larger. */
   readonly maxBytes: number;
 }
 
@@ -35,7 +35,7 @@ export interface FetchLimits {
 const FETCH = 1;
 const MIN_BYTES = 1;
 const READ_COMMITTED = 1;
-/** Session id and epoch of a full fetch: without a fetch session, no state can get out of step. */
+/** Session id and epoch of a full fetch. Without a fetch session, broker and consumer have no state that can differ. */
 const NO_SESSION = [0, -1] as const;
 const NO_RECORDS = Buffer.alloc(0);
 
@@ -43,12 +43,12 @@ type Fetch = API<Parameters<typeof fetchV17.createRequest>, FetchAnswer>;
 
 const parse = (_id: number, _api: number, _version: number, reader: Reader) => readFetchResponse(reader);
 
-/** Requests differ from version 15 on. Responses differ only in optional fields. */
+/** Requests have another form from version 15 on. Responses differ only in optional fields. */
 const VERSIONS = [17, 16, 15, 14, 13].map((version): Fetch =>
   createAPI(FETCH, version, (version < 15 ? fetchV13 : fetchV17).createRequest, parse)
 );
 
-/** Has its own connections: a long poll on the group's connection would delay its heartbeats. */
+/** Has its own connections, because a long poll on the group's connection would delay heartbeats. */
 export class Fetcher implements AsyncDisposable {
   readonly #pool: ConnectionPool;
   #fetch: Fetch | undefined;
@@ -91,12 +91,12 @@ export type FetchAnswer = Readonly<ReturnType<typeof readFetchResponse>>;
 
 export type FetchedPartition = Readonly<ReturnType<typeof readPartition>>;
 
-/** The broker's largest epoch up to `lastEpoch`, and where it ends. From that offset on, the log is not the one that was read. */
+/** The broker's largest leader epoch up to `lastEpoch`, and its end offset. From there on, the log is not the one that was read. */
 export type Divergence = NonNullable<FetchedPartition["divergence"]>;
 
 /** Versions 13 to 17. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */
 export function readFetchResponse(reader: Reader) {
-  // A quota may hold records back: then an empty response proves nothing.
+  // If a quota holds records back, an empty response proves nothing.
   const throttled = reader.readInt32() > 0;
   const errorCode = reader.readInt16();
   reader.readInt32(); // session id

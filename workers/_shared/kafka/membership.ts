@@ -36,7 +36,7 @@ export class Membership implements AsyncDisposable {
       retries: 3,
       retryDelay: 200,
       autocommit: false,
-      // The group's leader assigns the partitions in its metadata: with old metadata, it would omit new partitions.
+      // The group's leader assigns the partitions that its metadata names. With old metadata, it would omit new partitions.
       metadataMaxAge: 0,
     } as ConsumerOptions<Buffer, Buffer, Buffer, Buffer>);
     tolerateLeaderlessPartitions(this.#consumer);
@@ -46,7 +46,7 @@ export class Membership implements AsyncDisposable {
     });
     this.#consumer.on("consumer:heartbeat:end", options.onHeartbeat);
     this.#consumer.on("consumer:heartbeat:error", ({ error }) => options.onFailure(error));
-    // The client has given up joining, and sends no more heartbeats.
+    // After this event, the client neither joins nor sends heartbeats.
     this.#consumer.on("error", (error: Error) => {
       options.onFailure(error);
       this.join();
@@ -61,14 +61,14 @@ export class Membership implements AsyncDisposable {
   async #join(): Promise<void> {
     this.#consumer.topics.track(this.connection.topic);
     const attempt = () => {
-      // The client measures the age of metadata by the wall clock: if that is set back, old metadata seems new.
+      // The client measures the age of metadata by the system clock. If the clock is set back, old metadata seems new.
       this.#consumer.clearMetadata();
       return this.#consumer.joinGroup();
     };
     await retryUntilAborted(attempt, this.options.onFailure, this.options);
   }
 
-  /** Only for tools that show lag: the consumer itself resumes from the ledger. */
+  /** Commits offsets for tools that show lag. The consumer itself resumes from the ledger. */
   async commit(offsets: ReadonlyMap<number, Offset>): Promise<void> {
     if (offsets.size === 0 || !this.#consumer.isActive()) return;
     const { topic } = this.connection;
@@ -80,7 +80,7 @@ export class Membership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Leaving fails if Kafka is away, and waits for a join under way: that can take a dead member's whole session.
+    // Leaving fails if Kafka is unavailable. It waits for a join in progress, which can take a dead member's session timeout.
     const left = new AbortController();
     await Promise.race([this.#consumer.close(true).catch(() => {}), sleep(LEAVE_MS, left)]);
     left.abort();

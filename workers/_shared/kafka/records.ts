@@ -1,13 +1,13 @@
 /** Records in columns over the bytes that Kafka sent, without an object for each record. */
 import type { Buffer } from "node:buffer";
 
-/** Kafka's offsets have 64 bits, but no log reaches 2^53: at a million records a second that takes 285 years. */
+/** Kafka's offsets have 64 bits, but no log reaches 2^53. At a million records a second, that takes 285 years. */
 export type Offset = number;
 
 export type RawRecord = Readonly<ReturnType<RecordTable["record"]>>;
 
 const BYTES_PER_RECORD = 2 * Float64Array.BYTES_PER_ELEMENT + 4 * Int32Array.BYTES_PER_ELEMENT;
-/** Approximate: the objects around the columns. */
+/** The approximate size of the objects around the columns. */
 const TABLE_OVERHEAD_BYTES = 1_000;
 
 /** Small buffers may share their memory with others, so they are left to the garbage collector. */
@@ -17,7 +17,7 @@ export class RecordTable {
   readonly valueStart: Int32Array;
   readonly valueLength: Int32Array;
   readonly #offset: Float64Array;
-  /** Since the Unix epoch, from the producer or the broker, as the topic is configured. */
+  /** Since the Unix epoch. The topic's settings decide whether the time is the producer's or the broker's. */
   readonly #timestampMs: Float64Array;
   readonly #keyStart: Int32Array;
   readonly #keyLength: Int32Array;
@@ -54,7 +54,7 @@ export class RecordTable {
     this.valueLength[row] = valueLength;
   }
 
-  /** Frees the bytes at once, because tens of megabytes could gather before a garbage collection. The caller must own them. */
+  /** Frees the bytes, which the caller must own. Otherwise tens of megabytes could gather before a garbage collection. */
   release(): void {
     const { buffer } = this.bytes;
     if (buffer instanceof ArrayBuffer && buffer.byteLength >= MIN_RELEASED_BYTES) buffer.transfer(0);
@@ -65,7 +65,11 @@ export class RecordTable {
     return this.#part(this.valueStart[row], this.valueLength[row]);
   }
 
-  /** For the few records that are used one by one. @throws RangeError if there is no such row */
+  /**
+   * Makes an object, so it is only for the few records that are used one by one.
+   *
+   * @throws RangeError if there is no such row
+   */
   record(row: number) {
     const offset = this.#offset[row];
     const timestampMs = this.#timestampMs[row];
@@ -97,7 +101,7 @@ export class Records {
   constructor(ranges: readonly RecordRange[]) {
     const merged: RecordRange[] = [];
     for (const { table, from, to } of ranges) {
-      // slice() leaves such ranges.
+      // slice() makes such ranges.
       if (to <= from) continue;
       const last = merged.at(-1);
       if (last?.table === table && last.to === from) merged.splice(-1, 1, { ...last, to });
@@ -116,7 +120,7 @@ export class Records {
     return undefined;
   }
 
-  /** How many records from the start have values of at most `bytes` in total; at least 1. */
+  /** Returns how many records from the start have values of at most `bytes` in total, but at least 1. */
   countWithin(bytes: number): number {
     let count = 0;
     let sum = 0;

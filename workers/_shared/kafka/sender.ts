@@ -14,7 +14,7 @@ const REPLICATION_TIMEOUT_MS = 5_000;
 export type Batches = readonly (readonly [partition: number, batch: Buffer])[];
 type Produce = API<[topic: string, batches: Batches], ReturnType<typeof produceV9.parseResponse>>;
 
-/** The requests are the same. The responses differ in optional fields, which the oldest parser skips. */
+/** All versions have the same request. Their responses differ in optional fields, which the oldest parser skips. */
 const VERSIONS = [11, 10, 9].map((version): Produce =>
   createAPI(PRODUCE, version, createRequest, produceV9.parseResponse)
 );
@@ -50,7 +50,10 @@ export class Sender implements AsyncDisposable {
     this.client = tolerateLeaderlessPartitions(new Base(connection.options));
   }
 
-  /** @param records at least one @throws as {@link sendBatches} does */
+  /**
+   * @param records must contain at least one record
+   * @throws as {@link sendBatches} does
+   */
   async send(
     { partition, records }: { partition: number; records: readonly Content[] },
     compression = this.compression,
@@ -63,7 +66,7 @@ export class Sender implements AsyncDisposable {
   /**
    * Sends one request to each leader, once, and waits for all in-sync replicas.
    *
-   * @throws the client's errors; unless the broker refused a batch, it may be in the log nevertheless
+   * @throws the client's errors; a batch that the broker did not refuse may be in the log nevertheless
    */
   async sendBatches(batches: Batches): Promise<BatchPosition[]> {
     const route = this.#route ??= this.#findRoute();

@@ -14,14 +14,14 @@ export async function describeTopic(client: Pick<Base, "metadata">, topic: strin
     const metadata = await client.metadata({ topics: [topic], forceUpdate: true });
     const found = metadata.topics.get(topic);
     if (found === undefined) return undefined;
-    // Every topic has partitions: the broker does not know the topic yet.
+    // Every topic has partitions, so the broker does not know this topic yet.
     if (found.partitions.length === 0) throw new Error(`no partition was given of topic ${topic}`);
     return {
       /** Changes when the topic is deleted and created again under the same name. */
       id: found.id,
-      /** Node id for each partition, or NO_LEADER. */
+      /** For each partition, the node id of its leader, or NO_LEADER. */
       leaders: found.partitions.map(({ leader }) => leader),
-      /** -1 while unknown. */
+      /** For each partition, the epoch of its leader, or -1 while it is unknown. */
       leaderEpochs: found.partitions.map(({ leaderEpoch }) => leaderEpoch),
       brokers: metadata.brokers,
     };
@@ -33,7 +33,7 @@ export async function describeTopic(client: Pick<Base, "metadata">, topic: strin
   }
 }
 
-/** Uses the brokers' default replication factor. False if the topic exists already. */
+/** Uses the brokers' default replication factor. Returns false if the topic exists already. */
 export async function createTopic(connection: KafkaConnection, partitions: number): Promise<boolean> {
   const admin = new Admin(connection.options);
   try {
@@ -68,13 +68,16 @@ export async function logRange(client: Consumer, log: TopicIdPartition) {
     return offsetIn(offsets, log.topic, log.partition);
   };
   const range = { earliest: await offsetAt(EARLIEST), end: await offsetAt(LATEST) };
-  // ListOffsets takes a topic name. Only an id that is still the same shows which topic the offsets belong to.
+  // ListOffsets takes a topic name. If the topic id is still the same, the offsets belong to that topic.
   const topic = await describeTopic(client, log.topic);
   if (topic?.id !== log.topicId) throw new Error(`topic ${log.topic} was replaced in the meantime`);
   return range;
 }
 
-/** By partition. @throws if Kafka does not respond for every one of them */
+/**
+ * @returns one offset for each partition
+ * @throws if Kafka does not answer for each partition
+ */
 export async function lastStableOffsets(
   client: Pick<Consumer, "listOffsets">,
   topic: string,
@@ -84,7 +87,7 @@ export async function lastStableOffsets(
   return Array.from({ length: partitions }, (_, partition) => offsetIn(offsets, topic, partition));
 }
 
-/** Null without a leader that responds in time. One request for each leader, so that none delays the others. */
+/** Returns null for a partition whose leader does not answer in time. Each leader gets its own request, so that none delays others. */
 export async function knownLastStableOffsets(
   client: Pick<Consumer, "listOffsets">,
   { name, leaders }: { name: string; leaders: readonly number[] },
@@ -115,10 +118,10 @@ const CLEANUP_POLICY = "cleanup.policy";
 const REMOTE_STORAGE = "remote.storage.enable";
 
 /**
- * Whether compaction alone explains a log without records at its end. It does if the topic is compacted and the broker has all
- * its records on local disks.
+ * Compaction alone explains that the end of a log has no records, if the topic is compacted and the broker has all its records on
+ * local disks.
  *
- * @returns undefined if it does; otherwise the reason why not, which may be that the settings cannot be read
+ * @returns undefined if compaction explains it; otherwise why not, for example because the settings cannot be read
  */
 export async function whyNotCompaction(connection: KafkaConnection): Promise<string | undefined> {
   const admin = new Admin(connection.options);

@@ -14,15 +14,15 @@ type Members = Readonly<Record<string, unknown>>;
 
 /** A longer quotation is cut: the reject has the exact bytes. */
 const QUOTED_CHARS = 60;
-/** A reading takes about 100 bytes. Nested brackets take 30 times their size in memory once parsed. */
+/** A reading has about 100 bytes. A longer value is not parsed, because nested brackets take 30 times their size in memory. */
 const MAX_JSON_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
 
 /**
  * @param now milliseconds since the Unix epoch
- * @param secondClock a reading is rejected for its time only if both clocks agree
- * @param floor a reading before it is rejected whatever the clocks say, because retention has dropped its day
+ * @param secondClock a reading is rejected for its time only if the time is wrong by both clocks
+ * @param floor a reading before the floor is rejected whatever the clocks say, because retention has dropped its day
  * @returns a decoder of a record's value, which never throws; with several problems, the first one is the reason
  */
 export function createDecoder(
@@ -79,8 +79,8 @@ export function createDecoder(
 }
 
 /**
- * A Buffer decodes four times as fast as a TextDecoder, but replaces invalid bytes: only a text with a replacement character
- * needs the check. A byte order mark is skipped, as RFC 8259 permits.
+ * A Buffer decodes four times as fast as a TextDecoder, but replaces invalid bytes. So a text with a replacement character is
+ * checked. A byte order mark is skipped, as RFC 8259 permits.
  */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   const isBuffer = Buffer.isBuffer(bytes);
@@ -132,7 +132,7 @@ function rejectTime(reason: RejectReason, { timestamp }: Members, expected: stri
   return reject(reason, `timestamp: is ${describe(timestamp)}, expected ${expected}`);
 }
 
-/** The reason is that of the first wrong field in the schema's order. The detail describes all of them. */
+/** The reason belongs to the first wrong field in the schema's order. The detail describes all wrong fields. */
 function rejectFields(
   issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
   json: Members,
@@ -146,7 +146,7 @@ function rejectFields(
     const value = json[field];
     const source = typeof value === "number" ? numberSource(text, field) : undefined;
     const actual = source === undefined ? describe(value) : clip(source);
-    // The schema refuses it because it is beyond 2^53, but it is an integer out of range.
+    // The schema refuses an integer beyond 2^53, but such an integer is out of range and not invalid.
     if (field === "heart_rate" && source !== undefined && isWhole(source)) return outOfRange(actual, limits);
     return reject(`invalid_${field}`, `${field}: is ${actual}, expected ${message}`);
   });

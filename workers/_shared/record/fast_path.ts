@@ -5,7 +5,7 @@
 import { digitAt, InstantParts, readInstant } from "./instant.ts";
 
 export class FastPathRecord extends InstantParts {
-  /** Position of the customer id: printable ASCII without escapes. */
+  /** The position of the customer id, which is printable ASCII without escapes. */
   customerFrom = 0;
   customerEnd = 0;
   /** 0 to 999. The caller checks the limits. */
@@ -26,7 +26,7 @@ const MAX_CHARACTERS = 128;
  * @returns false if the general decoder must decide: the record may be valid
  */
 export function decodeFastPath(bytes: Uint8Array, pos: number, end: number, into: FastPathRecord): boolean {
-  // Exactly three members in this order, so none can occur twice; at most one space after each token.
+  // Accepts exactly three members in this order, so none can occur twice, and at most one space after each token.
   pos = skipPast(bytes, pos, CUSTOMER_ID);
   if (pos < 0 || bytes[pos] !== QUOTE) return false;
   into.customerFrom = ++pos;

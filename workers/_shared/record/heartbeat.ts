@@ -73,8 +73,9 @@ export interface Reading {
 export type Anomaly = "low" | "high";
 
 /**
- * Closed, because metrics have them as labels. They are stored, so never rename one. Append a new one at the end (Grafana's
- * colours go by position), add a scenario (`workers/scenarios/catalogue/`), and run `deno task dashboards`.
+ * The list is closed, because metrics have the reasons as labels. The reasons are stored, so never rename one. Append a new reason
+ * at the end, because Grafana's colours go by position. Then add a scenario (`workers/scenarios/catalogue/`), and run
+ * `deno task dashboards`.
  */
 export const REJECT_REASONS = [
   "tombstone",
@@ -102,7 +103,7 @@ export type RejectReason = typeof REJECT_REASONS[number];
 
 const beatsPerMinute = (initial: number) =>
   integer({ min: 1, max: 1_000, unit: "beats per minute", default: initial });
-/** Outside 30 to 220 is a sensor error. Below 45 or above 180 is rare enough for someone to look at it. */
+/** A heart rate outside 30 to 220 is a sensor error. One below 45 or above 180 is rare enough for a person to check it. */
 export const LIMIT_SETTINGS = {
   HEART_RATE_MIN: beatsPerMinute(30),
   HEART_RATE_MAX: beatsPerMinute(220),

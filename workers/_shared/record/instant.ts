@@ -1,5 +1,5 @@
-/** Instants in microseconds since the Unix epoch: a `Date` would lose them, and readings a microsecond apart are two rows. */
-/** For the published schema: extended ISO 8601, which includes RFC 3339. A pattern cannot tell which dates exist. */
+/** Instants in microseconds since the Unix epoch. A `Date` has only milliseconds, but readings a microsecond apart are two rows. */
+/** Extended ISO 8601, which includes RFC 3339, for the published schema. A pattern cannot tell which dates exist. */
 export const INSTANT_PATTERN =
   /^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$/;
 
@@ -27,7 +27,7 @@ const [CAPITAL_T, CAPITAL_Z, SMALL_T, SMALL_Z] = [0x54, 0x5a, 0x74, 0x7a];
  * - 24:00 is invalid, as in RFC 3339.
  *
  * @param into receives the instant; its content is undefined after -1
- * @returns the position after it, or -1 if it is malformed or the date does not exist
+ * @returns the position after the timestamp, or -1 if it is malformed or the date does not exist
  */
 export function readInstant(bytes: Uint8Array, from: number, into: InstantParts): number {
   const year = twoDigits(bytes, from) * 100 + twoDigits(bytes, from + 2);
@@ -95,7 +95,7 @@ export function parseInstant(text: string): bigint | undefined {
   return BigInt(parts.seconds) * 1_000_000n + BigInt(parts.micros);
 }
 
-/** Whether the year is 0001 to 9999. @param micros since the Unix epoch */
+/** Whether the year of an instant, in microseconds since the Unix epoch, is 0001 to 9999. */
 export function isTimestamp(micros: bigint): boolean {
   return micros >= BigInt(FIRST_SECOND) * 1_000_000n && micros < BigInt(END_SECOND) * 1_000_000n;
 }
@@ -117,12 +117,12 @@ function twoDigits(bytes: Uint8Array, pos: number): number {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
 }
 
-/** Outside 0 to 9 if the byte is not a digit or there is none. */
+/** Returns a number outside 0 to 9 if there is no byte, or the byte is not a digit. */
 export function digitAt(bytes: Uint8Array, pos: number): number {
   return (bytes[pos] ?? 0) - ZERO;
 }
 
-/** RFC 3339 in UTC with six decimals. @param micros since the Unix epoch */
+/** Formats an instant, in microseconds since the Unix epoch, as RFC 3339 in UTC with six decimals. */
 export function formatInstant(micros: bigint): string {
   const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
   const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString();

@@ -6,7 +6,7 @@
 const LONG_NUMBER_CHARS = 16;
 
 export function mayLosePrecision(json: Uint8Array): boolean {
-  // Looks at every 16th byte only: a run of 16 digits and points contains one of them.
+  // Reads only every 16th byte, because a run of 16 digits and points contains one of them.
   for (let pos = LONG_NUMBER_CHARS - 1; pos < json.length; pos += LONG_NUMBER_CHARS) {
     if (!isDigitOrPoint(json[pos])) continue;
     let from = pos;
