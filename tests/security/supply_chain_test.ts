@@ -90,4 +90,11 @@ Deno.test("the bill of materials lists every locked package and every jar with a
   };
   strictEqual(bom(), bom(), "the same input must give the same bill");
   match(bom(), /"content": "0{128}"/);
+  const { dependencies } = JSON.parse(bom()) as { dependencies: { ref: string; dependsOn?: string[] }[] };
+  const ofPool = dependencies.find(({ ref }) => ref.startsWith("pkg:npm/pg-pool@"))?.dependsOn ?? [];
+  deepStrictEqual(
+    ofPool.map((ref) => ref.replace(/@[^@]*$/, "")),
+    ["pkg:npm/pg"],
+    "not @types/pg, whose name ends alike",
+  );
 });

@@ -35,22 +35,20 @@ export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: st
   }
   const find = (text: string) => {
     const { name, version } = split(text);
-    const exact = packages.get(`${name}@${version}`);
-    return exact ??
-      [...packages.values()].find((component) =>
-        `${component.group ?? ""}/${component.name}`.endsWith(`/${text}`)
-      );
+    const component = version === ""
+      ? [...packages].find(([key]) => split(key).name === name)?.[1]
+      : packages.get(`${name}@${version}`);
+    if (component === undefined) {
+      throw new TypeError(`deno.lock has no package ${text}, but another one depends on it`);
+    }
+    return component;
   };
   for (const [key, { dependencies = [] }] of Object.entries(lock.npm)) {
     const own = find(key);
-    for (const dependency of dependencies) {
-      const other = find(dependency);
-      if (other !== undefined) own?.dependencies.add(other.bomRef);
-    }
+    for (const dependency of dependencies) own.dependencies.add(find(dependency).bomRef);
   }
   for (const [specifier, version] of Object.entries(lock.specifiers)) {
-    const direct = find(`${split(specifier.replace(/^npm:/, "")).name}@${version}`);
-    if (direct !== undefined) heartbeat.dependencies.add(direct.bomRef);
+    heartbeat.dependencies.add(find(`${split(specifier.replace(/^npm:/, "")).name}@${version}`).bomRef);
   }
   for (const jar of jarsOf(mavenList, sha512)) {
     bom.components.add(jar);
