@@ -69,7 +69,7 @@ export interface IngestProgress extends RollupProgress {
 /** All 0 until the consumer has created the ledger. */
 export async function readProgress(database: Database): Promise<IngestProgress> {
   const [{ migrated } = { migrated: false }] = await database.query<{ migrated: boolean }>(
-    "select to_regclass('public.rollup_lag') is not null as there",
+    "select to_regclass('public.rollup_lag') is not null as migrated",
   );
   if (!migrated) return { stored: 0, behind: 0, lagSeconds: 0 };
   const [row] = await database.query<Record<"stored" | "behind" | "lag", string>>(

@@ -1,6 +1,6 @@
 /**
- * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing, and shares no code with the
- * consumer that it audits.
+ * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing, and imports nothing from
+ * `workers/consumer`, which it audits.
  *
  * This file: the command line and the environment of `reconcile`.
  */

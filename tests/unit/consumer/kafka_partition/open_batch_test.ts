@@ -72,7 +72,11 @@ Deno.test("slices in a batch leave the buffer at once, but count in the memory b
   written(closed);
   await eventually("all records to be written", () => partition.isDrained);
   memoryBudget.usedBytes += 3 * GAP_BYTES - 1;
-  strictEqual(memoryBudget.usedBytes >= memoryBudget.maxBytes, false, "the memory was not freed after the write");
+  strictEqual(
+    memoryBudget.usedBytes >= memoryBudget.maxBytes,
+    false,
+    "the memory was not freed after the write",
+  );
 });
 
 Deno.test("the record count of an open batch includes waiting slices, up to the limit", async () => {
