@@ -16,7 +16,7 @@ function formsOf(secret: string): string[] {
   ];
 }
 
-function hiding(...calls: readonly (readonly string[])[]): Secrets {
+function secretsOf(...calls: readonly (readonly string[])[]): Secrets {
   const secrets = new Secrets();
   for (const call of calls) secrets.hide(call);
   return secrets;
@@ -24,23 +24,23 @@ function hiding(...calls: readonly (readonly string[])[]): Secrets {
 
 Deno.test("Secrets.redact() hides a secret in each of its encodings", () => {
   const secret = 'p@ss "wörd"/+';
-  const secrets = hiding([secret, ""]);
+  const secrets = secretsOf([secret, ""]);
   for (const form of formsOf(secret)) {
     strictEqual(secrets.redact(`user:${form}@host`), "user:***@host", form);
   }
 });
 
 Deno.test("Secrets.redact() does not change longer words that contain a short secret", () => {
-  strictEqual(hiding(["heart"]).redact("heartbeat of heart"), "heartbeat of ***");
+  strictEqual(secretsOf(["heart"]).redact("heartbeat of heart"), "heartbeat of ***");
 });
 
 Deno.test("Secrets.redact() leaves no part of secrets that contain or overlap each other", () => {
   const [short, long] = ["abcdefghijkl", "abcdefghijklSECRETTAIL"];
-  for (const secrets of [hiding([short, long]), hiding([long, short]), hiding([short], [long])]) {
+  for (const secrets of [secretsOf([short, long]), secretsOf([long, short]), secretsOf([short], [long])]) {
     strictEqual(secrets.redact(`password=${long}`), "password=***");
     strictEqual(secrets.redact(`${short}, ${long}`), "***, ***");
   }
-  const inTheMiddle = hiding(["first-secret-shared"], ["shared-second-secret"], ["secret-share"]);
+  const inTheMiddle = secretsOf(["first-secret-shared"], ["shared-second-secret"], ["secret-share"]);
   strictEqual(inTheMiddle.redact("a first-secret-shared-second-secret b"), "a *** b");
 });
 
@@ -61,7 +61,7 @@ Deno.test("Secrets.redact() leaves no encoding of any secret, even if secrets ov
   const secretsAndText = calls.chain((calls) => fc.tuple(fc.constant(calls), text(calls.flat())));
   fc.assert(
     fc.property(secretsAndText, ([calls, parts]) => {
-      const redacted = hiding(...calls).redact(parts.join(""));
+      const redacted = secretsOf(...calls).redact(parts.join(""));
       for (const secret of calls.flat()) {
         for (const form of formsOf(secret)) {
           if (form === "") continue;
@@ -84,7 +84,7 @@ Deno.test("Secrets.redact() does not change a text without secrets", () => {
       fc.pre(
         !calls.flat().some((secret) => formsOf(secret).some((form) => form !== "" && text.includes(form))),
       );
-      deepStrictEqual(hiding(...calls).redact(text), text);
+      deepStrictEqual(secretsOf(...calls).redact(text), text);
     }),
     property("texts without secrets", 500),
   );

@@ -38,7 +38,7 @@ function contextOf(
 }
 
 /** Creates a write that never ends. */
-function hanging() {
+function createHangingWrite() {
   const begun = Promise.withResolvers<void>();
   const write = () => {
     begun.resolve();
@@ -53,7 +53,7 @@ const never = new AbortController().signal;
 Deno.test("closing a revoked partition does not hide the hanging write of its next assignment", async () => {
   let now = 0;
   const healthState = new HealthState(() => now);
-  const { begun, write } = hanging();
+  const { begun, write } = createHangingWrite();
   const context = contextOf(healthState, write);
   const [predecessor, successor] = [
     new LogPorts(context, { ...LOG }),
@@ -69,7 +69,7 @@ Deno.test("closing a revoked partition does not hide the hanging write of its ne
 Deno.test("a batch that waits for its day partitions marks its progress after each day", async () => {
   let now = 0;
   const healthState = new HealthState(() => now);
-  const { begun, write } = hanging();
+  const { begun, write } = createHangingWrite();
   const prepare = (_days: unknown, onDay: () => void) => {
     for (let day = 0; day < 3; day++) {
       now += 15_000;
@@ -85,7 +85,7 @@ Deno.test("a batch that waits for its day partitions marks its progress after ea
 });
 
 /** Creates two partitions. A trigger refuses the writes of partition 0 until `repair()`; those of partition 1 succeed. */
-function refused() {
+function createPartitions() {
   let now = 0;
   let isRepaired = false;
   const healthState = new HealthState(() => now);
@@ -114,7 +114,7 @@ function refused() {
 const TRIGGER = "database: Cannot write a batch at PostgreSQL test: a trigger (SQLSTATE P0001) (partition 0)";
 
 Deno.test("while the writes of one partition fail and others succeed, readiness names it and one outage is logged", async () => {
-  const { healthState, events, first, second, write, repair } = refused();
+  const { healthState, events, first, second, write, repair } = createPartitions();
   const writing = write(first);
   await eventually("a failure", () => healthState.readyReasons().length > 0);
   for (let failures = 0; failures < 3; failures++) {
@@ -133,7 +133,7 @@ Deno.test("while the writes of one partition fail and others succeed, readiness 
 });
 
 Deno.test("the reason of a failing partition is removed when the partition is closed", async () => {
-  const { healthState, first, write, close } = refused();
+  const { healthState, first, write, close } = createPartitions();
   const closing = new AbortController();
   const writing = write(first, closing.signal);
   await eventually("a failure", () => healthState.readyReasons().length > 0);
@@ -145,7 +145,7 @@ Deno.test("the reason of a failing partition is removed when the partition is cl
 });
 
 Deno.test("liveness fails for a partition whose writes all fail, until a write succeeds", async () => {
-  const { healthState, first, write, pass, repair } = refused();
+  const { healthState, first, write, pass, repair } = createPartitions();
   healthState.lag(5);
   const isStuck = () => {
     healthState.answered("kafka");

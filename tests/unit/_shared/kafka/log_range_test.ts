@@ -6,21 +6,28 @@ import {
 } from "../../../../workers/_shared/kafka/topic.ts";
 
 /** Creates a client that returns these offsets. As with the real client, its array has a hole for an undefined offset. */
-const answering = (...ends: (bigint | undefined)[]) => {
+const clientReturning = (...ends: (bigint | undefined)[]) => {
   const offsets = Array<bigint>(ends.length);
   ends.forEach((end, partition) => end === undefined || (offsets[partition] = end));
   return { listOffsets: () => Promise.resolve(new Map([["t", offsets]])) } as never;
 };
 
 Deno.test("lastStableOffsets() returns the offset of each partition", async () => {
-  deepStrictEqual(await lastStableOffsets(answering(5n, 0n), "t", 2), [5, 0]);
+  deepStrictEqual(await lastStableOffsets(clientReturning(5n, 0n), "t", 2), [5, 0]);
 });
 
 Deno.test("lastStableOffsets() throws if the broker gives no offset for a partition", async () => {
-  for (const answer of [answering(), answering(5n), answering(5n, undefined), answering(undefined, 5n)]) {
+  for (
+    const answer of [
+      clientReturning(),
+      clientReturning(5n),
+      clientReturning(5n, undefined),
+      clientReturning(undefined, 5n),
+    ]
+  ) {
     await rejects(lastStableOffsets(answer, "t", 2), /no offset was given for partition [01] of t/);
   }
-  await rejects(lastStableOffsets(answering(5n, -1n), "t", 2), /no offset was given for partition 1/);
+  await rejects(lastStableOffsets(clientReturning(5n, -1n), "t", 2), /no offset was given for partition 1/);
 });
 
 Deno.test("knownLastStableOffsets() asks each leader once, and returns null if a leader is missing, fails or does not answer", async () => {

@@ -44,7 +44,7 @@ Deno.test("DayPartitions asks only once for a day that has its partition", async
 });
 
 /** Creates a database with a locked table, for example by a dump. Each attempt waits and fails with a lock timeout. */
-function locked() {
+function createLocked() {
   const state = { now: 0, isLocked: true, asked: 0, failures: 0, misplaced: [] as number[] };
   const query = (sql: string) => {
     if (sql.includes("heartbeats_without_partition")) {
@@ -71,7 +71,7 @@ function locked() {
 const DAYS = Array.from({ length: 40 }, (_, index) => 20_000 + index);
 
 Deno.test("while the table is locked, a batch waits for the lock of one day and not for each of its days", async () => {
-  const { state, partitions } = locked();
+  const { state, partitions } = createLocked();
   await partitions.prepare(DAYS, () => {});
   ok(state.now <= 6_000, `${state.now} ms`);
   strictEqual(state.failures, 1);

@@ -8,7 +8,7 @@ import { eventually } from "../../../../lab/eventually.ts";
 const GAP_BYTES = gapSlice(0, 1, "control").bytes;
 
 /** Creates a partition that passes each open batch to the test. */
-async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
+async function openPartition(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
   const batches: OpenBatch[] = [];
   const gates: ((slice: Slice) => void)[] = [];
   const { partition, changes } = await openPartitionWith({
@@ -25,7 +25,7 @@ async function opened(memoryBudget = { maxBytes: 1_000_000, usedBytes: 0 }) {
 const gap = (from: number, to: number) => gapSlice(from, to, "control");
 
 Deno.test("an open batch takes new slices until it is closed, and the next batch takes later slices", async () => {
-  const { partition, batch, written } = await opened();
+  const { partition, batch, written } = await openPartition();
   partition.accept(gap(10, 12));
   const first = await batch();
   partition.accept(gap(12, 20));
@@ -42,7 +42,7 @@ Deno.test("an open batch takes new slices until it is closed, and the next batch
 });
 
 Deno.test("slices from a new position do not join a batch that was opened before", async () => {
-  const { partition, batch, written } = await opened();
+  const { partition, batch, written } = await openPartition();
   partition.accept(gap(10, 12));
   const old = await batch();
   partition.reopen({ ...LEDGER, id: 2, generation: 1, nextOffset: 0 });
@@ -55,7 +55,7 @@ Deno.test("slices from a new position do not join a batch that was opened before
 
 Deno.test("slices in a batch leave the buffer at once, but count in the memory budget until the batch is written", async () => {
   const memoryBudget = { maxBytes: 3 * GAP_BYTES, usedBytes: 0 };
-  const { partition, batch, written, changes } = await opened(memoryBudget);
+  const { partition, batch, written, changes } = await openPartition(memoryBudget);
   partition.accept(gap(10, 12));
   const open = await batch();
   partition.accept(gap(12, 14));
@@ -80,7 +80,7 @@ Deno.test("slices in a batch leave the buffer at once, but count in the memory b
 });
 
 Deno.test("the record count of an open batch includes waiting slices, up to the limit", async () => {
-  const { partition, batch, written } = await opened();
+  const { partition, batch, written } = await openPartition();
   partition.accept(records(10, 1));
   const open = await batch();
   strictEqual(open.count(), 1);

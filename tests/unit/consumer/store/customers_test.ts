@@ -33,7 +33,7 @@ Deno.test("Customers keeps the number of each of many ids with the same hash", (
  * @returns how many bytes of ids were read
  * @throws if they are more than `maxBytes`
  */
-function bytesRead(ids: readonly string[], maxBytes: number): number {
+function countReadBytes(ids: readonly string[], maxBytes: number): number {
   let read = 0;
   const customers = new Customers(ids.length);
   for (const id of [...ids, ...ids]) {
@@ -58,7 +58,7 @@ Deno.test("Customers reads at most ten times as many bytes for 5,000 ids with th
   const colliding = collidingIds(5_000);
   const length = colliding[0]?.length ?? 0;
   const ordinary = colliding.map((_, index) => `customer-${index}`.padEnd(length, "x"));
-  bytesRead(colliding, 10 * bytesRead(ordinary, Infinity));
+  countReadBytes(colliding, 10 * countReadBytes(ordinary, Infinity));
 });
 
 Deno.test("Customers.ranks() orders ids by their bytes, even if they have long common prefixes", () => {

@@ -182,7 +182,7 @@ Deno.test("a store writes nothing if another owner moved the offset, and returns
 });
 
 /** Creates a database that fails once. After the failure, the ledger's offset is at the end of the batch. */
-function failingOnce(failure: Error): Database {
+function createFailingDatabase(failure: Error): Database {
   const failures = [failure];
   const row = {
     id: LEDGER.id,
@@ -200,14 +200,14 @@ function failingOnce(failure: Error): Database {
 }
 
 Deno.test("a store counts a batch as written if its COMMIT succeeded but the answer was lost", async () => {
-  const database = failingOnce(new Error("connection lost"));
+  const database = createFailingDatabase(new Error("connection lost"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   const counts = { stored: 1, duplicates: 1, rejected: 0, gaps: 0 };
   deepStrictEqual(outcome.kind === "written" && outcome.counts, counts);
 });
 
 Deno.test("a store does not count a batch as written if PostgreSQL refused it and another owner moved the offset", async () => {
-  const database = failingOnce(answer(DEADLOCK, "deadlock"));
+  const database = createFailingDatabase(answer(DEADLOCK, "deadlock"));
   const outcome = await writer(transactionsOf(database))(slice(0, ["a 70", "a 70"]));
   deepStrictEqual(outcome, { kind: "offset mismatch", nextOffset: 2 });
 });

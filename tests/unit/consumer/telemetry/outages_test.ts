@@ -7,7 +7,7 @@ import { Outages } from "../../../../workers/consumer/telemetry/outages.ts";
 
 const failure = (cause: Error) => new PipelineError("kafka_unavailable", "Cannot join", { cause });
 /** Creates an error response of the broker, which Kafka's client reports as the cause of its own error. */
-const answered = (apiId: string) => failure(Object.assign(new Error(apiId), { apiId }));
+const errorResponse = (apiId: string) => failure(Object.assign(new Error(apiId), { apiId }));
 
 function group() {
   const levels: string[] = [];
@@ -26,21 +26,23 @@ function group() {
 Deno.test("a group coordinator that is not available yet is logged as an error only after 30 s", () => {
   const { levels, outages, pass } = group();
   for (const id of ["NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"]) {
-    outages.groupFailed(answered(id));
+    outages.groupFailed(errorResponse(id));
     pass(9);
   }
   outages.works("group", "group");
   deepStrictEqual(levels.splice(0), ["debug", "debug", "debug"]);
 
-  outages.groupFailed(answered("NOT_COORDINATOR"));
+  outages.groupFailed(errorResponse("NOT_COORDINATOR"));
   pass(31);
-  outages.groupFailed(answered("NOT_COORDINATOR"));
+  outages.groupFailed(errorResponse("NOT_COORDINATOR"));
   outages.works("group", "group");
   deepStrictEqual(levels, ["debug", "error", "info"]);
 });
 
 Deno.test("each other failure of the group is logged as an error at once", () => {
-  for (const error of [answered("GROUP_AUTHORIZATION_FAILED"), failure(new Error("Connection closed"))]) {
+  for (
+    const error of [errorResponse("GROUP_AUTHORIZATION_FAILED"), failure(new Error("Connection closed"))]
+  ) {
     const { levels, outages } = group();
     outages.groupFailed(error);
     deepStrictEqual(levels, ["error"]);
