@@ -60,7 +60,7 @@ const USAGE: readonly [flag: string, description: string][] = [
   ["--rate <n>", "live readings per second, of all customers together (default: one per customer)"],
   ["--count <n>", "stop after this many records"],
   ["--duration <time>", "stop after this time, such as 500ms, 30s, 5m, 2h or 7d"],
-  ["--from <time>", "backfill, as fast as Kafka takes it, from this instant, or from 24h or 7d ago"],
+  ["--from <time>", "backfill from this instant (or 24h, 7d ago), as fast as Kafka takes the records"],
   ["--to <time>", "end of the backfill (default: now)"],
   ["--interval <time>", "time between two readings of a customer in a backfill (default 10s)"],
   ["--seed <n>", "the same seed and schedule give the same records (default 1)"],
@@ -75,14 +75,23 @@ const USAGE: readonly [flag: string, description: string][] = [
     "--arrhythmia-rate <share>",
     "share of customers with episodes of a very fast or slow heart (default 0.1)",
   ],
-  ["--file <path>", "publish a recording: CSV with a header or NDJSON, UTF-8, may be gzipped, - for stdin"],
+  [
+    "--file <path>",
+    "publish this recording: CSV with a header or NDJSON, in UTF-8, plain or gzipped; - is stdin",
+  ],
   ["--format <name>", "csv or ndjson (default: from the file name)"],
   ["--map <columns>", "columns to read, such as customer_id=Id,timestamp=Time,heart_rate=Value"],
-  ["--time-format <format>", 'iso, epoch_s, epoch_ms or such as "M/D/YYYY h:mm:ss A" (default iso)'],
-  ["--timezone <offset>", "offset of times without one: UTC or such as +02:00 (default UTC)"],
+  [
+    "--time-format <format>",
+    'iso, epoch_s, epoch_ms or a pattern such as "M/D/YYYY h:mm:ss A" (default iso)',
+  ],
+  ["--timezone <offset>", "zone of times that have no offset: UTC or an offset such as +02:00 (default UTC)"],
   ["--speed <n>", "replay speed of a recording, as a multiple of real time, or max (default max)"],
-  ["--shift-to-now", "move a recording in time: its first reading (--speed 1) or else its last to now"],
-  ["--skip-bad", "skip rows that cannot be read: the first five are logged, all are counted"],
+  [
+    "--shift-to-now",
+    "move the recording in time, so that its last reading (with --speed 1, its first) is now",
+  ],
+  ["--skip-bad", "skip rows that cannot be read; the first five are logged, all are counted"],
   ["--compression <codec>", "none, gzip, snappy, lz4 or zstd (default none)"],
   ["--partitions <n>", "partitions of the topic, if the producer has to create it (default 6)"],
 ];
@@ -106,7 +115,7 @@ Exit codes: 0 Kafka acknowledged every record, 1 it did not or the recording can
 After SIGTERM or Ctrl-C the producer sends the records that wait, prints the summary and exits with 0 or 1 as above.`;
 
 /**
- * @param nowMicros microseconds since the Unix epoch; "24h" as `--from` counts back from it
+ * @param nowMicros microseconds since the Unix epoch; `--from 24h` counts back from this instant
  * @throws UsageError that names every wrong setting and flag
  * @throws CommanderError after --help and for an unknown flag
  */
@@ -170,7 +179,7 @@ function synthetic(flags: Flags, nowMicros: number): Synthetic {
 function recording(flags: Flags, path: string): Recording {
   const ending = /\.(?:(csv)|ndjson|jsonl)(\.gz)?$/i.exec(path);
   const format = flags.format ?? (ending?.[1] === undefined ? "ndjson" : "csv");
-  const expected = `expected csv or ndjson, for ${JSON.stringify(path)} does not end in either`;
+  const expected = `expected csv or ndjson, because ${JSON.stringify(path)} ends in neither`;
   throwIfAny([
     ...(["rate", "duration", "from", "to"] as const)
       .map((name) => flags[name] !== undefined && `--${name}: is given with --file, expected --speed`),

@@ -1,6 +1,6 @@
 /**
- * Synthetic heart rates of any number of customers, a pure function of the seed and the schedule. The same seed and
- * schedule give the same bytes, however the records are batched and paced.
+ * Generates the heart rates of synthetic customers. The same seed and schedule give the same bytes, however the records are batched
+ * and paced.
  */
 import { Buffer } from "node:buffer";
 import type { Heartbeat } from "../_shared/record/heartbeat.ts";
@@ -11,28 +11,28 @@ import { formatInstant, readingPrefix, ReadingWriter } from "./reading_writer.ts
 
 export interface GenerateOptions extends HeartOptions {
   readonly customers: number;
-  /** Instant of the first sample, microseconds since the Unix epoch. */
+  /** Instant of the first sample, in microseconds since the Unix epoch. */
   readonly startMicros: number;
-  /** Between two samples. Customers take turns, so one customer has a sample every `customers * spacingMicros`. */
+  /** Time between two samples. Customers take turns, so one customer has a sample every `customers * spacingMicros`. */
   readonly spacingMicros: number;
   readonly durationMicros?: number;
   readonly count?: number | undefined;
-  /** Whether each record is due at its own instant; otherwise all are due at once. */
+  /** Whether each record is due at its own instant. Otherwise all records are due at once. */
   readonly live: boolean;
   /** Probability from 0 to 1 that a bad record replaces a valid one. */
   readonly faults: { readonly outOfRange: number; readonly malformed: number; readonly duplicate: number };
 }
 
 export interface Synthetic extends Omit<GenerateOptions, "startMicros"> {
-  /** Undefined for a live run, which starts when the topic was found. */
+  /** Undefined for a live run, which starts when the topic is found. */
   readonly startMicros: number | undefined;
 }
 
 const json = JSON.stringify;
 
 /**
- * Returns the value of a bad record, or null for a tombstone. It is written as Latin-1, one byte per character, so that
- * it can hold invalid UTF-8.
+ * `write` returns the value of a bad record, or null for a tombstone. The value is encoded as Latin-1, one byte for each character,
+ * so that it can hold invalid UTF-8.
  */
 type Malformation = readonly [fault: Fault, write: (valid: Heartbeat, random: Random) => string | null];
 
@@ -78,7 +78,7 @@ export function* generate(options: GenerateOptions): Generator<OutgoingRecord, v
     const index = sample % customers;
     const customer = created[index] ??= createCustomer(options, index + 1, micros / 1e6);
     const heartRate = customer.heart.read(micros / 1e6);
-    // The sensor has no contact, so no record exists and `count` does not change.
+    // The sensor has no contact, so there is no record to count.
     if (heartRate === undefined) continue;
     yielded++;
     yield createRecord(customer, { micros, heartRate }, options, writer);
@@ -92,7 +92,7 @@ function createCustomer(options: GenerateOptions, number: number, startSeconds: 
     key: Buffer.from(id),
     prefix: readingPrefix(id),
     heart: new Heart(options, number, startSeconds),
-    /** Separate from the streams of the heart, so that a fault rate does not change any heart rate. */
+    /** A stream of its own, so that a fault rate does not change any heart rate. */
     random: new Random(options.seed, number, "faults"),
     /** The last valid reading, which a duplicate repeats; NaN before the first. */
     lastMicros: NaN,
@@ -100,7 +100,7 @@ function createCustomer(options: GenerateOptions, number: number, startSeconds: 
   };
 }
 
-// All records have the same properties in the same order. The engine then handles them twice as fast.
+// V8 handles records twice as fast if all of them have the same properties in the same order.
 function createRecord(
   customer: ReturnType<typeof createCustomer>,
   { micros, heartRate }: { micros: number; heartRate: number },

@@ -6,10 +6,10 @@ const BUFFER_BYTES = 256 * 1024;
 /** An instant takes at most 30 bytes, a heart rate at most 25. */
 const MAX_BYTES_AFTER_PREFIX = 128;
 const MINUTE_MS = 60_000;
-const ZERO = 0x30;
+const [DOT, ZERO, CLOSING_BRACE] = [0x2e, 0x30, 0x7d];
 const MIDDLE = Buffer.from('Z","heart_rate":');
 
-/** The start of all readings of a customer. */
+/** Returns the bytes with which every reading of this customer begins. */
 export function readingPrefix(customerId: string | number): Buffer {
   return Buffer.from(`{"customer_id":${JSON.stringify(customerId)},"timestamp":"`);
 }
@@ -48,15 +48,15 @@ export class ReadingWriter {
       this.#minute = minute;
     }
     bytes.set(this.#minuteText, start + prefix.length);
-    const within = millis - minute * MINUTE_MS;
-    const seconds = Math.floor(within / 1000);
-    let end = writeTwo(bytes, start + prefix.length + this.#minuteText.length, seconds);
-    bytes[end++] = 0x2e;
-    end = writeThree(bytes, end, within - seconds * 1000);
+    const millisOfMinute = millis - minute * MINUTE_MS;
+    const second = Math.floor(millisOfMinute / 1000);
+    let end = writeTwo(bytes, start + prefix.length + this.#minuteText.length, second);
+    bytes[end++] = DOT;
+    end = writeThree(bytes, end, millisOfMinute - second * 1000);
     if (extraMicros !== 0) end = writeThree(bytes, end, extraMicros);
     bytes.set(MIDDLE, end);
     end = writeWhole(bytes, end + MIDDLE.length, heartRate);
-    bytes[end++] = 0x7d;
+    bytes[end++] = CLOSING_BRACE;
     this.#used = end;
     return bytes.subarray(start, end);
   }

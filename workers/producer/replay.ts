@@ -1,23 +1,23 @@
-/** A recording as a source of records, optionally moved in time and paced as it was recorded. */
+/** Makes a source of records from a recording, which can be moved in time and paced as it was recorded. */
 import { Buffer } from "node:buffer";
 import { UsageError } from "../_shared/errors.ts";
 import { isTimestamp } from "../_shared/record/instant.ts";
 import type { RecordSource } from "./publish/records.ts";
 import { readingPrefix, ReadingWriter } from "./reading_writer.ts";
 import { canReadTwice, prepend } from "./recording/file_bytes.ts";
-import { type Pieces, readRecording } from "./recording/recording.ts";
+import { type ReadingChunks, readRecording } from "./recording/recording.ts";
 import { type BadRow, invalid, type Recording } from "./recording/row.ts";
 
-/** Takes a few tens of megabytes; a file may name any number of customers. */
+/** Limits the cache to a few tens of megabytes, because a file may name any number of customers. */
 const MAX_CACHED_CUSTOMERS = 50_000;
 
 /**
- * Reads the whole file before anything is published, so that a bad row stops the program in time, and the number of
- * readings and their time span are known. A pipe can be read only once, so it is published while it is read; the
- * function then waits for the first readings, however long that takes.
+ * Reads the whole file before anything is published. So a bad row stops the program in time, and the number of readings and their
+ * time span are known. A pipe can be read only once, so it is published while it is read. For a pipe, the function waits until the
+ * first readings arrive.
  *
  * @returns undefined if the signal aborted first
- * @throws PipelineError for a bad row, unless `skipBad`, and for a recording without any reading
+ * @throws PipelineError for a bad row if `skipBad` is false, and for a recording without any reading
  * @throws UsageError for a pipe whose last reading must be known in advance
  */
 export async function openRecording(
@@ -29,22 +29,22 @@ export async function openRecording(
   if (!await canReadTwice(path)) {
     if (shiftToNow && speed !== 1) {
       throw new UsageError(
-        `Cannot move ${path} to now: it can be read only once, and its last reading is not created before; ` +
+        `Cannot move ${path} to now: it can be read only once, so its last reading is not known in advance; ` +
           "give --speed 1, or save it to a file",
       );
     }
-    const pieces = readRecording(recording, onSkipped, { published: true });
-    const { value } = await pieces.next();
+    const chunks = readRecording(recording, onSkipped, { published: true });
+    const { value } = await chunks.next();
     const micros = value?.[0]?.micros;
     if (value === undefined || micros === undefined) return undefined;
-    return { start: replay(recording, prepend(value, pieces), micros, micros), expected: count };
+    return { start: replay(recording, prepend(value, chunks), micros, micros), expected: count };
   }
   let readings = 0;
   let firstMicros: bigint | undefined;
   let lastMicros: bigint | undefined;
-  for await (const piece of readRecording(recording, onSkipped, { published: false })) {
-    readings += piece.length;
-    for (const { micros } of piece) {
+  for await (const chunk of readRecording(recording, onSkipped, { published: false })) {
+    readings += chunk.length;
+    for (const { micros } of chunk) {
       if (firstMicros === undefined || micros < firstMicros) firstMicros = micros;
       if (lastMicros === undefined || micros > lastMicros) lastMicros = micros;
     }
@@ -58,18 +58,18 @@ export async function openRecording(
 
 function replay(
   { path, speed, shiftToNow }: Recording,
-  pieces: Pieces,
+  chunks: ReadingChunks,
   firstMicros: bigint,
   lastMicros: bigint,
 ): RecordSource["start"] {
   return async function* (startMicros) {
-    // At real time the first reading moves to now. At any other speed the last one does: otherwise readings would lie
-    // in the future, where the consumer rejects them.
+    // With real time, the first reading moves to now. With any other speed, the last one does. Otherwise readings would lie in the
+    // future, and the consumer would reject them.
     const shift = shiftToNow ? BigInt(startMicros) - (speed === 1 ? firstMicros : lastMicros) : 0n;
     const customers = new Map<string | number, { readonly key: Buffer; readonly prefix: Buffer }>();
     const writer = new ReadingWriter();
-    for await (const piece of pieces) {
-      yield piece.map(({ customerId, micros, heartRate }) => {
+    for await (const chunk of chunks) {
+      yield chunk.map(({ customerId, micros, heartRate }) => {
         let customer = customers.get(customerId);
         if (customer === undefined) {
           if (customers.size >= MAX_CACHED_CUSTOMERS) customers.clear();
@@ -77,7 +77,7 @@ function replay(
           customers.set(customerId, customer);
         }
         if (!isTimestamp(micros + shift)) {
-          const why = "its readings span more years than a timestamp can say, 0001 to 9999";
+          const why = "its readings span more years than timestamps allow (0001 to 9999)";
           throw invalid(`Cannot move ${path} to now: ${why}; publish it without --shift-to-now`);
         }
         return {

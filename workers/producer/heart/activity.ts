@@ -1,6 +1,6 @@
 /**
- * Folder `heart`: the heart rates of synthetic customers, a pure function of the seed and the time. It never reads a
- * clock and has no knowledge of records or Kafka.
+ * Folder `heart`: computes the heart rates of synthetic customers from the seed and the time. It never reads a clock, and knows
+ * nothing of records or Kafka.
  *
  * This file: bouts of activity, and how the heart follows them.
  */
@@ -8,9 +8,9 @@ import { ExponentialApproach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
 /**
- * Light, moderate and vigorous activity: share of all bouts, share of the heart-rate reserve (maximal minus resting
- * rate), and cadence in steps per minute. A week holds about 200 minutes of moderate and 60 of vigorous activity. The
- * sources of this and of every other figure in this folder: docs/decisions/0005-synthetic-heart-rates.md.
+ * Light, moderate and vigorous activity: their share of all bouts, the share of the heart-rate reserve (maximal minus resting rate)
+ * that they use, and the cadence in steps per minute. A week holds about 200 minutes of moderate and 60 of vigorous activity.
+ * docs/decisions/0005-synthetic-heart-rates.md names the source of every figure in this folder.
  */
 const KINDS = [
   { share: 0.885, reserve: [0.08, 0.35], medianMinutes: 6, cadence: [85, 115] },

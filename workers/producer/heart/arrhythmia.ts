@@ -34,7 +34,7 @@ export class Arrhythmia {
         ? this.random.lognormal(medianMinutes * 60, 0.7)
         : this.random.exponential(MEAN_PAUSE_SECONDS);
     }
-    // An ectopic rhythm is regular: only 5 % of the variation of the sinus rhythm shows.
+    // An ectopic rhythm is regular, so it shows only 5 % of the variation of the sinus rhythm.
     const ectopic = this.#bpm + 0.05 * (bpm - this.#bpm);
     return bpm + (ectopic - bpm) * this.#relax(seconds);
   }

@@ -1,7 +1,7 @@
 import type { Random } from "./random.ts";
 
 export interface Person {
-  /** Lying down, after waking up. */
+  /** The heart rate of the person lying down, after waking up. */
   readonly restingBpm: number;
   readonly maximalBpm: number;
   /** Hour of the day (UTC) at which the heart is slowest. */
@@ -31,7 +31,7 @@ function hoursAfterTrough(person: Person, seconds: number): number {
   return (((seconds / 3600 - person.troughHour) % 24) + 24) % 24;
 }
 
-/** 16 hours from two and a half hours after the trough: about 07:30 to 23:30. */
+/** A person is awake for 16 hours, from two and a half hours after the trough: about 07:30 to 23:30. */
 export function isAwake(person: Person, seconds: number): boolean {
   const hours = hoursAfterTrough(person, seconds);
   return hours >= 2.5 && hours < 18.5;

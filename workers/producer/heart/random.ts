@@ -1,7 +1,7 @@
-/** Reproducible random numbers: an independent stream for each customer and purpose. */
+/** Makes reproducible random numbers, with an independent stream for each customer and purpose. */
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
-/** Append only: the index of a purpose selects its stream. */
+/** Only append to this list, because the index of a purpose selects its stream. */
 const PURPOSES = ["person", "activity", "variability", "arrhythmia", "sensor", "faults"] as const;
 export type Purpose = typeof PURPOSES[number];
 
@@ -15,7 +15,7 @@ export class Random {
     for (let skipped = 0; skipped < 8; skipped++) this.#generator.next();
   }
 
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   uniform(): number {
     return (this.#generator.next() >>> 0) / 2 ** 32;
   }
@@ -28,7 +28,7 @@ export class Random {
     return low + (high - low) * this.uniform();
   }
 
-  /** Both bounds included. */
+  /** Returns an integer from `low` to `high`, both included. */
   integer(low: number, high: number): number {
     return low + Math.floor((high - low + 1) * this.uniform());
   }
@@ -48,7 +48,7 @@ export class Random {
     return radius * Math.cos(angle);
   }
 
-  /** A truncated normal distribution. */
+  /** Draws from a truncated normal distribution. */
   normal(mean: number, deviation: number, [low, high]: readonly [number, number]): number {
     for (;;) {
       const value = mean + deviation * this.gaussian();
@@ -65,7 +65,7 @@ export class Random {
   }
 }
 
-/** The finalizer of MurmurHash3: adjacent seeds and customers get unrelated streams. */
+/** The finalizer of MurmurHash3. It gives adjacent seeds and customers unrelated streams. */
 function mix(value: number): number {
   let hash = (value + 0x9e3779b9) | 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);

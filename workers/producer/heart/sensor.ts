@@ -9,7 +9,7 @@ const MEAN_GAP_SECONDS = 60;
 const CADENCE_LOCK_SHARE = 0.05;
 const SPIKES_PER_HOUR = 1;
 
-/** The errors and the dropouts of an optical sensor at the wrist. */
+/** Adds the errors and the dropouts of an optical sensor at the wrist. */
 export class Sensor {
   #worn = true;
   #contactChangeSeconds: number;

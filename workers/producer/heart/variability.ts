@@ -27,10 +27,10 @@ class MeanRevertingNoise {
 }
 
 /**
- * Variability of the heart rate: correlated in time, and smaller during effort.
+ * The variability of the heart rate, which is correlated in time, and smaller during effort.
  *
- * `#fast` and `#slow` together give a standard deviation of 3.5 bpm, `#hourly` adds the differences between hours. The
- * time constants 4 s and 48 s are the corners of the low and the very low frequency bands of heart-rate variability.
+ * `#fast` and `#slow` together give a standard deviation of 3.5 bpm. `#hourly` adds the differences between hours. The time
+ * constants 4 s and 48 s are the corners of the low and the very low frequency bands of heart-rate variability.
  */
 export class Variability {
   readonly #fast: MeanRevertingNoise;

@@ -26,12 +26,12 @@ export interface Target {
 }
 
 /**
- * A queue per partition, with one request in flight. A retry can therefore not change the order of a customer's
- * records, and a request, which has one partition, succeeds or fails as a whole.
+ * One queue for each partition, with one request in flight. So a retry cannot change the order of a customer's records. A request
+ * has records of one partition, so it succeeds or fails as a whole.
  *
- * Kafka's idempotent producer would keep the order too. But this client then allows one request in flight for all
- * partitions together, and its endless retries hide an outage and SIGTERM. Without it, a record whose acknowledgement
- * is lost can be in the topic twice. The consumer counts the second one as a duplicate.
+ * Kafka's idempotent producer would keep the order, too. But then this client allows one request in flight for all partitions
+ * together, and its endless retries hide an outage and SIGTERM. Without the idempotent producer, a record whose acknowledgement is
+ * lost can be in the topic twice. The consumer counts the second one as a duplicate.
  */
 export class PartitionQueues {
   /** Records that are neither acknowledged nor given up. */
@@ -76,7 +76,7 @@ export class PartitionQueues {
     for (let attempt = 1; !gaveUp.aborted; attempt++) {
       const startedMs = performance.now();
       try {
-        // After SIGTERM, a request to a dead broker would take too long.
+        // After SIGTERM, there is no time to wait for a dead broker.
         const position = await unlessAborted(sender.send(batch), gaveUp);
         if (position === undefined) break;
         return telemetry.batchPublished(batch, position, performance.now() - startedMs);
@@ -114,7 +114,7 @@ function batchLength(queue: readonly OutgoingRecord[]): number {
   return queue.length;
 }
 
-/** The value of the promise, or undefined if the signal aborts first: a read from a pipe cannot be cancelled. */
+/** Resolves to undefined if the signal aborts first, because a read from a pipe cannot be cancelled. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) resolve(undefined);

@@ -1,9 +1,9 @@
 /**
  * Publishes each record when it is due, and retries until Kafka has acknowledged it.
  *
- * The load is open loop: a record is offered at its instant even if earlier ones are not acknowledged yet. A slow
- * broker therefore causes a backlog, not a lower rate. `MAX_QUEUED` bounds the memory: further records stay in their
- * source and follow later, with unchanged timestamps.
+ * The load is open loop: a record is queued at its instant even if earlier ones are not acknowledged yet. So a slow broker causes a
+ * backlog, not a lower rate. `MAX_QUEUED` limits the memory. Further records stay in their source and follow later, with unchanged
+ * timestamps.
  */
 import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";
@@ -14,17 +14,17 @@ import type { OutgoingRecord, RecordSource, Tally } from "./records.ts";
 
 /** A few megabytes, and more records than Kafka takes in several ticks, so that one check per tick is enough. */
 const MAX_QUEUED = 20_000;
-/** Minimum wait between looks at the schedule, so that the records due in that time share a request. */
+/** Minimum time between two checks of the schedule, so that records that are due in that time share a request. */
 const TICK_MS = 10;
 /** Keeps the backlog metric and the progress bar up to date while no record is due. */
 const MAX_PAUSE_MS = 1_000;
 /** About 10 ms of work. Then the event loop must handle sockets and signals. */
 const MAX_TAKEN_AT_ONCE = 8_000;
-/** Time to flush after SIGTERM, less than the 10 s after which the process is ended. */
+/** Time to flush after SIGTERM. It is less than the 10 s after which the process is ended. */
 const FLUSH_MS = 7_000;
 
 export const systemClock = {
-  /** Microseconds since the Unix epoch. Monotonic: a corrected system clock neither stops nor floods the schedule. */
+  /** Microseconds since the Unix epoch. Monotonic, so that a corrected system clock neither stops nor floods the schedule. */
   nowMicros: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
   sleep,
 };
@@ -32,7 +32,7 @@ export const systemClock = {
 export interface PublishOptions {
   /** Tests replace it. */
   readonly clock?: typeof systemClock;
-  /** Stops taking records from the source; those already taken are still flushed. */
+  /** When it aborts, no more records are taken from the source. Records that were already taken are still flushed. */
   readonly signal: AbortSignal;
   readonly onProgress?: (tally: Tally) => void;
 }
@@ -100,14 +100,14 @@ async function offer(
 ): Promise<void> {
   const lateMs = ({ dueMicros }: OutgoingRecord) =>
     dueMicros === undefined ? 0 : (clock.nowMicros() - dueMicros) / 1000;
-  const pieces = source.start(clock.nowMicros());
+  const chunks = source.start(clock.nowMicros());
   let taken = 0;
   for (;;) {
-    // A pipe can be silent for hours; meanwhile the queued records must be sent.
+    // A pipe can be silent for hours. Meanwhile the queued records must be sent.
     const idleFlush = setTimeout(() => queues.start(), TICK_MS);
-    const piece = await unlessAborted(pieces.next(), signal).finally(() => clearTimeout(idleFlush));
-    if (piece === undefined || piece.done === true) return;
-    for (const record of piece.value) {
+    const chunk = await unlessAborted(chunks.next(), signal).finally(() => clearTimeout(idleFlush));
+    if (chunk === undefined || chunk.done === true) return;
+    for (const record of chunk.value) {
       let late = lateMs(record);
       while (late < 0 || queues.queued >= MAX_QUEUED || taken >= MAX_TAKEN_AT_ONCE) {
         queues.start();
@@ -126,7 +126,7 @@ async function offer(
   }
 }
 
-/** @returns 0 when the producer is behind and has room: the event loop gets one turn */
+/** @returns 0 when the producer is behind and has room; even then, the event loop gets one turn */
 function pauseMs(lateMs: number, queued: number): number {
   if (lateMs < 0) return Math.min(MAX_PAUSE_MS, Math.max(TICK_MS, -lateMs));
   return queued >= MAX_QUEUED ? TICK_MS : 0;

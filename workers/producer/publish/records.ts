@@ -2,14 +2,14 @@ import type { Buffer } from "node:buffer";
 import { createHistogram } from "node:perf_hooks";
 import type { RejectReason } from "../../_shared/record/heartbeat.ts";
 
-/** Why the consumer will not store a record: its reject reason, or that it already has the reading. */
+/** Why the consumer will not store a record: the reject reason, or "duplicate" if it already has the reading. */
 export type Fault = RejectReason | "duplicate";
 
 export interface OutgoingRecord {
   readonly key: Buffer;
-  /** null for a tombstone. */
+  /** Null for a tombstone. */
   readonly value: Buffer | null;
-  /** Microseconds since the Unix epoch; undefined: due at once. */
+  /** Microseconds since the Unix epoch; undefined if the record is due at once. */
   readonly dueMicros?: number | undefined;
   readonly fault?: Fault | undefined;
 }
@@ -20,23 +20,23 @@ export interface Batch {
 }
 
 export interface RecordSource {
-  /** Starts the schedule at `nowMicros` since the Unix epoch. Each step waits, then gives records that are ready. */
+  /** Starts the schedule at `nowMicros` since the Unix epoch. Each step waits until records are ready, and returns them. */
   readonly start: (nowMicros: number) => AsyncIterator<Iterable<OutgoingRecord>>;
   /** Number of records, if it is known. */
   readonly expected: number | undefined;
-  /** Rate of the schedule, if it has one: it gives the number of overdue records. */
+  /** The rate of the schedule, if it has one. The number of overdue records is computed from it. */
   readonly recordsPerSecond?: number | undefined;
 }
 
 export class Tally {
-  /** Taken from the source. */
+  /** Records that were taken from the source. */
   sent = 0;
   acknowledged = 0;
-  /** Refused by Kafka, or not acknowledged before the program had to end. */
+  /** Records that Kafka refused, or did not acknowledge before the program had to end. */
   failed = 0;
-  /** Records of failed requests that were sent again; at most this many can be in the topic twice. */
+  /** Records of failed requests that were sent again. At most this many records can be in the topic twice. */
   retried = 0;
-  /** Keys and values of acknowledged records, before compression. */
+  /** Size of the keys and values of acknowledged records, before compression. */
   bytes = 0;
   maxLateMs = 0;
   skipped = 0;

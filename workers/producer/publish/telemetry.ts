@@ -1,19 +1,21 @@
-/** One method per fact: it writes the log line and updates the metrics. */
+/** Has one method for each fact. The method writes the log line and updates the metrics. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Log } from "../../_shared/telemetry.ts";
 import type { BatchPosition } from "../../_shared/kafka/sender.ts";
 import { type Batch, countIn, formatSeconds, type OutgoingRecord, Tally } from "./records.ts";
 
-/** Skipped rows that are logged; the others are only counted. */
+/** Number of skipped rows that are logged. The others are only counted. */
 const SHOWN_ROWS = 5;
 /** Longer than a tick of the schedule and a slow request, which are normal. */
 const LATE_MS = 1_000;
+/** Well below LATE_MS, so that the two messages do not alternate. */
+const ON_TIME_MS = 100;
 
 export class ProducerTelemetry {
   readonly tally = new Tally();
   readonly #metrics;
   #interval = emptyInterval();
-  /** An estimate: no record exists while a sensor has no contact. */
+  /** The number of records. It is an estimate, because a sensor without contact sends no record. */
   expected: number | undefined;
   /** Starts as an outage, so that `/readyz` fails until the topic is found. */
   #outage: ReturnType<typeof beginOutage> | undefined = beginOutage();
@@ -41,7 +43,7 @@ export class ProducerTelemetry {
     };
   }
 
-  /** Empty when Kafka takes records. */
+  /** Why the producer is not ready; empty when Kafka takes records. */
   get notReady(): readonly string[] {
     if (this.#outage === undefined) return [];
     const { since, partitions } = this.#outage;
@@ -91,7 +93,7 @@ export class ProducerTelemetry {
   }
 
   /**
-   * Logs a warning once per outage, which lasts until each partition that failed takes records again.
+   * Logs one warning for each outage. An outage lasts until each partition that failed takes records again.
    *
    * @param batch undefined when the lookup of the topic failed
    */
@@ -141,7 +143,7 @@ export class ProducerTelemetry {
         "records are late; none is dropped, they keep their timestamps and are sent as fast as Kafka takes them",
         { backlog_records: records, late_ms: Math.round(lateMs) },
       );
-    } else if (lateMs < LATE_MS / 10 && this.#late) {
+    } else if (lateMs < ON_TIME_MS && this.#late) {
       this.#late = false;
       this.log.info("publish.caught_up", "records are on time again", { backlog_records: records });
     }
@@ -154,7 +156,7 @@ export class ProducerTelemetry {
     this.summarise();
   }
 
-  /** Silent if no request ended since the last call and no record waits. */
+  /** Logs nothing if no request ended since the last call and no record waits. */
   summarise(): void {
     const { since, lateMs, offsets, ...counts } = this.#interval;
     this.#interval = emptyInterval();

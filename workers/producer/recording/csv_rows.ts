@@ -27,7 +27,7 @@ export async function* csvRows(
     skip_empty_lines: true,
     relax_column_count: true,
     max_record_size: MAX_ROW_BYTES,
-    // A callback, because the parser as a stream would deliver one row at a time.
+    // Uses a callback, because the parser as a stream would deliver one row at a time.
     on_record: (texts: string[], { lines: line }) => {
       lastLine = line;
       if (readCells === undefined) readCells = cellReader(path, texts, mapping);
@@ -55,7 +55,7 @@ export async function* csvRows(
   }
 }
 
-/** @throws PipelineError if a mapped column is missing from the header or is there twice */
+/** @throws PipelineError if the header lacks a mapped column or has it twice */
 function cellReader(path: string, header: readonly string[], mapping: Mapping) {
   const names = header.map((name) => utf8(name) ?? name);
   const columnIndex = (field: keyof Mapping): number => {

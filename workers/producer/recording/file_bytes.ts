@@ -1,4 +1,4 @@
-/** The bytes of a recording, decompressed, as UTF-8 without a byte order mark. */
+/** Reads the bytes of a recording (the file of `produce --file`), decompressed, as UTF-8 without a byte order mark. */
 import { Buffer } from "node:buffer";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
@@ -8,16 +8,20 @@ import { invalid } from "./row.ts";
 const STANDARD_INPUT = /^(-|\/dev\/stdin|\/dev\/fd\/0|\/proc\/self\/fd\/0)$/;
 const CHUNK_BYTES = 128 * 1024;
 
-const GZIP = [0x1f, 0x8b];
-/** Refused by name: read as text, they would only give a bad row. */
-const REFUSED_FORMATS: readonly [name: string, magic: readonly number[]][] = [
+type Signature = readonly [name: string, bytes: readonly number[]];
+
+/** The first read of a pipe may return only 1 byte. */
+const MAX_SIGNATURE_BYTES = 5;
+const GZIP: Signature = ["gzip", [0x1f, 0x8b]];
+/** The error names these formats. Read as text, such a file would only give an error about a bad row. */
+const REFUSED_FORMATS: readonly Signature[] = [
   ["zip", [0x50, 0x4b, 0x03, 0x04]],
   ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
   ["bzip2", [0x42, 0x5a, 0x68]],
   ["Parquet", [0x50, 0x41, 0x52, 0x31]],
 ];
-const BYTE_ORDER_MARKS: typeof REFUSED_FORMATS = [
+const BYTE_ORDER_MARKS: readonly Signature[] = [
   ["utf-8", [0xef, 0xbb, 0xbf]],
   ["utf-16le", [0xff, 0xfe]],
   ["utf-16be", [0xfe, 0xff]],
@@ -46,21 +50,28 @@ async function* chunksOf(source: Pick<Deno.FsFile, "read">): AsyncGenerator<Uint
 
 async function* decode(path: string, source: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   let head = Buffer.alloc(0);
-  // The longest magic number has 5 bytes, and the first read of a pipe may return only 1.
-  while (head.length < 5) {
+  while (head.length < MAX_SIGNATURE_BYTES) {
     const { done, value } = await source.next();
     if (done === true) break;
     head = Buffer.concat([head, value]);
   }
-  const startsWith = (magic: readonly number[]) => magic.every((byte, at) => head[at] === byte);
-  const refused = REFUSED_FORMATS.find(([, magic]) => startsWith(magic));
+  const startsWith = ([, bytes]: Signature) => bytes.every((byte, index) => head[index] === byte);
+  const refused = REFUSED_FORMATS.find(startsWith);
   if (refused !== undefined) {
-    throw invalid(`Cannot read ${path}: is ${refused[0]}, expected text, plain or compressed by gzip`);
+    const [format] = refused;
+    throw invalid(
+      `Cannot read ${path}: the file is in ${format} format, expected text or gzip-compressed text`,
+    );
   }
-  if (startsWith(GZIP)) return yield* decode(path, gunzip(prepend<Uint8Array>(head, source)));
-  const [encoding, mark = []] = BYTE_ORDER_MARKS.find(([, mark]) => startsWith(mark)) ?? [];
-  const text = prepend<Uint8Array>(head.subarray(mark.length), source);
-  yield* encoding === undefined || encoding === "utf-8" ? text : toUtf8(text, encoding);
+  if (startsWith(GZIP)) {
+    // Decompressed bytes are checked again, because they can begin with a byte order mark.
+    yield* decode(path, gunzip(prepend<Uint8Array>(head, source)));
+    return;
+  }
+  const [encoding, mark] = BYTE_ORDER_MARKS.find(startsWith) ?? ["utf-8", []];
+  const bytes = prepend<Uint8Array>(head.subarray(mark.length), source);
+  if (encoding === "utf-8") yield* bytes;
+  else yield* toUtf8(bytes, encoding);
 }
 
 export async function* prepend<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
@@ -68,10 +79,10 @@ export async function* prepend<T>(first: T, rest: AsyncIterable<T>): AsyncGenera
   yield* rest;
 }
 
-// Not by `DecompressionStream`, which refuses a file with several members, such as the output of `cat a.gz b.gz`.
+// Does not use `DecompressionStream`, which refuses a file with several members, such as the output of `cat a.gz b.gz`.
 async function* gunzip(source: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   const unzip = createGunzip({ chunkSize: CHUNK_BYTES });
-  // An error destroys `unzip`, and its reader throws it.
+  // An error destroys `unzip`, and the loop that reads from `unzip` throws the error.
   pipeline(source, unzip).catch(() => {});
   yield* unzip;
 }

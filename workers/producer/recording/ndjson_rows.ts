@@ -48,7 +48,7 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row 
     return bad("row_too_long", `has more than ${MAX_ROW_BYTES} bytes, expected a JSON object`);
   }
   const text = bytes.toString();
-  // Cheaper than `isUtf8` for each line: only a replacement character makes a line suspicious.
+  // This is cheaper than `isUtf8` for each line: invalid bytes always become a replacement character.
   if (text.includes("\uFFFD") && !isUtf8(bytes)) {
     return bad("invalid_utf8", "is not valid UTF-8, expected a JSON object in UTF-8");
   }
@@ -67,7 +67,7 @@ function readLine(bytes: Buffer, line: number, mapping: Mapping): readonly (Row 
     const name = mapping[field];
     const value = Object.hasOwn(members, name) ? members[name] : undefined;
     if (typeof value !== "number") return value;
-    // `JSON.parse` keeps the value of all other numbers; -0 and 1e-400 become 0.
+    // `JSON.parse` keeps the value of all other numbers. It makes 0 of -0 and of 1e-400.
     const source = mayRound || value === 0 ? numberSource(text, name) : undefined;
     return new NumberText(source ?? String(value));
   };

@@ -4,19 +4,19 @@ import { readBytes } from "./file_bytes.ts";
 import { ndjsonRows } from "./ndjson_rows.ts";
 import { type BadRow, describeBadRow, invalid, type Reading, readRow, type Recording } from "./row.ts";
 
-export type Pieces = AsyncGenerator<readonly Reading[], void, undefined>;
+export type ReadingChunks = AsyncGenerator<readonly Reading[], void, undefined>;
 
 /**
  * Yields the readings in the order of the file, at most `count`.
  *
- * @param published whether the caller publishes the readings before a bad row ends the recording (for the error text)
- * @throws PipelineError for a bad row, unless `skipBad`, and for a file without any reading
+ * @param published whether the caller publishes readings while it reads; the error about a bad row says so
+ * @throws PipelineError for a bad row if `skipBad` is false, and for a file without any reading
  */
 export async function* readRecording(
   recording: Recording,
   onSkipped: (bad: BadRow) => void,
   { published }: { published: boolean },
-): Pieces {
+): ReadingChunks {
   const { path, format, mapping, skipBad, count = Infinity } = recording;
   let total = 0;
   let skipped = 0;
@@ -52,7 +52,7 @@ export async function* readRecording(
   }
   if (total > 0) return;
   const why = firstSkipped === undefined
-    ? "there is no row in it, expected at least one reading"
+    ? "it has no row, expected at least one reading"
     : `all ${skipped} rows were skipped, expected at least one reading; the first, ` +
       `${describeBadRow(firstSkipped)}; correct --map, --time-format or --timezone`;
   throw invalid(`Cannot publish ${path}: ${why}`);

@@ -15,9 +15,9 @@ export class NumberText {
 }
 
 export interface Row {
-  /** From 1, including the header. */
+  /** The number of the line, from 1, including the header. */
   readonly line: number;
-  /** Strings, `NumberText`, other JSON values, or undefined if missing. */
+  /** A cell is a string, a `NumberText` or another JSON value. It is undefined if it is missing. */
   readonly cells: Readonly<Record<Field, unknown>>;
 }
 
@@ -38,7 +38,7 @@ export interface BadRow {
 }
 
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
-/** Short enough for `ReadingWriter`; the consumer rejects far lower rates. */
+/** Its text is short enough for `ReadingWriter`. The consumer rejects far lower heart rates. */
 const MAX_HEART_RATE = 999_999_999;
 const QUOTED_CHARS = 80;
 
@@ -55,6 +55,7 @@ export function parseMapping(text: string): Mapping | undefined {
   return { customer_id: "customer_id", timestamp: "timestamp", heart_rate: "heart_rate", ...given };
 }
 
+/** The file that `produce --file` publishes, and how to read it. */
 export interface Recording {
   readonly path: string;
   readonly format: "csv" | "ndjson";
@@ -73,7 +74,7 @@ export interface Recording {
 export function readRow(row: Row, { mapping, time, zone }: Recording): Reading | BadRow {
   const { customer_id: cell, timestamp, heart_rate } = row.cells;
   const customerId = cell instanceof NumberText ? parseWhole(cell.text) : cell;
-  // Never trimmed or normalized: two customers could become one.
+  // The id is never trimmed or normalized, because two customers could become one.
   if (!isCustomerId(customerId)) return badCell(row, mapping, "customer_id", CUSTOMER_ID_EXPECTED);
   const written = timestamp instanceof NumberText ? timestamp.text : timestamp;
   const micros = time.parse(typeof written === "string" ? written : "", zone);

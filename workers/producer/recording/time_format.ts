@@ -11,7 +11,7 @@ export interface TimeFormat {
   readonly parse: (text: string, zone: string) => bigint | undefined;
 }
 
-/** A longer token comes before those that it begins with, because the first match wins. */
+/** A token stands before its own prefixes (MM before M), because the first match wins. */
 const TOKENS: Readonly<Record<string, readonly [field: string, pattern: string]>> = {
   YYYY: ["year", "\\d{4}"],
   MM: ["month", "\\d{2}"],
@@ -47,8 +47,8 @@ const NAMED: Readonly<Record<string, TimeFormat>> = {
 };
 
 /**
- * @param text a name, or a pattern such as `M/D/YYYY h:mm:ss A`, in which all other characters stand for themselves
- * @returns undefined if the pattern lacks year, month or day, or has a part twice
+ * @param text a name, or a pattern such as `M/D/YYYY h:mm:ss A`; characters that are not in TOKENS stand for themselves
+ * @returns undefined if the pattern lacks year, month or day, has a part twice, or has only one of `h` and `A`
  */
 export function timeFormat(text: string): TimeFormat | undefined {
   if (Object.hasOwn(NAMED, text)) return NAMED[text];
@@ -60,7 +60,7 @@ export function timeFormat(text: string): TimeFormat | undefined {
   });
   const seen = new Set(fields);
   const hasDay = ["year", "month", "day"].every((field) => seen.has(field));
-  // Both `h` and AM/PM, or neither: one without the other is ambiguous.
+  // A 12-hour clock (`h`) needs AM or PM (`A`), and a 24-hour clock must not have it.
   if (seen.size < fields.length || !hasDay || /h/.test(text) !== seen.has("half")) return undefined;
   const pattern = new RegExp(`^${source}$`);
   const parse = (time: string, zone: string) => {
@@ -70,7 +70,7 @@ export function timeFormat(text: string): TimeFormat | undefined {
   return { expected: `a time like ${text}`, parse };
 }
 
-/** @returns the zone in the form that ends an instant, or undefined if it is not UTC or an offset */
+/** @returns the zone as the suffix of an ISO 8601 time ("Z" or "+02:00"); undefined if it is not UTC or an offset */
 export function parseZone(text: string): string | undefined {
   if (/^(utc|z)$/i.test(text)) return "Z";
   return /^[+-]((0\d|1[0-7]):?[0-5]\d|18:?00)$/.test(text) ? text : undefined;
@@ -89,7 +89,7 @@ function parseEpoch(text: string, microDigits: number): bigint | undefined {
   return isTimestamp(micros) ? micros : undefined;
 }
 
-// Converted to ISO 8601, so that only `parseInstant` decides which dates exist.
+// Converts the parts to ISO 8601, so that only `parseInstant` decides which dates exist.
 function isoOf(found: Readonly<Record<string, string>>, zone: string): string {
   const { year, month = "", day = "", hour = "0", minute = "0", second = "0", half } = found;
   const hours = half === undefined ? hour : String(Number(hour) % 12 + (/p/i.test(half) ? 12 : 0));
