@@ -1,6 +1,6 @@
 /**
- * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing, and imports nothing from
- * `workers/consumer`, which it audits.
+ * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing. It audits the consumer, so it imports
+ * nothing of `workers/consumer`; both use `workers/_shared`.
  *
  * This file: the command line and the environment of `reconcile`.
  */
@@ -10,7 +10,7 @@ import { type Environment, parseSettings, readTogether } from "../_shared/env.ts
 import { KAFKA_SETTINGS, kafkaConnection } from "../_shared/kafka/client.ts";
 import { DATABASE_SETTINGS } from "../_shared/postgres.ts";
 
-/** Completes "Cannot start the ...". */
+/** The name in the error "Cannot start the reconciliation". */
 const PROGRAM = "reconciliation";
 
 export const RECONCILE_SETTINGS = { ...KAFKA_SETTINGS, DATABASE_URL: DATABASE_SETTINGS.DATABASE_URL };
@@ -45,11 +45,13 @@ function createCommand(): Command {
 const HELP = `
 Each line is a log: one partition of one incarnation of a topic. It shows the offsets that were read (first to next),
 how many of them are stored, duplicates, rejected and gaps, the end of the log in Kafka (its last stable offset), and
-the lag, which is the number of offsets not read yet. reconcile counts the rejects and gaps of each log in their tables,
-and the rows of heartbeats over all logs. It reads one snapshot, so consumers can keep writing.
+the lag, which is the number of offsets not read yet. reconcile compares the rejects and gaps of each log with their
+tables. A row of heartbeats does not name its log, so reconcile compares only the total of all logs with these rows. It
+reads one snapshot, so consumers can keep writing.
 
-It also recounts the minute aggregates and the latest readings from the rows, and compares them with their tables and
-the pending changes of the rollup, down to the floor of retention. During a rebuild it compares only the rebuilt part.
+reconcile also recounts the minute aggregates and the latest readings from the rows above the floor of retention. It
+compares them with their tables, plus the change rows that the rollup has not applied yet. During a rebuild, it compares
+only the part that is already rebuilt.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task reconcile
@@ -58,5 +60,5 @@ Examples:
 
 Environment: DATABASE_URL (required), KAFKA_BOOTSTRAP_SERVERS (127.0.0.1:9092), KAFKA_TOPIC (heartbeats) and the other
 KAFKA_* settings. If neither DATABASE_URL nor KAFKA_BOOTSTRAP_SERVERS is set, reconcile uses the servers of a running
-\`deno task up\` or \`deno task stack\`. It also checks every topic that is in the ledger.
+\`deno task up\` or \`deno task stack\`. reconcile checks KAFKA_TOPIC and every other topic in the ledger.
 Exit codes: 0 everything is accounted for, 1 something is not or could not be checked, 2 a wrong flag or setting.`;

@@ -1,4 +1,4 @@
-/** Compares the ledger with the recount and with Kafka. Pure. */
+/** Compares the ledger with the recount and with Kafka. A pure function. */
 import { PipelineError } from "../_shared/errors.ts";
 import type { KafkaAnswer, KafkaLog } from "./kafka_logs.ts";
 import type { Account, Recount } from "./recount.ts";
@@ -21,8 +21,8 @@ export interface Judgement {
     /** Age of the oldest pending change. */
     readonly secondsBehind: number;
     /**
-     * The first minute that was compared, during a rebuild; null: there is no rebuild, and everything was compared;
-     * "infinity": the rebuild has not started, and nothing was compared.
+     * During a rebuild, the first minute that was compared. Null means that there is no rebuild, and everything was compared.
+     * "infinity" means that the rebuild has not started, and nothing was compared.
      */
     readonly comparedFrom: string | null;
   };
@@ -43,7 +43,7 @@ export function isRebuildDue({ comparedFrom }: Judgement["rollup"]): boolean {
   return comparedFrom === "infinity";
 }
 
-/** @param answer given after the recount: log ends only grow, so a log that ends before `next` has lost records */
+/** @param answer must be read after the recount: ends of logs only rise, so a log that ends before `next` has lost records */
 export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
   const unchecked = answer instanceof PipelineError ? answer.message : null;
   const logs = answer instanceof PipelineError ? undefined : answer;
@@ -60,7 +60,7 @@ export function judge(recount: Recount, answer: KafkaAnswer): Judgement {
     if (log !== undefined) unmatched.delete(log);
     const current = account.newest ? log : undefined;
     problems.push(...accountProblems(account));
-    // A rebuild takes its positions from the ledger and ignores the changes.
+    // A rebuild takes its positions from the ledger and ignores the change rows.
     if (rollup.comparedFrom === null) problems.push(...changeFeedProblems(account));
     if (current !== undefined) compareWithKafka(account, current, problems, notes);
     else if (account.newest && logs?.some(({ topicId }) => topicId === account.topicId)) {
@@ -88,7 +88,7 @@ function lineOf(
   };
 }
 
-/** A partition that no consumer has opened yet: all of it is lag. */
+/** No consumer has opened this partition yet, so all its offsets are lag. */
 function unreadLine({ topic, topicId, partition, earliest, end }: KafkaLog): Line {
   const none = { generation: 0, stored: 0, duplicates: 0, rejected: 0, gaps: 0, unaccounted: 0 };
   return { topic, topicId, partition, ...none, first: earliest, next: earliest, end, lag: end - earliest };
@@ -138,8 +138,8 @@ function compareWithKafka(account: Account, log: KafkaLog, problems: string[], n
     notes.push(
       `${
         nameOf(account)
-      }: the log now begins at ${log.earliest}: unless a consumer has read them since, the records ` +
-        `from ${account.next} on are lost; the consumer records a gap or holds the partition (KAFKA_OFFSET_RESET)`,
+      }: the log now begins at ${log.earliest}: the records from ${account.next} on are lost if no consumer has read ` +
+        "them since; the consumer records a gap or holds the partition (KAFKA_OFFSET_RESET)",
     );
   }
 }
@@ -151,7 +151,7 @@ function tableProblems({ accounts, heartbeatRows, rollup, derived }: Recount): s
   const off = difference(stored - heartbeatRows);
   const rows =
     `heartbeats: the ledger's sum of stored is ${stored}, but the table has ${heartbeatRows} rows: ${off} ` +
-    "(the rows do not hold their partition)";
+    "(a row does not name its partition)";
   const more = differing - examples.length;
   return [
     ...stored === heartbeatRows ? [] : [rows],

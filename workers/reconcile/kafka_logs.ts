@@ -4,7 +4,7 @@ import type { PipelineError } from "../_shared/errors.ts";
 import { type KafkaConnection, kafkaFailure } from "../_shared/kafka/client.ts";
 import { describeTopic } from "../_shared/kafka/topic.ts";
 
-/** A moved leader is found within 2 s; after this time a broker counts as unavailable. */
+/** A moved leader is found within 2 s. After this time, a broker counts as unavailable. */
 const TIMEOUT_MS = 10_000;
 const READ_COMMITTED = 1;
 // Special timestamps of the ListOffsets request.
@@ -21,12 +21,12 @@ export interface KafkaLog {
   readonly end: number;
 }
 
-/** The logs, or the failure; undefined if Kafka was not asked. */
+/** The logs, or the failure, or undefined if Kafka was not asked. */
 export type KafkaAnswer = readonly KafkaLog[] | PipelineError | undefined;
 
 /**
  * @param connection undefined to leave Kafka out
- * @param known adds the topics of the ledger to that of the connection; missing ones are left out
+ * @param known the logs of the ledger; their topics are read, too, and topics that do not exist are left out
  * @returns an error if Kafka refuses or does not answer within 10 s
  */
 export async function kafkaLogs(
@@ -72,7 +72,7 @@ async function logsOf(admin: Admin, name: string): Promise<KafkaLog[]> {
   };
   const earliest = await offsetsAt(EARLIEST);
   const ends = await offsetsAt(LATEST);
-  // ListOffsets takes a name. An unchanged id proves that the offsets are those of this incarnation.
+  // ListOffsets takes a name. An unchanged id proves that the offsets belong to this incarnation.
   if ((await describeTopic(admin, name))?.id !== topic.id) {
     throw new Error(`topic ${name} was replaced just now`);
   }

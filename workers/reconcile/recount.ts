@@ -1,7 +1,7 @@
 import { type Database, databaseFailure, type Row, type Session, sqlState } from "../_shared/postgres.ts";
 import { type DerivedDifferences, recountDerived } from "./recount_derived.ts";
 
-/** A large table takes long to count. The recount holds no lock that a writer waits for. */
+/** Long limits, because a large table takes long to count. The recount holds no lock that a writer waits for. */
 export const RECOUNT_LIMITS = {
   statementMs: 3_600_000,
   lockMs: 60_000,
@@ -17,7 +17,7 @@ export interface Account {
   readonly topicId: string;
   readonly partition: number;
   readonly generation: number;
-  /** False after a log truncation, which starts a new generation: the log is then read under another ledger row. */
+  /** Whether this is the newest generation of its log. A truncation of the log starts a new generation. */
   readonly newest: boolean;
   readonly first: number;
   readonly next: number;
@@ -27,12 +27,12 @@ export interface Account {
   readonly gaps: number;
   readonly found: {
     readonly rejects: number;
-    /** Not from `first` to below `next`. */
+    /** Rejects that do not lie from `first` to below `next`. */
     readonly rejectsOutside: number;
-    /** With another topic or partition than their ledger row. */
+    /** Rejects that have another topic or partition than their ledger row. */
     readonly rejectsMisfiled: number;
     readonly rejectsInGaps: number;
-    /** Offsets, not rows. */
+    /** Number of offsets, not of rows. */
     readonly gapOffsets: number;
     readonly gapsOutside: number;
     readonly gapsOverlapping: number;
@@ -40,16 +40,16 @@ export interface Account {
   readonly feed: ChangeFeed;
 }
 
-/** The position of the rollup for a ledger row, and the chain of changes that are pending there. */
+/** The position of the rollup for a ledger row, and the chain of change rows that are pending there. */
 export interface ChangeFeed {
   readonly position: number;
-  /** Age of the oldest pending change, or 0. */
+  /** Age of the oldest pending change row, or 0. */
   readonly seconds: number;
-  /** Pending changes that do not start where the previous one, or the position, ends. */
+  /** Number of pending change rows that do not start where the previous one, or the position, ends. */
   readonly breaks: number;
-  /** Where the last pending change ends, or the position. */
+  /** The end of the last pending change row, or the position if none is pending. */
   readonly end: number;
-  /** Moves of the ledger row that have no change. */
+  /** Number of moves of the ledger row that have no change row. */
   readonly missingMoves: number;
 }
 
@@ -57,9 +57,9 @@ export interface Recount {
   readonly accounts: readonly Account[];
   readonly heartbeatRows: number;
   readonly rollup: {
-    /** During a rebuild: the first minute that is already rebuilt, or "infinity". */
+    /** During a rebuild, the first minute that is already rebuilt, or "infinity" if none is; otherwise null. */
     readonly comparedFrom: string | null;
-    /** Positions and changes without a ledger row. */
+    /** Number of positions and change rows without a ledger row. */
     readonly orphans: number;
   };
   readonly derived: DerivedDifferences;
@@ -146,7 +146,7 @@ export async function recount(database: Database, { signal }: { signal: AbortSig
 
 async function recountOnce(database: Database, session: Session, signal: AbortSignal): Promise<Recount> {
   await session.query("set transaction isolation level repeatable read, read only");
-  // Before the snapshot: a day partition that is attached or detached after it would be missing from the sums.
+  // Locked before the snapshot is taken: a day partition that is attached or detached later would be missing from the sums.
   await session.query(
     "lock table only public.heartbeats, public.heartbeats_default in access share mode",
   );
@@ -158,11 +158,11 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
     "select count(*) from public.heartbeats",
     // Retention counts the rows of a day partition before it drops it.
     "select coalesce(sum(dropped_rows), 0) from public.heartbeat_retention",
-    // Detached by retention and not counted yet.
+    // Retention has detached these day partitions and not counted them yet.
     ...dropping.rows.map(({ name }) => `select count(*) from public.${name}`),
   ];
   const rows = await session.query<{ count: string }>(
-    `select ${counts.map((one) => `(${one})`).join(" + ")} as count`,
+    `select ${counts.map((sql) => `(${sql})`).join(" + ")} as count`,
   );
   const accounts = await session.query<{ account: Account }>(ACCOUNTS);
   const rollup = await session.query<Recount["rollup"] & Row>(ROLLUP);
@@ -174,7 +174,7 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
   };
 }
 
-/** Without it, the server would continue the count after Ctrl-C. */
+/** Cancels the query on the server, which would otherwise continue the count after Ctrl-C. */
 async function cancelOnAbort(database: Database, session: Session, signal: AbortSignal): Promise<Disposable> {
   const result = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
   const cancel = () =>

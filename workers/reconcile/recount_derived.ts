@@ -1,7 +1,7 @@
-/** Recounts minute aggregates and latest readings from the rows, and compares. */
+/** Recounts minute aggregates and latest readings from the rows, and compares them with their tables. */
 import type { Session } from "../_shared/postgres.ts";
 
-/** Differences of each kind that are described; more are only counted. */
+/** Number of differences of each kind that are described. Others are only counted. */
 const MAX_EXAMPLES = 10;
 /** Limits a query to aggregates that fit into WORK_MEM. */
 const MAX_MINUTES_PER_QUERY = 500_000;
@@ -13,8 +13,8 @@ export interface DerivedDifferences {
 }
 
 /**
- * The first minute to compare: the first whole one above the floor, because minute aggregates and latest readings stay
- * when retention drops their rows. During a rebuild only the part from the cursor on is exact.
+ * The first minute to compare is the first whole minute above the floor, because minute aggregates and latest readings stay when
+ * retention drops their rows. During a rebuild, only the minutes from the cursor on are exact.
  */
 const FIRST_MINUTE = `
   select greatest(coalesce(date_trunc('minute', max(upper_bound) + interval '59.999999 seconds', 'UTC'), '-infinity'),

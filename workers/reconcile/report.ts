@@ -65,7 +65,7 @@ function table(lines: readonly Line[], totals: Totals): string {
   });
   const columns: (Column & { of: (line: Line) => string; total?: string })[] = [
     { title: "topic", of: ({ topic }) => topic, total: "total" },
-    // Without a recreated topic, the topic id would only repeat the name.
+    // If no topic was created again, the topic id would only repeat the name.
     ...incarnations > topics
       ? [{ title: "incarnation", of: ({ topicId }: Line) => topicId.slice(0, 8) }]
       : [],

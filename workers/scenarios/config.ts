@@ -1,6 +1,6 @@
 /**
- * Folder `scenarios`: publishes known records, good and hostile, and checks the outcome of each in the database, to
- * which it never writes.
+ * Folder `scenarios`: publishes known records, valid and malformed, and checks the outcome of each in the database. It never writes
+ * to the database.
  *
  * This file: the command line and the environment of `scenarios`.
  */
@@ -79,7 +79,7 @@ function select(all: readonly Scenario[], names: readonly string[]): readonly Sc
 function createCommand(): Command {
   return new Command("scenarios").exitOverride()
     .description(
-      "Publishes known records, good, bad and hostile, and checks the outcome of each in the database.",
+      "Publishes known records, valid, malformed and malicious, and checks the outcome of each in the database.",
     )
     .option("--list", "list the scenarios and exit", false)
     .option(
@@ -94,10 +94,10 @@ function createCommand(): Command {
 }
 
 const HELP = `
-A consumer must be running. Scenarios can run in any deployment, also beside live traffic: their customer ids contain
-the id of the run, such as scenario-<run>-series, so runs do not affect each other. The same --run publishes the same
-records again. These are duplicates, so the rows and the verdicts stay the same. The records stay in the topic and in
-the tables. Do not delete their rows: reconcile would report them as missing.
+A consumer must be running. Scenarios can run in any deployment, even while other records arrive: their customer ids
+contain the id of the run, such as scenario-<run>-series, so runs do not affect each other. The same --run publishes the
+same records again. These are duplicates, so the rows and the verdicts stay the same. The records stay in the topic and
+in the tables. Do not delete their rows: reconcile would report them as missing.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task scenarios

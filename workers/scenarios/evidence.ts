@@ -1,11 +1,11 @@
-/** What the database holds of the published records. */
+/** Reads what the database has about the published records. */
 import { sleep } from "../_shared/backoff.ts";
 import { type Database, databaseFailure, sqlState } from "../_shared/postgres.ts";
 import type { StoredRow } from "./catalogue/scenario.ts";
 import type { Publication, PublishOptions } from "./publish.ts";
 
 const POLL_MS = 100;
-/** The SQLSTATE as long as no consumer has created the schema. */
+/** The SQLSTATE while no consumer has created the schema. */
 const UNDEFINED_TABLE = "42P01";
 
 /** `next_offset` by partition. */
@@ -16,13 +16,13 @@ export interface StoredReject {
   readonly detail: string;
   readonly key: Uint8Array | null;
   readonly payload: Uint8Array | null;
-  /** Retention has removed key, payload and detail. */
+  /** Whether retention has removed key, payload and detail. */
   readonly emptied: boolean;
 }
 
 export interface Evidence {
   readonly next: NextOffsets;
-  /** By `partition:offset`. */
+  /** The rejects, by `partition:offset`. */
   readonly rejects: ReadonlyMap<string, StoredReject>;
   /** All rows of each customer that a record names, so that an unexpected row is found. */
   readonly rows: readonly StoredRow[];
@@ -33,7 +33,7 @@ export function isProcessed(next: NextOffsets, partition: number, offset: number
 }
 
 /**
- * @returns the ledger when it is past every record, or at the timeout
+ * @returns the next offsets as soon as they are past every record, or at the timeout
  * @throws PipelineError if the database does not answer at the timeout
  */
 export async function waitUntilProcessed(
@@ -88,7 +88,7 @@ export async function collectEvidence(
     return {
       next,
       rejects: await findRejects(database, publication),
-      // As text, because a JavaScript date would lose the microseconds.
+      // The instant is read as text, because a JavaScript date would lose the microseconds.
       rows: await database.query<{ -readonly [name in keyof StoredRow]: StoredRow[name] }>(
         `select customer_id as "customerId", heart_rate as "heartRate", anomaly,
                 to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ts

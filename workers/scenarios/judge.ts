@@ -8,7 +8,7 @@ export interface Verdict {
   /** `partition:offset`, or "-" if Kafka refused the record. */
   readonly position: string;
   readonly pass: boolean;
-  /** No consumer has read the record yet. */
+  /** Whether no consumer has read the record yet. */
   readonly unread: boolean;
   readonly expected: string;
   /** The difference; empty for a pass. */
@@ -70,7 +70,7 @@ function compareReject(
   reject: StoredReject,
 ): string | undefined {
   if (reject.reason !== reason) return `rejected: ${reject.reason}`;
-  // Key, payload and detail are empty by then, so only the reason can be compared.
+  // Retention has emptied key, payload and detail, so only the reason can be compared.
   if (reject.emptied) return undefined;
   if (!sameBytes(reject.payload, value)) {
     return `rejected, but its payload is ${size(reject.payload)}, not ${size(value)} as sent`;
@@ -88,7 +88,7 @@ function fieldOf(reason: string): string {
   return ["customer_id", "timestamp", "heart_rate"].find((field) => reason.includes(field)) ?? "value";
 }
 
-/** Rows that no record explains, such as a rejected reading that was stored all the same. */
+/** Finds rows that no record explains, such as a rejected reading that was stored nevertheless. */
 function strayRows(published: readonly PublishedRecord[], rows: readonly StoredRow[]): Verdict[] {
   const owners = new Map(published.map(({ record }) => [record.customer, record]));
   const expectedKeys = new Set(

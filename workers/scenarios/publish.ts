@@ -29,7 +29,7 @@ export interface Publication {
 
 export interface PublishOptions {
   readonly signal: AbortSignal;
-  /** For each request to Kafka with its retries, and for the wait for the consumer. */
+  /** Limits each request to Kafka with its retries, and the wait for the consumer. */
   readonly timeoutMs: number;
 }
 
@@ -70,7 +70,7 @@ export async function publish(
   }
 }
 
-/** A retry can publish a batch twice. That does not change the rows, and only the second copy is checked. */
+/** A retry can publish a batch twice. The second copy does not change the rows, and only this copy is checked. */
 async function retryUntilTimeout<T>(
   action: string,
   connection: KafkaConnection,
@@ -128,7 +128,7 @@ async function sendBatch(
   return batch.flatMap((record) => published.get(record) ?? []);
 }
 
-/** As Java clients do it, so that these records are in the same partition as other records of their customer. */
+/** Chooses the partition as Java clients do, so that all records of a customer are in the same partition. */
 function partitionFor({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
   const own = key === null ? 0 : partitionOf(key, partitions);
   return (own + partitionShift) % partitions;

@@ -31,16 +31,16 @@ export function formatSummary(
 ): string {
   const failed = verdicts.filter(({ pass }) => !pass);
   const scenarios = new Set(verdicts.map(({ scenario }) => scenario)).size;
-  const all = `${verdicts.length} records in ${scenarios} scenarios, run ${runId}`;
-  if (failed.length === 0) return `PASS: all of ${all}`;
-  const lines = [`FAIL: ${failed.length} of ${all}`];
+  const records = `${verdicts.length} records in ${scenarios} scenarios, run ${runId}`;
+  if (failed.length === 0) return `PASS: all ${records}`;
+  const lines = [`FAIL: ${failed.length} of ${records}`];
   for (const { unread, scenario, what, position, expected, found } of failed) {
     if (!unread) lines.push(`  ${scenario}, ${what} (${position}): expected ${expected}, found ${found}`);
   }
-  const unread = failed.filter((verdict) => verdict.unread);
-  if (unread.length > 0) {
-    lines.push(`  not read within ${timeout}: ${unread.length} records of topic ${topic}`);
-    for (const line of [...new Set(unread.map(unreadLine))].sort()) lines.push(`    ${line}`);
+  const unreadVerdicts = failed.filter(({ unread }) => unread);
+  if (unreadVerdicts.length > 0) {
+    lines.push(`  not read within ${timeout}: ${unreadVerdicts.length} records of topic ${topic}`);
+    for (const line of [...new Set(unreadVerdicts.map(unreadLine))].sort()) lines.push(`    ${line}`);
     lines.push(
       "Start a consumer (deno task consume) with the same KAFKA_TOPIC and DATABASE_URL. If one is running, its /readyz",
       "gives the reasons why it is not ready. If it has a backlog, use a longer --timeout. The records stay in the",

@@ -18,7 +18,7 @@ export async function runScenarios(
   const records = scenarios.flatMap(({ name: scenario, records }) => {
     return records(run).map((record) => ({ ...record, scenario }));
   });
-  // Before publishing, so that a wrong password does not leave records that are never checked.
+  // Checked before anything is published, so that a wrong password does not leave records that are never checked.
   await database.query("select 1").catch((error) => {
     throw databaseFailure("look up the records", database.target, error);
   });

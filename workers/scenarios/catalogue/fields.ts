@@ -1,6 +1,6 @@
 /**
- * Folder `catalogue`: the scenarios, which are lists of records and their expected outcomes. It never publishes or
- * reads anything.
+ * Folder `catalogue`: the scenarios, which are lists of records and their expected outcomes. The code here never publishes or reads
+ * anything.
  *
  * This file: customer ids and timestamps, accepted and refused.
  */
@@ -14,7 +14,7 @@ import {
   scenario,
 } from "./scenario.ts";
 
-/** Each makes another customer id, because ids are not normalized, trimmed or case-folded. */
+/** Each suffix makes a different customer id, because ids are not normalized, trimmed or case-folded. */
 const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
   ["astral characters", "🫀𝔥𝔢𝔞𝔯𝔱"],
   ["a family joined by zero-width joiners", "👩‍👩‍👧‍👦"],
@@ -34,7 +34,7 @@ const SUFFIXES: readonly (readonly [what: string, suffix: string])[] = [
   ["two s", "strasse"],
 ];
 
-/** `shared`: every run has this customer, so `instantOf` keeps the readings of two runs apart. */
+/** `shared` means that every run has this customer. `instantOf` gives the readings of two runs different instants. */
 const INTEGERS: readonly (readonly [what: string, json: string, kind: "refused" | "shared"])[] = [
   ["zero", "0", "shared"],
   ["2^53 - 1", "9007199254740991", "shared"],
@@ -51,7 +51,7 @@ const INTEGERS: readonly (readonly [what: string, json: string, kind: "refused" 
   ["an object", '{"id":"a"}', "refused"],
 ];
 
-/** An instant between 1970 and 1978 that no other run has. */
+/** Returns an instant between 1970 and 1978 that no other run has. */
 export function instantOf(run: Run): string {
   const micros = run.integerId - 1e15;
   const toMillis = new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1);
@@ -215,7 +215,7 @@ export const TIMESTAMPS = [
       const customer = run.customer(`ahead-${run.startedMs + skewMs / 2}`);
       const within = { timestamp, ts: timestamp.replace("Z", "000Z") };
       return [
-        // The clock of the consumer may differ by half the skew. With a small skew that would be too little.
+        // The clock of the consumer may differ by less than half the skew. With a small skew, this is too little.
         ...skewMs < 60_000 ? [] : [reading(run, "half the skew ahead", customer, within)],
         ahead("a day beyond the skew", inMs(skewMs + dayMs)),
         ahead("ten years beyond the skew", inMs(skewMs + 3652 * dayMs)),

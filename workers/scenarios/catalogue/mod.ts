@@ -3,5 +3,5 @@ import { HOSTILE } from "./hostile.ts";
 import { RATES, REPEATS } from "./readings.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** In the order of publishing. */
+/** The scenarios are published in this order. */
 export const SCENARIOS: readonly Scenario[] = [...RATES, ...REPEATS, ...TIMESTAMPS, ...CUSTOMERS, ...HOSTILE];

@@ -3,7 +3,7 @@ import type { Anomaly, Limits, RejectReason } from "../../_shared/record/heartbe
 
 export interface Scenario {
   readonly name: string;
-  /** Completes "checks that ...". */
+  /** The text after "checks that" in the list of scenarios. */
   readonly promise: string;
   readonly records: (run: Run) => readonly PlannedRecord[];
 }
@@ -40,14 +40,14 @@ export interface PlannedRecord {
   readonly codec?: Codec;
 }
 
-/** What the records of a run have in common. The same id gives the same records, except for those near the present. */
+/** The records of a run share these values. The same id gives the same records, except for records near the present. */
 export interface Run {
   readonly id: string;
   readonly limits: Limits;
   readonly startedMs: number;
-  /** Valid and without an anomaly. */
+  /** A valid heart rate that is no anomaly. */
   readonly heartRate: number;
-  /** Valid, and different from `heartRate`. */
+  /** Another valid heart rate. */
   readonly otherHeartRate: number;
   /** A customer id of this run: 10^15 plus a hash of less than 2^48. */
   readonly integerId: number;
@@ -77,9 +77,9 @@ export function rejected(reason: RejectReason): Expected {
 }
 
 export interface ReadingOverrides {
-  /** Of the expected row; by default `TS`. */
+  /** The timestamp of the expected row, by default `TS`. */
   readonly ts?: string;
-  /** As sent; by default `ts`. */
+  /** The timestamp as sent, by default `ts`. */
   readonly timestamp?: unknown;
   readonly heartRate?: number;
   readonly anomaly?: Anomaly | null;
@@ -87,7 +87,7 @@ export interface ReadingOverrides {
   readonly outcome?: "duplicate" | RejectReason;
 }
 
-/** A record in the normal form, whose key is the customer id. */
+/** Makes a record in the normal form. Its key is the customer id. */
 export function reading(
   run: Run,
   what: string,
@@ -116,8 +116,8 @@ export type Template = readonly [
 ];
 
 /**
- * A record for a separate customer. In the value, `READING` stands for the three members of a valid record, `REST`
- * for all but the customer id, `ID` for the customer id, and `BPM` for a normal heart rate.
+ * Makes a record for a separate customer. In the value, `READING` stands for the three members of a valid record, `REST` for all of
+ * them but the customer id, `ID` for the customer id, and `BPM` for a normal heart rate.
  */
 export function fromTemplate(run: Run, name: string, [what, value, reason]: Template): PlannedRecord {
   const customer = run.customer(name);
