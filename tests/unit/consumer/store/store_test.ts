@@ -72,7 +72,7 @@ Deno.test("a store rejects only the reading that PostgreSQL refuses and finds it
   await writer(sink)(slice(0, records));
   deepStrictEqual(sink.counts, { stored: 999, duplicates: 0, rejected: 1, gaps: 0 });
   deepStrictEqual(sink.rejects.map(({ record, reason, detail }) => [record.offset, reason, detail]), [
-    [637, "database_rejected", "PostgreSQL refused it: no"],
+    [637, "database_rejected", "PostgreSQL refused it: refused"],
   ]);
   ok(sink.inserts.length <= 2 + 2 * Math.ceil(Math.log2(1_000)), `${sink.inserts.length} inserts`);
 });
