@@ -40,7 +40,7 @@ export async function detectUnknownOutcome<T>(commit: Promise<T>): Promise<T> {
   }
 }
 
-/** Whether the transaction may have committed although it failed: the response to a COMMIT can get lost. */
+/** Whether the transaction may have committed: the response to a COMMIT can get lost. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof OutcomeUnknown;
 }

@@ -22,7 +22,7 @@ const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_r
 /**
  * @param now milliseconds since the Unix epoch
  * @param secondClock a reading is rejected for its time only if the time is wrong by both clocks
- * @param floor a reading before the floor is rejected whatever the clocks say, because retention has dropped its day
+ * @param floor a reading before the floor is always rejected, because retention has dropped its day
  * @returns a decoder of a record's value, which never throws; with several problems, the first one is the reason
  */
 export function createDecoder(

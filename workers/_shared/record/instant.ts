@@ -95,7 +95,7 @@ export function parseInstant(text: string): bigint | undefined {
   return BigInt(parts.seconds) * 1_000_000n + BigInt(parts.micros);
 }
 
-/** Whether the year of an instant, in microseconds since the Unix epoch, is 0001 to 9999. */
+/** Whether the year is 0001 to 9999. `micros` are counted since the Unix epoch. */
 export function isTimestamp(micros: bigint): boolean {
   return micros >= BigInt(FIRST_SECOND) * 1_000_000n && micros < BigInt(END_SECOND) * 1_000_000n;
 }
@@ -122,7 +122,7 @@ export function digitAt(bytes: Uint8Array, pos: number): number {
   return (bytes[pos] ?? 0) - ZERO;
 }
 
-/** Formats an instant, in microseconds since the Unix epoch, as RFC 3339 in UTC with six decimals. */
+/** Formats microseconds since the Unix epoch as RFC 3339 in UTC with six decimals. */
 export function formatInstant(micros: bigint): string {
   const fraction = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
   const whole = new Date(Number((micros - fraction) / 1_000n)).toISOString();

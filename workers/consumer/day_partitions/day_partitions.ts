@@ -47,11 +47,7 @@ export class DayPartitions {
     private readonly clock: MonotonicClock = () => performance.now(),
   ) {}
 
-  /**
-   * Fails only if the database is unavailable.
-   *
-   * @param onDay called before each partition and after the last one
-   */
+  /** Fails only if the database is unavailable. Calls `onDay` before each partition and after the last one. */
   async prepare(days: Iterable<number>, onDay: () => void): Promise<void> {
     let asked = 0;
     const giveUpAt = this.clock() + MAX_CREATING_MS;

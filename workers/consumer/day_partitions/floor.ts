@@ -1,4 +1,4 @@
-/** Below the floor, minute aggregates can be older than all readings. A reading that is stored there again would be counted twice. */
+/** Below the floor, minute aggregates stay when their readings are dropped. A reading stored there again would count twice. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
 /** The floor cannot rise while a transaction has a lock on public.heartbeats, such as that of an insert: retention waits for it. */

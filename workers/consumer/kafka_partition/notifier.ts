@@ -8,7 +8,7 @@ export class Notifier {
     this.#wake?.();
   }
 
-  /** Resolves after `atMostMs`, when `signal` aborts, or at a notification, at once if one came since the last wait. */
+  /** Resolves after `atMostMs`, when `signal` aborts, or at a notification. One since the last wait counts, too. */
   async wait({ signal, atMostMs = Infinity }: { signal: AbortSignal; atMostMs?: number }): Promise<void> {
     if (!this.#pending && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<unknown>();

@@ -15,7 +15,7 @@ type OffsetReset =
   | { readonly kind: "hold"; readonly reason: string };
 
 /**
- * Decides how to continue when the log does not hold the offset `at`, or was truncated before it. Offsets alone do not show each
+ * Decides how to continue when the log does not hold the offset `at`, or was truncated before it. Offsets alone do not show every
  * truncation, because new records get the offsets of lost ones. So each fetch names the leader epoch of the last record that was
  * read, and the broker answers with a divergence if its records of that epoch end earlier (KIP-320, KIP-595).
  *

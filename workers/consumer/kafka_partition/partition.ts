@@ -22,7 +22,7 @@ export interface PartitionPorts {
   open(signal: AbortSignal): Promise<LedgerRow | undefined>;
   /** @returns the ledger's next offset; "gone" if the ledger must be opened again; undefined when `signal` aborted first */
   write(ledger: LedgerRow, batch: OpenBatch, signal: AbortSignal): Promise<Offset | "gone" | undefined>;
-  /** Ends the state `resetting` of the partition: calls its `offsetResolved` or `reopen`, or nothing if `signal` aborts. */
+  /** Ends the partition's state `resetting` by a call of `offsetResolved` or `reopen`. Calls neither if `signal` aborts. */
   resolveOffsetReset(
     partition: Partition,
     divergence: Divergence | undefined,
@@ -39,7 +39,7 @@ export interface PartitionPorts {
 export type PartitionState = "opening" | "reading" | "resetting" | "held" | "closed";
 
 /**
- * One assigned partition, and the loop that writes its batches in order, one at a time. Other code may set only one of the fields,
+ * One assigned partition, and the loop that writes its batches in order, one at a time. Other code sets only the field
  * `lastStableOffset`. A method with the name of an event does nothing in a state in which the event has no meaning.
  */
 export class Partition implements AsyncDisposable {
@@ -51,7 +51,7 @@ export class Partition implements AsyncDisposable {
   fetchOffset: Offset = 0;
   /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
   lastEpoch = UNKNOWN_EPOCH;
-  /** From the broker's last answer. */
+  /** The end of the log for this consumer, from the broker's last answer. */
   lastStableOffset: Offset = 0;
   /** Timestamp of the last written record, in milliseconds since the Unix epoch. */
   lastTimestampMs: number | undefined;
@@ -106,11 +106,7 @@ export class Partition implements AsyncDisposable {
     if (this.state === "reading") this.#take(slice);
   }
 
-  /**
-   * A fetch returned no record.
-   *
-   * @returns the gap up to the end of the log, if it is proven that the log holds no record there
-   */
+  /** A fetch returned no record. Returns the gap up to the end of the log, if it is proven that no record is there. */
   foundNothing(conditions: FetchConditions): Gap | undefined {
     if (this.isAtEnd) this.fetchStatus.moved();
     else if (this.fetchStatus.empty(conditions, this.lastStableOffset)) {

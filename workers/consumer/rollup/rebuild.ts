@@ -37,11 +37,7 @@ export async function startRebuild(session: Session): Promise<void> {
   await session.query(`delete from public.customer_latest where ts >= ${FLOOR}`);
 }
 
-/**
- * Rebuilds the minutes before the cursor, about `rows` readings.
- *
- * @returns the new cursor, or null at the end of the rebuild
- */
+/** Rebuilds minutes before the cursor, about `rows` readings. Returns the new cursor, or null at the end of the rebuild. */
 export async function rebuildMinutes(session: Session, cursor: string, rows: number): Promise<string | null> {
   const { rows: [step] } = await session.query<{ from: string; isLast: boolean }>(
     // Materialized: otherwise each use would search the row again and plan all partitions for it.
@@ -94,11 +90,7 @@ export async function rebuildMinutes(session: Session, cursor: string, rows: num
   return step.isLast && noneIsLeft ? null : step.from;
 }
 
-/**
- * Deletes the change rows that the rebuild replaced. All others were applied before this step.
- *
- * @returns whether no change row is left
- */
+/** Deletes change rows that the rebuild replaced. All others were applied before this step. Returns whether none is left. */
 async function deleteAppliedChanges(session: Session): Promise<boolean> {
   const endAt = performance.now() + DELETING_MS;
   // The number doubles, because each deletion first passes over the rows that the earlier ones deleted.

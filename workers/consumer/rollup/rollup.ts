@@ -62,11 +62,7 @@ export class Rollup implements AsyncDisposable {
     this.#ended = this.#run();
   }
 
-  /**
-   * This consumer committed a batch.
-   *
-   * @param due number of records that the ingest has not stored yet
-   */
+  /** This consumer committed a batch, and the ingest has not stored `due` records yet. */
   committed(due: number): void {
     this.#dueRecords = due;
     this.#lastBatchAt = performance.now();
@@ -133,7 +129,7 @@ export class Rollup implements AsyncDisposable {
     return lag;
   }
 
-  /** Milliseconds until the next round. It also pauses after a round of another consumer, so more consumers run no more rounds. */
+  /** Milliseconds until the next round. Rounds of other consumers count, too, so more consumers do not run more rounds. */
   #restMs({ round, sinceRoundSeconds }: Lag): number {
     if (this.#lastRound === undefined || round === this.#lastRound) return 0;
     const isQuiet = performance.now() - this.#lastBatchAt > IDLE_MS;

@@ -162,7 +162,7 @@ export function requireSchemaGeneration(found: number): void {
   );
 }
 
-/** For a program that writes nothing at the moment. @throws like {@link requireSchemaGeneration} */
+/** Like {@link requireSchemaGeneration}, for a program that writes nothing at the moment. */
 export async function checkSchemaGeneration(database: Database): Promise<void> {
   const [row] = await database.query<{ found: number }>("select public.schema_generation() as found");
   if (row !== undefined) requireSchemaGeneration(row.found);

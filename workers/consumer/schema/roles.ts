@@ -72,6 +72,7 @@ const EXCESS = `
 /**
  * Creates or updates the roles that have a password, and returns their names. Revokes all other rights, attributes and
  * memberships of these roles, and the rights of PUBLIC in this database.
+ *
  * @throws PipelineError when the user may not do this, or a role has another password and is used in another database
  */
 export async function makeRoles(

@@ -1,5 +1,5 @@
 /**
- * The statement that moves offsets: the last one of each transaction, or with few readings the whole transaction. It writes
+ * The statement that moves offsets is the last one of each transaction. With few readings, it is the whole transaction. It writes
  * nothing if an offset is not the first offset of its batch, if the schema has another generation, or if the floor is now above
  * a stored reading or below the floor of a `too_old` reject.
  *
@@ -74,11 +74,7 @@ select id, moves, from_offset, next_offset,
        ($36::text[])[first_entry:last_entry]
   from moved`;
 
-/**
- * The statement's row count is the number of batches, or 0.
- *
- * @param added readings that the transaction has not inserted yet
- */
+/** The row count is the number of batches, or 0. `added` are the readings that the transaction has not inserted yet. */
 export function moveStatement(batches: readonly WrittenBatch[], added: OrderedReadings): Statement {
   const { bounds, arrays } = changeArrays(batches);
   const gaps = batches.flatMap(({ ledger, slice }) => slice.gaps.map((gap) => ({ id: ledger.id, ...gap })));

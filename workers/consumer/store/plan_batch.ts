@@ -23,7 +23,7 @@ export function createPlanner(
   return (records: Records): Plan => {
     const readings = new Readings(records.length);
     const rejects: Reject[] = [];
-    // The fast path accepts only times that are a second inside the limits. decode() compares microseconds and asks both clocks.
+    // The fast path accepts only times at least a second inside the limits. decode() compares microseconds and asks both clocks.
     const latest = Math.floor(now() / 1000) + limits.maxClockSkewSeconds - 1;
     const oldestKept = limits.retentionDays === undefined
       ? -Infinity

@@ -55,7 +55,7 @@ class WriteStrategy {
   failed(error: unknown, tried = 0): boolean {
     // Checked mode takes many statements: any failure may come from a batch that is too large.
     const isTooMuch = this.insertMode === "checked" || isTimeout(error);
-    // The batch gets a transaction of its own, so that it cannot fail those of other partitions again.
+    // The batch gets its own transaction, so that batches of other partitions cannot fail with it again.
     if (this.insertMode === "grouped") this.insertMode = "single";
     if (tried <= 1 || !isTooMuch) return false;
     this.maxRecords = Math.ceil(tried / SHRINK_FACTOR);

@@ -6,11 +6,7 @@ import type { TelemetrySinks } from "./batch_facts.ts";
 
 export function logFacts({ log, metrics, healthState }: TelemetrySinks) {
   return {
-    /**
-     * Called once a second.
-     *
-     * @param fetchableLag the sum over all these partitions
-     */
+    /** Called once a second. `fetchableLag` is the sum over all these partitions. */
     positions: (partitions: readonly Partition[], fetchableLag: number) => {
       healthState.lag(fetchableLag);
       metrics.paused.set(healthState.count("database", HELD));

@@ -5,7 +5,7 @@ import type { AssignedPartition, HealthState, MonotonicClock } from "../health/h
 import { COORDINATOR_NOT_READY } from "../../_shared/kafka/error_codes.ts";
 import type { ConsumerMetrics } from "./metrics.ts";
 
-/** Before its first group, a broker creates the topic of committed offsets. On a small machine this can take as long. */
+/** Before its first group, a broker creates the topic of committed offsets. This can take 30 s on a small machine. */
 const COORDINATOR_GRACE_MS = 30_000;
 
 /** A subject of the health state, or the partition whose database statement failed or succeeded. */
