@@ -27,8 +27,8 @@ export interface Database extends AsyncDisposable {
   readonly target: string;
   readonly query: <T extends Row>(sql: string, parameters?: readonly unknown[]) => Promise<T[]>;
   /**
-   * If it rejects, the transaction was rolled back. Only if `isOutcomeUnknown(error)`, it may have committed: then the caller must
-   * read the state before it retries.
+   * If it rejects, the transaction was rolled back. But if `isOutcomeUnknown(error)`, it may have committed, and the caller must read
+   * the state before it retries.
    *
    * @param first a query without parameters, sent with BEGIN in one round trip; `work` gets its rows
    */

@@ -15,7 +15,7 @@ import { type Offset, RecordTable } from "./records.ts";
 const MAX_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
 /** A larger compressed batch is read in parts, because a row of a table takes more memory than the smallest record. */
 const MAX_TABLE_RECORDS = 128 * 1024;
-/** The first offset and the length of a batch. This length does not count these bytes. */
+/** The first offset and the length of a batch. The length does not count these 12 bytes. */
 const PREFIX_BYTES = 12;
 /** A record has at least one byte for its length, its attributes, two deltas, and the lengths of key, value and headers. */
 const MIN_RECORD_BYTES = 7;

@@ -88,7 +88,7 @@ function readTls(
   problems: string[],
 ): TlsOptions | undefined {
   if (!settings.KAFKA_SECURITY_PROTOCOL.endsWith("SSL")) {
-    // A certificate shows that the operator wants TLS. Without it, all data would cross the network in plain text.
+    // A certificate shows that the operator wants TLS. Without TLS, all data would cross the network in plain text.
     for (const [name, value] of Object.entries(settings)) {
       if (!name.startsWith("KAFKA_SSL_") || value === undefined) continue;
       problems.push(`${name}: is set, expected only with KAFKA_SECURITY_PROTOCOL SSL or SASL_SSL`);

@@ -14,7 +14,7 @@ type Members = Readonly<Record<string, unknown>>;
 
 /** A longer quotation is cut: the reject has the exact bytes. */
 const QUOTED_CHARS = 60;
-/** A reading has about 100 bytes. A longer value is not parsed, because nested brackets take 30 times their size in memory. */
+/** A larger value is not parsed, because nested brackets take 30 times their size in memory. A reading has about 100 bytes. */
 const MAX_JSON_BYTES = 2 * 1024 * 1024;
 const DAY_MS = 86_400_000;
 const EXPECTED_OBJECT = "one JSON object with customer_id, timestamp and heart_rate";
@@ -146,7 +146,7 @@ function rejectFields(
     const value = json[field];
     const source = typeof value === "number" ? numberSource(text, field) : undefined;
     const actual = source === undefined ? describe(value) : clip(source);
-    // The schema refuses an integer beyond 2^53, but such an integer is out of range and not invalid.
+    // The schema refuses integers beyond 2^53. They are out of range, not malformed.
     if (field === "heart_rate" && source !== undefined && isWhole(source)) return outOfRange(actual, limits);
     return reject(`invalid_${field}`, `${field}: is ${actual}, expected ${message}`);
   });

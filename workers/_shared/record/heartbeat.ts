@@ -120,7 +120,7 @@ export interface Limits {
   readonly lowBpm: number;
   readonly highBpm: number;
   readonly maxClockSkewSeconds: number;
-  /** Undefined: keep readings for ever. */
+  /** Undefined means that readings are kept for ever. */
   readonly retentionDays?: number;
 }
 

@@ -37,6 +37,14 @@ export interface FetchPorts {
   readonly onStaleTopic: () => void;
 }
 
+/** `alone` tells whether the only target is a partition that needs an isolated fetch. */
+interface Request {
+  readonly asked: readonly Partition[];
+  readonly targets: readonly FetchTarget[];
+  readonly maxBytes: number;
+  readonly alone: boolean;
+}
+
 /** Fetches from one broker, one request at a time, until `signal` aborts. */
 export class FetchLoop {
   readonly ended: Promise<void>;
@@ -130,6 +138,15 @@ export class FetchLoop {
       throw error;
     }
     telemetry.fetched(this.node);
+    const failed = this.#handleAnswer(answer, { asked, targets, maxBytes, alone });
+    const name = STALE_METADATA_ERRORS[failed];
+    if (name !== undefined) throw new StaleMetadata(name);
+    if (failed !== NONE) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
+    if (alone) this.#nextIsolatedAt = began + (performance.now() - began) / ISOLATED_SHARE;
+  }
+
+  /** @returns the last error code of a partition, or NONE */
+  #handleAnswer(answer: FetchAnswer, { asked, targets, maxBytes, alone }: Request): number {
     const truncated = findPossiblyTruncated(targets, answer, maxBytes);
     let failed = NONE;
     let taken = 0;
@@ -154,10 +171,7 @@ export class FetchLoop {
         taken += this.#take(partition, response, { alone, throttled: answer.throttled, possiblyTruncated });
       }
     }
-    const name = STALE_METADATA_ERRORS[failed];
-    if (name !== undefined) throw new StaleMetadata(name);
-    if (failed !== NONE) throw new Error(`a fetch was answered with Kafka's error code ${failed}`);
-    if (alone) this.#nextIsolatedAt = began + (performance.now() - began) / ISOLATED_SHARE;
+    return failed;
   }
 
   #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
