@@ -74,11 +74,7 @@ export class DayPartitions {
     return undefined;
   }
 
-  /**
-   * Moves readings out of the default partition.
-   *
-   * @returns why some readings could not be moved; undefined if all were moved or the time is up
-   */
+  /** Moves readings out of the default partition until the time is up. Returns the error if some could not be moved. */
   async emptyDefault(): Promise<unknown> {
     let failure: unknown;
     const giveUpAt = this.clock() + MAX_CREATING_MS;

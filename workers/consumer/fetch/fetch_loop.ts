@@ -37,7 +37,6 @@ export interface FetchPorts {
   readonly onStaleTopic: () => void;
 }
 
-/** `alone` tells whether the only target is a partition that needs an isolated fetch. */
 interface Request {
   readonly asked: readonly Partition[];
   readonly targets: readonly FetchTarget[];
@@ -100,10 +99,7 @@ export class FetchLoop {
     telemetry.fetchFailed(this.node, kafkaFailure("fetch records", connection, error), numbers);
   }
 
-  /**
-   * @param wanted partitions that want records, ordered by number
-   * @returns one partition that needs an isolated fetch, or all partitions that need none
-   */
+  /** Returns one partition that needs an isolated fetch, or all that need none. `wanted` is ordered by number. */
   #choose(wanted: readonly Partition[]): readonly Partition[] {
     // A broker fills its response in the order of the request, so each partition comes first in turn.
     const start = Math.max(0, wanted.findIndex(({ number }) => number > this.#first));

@@ -52,10 +52,7 @@ export class HealthState {
 
   constructor(private readonly clock: MonotonicClock = () => performance.now()) {}
 
-  /**
-   * @param assigned the partition that the reason is about
-   * @returns whether the subject was ready before
-   */
+  /** `assigned` is the partition that the reason is about. Returns whether the subject was ready before. */
   notReady(subject: string, reason: string, assigned?: AssignedPartition): boolean {
     const wasReady = !this.ready(subject, assigned);
     this.#reasons = [...this.#reasons, { subject, reason, assigned }];

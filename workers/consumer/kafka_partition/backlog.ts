@@ -4,10 +4,7 @@
  */
 import { joinSlices, type Slice, splitSlice } from "./slice.ts";
 
-/**
- * All partitions share one budget. With hundreds of partitions, fixed shares would be too small to fetch efficiently, or too large
- * in total.
- */
+/** All partitions share one budget. For hundreds of them, fixed shares would be too small to fetch, or too large in total. */
 export interface MemoryBudget {
   /** At this limit, no partition fetches more. Responses in flight may exceed the limit. */
   readonly maxBytes: number;

@@ -51,7 +51,6 @@ export class Partition implements AsyncDisposable {
   fetchOffset: Offset = 0;
   /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
   lastEpoch = UNKNOWN_EPOCH;
-  /** The end of the log for this consumer, from the broker's last answer. */
   lastStableOffset: Offset = 0;
   /** Timestamp of the last written record, in milliseconds since the Unix epoch. */
   lastTimestampMs: number | undefined;

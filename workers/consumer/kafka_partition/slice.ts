@@ -31,7 +31,6 @@ export interface Slice {
   readonly gaps: readonly Gap[];
   /** Epoch of the leader that appended the last record; -1 when it is not known. */
   readonly leaderEpoch: number;
-  /** The approximate memory that the slice takes. */
   readonly bytes: number;
   /** Tables whose memory no other slice uses. */
   readonly ownTables: readonly RecordTable[];

@@ -54,7 +54,7 @@ type Done =
 
 export interface Size {
   readonly offsets: number;
-  /** Readings that a step of a rebuild counts. Without it, a round does nothing when a rebuild is due. */
+  /** Number of readings that a step of a rebuild counts. */
   readonly rebuildRows?: number;
   /** Replaces MAX_CHANGE_BYTES in tests. */
   readonly bytes?: number;

@@ -1,4 +1,3 @@
-/** The transactions that write batches: one for a group of batches, one for a batch in checked mode. */
 import type { LedgerRow } from "../kafka_partition/partition.ts";
 import { isOutcomeUnknown } from "../../_shared/postgres_errors.ts";
 import { type Database, type Row, type Session, sqlState } from "../../_shared/postgres.ts";
