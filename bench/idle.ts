@@ -7,14 +7,14 @@ import { cpuSeconds } from "./lab/cpu_time.ts";
 import { startServers } from "./lab/servers.ts";
 
 const PARTITIONS = 6;
-/** Until just-in-time compilation and the joins of the start are over. */
+/** After this time, just-in-time compilation is done and the consumer has joined its group. */
 const SETTLE_MS = 30_000;
 const WATCH_MS = 60_000;
 
 await runWorker(async ({ args, resources, signal }) => {
   new Command("bench:idle")
     .description(
-      "Measures the CPU time of an idle consumer for one minute, after a pause of 30 s.",
+      "Measures the CPU time that an idle consumer uses in one minute. The minute begins 30 s after the start.",
     )
     .addHelpText(
       "after",

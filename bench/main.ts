@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { settingsError } from "../workers/_shared/env.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-/** Each is a task `bench:<name>` that writes results/<name>.txt. */
+/** Each measurement is a task `bench:<name>`, which writes results/<name>.txt. */
 const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle"];
 const WITH_PEERS = ["ingest", "latency"];
 const PROGRAM = "bench";
@@ -33,10 +33,10 @@ function parseFlags(args: readonly string[]): { names: readonly string[]; peers:
     .description(
       "Runs the measurements and writes their tables into docs/performance.md. Takes about two hours.",
     )
-    .option("--only <names>", `only some of ${MEASUREMENTS.join(", ")}; separated by commas`)
+    .option("--only <names>", `measurements to run, separated by commas: some of ${MEASUREMENTS.join(", ")}`)
     .option(
       "--peers",
-      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+      "also measure Telegraf and a Python consumer; the first run builds them (see bench/peers)",
     )
     .addHelpText("after", "\nExample:\n  deno task bench --only ingest,latency")
     .exitOverride();
@@ -51,7 +51,7 @@ function parseFlags(args: readonly string[]): { names: readonly string[]; peers:
   return { names, peers };
 }
 
-/** Replaces the text between `<!-- results/x.txt -->` and `<!-- end -->` by that file. */
+/** Replaces each text between `<!-- results/NAME.txt -->` and `<!-- end -->` with the content of the file that it names. */
 async function withTables(document: string): Promise<string> {
   const parts: string[] = [];
   let at = 0;

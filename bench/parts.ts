@@ -12,7 +12,7 @@ const PARTS: Readonly<Record<string, MakePart>> = { ...kafka, ...record };
 const SIZES = [500, 5_000];
 const WARM_UP_MS = 500;
 const RUN_MS = 2_000;
-/** Those of the task `consume`. */
+/** The V8 flags of the task `consume`. */
 const CONSUMER_FLAGS =
   "--v8-flags=--max-old-space-size=256,--max-semi-space-size=4,--heap-growing-percent=100";
 const MEGABYTE = 1024 * 1024;
@@ -22,7 +22,7 @@ type Side = "own" | "alternative";
 interface Found {
   readonly recordsPerSecond: number;
   readonly cpuSecondsPerMillion: number;
-  /** Peak resident memory, minus that before the measurement. */
+  /** How much the measurement raised the peak of resident memory. */
   readonly peakMb: number;
   readonly instead: string;
 }
@@ -61,7 +61,7 @@ function lineOf(name: string, records: number, side: Side, found: readonly Found
   ].join(" ") + "\n";
 }
 
-/** Each run has a process of its own, because compiled code and the heap of one way would affect the other. */
+/** Each run is a new process. Otherwise compiled code and heap of one side would affect the other side. */
 async function inProcess(part: string, side: Side, size: number): Promise<Found> {
   const { stdout, success } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "--no-prompt", "-P=stack", CONSUMER_FLAGS, import.meta.filename ?? ""]
@@ -98,7 +98,10 @@ function parseFlags(args: readonly string[]) {
     .description(
       "Compares code of this repository with the library code that could replace it. Run it on an idle machine.",
     )
-    .option("--only <names>", `only some of ${Object.keys(PARTS).join(", ")}; separated by commas`)
+    .option(
+      "--only <names>",
+      `parts to measure, separated by commas: some of ${Object.keys(PARTS).join(", ")}`,
+    )
     .option("--runs <n>", "number of runs of each side", "5")
     .option("--part <name>", "measure this part once, in this process, and print JSON")
     .option("--side <own|alternative>", "for --part", "own")

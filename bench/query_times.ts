@@ -43,7 +43,7 @@ await runWorker(async ({ args, resources, signal }) => {
 });
 
 function parseFlags(args: readonly string[]): { small: number; large: number } {
-  const command = new Command("bench queries")
+  const command = new Command("bench:queries")
     .description("Measures the queries of the dashboards and alert rules on a small and on a large table.")
     .option("--small <rows>", "rows of the small table", "1000000")
     .option("--large <rows>", "rows of the large table", "50000000")
@@ -51,7 +51,9 @@ function parseFlags(args: readonly string[]): { small: number; large: number } {
     .exitOverride();
   const rows = integer({ min: CUSTOMERS, max: 1_000_000_000, unit: "rows" });
   const values = command.parse([...args], { from: "user" }).opts();
-  return parseSettings("benchmark", { small: rows, large: rows }, values, { label: (name) => `--${name}` });
+  return parseSettings("bench:queries", { small: rows, large: rows }, values, {
+    label: (name) => `--${name}`,
+  });
 }
 
 async function timeQueries(database: Database, end: Date): Promise<Timed[]> {
@@ -84,9 +86,9 @@ async function report(
   { small, large }: { small: number; large: number },
   versions: string,
 ): Promise<void> {
-  const [before = [], after = []] = [measured.get(small), measured.get(large)];
-  const lines = after.map(({ name, medianMs }, index) => {
-    const smallMs = before[index]?.medianMs ?? NaN;
+  const [ofSmall = [], ofLarge = []] = [measured.get(small), measured.get(large)];
+  const lines = ofLarge.map(({ name, medianMs }, index) => {
+    const smallMs = ofSmall[index]?.medianMs ?? NaN;
     return [name, smallMs.toFixed(1), medianMs.toFixed(1), (medianMs / smallMs).toFixed(2)];
   });
   const numbers = [`ms at ${small}`, `ms at ${large}`, "ratio"].map((title) => ({
@@ -99,6 +101,6 @@ async function report(
   const folder = new URL("results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(new URL("query_times.txt", folder), text);
-  const plans = after.map(({ name, plan }) => `## ${name}\n\n${plan}\n`).join("\n");
+  const plans = ofLarge.map(({ name, plan }) => `## ${name}\n\n${plan}\n`).join("\n");
   await Deno.writeTextFile(new URL("query_plans.txt", folder), `${versions}; ${large} rows\n\n${plans}`);
 }

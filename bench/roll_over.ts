@@ -27,7 +27,7 @@ await runWorker(async ({ args, resources, signal }) => {
   const migrated = place.consumer({ args: ["--migrate-only"] });
   if (await migrated.exitCode() !== 0) throw new Error(migrated.tail());
 
-  // Older than the backlog. The rows go to the default partition, as if no day partition could be created for them.
+  // These rows are older than the backlog. They go to the default partition, as if no day partition could be created.
   const old = new Date(Date.now() - (DAYS + 20) * DAY_MS).toISOString();
   await place.sql(
     `insert into public.heartbeats
@@ -82,7 +82,7 @@ async function report(rows: string[][]): Promise<void> {
 async function moveDefault(place: Place): Promise<number> {
   const session = await place.session();
   const began = performance.now();
-  // The short lock_timeout of the function expires under load, so it is called until it succeeds. Many rows take
+  // Under load, the short lock_timeout of the function expires, so the loop repeats the call. Many rows also need
   // several calls.
   for (;;) {
     try {
@@ -99,7 +99,7 @@ async function moveDefault(place: Place): Promise<number> {
   return performance.now() - began;
 }
 
-/** Polls the ledger, from the first stored row on. */
+/** Polls the ledger. The measurement begins with the first stored row. */
 function watchStalls(place: Place) {
   let stored = 0;
   let first: number | undefined;

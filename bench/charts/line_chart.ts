@@ -16,7 +16,7 @@ const CURVE = "#0072b2";
 const LIMIT = "#d55e00";
 const TICKS = 5;
 
-/** @param minutes since the start, one for each value */
+/** @param minutes time since the start, one for each value of a panel */
 export function lineChart(title: string, minutes: readonly number[], panels: readonly Panel[]): string {
   const height = TOP + panels.length * (PANEL_HEIGHT + GAP);
   const end = Math.max(...minutes.slice(-1), Number.EPSILON);

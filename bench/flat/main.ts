@@ -40,9 +40,9 @@ async function measure(
 ): Promise<Measured> {
   const { records, customers, intervalSeconds } = options;
   const logMs = (Math.ceil(records / customers) + 1) * intervalSeconds * 1000;
-  // At 06:00 UTC of a past day: the last log is in the day partition that the queries read, and not in the future.
+  // 06:00 UTC of a past day. Then the last log is in the day partition that the queries read, and not in the future.
   const nowMs = Math.floor((Date.now() - logMs) / DAY_MS) * DAY_MS - 18 * HOUR_MS;
-  // One log for each run, in the order of time, and one more for the queries during ingest.
+  // Each run has one log. They are in the order of time. The queries during ingest need one more log.
   const labs: Lab[] = [];
   for (let run = 0; run <= runs; run++) {
     labs.push(await prepare(stack, { ...options, endMs: nowMs + (run + 1 - runs) * logMs }));
@@ -60,7 +60,7 @@ async function measure(
       const empty = await withDatabase(stack, (database, url) => consumeAll(lab, database, url));
       rates.empty.push(empty.rowsPerSecond);
       rates.full.push((await consumeAll(lab, full, url)).rowsPerSecond);
-      say(`rows/s into an empty table: ${rates.empty.at(-1)}; into the full one: ${rates.full.at(-1)}`);
+      say(`rows/s into the empty table: ${rates.empty.at(-1)}; into the full table: ${rates.full.at(-1)}`);
     }
     const queries = await userQueries(new Date(nowMs));
     const quiet = await timeQueries(full, queries, (round) => round < QUIET_ROUNDS);
@@ -82,8 +82,16 @@ function parseFlags(args: readonly string[]) {
     .option("--rows <n>", "number of rows of the full table, spread over 30 days", "50000000")
     .option("--records <n>", "number of records that each run ingests", "5000000")
     .option("--runs <n>", "number of runs into each table", "3")
-    .option("--customers <list>", "number of customers; a report for each number in the list", "1000,100000")
-    .option("--interval <list>", "seconds between two readings of a customer; a report for each number", "5")
+    .option(
+      "--customers <list>",
+      "numbers of customers, separated by commas; each number gets a report",
+      "1000,100000",
+    )
+    .option(
+      "--interval <list>",
+      "seconds between two readings of a customer, separated by commas; each number gets a report",
+      "5",
+    )
     .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1 --customers 1000")
     .exitOverride();
   const settings = {
@@ -96,7 +104,7 @@ function parseFlags(args: readonly string[]) {
   return parseSettings("bench:flat", settings, values, { label: (name) => `--${name}` });
 }
 
-/** Milliseconds of each query at the client, without the first round, for which nothing is cached yet. */
+/** Milliseconds of each query at the client. The first run of a query does not count, because nothing is cached yet. */
 async function timeQueries(
   database: Database,
   queries: readonly NamedQuery[],

@@ -6,7 +6,7 @@ import { summarize } from "../lab/statistics.ts";
 
 const LONG_MS = 50;
 
-/** Milliseconds by the name of the query. */
+/** Durations in milliseconds, by the name of the query. */
 export type QueryTimes = ReadonlyMap<string, readonly number[]>;
 
 export interface Measured {
@@ -26,7 +26,7 @@ export async function report(
 ): Promise<void> {
   const { rates } = measured;
   const [empty, full] = [summarize(rates.empty), summarize(rates.full)];
-  // Within one turn, because the speed of the machine varies between turns.
+  // Compares runs of the same turn, because the speed of the machine varies between turns.
   const ratio = summarize(rates.full.map((rate, turn) => rate / (rates.empty[turn] ?? NaN))).median;
   const rate = (name: string, { median, spread }: typeof empty, ratio: number) => [
     name,

@@ -1,4 +1,3 @@
-/** The consumer with its default settings and all features. */
 import { Child } from "../../stack/process/child.ts";
 import { CLONE } from "../../stack/process/clone.ts";
 import type { Stack } from "../../stack/mod.ts";
@@ -7,12 +6,13 @@ import type { Database } from "../../workers/_shared/postgres.ts";
 import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
 import { type RollupProgress, timedRun } from "./timed_run.ts";
 
+/** The consumer with its default settings and all features. */
 export const heartbeatConsumer: Contender = {
   name: "this consumer",
   run: (lab) => withDatabase(lab.stack, (database, url) => consumeAll(lab, database, url)),
 };
 
-/** @param name unique among running consumers: a part of the name of the file with the process id */
+/** @param name unique among the running consumers, because the name of the pid file contains it */
 export function startConsumer(
   stack: Stack,
   topic: string,
@@ -26,7 +26,7 @@ export function startConsumer(
     env: {
       KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
       KAFKA_TOPIC: topic,
-      // The database's name is new in each run, and so is the group: no run depends on the one before.
+      // Each run has a new database name and therefore a new group, so no run depends on an earlier one.
       KAFKA_GROUP_ID: new URL(databaseUrl).pathname.slice(1),
       DATABASE_URL: databaseUrl,
       NO_COLOR: "1",
@@ -38,14 +38,14 @@ export function startConsumer(
 }
 
 /**
- * Runs one consumer until the log is stored and rolled up. `onFollowed` runs before all rows are counted, which is
- * slow.
+ * Runs one consumer until the log is stored and rolled up.
+ * @param onCaughtUp runs when the rollup has caught up, before the slow count of all rows
  */
 export async function consumeAll(
   lab: Lab,
   database: Database,
   url: string,
-  onFollowed = () => {},
+  onCaughtUp = () => {},
 ): Promise<Run> {
   const { stack, place, log } = lab;
   const { stored: alreadyStored } = await readProgress(database);
@@ -56,7 +56,7 @@ export async function consumeAll(
       return { begun: stored > alreadyStored, rows: stored - alreadyStored, ...following };
     },
     assertComplete: () => {
-      onFollowed();
+      onCaughtUp();
       return assertAllStored(database, alreadyStored + log.records);
     },
   });
@@ -81,7 +81,7 @@ export async function readProgress(database: Database): Promise<IngestProgress> 
   return { stored: Number(row?.stored), behind: Number(row?.behind), lagSeconds: Number(row?.lag) };
 }
 
-/** A run that lost or repeated readings must not count. */
+/** @throws Error if readings are missing or stored twice, because such a run must not count */
 export async function assertAllStored(database: Database, records: number): Promise<void> {
   const [row] = await database.query<Record<"rows" | "minutes" | "missed", string>>(
     `select (select count(*) from public.heartbeats) as rows,

@@ -10,7 +10,7 @@ import { openSender } from "../lab/readings_batch.ts";
 import { type Shape, titleOf } from "../lab/shapes.ts";
 
 const HOUR_MS = 3_600_000;
-/** Effectively no timeouts: counting a large table takes minutes. */
+/** Long enough for counting a large table, which takes minutes. */
 export const NO_LIMITS = {
   statementMs: HOUR_MS,
   lockMs: HOUR_MS,
@@ -20,7 +20,7 @@ export const NO_LIMITS = {
 
 export interface Lab {
   readonly stack: Stack;
-  /** The topic. Its database stays empty, because each run gets one of its own. */
+  /** Has the topic. Its database stays empty, because each run uses a new database. */
   readonly place: Place;
   readonly log: PreparedLog;
   readonly csvPath: string;
@@ -67,7 +67,7 @@ export async function withDatabase<T>(
     const url = new URL(stack.databaseUrl);
     url.pathname = `/${name}`;
     await using database = openDatabase(url.href, { connections: 2, limits: NO_LIMITS, name: "bench" });
-    // The server would otherwise still write the changes of the run before.
+    // Without a checkpoint, the server would still write the changes of the previous run during this one.
     await admin.query("checkpoint");
     return await work(database, url.href);
   } finally {
@@ -75,7 +75,7 @@ export async function withDatabase<T>(
   }
 }
 
-/** Seconds. */
+/** CPU seconds. */
 export interface CpuTime {
   readonly worker: number;
   readonly postgres: number;
@@ -94,7 +94,7 @@ export async function cpuTime(stack: Stack, worker?: number): Promise<CpuTime> {
 export interface Run {
   /** From the first time that rows were seen until the rollup had processed the last row. */
   readonly rowsPerSecond: number;
-  /** The same, until the last row was stored. */
+  /** From the first time that rows were seen until the last row was stored. */
   readonly storedPerSecond: number;
   /** Maximum lag of the rollup. 0 without a rollup. */
   readonly lagSeconds: number;

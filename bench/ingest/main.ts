@@ -41,20 +41,24 @@ await runWorker(async ({ args, signal, resources }) => {
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:ingest")
     .description(
-      "Measures how many readings per second get from Kafka into PostgreSQL, compared with COPY of a file.",
+      "Measures how many readings per second the consumer stores, and compares this with COPY of a file.",
     )
     .option("--records <n>", "number of records that each contender stores", "5000000")
     .option("--runs <n>", "number of runs of each contender", "3")
-    .option("--customers <list>", "number of customers; a table for each number in the list", "1000,100000")
+    .option(
+      "--customers <list>",
+      "numbers of customers, separated by commas; each number gets a table",
+      "1000,100000",
+    )
     .option(
       "--interval <list>",
-      "seconds between two readings of a customer; a table for each number",
+      "seconds between two readings of a customer, separated by commas; each number gets a table",
       "5,60",
     )
     .option("--partitions <n>", "number of partitions of the topic", "6")
     .option(
       "--peers",
-      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+      "also measure Telegraf and a Python consumer; the first run builds them (see bench/peers)",
     )
     .addHelpText(
       "after",

@@ -7,7 +7,7 @@ import { type Contender, type Lab, type Run, withDatabase } from "./lab.ts";
 import { type StoredProgress, timedRun } from "./timed_run.ts";
 
 const TABLE = "readings";
-/** A peer that stores at least once can fail on a duplicate key. Then there is no figure, so the run is repeated. */
+/** A peer stores at least once, so it can fail on a duplicate key. Such a run gives no figure and is repeated. */
 const ATTEMPTS = 3;
 
 export function peerContender(peer: Peer): Contender {

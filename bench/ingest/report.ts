@@ -14,7 +14,7 @@ export async function report(
 ): Promise<void> {
   const rateOf = (results: readonly Run[]) => summarize(results.map(({ rowsPerSecond }) => rowsPerSecond));
   const yardsticks = (runs.get(yardstick) ?? []).map(({ rowsPerSecond }) => rowsPerSecond);
-  // Relative to the yardstick in the same turn, because the speed of the machine varies between turns.
+  // Compares with the yardstick of the same turn, because the speed of the machine varies between turns.
   const ratioOf = (results: readonly Run[]) =>
     summarize(results.map(({ rowsPerSecond }, turn) => rowsPerSecond / (yardsticks[turn] ?? NaN))).median;
   const rows = [...runs].map(([name, results]) => {

@@ -6,14 +6,14 @@ import { cpuTime, type Lab, type Run, spent } from "./lab.ts";
 const POLL_EVERY_MS = 50;
 const STOP_DEADLINE_MS = 15_000;
 const DEADLINE_MS = 600_000;
-/** Without progress for this long, the program will not store the rest. */
+/** If the program makes no progress for this long, it will not store the rest. */
 const STALLED_MS = 60_000;
 
 /** How far the rollup is behind the stored rows. Peers have no rollup. */
 export interface RollupProgress {
   /** Records that wait for the rollup. */
   readonly behind: number;
-  /** Age of the oldest of them. */
+  /** Age of the oldest record that waits for the rollup. */
   readonly lagSeconds: number;
 }
 

@@ -1,10 +1,10 @@
-/** Linux's control groups: version 2 if it has the cpu controller, otherwise 1. */
+/** Uses version 2 of Linux's control groups if it has the cpu controller, otherwise version 1. */
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
 /** Short, so that a process that used up its quota does not stand still for long. Linux accepts quotas from 1 ms. */
 const PERIOD_US = 20_000;
 
-/** In a shell, because Deno allows writing below /sys only with all permissions. */
+/** A shell does this, because Deno allows writing below /sys only with all permissions. */
 const MAKE = `
 root=$1 name=$2 quota=$3 period=$4
 if grep -qsw cpu "$root/cgroup.controllers"; then
@@ -47,7 +47,7 @@ export async function cpuQuota(name: string, share: number, root = "/sys/fs/cgro
   if (ok) return new CpuQuota(folder);
   throw new PipelineError(
     "stack_failed",
-    `Cannot limit a process to a share of a core: no cpu controller below ${root} can be written, expected one; ` +
+    `Cannot limit a process to a share of a core: no cpu controller below ${root} is writable; ` +
       "run as root, in a container with its control groups mounted writable (docker run --privileged)",
   );
 }

@@ -10,7 +10,7 @@ const TICKS_PER_SECOND = 100;
 interface Process {
   readonly parent: number;
   readonly seconds: number;
-  /** The part of `seconds` that children took which have ended. */
+  /** The part of `seconds` that ended children took. */
   readonly childSeconds: number;
 }
 

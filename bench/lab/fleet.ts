@@ -7,17 +7,20 @@ export interface TimedReading {
   readonly heartRate: number;
 }
 
-/** The sort packs 32 random bits and a customer into one double, which holds integers exactly below 2 ** 53. */
+/** The sort packs 32 random bits and a customer into one double, which is exact for integers below 2 ** 53. */
 export const MAX_CUSTOMERS = 2 ** 21;
 const SEED = 1;
 
-/** All customers have one interval but random phases, so neighbours in time are far apart in the primary key. */
+/**
+ * Customers that all report at the same interval. Their phases are random, so readings that follow each other in time
+ * are far apart in the primary key. In each interval, which is called a cycle here, every customer has one reading.
+ */
 export class Fleet {
   readonly customers: number;
   readonly intervalMs: number;
-  /** Customers in the order of their readings in a round. */
+  /** Customers in the order of their readings in a cycle. */
   readonly #order: Uint32Array;
-  /** Milliseconds from the start of a round to the customer's reading. */
+  /** Milliseconds from the start of a cycle to the customer's reading. */
   readonly #phases: Float64Array;
 
   /** @param customers at most `MAX_CUSTOMERS` */
@@ -25,6 +28,7 @@ export class Fleet {
     this.customers = customers;
     this.intervalMs = intervalMs;
     const random = xoroshiro128plus(seed);
+    // Sorting by random phase (upper 32 bits) also gives the order of the customers (lower 21 bits).
     const sorted = Float64Array.from({ length: customers }, (_, customer) => {
       return (random.next() >>> 0) * MAX_CUSTOMERS + customer;
     }).sort();
@@ -35,19 +39,22 @@ export class Fleet {
     }
   }
 
-  /** Whole milliseconds from the start of round 0 to this customer's reading in a round. */
-  instantOf(customer: number, round: number): number {
-    return Math.floor(round * this.intervalMs + (this.#phases[customer] ?? 0));
+  /** Whole milliseconds from the start of cycle 0 to this customer's reading in a cycle. */
+  instantOf(customer: number, cycle: number): number {
+    return Math.floor(cycle * this.intervalMs + (this.#phases[customer] ?? 0));
   }
 
-  /** `index` counts all readings in the order of time. `startMs`: start of round 0. */
+  /**
+   * @param index number of the reading in the order of time, from 0
+   * @param startMs start of cycle 0
+   */
   reading(index: number, startMs: number): TimedReading {
     const customer = this.#order[index % this.customers] ?? 0;
-    const round = Math.floor(index / this.customers);
+    const cycle = Math.floor(index / this.customers);
     return {
       customer,
-      at: startMs + this.instantOf(customer, round),
-      heartRate: heartRateOf(customer, round),
+      at: startMs + this.instantOf(customer, cycle),
+      heartRate: heartRateOf(customer, cycle),
     };
   }
 }
@@ -56,9 +63,9 @@ export function nameOf(customer: number): string {
   return `customer-${String(customer).padStart(4, "0")}`;
 }
 
-/** A heart rate that varies between rest and effort and is rarely beyond the thresholds. The same in every run. */
-export function heartRateOf(customer: number, round: number): number {
-  const wave = Math.sin((round + customer * 37) / 400) * 40 + Math.sin((round * 7 + customer) / 31) * 6;
-  const rare = (round * 2_654_435_761 + customer * 40_503) % 1_000;
+/** A heart rate between rest and effort, rarely outside the alarm limits. It is the same in every run. */
+export function heartRateOf(customer: number, cycle: number): number {
+  const wave = Math.sin((cycle + customer * 37) / 400) * 40 + Math.sin((cycle * 7 + customer) / 31) * 6;
+  const rare = (cycle * 2_654_435_761 + customer * 40_503) % 1_000;
   return Math.round(rare === 0 ? 190 : rare === 1 ? 40 : 95 + wave);
 }

@@ -3,12 +3,12 @@ import type { Database } from "../../workers/_shared/postgres.ts";
 import { copyInto } from "../../workers/consumer/store/copy.ts";
 import { Fleet, heartRateOf, nameOf } from "./fleet.ts";
 
-/** A usual retention of single readings. */
+/** Readings are often kept for this long. */
 const DAYS = 30;
 const INTERVAL_MS = 5_000;
 const ROWS_PER_COPY = 100_000;
 const DAY_MS = 86_400_000;
-const ROUNDS_PER_DAY = DAY_MS / INTERVAL_MS;
+const CYCLES_PER_DAY = DAY_MS / INTERVAL_MS;
 
 export interface Filling {
   readonly rows: number;
@@ -24,24 +24,24 @@ export async function fillTable(
   { rows, customers, endMs, onProgress = () => {} }: Filling,
 ): Promise<void> {
   const fleet = new Fleet(customers, INTERVAL_MS);
-  const rounds = Math.ceil(rows / customers);
-  const startOf = startsOfRounds(rounds, endMs);
+  const cycles = Math.ceil(rows / customers);
+  const startOf = startsOfCycles(cycles, endMs);
   await makePartitions(database, [startOf(0), endMs + DAY_MS]);
-  const roundsPerCopy = Math.ceil(ROWS_PER_COPY / customers);
-  for (let round = 0; round < rounds; round += roundsPerCopy) {
-    const to = Math.min(rounds, round + roundsPerCopy);
+  const cyclesPerCopy = Math.ceil(ROWS_PER_COPY / customers);
+  for (let cycle = 0; cycle < cycles; cycle += cyclesPerCopy) {
+    const to = Math.min(cycles, cycle + cyclesPerCopy);
     await database.transaction(async (session) => {
-      const each = to - round;
+      const each = to - cycle;
       await copyInto(session, "public.heartbeats (customer_id, ts, heart_rate, anomaly)", {
         fields: 4,
         count: each * customers,
         // Sorted by customer, as the consumer sorts a batch.
         add: (row, index) => {
           const customer = Math.floor(index / each);
-          const readingRound = round + index % each;
-          const heartRate = heartRateOf(customer, readingRound);
+          const readingCycle = cycle + index % each;
+          const heartRate = heartRateOf(customer, readingCycle);
           row.text(nameOf(customer));
-          const ms = startOf(readingRound) + fleet.instantOf(customer, 0);
+          const ms = startOf(readingCycle) + fleet.instantOf(customer, 0);
           row.timestamptz(Math.floor(ms / 1000), (ms % 1000) * 1000);
           row.int16(heartRate);
           if (heartRate >= 45 && heartRate <= 180) row.null();
@@ -67,7 +67,7 @@ export async function fillTable(
       order by customer_id, ts desc`,
     [new Date(endMs - 60_000).toISOString()],
   );
-  await fillLedger(database, rounds * customers, endMs);
+  await fillLedger(database, cycles * customers, endMs);
   await database.query("vacuum (analyze)");
 }
 
@@ -82,15 +82,17 @@ export async function makePartitions(
 }
 
 /**
- * @returns the start of each round. The last day is full, or has half of all rounds if there are too few. The days
- * before it share the rest, because 30 full days of 1,000 customers would be half a billion rows.
+ * The last day is full, or has half of all cycles if there are too few. The earlier days share the rest, because 30
+ * full days of 1,000 customers would be half a billion rows.
+ *
+ * @returns the start of each cycle
  */
-function startsOfRounds(rounds: number, endMs: number): (round: number) => number {
-  const days = Math.max(DAYS, Math.ceil(rounds / ROUNDS_PER_DAY));
-  const last = Math.min(ROUNDS_PER_DAY, Math.ceil(rounds / 2));
-  const each = Math.ceil((rounds - last) / (days - 1));
-  return (round) => {
-    const fromEnd = rounds - 1 - round;
+function startsOfCycles(cycles: number, endMs: number): (cycle: number) => number {
+  const days = Math.max(DAYS, Math.ceil(cycles / CYCLES_PER_DAY));
+  const last = Math.min(CYCLES_PER_DAY, Math.ceil(cycles / 2));
+  const each = Math.ceil((cycles - last) / (days - 1));
+  return (cycle) => {
+    const fromEnd = cycles - 1 - cycle;
     if (fromEnd < last) return endMs - (fromEnd + 1) * INTERVAL_MS;
     const [day, inDay] = [Math.floor((fromEnd - last) / each), (fromEnd - last) % each];
     return endMs - (day + 1) * DAY_MS - (inDay + 1) * INTERVAL_MS;
@@ -118,7 +120,7 @@ async function fillLedger(database: Database, stored: number, endMs: number): Pr
      select id from ledger`,
     [stored, rejected, at],
   );
-  // Without a position the rollup would rebuild everything.
+  // Without its positions, the rollup would rebuild everything.
   await database.query(
     "insert into public.rollup_positions select id, moves, next_offset from public.ingest_offsets",
   );

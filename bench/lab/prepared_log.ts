@@ -4,7 +4,7 @@ import { Fleet, nameOf, type TimedReading } from "./fleet.ts";
 import { instantText, readingsBatch, sendBatches } from "./readings_batch.ts";
 import type { Shape } from "./shapes.ts";
 
-/** About 200 KB. Fixed for any number of partitions and customers, because the cost of a reading depends on it. */
+/** About 200 KB for any number of partitions and customers, because the size of a batch changes the cost of a reading. */
 const READINGS_PER_BATCH = 2_000;
 const LINES_PER_WRITE = 10_000;
 
@@ -15,7 +15,7 @@ export interface LogShape extends Shape {
   readonly endMs: number;
 }
 
-/** Readings of a fleet in the order of time, as a topic and as a file: consumers and COPY get the same readings. */
+/** Readings of a fleet in the order of time. A topic and a file get the same readings, so COPY and consumers do too. */
 export class PreparedLog {
   readonly records: number;
   readonly partitions: number;
@@ -29,16 +29,16 @@ export class PreparedLog {
     this.#startMs = Math.floor((endMs - 1 - this.#fleet.reading(records - 1, 0).at) / 1000) * 1000;
   }
 
-  /** Start of the first round, and end (exclusive) of the readings, in milliseconds since the Unix epoch. */
+  /** Start of the first interval, and end (exclusive) of the readings, in milliseconds since the Unix epoch. */
   get range(): readonly [fromMs: number, endMs: number] {
     return [this.#startMs, this.#reading(this.records - 1).at + 1];
   }
 
-  /** The last reading of each partition. While one is missing, not everything is stored. */
+  /** The last reading of each partition. Until the table has all of them, readings are missing. */
   get lastReadings(): readonly { readonly customer: string; readonly at: Date }[] {
     const last = new Map<number, TimedReading>();
-    const lastRound = Math.max(0, this.records - this.#fleet.customers);
-    for (let index = this.records - 1; index >= lastRound && last.size < this.partitions; index--) {
+    const lastCycle = Math.max(0, this.records - this.#fleet.customers);
+    for (let index = this.records - 1; index >= lastCycle && last.size < this.partitions; index--) {
       const reading = this.#reading(index);
       const partition = reading.customer % this.partitions;
       if (!last.has(partition)) last.set(partition, reading);
@@ -49,27 +49,27 @@ export class PreparedLog {
   /** All records of a customer go to one partition, as with a producer's key. */
   async publish(sender: Pick<Sender, "sendBatches">): Promise<void> {
     const filling = Array.from({ length: this.partitions }, (): TimedReading[] => []);
-    const full: [partition: number, batch: Buffer][] = [];
-    const send = async () => {
-      await sendBatches(sender, full);
-      full.length = 0;
+    const request: [partition: number, batch: Buffer][] = [];
+    const sendRequest = async () => {
+      if (request.length > 0) await sendBatches(sender, request);
+      request.length = 0;
     };
-    const close = (partition: number, readings: TimedReading[]) => {
-      if (readings.length > 0) full.push([partition, readingsBatch(readings)]);
+    const addBatch = async (partition: number, readings: TimedReading[]) => {
+      if (readings.length === 0) return;
+      // A request can contain only one batch of a partition.
+      if (request.some(([added]) => added === partition)) await sendRequest();
+      request.push([partition, readingsBatch(readings)]);
       readings.length = 0;
     };
     for (let index = 0; index < this.records; index++) {
       const reading = this.#reading(index);
       const partition = reading.customer % this.partitions;
       const readings = filling[partition] ?? [];
-      if (readings.push(reading) < READINGS_PER_BATCH) continue;
-      // A request can contain only one batch of a partition.
-      if (full.some(([sent]) => sent === partition)) await send();
-      close(partition, readings);
+      if (readings.push(reading) === READINGS_PER_BATCH) await addBatch(partition, readings);
     }
-    if (full.length > 0) await send();
-    filling.forEach((readings, partition) => close(partition, readings));
-    if (full.length > 0) await send();
+    await sendRequest();
+    for (const [partition, readings] of filling.entries()) await addBatch(partition, readings);
+    await sendRequest();
   }
 
   /** Columns: customer, timestamp, heart rate. */

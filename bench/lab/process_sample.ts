@@ -2,14 +2,14 @@ import { PipelineError } from "../../workers/_shared/errors.ts";
 
 export interface ProcessSample {
   readonly residentKb: number;
-  /** Since the start of the process. */
+  /** Peak since the start of the process. */
   readonly peakKb: number;
   readonly threads: number;
   readonly descriptors: number;
   readonly sockets: number;
 }
 
-/** In a shell, because Deno allows reading below /proc only with all permissions. */
+/** A shell does this, because Deno allows reading below /proc only with all permissions. */
 const SCRIPT = 'cat "/proc/$1/status" && ls -l "/proc/$1/fd"';
 
 /** @returns undefined if there is no such process */
@@ -24,7 +24,7 @@ export async function sampleProcess(pid: number): Promise<ProcessSample | undefi
   }).output();
   const text = new TextDecoder().decode(stdout);
   const value = (name: string) => Number(text.match(new RegExp(`^${name}:\\s+(\\d+)`, "m"))?.[1]);
-  // A zombie has no memory and no such lines.
+  // A zombie process has no memory, so these lines are missing.
   if (!success || Number.isNaN(value("VmRSS"))) return undefined;
   return {
     residentKb: value("VmRSS"),

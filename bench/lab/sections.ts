@@ -1,7 +1,7 @@
 const FOLDER = new URL("../results/", import.meta.url);
 const HEADING = "## ";
 
-/** Keeps the other sections of bench/results/`file`. */
+/** Replaces or adds one section of the file bench/results/`file`, and keeps the other sections. */
 export async function replaceSection(file: string, title: string, text: string): Promise<void> {
   const path = new URL(file, FOLDER);
   const old = await Deno.readTextFile(path).catch((error) => {

@@ -1,7 +1,7 @@
 import { setting } from "../../workers/_shared/env.ts";
 import { MAX_CUSTOMERS } from "./fleet.ts";
 
-/** The customers of a measurement, which determine how many readings share a minute and a latest reading. */
+/** Customers and interval determine how many readings share a minute aggregate and a latest reading. */
 export interface Shape {
   readonly customers: number;
   readonly intervalSeconds: number;

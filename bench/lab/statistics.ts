@@ -1,6 +1,6 @@
 export interface Summary {
   readonly median: number;
-  /** Half of the distance between minimum and maximum, as a share of the median. */
+  /** Half the distance between minimum and maximum, divided by the median. */
   readonly spread: number;
 }
 

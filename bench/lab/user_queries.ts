@@ -8,7 +8,7 @@ export interface NamedQuery {
 
 const DAY_MS = 86_400_000;
 
-/** Every query of the dashboards and alert rules with its default range until `end`, and two that users send. */
+/** All queries of the dashboards and alert rules, with their default ranges until `end`, and two queries of users. */
 export async function userQueries(end: Date): Promise<NamedQuery[]> {
   const queries = (await builtQueries()).map(({ name, sql, context }) => {
     const { variables, ...rest } = context(end);

@@ -13,11 +13,11 @@ import { PEERS } from "../peers/mod.ts";
 import type { Load } from "./steady_load.ts";
 import { type Contender, type Latency, measureLatency, PARTITIONS } from "./trial.ts";
 
-/** By number of customers. The lowest rate first, because the disk stays busy for a while after a high rate. */
+/** Readings per second, by number of customers. Lowest first, because the disk stays busy after a high rate. */
 const RATES: Readonly<Record<number, readonly number[]>> = { 1_000: [2_000, 50_000] };
 const OTHER_RATES = [20_000];
 const PEER_TABLE = "readings";
-/** Otherwise Kafka's just-in-time compiler would take a core from the first contender. */
+/** Without it, Kafka's just-in-time compiler would take a core from the first contender. */
 const WARM_UP = { customers: 1_000, rate: 20_000, ms: 20_000 };
 
 interface Trial {
@@ -106,8 +106,10 @@ async function report(trials: readonly Trial[], flags: ReturnType<typeof parseFl
     }),
   );
   const text =
-    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; time from sending to commit, ` +
-    `${PARTITIONS} partitions, median of ${flags.runs} runs of ${flags.seconds} s, maximum of all runs; lag of the rollup\n\n${table}\n`;
+    `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${PARTITIONS} partitions, ` +
+    `${flags.runs} runs of ${flags.seconds} s\np50, p99, max: time from sending a reading to its commit\n` +
+    "p50, p99, CPU: median of the runs; spread: of p99; max: of all runs\n" +
+    `lag: how far the rollup was behind the stored rows\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   await Deno.writeTextFile(new URL("../results/latency.txt", import.meta.url), text);
 }
@@ -119,12 +121,13 @@ function parseFlags(args: readonly string[]) {
     .option("--runs <n>", "number of runs of each contender at each rate", "3")
     .option(
       "--customers <list>",
-      "number of customers: 1,000 send 2,000 and 50,000/s, other numbers 20,000/s",
+      "numbers of customers, separated by commas; 1000 customers send 2,000 and then 50,000 readings/s, " +
+        "any other number sends 20,000 readings/s",
       "1000,100000",
     )
     .option(
       "--peers",
-      "also measure Telegraf and a Python consumer; the first time builds them (see bench/peers)",
+      "also measure Telegraf and a Python consumer; the first run builds them (see bench/peers)",
     )
     .addHelpText("after", "\nExample:\n  deno task bench:latency --seconds 10 --runs 1 --peers")
     .exitOverride();
@@ -140,8 +143,9 @@ function parseFlags(args: readonly string[]) {
   };
 }
 
-/** PostgreSQL itself records the time of each commit, so the tables need no column for it. */
+/** With this setting, PostgreSQL records the time of each commit, so the tables need no column for it. */
 async function enableCommitTimestamps(stack: Stack): Promise<void> {
+  // This place has no topic. It only gives access to PostgreSQL as the superuser.
   const place = await createPlace(stack, "settings", { partitions: 0 });
   await place.asSuperuser("alter system set track_commit_timestamp = on");
   await place[Symbol.asyncDispose]();

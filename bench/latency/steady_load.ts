@@ -4,7 +4,6 @@ import { Fleet, type TimedReading } from "../lab/fleet.ts";
 import { readingsBatch, sendBatches } from "../lab/readings_batch.ts";
 
 const LINGER_MS = 1;
-/** If the sender cannot keep up with the rate, overdue readings wait, and the waiting counts as latency. */
 const MAX_PER_REQUEST = 5_000;
 
 export interface Load {
@@ -12,7 +11,12 @@ export interface Load {
   readonly rate: number;
 }
 
-/** Returns the number of readings sent. A reading's timestamp is when it was due, so waiting counts as latency. */
+/**
+ * The timestamp of a reading is the time when it was due. If the sender cannot keep up with the rate, overdue readings
+ * wait, and this counts as latency.
+ *
+ * @returns the number of readings sent
+ */
 export async function steadyLoad(
   sender: Sender,
   { customers, rate, partitions, signal }: Load & { partitions: number; signal: AbortSignal },

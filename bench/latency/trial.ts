@@ -10,7 +10,7 @@ import { openSender } from "../lab/readings_batch.ts";
 import { type Load, steadyLoad } from "./steady_load.ts";
 
 export const PARTITIONS = 6;
-/** Until the contender has joined its group and its just-in-time compiler is done. */
+/** After this time, the contender has joined its group and its just-in-time compiler is done. */
 const WARM_UP_MS = 10_000;
 const SETTLE_MS = 1_000;
 const POLL_EVERY_MS = 250;
@@ -28,7 +28,7 @@ export interface Latency {
   readonly p50: number;
   readonly p99: number;
   readonly worst: number;
-  /** CPU milliseconds per second of the contender and PostgreSQL. */
+  /** CPU milliseconds that the contender and PostgreSQL use per second. */
   readonly cpuMs: number;
   /** Samples of the lag of the rollup, in seconds. */
   readonly lags: readonly number[];
@@ -60,7 +60,7 @@ export async function measureLatency(
       const seconds = (Date.now() - began) / 1000;
       over.abort();
       const sent = await sending;
-      // Counting rows would delay the last readings.
+      // The rows are not counted during the run, because a count would delay the last readings.
       await sleep(SETTLE_MS, { signal });
       let rows = 0;
       await eventually(`${sent} readings to be stored`, async () => {
@@ -80,7 +80,7 @@ export async function measureLatency(
   });
 }
 
-/** Of the readings that were due in [fromMs, toMs). */
+/** Covers the readings that were due in [fromMs, toMs). */
 async function latencies(
   database: Database,
   table: string,

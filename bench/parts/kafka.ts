@@ -59,7 +59,7 @@ export const zstd = (records: number) =>
     (bytes) => zstdDecompressSync(bytes, { maxOutputLength: MAX_BYTES }),
   );
 
-/** A fetch response with one batch, read into a table of records or into the objects of the client. */
+/** Decodes a fetch response with one batch, into a table of records or into the objects of the Kafka client. */
 export function fetchResponse(records: number): Part {
   const batch = writeBatch(contents(records));
   const writer = Writer.create().appendInt32(0).appendInt16(0).appendInt32(0);

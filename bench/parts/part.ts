@@ -1,4 +1,4 @@
-/** Called repeatedly with the same input. */
+/** The benchmark calls it repeatedly with the same input. */
 export type Way = () => unknown;
 
 export interface Part {

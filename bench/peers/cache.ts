@@ -6,7 +6,7 @@ import { PipelineError } from "../../workers/_shared/errors.ts";
 
 const FAILURE_LINES = 5;
 
-/** The user's cache folder, because other projects' programs do not belong into a clone. Created if it is missing. */
+/** The user's cache folder, because other projects' programs do not belong in a clone. The folder is created if it is missing. */
 export async function cacheFolder(): Promise<string> {
   // In a shell, because the permission sets of the benchmarks do not include these environment variables.
   const home = await run("sh", ["-c", 'printf %s "${XDG_CACHE_HOME:-$HOME/.cache}"']);

@@ -34,7 +34,7 @@ await runWorker(async ({ args, env, signal, resources, secrets }) => {
     .addHelpText(
       "after",
       `
-Set KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL as "deno task stack" prints them.
+Set KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL to the values that "deno task stack" prints.
 
 Examples:
   deno task bench:peer telegraf --prepare-only
@@ -69,12 +69,12 @@ Examples:
   if (!signal.aborted) {
     throw new PipelineError(
       "stack_failed",
-      `Cannot go on: ${title} ended by itself: ${child.tail.join(" ")}`,
+      `Cannot continue: ${title} ended by itself: ${child.tail.join(" ")}`,
     );
   }
 });
 
-/** Decoded: the URL contains it percent-encoded, but a log may contain it decoded. */
+/** The decoded password. The URL contains it percent-encoded, but a log may contain it decoded. */
 function databasePassword(url: string): string {
   return URL.canParse(url) ? decodeURIComponent(new URL(url).password) : "";
 }

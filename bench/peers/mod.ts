@@ -1,4 +1,4 @@
-/** Programs that do a similar job, to be measured beside the consumer. README.md says what they do not promise. */
+/** Other programs that store a topic in PostgreSQL. README.md says which promises of the consumer they do not make. */
 import type { Peer } from "./peer.ts";
 import { python } from "./python.ts";
 import { telegraf } from "./telegraf.ts";

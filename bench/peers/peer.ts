@@ -4,7 +4,7 @@ export type Setting = "throughput" | "latency";
 
 export interface PeerRun {
   readonly bootstrapServers: string;
-  /** Read from its beginning, with a new consumer group. */
+  /** The peer reads it from its beginning, with a new consumer group. */
   readonly topic: string;
   readonly databaseUrl: string;
   /** Unquoted name of a table in the schema public. If it is missing, `start` creates it (reference_table.ts). */
@@ -14,11 +14,14 @@ export interface PeerRun {
 }
 
 export interface Peer {
-  /** With the version, if it is fixed. */
+  /** Includes the version if the version is fixed. */
   readonly title: string;
-  /** Builds or installs the peer, if necessary. @throws PipelineError if a tool is missing or fails */
+  /**
+   * Builds or installs the peer, if necessary.
+   * @throws PipelineError if a tool is missing or fails
+   */
   readonly prepare: (options?: PrepareOptions) => Promise<void>;
-  /** @throws PipelineError if it is not prepared, UsageError for a table name that needs quotes */
+  /** @throws PipelineError if the peer is not prepared, UsageError for a table name that needs quotes */
   readonly start: (run: PeerRun) => Promise<Child>;
 }
 

@@ -9,14 +9,14 @@ import { ensureReferenceTable } from "./reference_table.ts";
 const SOURCES = join(import.meta.dirname ?? ".", "python");
 export const PYTHON_CONSUMER = join(SOURCES, "consumer.py");
 export const PYTHON_REQUIREMENTS = join(SOURCES, "requirements.txt");
-/** Its datetime.fromisoformat() reads every timestamp of this project's producer. */
+/** From this version on, datetime.fromisoformat() reads every timestamp of this project's producer. */
 const OLDEST_MINOR = 11;
 
 const BATCHES: Record<Setting, { readonly lingerMs: number; readonly records: number }> = {
   throughput: { lingerMs: 100, records: 20_000 },
   latency: { lingerMs: 0, records: 20_000 },
 };
-/** Threads, each with its own consumer and connection. */
+/** Number of threads. Each has its own consumer and connection. */
 const WRITERS = 2;
 
 export const python: Peer = { title: "Python, confluent-kafka and psycopg", prepare, start };
@@ -55,7 +55,7 @@ async function prepare({ onProgress = () => {} }: PrepareOptions = {}): Promise<
   });
 }
 
-/** @returns path of an interpreter that has the libraries */
+/** @returns path of a Python interpreter that has the libraries */
 export async function pythonWithLibraries(): Promise<string> {
   await prepare();
   return join(await folder(), "bin", "python");

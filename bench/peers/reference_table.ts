@@ -1,14 +1,14 @@
 import { withClient } from "../../stack/postgres/postgres_client.ts";
 import { describeError, PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 
-/** Needs no quotes, in SQL and in the names that the peers derive from it. */
+/** Such a name needs no quotes in SQL. Neither do the names that the peers derive from it. */
 const PLAIN_NAME = /^[a-z_][a-z0-9_]{0,54}$/;
 
 /** A table without partitions, with the indexes that queries by customer and by time need. */
 export function referenceTable(table: string): string {
   if (!PLAIN_NAME.test(table)) {
     throw new UsageError(
-      `Cannot use the table ${table}: expected a name of lower-case letters, digits and underscores`,
+      `Cannot use the table ${table}: expected at most 55 lower-case letters, digits and underscores, the first one not a digit`,
     );
   }
   return `create table public.${table} (
@@ -20,7 +20,7 @@ export function referenceTable(table: string): string {
 create index ${table}_ts_idx on public.${table} (ts);`;
 }
 
-/** Creates the table if it is missing. One with more columns works too, if they are nullable. */
+/** Creates the table if it is missing. An existing table may have more columns if they are nullable. */
 export async function ensureReferenceTable(databaseUrl: string, table: string): Promise<void> {
   const statements = referenceTable(table);
   try {

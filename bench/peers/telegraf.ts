@@ -17,7 +17,7 @@ const BATCHES: Record<Setting, { readonly flushInterval: string; readonly record
   throughput: { flushInterval: "200ms", records: 10_000 },
   latency: { flushInterval: "10ms", records: 10_000 },
 };
-/** One batch is written, one waits, and the others are being read. */
+/** Room for one batch that is being written, one that waits, and others that are being read. */
 const UNDELIVERED_BATCHES = 6;
 
 export const telegraf: Peer = { title: `Telegraf ${VERSION}`, prepare, start };

@@ -7,7 +7,7 @@ import { cpuSeconds, endedCpuSeconds } from "../lab/cpu_time.ts";
 import { sampleProcess } from "../lab/process_sample.ts";
 
 const POLL_EVERY_MS = 50;
-/** Share of the records. By then the process has its full memory, and still runs. */
+/** Memory is measured when this share of the records has arrived. The process then has its full memory and still runs. */
 const MEMORY_SAMPLED_AT = 0.9;
 const DEADLINE_MS = 600_000;
 const STOP_DEADLINE_MS = 15_000;
@@ -27,11 +27,11 @@ export interface Program {
 
 export interface Run {
   readonly records: number;
-  /** From the first time that records were in the log until all were there. */
+  /** From the first time that records were seen in the log until all records were there. */
   readonly recordsPerSecond: number;
   /** From the start of the process until its last record is in the log. */
   readonly seconds: number;
-  /** CPU seconds of the contender from start to end, and of the broker during that time. */
+  /** CPU seconds that the contender and the broker used from the start to the end of the contender. */
   readonly cpu: { readonly producer: number; readonly kafka: number };
   readonly peakMb: number | undefined;
 }

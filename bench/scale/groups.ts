@@ -14,18 +14,18 @@ import type { Trial } from "./trial.ts";
 
 const SIZES = [1, 2];
 const PARTITIONS = 6;
-/** More than two consumers store during warm-up and measurement. */
+/** More records than two consumers store during warm-up and measurement. */
 const BACKLOG = 6_000_000;
-/** For each consumer, without a quota: until its just-in-time compiler is done. */
+/** Each consumer first stores this many without a quota. By then its just-in-time compiler is done. */
 const WARM_UP_RECORDS = 500_000;
-/** Until batches that were fetched at full speed are stored. */
+/** After this time, the batches that were fetched at full speed are stored. */
 const SETTLE_MS = 4_000;
 const STOP_DEADLINE_MS = 15_000;
 const WARM_DEADLINE_MS = 180_000;
 
 interface Measurement {
   readonly rowsPerSecond: number;
-  /** Mean number of cores in use. */
+  /** Mean number of cores that the consumers use. */
   readonly consumers: number;
   readonly postgres: number;
   readonly kafka: number;
@@ -43,24 +43,28 @@ export async function compareGroups(trial: Trial): Promise<string> {
     for (const size of SIZES) {
       if (trial.signal.aborted) return "";
       const took = await measure(trial, place, size);
-      say(`${turn}/${runs} ${size} at ${share} % of a core: ${Math.round(took.rowsPerSecond)} rows/s`);
+      say(
+        `${turn}/${runs} consumers: ${size}, each at ${share} % of a core: ${
+          Math.round(took.rowsPerSecond)
+        } rows/s`,
+      );
       measured.get(size)?.push(took);
     }
   }
-  const median = (size: number, of: (run: Measurement) => number) =>
+  const summaryOf = (size: number, of: (run: Measurement) => number) =>
     summarize((measured.get(size) ?? []).map(of));
-  const alone = median(1, ({ rowsPerSecond }) => rowsPerSecond).median;
+  const alone = summaryOf(1, ({ rowsPerSecond }) => rowsPerSecond).median;
   const rows = SIZES.map((size) => {
-    const rate = median(size, ({ rowsPerSecond }) => rowsPerSecond);
+    const rate = summaryOf(size, ({ rowsPerSecond }) => rowsPerSecond);
     return [
       String(size),
       Math.round(rate.median).toLocaleString("en"),
       `±${(rate.spread * 100).toFixed(0)} %`,
       (rate.median / alone).toFixed(2),
       ...[
-        median(size, ({ consumers }) => consumers),
-        median(size, ({ postgres }) => postgres),
-        median(size, ({ kafka }) => kafka),
+        summaryOf(size, ({ consumers }) => consumers),
+        summaryOf(size, ({ postgres }) => postgres),
+        summaryOf(size, ({ kafka }) => kafka),
       ].map((cores) => cores.median.toFixed(2)),
     ];
   });
@@ -116,7 +120,7 @@ function measure({ stack, share, seconds, signal }: Trial, place: Place, size: n
   });
 }
 
-/** The assignment as the coordinator knows it; undefined unless all members have equally many partitions. */
+/** @returns the assignment as the coordinator knows it; undefined unless all members have equally many partitions */
 async function evenAssignment(place: Place, groupId: string, size: number): Promise<string | undefined> {
   const group = (await place.admin.describeGroups({ groups: [groupId] })).get(groupId);
   const members = [...group?.members ?? []].map(([id, { assignments }]) => {
@@ -137,7 +141,7 @@ async function warm(database: Database, consumers: readonly Child[]): Promise<vo
   });
 }
 
-/** Without waiting records in each partition, some consumer had too little work. */
+/** If a partition had no waiting records, its consumer had too little work. */
 async function assertBacklogLeft(place: Place, database: Database): Promise<void> {
   const ends = await place.ends();
   const rows = await database.query<{ partition: number; next: string }>(

@@ -31,7 +31,7 @@ await runWorker(async ({ args, signal, resources }) => {
 function parseFlags(args: readonly string[]) {
   const command = new Command("bench:scale")
     .description(
-      "Measures how costs and throughput scale. The results of parts that do not run stay in the file.",
+      "Measures how costs and throughput scale. The parts that do not run keep their results in the file.",
     )
     .option("--only <part>", `run only this part: ${Object.keys(PARTS).join(", ")}, or all`, "all")
     .option("--runs <n>", "number of runs of each variant", "3")

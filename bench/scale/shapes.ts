@@ -13,7 +13,7 @@ interface Shape {
   readonly customers: number;
 }
 
-/** The same number of customers in each partition, so that batches are alike. */
+/** Each partition has the same number of customers, so that batches are alike. */
 const BY_PARTITIONS: readonly Shape[] = [1, 2, 6, 16, 64].map((partitions) => {
   return { partitions, customers: partitions * 100 };
 });
@@ -24,7 +24,7 @@ const BY_CUSTOMERS: readonly Shape[] = [
   { partitions: 6, customers: 100_000 },
   { partitions: 64, customers: 100_000 },
 ];
-/** Stored first, because the start of the program and its just-in-time compiler are no cost of a record. */
+/** These records are stored before the measurement, because the cost of the start is no cost of a record. */
 const WARM_UP_RECORDS = 500_000;
 const DEADLINE_MS = 300_000;
 const STOP_DEADLINE_MS = 15_000;
@@ -32,9 +32,9 @@ const MILLION = 1_000_000;
 
 interface Cost {
   readonly rowsPerSecond: number;
-  /** CPU seconds for a million records. */
+  /** CPU seconds per million records. */
   readonly cpu: CpuTime;
-  /** Bytes of write-ahead log for a record. */
+  /** Bytes of write-ahead log per record. */
   readonly wal: number;
 }
 
@@ -57,7 +57,7 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
       const cost = await storeAll(lab, trial.signal);
       say(
         `${turn}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
-          `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s a million`,
+          `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s per million`,
       );
       costs.push(cost);
     }
@@ -117,8 +117,8 @@ function storeAll({ stack, place, log }: Omit<Lab, "csvPath">, signal: AbortSign
       await assertAllStored(database, log.records);
       const records = after.rows - warm.rows;
       const { worker, kafka } = spent(warm.cpu, after.cpu);
-      // From the start: otherwise the work for records that waited for the rollup at the end of the warm-up would count
-      // extra.
+      // Counts PostgreSQL from the start. Otherwise records of the warm-up that still wait for the rollup would count
+      // in addition.
       const { postgres } = spent(start, after.cpu);
       return {
         rowsPerSecond: records / (after.at - warm.at) * 1000,

@@ -12,7 +12,7 @@ const PARTITIONS = 6;
 const DEADLINE_MS = 600_000;
 const STOP_DEADLINE_MS = 15_000;
 const DAY_SECONDS = 86_400;
-/** Readings per second for the right columns. */
+/** The last two columns are for this many readings per second. */
 const RATE = 100_000;
 
 export async function measureStorage(trial: Trial): Promise<string> {
@@ -23,6 +23,7 @@ export async function measureStorage(trial: Trial): Promise<string> {
     const { hostname, port } = new URL(url);
     await using link = await openLink({ host: hostname, port: Number(port) });
     const wire = { requests: 0, answers: 0 };
+    // Both count the bytes and return true, so that the link forwards them.
     link.onRequest = ({ length }) => (wire.requests += length) > 0;
     link.onAnswer = ({ length }) => (wire.answers += length) > 0;
     const walBefore = await walBytes(database);
@@ -57,7 +58,8 @@ export async function measureStorage(trial: Trial): Promise<string> {
       Math.round(each * RATE * DAY_SECONDS / 1e9).toLocaleString("en"),
     ];
   });
-  return `${log.records} readings of 1,000 customers, one every 5 s each, stored as a backlog\n\n` +
+  return `${log.records} readings of 1,000 customers, each customer every 5 s; ` +
+    `all were in Kafka before the consumer started\n\n` +
     formatTable([
       { title: "where" },
       { title: "bytes/reading", align: "right" },
@@ -82,17 +84,18 @@ async function logBytes(place: Place): Promise<number> {
 }
 
 async function tableBytes(database: Database): Promise<[what: string, bytes: number][]> {
+  // The day partitions come first, then the other tables. The rows of each table come before its indexes.
   const relations = await database.query<{ what: string; bytes: string }>(
     `with tables as (
-       select 'public.heartbeats' as name, 1 as place, relid
+       select 'public.heartbeats' as name, 0 as table_number, relid
          from pg_partition_tree('public.heartbeats') where isleaf
        union all
-       select name, place, name::regclass
-         from unnest(array['public.heartbeats_1m', 'public.customer_latest']) with ordinality as one (name, place)
+       select name, table_number, name::regclass
+         from unnest(array['public.heartbeats_1m', 'public.customer_latest']) with ordinality as other (name, table_number)
      ), sizes as (
-       select name, place, 0 as part, 'rows' as what, pg_table_size(relid) as bytes from tables
+       select name, table_number, 0 as line, 'rows' as what, pg_table_size(relid) as bytes from tables
        union all
-       select name, place, 1, access.amname || ' index on (' || columns.names || ')', pg_relation_size(index.indexrelid)
+       select name, table_number, 1, access.amname || ' index on (' || columns.names || ')', pg_relation_size(index.indexrelid)
          from tables
          join pg_index index on index.indrelid = tables.relid
          join pg_class class on class.oid = index.indexrelid
@@ -104,8 +107,8 @@ async function tableBytes(database: Database): Promise<[what: string, bytes: num
      )
      select name || ', ' || what as what, sum(bytes) as bytes
        from sizes
-      group by name, part, sizes.what
-      order by min(place), name desc, part, sizes.what`,
+      group by name, table_number, line, sizes.what
+      order by table_number, line, sizes.what`,
   );
   return relations.map(({ what, bytes }) => [what, Number(bytes)]);
 }

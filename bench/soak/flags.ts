@@ -4,7 +4,7 @@ import { decimal, integer, parseSettings, settingsError, text } from "../../work
 import { MAX_RECORDS } from "./load.ts";
 
 const PROGRAM = "soak";
-/** More than one consumer stores on any known machine. */
+/** More readings per second than one consumer stores on any known machine. */
 const MAX_RECORDS_PER_SECOND = 270_000;
 
 const FLAGS = {

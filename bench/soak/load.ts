@@ -4,25 +4,28 @@ import type { Sender } from "../../workers/_shared/kafka/sender.ts";
 import { sqlState } from "../../workers/_shared/postgres.ts";
 import { Fleet } from "../lab/fleet.ts";
 import { openSender } from "../lab/readings_batch.ts";
-import { RoundsBatch } from "./rounds_batch.ts";
+import { CyclesBatch } from "./cycles_batch.ts";
 
 const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 5;
-/** The next readings of each customer. The share of one partition stays far below the maximum size of a batch. */
-const ROUNDS_PER_REQUEST = 12;
+/** Cycles of the fleet (bench/lab/fleet.ts) in one request. Each partition's part of it stays far below the maximum size of a batch. */
+const CYCLES_PER_REQUEST = 12;
 /** With one request at a time, the load would be slower than the consumer on busy processors. */
 const REQUESTS_IN_FLIGHT = 4;
 const POLL_EVERY_MS = 50;
 const RETRY_DELAY_MS = 500;
 const DELETE_EVERY_MS = 10_000;
 const DAY_MS = 86_400_000;
-/** Age of the first reading. Beyond 62 days, partitions are of months, which could not be dropped in time. */
+/** Age of the first reading. Readings older than 62 days would be in partitions of a month, which are dropped too late. */
 const MAX_AGE_DAYS = 60;
 
 /** The records that fit between the first reading and the youngest days that the database allows to drop. */
 export const MAX_RECORDS = CUSTOMERS * Math.floor((MAX_AGE_DAYS - 2) * DAY_MS / 1000 / INTERVAL_SECONDS);
 
-/** A customer has one partition, and its records are in order, so an offset determines the approximate timestamp. */
+/**
+ * All records of a customer are in one partition, in the order of time. So the offset of a record gives its approximate
+ * timestamp.
+ */
 export class SoakLoad implements AsyncDisposable {
   /** Records that the broker acknowledged. */
   loaded = 0;
@@ -32,9 +35,9 @@ export class SoakLoad implements AsyncDisposable {
   readonly #partitions: number;
   readonly #onError: (error: unknown) => void;
   readonly #sender: Sender;
-  readonly #batches: readonly RoundsBatch[];
+  readonly #batches: readonly CyclesBatch[];
   readonly #startMs = Math.floor((Date.now() - MAX_AGE_DAYS * DAY_MS) / 1000) * 1000;
-  #round = 0;
+  #cycle = 0;
 
   constructor(place: Place, partitions: number, onError: (error: unknown) => void) {
     this.#onError = onError;
@@ -44,9 +47,9 @@ export class SoakLoad implements AsyncDisposable {
     const fleet = new Fleet(CUSTOMERS, INTERVAL_SECONDS * 1000);
     const customers = Array.from({ length: CUSTOMERS }, (_, index) => fleet.reading(index, 0).customer);
     this.#batches = Array.from({ length: partitions }, (_, partition) => {
-      return new RoundsBatch(
+      return new CyclesBatch(
         customers.filter((customer) => customer % partitions === partition),
-        ROUNDS_PER_REQUEST,
+        CYCLES_PER_REQUEST,
       );
     });
   }
@@ -71,12 +74,12 @@ export class SoakLoad implements AsyncDisposable {
 
   /** Repeats a failed request, because a short overload of the machine must not end a long run. */
   async #publishNext(signal: AbortSignal): Promise<void> {
-    const round = this.#round;
-    this.#round += ROUNDS_PER_REQUEST;
+    const cycle = this.#cycle;
+    this.#cycle += CYCLES_PER_REQUEST;
     while (!signal.aborted) {
       try {
-        await this.#publish(round);
-        this.loaded += ROUNDS_PER_REQUEST * CUSTOMERS;
+        await this.#publish(cycle);
+        this.loaded += CYCLES_PER_REQUEST * CUSTOMERS;
         return;
       } catch (error) {
         this.repeated++;
@@ -87,13 +90,13 @@ export class SoakLoad implements AsyncDisposable {
   }
 
   async #publish(first: number): Promise<void> {
-    const seconds = Array.from({ length: ROUNDS_PER_REQUEST }, (_, round) => {
-      return this.#startMs / 1000 + (first + round) * INTERVAL_SECONDS;
+    const seconds = Array.from({ length: CYCLES_PER_REQUEST }, (_, cycle) => {
+      return this.#startMs / 1000 + (first + cycle) * INTERVAL_SECONDS;
     });
     await this.#sender.sendBatches(this.#batches.map((batch, partition) => [partition, batch.at(seconds)]));
   }
 
-  /** Deletes stored records and drops read days, counted as by retention, so that an hour fits on a small disk. */
+  /** Deletes stored records, and drops days that were read (as retention does), so that an hour fits on a small disk. */
   async deleteStored(
     next: () => ReadonlyMap<number, number>,
     { signal }: { signal: AbortSignal },
@@ -103,10 +106,10 @@ export class SoakLoad implements AsyncDisposable {
       const offsets = [...next()];
       if (offsets.length < this.#partitions) continue;
       await this.#deleteUpTo(offsets).catch(this.#onError);
-      const rounds = offsets.map(([partition, offset]) => {
+      const cycles = offsets.map(([partition, offset]) => {
         return Math.floor(offset / Math.ceil((CUSTOMERS - partition) / this.#partitions));
       });
-      const unread = this.#startMs + Math.min(...rounds) * INTERVAL_SECONDS * 1000;
+      const unread = this.#startMs + Math.min(...cycles) * INTERVAL_SECONDS * 1000;
       await this.#dropDaysBefore(unread - DAY_MS).catch(this.#onError);
     }
   }
@@ -132,7 +135,7 @@ export class SoakLoad implements AsyncDisposable {
         left = row?.["left"] === true;
       }
     } catch (error) {
-      // The lock was not available in time. The next round tries again.
+      // The lock was not available in time. The next turn of `deleteStored` tries again.
       if (sqlState(error) !== "55P03" && sqlState(error) !== "40P01") throw error;
     }
   }

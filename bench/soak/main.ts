@@ -137,7 +137,7 @@ function sayState(samples: readonly Sample[]): void {
   );
 }
 
-/** Checks that each offset is one row, stored or dropped with its day. */
+/** Checks that each offset became one row, which is still stored or was dropped with its day. */
 async function unaccounted(place: Place, { repeated }: SoakLoad): Promise<string[]> {
   const [ledger] = await place.sql<Record<"read" | "stored" | "duplicates", string>>(
     `select sum(next_offset - first_offset) as read, sum(stored) as stored, sum(duplicates) as duplicates

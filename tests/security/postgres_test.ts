@@ -8,7 +8,7 @@ import { assertNoSecrets } from "../support/secret_forms.ts";
 import { assertRefuses } from "./refusal.ts";
 
 const WRONG = "c4nary-Postgres+password";
-const READERS = ["consumer", "reconcile", "scenarios"] as const;
+const DATABASE_PROGRAMS = ["consumer", "reconcile", "scenarios"] as const;
 
 function readings(customer: string) {
   return Array.from({ length: 50 }, (_, index) => {
@@ -58,7 +58,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a PostgreSQL server that requires client certificates accepts a worker with one, and a worker without one says so",
+  "a PostgreSQL server that requires client certificates accepts a worker that has one, and a worker without one names the missing settings",
   secure.onPlace({}, async (place) => {
     const { postgresTls } = await secure.started();
     await place.consumeAll();
@@ -70,7 +70,7 @@ Deno.test(
       });
       const says = /name a client certificate in DATABASE_URL \(sslcert, sslkey\)/;
       const secrets = [new URL(place.databaseUrl).password];
-      await assertRefuses(place, READERS, { DATABASE_URL }, { says, secrets });
+      await assertRefuses(place, DATABASE_PROGRAMS, { DATABASE_URL }, { says, secrets });
       const sent = await place.publisher.send(readings("certified"));
       await place.consumeAll();
       await judge(place, sent);
@@ -91,7 +91,7 @@ Deno.test(
     await place.publisher.send(readings("unread"));
     const secrets = [WRONG, new URL(place.databaseUrl).password];
     const step = (what: string, DATABASE_URL: string, says: RegExp) =>
-      t.step(what, () => assertRefuses(place, READERS, { DATABASE_URL }, { says, secrets }));
+      t.step(what, () => assertRefuses(place, DATABASE_PROGRAMS, { DATABASE_URL }, { says, secrets }));
     const login = /SQLSTATE 28P01\); check the user and the password in DATABASE_URL/;
     const withPassword = url(place, (one) => one.password = WRONG);
     await step("a wrong password", withPassword, login);

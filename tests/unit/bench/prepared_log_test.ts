@@ -14,8 +14,8 @@ const END_MS = Date.UTC(2026, 6, 14, 9, 30);
 type Line = `${string},${string},${number}`;
 
 const SHAPES: Record<string, LogShape> = {
-  "many rounds": { customers: 100, intervalSeconds: 5, records: 25_000, partitions: 6, endMs: END_MS },
-  "a partial round at the end": {
+  "many cycles": { customers: 100, intervalSeconds: 5, records: 25_000, partitions: 6, endMs: END_MS },
+  "a partial cycle at the end": {
     customers: 1_000,
     intervalSeconds: 60,
     records: 3_456,
