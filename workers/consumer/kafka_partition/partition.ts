@@ -39,21 +39,17 @@ export interface PartitionPorts {
 export type PartitionState = "opening" | "reading" | "resetting" | "held" | "closed";
 
 /**
- * One assigned partition, and the loop that writes its batches in order, one at a time. Other code sets only the field
- * `lastStableOffset`. A method with the name of an event does nothing in a state in which the event has no meaning.
+ * One assigned partition, and the loop that writes its batches in order, one at a time. A method with the name of an event does nothing in a state in which the event has no meaning.
  */
 export class Partition implements AsyncDisposable {
   readonly number: number;
   readonly fetchStatus: FetchStatus;
-  state: PartitionState = "opening";
-  ledger: LedgerRow | undefined;
-  /** The offset after all records of the backlog. */
-  fetchOffset: Offset = 0;
-  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
-  lastEpoch = UNKNOWN_EPOCH;
   lastStableOffset: Offset = 0;
-  /** Timestamp of the last written record, in milliseconds since the Unix epoch. */
-  lastTimestampMs: number | undefined;
+  #state: PartitionState = "opening";
+  #ledger: LedgerRow | undefined;
+  #fetchOffset: Offset = 0;
+  #lastEpoch = UNKNOWN_EPOCH;
+  #lastTimestampMs: number | undefined;
   readonly #backlog: Backlog;
   readonly #arrived = new Notifier();
   readonly #closing = new AbortController();
@@ -73,27 +69,50 @@ export class Partition implements AsyncDisposable {
     this.fetchStatus = new FetchStatus(clock);
   }
 
+  get state(): PartitionState {
+    return this.#state;
+  }
+
+  get ledger(): LedgerRow | undefined {
+    return this.#ledger;
+  }
+
+  /** The offset after all records of the backlog. */
+  get fetchOffset(): Offset {
+    return this.#fetchOffset;
+  }
+
+  /** Leader epoch of the last record before `fetchOffset`; -1 while it is not known. */
+  get lastEpoch(): number {
+    return this.#lastEpoch;
+  }
+
+  /** Timestamp of the last written record, in milliseconds since the Unix epoch. */
+  get lastTimestampMs(): number | undefined {
+    return this.#lastTimestampMs;
+  }
+
   get nextOffset(): Offset | undefined {
-    return this.ledger?.nextOffset;
+    return this.#ledger?.nextOffset;
   }
 
   get isDrained(): boolean {
-    return this.nextOffset === this.fetchOffset;
+    return this.nextOffset === this.#fetchOffset;
   }
 
   get isAtEnd(): boolean {
-    return this.fetchOffset >= this.lastStableOffset;
+    return this.#fetchOffset >= this.lastStableOffset;
   }
 
   /** Lag, without records that cannot be fetched at the moment. */
   get fetchableLag(): number {
-    const isBlocked = this.state === "held" || this.fetchStatus.cannotFetch;
-    const end = isBlocked ? this.fetchOffset : this.lastStableOffset;
+    const isBlocked = this.#state === "held" || this.fetchStatus.cannotFetch;
+    const end = isBlocked ? this.#fetchOffset : this.lastStableOffset;
     return Math.max(0, end - (this.nextOffset ?? end));
   }
 
   get wantsRecords(): boolean {
-    return this.state === "reading" && this.#backlog.isBelowLimits;
+    return this.#state === "reading" && this.#backlog.isBelowLimits;
   }
 
   /** @param onCrash called for a bug only; the ports retry expected failures */
@@ -102,7 +121,7 @@ export class Partition implements AsyncDisposable {
   }
 
   accept(slice: Slice): void {
-    if (this.state === "reading") this.#take(slice);
+    if (this.#state === "reading") this.#take(slice);
   }
 
   /** A fetch returned no record. Returns the gap up to the end of the log, if it is proven that no record is there. */
@@ -115,15 +134,15 @@ export class Partition implements AsyncDisposable {
   }
 
   skip(to: Offset, cause: Gap["cause"]): Gap {
-    const gap = { from: this.fetchOffset, to, cause };
-    if (this.state === "reading" || this.state === "resetting") this.#take(gapSlice(gap.from, to, cause));
+    const gap = { from: this.#fetchOffset, to, cause };
+    if (this.#state === "reading" || this.#state === "resetting") this.#take(gapSlice(gap.from, to, cause));
     return gap;
   }
 
   /** The log does not hold `fetchOffset`, or was truncated before it. */
   offsetLost(divergence?: Divergence): void {
-    if (this.state !== "reading") return;
-    this.state = "resetting";
+    if (this.#state !== "reading") return;
+    this.#state = "resetting";
     this.#divergence = divergence;
     // The broker answered, so it is not silent.
     this.fetchStatus.moved();
@@ -131,19 +150,19 @@ export class Partition implements AsyncDisposable {
   }
 
   offsetResolved(state: "reading" | "held"): void {
-    if (this.state !== "resetting") return;
-    this.state = state;
+    if (this.#state !== "resetting") return;
+    this.#state = state;
     this.ports.onChange();
   }
 
   /** Continues from the offset of this ledger row. The backlog was fetched for another offset, so it is dropped. */
   reopen(ledger: LedgerRow): void {
-    if (this.state === "closed") return;
-    this.state = "reading";
-    this.ledger = ledger;
+    if (this.#state === "closed") return;
+    this.#state = "reading";
+    this.#ledger = ledger;
     this.#backlog.clear();
-    this.fetchOffset = ledger.nextOffset;
-    this.lastEpoch = ledger.leaderEpoch;
+    this.#fetchOffset = ledger.nextOffset;
+    this.#lastEpoch = ledger.leaderEpoch;
     this.fetchStatus.moved();
     this.ports.onChange();
   }
@@ -157,7 +176,7 @@ export class Partition implements AsyncDisposable {
 
   /** Waits for the batch that is being written, and drops the backlog. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.state = "closed";
+    this.#state = "closed";
     this.#closing.abort();
     await this.#running;
     this.#backlog.clear();
@@ -176,7 +195,7 @@ export class Partition implements AsyncDisposable {
       }
       const batch = this.#backlog.takeBatch();
       if (batch !== undefined) await this.#write(batch, signal);
-      else if (this.state === "resetting") {
+      else if (this.#state === "resetting") {
         this.#resetting = new AbortController();
         const either = AbortSignal.any([signal, this.#resetting.signal]);
         await this.ports.resolveOffsetReset(this, this.#divergence, either);
@@ -205,18 +224,18 @@ export class Partition implements AsyncDisposable {
     if (next === undefined) return;
     if (next === "gone") return this.reopenLedger();
     if (next !== batch.next) return this.reopen({ ...ledger, nextOffset: next, leaderEpoch: UNKNOWN_EPOCH });
-    this.ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
-    this.lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.lastTimestampMs;
+    this.#ledger = { ...ledger, nextOffset: next, leaderEpoch: batch.leaderEpoch };
+    this.#lastTimestampMs = batch.records.at(-1)?.timestampMs ?? this.#lastTimestampMs;
     release(batch);
     this.ports.onChange();
   }
 
   #take(slice: Slice): void {
     // The partition may have moved to another offset since the fetch.
-    if (slice.from !== this.fetchOffset || slice.next === slice.from) return;
+    if (slice.from !== this.#fetchOffset || slice.next === slice.from) return;
     this.#backlog.add(slice);
-    this.fetchOffset = slice.next;
-    this.lastEpoch = slice.leaderEpoch;
+    this.#fetchOffset = slice.next;
+    this.#lastEpoch = slice.leaderEpoch;
     this.fetchStatus.moved();
     this.#arrived.notify();
   }
