@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../../migrations/mod.ts";
 import { bad, judge, reading } from "../../support/judge.ts";
+import { NEXT_MIGRATION } from "../../support/next_migration.ts";
 import { onPlace } from "../../support/services.ts";
 import { readings } from "./readings.ts";
 
@@ -30,35 +31,39 @@ Deno.test(
 );
 
 Deno.test(
-  "a consumer refuses a database whose migrations were changed",
+  "a consumer refuses a database that has another version of one of its migrations",
   onPlace({ partitions: 0 }, async (place) => {
-    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    await place.sql("update public.schema_migrations set checksum = repeat('0', 64)");
-    const consumer = place.consumer();
+    const preload = "tests/support/preload/next_release.ts";
+    strictEqual(await place.consumer({ args: ["--migrate-only"], preload }).exitCode(), 0);
+    await place.sql("update public.schema_migrations set checksum = repeat('0', 64) where version > 1");
+    const consumer = place.consumer({ preload });
     strictEqual(await consumer.exitCode(), 1);
     match(
       consumer.output,
-      /Cannot use the database: 0001_create_schema was applied with checksum 000000000000/,
+      new RegExp(`Cannot use the database: ${NEXT_MIGRATION.name} was applied with checksum 000000000000`),
     );
   }),
 );
 
-Deno.test(
-  "a consumer refuses a database with a schema from before the first release, says what to do, and changes nothing",
-  onPlace({ partitions: 0 }, async (place) => {
-    strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
-    await place.sql(
-      `update public.schema_migrations set name = '0001_create_ledger_and_heartbeats', checksum = 'e2f33e226475acd5382e0d8af9650e1583f9336f1a8126ff796b710f6a753e3d'`,
-    );
-    const consumer = place.consumer();
-    strictEqual(await consumer.exitCode(), 1);
-    match(
-      consumer.output,
-      /Cannot use the database at \S+: its schema is older than release 0\.1\.0.*empty one in DATABASE_URL.*deno task up/,
-    );
-    deepStrictEqual(await place.sql("select count(*)::int from public.schema_migrations"), [{ count: 1 }]);
-  }),
-);
+for (const name of ["0001_create_ledger_and_heartbeats", "0001_create_schema"]) {
+  Deno.test(
+    `a consumer refuses a database with a migration ${name} from before the first release, says what to do, and changes nothing`,
+    onPlace({ partitions: 0 }, async (place) => {
+      strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
+      await place.sql(
+        `update public.schema_migrations set name = '${name}', checksum = repeat('e', 64) where version = 1`,
+      );
+      const before = await place.sql("select * from public.schema_migrations");
+      const consumer = place.consumer();
+      strictEqual(await consumer.exitCode(), 1);
+      match(
+        consumer.output,
+        /Cannot use the database at \S+: its schema is older than release 0\.1\.0.*empty database in DATABASE_URL.*deno task up/,
+      );
+      deepStrictEqual(await place.sql("select * from public.schema_migrations"), before);
+    }),
+  );
+}
 
 Deno.test(
   "a consumer refuses a database with a newer breaking migration, but accepts a newer migration that is not breaking",

@@ -124,7 +124,8 @@ async function pendingOf(
     }
     const [found, expected] = [row.checksum, checksum(migration.sql)];
     if (found === expected) continue;
-    if (migration.version === 1 && migration.name !== row.name) {
+    // The first migration changed until release 0.1.0, also under its present name.
+    if (migration.version === 1) {
       throw new PipelineError(
         "database_unfit",
         `Cannot use the database at ${target}: its schema is older than release 0.1.0, expected an empty database or the ` +
