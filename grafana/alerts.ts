@@ -13,7 +13,7 @@ interface AlertRule {
   /** The rule fires if the number exceeds this for the duration `lasting`. */
   readonly above: number;
   readonly lasting: string;
-  /** Length of the time range for the macros; it ends now. Default: 600. */
+  /** Length of the time range that the macros use. The range ends now. Default: 600. */
   readonly lookBackSeconds?: number;
   readonly panel: { readonly dashboard: DashboardName; readonly id: number };
   readonly summary: string;
@@ -22,7 +22,7 @@ interface AlertRule {
   readonly error?: { readonly state: "Alerting" | "KeepLast"; readonly because: string };
 }
 
-/** If all rules fired for an unreadable database, they would all report the same fact. */
+/** If the database cannot be read, one rule reports it. The other rules would only repeat it. */
 const SILENT_ON_ERROR = {
   state: "KeepLast",
   because: "If the database cannot be read, the rule Ingestion stalled fires. This rule keeps its state.",

@@ -4,7 +4,7 @@ import { customer } from "./customer.ts";
 import { overview } from "./overview.ts";
 import { pipeline } from "./pipeline.ts";
 
-/** Content by path below grafana/. */
+/** Contents of the built files, by path below grafana/. */
 export function builtFiles(): ReadonlyMap<string, string> {
   return new Map([
     ["dashboards/heartbeat-overview.json", json(overview().build())],

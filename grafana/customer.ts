@@ -27,7 +27,7 @@ export function customer(): DashboardBuilder {
   return builder;
 }
 
-/** Reads at most 200 ids in the order of the primary key: equally fast for any number of customers. */
+/** Reads at most 200 ids in the order of the primary key, so it takes the same time for any number of customers. */
 function customerVariable() {
   const sql = unindent(`
     select customer_id
@@ -78,8 +78,8 @@ function episodes(name: string, kind: "low" | "high", color: string) {
 }
 
 /**
- * A record's key is the customer's id in UTF-8. The comparison is of bytes, because a key that is not UTF-8 would fail
- * to convert. The time is the time of the reject, because the record's timestamp may be the reason for it.
+ * A record's key is the customer's id in UTF-8. The query compares bytes, because the conversion of a key that is not
+ * UTF-8 would fail. It uses the time of the reject, because the timestamp of the record may be wrong.
  */
 function rejected() {
   return annotation(

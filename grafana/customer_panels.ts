@@ -13,14 +13,17 @@ import { FOLLOWS, overTime, type Stat, stat } from "./panels.ts";
 import { series, table } from "./sources.ts";
 import { rollupLag } from "./stats.ts";
 
-/** The line breaks between two readings that are further apart, because the heart rate between them is unknown. */
+/** If two readings are further apart, the line has a break, because the heart rate between them is unknown. */
 const GAP_MS = 60_000;
 const SILENCE = "2 minutes";
 
 const heartRateStat = (of: Omit<Stat, "steps">) =>
   stat({ ...of, steps: heartRateSteps }).unit(BPM).decimals(0);
 
-/** `customer_latest` waits for the rollup; `heartbeats` does not, but is read only in the time range. */
+/**
+ * The rollup writes `customer_latest`, so its row can be old. The query also reads `heartbeats`, but only in the time
+ * range.
+ */
 const latest = (columns: string) => `
     select ${columns}
       from (
@@ -51,7 +54,7 @@ export function customerStats() {
     heartRateStat({
       id: 1,
       title: "Latest heart rate",
-      description: "The reading with the newest timestamp, also if it is outside the time range.",
+      description: "The reading with the newest timestamp. It may be outside the time range.",
       empty: "Unknown customer",
       sql: latest(`heart_rate as "Heart rate"`),
     }).span(4),
@@ -79,7 +82,7 @@ export function customerStats() {
     stat({
       id: 6,
       title: "Anomalies",
-      description: `Readings outside the alarm thresholds in the time range.${FOLLOWS}`,
+      description: `Readings in the time range that are outside the alarm limits.${FOLLOWS}`,
       empty: none,
       sql: inRange(`sum(low) + sum(high) as "Anomalies"`),
       steps: steps(COLOUR.within, [1, COLOUR.high]),
@@ -94,8 +97,8 @@ export function rate() {
     title: "Heart rate",
     description:
       `Ranges up to ${RAW_UP_TO} show every reading; longer ranges show the lowest, mean and highest of each interval. ` +
-      `Dashed: the alarm thresholds, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line breaks if there was no ` +
-      `reading for a minute, or for an interval. Longer ranges follow the rollup: see the panel Rollup lag.`,
+      `The dashed lines are the alarm limits, ${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm. The line has a break where ` +
+      `no reading came for a minute, or for an interval. Longer ranges follow the rollup: see the panel Rollup lag.`,
     empty: "No readings of this customer in this time range",
     width: 24,
     height: 12,
@@ -190,7 +193,7 @@ export function customerTables() {
       id: 10,
       title: "Silences",
       description:
-        `Periods of at least ${SILENCE} without a reading, between two readings in the time range. Whole minutes.${FOLLOWS}`,
+        `Periods of at least ${SILENCE} without a reading, between two readings in the time range. The times are whole minutes.${FOLLOWS}`,
       empty: `No silence of ${SILENCE} in this time range`,
       ...size,
     })
@@ -211,8 +214,8 @@ export function customerTables() {
       id: 11,
       title: "Rejected records",
       description:
-        "Records with this customer's key that were not stored, by the time of the reject. Records of this " +
-        "customer without a key, or with another key, are not shown.",
+        "Records with this customer's id as key that were rejected in the time range. A record of this customer " +
+        "without a key, or with another key, is not shown.",
       empty: "No record was rejected in this time range",
       ...size,
     })

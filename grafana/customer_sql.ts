@@ -10,7 +10,7 @@ export const CUSTOMER = `(
                   from regexp_matches('\${customer:percentencode}', '%[0-9A-Fa-f]{2}|.', 'g')
                        with ordinality as parts(part, place))`;
 
-/** In a longer range, a point stands for a minute or more. */
+/** In a longer range, each point is the aggregate of a minute or more. */
 export const RAW_UP_TO = "2 hours";
 
 /** Grafana replaces both instants by literals, so the planner removes the query whose condition is false. */

@@ -58,7 +58,7 @@ export function dashboard(name: DashboardName, { title, description }: Dashboard
   return builder;
 }
 
-/** Removes the SDK's default, which would hide the link, variable or annotation in a menu. */
+/** Removes a default of the SDK. With it, Grafana would hide the link, variable or annotation in a menu. */
 export function visible<T extends { placement?: unknown }>(builder: Builder<T>): Builder<T> {
   return {
     build: () => {
@@ -81,15 +81,15 @@ interface PanelSetters {
 }
 
 export interface PanelFrame {
-  /** Unique in the dashboard and never reused: links and alert rules contain it. */
+  /** Unique in the dashboard and never reused, because links and alert rules contain it. */
   readonly id: number;
   readonly title: string;
   readonly description: string;
   /** Text of a panel without data. */
   readonly empty: string;
-  /** Columns of 24. */
+  /** In columns; a dashboard has 24. */
   readonly width: number;
-  /** Rows of 30 pixels. */
+  /** In rows of 30 pixels. */
   readonly height: number;
   readonly source?: DataSourceRef;
 }
@@ -107,7 +107,7 @@ export function framed<P extends PanelSetters>(panel: P, frame: PanelFrame): P {
 
 export const row = (id: number, title: string) => new RowBuilder(title).id(id);
 
-/** Override for a column of customers: a click opens that customer's dashboard in the same time range. */
+/** Override for a column of customers. A click on a customer opens the customer's dashboard in the same time range. */
 export const customerLink: DynamicConfigValue = {
   id: "links",
   value: [{

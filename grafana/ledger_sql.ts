@@ -1,12 +1,15 @@
-/** SQL about the ledger and the rollup that panels and alert rules share, indented for use in brackets. */
+/** SQL about the ledger and the rollup, for panels and alert rules. It is indented for use in brackets. */
 
-/** Three times the 5 s at which a consumer writes its status. */
+/** A consumer writes its status every 5 s. After 15 s without a status, it counts as not running. */
 export const RUNS = "seen_at > now() - interval '15 seconds'";
 
 /** A partition without a write for longer is no longer read, for example because its topic was deleted. */
 const ABANDONED_AFTER = "24 hours";
 
-/** One row for each partition that is read: its newest incarnation, and the newest log end that a consumer wrote. */
+/**
+ * One row for each partition that is read: the ledger row of its newest incarnation, with the newest log end offset
+ * that a consumer wrote.
+ */
 export const CURRENT_LOGS = `
             select *
               from (
@@ -23,13 +26,13 @@ export const CURRENT_LOGS = `
                  order by topic_id, kafka_partition, seen_at desc
               ) told using (topic_id, kafka_partition)`;
 
-/** Lag of a row of CURRENT_LOGS. Null until a consumer has written the end of the log. */
+/** Lag of a row of CURRENT_LOGS. It is null until a consumer has written the end of the log. */
 export const LAG_RECORDS = "case when log_end is not null then greatest(log_end - next_offset, 0) end";
 
 /**
- * Like the metric heartbeat_lag_seconds: the age of the last stored record while there is lag. Without lag and without
- * a running consumer, records may have arrived since the end of the log was last asked for, so the lag counts from
- * then.
+ * Like the metric heartbeat_lag_seconds, this is the age of the last stored record while there is lag. If there is no
+ * lag and no running consumer, records may have arrived since a consumer last asked for the end of the log. Then this is
+ * the time since that moment.
  */
 export const LAG_SECONDS = `
             case when log_end > next_offset
@@ -39,7 +42,7 @@ export const LAG_SECONDS = `
 
 export const ROLLUP_LAG = "select coalesce(max(lag_seconds), 0) from public.rollup_lag";
 
-/** Sum over all ledger rows. Absolute values, because a surplus must not cancel a deficit. */
+/** Sum over all ledger rows. It adds absolute values, because a surplus must not cancel a deficit. */
 export const UNACCOUNTED = `
             select coalesce(sum(
                      abs(log.next_offset - log.first_offset - log.stored - log.duplicates - log.rejected - log.gaps)
@@ -51,14 +54,16 @@ export const UNACCOUNTED = `
                  group by ledger_id
               ) recounted on recounted.ledger_id = log.id`;
 
-/** Records. If more wait for the rollup, adding them up takes longer than a panel may. */
+/** If more records wait for the rollup, adding them up takes longer than a panel may. */
 export const COMPARED_UP_TO = 100_000;
 
 /**
- * The minute aggregates and the changes that wait for the rollup, compared with the rows of whole minutes. One
- * statement has one snapshot, so the difference is 0 at any moment. During a rebuild only minutes from its cursor on
- * are compared. Null if more than COMPARED_UP_TO records wait. `$__timeFilter` has literal bounds, with which the
- * planner skips day partitions; the bounds of `whole` are known only when the query runs.
+ * Compares the rows of whole minutes with their minute aggregates and the change rows that wait for the rollup. One
+ * statement has one snapshot, so the difference is always 0. During a rebuild, the query compares only minutes at or
+ * after the cursor. The result is null if more than COMPARED_UP_TO records wait.
+ *
+ * `$__timeFilter` has literal bounds, so the planner can skip day partitions. The bounds of `whole` are known only when
+ * the query runs.
  */
 export const MINUTES_AGAINST_ROWS = `
             with whole as (

@@ -11,8 +11,8 @@ import {
 import { LIMITS } from "./limits.ts";
 
 /**
- * The palette of Okabe and Ito, whose colours people with any colour blindness can tell apart. Without its black and
- * yellow: one is hard to see on Grafana's dark theme, the other on the light theme.
+ * Colours of Okabe and Ito, which people with any colour blindness can tell apart. Their black is missing because it is
+ * hard to see on Grafana's dark theme, and their yellow because it is hard to see on the light theme.
  */
 export const COLOUR = {
   low: "#56B4E9",
@@ -25,10 +25,10 @@ export const COLOUR = {
 
 const IN_ORDER = Object.values(COLOUR);
 
-/** Colours for series without a meaning. They repeat after six. */
+/** Colours for series that have no colour with a meaning. They repeat after six series. */
 export const cycle = (place: number): string => IN_ORDER[place % IN_ORDER.length] ?? COLOUR.neutral;
 
-/** A unit of Grafana. Grafana adds the space. */
+/** A unit for Grafana, which puts a space before it. */
 export const BPM = "suffix:bpm";
 
 /** @param base the colour below the first step */
@@ -38,7 +38,7 @@ export function steps(base: string, ...above: readonly (readonly [from: number, 
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(all);
 }
 
-/** A step includes its own value. The thresholds themselves are no anomalies, hence `+ 1`. */
+/** A step of Grafana includes its own value. A heart rate equal to the upper alarm limit is no anomaly, hence `+ 1`. */
 export const heartRateSteps = steps(
   COLOUR.low,
   [LIMITS.lowBpm, COLOUR.within],
@@ -48,7 +48,7 @@ export const heartRateSteps = steps(
 export const fixed = (color: string) =>
   new FieldColorBuilder().mode(FieldColorModeId.Fixed).fixedColor(color);
 
-/** Light to dark, for several series of one query, such as partitions. */
+/** Shades from light to dark, for several series of one query, such as partitions. */
 export const shadesOf = (color: string) =>
   new FieldColorBuilder().mode(FieldColorModeId.Shades).fixedColor(color);
 

@@ -1,4 +1,4 @@
-/** The overview's upper half. It shows the present, whatever the time range. */
+/** The overview's upper half. It shows the present for any chosen time range. */
 import { PanelBuilder as TableBuilder } from "@grafana/grafana-foundation-sdk/table";
 import { customerLink, framed } from "./frame.ts";
 import { LIMITS } from "./limits.ts";
@@ -14,7 +14,10 @@ const FORGOTTEN_AFTER = "24 hours";
 
 const QUIET_SINCE = "now() - make_interval(mins => $quiet_minutes)";
 
-/** Customers with an anomaly now or in the last minutes. `beyond`: how far the latest reading is past its threshold. */
+/**
+ * Customers with an anomaly now or in the last minutes. The column `beyond` says how far the latest reading is outside
+ * the alarm limits.
+ */
 const NEEDS_ATTENTION = `
   with lately as (
     select customer_id, sum(low) as low, sum(high) as high
@@ -84,8 +87,8 @@ export function attention() {
     id: 7,
     title: "Who needs attention now",
     description:
-      "First the customers whose latest reading is outside the thresholds, the furthest first. Then those who had " +
-      `an anomaly in the last ${LATELY}. A click on a customer opens the customer's dashboard.${FOLLOWS}`,
+      "The list begins with customers whose latest reading is outside the alarm limits, the furthest first. Then come " +
+      `customers who had an anomaly in the last ${LATELY}. A click on a customer opens the customer's dashboard.${FOLLOWS}`,
     empty: `No customer: no reading outside ${LIMITS.lowBpm} to ${LIMITS.highBpm} bpm in the last ${LATELY}`,
     width: 14,
     height: 10,
@@ -115,8 +118,8 @@ export function quiet() {
     id: 8,
     title: "Who went quiet",
     description:
-      "Customers without a reading in the number of minutes chosen at the top. First those whose last reading was " +
-      `an anomaly, then the others, the most recent first. After ${FORGOTTEN_AFTER} of silence a customer is no ` +
+      "Customers without a reading in the number of minutes chosen at the top. The list begins with customers whose last reading " +
+      `was an anomaly. Then come the others, the most recent first. After ${FORGOTTEN_AFTER} of silence a customer is no ` +
       `longer shown.${FOLLOWS}`,
     empty: "No customer: every customer of the last 24 hours is reporting",
     width: 10,

@@ -16,7 +16,7 @@ import { anomalyCell, BPM, COLOUR, colour, filledCell, fixed, heartRateCell, ste
 import { countsOverTime, FOLLOWS } from "./panels.ts";
 import { series, table } from "./sources.ts";
 
-/** Beats per minute in a bucket. The last bucket includes the highest valid heart rate. */
+/** Width of a bucket in beats per minute. The last bucket includes the highest valid heart rate. */
 const BUCKET = 10;
 const BUCKETS = Math.ceil((LIMITS.maxBpm - LIMITS.minBpm) / BUCKET);
 const bucketOf = (rate: string) =>
@@ -27,7 +27,7 @@ export function distributionNow() {
     id: 9,
     title: "Heart rates now",
     description:
-      "Number of reporting customers by their latest heart rate. The colours show the alarm thresholds of " +
+      "Number of reporting customers by their latest heart rate. The colours change at the alarm limits of " +
       `${LIMITS.lowBpm} and ${LIMITS.highBpm} bpm.${FOLLOWS}`,
     empty: "No customer is reporting",
     width: 10,
@@ -72,8 +72,8 @@ export function distributionOverTime() {
     id: 10,
     title: "Heart rates over time",
     description:
-      "Number of customers by their mean heart rate in the first minute of each interval. The axis shows where a " +
-      `band of ${BUCKET} bpm begins. Brighter means more customers.${FOLLOWS}`,
+      "Number of customers by their mean heart rate in the first minute of each interval. A label on the axis " +
+      `is the lower end of a band of ${BUCKET} bpm. A brighter cell has more customers.${FOLLOWS}`,
     empty: "No readings in this time range",
     width: 14,
     height: 9,

@@ -81,7 +81,7 @@ export function rejectsByReason(id: number) {
      group by 1, 2
      order by 1, 2`,
   ).decimals(0);
-  // By the fixed list of reasons, so that a reason keeps its colour in any selection.
+  // The colour depends on the fixed list of reasons, so a reason keeps its colour in any selection.
   REJECT_REASONS.forEach((reason, place) => panel.overrideByName(reason, [colour(cycle(place))]));
   return panel;
 }

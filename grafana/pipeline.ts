@@ -14,7 +14,7 @@ export function pipeline(): DashboardBuilder {
   for (const panel of consumers()) builder.withPanel(panel);
   builder.withRow(row(20, "Reconciliation"));
   for (const panel of ledger()) builder.withPanel(panel);
-  // Collapsed, so that no query is sent to a Prometheus that does not run.
+  // The row is collapsed, so that Grafana sends no query to a Prometheus that does not run.
   const metrics = row(21, "Prometheus (needs the metrics profile: COMPOSE_PROFILES=metrics in .env)")
     .collapsed(true);
   for (const panel of prometheusPanels()) metrics.withPanel(panel);

@@ -1,4 +1,4 @@
-/** Panels that need Prometheus. Metrics: metrics.ts of the consumer, telemetry.ts of the producer. */
+/** Panels that need Prometheus. The consumer's metrics.ts and the producer's telemetry.ts define the metrics. */
 import { COLOUR, colour, cycle, shadesOf } from "./look.ts";
 import { overTime } from "./panels.ts";
 import { PROMETHEUS, promQuery } from "./sources.ts";
@@ -21,19 +21,19 @@ const quantiles = (metric: string): MetricPanel["queries"] =>
 const PANELS: readonly MetricPanel[] = [
   {
     title: "Records by outcome",
-    description: "Per second, over all consumers.",
+    description: "Records per second of all consumers, by what became of them.",
     unit: "suffix:records/s",
     queries: [["{{outcome}}", `sum by (outcome) (rate(heartbeat_records_total${RATE}))`]],
   },
   {
     title: "Batch time",
-    description: "From a batch that is ready to write until its commit, retries included.",
+    description: "Time from when a batch is ready to be written until its commit, with retries.",
     unit: "s",
     queries: quantiles("heartbeat_batch_duration_seconds"),
   },
   {
     title: "End to end",
-    description: "From Kafka's timestamp of a batch's newest record to the commit.",
+    description: "Time from Kafka's timestamp of the newest record of a batch until the commit.",
     unit: "s",
     queries: quantiles("heartbeat_end_to_end_seconds"),
   },
@@ -45,7 +45,7 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Lag in records",
-    description: "As each consumer reports it, also while it cannot write.",
+    description: "Each consumer reports it, even while it cannot write.",
     unit: "short",
     queries: [["partition {{partition}}", "max by (partition) (heartbeat_lag_records)"]],
   },
@@ -76,7 +76,7 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Rollup lag",
-    description: "Age of the first change that waits for the rollup, as each consumer reports it.",
+    description: "Age of the oldest change row that waits for the rollup. Each consumer reports it.",
     unit: "s",
     queries: [["lag", "max(heartbeat_rollup_lag_seconds)"]],
   },
@@ -106,7 +106,7 @@ export function prometheusPanels() {
     queries.forEach(([legend, expr], place) => {
       const refId = String.fromCharCode("A".charCodeAt(0) + place);
       panel.withTarget(promQuery(expr, legend, refId));
-      // A query with several series gets shades of one colour.
+      // The series of one query get shades of one colour.
       const many = legend.includes("{{");
       panel.overrideByQuery(refId, [
         many ? { id: "color", value: shadesOf(cycle(place)).build() } : colour(cycle(place)),

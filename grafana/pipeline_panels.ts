@@ -42,8 +42,8 @@ export function health() {
       id: 4,
       title: "Lag in time",
       description:
-        "Age of the last stored record, for the slowest partition with lag. For a partition without a running " +
-        "consumer: the time since a consumer last asked Kafka for the end of the log.",
+        "Age of the last stored record of the slowest partition with lag. For a partition without a running " +
+        "consumer, it is the time since a consumer last asked Kafka for the end of the log.",
       empty: NO_END,
       sql: `
       select max(${LAG_SECONDS}) as "Lag"
@@ -55,8 +55,9 @@ export function health() {
       id: 6,
       title: "Minute aggregates against rows",
       description:
-        "Readings of the last whole minutes: the number of rows, minus the sum of the minute aggregates and of the " +
-        "changes that wait for the rollup. Any value but 0 is a defect. `deno task reconcile` compares all readings.",
+        "Compares the readings of the last whole minutes: the number of rows, minus the readings in the minute " +
+        "aggregates and in the change rows that wait for the rollup. Any value but 0 is a defect. " +
+        "`deno task reconcile` compares all readings.",
       empty: `${NOTHING_YET}, or more than ${COMPARED_UP_TO} records wait for the rollup`,
       sql: `
       select (${MINUTES_AGAINST_ROWS}) as "Difference"`,
@@ -67,7 +68,7 @@ export function health() {
   ];
 }
 
-/** Sums by minute first, so that the macro's slow arithmetic runs once for each minute, not for each row. */
+/** The query first sums by minute, so that the macro's slow arithmetic runs once per minute and not once per row. */
 export function throughput() {
   return overTime({
     id: 7,
@@ -102,9 +103,9 @@ export function partitions() {
     id: 8,
     title: "Partitions",
     description:
-      "Each partition that was read in the last 24 hours: its lag, when a consumer last asked Kafka for the end of the " +
-      "log, the records that wait for the rollup, when the last batch was written, and how old its newest record and " +
-      "measurement were then.",
+      "Each partition that was read in the last 24 hours. Asked: when a consumer last asked Kafka for the end of the log. " +
+      "Rollup behind: records that wait for the rollup. The delays say how old the newest record and the newest " +
+      "measurement of the last batch were when it was written.",
     empty: "No batch was written in the last 24 hours",
     width: 24,
     height: 8,
@@ -159,8 +160,8 @@ export function consumers() {
       id: 17,
       title: "Rollup",
       description:
-        "The rollup brings the minute aggregates and each customer's latest reading up to date. Records behind: they wait " +
-        "for the rollup. Exact from: during a rebuild, minute aggregates are exact from this minute on.",
+        "The rollup updates the minute aggregates and each customer's latest reading. Records behind: records that wait " +
+        "for the rollup. Exact from: during a rebuild, minute aggregates at or after this minute are exact.",
       empty: "The rollup has no row",
       width: 8,
       height: 7,
@@ -241,7 +242,7 @@ export function ledger() {
       title: "Dropped by retention",
       description:
         "Day partitions that were dropped because of RETENTION_DAYS. Their readings still count as stored in the " +
-        "ledger. Without a number, their rows are still being counted.",
+        "ledger. While a row has no number of readings, they are being counted.",
       empty: "No day partition was dropped",
       width: 12,
       height: 8,

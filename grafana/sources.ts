@@ -1,7 +1,7 @@
 import type { Builder, Dataquery } from "@grafana/grafana-foundation-sdk/cog";
 import { DataqueryBuilder } from "@grafana/grafana-foundation-sdk/prometheus";
 
-/** The uids are also in provisioning/datasources. */
+/** The files in provisioning/datasources contain the same uids. */
 export const POSTGRES = { type: "grafana-postgresql-datasource", uid: "postgres-heartbeats" } as const;
 export const PROMETHEUS = { type: "prometheus", uid: "prometheus-heartbeats" } as const;
 

@@ -8,7 +8,7 @@ export const NO_END =
   "No batch was written in the last 24 hours, or no consumer asked Kafka for the end of the log";
 export const ageSteps = steps(COLOUR.within, [60, COLOUR.warning], [300, COLOUR.high]);
 
-/** Stands for the lag during a rebuild, when the lag does not tell how many minutes are still missing. */
+/** This value replaces the lag during a rebuild, because the lag does not say how many minutes are still missing. */
 const REBUILDING = -1;
 
 export const latestReading = (id: number) =>
@@ -55,8 +55,8 @@ export const rollupLag = (id: number) =>
     id,
     title: "Rollup lag",
     description:
-      "Age of the first change that waits for the rollup, which writes the minute aggregates and each customer's latest " +
-      "reading. A rebuild counts the newest minutes first.",
+      "Age of the oldest change row that waits for the rollup. The rollup writes the minute aggregates and each " +
+      "customer's latest reading. A rebuild computes the newest minutes first.",
     empty: "The rollup has no row",
     sql: `
     select case when cursor is null then (${ROLLUP_LAG}) else ${REBUILDING} end as "Lag"

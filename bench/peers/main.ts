@@ -69,7 +69,7 @@ Examples:
   if (!signal.aborted) {
     throw new PipelineError(
       "stack_failed",
-      `Cannot continue: ${title} ended by itself: ${child.tail.join(" ")}`,
+      `Cannot go on: ${title} ended by itself: ${child.tail.join(" ")}`,
     );
   }
 });

@@ -18,7 +18,7 @@ export async function dashboards(): Promise<{ file: string; model: Dashboard }[]
   );
 }
 
-/** @param path such as alerting/heartbeat_rules.yaml */
+/** @param path for example alerting/heartbeat_rules.yaml */
 export async function provisioning(path: string): Promise<unknown> {
   return parse(await Deno.readTextFile(new URL(`provisioning/${path}`, GRAFANA)));
 }
@@ -28,7 +28,7 @@ export async function alertRules() {
   return groups.flatMap(({ rules }) => rules);
 }
 
-/** All panels without the rows, also those inside a collapsed row. */
+/** All panels, including those inside a collapsed row, but without the rows themselves. */
 export function panels(model: Dashboard): Panel[] {
   return model.panels.flatMap((panel) => panel.type === "row" ? panel.panels as Panel[] : [panel as Panel]);
 }
@@ -38,14 +38,14 @@ export type QueryKind = "panel" | "variable" | "annotation" | "alert";
 export interface BuiltQuery {
   readonly name: string;
   readonly kind: QueryKind;
-  /** The type of the panel (stat, table, timeseries ...), otherwise `kind`. */
+  /** For a panel its type (stat, table, timeseries ...), for other queries `kind`. */
   readonly type: string;
   readonly format: "time_series" | "table";
   readonly sql: string;
   /**
    * @param to the end of the time range
-   * @param rangeMs the chosen range; default: that of the dashboard. It has no effect on alert rules, nor on panels
-   * with a range of their own.
+   * @param rangeMs the chosen range. Default: the range of the dashboard. Alert rules, and panels that set a range
+   * themselves, ignore it.
    */
   readonly context: (to: Date, rangeMs?: number) => MacroContext;
 }
@@ -87,7 +87,7 @@ function queriesOf(file: string, model: Dashboard): BuiltQuery[] {
         const rangeMs = own ?? chosenMs;
         const intervalMs = intervalOf(
           rangeMs,
-          // Without maxDataPoints, Grafana takes the panel's width in pixels.
+          // If maxDataPoints is not set, Grafana uses the panel's width in pixels.
           panel?.maxDataPoints ?? 1_000,
           milliseconds(panel?.interval ?? "1s"),
         );

@@ -12,12 +12,12 @@ export interface MacroContext {
   readonly search?: string;
 }
 
-/** @throws TypeError for an unknown variable or macro, or one with wrong arguments */
+/** @throws TypeError for an unknown variable, and for an unknown macro or wrong arguments of a macro */
 export function expandMacros(sql: string, context: MacroContext): string {
   return expandServerMacros(expandVariables(sql, context), context);
 }
 
-/** The part of Grafana's browser code. The two intervals are variables too. */
+/** Does what Grafana's code in the browser does. The two intervals are variables too. */
 function expandVariables(sql: string, { intervalMs, variables = {}, search = "" }: MacroContext): string {
   const known: Record<string, string> = {
     ...variables,
@@ -30,7 +30,7 @@ function expandVariables(sql: string, { intervalMs, variables = {}, search = "" 
     const name = braced ?? bare;
     const value = known[name];
     if (value === undefined) {
-      // A macro for the server.
+      // The server expands this macro.
       if (name.startsWith("__")) return all;
       throw new TypeError(`the variable ${all} is unknown`);
     }
@@ -59,7 +59,7 @@ function formatted(value: string, format: string | undefined): string {
   }
 }
 
-/** [M] The part of Grafana's server. A macro ends at the first closing parenthesis, even inside an argument. */
+/** [M] Does what Grafana's server does. A macro ends at the first closing parenthesis, even inside an argument. */
 function expandServerMacros(sql: string, { from, to }: MacroContext): string {
   return sql.replace(/\$(\w+)\(([^)]*)\)(,?)/g, (_all, name: string, inside: string, comma: string) => {
     const args = inside.split(",").map((arg) => arg.trim());
