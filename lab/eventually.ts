@@ -1,12 +1,12 @@
 /**
- * Folder `lab`: what both tests and benchmarks need: a topic and a database, records in them, worker processes, and
- * waiting for facts. It asserts nothing.
+ * Folder `lab`: tests, benchmarks and chaos use it. It creates topics and databases, publishes records, starts worker
+ * processes, and waits for facts. It asserts nothing.
  *
- * A test waits for a fact and never sleeps: a fixed sleep is either too long or too short.
+ * A test waits for a fact and never sleeps, because a fixed sleep is either too long or too short.
  */
 
 const LOOK_EVERY_MS = 50;
-/** Generous, because it only bounds a failing test. It is no promise about speed. */
+/** Long, because it only bounds a failing test. It is no promise about speed. */
 const DEADLINE_MS = 60_000;
 
 /**

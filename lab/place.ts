@@ -10,7 +10,7 @@ import { Publisher } from "./produce.ts";
 import { type StartOptions, WorkerProcess } from "./worker_process.ts";
 
 export interface PlaceOptions {
-  /** 0: the topic is not created. Default: 1. */
+  /** Number of partitions; with 0, no topic is created. Default: 1. */
   readonly partitions?: number;
   readonly replicas?: number;
   readonly topicConfig?: Readonly<Record<string, string>>;
@@ -63,7 +63,7 @@ export class Place implements AsyncDisposable {
     return (await this.#pool.query<T>(text, [...values])).rows;
   }
 
-  /** For locks and open transactions. The caller ends it. */
+  /** Returns a connection for locks and open transactions. The caller ends it. */
   async session(): Promise<pg.Client> {
     return await openClient(this.databaseUrl);
   }
@@ -74,7 +74,7 @@ export class Place implements AsyncDisposable {
     return url.href;
   }
 
-  /** In the database `postgres`, not in that of the place. */
+  /** Runs a statement in the database `postgres`, not in the database of the place. */
   async asSuperuser(text: string): Promise<void> {
     await withClient(this.stack.superuserUrl, (client) => client.query(text));
   }
@@ -97,7 +97,7 @@ export class Place implements AsyncDisposable {
     return await describeTopic(this.#ends, this.topic);
   }
 
-  /** @param count of all partitions afterwards */
+  /** @param count number of all partitions afterwards */
   async addPartitions(count: number): Promise<void> {
     const { leaders: [broker = 0, ...others] } = await eventually("the topic", () => this.describeTopic());
     const assignments = Array.from({ length: count - others.length - 1 }, () => ({ brokerIds: [broker] }));
@@ -154,7 +154,7 @@ export class Place implements AsyncDisposable {
     }, { withinMs, seen: () => seen });
   }
 
-  /** The process ends with the place at the latest. */
+  /** The process ends at the latest when the place is disposed. */
   consumer(options: StartOptions = {}): WorkerProcess {
     const env = {
       KAFKA_BOOTSTRAP_SERVERS: this.stack.kafkaBootstrapServers,
@@ -169,7 +169,10 @@ export class Place implements AsyncDisposable {
     return worker;
   }
 
-  /** Runs a consumer until it has read everything. @throws Error unless it exits with 0 */
+  /**
+   * Runs a consumer until it has read everything.
+   * @throws Error unless it exits with 0
+   */
   async consumeAll(options: StartOptions & { readonly withinMs?: number } = {}): Promise<WorkerProcess> {
     const worker = this.consumer({ ...options, args: ["--until-caught-up"] });
     const code = await worker.exitCode(options);
@@ -209,7 +212,7 @@ export class Place implements AsyncDisposable {
 
 function openPool(url: string): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 2, connectionTimeoutMillis: 5_000 });
-  // If a test stops the server, idle connections end. The next query opens a new one.
+  // If a test stops the server, idle connections end. The next query opens a new connection.
   pool.on("error", () => {});
   return pool;
 }

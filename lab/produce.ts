@@ -6,7 +6,7 @@ import { tolerateLeaderlessPartitions } from "../workers/_shared/kafka/client_pa
 /** A record to publish. An object becomes JSON. Bytes and null are sent unchanged. */
 export interface Outgoing {
   readonly value: Uint8Array | null | string | Readonly<Record<string, unknown>>;
-  /** null: no key. Default: the value's customer_id. */
+  /** null means no key. Default: the value's customer_id. */
   readonly key?: string | Uint8Array | null;
   /** Default: 0. */
   readonly partition?: number;
@@ -15,7 +15,7 @@ export interface Outgoing {
   readonly timestampMs?: bigint;
 }
 
-/** A record that the broker acknowledged. */
+/** A record that a broker acknowledged. */
 export interface Sent<T extends Outgoing = Outgoing> {
   /** `partition:offset` */
   readonly id: string;
@@ -70,7 +70,7 @@ export class Publisher implements AsyncDisposable {
     return sent;
   }
 
-  /** Leaves the transaction open until `close`, so that the last stable offset stays at its first record. */
+  /** Leaves the transaction open until `close`. Until then, the last stable offset stays at its first record. */
   async openTransaction<T extends Outgoing>(
     records: readonly T[],
   ): Promise<{ sent: Sent<T>[]; close: (end: "commit" | "abort") => Promise<void> }> {
@@ -126,7 +126,7 @@ export class Publisher implements AsyncDisposable {
     return producer;
   }
 
-  /** Reconnects with the next record. Otherwise the client would use old metadata of the topic for minutes. */
+  /** Closes the producers. Otherwise they would use old metadata of the topic for minutes. The next record opens new ones. */
   async forget(): Promise<void> {
     const producers = [...this.#producers.values()];
     this.#producers.clear();

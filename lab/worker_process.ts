@@ -3,7 +3,7 @@ import { taskArguments, type TaskWorker } from "../stack/worker_task.ts";
 import { askLoopback } from "../workers/_shared/health.ts";
 import { eventually } from "./eventually.ts";
 
-/** What Deno needs to start. A worker gets nothing else from the environment of the tests. */
+/** Variables that Deno needs to start. A worker gets no other variables from the environment of the tests. */
 const INHERITED = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE", "SYSTEMROOT"];
 const TAIL_LINES = 30;
 
@@ -29,7 +29,7 @@ export interface Answer {
 
 /** A worker as a process, started with the arguments of its task. */
 export class WorkerProcess implements AsyncDisposable {
-  /** The structured log, in order. */
+  /** The entries of the structured log, in order. */
   readonly lines: LogLine[] = [];
   /** Everything from standard output and standard error. */
   output = "";
@@ -40,7 +40,7 @@ export class WorkerProcess implements AsyncDisposable {
   private constructor(child: Deno.ChildProcess) {
     this.#child = child;
     const killWorker = () => this.kill("SIGKILL");
-    // Leaves no worker behind, unless this process is killed with SIGKILL.
+    // Ends the worker when this process exits. Only SIGKILL prevents this.
     globalThis.addEventListener("unload", killWorker);
     this.exited = (async () => {
       const [status] = await Promise.all([child.status, this.#read(child.stdout), this.#read(child.stderr)]);
@@ -50,7 +50,7 @@ export class WorkerProcess implements AsyncDisposable {
     })();
   }
 
-  /** `chaos` has child processes: end it with `stop`. */
+  /** End `chaos` with `stop`, because it has child processes. */
   static start(
     worker: TaskWorker,
     options: StartOptions,
@@ -92,7 +92,7 @@ export class WorkerProcess implements AsyncDisposable {
         try {
           this.lines.push(JSON.parse(line));
         } catch {
-          // No log line. `output` contains it.
+          // This is not a log line. `output` contains it too.
         }
       }
     }
@@ -102,7 +102,7 @@ export class WorkerProcess implements AsyncDisposable {
     return this.lines.filter((line) => line.event === event);
   }
 
-  /** Waits until the worker has logged this event with fitting fields, before or after the call. */
+  /** Waits until the worker has logged this event with matching fields. An entry from before the call counts too. */
   async said(event: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
     return await eventually(`the worker to log ${event}`, () => {
       const found = this.events(event).find(fits);
@@ -132,7 +132,7 @@ export class WorkerProcess implements AsyncDisposable {
     }, { seen: () => last });
   }
 
-  /** The sum over all samples whose line contains `labels`. */
+  /** The sum of all samples of the metric whose line contains `labels`. */
   async metric(name: string, labels = ""): Promise<number> {
     const { text } = await this.get("/metrics");
     return text.split("\n")
@@ -149,7 +149,7 @@ export class WorkerProcess implements AsyncDisposable {
     }
   }
 
-  /** Waits for the end. The code is 128 + n after signal n. */
+  /** Waits for the end of the process. After signal n, the exit code is 128 + n. */
   async exitCode({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<number> {
     await eventually("the worker to end", () => !this.#running, { withinMs, seen: () => this.tail() });
     return (await this.exited).code;

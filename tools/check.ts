@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-/** The fastest first. */
+/** The fastest steps come first. */
 const STEPS: readonly (readonly string[])[] = [
   ["fmt", "--check"],
   ["lint"],

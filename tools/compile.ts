@@ -6,11 +6,11 @@ import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { writeOut } from "../workers/_shared/output.ts";
 
 /**
- * The tasks that start the workers. The executables get the same permissions and V8 flags. Read here and not in
- * stack/, which the image build does not copy.
+ * The tasks that start the workers. The executables get the same permissions and V8 flags. This file reads the tasks
+ * itself and does not import from stack/, because the image build does not copy that folder.
  *
- * The consumer's V8 flags limit the heap, beside the bounded buffers. A small young generation frees the buffers of
- * batches soon, which takes a quarter less memory (measured by `deno task bench:soak`).
+ * The consumer's V8 flags limit the heap; the buffers outside the heap are bounded too. With a small young generation,
+ * V8 frees the buffers of batches soon, which saves a quarter of the memory (measured by `deno task bench:soak`).
  */
 const TASKS: Readonly<Record<string, string>> = {
   consumer: configuration.tasks.consume.command,

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { printableLines, writeOut } from "../../workers/_shared/output.ts";
 
-/** Its own exit code: it does not mean "no vulnerability", and a machine without a network must be able to continue. */
+/** A separate exit code, because it does not mean "no vulnerability", and a machine without a network may continue. */
 const NOT_ASKED = 3;
 const UNTRUSTED = /error sending request for url \((https:\/\/[^)]+)\).*invalid peer certificate/;
 
@@ -44,7 +44,7 @@ await runWorker(async ({ args, signal }) => {
 interface Asked {
   readonly code: number;
   readonly output: string;
-  /** The first line of its standard error. */
+  /** The first line of standard error. */
   readonly why: string;
 }
 

@@ -3,14 +3,14 @@ import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 
 interface LockedPackage {
   readonly integrity?: string;
-  /** Each is a name, or name@version if several versions are locked. */
+  /** Names of packages; name@version if several versions of the package are locked. */
   readonly dependencies?: readonly string[];
 }
 
 export interface Lock {
   /** Versions by the specifier in the import map. */
   readonly specifiers: Readonly<Record<string, string>>;
-  /** By name@version, with an optional suffix of `_` and the resolved peers. */
+  /** Packages by name@version. The key can end in `_` and the resolved peer dependencies. */
   readonly npm: Readonly<Record<string, LockedPackage>>;
 }
 
@@ -58,7 +58,7 @@ export function billOfMaterials(lock: Lock, mavenList: string, sha512: (path: st
   return `${new Serialize.JsonSerializer(factory).serialize(bom, { sortLists: true, space: 2 })}\n`;
 }
 
-/** Drops the peers: "@scope/name@1.2.3_peer@4" is version 1.2.3. */
+/** Ignores the peer dependencies: "@scope/name@1.2.3_peer@4" is version 1.2.3. */
 function split(key: string): { name: string; version: string } {
   const at = key.indexOf("@", 1);
   if (at < 0) return { name: key, version: "" };
@@ -82,7 +82,7 @@ function npmComponent(name: string, version: string, integrity: string | undefin
 }
 
 function jarsOf(list: string, sha512: (path: string) => string): Models.Component[] {
-  // org.apache.kafka:kafka-clients:jar:4.4.0:compile:/m2/kafka-clients-4.4.0.jar -- module kafka.clients (auto)
+  // Example: org.apache.kafka:kafka-clients:jar:4.4.0:compile:/m2/kafka-clients-4.4.0.jar -- module kafka.clients (auto)
   const line =
     /^\s*([\w.-]+):([\w.-]+):jar:(?:[\w.-]+:)?([\w.-]+):(?:compile|runtime):(.+?\.jar)(?: -- module .*)?\s*$/gm;
   return [...list.matchAll(line)].map(([, group = "", name = "", version = "", path = ""]) => {
