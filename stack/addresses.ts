@@ -1,5 +1,5 @@
 /**
- * Folder `stack`: a real Kafka and a real PostgreSQL on this machine without Docker, for `up`, tests, chaos and
+ * Folder `stack`: runs a real Kafka and a real PostgreSQL on this machine without Docker, for `up`, tests, chaos and
  * benchmarks. No worker imports from it.
  *
  * Writes the file that tells other tasks where the servers are.
@@ -13,10 +13,10 @@ export interface Addresses extends Disposable {
 }
 
 /**
- * Writes the file, which only this user can read. Disposing removes it.
+ * Writes the file so that only this user can read it. Disposing the result removes the file.
  *
  * @param home absolute path of the data folder, which this process owns
- * @param values by name; an undefined one is left out
+ * @param values by name; undefined values are left out
  */
 export function writeAddresses(
   home: string,
@@ -32,7 +32,7 @@ export function writeAddresses(
     ...lines,
     "",
   ];
-  // A file that a killed run left behind keeps its mode, so it is created again.
+  // The file of a killed run would keep its mode, so it is deleted and created again.
   removeAddresses(path);
   Deno.writeTextFileSync(path, text.join("\n"), { mode: 0o600, createNew: true });
   return {

@@ -1,5 +1,5 @@
 /**
- * Three Kafka brokers and a controller on this machine, for faults that a single broker cannot show: a failover of a
+ * Starts three Kafka brokers and a controller on this machine, for faults that need several brokers: a failover of a
  * leader, missing replicas, a truncated log.
  *
  * The controller is a separate process. If the brokers were controllers too, the death of two would also end the
@@ -26,7 +26,10 @@ export interface ClusterOptions {
 
 export interface Cluster extends AsyncDisposable {
   readonly bootstrapServers: string;
-  /** By node id. @throws TypeError if there is no such node */
+  /**
+   * Returns a node by its id.
+   * @throws TypeError if there is no such node
+   */
   readonly broker: (id: number) => Service;
   readonly brokers: readonly Service[];
   readonly controller: Service;
@@ -51,7 +54,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await home.endOrphans();
   const nodes = new Map<number, Service>();
   opened.defer(async () => {
-    // A broker hands over its partitions when it stops, and needs the controller for that.
+    // The controller stops last, because a broker that stops needs it to hand over its partitions.
     await Promise.all(BROKERS.map((id) => nodes.get(id)?.stop()));
     await nodes.get(CONTROLLER)?.stop();
   });

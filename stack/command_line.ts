@@ -40,7 +40,7 @@ const UP_FLAGS = {
   producer: text({ expected: "true or false", default: "true" }),
 };
 
-/** `up` does not start a server whose address is given. */
+/** If the address of a server is given, `up` does not start that server. */
 const OWN_SERVERS = {
   KAFKA_BOOTSTRAP_SERVERS: optional(text({ expected: "host:port, several separated by commas" })),
   DATABASE_URL: optional(secret({ expected: "postgres://user:password@host:5432/database" })),
@@ -86,7 +86,7 @@ export function parseUpFlags(
 ): UpFlags {
   const flags = parseFlags("pipeline", upCommand(), UP_FLAGS, args);
   const own = parseSettings("pipeline", OWN_SERVERS, env, { readFile });
-  // Check it before Kafka starts.
+  // A wrong URL must be reported before Kafka starts.
   if (own.DATABASE_URL !== undefined) databaseAddress("pipeline", own.DATABASE_URL, readFile);
   return {
     ...withPorts("pipeline", flags, env),

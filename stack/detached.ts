@@ -17,11 +17,11 @@ export interface DetachOptions {
 }
 
 /**
- * Starts `stack` in the background, where it outlives this program and its terminal. Waits until the servers answer.
- * There is no deadline, because the first start downloads Kafka. The signal ends the program in the background.
+ * Starts `stack` in the background and waits until the servers answer. `stack` outlives this program and its terminal.
+ * There is no deadline, because the first start downloads Kafka. An abort of the signal ends `stack`.
  *
  * @returns the text of the addresses file
- * @throws PipelineError if it ends before; its output was reported as progress
+ * @throws PipelineError if `stack` ends before the servers answer; its output was reported as progress
  */
 export async function startDetached(
   home: string,
@@ -32,11 +32,11 @@ export async function startDetached(
     throw new UsageError("Cannot detach on Windows: start `deno task stack` in a terminal and leave it open");
   }
   const folder = resolve(home);
-  // Only creates the folder and checks that it is free. The program in the background takes it again.
+  // This only creates the folder and checks that it is free. The program in the background locks it again.
   (await takeHome(folder))[Symbol.dispose]();
   const logPath = join(folder, "stack.log");
   await Deno.writeTextFile(logPath, "", { mode: 0o600 });
-  // A shell, because Deno cannot redirect the output of a child to a file.
+  // A shell starts it, because Deno cannot redirect the output of a child to a file.
   const child = new Deno.Command("sh", {
     args: [
       "-c",
@@ -50,7 +50,7 @@ export async function startDetached(
     stdin: "null",
     stdout: "null",
     stderr: "null",
-    // A session of its own, which outlives the terminal.
+    // A separate session outlives the terminal.
     detached: true,
   }).spawn();
   let reported = 0;
@@ -68,7 +68,7 @@ export async function startDetached(
     if (ended) {
       throw new PipelineError("stack_failed", "Cannot start the servers in the background, see above");
     }
-    // The file is from this run, and complete: DATABASE_URL is its last line.
+    // The file is from this run. It is complete, because DATABASE_URL is its last line.
     if (!signal.aborted && text.includes(`process ${child.pid};`) && /^DATABASE_URL=.+\n/m.test(text)) {
       signal.removeEventListener("abort", stop);
       child.unref();

@@ -12,7 +12,7 @@ export interface Home extends Disposable {
 }
 
 const OWNER_FILE = "owner.pid";
-/** For each process, before SIGKILL. */
+/** Time that each process has to stop before it gets SIGKILL. */
 const ORPHAN_DEADLINE_MS = 5_000;
 
 /**
@@ -34,7 +34,7 @@ export async function takeHome(folder: string): Promise<Home> {
         "stop that one, or choose another folder with --home",
     );
   }
-  // Not in the lock file, because Windows lets no other process read a locked file.
+  // The process id is not in the lock file, because on Windows no other process can read a locked file.
   await Deno.writeTextFile(ownerFile, `${Deno.pid}\n`);
   const keeper = startKeeper(path);
   return {

@@ -25,21 +25,21 @@ export interface StackOptions {
   /** Data folder. Only one process at a time may use it. */
   readonly home: string;
   readonly services?: readonly ("kafka" | "postgres")[];
-  /** Default, here and for PostgreSQL: 0, any free port. */
+  /** Default for both ports: 0, any free port. */
   readonly kafkaPort?: number;
   readonly postgresPort?: number;
   /** Replaces defaults of server.properties. Listeners are added (see `kafka_listeners.ts`). */
   readonly kafkaConfig?: Readonly<Record<string, string>>;
-  /** Initial heap, MB; it grows when needed. With a small heap the JVM collects garbage several times a second. */
+  /** Initial heap in MB, which grows when needed. With a small heap, the JVM collects garbage several times a second. */
   readonly kafkaHeapMb?: number;
   /**
-   * Ports of links (see `link.ts`) that listen already; their targets may be set later. A client that connects
-   * through a link stays behind it. Other clients do not notice the link.
+   * Ports of links (see `link.ts`) that listen already; their targets may be set later. A client that connects through
+   * a link reaches Kafka only through that link. Other clients do not notice the links.
    */
   readonly kafkaLinks?: readonly number[];
-  /** Kafka keeps its data there. The caller unmounts the disk after the servers have stopped. */
+  /** Kafka keeps its data on this disk. The caller unmounts the disk after the servers have stopped. */
   readonly kafkaDisk?: SmallDisk;
-  /** PostgreSQL runs where the disk is mounted. `postgres_disk.ts` moves data to it. */
+  /** PostgreSQL runs in the namespace of this disk. `postgres_disk.ts` moves data to the disk. */
   readonly postgresDisk?: SmallDisk;
   /** If set, all users but the superuser must use TLS. */
   readonly postgresTls?: PostgresTls;
@@ -49,14 +49,14 @@ export interface StackOptions {
 
 export interface Stack extends AsyncDisposable {
   readonly home: string;
-  /** Where the process id of another child is kept, so that the next start ends it if this process is killed. */
+  /** Path of a pid file for another child process. If this process is killed, the next start ends that child. */
   readonly pidFile: (name: string) => string;
-  /** @throws TypeError if Kafka is not among the services, as `kafka` does */
+  /** @throws TypeError, like `kafka`, if Kafka is not among the services */
   readonly kafkaBootstrapServers: string;
   readonly kafka: Service;
   /** The target ports of the `kafkaLinks`. */
   readonly kafkaLinkPorts: readonly number[];
-  /** @throws TypeError if PostgreSQL is not among the services, as the next three do */
+  /** @throws TypeError, like the next three members, if PostgreSQL is not among the services */
   readonly databaseUrl: string;
   readonly superuserUrl: string;
   readonly postgres: Service;
@@ -95,7 +95,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
   const servers: Servers = {};
   opened.defer(async () => {
-    // The source stops before the sink.
+    // Kafka, the source, stops before PostgreSQL, the sink.
     await servers.kafka?.stop();
     await servers.postgres?.service.stop();
   });

@@ -1,12 +1,12 @@
 import { PipelineError } from "../workers/_shared/errors.ts";
 import { writeError } from "../workers/_shared/output.ts";
 
-/** Does not throw if the terminal is closed: SIGHUP then stops the program in order. */
+/** Does not throw if the terminal is closed, because SIGHUP then stops the program in order. */
 export function sayProgress(text: string): void {
   writeError(`${text}\n`);
 }
 
-/** @throws PipelineError if the reader of standard output has gone: the program then has no purpose */
+/** @throws PipelineError if nothing reads standard output any more, because the program then has no purpose */
 export function sayResult(text: string): void {
   try {
     Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));

@@ -4,8 +4,8 @@ import { endWithLauncher } from "./process/launcher.ts";
 import { sayProgress } from "./output.ts";
 
 /**
- * Runs `up` or `stack` and ends the process. The program also stops if its launcher has ended. A refusal of the
- * operating system is reported in one sentence.
+ * Runs `up` or `stack` and ends the process. The program also stops if its launcher has ended. If the operating system
+ * refuses something, the program reports it in one sentence.
  */
 export async function runProgram(main: (context: WorkerContext) => Promise<number | void>): Promise<never> {
   return await runWorker(async (context) => {
@@ -18,7 +18,7 @@ export async function runProgram(main: (context: WorkerContext) => Promise<numbe
   });
 }
 
-/** A full disk or a closed folder is no bug of this program, so its place in the code is irrelevant. */
+/** A full disk or a folder without access is no bug of this program, so the message needs no stack trace. */
 function withoutStackTrace(error: unknown): unknown {
   if (error instanceof PipelineError) return error;
   const refused = /^E[A-Z]+$/.test(String(findInCauses(error, "code"))) ||

@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL standby that follows the stack's server by streaming replication. Made with the low-level backup API,
- * because the embedded programs lack pg_basebackup.
+ * Starts a PostgreSQL standby that follows the stack's server by streaming replication. It uses the low-level backup
+ * API, because the embedded programs lack pg_basebackup.
  *
  * @example
  * await using standby = await startStandby(stack, { synchronous: true });
@@ -22,18 +22,18 @@ import type { Service } from "./process/service.ts";
 import { waitFor } from "./process/wait.ts";
 
 export interface StandbyOptions {
-  /** Whether the primary confirms a commit only after the standby has flushed it to disk. */
+  /** If true, the primary confirms a commit only after the standby has flushed it to disk. */
   readonly synchronous: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface Standby extends AsyncDisposable {
   readonly service: Service;
-  /** Makes the standby a primary. Stop the old primary before: nothing else keeps both from accepting writes. */
+  /** Makes the standby a primary. Stop the old primary first, because otherwise both accept writes. */
   readonly promote: () => Promise<void>;
 }
 
-/** Also the name of the replication slot, and of the standby in pg_stat_replication. */
+/** The replication slot has this name, and the standby has it in pg_stat_replication. */
 const NAME = "standby";
 const STREAMS_WITHIN_MS = 60_000;
 /** The server recreates these, as the documentation of PostgreSQL's low-level backup API says. */
@@ -82,9 +82,9 @@ export async function startStandby(stack: Stack, options: StandbyOptions): Promi
   });
 }
 
-/** The server writes during the copy. The write-ahead log since the start makes the copy consistent. */
+/** The server writes during the copy. The write-ahead log since the start of the backup makes the copy consistent. */
 async function backUp(primary: pg.Client, from: string, to: string, user: OsUser | undefined): Promise<void> {
-  // The slot keeps that log until the standby has fetched it.
+  // The slot keeps this part of the log until the standby has fetched it.
   await primary.query(`select pg_create_physical_replication_slot('${NAME}', true)`);
   await primary.query(`select pg_backup_start('${NAME}', fast => true)`);
   await copyFolder(from, to, user);
@@ -139,7 +139,7 @@ async function copyFolder(from: string, to: string, user: OsUser | undefined): P
         await Deno.copyFile(source, target);
         await own(target, user);
       } catch (error) {
-        // A table that was dropped meanwhile. The standby learns this from the log.
+        // The table was dropped meanwhile. The standby learns this from the log.
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }

@@ -13,8 +13,8 @@ const TASKS = {
 export type TaskWorker = keyof typeof TASKS;
 
 /**
- * Deno's arguments to run a worker as its task does, with the same permissions and V8 flags. The worker's own
- * arguments follow.
+ * Returns Deno's arguments to run a worker as its task does, with the same permissions and V8 flags. The arguments of
+ * the worker come after them.
  *
  * @param flags further flags for Deno
  */

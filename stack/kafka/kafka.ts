@@ -1,6 +1,6 @@
 /**
- * Folder `kafka`: Kafka nodes as child processes: jars, configuration, listeners. It talks to a broker only to see
- * whether it answers.
+ * Folder `kafka`: runs Kafka nodes as child processes, with their jars, configuration and listeners. It talks to a broker
+ * only to check whether the broker answers.
  *
  * Starts a Kafka node in KRaft mode, alone or as a member of a cluster. The node keeps its data between starts.
  */
@@ -21,22 +21,22 @@ const LOG_CONFIGURATION = pathToFileURL(join(CLONE, "stack", "kafka", "log4j2.xm
   ",",
   "%2C",
 );
-/** Java encodes file names as the locale says, and the locale C knows only ASCII. */
+/** The locale decides how Java encodes file names, and the locale C knows only ASCII. */
 const JAVA_ENV = { LC_ALL: "C.UTF-8" };
 /** The first stop of a clone also writes the class archive, which takes about two seconds. */
 const STOP_DEADLINE_MS = 6_000;
 const FORMAT_HEAP_MB = 256;
 const START_HEAP_MB = 64;
 const MAX_HEAP_MB = 512;
-/** Without these, Java warns about each class that the archive lacks. */
+/** Without these flags, Java warns about each class that the archive lacks. */
 const QUIET = ["-Xlog:disable", "-Xlog:all=error:stderr"];
 
 export interface KafkaNodeOptions {
   readonly name: string;
   readonly nodeId: number;
-  /** All nodes of a cluster have the same one. Default: a new id. */
+  /** All nodes of a cluster have the same id. Default: a new id. */
   readonly clusterId?: string;
-  /** Absolute path; for data, configuration and log. */
+  /** Absolute path of the folder for data, configuration and log. */
   readonly folder: string;
   readonly pidFile: string;
   /** Undefined for a node that is only a controller. */
@@ -46,7 +46,7 @@ export interface KafkaNodeOptions {
   readonly controllers: () => Promise<ReadonlyMap<number, number>>;
   readonly startHeapMb?: number | undefined;
   readonly maxHeapMb: number;
-  /** Comes before each command of the node, so that it runs where its disk is mounted. */
+  /** Comes before each command of the node, so that the command runs where the disk is mounted. */
   readonly commandPrefix?: readonly string[] | undefined;
   /** Replaces defaults of server.properties. Listeners are added to the default ones. */
   readonly config: Readonly<Record<string, string>>;
@@ -116,8 +116,8 @@ export async function startKafkaNode(kafka: Kafka, options: KafkaNodeOptions): P
 }
 
 /**
- * Relative to the working directory, because Kafka and Log4j interpret commas, `%` and `$` in a path. With a command
- * prefix the process starts in the root folder of its mount namespace, so the path must be absolute.
+ * The path is relative to the working directory, because Kafka and Log4j interpret commas, `%` and `$` in a path. With a
+ * command prefix, the process starts in the root folder of its mount namespace, so the path must be absolute.
  */
 function pathFor(
   { folder, commandPrefix }: Pick<KafkaNodeOptions, "folder" | "commandPrefix">,
@@ -134,7 +134,7 @@ function javaOptions(
   return [
     `-Xms${startHeapMb}m`,
     `-Xmx${maxHeapMb}m`,
-    // For a small heap this collector starts fastest and needs no threads of its own.
+    // For a small heap, this collector starts fastest and needs no extra threads.
     "-XX:+UseSerialGC",
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
@@ -212,14 +212,14 @@ async function format(
   await Deno.rename(unfinished, data);
 }
 
-/** Kafka refuses an id that begins with a hyphen. With a first bit of 0, base64url gives none. */
+/** Kafka refuses an id that begins with a hyphen. If the first bit is 0, base64url does not begin with one. */
 export function newClusterId(): string {
   const id = randomBytes(16);
   id.writeUInt8(id.readUInt8() & 0x7f);
   return id.toString("base64url");
 }
 
-/** The port opens before the controller admits the broker. After that, the broker is in its own metadata. */
+/** The port opens before the controller admits the broker. An admitted broker appears in its own metadata. */
 async function serves(port: number, nodeId: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: HOST, port })).close();

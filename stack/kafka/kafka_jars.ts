@@ -18,7 +18,7 @@ export interface Kafka {
   readonly java: string;
   readonly javaVersion: string;
   readonly version: string;
-  /** A folder. */
+  /** Folder of the jars. */
   readonly jars: string;
 }
 
@@ -97,10 +97,10 @@ async function run(command: string, args: string[]): Promise<string | undefined>
 
 export interface Fetch {
   readonly pom: string;
-  /** Passed to Maven as `kafka.version`. */
+  /** Maven gets it as `kafka.version`. */
   readonly version: string;
   readonly size: string;
-  /** The file that must exist afterwards. */
+  /** This file must exist after the download. */
   readonly jar: string;
   readonly options?: readonly string[];
   readonly signal: AbortSignal;
@@ -140,7 +140,7 @@ export async function fetchJars(folder: string, fetch: Fetch): Promise<void> {
   let fetched = 0;
   let reportedAt = performance.now();
   const lines = fetching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  // Nothing uses this stream, but Maven would block when its pipe is full.
+  // Nothing uses standard error, but Maven would block if the pipe was full.
   const drained = fetching.stderr.pipeTo(new WritableStream());
   for await (const line of lines) {
     const jar = /Downloaded from .*\/([^/]+\.jar) \(([^ ]+ [kMG]?B)/.exec(line);

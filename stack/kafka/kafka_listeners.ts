@@ -3,26 +3,26 @@ import { freePort, HOST } from "../network/ports.ts";
 
 export interface KafkaListener {
   readonly protocol: "SSL" | "SASL_SSL" | "SASL_PLAINTEXT";
-  /** PEM, for SSL: the broker's certificate first, then its chain. The key is PKCS #8, unencrypted. */
+  /** For SSL, in PEM. The broker's certificate comes first, then its chain. The key is unencrypted PKCS #8. */
   readonly certificate?: string;
   readonly key?: string;
-  /** PEM. If set, clients must present a certificate of this authority. */
+  /** In PEM. If it is set, clients must present a certificate of this authority. */
   readonly clientAuthority?: string;
-  /** Passwords by user, for SASL PLAIN. `setScramPassword` sets those of SCRAM while the broker runs. */
+  /** Passwords for SASL PLAIN, by user. `setScramPassword` sets passwords for SCRAM while the broker runs. */
   readonly plainUsers?: Readonly<Record<string, string>>;
 }
 
 export interface KafkaListeners {
   readonly config: Readonly<Record<string, string>>;
-  /** host:port, by listener. */
+  /** Addresses (host:port), by listener. */
   readonly servers: Readonly<Record<string, string>>;
 }
 
 /**
- * Configures listeners with encryption or authentication, beside the plain one that the stack itself uses.
+ * Configures listeners with encryption or authentication, in addition to the plain listener that the stack itself uses.
  *
- * @param folder exists, and only this user can read it; keys and certificates are written there
- * @param listeners by name, which consists of letters
+ * @param folder an existing folder for keys and certificates, which only this user can read
+ * @param listeners by name; a name consists of letters
  */
 export async function kafkaListeners(
   folder: string,

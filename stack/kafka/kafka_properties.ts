@@ -2,12 +2,12 @@ import { HOST } from "../network/ports.ts";
 
 /**
  * A second listener of the broker, which advertises a proxy. A client uses the bootstrap address only to learn the
- * advertised ones, so a proxy in front of the bootstrap address alone would be bypassed.
+ * advertised addresses. So it would bypass a proxy that is in front of the bootstrap address only.
  */
 export interface KafkaLink {
-  /** The listener of the broker, for the proxy. */
+  /** The port on which the broker listens for the proxy. */
   readonly port: number;
-  /** The listener of the proxy, for clients. */
+  /** The port on which the proxy listens for clients. */
   readonly proxyPort: number;
 }
 
@@ -15,11 +15,11 @@ export interface KafkaNode {
   readonly id: number;
   readonly clientPort: number | undefined;
   readonly links: readonly KafkaLink[];
-  /** Ports by node id. A node whose id is among them is a controller. */
+  /** Ports of the controllers, by node id. */
   readonly controllers: ReadonlyMap<number, number>;
   /** Relative to the working directory, because Kafka reads a comma in a path as a separator. */
   readonly data: string;
-  /** Replaces defaults. The values of `LISTS` are added to the default ones. */
+  /** Replaces defaults, except that the values of `LISTS` are added to the default values. */
   readonly config: Readonly<Record<string, string>>;
 }
 
@@ -44,7 +44,7 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
   const defaults: Record<string, string> = {
     "process.roles": roles.join(","),
     "node.id": String(id),
-    // A static quorum: the formatted storage does not contain the ports, so they may change.
+    // The quorum is static. The formatted storage then does not contain the ports, so they may change.
     "controller.quorum.voters": [...controllers].map(([voter, port]) => `${voter}@${HOST}:${port}`).join(","),
     "controller.listener.names": "CONTROLLER",
     "listeners": addresses(listeners),
@@ -74,7 +74,7 @@ export function serverProperties({ id, clientPort, links, controllers, data, con
   return Object.entries(properties).map(([name, value]) => `${name}=${escapeValue(value)}\n`).join("");
 }
 
-/** The syntax of java.util.Properties: Latin-1, with escapes for all other characters. */
+/** Writes the syntax of java.util.Properties: Latin-1, with escapes for all other characters. */
 export function escapeValue(value: string): string {
   return value.replace(/^\s|[^\x20-\x7e]|[\\=:#!]/g, (char) => {
     return /[\x20-\x7e]/.test(char) ? `\\${char}` : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;

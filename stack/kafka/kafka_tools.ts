@@ -6,7 +6,7 @@ import { escapeValue } from "./kafka_properties.ts";
 
 const POM = join(CLONE, "stack", "kafka", "tools_pom.xml");
 
-/** As in `kafka-run-class.sh`, with the heap of `kafka-producer-perf-test.sh`. */
+/** The flags of `kafka-run-class.sh`, with the heap of `kafka-producer-perf-test.sh`. */
 const JAVA_OPTIONS = [
   "-Xmx512M",
   "-server",

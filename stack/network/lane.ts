@@ -1,13 +1,13 @@
 /**
- * Folder `network`: TCP ports, and proxies between a client and a server that can delay, cut and reset connections. A
- * proxy does not interpret the bytes that it forwards.
+ * Folder `network`: finds TCP ports, and puts proxies between clients and servers. A proxy can delay, cut and reset
+ * connections. It does not interpret the bytes that it forwards.
  *
  * A lane is one direction of a link: it applies an impairment and keeps the order of the bytes.
  */
 import type { Socket } from "node:net";
 
 export interface Impairment {
-  /** Delay of every piece. The order stays. */
+  /** Delay of every piece of data. The order stays. */
   readonly latencyMs?: number;
   /** Upper limit of a random delay that each piece gets on top of `latencyMs`. */
   readonly jitterMs?: number;
@@ -16,9 +16,9 @@ export interface Impairment {
   /** Closes a connection, usually in the middle of a message, after this many more bytes. */
   readonly byteLimit?: number;
   /**
-   * Half-open: the lane discards all bytes, and also the end of a connection. Neither side hears from the other, and
-   * the link still accepts new connections. A connection that lost bytes stays silent after the link is healed,
-   * because the bytes after a hole would be nonsense.
+   * The connections become half-open: the lane discards all bytes and also the end of a connection. Neither side
+   * receives anything, and the link still accepts new connections. A connection that lost bytes stays silent after
+   * `heal`, because the receiver could not interpret the bytes after the missing ones.
    */
   readonly silent?: boolean;
 }
@@ -29,17 +29,17 @@ export type Watch = (bytes: Uint8Array) => boolean;
 /** The two sockets of one connection. */
 export interface Wire {
   readonly closed: boolean;
-  /** Closes with a TCP reset, as after a crash: both sides see an error. */
+  /** Closes with a TCP reset, as after a crash, so that both sides see an error. */
   readonly reset: () => void;
-  /** Closes in order, after everything that was written. */
+  /** Closes in order, after it has sent everything that was written. */
   readonly end: () => void;
-  /** Closes only the side that left, so that the other side does not notice. */
+  /** Closes only the side that has already ended, so that the other side does not notice. */
   readonly abandon: (from: Socket) => void;
 }
 
-/** Bytes per connection that may wait in a lane. Above this limit the lane does not read from the sender. */
+/** Limit of the bytes of a connection that wait in a lane. Above it, the lane does not read from the sender. */
 const HELD_BYTES = 1024 * 1024;
-/** Size of the pieces under `bytesPerSecond`: what passes in a twentieth of a second. */
+/** With `bytesPerSecond`, a piece is as large as what passes in a twentieth of a second. */
 const PIECES_PER_SECOND = 20;
 
 export class Lane {
@@ -111,7 +111,7 @@ export class Lane {
       wire.reset();
       return;
     }
-    // The piece also arrives if `watch` has just made the lane silent: the silence begins with the next piece.
+    // The piece arrives even if `watch` has just made the lane silent. The silence begins with the next piece.
     for (let done = 0; done < bytes.length && !wire.closed;) {
       const { byteLimit = Infinity, bytesPerSecond } = this.#impairment;
       flow.countFor(this.#impairment);

@@ -93,7 +93,7 @@ export class Link implements AsyncDisposable {
     this.reset();
   }
 
-  /** Resets all connections. New ones are accepted. */
+  /** Resets all connections, and accepts new connections. */
   reset(): void {
     for (const wire of [...this.#wires]) wire.reset();
   }
@@ -104,10 +104,10 @@ export class Link implements AsyncDisposable {
   }
 
   /**
-   * Resets connections that have only one side left, because the other side closed while the link was silent. A
-   * server's keepalive would find them later.
+   * Resets connections of which one side has closed while the link was silent. Otherwise the other side would notice
+   * this only by its TCP keepalive.
    *
-   * @returns how many there were
+   * @returns the number of these connections
    */
   endAbandoned(): number {
     const abandoned = [...this.#wires].filter((wire) => wire.isAbandoned);
@@ -172,7 +172,7 @@ class TwoSockets implements Wire {
   }
 
   end(): void {
-    // destroySoon: the socket first sends what was written to it.
+    // destroySoon() lets the socket first send what was written to it.
     this.#close((socket) => socket.destroySoon());
   }
 

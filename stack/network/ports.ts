@@ -3,18 +3,19 @@ import { PipelineError } from "../../workers/_shared/errors.ts";
 export const HOST = "127.0.0.1";
 
 /**
- * Below the ephemeral ports of Linux, macOS and Windows. In that range a client that keeps connecting to a stopped
- * server can get the server's port as its own source port. It then connects to itself and blocks the port.
+ * These ports are below the ephemeral ports of Linux, macOS and Windows. A client that keeps connecting to a stopped
+ * server can get an ephemeral port as its own source port. If that is the server's port, the client connects to itself
+ * and blocks the port.
  */
 const FREE_PORTS = { from: 20_000, to: 32_000 };
 
-/** Also true if this process may not listen on the port. */
+/** Returns true also if this process has no right to listen on the port. */
 export async function isPortTaken(port: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: HOST, port })).close();
     return true;
   } catch {
-    // No server answers. Whether the port is free shows when this process listens on it.
+    // No server answers. The port is free if this process can listen on it.
   }
   try {
     Deno.listen({ hostname: HOST, port }).close();
@@ -36,11 +37,11 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The names of a port setting, for messages. */
+/** Names of a port setting that messages use. */
 export interface PortSetting {
   readonly what: string;
   readonly variable: string;
-  /** The variable with the address of a server that already runs. */
+  /** The variable that holds the address of a server that already runs. */
   readonly instead: string;
 }
 

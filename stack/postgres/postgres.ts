@@ -1,5 +1,6 @@
 /**
- * Folder `postgres`: PostgreSQL servers as child processes: programs, data folders, disks, TLS. It creates no table.
+ * Folder `postgres`: runs PostgreSQL servers as child processes, with their programs, data folders, disks and TLS. It
+ * creates no table.
  *
  * Starts a PostgreSQL server that keeps its data between starts.
  */
@@ -18,7 +19,8 @@ const STOP_DEADLINE_MS = 4_000;
 const DATABASE = "heartbeat_db";
 const USER = "heartbeat_user";
 /**
- * The same sort order and case rules on every machine, independent of its locales. docker-compose.yml has the same.
+ * Gives every machine the same sort order and case rules, independent of its locales. docker-compose.yml has the same
+ * values.
  */
 export const INITDB_LOCALE = [
   "--encoding=UTF8",
@@ -28,18 +30,18 @@ export const INITDB_LOCALE = [
 ];
 
 const SUPERUSER = "postgres";
-/** A server that runs answers within these. */
+/** A server that runs answers within these times. */
 const CLIENT_TIMEOUTS = { connectionTimeoutMillis: 2_000, query_timeout: 10_000 };
 
 export interface PostgresOptions {
-  /** Absolute path; for password and log. */
+  /** Absolute path of the folder for password and log. */
   readonly folder: string;
   readonly pidFile: string;
   /** Absolute path of a folder that `user` may write to. */
   readonly dataFolder: string;
   /** Undefined: the user of this process. */
   readonly user: OsUser | undefined;
-  /** Comes before the server's command, so that it runs where its disk is mounted, as `user`. */
+  /** Comes before the server's command, so that the server runs as `user` where its disk is mounted. */
   readonly commandPrefix?: readonly string[] | undefined;
   readonly port: number;
   readonly config?: Readonly<Record<string, string>>;
@@ -118,7 +120,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
         ...Object.entries({
           listen_addresses: HOST,
           port: String(port),
-          // A socket needs a short path that the server's user may enter. TCP is enough.
+          // A Unix socket needs a short path that the server's user may enter. TCP alone is enough.
           unix_socket_directories: "",
           timezone: "UTC",
           log_timezone: "UTC",
@@ -130,7 +132,7 @@ export async function servePostgres(binaries: PostgresBinaries, options: ServeOp
       // The server's user may lack access to this process's working directory.
       cwd: dirname(data),
       pidFile,
-      // A "fast" shutdown: PostgreSQL ends the sessions and rolls open transactions back.
+      // SIGINT starts a "fast" shutdown: PostgreSQL ends the sessions and rolls open transactions back.
       stopSignal: "SIGINT",
       onLine: (line) => void log.writeSync(encoder.encode(`${line}\n`)),
     });

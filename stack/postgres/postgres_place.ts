@@ -1,7 +1,8 @@
 /**
- * Decides where PostgreSQL's programs and data are: normally in the clone and in the data folder. If this process
- * runs as root, PostgreSQL must run as another user, which often cannot enter the clone, for example below /root.
- * Then both are in a folder per clone in /var/tmp, which belongs to root and which others can only read.
+ * Decides where PostgreSQL's programs and data are. Normally the programs are in the clone and the data is in the data
+ * folder. If this process runs as root, PostgreSQL must run as another user, which often cannot enter the clone, for
+ * example below /root. Then both are in /var/tmp, in a folder for this clone. It belongs to root, and other users can
+ * only read it.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -19,10 +20,10 @@ export interface PostgresPlace {
   readonly user: OsUser | undefined;
 }
 
-/** Every user may enter it, and unlike /tmp it survives a reboot. */
+/** Every user may enter this folder. Unlike /tmp, it survives a reboot. */
 const OUTSIDE = "/var/tmp";
 const OWNER_FILE = "belongs-to";
-/** A younger folder may be one that another process is still creating. */
+/** Another process may still be creating a folder that is younger than this. */
 const GRACE_PERIOD_MS = 60_000;
 
 /** @param home absolute path of an existing data folder */

@@ -2,19 +2,19 @@ import { join } from "node:path";
 import type { OsUser } from "../process/child.ts";
 
 export interface PostgresTls {
-  /** PEM, the server's certificate first. */
+  /** In PEM. The server's certificate comes first. */
   readonly certificate: string;
   readonly key: string;
-  /** PEM: signs the certificates of clients. */
+  /** In PEM. This authority signs the certificates of clients. */
   readonly clientAuthority: string;
-  /** Whether clients must present a certificate beside their password. */
+  /** If true, clients must present a certificate in addition to their password. */
   readonly asksForCertificate?: boolean;
 }
 
 /**
  * Writes certificates, key and access rules. A running server loads replaced files with pg_reload_conf().
  *
- * @param folder `user` may read it
+ * @param folder a folder that `user` may read
  * @returns the server settings that name the files
  */
 export async function writePostgresTls(

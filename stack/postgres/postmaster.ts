@@ -10,7 +10,7 @@ export async function postmasterPid(data: string): Promise<number | undefined> {
   return (await commandLine(pid))?.includes(data) ? pid : undefined;
 }
 
-/** PostgreSQL refuses to start if another program has got the process id in a stale lock file. */
+/** PostgreSQL refuses to start if another program now has the process id in a stale lock file. */
 export async function removeStaleLock(data: string): Promise<void> {
   if (await postmasterPid(data) === undefined) await Deno.remove(lockFile(data)).catch(() => {});
 }

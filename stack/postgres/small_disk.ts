@@ -1,6 +1,6 @@
 /**
- * A small disk, to let a server run out of space: a tmpfs in a mount namespace of its own. It needs no root rights.
- * Other processes do not see it, and it disappears with the last process that uses it. Linux only.
+ * Makes a small disk, on which a server runs out of space. The disk is a tmpfs in a separate mount namespace and needs
+ * no root rights. Other processes do not see it, and it disappears with the last process that uses it. Linux only.
  */
 import { join } from "node:path";
 import { PipelineError } from "../../workers/_shared/errors.ts";
@@ -12,14 +12,17 @@ export interface SmallDisk extends AsyncDisposable {
   /** The mount point. Only processes with the command prefix see the disk there. */
   readonly path: string;
   /**
-   * The start of a command line that runs the rest where the disk is mounted, in the same process.
+   * The start of a command line. It runs the rest of the line in the same process, where the disk is mounted.
    *
    * @param user runs the rest, if this process is root
    */
   readonly commandPrefix: (user?: OsUser) => string[];
-  /** Runs a command there and waits for it. @throws PipelineError with its error output */
+  /**
+   * Runs a command where the disk is mounted, and waits for its end.
+   * @throws PipelineError with its error output
+   */
   readonly run: (command: readonly string[], user?: OsUser) => Promise<string>;
-  /** Uses up all free space, until `free`. */
+  /** Uses up all free space until `free` is called. */
   readonly fill: () => Promise<void>;
   readonly free: () => Promise<void>;
 }
@@ -46,7 +49,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
       const as = user === undefined ? [] : ["--setuid", String(user.uid), "--setgid", String(user.gid)];
       return ["nsenter", ...target, ...as, "--"];
     }
-    // In the namespace the user is root, which PostgreSQL refuses. A second user namespace maps back to the real
+    // In the namespace, the user is root, which PostgreSQL refuses. A second user namespace maps root back to the real
     // user.
     const back = [`--map-user=${Deno.uid()}`, `--map-group=${Deno.gid()}`];
     return [
@@ -74,7 +77,7 @@ export async function mountSmallDisk(size: number): Promise<SmallDisk> {
     commandPrefix,
     run,
     fill: async () => {
-      // dd fails when the disk is full, as it should. Small pieces then fill the last pages.
+      // dd is expected to fail when the disk is full. Small blocks then fill the last pages.
       const write = (size: number) => `dd if=/dev/zero bs=${size} oflag=append conv=notrunc of=${ballast}`;
       await run(["sh", "-c", `${write(MEGABYTE)} 2>/dev/null; ${write(4096)} 2>/dev/null; true`]);
     },

@@ -1,6 +1,6 @@
 /**
- * Folder `process`: child processes: start, watch, disturb and stop them, also after their parent was killed. It
- * knows no program by name.
+ * Folder `process`: starts, watches, disturbs and stops child processes, even after their parent was killed. It knows no
+ * program by name.
  *
  * The process id of a child is on disk while the child runs. If this process is killed, the next start finds the
  * child and ends it.
@@ -22,19 +22,19 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly user?: OsUser | undefined;
   /**
-   * The start of a command line that runs the command in another namespace, in the same process and as another user.
+   * The start of a command line. It runs the command in the same process, but in another namespace and as another user.
    */
   readonly commandPrefix?: readonly string[] | undefined;
   readonly cwd?: string;
-  /** Keeps the process id while the process runs. */
+  /** This file contains the process id while the process runs. */
   readonly pidFile: string;
-  /** Asks the process to end. */
+  /** The signal that asks the process to end. */
   readonly stopSignal: "SIGTERM" | "SIGINT";
   /** Called with each line of standard output and standard error. */
   readonly onLine: (line: string) => void;
 }
 
-/** Lines that are kept to explain a failure. */
+/** Number of last lines that are kept to explain a failure. */
 const TAIL_LINES = 12;
 const KILL_DEADLINE_MS = 5_000;
 
@@ -54,8 +54,8 @@ export class Child {
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
-      // A session of its own, so that Ctrl-C in a terminal reaches only this process, which stops its children in
-      // order.
+      // The child gets a separate session. So Ctrl-C in a terminal reaches only this process, which then stops its
+      // children in order.
       detached: Deno.build.os !== "windows",
       ...(env === undefined ? {} : { env: { ...env } }),
       ...(cwd === undefined ? {} : { cwd }),
@@ -66,7 +66,7 @@ export class Child {
     // The arguments distinguish the child from a later process with the same id.
     Deno.writeTextFileSync(pidFile, `${child.pid}\n${args.join(" ")}\n${stopSignal}\n`);
     const killChild = () => sendSignal(child.pid, "SIGKILL");
-    // Leaves no child behind, unless this process is killed with SIGKILL.
+    // Ends the child when this process exits. Only SIGKILL prevents this.
     globalThis.addEventListener("unload", killChild);
     const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
       const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
@@ -110,8 +110,8 @@ export class Child {
  * Ends the children that a killed parent left behind, the newest first.
  *
  * @param folder contains only pid files
- * @param deadlineMs for each process, before SIGKILL
- * @returns name (of the pid file, without its ending) and id of those that were running
+ * @param deadlineMs time that each process has to stop before it gets SIGKILL
+ * @returns name and process id of each child that was running; the name is that of the pid file without its ending
  */
 export async function endOrphans(
   folder: string,
@@ -127,7 +127,7 @@ export async function endOrphans(
     const [id = "", args = "", signal = ""] = (await Deno.readTextFile(path)).split("\n");
     const pid = Number(id);
     if (Number.isInteger(pid) && pid > 1 && await hasArguments(pid, args)) {
-      // A frozen process would handle the stop signal only after this.
+      // A frozen process handles the stop signal only after SIGCONT.
       sendSignal(pid, "SIGCONT");
       sendSignal(pid, signal === "SIGINT" ? "SIGINT" : "SIGTERM");
       const gone = async () => !await isRunning(pid);

@@ -11,8 +11,8 @@ export function digest(text: string): string {
 }
 
 /**
- * Creates a folder once, even if several processes call this at the same time or are killed meanwhile: the folder
- * gets its name only when it is complete.
+ * Creates a folder once, even if several processes call this at the same time or are killed meanwhile. The folder gets
+ * its name only when it is complete.
  *
  * @param folder absolute path; its parent exists
  * @param fill puts the contents into the given empty folder

@@ -3,10 +3,10 @@ import { sleep } from "../../workers/_shared/backoff.ts";
 
 const FIRST_DELAY_MS = 1_000;
 const LAST_DELAY_MS = 30_000;
-/** After it has run this long, the next restart uses the first delay again. */
+/** If the program has run this long, the next restart uses the first delay again. */
 const SETTLED_MS = 60_000;
 
-/** @param failures in a row, at least 1 */
+/** @param failures number of failures in a row, at least 1 */
 export function restartDelayMs(failures: number): number {
   return Math.min(LAST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(failures - 1, 10));
 }
@@ -17,7 +17,7 @@ export interface Restartable {
   /** Settles when the newest process ends. */
   readonly exited: Promise<Deno.CommandStatus>;
   readonly start: (options: { signal: AbortSignal }) => Promise<void>;
-  /** The error if a restart is pointless, undefined otherwise. */
+  /** Returns an error if a restart is pointless, otherwise undefined. */
   readonly hopeless?: (status: Deno.CommandStatus) => Error | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface KeepRunningOptions {
 }
 
 /**
- * Restarts a program each time it ends, with increasing delays, until the signal.
+ * Restarts a program each time it ends, with increasing delays, until the signal aborts.
  *
  * @throws the error of `hopeless`
  */
@@ -66,7 +66,7 @@ export async function keepRunning(
   }
 }
 
-/** Runs all tasks until the signal. If one fails, the others are aborted before its error is thrown. */
+/** Runs all tasks until the signal aborts. If one task fails, the others are aborted before its error is thrown. */
 export async function runTogether(
   tasks: readonly ((signal: AbortSignal) => Promise<void>)[],
   { signal }: { signal: AbortSignal },

@@ -1,9 +1,9 @@
 /**
  * Stops the processes of a data folder if the process that owns the folder was killed.
  *
- * The keeper is a shell whose standard input is a pipe from the owner. The pipe ends when the owner dies, however
- * that happens. Then the keeper asks each process with a pid file to end. If a new owner has taken the folder
- * meanwhile, `owner.pid` differs and the keeper does nothing, because the new owner ends them itself.
+ * The keeper is a shell whose standard input is a pipe from the owner. The pipe ends when the owner ends for any reason.
+ * Then the keeper asks each process with a pid file to end. If a new owner has taken the folder meanwhile, `owner.pid`
+ * has another content. Then the keeper does nothing, because the new owner ends these processes.
  */
 const KEEP = `cat > /dev/null
 cd "$1" || exit
@@ -17,7 +17,7 @@ done`;
 
 /**
  * @param home absolute path of a data folder that this process owns
- * @returns disposing ends only the keeper
+ * @returns a resource; disposing it ends the keeper, but not the processes
  */
 export function startKeeper(home: string): Disposable {
   if (Deno.build.os === "windows") return { [Symbol.dispose]: () => {} };
@@ -26,7 +26,7 @@ export function startKeeper(home: string): Disposable {
     stdin: "piped",
     stdout: "null",
     stderr: "null",
-    // No signal from a terminal may reach it.
+    // In a separate session, no signal from a terminal reaches the keeper.
     detached: true,
   }).spawn();
   keeper.unref();

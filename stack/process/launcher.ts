@@ -10,7 +10,7 @@ const LOOK_EVERY_MS = 500;
 const LAUNCHER = /\bdeno(@[^\s']+)?'?(\.exe|\/bin\.cjs)?(\s+-\S+)*\s+task\s/;
 const SHELL = /^\S*\b(sh|bash|dash|zsh|ksh|fish)\s/;
 
-/** Checks the launchers regularly, and sends SIGTERM to this process once. */
+/** Checks the launchers regularly. When one has ended, it sends SIGTERM to this process once. */
 export async function endWithLauncher(onEnd: () => void): Promise<void> {
   if (Deno.build.os === "windows") return;
   const launchers: { pid: number; command: string }[] = [];
@@ -20,7 +20,7 @@ export async function endWithLauncher(onEnd: () => void): Promise<void> {
     launchers.push({ pid, command });
     pid = await parentOf(pid).catch(() => undefined) ?? 0;
   }
-  // A shell at the top ends with its script, and may leave this program in the background on purpose.
+  // Shells at the top do not count, because they end with their script and may leave this program running on purpose.
   while (SHELL.test(launchers.at(-1)?.command ?? "")) launchers.pop();
   if (launchers.length === 0) return;
   const timer = setInterval(() => {

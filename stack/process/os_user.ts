@@ -5,7 +5,7 @@ export function isRoot(): boolean {
   return Deno.uid() === 0;
 }
 
-/** The user that PostgreSQL runs as if this process is root. */
+/** If this process is root, PostgreSQL runs as this user. */
 export async function unprivilegedUser(): Promise<OsUser> {
   for (const name of ["postgres", "nobody"]) {
     const uid = await id("-u", name);

@@ -1,4 +1,4 @@
-/** A zombie does not count. */
+/** A zombie process does not count as running. */
 export async function isRunning(pid: number): Promise<boolean> {
   return await commandLine(pid) !== undefined;
 }
@@ -6,8 +6,8 @@ export async function isRunning(pid: number): Promise<boolean> {
 /** @returns the arguments separated by spaces, or undefined if there is no such process */
 export async function commandLine(pid: number): Promise<string | undefined> {
   const text = Deno.build.os === "linux"
-    // Slim images lack `ps`. The file is empty for a zombie. Deno itself may read /proc only with all permissions,
-    // `cat` needs none.
+    // Slim images lack `ps`. For a zombie, the file is empty. `cat` reads it, because Deno allows reading /proc only with
+    // all permissions.
     ? await output("cat", [`/proc/${pid}/cmdline`])
     : Deno.build.os === "windows"
     ? await output("powershell", [
@@ -27,7 +27,7 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return text.split(/\s+/).filter((word) => word !== "").map(Number);
 }
 
-/** Not available on Windows. */
+/** Does not work on Windows. */
 export async function parentOf(pid: number): Promise<number | undefined> {
   const text = Deno.build.os === "linux"
     // The program's name is in brackets and may contain anything. Its state and its parent follow.

@@ -12,7 +12,7 @@ export interface Service {
   readonly logPath: string;
   /** Settles when the newest process ends. */
   readonly exited: Promise<Deno.CommandStatus>;
-  /** Starts it on the same port and data if it does not run, and waits until it answers. */
+  /** Starts the server on the same port and data if it does not run, and waits until it answers. */
   readonly start: (options?: { signal?: AbortSignal }) => Promise<void>;
   readonly stop: () => Promise<void>;
   /** Sends SIGKILL to the process and its children, like a power failure. */
@@ -27,10 +27,10 @@ export interface ServiceOptions {
   readonly port: number;
   readonly logPath: string;
   readonly spawn: () => Promise<Child>;
-  /** Called again until it returns true. */
+  /** The start calls it again and again until it returns true. */
   readonly answers: () => Promise<boolean>;
   readonly stop: (child: Child) => Promise<void>;
-  /** Matches a line that the server prints if it fails for a reason that passes within seconds. */
+  /** Matches a line of a server that failed for a temporary reason, which passes within seconds. */
   readonly transientFailure?: RegExp;
 }
 
@@ -71,14 +71,14 @@ export async function startService(
     },
     kill: async () => {
       if (!child.running) return;
-      // The parent first: it must not see its children die and clean up.
+      // The parent comes first, so that it cannot see its children die and clean up.
       for (const pid of await processTree()) sendSignal(pid, "SIGKILL");
       frozen.length = 0;
       await child.exited;
     },
     freeze: async () => {
       if (Deno.build.os === "windows") throw new TypeError("Windows cannot freeze a process");
-      // The parent first: it must not start a child after `processTree` was read.
+      // The parent comes first, so that it cannot start a child after `processTree` was read.
       sendSignal(child.pid, "SIGSTOP");
       frozen.push(...await processTree());
       for (const pid of frozen) sendSignal(pid, "SIGSTOP");

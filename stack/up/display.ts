@@ -1,6 +1,6 @@
 /**
- * Folder `up`: `deno task up`: runs the whole pipeline on this machine and shows its status. It stores nothing and
- * judges nothing.
+ * Folder `up`: the program of `deno task up`. It runs the whole pipeline on this machine and shows its status. It stores
+ * and checks no data.
  *
  * The display redraws the status in place on a terminal. Elsewhere it prints a line every few seconds.
  */
@@ -14,13 +14,13 @@ import type { Status, StatusSource } from "./status.ts";
 const GATHER_EVERY_MS = 1_000;
 const LINE_EVERY_MS = 5_000;
 const KEPT_NOTICES = 20;
-/** Warnings of the workers that are printed between two status lines. All are in the workers' logs. */
+/** Maximum of the workers' warnings between two printed status lines. The workers' logs contain all warnings. */
 const PRINTED_WARNINGS = 5;
 
 export interface Display extends Disposable {
-  /** Shows an event: in the list on a terminal, as a line on standard error elsewhere. */
+  /** Shows an event. On a terminal it is in the list of events, otherwise it is a line on standard error. */
   readonly notice: (notice: Omit<Notice, "at">) => void;
-  /** Call it about once a second. It prints less often without a terminal. */
+  /** Call it about once a second. Without a terminal, it prints less often. */
   readonly show: (status: Status) => void;
 }
 
@@ -64,7 +64,8 @@ function liveDisplay(
   { colour, footer }: DisplayOptions,
   size: () => { columns: number; rows: number },
 ): Display {
-  // To hide the cursor, log-update would install handlers for signals and exits that disturb those of this program.
+  // The cursor stays visible. To hide it, log-update would install handlers for signals and exits, which would disturb
+  // the handlers of this program.
   const draw = createLogUpdate(terminal(size), { showCursor: true });
   const startedAt = performance.now();
   const notices: Notice[] = [];
@@ -80,14 +81,14 @@ function liveDisplay(
       const screen = { width: columns, height: rows, colour, runningSeconds, notices, footer };
       draw(renderScreen(status, screen).join("\n"));
     },
-    // Leaves the last status on the screen.
+    // After this, the last status stays on the screen.
     [Symbol.dispose]: () => draw.done(),
   };
 }
 
 /**
- * Standard output as a stream for log-update. `process.stdout` does not serve: if the terminal is closed, its error
- * reaches no listener and ends the process before SIGHUP can stop everything in order.
+ * Standard output as a stream for log-update. With `process.stdout`, a closed terminal would cause an error without a
+ * listener. That error would end the process before SIGHUP can stop everything in order.
  */
 function terminal(size: () => { columns: number; rows: number }): NodeJS.WriteStream {
   const stream = new Writable({

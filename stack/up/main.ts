@@ -10,7 +10,7 @@ import { startPipeline } from "./pipeline.ts";
 await runProgram(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseUpFlags(args, env, readFile);
   if (Deno.build.os !== "windows") {
-    // If the terminal is closed, stop as after Ctrl-C: the servers run in sessions of their own and would stay.
+    // If the terminal is closed, stop as after Ctrl-C. The servers run in separate sessions, so they would not stop.
     Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
   }
   if (flags.ownKafka !== undefined) {

@@ -15,8 +15,8 @@ export class Meter {
   readonly #before = new Map<string, number>();
 
   /**
-   * @param counter a lower value than before shows that the process is a new one
-   * @param counted the metrics that `sums` can return, each with its label
+   * @param counter a counter of the worker; if its value is lower than before, the process is new
+   * @param counted the metrics that `sums` can return, with the label of each
    */
   constructor(
     readonly counter: string,
@@ -62,8 +62,8 @@ export class Meter {
   }
 
   /**
-   * A quantile of a histogram over the last 30 s, by linear interpolation within a bucket. Undefined without
-   * observations, Infinity above the last bound.
+   * Returns a quantile of a histogram over the last 30 s, by linear interpolation within a bucket. It is undefined
+   * without observations, and Infinity above the last bound.
    *
    * @param q from 0 to 1
    */

@@ -43,7 +43,7 @@ export function byLabel(metrics: Metrics, name: string, label: string): Map<stri
   return sums;
 }
 
-/** Cumulative counts of a histogram, ascending. The last bound is Infinity. */
+/** Cumulative counts of a histogram, in ascending order of the bounds. The last bound is Infinity. */
 export function buckets(metrics: Metrics, name: string): [upperBound: number, count: number][] {
   return [...byLabel(metrics, `${name}_bucket`, "le")]
     .map(([bound, count]): [number, number] => [bound === "+Inf" ? Infinity : Number(bound), count])

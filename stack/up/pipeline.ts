@@ -8,12 +8,12 @@ import type { LogLine } from "./worker_log.ts";
 import { Worker } from "./worker.ts";
 import { type Query, StatusSource } from "./status.ts";
 
-/** Shares of the published records. They give the user rejects and duplicates to look at. */
+/** Shares of the published records that are wrong, so that the user sees rejects and duplicates. */
 const BAD_SHARE = 0.005;
 const DUPLICATE_SHARE = 0.002;
 
 export interface Pipeline {
-  /** Without the user's own servers. */
+  /** Contains only the servers that `up` starts itself. */
   readonly servers: readonly Service[];
   readonly workers: readonly Worker[];
   readonly status: StatusSource;
@@ -86,7 +86,7 @@ function producerArgs({ customers, rate }: UpFlags): string[] {
   return Object.entries({
     "customers": customers,
     "rate": rate,
-    // With the same seed, a second run would publish the same readings, which are duplicates.
+    // With the same seed, a second run would publish the same readings, and all would be duplicates.
     "seed": Math.floor(Math.random() * 2 ** 32),
     "out-of-range-rate": BAD_SHARE,
     "malformed-rate": BAD_SHARE,

@@ -21,14 +21,14 @@ export interface ScreenOptions {
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Lines of the first part, with the rule below the title. */
+/** Number of lines of the first part, with the line below the title. */
 const FIGURES = 10;
 const MAX_READINGS = 6;
 const MAX_NOTICES = 6;
 const MAX_WIDTH = 110;
 const LABEL_WIDTH = 12;
 
-/** Fits the lines to the terminal: on a small one, the figures stay and other parts are shortened or left out. */
+/** Fits the lines to the terminal. On a small terminal, the figures stay and other parts are shortened or left out. */
 export function renderScreen(status: Status, options: ScreenOptions): string[] {
   const width = Math.min(options.width, MAX_WIDTH) - 1;
   const paint = (style: Style, text: string) =>
@@ -39,7 +39,7 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
   const footer = options.footer.flatMap((line) => wrap(printable(line), width));
   const withFooter = rows - figures.length > footer.length;
   const left = rows - figures.length - (withFooter ? footer.length + 1 : 0);
-  // A section needs a blank line and a heading. If there is no room for two, only the events are shown.
+  // A section needs a blank line and a heading. If there is no room for two sections, only the events are shown.
   const sections = left < 6 ? 1 : 2;
   const spare = left - 2 * sections;
   const readingLines = sections === 1 ? 0 : Math.min(MAX_READINGS, Math.ceil(spare / 2));
@@ -137,7 +137,7 @@ export function renderLine(status: Status): string {
   ].join(" ");
 }
 
-/** External text must not move the cursor or change the writing direction. */
+/** Text from outside must not move the cursor or change the writing direction. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "·");
 }

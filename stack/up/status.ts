@@ -18,7 +18,7 @@ export interface Totals {
 
 /** Undefined means unknown. Names that end in `Run` count this run, `totals` all runs on the database. */
 export interface Status {
-  /** Why the pipeline does not work, as /readyz of the workers reports it. Empty if it works. */
+  /** The reasons why the pipeline does not work, from /readyz of the workers. Empty if it works. */
   readonly problems: readonly string[];
   readonly publishedPerSecond: number | undefined;
   readonly storedPerSecond: number | undefined;
@@ -59,7 +59,7 @@ const OTHERS = `
     from public.consumer_status
    cross join unnest(reasons) as reason
    where seen_at > now() - interval '15 seconds'`;
-/** The lag of all partitions of the newest topic, by the newest report about each partition from any consumer. */
+/** The lag of all partitions of the newest topic. For each partition, the newest report of any consumer counts. */
 const LAG = `
   select sum(greatest(log_end - next_offset, 0)) as lag
     from (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, log_end
@@ -114,7 +114,7 @@ export class StatusSource {
       rejectsRun: this.#consumer.sums("heartbeat_rejects_total", "reason"),
       anomaliesRun: { low: anomalies.get("low") ?? 0, high: anomalies.get("high") ?? 0 },
       lagRecords: largest([
-        // More recent than the value from PostgreSQL, but only for the partitions of this consumer.
+        // This value is more recent than the one from PostgreSQL, but it covers only the partitions of this consumer.
         ...(consumer.has("heartbeat_lag_records") ? [total(consumer, "heartbeat_lag_records")] : []),
         ...(this.#lagRecords === undefined ? [] : [this.#lagRecords]),
       ]),

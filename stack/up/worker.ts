@@ -7,7 +7,7 @@ import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { PipelineError, UsageError } from "../../workers/_shared/errors.ts";
 import { type LogLine, parseLogLine } from "./worker_log.ts";
 
-/** A worker needs a fraction of a second. All resources together have 10 s to close. */
+/** A worker needs a fraction of a second to stop. All resources together have 10 s to close. */
 const STOP_DEADLINE_MS = 3_000;
 
 export interface WorkerOptions {

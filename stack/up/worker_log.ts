@@ -7,7 +7,7 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Undefined for other output, such as the stack of an unexpected error. */
+/** Returns undefined for other output, such as the stack of an unexpected error. */
 export function parseLogLine(text: string): LogLine | undefined {
   if (!text.startsWith("{")) return undefined;
   let line: unknown;
