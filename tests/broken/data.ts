@@ -268,13 +268,13 @@ export const BROKEN_DATA: readonly BrokenBuild[] = [
       "between $16::timestamptz and $17::timestamptz":
         "between least($16::timestamptz, '-infinity') and greatest($17::timestamptz, 'infinity')",
     },
-    test: "a reopened range takes readings again",
+    test: "a range that is reopened while the consumer runs takes readings again",
   },
   {
     promise: "2a.5",
     breaks: "the consumer's clock alone decides which rejects are old enough to be emptied",
     edits: { "least(now(), $1::timestamptz)": "$1::timestamptz" },
-    test: "retention empties and deletes only what is old by both clocks",
+    test: "retention empties and deletes only data that is old by both clocks",
   },
   {
     promise: "2a.5",

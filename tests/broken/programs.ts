@@ -168,7 +168,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     promise: "4.2",
     breaks: "a secret in URL encoding is not hidden",
     edits: { "encodeURIComponent(secret.toWellFormed()),": "" },
-    test: "a reason in readiness shows no secret",
+    test: "a reason in the answer of /readyz shows no secret",
   },
   {
     promise: "4.3",
@@ -195,7 +195,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
       '"lock table public.schema_migrations in share row exclusive mode"':
         '"select pg_advisory_xact_lock(7521419864366932340)"',
     },
-    test: "a reader that holds every lock it can get",
+    test: "a reader that holds all locks that it can get",
   },
   {
     promise: "4.5",

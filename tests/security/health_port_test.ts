@@ -32,7 +32,7 @@ async function ask(port: number, request: string): Promise<string> {
 
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
 
-/** Connections that never finish their request. */
+/** Opens connections that never finish their request. */
 class SlowClients implements AsyncDisposable {
   readonly #connections: Deno.TcpConn[] = [];
   readonly #ends: Promise<void>[] = [];
@@ -51,7 +51,7 @@ class SlowClients implements AsyncDisposable {
     for (let n = 0; n < count; n++) await this.#connectOne(port, sent);
   }
 
-  /** All at once, so that the server accepts several before it closes one. */
+  /** Opens all at the same time, so that the server accepts several before it closes one. */
   async connectAtOnce(port: number, count: number, sent: string): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.#connectOne(port, sent)));
   }
@@ -105,12 +105,12 @@ Deno.test("the health port refuses malformed and too large requests, and reads n
   match(await ask(server.port, get("/livez", `X: ${"a".repeat(8_400)}\r\n`)), /^HTTP\/1\.1 431 /);
   doesNotMatch(await ask(server.port, get(`/${"a".repeat(200_000)}`)), /^HTTP\/1\.1 200 /);
   doesNotMatch(await ask(server.port, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), / 200 /);
-  // Answered without waiting for the body.
+  // The server answers without waiting for the body.
   match(await ask(server.port, get("/livez", "Content-Length: 100000000\r\n")), /^HTTP\/1\.1 200 /);
   match(await ask(server.port, get("/livez")), /^HTTP\/1\.1 200 /);
 });
 
-Deno.test("the health port disconnects any number of clients that never finish their request, and answers others", async (t) => {
+Deno.test("the health port disconnects all clients that never finish their request, and answers other clients", async (t) => {
   const kinds = {
     "send nothing": "",
     "stop in the middle of a line": "GET /live",
@@ -159,7 +159,7 @@ Deno.test("the health port keeps at most 64 slow connections when many clients c
   await assertConnectionLimit(server, slow);
 });
 
-Deno.test("a reason in readiness shows no secret in any encoding", async () => {
+Deno.test("a reason in the answer of /readyz shows no secret in any encoding", async () => {
   const secrets = new Secrets();
   secrets.hide(["c4nary pass/word"]);
   const reasons = ["c4nary pass/word", "c4nary%20pass%2Fword", btoa("c4nary pass/word")];

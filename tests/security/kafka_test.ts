@@ -168,7 +168,7 @@ Deno.test(
     await place.caughtUp();
     try {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, "another");
-      // A session that is logged in stays so. After a restart the broker asks all clients again.
+      // A client stays logged in until its connection ends. After its restart, the broker asks all clients again.
       await stack.kafka.stop();
       await stack.kafka.start();
       await consumer.notReady(LOGIN);

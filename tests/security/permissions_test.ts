@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const WORKERS = ["consumer", "producer", "reconcile", "scenarios"] as const;
 
-// Actions of a compromised package. Each throws if Deno refuses it.
+// A compromised package could try these actions. Each throws if Deno refuses it.
 const TRIES: Readonly<Record<string, string>> = {
   "write a file": `Deno.writeTextFileSync(FOLDER + "/written", "x")`,
   "remove a file": `Deno.removeSync(FOLDER + "/kept")`,
@@ -25,7 +25,10 @@ const GRANTED: Readonly<Record<string, { results: Record<string, string>; set: R
   consumer: { results: { "ask for the machine's name": "done" }, set: { sys: ["hostname"] } },
 };
 
-/** Runs the actions in a preload module of the worker. @returns "done" or the name of the error of each */
+/**
+ * Runs the actions in a preload module of the worker.
+ * @returns "done" or the name of the error, for each action
+ */
 async function tryAll(worker: string, folder: string): Promise<Record<string, string>> {
   const module = join(folder, `${worker}.ts`);
   const tries = Object.entries(TRIES).map(([what, code]) => {
@@ -60,7 +63,7 @@ Deno.stdout.writeSync(new TextEncoder().encode("TRIED " + JSON.stringify(results
   return JSON.parse(line?.slice("TRIED ".length) ?? "{}");
 }
 
-Deno.test("the permissions of each worker refuse to write files, run programs, load libraries and read other variables", async (t) => {
+Deno.test("the permissions of each worker do not allow writing files, running programs, loading libraries or reading other variables", async (t) => {
   const expected = Object.fromEntries(Object.keys(TRIES).map((what) => [what, "NotCapable"]));
   for (const worker of WORKERS) {
     await t.step(worker, async () => {
@@ -81,7 +84,7 @@ Deno.test("the permissions of each worker refuse to write files, run programs, l
   }
 });
 
-Deno.test("each worker has only net, read and env permissions, and the consumer also its host name", async () => {
+Deno.test("each worker has only net, read and env permissions, and the consumer may also read its host name", async () => {
   const { permissions } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json"))) as {
     permissions: Record<string, Record<string, unknown> & { env: { ignore: boolean } }>;
   };

@@ -16,7 +16,7 @@ const ARGUMENTS: Readonly<Record<Worker, readonly string[]>> = {
 };
 
 export interface Refusal {
-  /** The operator's next step, as the error must say it. */
+  /** The error must contain this next step for the operator. */
   readonly says: RegExp;
   readonly secrets: readonly string[];
 }
@@ -53,7 +53,7 @@ export async function assertRefuses(
       }
       return false;
     }, { seen: () => worker.tail() });
-    // The worker has ended, or it waits and retries. In that case it must stop in order.
+    // The worker has ended, or it waits and retries. If it retries, it must stop in order.
     worker.kill("SIGTERM");
     const code = await worker.exitCode();
     const allowed = name === "consumer" || name === "producer" ? [0, 1] : [1];
@@ -63,11 +63,11 @@ export async function assertRefuses(
   deepStrictEqual(await contents(place), before, "a worker wrote something");
 }
 
-// As the superuser, because the test may keep other roles out.
+// The superuser reads the tables, because the test may refuse other roles.
 async function contents(place: Place): Promise<unknown> {
   return await withClient(place.superuserUrl, async (client) => {
     const { rows: tables } = await client.query<{ name: string }>(
-      // A consumer that is refused still stores its status.
+      // A consumer that Kafka refuses still stores its status.
       `select oid::regclass::text as name from pg_class
         where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'consumer_status' order by 1`,
     );

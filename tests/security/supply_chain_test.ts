@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { parse } from "yaml";
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
-// The validator of CycloneDX needs these packages, which it loads only if they are present.
+// The validator of CycloneDX needs these packages. It loads them only if they are installed.
 import "ajv";
 import "ajv-formats";
 import "ajv-formats-draft2019";

@@ -18,7 +18,7 @@ async function compile(worker: string): Promise<Buffer> {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "-q", "compile", worker, "--output", folder],
       cwd: ROOT,
-      // Deno's own binary in place of the runtime that `deno compile` would download. The executable is complete but cannot run.
+      // Deno's own binary replaces the runtime that `deno compile` would download. The executable is complete but cannot run.
       env: { DENORT_BIN: Deno.execPath(), NO_COLOR: "1" },
     }).output();
     ok(success, new TextDecoder().decode(stderr));

@@ -33,7 +33,7 @@ async function counts(place: Place): Promise<unknown> {
 }
 
 Deno.test(
-  "a consumer rejects replayed readings of a dropped day although retention was raised",
+  "a consumer rejects replayed readings of a dropped day even after RETENTION_DAYS was raised",
   onPlace({}, async (place) => {
     const day = minuteOf(40, 10);
     await place.publisher.send(day);
@@ -56,7 +56,7 @@ Deno.test(
 Deno.test(
   "with MINUTE_RETENTION_DAYS = RETENTION_DAYS, the minute aggregates of a day stay as long as its rows",
   onPlace({}, async (place) => {
-    // The first minute of yesterday is older than a day, but yesterday as a whole is not.
+    // The first minute of yesterday is older than a day, but the end of yesterday is not.
     const yesterday = Math.floor(Date.now() / DAY_MS - 1) * DAY_MS;
     const sent = Array.from({ length: 6 }, (_, index) => {
       return reading("a", new Date(yesterday + index).toISOString(), 70);
@@ -108,7 +108,7 @@ for (
 }
 
 Deno.test(
-  "a reopened range takes readings again while the consumer runs, and counts them once",
+  "a range that is reopened while the consumer runs takes readings again, and each is counted once",
   onPlace({}, async (place) => {
     const [older, newer, recent] = [minuteOf(41, 4), minuteOf(40, 5), minuteOf(1, 6)];
     await place.publisher.send([...older, ...newer, ...recent]);
@@ -170,11 +170,11 @@ for (
   const [when, cursor] of [
     ["no rebuild runs", "null"],
     ["a rebuild is due", "'infinity'"],
-    ["a rebuild runs above it", "date_trunc('minute', now() - interval '1 day', 'UTC')"],
+    ["a rebuild runs above the range", "date_trunc('minute', now() - interval '1 day', 'UTC')"],
   ] as const
 ) {
   Deno.test(
-    `a range that is reopened while its change rows wait and ${when} is counted from its rows`,
+    `a range that is reopened while its change rows wait, when ${when}, is counted from its rows`,
     onPlace({}, async (place) => {
       const [waiting, recent] = [minuteOf(40, 5), minuteOf(2, 6)];
       await place.publisher.send(recent);

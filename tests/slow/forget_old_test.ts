@@ -63,7 +63,7 @@ Deno.test(
 );
 
 Deno.test(
-  "retention empties and deletes only what is old by both clocks, and consumers share the work",
+  "retention empties and deletes only data that is old by both clocks, and consumers share the work",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       ...Array.from({ length: 500 }, (_, index) => bad("invalid_json", `{"c-${index}`)),
@@ -126,7 +126,7 @@ const ROUND_STATEMENTS = `
   update public.customer_latest set ts = now() where customer_id = 'back'`;
 
 Deno.test(
-  "the deletion of old minute aggregates and latest readings waits for a running round, which does not fail",
+  "the deletion of old minute aggregates and latest readings waits for a running round, and the round succeeds",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     await floorTenDaysAgo(place);

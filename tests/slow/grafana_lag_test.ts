@@ -6,7 +6,7 @@ import { insertDay } from "../support/grafana_day.ts";
 
 const HOUR = 3_600_000;
 
-/** Whether the condition of the alert rule holds now, however long it has held. */
+/** Returns true if the condition of the alert rule holds now. The duration does not matter. */
 async function fires(database: MonitoredDatabase, title: string): Promise<boolean> {
   const rule = RULES.find((one) => one.title === title);
   assert.ok(rule !== undefined, title);
@@ -56,7 +56,7 @@ Deno.test("no alert rule or panel reports data as wrong because the rollup lags,
     await after(set("rollup", "committed_at = now()"), STALLED, false);
   });
 
-  await t.step("minute aggregates are compared from the cursor on, unless too much waits", async () => {
+  await t.step("minutes from the cursor on are compared, unless too many records wait", async () => {
     const LOST = "Unaccounted records";
     const difference = async () => (await database.rows("Minute aggregates against rows"))[0]?.["Difference"];
     await database.owner.query(cursor("'infinity'"));
@@ -107,7 +107,7 @@ Deno.test("a killed consumer counts as not running, and its lag grows from the l
     },
   );
 
-  await t.step("the newest log end offset of a partition counts, whichever consumer stored it", async () => {
+  await t.step("the newest log end offset of a partition counts, from any consumer", async () => {
     const ends = (await database.rows("Partitions (A)")).map((row) => [row["End of the log"], row["Lag"]]);
     assert.deepEqual(ends, [["5510", "500"], ["3000", "0"]]);
   });

@@ -13,7 +13,7 @@ const NUMBERS = [20, 21, 23, 700, 701, 1700];
 const TIME = 1184;
 const TEXT = 25;
 
-/** Why Grafana could not draw the result. */
+/** @returns the reasons why Grafana could not draw the result */
 function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.FieldDef[]): string[] {
   const problems: string[] = [];
   const must = (holds: boolean, what: string) => holds || problems.push(`${name}: ${what}`);
@@ -28,7 +28,7 @@ function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.F
   if (format === "time_series") {
     must(fields[0]?.name === "time", "the first column is not time");
     // A timestamp, or seconds since the epoch, which $__timeGroup gives.
-    must(typeOf("time") === TIME || isNumber(typeOf("time")), "time is no time");
+    must(typeOf("time") === TIME || isNumber(typeOf("time")), "time has another type");
     must(numbers.length > 0, "has no number to draw");
     const texts = fields.filter((field) => field.dataTypeID === TEXT);
     must(
@@ -36,15 +36,15 @@ function misfits({ name, kind, type, format }: BuiltQuery, fields: readonly pg.F
       "a label is not called metric",
     );
     // With more columns, Grafana adds the column name to the name of the series.
-    must(texts.length === 0 || fields.length === 3, "metric is not one of three columns");
+    must(texts.length === 0 || fields.length === 3, "metric needs exactly three columns");
   }
   if (kind === "alert") must(fields.length === 2, "does not have a time and one number");
   if (type === "stat") must(fields.length === 1 && numbers.length === 1, "is not one number");
   if (kind === "variable") must(fields.length === 1 && fields[0]?.dataTypeID === TEXT, "is not one text");
   if (kind === "annotation") {
-    must(typeOf("time") === TIME, "time is no time");
-    must(typeOf("text") === TEXT && typeOf("tags") === TEXT, "text or tags is no text");
-    must(typeOf("timeend") === TIME || typeOf("timeend") === 0, "timeend is no time");
+    must(typeOf("time") === TIME, "time has another type");
+    must(typeOf("text") === TEXT && typeOf("tags") === TEXT, "text or tags has another type");
+    must(typeOf("timeend") === TIME || typeOf("timeend") === 0, "timeend has another type");
   }
   return problems;
 }
@@ -103,18 +103,18 @@ Deno.test("dashboards and alert rules show the right values for a day of data", 
   const customers = async (part: string, options: RunOptions = {}) =>
     (await database.rows(part, options)).map((row) => row["Customer"] ?? row["customer_id"]);
 
-  await t.step("customers who need attention are listed, the worst first", async () => {
+  await t.step("the list of customers who need attention begins with the worst", async () => {
     assert.deepEqual(await customers("Who needs attention now"), ["low-now", "high-now", "high-lately"]);
     assert.equal(await database.number("Need attention"), 3);
   });
 
-  await t.step("the quiet customers come with anomalies first", async () => {
+  await t.step("the list of quiet customers begins with anomalies", async () => {
     assert.deepEqual(await customers("Who went quiet"), ["quiet-and-low", "quiet"]);
     assert.equal(await database.number("Gone quiet"), 2);
     assert.equal(await database.number("Reporting"), 24);
   });
 
-  await t.step("each customer is in one bucket of the distribution, with low and high apart", async () => {
+  await t.step("each customer is counted in one bucket, as low, within or high", async () => {
     const rows = await database.rows("Heart rates now");
     const sum = (column: string) => rows.reduce((total, row) => total + Number(row[column]), 0);
     assert.equal(rows.length, 19);
@@ -138,7 +138,7 @@ Deno.test("dashboards and alert rules show the right values for a day of data", 
     assert.deepEqual(shown.map((row) => row["Time"]), rows.map(({ ts }) => ts));
   });
 
-  await t.step("the latest readings are the latest ones of the time range, whenever it ends", async () => {
+  await t.step("the latest readings are those before the end of the time range", async () => {
     for (const agoMs of [0, 90_500, 3 * HOUR]) {
       const end = new Date(Date.now() - agoMs);
       const { rows } = await database.owner.query<{ ts: Date }>(
@@ -164,11 +164,11 @@ Deno.test("dashboards and alert rules show the right values for a day of data", 
       "update public.customer_latest set ts = now() - interval '10 minutes' where customer_id < 'c-0008'",
     );
     const percent = await database.number("alert rule: Many customers quiet at once");
-    // 8 of 25: the seven above and one that was already quiet.
+    // 8 of 25 are quiet: the seven from above and one that was quiet before.
     assert.equal(Math.round(percent), 32);
   });
 
-  await t.step("many rejects at once are a spike, but a few over the day are not", async () => {
+  await t.step("many rejects at once are a spike, but a few in a whole day are not", async () => {
     assert.equal(await database.number("alert rule: Reject spike"), 0);
     await database.owner.query(
       `insert into public.heartbeat_rejects

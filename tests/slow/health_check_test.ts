@@ -14,7 +14,7 @@ async function healthCheck(
     args: ["health-check", ...args],
     env: {
       HEALTH_PORT: String(port),
-      // A container may have a proxy, which the check must not use.
+      // A container may have a proxy setting. The check must not use it.
       HTTP_PROXY: "http://127.0.0.1:9",
       http_proxy: "http://127.0.0.1:9",
       ...env,
@@ -84,7 +84,7 @@ Deno.test(
 );
 
 Deno.test(
-  "health-check works for the producer, and exits with 2 if it is called wrongly",
+  "health-check works for the producer, and exits with 2 for a wrong argument",
   onPlace({ partitions: 0 }, async (place) => {
     await using producer = startProducer(place);
     const port = await portOf(producer);

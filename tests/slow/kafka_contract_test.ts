@@ -16,7 +16,7 @@ import { describeTopic } from "../../workers/_shared/kafka/topic.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
 
-// These tests find changes of the record batch format in a new version of the client or of Kafka. They need Python with venv.
+// These tests notice if a new version of the client or of Kafka changes the record batch format. They need Python with venv.
 const CODECS = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
 const SCRIPT = join(import.meta.dirname ?? ".", "..", "support", "librdkafka.py");
 
@@ -44,7 +44,7 @@ function readings(prefix: string): Text[] {
   });
 }
 
-// Missing and empty keys and values, and lengths at which a varint becomes a byte longer.
+// The records have missing and empty keys and values, and lengths at which a varint becomes a byte longer.
 const UNUSUAL: readonly Text[] = [
   { key: null, value: "keyless" },
   { key: "tombstone", value: null },
@@ -142,7 +142,7 @@ Deno.test(
   }),
 );
 
-/** All records of partition 0, as the consumer reads them. */
+/** Reads all records of partition 0 as the consumer does. */
 async function readByConsumer(place: Place): Promise<{ read: Read[]; compressions: Set<number> }> {
   const connection = connectionTo(place);
   await using sender = new Sender(connection);

@@ -11,7 +11,7 @@ function dayName(days: number): string {
   return `heartbeats_d${daysAgo(days).slice(0, 10).replaceAll("-", "")}`;
 }
 
-/** SQL for `count` readings, the first at `from`, each `step` after the previous one. */
+/** @returns SQL for `count` readings: the first at `from`, each other one `step` after the previous one */
 function series(count: number, from: string, step: string): string {
   return `insert into public.heartbeats
           select 'c', timestamptz '${from}' + n * interval '${step}', 70 from generate_series(0, ${
@@ -19,7 +19,7 @@ function series(count: number, from: string, step: string): string {
   }) n`;
 }
 
-/** Stores rows, and counts them in the ledger and the rollup as those of a topic that no longer exists. */
+/** Stores rows. Ledger and rollup count them as readings of a topic that no longer exists. */
 async function store(place: Place, sql: string): Promise<void> {
   await place.sql(
     `with stored as (${sql} returning 1), total as (select count(*) as rows from stored)
@@ -64,10 +64,10 @@ Deno.test(
 );
 
 Deno.test(
-  "with 800 day partitions new ones are coarser, the consumer warns, and sessions can still read all of them",
+  "with 800 day partitions, new ones span a longer time, the consumer warns, and sessions can still read all of them",
   onPlace({}, async (place) => {
     await migrateDatabase(place);
-    // More than two years of day partitions, as without retention.
+    // These are more than two years of day partitions, as there would be without retention.
     for (let hundred = 0; hundred < 8; hundred++) {
       await place.sql(`do $$ declare day timestamptz; begin
         for n in ${hundred * 100 + 1}..${hundred * 100 + 100} loop
@@ -122,13 +122,13 @@ Deno.test(
 );
 
 Deno.test(
-  "a day with too many rows for all pieces stays in the default partition until the owner moves it as a whole",
+  "the rest of a day that would need too many day partitions stays in the default partition until the owner moves it",
   onPlace({ partitions: 0 }, async (place) => {
     await migrateDatabase(place);
     const day = daysAgo(20).slice(0, 10);
     await store(place, series(100_002, day, "250 milliseconds"));
     await place.sql(
-      // As many pieces of another day as the function allows.
+      // The table gets as many day partitions that begin in the middle of a day as the function allows.
       `do $do$ begin for n in 1..100 loop
          execute format('create table public.heartbeats_from_%s partition of public.heartbeats for values from (%L) to (%L)',
            n, timestamptz '${daysAgo(60).slice(0, 10)}' + n * interval '1 second',

@@ -6,7 +6,7 @@ import { bad, judge, reading } from "../support/judge.ts";
 import { onPlace } from "../support/services.ts";
 
 Deno.test(
-  "a reading of any day goes to its day partition, which is longer for old days, and none stays in the default partition",
+  "each reading goes to a day partition, which spans more time for old readings, and none stays in the default partition",
   onPlace({}, async (place) => {
     const sent = await place.publisher.send([
       reading("a", daysAgo(0), 70),
@@ -47,7 +47,7 @@ Deno.test(
   "day partitions that cannot be created during a dump block nothing, and are created after it",
   onPlace({}, async (place) => {
     await migrateDatabase(place);
-    // The locks of pg_dump.
+    // pg_dump takes these locks.
     const dump = await place.session();
     await dump.query("begin; lock table public.heartbeats, public.heartbeats_default in access share mode");
     const days = Array.from({ length: 20 }, (_, day) => daysAgo(5 + day));

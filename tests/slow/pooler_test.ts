@@ -13,7 +13,7 @@ const TRANSACTION_POOLERS: readonly PoolerOptions[] = [1, 2, 3, 5].flatMap((size
 });
 
 Deno.test(
-  "a worker detects a pooler in transaction mode with any number of sessions and any order, and changes no session",
+  "a worker detects a pooler in transaction mode, for any number and order of its sessions, and changes no session",
   onPlace({ partitions: 0 }, async (place) => {
     for (const options of TRANSACTION_POOLERS) {
       await using pooler = await openPooler(place.databaseUrl, options);
@@ -97,7 +97,7 @@ Deno.test(
 );
 
 Deno.test(
-  "target_session_attrs=read-write refuses a read-only session, and primary accepts it",
+  "target_session_attrs=read-write refuses a read-only session, and target_session_attrs=primary accepts it",
   onPlace({ partitions: 0 }, async (place) => {
     const ask = async (attributes: string) => {
       const url =

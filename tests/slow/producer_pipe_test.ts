@@ -18,7 +18,7 @@ async function withPipe(body: (path: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("produce --file publishes the lines of a pipe before it ends, and stops in order at SIGTERM", async () => {
+Deno.test("produce --file publishes the lines of a pipe before the pipe ends, and stops in order at SIGTERM", async () => {
   await using stack = await startStack({
     home: await Deno.makeTempDir({ prefix: "heartbeat-test-" }),
     services: ["kafka"],

@@ -28,7 +28,7 @@ function readings(count: number, customer: string, partition: number) {
   });
 }
 
-/** Readings, duplicates, rejects, and the gaps of a committed and an aborted transaction. */
+/** Publishes readings, duplicates, rejects, and the gaps of a committed and an aborted transaction. */
 async function publishEverything(place: Place): Promise<void> {
   const { publisher } = place;
   await publisher.send([0, 1].flatMap((partition) => readings(20, "c", partition)));
@@ -158,7 +158,7 @@ Deno.test(
 );
 
 Deno.test(
-  "reconcile finds no difference while a consumer reads new records, with or without a rollup that keeps up",
+  "reconcile finds no difference while a consumer reads new records, even if the rollup does not keep up",
   onPlace({ partitions: 2 }, async (place) => {
     await place.publisher.send(readings(1, "first", 0));
     await place.consumer().ready();

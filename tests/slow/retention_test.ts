@@ -12,7 +12,7 @@ const PARTITION = `public.heartbeats_d${LONG_AGO.replaceAll("-", "")}`;
 const DROP =
   "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days') as step";
 
-/** A day of readings, 40 days ago, counted in the ledger and by the rollup as those of a topic that no longer exists. */
+/** Stores a day of readings, 40 days ago. Ledger and rollup count them as readings of a topic that no longer exists. */
 async function storeDay(place: Place, rows: number): Promise<void> {
   await migrateDatabase(place);
   await place.sql("select public.ensure_heartbeat_partition('public.heartbeats', $1)", [LONG_AGO]);
@@ -90,7 +90,7 @@ Deno.test(
 );
 
 Deno.test(
-  "while a day partition is counted, others are created and read, and the next consumer continues after a kill",
+  "while rows of a day partition are counted, others are created and read; if the consumer is killed, the next one continues",
   onPlace({}, async (place) => {
     await storeDay(place, 50_000);
     await place.sql(

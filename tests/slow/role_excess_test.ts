@@ -59,11 +59,11 @@ Deno.test(
 );
 
 Deno.test(
-  "a reader that holds every lock it can get blocks no migration, day partition or write",
+  "a reader that holds all locks that it can get blocks no migration, no day partition and no write",
   onPlace({}, async (place) => {
     await makeRoles(place);
     await withClient(urlOf(place, "heartbeat_reader"), async (reader) => {
-      // Advisory locks that migrations and day partitions no longer use.
+      // Migrations and day partitions no longer use these advisory locks.
       await reader.query(
         "select pg_advisory_lock(7521419864366932340), pg_advisory_lock(7521419864366932341)",
       );

@@ -93,7 +93,7 @@ const FORBIDDEN = [
   ]],
   [
     "owner",
-    "the owner of the database is no superuser: it reaches no file, program, setting or database of the server",
+    "the owner of the database is no superuser, and reaches no file, program, setting or other database of the server",
     [
       "create role mine superuser",
       "alter role heartbeat_user superuser",
@@ -152,7 +152,7 @@ Deno.test(
 );
 
 Deno.test(
-  "the reader can read every table, also later day partitions, and can write nothing",
+  "the reader can read every table, even day partitions that are created later, and can write nothing",
   onPlace({}, async (place) => {
     await makeRoles(place);
     await place.publisher.send([reading("a", daysAgo(0), 70), reading("a", daysAgo(5), 71)]);

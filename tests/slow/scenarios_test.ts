@@ -12,7 +12,7 @@ function failures(output: string): string[] {
 }
 
 Deno.test(
-  "every scenario has its expected outcome, also when the same run is repeated, and reconcile agrees",
+  "every scenario has its expected outcome, even if the same run is repeated, and reconcile finds no difference",
   onPlace({ partitions: 3 }, async (place) => {
     await place.consumer().ready();
     for (const _ of ["the first time", "the same records again"]) {
@@ -37,7 +37,7 @@ Deno.test(
 );
 
 Deno.test(
-  "scenarios use the heart rate limits of the deployment",
+  "scenarios use the heart rate limits from the settings",
   onPlace({ partitions: 1 }, async (place) => {
     const limits = {
       HEART_RATE_MIN: "20",

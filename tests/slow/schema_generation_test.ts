@@ -88,7 +88,7 @@ Deno.test(
       );
       deepStrictEqual(written, { rows: 0, changes: 0, rejects: 0, gaps: 0, next: 0 }, what);
     }
-    // Only the generation prevented the writes above.
+    // With the right generation the writes succeed, so nothing else prevented the writes above.
     await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
     strictEqual((await write(ledger, sliceOfValues(0, [JSON.stringify(VALID)]))).kind, "written");
   }),
@@ -101,7 +101,7 @@ Deno.test(
     const old = place.consumer();
     await place.caughtUp();
     const holding = await place.session();
-    // The consumer locks the offset first, and then waits for this uncommitted key.
+    // The consumer first locks the ledger row, and then waits for this uncommitted key.
     await holding.query(
       "begin; insert into public.heartbeats values ('b-0-0', '2026-07-14T09:30:00Z', 60, null)",
     );

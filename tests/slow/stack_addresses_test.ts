@@ -41,7 +41,7 @@ Deno.test("tasks use the servers of `up` or of a detached stack in the same clon
     assert.ok((await Deno.readTextFile(file)).endsWith(stdout));
   });
 
-  await t.step("consume, produce and reconcile use the file and say so", async () => {
+  await t.step("consume, produce and reconcile use the file with the addresses and say so", async () => {
     for (
       const args of [
         ["consume", "--migrate-only"],
@@ -57,7 +57,7 @@ Deno.test("tasks use the servers of `up` or of a detached stack in the same clon
     }
   });
 
-  await t.step("a setting takes precedence, and is not mixed with the file", async () => {
+  await t.step("a setting takes precedence over the whole file with the addresses", async () => {
     const { code, stderr } = await task(tree.root, ["reconcile"], { KAFKA_BOOTSTRAP_SERVERS: "127.0.0.1:1" });
     assert.equal(code, 2);
     assert.match(stderr, /DATABASE_URL: is missing.*\n.*KAFKA_BOOTSTRAP_SERVERS is set/);
@@ -71,7 +71,7 @@ Deno.test("tasks use the servers of `up` or of a detached stack in the same clon
     assert.equal((await task(tree.root, ["reconcile"])).code, 2);
   });
 
-  await t.step("up stores its addresses too, and shows no password", async () => {
+  await t.step("up stores its addresses in the same file, and shows no password", async () => {
     await using up = Program.run("stack/up/main.ts", ["--no-producer"], { clone: tree.root });
     await up.says(/state=ok/);
     const [, password = ""] = /heartbeat_user:([^@]+)@/.exec(await Deno.readTextFile(file)) ?? [];
@@ -87,7 +87,7 @@ Deno.test("tasks use the servers of `up` or of a detached stack in the same clon
 
 Deno.test("a stack and its servers end when the npx that started the stack is ended", async () => {
   await withHome(async (home) => {
-    // Like npx: a process of this name that dies of SIGTERM without passing it on.
+    // This process has the name of npx and, like npx, dies of SIGTERM without passing it on.
     const launch = `exec -a "npm exec deno@2 task stack" bash -c '"$@"; true' npx "$@"`;
     const args = ["-c", launch, "launch", deno, "task", "-q", "stack", "--home", home];
     await using npx = new Program("bash", args);

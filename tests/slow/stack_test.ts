@@ -176,7 +176,7 @@ const OTHER_CONSUMER = `
 Deno.test("up stores readings, restarts a killed consumer, refuses a second up and leaves nothing running", async (t) => {
   await withHome(async (home) => {
     const args = ["--home", home, "--customers", "20", "--rate", "50"];
-    // A proxy that does not exist: nothing on this machine may use it.
+    // The proxy does not exist, so the test fails if a connection on this machine uses it.
     const env = { HTTP_PROXY: "http://127.0.0.1:1", HTTPS_PROXY: "http://127.0.0.1:1" };
     await using up = Program.run("stack/up/main.ts", args, { env });
     await t.step("readings are stored", () => up.says(/state=ok .*stored=[1-9].* rejected=\d+ .* lag=\d/));
@@ -208,7 +208,7 @@ Deno.test("up stores readings, restarts a killed consumer, refuses a second up a
       },
     );
 
-    await t.step("an interrupt ends all processes, also just after a server died", async () => {
+    await t.step("an interrupt ends all processes, even if a server has just died", async () => {
       const running = await processesOf(home);
       assert.deepEqual([...running.keys()].filter((name) => !name.includes("child")).sort(), [
         "consumer",
@@ -217,7 +217,7 @@ Deno.test("up stores readings, restarts a killed consumer, refuses a second up a
         "producer",
       ]);
       Deno.kill(running.get("kafka") ?? 0, "SIGKILL");
-      // Twice: `deno task` forwards the interrupt that the terminal has already sent.
+      // A second interrupt, because `deno task` forwards the one that the terminal has already sent.
       up.process.kill("SIGINT");
       up.process.kill("SIGINT");
       assert.equal(await up.exitCode(), 0, up.lines.join("\n"));

@@ -9,7 +9,7 @@ import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
 
-/** 2,000 readings of 50 customers and 40 days, and a reject. */
+/** Returns 2,000 readings of 50 customers on 40 days, and a record that is rejected. */
 function readings(heartRate: number): Intended[] {
   const from = Date.parse("2026-01-01T12:00:00Z");
   const day = (n: number) => new Date(from + n % 40 * 86_400_000 + n).toISOString();

@@ -10,13 +10,13 @@ import { onPlace } from "../support/services.ts";
 
 type Batch = readonly [partition: number, from: number, customer: string, heartRates: readonly number[]];
 
-// All readings are in one minute. APPLY applies the first group, and the second waits.
+// All readings are in one minute. APPLY applies the change rows of the first group. Those of the second group wait.
 const BATCHES: readonly (readonly Batch[])[] = [
   [[0, 0, "a", [70, 71, 40]], [1, 0, "b", [72]]],
   [[0, 3, "a", [73, 190]], [0, 5, "a", [74]], [1, 1, "c", [75]]],
 ];
 
-// What a round of the rollup does. No consumer runs in this test.
+// This does what a round of the rollup does, because no consumer runs in this test.
 const APPLY = `
   insert into public.heartbeats_1m
   select customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high

@@ -14,7 +14,7 @@ Deno.test.afterEach(async () => {
 
 /**
  * A partition without Kafka and PostgreSQL. Each write waits for `finishWrites()`. The partition is closed after the test,
- * also if the test fails.
+ * even if the test fails.
  */
 export function startPartition(overrides: Partial<PartitionPorts> = {}, own: Partial<BacklogLimits> = {}) {
   const limits = {
@@ -75,7 +75,10 @@ export function batchOf(slice: Slice): OpenBatch {
   };
 }
 
-/** A slice of records without key and value. @param bytes memory that each record counts for */
+/**
+ * A slice of records without key and value.
+ * @param bytes memory that each record counts for
+ */
 export function records(from: number, count: number, bytes = 10, leaderEpoch = 4): Slice {
   const all = Array.from({ length: count }, (_, index) => {
     return { offset: from + index, timestampMs: from + index, key: null, value: null };

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 // @ts-types="@types/node-forge"
 import forge from "node-forge";
 
-/** Both are PEM. The key is unencrypted PKCS #8. */
+/** Certificate and key in PEM. The key is unencrypted PKCS #8. */
 export interface Identity {
   readonly certificate: string;
   readonly key: string;
@@ -12,7 +12,7 @@ export interface Identity {
 export interface CertificateOptions {
   /** Host names and IP addresses. */
   readonly names?: readonly string[];
-  /** Relative to now, negative for the past. */
+  /** Days from now; negative for the past. */
   readonly fromDay?: number;
   readonly toDay?: number;
 }
@@ -50,7 +50,7 @@ export class Authority {
   }
 }
 
-// node-forge makes keys too, but takes seconds for each.
+// node-forge can make keys too, but it takes seconds for each.
 function newKey(): { publicPem: string; privatePem: string } {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", {
     modulusLength: 2048,

@@ -75,7 +75,7 @@ export interface PartitionState {
   readonly isr: readonly number[];
 }
 
-/** The leader and the in-sync replicas of each partition, as the brokers report them now. */
+/** Asks the brokers for the leader and the in-sync replicas of each partition. */
 export async function partitionStates({ admin, topic }: Place): Promise<PartitionState[]> {
   const { topics } = await admin.metadata({ topics: [topic], forceUpdate: true });
   return topics.get(topic)?.partitions ?? [];

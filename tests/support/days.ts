@@ -7,7 +7,7 @@ export function daysAgo(days: number): string {
   return new Date(Date.now() - days * DAY_MS).toISOString();
 }
 
-/** How many readings each child table of public.heartbeats holds. */
+/** @returns the number of readings in each day partition and in the default partition, by name */
 export async function rowsByPartition(place: Place): Promise<Record<string, number>> {
   const rows = await place.sql<{ name: string; count: number }>(
     "select tableoid::regclass::text as name, count(*)::int as count from public.heartbeats group by 1 order by 1",
@@ -20,7 +20,7 @@ export async function migrateDatabase(place: Place): Promise<void> {
   strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
 }
 
-/** @param when which moment of the test, for the error message */
+/** @param when names the moment of the test in the error message */
 export async function assertAccountedFor(place: Place, when = "now"): Promise<void> {
   const { code, output } = await place.run("reconcile");
   strictEqual(code, 0, `${when}: ${output}`);

@@ -17,9 +17,9 @@ import { batchWriter, openPlace, sliceOfValues } from "./batch_writer.ts";
 const T = "2026-07-14T09:30:00Z";
 const TOPIC_ID = "6f1ed002-ab5f-4a5b-8bf5-6f1ed002ab5f";
 const PARTITIONS = 2;
-// One reading per customer. All but the last are in the same minute.
+// A batch has one reading per customer. All readings but the last are in the same minute.
 const BATCH = 6;
-// So small that a rebuild needs several slices.
+// The sizes are so small that a rebuild needs several rounds.
 const SIZE: Size = { offsets: 40, rebuildRows: 2 };
 
 /** Writes ledger rows, readings and change rows as the ingest does, and runs rounds of the rollup, without Kafka. */
@@ -43,7 +43,7 @@ export class Feed implements AsyncDisposable {
     return feed;
   }
 
-  /** Commits batches to the partitions in rotation. Each is half a minute later than the one before. */
+  /** Commits batches to the partitions in rotation. Each batch is half a minute later than the previous one. */
   async store(batches: number): Promise<void> {
     for (; batches > 0; batches--) {
       const number = this.#batches++;
@@ -74,7 +74,10 @@ export class Feed implements AsyncDisposable {
     );
   }
 
-  /** Runs rounds until no change row waits. @returns their outcomes in order */
+  /**
+   * Runs rounds until no change row waits.
+   * @returns the outcomes of the rounds in order
+   */
   async follow(size = SIZE): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     await using database = openRollup(this.place);

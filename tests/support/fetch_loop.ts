@@ -99,7 +99,7 @@ export async function runFetchLoop(
     readonly epoch?: number;
     readonly memoryBudgetBytes?: number;
     readonly write?: (slice: Slice) => Promise<number>;
-    /** Why the topic's settings exclude compaction. Undefined if they allow it. */
+    /** Returns the reason why the topic's settings exclude compaction, or undefined if they allow it. */
     readonly whyNotCompaction?: () => string | undefined;
   } = {},
 ) {
@@ -150,6 +150,6 @@ export async function runFetchLoop(
 
 export const records = (from: number, to: number) =>
   batch(from, Array.from({ length: to - from }, (_, index) => from + index));
-/** Whether everything before this offset is stored. */
+/** Returns true if everything before this offset is stored. */
 export const stored = (offset: number) => (all: readonly Partition[]) =>
   all.every(({ nextOffset }) => nextOffset === offset);

@@ -53,7 +53,7 @@ export class MonitoredDatabase implements AsyncDisposable {
     return (await this.run(this.query(part), options)).rows;
   }
 
-  /** The single number of a stat panel or alert rule. */
+  /** Returns the single number of a stat panel or alert rule. */
   async number(part: string, options: RunOptions = {}): Promise<number> {
     const [row = {}] = await this.rows(part, options);
     const numbers = Object.entries(row).filter(([name]) => name !== "time").map(([, value]) => Number(value));
@@ -74,7 +74,7 @@ export interface RunOptions {
   readonly search?: string;
 }
 
-/** @param name of the database that is created */
+/** @param name name of the database that is created */
 export async function openMonitoredDatabase(name: string): Promise<MonitoredDatabase> {
   const { superuserUrl } = await postgres();
   const at = (database: string, user?: string) => {

@@ -1,4 +1,4 @@
-/** Quotes, a comment, a Grafana macro, percent signs, and letters beyond ASCII. */
+/** The id has quotes, a comment, a Grafana macro, percent signs, and letters beyond ASCII. */
 export const HOSTILE_CUSTOMER = `o'brien"; -- $__timeFilter(ts) \${quiet_minutes} %41%zz\\ é心😀`;
 
 // The day ends now. Each query of the union has data for one or more panels.
@@ -33,7 +33,7 @@ const READINGS = `
       select $1, ts, 75 from generate_series(now() - interval '30 minutes', now(), interval '1 second') ts
     ) reading`;
 
-// 70 s, so that change rows always wait for a part of the last whole minute.
+// The rollup is 70 s behind, so change rows always wait for a part of the last whole minute.
 const ROLLED_UP_UNTIL = "now() - interval '70 seconds'";
 
 // The state of a rollup with two waiting change rows. The first has waited for 20 s.
@@ -67,7 +67,7 @@ const DERIVED = `
     ) entry
    group by move`;
 
-// Two partitions in use, of which one is 30 s behind, and one of a topic that was deleted.
+// Two partitions are in use, and one of them is 30 s behind. A third partition belongs to a deleted topic.
 const LEDGER = `
   insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, moves, stored,
          duplicates, rejected, gaps, last_event_ts, last_record_at, last_batch_at, updated_at)
@@ -82,7 +82,7 @@ const LEDGER = `
   insert into public.heartbeat_retention (partition, lower_bound, upper_bound, dropped_rows)
   values ('heartbeats_d20200101', '2020-01-01', '2020-01-02', 5)`;
 
-// One consumer reads both partitions, one cannot read, and one was killed three hours ago.
+// The first consumer reads both partitions, the second cannot read, and the third was killed three hours ago.
 const CONSUMERS = `
   insert into public.consumer_status (consumer, host, pid, version, group_id, topic, topic_id, started_at, seen_at, partitions,
          log_end_offsets, reasons, limits)
@@ -93,7 +93,7 @@ const CONSUMERS = `
                  ('waits', now() - interval '1 second', '{}', '{}', '{the schema is not current}')
          ) status (consumer, seen_at, partitions, log_end_offsets, reasons)`;
 
-// One with a customer's key, one without a key, one whose key is not UTF-8, and 57 spread over the day.
+// One reject has a customer's key, one has no key, and one has a key that is not UTF-8. 57 are spread over the day.
 const REJECTS = `
   insert into public.heartbeat_rejects
          (ledger_id, topic, kafka_partition, kafka_offset, reason, detail, key, payload, rejected_at)

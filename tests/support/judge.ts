@@ -8,7 +8,7 @@ import { parseInstant } from "../../workers/_shared/record/instant.ts";
 import type { Place } from "../../lab/place.ts";
 import type { Outgoing, Sent } from "../../lab/produce.ts";
 
-/** A record to publish, and what must become of it. */
+/** A record to publish, and its expected outcome. */
 export interface Intended extends Outgoing {
   /** `reading`: stored, or a duplicate of a stored reading. */
   readonly fate: "reading" | { readonly reject: string };
@@ -24,7 +24,7 @@ interface Row {
 }
 
 export interface JudgeOptions {
-  /** The log may hold records twice, because a broker stopped during a request and the client sent it again. */
+  /** The log may hold records twice, because a broker stopped during a request and the client repeated the request. */
   readonly resent?: boolean;
 }
 

@@ -18,7 +18,7 @@ export function answer(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** A table and a ledger row in memory, which fail when a test tells them to. */
+/** Replaces the tables by memory. A test can make its writes fail. */
 export class MemorySink implements Transactions {
   readonly rows = new Map<string, number>();
   rejects: readonly Reject[] = [];
@@ -27,14 +27,14 @@ export class MemorySink implements Transactions {
   inserts: string[] = [];
   /** Customers whose rows the database refuses. */
   readonly refuses = new Set<string>();
-  /** Errors of the next writes, one each, before anything is inserted. */
+  /** Each of the next writes fails with one of these errors, before it inserts anything. */
   readonly failures: Error[] = [];
-  /** Errors of the next inserts, one each. */
+  /** Each of the next inserts fails with one of these errors. */
   readonly insertFailures: Error[] = [];
-  /** Outcomes of the next writes, one each, after all inserts succeeded. Nothing is kept. */
+  /** Each of the next writes ends with one of these outcomes after all its inserts succeeded. It keeps no row. */
   readonly conclusions: (Error | WriteOutcome)[] = [];
   onWrite = () => {};
-  /** The connection is lost at the next insert of the same attempt. */
+  /** After this many inserts in one attempt, the connection is lost at the next insert. */
   mostInserts = Infinity;
   /** A larger insert is canceled, as by the statement timeout. */
   mostRows = Infinity;

@@ -1,9 +1,9 @@
 import { type Migration, MIGRATIONS } from "../../migrations/mod.ts";
 
-// The SQL takes its strongest lock first. A lock that is upgraded later can deadlock with a writer.
+// The SQL takes its strongest lock first, because upgrading a lock later can cause a deadlock with a writer.
 const version = MIGRATIONS.length + 1;
 
-/** A breaking migration of an imaginary later release. It alters a filled table and derives another one from its rows. */
+/** A breaking migration of an imaginary later release. It alters a filled table and derives another table from its rows. */
 export const NEXT_MIGRATION: Migration = {
   version,
   name: `${String(version).padStart(4, "0")}_add_first_readings`,

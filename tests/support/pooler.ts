@@ -14,7 +14,7 @@ export interface PoolerOptions {
   readonly mode: "transaction" | "session";
   /** Maximum number of sessions on the server. */
   readonly size: number;
-  /** Reuse the session that was idle longest, not the newest one (PgBouncer's server_round_robin). */
+  /** If true, the pooler reuses the session that was idle longest (PgBouncer's server_round_robin), not the newest one. */
   readonly roundRobin?: boolean;
 }
 
@@ -35,7 +35,7 @@ export async function openPooler(url: string, options: PoolerOptions): Promise<P
 }
 
 export class Pooler implements AsyncDisposable {
-  /** For clients. The pooler does not check user and password. */
+  /** URL for clients. The pooler does not check user and password. */
   readonly url: string;
   readonly #serverUrl: string;
   readonly #server: Server;
@@ -67,7 +67,7 @@ export class Pooler implements AsyncDisposable {
     await client.connect();
     client.on("error", () => {});
     const { stream: socket } = (client as unknown as { connection: { stream: Socket } }).connection;
-    // From here on the pooler reads the bytes of the session, not the driver.
+    // From here on, the pooler reads the bytes of the session itself. The driver no longer reads them.
     socket.removeAllListeners("data");
     const backend = { client, socket };
     this.#backends.add(backend);
@@ -115,7 +115,7 @@ export class Pooler implements AsyncDisposable {
     socket.destroy();
   }
 
-  // In session mode the next client must not see what this one set in the session.
+  // In session mode, the next client must not see what this client set in the session.
   async #replace(backend: Backend): Promise<void> {
     backend.socket.destroy();
     this.#backends.delete(backend);

@@ -6,7 +6,7 @@ const HEADER_BYTES = 61;
 const ATTRIBUTES_AT = 21;
 const CODEC_NUMBERS = { snappy: 2, lz4: 3 };
 
-/** Compresses the records of an uncompressed batch with `compress`, which may write what no library does. */
+/** Compresses the records of an uncompressed batch. `compress` may use forms that no library writes. */
 export function compressedBy(
   batch: Buffer,
   codec: keyof typeof CODEC_NUMBERS,
@@ -17,7 +17,10 @@ export function compressedBy(
   return seal(whole);
 }
 
-/** Publishes the bytes of a record batch unchanged. @returns the offset of its first record */
+/**
+ * Publishes the bytes of a record batch unchanged.
+ * @returns the offset of its first record
+ */
 export async function produceBatch(
   servers: string,
   topic: string,

@@ -9,7 +9,7 @@ export function property(name: string, numRuns: number): { readonly seed: number
   return { seed, numRuns };
 }
 
-/** Any string of UTF-16 code units, also with NUL and unpaired surrogates. */
+/** Any string of UTF-16 code units, including NUL and unpaired surrogates. */
 export function anyText(maxLength: number): fc.Arbitrary<string> {
   const unit = fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 0x20, max: 0x7e }) },
@@ -19,7 +19,7 @@ export function anyText(maxLength: number): fc.Arbitrary<string> {
   return fc.array(unit, { maxLength }).map((codes) => String.fromCharCode(...codes));
 }
 
-/** Strings in the shape of a timestamp, many with values out of range, and some damaged. */
+/** Strings in the shape of a timestamp. Many have values out of range, and some are damaged. */
 export function timestampText(): fc.Arbitrary<string> {
   const two = (max: number) => fc.integer({ min: 0, max }).map((value) => String(value).padStart(2, "0"));
   const year = fc.oneof(

@@ -21,9 +21,9 @@ export const FIRST_TIMESTAMP = 1_000;
 export const MAX_TIMESTAMP = 9_000;
 
 export interface BatchOptions {
-  /** The last offset, if compaction removed the record that had it. */
+  /** The last offset. Needed only if compaction removed the record that had it. */
   readonly last?: number;
-  /** The record count in the header, if it is wrong. */
+  /** A wrong record count for the header. Default: the right one. */
   readonly count?: number;
   readonly attributes?: number;
   readonly producerId?: bigint;
@@ -73,7 +73,7 @@ export function batch(first: number, offsets: readonly number[], options: BatchO
   return Buffer.concat([prefix, behindLength]);
 }
 
-/** The batch with the checksum of its current bytes. */
+/** Returns the batch with the checksum of its current bytes. */
 export function withValidChecksum(bytes: Buffer): Buffer {
   const right = Buffer.from(bytes);
   right.writeUInt32BE(crc32c(right.subarray(21)), 17);

@@ -8,14 +8,17 @@ export const COUNTED = new URL("./preload/counted_resources.ts", import.meta.url
 export interface Held {
   readonly descriptors: number;
   readonly sockets: number;
-  /** As PostgreSQL counts them. */
+  /** Number of sessions that PostgreSQL reports. */
   readonly databaseSessions: number;
   readonly timers: number;
-  /** On the abort signal that has most. */
+  /** Number of listeners on the abort signal that has most. */
   readonly abortListeners: number;
 }
 
-/** Requires Linux. @param worker started with `COUNTED`, the only consumer on the place's database */
+/**
+ * Works only on Linux.
+ * @param worker the only consumer on the place's database, started with the preload module `COUNTED`
+ */
 export async function heldBy(worker: WorkerProcess, place: Place): Promise<Held> {
   const before = worker.events("test.resources").length;
   worker.kill("SIGUSR2");
@@ -38,7 +41,7 @@ export async function heldBy(worker: WorkerProcess, place: Place): Promise<Held>
   };
 }
 
-/** Peak resident memory in bytes. Without /proc: the current one. */
+/** Returns the peak resident memory in bytes. Without /proc, it returns the current resident memory. */
 export async function peakMemory(worker: WorkerProcess): Promise<number> {
   const { stdout } = await new Deno.Command("cat", { args: [`/proc/${worker.pid}/status`] }).output();
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(new TextDecoder().decode(stdout)) ?? [];

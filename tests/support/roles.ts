@@ -41,7 +41,10 @@ export async function assertRefused(
   deepStrictEqual(states, statements.map((statement) => [statement, state]), role);
 }
 
-/** The SQLSTATE of each statement, each in its own transaction, or "done" if it succeeded. */
+/**
+ * Runs each statement in a separate transaction.
+ * @returns for each its SQLSTATE, or "done" if it succeeded
+ */
 export async function statesOf(
   client: pg.Client,
   statements: readonly string[],

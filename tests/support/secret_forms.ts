@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHash, pbkdf2Sync } from "node:crypto";
 import { AssertionError } from "node:assert";
 
-/** Which secrets `text` contains, in plain or encoded form. */
+/** @returns the secrets that `text` contains in plain or encoded form */
 export function leaks(text: string, secrets: readonly string[]): string[] {
   return secrets.flatMap((secret) =>
     Object.entries(formsOf(secret))

@@ -20,7 +20,7 @@ export interface SecureStack extends Stack {
   /** The settings that PostgreSQL starts with. */
   readonly postgresTls: PostgresTls;
   readonly files: {
-    /** Paths of PEM files for clients. `stranger` is an authority that no server trusts or uses. */
+    /** Paths of PEM files for clients. No server trusts or uses the authority `stranger`. */
     readonly authority: string;
     readonly stranger: string;
     readonly certificate: string;

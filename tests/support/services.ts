@@ -5,7 +5,7 @@ import { createPlace, type Place, type PlaceOptions } from "../../lab/place.ts";
 // By default the broker looks for logs to compact every 15 s.
 const QUICK_COMPACTION = { "log.cleaner.backoff.ms": "200" };
 
-// The broker of a test lives for seconds. Compiling its code only once takes a quarter less CPU time.
+// The broker of a test lives for seconds. If Java compiles code only once, it takes a quarter less CPU time.
 Deno.env.set("JAVA_TOOL_OPTIONS", `${Deno.env.get("JAVA_TOOL_OPTIONS") ?? ""} -XX:TieredStopAtLevel=1`);
 
 /** Servers that the tests of a file share. They start at the first use and are deleted after the last test. */
@@ -39,7 +39,7 @@ export class SharedServers<S extends Stack = Stack> {
         await body(place, t);
       } catch (error) {
         this.#failed = true;
-        // In the error message, because a quiet run hides what a test prints.
+        // The error message contains it, because a quiet run hides what a test prints.
         const { home, postgresFolder } = place.stack;
         const kept = `kept: topic ${place.topic} in ${home}, database ${place.database} in ${postgresFolder}`;
         throw new Error(`${kept}\n${place.workersTail()}`, { cause: error });
@@ -60,8 +60,8 @@ const shared = new SharedServers(async (home) => {
 Deno.test.afterAll(async () => await link?.[Symbol.asyncDispose]());
 
 /**
- * A second address of Kafka that a test can break. A client that uses it as bootstrap server reaches Kafka only through it.
- * It is healed when the test ends.
+ * A link to Kafka that a test can break. A client that uses it as bootstrap server reaches Kafka only through this link.
+ * The link is healed when the test ends.
  */
 export async function linkToKafka(): Promise<Link> {
   await shared.started();

@@ -35,7 +35,7 @@ export async function openSilentBroker(target: { readonly host: string; readonly
   if (address === null || typeof address === "string") throw new TypeError("a TCP port was expected");
   return {
     port: address.port,
-    /** How many responses lost their records, by partition. Add a partition to empty it. */
+    /** Number of responses that lost their records, by partition. Add a partition to remove its records. */
     emptied,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -64,7 +64,7 @@ async function pass(from: Socket, to: Socket, change: (message: Buffer) => Buffe
   }
 }
 
-/** The response with its own bytes, without the records of the chosen partitions. */
+/** Returns a copy of the response without the records of the chosen partitions. */
 function withoutRecords(answer: Buffer, emptied: Map<number, number>): Buffer {
   let rest = answer;
   // Backwards, so that the positions of the earlier partitions stay valid.
@@ -73,7 +73,7 @@ function withoutRecords(answer: Buffer, emptied: Map<number, number>): Buffer {
     if (times === undefined || records.length === 0) continue;
     emptied.set(partition, times + 1);
     const at = records.byteOffset - answer.byteOffset;
-    // The length is an unsigned varint (7 bits a byte) of the length plus one.
+    // An unsigned varint (7 bits per byte) holds the length plus one.
     const lengthBytes = Math.ceil((32 - Math.clz32(records.length + 1)) / 7);
     const nothing = Buffer.from([1]);
     rest = Buffer.concat([rest.subarray(0, at - lengthBytes), nothing, rest.subarray(at + records.length)]);

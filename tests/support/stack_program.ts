@@ -7,13 +7,13 @@ import { settlesWithin, waitFor } from "../../stack/process/wait.ts";
 
 export const DEADLINE_MS = 60_000;
 
-/** Free ports, and no address of servers that already run. */
+/** Variables that set free ports and clear the addresses of other servers. */
 export const PROGRAM_ENV = {
   KAFKA_PORT: "0",
   POSTGRES_PORT: "0",
   KAFKA_BOOTSTRAP_SERVERS: "",
   DATABASE_URL: "",
-  // The group admits the successor of a killed consumer only after this timeout.
+  // After a kill, the group gives the partitions to the next consumer only after this timeout.
   KAFKA_SESSION_TIMEOUT_MS: "6000",
   NO_COLOR: "1",
 };
@@ -79,7 +79,7 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** The processes in the pid files of a data folder, and the children of PostgreSQL. */
+/** @returns the processes in the pid files of a data folder, and the children of PostgreSQL */
 export async function processesOf(home: string): Promise<Map<string, number>> {
   const pids = new Map<string, number>();
   for await (const { name } of Deno.readDir(join(home, "pids"))) {
@@ -101,7 +101,7 @@ export async function assertGone(pids: ReadonlyMap<string, number>, withinMs = 2
   assert.deepEqual(await left(), []);
 }
 
-/** Deletes the data folder afterwards, and what PostgreSQL has outside of it. */
+/** Afterwards, deletes the data folder and the files that PostgreSQL has outside of it. */
 export async function withHome(work: (home: string) => Promise<void>): Promise<void> {
   const home = await Deno.makeTempDir({ prefix: "heartbeat-stack-test-" });
   try {

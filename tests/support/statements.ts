@@ -4,7 +4,7 @@ import type { Place } from "../../lab/place.ts";
 export interface Statements {
   /** Settings for the consumer whose statements are logged. */
   readonly env: { readonly DATABASE_URL: string };
-  /** The statements since the last call, in the order in which PostgreSQL logged them, without those of the rollup. */
+  /** Returns the statements since the last call, in the order of PostgreSQL's log, without those of the rollup. */
   take(): Promise<string[]>;
 }
 

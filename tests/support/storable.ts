@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** Asserts that PostgreSQL, log lines and terminals can take the detail of a reject. */
+/** Asserts that the detail of a reject is harmless in PostgreSQL, in log lines and on terminals. */
 export function assertStorable(detail: string): void {
   assert(detail.isWellFormed(), "unpaired surrogates");
   assert.doesNotMatch(detail, /[\p{Cc}\p{Zl}\p{Zp}\p{Cf}]/u);

@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 
-// Valid lz4 and snappy that no library writes: a block for each byte, or many empty blocks.
+// These functions write valid lz4 and snappy that no library writes: a block for each byte, or many empty blocks.
 const LZ4_HEADER = Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82]);
 const END_MARK = Buffer.alloc(4);
-// The header that Kafka's Java client writes.
+// Kafka's Java client writes this header.
 const SNAPPY_HEADER = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
 
 /** Five bytes per byte: the size of a block, marked as uncompressed, and the byte. */

@@ -12,7 +12,7 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** The valid record as JSON, with `source` in place of one value. `source` need not be JSON. */
+/** Returns the valid record as JSON, with `source` in place of one value. `source` need not be JSON. */
 export function written(name: keyof typeof VALID, source: string): string {
   return JSON.stringify({ ...VALID, [name]: "SOURCE" }).replace('"SOURCE"', () => source);
 }

@@ -83,7 +83,7 @@ const INVALID_UTF8: Readonly<Record<string, string>> = {
   utf16: "fffe6100",
 };
 
-/** Inserts bytes that are not UTF-8 at any place of a valid JSON text. */
+/** Inserts bytes that are not UTF-8 at any position of a valid JSON text. */
 export function withBadBytes(json: string): fc.Arbitrary<Uint8Array> {
   const bytes = Buffer.from(json);
   return fc.tuple(fc.constantFrom(...Object.values(INVALID_UTF8)), fc.nat({ max: bytes.length })).map(

@@ -23,7 +23,7 @@ const EDGES: readonly string[] = [
   "2024-01-01T00:00:00Z\n | \ufeff2024-01-01T00:00:00Z | 2024-01-01T00:00:00Z\0",
 ].flatMap((line) => line.split(" | "));
 
-/** @param nowMs milliseconds since the Unix epoch: some timestamps are near the limit of `maxClockSkewSeconds` */
+/** @param nowMs milliseconds since the Unix epoch; some timestamps are `maxClockSkewSeconds` later, near the limit */
 export function instantText(nowMs: number): fc.Arbitrary<string> {
   const near = fc.tuple(
     fc.constantFrom(

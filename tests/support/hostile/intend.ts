@@ -6,7 +6,8 @@ import type { Hostile } from "./records.ts";
 
 type Reading = Extract<Verdict, { kind: "reading" }>;
 
-// Records whose verdict changes within this time are left out. The test cannot know when the consumer reads them.
+// If the verdict of a record changes within this time, the record is left out, because the test cannot know when the
+// consumer reads it.
 const VERDICT_VALID_MS = 3_600_000;
 
 export interface IntendOptions {
@@ -19,8 +20,8 @@ export interface IntendOptions {
 }
 
 /**
- * Says what the specification makes of hostile records that share a topic, and spreads them over the partitions. Repeated
- * readings with different heart rates go to one partition, because the result depends on their order.
+ * Spreads hostile records over the partitions of a topic, and adds the outcome that the specification demands for each.
+ * Repeated readings with different heart rates go to one partition, because the outcome depends on their order.
  */
 export function intendedOutcomes(hostile: readonly Hostile[], options: IntendOptions): Intended[] {
   const { limits, nowMs, partitions, random } = options;

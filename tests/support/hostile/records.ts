@@ -22,7 +22,7 @@ const DEEP = 100_000;
 // Below the default limit of a broker for a record batch (about 1 MiB), key and framing included.
 const HUGE = 1_000_000;
 
-// Names that every object inherits, names of the record's members, and similar names.
+// These are names that every object inherits, names of the record's members, and similar names.
 const EXTRA_NAMES = [
   "__proto__,constructor,toString,hasOwnProperty,,customer_id,heart_rate,timestamp",
   "Customer_ID,customer_id ,customer\u0000_id,customer\u0131d,heart-rate,heartRate,length,toJSON",
@@ -30,7 +30,7 @@ const EXTRA_NAMES = [
 
 /**
  * @param nowMs the consumer's clock, milliseconds since the Unix epoch
- * @param weightOfLarge how many of about 2,000 records are deep or huge, which take most of the time
+ * @param weightOfLarge number of deep or huge records among about 2,000; they take most of the time
  */
 // deno-lint-ignore house/max-function-lines -- a table of families and what they are made of
 export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Hostile> {
@@ -165,7 +165,7 @@ export function hostileRecord(nowMs: number, weightOfLarge = 1): fc.Arbitrary<Ho
   );
 }
 
-/** Readings of so few customers and instants that many are duplicates or conflict. */
+/** Makes readings of so few customers and instants that many are duplicates or conflicts. */
 export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
   const dayMs = Math.floor(nowMs / 86_400_000) * 86_400_000 - 86_400_000;
   return fc.tuple(fc.nat({ max: 40 }), fc.nat({ max: 40 }), fc.integer({ min: 60, max: 62 })).map((
@@ -181,7 +181,7 @@ export function repeatedReading(nowMs: number): fc.Arbitrary<Hostile> {
   }));
 }
 
-// Functions, because each value is large and only a few are used.
+// The values are functions, because each result is large and only a few are used.
 function large(json: string, made: KnownOutcome): readonly (() => Hostile)[] {
   const inside = json.lastIndexOf("}");
   const withExtra = (source: string) => bytes(`${json.slice(0, inside)},"x":${source}${json.slice(inside)}`);

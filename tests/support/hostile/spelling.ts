@@ -11,7 +11,10 @@ const SHORT: ReadonlyMap<string, string> = new Map([
   ["\t", "\\t"],
 ]);
 
-/** A JSON string. `choices` decides for each character: raw, short escape, or escaped code units. 0 escapes the least. */
+/**
+ * Writes a JSON string. For each character, `choices` decides between the character itself, a short escape and escaped
+ * code units. 0 escapes the least.
+ */
 export function spellString(text: string, choices: number): string {
   let source = "";
   let state = choices | 1;
@@ -41,7 +44,7 @@ export const space: fc.Arbitrary<string> = fc.oneof(
 /** Names and JSON sources of the members. A name may occur more than once. */
 export type Members = readonly (readonly [name: string, source: string])[];
 
-/** A JSON object in any order, notation and spacing. Repeated names keep their order, since the last value counts. */
+/** Writes a JSON object in any order, notation and spacing. Repeated names keep their order, because the last value counts. */
 export function writeObject(members: Members): fc.Arbitrary<string> {
   const order = fc.array(fc.nat({ max: 1_000 }), { minLength: members.length, maxLength: members.length });
   const choices = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat() });

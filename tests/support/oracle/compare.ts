@@ -10,7 +10,7 @@ const SHOWN_BYTES = 400;
 /**
  * Compares a decoder with the oracle for one record.
  *
- * @param decode made for the same limits and clock
+ * @param decode a decoder for the same limits and clock
  * @throws AssertionError that shows the record and both results
  */
 export function assertAgrees(

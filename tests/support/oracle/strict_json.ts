@@ -118,7 +118,7 @@ class Reader {
     throw new InvalidJson();
   }
 
-  /** Continues after a value in a container. Returns the container if it ends here, otherwise undefined. */
+  /** Continues after a value in a container. Returns the container if it ends after this value, otherwise undefined. */
   #next(): Json | undefined {
     this.#space();
     const inside = this.#open.at(-1);

@@ -41,7 +41,7 @@ export function verdictOf(value: Uint8Array | null, limits: Limits, nowMs: numbe
   const wrong = fields.filter(([, found]) => found === "missing" || found === "invalid");
   const [first] = wrong;
   if (first !== undefined) {
-    // The decoder also names a heart rate beyond 2^53-1, although alone it would be out of range, not malformed.
+    // The decoder also names a heart rate beyond 2^53-1. If nothing else is wrong, such a heart rate is out of range.
     const about = fields.filter(([, found]) => ["missing", "invalid", "beyond"].includes(String(found)));
     return refuse(`${first[1]}_${first[0]}` as RejectReason, about.map(([name]) => name));
   }
@@ -86,7 +86,7 @@ function rateOf(json: Json | undefined): bigint | "beyond" | "missing" | "invali
   return wholeNumber(json.source) ?? "invalid";
 }
 
-/** The exact value. "beyond" if it is outside of plus or minus 2^53-1. Undefined if it is not whole. */
+/** @returns the exact value, "beyond" if it is outside of plus or minus 2^53-1, undefined if it is not whole */
 export function wholeNumber(source: string): bigint | "beyond" | undefined {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =
     /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(source) ?? [];

@@ -2,7 +2,7 @@
 import pg from "pg";
 
 // Preloaded into a worker: after SIGUSR2 the first query of each batch is never answered. Drivers have lost queries like this
-// (postgres.js #1089, node-postgres #2973). The loop that waits then hangs although both servers are healthy.
+// (postgres.js #1089, node-postgres #2973). Then the loop that waits for the answer hangs, although both servers are healthy.
 let hung = false;
 Deno.addSignalListener("SIGUSR2", () => void (hung = true));
 

@@ -11,7 +11,7 @@ export interface TortureCase {
 const FIRST_MS = Date.UTC(2026, 5, 1);
 export const HEART_RATE = 72;
 
-/** A different second for each case, so that no two are the same reading. */
+/** Returns a different second for each case, so that no two cases are the same reading. */
 export function instantOf(nth: number): string {
   return new Date(FIRST_MS + nth * 1000).toISOString();
 }

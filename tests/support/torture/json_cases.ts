@@ -12,7 +12,7 @@ const UNDEFINED_ALONE: ReadonlyMap<string, string> = new Map([
   ["i_string_utf16LE_no_BOM.json", "invalid_json"],
 ]);
 
-// A byte order mark or the NULs of UTF-16 make the record invalid when they are inside of it.
+// A byte order mark and the NULs of UTF-16 make a record invalid if they are inside the record.
 const INVALID_AS_MEMBER: ReadonlySet<string> = new Set([
   "i_structure_UTF-8_BOM_empty_object.json",
   "i_string_UTF-16LE_with_BOM.json",
@@ -21,8 +21,8 @@ const INVALID_AS_MEMBER: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * JSONTestSuite: cases that every JSON parser must accept (y_), must refuse (n_) or may treat as it likes (i_). Each is the whole
- * payload of one record and an extra member of another.
+ * Cases of JSONTestSuite, which every JSON parser must accept (y_), must refuse (n_) or may treat as it likes (i_). Each
+ * case is the whole payload of one record, and an extra member of another record.
  *
  * @param from number of the first case
  */

@@ -7,7 +7,10 @@ const MAX_CUSTOMER_CHARACTERS = 128;
 const JSON_BY_ITSELF =
   /^\s*(-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?|true|false|null|\[\]|"[^"\\]*")\s*$/;
 
-/** The Big List of Naughty Strings as customers, as keys and as payloads. @param from number of the first case */
+/**
+ * The Big List of Naughty Strings as customers, as keys and as payloads.
+ * @param from number of the first case
+ */
 export function naughtyCases(from: number): TortureCase[] {
   return strings.flatMap((text, index): TortureCase[] => {
     const length = [...text].length;

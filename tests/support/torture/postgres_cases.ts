@@ -46,7 +46,10 @@ const BAD: readonly (readonly [name: string, customerSource: string, reason: str
   ["a megabyte of a customer", `"${"\u{1f493}".repeat(225_000)}"`, "invalid_customer_id"],
 ];
 
-/** Texts and bytes that have broken programs that write to PostgreSQL. @param from number of the first case */
+/**
+ * Texts and bytes that have broken programs that write to PostgreSQL.
+ * @param from number of the first case
+ */
 export function postgresCases(from: number): TortureCase[] {
   const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
   const good = GOOD.map(([name, customerId], index): TortureCase => ({
