@@ -1,7 +1,6 @@
 """Reads heart-rate records from Kafka and stores them in PostgreSQL by binary COPY, at least once.
 
-A carefully written consumer without validation, deduplication and ledger. Settings come from the environment, which
-python.ts sets.
+It is tuned, but it has no validation, no deduplication and no ledger. python.ts sets its environment variables.
 """
 
 import os
@@ -41,7 +40,7 @@ class Writer(threading.Thread):
                 "enable.auto.commit": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "socket.nagle.disable": True,
-                # Enough for the next batches. The default is 64 MB for each consumer.
+                # 16 MB are enough for the next batches. The default is 64 MB for each consumer.
                 "queued.max.messages.kbytes": 16 * 1024,
             }
         )
@@ -78,13 +77,13 @@ class Writer(threading.Thread):
                     raise KafkaException(message.error())
                 reading = loads(message.value())
                 write_row((str(reading["customer_id"]), instant(reading["timestamp"]), reading["heart_rate"]))
-        # The position is now that of the written records, because all records handed out have been written.
+        # All records that the client returned are written now, so its position is the position of the written records.
         position = self._consumer.position(self._consumer.assignment())
         self._written = [partition for partition in position if partition.offset >= 0]
         self._consumer.commit(offsets=self._written, asynchronous=True)
 
     def _commit_written(self, consumer, partitions):
-        """Commits the revoked partitions before another member reads them, also at the end."""
+        """Commits the offsets of revoked partitions before another member reads them. A close revokes all partitions."""
         revoked = {partition.partition for partition in partitions}
         offsets = [partition for partition in self._written if partition.partition in revoked]
         self._written = [partition for partition in self._written if partition.partition not in revoked]
