@@ -60,7 +60,7 @@ export function createDecoder(
       // The second clock is read only if the first one would reject the reading, which is rare.
       const latestMs = Math.max(now(), secondClock()) + maxSkewMs;
       if (ts > micros(latestMs)) {
-        const ahead = `(${limits.maxClockSkewSeconds} s ahead of our clock)`;
+        const ahead = `(${limits.maxClockSkewSeconds} s ahead of the consumer's clock)`;
         return rejectTime(
           "timestamp_in_future",
           json,

@@ -173,7 +173,7 @@ const REJECTED: readonly Row[] = [
       '"9999-12-31T23:59:59Z"',
     ]],
     "timestamp_in_future",
-    "expected at most 2026-07-14T09:35:00.000Z (300 s ahead of our clock)",
+    "expected at most 2026-07-14T09:35:00.000Z (300 s ahead of the consumer's clock)",
   ),
   ...members("heart_rate", RATES, "invalid_heart_rate", RATE),
   [
