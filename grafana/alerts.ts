@@ -102,10 +102,10 @@ export const RULES: readonly AlertRule[] = [
     severity: "warning",
     sql: `
       select now() as time,
-             (case when recent >= 20 then recent / greatest(usual, 1) else 0 end)::float8 as times
+             (case when recent >= 20 then recent / greatest(average, 1) else 0 end)::float8 as times
         from (
           select count(*) filter (where rejected_at > now() - interval '5 minutes') as recent,
-                 count(*) filter (where rejected_at <= now() - interval '5 minutes') / 11.0 as usual
+                 count(*) filter (where rejected_at <= now() - interval '5 minutes') / 11.0 as average
             from public.heartbeat_rejects
            where rejected_at > now() - interval '1 hour'
         ) rejects`,

@@ -109,12 +109,12 @@ function parseDuration(text: string): number {
   return Number(count) * size;
 }
 
-/** [V] The range divided by the number of points, rounded up to a usual duration of at least `minimumMs`. */
+/** [V] The range divided by the number of points, rounded up to a common duration of at least `minimumMs`. */
 export function intervalOf(rangeMs: number, maxDataPoints: number, minimumMs: number): number {
-  const usual = [1, 2, 5, 10, 15, 20, 30].flatMap((n) => [n * 1_000, n * 60_000]);
+  const secondsAndMinutes = [1, 2, 5, 10, 15, 20, 30].flatMap((n) => [n * 1_000, n * 60_000]);
   const hours = [1, 2, 3, 6, 12, 24].map((n) => n * 3_600_000);
   const exact = Math.max(rangeMs / maxDataPoints, minimumMs);
-  return [...usual, ...hours].sort((a, b) => a - b).find((ms) => ms >= exact) ?? 7 * 86_400_000;
+  return [...secondsAndMinutes, ...hours].sort((a, b) => a - b).find((ms) => ms >= exact) ?? 7 * 86_400_000;
 }
 
 /** [P] Expands $NAME, ${NAME} and $__env{NAME} in the text of a provisioning file; $$ is a literal $. */

@@ -44,7 +44,7 @@ Deno.test("expandMacros() expands a macro inside a quoted customer id, but not i
   assert.doesNotMatch(expandMacros("'${customer:percentencode}'", context), /2018/);
 });
 
-Deno.test("intervalOf() rounds to usual durations and returns at least the minimum", () => {
+Deno.test("intervalOf() rounds to common durations and returns at least the minimum", () => {
   assert.equal(intervalOf(3_600_000, 60, 60_000), 60_000);
   assert.equal(intervalOf(3_600_000, 1_000, 60_000), 60_000);
   assert.equal(intervalOf(86_400_000, 60, 60_000), 1_800_000);
