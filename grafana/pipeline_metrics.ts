@@ -27,7 +27,8 @@ const PANELS: readonly MetricPanel[] = [
   },
   {
     title: "Batch time",
-    description: "Time from when a batch is ready to be written until its commit, with retries.",
+    description:
+      "Time from taking a batch from the backlog to its commit, including the wait for a transaction and retries.",
     unit: "s",
     queries: quantiles("heartbeat_batch_duration_seconds"),
   },

@@ -29,7 +29,7 @@ export function consumerMetrics(registry: Registry) {
     batchRecords: histogram("heartbeat_batch_records", "Records in a batch", RECORDS),
     batchSeconds: histogram(
       "heartbeat_batch_duration_seconds",
-      "From the start of a batch's write to its commit",
+      "Time from taking a batch from the backlog to its commit, including the wait for a transaction and retries",
     ),
     endToEnd: histogram(
       "heartbeat_end_to_end_seconds",
