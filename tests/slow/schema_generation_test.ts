@@ -1,9 +1,10 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
-import { MIGRATIONS } from "../../migrations/mod.ts";
+import { SCHEMA_GENERATION } from "../../workers/consumer/schema/migrate.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
 import { gapSlice, type Slice } from "../../workers/consumer/kafka_partition/slice.ts";
 import { batchWriter, openPlace, sliceOfValues } from "../support/batch_writer.ts";
 import { migrateDatabase } from "../support/days.ts";
+import { NEXT_MIGRATION } from "../support/next_migration.ts";
 import type { Sent } from "../../lab/produce.ts";
 import { VALID } from "../support/wire_record.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -13,9 +14,7 @@ import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
 const FENCED = new RegExp(
-  `Cannot write to the database: its schema has generation ${
-    MIGRATIONS.length + 1
-  }, expected ${MIGRATIONS.length}.*` +
+  `Cannot write to the database: its schema has generation ${NEXT_MIGRATION.version}, expected ${SCHEMA_GENERATION}.*` +
     "newer release: start that one",
 );
 
@@ -89,7 +88,7 @@ Deno.test(
       deepStrictEqual(written, { rows: 0, changes: 0, rejects: 0, gaps: 0, next: 0 }, what);
     }
     // With the right generation the writes succeed, so nothing else prevented the writes above.
-    await place.sql("update public.ingest_offsets set schema_generation = $1", [MIGRATIONS.length]);
+    await place.sql("update public.ingest_offsets set schema_generation = $1", [SCHEMA_GENERATION]);
     strictEqual((await write(ledger, sliceOfValues(0, [JSON.stringify(VALID)]))).kind, "written");
   }),
 );
@@ -149,7 +148,7 @@ Deno.test(
       await place.sql(
         "select count(*)::int, array_agg(distinct schema_generation) as of from public.ingest_offsets",
       ),
-      [{ count: 2, of: [MIGRATIONS.length + 1] }],
+      [{ count: 2, of: [NEXT_MIGRATION.version] }],
     );
   }),
 );
