@@ -76,7 +76,7 @@ for (const [name, sql, reason] of BROKEN) {
       strictEqual(outcomes.filter(({ kind }) => kind === "broken").length, 1);
       ok(
         outcomes.filter(({ kind }) => kind === "minutes rebuilt").length > 2,
-        "the rebuild had too few slices",
+        "the rebuild had too few steps",
       );
       await feed.readLedger();
       await feed.judgeEnd();
@@ -205,7 +205,7 @@ Deno.test(
 );
 
 Deno.test(
-  "each slice of a rebuild deletes skipped change rows, and none is left at the end",
+  "each step of a rebuild deletes skipped change rows, and none is left at the end",
   onPlace({ partitions: 0 }, async (place) => {
     await using feed = await Feed.open(place);
     await feed.store(4);
@@ -242,22 +242,22 @@ Deno.test(
     await feed.store(40);
     await feed.follow();
     await place.sql("update public.rollup set cursor = 'infinity'");
-    let slices = 0;
+    let steps = 0;
     await using database = beforeStatements(openRollup(place), async (sql) => {
       if (sql.includes("delete from public.heartbeats_1m")) {
-        slices++;
+        steps++;
         await feed.store(1);
       }
       // The rebuild has reached the old day partition. This is the first statement after its snapshot.
-      if (slices === 6 && sql.includes("left join public.rollup_positions")) {
+      if (steps === 6 && sql.includes("left join public.rollup_positions")) {
         await rejects(drop(), { code: "55P03" });
       }
     });
     const small = { offsets: 100, rebuildRows: 5 };
-    while (slices < 7) await runRound(database, small);
+    while (steps < 7) await runRound(database, small);
     while ((await drop())[0]?.["step"] !== null);
     while (!(await readLag(database)).isNone) await runRound(database, small);
-    ok(slices > 9);
+    ok(steps > 9);
     await feed.judgeEnd();
     deepStrictEqual(
       await place.sql(
