@@ -26,8 +26,8 @@ export async function report(
 ): Promise<void> {
   const { rates } = measured;
   const [empty, full] = [summarize(rates.empty), summarize(rates.full)];
-  // Compares runs of the same turn, because the speed of the machine varies between turns.
-  const ratio = summarize(rates.full.map((rate, turn) => rate / (rates.empty[turn] ?? NaN))).median;
+  // Compares run N with run N of the empty table, because the speed of the machine changes over time.
+  const ratio = summarize(rates.full.map((rate, index) => rate / (rates.empty[index] ?? NaN))).median;
   const rate = (name: string, { median, spread }: typeof empty, ratio: number) => [
     name,
     Math.round(median).toLocaleString("en"),

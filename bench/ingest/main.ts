@@ -26,11 +26,11 @@ await runWorker(async ({ args, signal, resources }) => {
     const lab = await prepare(stack, { ...flags, ...shape, resources });
     const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
     // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
-    for (let turn = 1; turn <= flags.runs; turn++) {
+    for (let runNumber = 1; runNumber <= flags.runs; runNumber++) {
       for (const { name, run } of contenders) {
         if (signal.aborted) return;
         const took = await run(lab);
-        say(`${turn}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
+        say(`${runNumber}/${flags.runs} ${name}: ${Math.round(took.rowsPerSecond)} rows/s`);
         runs.get(name)?.push(took);
       }
     }

@@ -14,9 +14,9 @@ export async function report(
 ): Promise<void> {
   const rateOf = (results: readonly Run[]) => summarize(results.map(({ rowsPerSecond }) => rowsPerSecond));
   const yardsticks = (runs.get(yardstick) ?? []).map(({ rowsPerSecond }) => rowsPerSecond);
-  // Compares with the yardstick of the same turn, because the speed of the machine varies between turns.
+  // Compares run N with run N of the yardstick, because the speed of the machine changes over time.
   const ratioOf = (results: readonly Run[]) =>
-    summarize(results.map(({ rowsPerSecond }, turn) => rowsPerSecond / (yardsticks[turn] ?? NaN))).median;
+    summarize(results.map(({ rowsPerSecond }, index) => rowsPerSecond / (yardsticks[index] ?? NaN))).median;
   const rows = [...runs].map(([name, results]) => {
     const rate = rateOf(results);
     const cpu = (of: (run: Run) => number) => summarize(results.map(of)).median / log.records * MILLION;
@@ -43,10 +43,10 @@ export async function report(
     titles.map((title, index) => ({ title, align: index === 0 ? "left" : "right" })),
     rows,
   );
-  const turns = Math.max(...[...runs.values()].map((list) => list.length));
+  const runCount = Math.max(...[...runs.values()].map((list) => list.length));
   const text =
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${log.records} records, ${log.partitions} ` +
-    `partitions, median of ${turns} runs; rows/s and CPU until the rollup has processed the last row, stored/s until ` +
+    `partitions, median of ${runCount} runs; rows/s and CPU until the rollup has processed the last row, stored/s until ` +
     `the last row is stored\n\n${table}\n`;
   const title = titleOf(shape);
   Deno.stdout.writeSync(new TextEncoder().encode(`${title}\n${text}\n`));

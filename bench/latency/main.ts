@@ -30,13 +30,13 @@ await runWorker(async ({ args, signal, resources }) => {
   const flags = parseFlags(args);
   const stack = await startServers({ signal, resources });
   await enableCommitTimestamps(stack);
-  const ours: Contender = {
+  const consumer: Contender = {
     name: "this consumer",
     table: "heartbeats",
     rollup: true,
     start: (topic, url) => Promise.resolve(startConsumer(stack, topic, url)),
   };
-  const contenders = [ours];
+  const contenders = [consumer];
   for (const peer of flags.peers ? Object.values(PEERS) : []) {
     await peer.prepare({ onProgress: say });
     contenders.push({
@@ -48,7 +48,7 @@ await runWorker(async ({ args, signal, resources }) => {
       },
     });
   }
-  await measureLatency(stack, ours, { ...WARM_UP, signal });
+  await measureLatency(stack, consumer, { ...WARM_UP, signal });
   const trials: Trial[] = [];
   const loads = flags.customers.flatMap((customers) =>
     (RATES[customers] ?? OTHER_RATES).map((rate): Load => ({ customers, rate }))
@@ -57,11 +57,13 @@ await runWorker(async ({ args, signal, resources }) => {
     const atRate = contenders.map((contender): Trial => ({ contender, load, runs: [] }));
     trials.push(...atRate);
     // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
-    for (let turn = 1; turn <= flags.runs; turn++) {
+    for (let runNumber = 1; runNumber <= flags.runs; runNumber++) {
       for (const { contender, runs } of atRate) {
         if (signal.aborted) return;
         const took = await measureLatency(stack, contender, { ...load, ms: flags.seconds * 1000, signal });
-        say(`${turn}/${flags.runs} ${contender.name} at ${load.rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`);
+        say(
+          `${runNumber}/${flags.runs} ${contender.name} at ${load.rate}/s: p50 ${took.p50}, p99 ${took.p99} ms`,
+        );
         runs.push(took);
       }
     }

@@ -1,9 +1,9 @@
 /** The benchmark calls it repeatedly with the same input. */
-export type Way = () => unknown;
+export type Implementation = () => unknown;
 
 export interface Part {
-  readonly own: Way;
-  readonly alternative: Way;
+  readonly own: Implementation;
+  readonly alternative: Implementation;
   readonly instead: string;
 }
 /** @param records number of records in the input of one call */

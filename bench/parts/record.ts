@@ -24,10 +24,10 @@ function values(records: number, more: object = {}): Buffer[] {
 
 export function fastPathRecord(records: number): Part {
   const all = values(records);
-  const usual = new FastPathRecord();
+  const into = new FastPathRecord();
   const decode = createDecoder(LIMITS, () => START_MS + 1e9);
   return {
-    own: () => all.forEach((value) => decodeFastPath(value, 0, value.length, usual)),
+    own: () => all.forEach((value) => decodeFastPath(value, 0, value.length, into)),
     alternative: () => all.forEach((value) => decode(value)),
     instead: "the decoder alone",
   };

@@ -28,10 +28,10 @@ await runWorker(async ({ args, signal, resources }) => {
   ];
   const took = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
   // The contenders alternate, so that a slow minute of the machine does not affect only one of them.
-  for (let turn = 1; turn <= runs; turn++) {
+  for (let runNumber = 1; runNumber <= runs; runNumber++) {
     for (const { name, run } of contenders) {
       const result = await run({ stack, partitions, signal });
-      say(`${turn}/${runs} ${name}: ${Math.round(result.recordsPerSecond)} records/s`);
+      say(`${runNumber}/${runs} ${name}: ${Math.round(result.recordsPerSecond)} records/s`);
       took.get(name)?.push(result);
     }
   }

@@ -47,10 +47,10 @@ export async function report(
     { title: "Kafka", ...right },
     { title: "peak MB", ...right },
   ], rows);
-  const turns = Math.max(...[...runs.values()].map((list) => list.length));
+  const runCount = Math.max(...[...runs.values()].map((list) => list.length));
   const text =
     `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores; ${bytes} bytes of key and value, ` +
-    `${partitions} partitions, acks=all, median of ${turns} runs\n\n${table}\n`;
+    `${partitions} partitions, acks=all, median of ${runCount} runs\n\n${table}\n`;
   Deno.stdout.writeSync(new TextEncoder().encode(text));
   const folder = new URL("../results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });

@@ -39,12 +39,12 @@ export async function compareGroups(trial: Trial): Promise<string> {
     partitions: PARTITIONS,
   });
   const measured = new Map<number, Measurement[]>(SIZES.map((size) => [size, []]));
-  for (let turn = 1; turn <= runs; turn++) {
+  for (let runNumber = 1; runNumber <= runs; runNumber++) {
     for (const size of SIZES) {
       if (trial.signal.aborted) return "";
       const took = await measure(trial, place, size);
       say(
-        `${turn}/${runs} consumers: ${size}, each at ${share} % of a core: ${
+        `${runNumber}/${runs} consumers: ${size}, each at ${share} % of a core: ${
           Math.round(took.rowsPerSecond)
         } rows/s`,
       );

@@ -51,12 +51,12 @@ async function compareShapes(trial: Trial, shapes: readonly Shape[]): Promise<st
   for (const shape of shapes) {
     logs.push({ shape, lab: await publishLog(trial.stack, { ...trial, ...shape }), costs: [] });
   }
-  for (let turn = 1; turn <= trial.runs; turn++) {
+  for (let runNumber = 1; runNumber <= trial.runs; runNumber++) {
     for (const { shape, lab, costs } of logs) {
       if (trial.signal.aborted) return "";
       const cost = await storeAll(lab, trial.signal);
       say(
-        `${turn}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
+        `${runNumber}/${trial.runs} ${shape.partitions} partitions, ${shape.customers} customers: ` +
           `${cost.cpu.worker.toFixed(2)} + ${cost.cpu.postgres.toFixed(2)} CPU s per million`,
       );
       costs.push(cost);

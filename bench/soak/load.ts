@@ -135,7 +135,7 @@ export class SoakLoad implements AsyncDisposable {
         left = row?.["left"] === true;
       }
     } catch (error) {
-      // The lock was not available in time. The next turn of `deleteStored` tries again.
+      // The lock was not available in time. The loop of `deleteStored` tries again.
       if (sqlState(error) !== "55P03" && sqlState(error) !== "40P01") throw error;
     }
   }
