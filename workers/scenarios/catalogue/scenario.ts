@@ -28,7 +28,7 @@ export type Expected =
 export type Codec = "none" | "gzip" | "snappy" | "lz4" | "zstd";
 
 export interface PlannedRecord {
-  /** What is special about the record, for the report. */
+  /** The special property of the record, for the report. */
   readonly what: string;
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
