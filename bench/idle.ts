@@ -28,7 +28,7 @@ await runWorker(async ({ args, resources, signal }) => {
     await createPlace(stack, "idle", { partitions: PARTITIONS }),
   );
   const consumer = place.consumer();
-  await consumer.said("partition.opened");
+  await consumer.untilLogged("partition.opened");
   await sleep(SETTLE_MS, { signal });
   const began = performance.now();
   const before = await cpuSeconds(consumer.pid);

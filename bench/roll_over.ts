@@ -53,9 +53,9 @@ await runWorker(async ({ args, resources, signal }) => {
 
   const consumer = place.consumer();
   const watching = watchStalls(place);
-  await consumer.said("partition.opened");
+  await consumer.untilLogged("partition.opened");
   const moved = await moveDefault(place);
-  await place.caughtUp({ withinMs: 600_000 });
+  await place.untilCaughtUp({ withinMs: 600_000 });
   const stalls = await watching.end();
   await consumer.stop();
   const made = consumer.events("table.partition_made").length;

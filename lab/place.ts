@@ -122,9 +122,9 @@ export class Place implements AsyncDisposable {
   }
 
   /** Waits until the ledger is at the end of each partition and the rollup has applied all changes. */
-  async caughtUp({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
+  async untilCaughtUp({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
     const end = performance.now() + withinMs;
-    await this.stored({ withinMs });
+    await this.untilStored({ withinMs });
     let seen: unknown;
     await eventually("the rollup to reach the ledger", async () => {
       const [rollup] = await this.sql<{ rebuild: string | null; behind: number }>(
@@ -137,7 +137,7 @@ export class Place implements AsyncDisposable {
   }
 
   /** Waits until the ledger is at the end of each partition. The rollup may be behind. */
-  async stored({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
+  async untilStored({ withinMs = 90_000 }: { withinMs?: number } = {}): Promise<void> {
     const topicId = (await eventually("the topic", () => this.describeTopic())).id;
     let seen: unknown;
     await eventually("the ledger to reach the ends of the log", async () => {

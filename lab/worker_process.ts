@@ -103,7 +103,7 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   /** Waits until the worker has logged this event with matching fields. An entry from before the call counts too. */
-  async said(event: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  async untilLogged(event: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
     return await eventually(`the worker to log ${event}`, () => {
       const found = this.events(event).find(fits);
       if (found === undefined && !this.#running) throw new Error(`the worker ended before:\n${this.tail()}`);
@@ -112,11 +112,11 @@ export class WorkerProcess implements AsyncDisposable {
   }
 
   async get(path: "/livez" | "/readyz" | "/metrics", withinMs = 5_000): Promise<Answer> {
-    const { port } = await this.said("health.listening");
+    const { port } = await this.untilLogged("health.listening");
     return await askLoopback(`http://127.0.0.1:${port}${path}`, withinMs);
   }
 
-  async notReady(reason: RegExp): Promise<void> {
+  async untilNotReady(reason: RegExp): Promise<void> {
     let last: unknown;
     await eventually(`/readyz to give the reason ${reason}`, async () => {
       const { status, text } = last = await this.get("/readyz");
@@ -124,7 +124,7 @@ export class WorkerProcess implements AsyncDisposable {
     }, { seen: () => last });
   }
 
-  async ready(): Promise<void> {
+  async untilReady(): Promise<void> {
     let last: unknown;
     await eventually("/readyz to answer 200", async () => {
       const { status } = last = await this.get("/readyz");

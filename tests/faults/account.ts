@@ -23,7 +23,7 @@ export async function accountFor(
   sent: readonly Sent<Intended>[],
   options: JudgeOptions = {},
 ): Promise<void> {
-  await place.caughtUp();
+  await place.untilCaughtUp();
   await judge(place, sent, options);
   await assertReconciled(place);
 }

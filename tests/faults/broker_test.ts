@@ -20,17 +20,17 @@ Deno.test(
       ["--count", "1000", "--rate", "1000", "--dropout-rate", "0"],
       env,
     );
-    await consumer.notReady(/kafka: Cannot read the topic at Kafka .*(timed out|timeout)/i);
+    await consumer.untilNotReady(/kafka: Cannot read the topic at Kafka .*(timed out|timeout)/i);
     strictEqual((await consumer.get("/livez")).status, 200);
-    await producer.notReady(/Kafka has not taken a record/);
+    await producer.untilNotReady(/Kafka has not taken a record/);
     ok(producer.running && consumer.running);
     // The link dropped some requests. Only a reset makes the clients send them again.
     link.heal();
     link.reset();
     strictEqual(await producer.exitCode(), 0, producer.tail());
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await countStored(place), 1_000);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
 
@@ -48,7 +48,7 @@ Deno.test(
     ]);
     strictEqual(await producer.exitCode(), 0, producer.tail());
     ok(/acknowledged\s+5000/.test(producer.output), producer.tail());
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await countStored(place), 5_000);
   }),
 );

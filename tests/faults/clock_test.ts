@@ -42,7 +42,7 @@ Deno.test(
     const consumer = place.consumer({ env: SETTINGS, preload: clock.preload });
     const sent = [];
     for (const [index, shiftMs] of JUMPS.entries()) {
-      await consumer.said("group.assigned");
+      await consumer.untilLogged("group.assigned");
       await clock.set(consumer, shiftMs);
       const records: Intended[] = [0, 1].flatMap((partition) => [
         reading(`now-${index}`, ago(partition), 72, { partition }),
@@ -56,7 +56,7 @@ Deno.test(
       ]);
       const summaries = consumer.events("store.summary").length;
       sent.push(...await place.publisher.send(records));
-      await place.caughtUp();
+      await place.untilCaughtUp();
       // If its clock is years behind, the consumer considers no day old, so it drops none.
       if (shiftMs >= 0) await waitForRetention(place);
       await eventually("a summary", () => consumer.events("store.summary").length > summaries);

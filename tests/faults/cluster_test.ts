@@ -40,7 +40,7 @@ async function assertSurvives(place: Place, disturb: (running: Running) => Promi
 
 async function assertWell(consumer: WorkerProcess): Promise<void> {
   strictEqual(consumer.running, true, "the consumer has ended");
-  await consumer.ready();
+  await consumer.untilReady();
 }
 
 async function waitUntilItLeadsNothing(place: Place, broker: number): Promise<void> {
@@ -99,7 +99,7 @@ Deno.test(
       assertSurvives(place, async ({ load, producer, consumer }) => {
         await Promise.all([cluster.broker(1).kill(), cluster.broker(2).kill()]);
         await waitUntilInSync(place, 1);
-        await producer.worker.notReady(/Kafka has not taken a record/);
+        await producer.worker.untilNotReady(/Kafka has not taken a record/);
         await producer.waitForFailures(2);
         const [published, sent] = [producer.count, load.sent.length];
         await producer.waitForFailures(4);
@@ -111,7 +111,7 @@ Deno.test(
         strictEqual((await consumer.get("/livez")).status, 200);
         await Promise.all([cluster.broker(1).start(), cluster.broker(2).start()]);
         await waitUntilInSync(place, REPLICAS);
-        await producer.worker.ready();
+        await producer.worker.untilReady();
       }),
   ),
 );
@@ -168,7 +168,7 @@ async function prepareUncleanElection(place: Place, cluster: Cluster) {
     async () => (await partitionStates(place))[0]?.isr.length === 1,
   );
   const lost = await place.publisher.send(secondsOf("lost", 10));
-  await place.caughtUp();
+  await place.untilCaughtUp();
   return {
     read: [...kept, ...lost],
     elect: async () => {
@@ -203,7 +203,7 @@ Deno.test(
     const others = recent.filter(({ partition }) => partition === 1);
 
     const second = place.consumer({ env: QUICK_TAKEOVER });
-    await second.notReady(
+    await second.untilNotReady(
       /partition 0: offset 20 is stored, but the log was cut.*KAFKA_OFFSET_RESET=earliest/,
     );
     await waitForNextOffsets(place, { 1: 10 });
@@ -232,8 +232,8 @@ Deno.test(
     const { read, elect } = await prepareUncleanElection(place, cluster);
     await elect();
     const recent = await place.publisher.send(secondsOf("recent", 20));
-    await consumer.said("partition.log_cut");
-    await place.caughtUp();
+    await consumer.untilLogged("partition.log_cut");
+    await place.untilCaughtUp();
     await judge(place, [...read, ...recent], { resent: true });
     deepStrictEqual((await ledgerRows(place)).map((line) => line.split(":")[0]), [
       "partition 0, generation 0",

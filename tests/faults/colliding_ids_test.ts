@@ -24,7 +24,7 @@ Deno.test(
       // Liveness also fails if the consumer does not answer within 30 s.
       while (!isStored) strictEqual((await consumer.get("/livez", STALL_MS)).status, 200);
     })();
-    await Promise.all([livenessChecks, place.caughtUp().finally(() => isStored = true)]);
+    await Promise.all([livenessChecks, place.untilCaughtUp().finally(() => isStored = true)]);
     await accountFor(place, sent);
   }),
 );

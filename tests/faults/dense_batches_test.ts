@@ -25,7 +25,7 @@ const LARGE_BATCHES = { partitions: 8, topicConfig: { "max.message.bytes": Strin
 
 async function assertReadWithinMemory(place: Place, sent: readonly Sent<Intended>[]): Promise<void> {
   const consumer = place.consumer();
-  await place.caughtUp();
+  await place.untilCaughtUp();
   await assertWithinMemory(consumer);
   await accountFor(place, sent);
   strictEqual(await consumer.stop(), 0);

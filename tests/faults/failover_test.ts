@@ -69,10 +69,10 @@ Deno.test(
       });
       const acknowledged = await nextOffsets(place);
       await primary.kill();
-      await consumer.notReady(/database: Cannot /);
+      await consumer.untilNotReady(/database: Cannot /);
       await standby.service.start();
       moveAddress();
-      await consumer.notReady(
+      await consumer.untilNotReady(
         /read-only transaction \(SQLSTATE 25006\); the server is read-only: point DATABASE_URL/,
       );
       strictEqual((await consumer.get("/livez")).status, 200);
@@ -121,17 +121,17 @@ Deno.test(
   onPair({ synchronous: false }, async ({ place, primary, standby, moveAddress }) => {
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 2_000, PARTITIONS));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await standby.service.stop();
     sent.push(...await place.publisher.send(backlog(2_000, 2_000, PARTITIONS)));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await primary.kill();
     await standby.service.start();
     await standby.promote();
     moveAddress();
-    await consumer.said("ledger.went_back");
+    await consumer.untilLogged("ledger.went_back");
     await accountFor(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
     ok(consumer.running, "the process has ended");
   }),
 );
@@ -144,7 +144,7 @@ Deno.test(
     await standby.service.stop();
     const consumer = place.consumer();
     const sent = await place.publisher.send(backlog(0, 2_000, PARTITIONS));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await primary.kill();
     await standby.service.start();
     await standby.promote();

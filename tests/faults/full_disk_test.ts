@@ -38,7 +38,7 @@ Deno.test(
     await moveDatabase(place.stack, disk, place.database);
     await assertSurvives(place, async (load, consumer) => {
       await disk.fill();
-      await consumer.notReady(/database: Cannot write a batch .*SQLSTATE 53100\); free disk space/);
+      await consumer.untilNotReady(/database: Cannot write a batch .*SQLSTATE 53100\); free disk space/);
       strictEqual((await consumer.get("/livez")).status, 200);
       const before = await countStored(place);
       await load.waitForGrowth(20_000);
@@ -69,7 +69,7 @@ Deno.test(
         (await Deno.readTextFile(postgres.logPath)).includes("PANIC:"),
         "PostgreSQL ended for another reason than a panic",
       );
-      await consumer.notReady(/database: Cannot /);
+      await consumer.untilNotReady(/database: Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);
       await load.waitForGrowth(4_000);
       await disk.free();
@@ -89,13 +89,13 @@ Deno.test(
     await disk.fill();
     // Kafka exits when its only log folder fails.
     await kafka.exited;
-    await consumer.notReady(/(kafka|broker \d+): Cannot /);
-    await producer.notReady(/Kafka has not taken a record/);
+    await consumer.untilNotReady(/(kafka|broker \d+): Cannot /);
+    await producer.untilNotReady(/Kafka has not taken a record/);
     await disk.free();
     await kafka.start();
     strictEqual(await producer.exitCode({ withinMs: 180_000 }), 0, producer.tail());
     ok(/acknowledged\s+60000/.test(producer.output), producer.tail());
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await countStored(place), 60_000);
     await assertReconciled(place);
     ok(consumer.running, "the process has ended");

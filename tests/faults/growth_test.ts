@@ -47,30 +47,30 @@ Deno.test("a consumer leaks no resource in 60 resets of all connections, six reb
           return false;
         };
         sent.push(...await publish(place, sent.length));
-        await place.caughtUp();
+        await place.untilCaughtUp();
       }],
       [REBALANCES, async () => {
         const other = place.consumer({ env: QUICK_TAKEOVER });
-        await other.said("group.assigned");
+        await other.untilLogged("group.assigned");
         strictEqual(await other.stop(), 0);
         sent.push(...await publish(place, sent.length));
-        await place.caughtUp();
+        await place.untilCaughtUp();
       }],
       [RESTARTS, async () => {
         await stack.postgres.kill();
-        await consumer.notReady(/database/);
+        await consumer.untilNotReady(/database/);
         await stack.postgres.start();
         sent.push(...await publish(place, sent.length));
-        await place.caughtUp();
+        await place.untilCaughtUp();
       }],
     ];
     // The first round is not measured, because the consumer keeps objects that it creates on first use.
     for (const [, disturb] of disturbances) await disturb();
-    await consumer.ready();
+    await consumer.untilReady();
     const before = await heldBy(consumer, place);
     for (const [times, disturb] of disturbances) {
       for (let time = 0; time < times; time++) await disturb();
-      await consumer.ready();
+      await consumer.untilReady();
       await waitForRelease(before, consumer, place);
     }
     await judge(place, sent);

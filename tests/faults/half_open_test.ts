@@ -13,15 +13,15 @@ Deno.test(
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 300, 2));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     link.silent = true;
     sent.push(...await place.publisher.send(backlog(300, 300, 2)));
-    await consumer.notReady(/database: Cannot /);
+    await consumer.untilNotReady(/database: Cannot /);
     strictEqual((await consumer.get("/livez")).status, 200);
     link.silent = false;
     await accountFor(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
 
@@ -32,7 +32,7 @@ Deno.test(
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 300, 1));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     const copying = Buffer.from("copy public.heartbeats");
     link.onRequest = (bytes) => {
@@ -40,11 +40,11 @@ Deno.test(
       return true;
     };
     sent.push(...await place.publisher.send(backlog(300, 300, 1)));
-    await consumer.notReady(/database: Cannot /);
+    await consumer.untilNotReady(/database: Cannot /);
     link.onRequest = () => true;
     link.silent = false;
     // PostgreSQL does not know that the old connection is dead, so its session still locks the ledger row.
-    await consumer.said("database.frozen_writers_ended");
+    await consumer.untilLogged("database.frozen_writers_ended");
     await accountFor(place, sent);
   }),
 );
@@ -56,7 +56,7 @@ Deno.test(
     const env = { ...QUICK_TAKEOVER, DATABASE_URL: link.through(place.databaseUrl) };
     const consumer = place.consumer({ env });
     const sent = await place.publisher.send(backlog(0, 240, 24));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     link.silent = true;
     sent.push(...await place.publisher.send(backlog(240, 240, 24)));
@@ -82,10 +82,10 @@ Deno.test(
 
     link.silent = true;
     sent.push(...await place.publisher.send(backlog(300, 300, 2)));
-    await consumer.notReady(/broker \d+: Cannot fetch records at Kafka [^"]*: Request timed out/);
+    await consumer.untilNotReady(/broker \d+: Cannot fetch records at Kafka [^"]*: Request timed out/);
     strictEqual((await consumer.get("/livez")).status, 200);
     link.silent = false;
     await accountFor(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );

@@ -64,7 +64,7 @@ Deno.test(
       ];
       sent.push(...await place.publisher.send(records));
       // Each timestamp gets its own batch, because the ledger stores only the timestamp of a batch's newest record.
-      await place.caughtUp();
+      await place.untilCaughtUp();
     }
     await judge(place, sent);
     const { text } = await consumer.get("/metrics");

@@ -39,10 +39,10 @@ Deno.test(
     deepStrictEqual(await place.sql("select rejected from public.ingest_offsets"), [{ rejected: "3" }]);
 
     const successor = place.consumer();
-    await successor.notReady(/database: .*a trigger that somebody forgot/);
+    await successor.untilNotReady(/database: .*a trigger that somebody forgot/);
     await place.sql("drop trigger refuse on public.heartbeats");
     await accountFor(place, sent);
-    await successor.ready();
+    await successor.untilReady();
     strictEqual((await successor.get("/livez")).status, 200);
   }),
 );
@@ -65,7 +65,7 @@ Deno.test(
         for each row execute function public.refuse()`);
     sent.push(...await place.publisher.send([readingOf("refused", 0), readingOf("behind-it", 0)]));
     const named = /database: .*a trigger that somebody forgot.*\(partition 0\)/;
-    await consumer.notReady(named);
+    await consumer.untilNotReady(named);
     const unnamed: string[] = [];
     await eventually("liveness to fail", async () => {
       sent.push(...await place.publisher.send([readingOf(`other-${sent.length}`, 1)]));
@@ -83,10 +83,10 @@ Deno.test(
     strictEqual(consumer.events("database.failed").length, 1);
 
     const successor = place.consumer();
-    await successor.notReady(named);
+    await successor.untilNotReady(named);
     await place.sql("drop trigger refuse on public.heartbeats");
     await accountFor(place, sent);
-    await successor.ready();
+    await successor.untilReady();
     strictEqual((await successor.get("/livez")).status, 200);
   }),
 );

@@ -88,6 +88,6 @@ export async function assertSurvives(
     await load.stop();
   }
   await accountFor(place, load.sent, { resent: load.resent });
-  await consumer.ready();
+  await consumer.untilReady();
   strictEqual(consumer.running, true, "the process has ended");
 }

@@ -27,7 +27,7 @@ Deno.test(
       topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
     });
     const consumer = place.consumer();
-    await consumer.notReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
+    await consumer.untilNotReady(/partition 0: offset 10 is stored, but the log holds 15 to 20: 5 records/);
     const others = second.filter(({ partition }) => partition === 1);
     await waitForNextOffsets(place, { 1: 20 });
     await judge(place, [...first, ...others]);
@@ -71,7 +71,7 @@ Deno.test(
     await eventually("the log to end at offset 10", async () => (await place.ends())[0] === 10);
 
     const consumer = place.consumer();
-    await consumer.notReady(
+    await consumer.untilNotReady(
       /partition 0: offset 20 is stored, but the log .*log lost records that are stored/,
     );
     await judge(place, [...kept, ...lost]);
@@ -138,7 +138,7 @@ Deno.test(
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     const old = await place.publisher.send(secondsOf("old", 5));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     consumer.kill("SIGSTOP");
     await place.deleteTopic();
     await place.createTopic(1);

@@ -20,7 +20,7 @@ async function assertStoredWithinMemory(
   { records, load }: Published,
   consumer: WorkerProcess,
 ): Promise<void> {
-  await place.caughtUp({ withinMs: 180_000 });
+  await place.untilCaughtUp({ withinMs: 180_000 });
   await assertWithinMemory(consumer);
   const judge = new Judge({
     query: (sql, values) => place.sql(sql, values),
@@ -51,7 +51,7 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const link = await linkToKafka();
     const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${link.port}` } });
-    await consumer.said("partition.opened");
+    await consumer.untilLogged("partition.opened");
     await place.stack.postgres.stop();
     let fetched = 0;
     link.onAnswer = (bytes) => {
@@ -59,7 +59,7 @@ Deno.test(
       return true;
     };
     const published = await publish(place, RECORDS, { ...SHAPE, codec: "none" });
-    await consumer.notReady(/database: Cannot /);
+    await consumer.untilNotReady(/database: Cannot /);
     strictEqual((await consumer.get("/livez")).status, 200);
     // Without this wait, a consumer that fetches nothing would pass the check below.
     await eventually("the buffers to fill", () => fetched > 6 * MEGABYTE, { seen: () => fetched });

@@ -10,7 +10,7 @@ Deno.test(
       for (let time = 0; time < 3; time++) {
         const before = await countStored(place);
         await place.stack.postgres.kill();
-        await consumer.notReady(/database: Cannot /);
+        await consumer.untilNotReady(/database: Cannot /);
         await load.waitForGrowth(4 * BATCH);
         await place.stack.postgres.start();
         await eventually("progress after the crash", async () => await countStored(place) > before);
@@ -23,7 +23,7 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, (place) =>
     assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.kill();
-      await consumer.notReady(/(kafka|broker \d+): Cannot /);
+      await consumer.untilNotReady(/(kafka|broker \d+): Cannot /);
       await place.stack.kafka.start();
     })),
 );
@@ -33,7 +33,7 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, (place) =>
     assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.freeze();
-      await consumer.notReady(/(kafka|broker \d+): Cannot /);
+      await consumer.untilNotReady(/(kafka|broker \d+): Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);
       await place.stack.kafka.thaw();
     })),

@@ -19,10 +19,10 @@ async function assertSurvives(
   await producer.waitForGrowth(300);
   strictEqual(producer.worker.running, true, "the producer has ended");
   strictEqual(await producer.worker.stop(), 0, "the producer left records unsent");
-  await place.caughtUp();
+  await place.untilCaughtUp();
   // The producer sent records again if their acknowledgement was lost.
   await judge(place, producer.sent(), { resent: true });
-  await consumer.ready();
+  await consumer.untilReady();
 }
 
 Deno.test(
@@ -43,10 +43,10 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, (place) =>
     assertSurvives(place, async (producer) => {
       await place.stack.kafka.freeze();
-      await producer.worker.notReady(/Kafka has not taken a record/);
+      await producer.worker.untilNotReady(/Kafka has not taken a record/);
       await producer.waitForFailures(1);
       await place.stack.kafka.thaw();
-      await producer.worker.ready();
+      await producer.worker.untilReady();
     })),
 );
 
@@ -56,7 +56,7 @@ Deno.test(
     assertSurvives(place, async (producer, consumer) => {
       // The consumer must store all records before the broker loses them.
       producer.worker.kill("SIGSTOP");
-      await place.caughtUp();
+      await place.untilCaughtUp();
       await place.stack.kafka.kill();
       for (let partition = 0; partition < PARTITIONS; partition++) {
         await Deno.remove(join(place.stack.home, "kafka", "data", `${place.topic}-${partition}`), {
@@ -65,7 +65,7 @@ Deno.test(
       }
       await place.stack.kafka.start();
       producer.worker.kill("SIGCONT");
-      await consumer.said("partition.log_cut");
+      await consumer.untilLogged("partition.log_cut");
     }, { KAFKA_OFFSET_RESET: "earliest" })),
 );
 
@@ -75,12 +75,12 @@ Deno.test(
     assertSurvives(place, async (producer) => {
       // The records of the old topic must be stored before it is deleted.
       producer.worker.kill("SIGSTOP");
-      await place.caughtUp();
+      await place.untilCaughtUp();
       await place.deleteTopic();
       await place.createTopic(1);
       producer.worker.kill("SIGCONT");
       // After 1,000 more records, the producer has sent to every partition that it knows.
       await producer.waitForGrowth(1_000);
-      await producer.worker.ready();
+      await producer.worker.untilReady();
     })),
 );

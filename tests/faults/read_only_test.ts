@@ -21,7 +21,7 @@ Deno.test(
       await eventually("the first rows", async () => await countStored(place) > 0);
       await setReadOnly(place, true);
       sent.push(...await place.publisher.send(backlog(20_000, 20_000, PARTITIONS)));
-      await consumer.notReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
+      await consumer.untilNotReady(/read-only transaction \(SQLSTATE 25006\); the server is read-only/);
       // Transactions from before the change have ended by now.
       const before = await countStored(place);
       const retries = async () => await consumer.metric("heartbeat_retries_total", 'dependency="database"');
@@ -37,7 +37,7 @@ Deno.test(
       await setReadOnly(place, false);
     }
     await accountFor(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
     ok(consumer.running, "the process has ended");
   }),
 );
@@ -48,11 +48,11 @@ Deno.test(
     await setReadOnly(place, true);
     try {
       const consumer = place.consumer();
-      await consumer.notReady(/Cannot migrate the schema .*SQLSTATE 25006\); the server is read-only/);
+      await consumer.untilNotReady(/Cannot migrate the schema .*SQLSTATE 25006\); the server is read-only/);
       strictEqual((await consumer.get("/livez")).status, 200);
       await setReadOnly(place, false);
-      await consumer.said("schema.migrated");
-      await consumer.ready();
+      await consumer.untilLogged("schema.migrated");
+      await consumer.untilReady();
     } finally {
       await setReadOnly(place, false);
     }

@@ -14,7 +14,7 @@ Deno.test(
     const random = seeded(3);
     const start = () => place.consumer({ env: { ...QUICK_TAKEOVER, BATCH_MAX_RECORDS: "500" } });
     const consumers = [start(), start(), start()];
-    for (const consumer of consumers) await consumer.said("group.assigned");
+    for (const consumer of consumers) await consumer.untilLogged("group.assigned");
     const sent: Sent<Intended>[] = [];
     for (let round = 0; round < 12; round++) {
       sent.push(...await place.publisher.send(backlog(round * 5_000, 5_000, PARTITIONS)));
@@ -22,7 +22,7 @@ Deno.test(
       if (round % 3 === 2) consumers[index]?.kill("SIGKILL");
       else strictEqual(await consumers[index]?.stop(), 0);
       const next = consumers[index] = start();
-      await next.said("group.assigned");
+      await next.untilLogged("group.assigned");
     }
     await accountFor(place, sent);
   }),
@@ -33,7 +33,7 @@ Deno.test(
   onPlace({}, async (place) => {
     const frozen = place.consumer({ env: QUICK_TAKEOVER });
     const sent = await place.publisher.send(backlog(0, 300, 1));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     const holder = await place.session();
     await holder.query("begin; lock table public.heartbeats in share mode");
@@ -45,11 +45,11 @@ Deno.test(
 
     const successor = place.consumer({ env: QUICK_TAKEOVER });
     // No timeout of PostgreSQL ends a session that waits for the next bytes of a COPY.
-    await successor.said("database.frozen_writers_ended");
+    await successor.untilLogged("database.frozen_writers_ended");
     await accountFor(place, sent);
     frozen.kill("SIGCONT");
     // The old owner discards its batch and joins the group again.
-    await frozen.said("batch.stale");
+    await frozen.untilLogged("batch.stale");
     sent.push(...await place.publisher.send(backlog(600, 300, 1)));
     await accountFor(place, sent);
     strictEqual(await frozen.stop(), 0);

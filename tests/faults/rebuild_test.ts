@@ -280,7 +280,7 @@ Deno.test(
       return consumer.events("rollup.rebuild_began").length > 0;
     });
     sent.push(...await more, ...await place.publisher.send(backlog(40_000, 5_000, 4)));
-    await consumer.said("rollup.rebuild_ended");
+    await consumer.untilLogged("rollup.rebuild_ended");
     await accountFor(place, sent);
   }),
 );

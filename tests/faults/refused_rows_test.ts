@@ -59,7 +59,7 @@ Deno.test(
     });
     const sent = await place.publisher.send(refused, { inOneRequest: true });
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
-    await place.caughtUp({ withinMs: 300_000 });
+    await place.untilCaughtUp({ withinMs: 300_000 });
     ok(consumer.running, "the process has ended");
     await accountFor(place, sent);
   }),

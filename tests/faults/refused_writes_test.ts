@@ -107,7 +107,7 @@ for (const { name, refuse, timestamp, reason, repair } of REFUSALS) {
       await accountFor(place, sent);
       await place.sql(refuse);
       sent.push(...await place.publisher.send(batch("b", timestamp)));
-      await consumer.notReady(reason);
+      await consumer.untilNotReady(reason);
       await eventually("more retries", async () => await consumer.metric("heartbeat_retries_total") >= 4);
       deepStrictEqual(await place.sql("select next_offset, stored, rejected from public.ingest_offsets"), [
         { next_offset: "51", stored: "50", rejected: "1" },
@@ -121,7 +121,7 @@ for (const { name, refuse, timestamp, reason, repair } of REFUSALS) {
       strictEqual(committed <= 51n, true, `the committed offset ${committed} is ahead of the ledger`);
       await place.sql(repair);
       await accountFor(place, sent);
-      await consumer.ready();
+      await consumer.untilReady();
     }),
   );
 }

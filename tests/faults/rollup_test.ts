@@ -141,7 +141,7 @@ Deno.test(
     await feed.judgeEnd();
 
     const consumer = place.consumer();
-    await consumer.ready();
+    await consumer.untilReady();
     // The consumer looks for change rows of other consumers only every 5 s, so only its last round can apply these.
     await feed.store(4);
     await consumer.stop();
@@ -154,11 +154,11 @@ Deno.test(
   onPlace({}, async (place) => {
     const consumer = place.consumer();
     await place.publisher.send([reading("c-1", "2026-07-14T09:30:00Z", 70)]);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const holder = await place.session();
     await holder.query("begin; select from public.rollup for update");
     await place.publisher.send([reading("c-2", "2026-07-14T09:30:00Z", 70)]);
-    await consumer.notReady(/rollup: changes wait, and no round was committed for \d+ s/);
+    await consumer.untilNotReady(/rollup: changes wait, and no round was committed for \d+ s/);
     strictEqual((await consumer.get("/livez")).status, 200);
     await place.publisher.send([reading("c-3", "2026-07-14T09:30:00Z", 70)]);
     await eventually("a third reading in the table", async () => {
@@ -167,7 +167,7 @@ Deno.test(
     });
     await holder.query("commit");
     await holder.end();
-    await consumer.ready();
+    await consumer.untilReady();
     deepStrictEqual(consumer.events("rollup.stalled").length, 1);
     deepStrictEqual(consumer.events("rollup.recovered").length, 1);
   }),

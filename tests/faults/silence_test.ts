@@ -46,14 +46,14 @@ for (const policy of ["fail", "earliest"]) {
           return emptied() >= EMPTY_RESPONSES;
         }, { seen: () => ({ emptied: emptied(), gaps }) });
         deepStrictEqual(gaps, []);
-        await consumer.notReady(
+        await consumer.untilNotReady(
           /log of partition 0: Kafka sends no record from offset 0 on, although the log ends at 500; .*delete/,
         );
         strictEqual((await consumer.get("/livez")).status, 200);
         await judge(place, sent.filter(({ partition }) => partition === 1));
         speak();
-        await place.caughtUp();
-        await consumer.ready();
+        await place.untilCaughtUp();
+        await consumer.untilReady();
         deepStrictEqual(await gapsOf(place), []);
         await judge(place, sent);
         for (const event of ["partition.silent", "partition.heard"]) {
@@ -70,13 +70,13 @@ Deno.test(
     await place.publisher.send(secondsOf("old", 5));
     await behindSilence(async ({ env, emptied, speak }) => {
       const consumer = place.consumer({ env });
-      await consumer.notReady(/log of partition 0: /);
+      await consumer.untilNotReady(/log of partition 0: /);
       await place.deleteTopic();
       await place.createTopic(1);
       const recent = await place.publisher.send(secondsOf("new", 8));
       speak();
-      await place.caughtUp();
-      await consumer.ready();
+      await place.untilCaughtUp();
+      await consumer.untilReady();
       await judge(place, recent);
       deepStrictEqual([await gapsOf(place), emptied()], [[], 0]);
     });
@@ -89,11 +89,11 @@ Deno.test(
     await place.publisher.send(secondsOf("a", 20));
     await behindSilence(async ({ env }) => {
       const consumer = place.consumer({ env });
-      await consumer.notReady(/log of partition 0: /);
+      await consumer.untilNotReady(/log of partition 0: /);
       await place.admin.deleteRecords({
         topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
       });
-      await consumer.notReady(/partition 0: offset 0 is stored, but the log holds 15 to 20: 15 records/);
+      await consumer.untilNotReady(/partition 0: offset 0 is stored, but the log holds 15 to 20: 15 records/);
       await eventually("readiness to name the silent log no more", async () => {
         return !(await consumer.get("/readyz")).text.includes("log of partition 0");
       });

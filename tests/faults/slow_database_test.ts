@@ -37,7 +37,7 @@ Deno.test(
     link.impair({ latencyMs: 60_000 }, "answers");
     sent.push(...await place.publisher.send(backlog(300, 300, 2)));
     for (const consumer of consumers) {
-      await consumer.notReady(/database: Cannot /);
+      await consumer.untilNotReady(/database: Cannot /);
       // Four attempts of 7 s take longer than three session timeouts.
       await eventually(
         "four failed attempts",
@@ -93,7 +93,7 @@ Deno.test(
     });
     const sent = await place.publisher.send(readings, { inOneRequest: true });
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
-    await place.caughtUp({ withinMs: 300_000 });
+    await place.untilCaughtUp({ withinMs: 300_000 });
     ok(await consumer.metric("heartbeat_retries_total") > 0, "no attempt took too long");
     deepStrictEqual(await place.sql("select sum(rejected) as rejected from public.ingest_offsets"), [
       { rejected: "0" },

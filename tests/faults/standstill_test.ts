@@ -48,13 +48,13 @@ Deno.test(
     );
     await cluster.broker(1).kill();
     const consumer = place.consumer({ env: QUICK_TAKEOVER });
-    await consumer.notReady(/leaders: no broker leads partition 0 of/);
+    await consumer.untilNotReady(/leaders: no broker leads partition 0 of/);
     await waitForNextOffsets(place, { 1: 50, 2: 50 });
     strictEqual((await consumer.get("/livez")).status, 200);
     await using producer = new ProduceLoad(place);
     await producer.waitForGrowth(200);
     strictEqual(producer.sent().some(({ partition }) => partition === 0), false);
-    await producer.worker.notReady(/Kafka has not taken a record of partition 0 for/);
+    await producer.worker.untilNotReady(/Kafka has not taken a record of partition 0 for/);
 
     await cluster.broker(1).start();
     await eventually(
@@ -62,9 +62,9 @@ Deno.test(
       () => producer.sent().some(({ partition }) => partition === 0),
     );
     strictEqual(await producer.worker.stop(), 0);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, [...sent, ...producer.sent()], { resent: true });
-    await consumer.ready();
+    await consumer.untilReady();
     strictEqual(consumer.events("partitions.leaderless").length, 1);
     strictEqual(consumer.events("partitions.led").length, 1);
   }),
@@ -90,15 +90,15 @@ Deno.test(
     const consumer = place.consumer({ env: { ...QUICK_TAKEOVER, BATCH_MAX_RECORDS: "500" } });
     await waitForNextOffsets(place, { 1: 50 });
     await cluster.broker(1).kill();
-    await consumer.notReady(/leaders: no broker leads partition 0 of/);
+    await consumer.untilNotReady(/leaders: no broker leads partition 0 of/);
     await assertStaysAlive(consumer);
     sent.push(...await place.publisher.send(secondsOf("later", 50, 2)));
     await waitForNextOffsets(place, { 1: 50, 2: 50 });
 
     await cluster.broker(1).start();
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
     strictEqual(consumer.running, true, "the process has ended");
   }),
 );
@@ -113,7 +113,9 @@ Deno.test(
     const zeros = new Uint8Array(2 ** 20);
     const bomb = Array.from({ length: 140 }, () => bad("invalid_json", zeros, { key: "k", partition: 0 }));
     await place.publisher.send(bomb, { compression: "zstd", inOneRequest: true });
-    await consumer.notReady(/records of partition 0: Cannot read what was fetched .*the batch at offset 0/);
+    await consumer.untilNotReady(
+      /records of partition 0: Cannot read what was fetched .*the batch at offset 0/,
+    );
     await assertStaysAlive(consumer);
     sent.push(...await place.publisher.send(secondsOf("later", 50, 1)));
     await waitForNextOffsets(place, { 1: 100 });

@@ -21,7 +21,7 @@ Deno.test(
   "four consumers with overlapping keys store each key once and cause no deadlock",
   onPlace({ partitions: PARTITIONS }, async (place) => {
     const consumers = [1, 2, 3, 4].map(() => place.consumer({ env: { BATCH_MAX_RECORDS: "200" } }));
-    await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));
+    await Promise.all(consumers.map((consumer) => consumer.untilLogged("group.assigned")));
     const sent: Sent<Intended>[] = [];
     // Every partition has the same keys, each in another order.
     for (let round = 0; round < ROUNDS; round++) {

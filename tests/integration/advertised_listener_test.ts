@@ -19,7 +19,7 @@ Deno.test(
   "readiness names advertised.listeners when a consumer cannot reach the address that a broker reported",
   servers.onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { KAFKA_BOOTSTRAP_SERVERS: `127.0.0.1:${port}` } });
-    await consumer.notReady(
+    await consumer.untilNotReady(
       new RegExp(`advertised.listeners: 127.0.0.1:${port} reported kafka.invalid:9092 as a broker's address`),
     );
   }),

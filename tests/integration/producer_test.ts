@@ -163,10 +163,10 @@ Deno.test("produce loses no record and keeps each customer's order when the brok
   const worker = topic.produce("--rate", "2000", "--count", "20000", "--customers", "40", "--seed", "3");
   await waitForPublished(worker, 3_000);
   await stack.kafka.kill();
-  await worker.said("kafka.unavailable");
-  await worker.notReady(/Kafka has not taken a record/);
+  await worker.untilLogged("kafka.unavailable");
+  await worker.untilNotReady(/Kafka has not taken a record/);
   await stack.kafka.start();
-  await worker.said("kafka.available");
+  await worker.untilLogged("kafka.available");
   assert.equal(await worker.exitCode(), 0, worker.tail());
   assert.equal(worker.events("kafka.unavailable").length, 1);
 
@@ -223,7 +223,7 @@ Deno.test("produce waits for a broker that has not started yet", async () => {
   await using topic = new TestTopic(stack);
   await stack.kafka.stop();
   const worker = topic.produce("--rate", "100", "--count", "50");
-  await worker.said("kafka.unavailable");
+  await worker.untilLogged("kafka.unavailable");
   await stack.kafka.start();
   assert.equal(await worker.exitCode(), 0, worker.tail());
   assert.equal((await topic.records()).length, 50);

@@ -42,7 +42,7 @@ async function doAllWork(place: Place, env: Readonly<Record<string, string>>): P
   const consumer = place.consumer({ env });
   const scenarios = await place.run("scenarios", ["--timeout", "60s"], settings);
   strictEqual(scenarios.code, 0, scenarios.output);
-  await place.caughtUp();
+  await place.untilCaughtUp();
   strictEqual(await consumer.stop(), 0);
   match(producer.output, /acknowledged +40\n/);
   const reconciled = await place.run("reconcile", [], settings);
@@ -165,23 +165,23 @@ Deno.test(
     const stack = await secure.started();
     const consumer = place.consumer({ env: await saslSettings() });
     const sent = await place.publisher.send(readings("before"));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     try {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, "another");
       // A client stays logged in until its connection ends. After its restart, the broker asks all clients again.
       await stack.kafka.stop();
       await stack.kafka.start();
-      await consumer.notReady(LOGIN);
+      await consumer.untilNotReady(LOGIN);
       sent.push(...await place.publisher.send(readings("meanwhile")));
       strictEqual((await consumer.get("/livez")).status, 200);
-      await consumer.said("kafka.failed", ({ message }) => LOGIN.test(message));
+      await consumer.untilLogged("kafka.failed", ({ message }) => LOGIN.test(message));
       const said = consumer.events("kafka.failed").filter(({ message }) => LOGIN.test(message));
       strictEqual(said.length, 1, "the failure must be logged once, not at each attempt");
     } finally {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, SASL_PASSWORD);
     }
-    await place.caughtUp();
-    await consumer.ready();
+    await place.untilCaughtUp();
+    await consumer.untilReady();
     await judge(place, sent);
     assertNoSecrets(consumer.output, [SASL_PASSWORD]);
   }),

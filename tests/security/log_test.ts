@@ -81,12 +81,12 @@ Deno.test(
       },
     });
     await place.publisher.send(records());
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await place.stack.postgres.stop();
-    await consumer.notReady(/database/);
+    await consumer.untilNotReady(/database/);
     const answers = [(await consumer.get("/readyz")).text, (await consumer.get("/metrics")).text];
     await place.stack.postgres.start();
-    await consumer.ready();
+    await consumer.untilReady();
     const secrets = [password, ...roles];
     const lists = await Promise.all(
       [consumer.pid, place.stack.postgres.pid, place.stack.kafka.pid].map(commandLine),

@@ -48,7 +48,7 @@ Deno.test(
   secure.onPlace({}, async (place) => {
     await doAllWork(place, place.databaseUrl, "a");
     const consumer = place.consumer();
-    await consumer.said("partition.opened");
+    await consumer.untilLogged("partition.opened");
     const sessions = await place.sql<{ ssl: boolean }>(
       `select ssl from pg_stat_ssl join pg_stat_activity using (pid)
         where datname = current_database() and application_name = 'heartbeat-consumer'`,
@@ -133,7 +133,7 @@ Deno.test(
     const password = new URL(place.databaseUrl).password;
     const consumer = place.consumer();
     const sent = await place.publisher.send(readings("before"));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const says = /28P01.*check the user and the password in DATABASE_URL/;
     await place.asSuperuser(`alter role heartbeat_user password 'another'`);
     try {
@@ -142,14 +142,14 @@ Deno.test(
         "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'heartbeat_user'",
       );
       sent.push(...await place.publisher.send(readings("meanwhile")));
-      await consumer.notReady(says);
+      await consumer.untilNotReady(says);
       strictEqual((await consumer.get("/livez")).status, 200);
-      await consumer.said("database.failed", ({ message }) => says.test(message));
+      await consumer.untilLogged("database.failed", ({ message }) => says.test(message));
     } finally {
       await place.asSuperuser(`alter role heartbeat_user password '${password}'`);
     }
-    await place.caughtUp();
-    await consumer.ready();
+    await place.untilCaughtUp();
+    await consumer.untilReady();
     await judge(place, sent);
     assertNoSecrets(consumer.output, [password]);
   }),

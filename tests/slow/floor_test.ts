@@ -39,7 +39,7 @@ Deno.test(
     await place.publisher.send(day);
     await place.consumeAll();
     const keeping = place.consumer({ env: { RETENTION_DAYS: "10" } });
-    await keeping.said("table.partition_dropped");
+    await keeping.untilLogged("table.partition_dropped");
     await keeping.stop();
     for (const env of [{ RETENTION_DAYS: "100" }, {}]) {
       await place.publisher.send(tooOld(day));
@@ -86,7 +86,7 @@ for (
       const day = minuteOf(40, 10);
       await place.publisher.send(day);
       const consumer = place.consumer();
-      await place.caughtUp();
+      await place.untilCaughtUp();
       const dropping = await place.session();
       await dropping.query("begin");
       strictEqual(typeof Object.values((await dropping.query(DROP)).rows[0])[0], "string");
@@ -99,7 +99,7 @@ for (
       });
       await dropping.query("commit");
       await dropping.end();
-      await place.caughtUp();
+      await place.untilCaughtUp();
       strictEqual(await consumer.stop(), 0);
       deepStrictEqual(await counts(place), { rows: 0, in_minutes: 10, too_old: 10 });
       await assertAccountedFor(place);
@@ -113,11 +113,11 @@ Deno.test(
     const [older, newer, recent] = [minuteOf(41, 4), minuteOf(40, 5), minuteOf(1, 6)];
     await place.publisher.send([...older, ...newer, ...recent]);
     const consumer = place.consumer();
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await dropOld(place);
     // After these rejects the consumer knows the floor.
     await place.publisher.send(tooOld(newer));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     deepStrictEqual(await counts(place), { rows: 6, in_minutes: 15, too_old: 5 });
     const since = newer[0]?.value.timestamp.slice(0, 10);
     const [floor] = await place.sql<{ day: string }>(
@@ -125,10 +125,10 @@ Deno.test(
       [since],
     );
     strictEqual(floor?.day, `${since} 00:00`);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     deepStrictEqual(await counts(place), { rows: 6, in_minutes: 10, too_old: 5 });
     await place.publisher.send([...newer, ...tooOld(older)]);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await consumer.stop(), 0);
     deepStrictEqual(await counts(place), { rows: 11, in_minutes: 15, too_old: 9 });
     await assertAccountedFor(place);

@@ -49,7 +49,7 @@ Deno.test(
     const consumer = place.consumer({ env: { REJECT_RETENTION_DAYS: "7" } });
     await eventually("the old rejects to be emptied", async () => await emptied(place) === 250);
     sent.push(...await place.publisher.send([bad("invalid_json", "{"), reading("a", daysAgo(0), 70)]));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await consumer.stop(), 0);
     strictEqual(await emptied(place), 250);
     const left = await place.sql(
@@ -94,7 +94,7 @@ Deno.test(
     await eventually("one latest reading to be deleted", async () => {
       return (await place.sql("select customer_id from public.customer_latest")).length === 1;
     });
-    await consumer.said("table.partition_dropped");
+    await consumer.untilLogged("table.partition_dropped");
     strictEqual(await consumer.stop(), 0);
     deepStrictEqual(await judgeLatest((sql, values) => place.sql(sql, values)), []);
   }),

@@ -24,7 +24,7 @@ async function healthCheck(
 }
 
 async function portOf(worker: WorkerProcess): Promise<unknown> {
-  return (await worker.said("health.listening")).port;
+  return (await worker.untilLogged("health.listening")).port;
 }
 
 function startProducer(place: Place): WorkerProcess {
@@ -42,7 +42,7 @@ Deno.test(
   "health-check exits with 0 for a ready consumer, on any HEALTH_HOST",
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { HEALTH_HOST: "0.0.0.0" } });
-    await consumer.ready();
+    await consumer.untilReady();
     const port = await portOf(consumer);
     const ready = await healthCheck("consumer", port, [], { HEALTH_HOST: "0.0.0.0" });
     match(ready.output, /readyz: 200 .*"ok"/);
@@ -56,7 +56,7 @@ Deno.test(
   "health-check exits with 1 and the reason for a consumer that is alive but not ready",
   onPlace({ partitions: 0 }, async (place) => {
     const consumer = place.consumer();
-    await consumer.notReady(/topic/);
+    await consumer.untilNotReady(/topic/);
     const port = await portOf(consumer);
     const ready = await healthCheck("consumer", port, ["readyz"]);
     strictEqual(ready.code, 1);
@@ -69,7 +69,7 @@ Deno.test(
   "health-check exits with 1 if the program hangs or has ended",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
-    await consumer.ready();
+    await consumer.untilReady();
     const port = await portOf(consumer);
     consumer.kill("SIGSTOP");
     const hung = await healthCheck("consumer", port);
@@ -88,7 +88,7 @@ Deno.test(
   onPlace({ partitions: 0 }, async (place) => {
     await using producer = startProducer(place);
     const port = await portOf(producer);
-    await producer.said("topic.found");
+    await producer.untilLogged("topic.found");
     await eventually(
       "the producer to be ready",
       async () => (await healthCheck("producer", port)).code === 0,

@@ -78,8 +78,8 @@ Deno.test(
     }
     const sent = await place.publisher.send([reading("c", daysAgo(0), 70), reading("c", daysAgo(900), 70)]);
     const consumer = place.consumer();
-    await place.caughtUp();
-    const { message } = await consumer.said("table.partitions_many");
+    await place.untilCaughtUp();
+    const { message } = await consumer.untilLogged("table.partitions_many");
     match(message, /public\.heartbeats has 80\d partitions.*RETENTION_DAYS/);
     const names = Object.keys(await rowsByPartition(place));
     deepStrictEqual(names.map((name) => name.replace(/\d+$/, "")).sort(), [
@@ -93,7 +93,7 @@ Deno.test(
       strictEqual((await session.query("select from public.heartbeats order by ts desc")).rows.length, 2);
     }
     sent.push(...await place.publisher.send([reading("c", daysAgo(1), 70)]));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await Promise.all(sessions.map((session) => session.end()));
     await judge(place, sent);
     strictEqual(await consumer.metric("heartbeat_retries_total"), 0);
@@ -164,7 +164,7 @@ Deno.test(
       reading("c", daysAgo(1), 70),
     ]);
     place.consumer({ env: { RETENTION_DAYS: `${12 * 365}` } });
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await eventually("the old rows to be deleted", async () => {
       const rows = await place.sql("select from public.heartbeats where ts < '2010-01-01'");
       return rows.length === 0;

@@ -53,7 +53,7 @@ Deno.test(
     const days = Array.from({ length: 20 }, (_, day) => daysAgo(5 + day));
     const sent = await place.publisher.send(days.map((day) => reading("a", day, 70)));
     const consumer = place.consumer();
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual((await consumer.get("/livez")).status, 200);
     deepStrictEqual(await rowsByPartition(place), { heartbeats_default: days.length });
     await dump.end();
@@ -105,8 +105,8 @@ Deno.test(
       reading("a", daysAgo(9), 72),
     ]);
     const consumer = place.consumer({ env: { RETENTION_DAYS: "10" } });
-    await consumer.said("table.partition_dropped", ({ message }) => /d\d{8}/.test(message));
-    await place.caughtUp();
+    await consumer.untilLogged("table.partition_dropped", ({ message }) => /d\d{8}/.test(message));
+    await place.untilCaughtUp();
     await consumer.stop();
     const rejects = await place.sql("select reason from public.heartbeat_rejects");
     deepStrictEqual(rejects, [{ reason: "too_old" }]);

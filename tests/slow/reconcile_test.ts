@@ -161,8 +161,8 @@ Deno.test(
   "reconcile finds no difference while a consumer reads new records, even if the rollup does not keep up",
   onPlace({ partitions: 2 }, async (place) => {
     await place.publisher.send(readings(1, "first", 0));
-    await place.consumer().ready();
-    await place.caughtUp();
+    await place.consumer().untilReady();
+    await place.untilCaughtUp();
     const holding = await place.session();
     let reconciling = true;
     let published = 1;
@@ -184,7 +184,7 @@ Deno.test(
       await publishing;
       await holding.end();
     }
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const { totals } = await reconcileAsJson(place);
     assert.deepEqual([totals.stored, totals.lag], [published, 0]);
   }),

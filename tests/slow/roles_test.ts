@@ -41,7 +41,7 @@ Deno.test(
     await place.sql("update public.heartbeat_rejects set rejected_at = now() - interval '40 days'");
     const days = { RETENTION_DAYS: "10", MINUTE_RETENTION_DAYS: "20", REJECT_RETENTION_DAYS: "30" };
     const keeping = place.consumer({ env: { DATABASE_URL, ...days } });
-    await keeping.said("table.partition_dropped");
+    await keeping.untilLogged("table.partition_dropped");
     let kept: unknown[] = [];
     const forgotten = async () => {
       kept = await place.sql(

@@ -14,7 +14,7 @@ function failures(output: string): string[] {
 Deno.test(
   "every scenario has its expected outcome, even if the same run is repeated, and reconcile finds no difference",
   onPlace({ partitions: 3 }, async (place) => {
-    await place.consumer().ready();
+    await place.consumer().untilReady();
     for (const _ of ["the first time", "the same records again"]) {
       const { code, output } = await scenarios(place, ["--run", "night.1"]);
       assert.deepEqual(failures(output), []);
@@ -46,7 +46,7 @@ Deno.test(
       HEART_RATE_MAX: "300",
       MAX_CLOCK_SKEW_SECONDS: "3600",
     };
-    await place.consumer({ env: limits }).ready();
+    await place.consumer({ env: limits }).untilReady();
     const { code, output } = await scenarios(place, [], limits);
     assert.deepEqual(failures(output), []);
     assert.equal(code, 0);
@@ -56,7 +56,7 @@ Deno.test(
 Deno.test(
   "scenarios name the wrong rows of a consumer with other alarm limits",
   onPlace({ partitions: 2 }, async (place) => {
-    await place.consumer({ env: { HEART_RATE_HIGH: "170" } }).ready();
+    await place.consumer({ env: { HEART_RATE_HIGH: "170" } }).untilReady();
     const { code, output } = await scenarios(place, ["--only", "boundaries", "--only", "high_anomaly"]);
     assert.equal(code, 1);
     assert.equal(failures(output).length, 1);

@@ -40,7 +40,7 @@ Deno.test(
   onPlace({ partitions: 2 }, async (place) => {
     const sent: Sent<Intended>[] = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
     const old = place.consumer();
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const before = await offsets(place);
     await migrateAsNextRelease(place);
     sent.push(
@@ -98,7 +98,7 @@ Deno.test(
   onPlace({ partitions: 2 }, async (place) => {
     const sent = await place.publisher.send([...readings("a", 0), ...readings("a", 1)]);
     const old = place.consumer();
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const holding = await place.session();
     // The consumer first locks the ledger row, and then waits for this uncommitted key.
     await holding.query(
@@ -135,8 +135,8 @@ Deno.test(
   "an older consumer without records exits after a breaking migration, and can open no ledger row",
   onPlace({ partitions: 1 }, async (place) => {
     const old = place.consumer();
-    await old.ready();
-    await place.caughtUp();
+    await old.untilReady();
+    await place.untilCaughtUp();
     await using database = openPlace(place);
     const log = (partition: number) => ({ topic: "t", topicId: crypto.randomUUID(), partition });
     await openLedger(database, log(0), 0, 0);

@@ -39,7 +39,7 @@ for (
     onPlace({ partitions: 2 }, async (place) => {
       const sent = await place.publisher.send(readings(60));
       const old = place.consumer();
-      await place.caughtUp();
+      await place.untilCaughtUp();
       const rows = () =>
         place.sql("select customer_id, ts, heart_rate, anomaly from public.heartbeats order by 1, 2");
       const before = await rows();
@@ -58,7 +58,7 @@ for (
         strictEqual(await old.exitCode(), 1);
         await place.consumeAll({ preload: NEXT_RELEASE });
       } else {
-        await place.caughtUp();
+        await place.untilCaughtUp();
         strictEqual(await old.stop(), 0);
       }
       await judge(place, sent);

@@ -29,7 +29,7 @@ export class WrongClock implements AsyncDisposable {
   async set(worker: WorkerProcess, shiftMs: number): Promise<void> {
     await Deno.writeTextFile(this.#control, String(shiftMs));
     worker.kill("SIGUSR2");
-    await worker.said("test.clock", (line) => line.shiftMs === shiftMs);
+    await worker.untilLogged("test.clock", (line) => line.shiftMs === shiftMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

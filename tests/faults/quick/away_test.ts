@@ -7,7 +7,7 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, (place) =>
     assertSurvives(place, async (load, consumer) => {
       await place.stack.postgres.stop();
-      await consumer.notReady(/database: Cannot /);
+      await consumer.untilNotReady(/database: Cannot /);
       await load.waitForGrowth(40 * BATCH);
       strictEqual((await consumer.get("/livez")).status, 200);
       strictEqual((await consumer.get("/readyz")).status, 503);
@@ -20,7 +20,7 @@ Deno.test(
   onPlace({ partitions: PARTITIONS }, (place) =>
     assertSurvives(place, async (_load, consumer) => {
       await place.stack.kafka.stop();
-      await consumer.notReady(/(kafka|broker \d+): Cannot /);
+      await consumer.untilNotReady(/(kafka|broker \d+): Cannot /);
       strictEqual((await consumer.get("/livez")).status, 200);
       await place.stack.kafka.start();
     })),

@@ -53,7 +53,7 @@ Deno.test(
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
     const sent = await place.publisher.send(backlog(0, 300, 1));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     const committed = Buffer.from("COMMIT\0");
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(committed);
@@ -76,7 +76,7 @@ Deno.test(
     await using link = await linkToDatabase(place);
     const consumer = place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
     const sent = await place.publisher.send(readings(0, 50));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     const stored = Buffer.from("INSERT 0 1\0");
     link.onAnswer = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(stored);
@@ -98,7 +98,7 @@ Deno.test(
     await using link = await linkToDatabase(place);
     place.consumer({ env: { DATABASE_URL: link.through(place.databaseUrl) } });
     const sent = await place.publisher.send(backlog(0, 300, 1));
-    await place.caughtUp();
+    await place.untilCaughtUp();
 
     const commit = Buffer.from("commit\0");
     link.onRequest = (bytes) => link.cuts > 0 || !Buffer.from(bytes).includes(commit);

@@ -11,7 +11,7 @@ Deno.test(
     const applied = async () => {
       const consumer = place.consumer({ args: ["--migrate-only"] });
       strictEqual(await consumer.exitCode(), 0);
-      return (await consumer.said("schema.migrated")).applied;
+      return (await consumer.untilLogged("schema.migrated")).applied;
     };
     deepStrictEqual(await applied(), MIGRATIONS.map(({ name }) => name));
     deepStrictEqual(await applied(), []);
@@ -23,9 +23,9 @@ Deno.test(
   onPlace({ partitions: 4 }, async (place) => {
     const consumers = [1, 2, 3, 4].map(() => place.consumer());
     const sent = await place.publisher.send(readings("a", 400, 4));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
-    const migrated = await Promise.all(consumers.map((consumer) => consumer.said("schema.migrated")));
+    const migrated = await Promise.all(consumers.map((consumer) => consumer.untilLogged("schema.migrated")));
     strictEqual(migrated.flatMap(({ applied }) => applied).length, MIGRATIONS.length);
   }),
 );

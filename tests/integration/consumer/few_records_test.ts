@@ -111,9 +111,9 @@ Deno.test(
   onPlace({ partitions: 3 }, async (place) => {
     const statements = await logStatements(place);
     const consumer = place.consumer({ env: statements.env });
-    await consumer.ready();
+    await consumer.untilReady();
     const writes = async () => {
-      await place.caughtUp();
+      await place.untilCaughtUp();
       // A write begins with one of these: a transaction, a COPY, or a single statement that does everything.
       return (await statements.take()).filter((sql) => /^(begin; select|copy|with batch)/.test(sql));
     };
@@ -126,7 +126,7 @@ Deno.test(
     sent.push(
       ...await place.publisher.send([reading("d", T, 70), bad("invalid_json", "x", { partition: 0 })]),
     );
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
     strictEqual(await consumer.metric("heartbeat_records_total", 'outcome="stored"'), 4);
   }),

@@ -17,7 +17,7 @@ Deno.test(
     other.topics.track(place.topic);
     await other.joinGroup();
     const consumer = place.consumer();
-    await consumer.notReady(/group: Cannot be a member of the group .*INCONSISTENT_GROUP_PROTOCOL/);
+    await consumer.untilNotReady(/group: Cannot be a member of the group .*INCONSISTENT_GROUP_PROTOCOL/);
     const sent = await place.publisher.send([reading("a", T, 70)]);
     strictEqual(
       consumer.events("kafka.failed").length,
@@ -25,9 +25,9 @@ Deno.test(
       "the consumer reported a failure of Kafka instead of the group",
     );
     await other.close(true);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
 
@@ -36,13 +36,13 @@ Deno.test(
   onPlace({ partitions: 2 }, async (place) => {
     const consumers = [place.consumer(), place.consumer()];
     const old = await place.publisher.send([reading("a", T, 70), reading("b", T, 70, { partition: 1 })]);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await place.deleteTopic();
-    for (const consumer of consumers) await consumer.notReady(/topic: /);
+    for (const consumer of consumers) await consumer.untilNotReady(/topic: /);
     await place.createTopic(1);
     const recent = await place.publisher.send([reading("c", T, 70)]);
-    await place.caughtUp();
-    for (const consumer of consumers) await consumer.ready();
+    await place.untilCaughtUp();
+    for (const consumer of consumers) await consumer.untilReady();
     await judge(place, [...old, ...recent]);
   }),
 );

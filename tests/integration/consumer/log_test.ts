@@ -47,13 +47,13 @@ Deno.test(
     const sent = await place.publisher.send(secondsOf("before", 3));
     const { sent: inside, close } = await place.publisher.openTransaction(secondsOf("inside", 3));
     const after = await place.publisher.send(secondsOf("after", 3));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
     strictEqual(await consumer.metric("heartbeat_lag_records"), 0);
 
     await close("commit");
     await eventually("the transaction's end in the log", async () => (await place.ends())[0] === 10);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, [...sent, ...inside, ...after]);
     deepStrictEqual(await gapsOf(place), ["0: 9 to 10 control"]);
   }),

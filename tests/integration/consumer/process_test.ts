@@ -11,18 +11,18 @@ Deno.test(
   onPlace({}, async (place) => {
     const consumer = place.consumer({ env: { LOG_SUMMARY_SECONDS: "3600" } });
     const sent = await place.publisher.send(readings("a", 100));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     const holder = await place.session();
     await holder.query("begin; lock table public.heartbeats in share mode");
     sent.push(...await place.publisher.send(readings("b", 100)));
     await waitForLockWait(place);
     consumer.kill("SIGTERM");
     // Summaries are an hour apart, so this one shows that the consumer has handled the signal.
-    await consumer.said("store.summary");
+    await consumer.untilLogged("store.summary");
     await holder.query("commit");
     await holder.end();
     strictEqual(await consumer.exitCode(), 0);
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
     const groups = await place.admin.listConsumerGroupOffsets({ groups: [{ groupId: place.topic }] });
     const partition = groups[0]?.topics[0]?.partitions[0];
@@ -45,7 +45,9 @@ Deno.test(
     match(late.output, /Cannot catch up within 3 s: .*100 of partition 0/);
     await holder.query("rollback");
     await holder.end();
-    const { stored, duplicates, rejected, gaps } = await (await place.consumeAll()).said("catch_up.reached");
+    const { stored, duplicates, rejected, gaps } = await (await place.consumeAll()).untilLogged(
+      "catch_up.reached",
+    );
     deepStrictEqual({ stored, duplicates, rejected, gaps }, {
       stored: 90,
       duplicates: 9,
@@ -69,11 +71,11 @@ Deno.test(
     consumers.push(place.consumer());
     await eventually("half each", async () => await shares() === "2+2");
     sent.push(...await place.publisher.send(readings("b", 40, 4)));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     strictEqual(await consumers.pop()?.stop(), 0);
     await eventually("all partitions again", async () => await shares() === "4");
     sent.push(...await place.publisher.send(readings("c", 40, 4)));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
   }),
 );
@@ -159,7 +161,7 @@ for (
     `a consumer waits for an unreachable ${server}, gives the reason in readiness, and exits with code 0 when it is stopped`,
     onPlace({ partitions: 0 }, async (place) => {
       const consumer = place.consumer({ env });
-      await consumer.notReady(reason);
+      await consumer.untilNotReady(reason);
       strictEqual((await consumer.get("/livez")).status, 200);
       strictEqual(await consumer.stop(), 0);
       doesNotMatch(consumer.output, /sesame/);

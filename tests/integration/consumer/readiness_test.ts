@@ -7,13 +7,13 @@ Deno.test(
   "while the database is down, an idle consumer is not ready but alive, and it is ready again afterwards",
   onPlace({}, async (place) => {
     const consumer = place.consumer();
-    await consumer.said("partition.opened");
-    await consumer.ready();
+    await consumer.untilLogged("partition.opened");
+    await consumer.untilReady();
     await place.stack.postgres.stop();
-    await consumer.notReady(/database: Cannot ask at PostgreSQL/);
+    await consumer.untilNotReady(/database: Cannot ask at PostgreSQL/);
     strictEqual((await consumer.get("/livez")).status, 200);
     await place.stack.postgres.start();
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
 
@@ -30,16 +30,16 @@ Deno.test(
     match(early.text, /database: not connected yet, .*kafka: not connected yet.*group: not joined yet/);
     await holder.query("commit");
     await holder.end();
-    await first.ready();
+    await first.untilReady();
 
     // The group accepts no new member until the session timeout, because it waits for the frozen member.
     first.kill("SIGSTOP");
     const second = place.consumer();
-    await second.said("topic.found");
+    await second.untilLogged("topic.found");
     const joining = await second.get("/readyz");
     strictEqual(joining.status, 503, joining.text);
     match(joining.text, /"reasons":\["group: not joined yet"\]/);
-    await second.ready();
+    await second.untilReady();
     strictEqual(
       await second.metric("heartbeat_assigned_partitions"),
       1,
@@ -53,7 +53,7 @@ Deno.test(
   "a consumer exits with code 0 if it is stopped while its group waits for a killed member",
   onPlace({}, async (place) => {
     const first = place.consumer();
-    await first.ready();
+    await first.untilReady();
     first.kill("SIGKILL");
     const second = place.consumer();
     let state: string | undefined;
@@ -62,7 +62,7 @@ Deno.test(
       state = groups.get(place.topic)?.state;
       return /preparing_?rebalance/i.test(state ?? "");
     }, { seen: () => state });
-    await second.notReady(/group: not joined yet/);
+    await second.untilNotReady(/group: not joined yet/);
     strictEqual(await second.stop(), 0);
   }),
 );

@@ -39,7 +39,7 @@ Deno.test(
   "several consumers store each record once even if a customer's records are in several partitions or have no key",
   onPlace({ partitions: 6 }, async (place) => {
     const consumers = [1, 2, 3].map(() => place.consumer());
-    await Promise.all(consumers.map((consumer) => consumer.said("group.assigned")));
+    await Promise.all(consumers.map((consumer) => consumer.untilLogged("group.assigned")));
     const sent = [];
     for (let round = 0; round < 5; round++) {
       const records = Array.from({ length: 300 }, (_, index) => {
@@ -51,7 +51,7 @@ Deno.test(
       });
       sent.push(...await place.publisher.send(records));
     }
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
   }),
 );

@@ -43,7 +43,7 @@ Deno.test(
     // The topic's name is also a secret here, so the reasons must show *** instead of it.
     const env = { HEART_RATE_LOW: "50", HEARTBEAT_READER_PASSWORD: place.topic };
     const consumer = place.consumer({ env });
-    await consumer.notReady(/topic: \*\*\* does not exist/);
+    await consumer.untilNotReady(/topic: \*\*\* does not exist/);
     const waiting = await waitForStatus(
       place,
       consumer,
@@ -83,7 +83,7 @@ Deno.test(
       topics: [{ name: place.topic, partitions: [{ partition: 0, offset: 15n }] }],
     });
     const consumer = place.consumer();
-    await consumer.said("partition.held");
+    await consumer.untilLogged("partition.held");
     const ends = (end: string) => ({ log_end_offsets }: Row) => log_end_offsets[0] === end;
     const held = await waitForStatus(place, consumer, ends("20"));
     match(held.reasons.join(), /partition 0: offset 10 is stored, but the log holds 15 to 20/);
@@ -134,10 +134,10 @@ Deno.test(
     const consumer = place.consumer({ env: { LOG_LEVEL: "debug" } });
     await waitForStatus(place, consumer, ({ partitions }) => partitions.length === 1);
     await place.sql("alter table public.consumer_status rename to renamed");
-    await consumer.said("status.failed");
+    await consumer.untilLogged("status.failed");
     await place.publisher.send(secondsOf("a", 10));
-    await place.caughtUp();
-    await consumer.ready();
+    await place.untilCaughtUp();
+    await consumer.untilReady();
     await place.sql("alter table public.renamed rename to consumer_status");
     await waitForStatus(place, consumer, ({ log_end_offsets }) => log_end_offsets[0] === "10");
     deepStrictEqual(consumer.lines.filter(({ level }) => level !== "info" && level !== "debug"), []);

@@ -18,15 +18,15 @@ Deno.test(
   "a consumer waits for a missing topic, gives the reason in readiness, and reads the topic once it exists",
   onPlace({ partitions: 0 }, async (place) => {
     const consumer = place.consumer();
-    await consumer.said("topic.missing");
-    await consumer.notReady(/topic: .* does not exist; create it/);
+    await consumer.untilLogged("topic.missing");
+    await consumer.untilNotReady(/topic: .* does not exist; create it/);
     strictEqual((await consumer.get("/livez")).status, 200);
     strictEqual(await place.describeTopic(), undefined, "the consumer created the topic");
     await place.createTopic(3);
     const sent = await place.publisher.send(readings("a", 9, 3));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
 
@@ -35,12 +35,12 @@ Deno.test(
   onPlace({ partitions: 1 }, async (place) => {
     const consumers = [place.consumer(), place.consumer()];
     const sent = await place.publisher.send(readings("a", 5));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await place.addPartitions(4);
     sent.push(...await place.publisher.send(readings("b", 40, 4)));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, sent);
-    for (const consumer of consumers) await consumer.ready();
+    for (const consumer of consumers) await consumer.untilReady();
   }),
 );
 
@@ -49,12 +49,12 @@ Deno.test(
   onPlace({ partitions: 2 }, async (place) => {
     const consumer = place.consumer();
     const old = await place.publisher.send(readings("old", 6, 2));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await place.deleteTopic();
-    await consumer.notReady(/topic: .* does not exist/);
+    await consumer.untilNotReady(/topic: .* does not exist/);
     await place.createTopic(3);
     const recent = await place.publisher.send(readings("new", 12, 3));
-    await place.caughtUp();
+    await place.untilCaughtUp();
     await judge(place, [...old, ...recent]);
     deepStrictEqual(await ledgerRows(place), [
       "partition 0: 0 to 3, 3 stored",
@@ -63,6 +63,6 @@ Deno.test(
       "partition 1: 0 to 4, 4 stored",
       "partition 2: 0 to 4, 4 stored",
     ]);
-    await consumer.ready();
+    await consumer.untilReady();
   }),
 );
