@@ -33,7 +33,7 @@ export async function postgresPlace(home: string): Promise<PostgresPlace> {
     return { programs: STACK_FOLDER, folder: await folderIn(home), user: undefined };
   }
   const user = await unprivilegedUser();
-  const outside = outsideFolder(CLONE);
+  const outside = postgresFolderOf(CLONE);
   await ownFolder(outside);
   await removeAbandoned(outside);
 
@@ -50,7 +50,7 @@ export async function postgresPlace(home: string): Promise<PostgresPlace> {
   return { programs: outside, folder, user };
 }
 
-export function outsideFolder(clone: string): string {
+export function postgresFolderOf(clone: string): string {
   return join(OUTSIDE, `heartbeat-stack-${digest(clone)}`);
 }
 

@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { endOrphans } from "../../stack/process/child.ts";
 import { CLONE, exists, removeFolder } from "../../stack/process/clone.ts";
 import { installKafka } from "../../stack/kafka/kafka_jars.ts";
-import { outsideFolder } from "../../stack/postgres/postgres_place.ts";
+import { postgresFolderOf } from "../../stack/postgres/postgres_place.ts";
 
 /** Deadline for each server that a killed test left running. */
 const ORPHAN_DEADLINE_MS = 10_000;
@@ -23,15 +23,15 @@ export async function copyTree(
   options: { signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Tree> {
   const { jars } = await installKafka(env, options);
-  // Programs resolve their own path. Without the real path they would not find a folder below a symbolic link.
+  // The temporary folder can be below a symbolic link (as on macOS), and the copied programs see their resolved path.
   const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "heartbeat-broken-" }));
   const root = join(folder, "tree");
   const temporary = join(folder, "tmp");
-  await using undone = new AsyncDisposableStack();
-  undone.defer(() => removeFolder(folder));
-  undone.defer(() => removeFolder(outsideFolder(root)));
+  await using cleanUp = new AsyncDisposableStack();
+  cleanUp.defer(() => removeFolder(folder));
+  cleanUp.defer(() => removeFolder(postgresFolderOf(root)));
   await Deno.mkdir(temporary);
-  undone.defer(() => endLeftoverServers(temporary));
+  cleanUp.defer(() => endLeftoverServers(temporary));
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { output } = await runProgram("git", args, { cwd: CLONE, signal: options.signal });
   for (const path of output.split("\0")) {
@@ -42,8 +42,8 @@ export async function copyTree(
   }
   await Deno.mkdir(join(root, ".stack"));
   await Deno.symlink(jars, join(root, ".stack", basename(jars)));
-  const kept = undone.move();
-  return { root, temporary, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  const cleanUpLater = cleanUp.move();
+  return { root, temporary, [Symbol.asyncDispose]: () => cleanUpLater.disposeAsync() };
 }
 
 /** Ends servers that a killed test left running, and deletes the data that a failed test kept. */

@@ -18,12 +18,12 @@ const TOPIC_INTERVAL_MS = 5_000;
 /** Applies while the topic does not exist, or an assigned partition has no leader. */
 const MISSING_TOPIC_INTERVAL_MS = 1_000;
 const COMMIT_INTERVAL_MS = 5_000;
-/** The assigned partitions share these bytes (`Slice.bytes`) for records that wait for their write. */
+/** Bytes of fetched, unwritten records, divided equally among the assigned partitions. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-/** Also counts batches that are being written. Hundreds of partitions, or batches of many megabytes, reach this limit. */
+/** All partitions together, with the batches being written. Hundreds of partitions, or batches of many megabytes, reach it. */
 const MEMORY_BUDGET_BYTES = 24 * 1024 * 1024;
-/** An approximate limit: a batch of a few large records must not take longer to write than one of many small records. */
+/** Limits the time to write a batch of large records. */
 const BATCH_BYTES = 16 * 1024 * 1024;
 
 /** Resolves after `signal` aborts and the current batches are written or abandoned. */
@@ -98,10 +98,11 @@ class Consumption implements AsyncDisposable {
 
   async #watchTopic(): Promise<void> {
     const { connection, telemetry, options: { signal, fail } } = this.ports;
-    for (let failures = 0; !signal.aborted;) {
-      telemetry.loopMoved("topic");
+    let failures = 0;
+    while (!signal.aborted) {
+      telemetry.loopProgressed("topic");
       try {
-        this.#setTopic(await describeTopic(this.#context.client, connection.topic));
+        this.#updateTopic(await describeTopic(this.#context.client, connection.topic));
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
@@ -111,7 +112,7 @@ class Consumption implements AsyncDisposable {
         if (failure.code === "kafka_refused" && this.#topic === undefined) fail(failure);
         failures++;
       }
-      telemetry.loopMoved("topic");
+      telemetry.loopProgressed("topic");
       const isWhole = this.#topic !== undefined && this.#leaderless.length === 0;
       const pauseMs = isWhole ? TOPIC_INTERVAL_MS : MISSING_TOPIC_INTERVAL_MS;
       await this.#topicStale.wait({ signal, atMostMs: failures > 0 ? backoffMs(failures) : pauseMs });
@@ -119,7 +120,7 @@ class Consumption implements AsyncDisposable {
     telemetry.loopIdle("topic");
   }
 
-  #setTopic(topic: TopicDescription | undefined): void {
+  #updateTopic(topic: TopicDescription | undefined): void {
     const { connection, telemetry, options: { signal } } = this.ports;
     const before = this.#topic;
     this.#topic = topic;
@@ -132,13 +133,15 @@ class Consumption implements AsyncDisposable {
       this.#fetchLoops.set(node, new FetchLoop(node, this.#context, signal));
     }
     this.#wakeFetchLoops();
-    // The group assigns new partitions only after another join. The group's leader may ask a broker that does not know them
-    // yet, so a second join follows.
-    if (topic.leaders.length !== before?.leaders.length) this.#joinsLeft = 2;
-    if (this.#joinsLeft > 0) {
-      this.#joinsLeft--;
-      this.#membership.join();
-    }
+    this.#joinForNewPartitions(before?.leaders.length, topic.leaders.length);
+  }
+
+  /** A second join follows after the next poll: at the first, the group's leader may ask a broker that lacks the new partitions. */
+  #joinForNewPartitions(before: number | undefined, partitions: number): void {
+    if (partitions !== before) this.#joinsLeft = 2;
+    if (this.#joinsLeft === 0) return;
+    this.#joinsLeft--;
+    this.#membership.join();
   }
 
   #updatePartitions(): void {

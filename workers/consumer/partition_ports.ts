@@ -58,8 +58,8 @@ export class LogPorts implements PartitionPorts {
       plan,
       onFloorMoved: (instant) => void (context.floor.instant = instant),
       prepare: ({ readings }) =>
-        context.dayPartitions.prepare(readings.days(), () => telemetry.loopMoved(log)),
-      onAttempt: () => telemetry.loopMoved(log),
+        context.dayPartitions.prepare(readings.days(), () => telemetry.loopProgressed(log)),
+      onAttempt: () => telemetry.loopProgressed(log),
       onAttemptEnd: () => telemetry.loopIdle(log),
       onFailure: (error, attempt) => {
         telemetry.writeFailed(log, databaseFailure("write a batch", database.target, error), attempt);

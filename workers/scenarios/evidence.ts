@@ -118,5 +118,6 @@ async function findRejects(database: Database, publication: Publication): Promis
       order by log.generation`,
     [publication.topicId, published.map(({ partition }) => partition), published.map(({ offset }) => offset)],
   );
+  // If several generations of the ledger have the position, the last row wins: that of the newest generation.
   return new Map(rows.map((row) => [row.position, row]));
 }

@@ -50,7 +50,7 @@ Deno.test("drawPerson() draws resting heart rates with the distribution that Que
   assertWithin(
     people.filter(({ arrhythmia }) => arrhythmia !== undefined).length / 4_000,
     [0.08, 0.12],
-    "the share",
+    "the share of people with an arrhythmia",
   );
 });
 
@@ -89,8 +89,8 @@ Deno.test("Variability has the short-term deviation of healthy adults at rest, a
     return mean(spreads);
   };
   // The full deviation is at most 3.5 bpm (see variability.ts). A window of 300 s shows only a part of the slow components.
-  assertWithin(sample(0), [2.4, 3.7], "at rest");
-  assertWithin(sample(1) / sample(0), [0.2, 0.6], "effort against rest");
+  assertWithin(sample(0), [2.4, 3.7], "the deviation at rest");
+  assertWithin(sample(1) / sample(0), [0.2, 0.6], "the deviation during effort relative to rest");
 });
 
 Deno.test("Variability does not depend on the sampling interval", () => {
@@ -101,24 +101,28 @@ Deno.test("Variability does not depend on the sampling interval", () => {
   assertWithin(spread(600) / spread(3_600), [0.9, 1.1], "the ratio of the deviations");
 });
 
-Deno.test("Activity raises the heart rate during a bout and lowers it by more than 12 bpm in the first minute after it", () => {
+Deno.test("Activity raises the heart rate during exercise and lowers it by more than 12 bpm in the first minute after it", () => {
   const activity = new Activity(PERSON, new Random(4, 2, "activity"), MIDNIGHT_S + 8 * 3600);
   let vigorous = 0;
   let at = MIDNIGHT_S + 8 * 3600;
-  for (let day = 0; vigorous < 3 && day < 200 * 86_400; day += 10) {
-    activity.advance(at += 10);
-    const { bout } = activity;
-    if (bout === undefined || bout.reserve < 0.6 || bout.toSeconds - bout.fromSeconds < 600) continue;
+  const endSeconds = at + 200 * 86_400;
+  while (vigorous < 3 && at < endSeconds) {
+    at += 10;
+    activity.advance(at);
+    const { exercise } = activity;
+    if (exercise === undefined || exercise.reserve < 0.6 || exercise.toSeconds - exercise.fromSeconds < 600) {
+      continue;
+    }
     vigorous++;
     const before = activity.bpm;
-    activity.advance(bout.fromSeconds + PERSON.onsetSeconds + 10);
+    activity.advance(exercise.fromSeconds + PERSON.onsetSeconds + 10);
     assert.ok(activity.bpm > before, "the heart rate does not rise");
-    activity.advance(bout.toSeconds - 1);
+    activity.advance(exercise.toSeconds - 1);
     const peak = activity.bpm;
     assertWithin(peak, [60, 105], "the peak above rest");
-    activity.advance(bout.toSeconds + 60);
+    activity.advance(exercise.toSeconds + 60);
     assertWithin(peak - activity.bpm, [12.1, 60], "the fall in the first minute");
-    at = bout.toSeconds + 60;
+    at = exercise.toSeconds + 60;
   }
   assert.equal(vigorous, 3);
 });
@@ -167,14 +171,18 @@ Deno.test("Sensor is silent for the requested share of the time, in gaps of abou
   assertWithin(silent / gaps, [45, 75], "the mean gap in seconds");
 });
 
-Deno.test("Sensor sometimes reports the step cadence instead of the heart rate for the rest of a bout", () => {
+Deno.test("Sensor sometimes reports the step cadence instead of the heart rate for the rest of an exercise", () => {
   const sensor = new Sensor(new Random(6, 2, "sensor"), 0, 0);
   let locked = 0;
   for (let number = 0; number < 1_000; number++) {
     const from = number * 100;
-    const bout = { reserve: 0.5, cadence: 117, fromSeconds: from, toSeconds: from + 50 };
-    const shown = [from, from + 20, from + 40].map((at) => sensor.read(90, at, bout));
+    const exercise = { reserve: 0.5, cadence: 117, fromSeconds: from, toSeconds: from + 50 };
+    const shown = [from, from + 20, from + 40].map((at) => sensor.read(90, at, exercise));
     if (shown.filter((bpm) => bpm === 117).length >= 2) locked++;
   }
-  assertWithin(locked, [25, 80], "locked bouts of a thousand");
+  assertWithin(
+    locked,
+    [25, 80],
+    "the number of exercises (of 1,000) in which the sensor reports the cadence",
+  );
 });

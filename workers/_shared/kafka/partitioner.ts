@@ -1,8 +1,8 @@
-/** Partitions keys as Java's client does, so that all clients put a customer's records into the same partition. */
 const SEED = 0x9747b28c;
 const MULTIPLIER = 0x5bd1e995;
 const SHIFT = 24;
 
+/** Partitions keys as Java's client does, so that all clients put a customer's records into the same partition. */
 export function partitionOf(key: Uint8Array, partitions: number): number {
   return (murmur2(key) & 0x7fffffff) % partitions;
 }

@@ -19,7 +19,7 @@ export function consumerTelemetry(
   const metrics = consumerMetrics(registry);
   const sinks = { log, metrics, outages: new Outages(log, metrics, healthState), healthState };
   return {
-    loopMoved: (loop: WatchedLoop) => healthState.mark(loop),
+    loopProgressed: (loop: WatchedLoop) => healthState.mark(loop),
     loopIdle: (loop: WatchedLoop) => healthState.idle(loop),
     ...batchFacts(sinks, debug),
     ...partitionFacts(sinks),

@@ -2,13 +2,13 @@
  * Folder `heart`: computes the heart rates of synthetic customers from the seed and the time. It never reads a clock, and knows
  * nothing of records or Kafka.
  *
- * This file: bouts of activity, and how the heart follows them.
+ * This file: periods of exercise, and how the heart follows them.
  */
 import { ExponentialApproach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
 /**
- * Light, moderate and vigorous activity: their share of all bouts, the share of the heart-rate reserve (maximal minus resting rate)
+ * Light, moderate and vigorous activity: their share of all exercises, the share of the heart-rate reserve (maximal minus resting rate)
  * that they use, and the cadence in steps per minute. A week holds about 200 minutes of moderate and 60 of vigorous activity.
  * docs/decisions/0005-synthetic-heart-rates.md names the source of every figure in this folder.
  */
@@ -17,11 +17,11 @@ const KINDS = [
   { share: 0.1, reserve: [0.4, 0.59], medianMinutes: 15, cadence: [105, 135] },
   { share: 0.015, reserve: [0.6, 0.89], medianMinutes: 30, cadence: [150, 180] },
 ] as const;
-/** 1.2 bouts per hour awake. */
+/** 1.2 exercises per hour awake. */
 const MEAN_PAUSE_SECONDS = 3600 / 1.2;
 
-export interface Bout {
-  /** Share of the heart-rate reserve that the heart approaches during the bout, 0 to 1. */
+export interface Exercise {
+  /** Share of the heart-rate reserve that the heart approaches during the exercise, 0 to 1. */
   readonly reserve: number;
   readonly cadence: number;
   readonly fromSeconds: number;
@@ -29,7 +29,7 @@ export interface Bout {
 }
 
 export class Activity {
-  bout: Bout | undefined;
+  exercise: Exercise | undefined;
   readonly #reserveInUse: ExponentialApproach;
   #nextSeconds: number;
   /** Time constant of the recovery: 55 s after light work, 175 s after a maximal effort. */
@@ -53,14 +53,14 @@ export class Activity {
   advance(toSeconds: number): void {
     while (this.#nextSeconds <= toSeconds) {
       this.#relax(this.#nextSeconds);
-      this.bout = this.bout === undefined ? this.#begin(this.#nextSeconds) : undefined;
-      this.#nextSeconds = this.bout?.toSeconds ??
+      this.exercise = this.exercise === undefined ? this.#begin(this.#nextSeconds) : undefined;
+      this.#nextSeconds = this.exercise?.toSeconds ??
         this.#nextSeconds + this.random.exponential(MEAN_PAUSE_SECONDS);
     }
     this.#relax(toSeconds);
   }
 
-  #begin(fromSeconds: number): Bout | undefined {
+  #begin(fromSeconds: number): Exercise | undefined {
     let draw = this.random.uniform();
     const kind = KINDS.find(({ share }) => (draw -= share) < 0) ?? KINDS[0];
     const reserve = this.random.between(kind.reserve);
@@ -73,7 +73,7 @@ export class Activity {
   }
 
   #relax(toSeconds: number): void {
-    const target = this.bout?.reserve ?? 0;
+    const target = this.exercise?.reserve ?? 0;
     const timeConstantSeconds = target > this.reserve ? this.person.onsetSeconds : this.#recoverySeconds;
     this.#reserveInUse.advance(target, timeConstantSeconds, toSeconds);
   }

@@ -31,7 +31,7 @@ export class Heart {
   }
 
   /**
-   * @param seconds since the Unix epoch, not before those of the previous call
+   * @param seconds since the Unix epoch, never less than in the previous call
    * @returns whole beats per minute, or undefined while the sensor has no contact
    */
   read(seconds: number): number | undefined {
@@ -40,6 +40,6 @@ export class Heart {
       this.#variability.step(seconds - this.atSeconds, this.#activity.reserve);
     this.atSeconds = seconds;
     const bpm = this.#arrhythmia?.apply(sinus, seconds) ?? sinus;
-    return this.#sensor.read(bpm, seconds, this.#activity.bout);
+    return this.#sensor.read(bpm, seconds, this.#activity.exercise);
   }
 }

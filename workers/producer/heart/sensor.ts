@@ -1,11 +1,11 @@
-import type { Bout } from "./activity.ts";
+import type { Exercise } from "./activity.ts";
 import type { Random } from "./random.ts";
 
 /** The range that devices display. Values outside it are faults, which `generate.ts` adds. */
 const DISPLAY_BPM = [30, 220] as const;
 
 const MEAN_GAP_SECONDS = 60;
-/** Share of the bouts in which the sensor takes the steps for the pulse ("signal crossover"). */
+/** Share of the exercises during which the sensor takes the steps for the pulse ("signal crossover"). */
 const CADENCE_LOCK_SHARE = 0.05;
 const SPIKES_PER_HOUR = 1;
 
@@ -16,7 +16,7 @@ export class Sensor {
   #spikeFromSeconds = 0;
   #spikeToSeconds = 0;
   #spikeBpm = 0;
-  #bout: Bout | undefined;
+  #exercise: Exercise | undefined;
   /** Steps per minute, while the sensor takes them for the pulse. */
   #cadence: number | undefined;
 
@@ -31,16 +31,18 @@ export class Sensor {
   }
 
   /** @returns whole beats per minute, or undefined while the sensor has no contact */
-  read(trueBpm: number, seconds: number, bout: Bout | undefined): number | undefined {
+  read(trueBpm: number, seconds: number, exercise: Exercise | undefined): number | undefined {
     while (this.#contactChangeSeconds <= seconds) {
       this.#worn = !this.#worn;
       this.#contactChangeSeconds += this.#worn
         ? this.#drawWornSeconds()
         : this.random.exponential(MEAN_GAP_SECONDS);
     }
-    if (bout !== this.#bout) {
-      this.#bout = bout;
-      this.#cadence = bout !== undefined && this.random.chance(CADENCE_LOCK_SHARE) ? bout.cadence : undefined;
+    if (exercise !== this.#exercise) {
+      this.#exercise = exercise;
+      this.#cadence = exercise !== undefined && this.random.chance(CADENCE_LOCK_SHARE)
+        ? exercise.cadence
+        : undefined;
     }
     while (this.#spikeToSeconds <= seconds) this.#nextSpike(this.#spikeToSeconds);
     if (!this.#worn) return undefined;
