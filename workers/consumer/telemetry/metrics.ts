@@ -24,7 +24,7 @@ export function consumerMetrics(registry: Registry) {
   const metrics = {
     records: counter("heartbeat_records_total", "Records by outcome", "outcome"),
     rejects: counter("heartbeat_rejects_total", "Rejected records by reason", "reason"),
-    anomalies: counter("heartbeat_anomalies_total", "Stored readings outside the alarm thresholds", "kind"),
+    anomalies: counter("heartbeat_anomalies_total", "Stored readings outside the alarm limits", "kind"),
     gaps: counter("heartbeat_gap_offsets_total", "Offsets without a committed record, by cause", "cause"),
     batchRecords: histogram("heartbeat_batch_records", "Records in a batch", RECORDS),
     batchSeconds: histogram(
