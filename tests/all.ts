@@ -20,8 +20,8 @@ await runWorker(async ({ args, signal }) => {
   let passed = 0;
   let failed = 0;
   for (const tier of TIERS) {
-    const { code, said } = await run(tier, signal);
-    const [, ...counts] = SUMMARY.exec(said) ?? [];
+    const { code, output } = await run(tier, signal);
+    const [, ...counts] = SUMMARY.exec(output) ?? [];
     const [tierPassed = 0, tierFailed = 0] = counts.map(Number);
     passed += tierPassed;
     // A tier that gave no summary, or failed otherwise, counts as a failure too.
@@ -31,21 +31,21 @@ await runWorker(async ({ args, signal }) => {
   return failed === 0 ? EXIT.ok : EXIT.failed;
 });
 
-/** Shows what a tier says while it runs, and gives it back without colours. */
-async function run(tier: string, signal: AbortSignal): Promise<{ code: number; said: string }> {
+/** Shows the output of a tier while it runs, and returns it without colours. */
+async function run(tier: string, signal: AbortSignal): Promise<{ code: number; output: string }> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["task", "-q", tier],
     stdin: "null",
     stdout: "piped",
     signal,
   }).spawn();
-  let said = "";
+  let output = "";
   const decoder = new TextDecoder();
   for await (const bytes of child.stdout) {
     Deno.stdout.writeSync(bytes);
-    said += decoder.decode(bytes, { stream: true });
+    output += decoder.decode(bytes, { stream: true });
   }
   const { code } = await child.status;
   // deno-lint-ignore no-control-regex -- the colours that Deno writes
-  return { code, said: said.replace(/\x1b\[[0-9;]*m/g, "") };
+  return { code, output: output.replace(/\x1b\[[0-9;]*m/g, "") };
 }

@@ -32,10 +32,10 @@ export async function run(
       stdin: "null",
     }).output();
     if (success) return decoder.decode(stdout).trim();
-    const said = (decoder.decode(stderr).trim() || decoder.decode(stdout).trim()).split("\n");
+    const lines = (decoder.decode(stderr).trim() || decoder.decode(stdout).trim()).split("\n");
     throw new PipelineError(
       "stack_failed",
-      `Cannot run ${command} ${args.join(" ")}: ${said.slice(-FAILURE_LINES).join(" ")}`,
+      `Cannot run ${command} ${args.join(" ")}: ${lines.slice(-FAILURE_LINES).join(" ")}`,
     );
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;

@@ -175,8 +175,8 @@ Deno.test(
       sent.push(...await place.publisher.send(readings("meanwhile")));
       strictEqual((await consumer.get("/livez")).status, 200);
       await consumer.untilLogged("kafka.failed", ({ message }) => LOGIN.test(message));
-      const said = consumer.events("kafka.failed").filter(({ message }) => LOGIN.test(message));
-      strictEqual(said.length, 1, "the failure must be logged once, not at each attempt");
+      const failures = consumer.events("kafka.failed").filter(({ message }) => LOGIN.test(message));
+      strictEqual(failures.length, 1, "the failure must be logged once, not at each attempt");
     } finally {
       await setScramPassword(stack.kafkaBootstrapServers, SASL_USER, SASL_PASSWORD);
     }
