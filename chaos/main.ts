@@ -1,4 +1,3 @@
-/** Runs the pipeline under load and random faults, and judges each record. */
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 import { sayProgress, sayResult } from "../stack/output.ts";
 import { parseChaosFlags } from "./command_line.ts";

@@ -5,11 +5,7 @@ const FIRST_DELAY_MS = 100;
 /** Short, so that a worker notices within seconds the end of even a long outage. */
 const MAX_DELAY_MS = 5_000;
 
-/**
- * The delay rises exponentially. Half of it is random, so that clients do not retry all at once.
- *
- * @param attempt 1 after the first failure
- */
+/** Rises exponentially with `attempt`, 1 after the first failure. Half is random, so that clients do not retry all at once. */
 export function backoffMs(attempt: number): number {
   const ceiling = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1));
   return ceiling / 2 * (1 + Math.random());
@@ -21,8 +17,6 @@ export async function sleep(ms: number, { signal }: { signal: AbortSignal }): Pr
 }
 
 /**
- * Retries until an attempt succeeds.
- *
  * @param onFailure can throw to end the retries
  * @returns undefined if `signal` aborted first
  */

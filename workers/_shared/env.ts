@@ -18,11 +18,7 @@ export function settingInfo(schema: z.ZodType): SettingInfo {
   return schema.meta() as unknown as SettingInfo;
 }
 
-/**
- * A required setting, or one with a default.
- *
- * @param parse returns undefined to reject the text
- */
+/** @param parse returns undefined to reject the text */
 export function setting<T>(info: SettingInfo, parse: (text: string) => T | undefined): z.ZodType<T> {
   return z.string().optional().transform((text = info.default, context) => {
     const value = text === undefined ? undefined : parse(text);
@@ -103,11 +99,7 @@ export function settingsError(program: string, problems: readonly string[]): Usa
   return new UsageError([`Cannot start the ${program}: ${count}`, ...lines].join("\n  "), lines);
 }
 
-/**
- * Runs all parts, so that one error reports the problems of all of them.
- *
- * @throws UsageError with each problem once
- */
+/** @throws UsageError that names the problems of all parts, each once */
 export function readTogether<const P extends readonly (() => unknown)[]>(
   program: string,
   parts: P,

@@ -54,9 +54,8 @@ const CHECK_VIOLATION = "23514";
 const UNIQUE_VIOLATION = "23505";
 
 /**
- * Whether PostgreSQL refused a row for its own values, so that waiting does not help. Only a named CHECK constraint depends
- * on the row alone. A 23514 without a name means that no partition accepts the row. Keys, foreign keys and NOT NULL depend
- * on other rows, or on columns that this program does not write.
+ * Whether PostgreSQL refused a row for its own values, so that waiting does not help. Of the constraints, only a named CHECK
+ * depends on the row alone. A 23514 without a name means that no partition accepts the row.
  */
 export function isDataError(error: unknown): boolean {
   const state = sqlState(error) ?? "";
@@ -65,10 +64,7 @@ export function isDataError(error: unknown): boolean {
   return VALUE_STATES.test(state) && !/\bPL\//.test(String(findInCauses(error, "where")));
 }
 
-/**
- * The row's key may exist already, or another unique index refused the row. The name of the index does not tell which, because each
- * partition has its own indexes. If the insert skips existing keys, it was another index.
- */
+/** The key exists, or another unique index refused the row. The index name does not tell: each partition has its own indexes. */
 export function isUniqueViolation(error: unknown): boolean {
   return sqlState(error) === UNIQUE_VIOLATION;
 }

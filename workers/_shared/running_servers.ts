@@ -1,7 +1,4 @@
-/**
- * Finds the servers of `deno task up` or `deno task stack`, so that the other tasks of a clone need no settings. Executables
- * and containers do not look for them.
- */
+/** Finds the servers of `deno task up` or `deno task stack`, so that the other tasks of a clone need no settings. */
 import { join, resolve } from "node:path";
 import type { Environment } from "./env.ts";
 import { UsageError } from "./errors.ts";

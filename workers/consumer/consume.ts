@@ -185,7 +185,7 @@ class Consumption implements AsyncDisposable {
     for (const loop of this.#fetchLoops.values()) loop.changed.notify();
   }
 
-  /** Leaves the group after the current batches are written. Then other members can take over at once. */
+  /** Leaves the group only after the batches are written, because another member then takes over at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const partition of this.#partitions.values()) this.#close(partition);
     this.#partitions.clear();

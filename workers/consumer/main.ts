@@ -19,7 +19,6 @@ import { consumerTelemetry } from "./telemetry/telemetry.ts";
 import { TwoClocks } from "./health/two_clocks.ts";
 import { CatchUp } from "./until_caught_up.ts";
 
-/** Reads heart-rate records from Kafka and stores each once in PostgreSQL. */
 await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }) => {
   if (isHealthCheck(args)) return await healthCheck(args, env);
   const flags = parseConsumerFlags(args);

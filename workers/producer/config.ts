@@ -1,8 +1,6 @@
 /**
  * Folder `producer`: generates heart-rate records or reads them from a file, and publishes them to Kafka. It never
  * reads the topic and has no database.
- *
- * This file: the command line and the environment of the producer.
  */
 import { Command } from "commander";
 import { choice, decimal, integer, optional, parseSettings, setting, settingsError } from "../_shared/env.ts";

@@ -1,7 +1,4 @@
-/**
- * Generates the heart rates of synthetic customers. The same seed and schedule give the same bytes, however the records are batched
- * and paced.
- */
+/** Generates synthetic records. The same seed and schedule give the same bytes, however the records are batched and paced. */
 import { Buffer } from "node:buffer";
 import type { Heartbeat } from "../_shared/record/heartbeat.ts";
 import { Heart, type HeartOptions } from "./heart/heart.ts";

@@ -1,4 +1,3 @@
-/** Publishes heart-rate records to Kafka: synthetic ones, live or as history, or a recording. */
 import { EXIT, runWorker } from "../_shared/lifecycle.ts";
 import { healthCheck, isHealthCheck, serveHealth } from "../_shared/health.ts";
 import { writeError, writeOut } from "../_shared/output.ts";

@@ -1,8 +1,6 @@
 /**
  * Folder `reconcile`: checks the ledger against the tables and Kafka. It writes nothing. It audits the consumer, so it imports
  * nothing of `workers/consumer`; both use `workers/_shared`.
- *
- * This file: the command line and the environment of `reconcile`.
  */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";

@@ -1,8 +1,6 @@
 /**
  * Folder `scenarios`: publishes known records, valid and malformed, and checks the outcome of each in the database. It never writes
  * to the database.
- *
- * This file: the command line and the environment of `scenarios`.
  */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";

@@ -128,7 +128,6 @@ async function sendBatch(
   return batch.flatMap((record) => published.get(record) ?? []);
 }
 
-/** Chooses the partition as Java clients do, so that all records of a customer are in the same partition. */
 function partitionFor({ key, partitionShift = 0 }: PlannedRecord, partitions: number): number {
   const own = key === null ? 0 : partitionOf(key, partitions);
   return (own + partitionShift) % partitions;

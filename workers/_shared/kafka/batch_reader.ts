@@ -7,17 +7,29 @@
  */
 import type { Buffer } from "node:buffer";
 import { crc32c } from "@platformatic/kafka";
-import { HEADER_BYTES } from "./batch_writer.ts";
+import {
+  ATTRIBUTES_AT,
+  CHECKSUM_AT,
+  COUNT_AT,
+  FIRST_TIMESTAMP_AT,
+  FORMAT_AT,
+  HEADER_BYTES,
+  LAST_OFFSET_DELTA_AT,
+  LAST_TIMESTAMP_AT,
+  LEADER_EPOCH_AT,
+  LENGTH_AT,
+  PRODUCER_AT,
+} from "./batch_writer.ts";
 import { unpack } from "./codecs.ts";
 import { type Offset, RecordTable } from "./records.ts";
 
 /** About thirty times the default `max.message.bytes`. It stops decompression bombs. */
 const MAX_DECOMPRESSED_BYTES = 32 * 1024 * 1024;
-/** A larger compressed batch is read in parts, because a row of a table takes more memory than the smallest record. */
+/** Larger compressed batches are read in parts, because a row of a table takes more memory than a very small record. */
 const MAX_TABLE_RECORDS = 128 * 1024;
 /** The first offset and the length of a batch. The length does not count these 12 bytes. */
 const PREFIX_BYTES = 12;
-/** A record has at least one byte for its length, its attributes, two deltas, and the lengths of key, value and headers. */
+/** One byte each: length, attributes, two deltas, and the lengths of key, value and headers. */
 const MIN_RECORD_BYTES = 7;
 
 /**
@@ -28,9 +40,9 @@ const MIN_RECORD_BYTES = 7;
 export function readBatches(bytes: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let pos = 0; pos + PREFIX_BYTES <= bytes.length;) {
-    const end = pos + PREFIX_BYTES + bytes.readInt32BE(pos + 8);
+    const end = pos + PREFIX_BYTES + bytes.readInt32BE(pos + LENGTH_AT);
     if (end > bytes.length) break;
-    const format = bytes[pos + 16];
+    const format = bytes[pos + FORMAT_AT];
     if (end < pos + HEADER_BYTES || format !== 2) {
       if (batches.length > 0) break;
       throw new RangeError(`a record batch has format ${format} and ends after ${end - pos} bytes`);
@@ -45,18 +57,20 @@ export type RecordBatch = Readonly<ReturnType<typeof readHeader>>;
 
 function readHeader(bytes: Buffer, start: number, end: number) {
   const firstOffset: Offset = Number(bytes.readBigInt64BE(start));
-  const attributes = bytes.readInt16BE(start + 21);
+  const attributes = bytes.readInt16BE(start + ATTRIBUTES_AT);
   return {
     firstOffset,
-    leaderEpoch: bytes.readInt32BE(start + 12),
-    /** The offset after the batch's last one, which stays even when compaction removes the last record. */
-    endOffset: firstOffset + bytes.readInt32BE(start + 23) + 1,
+    leaderEpoch: bytes.readInt32BE(start + LEADER_EPOCH_AT),
+    /** Compaction does not change it, even when it removes the last record. */
+    endOffset: firstOffset + bytes.readInt32BE(start + LAST_OFFSET_DELTA_AT) + 1,
     /** The timestamps of the records are relative to this one. */
-    firstTimestampMs: Number(bytes.readBigInt64BE(start + 27)),
+    firstTimestampMs: Number(bytes.readBigInt64BE(start + FIRST_TIMESTAMP_AT)),
     /** The broker's time, if the topic has `message.timestamp.type=LogAppendTime`. */
-    appendedMs: (attributes & 1 << 3) === 0 ? undefined : Number(bytes.readBigInt64BE(start + 35)),
-    producerId: bytes.readBigInt64BE(start + 43),
-    count: bytes.readInt32BE(start + 57),
+    appendedMs: (attributes & 1 << 3) === 0
+      ? undefined
+      : Number(bytes.readBigInt64BE(start + LAST_TIMESTAMP_AT)),
+    producerId: bytes.readBigInt64BE(start + PRODUCER_AT),
+    count: bytes.readInt32BE(start + COUNT_AT),
     isTransactional: (attributes & 1 << 4) !== 0,
     isControl: (attributes & 1 << 5) !== 0,
     compression: attributes & 0b111,
@@ -72,7 +86,9 @@ function readHeader(bytes: Buffer, start: number, end: number) {
  */
 export function verify(batch: RecordBatch, source: Buffer): void {
   const { start, count, firstOffset, endOffset, recordsEnd } = batch;
-  if (crc32c(source.subarray(start + 21, recordsEnd)) !== source.readUInt32BE(start + 17)) {
+  if (
+    crc32c(source.subarray(start + ATTRIBUTES_AT, recordsEnd)) !== source.readUInt32BE(start + CHECKSUM_AT)
+  ) {
     throw new RangeError(`the batch at offset ${firstOffset} does not match its checksum`);
   }
   const offsets = endOffset - firstOffset;
@@ -108,7 +124,7 @@ export function decompress(
   );
 }
 
-/** Limits the batch's own count to what its bytes can hold, because the caller allocates memory for so many records. */
+/** The caller allocates memory for so many records, so a damaged count must not exceed what the bytes can hold. */
 export function maxRecordCount({ count }: RecordBatch, byteLength: number): number {
   return Math.max(0, Math.min(count, Math.floor(byteLength / MIN_RECORD_BYTES)));
 }
@@ -122,8 +138,8 @@ export function createRecordTable(batch: RecordBatch, bytes: Buffer): RecordTabl
 }
 
 /**
- * A broker assigns offsets in the order of the records, and ignores the offsets that a producer wrote into an uncompressed batch.
- * So the written offsets count only if compaction has left fewer records than offsets.
+ * A broker numbers the records in their order, and ignores the offsets that the producer wrote. So the written offsets apply only
+ * after compaction has removed records.
  *
  * @param range records below `from` are skipped; `onRecord` is called before each record is added
  * @returns false if the table became full

@@ -12,16 +12,16 @@ export interface Content {
   readonly value: Uint8Array | null;
 }
 
-const LENGTH_AT = 8;
-const LEADER_EPOCH_AT = 12;
-const FORMAT_AT = 16;
-const CHECKSUM_AT = 17;
-const ATTRIBUTES_AT = 21;
-const LAST_OFFSET_DELTA_AT = 23;
-const FIRST_TIMESTAMP_AT = 27;
-const LAST_TIMESTAMP_AT = 35;
-const PRODUCER_AT = 43;
-const COUNT_AT = 57;
+export const LENGTH_AT = 8;
+export const LEADER_EPOCH_AT = 12;
+export const FORMAT_AT = 16;
+export const CHECKSUM_AT = 17;
+export const ATTRIBUTES_AT = 21;
+export const LAST_OFFSET_DELTA_AT = 23;
+export const FIRST_TIMESTAMP_AT = 27;
+export const LAST_TIMESTAMP_AT = 35;
+export const PRODUCER_AT = 43;
+export const COUNT_AT = 57;
 export const HEADER_BYTES = 61;
 /** Three lengths and one delta of up to five bytes, and three fields of one byte. */
 const MAX_RECORD_OVERHEAD = 4 * 5 + 3;
@@ -90,11 +90,7 @@ function writeField(bytes: Buffer, pos: number, field: Uint8Array | null): numbe
   return from + field.length;
 }
 
-/**
- * Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3.
- *
- * @param value below 2^30
- */
+/** Zigzag: 0, -1, 1, -2 become 0, 1, 2, 3. The value must be below 2^30. */
 function writeVarint(bytes: Buffer, pos: number, value: number): number {
   let rest = ((value << 1) ^ (value >> 31)) >>> 0;
   for (; rest > 0x7f; rest >>>= 7) bytes[pos++] = (rest & 0x7f) | 0x80;

@@ -103,7 +103,7 @@ function readTls(
   });
 }
 
-/** What an operator does about an error, by a pattern in the broker's code or in the text. The first match counts. */
+/** Advice to the operator, by a pattern in the broker's error code or message. The first match counts. */
 const NEXT_STEPS = {
   kafka_refused: {
     "(?i:SASL_AUTHENTICATION_FAILED|authentication failed)":

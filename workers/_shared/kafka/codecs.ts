@@ -25,11 +25,11 @@ export function unpack(codec: number, bytes: Buffer, maxBytes: number): Buffer |
 /** Decompressed records usually take 6 to 24 times their compressed size. */
 const TYPICAL_RATIO = 24;
 const MIN_CHUNK_BYTES = 16 * 1024;
-/** A result that keeps more than this many times its own size in memory is copied. */
+/** A result is copied if it keeps more than this many times its own size in memory. */
 const MAX_WASTE_RATIO = 4;
 
 function inflate(run: typeof zstdDecompressSync, bytes: Buffer, maxBytes: number): Buffer | undefined {
-  // zlib concatenates its chunks at the end, which doubles the memory. Usually one chunk is enough.
+  // zlib joins its chunks at the end, which takes twice the memory. Usually one chunk is enough.
   const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(maxBytes, TYPICAL_RATIO * bytes.length) + 1);
   try {
     const output = run(bytes, { maxOutputLength: maxBytes, chunkSize });
@@ -40,10 +40,7 @@ function inflate(run: typeof zstdDecompressSync, bytes: Buffer, maxBytes: number
   }
 }
 
-/**
- * Reads twice: the first time only for the length, so that memory is allocated once and within the limit. The readers make no
- * object for a block, because there can be one block for each byte.
- */
+/** The first read only counts the length, so that memory is allocated once and within the limit. */
 function unpackBlocks(read: typeof readLz4, bytes: Buffer, maxBytes: number): Buffer | undefined {
   const length = read(bytes);
   if (length > maxBytes) return undefined;
@@ -64,15 +61,12 @@ const HAS_CONTENT_SIZE = 1 << 3;
 const HAS_DICTIONARY = 1 << 0;
 /** The sign bit of a block's size says that the block is not compressed. */
 const LENGTH_BITS = 0x7fff_ffff;
-/** After this length, more bytes of the length follow, up to and including the first that is not 255. */
+/** This length continues in the next bytes, up to and including the first that is not 255. */
 const LONG_LENGTH = 15;
 const SHORTEST_MATCH = 4;
 
-/**
- * Reads one frame: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
- *
- * Ignores the content size, which limits nothing. Ignores the checksums, as the Java client does: the record batch has its own.
- */
+// https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+// Ignores the frame's checksums, as the Java client does: the record batch has its own.
 function readLz4(frame: Buffer, output?: Output): number {
   if (frame.length < LZ4_HEADER_BYTES || frame.readUInt32LE(0) !== LZ4_MAGIC) {
     throw new RangeError("this is not an lz4 frame");

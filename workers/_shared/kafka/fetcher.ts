@@ -91,7 +91,7 @@ export type FetchAnswer = Readonly<ReturnType<typeof readFetchResponse>>;
 
 export type FetchedPartition = Readonly<ReturnType<typeof readPartition>>;
 
-/** The broker's largest leader epoch up to `lastEpoch`, and its end offset. From there on, the log is not the one that was read. */
+/** The end of the broker's largest leader epoch up to `lastEpoch`. From there on, its log differs from the one that was read. */
 export type Divergence = NonNullable<FetchedPartition["divergence"]>;
 
 /** Versions 13 to 17. Layout: https://kafka.apache.org/protocol#The_Messages_Fetch */

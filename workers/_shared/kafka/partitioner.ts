@@ -7,10 +7,7 @@ export function partitionOf(key: Uint8Array, partitions: number): number {
   return (murmur2(key) & 0x7fffffff) % partitions;
 }
 
-/**
- * MurmurHash2 by Austin Appleby, as a signed 32-bit integer. The client library's version uses BigInt and takes a hundred times
- * as long; a test compares the two.
- */
+/** MurmurHash2 by Austin Appleby, signed. The client library's version uses BigInt and takes a hundred times as long. */
 export function murmur2(key: Uint8Array): number {
   const tail = key.length & ~3;
   let hash = SEED ^ key.length;

@@ -65,11 +65,7 @@ export class RecordTable {
     return this.#part(this.valueStart[row], this.valueLength[row]);
   }
 
-  /**
-   * Makes an object, so it is only for the few records that are used one by one.
-   *
-   * @throws RangeError if there is no such row
-   */
+  /** Makes an object, so it is only for the few records that are used one by one. */
   record(row: number) {
     const offset = this.#offset[row];
     const timestampMs = this.#timestampMs[row];

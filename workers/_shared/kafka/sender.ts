@@ -50,10 +50,7 @@ export class Sender implements AsyncDisposable {
     this.client = tolerateLeaderlessPartitions(new Base(connection.options));
   }
 
-  /**
-   * @param records must contain at least one record
-   * @throws as {@link sendBatches} does
-   */
+  /** @param records must contain at least one record */
   async send(
     { partition, records }: { partition: number; records: readonly Content[] },
     compression = this.compression,

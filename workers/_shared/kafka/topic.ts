@@ -74,10 +74,7 @@ export async function logRange(client: Consumer, log: TopicIdPartition) {
   return range;
 }
 
-/**
- * @returns one offset for each partition
- * @throws if Kafka does not answer for each partition
- */
+/** @throws if Kafka does not answer for each partition */
 export async function lastStableOffsets(
   client: Pick<Consumer, "listOffsets">,
   topic: string,
@@ -118,10 +115,9 @@ const CLEANUP_POLICY = "cleanup.policy";
 const REMOTE_STORAGE = "remote.storage.enable";
 
 /**
- * Compaction alone explains that the end of a log has no records, if the topic is compacted and the broker has all its records on
- * local disks.
+ * Compaction explains an empty end of a log only if the topic is compacted and its records are on the broker's own disks.
  *
- * @returns undefined if compaction explains it; otherwise why not, for example because the settings cannot be read
+ * @returns undefined, or why compaction does not explain it
  */
 export async function whyNotCompaction(connection: KafkaConnection): Promise<string | undefined> {
   const admin = new Admin(connection.options);

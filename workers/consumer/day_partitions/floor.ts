@@ -1,7 +1,7 @@
 /** Below the floor, minute aggregates stay when their readings are dropped. A reading stored there again would count twice. */
 import type { Database, Row } from "../../_shared/postgres.ts";
 
-/** The floor cannot rise while a transaction has a lock on public.heartbeats, such as that of an insert: retention waits for it. */
+/** Retention waits for all inserts into public.heartbeats before it raises the floor, so the floor is fixed while one runs. */
 export const FLOOR = `(select coalesce(max(upper_bound), '-infinity')
                          from public.heartbeat_retention
                         where reopened_at is null)`;

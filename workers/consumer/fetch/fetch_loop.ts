@@ -12,9 +12,9 @@ import type { ConsumerTelemetry } from "../telemetry/telemetry.ts";
 
 /** How long a broker may wait for records. A stop of the consumer waits as long. */
 const IDLE_WAIT_MS = 500;
-/** Applies while another partition has no room: when it has room again, it waits for the end of this request. */
+/** Applies while another partition has no room, because this request delays its next fetch. */
 const BUSY_WAIT_MS = 20;
-/** Limits of the memory that fetched records take, which is their bytes on the wire times their expansion. */
+/** Limits the memory of fetched records: their bytes on the wire times their expansion. */
 const PARTITION_MEMORY_BYTES = 4 * 1024 * 1024;
 const RESPONSE_MEMORY_BYTES = 16 * 1024 * 1024;
 /** The expansion of well-compressed JSON, assumed until the first fetch. */
@@ -118,7 +118,7 @@ export class FetchLoop {
     const broker = topic?.brokers.get(this.node);
     const began = performance.now();
     const alone = asked.some(({ fetchStatus }) => fetchStatus.needsIsolatedFetch);
-    // Partitions without lag do not set the limit of the response: they may send nothing, and each has its own limit.
+    // Partitions without lag probably send nothing, so their expansion must not lower the limit of the response.
     const behind = asked.filter(({ isAtEnd }) => !isAtEnd);
     const expansions = behind.flatMap((partition) => this.#expansion.get(partition) ?? []);
     const expansion = expansions.length === 0 ? undefined : Math.max(...expansions);
@@ -173,7 +173,7 @@ export class FetchLoop {
   #target(partition: Partition, leaderEpochs: readonly number[] = []): FetchTarget {
     const { number, fetchOffset: offset, lastEpoch } = partition;
     const known = leaderEpochs[number] ?? UNKNOWN_EPOCH;
-    // A former leader that does not know its successor must not answer: its old log would make records of the successor look lost.
+    // A former leader that does not know its successor must not answer: its old log would make the successor's records look lost.
     const requiredEpoch = known === UNKNOWN_EPOCH ? UNKNOWN_EPOCH : Math.max(known, lastEpoch);
     const expansion = this.#expansion.get(partition);
     const maxBytes = fetchBytes(PARTITION_MEMORY_BYTES, MAX_PARTITION_FETCH_BYTES, expansion);

@@ -38,9 +38,7 @@ export interface PartitionPorts {
  */
 export type PartitionState = "opening" | "reading" | "resetting" | "held" | "closed";
 
-/**
- * One assigned partition, and the loop that writes its batches in order, one at a time. A method with the name of an event does nothing in a state in which the event has no meaning.
- */
+/** One assigned partition, and the loop that writes its batches in order. It ignores events that do not fit its state. */
 export class Partition implements AsyncDisposable {
   readonly number: number;
   readonly fetchStatus: FetchStatus;

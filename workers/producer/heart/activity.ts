@@ -8,8 +8,8 @@ import { ExponentialApproach, isAwake, type Person } from "./person.ts";
 import type { Random } from "./random.ts";
 
 /**
- * Light, moderate and vigorous activity: their share of all exercises, the share of the heart-rate reserve (maximal minus resting rate)
- * that they use, and the cadence in steps per minute. A week holds about 200 minutes of moderate and 60 of vigorous activity.
+ * Light, moderate and vigorous exercise. `share`: of all exercises. `reserve`: share of the heart-rate reserve (maximal minus
+ * resting rate). `cadence`: steps per minute. A week has about 200 minutes of moderate and 60 of vigorous exercise.
  * docs/decisions/0005-synthetic-heart-rates.md names the source of every figure in this folder.
  */
 const KINDS = [

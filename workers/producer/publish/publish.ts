@@ -1,9 +1,6 @@
 /**
- * Publishes each record when it is due, and retries until Kafka has acknowledged it.
- *
  * The load is open loop: a record is queued at its instant even if earlier ones are not acknowledged yet. So a slow broker causes a
- * backlog, not a lower rate. `MAX_QUEUED` limits the memory. Further records stay in their source and follow later, with unchanged
- * timestamps.
+ * backlog, not a lower rate. Beyond `MAX_QUEUED`, records wait in their source and keep their timestamps.
  */
 import type { Base } from "@platformatic/kafka";
 import { backoffMs, sleep } from "../../_shared/backoff.ts";

@@ -128,10 +128,7 @@ export class ProducerTelemetry {
     this.log.error("publish.gave_up", "stopped before Kafka acknowledged these records", { records });
   }
 
-  /**
-   * @param records queued or overdue
-   * @param lateMs delay of the next record
-   */
+  /** @param lateMs delay of the next record */
   backlogChanged(records: number, lateMs: number): void {
     this.#backlogRecords = records;
     this.#metrics.backlog.set(records);
