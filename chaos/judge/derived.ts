@@ -1,4 +1,4 @@
-/** Compares minute aggregates and latest readings, together with the waiting change rows, with the rows of `heartbeats`. */
+/** Adds the waiting change rows to minute aggregates and latest readings, and compares the sums with `heartbeats`. */
 import { problemAbout, type Query } from "./query.ts";
 import { instant } from "./rows.ts";
 

@@ -21,14 +21,8 @@ export interface Intent {
   };
 }
 
-export interface Judgement {
-  readonly problems: readonly string[];
-  readonly rows: number;
+export interface Judgement extends Found {
   readonly rejects: number;
-  /** Number of records with neither a row nor a reject. */
-  readonly lost: number;
-  /** Number of rows beyond the first one of their record. */
-  readonly storedTwice: number;
 }
 
 /** Waits for the rollup first. The caller makes sure that the consumers have read every log to its end. */

@@ -16,10 +16,7 @@ export interface RejectsPart {
   readonly offsets?: readonly { readonly from: number; readonly to: number }[];
   /** Rejects that must exist, by `partition:offset`. */
   readonly due: ReadonlyMap<string, ExpectedReject>;
-  /**
-   * @returns the reject that this row repeats at another offset; undefined if none is allowed there. A send without an
-   * acknowledgement is repeated, so its records can be in the log twice
-   */
+  /** Returns the reject that this row repeats: a send without an acknowledgement is repeated, so its records can be in Kafka twice. */
   readonly again: (row: RejectRow) => ExpectedReject | undefined;
 }
 

@@ -53,23 +53,33 @@ export interface RecordsOptions {
 
 export type Kind = "good" | "late" | "repeat" | "conflict" | "bad";
 
+/** The index of each kind of record in its block. `repeated` and `contradicted` are good records that others refer to. */
+const IN_BLOCK = { late: 5, bad: 37, repeated: 41, contradicted: 43, conflict: 63, repeat: 91 } as const;
+
 /**
  * 1 % of the records are bad, 1 % are late by an hour, and 1 % repeat an earlier reading. 0.1 % conflict with an earlier reading:
  * they have its customer and timestamp, but another heart rate.
  */
 export function kindOf(index: number): Kind {
-  const indexInBlock = index % BLOCK;
-  if (indexInBlock === 37) return "bad";
-  if (indexInBlock === 5) return "late";
-  if (indexInBlock === 91 && repeatOf(index) >= 0) return "repeat";
-  if (index % 1000 === 463 && conflictOf(index) >= 0) return "conflict";
+  const inBlock = index % BLOCK;
+  const block = Math.floor(index / BLOCK);
+  if (inBlock === IN_BLOCK.bad) return "bad";
+  if (inBlock === IN_BLOCK.late) return "late";
+  if (inBlock === IN_BLOCK.repeat && repeatOf(index) >= 0) return "repeat";
+  if (inBlock === IN_BLOCK.conflict && block % 10 === 4 && conflictOf(index) >= 0) return "conflict";
   return "good";
 }
 
-/** Gives index 41 of a block that is 10, 20 or 30 blocks earlier. That record is always good. */
-const repeatOf = (index: number) => index - 50 - 1000 * (1 + Math.floor(index / BLOCK) % 3);
-/** Gives index 43 of a block that is 20 blocks earlier. That record is always good. */
-const conflictOf = (index: number) => index - 2020;
+/** Refers to the record `repeated` of a block that is 10, 20 or 30 blocks earlier. */
+function repeatOf(index: number): number {
+  const blocksBack = 10 * (1 + Math.floor(index / BLOCK) % 3);
+  return index - IN_BLOCK.repeat + IN_BLOCK.repeated - blocksBack * BLOCK;
+}
+
+/** Refers to the record `contradicted` of the block that is 20 blocks earlier. */
+function conflictOf(index: number): number {
+  return index - IN_BLOCK.conflict + IN_BLOCK.contradicted - 20 * BLOCK;
+}
 
 interface BadRecord {
   readonly reason: RejectReason;
@@ -114,9 +124,8 @@ export class Records {
   }
 
   /**
-   * Reorders a fifth of each block: positions that end in 3 or 6 swap with their mirror in the block.
+   * Reorders a fifth of each block: positions that end in 3 or 6 change places with their mirror images in the block.
    *
-   * @param position position in the order of sending
    * @returns the index of the record that is sent at this position
    */
   static indexAt(position: number): number {
@@ -173,7 +182,7 @@ export class Records {
     for (const late of [false, true]) {
       const first = (second + (late ? LATE_SECONDS : 0)) * READINGS_PER_SECOND;
       if (first < 0) continue;
-      // The lowest index from `first` on for which index % MICROS === rest.
+      // The microseconds of a timestamp are index % MICROS. This is the lowest such index from `first` on.
       const index = first + ((rest - first) % MICROS + MICROS) % MICROS;
       if (index >= first + READINGS_PER_SECOND) continue;
       const kind = kindOf(index);

@@ -70,7 +70,7 @@ export class Sends {
     return from + count;
   }
 
-  /** @returns by partition, the offset that follows the last record of all sends before this one; 0 if they sent it none */
+  /** @returns by partition, the offset after the last record of all earlier sends; 0 if they sent none to the partition */
   endsBefore(send: number): number[] {
     const ends = new Array<number>(this.partitions).fill(0);
     const missing = new Set(ends.keys());

@@ -1,7 +1,4 @@
-/**
- * Folder `producer`: generates heart-rate records or reads them from a file, and publishes them to Kafka. It never
- * reads the topic and has no database.
- */
+/** Folder `producer`: generates heart-rate records or reads them from a file, and publishes them. It never reads the topic. */
 import { Command } from "commander";
 import { choice, decimal, integer, optional, parseSettings, setting, settingsError } from "../_shared/env.ts";
 import { HEALTH_SETTINGS } from "../_shared/health.ts";

@@ -12,9 +12,8 @@ import { type BadRow, invalid, type Recording } from "./recording/row.ts";
 const MAX_CACHED_CUSTOMERS = 50_000;
 
 /**
- * Reads the whole file before anything is published. So a bad row stops the program in time, and the number of readings and their
- * time span are known. A pipe can be read only once, so it is published while it is read. For a pipe, the function waits until the
- * first readings arrive.
+ * Reads a whole file before anything is published, so that a bad row stops the program in time, and the number of readings and
+ * their time span are known. A pipe can be read only once, so its readings are published while they arrive.
  *
  * @returns undefined if the signal aborted first
  * @throws PipelineError for a bad row if `skipBad` is false, and for a recording without any reading

@@ -1,4 +1,4 @@
-/** Compares the ledger with the recount and with Kafka. A pure function. */
+/** Compares the ledger with the recount and with Kafka. */
 import { PipelineError } from "../_shared/errors.ts";
 import type { KafkaAnswer, KafkaLog } from "./kafka_logs.ts";
 import type { Account, Recount } from "./recount.ts";
@@ -18,12 +18,8 @@ export interface Judgement {
   readonly rollup: {
     /** Offsets that minute aggregates and latest readings do not contain yet. */
     readonly offsetsBehind: number;
-    /** Age of the oldest pending change. */
     readonly secondsBehind: number;
-    /**
-     * During a rebuild, the first minute that was compared. Null means that there is no rebuild, and everything was compared.
-     * "infinity" means that the rebuild has not started, and nothing was compared.
-     */
+    /** The first minute that was compared, during a rebuild: "infinity" if it has not started. Null: everything was compared. */
     readonly comparedFrom: string | null;
   };
   /** A sentence for each difference. */

@@ -127,11 +127,7 @@ const ROLLUP = `
                   select ledger_id from public.ingest_changes) known
            where ledger_id not in (select id from public.ingest_offsets)) as orphans`;
 
-/**
- * Counts everything in one snapshot, so that the sums fit together while consumers write.
- *
- * @throws PipelineError if PostgreSQL is unavailable or refuses
- */
+/** Counts everything in one snapshot, so that the sums fit together while consumers write. */
 export async function recount(database: Database, { signal }: { signal: AbortSignal }): Promise<Recount> {
   for (let attempt = 1;; attempt++) {
     try {

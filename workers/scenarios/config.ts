@@ -1,7 +1,4 @@
-/**
- * Folder `scenarios`: publishes known records, valid and malformed, and checks the outcome of each in the database. It never writes
- * to the database.
- */
+/** Folder `scenarios`: publishes known records, valid and malformed, and checks their outcomes. It only reads the database. */
 import { Command } from "commander";
 import { readDatabaseAddress } from "../_shared/database_url.ts";
 import { type Environment, parseSettings, readTogether, settingsError, text } from "../_shared/env.ts";

@@ -113,9 +113,8 @@ function ledgerRow({ schemaGeneration, ...ledger }: Stored): LedgerRow {
 export const isLockTimeout = (error: unknown): boolean => sqlState(error) === "55P03";
 
 /**
- * Ends the sessions of frozen consumers, and returns their number. A backend that waits for the next bytes of a COPY checks no
- * timeout. If its client is frozen or unreachable, it holds its locks until TCP gives up, hours later. Only sessions of this user
- * and this application name are ended, after they have waited for their client for longer than statement_timeout.
+ * Ends the sessions of frozen consumers, and returns their number. A session that waits for the next bytes of a COPY checks no
+ * timeout. If its client is frozen or unreachable, it would hold its locks until TCP gives up, hours later.
  */
 export async function endFrozenWriters(database: Database): Promise<number> {
   const ended = await database.query(

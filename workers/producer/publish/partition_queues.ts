@@ -26,12 +26,11 @@ export interface Target {
 }
 
 /**
- * One queue for each partition, with one request in flight. So a retry cannot change the order of a customer's records. A request
- * has records of one partition, so it succeeds or fails as a whole.
+ * One queue for each partition, with one request in flight, so that a retry cannot change the order of a customer's records.
  *
- * Kafka's idempotent producer would keep the order, too. But then this client allows one request in flight for all partitions
- * together, and its endless retries hide an outage and SIGTERM. Without the idempotent producer, a record whose acknowledgement is
- * lost can be in the topic twice. The consumer counts the second one as a duplicate.
+ * Kafka's idempotent producer would keep the order, too. But this client's one allows one request in flight for all partitions
+ * together, and its endless retries hide an outage and SIGTERM. Without it, a record whose acknowledgement is lost can be in the
+ * topic twice, and the consumer counts the second one as a duplicate.
  */
 export class PartitionQueues {
   /** Records that are neither acknowledged nor given up. */

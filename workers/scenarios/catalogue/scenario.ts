@@ -47,7 +47,6 @@ export interface Run {
   readonly startedMs: number;
   /** A valid heart rate that is no anomaly. */
   readonly heartRate: number;
-  /** Another valid heart rate. */
   readonly otherHeartRate: number;
   /** A customer id of this run: 10^15 plus a hash of less than 2^48. */
   readonly integerId: number;
