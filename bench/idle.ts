@@ -7,14 +7,15 @@ import { cpuSeconds } from "./lab/cpu_time.ts";
 import { startServers } from "./lab/servers.ts";
 
 const PARTITIONS = 6;
-/** After this time, just-in-time compilation is done and the consumer has joined its group. */
+/** After this time, just-in-time compilation is done. */
 const SETTLE_MS = 30_000;
 const WATCH_MS = 60_000;
 
 await runWorker(async ({ args, resources, signal }) => {
   new Command("bench:idle")
     .description(
-      "Measures the CPU time that an idle consumer uses in one minute. The minute begins 30 s after the start.",
+      "Measures the CPU time that an idle consumer uses in one minute. The minute begins 30 s after the consumer " +
+        "has opened its first partition.",
     )
     .addHelpText(
       "after",
@@ -30,9 +31,11 @@ await runWorker(async ({ args, resources, signal }) => {
   const consumer = place.consumer();
   await consumer.untilLogged("partition.opened");
   await sleep(SETTLE_MS, { signal });
+  if (signal.aborted) return;
   const began = performance.now();
   const before = await cpuSeconds(consumer.pid);
   await sleep(WATCH_MS, { signal });
+  if (signal.aborted) return;
   const tookMs = (await cpuSeconds(consumer.pid) - before) * 1000;
   const seconds = (performance.now() - began) / 1000;
   const rows = [

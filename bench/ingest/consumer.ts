@@ -66,7 +66,7 @@ export interface IngestProgress extends RollupProgress {
   readonly stored: number;
 }
 
-/** All 0 until the consumer has created the ledger. */
+/** All 0 until the consumer has created the ledger. A rebuild counts as one offset behind, so `behind` is 0 only after it. */
 export async function readProgress(database: Database): Promise<IngestProgress> {
   const [{ migrated } = { migrated: false }] = await database.query<{ migrated: boolean }>(
     "select to_regclass('public.rollup_lag') is not null as migrated",

@@ -1,6 +1,6 @@
 import { PipelineError } from "../../workers/_shared/errors.ts";
 
-/** Indices after the name in /proc/<pid>/stat, https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
+/** Indices of the fields after the program's name in /proc/<pid>/stat: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
 const PARENT = 1;
 const USER_TIME = 11;
 /** User and system time of the process, then of its children that have ended and were waited for. */

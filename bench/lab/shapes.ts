@@ -1,7 +1,7 @@
 import { setting } from "../../workers/_shared/env.ts";
 import { MAX_CUSTOMERS } from "./fleet.ts";
 
-/** Customers and interval determine how many readings share a minute aggregate and a latest reading. */
+/** Determines how many readings of one batch change the same minute aggregate or latest reading. */
 export interface Shape {
   readonly customers: number;
   readonly intervalSeconds: number;

@@ -6,7 +6,7 @@ import { perfTestArgs } from "./perf_test.ts";
 
 const CUSTOMERS = 1_000;
 const INTERVAL_SECONDS = 10;
-/** When a sensor loses contact, scheduled readings are missing. 10 % more schedule than records is enough for this. */
+/** A sensor without contact sends no reading, so the backfill schedules 10 % more readings than it has to publish. */
 const SCHEDULE_FACTOR = 1.1;
 const MEASURED = 20_000;
 const LINES_PER_WRITE = 10_000;
@@ -67,7 +67,7 @@ function thisProducer({ stack }: Lab, topic: string, flags: readonly string[]): 
   };
 }
 
-/** The same readings as at the beginning of the backfill. */
+/** Readings like those of the backfill: the same customers and interval, but other times and heart rates. */
 function* readings(count: number): Generator<{ readonly key: string; readonly value: string }> {
   const options: GenerateOptions = {
     seed: 1,

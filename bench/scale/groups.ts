@@ -44,7 +44,7 @@ export async function compareGroups(trial: Trial): Promise<string> {
       if (trial.signal.aborted) return "";
       const took = await measure(trial, place, size);
       say(
-        `${runNumber}/${runs} consumers: ${size}, each at ${share} % of a core: ${
+        `run ${runNumber} of ${runs}, consumers: ${size}, each at ${share} % of a core: ${
           Math.round(took.rowsPerSecond)
         } rows/s`,
       );

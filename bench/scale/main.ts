@@ -4,7 +4,7 @@ import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { replaceSection } from "../lab/sections.ts";
 import { startServers } from "../lab/servers.ts";
 import { compareGroups } from "./groups.ts";
-import { compareCustomers, comparePartitions } from "./shapes.ts";
+import { compareCustomers, comparePartitions } from "./variants.ts";
 import { measureStorage } from "./storage.ts";
 import type { Trial } from "./trial.ts";
 

@@ -5,7 +5,7 @@ import type { Database } from "../../workers/_shared/postgres.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { assertAllStored, type IngestProgress, readProgress, startConsumer } from "../ingest/consumer.ts";
 import { publishLog, withDatabase } from "../ingest/lab.ts";
-import { walBytes } from "./shapes.ts";
+import { walBytes } from "./variants.ts";
 import type { Trial } from "./trial.ts";
 
 const PARTITIONS = 6;

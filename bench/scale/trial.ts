@@ -4,7 +4,7 @@ import type { Resources } from "../../workers/_shared/lifecycle.ts";
 export interface Trial {
   readonly stack: Stack;
   readonly runs: number;
-  /** Number of records that each run stores. Groups ignore it. */
+  /** Number of records that each run stores. The part `groups` ignores it. */
   readonly records: number;
   /** Percent of a core that each consumer of a group may use. */
   readonly share: number;
