@@ -160,8 +160,8 @@ class Run {
   }
 
   /**
-   * A rebuild would hide that change rows were lost, so it counts as a difference. It can show in the logs or in the database
-   * only: a consumer that is killed may not log its rebuild, and a short rebuild can end between two queries.
+   * A rebuild would hide that change rows were lost, so it counts as a difference. Logs and database are both checked: a consumer
+   * that is killed may not log its rebuild, and a short rebuild can end between two queries.
    */
   #rebuildProblems(): string[] {
     const logged = this.#consumers.flatMap(({ name, rebuilds }) =>

@@ -141,7 +141,7 @@ export class Judge {
   }
 
   /**
-   * @param range indexes of sends; the part includes the offsets between these sends and the ones before them
+   * @param range indexes of sends; the part also covers the offsets between the previous sends and these
    * @param ends the part's exclusive end offset by partition
    */
   #rejects(range: Range, ends: readonly number[]): RejectsPart {

@@ -24,11 +24,7 @@ export class LedgerWatch {
     this.#topic = topic;
   }
 
-  /**
-   * Resolves when the ledger has reached these offsets in every partition. This may never happen.
-   *
-   * @param ends end offsets, by partition
-   */
+  /** Resolves when the ledger has reached these end offsets in every partition, which may never happen. */
   whenReached(ends: readonly number[]): Promise<void> {
     return new Promise((reached) => this.#waiters.add({ ends, reached }));
   }

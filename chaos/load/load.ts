@@ -72,7 +72,7 @@ export class Load implements AsyncDisposable {
       if (abandon.aborted) return;
       const from = this.sends.acknowledged;
       const due = Math.floor((performance.now() - startedAt) / 1000 * rate) - from;
-      // After a failure the same records are sent again, so that all acknowledged records lie below one index.
+      // After a failure the same records are sent again, so the acknowledged indexes never have a hole.
       const again = this.attempted - from;
       const count = again > 0 ? again : Math.min(BLOCKS_AT_ONCE, Math.floor(due / BLOCK)) * BLOCK;
       if (again <= 0 && due < least) {

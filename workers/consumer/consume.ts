@@ -21,7 +21,7 @@ const COMMIT_INTERVAL_MS = 5_000;
 /** Bytes of fetched, unwritten records, divided equally among the assigned partitions. */
 const BUFFER_BYTES = 12 * 1024 * 1024;
 const MIN_PARTITION_BUFFER_BYTES = 256 * 1024;
-/** All partitions together, with the batches being written. Hundreds of partitions, or batches of many megabytes, reach it. */
+/** Limit of all partitions together. Only hundreds of partitions, or batches of many megabytes, reach it. */
 const MEMORY_BUDGET_BYTES = 24 * 1024 * 1024;
 /** Limits the time to write a batch of large records. */
 const BATCH_BYTES = 16 * 1024 * 1024;
@@ -136,7 +136,7 @@ class Consumption implements AsyncDisposable {
     this.#joinForNewPartitions(before?.leaders.length, topic.leaders.length);
   }
 
-  /** A second join follows after the next poll: at the first, the group's leader may ask a broker that lacks the new partitions. */
+  /** Joins after two polls in a row: at the first join, the group's leader may ask a broker that does not know the partitions yet. */
   #joinForNewPartitions(before: number | undefined, partitions: number): void {
     if (partitions !== before) this.#joinsLeft = 2;
     if (this.#joinsLeft === 0) return;

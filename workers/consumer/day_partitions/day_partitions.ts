@@ -17,10 +17,10 @@ const MAX_REMEMBERED_DAYS = 10_000;
 const ATTEMPTS = 3;
 /** After this time, a batch or a round creates no further partition. */
 const MAX_CREATING_MS = 5_000;
-/** Applies to all batches after a lock conflict: all days need the same lock, and each attempt makes other sessions wait. */
+/** After a lock conflict, no batch creates a partition for this long, because each attempt makes other sessions wait. */
 const PAUSE_MS = 20_000;
 
-/** `covered` tells whether the partition existed before: the snapshot of this statement does not show a partition that it creates. */
+/** `covered`: whether the partition existed before. The statement's snapshot does not show a partition that it creates. */
 const ENSURE = `
   select public.ensure_heartbeat_partition('public.heartbeats', $1::timestamptz) as name,
          exists (select from public.heartbeat_partitions('public.heartbeats')

@@ -3,7 +3,7 @@ import type { Partition } from "../kafka_partition/partition.ts";
 import type { MonotonicClock } from "../health/health_state.ts";
 import type { FetchPorts } from "./fetch_loop.ts";
 
-/** Time between two requests for the topic's settings, if nothing else is missing to prove that a log is empty. */
+/** Time between two requests for the topic's settings, which complete the proof that a log is empty. */
 const SETTINGS_INTERVAL_MS = 5_000;
 
 interface SilentLogsPorts extends Pick<FetchPorts, "connection" | "partitions" | "telemetry"> {

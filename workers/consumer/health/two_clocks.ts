@@ -2,8 +2,8 @@ import type { Database } from "../../_shared/postgres.ts";
 import type { MonotonicClock } from "./health_state.ts";
 
 /**
- * The time by this machine's clock and by the database's. A clock can jump, by years when its battery is empty. A reading that was
- * rejected for its time, or deleted for its age, is lost. So the consumer does this only if it is right by both clocks.
+ * The time by this machine's clock and by the database's. A clock can jump, by years when its battery is empty. A reading that is
+ * rejected for its time, or deleted for its age, is lost. So the consumer does this only if both clocks call for it.
  */
 export class TwoClocks {
   /** The database's time when the monotonic clock was 0. */

@@ -43,7 +43,7 @@ export class FetchStatus {
     return this.#emptyAlone > 0 && this.clock() - this.#silentSince >= SILENT_AFTER_MS;
   }
 
-  /** Whether the log counts as empty up to its end as soon as {@link explain} is called. */
+  /** Whether {@link explain} would complete the proof that the rest of the log is empty. */
   get isProvenEmpty(): boolean {
     return this.#proof.answers >= PROVING_ANSWERS && this.clock() - this.#proof.since >= PROVING_MS;
   }
@@ -63,7 +63,7 @@ export class FetchStatus {
     this.#isUnavailable = false;
   }
 
-  /** If the network damaged a corrupt batch, another fetch helps. The pauses grow, because a try can decompress many megabytes. */
+  /** A damaged batch may be intact at the next fetch. The pauses grow, because each try can decompress many megabytes. */
   decoded(isReadable: boolean): void {
     const tries = isReadable ? 0 : this.#corrupt.tries + 1;
     this.#corrupt = { tries, until: isReadable ? 0 : performance.now() + backoffMs(tries) };

@@ -22,7 +22,7 @@ const FLOOR_MINUTE = `date_trunc('minute', ${FLOOR} + interval '59.999999 second
 
 /** Moves all positions to the ledger of this snapshot, whose readings replace the earlier changes. */
 export async function startRebuild(session: Session): Promise<void> {
-  // A newer copy of the ledger left these change rows. The ingest will reach the same moves and must be able to write them.
+  // These change rows come from a newer copy of the ledger. The ingest will write change rows with the same keys again.
   await session.query(
     `delete from public.ingest_changes change
       using ${BETWEEN_CHAINS}

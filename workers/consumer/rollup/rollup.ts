@@ -62,7 +62,7 @@ export class Rollup implements AsyncDisposable {
     this.#ended = this.#run();
   }
 
-  /** This consumer committed a batch, and the ingest has not stored `due` records yet. */
+  /** Call it after each batch that this consumer commits. `due` is the number of records that the ingest has not stored yet. */
   committed(due: number): void {
     this.#dueRecords = due;
     this.#lastBatchAt = performance.now();

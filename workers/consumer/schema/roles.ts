@@ -116,7 +116,7 @@ async function makeRole(session: Session, role: Role, database: string, server: 
   }
   const credentials = keeps ? "" : `password ${session.escapeLiteral(scramVerifier(password))}`;
   await session.query(`${isNew ? "create" : "alter"} role ${name} login ${credentials}`);
-  // A role may change its own settings, including those with which its sessions begin.
+  // A role can change the settings with which its own sessions begin, so they are reset, too.
   await session.query(
     `alter role ${name} reset all;
      alter role ${name} in database ${database} reset all;

@@ -14,7 +14,7 @@ export interface WriterPorts {
   /** Creates missing day partitions before the transaction, because that takes locks. */
   readonly prepare: (plan: Plan) => Promise<void>;
   readonly onFloorMoved: (floor: Instant) => void;
-  /** Called when the batch has a connection. From then on, an attempt that does not end hangs. */
+  /** Called when the batch has a connection. From then on, liveness watches the attempt. */
   readonly onAttempt: () => void;
   readonly onAttemptEnd: () => void;
   readonly onFailure: (error: unknown, attempt: number) => void;
@@ -133,7 +133,7 @@ class BatchWriter {
   async #begin(): Promise<PlannedBatch> {
     const { ports, strategy } = this.tools;
     ports.onAttempt();
-    // Not earlier: more records may join the batch, and decoded records take several times the memory.
+    // Decoded only now, because more records may have joined the batch, and decoded ones take several times the memory.
     if (this.#planned === undefined) {
       const [slice] = splitSlice(this.#whole ??= this.batch.close(), strategy.maxRecords);
       this.#planned = { ledger: this.ledger, slice, plan: ports.plan(slice.records) };
