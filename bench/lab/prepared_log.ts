@@ -4,7 +4,10 @@ import { Fleet, nameOf, type TimedReading } from "./fleet.ts";
 import { instantText, readingsBatch, sendBatches } from "./readings_batch.ts";
 import type { Shape } from "./shapes.ts";
 
-/** About 200 KB for any number of partitions and customers, because the size of a batch changes the cost of a reading. */
+/**
+ * About 200 KB. The number is the same for any number of partitions and customers, because the cost of a reading depends on
+ * the size of its batch.
+ */
 const READINGS_PER_BATCH = 2_000;
 const LINES_PER_WRITE = 10_000;
 
@@ -26,6 +29,7 @@ export class PreparedLog {
     this.records = records;
     this.partitions = partitions;
     this.#fleet = new Fleet(customers, intervalSeconds * 1000);
+    // With start 0, the instant of the last reading is the log's duration.
     this.#startMs = Math.floor((endMs - 1 - this.#fleet.reading(records - 1, 0).at) / 1000) * 1000;
   }
 

@@ -83,8 +83,9 @@ function measure({ stack, share, seconds, signal }: Trial, place: Place, size: n
       held.defer(() => consumer.stop(STOP_DEADLINE_MS));
       consumers.push(consumer);
     }
+    // `startConsumer` uses the database's name as the group id.
     const groupId = new URL(url).pathname.slice(1);
-    const shared = await eventually(
+    const assignment = await eventually(
       "the consumers to share the partitions",
       () => evenAssignment(place, groupId, size),
     );
@@ -106,7 +107,7 @@ function measure({ stack, share, seconds, signal }: Trial, place: Place, size: n
     await sleep(seconds * 1000, { signal });
     const after = await sample();
     await assertBacklogLeft(place, database);
-    if (await evenAssignment(place, groupId, size) !== shared) {
+    if (await evenAssignment(place, groupId, size) !== assignment) {
       throw new Error("the group rebalanced during the measurement");
     }
     const took = (after.at - before.at) / 1000;

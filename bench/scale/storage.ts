@@ -84,7 +84,7 @@ async function logBytes(place: Place): Promise<number> {
 }
 
 async function tableBytes(database: Database): Promise<[what: string, bytes: number][]> {
-  // The day partitions come first, then the other tables. The rows of each table come before its indexes.
+  // One line for the rows of all day partitions together, then one for each of their indexes. Then the same for each other table.
   const relations = await database.query<{ what: string; bytes: string }>(
     `with tables as (
        select 'public.heartbeats' as name, 0 as table_number, relid

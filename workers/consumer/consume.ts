@@ -136,7 +136,10 @@ class Consumption implements AsyncDisposable {
     this.#joinForNewPartitions(before?.leaders.length, topic.leaders.length);
   }
 
-  /** Joins after two polls in a row: at the first join, the group's leader may ask a broker that does not know the partitions yet. */
+  /**
+   * If the number of partitions changed, joins the group now and again after the next look at the topic. At the first join,
+   * the group's leader may ask a broker that does not know the new partitions yet.
+   */
   #joinForNewPartitions(before: number | undefined, partitions: number): void {
     if (partitions !== before) this.#joinsLeft = 2;
     if (this.#joinsLeft === 0) return;

@@ -48,8 +48,8 @@ tables. A row of heartbeats does not name its log, so reconcile compares only th
 reads one snapshot, so consumers can keep writing.
 
 reconcile also recounts the minute aggregates and the latest readings from the rows above the floor of retention. It
-compares them with their tables, plus the change rows that the rollup has not applied yet. During a rebuild, it compares
-only the part that is already rebuilt.
+compares the result with the tables of both. In this comparison, it adds to the tables the change rows that the rollup
+has not applied yet. During a rebuild, it compares only the part that is already rebuilt.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task reconcile

@@ -1,4 +1,7 @@
-/** The consumer's membership in its group. Heartbeats use their own connection, so that writing does not delay them. */
+/**
+ * The consumer's membership in its group. Heartbeats do not share a connection with fetches, because a fetch that waits
+ * for records would delay them.
+ */
 import type { Buffer } from "node:buffer";
 import { Consumer, type ConsumerOptions } from "@platformatic/kafka";
 import { retryUntilAborted, sleep } from "../backoff.ts";
@@ -30,7 +33,7 @@ export class Membership implements AsyncDisposable {
       sessionTimeout: options.sessionTimeoutMs,
       rebalanceTimeout: options.sessionTimeoutMs,
       heartbeatInterval: Math.floor(options.sessionTimeoutMs / 10),
-      // The broker answers a join after all members have joined, or after the session of a missing one.
+      // The broker answers a join after all members have joined, or after the session of a missing member has timed out.
       requestTimeout: options.sessionTimeoutMs + 5_000,
       // Another member's rebalance often interrupts a join.
       retries: 3,
@@ -80,7 +83,8 @@ export class Membership implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Leaving fails if Kafka is unavailable. It waits for a join in progress, which can take a dead member's session timeout.
+    // Leaving fails if Kafka is unavailable. It first waits for a join in progress, which can last as long as the session
+    // timeout of a dead member.
     const left = new AbortController();
     await Promise.race([this.#consumer.close(true).catch(() => {}), sleep(LEAVE_MS, left)]);
     left.abort();

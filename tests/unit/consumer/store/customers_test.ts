@@ -17,7 +17,7 @@ Deno.test("Customers distinguishes two ids of the same length and hash", () => {
   deepStrictEqual([customers.text(0), customers.text(1)], ids);
 });
 
-Deno.test("Customers keeps the number of each of many ids with the same hash", () => {
+Deno.test("Customers gives each id its own number, and the same number again, even if many ids have the same hash", () => {
   // V8 hashes a string of digits as a number and without its random seed.
   const ids = [...collidingIds(1_000), ...Array.from({ length: 1_000 }, (_, index) => String(index))];
   const customers = new Customers(ids.length);
@@ -37,6 +37,7 @@ function countReadBytes(ids: readonly string[], maxBytes: number): number {
   let read = 0;
   const customers = new Customers(ids.length);
   for (const id of [...ids, ...ids]) {
+    // Counts each byte that is read by index. Methods must run on the real array.
     const source = new Proxy(new Uint8Array(Buffer.from(id)), {
       get: (bytes, name) => {
         if (typeof name === "string" && /^\d+$/.test(name)) read++;
