@@ -130,7 +130,7 @@ Deno.test("the next stack on a folder ends servers that survived a kill", async 
     const progress: string[] = [];
     await using stack = await startStack({ home, onProgress: (text) => progress.push(text) });
     await assertGone(servers);
-    assert.match(progress.join("\n"), new RegExp(`Ended kafka, process ${servers.get("kafka")}`));
+    assert.match(progress.join("\n"), new RegExp(`Ended kafka \\(process ${servers.get("kafka")}\\)`));
     assert.deepEqual(await query(stack.databaseUrl, "select 1 as n"), [{ n: 1 }]);
   });
 });

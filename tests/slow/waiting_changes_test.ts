@@ -94,13 +94,13 @@ const TAMPERED: readonly (readonly [what: string, sql: string, reconcile: RegExp
     "a missing change row at the end",
     `delete from public.ingest_changes where move = 3 and ${OF_A}`,
     /the rollup is at 3 and its pending changes end at 5, but the ledger is at 6, moves: 1 missing/,
-    /partition 0, generation 0 end with move 2 at 5, the ledger made 3 moves to 6/,
+    /partition 0, generation 0 end with move 2 at 5, but the ledger made 3 moves to 6/,
   ],
   [
     "an offset that was moved back",
     "update public.ingest_offsets set next_offset = next_offset - 1, stored = stored - 1 where kafka_partition = 1",
     /partition 1 of t .*: the rollup is at 1 and its pending changes end at 2, but the ledger is at 1;/,
-    /partition 1, generation 0 end with move 2 at 2, the ledger made 2 moves to 1/,
+    /partition 1, generation 0 end with move 2 at 2, but the ledger made 2 moves to 1/,
   ],
   [
     "a position that moved before its change row was applied",
