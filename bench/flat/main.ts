@@ -11,7 +11,7 @@ import { type Lab, type LogOptions, prepare, withDatabase } from "../ingest/lab.
 import { fillTable } from "../lab/large_table.ts";
 import { type NamedQuery, userQueries } from "../lab/user_queries.ts";
 import { startServers } from "../lab/servers.ts";
-import { type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
+import { addShapeOptions, type Shape, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { type Measured, type QueryTimes, report } from "./report.ts";
 
 const PARTITIONS = 6;
@@ -75,23 +75,14 @@ async function measure(
 }
 
 function parseFlags(args: readonly string[]) {
-  const command = new Command("bench:flat")
+  const options = new Command("bench:flat")
     .description(
       "Measures the ingest into an empty and into a full table, and queries without and during ingest.",
     )
     .option("--rows <n>", "number of rows of the full table, spread over 30 days", "50000000")
     .option("--records <n>", "number of records that each run ingests", "5000000")
-    .option("--runs <n>", "number of runs into each table", "3")
-    .option(
-      "--customers <list>",
-      "numbers of customers, separated by commas; each number gets a report",
-      "1000,100000",
-    )
-    .option(
-      "--interval <list>",
-      "seconds between two readings of a customer, separated by commas; each number gets a report",
-      "5",
-    )
+    .option("--runs <n>", "number of runs into each table", "3");
+  const command = addShapeOptions(options, "a report", "5")
     .addHelpText("after", "\nExample:\n  deno task bench:flat --rows 5000000 --runs 1 --customers 1000")
     .exitOverride();
   const settings = {

@@ -3,7 +3,7 @@ import { sayProgress as say } from "../../stack/output.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { startServers } from "../lab/servers.ts";
-import { SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
+import { addShapeOptions, SHAPE_FLAGS, shapesOf } from "../lab/shapes.ts";
 import { PEERS } from "../peers/mod.ts";
 import { copyIntoHeartbeats, copyIntoReference } from "./copy.ts";
 import { heartbeatConsumer } from "./consumer.ts";
@@ -39,22 +39,13 @@ await runWorker(async ({ args, signal, resources }) => {
 });
 
 function parseFlags(args: readonly string[]) {
-  const command = new Command("bench:ingest")
+  const options = new Command("bench:ingest")
     .description(
       "Measures how many readings per second the consumer stores, and compares this with COPY of a file.",
     )
     .option("--records <n>", "number of records that each contender stores", "5000000")
-    .option("--runs <n>", "number of runs of each contender", "3")
-    .option(
-      "--customers <list>",
-      "numbers of customers, separated by commas; each number gets a table",
-      "1000,100000",
-    )
-    .option(
-      "--interval <list>",
-      "seconds between two readings of a customer, separated by commas; each number gets a table",
-      "5,60",
-    )
+    .option("--runs <n>", "number of runs of each contender", "3");
+  const command = addShapeOptions(options, "a table", "5,60")
     .option("--partitions <n>", "number of partitions of the topic", "6")
     .option(
       "--peers",

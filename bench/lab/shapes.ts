@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import { setting } from "../../workers/_shared/env.ts";
 import { MAX_CUSTOMERS } from "./fleet.ts";
 
@@ -18,6 +19,14 @@ export const SHAPE_FLAGS = {
   customers: list({ min: 1, max: MAX_CUSTOMERS, unit: "customers" }),
   interval: list({ min: 1, max: 3_600, unit: "seconds between readings of a customer" }),
 };
+
+/** Adds the options of {@link SHAPE_FLAGS}. @param result what a command makes for each number, such as "a table" */
+export function addShapeOptions(command: Command, result: string, intervals: string): Command {
+  const each = `separated by commas; each number gets ${result}`;
+  return command
+    .option("--customers <list>", `numbers of customers, ${each}`, "1000,100000")
+    .option("--interval <list>", `seconds between two readings of a customer, ${each}`, intervals);
+}
 
 export function shapesOf(
   flags: { readonly customers: readonly number[]; readonly interval: readonly number[] },
