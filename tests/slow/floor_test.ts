@@ -4,6 +4,7 @@ import { eventually } from "../../lab/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 
 const DROP = "select public.drop_old_heartbeat_partition('public.heartbeats', now() - interval '10 days')";
 
@@ -91,12 +92,7 @@ for (
       await dropping.query("begin");
       strictEqual(typeof Object.values((await dropping.query(DROP)).rows[0])[0], "string");
       await place.publisher.send([...tooOld(day), ...others]);
-      await eventually("the consumer to wait for the session that drops the day", async () => {
-        const waiting = await place.sql(
-          "select from pg_stat_activity where application_name = 'heartbeat-consumer' and wait_event_type = 'Lock'",
-        );
-        return waiting.length > 0;
-      });
+      await waitForLockWait(place, "heartbeat-consumer");
       await dropping.query("commit");
       await dropping.end();
       await place.untilCaughtUp();

@@ -12,6 +12,7 @@ import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 
 /** @param now the consumer's clock */
 async function applyRetention(place: Place, days: { readings?: number; rejects?: number }, now = daysAgo(0)) {
@@ -147,12 +148,7 @@ Deno.test(
       const round = await place.session();
       await round.query("begin isolation level repeatable read; select from public.rollup for update");
       const deleting = deleteOld(database);
-      await eventually("the deletion to wait for the round", async () => {
-        const waiting = await place.sql(
-          "select from pg_stat_activity where application_name = 'test' and wait_event_type = 'Lock'",
-        );
-        return waiting.length > 0;
-      });
+      await waitForLockWait(place, "test");
       await round.query(ROUND_STATEMENTS);
       await round.query("commit");
       await round.end();

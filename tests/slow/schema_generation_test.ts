@@ -7,10 +7,10 @@ import { migrateDatabase } from "../support/days.ts";
 import { NEXT_MIGRATION } from "../support/next_migration.ts";
 import type { Sent } from "../../lab/produce.ts";
 import { VALID } from "../support/wire_record.ts";
-import { eventually } from "../../lab/eventually.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
 import { onPlace } from "../support/services.ts";
+import { waitForLockWait } from "../support/lock_wait.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
 const FENCED = new RegExp(
@@ -105,17 +105,9 @@ Deno.test(
       "begin; insert into public.heartbeats values ('b-0-0', '2026-07-14T09:30:00Z', 60, null)",
     );
     sent.push(...await place.publisher.send(readings("b", 0)));
-    const waits = (name: string) =>
-      eventually(`${name} to wait for a lock`, async () => {
-        const rows = await place.sql(
-          "select from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'",
-          [name],
-        );
-        return rows.length > 0;
-      });
-    await waits("heartbeat-consumer");
+    await waitForLockWait(place, "heartbeat-consumer");
     const next = place.consumer({ preload: NEXT_RELEASE, args: ["--migrate-only"] });
-    await waits("heartbeat-migrations");
+    await waitForLockWait(place, "heartbeat-migrations");
     sent.push(...await place.publisher.send(readings("c", 1)));
     await holding.query("rollback");
     await holding.end();
