@@ -54,7 +54,7 @@ const CHECK_VIOLATION = "23514";
 const UNIQUE_VIOLATION = "23505";
 
 /**
- * Whether PostgreSQL refused a row for its own values, so that waiting does not help. Of the constraints, only a named CHECK
+ * Whether PostgreSQL refused a row for its own values, so that waiting does not help. A named CHECK is the only constraint that
  * depends on the row alone. A 23514 without a name means that no partition accepts the row.
  */
 export function isDataError(error: unknown): boolean {
