@@ -184,6 +184,7 @@ export class Place implements AsyncDisposable {
     program: "reconcile" | "scenarios",
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    options: { readonly withinMs?: number } = {},
   ): Promise<{ code: number; output: string }> {
     await using worker = WorkerProcess.start(program, {
       args,
@@ -194,7 +195,7 @@ export class Place implements AsyncDisposable {
         ...env,
       },
     });
-    return { code: await worker.exitCode(), output: worker.output };
+    return { code: await worker.exitCode(options), output: worker.output };
   }
 
   workersTail(): string {

@@ -13,6 +13,8 @@ import { report, type Sample } from "./report.ts";
 const SAMPLE_EVERY_MS = 1_000;
 const STOP_DEADLINE_MS = 15_000;
 const REPORT_EVERY_SAMPLES = 30;
+/** Counting the rows of some days takes minutes, after an hour at full speed. */
+const RECONCILED_WITHIN_MS = 30 * 60_000;
 
 /** Deleted records must free disk space soon. */
 const QUICK_DELETION = { "log.retention.check.interval.ms": "5000" };
@@ -164,7 +166,7 @@ async function unaccounted(place: Place, { repeated }: SoakLoad): Promise<string
       `${stored} of ${read} records were stored and ${duplicates} were duplicates, expected all to be stored`,
     );
   }
-  const { code, output } = await place.run("reconcile");
+  const { code, output } = await place.run("reconcile", [], {}, { withinMs: RECONCILED_WITHIN_MS });
   if (code !== 0) problems.push(`reconcile ended with ${code}, expected 0:\n${output}`);
   return problems;
 }
