@@ -1,0 +1,165 @@
+/** The results of the queries, which the pages show and the live streams send. Instants are milliseconds since the Unix epoch. */
+
+/** Beats per minute: readings outside `min` to `max` are rejected, outside `low` to `high` they are anomalies. */
+export interface BpmLimits {
+  readonly min: number;
+  readonly max: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Problem {
+  readonly part: "database" | "broker" | "consumer" | "rollup" | "lag" | "ledger";
+  /** A sentence for the person on duty, without a customer's id. */
+  readonly text: string;
+}
+
+export interface Attention {
+  readonly customerId: string;
+  /** `low` and `high`: the latest reading is beyond the limit. `silent`: no reading for SILENT_AFTER_MS. */
+  readonly kind: "low" | "high" | "silent";
+  /** The first reading of the episode, or the last reading before the silence. */
+  readonly since: number;
+  readonly heartRate: number;
+  readonly latest: number;
+}
+
+/** The page "Now". */
+export interface Now {
+  /** The instant of the snapshot, by the database's clock. */
+  readonly at: number;
+  /** Empty: all is well. */
+  readonly problems: readonly Problem[];
+  /** Null until two snapshots exist. */
+  readonly readingsPerSecond: number | null;
+  /** From the newest measurement to its commit, median of the partitions written in the last minute. Null without any. */
+  readonly delaySeconds: number | null;
+  /** Kafka offsets that are not stored yet. Null if no running consumer knows the end of the log. */
+  readonly lagRecords: number | null;
+  readonly rollupLagSeconds: number;
+  /** Customers by their latest reading. `reporting` includes those beyond a limit. `silent` ends after a day of silence. */
+  readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
+  /** The longest first, at most ATTENTION_ROWS. */
+  readonly attention: readonly Attention[];
+  /** Reporting customers by heart rate, in steps of 5 bpm; `from` is inclusive. Steps without customers are left out. */
+  readonly distribution: readonly { readonly from: number; readonly customers: number }[];
+  readonly limits: BpmLimits;
+}
+
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** An episode of consecutive readings beyond one limit. It ends at the first reading within the limits, or after 5 min of silence. */
+export interface Episode {
+  readonly kind: "low" | "high";
+  readonly began: number;
+  /** The last reading beyond the limit. */
+  readonly ended: number;
+  /** Whether it goes on: its last reading is the customer's latest one and not older than 5 min. */
+  readonly open: boolean;
+  /** The lowest heart rate of a low episode, the highest of a high one. */
+  readonly extreme: number;
+  readonly readings: number;
+}
+
+/** Columns for the chart. `ts` ascends. */
+export type Series =
+  | {
+    readonly kind: "raw";
+    readonly ts: readonly number[];
+    readonly bpm: readonly number[];
+    readonly anomaly: readonly ("low" | "high" | null)[];
+    /** The range has more rows than are sent: the rest, at its end, is missing. */
+    readonly truncated: boolean;
+  }
+  | {
+    readonly kind: "minute";
+    readonly ts: readonly number[];
+    readonly low: readonly number[];
+    readonly mean: readonly number[];
+    readonly high: readonly number[];
+    readonly readings: readonly number[];
+    /** Readings of the minute beyond either limit. */
+    readonly anomalies: readonly number[];
+    readonly truncated: boolean;
+  };
+
+/** The page "Customer". */
+export interface Customer {
+  readonly at: number;
+  readonly customerId: string;
+  readonly range: Range;
+  /** Null if the customer has no reading at all. */
+  readonly latest: { readonly ts: number; readonly bpm: number; readonly anomaly: "low" | "high" | null } | null;
+  /** The newest first. */
+  readonly episodes: readonly Episode[];
+  /** Rejects of this customer that arrived in the range. */
+  readonly rejects: readonly Reject[];
+  readonly limits: BpmLimits;
+}
+
+export interface RejectFilter {
+  readonly reason: string | undefined;
+  readonly customerId: string | undefined;
+  readonly range: Range;
+  /** Continue after this reject. */
+  readonly before: string | undefined;
+}
+
+export interface Reject {
+  readonly at: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly reason: string;
+  readonly detail: string;
+  /** Null for a tombstone, and after retention emptied the reject. */
+  readonly payload: { readonly encoding: "text" | "hex"; readonly text: string; readonly cut: boolean } | null;
+  readonly emptied: boolean;
+}
+
+/** The page "Rejects". */
+export interface Rejects {
+  readonly at: number;
+  readonly filter: RejectFilter;
+  /** The newest first. */
+  readonly rejects: readonly Reject[];
+  /** Value of `before` for the next page, or undefined on the last one. */
+  readonly next: string | undefined;
+  /** Counts by reason in equal steps of the range, in the order of time. */
+  readonly overTime: { readonly stepMs: number; readonly reasons: readonly RejectCounts[] };
+}
+
+export interface RejectCounts {
+  readonly reason: string;
+  readonly total: number;
+  readonly counts: readonly number[];
+}
+
+/** The page "Ledger". */
+export interface Ledger {
+  readonly at: number;
+  readonly logs: readonly LedgerLog[];
+  /** Sum over all logs. 0 means that nothing was lost. */
+  readonly unaccounted: string;
+}
+
+/** One incarnation of a Kafka partition. Counts of offsets are texts, because they can exceed 2^53. */
+export interface LedgerLog {
+  readonly topic: string;
+  readonly partition: number;
+  /** Whether it is the newest incarnation of its partition. */
+  readonly current: boolean;
+  readonly first: string;
+  readonly next: string;
+  readonly stored: string;
+  readonly duplicates: string;
+  readonly rejected: string;
+  readonly gaps: readonly { readonly cause: string; readonly offsets: string }[];
+  readonly unaccounted: string;
+  /** Null if no running consumer reads it. */
+  readonly lag: string | null;
+  readonly lastBatch: number | null;
+}
