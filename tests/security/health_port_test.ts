@@ -1,8 +1,10 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { Registry } from "prom-client";
-import { HEALTH_LIMITS, type HealthServer, serveHealth } from "../../workers/_shared/health.ts";
+import { HEALTH_LIMITS, serveHealth } from "../../workers/_shared/health.ts";
+import type { HttpServer } from "../../workers/_shared/http_server.ts";
 import { Secrets } from "../../workers/_shared/secrets.ts";
 import { eventually } from "../../lab/eventually.ts";
+import { ask, SlowClients } from "../support/raw_http.ts";
 
 const OPTIONS = { HEALTH_HOST: "127.0.0.1", HEALTH_PORT: 0 };
 
@@ -10,74 +12,12 @@ async function serve(
   reasons: readonly string[] = [],
   secrets = new Secrets(),
   limits = HEALTH_LIMITS,
-): Promise<HealthServer> {
+): Promise<HttpServer> {
   const probes = { live: () => [], ready: () => reasons };
   return await serveHealth(OPTIONS, { probes, metrics: new Registry(), secrets }, limits);
 }
 
-async function ask(port: number, request: string): Promise<string> {
-  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  let answer = "";
-  try {
-    await connection.write(new TextEncoder().encode(request));
-    for await (const bytes of connection.readable) answer += new TextDecoder().decode(bytes);
-  } catch (error) {
-    // The server may close the connection before it has read everything.
-    if (!(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)) {
-      throw error;
-    }
-  }
-  return answer;
-}
-
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
-
-/** Opens connections that never finish their request. */
-class SlowClients implements AsyncDisposable {
-  readonly #connections: Deno.TcpConn[] = [];
-  readonly #ends: Promise<void>[] = [];
-  readonly #open = new Set<number>();
-
-  get open(): number {
-    return this.#open.size;
-  }
-
-  /** Numbers of the open connections, in the order in which they were made. */
-  get openNumbers(): number[] {
-    return [...this.#open];
-  }
-
-  async connect(port: number, count: number, sent: string): Promise<void> {
-    for (let n = 0; n < count; n++) await this.#connectOne(port, sent);
-  }
-
-  /** Opens all at the same time, so that the server accepts several before it closes one. */
-  async connectAtOnce(port: number, count: number, sent: string): Promise<void> {
-    await Promise.all(Array.from({ length: count }, () => this.#connectOne(port, sent)));
-  }
-
-  async #connectOne(port: number, sent: string): Promise<void> {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    const number = this.#connections.push(connection) - 1;
-    this.#open.add(number);
-    this.#ends.push(this.#end(connection).finally(() => this.#open.delete(number)));
-    if (sent !== "") await connection.write(new TextEncoder().encode(sent));
-  }
-
-  async #end(connection: Deno.TcpConn): Promise<void> {
-    const buffer = new Uint8Array(1024);
-    try {
-      while (await connection.read(buffer) !== null);
-    } catch {
-      // The server reset the connection.
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const connection of this.#connections) connection.close();
-    await Promise.all(this.#ends);
-  }
-}
 
 Deno.test("the health port answers only GET and HEAD, and closes the connection after each response", async () => {
   await using server = await serve();
@@ -132,7 +72,7 @@ Deno.test("the health port disconnects all clients that never finish their reque
 
 const NO_REQUEST_TIMEOUT = { ...HEALTH_LIMITS, requestTimeoutMs: 3_600_000 };
 
-async function assertConnectionLimit(server: HealthServer, slow: SlowClients): Promise<void> {
+async function assertConnectionLimit(server: HttpServer, slow: SlowClients): Promise<void> {
   await eventually("the server to keep 64 connections", () => slow.open <= 64, {
     seen: () => slow.open,
   });

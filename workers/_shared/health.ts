@@ -1,10 +1,9 @@
 /** The HTTP port of a worker, and the command `health-check`, which asks it in containers that have no curl. */
-import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
 import { Argument, Command } from "commander";
 import type { Registry } from "prom-client";
 import { type Environment, integer, parseSettings, type Settings, text } from "./env.ts";
-import { describeError, findInCauses, UsageError } from "./errors.ts";
+import { type HttpServer, requestLimits, startServer } from "./http_server.ts";
 import { EXIT } from "./lifecycle.ts";
 import { writeOut } from "./output.ts";
 import type { Secrets } from "./secrets.ts";
@@ -17,10 +16,6 @@ export const HEALTH_SETTINGS = {
 
 type HealthOptions = Settings<typeof HEALTH_SETTINGS>;
 
-export interface HealthServer extends AsyncDisposable {
-  readonly port: number;
-}
-
 export const HEALTH_LIMITS = {
   /** Probes and Prometheus send a few hundred bytes. */
   requestBytes: 8 * 1024,
@@ -28,11 +23,10 @@ export const HEALTH_LIMITS = {
   /** When there are more, the oldest one is closed, because the newest one may be the supervisor's. */
   connections: 64,
 };
-const CHECK_SLOW_EVERY_MS = 1_000;
 
 interface HealthSources {
   /** `live`: reasons to restart the process; `ready`: reasons why it cannot work now. Empty means healthy. */
-  readonly probes: Readonly<Record<"live" | "ready", () => readonly string[]>>;
+  readonly probes: Readonly<Record<"live" | "ready", () => readonly string[] | Promise<readonly string[]>>>;
   readonly metrics: Registry;
   readonly secrets: Secrets;
 }
@@ -46,7 +40,7 @@ export async function serveHealth(
   options: HealthOptions,
   { probes, metrics, secrets }: HealthSources,
   limits: typeof HEALTH_LIMITS = HEALTH_LIMITS,
-): Promise<HealthServer> {
+): Promise<HttpServer> {
   const probe = (found: readonly string[]): Answer => {
     const reasons = found.map((reason) => secrets.redact(reason));
     const [code, status] = reasons.length === 0 ? [200, "ok"] as const : [503, "failing"] as const;
@@ -55,28 +49,17 @@ export async function serveHealth(
   const answer = async ({ method, url = "/" }: IncomingMessage): Promise<Answer> => {
     if (method !== "GET" && method !== "HEAD") return [405, TEXT, "only GET and HEAD are supported\n"];
     const path = url.replace(/\?.*$/, "");
-    if (path === "/livez") return probe(probes.live());
-    if (path === "/readyz") return probe(probes.ready());
+    if (path === "/livez") return probe(await probes.live());
+    if (path === "/readyz") return probe(await probes.ready());
     if (path === "/metrics") return [200, metrics.contentType, await metrics.metrics()];
     return [404, TEXT, "not found, expected /livez, /readyz or /metrics\n"];
   };
-  const server = createServer({
-    maxHeaderSize: limits.requestBytes,
-    headersTimeout: limits.requestTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
-    connectionsCheckingInterval: CHECK_SLOW_EVERY_MS,
-  }, (request, response) => void answer(request).then((result) => send(response, result)));
-  limitConnections(server, limits.connections);
-  await listen(server, options);
-  return {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // close() alone would wait for clients that have not sent their request.
-      server.closeAllConnections();
-      return closed;
-    },
-  };
+  const server = createServer(
+    requestLimits(limits),
+    (request, response) => void answer(request).then((result) => send(response, result)),
+  );
+  const { HEALTH_HOST: host, HEALTH_PORT: port } = options;
+  return await startServer(server, { host, port, setting: "HEALTH_PORT", limits });
 }
 
 type Answer = readonly [status: number, type: string, body: string];
@@ -91,33 +74,6 @@ function send(response: ServerResponse, [status, type, body]: Answer): void {
     connection: "close",
   });
   response.end(response.req.method === "HEAD" ? undefined : body);
-}
-
-function limitConnections(server: Server, limit: number): void {
-  const open = new Set<Socket>();
-  server.on("connection", (socket) => {
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
-    // Without a listener, a client that disconnects would end the process.
-    socket.on("error", () => {});
-    const [oldest] = open;
-    if (open.size <= limit || oldest === undefined) return;
-    // Deleted here and not at "close", which comes later: the next connection must not find the same one.
-    open.delete(oldest);
-    oldest.destroy();
-  });
-}
-
-function listen(server: Server, { HEALTH_HOST, HEALTH_PORT }: HealthOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => {
-      const taken = findInCauses(error, "code") === "EADDRINUSE";
-      const problem = taken ? "is taken by another program" : describeError(error);
-      const next = "set HEALTH_PORT, or 0 for any free port";
-      reject(new UsageError(`Cannot listen on ${HEALTH_HOST} port ${HEALTH_PORT}: ${problem}; ${next}`));
-    });
-    server.listen(HEALTH_PORT, HEALTH_HOST, resolve);
-  });
 }
 
 /** Shorter than the timeout of the container's check (10 s in docker-compose.yml), so that `health-check` prints its result. */

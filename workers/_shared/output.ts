@@ -1,10 +1,16 @@
-/** Writes to standard output. If the reader has gone, as after `| head -1`, the rest is dropped without an error. */
-export function writeOut(text: string): void {
+/**
+ * Writes to standard output. If the reader has gone, as after `| head -1`, the rest is dropped without an error.
+ *
+ * @returns false if the reader has gone
+ */
+export function writeOut(text: string): boolean {
   const bytes = new TextEncoder().encode(text);
   try {
     for (let from = 0; from < bytes.length;) from += Deno.stdout.writeSync(bytes.subarray(from));
+    return true;
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    return false;
   }
 }
 

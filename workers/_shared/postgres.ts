@@ -51,11 +51,17 @@ const NETWORK_GRACE_MS = 3_000;
 /**
  * Connects at the first use.
  *
+ * @param options.settings of PostgreSQL, for each session
  * @throws UsageError if the URL, or a certificate that it names, is wrong
  */
 export function openDatabase(
   url: string,
-  { connections, limits, name }: { connections: number; limits: SessionLimits; name: string },
+  { connections, limits, name, settings = {} }: {
+    connections: number;
+    limits: SessionLimits;
+    name: string;
+    settings?: Readonly<Record<string, string>>;
+  },
 ): Database {
   const { client, target, sessionAttributes } = databaseAddress(name, url, Deno.readTextFileSync);
   const options = {
@@ -77,7 +83,7 @@ export function openDatabase(
       // Checked before the limits are set: a pooler in transaction mode would apply them to other programs.
       if (!keepsSessions) await requireOwnSession(client, options, target);
       keepsSessions = true;
-      await applyLimits(client, limits);
+      await applyLimits(client, limits, settings);
       await requireAttributes(client, sessionAttributes);
     },
   });
@@ -147,4 +153,17 @@ async function withSession<T>(
     session.removeListener("error", onError);
     session.release(broken);
   }
+}
+
+/** Cancels the session's query on the server, which would otherwise continue it after Ctrl-C. */
+export async function cancelOnAbort(
+  database: Database,
+  session: Session,
+  signal: AbortSignal,
+): Promise<Disposable> {
+  const result = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const cancel = () =>
+    void database.query("select pg_cancel_backend($1)", [result.rows[0]?.pid]).catch(() => {});
+  signal.addEventListener("abort", cancel, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", cancel) };
 }

@@ -89,7 +89,11 @@ export function sessionLimits(groupSessionTimeoutMs: number) {
 }
 
 /** Also sets the formats in which instants and doubles are read, because the server's defaults may differ. */
-export async function applyLimits(client: pg.ClientBase, limits: SessionLimits): Promise<void> {
+export async function applyLimits(
+  client: pg.ClientBase,
+  limits: SessionLimits,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await client.query(
     `select set_config('statement_timeout', $1, false),
             set_config('lock_timeout', $2, false),
@@ -97,8 +101,12 @@ export async function applyLimits(client: pg.ClientBase, limits: SessionLimits):
             set_config('timezone', 'UTC', false),
             set_config('extra_float_digits', '1', false),
             case when current_setting('server_version_num')::int >= 170000
-                 then set_config('transaction_timeout', $4, false) end`,
-    [limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),
+                 then set_config('transaction_timeout', $4, false) end,
+            (select count(set_config(key, value, false)) from json_each_text($5))`,
+    [
+      ...[limits.statementMs, limits.lockMs, limits.idleInTransactionMs, limits.transactionMs].map(String),
+      JSON.stringify(settings),
+    ],
   );
 }
 

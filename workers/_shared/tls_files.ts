@@ -9,7 +9,8 @@ interface NamedFile {
 
 /** Without a path, `authorities` are those that Deno trusts. */
 interface TlsFiles extends Readonly<Record<"authorities" | "certificate" | "key", NamedFile>> {
-  readonly keyPassword: { readonly label: string; readonly value: string | undefined };
+  /** If undefined, the key must not be encrypted. */
+  readonly keyPassword?: { readonly label: string; readonly value: string | undefined };
 }
 
 /** Options of `node:tls`. */
@@ -38,7 +39,7 @@ export function readTlsFiles(
     if (given.path === undefined || missing.path !== undefined) continue;
     problems.push(`${missing.label}: is missing, expected with ${given.label}`);
   }
-  if (keyPassword.value !== undefined && key.path === undefined) {
+  if (keyPassword?.value !== undefined && key.path === undefined) {
     problems.push(`${keyPassword.label}: is set, expected only with ${key.label}`);
   }
   const privateKey = keyText === undefined ? undefined : privateKeyIn(keyText, files, problems);
@@ -75,16 +76,20 @@ function privateKeyIn(
   problems: string[],
 ): KeyObject | undefined {
   const encrypted = /ENCRYPTED/.test(text);
-  if (encrypted && keyPassword.value === undefined) {
-    problems.push(`${keyPassword.label}: is missing, expected since the key in ${path} is encrypted`);
+  if (encrypted && keyPassword?.value === undefined) {
+    problems.push(
+      keyPassword === undefined
+        ? `${label}: the key in ${path} is encrypted, expected a key without a password`
+        : `${keyPassword.label}: is missing, expected since the key in ${path} is encrypted`,
+    );
     return undefined;
   }
   try {
-    return createPrivateKey(encrypted ? { key: text, passphrase: keyPassword.value ?? "" } : { key: text });
+    return createPrivateKey(encrypted ? { key: text, passphrase: keyPassword?.value ?? "" } : { key: text });
   } catch {
     problems.push(
       encrypted
-        ? `${keyPassword.label}: does not open the key in ${path} (not shown)`
+        ? `${keyPassword?.label}: does not open the key in ${path} (not shown)`
         : `${label}: ${path} has no readable private key, expected -----BEGIN PRIVATE KEY----- (PEM)`,
     );
     return undefined;

@@ -10,7 +10,9 @@ import { recount, RECOUNT_LIMITS } from "./recount.ts";
 import { formatJson, formatReport } from "./report.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
-  const { config, note } = await withRunningServers(env, (vars) => readConfig(args, vars, readFile));
+  const { config, note } = await withRunningServers(env, (vars) => readConfig(args, vars, readFile), {
+    reads: true,
+  });
   const { databaseUrl, kafka, json, secrets: configSecrets } = config;
   if (note !== undefined) writeError(`${note}\n`);
   secrets.hide(configSecrets);

@@ -1,4 +1,11 @@
-import { type Database, databaseFailure, type Row, type Session, sqlState } from "../_shared/postgres.ts";
+import {
+  cancelOnAbort,
+  type Database,
+  databaseFailure,
+  type Row,
+  type Session,
+  sqlState,
+} from "../_shared/postgres.ts";
 import { type DerivedDifferences, recountDerived } from "./recount_derived.ts";
 
 /** Long limits, because a large table takes long to count. The recount holds no lock that a writer waits for. */
@@ -168,13 +175,4 @@ async function recountOnce(database: Database, session: Session, signal: AbortSi
     rollup: rollup.rows[0] ?? { comparedFrom: null, orphans: 0 },
     derived: await recountDerived(session),
   };
-}
-
-/** Cancels the query on the server, which would otherwise continue the count after Ctrl-C. */
-async function cancelOnAbort(database: Database, session: Session, signal: AbortSignal): Promise<Disposable> {
-  const result = await session.query<{ pid: number }>("select pg_backend_pid() as pid");
-  const cancel = () =>
-    void database.query("select pg_cancel_backend($1)", [result.rows[0]?.pid]).catch(() => {});
-  signal.addEventListener("abort", cancel, { once: true });
-  return { [Symbol.dispose]: () => signal.removeEventListener("abort", cancel) };
 }

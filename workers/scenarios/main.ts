@@ -11,12 +11,13 @@ import { createRun } from "./catalogue/scenario.ts";
 
 await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   const line = (text: string) => `${printableLines(secrets.redact(text))}\n`;
-  const print = (text: string) => writeOut(line(text));
+  const print = (text: string) => void writeOut(line(text));
   const printProgress = (text: string) => writeError(line(text));
   const newRunId = crypto.randomUUID().slice(0, 8);
   const { config, note } = await withRunningServers(
     env,
     (vars) => readConfig(args, vars, readFile, { all: SCENARIOS, newRunId }),
+    { reads: true },
   );
   if (config === undefined) return print(formatList(SCENARIOS));
   if (note !== undefined) printProgress(note);
