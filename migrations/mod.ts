@@ -1,5 +1,6 @@
 /** The migrations in order. They are static text imports, so that a compiled program contains them. */
 import createSchema from "./0001_create_schema.sql" with { type: "text" };
+import addAnomalyEpisodes from "./0002_add_anomaly_episodes.sql" with { type: "text" };
 
 export interface Migration {
   /** 1, 2, 3 ... without a gap. */
@@ -13,4 +14,5 @@ export interface Migration {
 
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, name: "0001_create_schema", sql: createSchema, breaking: true },
+  { version: 2, name: "0002_add_anomaly_episodes", sql: addAnomalyEpisodes, breaking: false },
 ];

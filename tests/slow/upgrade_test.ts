@@ -2,9 +2,12 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import { MIGRATIONS } from "../../migrations/mod.ts";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import { migrate } from "../../workers/consumer/schema/migrate.ts";
+import { makeRoles } from "../../workers/consumer/schema/roles.ts";
+import { withClient } from "../../stack/postgres/postgres_client.ts";
 import type { Place } from "../../lab/place.ts";
 import { bad, type Intended, judge, reading } from "../support/judge.ts";
 import { NEXT_MIGRATION } from "../support/next_migration.ts";
+import { READER_PASSWORD, urlOf, WRITER_PASSWORD } from "../support/roles.ts";
 import { onPlace } from "../support/services.ts";
 
 const NEXT_RELEASE = "tests/support/preload/next_release.ts";
@@ -69,3 +72,28 @@ for (
     }),
   );
 }
+
+Deno.test(
+  "migration 0002 waits for no writer, and a reader that exists already can ask for episodes at once",
+  onPlace({ partitions: 0 }, async (place) => {
+    await place.asSuperuser("alter role heartbeat_user createrole");
+    await using database = openDatabase(place.databaseUrl, {
+      connections: 1,
+      limits: sessionLimits(30_000),
+      name: "upgrade",
+    });
+    deepStrictEqual(await migrate(database, MIGRATIONS.slice(0, 1)), ["0001_create_schema"]);
+    await makeRoles(database, { writer: WRITER_PASSWORD, reader: READER_PASSWORD });
+    const writer = await place.session();
+    await writer.query("begin; insert into public.heartbeats values ('a', now(), 40, 'low')");
+    deepStrictEqual(await migrate(database, MIGRATIONS.slice(0, 2)), ["0002_add_anomaly_episodes"]);
+    await writer.query("commit");
+    await writer.end();
+    await withClient(urlOf(place, "heartbeat_reader"), async (client) => {
+      const { rows } = await client.query(
+        "select anomaly, extreme, readings::int from public.anomaly_episodes('a', now() - interval '1 hour', now())",
+      );
+      deepStrictEqual(rows, [{ anomaly: "low", extreme: 40, readings: 1 }]);
+    });
+  }),
+);

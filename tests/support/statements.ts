@@ -2,15 +2,16 @@ import { join } from "node:path";
 import type { Place } from "../../lab/place.ts";
 
 export interface Statements {
-  /** Settings for the consumer whose statements are logged. */
+  /** Settings for the program whose statements are logged. */
   readonly env: { readonly DATABASE_URL: string };
   /** Returns the statements since the last call, in the order of PostgreSQL's log, without those of the rollup. */
   take(): Promise<string[]>;
 }
 
-export async function logStatements(place: Place): Promise<Statements> {
-  await place.asSuperuser("grant set on parameter log_statement to heartbeat_user");
-  const url = new URL(place.databaseUrl);
+/** @param login the URL of the role whose statements are logged */
+export async function logStatements(place: Place, login = place.databaseUrl): Promise<Statements> {
+  const url = new URL(login);
+  await place.asSuperuser(`grant set on parameter log_statement to ${url.username}`);
   url.searchParams.set("options", "-c log_statement=all");
   const log = join(place.stack.home, "postgres", "postgres.log");
   const rollups = new Set<string>();
@@ -24,7 +25,7 @@ export async function logStatements(place: Place): Promise<Statements> {
       ];
       seen = text.length;
       for (const [, session = "", statement = ""] of begun) {
-        if (statement.startsWith("begin; set transaction isolation level repeatable read")) {
+        if (statement.startsWith("begin; set transaction isolation level repeatable read;")) {
           rollups.add(session);
         }
       }

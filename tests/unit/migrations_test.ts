@@ -6,6 +6,7 @@ import { checksum } from "../../workers/consumer/schema/migrate.ts";
 /** The SHA-256 of each file. After a change of a file, the consumer refuses every existing database. */
 const RELEASED: Readonly<Record<string, string>> = {
   "0001_create_schema": "9dd1c4bc75abb6a71a01ecb08afbd081452af77c60548c8aca1e52e275bbcc68",
+  "0002_add_anomaly_episodes": "24ffc34972a41a5af6ee7e7d50ec16f24cc7d44e83a44dad1f0b8d09f09c0163",
 };
 
 Deno.test("migrations are numbered without gaps and named like their files", async () => {
