@@ -32,15 +32,13 @@ export function writeAddresses(
     ...lines,
     "",
   ];
-  // The file of a killed run would keep its mode, so it is deleted and created again.
-  removeAddresses(path);
   Deno.writeTextFileSync(path, text.join("\n"), { mode: 0o600, createNew: true });
   return {
     path,
     hint: home === DEFAULT_HOME
       ? `Other tasks of this clone use these servers. Passwords: ${path}`
       : `Other tasks need the option --env-file: deno task --env-file=${quoted(path)} reconcile`,
-    [Symbol.dispose]: () => removeAddresses(path),
+    [Symbol.dispose]: () => removeAddresses(home),
   };
 }
 
@@ -48,9 +46,9 @@ export function stopCommand(home: string): string {
   return `deno task stack --stop${home === DEFAULT_HOME ? "" : ` --home ${quoted(home)}`}`;
 }
 
-function removeAddresses(path: string): void {
+export function removeAddresses(home: string): void {
   try {
-    Deno.removeSync(path);
+    Deno.removeSync(join(home, ADDRESSES_FILE));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

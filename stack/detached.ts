@@ -68,8 +68,10 @@ export async function startDetached(
     if (ended) {
       throw new PipelineError("stack_failed", "Cannot start the servers in the background, see above");
     }
-    // The file is from this run. It is complete, because DATABASE_URL is its last line.
-    if (!signal.aborted && text.includes(`process ${child.pid};`) && /^DATABASE_URL=.+\n/m.test(text)) {
+    // The file is from this run. It is complete, because READER_DATABASE_URL is its last line.
+    if (
+      !signal.aborted && text.includes(`process ${child.pid};`) && /^READER_DATABASE_URL=.+\n/m.test(text)
+    ) {
       signal.removeEventListener("abort", stop);
       child.unref();
       return text;

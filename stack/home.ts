@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { endOrphans } from "./process/child.ts";
 import { describeError, PipelineError } from "../workers/_shared/errors.ts";
 import { isLocked, LOCK_FILE } from "../workers/_shared/running_servers.ts";
+import { removeAddresses } from "./addresses.ts";
 import { startKeeper } from "./process/keeper.ts";
 
 /** The data folder of a stack. Only one process at a time owns it. */
@@ -34,6 +35,8 @@ export async function takeHome(folder: string): Promise<Home> {
         "stop that one, or choose another folder with --home",
     );
   }
+  // A killed run may have left it, and with this process's lock the other tasks would use it.
+  removeAddresses(path);
   // The process id is not in the lock file, because on Windows no other process can read a locked file.
   await Deno.writeTextFile(ownerFile, `${Deno.pid}\n`);
   const keeper = startKeeper(path);

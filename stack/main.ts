@@ -1,6 +1,7 @@
 import { EXIT } from "../workers/_shared/lifecycle.ts";
 import { stopCommand, writeAddresses } from "./addresses.ts";
 import { parseStackFlags } from "./command_line.ts";
+import { renewLogins } from "./logins.ts";
 import { startDetached, stopDetached } from "./detached.ts";
 import { keepRunning, runTogether } from "./process/keep_running.ts";
 import { startStack } from "./mod.ts";
@@ -29,10 +30,8 @@ await runProgram(async ({ args, env, signal, resources }) => {
     if (signal.aborted) return EXIT.interrupted;
     throw error;
   }
-  const addresses = {
-    KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers,
-    DATABASE_URL: stack.databaseUrl,
-  };
+  const { variables } = await renewLogins(stack);
+  const addresses = { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers, ...variables };
   const { hint } = resources.use("addresses", writeAddresses(stack.home, "stack", addresses));
   for (const [name, value] of Object.entries(addresses)) sayResult(`${name}=${value}`);
   sayProgress(

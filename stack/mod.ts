@@ -41,6 +41,8 @@ export interface StackOptions {
   readonly kafkaDisk?: SmallDisk;
   /** PostgreSQL runs in the namespace of this disk. `postgres_disk.ts` moves data to the disk. */
   readonly postgresDisk?: SmallDisk;
+  /** Called when PostgreSQL answers, while Kafka may still be starting. If it fails, the start fails. */
+  readonly onPostgres?: (postgres: Postgres, home: Home, signal: AbortSignal) => Promise<void>;
   /** If set, all users but the superuser must use TLS. */
   readonly postgresTls?: PostgresTls;
   readonly onProgress?: (text: string) => void;
@@ -117,7 +119,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     postgresAt === undefined
       ? undefined
       : startOnePostgres(postgresAt, options.postgresTls, { ...shared, disk: options.postgresDisk })
-        .then((postgres) => void (servers.postgres = postgres)),
+        .then(async (postgres) => {
+          servers.postgres = postgres;
+          await options.onPostgres?.(postgres, home, signal);
+        }),
   ].map((start) => start?.catch((error) => failed.abort(error))));
   signal.throwIfAborted();
 

@@ -5,8 +5,10 @@ import { CLONE } from "./process/clone.ts";
 const TASKS = {
   consumer: "consume",
   producer: "produce",
+  monitor: "monitor",
   reconcile: "reconcile",
   scenarios: "scenarios",
+  sql: "sql",
   chaos: "chaos",
 } as const;
 

@@ -20,6 +20,8 @@ const PRINTED_WARNINGS = 5;
 export interface Display extends Disposable {
   /** Shows an event. On a terminal it is in the list of events, otherwise it is a line on standard error. */
   readonly notice: (notice: Omit<Notice, "at">) => void;
+  /** Shows the address of the monitor page in place of its last one. */
+  readonly open: (url: string) => void;
   /** Call it about once a second. Without a terminal, it prints less often. */
   readonly show: (status: Status) => void;
 }
@@ -69,17 +71,19 @@ function liveDisplay(
   const draw = createLogUpdate(terminal(size), { showCursor: true });
   const startedAt = performance.now();
   const notices: Notice[] = [];
+  let page: string[] = [];
   return {
     notice: (notice) => {
       notices.push({ ...notice, at: new Date() });
       if (notices.length > KEPT_NOTICES) notices.shift();
     },
+    open: (url) => void (page = [`Open ${url}`]),
     show: (status) => {
       const { columns, rows } = size();
       if (rows === 0) return;
       const runningSeconds = (performance.now() - startedAt) / 1000;
-      const screen = { width: columns, height: rows, colour, runningSeconds, notices, footer };
-      draw(renderScreen(status, screen).join("\n"));
+      const screen = { width: columns, height: rows, colour, runningSeconds, notices };
+      draw(renderScreen(status, { ...screen, footer: [...page, ...footer] }).join("\n"));
     },
     // After this, the last status stays on the screen.
     [Symbol.dispose]: () => draw.done(),
@@ -120,6 +124,7 @@ function plainDisplay({ footer }: DisplayOptions): Display {
       if (level === "warning" && from !== "up" && ++warnings > PRINTED_WARNINGS) return;
       sayProgress(printable(`${level === "info" ? "" : `${level}: `}${from}: ${text}`));
     },
+    open: (url) => sayProgress(`Open ${url}`),
     show: (status) => {
       if (performance.now() - printedAt < LINE_EVERY_MS) return;
       printedAt = performance.now();

@@ -1,66 +1,54 @@
+import { describeError } from "../../workers/_shared/errors.ts";
 import { EXIT } from "../../workers/_shared/lifecycle.ts";
 import { parseUpFlags } from "../command_line.ts";
-import { keepRunning, runTogether } from "../process/keep_running.ts";
-import { startStack } from "../mod.ts";
 import { sayProgress } from "../output.ts";
+import { keepRunning, type Restartable, runTogether } from "../process/keep_running.ts";
 import { runProgram } from "../program.ts";
-import { type Display, openDisplay, showStatus } from "./display.ts";
+import { openDisplay, showStatus } from "./display.ts";
+import { Notices } from "./notices.ts";
 import { startPipeline } from "./pipeline.ts";
+import { startServers } from "./servers.ts";
 
 await runProgram(async ({ args, env, readFile, signal, resources }) => {
   const flags = parseUpFlags(args, env, readFile);
-  if (Deno.build.os !== "windows") {
-    // If the terminal is closed, stop as after Ctrl-C. The servers run in separate sessions, so they would not stop.
-    Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
-  }
-  if (flags.ownKafka !== undefined) {
-    sayProgress(`Kafka: KAFKA_BOOTSTRAP_SERVERS is set, so this starts no broker and uses ${flags.ownKafka}`);
-  }
-  if (flags.ownDatabaseUrl !== undefined) {
-    sayProgress("PostgreSQL: DATABASE_URL is set, so this starts no server");
-  }
-  const services = [
-    ...(flags.ownKafka === undefined ? ["kafka" as const] : []),
-    ...(flags.ownDatabaseUrl === undefined ? ["postgres" as const] : []),
-  ];
-  let stack;
-  try {
-    stack = await startStack({ ...flags, services, signal, onProgress: sayProgress });
-  } catch (error) {
-    if (signal.aborted) return EXIT.interrupted;
-    throw error;
-  }
-  resources.use("Kafka and PostgreSQL", stack);
-  const shown: { display?: Display } = {};
-  const notice = (level: "info" | "warning" | "error", from: string, text: string) =>
-    shown.display === undefined
-      ? sayProgress(`${from}: ${text}`)
-      : shown.display.notice({ level, from, text });
-  const { servers, workers, status, footer } = await startPipeline({
+  stopWithTerminal();
+  const notices = new Notices();
+  const { onLine } = notices;
+  const started = await startServers(flags, { signal, onLine }).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
+  if (started === undefined) return EXIT.interrupted;
+  resources.use("Kafka and PostgreSQL", started.stack);
+  const { servers, workers, monitor, status, footer } = startPipeline({
+    ...started,
     flags,
-    stack,
     resources,
-    onProgress: sayProgress,
-    onLine: ({ level, service, message }) => {
-      if (level === "warning" || level === "error") notice(level, service, message);
-    },
+    onLine,
   });
   // Resources close in reverse order, so this message follows the last status.
-  resources.defer("message", () => sayProgress("Stopping: producer, consumer, then the servers"));
-  const display = openDisplay({ colour: env["NO_COLOR"] === undefined, footer });
-  shown.display = resources.use("display", display);
+  resources.defer("message", () => sayProgress("Stopping: producer, consumer, monitor, then the servers"));
+  const display = resources.use("display", openDisplay({ colour: env["NO_COLOR"] === undefined, footer }));
+  notices.showOn(display);
 
-  const watched = [...servers, ...workers];
-  const watching = watched.map((program) => (until: AbortSignal) =>
-    keepRunning(program, { signal: until, onProgress: (text) => notice("warning", "up", text) })
-  );
-  const showing = (until: AbortSignal) =>
-    showStatus(status, display, {
-      signal: until,
-      onFirstStored: () => {
-        const seconds = (performance.now() / 1000).toFixed(1);
-        notice("info", "up", `the first reading was stored after ${seconds} s`);
-      },
-    });
-  await runTogether([...watching, showing], { signal });
+  const watch = (program: Restartable) => (until: AbortSignal) =>
+    keepRunning(program, { signal: until, onProgress: (text) => notices.add("warning", "up", text) });
+  // The pipeline works without its monitor page.
+  const watchMonitor = async (until: AbortSignal) =>
+    await (monitor &&
+      watch(monitor)(until).catch((error) =>
+        notices.add("error", "monitor", describeError(error).replaceAll(/\n */g, "; "))
+      ));
+  const onFirstStored = () => {
+    const seconds = (performance.now() / 1000).toFixed(1);
+    notices.add("info", "up", `the first reading was stored after ${seconds} s`);
+  };
+  const showing = (until: AbortSignal) => showStatus(status, display, { signal: until, onFirstStored });
+  await runTogether([...[...servers, ...workers].map(watch), watchMonitor, showing], { signal });
 });
+
+/** If the terminal is closed, `up` stops as after Ctrl-C. The servers run in sessions of their own, so they would not stop. */
+function stopWithTerminal(): void {
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGHUP", () => Deno.kill(Deno.pid, "SIGTERM"));
+  }
+}

@@ -1,11 +1,12 @@
-import { join } from "node:path";
 import { openDatabase, sessionLimits } from "../../workers/_shared/postgres.ts";
 import type { Resources } from "../../workers/_shared/lifecycle.ts";
-import type { Service, Stack } from "../mod.ts";
+import type { Service } from "../mod.ts";
 import { writeAddresses } from "../addresses.ts";
 import type { UpFlags } from "../command_line.ts";
+import { sayProgress } from "../output.ts";
 import type { LogLine } from "./worker_log.ts";
-import { Worker } from "./worker.ts";
+import { Worker, type WorkerOptions } from "./worker.ts";
+import type { StartedServers } from "./servers.ts";
 import { type Query, StatusSource } from "./status.ts";
 
 /** Shares of the published records that are wrong, so that the user sees rejects and duplicates. */
@@ -15,53 +16,60 @@ const DUPLICATE_SHARE = 0.002;
 export interface Pipeline {
   /** Contains only the servers that `up` starts itself. */
   readonly servers: readonly Service[];
+  /** The consumer and the producer. */
   readonly workers: readonly Worker[];
+  readonly monitor: Worker | undefined;
   readonly status: StatusSource;
   readonly footer: readonly string[];
 }
 
-export interface PipelineOptions {
+export interface PipelineOptions extends StartedServers {
   readonly flags: UpFlags;
-  readonly stack: Stack;
   readonly resources: Resources;
   readonly onLine: (line: LogLine) => void;
-  readonly onProgress: (text: string) => void;
 }
 
-export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { flags, stack, resources, onLine, onProgress } = options;
-  const folder = join(stack.home, "workers");
-  await Deno.mkdir(folder, { recursive: true });
+export function startPipeline(options: PipelineOptions): Pipeline {
+  const { flags, stack, logins, resources, onLine } = options;
+  const { home, pidFile } = stack;
+  const { ownKafka, ownDatabaseUrl } = flags;
+  const kafka = ownKafka ?? stack.kafkaBootstrapServers;
+  const readerUrl = logins?.variables.READER_DATABASE_URL ?? flags.ownReaderUrl;
   // The workers inherit all other settings, for example DATABASE_URL_FILE.
   const env = {
-    ...(flags.ownKafka === undefined ? { KAFKA_BOOTSTRAP_SERVERS: stack.kafkaBootstrapServers } : {}),
-    ...(flags.ownDatabaseUrl === undefined ? { DATABASE_URL: stack.databaseUrl } : {}),
+    KAFKA_BOOTSTRAP_SERVERS: kafka,
+    ...(logins === undefined ? {} : { DATABASE_URL: logins.writerUrl }),
     KAFKA_SESSION_TIMEOUT_MS: flags.sessionTimeoutMs,
   };
-  const databaseUrl = flags.ownDatabaseUrl ?? stack.databaseUrl;
+  const session = { connections: 1, limits: sessionLimits(5_000), name: "heartbeat-up" };
   const database = resources.use(
     "PostgreSQL connection",
-    openDatabase(databaseUrl, { connections: 1, limits: sessionLimits(5_000), name: "heartbeat-up" }),
+    openDatabase(readerUrl ?? ownDatabaseUrl ?? stack.databaseUrl, session),
   );
-  onProgress("Consumer: starting");
-  const worker = (name: "consumer" | "producer", args: readonly string[]) =>
-    resources.use(name, new Worker({ name, args, env, folder, pidFile: stack.pidFile(name), onLine }));
-  const consumer = worker("consumer", []);
+  const startWorker = (options: Pick<WorkerOptions, "name" | "args" | "env" | "acceptedAt">) =>
+    new Worker({ ...options, home, pidFile: pidFile(options.name), onLine });
+  // Resources close in reverse order: the monitor starts last, but stops after the consumer.
+  let monitor: Worker | undefined;
+  resources.defer("monitor", async () => await monitor?.[Symbol.asyncDispose]());
+  sayProgress("Consumer: starting");
+  const consumer = resources.use(
+    "consumer",
+    startWorker({ name: "consumer", args: [], env, acceptedAt: "schema.migrated" }),
+  );
   const workers = [consumer];
   if (flags.producer) {
-    onProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records per second`);
-    workers.push(worker("producer", producerArgs(flags)));
+    sayProgress(`Producer: starting, ${flags.customers} customers, ${flags.rate} records per second`);
+    const producer = startWorker({ name: "producer", args: producerArgs(flags), env });
+    workers.push(resources.use("producer", producer));
+  }
+  if (flags.monitor && readerUrl !== undefined) {
+    const env = { DATABASE_URL: readerUrl, DATABASE_URL_FILE: "" };
+    monitor = startWorker({ name: "monitor", args: [], env });
   }
   const query: Query = (sql) => database.query(sql);
-  const { ownKafka, ownDatabaseUrl } = flags;
-  const { hint } = resources.use(
-    "addresses",
-    writeAddresses(stack.home, "up", {
-      KAFKA_BOOTSTRAP_SERVERS: ownKafka ?? stack.kafkaBootstrapServers,
-      // The password of the user's own server is not written to a file.
-      DATABASE_URL: ownDatabaseUrl === undefined ? databaseUrl : undefined,
-    }),
-  );
+  // The passwords of the user's own server are not written to the file.
+  const addresses = { KAFKA_BOOTSTRAP_SERVERS: kafka, ...logins?.variables };
+  const { hint } = resources.use("addresses", writeAddresses(home, "up", addresses));
   const servers = [
     ...(ownKafka === undefined ? [stack.kafka] : []),
     ...(ownDatabaseUrl === undefined ? [stack.postgres] : []),
@@ -69,18 +77,22 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   return {
     servers,
     workers,
+    monitor,
     status: new StatusSource({ servers, consumer, producer: workers[1] }, query),
     footer: [
-      `Kafka ${
-        ownKafka === undefined ? stack.kafkaBootstrapServers : `${ownKafka} (KAFKA_BOOTSTRAP_SERVERS is set)`
-      }, ` +
+      `Kafka ${kafka}${ownKafka === undefined ? "" : " (KAFKA_BOOTSTRAP_SERVERS is set)"}, ` +
       `PostgreSQL ${database.target}${ownDatabaseUrl === undefined ? "" : " (DATABASE_URL is set)"}`,
       hint,
-      `Data and logs: ${stack.home}`,
+      `Data and logs: ${home}`,
+      ...(flags.monitor && monitor === undefined ? [NO_READER] : []),
       "Ctrl-C stops everything",
     ],
   };
 }
+
+const NO_READER =
+  "No monitor page: set READER_DATABASE_URL to the address of the same database with a login that " +
+  "only reads, such as heartbeat_reader (docs/install.md)";
 
 function producerArgs({ customers, rate }: UpFlags): string[] {
   return Object.entries({

@@ -16,6 +16,7 @@ export interface ScreenOptions {
   readonly runningSeconds: number;
   /** The newest last. */
   readonly notices: readonly Notice[];
+  /** On a small terminal, only the first line stays. */
   readonly footer: readonly string[];
 }
 
@@ -36,9 +37,10 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
   // The cursor takes the last row.
   const rows = options.height - 1;
   const figures = renderFigures(status, { width, rows, paint, runningSeconds: options.runningSeconds });
-  const footer = options.footer.flatMap((line) => wrap(printable(line), width));
-  const withFooter = rows - figures.length > footer.length;
-  const left = rows - figures.length - (withFooter ? footer.length + 1 : 0);
+  const wrapped = options.footer.map((line) => wrap(printable(line), width));
+  const room = rows - figures.length;
+  const footer = [wrapped.flat(), wrapped[0] ?? []].find((lines) => lines.length < room) ?? [];
+  const left = room - (footer.length === 0 ? 0 : footer.length + 1);
   // A section needs a blank line and a heading. If there is no room for two sections, only the events are shown.
   const sections = left < 6 ? 1 : 2;
   const spare = left - 2 * sections;
@@ -59,7 +61,8 @@ export function renderScreen(status: Status, options: ScreenOptions): string[] {
     ...figures,
     ...(sections === 1 ? [] : section("Latest readings", readings, "none yet")),
     ...(spare < 1 ? [] : section("Latest events", notices, "none")),
-    ...(withFooter ? ["", ...footer.map((line) => paint("dim", line))] : []),
+    ...(footer.length === 0 ? [] : [""]),
+    ...footer.map((line) => paint(line.startsWith("Open ") ? "bold" : "dim", line)),
   ];
 }
 

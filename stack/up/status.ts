@@ -1,5 +1,6 @@
-import type { Row } from "../../workers/_shared/postgres.ts";
 import { askLoopback } from "../../workers/_shared/health.ts";
+import { LOG_ENDS, RUNS } from "../../workers/_shared/ledger_sql.ts";
+import type { Row } from "../../workers/_shared/postgres.ts";
 import { Meter } from "./meter.ts";
 import { parseMetrics, total } from "./metrics_text.ts";
 
@@ -58,20 +59,17 @@ const OTHERS = `
   select format('consumer %s on %s: %s', pid, host, reason) as problem
     from public.consumer_status
    cross join unnest(reasons) as reason
-   where seen_at > now() - interval '15 seconds'`;
-/** The lag of all partitions of the newest topic. For each partition, the newest report of any consumer counts. */
+   where ${RUNS}`;
+/** The lag of all partitions of the newest topic. */
 const LAG = `
   select sum(greatest(log_end - next_offset, 0)) as lag
-    from (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, log_end
-            from public.consumer_status
-           cross join unnest(partitions, log_end_offsets) as reported (kafka_partition, log_end)
-           where log_end is not null
-             and topic_id = (select topic_id from public.consumer_status
-                              where topic_id is not null order by seen_at desc limit 1)
-           order by topic_id, kafka_partition, seen_at desc) as reported
+    from (${LOG_ENDS}
+         ) as reported
     join (select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, next_offset
             from public.ingest_offsets
-           order by topic_id, kafka_partition, generation desc) as ledger using (topic_id, kafka_partition)`;
+           order by topic_id, kafka_partition, generation desc) as ledger using (topic_id, kafka_partition)
+   where topic_id = (select topic_id from public.consumer_status
+                      where topic_id is not null order by seen_at desc limit 1)`;
 const ANSWER_WITHIN_MS = 1_500;
 
 export class StatusSource {

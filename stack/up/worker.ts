@@ -11,11 +11,14 @@ import { type LogLine, parseLogLine } from "./worker_log.ts";
 const STOP_DEADLINE_MS = 3_000;
 
 export interface WorkerOptions {
-  readonly name: "consumer" | "producer";
+  readonly name: "consumer" | "producer" | "monitor";
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly folder: string;
+  /** Absolute path of the data folder. */
+  readonly home: string;
   readonly pidFile: string;
+  /** An event of the log. If the worker fails before it, the database refuses the worker, and a restart is pointless. */
+  readonly acceptedAt?: string;
   readonly onLine: (line: LogLine) => void;
 }
 
@@ -25,12 +28,16 @@ export class Worker implements Restartable, AsyncDisposable {
   healthPort: number | undefined;
   readonly #options: WorkerOptions;
   #child: Child;
-  #migrated = false;
+  #accepted = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.name = `The ${options.name}`;
-    this.logPath = join(options.folder, `${options.name}.log`);
+    const folder = join(options.home, "workers");
+    Deno.mkdirSync(folder, { recursive: true });
+    // Logs of the consumer can have records, and the monitor's log has the address that opens it.
+    if (Deno.build.os !== "windows") Deno.chmodSync(folder, 0o700);
+    this.logPath = join(folder, `${options.name}.log`);
     this.#child = this.#spawn();
   }
 
@@ -51,11 +58,12 @@ export class Worker implements Restartable, AsyncDisposable {
     return Promise.resolve();
   }
 
-  /** A restart cannot correct wrong settings, or a database that the consumer refuses before it has migrated it. */
+  /** A restart cannot correct wrong settings, or a database and a worker that do not fit. */
   hopeless(status: Deno.CommandStatus): Error | undefined {
     const message = this.#child.tail.filter((text) => parseLogLine(text) === undefined).join("\n");
     if (status.code === EXIT.usage) return new UsageError(message);
-    const isRefused = this.#options.name === "consumer" && !this.#migrated && status.code === EXIT.failed;
+    const isRefused = this.#options.acceptedAt !== undefined && !this.#accepted &&
+      status.code === EXIT.failed;
     return isRefused ? new PipelineError("database_unfit", message) : undefined;
   }
 
@@ -64,10 +72,10 @@ export class Worker implements Restartable, AsyncDisposable {
   }
 
   #spawn(): Child {
-    const { name, args, env, pidFile, onLine } = this.#options;
+    const { name, args, env, pidFile, acceptedAt, onLine } = this.#options;
     this.healthPort = undefined;
-    this.#migrated = false;
-    const log = Deno.openSync(this.logPath, { create: true, append: true });
+    this.#accepted = false;
+    const log = Deno.openSync(this.logPath, { create: true, append: true, mode: 0o600 });
     const encoder = new TextEncoder();
     const child = new Child({
       command: Deno.execPath(),
@@ -81,7 +89,7 @@ export class Worker implements Restartable, AsyncDisposable {
         const line = parseLogLine(text);
         if (line === undefined) return;
         if (line.event === "health.listening") this.healthPort = Number(line.fields["port"]);
-        if (line.event === "schema.migrated") this.#migrated = true;
+        if (line.event === acceptedAt) this.#accepted = true;
         onLine(line);
       },
     });

@@ -213,6 +213,7 @@ Deno.test("up stores readings, restarts a killed consumer, refuses a second up a
       assert.deepEqual([...running.keys()].filter((name) => !name.includes("child")).sort(), [
         "consumer",
         "kafka",
+        "monitor",
         "postgres",
         "producer",
       ]);

@@ -13,6 +13,7 @@ export const PROGRAM_ENV = {
   POSTGRES_PORT: "0",
   KAFKA_BOOTSTRAP_SERVERS: "",
   DATABASE_URL: "",
+  READER_DATABASE_URL: "",
   // After a kill, the group gives the partitions to the next consumer only after this timeout.
   KAFKA_SESSION_TIMEOUT_MS: "6000",
   NO_COLOR: "1",

@@ -118,7 +118,8 @@ export function parseConsumerFlags(args: readonly string[]) {
       "after",
       `
 The consumer reads its settings from the environment; .env.example lists them. While \`deno task up\` or \`deno task stack\`
-runs, a consumer without DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS uses those servers. Otherwise DATABASE_URL is required.
+runs, a consumer without DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS uses those servers, and gives the roles heartbeat_writer
+and heartbeat_reader their rights there. Otherwise DATABASE_URL is required.
 
 Examples:
   DATABASE_URL=postgres://heartbeat_user:secret@127.0.0.1:5432/heartbeat_db deno task consume

@@ -43,7 +43,11 @@ await runWorker(async ({ args, env, readFile, signal, fail, resources, secrets }
   if (applied === undefined) return;
   telemetry.migrated(applied);
   const database = resources.use("database", openDatabase(config.database.url, config.database));
-  if (flags.migrateOnly) return telemetry.rolesMade(await makeRoles(database, config.roles));
+  // On the servers of `deno task stack`, the tasks that only read need the reader's rights.
+  if (flags.migrateOnly || note !== undefined) {
+    telemetry.rolesMade(await makeRoles(database, config.roles));
+  }
+  if (flags.migrateOnly) return;
 
   const clocks = new TwoClocks();
   const floor = new Floor();
