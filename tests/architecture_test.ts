@@ -46,9 +46,21 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   "workers/producer/heart": "",
   "workers/producer/recording": "workers/_shared workers/_shared/record",
   "workers/producer/publish": SHARED,
+  "workers/monitor/access": "workers/_shared workers/monitor/pages workers/monitor/server",
+  "workers/monitor/server": "workers/_shared",
   "workers/reconcile": "workers/_shared workers/_shared/kafka",
+  "workers/sql": "workers/_shared",
   "workers/scenarios": `${SHARED} workers/scenarios/*`,
   "workers/scenarios/catalogue": "workers/_shared/record",
+  "workers/monitor": `${SHARED} migrations workers/monitor/*`,
+  "workers/monitor/view": "",
+  "workers/monitor/live": "workers/_shared " +
+    "workers/monitor/pages workers/monitor/queries workers/monitor/telemetry workers/monitor/view",
+  "workers/monitor/telemetry": "workers/_shared",
+  "workers/monitor/client": "workers/monitor/view",
+  "workers/monitor/pages":
+    "workers/_shared workers/_shared/record workers/monitor/assets workers/monitor/view",
+  "workers/monitor/queries": "workers/_shared workers/_shared/record workers/monitor/view",
   "stack/process": "workers/_shared",
   "stack/network": "workers/_shared",
   "stack/kafka": "stack/network stack/process workers/_shared",
@@ -67,6 +79,7 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   "docs": "workers/_shared workers/_shared/record",
   "tools": ". workers/_shared",
   "tools/supply_chain": "stack/process workers/_shared",
+  "tools/screenshots": "stack stack/process lab workers/_shared workers/producer/heart",
 };
 /** Benchmarks measure whole workers and also single parts of them. */
 const MAY_IMPORT_IN_BENCH = "migrations lab stack stack/* grafana/queries bench/* workers/*";

@@ -24,7 +24,7 @@ export async function readSources(clone: string, folder: string): Promise<Source
     // The texts of the edits and the names of the tests would occur twice.
     if (path === "tests/broken") continue;
     if (isDirectory) { for (const [file, text] of await readSources(clone, path)) sources.set(file, text); }
-    else if (name.endsWith(".ts")) sources.set(path, await Deno.readTextFile(join(clone, path)));
+    else if (/\.(ts|sql)$/.test(name)) sources.set(path, await Deno.readTextFile(join(clone, path)));
   }
   return sources;
 }

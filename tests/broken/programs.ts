@@ -213,6 +213,24 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
     test: "the log end offsets in a consumer's status rise while",
   },
   {
+    promise: "4.7",
+    breaks: "sql runs queries as the owner of the database",
+    edits: { "await requireReader(database, PROGRAM);\n\n  const printer": "const printer" },
+    test: "sql refuses the logins of the owner and the writer",
+  },
+  {
+    promise: "4.8",
+    breaks: "the monitor answers requests for any host name",
+    edits: { "if (!isHost) return": 'if (!isHost && c.req.method === "PUT") return' },
+    test: "a foreign Host is refused, even with a valid cookie",
+  },
+  {
+    promise: "4.8",
+    breaks: "each viewer of the monitor page polls the database for itself",
+    edits: { "if (known !== undefined) return known.feed.join();": "" },
+    test: "200 listeners cost the database the same statements as one",
+  },
+  {
     promise: "docs/threat_model.md",
     breaks: "the certificate of PostgreSQL is not verified",
     edits: {

@@ -1,4 +1,4 @@
-/** The results of the queries, which the pages show and the live streams send. Instants are milliseconds since the Unix epoch. */
+/** Folder `view`: the results of the queries, which the pages show and the live streams send. Instants are milliseconds since the Unix epoch. */
 
 /** Beats per minute: readings outside `min` to `max` are rejected, outside `low` to `high` they are anomalies. */
 export interface BpmLimits {
@@ -6,6 +6,17 @@ export interface BpmLimits {
   readonly max: number;
   readonly low: number;
   readonly high: number;
+}
+
+export interface Reading {
+  /** With a fraction, exact to the microsecond. */
+  readonly ts: number;
+  readonly bpm: number;
+  readonly anomaly: "low" | "high" | null;
+}
+
+export interface CustomerReading extends Reading {
+  readonly id: string;
 }
 
 export interface Problem {
@@ -21,8 +32,9 @@ export interface Attention {
   /** The first reading of the episode, or the last reading before the silence. */
   readonly since: number;
   readonly heartRate: number;
-  readonly latest: number;
 }
+
+export const STEP_BPM = 5;
 
 /** The page "Now". */
 export interface Now {
@@ -41,7 +53,7 @@ export interface Now {
   readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
   /** The longest first, at most ATTENTION_ROWS. */
   readonly attention: readonly Attention[];
-  /** Reporting customers by heart rate, in steps of 5 bpm; `from` is inclusive. Steps without customers are left out. */
+  /** Reporting customers by heart rate, in steps of STEP_BPM; `from` is inclusive. Steps without customers are left out. */
   readonly distribution: readonly { readonly from: number; readonly customers: number }[];
   readonly limits: BpmLimits;
 }
@@ -50,6 +62,17 @@ export interface Range {
   readonly from: number;
   readonly to: number;
 }
+
+const HOUR_MS = 3_600_000;
+export const MAX_RANGE_DAYS = 31;
+/** Ranges that end now. */
+export const PRESETS = {
+  "1h": { ms: HOUR_MS, name: "last hour" },
+  "8h": { ms: 8 * HOUR_MS, name: "last 8 hours" },
+  "24h": { ms: 24 * HOUR_MS, name: "last 24 hours" },
+  "7d": { ms: 7 * 24 * HOUR_MS, name: "last 7 days" },
+};
+export type Preset = keyof typeof PRESETS;
 
 /** An episode of consecutive readings beyond one limit. It ends at the first reading within the limits, or after 5 min of silence. */
 export interface Episode {
@@ -92,7 +115,9 @@ export interface Customer {
   readonly customerId: string;
   readonly range: Range;
   /** Null if the customer has no reading at all. */
-  readonly latest: { readonly ts: number; readonly bpm: number; readonly anomaly: "low" | "high" | null } | null;
+  readonly latest: Reading | null;
+  /** Whether a reading in the range is stored. */
+  readonly hasReadings: boolean;
   /** The newest first. */
   readonly episodes: readonly Episode[];
   /** Rejects of this customer that arrived in the range. */
@@ -116,7 +141,9 @@ export interface Reject {
   readonly reason: string;
   readonly detail: string;
   /** Null for a tombstone, and after retention emptied the reject. */
-  readonly payload: { readonly encoding: "text" | "hex"; readonly text: string; readonly cut: boolean } | null;
+  readonly payload:
+    | { readonly encoding: "text" | "hex"; readonly text: string; readonly cut: boolean }
+    | null;
   readonly emptied: boolean;
 }
 

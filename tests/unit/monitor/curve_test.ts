@@ -1,0 +1,124 @@
+import { deepStrictEqual, strictEqual } from "node:assert";
+import {
+  longestInterval,
+  summarize,
+  type TailReading,
+  toPoints,
+  withSilences,
+  withTail,
+} from "../../../workers/monitor/client/curve.ts";
+import type { Series } from "../../../workers/monitor/view/view.ts";
+
+const LIMITS = { min: 30, max: 220, low: 45, high: 180 };
+const MINUTE_MS = 60_000;
+
+/** @param rows seconds and heart rates */
+function raw(rows: readonly (readonly [second: number, bpm: number])[]): Series {
+  return {
+    kind: "raw",
+    ts: rows.map(([second]) => second * 1_000),
+    bpm: rows.map(([, bpm]) => bpm),
+    anomaly: rows.map(([, bpm]) => anomalyOf(bpm)),
+    truncated: false,
+  };
+}
+
+function anomalyOf(bpm: number): "low" | "high" | null {
+  return bpm < LIMITS.low ? "low" : bpm > LIMITS.high ? "high" : null;
+}
+
+/** @param rows [minute, low, mean, high, readings, anomalies] */
+function minutes(rows: readonly (readonly number[])[]): Series {
+  const column = (place: number, factor = 1) => rows.map((row) => (row[place] ?? 0) * factor);
+  return {
+    kind: "minute",
+    ts: column(0, MINUTE_MS),
+    low: column(1),
+    mean: column(2),
+    high: column(3),
+    readings: column(4),
+    anomalies: column(5),
+    truncated: false,
+  };
+}
+
+function every(seconds: number, count: number): [number, number][] {
+  return Array.from({ length: count }, (_, row) => [row * seconds, 70]);
+}
+
+function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): TailReading[] {
+  return rows.map(([second, bpm]) => ({ ts: second * 1_000, bpm, anomaly: anomalyOf(bpm) }));
+}
+
+/** The seconds at which the line breaks. */
+function breaks(series: Series): number[] {
+  const points = toPoints(series, LIMITS);
+  return withSilences(points, longestInterval(points, series.kind))
+    .filter(({ mean }) => mean === null).map(({ ts }) => ts / 1_000);
+}
+
+Deno.test("the line of raw readings breaks where more than five usual intervals have no reading", () => {
+  deepStrictEqual(breaks(raw([...every(5, 10), [70, 70], [96, 70]])), [83]);
+});
+
+Deno.test("the line of raw readings never breaks within ten seconds, and always after five minutes", () => {
+  deepStrictEqual(breaks(raw([...every(1, 10), [19, 70], [30, 70]])), [24.5]);
+  deepStrictEqual(breaks(raw([...every(120, 5), [780, 70], [1_081, 70]])), [930.5]);
+});
+
+Deno.test("the line of minutes breaks only after five minutes", () => {
+  const row = (minute: number) => [minute, 60, 70, 80, 12, 0];
+  deepStrictEqual(breaks(minutes([0, 1, 2, 7, 13].map(row))), [600]);
+});
+
+Deno.test("a series without readings has no line, no break and says so", () => {
+  deepStrictEqual(breaks(raw([])), []);
+  strictEqual(summarize(toPoints(raw([]), LIMITS), { from: 0, to: 9e9 }), "No readings in this range.");
+});
+
+Deno.test("a minute is marked only with anomalies of the limits' own side", () => {
+  const [calm, low, both] = toPoints(
+    minutes([[0, 40, 70, 80, 12, 0], [1, 40, 70, 180, 12, 3], [2, 44, 70, 181, 12, 3]]),
+    LIMITS,
+  ).map((point) => [point.low, point.high]);
+  // The first minute is from a time with another limit.
+  deepStrictEqual([calm, low, both], [[false, false], [true, false], [true, true]]);
+});
+
+Deno.test("readings that arrive late or twice take their place in the line once", () => {
+  const points = toPoints(raw([[0, 60], [10, 61], [20, 62]]), LIMITS);
+  const all = withTail(points, tailOf([[20, 62], [25, 41], [5, 190], [25, 41]]), "raw");
+  deepStrictEqual(all.map(({ ts, mean, low, high }) => [ts / 1_000, mean, low, high]), [
+    [0, 60, false, false],
+    [5, 190, false, true],
+    [10, 61, false, false],
+    [20, 62, false, false],
+    [25, 41, true, false],
+  ]);
+});
+
+Deno.test("arriving readings make a minute, but replace a loaded one only if they are more than it has", () => {
+  const points = toPoints(minutes([[0, 50, 60, 70, 12, 0], [1, 60, 60, 60, 1, 0]]), LIMITS);
+  const all = withTail(points, tailOf([[59, 99], [60, 60], [70, 190], [120, 80], [130, 90]]), "minute");
+  deepStrictEqual(
+    all.map((
+      { ts, lowest, mean, highest, high, readings },
+    ) => [ts / MINUTE_MS, lowest, mean, highest, high, readings]),
+    [
+      [0, 50, 60, 70, false, 12],
+      [1, 60, 125, 190, true, 2],
+      [2, 80, 85, 90, false, 2],
+    ],
+  );
+});
+
+Deno.test("the words for the chart count what is in the range", () => {
+  const points = toPoints(
+    raw([[0, 200], ...every(5, 3).map(([s, bpm]) => [s + 10, bpm] as const), [400, 41]]),
+    LIMITS,
+  );
+  strictEqual(
+    summarize(withSilences(points, 25_000), { from: 5_000, to: 400_000 }),
+    "4 readings, lowest 41 bpm, highest 70 bpm, 1 marked low, 0 marked high, 1 silence.",
+  );
+});

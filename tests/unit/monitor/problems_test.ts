@@ -1,0 +1,119 @@
+import { deepStrictEqual } from "node:assert";
+import { problemsOf } from "../../../workers/monitor/queries/problems.ts";
+import { rangeProblem } from "../../../workers/monitor/queries/range.ts";
+
+const READY = { host: "host-a", runs: true, reasons: [], seenSeconds: 2 };
+const WELL: Parameters<typeof problemsOf>[0] = {
+  consumers: [READY],
+  lag: { records: 20_000, seconds: 60 },
+  rollup: { records: 300_000, seconds: 60, cursor: null },
+  samples: [],
+  omitsPending: false,
+  isFull: false,
+  unaccounted: 0,
+};
+
+function problems(facts: Partial<typeof WELL>): string[] {
+  return problemsOf({ ...WELL, ...facts }).map(({ part, text }) => `${part}: ${text}`);
+}
+
+Deno.test("a pipeline that keeps up has no problem", () => {
+  deepStrictEqual(problems({}), []);
+  deepStrictEqual(problems({ consumers: [READY, { ...READY, runs: false, seenSeconds: 90_000 }] }), []);
+});
+
+Deno.test("without a running consumer, the problem says when the last one was seen and why it ended", () => {
+  const gone = { ...READY, runs: false, seenSeconds: 130 };
+  deepStrictEqual(problems({ consumers: [] }), [
+    "consumer: No consumer is running. The last one stopped in order, or none has reported in the last day. Start one: deno task consume",
+  ]);
+  deepStrictEqual(problems({ consumers: [gone] }), [
+    "consumer: No consumer is running. The last one, on host-a, reported 2 min 10 s ago. Its log says why it ended. Start one: deno task consume",
+  ]);
+  const reasons = ["kafka: away", "consumer: Cannot write: generation 2"];
+  deepStrictEqual(problems({ consumers: [{ ...gone, reasons, seenSeconds: 7_300 }, gone] }), [
+    "consumer: No consumer is running. The last one, on host-a, reported 2 h 1 min ago. It gave up: Cannot write: generation 2",
+  ]);
+});
+
+Deno.test("the reasons of consumers name the part that fails, and each reason is one problem", () => {
+  const reasons = [
+    "kafka: Cannot reach Kafka at k:9092",
+    "database: Cannot write at PostgreSQL",
+    "records of partition 3: corrupt",
+    "group: not joined yet",
+    "offset of partition 0: held",
+    "rollup: no round for 40 s",
+  ];
+  deepStrictEqual(
+    problems({ consumers: [{ ...READY, reasons }] }).map((text) =>
+      text.split(": The consumer is not ready: ")
+    ),
+    [
+      ["broker", "kafka: Cannot reach Kafka at k:9092"],
+      ["database", "database: Cannot write at PostgreSQL"],
+      ["broker", "records of partition 3: corrupt"],
+      ["consumer", "group: not joined yet"],
+      ["consumer", "offset of partition 0: held"],
+      ["rollup", "rollup: no round for 40 s"],
+    ],
+  );
+  const away = { ...READY, reasons: ["kafka: away"] };
+  deepStrictEqual(problems({ consumers: [away, READY, away] }), [
+    "broker: 2 of 3 consumers are not ready: kafka: away",
+  ]);
+});
+
+Deno.test("lag is a problem if the consumer is more than a minute behind, or if the lag grew for 20 s", () => {
+  const next = "If the lag does not fall, start more consumers, or look for what slows the database.";
+  deepStrictEqual(problems({ lag: { records: 12_345, seconds: 200 } }), [
+    `lag: The consumer is 3 min 20 s behind: 12\u202f345 records in Kafka are not stored yet. ${next}`,
+  ]);
+  // A saw-tooth: the consumer hears of the end of the log every 5 s.
+  const samples = (growth: number) =>
+    Array.from(
+      { length: 60 },
+      (_, n) => ({ at: n * 500, stored: 0, lag: 2_000 + growth * n + n % 10 * 100 }),
+    );
+  deepStrictEqual(problems({ samples: samples(0) }), []);
+  deepStrictEqual(problems({ samples: samples(100).slice(30) }), [], "too short to know");
+  deepStrictEqual(problems({ samples: samples(100) }), [
+    `lag: The lag grows: 20\u202f000 records in Kafka are not stored yet, 4\u202f000 more than 20 s ago. ${next}`,
+  ]);
+});
+
+Deno.test("a rollup that is late, too late for this page, or rebuilding is a problem", () => {
+  const late = { records: 500_000, seconds: 75, cursor: null };
+  deepStrictEqual(problems({ rollup: late }), [
+    "rollup: The rollup is 1 min 15 s and 500\u202f000 records behind. Dashboards show customers as they were 1 min 15 s ago; this page is exact.",
+  ]);
+  deepStrictEqual(problems({ rollup: { ...late, seconds: 9 }, omitsPending: true }), [
+    "rollup: The rollup is 9 s and 500\u202f000 records behind. Until it has caught up, this page shows customers as they were 9 s ago.",
+  ]);
+  deepStrictEqual(problems({ rollup: { records: 0, seconds: 0, cursor: "2026-07-14T09:31:00+00:00" } }), [
+    "rollup: The rollup rebuilds minutes and latest readings, the newest first. It has reached 2026-07-14 09:31 UTC. " +
+    "Until it ends, customers can be missing here.",
+  ]);
+  deepStrictEqual(problems({ isFull: true }), [
+    "rollup: More than 500\u202f000 customers reported in the last day. This page leaves out the others.",
+  ]);
+});
+
+Deno.test("unaccounted offsets, or a ledger that could not be checked, are a problem", () => {
+  deepStrictEqual(problems({ unaccounted: 13 }), [
+    "ledger: 13 offsets are unaccounted for. To see which: deno task reconcile",
+  ]);
+  deepStrictEqual(problems({ unaccounted: undefined }), [
+    "ledger: The ledger could not be added up in time. To check it: deno task reconcile",
+  ]);
+});
+
+Deno.test("a range is at most 31 days, begins before it ends, and is in the years 0 to 9999", () => {
+  const day = 86_400_000;
+  const of = (from: number, to: number) => rangeProblem({ from, to });
+  deepStrictEqual([of(0, 31 * day), of(-day, 1)], [undefined, undefined]);
+  deepStrictEqual(of(5, 5), "The range ends before it begins, expected a beginning before its end.");
+  deepStrictEqual(of(0, 32 * day), "The range has 32 days, expected at most 31.");
+  const malformed = "The range is malformed, expected instants in the years 0 to 9999.";
+  deepStrictEqual([of(NaN, 1), of(0, Infinity), of(0, 1e18)], [malformed, malformed, malformed]);
+});

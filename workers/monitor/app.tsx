@@ -1,0 +1,151 @@
+/** Folder `monitor`: serves the page that shows the data live. It only reads the database. This file: the routes. */
+import { type Context, Hono } from "hono";
+import { compress } from "hono/compress";
+import { PipelineError, UsageError } from "../_shared/errors.ts";
+import type { Access } from "./access/access.ts";
+import { assetResponse } from "./assets/assets.ts";
+import type { Source } from "./live/feed.ts";
+import type { Feeds } from "./live/feeds.ts";
+import type { Sources } from "./live/sources.ts";
+import { CustomerPage } from "./pages/customer_page.tsx";
+import { LedgerPage } from "./pages/ledger_page.tsx";
+import { NowPage } from "./pages/now_page.tsx";
+import { ProblemPage } from "./pages/problem_page.tsx";
+import { RejectsPage } from "./pages/rejects_page.tsx";
+import {
+  chosenRange,
+  CUSTOMER_PARAMETERS,
+  readParameters,
+  REJECT_PARAMETERS,
+  SEARCH_PARAMETERS,
+} from "./parameters.ts";
+import type { Queries } from "./queries/queries.ts";
+import type { MonitorTelemetry } from "./telemetry/telemetry.ts";
+
+/** After this time, a browser reloads a page that could not be shown. */
+const RETRY_SECONDS = "5";
+
+interface Dependencies {
+  readonly access: Access;
+  readonly queries: Queries;
+  readonly sources: Sources;
+  readonly feeds: Feeds;
+  readonly telemetry: MonitorTelemetry;
+}
+
+/** The routes. A failure becomes a page that says what happened and what to do. */
+export function createApp(dependencies: Dependencies): Hono {
+  const { access, telemetry } = dependencies;
+  const app = new Hono();
+  app.use(access.guard);
+  // Never event streams: a compressor would hold events back.
+  app.use(compress({ encoding: "gzip" }));
+  access.mount(app);
+  app.get("/assets/*", (c) => {
+    return assetResponse(c.req.path, c.req.header("accept-encoding")) ?? c.notFound();
+  });
+  addPages(app, dependencies);
+  addData(app, dependencies);
+  addStreams(app, dependencies);
+  app.notFound((c) => problem(c, 404, `${c.req.path} is no page of the monitor.`));
+  app.onError((error, c) => {
+    if (error instanceof UsageError) {
+      return problem(
+        c,
+        400,
+        error.problems.map((text) => text.replace(/\.?$/, ".")).join(" "),
+      );
+    }
+    if (error instanceof PipelineError) return unavailable(c, `${error.message}.`);
+    telemetry.pageFailed(error);
+    return problem(c, 500, "The monitor has a bug. Its log has the details.");
+  });
+  return app;
+}
+
+function addPages(app: Hono, { queries }: Dependencies): void {
+  app.get("/", async (c) => c.html(<NowPage now={await queries.now()} />));
+  app.get("/ledger", async (c) => c.html(<LedgerPage ledger={await queries.ledger()} />));
+  app.get("/customer", async (c) => {
+    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
+    const chosen = chosenRange(given, "1h");
+    const customer = await queries.customer(id, chosen.at(Date.now()));
+    const similar = customer.latest === null ? await queries.search(id) : [];
+    return c.html(<CustomerPage customer={customer} last={chosen.last} similar={similar} />);
+  });
+  app.get("/rejects", async (c) => {
+    const { reason, customer: customerId, before, ...given } = readParameters(
+      REJECT_PARAMETERS,
+      c.req.query(),
+    );
+    const { last, at } = chosenRange(given, "24h");
+    const rejects = await queries.rejects({ reason, customerId, before, range: at(Date.now()) });
+    const isFiltered = [reason, customerId, before].some((filter) => filter !== undefined);
+    return c.html(<RejectsPage rejects={rejects} live={last !== undefined && !isFiltered} />);
+  });
+}
+
+function addData(app: Hono, { queries }: Dependencies): void {
+  const chosen = (c: Context) => {
+    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
+    return [id, chosenRange(given, "1h").at(Date.now())] as const;
+  };
+  app.get("/customer/data", async (c) => c.json(await queries.series(...chosen(c))));
+  app.get("/customers", async (c) => {
+    return c.json(await queries.search(readParameters(SEARCH_PARAMETERS, c.req.query()).prefix));
+  });
+  app.get("/customer.csv", async (c) => {
+    const [id, range] = chosen(c);
+    const rows = queries.csv(id, range)[Symbol.asyncIterator]();
+    // Read before the answer begins, so that a failure still has its status.
+    const first = await rows.next();
+    const [from, to] = [range.from, range.to].map((ms) =>
+      new Date(ms).toISOString().slice(0, 16).replace(":", "")
+    );
+    return c.body(streamOf(first, rows).pipeThrough(new TextEncoderStream()), 200, {
+      "content-type": "text/csv; charset=utf-8",
+      "content-disposition": `attachment; filename="heart_rate_${from}_${to}.csv"`,
+    });
+  });
+}
+
+function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
+  const stream = (c: Context, source: Source) => {
+    const events = feeds.listen(source);
+    if (typeof events === "string") return unavailable(c, `${events}. Close other pages of the monitor.`);
+    return c.body(events, 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+  };
+  app.get("/live/now", (c) => stream(c, sources.now));
+  app.get("/live/ledger", (c) => stream(c, sources.ledger));
+  app.get("/live/rejects", (c) => stream(c, sources.rejects(chosenRange({}, "24h").at)));
+  app.get("/live/customer", (c) => {
+    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
+    const { last, at } = chosenRange(given, "1h");
+    return stream(c, sources.customer(JSON.stringify([id, last ?? given]), id, at));
+  });
+}
+
+/** Reads the next piece only after the viewer has taken the previous one. */
+function streamOf(first: IteratorResult<string>, rest: AsyncIterator<string>): ReadableStream<string> {
+  let next = first;
+  return new ReadableStream({
+    pull: async (controller) => {
+      if (next.done) return controller.close();
+      controller.enqueue(next.value);
+      next = await rest.next();
+    },
+    cancel: async () => void await rest.return?.(),
+  });
+}
+
+function unavailable(c: Context, text: string) {
+  c.header("retry-after", RETRY_SECONDS);
+  c.header("refresh", RETRY_SECONDS);
+  return problem(c, 503, text);
+}
+
+function problem(c: Context, status: 400 | 404 | 500 | 503, text: string) {
+  // A script reads the text of its request. A person gets a page.
+  if (!c.req.header("accept")?.includes("text/html")) return c.text(text, status);
+  return c.html(<ProblemPage status={status} text={text} />, status);
+}

@@ -1,0 +1,70 @@
+/** The element that says whether the page is current. */
+import { formatDuration } from "../view/words.ts";
+import type { StreamState } from "./stream.ts";
+
+const STALE_AFTER_MS = 3_000;
+
+export class Connection {
+  #stream: StreamState = { kind: "connecting" };
+  #trouble: string | undefined;
+  #tickAt: number | undefined;
+  readonly #status = document.createElement("span");
+  /** Apart from the status and silent, because screen readers would read its seconds without end. */
+  readonly #age = document.createElement("span");
+  readonly #again = Object.assign(document.createElement("a"), {
+    href: "",
+    textContent: "Load this page again.",
+  });
+
+  constructor(private readonly element: HTMLElement) {
+    this.#status.role = "status";
+    this.#age.ariaLive = "off";
+    element.replaceChildren(this.#status, this.#age, this.#again);
+    this.refresh();
+  }
+
+  tick(): void {
+    this.#tickAt = Date.now();
+    this.#trouble = undefined;
+    this.refresh();
+  }
+
+  /** @param text why the server has no current data */
+  trouble(text: string): void {
+    this.#trouble = text;
+    this.refresh();
+  }
+
+  set stream(state: StreamState) {
+    this.#stream = state;
+    this.refresh();
+  }
+
+  /** Once a second. */
+  refresh(): void {
+    const [state, text, note = ""] = this.#words();
+    this.element.dataset.state = state;
+    // Only a change, because the status is read aloud.
+    if (this.#status.textContent !== text) this.#status.textContent = text;
+    this.#age.textContent = note;
+    this.#again.hidden = this.#stream.kind !== "refused";
+  }
+
+  #words(): readonly [state: string, text: string, note?: string] {
+    const stream = this.#stream;
+    const ageMs = this.#tickAt === undefined ? undefined : Date.now() - this.#tickAt;
+    const age = ageMs === undefined ? "" : `, last update ${formatDuration(ageMs)} ago`;
+    if (stream.kind === "refused") {
+      return ["disconnected", `The session has ended. ${stream.why.trim()} `];
+    }
+    if (stream.kind === "lost") {
+      const seconds = Math.max(0, Math.ceil((stream.retryAt - Date.now()) / 1_000));
+      return ["disconnected", stream.why.trim() || "disconnected", `, trying again in ${seconds} s${age}`];
+    }
+    if (this.#trouble !== undefined) return ["stale", this.#trouble, age];
+    if (ageMs === undefined || stream.kind === "connecting" && ageMs < STALE_AFTER_MS) {
+      return ["connecting", "connecting"];
+    }
+    return ageMs < STALE_AFTER_MS ? ["live", "live"] : ["stale", "no update", age];
+  }
+}

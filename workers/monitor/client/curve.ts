@@ -1,0 +1,100 @@
+/** The points of the chart. It uses no part of the browser, so that unit tests can import it. */
+import { countOf } from "../view/words.ts";
+import type { BpmLimits, Range, Series } from "../view/view.ts";
+
+export interface TailReading {
+  readonly ts: number;
+  readonly bpm: number;
+  readonly anomaly: "low" | "high" | null;
+}
+
+/** A reading or the readings of a minute. Without values: a silence, which no line crosses. */
+export interface Point {
+  readonly ts: number;
+  readonly mean: number | null;
+  readonly lowest: number | null;
+  readonly highest: number | null;
+  /** Whether an anomaly is marked. */
+  readonly low: boolean;
+  readonly high: boolean;
+  readonly readings: number;
+}
+
+const SILENCE_MS = 5 * 60_000;
+/** Between raw readings, this many usual intervals are a silence, too, but never less than MIN_SILENCE_MS. */
+const MISSING_READINGS = 5;
+const MIN_SILENCE_MS = 10_000;
+const SILENCE = { mean: null, lowest: null, highest: null, low: false, high: false, readings: 0 };
+const STEP_MS = { raw: 1, minute: 60_000 };
+
+function pointOf(ts: number, readings: readonly Omit<TailReading, "ts">[]): Point {
+  const bpm = readings.map((reading) => reading.bpm);
+  const has = (kind: "low" | "high") => readings.some(({ anomaly }) => anomaly === kind);
+  const mean = bpm.reduce((a, b) => a + b, 0) / bpm.length;
+  const [lowest, highest] = [Math.min(...bpm), Math.max(...bpm)];
+  return { ts, mean, lowest, highest, low: has("low"), high: has("high"), readings: bpm.length };
+}
+
+export function toPoints(series: Series, limits: BpmLimits): Point[] {
+  if (series.kind === "raw") {
+    const { bpm, anomaly } = series;
+    return series.ts.map((ts, row) => pointOf(ts, [{ bpm: bpm[row] ?? 0, anomaly: anomaly[row] ?? null }]));
+  }
+  const { low, mean, high, readings, anomalies } = series;
+  return series.ts.map((ts, row) => {
+    const [lowest = 0, highest = 0, hasAnomaly] = [low[row], high[row], anomalies[row] !== 0];
+    const marks = { low: hasAnomaly && lowest < limits.low, high: hasAnomaly && highest > limits.high };
+    return { ts, mean: mean[row] ?? 0, lowest, highest, readings: readings[row] ?? 0, ...marks };
+  });
+}
+
+/** Adds readings that arrived later. A minute is replaced if the tail has more of its readings. */
+export function withTail(
+  points: readonly Point[],
+  tail: readonly TailReading[],
+  kind: Series["kind"],
+): readonly Point[] {
+  if (tail.length === 0) return points;
+  const begins = ({ ts }: TailReading) => ts - ts % STEP_MS[kind];
+  const first = Math.min(...tail.map(begins));
+  const kept = points.findLastIndex(({ ts }) => ts < first) + 1;
+  const fresh = new Map(points.slice(kept).map((point) => [point.ts, point]));
+  for (const [ts, readings] of Map.groupBy(tail, begins)) {
+    if (readings.length > (fresh.get(ts)?.readings ?? 0)) fresh.set(ts, pointOf(ts, readings));
+  }
+  return [...points.slice(0, kept), ...[...fresh.values()].sort((a, b) => a.ts - b.ts)];
+}
+
+/** @returns the longest time between two points that is no silence. The usual interval is the median. */
+export function longestInterval(points: readonly Point[], kind: Series["kind"]): number {
+  const intervals = Float64Array.from(points.slice(1), ({ ts }, row) => ts - (points[row]?.ts ?? ts)).sort();
+  const usual = intervals[intervals.length >> 1];
+  if (kind === "minute" || usual === undefined) return SILENCE_MS;
+  return Math.min(SILENCE_MS, Math.max(MISSING_READINGS * usual, MIN_SILENCE_MS));
+}
+
+/** Adds a point without values in each silence. */
+export function withSilences(points: readonly Point[], longestMs: number): Point[] {
+  const all: Point[] = [];
+  for (const [row, point] of points.entries()) {
+    const before = points[row - 1]?.ts ?? point.ts;
+    if (point.ts - before > longestMs) all.push({ ...SILENCE, ts: (before + point.ts) / 2 });
+    all.push(point);
+  }
+  return all;
+}
+
+/** What the chart shows, in words for those who cannot see it. */
+export function summarize(points: readonly Point[], { from, to }: Range): string {
+  const seen = points.filter(({ ts }) => ts >= from && ts <= to);
+  const full = seen.filter(({ readings }) => readings > 0);
+  if (full.length === 0) return "No readings in this range.";
+  const readings = full.reduce((sum, point) => sum + point.readings, 0);
+  // Not Math.min(...): a call cannot have as many arguments as there are points.
+  const lowest = full.reduce((least, point) => Math.min(least, point.lowest ?? least), Infinity);
+  const highest = full.reduce((most, point) => Math.max(most, point.highest ?? most), 0);
+  const marked = (kind: "low" | "high") => `${full.filter((point) => point[kind]).length} marked ${kind}`;
+  const silences = countOf(seen.length - full.length, "silence");
+  return `${countOf(readings, "reading")}, lowest ${lowest} bpm, highest ${highest} bpm, ${marked("low")}, ` +
+    `${marked("high")}, ${silences}.`;
+}

@@ -1,0 +1,66 @@
+/** Starts what the page has: the live stream, the chart, the search field, the forms for a range. */
+import { Chart, type Readings } from "./chart.ts";
+import { Connection } from "./connection.ts";
+import { loadPage, replaceFragment } from "./page.ts";
+import { startRangeForms } from "./range_form.ts";
+import { startSearch } from "./search.ts";
+import { Stream } from "./stream.ts";
+import { localize, refreshDurations, setClock } from "./times.ts";
+
+/** A timer that was this late: the computer slept. */
+const SLEPT_MS = 10_000;
+
+localize(document);
+startRangeForms();
+for (const field of document.querySelectorAll<HTMLInputElement>("input[data-customer-search]")) {
+  startSearch(field);
+}
+
+const { dataset } = document.documentElement;
+const connectionElement = document.getElementById("connection");
+const connection = connectionElement === null ? undefined : new Connection(connectionElement);
+const stream = new Stream(() => dataset.live ?? "", {
+  onState: (state) => {
+    if (connection !== undefined) connection.stream = state;
+  },
+  onEvent: (name, data) => RECEIVERS[name]?.(data as never),
+});
+const RECEIVERS: Readonly<Record<string, (data: never) => void>> = {
+  fragment: ({ id, html }: { id: string; html: string }) => replaceFragment(id, html),
+  readings: (readings: Readings) => chart?.add(readings),
+  tick: ({ at }: { at: number }) => {
+    setClock(at);
+    connection?.tick();
+    chart?.resume();
+  },
+  trouble: ({ text }: { text: string }) => connection?.trouble(text),
+};
+
+let pageRequest = new AbortController();
+const chartElement = document.getElementById("chart");
+const chart = chartElement === null ? undefined : new Chart(chartElement, async (search) => {
+  pageRequest.abort();
+  pageRequest = new AbortController();
+  await loadPage(search, pageRequest).catch(() => {});
+  stream.open();
+});
+
+function openIfVisible(): void {
+  if (dataset.live === undefined) return;
+  // The server reads data only for pages that somebody sees.
+  if (document.visibilityState === "visible") stream.open();
+  else stream.close();
+}
+
+openIfVisible();
+document.addEventListener("visibilitychange", openIfVisible);
+addEventListener("online", openIfVisible);
+
+let beatAt = Date.now();
+setInterval(() => {
+  if (Date.now() - beatAt > SLEPT_MS) openIfVisible();
+  beatAt = Date.now();
+  refreshDurations();
+  connection?.refresh();
+  chart?.tick();
+}, 1_000);

@@ -1,0 +1,69 @@
+/** Writes instants in the viewer's zone and keeps durations current. */
+import { formatDuration } from "../view/words.ts";
+import { fieldValue, formatClock, formatDate, formatZone } from "./local_time.ts";
+import { lastNight } from "./range.ts";
+
+let offsetMs = 0;
+let clockAt = 0;
+
+/** The present by the server's clock, because the viewer's clock can be wrong. */
+export function now(): number {
+  return Date.now() + offsetMs;
+}
+
+/** @param at when the server read its latest data. It sends the same instant again until it has newer data. */
+export function setClock(at: number): void {
+  if (at !== clockAt) offsetMs = at - Date.now();
+  clockAt = at;
+}
+
+const WRITERS: Readonly<Record<string, (ms: number) => string>> = {
+  clock: formatClock,
+  date: formatDate,
+  ago: (ms) => `${formatDuration(now() - ms)} ago`,
+  since: (ms) => formatDuration(now() - ms),
+};
+
+function writeTimes(times: Iterable<HTMLTimeElement>): void {
+  for (const time of times) {
+    const ms = Date.parse(time.dateTime);
+    const text = WRITERS[time.dataset.as ?? ""]?.(ms);
+    // Only a change, so that a selection in the text survives.
+    if (text !== undefined && text !== time.textContent) time.textContent = text;
+    // Once for each element, because new HTML brings new elements or titles.
+    time.title ||= `${formatDate(ms)} ${formatZone(ms)}`;
+  }
+}
+
+/** Once a second. */
+export function refreshDurations(): void {
+  writeTimes(document.querySelectorAll<HTMLTimeElement>("time:is([data-as=ago], [data-as=since])"));
+}
+
+/** Turns what the server wrote in UTC into the viewer's zone. New HTML passes here before it gets into the page. */
+export function localize(root: ParentNode): void {
+  writeTimes(root.querySelectorAll<HTMLTimeElement>("time[data-as]"));
+  for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = formatZone(now());
+  for (const field of root.querySelectorAll<HTMLInputElement>("input[data-instant]")) {
+    const value = fieldValue(Date.parse(field.dataset.instant ?? ""));
+    field.setAttribute("value", value);
+    field.value = value;
+  }
+  localizeLinks(root);
+}
+
+/** Only the browser knows when the viewer's last night was. */
+export function localizeLinks(root: ParentNode): void {
+  for (const link of root.querySelectorAll<HTMLAnchorElement>("a[data-last-night]")) {
+    link.search = rangeSearch(link.search, lastNight(now()));
+    link.hidden = false;
+  }
+}
+
+/** @returns the query with another range */
+export function rangeSearch(search: string, range: { readonly from: number; readonly to: number }): string {
+  const query = new URLSearchParams(search);
+  query.delete("last");
+  for (const name of ["from", "to"] as const) query.set(name, new Date(range[name]).toISOString());
+  return `?${query}`;
+}

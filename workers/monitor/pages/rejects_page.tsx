@@ -1,0 +1,102 @@
+import { printable } from "../../_shared/output.ts";
+import type { RejectCounts, RejectFilter, Rejects } from "../view/view.ts";
+import { type Fragments, Layout, Section } from "./layout.tsx";
+import { RangeForm, rangeQuery } from "./range_form.tsx";
+import { RejectList } from "./reject_list.tsx";
+import { explainReason, EXPLANATIONS } from "./reject_reasons.ts";
+import { Table } from "./table.tsx";
+import { formatCount, formatDuration } from "../view/words.ts";
+
+/** @param props.live false if the filter is not the one of the live stream */
+export function RejectsPage({ rejects, live }: { readonly rejects: Rejects; readonly live: boolean }) {
+  const { filter } = rejects;
+  return (
+    <Layout title="Rejects" page="rejects" live={live ? "/live/rejects" : undefined}>
+      <h1>Rejects</h1>
+      <p class="lead">
+        A reject is a record from Kafka that is not a valid reading. It is kept with the reason, so no record
+        disappears.
+      </p>
+      <RangeForm range={filter.range} action="/rejects">
+        <label>
+          Reason{" "}
+          <select name="reason">
+            <option value="">all reasons</option>
+            {Object.keys(EXPLANATIONS).map((name) => <option selected={name === filter.reason}>{name}
+            </option>)}
+          </select>
+        </label>
+        <label>
+          Customer <input name="customer" value={filter.customerId} placeholder="id" autocomplete="off" />
+        </label>
+      </RangeForm>
+      {Object.values(rejectsFragments(rejects, live))}
+    </Layout>
+  );
+}
+
+/** @param live the links do not fix the range, so that a fragment changes only when a record was rejected */
+export function rejectsFragments({ rejects, filter, next, overTime }: Rejects, live = true): Fragments {
+  const link = (change: Partial<RejectFilter>) => pageLink({ ...filter, ...change }, live);
+  return {
+    reasons: (
+      <Section id="reasons" title="By reason">
+        {overTime.reasons.length === 0
+          ? <p class="empty">No record was rejected in this range.</p>
+          : <Reasons link={(reason) => link({ reason, before: undefined })} overTime={overTime} />}
+      </Section>
+    ),
+    rejects: (
+      <Section id="rejects" title="Rejected records, the newest first">
+        {rejects.length === 0
+          ? <p class="empty">No rejected record. Choose a longer range or fewer filters to see others.</p>
+          : <RejectList rejects={rejects} />}
+        {next !== undefined && <a class="button" href={link({ before: next })}>Earlier rejects</a>}
+      </Section>
+    ),
+  };
+}
+
+interface ReasonsProps extends Pick<Rejects, "overTime"> {
+  readonly link: (reason: string) => string;
+}
+
+function Reasons({ overTime, link }: ReasonsProps) {
+  const step = formatDuration(overTime.stepMs);
+  return (
+    <Table
+      caption="Number of rejected records by reason"
+      columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
+      rows={overTime.reasons.map((counts) => [
+        <a class="reason" href={link(counts.reason)}>
+          {printable(counts.reason)}
+        </a>,
+        explainReason(counts.reason),
+        formatCount(counts.total),
+        <Bars {...counts} step={step} />,
+      ])}
+    />
+  );
+}
+
+function Bars({ counts, step }: RejectCounts & { readonly step: string }) {
+  const most = Math.max(...counts, 1);
+  const width = 100 / counts.length;
+  return (
+    <svg class="bars" role="img" aria-label={`at most ${formatCount(most)} in ${step}`}>
+      {counts.map((count, place) => {
+        const percent = count === 0 ? 0 : Math.max(count / most * 100, 8);
+        const size = { width: `${(width * 0.85).toFixed(2)}%`, height: `${percent.toFixed(1)}%` };
+        return <rect x={`${(place * width).toFixed(2)}%`} y={`${(100 - percent).toFixed(1)}%`} {...size} />;
+      })}
+      <line x1="0" x2="100%" y1="100%" y2="100%" />
+    </svg>
+  );
+}
+
+function pageLink({ reason, customerId, range, before }: RejectFilter, live: boolean): string {
+  const query = new URLSearchParams(live ? {} : rangeQuery(range));
+  const optional = { reason, customer: customerId, before };
+  for (const [name, value] of Object.entries(optional)) if (value !== undefined) query.set(name, value);
+  return `/rejects?${query}`;
+}

@@ -1,0 +1,143 @@
+/** Folder `queries`: asks PostgreSQL what the pages show, with limits on time, rows and ranges. This file: who needs attention. */
+import type { Session } from "../../_shared/postgres.ts";
+import type { Attention, CustomerReading } from "../view/view.ts";
+import { instant, ms, SCENARIO_ID } from "./snapshot.ts";
+
+export const SILENT_AFTER_MS = 300_000;
+const ATTENTION_ROWS = 50;
+/** Maximum of silent customers if the others need the rows: sensors that were put away must not fill the list. */
+const SILENT_ROWS = 20;
+/** Maximum of searches in one poll, and of readings that all of them read together. */
+const MAX_SEARCHES = 200;
+const MAX_READINGS = 20_000;
+/** A search goes back at most this far. A longer episode begins there. */
+const SEARCHED_MS = 86_400_000;
+
+/** An episode that goes on. */
+interface Episode {
+  readonly kind: CustomerReading["anomaly"];
+  /** The first reading that was found. */
+  readonly since: number;
+  /** The newest reading that was searched. */
+  readonly through: number;
+  /** Whether `since` is final. Otherwise the next poll continues the search. */
+  readonly complete: boolean;
+}
+
+/** Goes from `before` (exclusive) back to `until` (inclusive) to find the beginning of an episode. */
+interface EpisodeSearch {
+  /** The customer's latest reading. */
+  readonly latest: CustomerReading;
+  readonly before: number;
+  readonly until: number;
+}
+
+// Going back, an episode ends at another kind of reading, or at a silence of five minutes. `public.anomaly_episodes` has no
+// limit of rows, so the long episodes of many customers would take too long.
+const SEARCH_BACK = `
+  select begin.since, begin."endFound", begin.readings
+    from unnest($1::text[], $2::text[], $3::float8[], $4::float8[])
+         with ordinality as wanted (id, kind, before, until, place)
+   cross join lateral (
+     select ${ms("min(ts) filter (where not ended)")} as since, coalesce(bool_or(ended), false) as "endFound",
+            count(*)::int as readings
+       from (select ts, bool_or(ends) over (order by ts desc) as ended
+               from (select ts, anomaly is distinct from wanted.kind
+                                or lag(ts, 1, ${instant("wanted.before")}) over (order by ts desc) - ts
+                                   > interval '5 minutes' as ends
+                       from (select ts, anomaly
+                               from public.heartbeats
+                              where customer_id = wanted.id
+                                and ts < ${instant("wanted.before")} and ts >= ${instant("wanted.until")}
+                                -- The same for all customers, so that the planner leaves out day partitions.
+                                and ts < ${instant("$5")} and ts >= ${instant("$6")}
+                              order by ts desc
+                              limit $7) reading) compared) run) begin
+   order by place`;
+
+type Begin = { readonly since: number | null; readonly endFound: boolean; readonly readings: number };
+
+/**
+ * Finds out since when customers need attention, the longest first. It remembers the episodes, so a customer without a new
+ * reading costs no query. The search for a long episode takes several polls. Until it ends, `since` is where the search is. A
+ * reading that arrives after later ones does not change a known episode.
+ */
+export class AttentionList {
+  readonly #episodes = new Map<string, Episode>();
+
+  async update(
+    session: Session,
+    { beyond, silent }: { beyond: readonly CustomerReading[]; silent: readonly CustomerReading[] },
+  ): Promise<Attention[]> {
+    const ids = new Map(beyond.map((reading) => [reading.id, reading]));
+    for (const [id, { kind, through }] of this.#episodes) {
+      const reading = ids.get(id);
+      if (reading?.anomaly !== kind || reading.ts < through) this.#episodes.delete(id);
+    }
+    await this.#run(session, this.#searches(beyond));
+    const silentRows = Math.max(SILENT_ROWS, ATTENTION_ROWS - beyond.length);
+    const shown = silent.toSorted(this.#longestFirst).slice(0, silentRows);
+    const rows = [...beyond.toSorted(this.#longestFirst).slice(0, ATTENTION_ROWS - shown.length), ...shown];
+    return rows.sort(this.#longestFirst).map((reading) => ({
+      customerId: reading.id,
+      kind: ids.has(reading.id) ? reading.anomaly ?? "silent" : "silent",
+      since: this.#since(reading),
+      heartRate: reading.bpm,
+    }));
+  }
+
+  #since({ id, ts }: CustomerReading): number {
+    return this.#episodes.get(id)?.since ?? ts;
+  }
+
+  /** Customers of the `scenarios` task come last. */
+  readonly #longestFirst = (a: CustomerReading, b: CustomerReading): number =>
+    Number(SCENARIO_ID.test(a.id)) - Number(SCENARIO_ID.test(b.id)) || this.#since(a) - this.#since(b) ||
+    (a.id < b.id ? -1 : 1);
+
+  /** First the known episodes that the list shows, then new ones. A known episode that is not on the list waits. */
+  #searches(beyond: readonly CustomerReading[]): EpisodeSearch[] {
+    const known = beyond.filter(({ id }) => this.#episodes.has(id));
+    const unknown = beyond.filter(({ id }) => !this.#episodes.has(id));
+    return [...known.sort(this.#longestFirst).slice(0, ATTENTION_ROWS), ...unknown]
+      .map((latest) => this.#searchFor(latest)).filter((search) => search !== undefined)
+      .slice(0, MAX_SEARCHES);
+  }
+
+  #searchFor(latest: CustomerReading): EpisodeSearch | undefined {
+    const episode = this.#episodes.get(latest.id);
+    const until = latest.ts - SEARCHED_MS;
+    if (episode === undefined) return { latest, before: latest.ts, until };
+    if (episode.through < latest.ts) return { latest, before: latest.ts, until: episode.through };
+    return episode.complete ? undefined : { latest, before: episode.since, until };
+  }
+
+  async #run(session: Session, searches: readonly EpisodeSearch[]): Promise<void> {
+    if (searches.length === 0) return;
+    const limit = Math.ceil(MAX_READINGS / searches.length);
+    const [before, until] = [searches.map(({ before }) => before), searches.map(({ until }) => until)];
+    const { rows } = await session.query<Begin>(SEARCH_BACK, [
+      searches.map(({ latest }) => latest.id),
+      searches.map(({ latest }) => latest.anomaly),
+      before,
+      until,
+      Math.max(...before),
+      Math.min(...until),
+      limit,
+    ]);
+    for (const [index, search] of searches.entries()) {
+      const begin = rows[index];
+      if (begin !== undefined) this.#note(search, begin, begin.endFound || begin.readings < limit);
+    }
+  }
+
+  #note({ latest, before, until }: EpisodeSearch, { since, endFound }: Begin, complete: boolean): void {
+    const { id, anomaly: kind, ts: through } = latest;
+    const known = this.#episodes.get(id);
+    const continues = complete && !endFound && known?.through === until;
+    this.#episodes.set(
+      id,
+      continues ? { ...known, through } : { kind, since: since ?? before, through, complete },
+    );
+  }
+}

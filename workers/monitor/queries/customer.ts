@@ -1,0 +1,49 @@
+import type { BpmLimits, Customer, Episode, Range } from "../view/view.ts";
+import type { Session } from "../../_shared/postgres.ts";
+import { readPage } from "./rejects.ts";
+import { DEFAULT_LIMITS, firstRow, instant, LIMITS, ms } from "./snapshot.ts";
+
+const MAX_EPISODES = 500;
+const OPEN_FOR_MS = 300_000;
+
+// The rollup can be behind, so `heartbeats` is asked too, but only from the instant that the rollup knows.
+const LATEST = `
+  select ${ms("now()")} as at, (${LIMITS}) as limits,
+         (select json_build_object('ts', ${ms("ts")}, 'bpm', heart_rate, 'anomaly', anomaly)
+            from ((select ts, heart_rate, anomaly from public.customer_latest where customer_id = $1)
+                   union all
+                  (select ts, heart_rate, anomaly
+                     from public.heartbeats
+                    where customer_id = $1
+                      and ts >= coalesce((select ts from public.customer_latest where customer_id = $1), '-infinity')
+                    order by ts desc
+                    limit 1)) reading
+           order by ts desc
+           limit 1) as latest,
+         exists (select
+                   from public.heartbeats
+                  where customer_id = $1 and ts >= ${instant("$2")} and ts < ${
+  instant("$3")
+}) as "hasReadings"`;
+
+const EPISODES = `
+  select anomaly as kind, ${ms("began")} as began, ${
+  ms("ended")
+} as ended, extreme, readings::float8 as readings
+    from public.anomaly_episodes($1, ${instant("$2")}, ${instant("$3")}) episode
+   order by episode.began desc
+   limit ${MAX_EPISODES}`;
+
+type Latest = Pick<Customer, "at" | "latest" | "hasReadings"> & { readonly limits: BpmLimits | null };
+
+export async function readCustomer(session: Session, customerId: string, range: Range): Promise<Customer> {
+  const asked = [customerId, range.from, range.to];
+  const { limits, ...known } = await firstRow<Latest>(session, LATEST, asked);
+  const { rows } = await session.query<Omit<Episode, "open">>(EPISODES, asked);
+  const episodes = rows.map((row) => ({
+    ...row,
+    open: row.ended === known.latest?.ts && known.at - row.ended <= OPEN_FOR_MS,
+  }));
+  const { rejects } = await readPage(session, { customerId, range, reason: undefined, before: undefined });
+  return { ...known, customerId, range, episodes, rejects, limits: limits ?? DEFAULT_LIMITS };
+}

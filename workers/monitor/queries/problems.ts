@@ -1,0 +1,130 @@
+/** The sentences about what is not well. */
+import type { Problem } from "../view/view.ts";
+import { countOf, formatCount, formatDuration } from "../view/words.ts";
+import { MAX_CUSTOMERS, type RollupState } from "./latest_readings.ts";
+
+export interface ConsumerStatus {
+  readonly host: string;
+  readonly runs: boolean;
+  readonly reasons: readonly string[];
+  readonly seenSeconds: number;
+}
+
+/** What one poll saw. */
+export interface Sample {
+  readonly at: number;
+  readonly stored: number;
+  readonly lag: number | null;
+}
+
+const LATE_SECONDS = 60;
+/**
+ * A consumer updates the end of the log every 5 s, and between two updates the lag falls. So the lowest lag of each window is
+ * compared.
+ */
+const WINDOW_MS = 10_000;
+const GROWING_RECORDS = 1_000;
+const MAX_REASONS = 20;
+/** A consumer that gives up writes a reason that begins with this. */
+const GAVE_UP = "consumer: ";
+
+interface Facts {
+  readonly consumers: readonly ConsumerStatus[];
+  readonly lag: { readonly records: number | null; readonly seconds: number | null };
+  readonly rollup: RollupState;
+  readonly samples: readonly Sample[];
+  /** Whether the latest readings leave out those that wait for the rollup. */
+  readonly omitsPending: boolean;
+  /** Whether there are more customers than this page keeps. */
+  readonly isFull: boolean;
+  /** Undefined if no check succeeded. */
+  readonly unaccounted: number | undefined;
+}
+
+export function problemsOf(facts: Facts): Problem[] {
+  return [
+    ...consumerProblems(facts),
+    ...lagProblems(facts),
+    ...rollupProblems(facts),
+    ...ledgerProblems(facts),
+  ];
+}
+
+function consumerProblems({ consumers }: Facts): Problem[] {
+  const running = consumers.filter(({ runs }) => runs);
+  if (running.length === 0) {
+    return [{ part: "consumer", text: `No consumer is running. ${whyNone(consumers[0])}` }];
+  }
+  const reasons = Map.groupBy(running.flatMap(({ reasons }) => reasons), (reason) => reason);
+  return [...reasons].slice(0, MAX_REASONS).map(([reason, { length }]) => {
+    const subject = running.length === 1 ? "The consumer is" : `${length} of ${running.length} consumers are`;
+    return { part: partOf(reason), text: `${subject} not ready: ${reason}` };
+  });
+}
+
+/** A consumer that stops in order deletes its status. If a status is left, its consumer was killed, gave up, or cannot write. */
+function whyNone(last: ConsumerStatus | undefined): string {
+  const next = "Start one: deno task consume";
+  if (last === undefined) {
+    return `The last one stopped in order, or none has reported in the last day. ${next}`;
+  }
+  const gaveUp = last.reasons.find((reason) => reason.startsWith(GAVE_UP))?.slice(GAVE_UP.length);
+  const why = gaveUp === undefined ? `Its log says why it ended. ${next}` : `It gave up: ${gaveUp}`;
+  return `The last one, on ${last.host}, reported ${duration(last.seenSeconds)} ago. ${why}`;
+}
+
+/** The consumer's reasons begin with their subject. */
+function partOf(reason: string): Problem["part"] {
+  if (/^(kafka|broker|topic|leaders|log|records)\b/.test(reason)) return "broker";
+  return reason.startsWith("database") ? "database" : reason.startsWith("rollup") ? "rollup" : "consumer";
+}
+
+function lagProblems({ lag: { records, seconds }, samples }: Facts): Problem[] {
+  const count = `${formatCount(records ?? 0)} records in Kafka are not stored yet`;
+  const next = "If the lag does not fall, start more consumers, or look for what slows the database.";
+  if ((seconds ?? 0) > LATE_SECONDS) {
+    return [{ part: "lag", text: `The consumer is ${duration(seconds ?? 0)} behind: ${count}. ${next}` }];
+  }
+  const end = samples.at(-1)?.at ?? 0;
+  const windows = Map.groupBy(samples, ({ at }) => Math.floor((end - at) / WINDOW_MS));
+  const lowest = (ago: number) => Math.min(...(windows.get(ago) ?? []).map(({ lag }) => lag ?? 0));
+  const [first, second, third] = [lowest(2), lowest(1), lowest(0)];
+  const grows = first < second && second < third && third >= GROWING_RECORDS;
+  const more = `${formatCount(third - first)} more than ${WINDOW_MS * 2 / 1_000} s ago`;
+  return grows ? [{ part: "lag", text: `The lag grows: ${count}, ${more}. ${next}` }] : [];
+}
+
+function rollupProblems({ rollup: { records, seconds, cursor }, omitsPending, isFull }: Facts): Problem[] {
+  const texts: string[] = [];
+  if (cursor !== null) {
+    const done = cursor === "infinity"
+      ? "has not begun yet"
+      : `has reached ${cursor.slice(0, 16).replace("T", " ")} UTC`;
+    texts.push(
+      `The rollup rebuilds minutes and latest readings, the newest first. It ${done}. Until it ends, customers can be ` +
+        "missing here.",
+    );
+  }
+  if (seconds > LATE_SECONDS || omitsPending) {
+    const then = `customers as they were ${duration(seconds)} ago`;
+    const effect = omitsPending
+      ? `Until it has caught up, this page shows ${then}`
+      : `Dashboards show ${then}; this page is exact`;
+    texts.push(`The rollup is ${duration(seconds)} and ${countOf(records, "record")} behind. ${effect}.`);
+  }
+  if (isFull) {
+    const most = countOf(MAX_CUSTOMERS, "customer");
+    texts.push(`More than ${most} reported in the last day. This page leaves out the others.`);
+  }
+  return texts.map((text) => ({ part: "rollup", text }));
+}
+
+function ledgerProblems({ unaccounted }: Facts): Problem[] {
+  if (unaccounted === 0) return [];
+  const text = unaccounted === undefined
+    ? "The ledger could not be added up in time. To check it: deno task reconcile"
+    : `${formatCount(unaccounted)} offsets are unaccounted for. To see which: deno task reconcile`;
+  return [{ part: "ledger", text }];
+}
+
+const duration = (seconds: number) => formatDuration(seconds * 1_000);

@@ -1,0 +1,44 @@
+/** What the SQL of all questions shares: instants, limits, scenario customers, and one snapshot for several statements. */
+import { parseSettings } from "../../_shared/env.ts";
+import { RUNS } from "../../_shared/ledger_sql.ts";
+import type { Database, Session } from "../../_shared/postgres.ts";
+import { LIMIT_SETTINGS, limitsFrom } from "../../_shared/record/heartbeat.ts";
+import type { BpmLimits } from "../view/view.ts";
+
+/** Milliseconds with a fraction: a double is exact to the microsecond. */
+export const ms = (instant: string) => `(extract(epoch from ${instant}) * 1000)::float8`;
+/** Unlike an addition to an instant, the planner can compute it, and so leaves out day partitions. */
+export const instant = (ms: string) => `to_timestamp(${ms}::float8 / 1000)`;
+
+/** Customers of the `scenarios` task: see `createRun` there. */
+export const SCENARIO_ID = /^(scenario-|1[0-2]\d{14}$)/;
+/** The same, with ranges, because the planner knows how many ids are in a range. */
+export const IS_SCENARIO = `(customer_id >= 'scenario-' and customer_id < 'scenario.'
+       or customer_id >= '10' and customer_id < '13' and customer_id ~ '^\\d{16}$')`;
+
+/** The limits of the consumer that started last. One that no longer reports counts only if none runs: it set the anomalies. */
+export const LIMITS = `
+  select limits from public.consumer_status order by ${RUNS} desc, started_at desc limit 1`;
+const { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high } = limitsFrom(
+  parseSettings("monitor", LIMIT_SETTINGS, {}),
+  "monitor",
+);
+export const DEFAULT_LIMITS: BpmLimits = { min, max, low, high };
+
+/** All statements of `work` see the same committed changes. */
+export function inSnapshot<T>(
+  database: Database,
+  work: (session: Session) => Promise<T>,
+  statementMs: number,
+): Promise<T> {
+  const limits = `set local statement_timeout = ${statementMs}`;
+  return database.transaction(work, `set transaction isolation level repeatable read, read only; ${limits}`);
+}
+
+export async function firstRow<T>(
+  session: Pick<Session, "query">,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<T> {
+  return (await session.query(sql, [...values])).rows[0] as T;
+}
