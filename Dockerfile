@@ -1,4 +1,4 @@
-# One image per worker: `docker build --target consumer .` or `--target producer`.
+# One image per worker: `docker build --target consumer .`, `--target producer` or `--target monitor`.
 # The builder always runs on the processor of the build machine, because deno can compile for other processors.
 
 FROM --platform=$BUILDPLATFORM denoland/deno:2.9.6 AS dependencies
@@ -28,6 +28,14 @@ FROM runtime AS producer
 COPY --from=compile /out/heartbeat-producer /usr/local/bin/heartbeat-producer
 # Without a shell, so that SIGTERM reaches the program.
 ENTRYPOINT ["/usr/local/bin/heartbeat-producer"]
+
+FROM runtime AS monitor
+COPY --from=compile /out/heartbeat-monitor /usr/local/bin/heartbeat-monitor
+# A published port does not reach the loopback of the container. The monitor therefore requires more settings to start:
+# a password, the address that people open, and TLS files or a trusted proxy.
+ENV MONITOR_HOST=0.0.0.0
+EXPOSE 8787
+ENTRYPOINT ["/usr/local/bin/heartbeat-monitor"]
 
 FROM runtime AS consumer
 COPY --from=compile /out/heartbeat-consumer /usr/local/bin/heartbeat-consumer

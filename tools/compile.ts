@@ -15,6 +15,7 @@ import { writeOut } from "../workers/_shared/output.ts";
 const TASKS: Readonly<Record<string, string>> = {
   consumer: configuration.tasks.consume.command,
   producer: configuration.tasks.produce.command,
+  monitor: configuration.tasks.monitor.command,
 };
 
 /** Keys as in Docker's TARGETARCH. */
@@ -26,10 +27,10 @@ const TARGETS: Readonly<Record<string, string>> = {
 await runWorker(async ({ args, signal }) => {
   const command = new Command("compile").exitOverride()
     .description(
-      "Compiles heartbeat-consumer and heartbeat-producer: executables that need no other file.",
+      "Compiles heartbeat-consumer, heartbeat-producer and heartbeat-monitor: executables that need no other file.",
     )
     .addArgument(
-      new Argument("[workers...]", "workers to compile (default: both)").choices(Object.keys(TASKS)),
+      new Argument("[workers...]", "workers to compile (default: all)").choices(Object.keys(TASKS)),
     )
     .addOption(new Option("--arch <name>", "compile for Linux on this processor (default: for this machine)")
       .choices(Object.keys(TARGETS)))

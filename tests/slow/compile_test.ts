@@ -99,6 +99,23 @@ Deno.test("the compiled consumer contains its permissions, its V8 flags, all mig
   );
 });
 
+Deno.test("the compiled monitor contains its permissions and every file that the browser loads", async () => {
+  const program = await compile("monitor");
+  await checkPermissions("monitor", program);
+  const folder = join(ROOT, "workers", "monitor", "assets");
+  const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  const files = names.filter((name) => !name.endsWith(".ts")).map((name) => join(folder, name));
+  ok(files.some((file) => file.endsWith(".js")) && files.some((file) => file.endsWith(".css")));
+  files.push(fileURLToPath(import.meta.resolve("uplot/dist/uPlot.min.css")));
+  for (const file of files) {
+    ok(program.includes(Buffer.from(await Deno.readFile(file))), `${file} is not in the executable`);
+  }
+  ok(
+    !program.includes(await mainOf("puppeteer-core")),
+    "a package that only tests need is in the executable",
+  );
+});
+
 Deno.test("the compiled producer contains its permissions and the client's WebAssembly", async () => {
   const program = await compile("producer");
   await checkPermissions("producer", program);

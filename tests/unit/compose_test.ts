@@ -1,57 +1,14 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { existsSync } from "node:fs";
-import { parse } from "yaml";
 import { INITDB_LOCALE } from "../../stack/postgres/postgres.ts";
 import { settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
+import { compose, dockerfile, ROOT, service, services, source, text } from "../support/compose.ts";
 
-const BUILT_IMAGE = /^heartbeat-(consumer|producer):local$/;
+const BUILT_IMAGE = /^heartbeat-(consumer|producer|monitor):local$/;
 
 /** Services that run once and then exit. */
 const ONE_SHOTS = ["owner", "migrate"];
-
-const ROOT = new URL("../../", import.meta.url);
-
-interface Service {
-  readonly image: string;
-  readonly build?: { readonly context: string; readonly target: string };
-  readonly container_name?: string;
-  readonly command?: readonly string[];
-  readonly restart?: string;
-  readonly profiles?: readonly string[];
-  readonly environment?: Readonly<Record<string, string | number>>;
-  readonly volumes?: readonly string[];
-  readonly ports?: readonly string[];
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly healthcheck?: { readonly test: readonly string[]; readonly start_period: string };
-  readonly logging?: { readonly options: Readonly<Record<string, string>> };
-  readonly mem_limit?: string;
-  readonly memswap_limit?: string;
-  readonly init?: boolean;
-  readonly tmpfs?: readonly string[];
-  readonly network_mode?: string;
-  readonly deploy?: { readonly replicas: string };
-  readonly read_only?: boolean;
-  readonly cap_drop?: readonly string[];
-  readonly security_opt?: readonly string[];
-}
-
-async function text(path: string): Promise<string> {
-  return await Deno.readTextFile(new URL(path, ROOT));
-}
-
-const source = await text("docker-compose.yml");
-const compose: { services: Record<string, Service>; volumes: Record<string, null> } = parse(source, {
-  merge: true,
-});
-const services = Object.entries(compose.services);
-const dockerfile = await text("Dockerfile");
-
-function service(name: string): Service {
-  const found = compose.services[name];
-  ok(found, `docker-compose.yml has no service ${name}`);
-  return found;
-}
 
 Deno.test("compose keeps the names of its services and containers", () => {
   deepStrictEqual(Object.fromEntries(services.map(([name, { container_name }]) => [name, container_name])), {
@@ -62,6 +19,7 @@ Deno.test("compose keeps the names of its services and containers", () => {
     "heartbeat-producer": "heartbeat-producer",
     "heartbeat-consumer": "heartbeat-consumer",
     "heartbeat-consumer-extra": undefined,
+    "heartbeat-monitor": "heartbeat-monitor",
     "kafka-ui": "kafka-ui",
     "grafana": "grafana",
     "prometheus": "prometheus",
@@ -89,7 +47,11 @@ Deno.test("compose pins every image that it does not build to a full version", (
 
 Deno.test("compose builds each image in one service only, because two builds of the same image could conflict", () => {
   const built = services.flatMap(([, { image, build }]) => build === undefined ? [] : [image]);
-  deepStrictEqual(built.sort(), ["heartbeat-consumer:local", "heartbeat-producer:local"]);
+  deepStrictEqual(built.sort(), [
+    "heartbeat-consumer:local",
+    "heartbeat-monitor:local",
+    "heartbeat-producer:local",
+  ]);
 });
 
 Deno.test("compose initialises PostgreSQL with the same locale as the stack that the tests use", () => {
@@ -110,6 +72,7 @@ Deno.test("compose publishes ports only on loopback, and .env can change them", 
   deepStrictEqual(published, [
     "kafka 127.0.0.1:${KAFKA_PORT:-9092}:9092",
     "postgres 127.0.0.1:${POSTGRES_PORT:-5432}:5432",
+    "heartbeat-monitor 127.0.0.1:${MONITOR_PORT:-8787}:8787",
     "kafka-ui 127.0.0.1:${KAFKA_UI_PORT:-8080}:8080",
     "grafana 127.0.0.1:${GRAFANA_PORT:-3000}:3000",
     "prometheus 127.0.0.1:${PROMETHEUS_PORT:-9090}:9090",
@@ -118,7 +81,7 @@ Deno.test("compose publishes ports only on loopback, and .env can change them", 
 
 Deno.test("compose runs the built images read-only and without capabilities", () => {
   const built = services.filter(([, { image }]) => BUILT_IMAGE.test(image));
-  strictEqual(built.length, 4);
+  strictEqual(built.length, 5);
   for (const [name, { read_only, cap_drop, security_opt }] of built) {
     strictEqual(read_only, true, name);
     deepStrictEqual(cap_drop, ["ALL"], name);
@@ -131,6 +94,7 @@ Deno.test("compose runs the built images read-only and without capabilities", ()
   const entrypoints = [...dockerfile.matchAll(/^ENTRYPOINT (.*)$/gm)].map(([, command]) => command);
   deepStrictEqual(entrypoints, [
     '["/usr/local/bin/heartbeat-producer"]',
+    '["/usr/local/bin/heartbeat-monitor"]',
     '["/usr/local/bin/heartbeat-consumer"]',
   ]);
 });
@@ -145,6 +109,7 @@ Deno.test("the health check of each container asks its service, not only its por
     "postgres": /psql -h 127\.0\.0\.1 .*select 1/,
     "heartbeat-consumer": own("heartbeat-consumer"),
     "heartbeat-producer": own("heartbeat-producer"),
+    "heartbeat-monitor": own("heartbeat-monitor"),
     "kafka-ui": /\/actuator\/health/,
     "grafana": /\/api\/health/,
     "prometheus": /\/-\/ready/,
@@ -208,6 +173,23 @@ Deno.test("Kafka advertises one address for containers and one for the host", ()
   strictEqual(service("heartbeat-producer").environment?.["KAFKA_BOOTSTRAP_SERVERS"], "kafka:19092");
 });
 
+Deno.test("the monitor reads as heartbeat_reader, and trusts only the gateway, from which a published port is reached", () => {
+  const { environment = {} } = service("heartbeat-monitor");
+  match(
+    String(environment["DATABASE_URL"]),
+    /^postgres:\/\/heartbeat_reader:.*@postgres:5432\/heartbeat_db$/,
+  );
+  strictEqual(environment["MONITOR_TRUSTED_PROXIES"], "${MONITOR_TRUSTED_PROXIES:-172.30.87.1}");
+  // Docker gives the first address of the subnet to the gateway.
+  deepStrictEqual(compose.networks["default"]?.ipam.config, [{
+    subnet: "${HEARTBEAT_SUBNET:-172.30.87.0/24}",
+  }]);
+  strictEqual(environment["MONITOR_ORIGIN"], "${MONITOR_ORIGIN:-http://127.0.0.1:${MONITOR_PORT:-8787}}");
+  deepStrictEqual(environment["MONITOR_PORT"], service("heartbeat-monitor").ports?.[0]?.split(":").at(-1));
+  match(dockerfile, /^FROM runtime AS monitor(\n(?!FROM).*)*\nENV MONITOR_HOST=0\.0\.0\.0$/m);
+  match(dockerfile, new RegExp(`^EXPOSE ${environment["MONITOR_PORT"]}$`, "m"));
+});
+
 Deno.test("Kafka and the workers run under an init process, because process 1 would ignore SIGTERM during the start", () => {
   for (const [name, { image, init }] of services) {
     if (name === "kafka" || BUILT_IMAGE.test(image)) strictEqual(init, true, name);
@@ -255,6 +237,7 @@ Deno.test("compose contains no password, and refuses to start if one is missing"
     "HEARTBEAT_OWNER_PASSWORD",
     "HEARTBEAT_READER_PASSWORD",
     "HEARTBEAT_WRITER_PASSWORD",
+    "MONITOR_PASSWORD",
     "POSTGRES_PASSWORD",
   ]);
   doesNotMatch(source, /\$\{[A-Z_]*PASSWORD(?!:\?)/, "compose starts without this password");
@@ -279,6 +262,7 @@ Deno.test("each container gets only the passwords that it needs", () => {
     "migrate": ["HEARTBEAT_OWNER_PASSWORD", "HEARTBEAT_READER_PASSWORD", "HEARTBEAT_WRITER_PASSWORD"],
     "heartbeat-consumer": ["HEARTBEAT_WRITER_PASSWORD"],
     "heartbeat-consumer-extra": ["HEARTBEAT_WRITER_PASSWORD"],
+    "heartbeat-monitor": ["HEARTBEAT_READER_PASSWORD", "MONITOR_PASSWORD"],
     "grafana": ["GRAFANA_ADMIN_PASSWORD", "HEARTBEAT_READER_PASSWORD"],
   });
 });

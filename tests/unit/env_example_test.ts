@@ -46,9 +46,9 @@ Deno.test(".env.example gives each variable the default of the consumer", async 
 
 Deno.test(".env.example has a valid example of each password that compose requires, and tells the reader to change it", async () => {
   const passwords = [...await example()].filter(([name]) => isPassword(name));
-  assert.equal(passwords.length, 5);
+  assert.equal(passwords.length, 6);
   for (const [name, value] of passwords) assert.match(value, /^change-me-[a-z]+$/, name);
-  assert.equal(new Set(passwords.map(([, value]) => value)).size, 5, "two passwords are equal");
+  assert.equal(new Set(passwords.map(([, value]) => value)).size, 6, "two passwords are equal");
   const settings = parseSettings("consumer", ROLE_SETTINGS, Object.fromEntries(passwords));
   assert.notEqual(settings.HEARTBEAT_WRITER_PASSWORD, undefined);
 });
