@@ -1,10 +1,3 @@
-/**
- * Folder `lab`: tests, benchmarks and chaos use it. It creates topics and databases, publishes records, starts worker
- * processes, and waits for facts. It asserts nothing.
- *
- * A test waits for a fact and never sleeps, because a fixed sleep is either too long or too short.
- */
-
 const LOOK_EVERY_MS = 50;
 /** Long, because it only bounds a failing test. It is no promise about speed. */
 const DEADLINE_MS = 60_000;

@@ -181,7 +181,7 @@ export class Place implements AsyncDisposable {
   }
 
   async run(
-    program: "reconcile" | "scenarios",
+    program: "reconcile" | "scenarios" | "sql",
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
     options: { readonly withinMs?: number } = {},
