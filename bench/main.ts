@@ -3,7 +3,7 @@ import { settingsError } from "../workers/_shared/env.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
 /** Each measurement is a task `bench:<name>`, which writes results/<name>.txt. */
-const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle"];
+const MEASUREMENTS = ["ingest", "latency", "flat", "producer", "scale", "idle", "monitor"];
 const WITH_PEERS = ["ingest", "latency"];
 const PROGRAM = "bench";
 const DOCUMENT = new URL("../docs/performance.md", import.meta.url);

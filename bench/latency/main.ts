@@ -1,11 +1,10 @@
 import { Command } from "commander";
-import type { Stack } from "../../stack/mod.ts";
 import { sayProgress as say } from "../../stack/output.ts";
-import { createPlace } from "../../lab/place.ts";
 import { integer, parseSettings } from "../../workers/_shared/env.ts";
 import { runWorker } from "../../workers/_shared/lifecycle.ts";
 import { formatTable } from "../../workers/_shared/table.ts";
 import { startConsumer } from "../ingest/consumer.ts";
+import { enableCommitTimestamps } from "../lab/commit_times.ts";
 import { startServers } from "../lab/servers.ts";
 import { SHAPE_FLAGS } from "../lab/shapes.ts";
 import { summarize } from "../lab/statistics.ts";
@@ -143,14 +142,4 @@ function parseFlags(args: readonly string[]) {
     ...parseSettings("bench:latency", settings, values, { label: (name) => `--${name}` }),
     peers: Boolean(peers),
   };
-}
-
-/** With this setting, PostgreSQL records the time of each commit, so the tables need no column for it. */
-async function enableCommitTimestamps(stack: Stack): Promise<void> {
-  // This place has no topic. It only gives access to PostgreSQL as the superuser.
-  const place = await createPlace(stack, "settings", { partitions: 0 });
-  await place.asSuperuser("alter system set track_commit_timestamp = on");
-  await place[Symbol.asyncDispose]();
-  await stack.postgres.stop();
-  await stack.postgres.start();
 }
