@@ -7,6 +7,8 @@ import { STACK_SETTINGS } from "../../stack/command_line.ts";
 import { settingInfo } from "../../workers/_shared/env.ts";
 import { CONSUMER_SETTINGS } from "../../workers/consumer/config.ts";
 import { consumerMetrics } from "../../workers/consumer/telemetry/metrics.ts";
+import { MONITOR_SETTINGS } from "../../workers/monitor/config.ts";
+import { monitorMetrics } from "../../workers/monitor/telemetry/telemetry.ts";
 import { PRODUCER_SETTINGS } from "../../workers/producer/config.ts";
 import { ProducerTelemetry } from "../../workers/producer/publish/telemetry.ts";
 import { REJECT_REASONS } from "../../workers/_shared/record/heartbeat.ts";
@@ -18,6 +20,7 @@ const SETTINGS: Readonly<Record<string, z.ZodType>> = {
   ...PRODUCER_SETTINGS,
   ...SCENARIO_SETTINGS,
   ...RECONCILE_SETTINGS,
+  ...MONITOR_SETTINGS,
   ...STACK_SETTINGS,
 };
 
@@ -80,13 +83,14 @@ Deno.test("docs/configure.md names the file variable of each secret, and no othe
   deepStrictEqual([...named].sort(), secrets.map(([name]) => `${name}_FILE`).sort());
 });
 
-Deno.test("docs/operate.md has every metric of consumer and producer once, and no other", () => {
-  const [consumer, producer] = [new Registry(), new Registry()];
+Deno.test("docs/operate.md has every metric of consumer, producer and monitor once, and no other", () => {
+  const [consumer, producer, monitor] = [new Registry(), new Registry(), new Registry()];
   consumerMetrics(consumer);
+  monitorMetrics(monitor);
   const silent = () => {};
   const log = { debug: silent, info: silent, warning: silent, error: silent };
   new ProducerTelemetry(log, producer, { eachRecord: false });
-  const metrics = [consumer, producer].flatMap((registry) => registry.getMetricsAsArray());
+  const metrics = [consumer, producer, monitor].flatMap((registry) => registry.getMetricsAsArray());
   const listed = rows(operate, /^(heartbeat|process)_[a-z_]+$/).map(([name]) => name);
   deepStrictEqual(listed.sort(), metrics.map(({ name }) => name).sort());
 });

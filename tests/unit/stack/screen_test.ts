@@ -115,6 +115,14 @@ Deno.test("renderScreen() wraps the lines of the footer and cuts off nothing", (
   assert.ok(lines.join("").includes(path));
 });
 
+Deno.test("renderScreen() keeps the first line of the footer on a small terminal, where the page's address stands", () => {
+  const footer = ["Open http://127.0.0.1:8787/?token=abc", "Kafka", "Data", "Passwords", "Stop"];
+  for (const [height, shown] of [[24, 5], [15, 1], [11, 0]] as const) {
+    const lines = renderScreen(STATUS, { ...OPTIONS, footer, height });
+    assert.deepEqual(lines.filter((line) => footer.includes(line)), footer.slice(0, shown));
+  }
+});
+
 Deno.test("renderScreen() uses colours only if they are allowed", () => {
   const render = (colour: boolean) => renderScreen(STATUS, { ...OPTIONS, colour }).join("\n");
   assert.notEqual(render(true), render(false));
