@@ -12,7 +12,7 @@ import { review } from "./review.ts";
 
 const MAX_BYTES = 200_000;
 const WIDTH = 1280;
-/** Of a window that shows what matters. */
+/** Height of the window, so that each picture shows the part of the page that matters. */
 const HEIGHTS = { now: 800, customer: 1080, rejects: 1000, ledger: 640 };
 
 await runWorker(async ({ args, signal, resources }) => {

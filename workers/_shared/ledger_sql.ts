@@ -44,8 +44,8 @@ export const LAG_SECONDS = `
                  else extract(epoch from now() - seen_at) end`;
 
 /**
- * Of the ledger row `log`; `recounted.offsets` is the sum of its gaps. It adds absolute values, because a surplus must not
- * cancel a deficit.
+ * Unaccounted offsets of the ledger row `log`. `recounted.offsets` is the sum of its gaps. The terms are absolute values, because
+ * a surplus must not cancel a deficit.
  */
 export const UNACCOUNTED_OF_LOG = `
                      abs(log.next_offset - log.first_offset - log.stored - log.duplicates - log.rejected - log.gaps)
