@@ -72,7 +72,7 @@ export class Audience implements AsyncDisposable {
     }
   }
 
-  /** Of the monitor's process. */
+  /** Measures the monitor's process. */
   async sample(): Promise<Sample> {
     const { pid } = this.#monitor.worker;
     const [cpu, memory, queries] = await Promise.all([

@@ -22,7 +22,7 @@ export interface SteadyLoad extends Load {
 }
 
 export interface SteadyRun {
-  /** Of the monitor's process. */
+  /** Processor time of the monitor's process. */
   readonly cpuMsPerSecond: number;
   readonly peakMb: number;
   readonly queriesPerSecond: number;

@@ -19,32 +19,53 @@ export interface Viewers {
   readonly paths: readonly string[];
 }
 
-if (import.meta.main) {
-  const { origin, cookie, paths }: Viewers = JSON.parse(Deno.args[0] ?? "");
-  const over = new AbortController();
-  Deno.addSignalListener("SIGTERM", () => over.abort());
-  const write = (text: string) => Deno.stdout.write(new TextEncoder().encode(text));
-  let open = 0;
-  const watch = async (path: string): Promise<Sight> => {
-    const stream = new EventStream();
-    let bytes = 0;
-    const answer = await fetch(origin + path, { headers: { cookie }, signal: over.signal });
-    if (!answer.ok || answer.body === null) {
-      throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-    }
-    if (++open === paths.length) await write("open\n");
+class Viewer {
+  readonly stream = new EventStream();
+  bytes = 0;
+  dropped = false;
+
+  constructor(readonly path: string) {}
+
+  async open({ origin, cookie }: Viewers): Promise<ReadableStream<Uint8Array>> {
+    const answer = await fetch(origin + this.path, { headers: { cookie } });
+    if (answer.ok && answer.body !== null) return answer.body;
+    throw new Error(`${this.path}: ${answer.status} ${await answer.text()}`);
+  }
+
+  async read(body: ReadableStream<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
-    try {
-      for await (const chunk of answer.body) {
-        bytes += chunk.length;
-        stream.add(decoder.decode(chunk, { stream: true }), Date.now());
-      }
-    } catch (error) {
-      if (!over.signal.aborted) throw error;
+    // The process exits with open streams. In Deno 2.9.6, aborting many fetches at once did not end all of them.
+    for await (const chunk of body) {
+      this.bytes += chunk.length;
+      this.stream.add(decoder.decode(chunk, { stream: true }), Date.now());
     }
-    return { path, bytes, dropped: !over.signal.aborted, ticks: stream.ticks, readings: stream.readings };
-  };
-  const seen = await Promise.all(paths.map(watch));
-  for (let text = JSON.stringify(seen); text !== "";) text = text.slice(await write(text));
+    this.dropped = true;
+  }
+
+  get sight(): Sight {
+    const { path, bytes, dropped, stream: { ticks, readings } } = this;
+    return { path, bytes, dropped, ticks, readings };
+  }
+}
+
+async function print(text: string): Promise<void> {
+  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+    rest = rest.subarray(await Deno.stdout.write(rest));
+  }
+}
+
+if (import.meta.main) {
+  const argument: Viewers = JSON.parse(Deno.args[0] ?? "");
+  const viewers = argument.paths.map((path) => new Viewer(path));
+  const stop = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGTERM", stop.resolve);
+  const bodies = await Promise.all(viewers.map((viewer) => viewer.open(argument)));
+  for (const [index, viewer] of viewers.entries()) {
+    const body = bodies[index];
+    if (body !== undefined) void viewer.read(body);
+  }
+  await print("open\n");
+  await stop.promise;
+  await print(JSON.stringify(viewers.map(({ sight }) => sight)));
   Deno.exit(0);
 }
