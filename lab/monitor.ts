@@ -35,7 +35,8 @@ export class Monitor implements AsyncDisposable {
     reader.username = "heartbeat_reader";
     reader.password = READER_PASSWORD;
     const worker = WorkerProcess.start("monitor", {
-      env: { DATABASE_URL: reader.href, LOG_FORMAT: "json", ...env },
+      // Any port: another monitor may use the default.
+      env: { DATABASE_URL: reader.href, MONITOR_PORT: "0", LOG_FORMAT: "json", ...env },
     });
     try {
       const { origin } = await worker.untilLogged("monitor.listening");

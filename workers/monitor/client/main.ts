@@ -55,6 +55,8 @@ function openIfVisible(): void {
 openIfVisible();
 document.addEventListener("visibilitychange", openIfVisible);
 addEventListener("online", openIfVisible);
+// The button Back shows a page that the browser kept in memory, in spite of `no-store`. The session may have ended.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 let beatAt = Date.now();
 setInterval(() => {
