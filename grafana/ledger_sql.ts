@@ -1,5 +1,25 @@
-/** SQL about the rollup, for panels and alert rules, with the SQL about the ledger. It is indented for use in brackets. */
-export { CURRENT_LOGS, LAG_RECORDS, LAG_SECONDS, RUNS, UNACCOUNTED } from "../workers/_shared/ledger_sql.ts";
+/** SQL about the rollup and the ledger, for panels and alert rules. It is indented for use in brackets. */
+import { LOG_ENDS } from "../workers/_shared/ledger_sql.ts";
+
+export { LAG_RECORDS, LAG_SECONDS, RUNS, UNACCOUNTED } from "../workers/_shared/ledger_sql.ts";
+
+/** A partition without a write for longer is no longer read, for example because its topic was deleted. */
+const ABANDONED_AFTER = "24 hours";
+
+/**
+ * One row for each partition that is read: the ledger row of its newest incarnation, with the newest log end offset
+ * that a consumer wrote.
+ */
+export const CURRENT_LOGS = `
+            select *
+              from (
+                select distinct on (topic, kafka_partition) *
+                  from public.ingest_offsets
+                 where updated_at > now() - interval '${ABANDONED_AFTER}'
+                 order by topic, kafka_partition, id desc
+              ) newest
+              left join (${LOG_ENDS}
+              ) told using (topic_id, kafka_partition)`;
 
 export const ROLLUP_LAG = "select coalesce(max(lag_seconds), 0) from public.rollup_lag";
 

@@ -3,9 +3,6 @@
 /** A consumer writes its status every 5 s. After 15 s without a status, it counts as not running. */
 export const RUNS = "seen_at > now() - interval '15 seconds'";
 
-/** A partition without a write for longer is no longer read, for example because its topic was deleted. */
-const ABANDONED_AFTER = "24 hours";
-
 /** The newest log end offset of each log that a consumer wrote. */
 export const LOG_ENDS = `
                 select distinct on (topic_id, kafka_partition) topic_id, kafka_partition, log_end, seen_at
@@ -14,22 +11,7 @@ export const LOG_ENDS = `
                  where log_end is not null
                  order by topic_id, kafka_partition, seen_at desc`;
 
-/**
- * One row for each partition that is read: the ledger row of its newest incarnation, with the newest log end offset
- * that a consumer wrote.
- */
-export const CURRENT_LOGS = `
-            select *
-              from (
-                select distinct on (topic, kafka_partition) *
-                  from public.ingest_offsets
-                 where updated_at > now() - interval '${ABANDONED_AFTER}'
-                 order by topic, kafka_partition, id desc
-              ) newest
-              left join (${LOG_ENDS}
-              ) told using (topic_id, kafka_partition)`;
-
-/** Lag of a row of CURRENT_LOGS. It is null until a consumer has written the end of the log. */
+/** Lag of a ledger row that is joined with LOG_ENDS. It is null until a consumer has written the end of the log. */
 export const LAG_RECORDS = "case when log_end is not null then greatest(log_end - next_offset, 0) end";
 
 /**

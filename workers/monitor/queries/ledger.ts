@@ -1,4 +1,4 @@
-import { LOG_ENDS, RUNS, UNACCOUNTED_OF_LOG } from "../../_shared/ledger_sql.ts";
+import { LAG_RECORDS, LOG_ENDS, RUNS, UNACCOUNTED_OF_LOG } from "../../_shared/ledger_sql.ts";
 import type { Database } from "../../_shared/postgres.ts";
 import type { Ledger } from "../view/view.ts";
 import { ms } from "./snapshot.ts";
@@ -25,7 +25,7 @@ const LEDGER = `
                    'topic', topic, 'partition', kafka_partition, 'current', current, 'first', first_offset::text,
                    'next', next_offset::text, 'stored', stored::text, 'duplicates', duplicates::text,
                    'rejected', rejected::text, 'gaps', coalesce(causes, '[]'), 'unaccounted', unaccounted::text,
-                   'lag', case when current and ${RUNS} then greatest(log_end - next_offset, 0)::text end,
+                   'lag', case when current and ${RUNS} then (${LAG_RECORDS})::text end,
                    'lastBatch', ${
   ms("last_batch_at")
 }) order by current desc, topic, kafka_partition, id desc), '[]')
