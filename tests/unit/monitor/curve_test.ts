@@ -2,12 +2,11 @@ import { deepStrictEqual, strictEqual } from "node:assert";
 import {
   longestInterval,
   summarize,
-  type TailReading,
   toPoints,
   withSilences,
   withTail,
 } from "../../../workers/monitor/client/curve.ts";
-import type { Series } from "../../../workers/monitor/view/view.ts";
+import type { Reading, Series } from "../../../workers/monitor/view/view.ts";
 
 const LIMITS = { min: 30, max: 220, low: 45, high: 180 };
 const MINUTE_MS = 60_000;
@@ -46,7 +45,7 @@ function every(seconds: number, count: number): [number, number][] {
   return Array.from({ length: count }, (_, row) => [row * seconds, 70]);
 }
 
-function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): TailReading[] {
+function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): Reading[] {
   return rows.map(([second, bpm]) => ({ ts: second * 1_000, bpm, anomaly: anomalyOf(bpm) }));
 }
 

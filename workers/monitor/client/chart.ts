@@ -1,17 +1,9 @@
 /** Folder `client`: the browser's part of the monitor page, which `deno task assets` bundles. This file: the chart of a customer. */
 import uPlot from "uplot";
-import type { BpmLimits, Range, Series } from "../view/view.ts";
+import type { BpmLimits, Range, Reading, Series } from "../view/view.ts";
 import { drawMarks, readStyle } from "./chart_marks.ts";
 import { chartOptions } from "./chart_options.ts";
-import {
-  longestInterval,
-  type Point,
-  summarize,
-  type TailReading,
-  toPoints,
-  withSilences,
-  withTail,
-} from "./curve.ts";
+import { longestInterval, type Point, summarize, toPoints, withSilences, withTail } from "./curve.ts";
 import { bindKeys, bindPointers } from "./gestures.ts";
 import { clampRange } from "./range.ts";
 import { now, rangeSearch } from "./times.ts";
@@ -28,7 +20,7 @@ const SETTLE_MS = 300;
 export interface Readings {
   readonly ts: readonly number[];
   readonly bpm: readonly number[];
-  readonly anomaly: readonly TailReading["anomaly"][];
+  readonly anomaly: readonly Reading["anomaly"][];
 }
 
 function element<Tag extends keyof HTMLElementTagNameMap>(
@@ -47,7 +39,7 @@ export class Chart {
   readonly #message = element("p", { className: "chart-message", role: "status" });
   readonly #summary = element("div", { className: "visually-hidden", id: "chart-summary" });
   readonly #reset = element("button", { type: "button", textContent: "Whole range", hidden: true });
-  readonly #tail = new Map<number, TailReading>();
+  readonly #tail = new Map<number, Reading>();
   #range: Range;
   /** Whether the window moves with the present. */
   #follows: boolean;

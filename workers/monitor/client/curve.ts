@@ -1,12 +1,6 @@
 /** The points of the chart. It uses no part of the browser, so that unit tests can import it. */
 import { countOf } from "../view/words.ts";
-import type { BpmLimits, Range, Series } from "../view/view.ts";
-
-export interface TailReading {
-  readonly ts: number;
-  readonly bpm: number;
-  readonly anomaly: "low" | "high" | null;
-}
+import { type BpmLimits, type Range, type Reading, type Series, SILENT_AFTER_MS } from "../view/view.ts";
 
 /** A reading or the readings of a minute. Without values: a silence, which no line crosses. */
 export interface Point {
@@ -20,14 +14,13 @@ export interface Point {
   readonly readings: number;
 }
 
-const SILENCE_MS = 5 * 60_000;
 /** Between raw readings, this many usual intervals are a silence, too, but never less than MIN_SILENCE_MS. */
 const MISSING_READINGS = 5;
 const MIN_SILENCE_MS = 10_000;
 const SILENCE = { mean: null, lowest: null, highest: null, low: false, high: false, readings: 0 };
 const STEP_MS = { raw: 1, minute: 60_000 };
 
-function pointOf(ts: number, readings: readonly Omit<TailReading, "ts">[]): Point {
+function pointOf(ts: number, readings: readonly Omit<Reading, "ts">[]): Point {
   const bpm = readings.map((reading) => reading.bpm);
   const has = (kind: "low" | "high") => readings.some(({ anomaly }) => anomaly === kind);
   const mean = bpm.reduce((a, b) => a + b, 0) / bpm.length;
@@ -51,11 +44,11 @@ export function toPoints(series: Series, limits: BpmLimits): Point[] {
 /** Adds readings that arrived later. A minute is replaced if the tail has more of its readings. */
 export function withTail(
   points: readonly Point[],
-  tail: readonly TailReading[],
+  tail: readonly Reading[],
   kind: Series["kind"],
 ): readonly Point[] {
   if (tail.length === 0) return points;
-  const begins = ({ ts }: TailReading) => ts - ts % STEP_MS[kind];
+  const begins = ({ ts }: Reading) => ts - ts % STEP_MS[kind];
   const first = Math.min(...tail.map(begins));
   const kept = points.findLastIndex(({ ts }) => ts < first) + 1;
   const fresh = new Map(points.slice(kept).map((point) => [point.ts, point]));
@@ -69,8 +62,8 @@ export function withTail(
 export function longestInterval(points: readonly Point[], kind: Series["kind"]): number {
   const intervals = Float64Array.from(points.slice(1), ({ ts }, row) => ts - (points[row]?.ts ?? ts)).sort();
   const usual = intervals[intervals.length >> 1];
-  if (kind === "minute" || usual === undefined) return SILENCE_MS;
-  return Math.min(SILENCE_MS, Math.max(MISSING_READINGS * usual, MIN_SILENCE_MS));
+  if (kind === "minute" || usual === undefined) return SILENT_AFTER_MS;
+  return Math.min(SILENT_AFTER_MS, Math.max(MISSING_READINGS * usual, MIN_SILENCE_MS));
 }
 
 /** Adds a point without values in each silence. */

@@ -3,7 +3,6 @@ import type { Session } from "../../_shared/postgres.ts";
 import type { Attention, CustomerReading } from "../view/view.ts";
 import { instant, ms, SCENARIO_ID } from "./snapshot.ts";
 
-export const SILENT_AFTER_MS = 300_000;
 const ATTENTION_ROWS = 50;
 /** Maximum of silent customers if the others need the rows: sensors that were put away must not fill the list. */
 const SILENT_ROWS = 20;

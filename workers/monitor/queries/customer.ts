@@ -1,10 +1,9 @@
-import type { BpmLimits, Customer, Episode, Range } from "../view/view.ts";
+import { type BpmLimits, type Customer, type Episode, type Range, SILENT_AFTER_MS } from "../view/view.ts";
 import type { Session } from "../../_shared/postgres.ts";
 import { readPage } from "./rejects.ts";
 import { DEFAULT_LIMITS, firstRow, instant, LIMITS, ms } from "./snapshot.ts";
 
 const MAX_EPISODES = 500;
-const OPEN_FOR_MS = 300_000;
 
 // The rollup can be behind, so `heartbeats` is asked too, but only from the instant that the rollup knows.
 const LATEST = `
@@ -42,7 +41,7 @@ export async function readCustomer(session: Session, customerId: string, range: 
   const { rows } = await session.query<Omit<Episode, "open">>(EPISODES, asked);
   const episodes = rows.map((row) => ({
     ...row,
-    open: row.ended === known.latest?.ts && known.at - row.ended <= OPEN_FOR_MS,
+    open: row.ended === known.latest?.ts && known.at - row.ended <= SILENT_AFTER_MS,
   }));
   const { rejects } = await readPage(session, { customerId, range, reason: undefined, before: undefined });
   return { ...known, customerId, range, episodes, rejects, limits: limits ?? DEFAULT_LIMITS };

@@ -1,7 +1,7 @@
-import { LAG_SECONDS, LOG_ENDS, RUNS, UNACCOUNTED } from "../../_shared/ledger_sql.ts";
+import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, RUNS, UNACCOUNTED } from "../../_shared/ledger_sql.ts";
 import type { Database, Session } from "../../_shared/postgres.ts";
-import { type BpmLimits, type CustomerReading, type Now, STEP_BPM } from "../view/view.ts";
-import { AttentionList, SILENT_AFTER_MS } from "./attention.ts";
+import { type BpmLimits, type CustomerReading, type Now, SILENT_AFTER_MS, STEP_BPM } from "../view/view.ts";
+import { AttentionList } from "./attention.ts";
 import { LatestReadings, type Position } from "./latest_readings.ts";
 import { type ConsumerStatus, problemsOf, type Sample } from "./problems.ts";
 import { DEFAULT_LIMITS, firstRow, inSnapshot, LIMITS, ms } from "./snapshot.ts";
@@ -27,7 +27,7 @@ const PIPELINE = `
          (select coalesce(json_object_agg(id, moves), '{}') from public.ingest_offsets) as moves,
          (select percentile_cont(0.5) within group (order by greatest(extract(epoch from last_batch_at - last_event_ts), 0)::float8)
             from public.ingest_offsets where last_batch_at > now() - interval '1 minute') as delay,
-         (select json_build_object('records', sum(greatest(log_end - next_offset, 0)), 'seconds', max(${LAG_SECONDS}))
+         (select json_build_object('records', sum(${LAG_RECORDS}), 'seconds', max(${LAG_SECONDS}))
             from (select distinct on (topic_id, kafka_partition) *
                     from public.ingest_offsets order by topic_id, kafka_partition, id desc) log
             join (${LOG_ENDS}) told using (topic_id, kafka_partition)

@@ -8,6 +8,9 @@ export interface BpmLimits {
   readonly high: number;
 }
 
+/** After this time without a reading, a customer is silent and an episode has ended. `public.anomaly_episodes` has the same time. */
+export const SILENT_AFTER_MS = 5 * 60_000;
+
 export interface Reading {
   /** With a fraction, exact to the microsecond. */
   readonly ts: number;
