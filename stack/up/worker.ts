@@ -29,6 +29,8 @@ export class Worker implements Restartable, AsyncDisposable {
   readonly #options: WorkerOptions;
   #child: Child;
   #accepted = false;
+  /** A restarted monitor takes the same port, so that open pages and bookmarks find it. */
+  #pagePort: Readonly<Record<string, string>> = {};
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -80,7 +82,7 @@ export class Worker implements Restartable, AsyncDisposable {
     const child = new Child({
       command: Deno.execPath(),
       args: [...taskArguments(name), ...args],
-      env: { ...env, LOG_FORMAT: "json", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
+      env: { ...env, ...this.#pagePort, LOG_FORMAT: "json", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
       cwd: CLONE,
       pidFile,
       stopSignal: "SIGTERM",
@@ -89,6 +91,9 @@ export class Worker implements Restartable, AsyncDisposable {
         const line = parseLogLine(text);
         if (line === undefined) return;
         if (line.event === "health.listening") this.healthPort = Number(line.fields["port"]);
+        if (line.event === "monitor.listening") {
+          this.#pagePort = { MONITOR_PORT: String(line.fields["port"]) };
+        }
         if (line.event === acceptedAt) this.#accepted = true;
         onLine(line);
       },

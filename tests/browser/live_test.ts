@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import { match } from "node:assert";
+import { doesNotMatch, match } from "node:assert";
 import { eventually } from "../../lab/eventually.ts";
 import { sayProgress } from "../../stack/output.ts";
 import { textOf, untilShown, withTab } from "../support/browser.ts";
@@ -44,7 +44,15 @@ Deno.test(
       await untilShown(page, "#logs", /\b7\s+6\s+0\s+1\b/);
       await page.goto(`${monitor.origin}/rejects`);
       await place.publisher.send([{ value: "no json either" }]);
+      // The list does not move while somebody reads it.
+      await untilShown(page, "#rejects", /1 new reject – show/);
+      doesNotMatch(await textOf(page, "#rejects"), /no json either/);
+      await Promise.all([page.waitForNavigation(), page.click("a[data-rejected]")]);
       await untilShown(page, "#rejects", /no json either/);
+      // A reject has an address of its own, whose page is not live.
+      await Promise.all([page.waitForNavigation(), page.click("a[href*='record=']")]);
+      match(await textOf(page, "#rejects"), /no json either/);
+      match(await textOf(page, "header"), /as of .*, not live/);
     });
   }),
 );
@@ -87,6 +95,16 @@ Deno.test(
       await untilShown(page, "#state", /All is well/);
       first.kill("SIGKILL");
       await untilShown(page, "#state", /problem.*consumer/s);
+      await untilShown(
+        page,
+        "#attention",
+        /Unknown since \d\d:\d\d:\d\d: the pipeline stands, not the patients/,
+      );
+      await untilShown(page, "#connection", /not current/);
+      await page.goto(`${monitor.origin}/ledger`);
+      await untilShown(page, "#state", /problem with the consumer/);
+      await untilShown(page, "#unaccounted", /nothing was read for \d/);
+      await page.goto(monitor.origin);
       place.consumer({ env: QUICK });
       await untilShown(page, "#state", /All is well/);
     });
@@ -103,8 +121,10 @@ Deno.test(
       const { page } = tab;
       await untilShown(page, "#attention", /ada/);
       await untilShown(page, "#connection", /live/i);
+      await untilShown(page, "#state", /All is well/);
       await place.stack.postgres.stop();
       try {
+        await untilShown(page, "#state", /State unknown since \d\d:\d\d:\d\d; then: all is well/);
         await untilShown(page, "#connection", /PostgreSQL.*does not answer/s);
         // The last state stays, with its age.
         await untilShown(page, "#connection", /last update [5-9] s ago/);

@@ -1,10 +1,22 @@
-import type { Customer, Ledger, LedgerLog, Now, Reject, Rejects } from "../../workers/monitor/view/view.ts";
+import type {
+  Customer,
+  Ledger,
+  LedgerLog,
+  Now,
+  PipelineState,
+  Reject,
+  Rejects,
+} from "../../workers/monitor/view/view.ts";
 
 export const MINUTE = 60_000;
 const AT = Date.parse("2026-01-31T08:00:00Z");
 export const RANGE = { from: AT - 60 * MINUTE, to: AT };
 const LIMITS = { min: 30, max: 220, low: 45, high: 180 };
 export const HARMLESS = "c-0017";
+
+export async function html(element: unknown): Promise<string> {
+  return String(await element);
+}
 
 /**
  * Made-up results of the queries.
@@ -14,6 +26,7 @@ export const HARMLESS = "c-0017";
 export function views(text: string) {
   const reject: Reject = {
     at: AT,
+    record: "1-7",
     topic: text,
     partition: 3,
     offset: "7",
@@ -25,14 +38,21 @@ export function views(text: string) {
   const now: Now = {
     at: AT,
     problems: [{ part: "lag", text }],
+    hasStored: true,
+    stands: false,
+    unknownSince: null,
     readingsPerSecond: 99.5,
-    delaySeconds: 0.4,
+    delayMs: 400,
     lagRecords: 1_234,
     rollupLagSeconds: 61,
     customers: { reporting: 20, low: 1, high: 1, silent: 1 },
-    attention: (["low", "high", "silent"] as const).map((kind) => {
-      return { customerId: text, kind, since: AT - MINUTE, heartRate: 191 };
-    }),
+    longSilent: 0,
+    attention: [
+      ...(["low", "high", "silent"] as const).map((kind) => {
+        return { customerId: text, kind, since: AT - MINUTE, heartRate: 191 };
+      }),
+      { customerId: text, kind: "high", since: AT - MINUTE, heartRate: 196, lately: 12 },
+    ],
     distribution: [{ from: 40, customers: 1 }, { from: 70, customers: 18 }, { from: 190, customers: 1 }],
     limits: LIMITS,
   };
@@ -41,7 +61,7 @@ export function views(text: string) {
     customerId: text,
     range: RANGE,
     latest: { ts: AT, bpm: 191, anomaly: "high" },
-    hasReadings: true,
+    coverage: { readings: 720, first: RANGE.from, last: AT, gapMs: 5_000 },
     episodes: [
       { kind: "high", began: AT - 12 * MINUTE - 4_000, ended: AT, open: true, extreme: 196, readings: 145 },
       {
@@ -59,11 +79,12 @@ export function views(text: string) {
   const rejects: Rejects = {
     at: AT,
     filter: { reason: undefined, customerId: text, range: RANGE, before: undefined },
+    rejected: 3,
     rejects: [reject],
     next: text,
     overTime: { stepMs: MINUTE, reasons: [{ reason: text, total: 3, counts: [0, 1, 2] }] },
   };
-  return { now, customer, rejects, ledger: ledgerOf(text) };
+  return { now, pipeline: now as PipelineState, customer, rejects, ledger: ledgerOf(text) };
 }
 
 function ledgerOf(text: string): Ledger {
@@ -87,10 +108,18 @@ function ledgerOf(text: string): Ledger {
 /** Before the first record. */
 export function emptyViews(): ReturnType<typeof views> {
   const { now, customer, rejects } = views(HARMLESS);
+  const pipeline = { ...views(HARMLESS).pipeline, problems: [], hasStored: false };
   const none = { reporting: 0, low: 0, high: 0, silent: 0 };
   return {
-    now: { ...now, problems: [], customers: none, attention: [], distribution: [] },
-    customer: { ...customer, latest: null, hasReadings: false, episodes: [], rejects: [] },
+    pipeline,
+    now: { ...now, ...pipeline, customers: none, attention: [], distribution: [] },
+    customer: {
+      ...customer,
+      latest: null,
+      coverage: { readings: 0, first: null, last: null, gapMs: null },
+      episodes: [],
+      rejects: [],
+    },
     rejects: { ...rejects, rejects: [], next: undefined, overTime: { stepMs: MINUTE, reasons: [] } },
     ledger: { at: AT, logs: [], unaccounted: "0" },
   };

@@ -65,23 +65,26 @@ export function createApp(dependencies: Dependencies): Hono {
 
 function addPages(app: Hono, { queries }: Dependencies): void {
   app.get("/", async (c) => c.html(<NowPage now={await queries.now()} />));
-  app.get("/ledger", async (c) => c.html(<LedgerPage ledger={await queries.ledger()} />));
+  app.get("/ledger", async (c) => {
+    const [ledger, pipeline] = await Promise.all([queries.ledger(), queries.state()]);
+    return c.html(<LedgerPage ledger={ledger} pipeline={pipeline} />);
+  });
   app.get("/customer", async (c) => {
     const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
     const chosen = chosenRange(given, "1h");
-    const customer = await queries.customer(id, chosen.at(Date.now()));
+    const asked = [queries.customer(id, chosen.at(Date.now())), queries.state()] as const;
+    const [customer, pipeline] = await Promise.all(asked);
     const similar = customer.latest === null ? await queries.search(id) : [];
-    return c.html(<CustomerPage customer={customer} last={chosen.last} similar={similar} />);
+    return c.html(<CustomerPage {...{ customer, pipeline, similar }} last={chosen.last} />);
   });
   app.get("/rejects", async (c) => {
-    const { reason, customer: customerId, before, ...given } = readParameters(
-      REJECT_PARAMETERS,
-      c.req.query(),
-    );
-    const { last, at } = chosenRange(given, "24h");
-    const rejects = await queries.rejects({ reason, customerId, before, range: at(Date.now()) });
-    const isFiltered = [reason, customerId, before].some((filter) => filter !== undefined);
-    return c.html(<RejectsPage rejects={rejects} live={last !== undefined && !isFiltered} />);
+    const { from, to, customer: customerId, ...others } = readParameters(REJECT_PARAMETERS, c.req.query());
+    const { last, at } = chosenRange({ from, to }, "24h");
+    const filter = { customerId, ...others };
+    const asked = [queries.rejects({ ...filter, range: at(Date.now()) }), queries.state()] as const;
+    const [rejects, pipeline] = await Promise.all(asked);
+    const isFiltered = Object.values(filter).some((value) => value !== undefined);
+    return c.html(<RejectsPage {...{ rejects, pipeline }} live={last !== undefined && !isFiltered} />);
   });
 }
 
@@ -96,15 +99,15 @@ function addData(app: Hono, { queries }: Dependencies): void {
   });
   app.get("/customer.csv", async (c) => {
     const [id, range] = chosen(c);
-    const rows = queries.csv(id, range)[Symbol.asyncIterator]();
+    const rows = queries.csv(id, range);
     // Read before the answer begins, so that a failure still has its status.
-    const first = await rows.next();
-    const [from, to] = [range.from, range.to].map((ms) =>
+    const { value: first } = await rows.next();
+    const [begin, end] = [range.from, range.to].map((ms) =>
       new Date(ms).toISOString().slice(0, 16).replace(":", "")
     );
-    return c.body(streamOf(first, rows).pipeThrough(new TextEncoderStream()), 200, {
+    return c.body(ReadableStream.from(from(first, rows)).pipeThrough(new TextEncoderStream()), 200, {
       "content-type": "text/csv; charset=utf-8",
-      "content-disposition": `attachment; filename="heart_rate_${from}_${to}.csv"`,
+      "content-disposition": `attachment; filename="heart_rate_${begin}_${end}.csv"`,
     });
   });
 }
@@ -117,25 +120,17 @@ function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
   };
   app.get("/live/now", (c) => stream(c, sources.now));
   app.get("/live/ledger", (c) => stream(c, sources.ledger));
-  app.get("/live/rejects", (c) => stream(c, sources.rejects(chosenRange({}, "24h").at)));
+  app.get("/live/rejects", (c) => stream(c, sources.rejects));
   app.get("/live/customer", (c) => {
-    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
-    const { last, at } = chosenRange(given, "1h");
-    return stream(c, sources.customer(JSON.stringify([id, last ?? given]), id, at));
+    const { id, last } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
+    return stream(c, sources.customer(id, last));
   });
 }
 
 /** Reads the next piece only after the viewer has taken the previous one. */
-function streamOf(first: IteratorResult<string>, rest: AsyncIterator<string>): ReadableStream<string> {
-  let next = first;
-  return new ReadableStream({
-    pull: async (controller) => {
-      if (next.done) return controller.close();
-      controller.enqueue(next.value);
-      next = await rest.next();
-    },
-    cancel: async () => void await rest.return?.(),
-  });
+async function* from<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first;
+  yield* rest;
 }
 
 function unavailable(c: Context, text: string) {

@@ -31,7 +31,16 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   telemetry.healthListening(health.port);
 
   const measured = measure(database.target, telemetry);
-  const queries = createQueries(database, measured);
+  let isReader = false;
+  const checkLogin = async () => {
+    if (!isReader) await measured("login", () => requireReader(database, "monitor"));
+    isReader = true;
+  };
+  const queries = createQueries(database, async (name, query) => {
+    // Nothing is shown to a login that may change data.
+    await checkLogin();
+    return await measured(name, query);
+  });
   const access = createAccess({
     ...config.access,
     port: () => server.port,
@@ -46,7 +55,6 @@ await runWorker(async ({ args, env, readFile, signal, resources, secrets }) => {
   telemetry.listening(access.address(), server.port);
 
   // Last, because the page also works without the database: it tells the viewers what is wrong.
-  const checkLogin = () => measured("login", () => requireReader(database, "monitor"));
   const throwIfFinal = (error: unknown) => {
     if (!(error instanceof PipelineError && error.retriable)) throw error;
   };

@@ -4,15 +4,18 @@ import { choice, optional, parseSettings, setting, type Settings, text } from ".
 import { UsageError } from "../_shared/errors.ts";
 import { CUSTOMER_ID_EXPECTED, isCustomerId, REJECT_REASONS } from "../_shared/record/heartbeat.ts";
 import { parseInstant } from "../_shared/record/instant.ts";
-import { rangeProblem } from "./queries/range.ts";
-import { type Preset, PRESETS, type Range } from "./view/view.ts";
+import { MAX_RANGE_DAYS, type Preset, PRESETS, type Range } from "./view/view.ts";
 
+const DAY_MS = 86_400_000;
+/** The years 0 to 9999: the page cannot show others. */
+const [MIN_MS, MAX_MS] = [-62_167_219_200_000, 253_402_300_799_999];
 const INSTANT = { expected: "an instant such as 2026-01-31T08:00:00Z, or milliseconds since 1970" };
 const CUSTOMER = setting(
   { expected: `a customer's id: ${CUSTOMER_ID_EXPECTED}` },
   (text) => isCustomerId(text) ? text : undefined,
 );
 const RANGE = { from: optional(setting(INSTANT, parseMs)), to: optional(setting(INSTANT, parseMs)) };
+const RECORD = text({ expected: "the value of a link to a reject", pattern: /^\d{1,18}-\d{1,18}$/ });
 
 export const CUSTOMER_PARAMETERS = {
   id: CUSTOMER,
@@ -23,6 +26,7 @@ export const REJECT_PARAMETERS = {
   ...RANGE,
   reason: optional(choice(REJECT_REASONS)),
   customer: optional(CUSTOMER),
+  record: optional(RECORD),
   before: optional(text({
     expected: "the value of a link to earlier rejects",
     // Microseconds since 1970, ledger row and offset. PostgreSQL has no later instant than this number of digits allows.
@@ -64,6 +68,16 @@ export function chosenRange({ from, to, last }: Given, otherwise: Preset): Chose
   const problem = rangeProblem(range);
   if (problem !== undefined) throw wrong(problem);
   return { last: undefined, at: () => range };
+}
+
+/** @returns a sentence that says why no query accepts this range, or undefined */
+export function rangeProblem({ from, to }: Range): string | undefined {
+  if (![from, to].every((at) => at >= MIN_MS && at <= MAX_MS)) {
+    return "The range is malformed, expected instants in the years 0 to 9999.";
+  }
+  if (from >= to) return "The range ends before it begins, expected a beginning before its end.";
+  if (to - from <= MAX_RANGE_DAYS * DAY_MS) return undefined;
+  return `The range has ${Math.ceil((to - from) / DAY_MS)} days, expected at most ${MAX_RANGE_DAYS}.`;
 }
 
 function wrong(problem: string): UsageError {

@@ -4,17 +4,17 @@ export const NAMED_QUERIES = `\
 select customer_id, episode.*
   from (select distinct customer_id from public.heartbeats_1m where low + high > 0 and minute > now() - interval '1 hour') customers
  cross join lateral public.anomaly_episodes(customer_id, now() - interval '1 hour', now()) episode order by began desc;
--- readings: the latest twenty readings
-select customer_id, ts, heart_rate from public.heartbeats order by ts desc limit 20;
--- latest: each customer's latest reading
-select customer_id, ts, heart_rate, anomaly from public.customer_latest order by ts desc limit 20;
+-- readings: the latest twenty readings, without those of the scenarios task
+select customer_id, ts, heart_rate from public.heartbeats where customer_id !~ '^(scenario-|1[0-2][0-9]{14}$)' order by ts desc limit 20;
+-- latest: each customer's latest reading, without those of the scenarios task
+select customer_id, ts, heart_rate, anomaly from public.customer_latest where customer_id !~ '^(scenario-|1[0-2][0-9]{14}$)' order by ts desc limit 20;
 -- lag: how far minute aggregates and latest readings are behind the readings
 select coalesce(sum(offsets), 0) as offsets, coalesce(max(lag_seconds), 0) as seconds from public.rollup_lag;
 -- consumers: the consumers; if a row is older than 15 s, its consumer is not running
 select host, version, partitions, reasons, now() - seen_at as seen from public.consumer_status;
--- rejects: rejected records with their bytes (null once REJECT_RETENTION_DAYS has passed)
+-- rejects: rejected records but those of the scenarios task, with their bytes (null once REJECT_RETENTION_DAYS has passed)
 select rejected_at, kafka_partition, kafka_offset, reason, detail, encode(payload, 'escape') as payload
-  from public.heartbeat_rejects order by rejected_at desc limit 20;
+  from public.heartbeat_rejects where substring(key from 1 for 9) is distinct from 'scenario-' order by rejected_at desc limit 20;
 -- ledger: every offset that was read is counted in exactly one column
 select topic, kafka_partition, first_offset, next_offset, stored, duplicates, rejected, gaps
   from public.ingest_offsets order by topic, opened_at, kafka_partition;

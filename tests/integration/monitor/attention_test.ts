@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { deepStrictEqual, strictEqual } from "node:assert";
 import type { Place } from "../../../lab/place.ts";
 import { type Asked, beat, openQueries, openStore } from "../../support/monitor_queries.ts";
 import { onPlace } from "../../support/services.ts";
@@ -7,7 +7,7 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 
 Deno.test(
-  "the list names who is beyond a limit or silent, since when, the longest first, and scenario customers last",
+  "the list names who is beyond a limit, then who is silent, since when, the longest first, and scenario customers last",
   onPlace({ partitions: 0 }, async (place) => {
     await using asked = await openQueries(place);
     await using written = await openStore(place);
@@ -38,14 +38,14 @@ Deno.test(
         heartRate,
       ]),
       [
-        ["silent", "silent", 30, 70],
-        ["silent-and-high", "silent", 20, 190],
         ["goes-on-over-4-minutes", "low", 16, 40],
         ["ends-at-other-kind", "high", 7, 190],
         ["ends-at-silence", "low", 6.9, 40],
         ["ends-at-normal", "high", 3, 190],
-        ["scenario-1-low", "silent", 300, 40],
+        ["silent", "silent", 30, 70],
+        ["silent-and-high", "silent", 20, 190],
         ["1000000000000001", "low", 4, 40],
+        ["scenario-1-low", "silent", 300, 40],
       ],
     );
     deepStrictEqual(customers, { reporting: 6, low: 3, high: 2, silent: 3 });
@@ -110,7 +110,7 @@ Deno.test(
 );
 
 Deno.test(
-  "silent customers do not push those beyond a limit off the list, and the list is short",
+  "the list is short, and has no silent customer while those beyond a limit fill it",
   onPlace({ partitions: 0 }, async (place) => {
     await using asked = await openQueries(place);
     await insert(
@@ -121,9 +121,38 @@ Deno.test(
     );
     for (const { attention, customers } of [await asked.queries.now(), await asked.queries.now()]) {
       strictEqual(attention.length, 50);
-      strictEqual(attention.filter(({ kind }) => kind === "silent").length, 20);
-      match(attention[0]?.customerId ?? "", /^silent-500$/);
+      deepStrictEqual(new Set(attention.map(({ kind }) => kind)), new Set(["high"]));
+      strictEqual(attention[0]?.customerId, "high-400");
       deepStrictEqual([customers.high, customers.silent], [400, 500]);
     }
+  }),
+);
+
+Deno.test(
+  "a customer stays on the list for 10 minutes after an anomaly, between those beyond a limit and the silent ones",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await using written = await openStore(place);
+    const now = Date.now();
+    await written.store([
+      beat("beyond", now, 190),
+      beat("lately", now, 70),
+      beat("over", now, 70),
+      beat("silent", now - 60 * MINUTE_MS, 70),
+    ]);
+    await place.sql(
+      `insert into public.heartbeats_1m (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
+       select id, date_trunc('minute', now()) - ago * interval '1 minute', 10, 600, 38, 191, low, high
+         from (values ('beyond', 1, 0, 1), ('lately', 2, 3, 0), ('lately', 5, 2, 1), ('over', 11, 0, 9)) known (id, ago, low, high)`,
+    );
+    const { attention } = await asked.queries.now();
+    deepStrictEqual(
+      attention.map(({ customerId, kind, lately, heartRate }) => [customerId, kind, lately, heartRate]),
+      [
+        ["beyond", "high", undefined, 190],
+        ["lately", "low", 6, 38],
+        ["silent", "silent", undefined, 70],
+      ],
+    );
   }),
 );

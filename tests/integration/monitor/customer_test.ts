@@ -32,7 +32,13 @@ Deno.test(
     ]);
     const ask = (minutes: number, end = now + SECOND_MS) =>
       asked.queries.customer(HOSTILE_CUSTOMER, { from: end - minutes * MINUTE_MS, to: end });
-    const { latest, episodes, limits, rejects } = await ask(200);
+    const { latest, episodes, limits, rejects, coverage } = await ask(200);
+    deepStrictEqual(coverage, {
+      readings: 5,
+      first: now - 120 * MINUTE_MS,
+      last: now - MINUTE_MS,
+      gapMs: 115 * MINUTE_MS,
+    });
     deepStrictEqual(latest, { ts: now - MINUTE_MS, bpm: 190, anomaly: "high" });
     const low = {
       kind: "low",
@@ -73,6 +79,7 @@ Deno.test(
     deepStrictEqual((await ask(200)).limits, later.limits, "of a consumer that no longer reports");
     const unknown = await asked.queries.customer("nobody", { from: now - HOUR_MS, to: now });
     deepStrictEqual([unknown.latest, unknown.episodes], [null, []]);
+    deepStrictEqual(unknown.coverage, { readings: 0, first: null, last: null, gapMs: null });
   }),
 );
 

@@ -156,7 +156,7 @@ Deno.test(
     const consumer = place.consumer();
     await place.untilStored();
     await using live = openLive(place);
-    const open = () => live.sources.customer("c-1", "c-1", (now) => ({ from: now - 3_600_000, to: now }));
+    const open = () => live.sources.customer("c-1", "1h");
     await using first = new Listener(live.listen(open()));
     await first.until("readings");
     // The second reading is older than the first one, and committed after it.
@@ -187,14 +187,14 @@ Deno.test(
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     await using live = openLive(place);
-    const range = (now: number) => ({ from: now - 3_600_000, to: now });
-    const source = (id: number) => live.sources.customer(`c-${id}`, `c-${id}`, range);
+    const source = (id: number) => live.sources.customer(`c-${id}`, undefined);
     const listeners = Array.from({ length: 64 }, (_, id) => new Listener(live.listen(source(id))));
     await Promise.all(listeners.map((listener) => listener.until("tick", 4)));
     throws(() => live.listen(source(64)), /64 different customers/);
-    // A second viewer of the same customer is no new feed.
-    await using another = new Listener(live.listen(source(0)));
+    // A second viewer of the same customer is no new feed, whatever its range.
+    await using another = new Listener(live.listen(live.sources.customer("c-0", "24h")));
     await another.until("tick");
+    await eventually("its episodes", () => another.text.includes('"id":"episodes@24h"'));
     const asked = await live.metric("heartbeat_monitor_queries_total", { query: "tail" });
     ok(asked < 64, `${asked} queries for 4 polls of 64 customers`);
     await Promise.all(listeners.map((listener) => listener[Symbol.asyncDispose]()));

@@ -139,16 +139,16 @@ Deno.test(
   "with tables and without readings, Now is empty, and its only problem is that no consumer runs",
   onPlace({ partitions: 0 }, async (place) => {
     await using asked = await openQueries(place);
-    const { attention, distribution, delaySeconds, lagRecords, problems } = await asked.queries.now();
-    deepStrictEqual({ attention, distribution, delaySeconds, lagRecords }, {
+    const { attention, distribution, delayMs, lagRecords, problems } = await asked.queries.now();
+    deepStrictEqual({ attention, distribution, delayMs, lagRecords }, {
       attention: [],
       distribution: [],
-      delaySeconds: null,
+      delayMs: null,
       lagRecords: null,
     });
     match(
       problems.map(({ text }) => text).join("\n"),
-      /^No consumer is running\. .*Start one: deno task consume$/,
+      /^No consumer reports: .*Start one: deno task consume$/,
     );
   }),
 );
@@ -171,7 +171,7 @@ Deno.test(
       (now.readingsPerSecond ?? 0) > expected / 4,
       `${now.readingsPerSecond} readings/s, expected about ${expected}`,
     );
-    ok(now.delaySeconds !== null && now.delaySeconds > 0 && now.delaySeconds < 30, `${now.delaySeconds} s`);
+    ok(now.delayMs !== null && now.delayMs > 0 && now.delayMs < 30_000, `${now.delayMs} ms`);
     deepStrictEqual(now.limits, { min: 30, max: 220, low: 50, high: 180 });
     strictEqual(now.customers.low, 100);
     const ready = await eventually("the end of the log", async () => {
@@ -179,5 +179,47 @@ Deno.test(
       return lagRecords === 0 && problems;
     });
     deepStrictEqual(ready, []);
+  }),
+);
+
+Deno.test(
+  "while no consumer reads, Now stays as it was when the last one did, and so does everybody's silence",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await using written = await openStore(place);
+    const start = Date.now();
+    await written.store([
+      beat("reports", start, 70),
+      beat("alarm", start, 190),
+      beat("silent", start - HOUR_MS, 70),
+    ]);
+    deepStrictEqual((await asked.queries.now()).unknownSince, null);
+    // As if all had happened two days ago.
+    await place.sql(`
+      update public.ingest_changes
+         set last_ts = array(select ts - interval '2 days' from unnest(last_ts) with ordinality as entry (ts, at) order by at);
+      update public.ingest_offsets set last_batch_at = last_batch_at - interval '2 days'`);
+    await using fresh = askAs(urlOf(place, "heartbeat_reader"));
+    const { at, unknownSince, customers, hasStored, problems } = await fresh.queries.now();
+    ok(unknownSince !== null && at - unknownSince > 47 * HOUR_MS, `unknown since ${unknownSince}`);
+    deepStrictEqual([customers, hasStored], [{ reporting: 2, low: 0, high: 1, silent: 1 }, true]);
+    match(problems[0]?.text ?? "", /Readings wait in Kafka; none is lost/);
+    const state = await fresh.queries.state();
+    deepStrictEqual([state.unknownSince, state.problems], [unknownSince, problems]);
+  }),
+);
+
+Deno.test(
+  "a customer who is silent for more than a day is counted, and the delay of a clock that is ahead is below 0",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await using written = await openStore(place);
+    await place.sql(
+      "insert into public.customer_latest values ('gone', now() - interval '25 hours', 70, null)",
+    );
+    await written.store([beat("ahead", Date.now() + 60_000, 70)]);
+    const { customers, longSilent, delayMs } = await asked.queries.now();
+    deepStrictEqual([customers.reporting, longSilent], [1, 1]);
+    ok(delayMs !== null && delayMs < -50_000, `${delayMs} ms`);
   }),
 );

@@ -176,3 +176,23 @@ Deno.test(
     ], [1, 0, 0, 0, 0, 0, 0]]]);
   }),
 );
+
+Deno.test(
+  "the list leaves out the scenarios task, a reject is found by its own address, and the count has every reject",
+  onPlace({}, async (place) => {
+    await using asked = await openQueries(place);
+    const of = (key: string | null) => bad("invalid_json", "{", { key });
+    await place.publisher.send([of("ada"), of("scenario-1-x"), of(null)]);
+    await place.consumeAll();
+    const range = lastHour();
+    const { rejects, rejected, overTime } = await asked.queries.rejects({ ...ALL, range });
+    deepStrictEqual(rejects.map(({ offset }) => offset).toSorted(), ["0", "2"]);
+    deepStrictEqual([rejected, overTime.reasons.map(({ total }) => total)], [3, [2]]);
+    strictEqual((await asked.queries.rejected()).rejected, 3);
+    const ofScenario = await asked.queries.rejects({ ...ALL, customerId: "scenario-1-x", range });
+    deepStrictEqual(ofScenario.rejects.map(({ offset }) => offset), ["1"]);
+    const record = ofScenario.rejects[0]?.record;
+    const one = await asked.queries.rejects({ ...ALL, record, range: { from: 0, to: 1 } });
+    deepStrictEqual(one.rejects.map(({ offset }) => offset), ["1"]);
+  }),
+);

@@ -103,7 +103,7 @@ Deno.test(
       "/customer/data?id=a&to=1": "from: is missing, expected with to.",
       "/customer.csv?id=a&from=2&to=1":
         "The range ends before it begins, expected a beginning before its end.",
-      "/live/customer?id=a&from=0&to=864000000000": "The range has 10000 days, expected at most 31.",
+      "/customer?id=a&from=0&to=864000000000": "The range has 10000 days, expected at most 31.",
       "/rejects?before=-999999999999999999-1-1":
         'before: is "-999999999999999999-1-1", expected the value of a link to earlier rejects',
       "/rejects?reason=bad": 'reason: is "bad", expected one of tombstone, ',

@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import {
   longestInterval,
+  silencesOf,
   summarize,
   toPoints,
   withSilences,
@@ -52,7 +53,8 @@ function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): Read
 /** The seconds at which the line breaks. */
 function breaks(series: Series): number[] {
   const points = toPoints(series, LIMITS);
-  return withSilences(points, longestInterval(points, series.kind))
+  const range = { from: points[0]?.ts ?? 0, to: points.at(-1)?.ts ?? 0 };
+  return withSilences(points, longestInterval(points, series.kind), range)
     .filter(({ mean }) => mean === null).map(({ ts }) => ts / 1_000);
 }
 
@@ -117,7 +119,22 @@ Deno.test("the words for the chart count what is in the range", () => {
     LIMITS,
   );
   strictEqual(
-    summarize(withSilences(points, 25_000), { from: 5_000, to: 400_000 }),
+    summarize(withSilences(points, 25_000, { from: 0, to: 400_000 }), { from: 5_000, to: 400_000 }),
     "4 readings, lowest 41 bpm, highest 70 bpm, 1 marked low, 0 marked high, 1 silence.",
   );
+});
+
+Deno.test("a silence that is still open is counted and shaded, and so is one before the first reading", () => {
+  const points = toPoints(raw([[100, 70], [110, 71], [120, 70]]), LIMITS);
+  const shaded = (from: number, to: number) => {
+    const range = { from: from * 1_000, to: to * 1_000 };
+    const all = withSilences(points, 50_000, range);
+    return [
+      silencesOf(all, range).map(({ from, to }) => [from / 1_000, to / 1_000]),
+      summarize(all, range).replace(/.*, /, ""),
+    ];
+  };
+  deepStrictEqual(shaded(60, 170), [[], "0 silences."]);
+  deepStrictEqual(shaded(60, 171), [[[120, 171]], "1 silence."]);
+  deepStrictEqual(shaded(0, 500), [[[0, 100], [120, 500]], "2 silences."]);
 });

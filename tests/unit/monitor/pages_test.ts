@@ -1,14 +1,14 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { REJECT_REASONS } from "../../../workers/_shared/record/heartbeat.ts";
-import { customerFragments, CustomerPage } from "../../../workers/monitor/pages/customer_page.tsx";
+import { customerFragments, CustomerPage, Latest } from "../../../workers/monitor/pages/customer_page.tsx";
 import type { Fragments } from "../../../workers/monitor/pages/layout.tsx";
 import { ledgerFragments, LedgerPage } from "../../../workers/monitor/pages/ledger_page.tsx";
 import { nowFragments, NowPage } from "../../../workers/monitor/pages/now_page.tsx";
 import { ProblemPage } from "../../../workers/monitor/pages/problem_page.tsx";
-import { rejectsFragments, RejectsPage } from "../../../workers/monitor/pages/rejects_page.tsx";
+import { RejectsPage } from "../../../workers/monitor/pages/rejects_page.tsx";
 import { formatCount, formatDuration } from "../../../workers/monitor/view/words.ts";
-import type { Customer, Reject } from "../../../workers/monitor/view/view.ts";
-import { emptyViews, HARMLESS, MINUTE, RANGE, views } from "../../support/monitor_views.ts";
+import type { Reject } from "../../../workers/monitor/view/view.ts";
+import { emptyViews, HARMLESS, html, MINUTE, RANGE, views } from "../../support/monitor_views.ts";
 
 const HOSTILE = [
   "<script>alert(1)</script>",
@@ -20,18 +20,17 @@ const HOSTILE = [
   "javascript:alert(1)",
 ];
 
-async function html(element: unknown): Promise<string> {
-  return String(await element);
-}
-
 /** Each page of the views, with its fragments. */
-async function pages({ now, customer, rejects, ledger }: ReturnType<typeof views>) {
+async function pages({ now, pipeline, customer, rejects, ledger }: ReturnType<typeof views>) {
   const { customerId } = customer;
   const all: Record<string, [page: unknown, fragments: Fragments]> = {
     now: [NowPage({ now }), nowFragments(now)],
-    customer: [CustomerPage({ customer, last: "8h", similar: [customerId] }), customerFragments(customer)],
-    rejects: [RejectsPage({ rejects, live: true }), rejectsFragments(rejects)],
-    ledger: [LedgerPage({ ledger }), ledgerFragments(ledger)],
+    customer: [
+      CustomerPage({ customer, pipeline, last: "8h", similar: [customerId] }),
+      { latest: Latest({ latest: customer.latest, pipeline }), ...customerFragments(customer) },
+    ],
+    rejects: [RejectsPage({ rejects, pipeline, live: true }), {}],
+    ledger: [LedgerPage({ pipeline, ledger }), ledgerFragments(ledger, pipeline)],
     problem: [ProblemPage({ status: 404, text: customerId }), {}],
   };
   return await Promise.all(
@@ -103,15 +102,67 @@ Deno.test("the page Now names the parts that have a problem, and otherwise says 
   match(await html(NowPage({ now: { ...now, problems: [] } })), /All is well/);
 });
 
+Deno.test("each page says at its top in one line what is wrong with the pipeline, and nothing while all is well", async () => {
+  const well = views(HARMLESS);
+  const trouble = {
+    ...well.pipeline,
+    problems: [{ part: "consumer", text: "No consumer has reported for 12 s." }] as const,
+  };
+  for (const { name, page } of await pages({ ...well, pipeline: trouble })) {
+    if (name === "problem" || name === "now") continue;
+    const line = /<main[^>]*>(<div id="state".*?<\/div>)/s.exec(page)?.[1] ?? "";
+    match(line, /1 problem with the consumer.*No consumer has reported for 12 s\..*href="\/"/s, name);
+    doesNotMatch(line, / hidden/, name);
+  }
+  for (const { name, page } of await pages({ ...well, pipeline: { ...well.pipeline, problems: [] } })) {
+    if (name !== "problem" && name !== "now") match(page, /<div id="state"[^>]* hidden/, name);
+  }
+});
+
+Deno.test("while no consumer reads, the page Now says since when all is unknown, and no duration grows", async () => {
+  const { now } = views(HARMLESS);
+  const page = await html(NowPage({ now: { ...now, stands: true, unknownSince: now.at - MINUTE / 2 } }));
+  match(
+    page,
+    /Unknown since <time datetime="2026-01-31T07:59:30\.000Z" data-as="clock">.*: the pipeline stands, not/s,
+  );
+  doesNotMatch(page, /data-as="since"/);
+  match(page, /data-label="For"><div>30 s</);
+  match(await html(NowPage({ now: { ...now, unknownSince: now.at } })), /the pipeline is late, not/);
+  const attention = { ...now, attention: [], customers: { ...now.customers, low: 0, high: 0, silent: 0 } };
+  const none = await html(NowPage({ now: { ...attention, unknownSince: now.at - MINUTE } }));
+  doesNotMatch(none, /No customer needs attention/);
+});
+
 Deno.test("the page Now says who needs attention, and how many more than it lists", async () => {
   const { now } = views(HARMLESS);
   const page = await html(NowPage({ now: { ...now, customers: { ...now.customers, high: 9_998 } } }));
   match(page, /high 191 bpm/);
   match(page, /silent, last 191 bpm/);
+  match(page, /high lately, 196 bpm, 12 readings in 10 min/);
+  match(
+    page,
+    /from=2026-01-31T06%3A59%3A01\.000Z&amp;to=2026-01-31T07%3A59%3A01\.000Z/,
+    "the hour before a silence",
+  );
   match(page, /<time datetime="2026-01-31T07:59:00\.000Z" data-as="since">/);
   match(page, /3 of 10\u202f000 are listed/);
   const customers = { ...now.customers, low: 0, high: 0, silent: 0 };
   match(await html(NowPage({ now: { ...now, customers, attention: [] } })), /No customer needs attention/);
+});
+
+Deno.test("the page Now never shows a delay below 0: it says that a clock is ahead", async () => {
+  const { now } = views(HARMLESS);
+  const delay = async (delayMs: number | null) => {
+    const page = await html(NowPage({ now: { ...now, delayMs } }));
+    return /<dt>Delay<\/dt><dd>([^<]*)<span class="note">([^<]*)</.exec(page)?.slice(1);
+  };
+  deepStrictEqual((await delay(400))?.[0], "0.4 s");
+  deepStrictEqual((await delay(null))?.[0], "unknown");
+  deepStrictEqual(await delay(-90_000), [
+    "clock ahead",
+    "most measurements are 1 min 30 s later than the database&#39;s clock",
+  ]);
 });
 
 Deno.test("a bar of heart rates that a limit crosses has the colours of both sides", async () => {
@@ -131,36 +182,23 @@ Deno.test("before the first reading, the page Now says how to send one", async (
   match(page, /deno task produce/);
 });
 
-Deno.test("the page of a customer sums up the episodes in a sentence", async () => {
-  const { customer } = views(HARMLESS);
-  const [high, low] = customer.episodes;
-  ok(high !== undefined && low !== undefined);
-  const sentence = async (...episodes: Customer["episodes"]) => {
-    const page = await html(CustomerPage({ customer: { ...customer, episodes }, last: "8h" }));
-    return /class="answer">([^<]*)</.exec(page)?.[1];
-  };
-  strictEqual(
-    await sentence(high, low),
-    "2 episodes in this range: longest 12 min 4 s, highest 196 bpm, lowest 43 bpm, one is ongoing.",
-  );
-  strictEqual(await sentence(low), "1 episode in this range: a single reading, lowest 43 bpm.");
-});
-
-Deno.test("the page of a customer gives an all-clear only if there are readings in the range", async () => {
-  const { customer } = views(HARMLESS);
-  const answer = async (hasReadings: boolean) =>
-    await html(CustomerPage({ customer: { ...customer, episodes: [], hasReadings }, last: undefined }));
-  match(await answer(true), /No anomaly in this range: no reading is below 45 or above 180 bpm/);
-  const unknown = await answer(false);
-  match(unknown, /No reading in this range, so it is unknown/);
-  doesNotMatch(unknown, /No anomaly/);
+Deno.test("customers who are silent for more than a day do not vanish: the page Now counts them", async () => {
+  const { now } = emptyViews();
+  const page = async (longSilent: number) =>
+    await html(NowPage({ now: { ...now, hasStored: true, longSilent } }));
+  const [one, many] = [await page(1), await page(1_200)];
+  match(one, /1 customer has sent nothing for more than a day\./);
+  match(many, /1\u202f200 customers have sent nothing for more than a day\./);
+  doesNotMatch(many, /No reading has arrived yet|deno task produce|class="flag ok">[^.]*No customer needs/);
 });
 
 Deno.test("each reject reason is explained, and so is one that the page does not know", async () => {
-  const { rejects } = views(HARMLESS);
+  const { rejects, pipeline } = views(HARMLESS);
   const explained = async (reason: string) => {
     const overTime = { stepMs: MINUTE, reasons: [{ reason, total: 1, counts: [1] }] };
-    const page = await html(RejectsPage({ rejects: { ...rejects, rejects: [], overTime }, live: false }));
+    const page = await html(
+      RejectsPage({ pipeline, rejects: { ...rejects, rejects: [], overTime }, live: false }),
+    );
     return /data-label="Meaning"><div>([^<]{20,})</.exec(page)?.[1];
   };
   const unknown = await explained("constructor");
@@ -172,11 +210,13 @@ Deno.test("each reject reason is explained, and so is one that the page does not
 });
 
 Deno.test("a reject says whether its content was empty, absent, removed, in hexadecimal or cut", async () => {
-  const { rejects } = views(HARMLESS);
+  const { rejects, pipeline } = views(HARMLESS);
   const [reject] = rejects.rejects;
   ok(reject !== undefined);
   const shown = async (change: Partial<Reject>) =>
-    await html(RejectsPage({ rejects: { ...rejects, rejects: [{ ...reject, ...change }] }, live: false }));
+    await html(
+      RejectsPage({ pipeline, rejects: { ...rejects, rejects: [{ ...reject, ...change }] }, live: false }),
+    );
   match(await shown({ payload: null }), /none: the record has no value/);
   match(await shown({ payload: null, emptied: true }), /deleted by retention/);
   match(await shown({ payload: { encoding: "text", text: "", cut: false } }), /has no bytes/);
@@ -186,38 +226,68 @@ Deno.test("a reject says whether its content was empty, absent, removed, in hexa
   );
 });
 
-Deno.test("a link of a live page keeps the range open, so that the list does not change without a reject", async () => {
-  const later = (live: boolean) => {
-    const { rejects } = views(HARMLESS);
-    const moved = { from: RANGE.from + 500, to: RANGE.to + 500 };
-    return [rejects, { ...rejects, filter: { ...rejects.filter, range: moved } }].map(async (view) =>
-      (await Promise.all(Object.values(rejectsFragments(view, live)).map(html))).join("")
-    );
-  };
-  const [before, after] = await Promise.all(later(true));
-  strictEqual(before, after);
-  const [fixed] = await Promise.all(later(false));
+Deno.test("a live page of rejects keeps its links open and has a place for new ones; another one says that it is not live", async () => {
+  const { rejects, pipeline } = views(HARMLESS);
+  const [live, fixed] = await Promise.all(
+    [true, false].map((live) => html(RejectsPage({ rejects, pipeline, live }))),
+  );
+  match(live ?? "", /<a class="button" href="\/rejects" data-rejected="3" hidden="">/);
+  doesNotMatch(live ?? "", /from=|not live/);
   match(fixed ?? "", /from=2026-01-31T07%3A00%3A00\.000Z&amp;to=2026-01-31T08%3A00%3A00\.000Z/);
+  match(
+    fixed ?? "",
+    /as of <time datetime="2026-01-31T08:00:00\.000Z" data-as="clock">[^<]*<\/time>, not live/,
+  );
+  doesNotMatch(fixed ?? "", /data-live|data-rejected/);
+});
+
+Deno.test("each reject has an address of its own, whose page has no counts", async () => {
+  const { rejects, customer, pipeline } = views(HARMLESS);
+  match(await html(CustomerPage({ customer, pipeline, last: "8h" })), /href="\/rejects\?record=1-7"/);
+  const filter = { ...rejects.filter, record: "1-7" };
+  doesNotMatch(
+    await html(RejectsPage({ rejects: { ...rejects, filter }, pipeline, live: false })),
+    /id="reasons"/,
+  );
 });
 
 Deno.test("the page Ledger says at a glance whether anything was lost", async () => {
-  const { ledger } = views(HARMLESS);
+  const { ledger, pipeline } = views(HARMLESS);
   match(
-    await html(LedgerPage({ ledger })),
+    await html(LedgerPage({ pipeline, ledger })),
     /class="state ok".*Unaccounted: 0 – every offset that was read is stored/s,
   );
-  const missing = await html(LedgerPage({ ledger: { ...ledger, unaccounted: "1200" } }));
+  const missing = await html(LedgerPage({ pipeline, ledger: { ...ledger, unaccounted: "1200" } }));
   match(missing, /class="state trouble".*Unaccounted: 1\u202f200 – the ledger does not add up/s);
   const logs = ledger.logs.map((log) => ({ ...log, gaps: [{ cause: "log_start", offsets: "7" }] }));
-  const deleted = await html(LedgerPage({ ledger: { ...ledger, logs } }));
+  const deleted = await html(LedgerPage({ pipeline, ledger: { ...ledger, logs } }));
   match(deleted, /class="state trouble".*Lost: 14 – Kafka deleted these/s);
 });
 
+Deno.test("the page Ledger does not add up unknown lags, and says for how long nothing was read", async () => {
+  const { ledger, pipeline } = views(HARMLESS);
+  const [log] = ledger.logs;
+  ok(log !== undefined);
+  const page = async (lags: readonly (string | null)[], unknownSince: number | null) => {
+    const logs = lags.map((lag) => ({ ...log, lag }));
+    return await html(
+      LedgerPage({ ledger: { ...ledger, logs }, pipeline: { ...pipeline, stands: true, unknownSince } }),
+    );
+  };
+  const lag = (page: string) => /<tfoot.*data-label="Lag"><div>([^<]*)</s.exec(page)?.[1];
+  const reads = await page(["3", "4"], null);
+  deepStrictEqual(lag(reads), "7");
+  doesNotMatch(reads, /nothing was read/);
+  const stands = await page(["3", null], RANGE.to);
+  deepStrictEqual(lag(stands), "unknown");
+  match(stands, /nothing was read for <time datetime="2026-01-31T08:00:00\.000Z" data-as="since">/);
+});
+
 Deno.test("the ledger's sums are exact beyond 2^53", async () => {
-  const { ledger } = views(HARMLESS);
+  const { ledger, pipeline } = views(HARMLESS);
   const logs = ledger.logs.map((log) => ({ ...log, current: true, stored: "9007199254740993" }));
   match(
-    await html(LedgerPage({ ledger: { ...ledger, logs } })),
+    await html(LedgerPage({ pipeline, ledger: { ...ledger, logs } })),
     /18\u202f014\u202f398\u202f509\u202f481\u202f986/,
   );
 });

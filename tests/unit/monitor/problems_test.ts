@@ -1,10 +1,11 @@
 import { deepStrictEqual } from "node:assert";
-import { problemsOf } from "../../../workers/monitor/queries/problems.ts";
-import { rangeProblem } from "../../../workers/monitor/queries/range.ts";
+import { rangeProblem } from "../../../workers/monitor/parameters.ts";
+import { problemsOf, progressOf } from "../../../workers/monitor/queries/problems.ts";
 
-const READY = { host: "host-a", runs: true, reasons: [], seenSeconds: 2 };
+const READY = { host: "host-a", reasons: [] as readonly string[], seenSeconds: 2 };
 const WELL: Parameters<typeof problemsOf>[0] = {
   consumers: [READY],
+  aliveMs: 10_000,
   lag: { records: 20_000, seconds: 60 },
   rollup: { records: 300_000, seconds: 60, cursor: null },
   samples: [],
@@ -19,21 +20,57 @@ function problems(facts: Partial<typeof WELL>): string[] {
 
 Deno.test("a pipeline that keeps up has no problem", () => {
   deepStrictEqual(problems({}), []);
-  deepStrictEqual(problems({ consumers: [READY, { ...READY, runs: false, seenSeconds: 90_000 }] }), []);
+  deepStrictEqual(problems({ consumers: [READY, { ...READY, seenSeconds: 90_000 }] }), []);
 });
 
-Deno.test("without a running consumer, the problem says when the last one was seen and why it ended", () => {
-  const gone = { ...READY, runs: false, seenSeconds: 130 };
+Deno.test("without a consumer that reports, the problem says since when, what it means, and why the last one ended", () => {
+  const gone = { ...READY, seenSeconds: 130 };
   deepStrictEqual(problems({ consumers: [] }), [
-    "consumer: No consumer is running. The last one stopped in order, or none has reported in the last day. Start one: deno task consume",
+    "consumer: No consumer reports: the last one stopped in order, or more than a day ago. Readings wait in Kafka; none is lost. Start one: deno task consume",
   ]);
   deepStrictEqual(problems({ consumers: [gone] }), [
-    "consumer: No consumer is running. The last one, on host-a, reported 2 min 10 s ago. Its log says why it ended. Start one: deno task consume",
+    "consumer: No consumer has reported for 2 min 10 s. Readings wait in Kafka; none is lost. The last one ran on host-a. If it has ended, its log says why. Start one: deno task consume",
   ]);
   const reasons = ["kafka: away", "consumer: Cannot write: generation 2"];
   deepStrictEqual(problems({ consumers: [{ ...gone, reasons, seenSeconds: 7_300 }, gone] }), [
-    "consumer: No consumer is running. The last one, on host-a, reported 2 h 1 min ago. It gave up: Cannot write: generation 2",
+    "consumer: No consumer has reported for 2 h 1 min. Readings wait in Kafka; none is lost. The last one ran on host-a. It gave up: Cannot write: generation 2",
   ]);
+});
+
+Deno.test("a killed consumer is not counted after 10 s, but after an outage of the database its age is no proof", () => {
+  const dead = { ...READY, seenSeconds: 12 };
+  const away = { ...READY, reasons: ["kafka: away"] };
+  deepStrictEqual(problems({ consumers: [away, dead] }), [
+    "broker: The consumer is not ready: kafka: away",
+  ]);
+  deepStrictEqual(problems({ consumers: [dead] }).length, 1);
+  deepStrictEqual(problems({ consumers: [dead], aliveMs: 15_000 }), []);
+});
+
+Deno.test("the pipeline reads if a consumer reports that it can, or if a batch was written lately", () => {
+  const since = (consumers: readonly (typeof READY)[], lastBatchAt: number | null, aliveMs = 10_000) =>
+    progressOf({ at: 100_000, consumers, lastBatchAt, aliveMs, lag: WELL.lag }).unknownSince;
+  const away = { ...READY, reasons: ["kafka: away"] };
+  deepStrictEqual(since([READY], 0), null);
+  deepStrictEqual(since([{ ...READY, reasons: ["rollup: no round for 40 s"] }], 0), null);
+  deepStrictEqual(since([away], 95_000), null);
+  deepStrictEqual(since([away], 60_000), 60_000);
+  deepStrictEqual(since([{ ...READY, seenSeconds: 12 }], 60_000), 88_000);
+  deepStrictEqual(
+    since([{ ...READY, seenSeconds: 12 }], 60_000, 15_000),
+    null,
+    "after an outage of the database",
+  );
+  deepStrictEqual(since([], 60_000), 60_000);
+  deepStrictEqual(since([], null), null, "nothing was ever read");
+  const late = {
+    at: 100_000,
+    consumers: [READY],
+    lastBatchAt: 99_000,
+    aliveMs: 10_000,
+    lag: { records: 9, seconds: 70 },
+  };
+  deepStrictEqual(progressOf(late), { stands: false, unknownSince: 30_000 });
 });
 
 Deno.test("the reasons of consumers name the part that fails, and each reason is one problem", () => {

@@ -8,6 +8,7 @@ import {
 } from "../../../workers/monitor/client/local_time.ts";
 import {
   clampRange,
+  isRange,
   lastNight,
   panRange,
   pinchRange,
@@ -105,4 +106,11 @@ Deno.test("a range is at least ten seconds and at most 31 days long, and ends by
     from: end - HOUR_MS,
     to: end,
   });
+});
+
+Deno.test("an address has last night's range also if the night ended later than its link was made", () => {
+  const night = { from: Date.parse("2026-07-01T20:00:00Z"), to: Date.parse("2026-07-02T02:00:30Z") };
+  strictEqual(isRange("?id=a&from=2026-07-01T20:00:00.000Z&to=2026-07-02T02:00:00.000Z", night), true);
+  strictEqual(isRange("?id=a&from=2026-07-01T20:00:00.000Z&to=2026-07-02T01:00:00.000Z", night), false);
+  strictEqual(isRange("?id=a&last=8h", night), false);
 });

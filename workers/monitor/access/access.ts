@@ -15,23 +15,18 @@ export interface AccessOptions extends AccessSettings, Pick<LoginOptions, "onWro
   readonly now?: () => number;
 }
 
-export interface Access {
-  /** Refuses requests that may not pass, and exchanges the token of a one-time address for a cookie. */
-  readonly guard: MiddlewareHandler;
-  /** Adds /login and /logout. */
-  readonly mount: (app: Hono) => void;
-  /** The address to open now. */
-  readonly address: () => string;
-}
+export type Access = ReturnType<typeof createAccess>;
 
-export function createAccess(options: AccessOptions): Access {
+export function createAccess(options: AccessOptions) {
   const { originAt, password, proxies, onlyProxies, port, onAddress, now = Date.now } = options;
   const origin = () => originAt(port());
   const sessions = new Sessions(() => ({ port: port(), secure: origin().startsWith("https:") }), now);
   const usesToken = password === undefined;
   let token = randomToken();
+  /** The address to open now. */
   const address = () => usesToken ? `${origin()}/?token=${token}` : `${origin()}/`;
 
+  /** Refuses requests that may not pass, and exchanges the token of a one-time address for a cookie. */
   const guard: MiddlewareHandler = async (c, next) => {
     const peer = (c.env as HttpBindings).incoming.socket.remoteAddress ?? "";
     if (onlyProxies && !proxies?.has(peer)) {
@@ -56,7 +51,9 @@ export function createAccess(options: AccessOptions): Access {
     // Hono answers HEAD by the route for GET and drops the body, but a live stream has to learn that it ended.
     if (c.req.method === "HEAD") await c.res.body?.cancel();
   };
-  return { guard, mount: (app) => mountLogin(app, { ...options, now, origin, sessions }), address };
+  /** Adds /login and /logout. */
+  const mount = (app: Hono) => mountLogin(app, { ...options, now, origin, sessions });
+  return { guard, mount, address };
 }
 
 function refusalOf(c: Context, origin: string): readonly [status: 403 | 405, text: string] | undefined {

@@ -3,7 +3,15 @@ import uPlot from "uplot";
 import type { BpmLimits, Range, Reading, Series } from "../view/view.ts";
 import { drawMarks, readStyle } from "./chart_marks.ts";
 import { chartOptions } from "./chart_options.ts";
-import { longestInterval, type Point, summarize, toPoints, withSilences, withTail } from "./curve.ts";
+import {
+  longestInterval,
+  type Point,
+  silencesOf,
+  summarize,
+  toPoints,
+  withSilences,
+  withTail,
+} from "./curve.ts";
 import { bindKeys, bindPointers } from "./gestures.ts";
 import { clampRange } from "./range.ts";
 import { now, rangeSearch } from "./times.ts";
@@ -45,6 +53,7 @@ export class Chart {
   #follows: boolean;
   #series: Series | undefined;
   #loaded: readonly Point[] = [];
+  #loadedRange: Range;
   #longestMs = 0;
   #points: readonly Point[] = [];
   #plot: uPlot | undefined;
@@ -59,7 +68,7 @@ export class Chart {
   constructor(private readonly root: HTMLElement, private readonly onRange: (search: string) => void) {
     const { from, to, limits = "", liveTail } = root.dataset;
     this.#limits = JSON.parse(limits);
-    this.#home = this.#range = { from: Number(from), to: Number(to) };
+    this.#home = this.#range = this.#loadedRange = { from: Number(from), to: Number(to) };
     this.#follows = liveTail !== undefined;
     this.#layOut();
     this.#style = readStyle(root);
@@ -70,6 +79,11 @@ export class Chart {
     bindKeys(root, this.#view);
     new ResizeObserver(() => this.#plot?.setSize(this.#area.getBoundingClientRect())).observe(this.#area);
     void this.#load();
+  }
+
+  /** The range that the page follows now, which the parts around the chart must have, too. */
+  get view(): string | undefined {
+    return this.#follows ? this.root.dataset.liveTail : undefined;
   }
 
   /** With each sign that the stream is alive. */
@@ -146,12 +160,14 @@ export class Chart {
     for (const ts of this.#tail.keys()) if (ts < now() - RELOAD_MS) this.#tail.delete(ts);
     if (this.#series === undefined) this.#say("Loading the readings.");
     try {
-      const query = rangeSearch(`?${new URLSearchParams({ id: this.root.dataset.id ?? "" })}`, this.#range);
+      const range = this.#range;
+      const query = rangeSearch(`?${new URLSearchParams({ id: this.root.dataset.id ?? "" })}`, range);
       const response = await fetch(`/customer/data${query}`, { signal });
       if (!response.ok) throw new Error(await response.text());
       this.#hasFailed = false;
       const series: Series = this.#series = await response.json();
       this.#loaded = toPoints(series, this.#limits);
+      this.#loadedRange = range;
       this.#longestMs = longestInterval(this.#loaded, series.kind);
       this.#draw();
     } catch (error) {
@@ -174,7 +190,7 @@ export class Chart {
     if (this.#series === undefined) return;
     const { kind, truncated } = this.#series;
     const points = this.#follows ? withTail(this.#loaded, [...this.#tail.values()], kind) : this.#loaded;
-    this.#points = withSilences(points, this.#longestMs);
+    this.#points = withSilences(points, this.#longestMs, this.#past);
     const column = (name: "mean" | "lowest" | "highest") => this.#points.map((point) => point[name]);
     // The mean is the last, so that it lies above the band.
     const columns = kind === "raw" ? [column("mean")] : [column("lowest"), column("highest"), column("mean")];
@@ -192,6 +208,12 @@ export class Chart {
     this.#say(summary.startsWith("No ") ? summary : truncated ? isCut : "");
   }
 
+  /** The part of the loaded range that is not in the future. */
+  get #past(): Range {
+    const { from, to } = this.#loadedRange;
+    return { from, to: this.#follows ? now() : Math.min(to, now()) };
+  }
+
   #create(kind: Series["kind"]): uPlot {
     const zoom = (plot: uPlot) => {
       const { left, width } = plot.select;
@@ -203,7 +225,8 @@ export class Chart {
     const drawOver = (plot: uPlot) => {
       const times = [...document.querySelectorAll<HTMLTimeElement>("#rejects time")];
       const rejects = times.map(({ dateTime }) => Date.parse(dateTime));
-      drawMarks(plot, { points: this.#points, limits: this.#limits, rejects, style: this.#style });
+      const silences = silencesOf(this.#points, this.#past);
+      drawMarks(plot, { points: this.#points, silences, limits: this.#limits, rejects, style: this.#style });
     };
     const { width, height } = this.#area.getBoundingClientRect();
     const look = { kind, limits: this.#limits, range: this.#view.range, style: () => this.#style };

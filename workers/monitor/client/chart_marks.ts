@@ -1,6 +1,6 @@
-/** Draws what uPlot does not: limits, anomalies, single readings and rejects. The signs are those of the page. */
+/** Draws what uPlot does not: silences, limits, anomalies, single readings and rejects. The signs are those of the page. */
 import uPlot from "uplot";
-import type { BpmLimits } from "../view/view.ts";
+import type { BpmLimits, Range } from "../view/view.ts";
 import type { Point } from "./curve.ts";
 
 const COLOURS = ["surface", "quiet", "rule", "bar", "low", "high", "trouble"] as const;
@@ -25,13 +25,17 @@ export function readStyle(element: HTMLElement): Style {
 
 interface Marks {
   readonly points: readonly Point[];
+  readonly silences: readonly Range[];
   readonly limits: BpmLimits;
   /** When the rejected records arrived. */
   readonly rejects: readonly number[];
   readonly style: Style;
 }
 
-export function drawMarks(plot: uPlot, { points, limits, rejects, style: { colours, fontPx } }: Marks): void {
+export function drawMarks(
+  plot: uPlot,
+  { points, silences, limits, rejects, style: { colours, fontPx } }: Marks,
+): void {
   const { ctx, bbox: { left, top, width, height } } = plot;
   const unit = uPlot.pxRatio * fontPx / 12;
   const y = (bpm: number) => plot.valToPos(bpm, "y", true);
@@ -43,6 +47,14 @@ export function drawMarks(plot: uPlot, { points, limits, rejects, style: { colou
   ctx.beginPath();
   ctx.rect(left, top, width, height);
   ctx.clip();
+  ctx.fillStyle = colours.rule;
+  // The grid stays visible.
+  ctx.globalAlpha = 0.5;
+  for (const { from, to } of silences) {
+    const [begin, end] = [plot.valToPos(from, "x", true), plot.valToPos(to, "x", true)];
+    ctx.fillRect(begin, top, end - begin, height);
+  }
+  ctx.globalAlpha = 1;
   ctx.font = `${12 * unit}px system-ui, sans-serif`;
   ctx.setLineDash([6 * unit, 4 * unit]);
   for (const kind of ["low", "high"] as const) {

@@ -1,5 +1,6 @@
-/** The element that says whether the page is current. */
+/** The elements that say whether the page is current: the connection, and the state of the pipeline. */
 import { formatDuration } from "../view/words.ts";
+import { formatClock } from "./local_time.ts";
 import type { StreamState } from "./stream.ts";
 
 const STALE_AFTER_MS = 3_000;
@@ -8,6 +9,10 @@ export class Connection {
   #stream: StreamState = { kind: "connecting" };
   #trouble: string | undefined;
   #tickAt: number | undefined;
+  readonly #loadedAt = Date.now();
+  #isCurrent = true;
+  /** What the server said of the pipeline before the page was cut off. */
+  #stateBefore: Element | undefined;
   readonly #status = document.createElement("span");
   /** Apart from the status and silent, because screen readers would read its seconds without end. */
   readonly #age = document.createElement("span");
@@ -40,14 +45,40 @@ export class Connection {
     this.refresh();
   }
 
+  /** False if the data on the page are of the past. */
+  get isCurrent(): boolean {
+    return this.#isCurrent;
+  }
+
   /** Once a second. */
   refresh(): void {
     const [state, text, note = ""] = this.#words();
+    this.#isCurrent = state !== "stale" && state !== "disconnected";
+    this.#markState();
     this.element.dataset.state = state;
     // Only a change, because the status is read aloud.
     if (this.#status.textContent !== text) this.#status.textContent = text;
     this.#age.textContent = note;
     this.#again.hidden = this.#stream.kind !== "refused";
+  }
+
+  /** A state of the past must not look like the present one. */
+  #markState(): void {
+    const state = document.getElementById("state");
+    // New HTML from the server has no mark.
+    const isMarked = state?.dataset.past !== undefined;
+    if (state === null || isMarked !== this.#isCurrent) return;
+    if (isMarked) return state.replaceWith(this.#stateBefore ?? "");
+    this.#stateBefore = state.cloneNode(true) as Element;
+    const [then = ""] = state.querySelector(".flag")?.lastChild?.textContent?.trim().split(/[:.]/) ?? [];
+    const since = formatClock(this.#tickAt ?? this.#loadedAt);
+    const text = Object.assign(document.createElement("p"), { className: "flag trouble", role: "status" });
+    text.textContent = `✕ State unknown since ${since}; then: ${then.charAt(0).toLowerCase()}${
+      then.slice(1)
+    }`;
+    Object.assign(state, { className: "state trouble", hidden: false });
+    state.dataset.past = "";
+    state.replaceChildren(text);
   }
 
   #words(): readonly [state: string, text: string, note?: string] {
@@ -65,6 +96,7 @@ export class Connection {
     if (ageMs === undefined || stream.kind === "connecting" && ageMs < STALE_AFTER_MS) {
       return ["connecting", "connecting"];
     }
-    return ageMs < STALE_AFTER_MS ? ["live", "live"] : ["stale", "no update", age];
+    if (ageMs >= STALE_AFTER_MS) return ["stale", "no update", age];
+    return document.querySelector("#state[data-late]") === null ? ["live", "live"] : ["late", "not current"];
   }
 }

@@ -66,15 +66,27 @@ export function longestInterval(points: readonly Point[], kind: Series["kind"]):
   return Math.min(SILENT_AFTER_MS, Math.max(MISSING_READINGS * usual, MIN_SILENCE_MS));
 }
 
-/** Adds a point without values in each silence. */
-export function withSilences(points: readonly Point[], longestMs: number): Point[] {
+/** Adds a point without values in each silence, also before the first and after the last reading of the range. */
+export function withSilences(points: readonly Point[], longestMs: number, { from, to }: Range): Point[] {
   const all: Point[] = [];
-  for (const [row, point] of points.entries()) {
-    const before = points[row - 1]?.ts ?? point.ts;
-    if (point.ts - before > longestMs) all.push({ ...SILENCE, ts: (before + point.ts) / 2 });
+  let before = from;
+  const goTo = (ts: number) => {
+    if (ts - before > longestMs) all.push({ ...SILENCE, ts: (before + ts) / 2 });
+    before = ts;
+  };
+  for (const point of points) {
+    goTo(point.ts);
     all.push(point);
   }
+  goTo(to);
   return all;
+}
+
+/** @returns the silences of `withSilences` */
+export function silencesOf(points: readonly Point[], { from, to }: Range): Range[] {
+  return points.flatMap(({ readings }, row) =>
+    readings > 0 ? [] : [{ from: points[row - 1]?.ts ?? from, to: points[row + 1]?.ts ?? to }]
+  );
 }
 
 /** What the chart shows, in words for those who cannot see it. */

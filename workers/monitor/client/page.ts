@@ -38,6 +38,4 @@ export async function loadPage(url: string, { signal }: { signal: AbortSignal })
   if (!response.ok) return;
   const page = parser.parseFromString(await response.text(), "text/html");
   replace(document.querySelector("main"), page.querySelector("main"));
-  const { live } = page.documentElement.dataset;
-  if (live !== undefined) document.documentElement.dataset.live = live;
 }

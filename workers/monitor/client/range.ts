@@ -38,3 +38,11 @@ export function lastNight(now: number): Range {
     new Date(today.getFullYear(), today.getMonth(), today.getDate() + days, hour).getTime();
   return { from: at(-1, 22), to: Math.min(at(0, 8), now) };
 }
+
+/** @returns whether an address has this range. During the night, its end moves on. */
+export function isRange(search: string, { from, to }: Range): boolean {
+  const [askedFrom, askedTo] = ["from", "to"].map((name) =>
+    Date.parse(new URLSearchParams(search).get(name) ?? "")
+  );
+  return askedFrom === from && Math.abs(Number(askedTo) - to) < 60_000;
+}

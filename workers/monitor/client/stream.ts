@@ -18,8 +18,7 @@ interface Listener {
 export class Stream {
   #stop: AbortController | undefined;
 
-  /** @param path is asked at each attempt */
-  constructor(private readonly path: () => string, private readonly listener: Listener) {}
+  constructor(private readonly path: string, private readonly listener: Listener) {}
 
   /** Connects at once, also if it is connected. */
   open(): void {
@@ -58,7 +57,7 @@ export class Stream {
     const signal = AbortSignal.any([stop, silence.signal]);
     let timer = setTimeout(() => silence.abort(), SILENT_AFTER_MS);
     try {
-      const response = await fetch(this.path(), { headers: { accept: "text/event-stream" }, signal });
+      const response = await fetch(this.path, { headers: { accept: "text/event-stream" }, signal });
       if (response.status === 401) return await response.text();
       if (!response.ok || response.body === null) throw new Refusal(await response.text());
       onOpen();

@@ -1,7 +1,7 @@
 /** Writes instants in the viewer's zone and keeps durations current. */
 import { formatDuration } from "../view/words.ts";
 import { fieldValue, formatClock, formatDate, formatZone } from "./local_time.ts";
-import { lastNight } from "./range.ts";
+import { isRange, lastNight } from "./range.ts";
 
 let offsetMs = 0;
 let clockAt = 0;
@@ -35,9 +35,10 @@ function writeTimes(times: Iterable<HTMLTimeElement>): void {
   }
 }
 
-/** Once a second. */
-export function refreshDurations(): void {
-  writeTimes(document.querySelectorAll<HTMLTimeElement>("time:is([data-as=ago], [data-as=since])"));
+/** Once a second. Of the past, it is not known whether what lasted then still lasts. */
+export function refreshDurations(isCurrent: boolean): void {
+  const growing = isCurrent ? "time:is([data-as=ago], [data-as=since])" : "time[data-as=ago]";
+  writeTimes(document.querySelectorAll<HTMLTimeElement>(growing));
 }
 
 /** Turns what the server wrote in UTC into the viewer's zone. New HTML passes here before it gets into the page. */
@@ -55,8 +56,10 @@ export function localize(root: ParentNode): void {
 /** Only the browser knows when the viewer's last night was. */
 export function localizeLinks(root: ParentNode): void {
   for (const link of root.querySelectorAll<HTMLAnchorElement>("a[data-last-night]")) {
-    link.search = rangeSearch(link.search, lastNight(now()));
+    const night = lastNight(now());
+    link.search = rangeSearch(link.search, night);
     link.hidden = false;
+    if (isRange(location.search, night)) link.ariaCurrent = "true";
   }
 }
 

@@ -1,16 +1,18 @@
 import { sleep } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import type { MonitorTelemetry } from "../telemetry/telemetry.ts";
-import type { Reading } from "../view/view.ts";
+import type { Preset, Reading } from "../view/view.ts";
 import { BEGIN, encode, event } from "./event.ts";
 import { Viewer } from "./viewer.ts";
 
 export interface Snapshot {
   readonly at: number;
-  /** The HTML of whole elements, by their ids. */
+  /** The HTML of whole elements, by their ids. One for pages of a single view has the name `id@view`. */
   readonly fragments: Readonly<Record<string, string>>;
   /** Readings that no earlier snapshot had. The first one has those that a page may have missed since it was loaded. */
   readonly readings?: readonly Reading[];
+  /** All records that were ever rejected. A page shows how many are new, and its list stays where the viewer reads. */
+  readonly rejected?: number;
 }
 
 /** What a feed asks the database. */
@@ -19,8 +21,10 @@ export interface Source {
   readonly name: "now" | "customer" | "rejects" | "ledger";
   /** Distinguishes feeds of one name. Empty for the feed without parameters. */
   readonly chosen: string;
-  /** Rejects with an error whose message is a sentence for the viewers. */
-  readonly poll: () => Promise<Snapshot>;
+  /** The range of the page that opens the feed, if it ends now. */
+  readonly view?: Preset | undefined;
+  /** Rejects with an error whose message is a sentence for the viewers. @param views of all pages that opened the feed */
+  readonly poll: (views: ReadonlySet<Preset>) => Promise<Snapshot>;
 }
 
 const MIN_PAUSE_MS = 500;
@@ -36,6 +40,7 @@ const BUG = "The monitor has a bug. Its log has the details.";
 /** An event stream that several viewers share. It polls while it has viewers, and sends each change to all of them. */
 export class Feed {
   readonly #viewers = new Set<Viewer>();
+  readonly #views = new Set<Preset>();
   #latest: Snapshot | undefined;
   #recent: readonly Reading[] = [];
   #trouble: string | undefined;
@@ -47,7 +52,8 @@ export class Feed {
     private readonly onLeave: () => void,
   ) {}
 
-  join(): ReadableStream<Uint8Array> {
+  join(view: Preset | undefined): ReadableStream<Uint8Array> {
+    if (view !== undefined) this.#views.add(view);
     const viewer = new Viewer((left, why) => {
       this.#viewers.delete(left);
       this.telemetry.viewerLeft(this.source.name, why);
@@ -82,7 +88,7 @@ export class Feed {
   async #next(): Promise<string[]> {
     try {
       const before = this.#latest?.fragments ?? {};
-      this.#latest = await this.source.poll();
+      this.#latest = await this.source.poll(this.#views);
       this.#trouble = undefined;
       const { fragments, readings = [] } = this.#latest;
       const changed = Object.entries(fragments).filter(([id, html]) => before[id] !== html);
@@ -105,7 +111,9 @@ export class Feed {
   }
 
   #tick(): string[] {
-    return this.#latest === undefined ? [] : [event("tick", { at: this.#latest.at })];
+    if (this.#latest === undefined) return [];
+    const { at, rejected } = this.#latest;
+    return [event("tick", { at, rejected })];
   }
 
   #send(events: readonly string[]): void {

@@ -2,7 +2,7 @@ import type { MonitorTelemetry } from "../telemetry/telemetry.ts";
 import { Feed, type Source } from "./feed.ts";
 
 const MAX_VIEWERS = 512;
-/** Feeds with parameters, such as those of customers. Each costs queries of its own. */
+/** Feeds of customers. Each costs queries of its own. */
 const MAX_CHOSEN_FEEDS = 64;
 
 /** The feeds that have viewers. */
@@ -20,13 +20,13 @@ export class Feeds implements AsyncDisposable {
     if (this.#stop.signal.aborted) return "the monitor stops";
     if (this.#viewers >= MAX_VIEWERS) return `${MAX_VIEWERS} pages are open already`;
     if (source.chosen !== "" && !this.#open.has(key) && chosen >= MAX_CHOSEN_FEEDS) {
-      return `${MAX_CHOSEN_FEEDS} different customers or filters are watched already`;
+      return `${MAX_CHOSEN_FEEDS} different customers are watched already`;
     }
     this.#viewers++;
     const known = this.#open.get(key);
-    if (known !== undefined) return known.feed.join();
+    if (known !== undefined) return known.feed.join(source.view);
     const feed = new Feed(source, this.telemetry, () => this.#viewers--);
-    const stream = feed.join();
+    const stream = feed.join(source.view);
     this.#open.set(key, { feed, ended: this.#run(key, feed) });
     return stream;
   }

@@ -1,16 +1,15 @@
+import type { Follow } from "../queries/readings.ts";
 import type { Queries } from "../queries/queries.ts";
 import type { CustomerReading } from "../view/view.ts";
 
-interface Waiting {
-  readonly id: string;
-  readonly after: number;
+interface Waiting extends Follow {
   readonly answer: PromiseWithResolvers<readonly CustomerReading[]>;
 }
 
 /** A poll waits this long for the polls of other customers, so that they share a query. */
 const COLLECT_MS = 100;
 
-/** Reads the newest readings of all watched customers. */
+/** Reads the newest readings of all watched customers. Each has one feed, so it waits once. */
 export class Tails {
   #waiting: Waiting[] = [];
 
@@ -25,13 +24,9 @@ export class Tails {
   async #ask(): Promise<void> {
     const waiting = this.#waiting.splice(0);
     try {
-      const oldest = new Map<string, number>();
-      for (const { id, after } of waiting) oldest.set(id, Math.min(after, oldest.get(id) ?? Infinity));
-      const found = await this.tail([...oldest].map(([id, after]) => ({ id, after })));
+      const found = await this.tail(waiting.map(({ id, after }) => ({ id, after })));
       const readings = Map.groupBy(found, ({ id }) => id);
-      for (const { id, after, answer } of waiting) {
-        answer.resolve((readings.get(id) ?? []).filter(({ ts }) => ts > after));
-      }
+      for (const { id, answer } of waiting) answer.resolve(readings.get(id) ?? []);
     } catch (error) {
       for (const { answer } of waiting) answer.reject(error);
     }

@@ -1,32 +1,52 @@
 /** Folder `pages`: the pages as HTML, whole and in fragments for the live streams. They show results of queries. */
+import type { Child } from "hono/jsx";
 import { printable } from "../../_shared/output.ts";
-import { type Customer, type Episode, type Preset, PRESETS } from "../view/view.ts";
+import {
+  type Customer,
+  type Episode,
+  type PipelineState,
+  type Preset,
+  PRESETS,
+  type Reading,
+  SILENT_AFTER_MS,
+} from "../view/view.ts";
 import { Flag, HeartRate } from "./flag.tsx";
-import { Instant } from "./instant.tsx";
+import { Instant, Moment } from "./instant.tsx";
 import { CustomerLink, type Fragments, Layout, Section } from "./layout.tsx";
 import { RangeForm, rangeQuery } from "./range_form.tsx";
 import { RejectList } from "./reject_list.tsx";
+import { Unknown } from "./state.tsx";
 import { Table } from "./table.tsx";
 import { countOf, formatDuration } from "../view/words.ts";
 
-interface CustomerPageProps {
+interface RangeProps {
   readonly customer: Customer;
   /** The preset range, which follows the present. Undefined: the range is fixed. */
   readonly last: Preset | undefined;
+}
+
+interface CustomerPageProps extends RangeProps {
+  readonly pipeline: PipelineState;
   /** If the customer has no reading: ids that begin with the same characters. */
   readonly similar?: readonly string[];
 }
 
-export function CustomerPage({ customer, last, similar = [] }: CustomerPageProps) {
+export function CustomerPage({ customer, pipeline, last, similar = [] }: CustomerPageProps) {
   const { customerId: id } = customer;
-  const { latest, episodes, rejects } = customerFragments(customer);
-  const live = new URLSearchParams({ id, ...(last === undefined ? rangeQuery(customer.range) : { last }) });
+  const { episodes, rejects } = customerFragments(customer);
+  const live = new URLSearchParams({ id, ...(last && { last }) });
   return (
-    <Layout title={`Customer ${id}`} page="customer" live={`/live/customer?${live}`} customerId={id}>
+    <Layout
+      title={`Customer ${id}`}
+      page="customer"
+      live={`/live/customer?${live}`}
+      customerId={id}
+      pipeline={pipeline}
+    >
       <h1>
         Customer <span class="id">{printable(id)}</span>
       </h1>
-      {latest}
+      <Latest latest={customer.latest} pipeline={pipeline} />
       {similar.length > 0 && (
         <Section id="similar" title="Customers whose id begins with these characters">
           <ul>
@@ -46,23 +66,10 @@ export function CustomerPage({ customer, last, similar = [] }: CustomerPageProps
   );
 }
 
+/** What depends on the range. */
 export function customerFragments(customer: Customer) {
-  const { latest, rejects } = customer;
+  const { rejects } = customer;
   return {
-    latest: (
-      <p id="latest" class="latest">
-        {latest === null
-          ? "No reading of this customer is stored. Check the id: capital and small letters differ."
-          : (
-            <>
-              <HeartRate {...latest} />{" "}
-              <span class="note">
-                latest reading, <Instant at={latest.ts} as="ago" />
-              </span>
-            </>
-          )}
-      </p>
-    ),
     episodes: (
       <Section id="episodes" title="Anomalies">
         <Episodes {...customer} />
@@ -78,8 +85,55 @@ export function customerFragments(customer: Customer) {
   } satisfies Fragments;
 }
 
+interface LatestProps {
+  readonly latest: Reading | null;
+  readonly pipeline: PipelineState;
+}
+
+/** The same for all ranges. */
+export function Latest({ latest, pipeline }: LatestProps) {
+  return (
+    <p id="latest" class="latest">
+      {latest === null
+        ? "No reading of this customer is stored. Check the id: capital and small letters differ."
+        : <Present latest={latest} pipeline={pipeline} />}
+    </p>
+  );
+}
+
+interface PresentProps {
+  readonly latest: Reading;
+  readonly pipeline: PipelineState;
+}
+
+/** While the pipeline stands or is late, nobody becomes silent. */
+function Present({ latest, pipeline }: PresentProps) {
+  const { at, unknownSince } = pipeline;
+  const silentMs = (unknownSince ?? at) - latest.ts;
+  return (
+    <>
+      <Unknown pipeline={pipeline} who="patient" />
+      {silentMs >= SILENT_AFTER_MS && (
+        <>
+          <Flag kind="silent">
+            silent for{" "}
+            {unknownSince === null ? <Instant at={latest.ts} as="since" /> : formatDuration(silentMs)}, since
+            {" "}
+            <Moment at={latest.ts} now={at} />
+          </Flag>
+          {" "}
+        </>
+      )}
+      <HeartRate {...latest} />{" "}
+      <span class="note">
+        latest reading, <Instant at={latest.ts} as="ago" />
+      </span>
+    </>
+  );
+}
+
 /** Only the browser knows when the viewer's last night was, so its script fills that link and shows it. */
-function Ranges({ customer: { customerId: id, range }, last }: CustomerPageProps) {
+function Ranges({ customer: { customerId: id, range }, last }: RangeProps) {
   const link = (preset: string) => `/customer?${new URLSearchParams({ id, last: preset })}`;
   return (
     <div class="ranges">
@@ -94,7 +148,7 @@ function Ranges({ customer: { customerId: id, range }, last }: CustomerPageProps
   );
 }
 
-function Chart({ customer: { customerId: id, range, limits }, last }: CustomerPageProps) {
+function Chart({ customer: { customerId: id, range, limits }, last }: RangeProps) {
   const csv = new URLSearchParams({ id, ...rangeQuery(range) });
   const data = {
     "data-id": id,
@@ -104,29 +158,52 @@ function Chart({ customer: { customerId: id, range, limits }, last }: CustomerPa
   };
   return (
     <Section id="curve" title="Heart rate">
-      <div id="chart" {...data} data-live-tail={last && "true"}>
+      <div id="chart" {...data} data-live-tail={last}>
         <p>Loading the chart. It needs JavaScript.</p>
       </div>
       <p class="note">
-        Dashed: the limits, {limits.low} and {limits.high} bpm. A break in the line: no readings.
+        Dashed: the limits, {limits.low} and {limits.high} bpm. A shaded break in the line: no readings.
       </p>
-      <a class="button" href={`/customer.csv?${csv}`} download>Download this range as CSV</a>
+      <a class="button" href={`/customer.csv?${csv}`}>Download this range as CSV</a>
     </Section>
   );
 }
 
-/** Without a reading, nothing may look like an all-clear. */
-function NoEpisode({ hasReadings, limits: { low, high } }: Customer) {
-  return hasReadings
+/** Without readings in all parts of the range, nothing may look like an all-clear. */
+function NoEpisode(customer: Customer) {
+  const { coverage: { readings }, limits: { low, high } } = customer;
+  if (readings === 0) return <>No reading in this range, so it is unknown whether there was an anomaly.</>;
+  const gap = gapOf(customer);
+  return gap === undefined
     ? <Flag kind="ok">No anomaly in this range: no reading is below {low} or above {high} bpm.</Flag>
-    : <>No reading in this range, so it is unknown whether there was an anomaly.</>;
+    : <>No anomaly in the {countOf(readings, "reading")}; {gap}.</>;
+}
+
+/** @returns which part of the range has no readings, or undefined if none is longer than the silence that ends an episode */
+function gapOf({ at, range, latest, coverage: { first, last, gapMs } }: Customer): Child | undefined {
+  if (first === null || last === null) return undefined;
+  const afterMs = Math.min(range.to, at) - last;
+  // A past range can end before the readings go on.
+  if (afterMs > SILENT_AFTER_MS && latest?.ts === last) {
+    return (
+      <>
+        no reading since <Moment at={last} now={at} />
+      </>
+    );
+  }
+  const longest = Math.max(first - range.from, gapMs ?? 0, afterMs);
+  return longest > SILENT_AFTER_MS ? `no reading for ${formatDuration(longest)} of this range` : undefined;
 }
 
 function Episodes(customer: Customer) {
   const { episodes, limits: { low, high } } = customer;
+  const gap = gapOf(customer);
   return (
     <>
-      <p class="answer">{episodes.length === 0 ? <NoEpisode {...customer} /> : summarize(episodes)}</p>
+      <p class="answer">
+        {episodes.length === 0 ? <NoEpisode {...customer} /> : summarize(episodes)}
+        {episodes.length > 0 && gap !== undefined && <span class="note">But {gap}.</span>}
+      </p>
       {episodes.length > 0 && (
         <Table
           caption="Episodes of anomalies, the newest first"
@@ -144,7 +221,8 @@ function Episodes(customer: Customer) {
       )}
       <p class="note">
         An episode is a series of readings below {low} or above {high}{" "}
-        bpm. It ends with the first reading within the limits, or when no reading comes for 5 minutes.
+        bpm. Began, Ended and Lasted: from the first to the last reading beyond the limit. A reading within
+        the limits, or 5 minutes without one, separates two episodes.
       </p>
     </>
   );

@@ -3,6 +3,10 @@ import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { printable } from "../../_shared/output.ts";
 import { asset } from "../assets/assets.ts";
+import type { PipelineState, Range } from "../view/view.ts";
+import { Instant } from "./instant.tsx";
+import { rangeQuery } from "./range_form.tsx";
+import { State } from "./state.tsx";
 
 /** Elements by their ids. The live stream replaces them one by one. */
 export type Fragments = Readonly<Record<string, JSX.Element>>;
@@ -14,13 +18,17 @@ interface LayoutProps {
   readonly page?: keyof typeof PAGES | "customer";
   /** The path of the page's event stream, such as `/live/now`. Without one, the page stays as it is. */
   readonly live?: string | undefined;
+  /** Without a stream: when the data was read. */
+  readonly asOf?: number;
   /** Stands in the search field. */
   readonly customerId?: string;
+  /** Stands at the top. Only the page Now lists all problems. */
+  readonly pipeline?: PipelineState;
   readonly children?: Child;
 }
 
 /** The whole document around a page's content. */
-export function Layout({ title, page, live, customerId, children }: LayoutProps) {
+export function Layout({ title, page, live, asOf, customerId, pipeline, children }: LayoutProps) {
   return (
     <>
       {raw("<!doctype html>")}
@@ -45,6 +53,11 @@ export function Layout({ title, page, live, customerId, children }: LayoutProps)
             </nav>
             <CustomerSearch id={customerId} />
             {live && <p id="connection" data-state="connecting">connecting</p>}
+            {asOf !== undefined && (
+              <p class="as-of">
+                as of <Instant at={asOf} as="clock" />, not live
+              </p>
+            )}
             <p class="note">
               Times: <span data-zone>UTC</span>
             </p>
@@ -52,7 +65,10 @@ export function Layout({ title, page, live, customerId, children }: LayoutProps)
               <button type="submit">Sign out</button>
             </form>
           </header>
-          <main id="main" tabindex={-1}>{children}</main>
+          <main id="main" tabindex={-1}>
+            {pipeline && <State pipeline={pipeline} whole={page === "now"} />}
+            {children}
+          </main>
         </body>
       </html>
     </>
@@ -93,6 +109,7 @@ export function Section(
 }
 
 /** A customer's id as a link to the customer's page. */
-export function CustomerLink({ id }: { readonly id: string }) {
-  return <a class="id" href={`/customer?${new URLSearchParams({ id })}`}>{printable(id)}</a>;
+export function CustomerLink({ id, range }: { readonly id: string; readonly range?: Range | undefined }) {
+  const query = new URLSearchParams({ id, ...(range && rangeQuery(range)) });
+  return <a class="id" href={`/customer?${query}`}>{printable(id)}</a>;
 }

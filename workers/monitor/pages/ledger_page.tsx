@@ -1,5 +1,5 @@
 import { printable } from "../../_shared/output.ts";
-import type { Ledger, LedgerLog } from "../view/view.ts";
+import type { Ledger, LedgerLog, PipelineState } from "../view/view.ts";
 import { Flag } from "./flag.tsx";
 import { Instant } from "./instant.tsx";
 import { type Fragments, Layout, Section } from "./layout.tsx";
@@ -20,23 +20,28 @@ const COLUMNS = [
   "Last write",
 ];
 
-export function LedgerPage({ ledger }: { readonly ledger: Ledger }) {
+interface LedgerPageProps {
+  readonly ledger: Ledger;
+  readonly pipeline: PipelineState;
+}
+
+export function LedgerPage({ ledger, pipeline }: LedgerPageProps) {
   return (
-    <Layout title="Ledger" page="ledger" live="/live/ledger">
+    <Layout title="Ledger" page="ledger" live="/live/ledger" pipeline={pipeline}>
       <h1>Ledger</h1>
       <p class="lead">
         Was anything lost? Kafka gives each record of a partition a number, its offset. The ledger says what
         became of every offset that was read.
       </p>
-      {Object.values(ledgerFragments(ledger))}
+      {Object.values(ledgerFragments(ledger, pipeline))}
     </Layout>
   );
 }
 
-export function ledgerFragments(ledger: Ledger): Fragments {
+export function ledgerFragments(ledger: Ledger, pipeline: PipelineState): Fragments {
   const earlier = ledger.logs.filter(({ current }) => !current);
   return {
-    unaccounted: <Verdict {...ledger} />,
+    unaccounted: <Verdict ledger={ledger} pipeline={pipeline} />,
     logs: (
       <Section id="logs" title="Partitions">
         {ledger.logs.length === 0
@@ -56,7 +61,7 @@ export function ledgerFragments(ledger: Ledger): Fragments {
   };
 }
 
-function Verdict({ logs, unaccounted }: Ledger) {
+function Verdict({ ledger: { logs, unaccounted }, pipeline: { stands, unknownSince } }: LedgerPageProps) {
   const isComplete = unaccounted === "0";
   const gaps = logs.flatMap((log) => log.gaps);
   const deleted = sum(gaps.filter(({ cause }) => cause === DELETED).map(({ offsets }) => offsets));
@@ -68,6 +73,12 @@ function Verdict({ logs, unaccounted }: Ledger) {
             ? "every offset that was read is stored, a duplicate, rejected, or a gap."
             : "the ledger does not add up, so records may be lost."}
         </Flag>
+        {stands && unknownSince !== null && (
+          <>
+            {" "}
+            But nothing was read for <Instant at={unknownSince} as="since" />.
+          </>
+        )}
       </p>
       {!isComplete && (
         <p>
@@ -111,7 +122,8 @@ function Logs({ logs, caption }: { readonly logs: readonly LedgerLog[]; readonly
         total(read),
         ...(["stored", "duplicates", "rejected"] as const).map((name) => total((log) => log[name])),
         total(({ gaps }) => String(sum(gaps.map(({ offsets }) => offsets)))),
-        ...(["unaccounted", "lag"] as const).map((name) => total((log) => log[name] ?? "0")),
+        total(({ unaccounted }) => unaccounted),
+        logs.some(({ lag }) => lag === null) ? "unknown" : total(({ lag }) => lag ?? "0"),
         "",
       ]}
     />

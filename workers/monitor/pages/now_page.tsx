@@ -1,25 +1,17 @@
-import { printable } from "../../_shared/output.ts";
-import type { Attention, Now, Problem } from "../view/view.ts";
+import { type Attention, type Now, PRESETS, type Range } from "../view/view.ts";
 import { Distribution } from "./distribution.tsx";
 import { Flag, HeartRate } from "./flag.tsx";
 import { Instant } from "./instant.tsx";
 import { CustomerLink, type Fragments, Layout, Section } from "./layout.tsx";
+import { Unknown } from "./state.tsx";
 import { Table } from "./table.tsx";
-import { countOf, formatCount, formatDuration, listOf } from "../view/words.ts";
+import { countOf, formatCount, formatDuration } from "../view/words.ts";
 
-const PARTS: Readonly<Record<Problem["part"], string>> = {
-  broker: "the Kafka broker",
-  database: "the database",
-  consumer: "the consumer",
-  rollup: "the rollup",
-  lag: "the lag",
-  ledger: "the ledger",
-};
 const EXAMPLE = `{"customer_id": "c-0017", "timestamp": "2026-07-14T09:30:00Z", "heart_rate": 72}`;
 
 export function NowPage({ now }: { readonly now: Now }) {
   return (
-    <Layout title="Now" page="now" live="/live/now">
+    <Layout title="Now" page="now" live="/live/now" pipeline={now}>
       <h1>Now</h1>
       {Object.values(nowFragments(now))}
     </Layout>
@@ -28,10 +20,9 @@ export function NowPage({ now }: { readonly now: Now }) {
 
 export function nowFragments(now: Now): Fragments {
   return {
-    state: <State {...now} />,
     attention: (
       <Section id="attention" title="Who needs attention">
-        {isEmpty(now) ? <NoReadings /> : <AttentionList {...now} />}
+        {now.hasStored ? <AttentionList {...now} /> : <NoReadings />}
       </Section>
     ),
     distribution: (
@@ -47,34 +38,15 @@ export function nowFragments(now: Now): Fragments {
   };
 }
 
-function isEmpty({ customers }: Now): boolean {
-  return customers.reporting + customers.silent === 0;
-}
-
-/** A screen reader announces only the sentence. The problems' texts may have figures that change all the time. */
-function State(now: Now) {
-  const { problems } = now;
-  const kind = problems.length === 0 ? "ok" : "trouble";
-  const parts = listOf([...new Set(problems.map(({ part }) => PARTS[part]))]);
-  const well = isEmpty(now)
-    ? "The pipeline is ready. No reading has arrived yet."
-    : "All is well: every reading that arrives is stored.";
-  return (
-    <div id="state" class={`state ${kind}`}>
-      <p role="status">
-        <Flag kind={kind}>
-          {parts === "" ? well : `${countOf(problems.length, "problem")} with ${parts}.`}
-        </Flag>
-      </p>
-      {problems.length > 0 && <ul>{problems.map(({ text }) => <li>{printable(text)}</li>)}</ul>}
-    </div>
-  );
-}
-
-function AttentionList({ attention, customers, limits }: Now) {
+function AttentionList(now: Now) {
+  const { unknownSince, attention, customers, longSilent, limits } = now;
   const all = customers.low + customers.high + customers.silent;
+  const listed = attention.filter(({ lately }) => lately === undefined).length;
   return (
     <>
+      <p class="answer">
+        <Unknown pipeline={now} who="patients" />
+      </p>
       <ul class="counts">
         <li>
           <strong>{formatCount(customers.high)}</strong> <Flag kind="high" /> above {limits.high} bpm
@@ -92,52 +64,86 @@ function AttentionList({ attention, customers, limits }: Now) {
       {attention.length === 0
         ? (
           <p class="answer">
-            <Flag kind="ok">No customer needs attention.</Flag>
+            {unknownSince !== null
+              ? "No customer needed attention."
+              : customers.reporting > 0
+              ? <Flag kind="ok">No customer needs attention.</Flag>
+              : "No customer is reporting."}
           </p>
         )
         : (
           <Table
-            caption="Customers who need attention, the longest first"
+            caption="Customers who need attention: beyond a limit, then lately beyond it, then silent"
             columns={["Customer", "State", "For", "Since"]}
             rows={attention.map((entry) => [
-              <CustomerLink id={entry.customerId} />,
+              <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
               <AttentionState {...entry} />,
-              <Instant at={entry.since} as="since" />,
+              forHowLong(entry, unknownSince),
               <Instant at={entry.since} as="clock" />,
             ])}
           />
         )}
-      {all > attention.length &&
-        (
-          <p class="note">
-            {formatCount(attention.length)} of {formatCount(all)} are listed, the longest first.
-          </p>
-        )}
+      {all > listed && (
+        <p class="note">
+          {formatCount(listed)} of {formatCount(all)}{" "}
+          are listed: first those beyond a limit, then the silent ones, the longest first.
+        </p>
+      )}
+      {longSilent !== 0 && (
+        <p class="note">
+          {longSilent === null
+            ? "Customers who have sent nothing for more than a day could not be counted."
+            : `${countOf(longSilent, "customer")} ${
+              longSilent === 1 ? "has" : "have"
+            } sent nothing for more than a day.`}
+        </p>
+      )}
     </>
   );
 }
 
-function AttentionState({ kind, heartRate }: Attention) {
+/** A time goes on only while the pipeline does. */
+function forHowLong({ since, lately }: Attention, unknownSince: number | null) {
+  if (lately !== undefined) return "–";
+  return unknownSince === null ? <Instant at={since} as="since" /> : formatDuration(unknownSince - since);
+}
+
+/** The hours since a silence began have nothing to show. */
+function lastHourOf({ kind, since }: Attention): Range | undefined {
+  const to = Math.floor(since) + 1_000;
+  return kind === "silent" ? { from: to - PRESETS["1h"].ms, to } : undefined;
+}
+
+function AttentionState({ kind, heartRate, lately }: Attention) {
+  if (kind !== "silent" && lately !== undefined) {
+    return (
+      <Flag kind={kind}>
+        {kind} lately, {heartRate} bpm, {countOf(lately, "reading")} in 10 min
+      </Flag>
+    );
+  }
   if (kind !== "silent") return <HeartRate bpm={heartRate} anomaly={kind} />;
   return <Flag kind="silent">silent, last {heartRate} bpm</Flag>;
 }
 
-function Figures({ readingsPerSecond: rate, delaySeconds: delay, lagRecords: lag, rollupLagSeconds }: Now) {
+function Figures({ readingsPerSecond: rate, delayMs, lagRecords: lag, rollupLagSeconds }: Now) {
   const decimal = (value: number) => value < 100 ? value.toFixed(1) : formatCount(Math.round(value));
-  const seconds = (value: number) => value < 60 ? `${value.toFixed(1)} s` : formatDuration(value * 1_000);
+  const seconds = (ms: number) => ms < 60_000 ? `${(ms / 1_000).toFixed(1)} s` : formatDuration(ms);
   const figures = [
     [
       "Stored",
       rate === null ? "measuring" : `${decimal(rate)} per second`,
       "readings written to the database",
     ],
-    delay === null
-      ? ["Delay", "unknown", "no reading in the last minute"]
-      : ["Delay", seconds(delay), "from the measurement until it is stored (median)"],
+    delayMs === null
+      ? ["Delay", "unknown", "no new measurement was stored lately"]
+      : delayMs < 0
+      ? ["Delay", "clock ahead", `most measurements are ${seconds(-delayMs)} later than the database's clock`]
+      : ["Delay", seconds(delayMs), "from a measurement until it is stored (median of the last ones)"],
     lag === null
-      ? ["Lag", "unknown", "no consumer is running"]
+      ? ["Lag", "unknown", "no consumer reports it"]
       : ["Lag", countOf(lag, "record"), "in Kafka and not stored yet"],
-    ["Rollup lag", seconds(rollupLagSeconds), "delay of the minute averages"],
+    ["Rollup lag", seconds(rollupLagSeconds * 1_000), "delay of the minute averages"],
   ];
   return (
     <dl>

@@ -9,10 +9,14 @@ export function RejectList({ rejects }: { readonly rejects: readonly Reject[] })
     <Table
       caption="Rejected records, the newest first"
       columns={["Rejected", "Why", "Content of the record"]}
-      rows={rejects.map(({ at, reason, detail, topic, partition, offset, ...content }) => [
+      rows={rejects.map(({ at, reason, detail, topic, partition, offset, record, ...content }) => [
         <>
           <Instant at={at} as="date" />
-          <div class="note id">{printable(topic)}, partition {partition}, offset {offset}</div>
+          <div class="note id">
+            <a href={`/rejects?record=${encodeURIComponent(record)}`}>
+              {printable(topic)}, partition {partition}, offset {offset}
+            </a>
+          </div>
         </>,
         <>
           <strong class="reason">{printable(reason)}</strong> {explainReason(reason)}

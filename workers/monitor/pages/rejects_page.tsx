@@ -1,21 +1,35 @@
 import { printable } from "../../_shared/output.ts";
-import type { RejectCounts, RejectFilter, Rejects } from "../view/view.ts";
-import { type Fragments, Layout, Section } from "./layout.tsx";
+import type { PipelineState, RejectCounts, RejectFilter, Rejects } from "../view/view.ts";
+import { Layout, Section } from "./layout.tsx";
 import { RangeForm, rangeQuery } from "./range_form.tsx";
 import { RejectList } from "./reject_list.tsx";
 import { explainReason, EXPLANATIONS } from "./reject_reasons.ts";
 import { Table } from "./table.tsx";
 import { formatCount, formatDuration } from "../view/words.ts";
 
-/** @param props.live false if the filter is not the one of the live stream */
-export function RejectsPage({ rejects, live }: { readonly rejects: Rejects; readonly live: boolean }) {
-  const { filter } = rejects;
+interface RejectsPageProps {
+  readonly rejects: Rejects;
+  readonly pipeline: PipelineState;
+  /** False if new rejects would not belong to the list: it has a filter or a fixed range. */
+  readonly live: boolean;
+}
+
+export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
+  const { at, filter, next, overTime: { stepMs, reasons } } = rejects;
+  // The links of a live page do not fix the range.
+  const link = (change: Partial<RejectFilter>) => pageLink({ ...filter, ...change }, live);
   return (
-    <Layout title="Rejects" page="rejects" live={live ? "/live/rejects" : undefined}>
+    <Layout
+      title="Rejects"
+      page="rejects"
+      pipeline={pipeline}
+      {...(live ? { live: "/live/rejects" } : { asOf: at })}
+    >
       <h1>Rejects</h1>
       <p class="lead">
         A reject is a record from Kafka that is not a valid reading. It is kept with the reason, so no record
-        disappears.
+        disappears. Those of the <code>scenarios</code>{" "}
+        task (their keys begin with "scenario-") are left out, unless you filter by a customer.
       </p>
       <RangeForm range={filter.range} action="/rejects">
         <label>
@@ -30,31 +44,25 @@ export function RejectsPage({ rejects, live }: { readonly rejects: Rejects; read
           Customer <input name="customer" value={filter.customerId} placeholder="id" autocomplete="off" />
         </label>
       </RangeForm>
-      {Object.values(rejectsFragments(rejects, live))}
-    </Layout>
-  );
-}
-
-/** @param live the links do not fix the range, so that a fragment changes only when a record was rejected */
-export function rejectsFragments({ rejects, filter, next, overTime }: Rejects, live = true): Fragments {
-  const link = (change: Partial<RejectFilter>) => pageLink({ ...filter, ...change }, live);
-  return {
-    reasons: (
-      <Section id="reasons" title="By reason">
-        {overTime.reasons.length === 0
-          ? <p class="empty">No record was rejected in this range.</p>
-          : <Reasons link={(reason) => link({ reason, before: undefined })} overTime={overTime} />}
-      </Section>
-    ),
-    rejects: (
+      {filter.record === undefined && (
+        <Section id="reasons" title="By reason">
+          {reasons.length === 0 ? <p class="empty">No record was rejected in this range.</p> : (
+            <Reasons
+              link={(reason) => link({ reason, before: undefined })}
+              overTime={{ stepMs, reasons }}
+            />
+          )}
+        </Section>
+      )}
       <Section id="rejects" title="Rejected records, the newest first">
-        {rejects.length === 0
+        {live && <a class="button" href="/rejects" data-rejected={rejects.rejected} hidden>new rejects</a>}
+        {rejects.rejects.length === 0
           ? <p class="empty">No rejected record. Choose a longer range or fewer filters to see others.</p>
-          : <RejectList rejects={rejects} />}
+          : <RejectList {...rejects} />}
         {next !== undefined && <a class="button" href={link({ before: next })}>Earlier rejects</a>}
       </Section>
-    ),
-  };
+    </Layout>
+  );
 }
 
 interface ReasonsProps extends Pick<Rejects, "overTime"> {

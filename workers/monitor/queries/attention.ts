@@ -1,16 +1,48 @@
 /** Folder `queries`: asks PostgreSQL what the pages show, with limits on time, rows and ranges. This file: who needs attention. */
-import type { Session } from "../../_shared/postgres.ts";
+import type { Database, Row, Session } from "../../_shared/postgres.ts";
 import type { Attention, CustomerReading } from "../view/view.ts";
-import { instant, ms, SCENARIO_ID } from "./snapshot.ts";
+import { instant, IS_SCENARIO, ms, SCENARIO_ID } from "./snapshot.ts";
 
 const ATTENTION_ROWS = 50;
-/** Maximum of silent customers if the others need the rows: sensors that were put away must not fill the list. */
-const SILENT_ROWS = 20;
 /** Maximum of searches in one poll, and of readings that all of them read together. */
 const MAX_SEARCHES = 200;
 const MAX_READINGS = 20_000;
 /** A search goes back at most this far. A longer episode begins there. */
 const SEARCHED_MS = 86_400_000;
+
+// From the rollup, because the rows in memory have only the latest reading of each customer.
+const LATELY = `
+  select customer_id as "customerId", case when sum(low) > sum(high) then 'low' else 'high' end as kind,
+         ${ms("min(minute)")} as since, sum(low + high)::float8 as lately,
+         case when sum(low) > sum(high) then min(heart_rate_min) else max(heart_rate_max) end as "heartRate"
+    from public.heartbeats_1m
+   where minute > (select max(last_batch_at) from public.ingest_offsets) - interval '10 minutes' and low + high > 0
+   group by customer_id
+   order by ${IS_SCENARIO}, min(minute), customer_id
+   limit $1`;
+
+/** Customers with a reading beyond a limit in the last 10 minutes, also those whose latest reading is one. */
+export async function readLately(database: Database): Promise<Attention[]> {
+  return await database.query<Attention & Row>(LATELY, [MAX_SEARCHES]);
+}
+
+/** Those beyond a limit first, then those who were lately, then the silent ones. Customers of the `scenarios` task come last. */
+function rankOf({ customerId, kind, lately }: Attention): number {
+  const group = kind === "silent" ? 2 : lately === undefined ? 0 : 1;
+  return group + (SCENARIO_ID.test(customerId) ? 3 : 0);
+}
+
+/** @returns the rows of the list: a customer once, the most urgent ones, in each group the longest first */
+export function mostUrgent(all: readonly Attention[]): Attention[] {
+  const seen = new Set<string>();
+  return all.map((entry) => ({ entry, rank: rankOf(entry) }))
+    .sort((a, b) =>
+      a.rank - b.rank || a.entry.since - b.entry.since || (a.entry.customerId < b.entry.customerId ? -1 : 1)
+    )
+    .map(({ entry }) => entry)
+    .filter(({ customerId }) => !seen.has(customerId) && seen.add(customerId))
+    .slice(0, ATTENTION_ROWS);
+}
 
 /** An episode that goes on. */
 interface Episode {
@@ -57,7 +89,7 @@ const SEARCH_BACK = `
 type Begin = { readonly since: number | null; readonly endFound: boolean; readonly readings: number };
 
 /**
- * Finds out since when customers need attention, the longest first. It remembers the episodes, so a customer without a new
+ * Finds out who needs attention, and since when. It remembers the episodes, so a customer without a new
  * reading costs no query. The search for a long episode takes several polls. Until it ends, `since` is where the search is. A
  * reading that arrives after later ones does not change a known episode.
  */
@@ -66,7 +98,11 @@ export class AttentionList {
 
   async update(
     session: Session,
-    { beyond, silent }: { beyond: readonly CustomerReading[]; silent: readonly CustomerReading[] },
+    { beyond, lately, silent }: {
+      beyond: readonly CustomerReading[];
+      lately: readonly Attention[];
+      silent: readonly CustomerReading[];
+    },
   ): Promise<Attention[]> {
     const ids = new Map(beyond.map((reading) => [reading.id, reading]));
     for (const [id, { kind, through }] of this.#episodes) {
@@ -74,15 +110,14 @@ export class AttentionList {
       if (reading?.anomaly !== kind || reading.ts < through) this.#episodes.delete(id);
     }
     await this.#run(session, this.#searches(beyond));
-    const silentRows = Math.max(SILENT_ROWS, ATTENTION_ROWS - beyond.length);
-    const shown = silent.toSorted(this.#longestFirst).slice(0, silentRows);
-    const rows = [...beyond.toSorted(this.#longestFirst).slice(0, ATTENTION_ROWS - shown.length), ...shown];
-    return rows.sort(this.#longestFirst).map((reading) => ({
-      customerId: reading.id,
-      kind: ids.has(reading.id) ? reading.anomaly ?? "silent" : "silent",
-      since: this.#since(reading),
-      heartRate: reading.bpm,
-    }));
+    const row = (reading: CustomerReading, kind: Attention["kind"]): Attention => {
+      return { customerId: reading.id, kind, since: this.#since(reading), heartRate: reading.bpm };
+    };
+    return mostUrgent([
+      ...beyond.map((reading) => row(reading, reading.anomaly ?? "silent")),
+      ...lately,
+      ...silent.map((reading) => row(reading, "silent")),
+    ]);
   }
 
   #since({ id, ts }: CustomerReading): number {

@@ -19,11 +19,11 @@ const LATEST = `
                     limit 1)) reading
            order by ts desc
            limit 1) as latest,
-         exists (select
-                   from public.heartbeats
-                  where customer_id = $1 and ts >= ${instant("$2")} and ts < ${
-  instant("$3")
-}) as "hasReadings"`;
+         (select json_build_object('readings', count(*), 'first', ${ms("min(ts)")}, 'last', ${ms("max(ts)")},
+                                   'gapMs', ${ms("max(ts - before)")})
+            from (select ts, lag(ts) over (order by ts) as before
+                    from public.heartbeats
+                   where customer_id = $1 and ts >= ${instant("$2")} and ts < ${instant("$3")}) reading) as coverage`;
 
 const EPISODES = `
   select anomaly as kind, ${ms("began")} as began, ${
@@ -33,7 +33,7 @@ const EPISODES = `
    order by episode.began desc
    limit ${MAX_EPISODES}`;
 
-type Latest = Pick<Customer, "at" | "latest" | "hasReadings"> & { readonly limits: BpmLimits | null };
+type Latest = Pick<Customer, "at" | "latest" | "coverage"> & { readonly limits: BpmLimits | null };
 
 export async function readCustomer(session: Session, customerId: string, range: Range): Promise<Customer> {
   const asked = [customerId, range.from, range.to];

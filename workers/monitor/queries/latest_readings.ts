@@ -1,5 +1,6 @@
 import type { Session } from "../../_shared/postgres.ts";
 import type { CustomerReading } from "../view/view.ts";
+import { instant } from "./snapshot.ts";
 
 const DAY_MS = 86_400_000;
 /**
@@ -14,6 +15,8 @@ const KEPT_MS = 60_000;
 const LOAD_MS = 5_000;
 /** Rows that were deleted, for example by `reopen_heartbeats`, are forgotten after this time. */
 const RELOAD_MS = 3_600_000;
+/** The delay is that of the readings that were stored in this time. */
+const DELAY_OVER_MS = 10_000;
 
 export interface RollupState {
   /** Offsets that wait for it. */
@@ -32,22 +35,25 @@ const micros = (instant: string) => `(date_part('epoch', ${instant}) * 1000000):
  * $2: whether to read the change rows.
  * $3: the moves of each ledger row at the last poll. If the rollup has applied no later change row, `customer_latest` has
  * nothing that the last poll did not read.
+ * $4: the present. Readings of the day before it are read.
  */
 const CHANGED = `
-  select customer_id, ${micros("ts")}, heart_rate, anomaly
+  select customer_id, ${micros("ts")}, heart_rate, anomaly, null::bigint
     from public.customer_latest
-   where ts > now() - interval '1 day'
+   where ts > ${instant("$4")} - interval '1 day'
      and ($1::xid is null
           or age(xmin) <= age($1::xid)
              and exists (select from public.rollup left join public.rollup_positions position on true
                           where cursor is not null or position.move > coalesce(($3::jsonb->>ledger_id::text)::bigint, 0)))
    union all
-  select entry.customer_id, ${micros("entry.ts")}, entry.heart_rate, entry.anomaly
+  select entry.customer_id, ${micros("entry.ts")}, entry.heart_rate, entry.anomaly, ${
+  micros("change.written_at")
+}
     from public.ingest_changes change
    cross join lateral unnest(change.customer_ids, change.last_ts, change.last_rates, change.last_anomalies)
          as entry (customer_id, ts, heart_rate, anomaly)
    where $2
-     and entry.ts > now() - interval '1 day'
+     and entry.ts > ${instant("$4")} - interval '1 day'
      and ($1::xid is null or age(change.xmin) <= age($1::xid))
    limit ${MAX_CUSTOMERS + PENDING_UP_TO}`;
 
@@ -59,9 +65,18 @@ export interface Position {
   /** Moves of each ledger row. */
   readonly moves: Readonly<Record<string, number>>;
   readonly rollup: RollupState;
+  readonly lastBatchAt: number | null;
+  /** See `PipelineState`. */
+  readonly unknownSince: number | null;
 }
 
-type ChangedRow = [id: string, micros: string, bpm: number, anomaly: CustomerReading["anomaly"]];
+type ChangedRow = [
+  id: string,
+  micros: string,
+  bpm: number,
+  anomaly: CustomerReading["anomaly"],
+  writtenMicros: string | null,
+];
 
 /**
  * The latest reading of each customer of the last day, exact at commit time: `customer_latest` and the change rows that the
@@ -72,6 +87,7 @@ export class LatestReadings {
   readonly #customers = new Map<string, CustomerReading>();
   #last: Position | undefined;
   #loadedAt = 0;
+  #delay: { readonly at: number; readonly ms: number } | undefined;
   /** Whether the readings that wait for the rollup are left out. */
   omitsPending = false;
 
@@ -80,7 +96,7 @@ export class LatestReadings {
   }
 
   async update(session: Session, position: Position): Promise<void> {
-    const { at, rollup: { records, cursor } } = position;
+    const { at, lastBatchAt, rollup: { records, cursor } } = position;
     const canApplyAll = records <= PENDING_UP_TO;
     const isRebuilt = (this.#last?.rollup.cursor ?? null) !== null && cursor === null;
     const isOld = at - (this.#last?.at ?? 0) > KEPT_MS || at - this.#loadedAt > RELOAD_MS;
@@ -91,17 +107,33 @@ export class LatestReadings {
       last?.horizon ?? null,
       last !== undefined || canApplyAll,
       JSON.stringify(this.omitsPending ? {} : last?.moves ?? {}),
+      position.unknownSince ?? at,
     ];
     const { rows } = await session.query<ChangedRow>({ text: CHANGED, values, rowMode: "array" });
-    for (const [id, micros, bpm, anomaly] of rows) {
+    const delays: number[] = [];
+    for (const [id, micros, bpm, anomaly, writtenMicros] of rows) {
       const ts = Number(micros) / 1_000;
       const known = this.#customers.get(id);
+      const isNew = last !== undefined && (known?.ts ?? -Infinity) < ts;
+      // If the rollup was faster than this poll, the reading was in one of the last batches.
+      const writtenAt = writtenMicros !== null ? Number(writtenMicros) / 1_000 : isNew ? lastBatchAt ?? 0 : 0;
+      if (writtenAt > at - DELAY_OVER_MS) delays.push(writtenAt - ts);
       if (known === undefined ? !this.isFull : known.ts < ts) {
         this.#customers.set(id, { id, ts, bpm, anomaly });
       }
     }
+    const delay = medianOf(delays);
+    if (delay !== undefined) this.#delay = { at, ms: delay };
     if (last === undefined) [this.#loadedAt, this.omitsPending] = [at, !canApplyAll];
     this.#last = position;
+  }
+
+  /**
+   * @returns the median time from a measurement until the reading was stored, of those that were stored last. Below 0: the clock
+   * that measured is ahead. Undefined if nothing was stored lately
+   */
+  delayMs(at: number): number | undefined {
+    return this.#delay !== undefined && this.#delay.at > at - DELAY_OVER_MS ? this.#delay.ms : undefined;
   }
 
   /** Call it after an error: another server may have taken over, with other transaction numbers. */
@@ -116,4 +148,8 @@ export class LatestReadings {
       else this.#customers.delete(reading.id);
     }
   }
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return Float64Array.from(values).sort()[values.length >> 1];
 }

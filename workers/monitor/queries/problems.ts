@@ -1,11 +1,10 @@
 /** The sentences about what is not well. */
-import type { Problem } from "../view/view.ts";
+import type { PipelineState, Problem } from "../view/view.ts";
 import { countOf, formatCount, formatDuration } from "../view/words.ts";
 import { MAX_CUSTOMERS, type RollupState } from "./latest_readings.ts";
 
 export interface ConsumerStatus {
   readonly host: string;
-  readonly runs: boolean;
   readonly reasons: readonly string[];
   readonly seenSeconds: number;
 }
@@ -17,6 +16,8 @@ export interface Sample {
   readonly lag: number | null;
 }
 
+/** A consumer reports every 5 s. */
+export const REPORTS_WITHIN_MS = 10_000;
 const LATE_SECONDS = 60;
 /**
  * A consumer updates the end of the log every 5 s, and between two updates the lag falls. So the lowest lag of each window is
@@ -30,6 +31,8 @@ const GAVE_UP = "consumer: ";
 
 interface Facts {
   readonly consumers: readonly ConsumerStatus[];
+  /** A consumer that has not reported for longer is not counted. */
+  readonly aliveMs: number;
   readonly lag: { readonly records: number | null; readonly seconds: number | null };
   readonly rollup: RollupState;
   readonly samples: readonly Sample[];
@@ -41,6 +44,22 @@ interface Facts {
   readonly unaccounted: number | undefined;
 }
 
+/** How far what is stored can be taken for the present: see `PipelineState`. */
+export function progressOf(
+  { at, consumers, aliveMs, lastBatchAt, lag }: Pick<Facts, "consumers" | "aliveMs" | "lag"> & {
+    readonly at: number;
+    readonly lastBatchAt: number | null;
+  },
+): Pick<PipelineState, "stands" | "unknownSince"> {
+  // A late rollup does not keep a consumer from reading.
+  const reading = consumers.filter(({ reasons }) => reasons.every((reason) => partOf(reason) === "rollup"))
+    .map(({ seenSeconds }) => at - seenSeconds * 1_000);
+  const last = Math.max(lastBatchAt ?? -Infinity, ...reading);
+  if (last !== -Infinity && at - last > aliveMs) return { stands: true, unknownSince: last };
+  const lateSeconds = lag.seconds ?? 0;
+  return { stands: false, unknownSince: lateSeconds > LATE_SECONDS ? at - lateSeconds * 1_000 : null };
+}
+
 export function problemsOf(facts: Facts): Problem[] {
   return [
     ...consumerProblems(facts),
@@ -50,27 +69,30 @@ export function problemsOf(facts: Facts): Problem[] {
   ];
 }
 
-function consumerProblems({ consumers }: Facts): Problem[] {
-  const running = consumers.filter(({ runs }) => runs);
-  if (running.length === 0) {
-    return [{ part: "consumer", text: `No consumer is running. ${whyNone(consumers[0])}` }];
-  }
-  const reasons = Map.groupBy(running.flatMap(({ reasons }) => reasons), (reason) => reason);
+function consumerProblems({ consumers, aliveMs }: Facts): Problem[] {
+  const reporting = consumers.filter(({ seenSeconds }) => seenSeconds * 1_000 <= aliveMs);
+  if (reporting.length === 0) return [{ part: "consumer", text: whyNone(consumers[0]) }];
+  const reasons = Map.groupBy(reporting.flatMap(({ reasons }) => reasons), (reason) => reason);
   return [...reasons].slice(0, MAX_REASONS).map(([reason, { length }]) => {
-    const subject = running.length === 1 ? "The consumer is" : `${length} of ${running.length} consumers are`;
+    const subject = reporting.length === 1
+      ? "The consumer is"
+      : `${length} of ${reporting.length} consumers are`;
     return { part: partOf(reason), text: `${subject} not ready: ${reason}` };
   });
 }
 
 /** A consumer that stops in order deletes its status. If a status is left, its consumer was killed, gave up, or cannot write. */
 function whyNone(last: ConsumerStatus | undefined): string {
+  const meaning = "Readings wait in Kafka; none is lost.";
   const next = "Start one: deno task consume";
   if (last === undefined) {
-    return `The last one stopped in order, or none has reported in the last day. ${next}`;
+    return `No consumer reports: the last one stopped in order, or more than a day ago. ${meaning} ${next}`;
   }
   const gaveUp = last.reasons.find((reason) => reason.startsWith(GAVE_UP))?.slice(GAVE_UP.length);
-  const why = gaveUp === undefined ? `Its log says why it ended. ${next}` : `It gave up: ${gaveUp}`;
-  return `The last one, on ${last.host}, reported ${duration(last.seenSeconds)} ago. ${why}`;
+  const why = gaveUp === undefined ? `If it has ended, its log says why. ${next}` : `It gave up: ${gaveUp}`;
+  return `No consumer has reported for ${
+    duration(last.seenSeconds)
+  }. ${meaning} The last one ran on ${last.host}. ${why}`;
 }
 
 /** The consumer's reasons begin with their subject. */

@@ -1,50 +1,29 @@
 import type { Database, Session } from "../../_shared/postgres.ts";
-import type {
-  Customer,
-  CustomerReading,
-  Ledger,
-  Now,
-  Range,
-  RejectFilter,
-  Rejects,
-  Series,
-} from "../view/view.ts";
+import type { PipelineState, Range, RejectFilter } from "../view/view.ts";
 import { readCustomer } from "./customer.ts";
 import { readLedger } from "./ledger.ts";
 import { createNow } from "./now.ts";
-import { readCsv, readSeries, readTail, search } from "./readings.ts";
-import { readRejects } from "./rejects.ts";
-import { inSnapshot } from "./snapshot.ts";
+import { PipelineWatch } from "./pipeline.ts";
+import { type Follow, readCsv, readSeries, readTail, search } from "./readings.ts";
+import { readRejects, REJECTED, type Rejected } from "./rejects.ts";
+import { firstRow, inSnapshot } from "./snapshot.ts";
 
 const STATEMENT_MS = 5_000;
+/** All pages show the state of the pipeline, and some are polled more often. */
+const STATE_EVERY_MS = 1_000;
 
-/**
- * All questions of the pages. Equal questions at the same time share one query. Each query has a time limit and a row limit.
- * The callers check ids (`isCustomerId`) and ranges (`rangeProblem`).
- */
-export interface Queries {
-  /** Remembers the last snapshots, for the rate and for the list of customers who need attention. */
-  readonly now: () => Promise<Now>;
-  readonly customer: (id: string, range: Range) => Promise<Customer>;
-  /** Raw readings up to 2 h, else minutes. */
-  readonly series: (id: string, range: Range) => Promise<Series>;
-  /** The readings of several customers beyond `after`, the oldest first. */
-  readonly tail: (
-    follow: readonly { readonly id: string; readonly after: number }[],
-  ) => Promise<readonly CustomerReading[]>;
-  /** Customer ids that begin with the text, at most 20. */
-  readonly search: (text: string) => Promise<readonly string[]>;
-  readonly rejects: (filter: RejectFilter) => Promise<Rejects>;
-  readonly ledger: () => Promise<Ledger>;
-  /** Pieces of CSV text, at most 1,000,000 rows. */
-  readonly csv: (id: string, range: Range) => AsyncIterable<string>;
-}
+export type Queries = ReturnType<typeof createQueries>;
 
 /** Runs a query, counts it under its name, and translates its error. */
 export type Measured = <T>(name: string, query: () => Promise<T>) => Promise<T>;
 
-/** @param database from `openReader` */
-export function createQueries(database: Database, measured: Measured): Queries {
+/**
+ * All questions of the pages. Equal questions at the same time share one query. Each query has a time limit and a row limit.
+ * The callers check ids (`isCustomerId`) and ranges (`rangeProblem`).
+ *
+ * @param database from `openReader`
+ */
+export function createQueries(database: Database, measured: Measured) {
   const inFlight = new Map<string, Promise<unknown>>();
   /** Callers with equal arguments share the query that is running. */
   const shared = <A extends unknown[], T>(name: string, ask: (...args: A) => Promise<T>) => (...args: A) => {
@@ -55,22 +34,37 @@ export function createQueries(database: Database, measured: Measured): Queries {
     return answer;
   };
   const inOne = <T>(work: (session: Session) => Promise<T>) => inSnapshot(database, work, STATEMENT_MS);
+  const watch = new PipelineWatch(database);
+  const askState = shared("state", () => watch.state());
+  let state: Promise<PipelineState> | undefined;
+  let stateAt = 0;
   return {
-    now: shared("now", createNow(database)),
-    customer: shared("customer", (id, range) => inOne((session) => readCustomer(session, id, range))),
-    series: shared("series", (id, range) => readSeries(database, id, range)),
-    tail: shared("tail", (follow) => readTail(database, follow)),
-    search: shared("search", (text) => search(database, text)),
-    rejects: shared("rejects", (filter) => inOne((session) => readRejects(session, filter))),
+    /** Remembers the last snapshots, for the rate and for the list of customers who need attention. */
+    now: shared("now", createNow(database, watch)),
+    /** At most a second old. */
+    state: () => {
+      if (state === undefined || performance.now() - stateAt > STATE_EVERY_MS) {
+        [state, stateAt] = [askState(), performance.now()];
+      }
+      return state;
+    },
+    customer: shared("customer", (id: string, range: Range) => {
+      return inOne((session) => readCustomer(session, id, range));
+    }),
+    /** Raw readings up to 2 h, else minutes. */
+    series: shared("series", (id: string, range: Range) => readSeries(database, id, range)),
+    /** The readings of several customers beyond `after`, the oldest first. */
+    tail: shared("tail", (follow: readonly Follow[]) => readTail(database, follow)),
+    /** Customer ids that begin with the text, at most 20. */
+    search: shared("search", (text: string) => search(database, text)),
+    rejects: shared("rejects", (filter: RejectFilter) => inOne((session) => readRejects(session, filter))),
+    rejected: shared("rejected", () => inOne((session) => firstRow<Rejected>(session, REJECTED))),
     ledger: shared("ledger", () => readLedger(database)),
-    csv: async function* (id, range) {
+    /** Pieces of CSV text. Throws a UsageError before the first one if the range has more than 1,000,000 rows. */
+    csv: async function* (id: string, range: Range): AsyncGenerator<string> {
       const pieces = readCsv(database, id, range);
       const next = () => measured("csv", () => pieces.next());
-      try {
-        for (let piece = await next(); !piece.done; piece = await next()) yield piece.value;
-      } finally {
-        await pieces.return(undefined);
-      }
+      for (let piece = await next(); !piece.done; piece = await next()) yield piece.value;
     },
   };
 }

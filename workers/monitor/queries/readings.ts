@@ -1,6 +1,8 @@
 import { stringify } from "csv-stringify/sync";
+import { UsageError } from "../../_shared/errors.ts";
 import type { Database, Row } from "../../_shared/postgres.ts";
 import type { CustomerReading, Range, Series } from "../view/view.ts";
+import { formatCount } from "../view/words.ts";
 import { PENDING_UP_TO } from "./latest_readings.ts";
 import { instant, IS_SCENARIO, ms } from "./snapshot.ts";
 
@@ -71,10 +73,12 @@ const TAIL = `
       limit ${TAIL_ROWS}) reading
    order by ts`;
 
-export async function readTail(
-  database: Database,
-  follow: readonly { readonly id: string; readonly after: number }[],
-): Promise<CustomerReading[]> {
+export interface Follow {
+  readonly id: string;
+  readonly after: number;
+}
+
+export async function readTail(database: Database, follow: readonly Follow[]): Promise<CustomerReading[]> {
   if (follow.length === 0) return [];
   const after = follow.map(({ after }) => after);
   const values = [follow.map(({ id }) => id), after, Math.min(...after)];
@@ -108,12 +112,28 @@ const CSV_PAGE = `
    order by ts
    limit ${CSV_PAGE_ROWS}`;
 
-/** Each page is a query of its own, so that a slow viewer keeps no transaction open. */
+/** Has a row if the range has too many: a file that ends too early would look complete. */
+const CSV_BEYOND = `
+  select 1
+    from public.heartbeats
+   where customer_id = $1 and ts >= ${instant("$2")} and ts < ${instant("$3")}
+  offset ${CSV_MAX_ROWS} limit 1`;
+const CSV_TOO_LONG = `The range has more than ${
+  formatCount(CSV_MAX_ROWS)
+} readings, expected a shorter range for a CSV file.`;
+
+/**
+ * Each page is a query of its own, so that a slow viewer keeps no transaction open.
+ *
+ * @throws UsageError before the first piece if the range has too many readings
+ */
 export async function* readCsv(database: Database, id: string, { from, to }: Range): AsyncGenerator<string> {
   // Sent with the first page, so that a failure of its query comes before the answer has begun.
   let header = "customer_id,ts,heart_rate,anomaly\n";
   let after = "-infinity";
-  for (let sent = 0; sent < CSV_MAX_ROWS; sent += CSV_PAGE_ROWS) {
+  const [beyond] = await database.query(CSV_BEYOND, [id, from, to]);
+  if (beyond !== undefined) throw new UsageError(CSV_TOO_LONG, [CSV_TOO_LONG]);
+  for (;;) {
     const rows = await database.query<{ ts: string }>(CSV_PAGE, [id, from, to, after]);
     // A spreadsheet takes a text that begins with = for a formula.
     yield header + stringify(rows, { escape_formulas: true });

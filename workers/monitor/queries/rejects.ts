@@ -9,10 +9,14 @@ const PAYLOAD_BYTES = 4_096;
 /** A customer's id is searched in so many bytes of a payload. */
 const SEARCHED_BYTES = 8_192;
 
-// $4: the customer's id as bytes. $5: the id as a JSON member, as bytes in several spellings.
+// $4: the customer's id as bytes. $5: the id as a JSON member, as bytes in several spellings. $6 and $7: one reject, in any range.
+// Records of the `scenarios` task are left out of the lists for all customers.
 const FILTERED = `
     from public.heartbeat_rejects
-   where rejected_at >= ${instant("$1")} and rejected_at < ${instant("$2")}
+   where ($6::bigint is not null or rejected_at >= ${instant("$1")} and rejected_at < ${instant("$2")})
+     and ($6::bigint is null or ledger_id = $6 and kafka_offset = $7::bigint)
+     and ($4::bytea is not null or $6::bigint is not null
+          or substring(key from 1 for 9) is distinct from 'scenario-'::bytea)
      and ($3::text is null or reason = $3)
      and ($4::bytea is null or key = $4
           or exists (select from unnest($5::bytea[]) member
@@ -21,20 +25,27 @@ const FILTERED = `
 const CURSOR =
   `(extract(epoch from rejected_at) * 1000000)::bigint || '-' || ledger_id || '-' || kafka_offset`;
 const PAGE = `
-  select ${ms("rejected_at")} as at, topic, kafka_partition as partition, kafka_offset as "offset", reason,
+  select ${
+  ms("rejected_at")
+} as at, ledger_id || '-' || kafka_offset as record, topic, kafka_partition as partition, kafka_offset as "offset", reason,
          left(detail, 1000) as detail, substring(payload from 1 for ${PAYLOAD_BYTES}) as payload,
          length(payload) > ${PAYLOAD_BYTES} as cut, emptied_at is not null as emptied, ${CURSOR} as cursor
   ${FILTERED}
-     and ($6::bigint is null or rejected_at <= to_timestamp($6 / 1e6)
-          and (rejected_at, ledger_id, kafka_offset) < (to_timestamp($6 / 1e6), $7::bigint, $8::bigint))
+     and ($8::bigint is null or rejected_at <= to_timestamp($8 / 1e6)
+          and (rejected_at, ledger_id, kafka_offset) < (to_timestamp($8 / 1e6), $9::bigint, $10::bigint))
    order by rejected_at desc, ledger_id desc, kafka_offset desc
    limit ${PAGE_ROWS + 1}`;
 
 const COUNTS = `
   select coalesce(json_agg(step), '[]') as steps
-    from (select reason, floor((${ms("rejected_at")} - $1::float8) / $6)::int as place, count(*) as rejects
+    from (select reason, floor((${ms("rejected_at")} - $1::float8) / $8)::int as place, count(*) as rejects
           ${FILTERED}
            group by 1, 2) step`;
+
+/** In the same snapshot as a page, so that the page misses none. */
+export const REJECTED = `
+  select ${ms("now()")} as at, coalesce(sum(rejected), 0)::float8 as rejected from public.ingest_offsets`;
+export type Rejected = Pick<Rejects, "at" | "rejected">;
 
 type Step = { readonly reason: string; readonly place: number; readonly rejects: number };
 type Row = Omit<Reject, "payload"> & { payload: Uint8Array | null; cut: boolean | null; cursor: string };
@@ -42,7 +53,7 @@ type Row = Omit<Reject, "payload"> & { payload: Uint8Array | null; cut: boolean 
 export async function readRejects(session: Session, filter: RejectFilter): Promise<Rejects> {
   const { from, to } = filter.range;
   const stepMs = Math.ceil((to - from) / MAX_STEPS);
-  const { at } = await firstRow<{ at: number }>(session, `select ${ms("now()")} as at`);
+  const told = await firstRow<Rejected>(session, REJECTED);
   const { steps } = await firstRow<{ steps: Step[] }>(session, COUNTS, [...parametersOf(filter), stepMs]);
   const places = Math.ceil((to - from) / stepMs);
   const reasons = [...Map.groupBy(steps, ({ reason }) => reason)].map(([reason, of]): RejectCounts => {
@@ -50,7 +61,7 @@ export async function readRejects(session: Session, filter: RejectFilter): Promi
     for (const { place, rejects } of of) counts[place] = rejects;
     return { reason, total: of.reduce((sum, { rejects }) => sum + rejects, 0), counts };
   }).sort((a, b) => b.total - a.total || (a.reason < b.reason ? -1 : 1));
-  return { at, filter, ...await readPage(session, filter), overTime: { stepMs, reasons } };
+  return { ...told, filter, ...await readPage(session, filter), overTime: { stepMs, reasons } };
 }
 
 /** One page, the newest first. */
@@ -67,13 +78,14 @@ export async function readPage(
   return { rejects, next: rows.length > shown.length ? shown.at(-1)?.cursor : undefined };
 }
 
-function parametersOf({ range: { from, to }, reason, customerId: id }: RejectFilter): unknown[] {
+function parametersOf({ range: { from, to }, reason, customerId: id, record }: RejectFilter): unknown[] {
   return [
     from,
     to,
     reason ?? null,
     id === undefined ? null : Buffer.from(id),
     id === undefined ? null : membersOf(id),
+    ...record?.split("-") ?? [null, null],
   ];
 }
 

@@ -35,6 +35,26 @@ export function inSnapshot<T>(
   return database.transaction(work, `set transaction isolation level repeatable read, read only; ${limits}`);
 }
 
+/**
+ * Asks at most every `everyMs`, for questions that can take long. Meanwhile, and after a failure, the answer is the last one.
+ *
+ * @returns undefined before the first success. Only the first result is worth waiting for.
+ */
+export function kept<A extends unknown[], T>(
+  everyMs: number,
+  ask: (...args: A) => Promise<T>,
+): (...args: A) => Promise<T | undefined> {
+  let known: T | undefined;
+  let dueAt = 0;
+  return async (...args) => {
+    if (performance.now() < dueAt) return known;
+    dueAt = performance.now() + everyMs;
+    const asking = ask(...args).then((answer) => void (known = answer), () => {});
+    if (known === undefined) await asking;
+    return known;
+  };
+}
+
 export async function firstRow<T>(
   session: Pick<Session, "query">,
   sql: string,

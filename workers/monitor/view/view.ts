@@ -30,31 +30,46 @@ export interface Problem {
 
 export interface Attention {
   readonly customerId: string;
-  /** `low` and `high`: the latest reading is beyond the limit. `silent`: no reading for SILENT_AFTER_MS. */
+  /** `low` and `high`: the latest reading, or one of the last 10 minutes, is beyond the limit. `silent`: no reading for SILENT_AFTER_MS. */
   readonly kind: "low" | "high" | "silent";
-  /** The first reading of the episode, or the last reading before the silence. */
+  /** The first reading of the episode, the last reading before the silence, or the first minute with a reading of `lately`. */
   readonly since: number;
+  /** Of the latest reading. With `lately`, the furthest one. */
   readonly heartRate: number;
+  /** Readings beyond a limit in the last 10 minutes. Only if the latest reading is not. */
+  readonly lately?: number;
 }
 
 export const STEP_BPM = 5;
 
-/** The page "Now". */
-export interface Now {
+/** What every page says about the pipeline. */
+export interface PipelineState {
   /** The instant of the snapshot, by the database's clock. */
   readonly at: number;
   /** Empty: all is well. */
   readonly problems: readonly Problem[];
+  /** Whether a reading was ever stored. */
+  readonly hasStored: boolean;
+  /** Whether no consumer reads. */
+  readonly stands: boolean;
+  /** Later readings may wait in Kafka, because no consumer reads, or because the consumer is late. Otherwise null. */
+  readonly unknownSince: number | null;
+}
+
+/** The page "Now". */
+export interface Now extends PipelineState {
   /** Null until two snapshots exist. */
   readonly readingsPerSecond: number | null;
-  /** From the newest measurement to its commit, median of the partitions written in the last minute. Null without any. */
-  readonly delaySeconds: number | null;
+  /** Median time from a measurement until it is stored. Below 0: the clock that measured is ahead. Null if nothing was stored lately. */
+  readonly delayMs: number | null;
   /** Kafka offsets that are not stored yet. Null if no running consumer knows the end of the log. */
   readonly lagRecords: number | null;
   readonly rollupLagSeconds: number;
-  /** Customers by their latest reading. `reporting` includes those beyond a limit. `silent` ends after a day of silence. */
+  /** Customers by their latest reading, at `unknownSince` if that is known. `reporting` includes those beyond a limit. `silent` ends after a day of silence. */
   readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
-  /** The longest first, at most ATTENTION_ROWS. */
+  /** Customers without a reading for more than a day. Null if they could not be counted in time. */
+  readonly longSilent: number | null;
+  /** First those beyond a limit, then those who were lately, then the silent ones; each group the longest first. At most ATTENTION_ROWS. */
   readonly attention: readonly Attention[];
   /** Reporting customers by heart rate, in steps of STEP_BPM; `from` is inclusive. Steps without customers are left out. */
   readonly distribution: readonly { readonly from: number; readonly customers: number }[];
@@ -77,7 +92,7 @@ export const PRESETS = {
 };
 export type Preset = keyof typeof PRESETS;
 
-/** An episode of consecutive readings beyond one limit. It ends at the first reading within the limits, or after 5 min of silence. */
+/** Consecutive readings beyond one limit. A reading within the limits, or 5 min of silence, separates two episodes. */
 export interface Episode {
   readonly kind: "low" | "high";
   readonly began: number;
@@ -112,6 +127,16 @@ export type Series =
     readonly truncated: boolean;
   };
 
+/** Which part of a range has readings. */
+export interface Coverage {
+  readonly readings: number;
+  /** Null without readings, as all below. */
+  readonly first: number | null;
+  readonly last: number | null;
+  /** The longest time between two readings. Null also with one. */
+  readonly gapMs: number | null;
+}
+
 /** The page "Customer". */
 export interface Customer {
   readonly at: number;
@@ -119,8 +144,7 @@ export interface Customer {
   readonly range: Range;
   /** Null if the customer has no reading at all. */
   readonly latest: Reading | null;
-  /** Whether a reading in the range is stored. */
-  readonly hasReadings: boolean;
+  readonly coverage: Coverage;
   /** The newest first. */
   readonly episodes: readonly Episode[];
   /** Rejects of this customer that arrived in the range. */
@@ -134,10 +158,14 @@ export interface RejectFilter {
   readonly range: Range;
   /** Continue after this reject. */
   readonly before: string | undefined;
+  /** Only this reject, whatever its range. */
+  readonly record?: string | undefined;
 }
 
 export interface Reject {
   readonly at: number;
+  /** Value of `record` in the reject's own address: ledger row and offset. */
+  readonly record: string;
   readonly topic: string;
   readonly partition: number;
   readonly offset: string;
@@ -154,6 +182,8 @@ export interface Reject {
 export interface Rejects {
   readonly at: number;
   readonly filter: RejectFilter;
+  /** All records that were ever rejected. An open page counts the new ones by it. */
+  readonly rejected: number;
   /** The newest first. */
   readonly rejects: readonly Reject[];
   /** Value of `before` for the next page, or undefined on the last one. */
@@ -189,7 +219,7 @@ export interface LedgerLog {
   readonly rejected: string;
   readonly gaps: readonly { readonly cause: string; readonly offsets: string }[];
   readonly unaccounted: string;
-  /** Null if no running consumer reads it. */
+  /** Null if no consumer reads it. */
   readonly lag: string | null;
   readonly lastBatch: number | null;
 }

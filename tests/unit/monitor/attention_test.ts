@@ -1,0 +1,36 @@
+import { deepStrictEqual } from "node:assert";
+import { mostUrgent } from "../../../workers/monitor/queries/attention.ts";
+import type { Attention } from "../../../workers/monitor/view/view.ts";
+
+const entry = (customerId: string, kind: Attention["kind"], since: number, lately?: number): Attention => {
+  return { customerId, kind, since, heartRate: 70, ...(lately !== undefined && { lately }) };
+};
+const ids = (...all: Attention[]) => mostUrgent(all).map(({ customerId }) => customerId);
+
+Deno.test("those beyond a limit come first, then those who were lately, then the silent ones, the longest first", () => {
+  deepStrictEqual(
+    ids(
+      entry("silent", "silent", 1),
+      entry("silent-longer", "silent", 0),
+      entry("scenario-1", "high", 0),
+      entry("lately", "low", 2, 12),
+      entry("high", "high", 9),
+      entry("low-longer", "low", 8),
+    ),
+    ["low-longer", "high", "lately", "silent-longer", "silent", "scenario-1"],
+  );
+});
+
+Deno.test("a customer is listed once, in the most urgent group, and the list has at most 50 rows", () => {
+  const both = [
+    entry("a", "silent", 0),
+    entry("a", "low", 0, 3),
+    entry("b", "high", 5),
+    entry("b", "high", 1, 9),
+  ];
+  deepStrictEqual(mostUrgent(both).map(({ customerId, lately }) => [customerId, lately]), [["b", undefined], [
+    "a",
+    3,
+  ]]);
+  deepStrictEqual(ids(...Array.from({ length: 60 }, (_, at) => entry(`${at}`, "high", at))).length, 50);
+});

@@ -1,0 +1,74 @@
+import { printable } from "../../_shared/output.ts";
+import type { PipelineState, Problem } from "../view/view.ts";
+import { countOf, listOf } from "../view/words.ts";
+import { Flag } from "./flag.tsx";
+import { Moment } from "./instant.tsx";
+
+const PARTS: Readonly<Record<Problem["part"], string>> = {
+  broker: "the Kafka broker",
+  database: "the database",
+  consumer: "the consumer",
+  rollup: "the rollup",
+  lag: "the lag",
+  ledger: "the ledger",
+};
+
+interface StateProps {
+  readonly pipeline: PipelineState;
+  /** Whether all problems are listed. Otherwise it is one line, which is hidden while all is well. */
+  readonly whole: boolean;
+}
+
+/**
+ * What is wrong with the pipeline, at the top of a page. A screen reader announces only the sentence: the problems' texts may
+ * have figures that change all the time.
+ */
+export function State({ pipeline, whole }: StateProps) {
+  const { problems, hasStored, unknownSince } = pipeline;
+  const kind = problems.length === 0 ? "ok" : "trouble";
+  const parts = listOf([...new Set(problems.map(({ part }) => PARTS[part]))]);
+  const well = hasStored
+    ? "All is well: every reading that arrives is stored."
+    : "The pipeline is ready. No reading has arrived yet.";
+  const texts = problems.map(({ text }) => printable(text));
+  return (
+    <div
+      id="state"
+      class={`state ${kind}${whole ? "" : " line"}`}
+      hidden={!whole && kind === "ok"}
+      data-late={unknownSince === null ? undefined : "true"}
+    >
+      <p role="status">
+        <Flag kind={kind}>
+          {parts === "" ? well : `${countOf(problems.length, "problem")} with ${parts}.`}
+        </Flag>
+      </p>
+      {whole
+        ? texts.length > 0 && <ul>{texts.map((text) => <li>{text}</li>)}</ul>
+        : (
+          <p>
+            {texts[0]} <a href="/">See the page Now</a>
+          </p>
+        )}
+    </div>
+  );
+}
+
+interface UnknownProps {
+  readonly pipeline: PipelineState;
+  /** They must not be taken for what has stopped. */
+  readonly who: "patient" | "patients";
+}
+
+/** Nothing while what is stored can be taken for the present. */
+export function Unknown({ pipeline: { at, stands, unknownSince }, who }: UnknownProps) {
+  if (unknownSince === null) return <></>;
+  return (
+    <>
+      <Flag kind="trouble">
+        Unknown since <Moment at={unknownSince} now={at} />: the pipeline {stands ? "stands" : "is late"}, not the {who}.
+      </Flag>{" "}
+      Then:{" "}
+    </>
+  );
+}
