@@ -91,15 +91,19 @@ Deno.test("up runs each program with the role that it needs, and shows the page'
       );
     });
 
-    await t.step("a killed monitor is started again", async () => {
-      Deno.kill((await processesOf(home)).get("monitor") ?? 0, "SIGKILL");
-      await killed.says(/The monitor ended \(SIGKILL\); starting it again in 1 s/);
-      await killed.says(/The monitor runs again/);
-      assert.ok(
-        await waitFor(() => Promise.resolve(pagesOf(killed).length > 2), DEADLINE_MS),
-        "no new address",
-      );
-    });
+    await t.step(
+      "a killed monitor is started again, on the same port, so that open pages find it",
+      async () => {
+        Deno.kill((await processesOf(home)).get("monitor") ?? 0, "SIGKILL");
+        await killed.says(/The monitor ended \(SIGKILL\); starting it again in 1 s/);
+        await killed.says(/The monitor runs again/);
+        assert.ok(
+          await waitFor(() => Promise.resolve(pagesOf(killed).length > 2), DEADLINE_MS),
+          "no new address",
+        );
+        assert.equal(new Set(pagesOf(killed).map(({ port }) => port)).size, 1);
+      },
+    );
 
     await t.step("after a kill, the next up ends the monitor and makes new passwords", async () => {
       const orphans = await processesOf(home);

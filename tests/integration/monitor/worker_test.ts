@@ -1,6 +1,6 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert";
 import { type IncomingMessage, request } from "node:http";
-import { beats } from "../../../lab/beats.ts";
+import { beats, reading } from "../../../lab/beats.ts";
 import { eventually } from "../../../lab/eventually.ts";
 import { Monitor } from "../../../lab/monitor.ts";
 import { WorkerProcess } from "../../../lab/worker_process.ts";
@@ -79,6 +79,32 @@ Deno.test(
     });
     await monitor.worker.untilReady();
     strictEqual(await monitor.worker.stop(), 0);
+  }),
+);
+
+Deno.test(
+  "a login that may write never sees data, also if the monitor started without the database",
+  onPlace({}, async (place) => {
+    await place.publisher.send([reading("ada", Date.now(), 190)]);
+    await place.consumeAll();
+    await place.stack.postgres.stop();
+    await using monitor = WorkerProcess.start("monitor", {
+      env: { DATABASE_URL: place.databaseUrl, LOG_FORMAT: "json", MONITOR_PORT: "0" },
+    });
+    const { url } = await monitor.untilLogged("monitor.address");
+    const { origin } = new URL(String(url));
+    const opened = await fetch(String(url), { redirect: "manual" });
+    await opened.body?.cancel();
+    const headers = { cookie: opened.headers.get("set-cookie")?.split(";")[0] ?? "" };
+    await place.stack.postgres.start();
+    const answers: string[] = [];
+    await eventually("the monitor to end", async () => {
+      const answer = await fetch(origin, { headers }).then((response) => response.text(), () => undefined);
+      if (answer !== undefined) answers.push(answer);
+      return answer === undefined;
+    });
+    strictEqual(await monitor.exitCode(), 2);
+    for (const answer of answers) doesNotMatch(answer, /ada/);
   }),
 );
 

@@ -54,7 +54,7 @@ export async function readRejects(session: Session, filter: RejectFilter): Promi
   const { from, to } = filter.range;
   const stepMs = Math.ceil((to - from) / MAX_STEPS);
   const told = await firstRow<Rejected>(session, REJECTED);
-  const { steps } = await firstRow<{ steps: Step[] }>(session, COUNTS, [...parametersOf(filter), stepMs]);
+  const steps = filter.record === undefined ? await countSteps(session, filter, stepMs) : [];
   const places = Math.ceil((to - from) / stepMs);
   const reasons = [...Map.groupBy(steps, ({ reason }) => reason)].map(([reason, of]): RejectCounts => {
     const counts = Array.from({ length: places }, () => 0);
@@ -62,6 +62,10 @@ export async function readRejects(session: Session, filter: RejectFilter): Promi
     return { reason, total: of.reduce((sum, { rejects }) => sum + rejects, 0), counts };
   }).sort((a, b) => b.total - a.total || (a.reason < b.reason ? -1 : 1));
   return { ...told, filter, ...await readPage(session, filter), overTime: { stepMs, reasons } };
+}
+
+async function countSteps(session: Session, filter: RejectFilter, stepMs: number): Promise<readonly Step[]> {
+  return (await firstRow<{ steps: Step[] }>(session, COUNTS, [...parametersOf(filter), stepMs])).steps;
 }
 
 /** One page, the newest first. */
