@@ -18,7 +18,8 @@ Deno.test(
     await using asked = await openQueries(place);
     await using written = await openStore(place);
     const now = Date.now();
-    const at = (minutesAgo: number, bpm: number) => beat(HOSTILE_CUSTOMER, now - minutesAgo * MINUTE_MS, bpm);
+    const minutesAgo = (minutes: number) => now - minutes * MINUTE_MS;
+    const at = (minutes: number, bpm: number) => beat(HOSTILE_CUSTOMER, minutesAgo(minutes), bpm);
     await written.store([
       at(300, 30),
       at(299, 44),
@@ -35,23 +36,23 @@ Deno.test(
     const { latest, episodes, limits, rejects, coverage } = await ask(200);
     deepStrictEqual(coverage, {
       readings: 5,
-      first: now - 120 * MINUTE_MS,
-      last: now - MINUTE_MS,
+      first: minutesAgo(120),
+      last: minutesAgo(1),
       gapMs: 115 * MINUTE_MS,
     });
     deepStrictEqual(latest, { ts: now - MINUTE_MS, bpm: 190, anomaly: "high" });
     const low = {
       kind: "low",
-      began: now - 120 * MINUTE_MS,
-      ended: now - 120 * MINUTE_MS,
+      began: minutesAgo(120),
+      ended: minutesAgo(120),
       open: false,
       extreme: 40,
       readings: 1,
     };
     const high = {
       kind: "high",
-      began: now - 4 * MINUTE_MS,
-      ended: now - MINUTE_MS,
+      began: minutesAgo(4),
+      ended: minutesAgo(1),
       open: true,
       extreme: 199,
       readings: 3,
@@ -59,15 +60,8 @@ Deno.test(
     deepStrictEqual(episodes, [high, low]);
     deepStrictEqual(limits, { min: 30, max: 220, low: 45, high: 180 });
     deepStrictEqual(rejects, []);
-    deepStrictEqual((await ask(200, now - 150 * MINUTE_MS)).episodes, [
-      {
-        kind: "low",
-        began: now - 300 * MINUTE_MS,
-        ended: now - 299 * MINUTE_MS,
-        open: false,
-        extreme: 30,
-        readings: 2,
-      },
+    deepStrictEqual((await ask(200, minutesAgo(150))).episodes, [
+      { kind: "low", began: minutesAgo(300), ended: minutesAgo(299), open: false, extreme: 30, readings: 2 },
     ]);
 
     await place.sql(RUNNING_CONSUMER);

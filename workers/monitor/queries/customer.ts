@@ -23,7 +23,9 @@ const LATEST = `
                                    'gapMs', ${ms("max(ts - before)")})
             from (select ts, lag(ts) over (order by ts) as before
                     from public.heartbeats
-                   where customer_id = $1 and ts >= ${instant("$2")} and ts < ${instant("$3")}) reading) as coverage`;
+                   where customer_id = $1 and ts >= ${instant("$2")} and ts < ${
+  instant("$3")
+}) reading) as coverage`;
 
 const EPISODES = `
   select anomaly as kind, ${ms("began")} as began, ${

@@ -60,7 +60,7 @@ export function createQueries(database: Database, measured: Measured) {
     rejects: shared("rejects", (filter: RejectFilter) => inOne((session) => readRejects(session, filter))),
     rejected: shared("rejected", () => inOne((session) => firstRow<Rejected>(session, REJECTED))),
     ledger: shared("ledger", () => readLedger(database)),
-    /** Pieces of CSV text. Throws a UsageError before the first one if the range has more than 1,000,000 rows. */
+    /** Pieces of CSV text. */
     csv: async function* (id: string, range: Range): AsyncGenerator<string> {
       const pieces = readCsv(database, id, range);
       const next = () => measured("csv", () => pieces.next());
