@@ -1,6 +1,5 @@
 /// <reference lib="dom" />
 import { doesNotMatch, match } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
 import { sayProgress } from "../../stack/output.ts";
 import { textOf, untilShown, withTab } from "../support/browser.ts";
 import { reading } from "../../lab/beats.ts";

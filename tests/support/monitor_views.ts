@@ -17,6 +17,7 @@ export const HARMLESS = "c-0017";
 export async function html(element: unknown): Promise<string> {
   return String(await element);
 }
+const LONG_AGO = AT - 40 * MINUTE;
 
 /**
  * Made-up results of the queries.
@@ -64,14 +65,7 @@ export function views(text: string) {
     coverage: { readings: 720, first: RANGE.from, last: AT, gapMs: 5_000 },
     episodes: [
       { kind: "high", began: AT - 12 * MINUTE - 4_000, ended: AT, open: true, extreme: 196, readings: 145 },
-      {
-        kind: "low",
-        began: AT - 40 * MINUTE,
-        ended: AT - 40 * MINUTE,
-        open: false,
-        extreme: 43,
-        readings: 1,
-      },
+      { kind: "low", began: LONG_AGO, ended: LONG_AGO, open: false, extreme: 43, readings: 1 },
     ],
     rejects: [reject],
     limits: LIMITS,

@@ -63,17 +63,30 @@ Deno.test(
     deepStrictEqual((await ask(200, minutesAgo(150))).episodes, [
       { kind: "low", began: minutesAgo(300), ended: minutesAgo(299), open: false, extreme: 30, readings: 2 },
     ]);
+  }),
+);
+
+Deno.test(
+  "a customer's page has the limits of the last consumer, and nothing of a customer that does not exist",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await using written = await openStore(place);
+    const now = Date.now();
+    const ask = (id: string) => asked.queries.customer(id, { from: now - HOUR_MS, to: now + SECOND_MS });
+    await written.store([beat("ada", now - MINUTE_MS, 190)]);
+    strictEqual((await ask("ada")).episodes[0]?.open, true);
 
     await place.sql(RUNNING_CONSUMER);
-    await written.store([at(0.5, 70)]);
-    const later = await ask(200);
+    await written.store([beat("ada", now, 70)]);
+    const later = await ask("ada");
     deepStrictEqual(later.limits, { min: 20, max: 230, low: 35, high: 150 });
     deepStrictEqual([later.latest?.bpm, later.episodes[0]?.open], [70, false]);
     await place.sql("update public.consumer_status set seen_at = now() - interval '1 hour'");
-    deepStrictEqual((await ask(200)).limits, later.limits, "of a consumer that no longer reports");
-    const unknown = await asked.queries.customer("nobody", { from: now - HOUR_MS, to: now });
-    deepStrictEqual([unknown.latest, unknown.episodes], [null, []]);
-    deepStrictEqual(unknown.coverage, { readings: 0, first: null, last: null, gapMs: null });
+    deepStrictEqual((await ask("ada")).limits, later.limits);
+
+    const unknown = await ask("nobody");
+    const none = { readings: 0, first: null, last: null, gapMs: null };
+    deepStrictEqual([unknown.latest, unknown.episodes, unknown.coverage], [null, [], none]);
   }),
 );
 
