@@ -10,6 +10,9 @@ import { type LogLine, parseLogLine } from "./worker_log.ts";
 /** A worker needs a fraction of a second to stop. All resources together have 10 s to close. */
 const STOP_DEADLINE_MS = 3_000;
 
+/** `up` reads events of level info, such as the address of the page, whatever level the user has set. */
+const READABLE = { LOG_FORMAT: "json", LOG_LEVEL: "info" };
+
 export interface WorkerOptions {
   readonly name: "consumer" | "producer" | "monitor";
   readonly args: readonly string[];
@@ -82,7 +85,7 @@ export class Worker implements Restartable, AsyncDisposable {
     const child = new Child({
       command: Deno.execPath(),
       args: [...taskArguments(name), ...args],
-      env: { ...env, ...this.#pagePort, LOG_FORMAT: "json", HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
+      env: { ...env, ...this.#pagePort, ...READABLE, HEALTH_HOST: "127.0.0.1", HEALTH_PORT: "0" },
       cwd: CLONE,
       pidFile,
       stopSignal: "SIGTERM",

@@ -67,7 +67,7 @@ Deno.test("up runs each program with the role that it needs, and shows the page'
   await withHome(async (home) => {
     using _ = occupy8787();
     const args = ["--home", home, "--customers", "20", "--rate", "50"];
-    await using killed = Program.run("stack/up/main.ts", args);
+    await using killed = Program.run("stack/up/main.ts", args, { env: { LOG_LEVEL: "error" } });
     await killed.says(/state=ok .*stored=[1-9]/);
     await killed.says(PAGE);
     const before = await addressesOf(home);
@@ -98,7 +98,7 @@ Deno.test("up runs each program with the role that it needs, and shows the page'
       async () => {
         Deno.kill((await processesOf(home)).get("monitor") ?? 0, "SIGKILL");
         await killed.says(/The monitor ended \(SIGKILL\); starting it again in 1 s/);
-          assert.ok(
+        assert.ok(
           await waitFor(() => Promise.resolve(pagesOf(killed).length > 2), DEADLINE_MS),
           "no new address",
         );
