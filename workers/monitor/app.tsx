@@ -12,13 +12,7 @@ import { LedgerPage } from "./pages/ledger_page.tsx";
 import { NowPage } from "./pages/now_page.tsx";
 import { ProblemPage } from "./pages/problem_page.tsx";
 import { RejectsPage } from "./pages/rejects_page.tsx";
-import {
-  chosenRange,
-  CUSTOMER_PARAMETERS,
-  readParameters,
-  REJECT_PARAMETERS,
-  SEARCH_PARAMETERS,
-} from "./parameters.ts";
+import { customerParameters, prefixParameter, rejectParameters } from "./parameters.ts";
 import type { Queries } from "./queries/queries.ts";
 import type { MonitorTelemetry } from "./telemetry/telemetry.ts";
 
@@ -70,35 +64,27 @@ function addPages(app: Hono, { queries }: Dependencies): void {
     return c.html(<LedgerPage ledger={ledger} pipeline={pipeline} />);
   });
   app.get("/customer", async (c) => {
-    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
-    const chosen = chosenRange(given, "1h");
-    const asked = [queries.customer(id, chosen.at(Date.now())), queries.state()] as const;
-    const [customer, pipeline] = await Promise.all(asked);
-    const similar = customer.latest === null ? await queries.search(id) : [];
-    return c.html(<CustomerPage {...{ customer, pipeline, similar }} last={chosen.last} />);
+    const { id, range, last } = customerParameters(c.req.query());
+    const [customer, pipeline] = await Promise.all([queries.customer(id, range), queries.state()]);
+    return c.html(<CustomerPage customer={customer} pipeline={pipeline} last={last} />);
   });
   app.get("/rejects", async (c) => {
-    const { from, to, customer: customerId, ...others } = readParameters(REJECT_PARAMETERS, c.req.query());
-    const { last, at } = chosenRange({ from, to }, "24h");
-    const filter = { customerId, ...others };
-    const asked = [queries.rejects({ ...filter, range: at(Date.now()) }), queries.state()] as const;
-    const [rejects, pipeline] = await Promise.all(asked);
-    const isFiltered = Object.values(filter).some((value) => value !== undefined);
+    const { filter, last } = rejectParameters(c.req.query());
+    const [rejects, pipeline] = await Promise.all([queries.rejects(filter), queries.state()]);
+    const { range: _, ...chosen } = filter;
+    const isFiltered = Object.values(chosen).some((value) => value !== undefined);
     return c.html(<RejectsPage {...{ rejects, pipeline }} live={last !== undefined && !isFiltered} />);
   });
 }
 
 function addData(app: Hono, { queries }: Dependencies): void {
-  const chosen = (c: Context) => {
-    const { id, ...given } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
-    return [id, chosenRange(given, "1h").at(Date.now())] as const;
-  };
-  app.get("/customer/data", async (c) => c.json(await queries.series(...chosen(c))));
-  app.get("/customers", async (c) => {
-    return c.json(await queries.search(readParameters(SEARCH_PARAMETERS, c.req.query()).prefix));
+  app.get("/customer/data", async (c) => {
+    const { id, range } = customerParameters(c.req.query());
+    return c.json(await queries.series(id, range));
   });
+  app.get("/customers", async (c) => c.json(await queries.search(prefixParameter(c.req.query()))));
   app.get("/customer.csv", async (c) => {
-    const [id, range] = chosen(c);
+    const { id, range } = customerParameters(c.req.query());
     const rows = queries.csv(id, range);
     // Read before the answer begins, so that a failure still has its status.
     const { value: first } = await rows.next();
@@ -122,7 +108,7 @@ function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
   app.get("/live/ledger", (c) => stream(c, sources.ledger));
   app.get("/live/rejects", (c) => stream(c, sources.rejects));
   app.get("/live/customer", (c) => {
-    const { id, last } = readParameters(CUSTOMER_PARAMETERS, c.req.query());
+    const { id, last } = customerParameters(c.req.query());
     return stream(c, sources.customer(id, last));
   });
 }

@@ -1,14 +1,11 @@
 /** The query parameters of the pages and streams. A wrong one is a sentence for the viewer. */
-import type { z } from "zod";
-import { choice, optional, parseSettings, setting, type Settings, text } from "../_shared/env.ts";
+import { choice, type Environment, optional, parseSettings, setting, text } from "../_shared/env.ts";
 import { UsageError } from "../_shared/errors.ts";
 import { CUSTOMER_ID_EXPECTED, isCustomerId, REJECT_REASONS } from "../_shared/record/heartbeat.ts";
 import { parseInstant } from "../_shared/record/instant.ts";
-import { MAX_RANGE_DAYS, type Preset, PRESETS, type Range } from "./view/view.ts";
+import { MAX_RANGE_DAYS, type Preset, PRESETS, type Range, type RejectFilter } from "./view/view.ts";
 
 const DAY_MS = 86_400_000;
-/** The years 0 to 9999: the page cannot show others. */
-const [MIN_MS, MAX_MS] = [-62_167_219_200_000, 253_402_300_799_999];
 const INSTANT = { expected: "an instant such as 2026-01-31T08:00:00Z, or milliseconds since 1970" };
 const CUSTOMER = setting(
   { expected: `a customer's id: ${CUSTOMER_ID_EXPECTED}` },
@@ -17,12 +14,12 @@ const CUSTOMER = setting(
 const RANGE = { from: optional(setting(INSTANT, parseMs)), to: optional(setting(INSTANT, parseMs)) };
 const RECORD = text({ expected: "the value of a link to a reject", pattern: /^\d{1,18}-\d{1,18}$/ });
 
-export const CUSTOMER_PARAMETERS = {
+const CUSTOMER_PARAMETERS = {
   id: CUSTOMER,
   ...RANGE,
   last: optional(choice(Object.keys(PRESETS) as Preset[])),
 };
-export const REJECT_PARAMETERS = {
+const REJECT_PARAMETERS = {
   ...RANGE,
   reason: optional(choice(REJECT_REASONS)),
   customer: optional(CUSTOMER),
@@ -33,21 +30,30 @@ export const REJECT_PARAMETERS = {
     pattern: /^\d{1,17}-\d{1,18}-\d{1,18}$/,
   })),
 };
-export const SEARCH_PARAMETERS = { prefix: CUSTOMER };
 
-/** @throws UsageError with a line for each wrong parameter */
-export function readParameters<S extends Record<string, z.ZodType>>(
-  shape: S,
-  query: Readonly<Record<string, string>>,
-): Settings<S> {
-  return parseSettings("page", shape, query);
+/** A range that was chosen. */
+interface Chosen {
+  readonly range: Range;
+  /** Undefined if the range is fixed. Otherwise it ends now. */
+  readonly last: Preset | undefined;
 }
 
-/** A range that was chosen: a fixed one, or one that ends now. */
-export interface Chosen {
-  /** Undefined if the range is fixed. */
-  readonly last: Preset | undefined;
-  readonly at: (now: number) => Range;
+/** @throws UsageError with a line for each wrong parameter */
+export function customerParameters(query: Environment): Chosen & { readonly id: string } {
+  const { id, ...given } = parseSettings("page", CUSTOMER_PARAMETERS, query);
+  return { id, ...chosenRange(given, "1h") };
+}
+
+/** @throws UsageError with a line for each wrong parameter */
+export function rejectParameters(query: Environment): Pick<Chosen, "last"> & { readonly filter: RejectFilter } {
+  const { from, to, customer, ...others } = parseSettings("page", REJECT_PARAMETERS, query);
+  const { range, last } = chosenRange({ from, to }, "24h");
+  return { filter: { ...others, customerId: customer, range }, last };
+}
+
+/** @throws UsageError with a line for each wrong parameter */
+export function prefixParameter(query: Environment): string {
+  return parseSettings("page", { prefix: CUSTOMER }, query).prefix;
 }
 
 type Given = {
@@ -56,28 +62,20 @@ type Given = {
   readonly last?: Preset | undefined;
 };
 
-/** @throws UsageError if the parameters contradict each other, or no query accepts the range */
-export function chosenRange({ from, to, last }: Given, otherwise: Preset): Chosen {
+/** @throws UsageError if the parameters contradict each other, or the range is empty or too long */
+function chosenRange({ from, to, last }: Given, otherwise: Preset): Chosen {
+  const now = Date.now();
   if (from === undefined && to === undefined) {
     const preset = last ?? otherwise;
-    return { last: preset, at: (now) => ({ from: now - PRESETS[preset].ms, to: now }) };
+    return { range: { from: now - PRESETS[preset].ms, to: now }, last: preset };
   }
   if (last !== undefined) throw wrong("last: is given with from or to, expected one of them");
   if (from === undefined) throw wrong("from: is missing, expected with to");
-  const range = { from, to: to ?? Date.now() };
-  const problem = rangeProblem(range);
-  if (problem !== undefined) throw wrong(problem);
-  return { last: undefined, at: () => range };
-}
-
-/** @returns a sentence that says why no query accepts this range, or undefined */
-export function rangeProblem({ from, to }: Range): string | undefined {
-  if (![from, to].every((at) => at >= MIN_MS && at <= MAX_MS)) {
-    return "The range is malformed, expected instants in the years 0 to 9999.";
-  }
-  if (from >= to) return "The range ends before it begins, expected a beginning before its end.";
-  if (to - from <= MAX_RANGE_DAYS * DAY_MS) return undefined;
-  return `The range has ${Math.ceil((to - from) / DAY_MS)} days, expected at most ${MAX_RANGE_DAYS}.`;
+  const range = { from, to: to ?? now };
+  if (from >= range.to) throw wrong("The range ends before it begins, expected a beginning before its end.");
+  const days = (range.to - from) / DAY_MS;
+  if (days <= MAX_RANGE_DAYS) return { range, last: undefined };
+  throw wrong(`The range has ${Math.ceil(days)} days, expected at most ${MAX_RANGE_DAYS}.`);
 }
 
 function wrong(problem: string): UsageError {
@@ -86,7 +84,8 @@ function wrong(problem: string): UsageError {
 
 /** @returns milliseconds since the Unix epoch */
 function parseMs(text: string): number | undefined {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
+  // The page cannot show instants after the year 9999.
+  if (/^\d{1,14}$/.test(text)) return Number(text);
   const micros = parseInstant(text);
   return micros === undefined ? undefined : Math.floor(Number(micros) / 1_000);
 }

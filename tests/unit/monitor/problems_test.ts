@@ -1,5 +1,4 @@
 import { deepStrictEqual } from "node:assert";
-import { rangeProblem } from "../../../workers/monitor/parameters.ts";
 import { problemsOf, progressOf } from "../../../workers/monitor/queries/problems.ts";
 
 const READY = { host: "host-a", reasons: [] as readonly string[], seenSeconds: 2 };
@@ -143,14 +142,4 @@ Deno.test("unaccounted offsets, or a ledger that could not be checked, are a pro
   deepStrictEqual(problems({ unaccounted: undefined }), [
     "ledger: The ledger could not be added up in time. To check it: deno task reconcile",
   ]);
-});
-
-Deno.test("a range is at most 31 days, begins before it ends, and is in the years 0 to 9999", () => {
-  const day = 86_400_000;
-  const of = (from: number, to: number) => rangeProblem({ from, to });
-  deepStrictEqual([of(0, 31 * day), of(-day, 1)], [undefined, undefined]);
-  deepStrictEqual(of(5, 5), "The range ends before it begins, expected a beginning before its end.");
-  deepStrictEqual(of(0, 32 * day), "The range has 32 days, expected at most 31.");
-  const malformed = "The range is malformed, expected instants in the years 0 to 9999.";
-  deepStrictEqual([of(NaN, 1), of(0, Infinity), of(0, 1e18)], [malformed, malformed, malformed]);
 });

@@ -1,15 +1,15 @@
+/** Folder `live`: the event streams. All viewers of a feed share its queries and its bytes. */
 import { sleep } from "../../_shared/backoff.ts";
 import { PipelineError } from "../../_shared/errors.ts";
 import type { MonitorTelemetry } from "../telemetry/telemetry.ts";
 import type { Preset, Reading } from "../view/view.ts";
-import { BEGIN, encode, event } from "./event.ts";
 import { Viewer } from "./viewer.ts";
 
 export interface Snapshot {
   readonly at: number;
   /** The HTML of whole elements, by their ids. One for pages of a single view has the name `id@view`. */
   readonly fragments: Readonly<Record<string, string>>;
-  /** Readings that no earlier snapshot had. The first one has those that a page may have missed since it was loaded. */
+  /** The readings of the last minute. Later pages get all of them, open ones those that the snapshot before did not have. */
   readonly readings?: readonly Reading[];
   /** All records that were ever rejected. A page shows how many are new, and its list stays where the viewer reads. */
   readonly rejected?: number;
@@ -19,22 +19,23 @@ export interface Snapshot {
 export interface Source {
   /** The label of metrics. It never has a customer's id. */
   readonly name: "now" | "customer" | "rejects" | "ledger";
-  /** Distinguishes feeds of one name. Empty for the feed without parameters. */
-  readonly chosen: string;
-  /** The range of the page that opens the feed, if it ends now. */
-  readonly view?: Preset | undefined;
+  /** Each customer has a feed. */
+  readonly customerId?: string;
+  /** The range of the page that opens the feed. */
+  readonly view?: Preset;
   /** Rejects with an error whose message is a sentence for the viewers. @param views of all pages that opened the feed */
   readonly poll: (views: ReadonlySet<Preset>) => Promise<Snapshot>;
 }
 
+const encoder = new TextEncoder();
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5_000;
 /** The pause is at least four times as long as the poll, so that a feed never takes more than a fifth of a connection. */
 const PAUSE_PER_POLL = 4;
 const TICK_MS = 1_000;
-/** A new viewer gets the latest readings, because its page may be older. */
-const RECENT_READINGS = 300;
 
+/** A comment. It makes the server send the headers before the first poll has ended. */
+const BEGIN = ": begin\n\n";
 const BUG = "The monitor has a bug. Its log has the details.";
 
 /** An event stream that several viewers share. It polls while it has viewers, and sends each change to all of them. */
@@ -42,14 +43,11 @@ export class Feed {
   readonly #viewers = new Set<Viewer>();
   readonly #views = new Set<Preset>();
   #latest: Snapshot | undefined;
-  #recent: readonly Reading[] = [];
   #trouble: string | undefined;
 
-  /** @param onLeave called after a viewer has gone */
   constructor(
     private readonly source: Pick<Source, "name" | "poll">,
     private readonly telemetry: MonitorTelemetry,
-    private readonly onLeave: () => void,
   ) {}
 
   join(view: Preset | undefined): ReadableStream<Uint8Array> {
@@ -57,27 +55,28 @@ export class Feed {
     const viewer = new Viewer((left, why) => {
       this.#viewers.delete(left);
       this.telemetry.viewerLeft(this.source.name, why);
-      this.onLeave();
     });
     this.#viewers.add(viewer);
     this.telemetry.viewerJoined(this.source.name);
-    viewer.send(encode([BEGIN, ...this.#welcome()]));
+    viewer.send(encoder.encode(BEGIN + this.#eventsSince(undefined)));
     return viewer.stream;
   }
 
-  get isWatched(): boolean {
-    return this.#viewers.size > 0;
+  get viewers(): number {
+    return this.#viewers.size;
   }
 
   /** Polls once and waits. The pause is not shorter for viewers that leave and come back at once. */
   async round({ signal }: { signal: AbortSignal }): Promise<void> {
     const began = performance.now();
-    this.#send(await this.#next());
+    const before = this.#latest;
+    await this.#poll();
+    this.#send(this.#eventsSince(before));
     const tookMs = performance.now() - began;
     const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSE_PER_POLL * tookMs));
     for (let leftMs = pauseMs; leftMs > 0 && !signal.aborted; leftMs -= TICK_MS) {
       await sleep(Math.min(leftMs, TICK_MS), { signal });
-      if (leftMs > TICK_MS && this.#trouble === undefined) this.#send(this.#tick());
+      if (leftMs > TICK_MS) this.#send(this.#eventsSince(this.#latest));
     }
   }
 
@@ -85,54 +84,47 @@ export class Feed {
     for (const viewer of this.#viewers) viewer.end();
   }
 
-  async #next(): Promise<string[]> {
+  async #poll(): Promise<void> {
     try {
-      const before = this.#latest?.fragments ?? {};
       this.#latest = await this.source.poll(this.#views);
       this.#trouble = undefined;
-      const { fragments, readings = [] } = this.#latest;
-      const changed = Object.entries(fragments).filter(([id, html]) => before[id] !== html);
-      this.#recent = [...this.#recent, ...readings].slice(-RECENT_READINGS);
-      return [...fragmentEvents(changed), ...readingEvents(readings), ...this.#tick()];
     } catch (error) {
       const text = error instanceof PipelineError ? error.message : BUG;
       if (text === BUG && this.#trouble !== BUG) this.telemetry.pageFailed(error);
       this.#trouble = text;
-      return [event("trouble", { text: this.#trouble })];
     }
   }
 
-  #welcome(): string[] {
-    const fragments = fragmentEvents(Object.entries(this.#latest?.fragments ?? {}));
-    const known = [...fragments, ...readingEvents(this.#recent)];
-    return this.#trouble === undefined
-      ? [...known, ...this.#tick()]
-      : [...known, event("trouble", { text: this.#trouble })];
-  }
-
-  #tick(): string[] {
-    if (this.#latest === undefined) return [];
+  /** What a page needs that shows the snapshot `before`. The last event says whether it is current then. */
+  #eventsSince(before: Snapshot | undefined): string {
+    const changed = this.#latest === undefined ? "" : changes(this.#latest, before);
+    if (this.#trouble !== undefined) return changed + event("trouble", { text: this.#trouble });
+    if (this.#latest === undefined) return "";
     const { at, rejected } = this.#latest;
-    return [event("tick", { at, rejected })];
+    return changed + event("tick", { at, rejected });
   }
 
-  #send(events: readonly string[]): void {
-    if (events.length === 0) return;
-    const bytes = encode(events);
+  #send(events: string): void {
+    const bytes = encoder.encode(events);
     for (const viewer of this.#viewers) viewer.send(bytes);
   }
 }
 
-function fragmentEvents(fragments: readonly (readonly [id: string, html: string])[]): string[] {
-  return fragments.map(([id, html]) => event("fragment", { id, html }));
+/** An event in the format of server-sent events. JSON has no line breaks, so `data` is one line. */
+function event(name: "fragment" | "readings" | "tick" | "trouble", data: unknown): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-function readingEvents(readings: readonly Reading[]): string[] {
-  if (readings.length === 0) return [];
+function changes({ fragments, readings = [] }: Snapshot, before: Snapshot | undefined): string {
+  const events = Object.entries(fragments)
+    .filter(([id, html]) => before?.fragments[id] !== html)
+    .map(([id, html]) => event("fragment", { id, html }));
+  const sent = new Set(before?.readings?.map(({ ts }) => ts));
+  const unsent = readings.filter(({ ts }) => !sent.has(ts));
   const columns = {
-    ts: readings.map(({ ts }) => ts),
-    bpm: readings.map(({ bpm }) => bpm),
-    anomaly: readings.map(({ anomaly }) => anomaly),
+    ts: unsent.map(({ ts }) => ts),
+    bpm: unsent.map(({ bpm }) => bpm),
+    anomaly: unsent.map(({ anomaly }) => anomaly),
   };
-  return [event("readings", columns)];
+  return events.join("") + (unsent.length === 0 ? "" : event("readings", columns));
 }

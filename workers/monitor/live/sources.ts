@@ -4,13 +4,15 @@ import { ledgerFragments } from "../pages/ledger_page.tsx";
 import { nowFragments } from "../pages/now_page.tsx";
 import { State } from "../pages/state.tsx";
 import type { Queries } from "../queries/queries.ts";
-import { type PipelineState, type Preset, PRESETS } from "../view/view.ts";
-import { CustomerTail } from "./customer_tail.ts";
+import { TAIL_ROWS } from "../queries/readings.ts";
+import { type Preset, PRESETS, type Reading } from "../view/view.ts";
 import type { Source } from "./feed.ts";
 import { Tails } from "./tails.ts";
 
 /** Episodes and rejects are read at most so often. */
 const REFRESH_CUSTOMER_MS = 5_000;
+/** Each poll reads the last minute again. A reading can be committed after a newer one, and a page is older than its stream. */
+const OVERLAP_MS = 60_000;
 
 export type Sources = ReturnType<typeof createSources>;
 
@@ -20,7 +22,6 @@ export function createSources(queries: Queries) {
   return {
     now: {
       name: "now",
-      chosen: "",
       poll: async () => {
         const now = await queries.now();
         return {
@@ -31,69 +32,57 @@ export function createSources(queries: Queries) {
     } satisfies Source,
     ledger: {
       name: "ledger",
-      chosen: "",
       poll: async () => {
         const [ledger, pipeline] = await Promise.all([queries.ledger(), queries.state()]);
         return {
           at: ledger.at,
-          fragments: await htmlOf({ ...stateOf(pipeline), ...ledgerFragments(ledger, pipeline) }),
+          fragments: await htmlOf({ state: State({ pipeline }), ...ledgerFragments(ledger, pipeline) }),
         };
       },
     } satisfies Source,
     rejects: {
       name: "rejects",
-      chosen: "",
       poll: async () => {
         const [rejected, pipeline] = await Promise.all([queries.rejected(), queries.state()]);
-        return { ...rejected, fragments: await htmlOf(stateOf(pipeline)) };
+        return { ...rejected, fragments: await htmlOf({ state: State({ pipeline }) }) };
       },
     } satisfies Source,
-    /** @param view the range of the page, if it ends now */
-    customer: (id: string, view: Preset | undefined): Source => ({
+    /** @param view the range of the page. One with a fixed range ignores what depends on it. */
+    customer: (customerId: string, view: Preset = "1h"): Source => ({
       name: "customer",
-      chosen: JSON.stringify(id),
+      customerId,
       view,
-      poll: pollCustomer(queries, tails, id),
+      poll: pollCustomer(queries, tails, customerId),
     }),
   };
 }
 
 /** Reads new readings with each poll, and the rest of the pages more seldom. */
 function pollCustomer(queries: Queries, tails: Tails, id: string): Source["poll"] {
-  // Pages with a fixed range need only the latest reading.
-  const read = async (readAt: number, [first = "1h", ...others]: readonly Preset[]) => {
-    const ask = (view: Preset) => queries.customer(id, { from: readAt - PRESETS[view].ms, to: readAt });
-    const customer = await ask(first);
-    const html = await htmlOf(customerFragments(customer), first);
-    for (const view of others) Object.assign(html, await htmlOf(customerFragments(await ask(view)), view));
-    return { customer, html, readAt };
-  };
-  let known: Awaited<ReturnType<typeof read>> | undefined;
-  let tail: CustomerTail | undefined;
+  const html: Record<string, string> = {};
+  let stored: Reading | null = null;
+  let readAt = -Infinity;
+  let after: number | undefined;
   return async (views) => {
     const now = Date.now();
     const pipeline = await queries.state();
-    if (known === undefined || now - known.readAt >= REFRESH_CUSTOMER_MS) known = await read(now, [...views]);
-    const { customer, html } = known;
-    tail ??= new CustomerTail(customer.latest?.ts ?? now);
-    const window = await tails.after(id, tail.after);
-    const readings = tail.unsent(window);
-    const newest = window.at(-1);
-    const latest = newest !== undefined && newest.ts > (customer.latest?.ts ?? -Infinity)
-      ? newest
-      : customer.latest;
-    const fragments = {
-      ...html,
-      ...await htmlOf({ ...stateOf(pipeline), latest: Latest({ latest, pipeline }) }),
-    };
-    // Only now: after a failure, the next poll sends the same readings.
-    tail.markSent(window);
+    if (now - readAt >= REFRESH_CUSTOMER_MS) {
+      for (const view of views) {
+        const customer = await queries.customer(id, { from: now - PRESETS[view].ms, to: now });
+        stored = customer.latest;
+        Object.assign(html, await htmlOf(customerFragments(customer), view));
+      }
+      readAt = now;
+    }
+    // A reading from the future must not hide the readings before it.
+    const overlap = (newest: number) => Math.min(newest, now) - OVERLAP_MS;
+    const readings = await tails.after(id, after ?? overlap(stored?.ts ?? now));
+    const newest = readings.at(-1);
+    if (newest !== undefined) after = readings.length < TAIL_ROWS ? overlap(newest.ts) : newest.ts;
+    const latest = Latest({ latest: newest ?? stored, pipeline });
+    const fragments = { ...html, ...await htmlOf({ state: State({ pipeline }), latest }) };
     return { at: Date.now(), fragments, readings };
   };
-}
-
-function stateOf(pipeline: PipelineState): Fragments {
-  return { state: State({ pipeline, whole: false }) };
 }
 
 /** @param view the only one that shows the fragments. Without it, all do. */

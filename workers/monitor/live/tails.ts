@@ -1,34 +1,27 @@
-import type { Follow } from "../queries/readings.ts";
+import { setTimeout } from "node:timers/promises";
 import type { Queries } from "../queries/queries.ts";
+import type { Follow } from "../queries/readings.ts";
 import type { CustomerReading } from "../view/view.ts";
-
-interface Waiting extends Follow {
-  readonly answer: PromiseWithResolvers<readonly CustomerReading[]>;
-}
 
 /** A poll waits this long for the polls of other customers, so that they share a query. */
 const COLLECT_MS = 100;
 
-/** Reads the newest readings of all watched customers. Each has one feed, so it waits once. */
+/** Reads the newest readings of all watched customers. Each has one feed, so it asks once for a query. */
 export class Tails {
-  #waiting: Waiting[] = [];
+  #waiting: Follow[] = [];
+  #answer: Promise<Map<string, readonly CustomerReading[]>> | undefined;
 
   constructor(private readonly tail: Queries["tail"]) {}
 
-  after(id: string, after: number): Promise<readonly CustomerReading[]> {
-    const answer = Promise.withResolvers<readonly CustomerReading[]>();
-    if (this.#waiting.push({ id, after, answer }) === 1) setTimeout(() => void this.#ask(), COLLECT_MS);
-    return answer.promise;
+  async after(id: string, after: number): Promise<readonly CustomerReading[]> {
+    this.#waiting.push({ id, after });
+    this.#answer ??= this.#ask();
+    return (await this.#answer).get(id) ?? [];
   }
 
-  async #ask(): Promise<void> {
-    const waiting = this.#waiting.splice(0);
-    try {
-      const found = await this.tail(waiting.map(({ id, after }) => ({ id, after })));
-      const readings = Map.groupBy(found, ({ id }) => id);
-      for (const { id, answer } of waiting) answer.resolve(readings.get(id) ?? []);
-    } catch (error) {
-      for (const { answer } of waiting) answer.reject(error);
-    }
+  async #ask(): Promise<Map<string, readonly CustomerReading[]>> {
+    await setTimeout(COLLECT_MS);
+    this.#answer = undefined;
+    return Map.groupBy(await this.tail(this.#waiting.splice(0)), ({ id }) => id);
   }
 }

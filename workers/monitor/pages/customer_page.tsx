@@ -12,7 +12,7 @@ import {
 } from "../view/view.ts";
 import { Flag, HeartRate } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";
-import { CustomerLink, type Fragments, Layout, Section } from "./layout.tsx";
+import { type Fragments, Layout, Section } from "./layout.tsx";
 import { RangeForm, rangeQuery } from "./range_form.tsx";
 import { RejectList } from "./reject_list.tsx";
 import { Unknown } from "./state.tsx";
@@ -27,11 +27,9 @@ interface RangeProps {
 
 interface CustomerPageProps extends RangeProps {
   readonly pipeline: PipelineState;
-  /** If the customer has no reading: ids that begin with the same characters. */
-  readonly similar?: readonly string[];
 }
 
-export function CustomerPage({ customer, pipeline, last, similar = [] }: CustomerPageProps) {
+export function CustomerPage({ customer, pipeline, last }: CustomerPageProps) {
   const { customerId: id } = customer;
   const { episodes, rejects } = customerFragments(customer);
   const live = new URLSearchParams({ id, ...(last && { last }) });
@@ -47,17 +45,6 @@ export function CustomerPage({ customer, pipeline, last, similar = [] }: Custome
         Customer <span class="id">{printable(id)}</span>
       </h1>
       <Latest latest={customer.latest} pipeline={pipeline} />
-      {similar.length > 0 && (
-        <Section id="similar" title="Customers whose id begins with these characters">
-          <ul>
-            {similar.map((other) => (
-              <li>
-                <CustomerLink id={other} />
-              </li>
-            ))}
-          </ul>
-        </Section>
-      )}
       <Ranges customer={customer} last={last} />
       {episodes}
       <Chart customer={customer} last={last} />
@@ -90,45 +77,28 @@ interface LatestProps {
   readonly pipeline: PipelineState;
 }
 
-/** The same for all ranges. */
+/** The same for all ranges. While the pipeline stands or is late, nobody becomes silent. */
 export function Latest({ latest, pipeline }: LatestProps) {
-  return (
-    <p id="latest" class="latest">
-      {latest === null
-        ? "No reading of this customer is stored. Check the id: capital and small letters differ."
-        : <Present latest={latest} pipeline={pipeline} />}
-    </p>
-  );
-}
-
-interface PresentProps {
-  readonly latest: Reading;
-  readonly pipeline: PipelineState;
-}
-
-/** While the pipeline stands or is late, nobody becomes silent. */
-function Present({ latest, pipeline }: PresentProps) {
+  if (latest === null) {
+    return (
+      <p id="latest" class="latest">
+        No reading of this customer is stored. Check the id: capital and small letters differ.
+      </p>
+    );
+  }
   const { at, unknownSince } = pipeline;
   const silentMs = (unknownSince ?? at) - latest.ts;
+  const silence = unknownSince === null ? <Instant at={latest.ts} as="since" /> : formatDuration(silentMs);
   return (
-    <>
+    <p id="latest" class="latest">
       <Unknown pipeline={pipeline} who="patient" />
       {silentMs >= SILENT_AFTER_MS && (
-        <>
-          <Flag kind="silent">
-            silent for{" "}
-            {unknownSince === null ? <Instant at={latest.ts} as="since" /> : formatDuration(silentMs)}, since
-            {" "}
-            <Moment at={latest.ts} now={at} />
-          </Flag>
-          {" "}
-        </>
-      )}
-      <HeartRate {...latest} />{" "}
+        <Flag kind="silent">silent for {silence}, since <Moment at={latest.ts} now={at} /></Flag>
+      )} <HeartRate {...latest} />{" "}
       <span class="note">
         latest reading, <Instant at={latest.ts} as="ago" />
       </span>
-    </>
+    </p>
   );
 }
 

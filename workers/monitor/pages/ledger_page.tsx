@@ -39,14 +39,13 @@ export function LedgerPage({ ledger, pipeline }: LedgerPageProps) {
 }
 
 export function ledgerFragments(ledger: Ledger, pipeline: PipelineState): Fragments {
-  const earlier = ledger.logs.filter(({ current }) => !current);
   return {
     unaccounted: <Verdict ledger={ledger} pipeline={pipeline} />,
     logs: (
       <Section id="logs" title="Partitions">
         {ledger.logs.length === 0
           ? <p class="empty">Nothing was read from Kafka yet.</p>
-          : <Logs logs={ledger.logs.filter(({ current }) => current)} caption="What became of the offsets" />}
+          : <Logs logs={ledger.logs} />}
         <p class="note">
           A duplicate repeats a stored reading. A gap is a range of offsets without a record: <b>control</b>
           {" "}
@@ -54,8 +53,6 @@ export function ledgerFragments(ledger: Ledger, pipeline: PipelineState): Fragme
           (a newer record replaced it) or <b>log_start</b>{" "}
           (Kafka deleted it before it was read, so it is lost). Lag: records in Kafka that are not read yet.
         </p>
-        {earlier.length > 0 && <h3>Deleted topics with the same name</h3>}
-        {earlier.length > 0 && <Logs logs={earlier} caption="Deleted topics with the same name" />}
       </Section>
     ),
   };
@@ -97,15 +94,16 @@ function Verdict({ ledger: { logs, unaccounted }, pipeline: { stands, unknownSin
   );
 }
 
-function Logs({ logs, caption }: { readonly logs: readonly LedgerLog[]; readonly caption: string }) {
+function Logs({ logs }: Pick<Ledger, "logs">) {
   const read = ({ first, next }: LedgerLog) => String(BigInt(next) - BigInt(first));
+  const isLagUnknown = ({ current, lag }: LedgerLog) => current && lag === null;
   const total = (count: (log: LedgerLog) => string) => formatCount(sum(logs.map(count)));
   return (
     <Table
-      caption={caption}
+      caption="What became of the offsets"
       columns={COLUMNS}
       rows={logs.map((log) => [
-        `${printable(log.topic)} ${log.partition}`,
+        `${printable(log.topic)} ${log.partition}${log.current ? "" : " (deleted topic)"}`,
         formatCount(read(log)),
         formatCount(log.stored),
         formatCount(log.duplicates),
@@ -114,7 +112,7 @@ function Logs({ logs, caption }: { readonly logs: readonly LedgerLog[]; readonly
           ? "0"
           : log.gaps.map(({ cause, offsets }) => <div>{formatCount(offsets)} {printable(cause)}</div>),
         <Flag kind={log.unaccounted === "0" ? "ok" : "trouble"}>{formatCount(log.unaccounted)}</Flag>,
-        log.lag === null ? "unknown" : formatCount(log.lag),
+        isLagUnknown(log) ? "unknown" : formatCount(log.lag ?? 0),
         log.lastBatch === null ? "never" : <Instant at={log.lastBatch} as="ago" />,
       ])}
       total={[
@@ -123,7 +121,7 @@ function Logs({ logs, caption }: { readonly logs: readonly LedgerLog[]; readonly
         ...(["stored", "duplicates", "rejected"] as const).map((name) => total((log) => log[name])),
         total(({ gaps }) => String(sum(gaps.map(({ offsets }) => offsets)))),
         total(({ unaccounted }) => unaccounted),
-        logs.some(({ lag }) => lag === null) ? "unknown" : total(({ lag }) => lag ?? "0"),
+        logs.some(isLagUnknown) ? "unknown" : total(({ lag }) => lag ?? "0"),
         "",
       ]}
     />

@@ -91,11 +91,9 @@ function AttentionList(now: Now) {
       )}
       {longSilent !== 0 && (
         <p class="note">
-          {longSilent === null
-            ? "Customers who have sent nothing for more than a day could not be counted."
-            : `${countOf(longSilent, "customer")} ${
-              longSilent === 1 ? "has" : "have"
-            } sent nothing for more than a day.`}
+          Silent for more than a day: {longSilent === null
+            ? "unknown, because they could not be counted in time"
+            : countOf(longSilent, "customer")}.
         </p>
       )}
     </>
@@ -114,16 +112,14 @@ function lastHourOf({ kind, since }: Attention): Range | undefined {
   return kind === "silent" ? { from: to - PRESETS["1h"].ms, to } : undefined;
 }
 
-function AttentionState({ kind, heartRate, lately }: Attention) {
-  if (kind !== "silent" && lately !== undefined) {
-    return (
-      <Flag kind={kind}>
-        {kind} lately, {heartRate} bpm, {countOf(lately, "reading")} in 10 min
-      </Flag>
-    );
-  }
-  if (kind !== "silent") return <HeartRate bpm={heartRate} anomaly={kind} />;
-  return <Flag kind="silent">silent, last {heartRate} bpm</Flag>;
+function AttentionState({ kind, heartRate: bpm, lately }: Attention) {
+  if (kind === "silent") return <Flag kind="silent">silent, last {bpm} bpm</Flag>;
+  if (lately === undefined) return <HeartRate bpm={bpm} anomaly={kind} />;
+  return (
+    <Flag kind={kind}>
+      {kind} lately, {bpm} bpm, {countOf(lately, "reading")} in 10 min
+    </Flag>
+  );
 }
 
 function Figures({ readingsPerSecond: rate, delayMs, lagRecords: lag, rollupLagSeconds }: Now) {

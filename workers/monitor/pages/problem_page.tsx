@@ -1,22 +1,21 @@
 import { printable } from "../../_shared/output.ts";
 import { Layout } from "./layout.tsx";
 
-const PROBLEMS: Readonly<Record<number, readonly [title: string, advice: string]>> = {
+type Status = 400 | 404 | 500 | 503;
+
+const PROBLEMS: Readonly<Record<Status, readonly [title: string, advice: string]>> = {
   400: ["This address cannot be shown", "Go back and change the range or the filter."],
   404: ["There is no such page", "Use the links at the top, or search for a customer by id."],
+  500: ["Something went wrong", "Load the page again. If this continues, look at the monitor's log."],
   503: [
     "The data cannot be read at the moment",
     "The browser loads this page again every 5 seconds. The pipeline may still store readings, because this page only reads them.",
   ],
 };
-const OTHER = [
-  "Something went wrong",
-  "Load the page again. If this continues, look at the monitor's log.",
-] as const;
 
 /** @param props.text says what happened, in a sentence */
-export function ProblemPage({ status, text }: { readonly status: number; readonly text: string }) {
-  const [title, advice] = PROBLEMS[status] ?? OTHER;
+export function ProblemPage({ status, text }: { readonly status: Status; readonly text: string }) {
+  const [title, advice] = PROBLEMS[status];
   return (
     <Layout title={title}>
       <h1>{title}</h1>

@@ -1,5 +1,5 @@
 import { printable } from "../../_shared/output.ts";
-import type { PipelineState, RejectCounts, RejectFilter, Rejects } from "../view/view.ts";
+import type { PipelineState, RejectFilter, Rejects } from "../view/view.ts";
 import { Layout, Section } from "./layout.tsx";
 import { RangeForm, rangeQuery } from "./range_form.tsx";
 import { RejectList } from "./reject_list.tsx";
@@ -16,6 +16,7 @@ interface RejectsPageProps {
 
 export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
   const { at, filter, next, overTime: { stepMs, reasons } } = rejects;
+  const step = formatDuration(stepMs);
   // The links of a live page do not fix the range.
   const link = (change: Partial<RejectFilter>) => pageLink({ ...filter, ...change }, live);
   return (
@@ -47,9 +48,15 @@ export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
       {filter.record === undefined && (
         <Section id="reasons" title="By reason">
           {reasons.length === 0 ? <p class="empty">No record was rejected in this range.</p> : (
-            <Reasons
-              link={(reason) => link({ reason, before: undefined })}
-              overTime={{ stepMs, reasons }}
+            <Table
+              caption="Number of rejected records by reason"
+              columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
+              rows={reasons.map(({ reason, total, counts }) => [
+                <a class="reason" href={link({ reason, before: undefined })}>{printable(reason)}</a>,
+                explainReason(reason),
+                formatCount(total),
+                <Bars counts={counts} step={step} />,
+              ])}
             />
           )}
         </Section>
@@ -65,29 +72,7 @@ export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
   );
 }
 
-interface ReasonsProps extends Pick<Rejects, "overTime"> {
-  readonly link: (reason: string) => string;
-}
-
-function Reasons({ overTime, link }: ReasonsProps) {
-  const step = formatDuration(overTime.stepMs);
-  return (
-    <Table
-      caption="Number of rejected records by reason"
-      columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
-      rows={overTime.reasons.map((counts) => [
-        <a class="reason" href={link(counts.reason)}>
-          {printable(counts.reason)}
-        </a>,
-        explainReason(counts.reason),
-        formatCount(counts.total),
-        <Bars {...counts} step={step} />,
-      ])}
-    />
-  );
-}
-
-function Bars({ counts, step }: RejectCounts & { readonly step: string }) {
+function Bars({ counts, step }: { readonly counts: readonly number[]; readonly step: string }) {
   const most = Math.max(...counts, 1);
   const width = 100 / counts.length;
   return (

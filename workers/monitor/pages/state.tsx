@@ -1,32 +1,27 @@
 import { printable } from "../../_shared/output.ts";
-import type { PipelineState, Problem } from "../view/view.ts";
-import { countOf, listOf } from "../view/words.ts";
+import type { PipelineState } from "../view/view.ts";
+import { countOf } from "../view/words.ts";
 import { Flag } from "./flag.tsx";
 import { Moment } from "./instant.tsx";
 
-const PARTS: Readonly<Record<Problem["part"], string>> = {
-  broker: "the Kafka broker",
-  database: "the database",
-  consumer: "the consumer",
-  rollup: "the rollup",
-  lag: "the lag",
-  ledger: "the ledger",
-};
+/** Such as "a, b and c". */
+const LIST = new Intl.ListFormat("en-GB");
 
 interface StateProps {
   readonly pipeline: PipelineState;
   /** Whether all problems are listed. Otherwise it is one line, which is hidden while all is well. */
-  readonly whole: boolean;
+  readonly whole?: boolean;
 }
 
 /**
  * What is wrong with the pipeline, at the top of a page. A screen reader announces only the sentence: the problems' texts may
  * have figures that change all the time.
  */
-export function State({ pipeline, whole }: StateProps) {
+export function State({ pipeline, whole = false }: StateProps) {
   const { problems, hasStored, unknownSince } = pipeline;
   const kind = problems.length === 0 ? "ok" : "trouble";
-  const parts = listOf([...new Set(problems.map(({ part }) => PARTS[part]))]);
+  const names = problems.map(({ part }) => `the ${part === "broker" ? "Kafka broker" : part}`);
+  const parts = LIST.format(new Set(names));
   const well = hasStored
     ? "All is well: every reading that arrives is stored."
     : "The pipeline is ready. No reading has arrived yet.";

@@ -19,7 +19,7 @@ export type Measured = <T>(name: string, query: () => Promise<T>) => Promise<T>;
 
 /**
  * All questions of the pages. Equal questions at the same time share one query. Each query has a time limit and a row limit.
- * The callers check ids (`isCustomerId`) and ranges (`rangeProblem`).
+ * The callers check ids and ranges (`parameters.ts`).
  *
  * @param database from `openReader`
  */

@@ -10,23 +10,16 @@ export function countOf(value: number, noun: string): string {
   return `${formatCount(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
 
-const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]] as const;
+const DAY_S = 86_400;
+/** Each unit has its seconds, and those of the next larger one. */
+const UNITS = [["d", DAY_S, Infinity], ["h", 3_600, DAY_S], ["min", 60, 3_600], ["s", 1, 60]] as const;
 
 /** @returns the two largest units, such as "12 min 4 s", "3 h" or "0 s" */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
-  const largest = UNITS.findIndex(([, size]) => seconds >= size);
+  const counts = UNITS.map(([unit, size, next]) => ({ unit, count: Math.floor(seconds % next / size) }));
+  const largest = counts.findIndex(({ count }) => count > 0);
   if (largest < 0) return "0 s";
-  let rest = seconds;
-  const parts = UNITS.slice(largest, largest + 2).map(([unit, size]) => {
-    const whole = Math.floor(rest / size);
-    rest -= whole * size;
-    return { whole, text: `${whole} ${unit}` };
-  });
-  return parts.filter(({ whole }) => whole > 0).map(({ text }) => text).join(" ");
-}
-
-/** @returns such as "a, b and c" */
-export function listOf(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+  const shown = counts.slice(largest, largest + 2).filter(({ count }) => count > 0);
+  return shown.map(({ unit, count }) => `${count} ${unit}`).join(" ");
 }
