@@ -137,7 +137,7 @@ Deno.test("the page Now says who needs attention, and how many more than it list
   const page = await html(NowPage({ now: { ...now, customers: { ...now.customers, high: 9_998 } } }));
   match(page, /high 191 bpm/);
   match(page, /silent, last 191 bpm/);
-  match(page, /high lately, 196 bpm, 12 readings in 10 min/);
+  match(page, /high lately, 196 bpm.*12 readings in 10 min/);
   match(
     page,
     /from=2026-01-31T06%3A59%3A01\.000Z&amp;to=2026-01-31T07%3A59%3A01\.000Z/,

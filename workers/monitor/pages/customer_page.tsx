@@ -140,10 +140,11 @@ function Chart({ customer: { customerId: id, range, limits }, last }: RangeProps
 }
 
 /** Without readings in all parts of the range, nothing may look like an all-clear. */
-function NoEpisode(customer: Customer) {
-  const { coverage: { readings }, limits: { low, high } } = customer;
+function Answer(customer: Customer) {
+  const { episodes, coverage: { readings }, limits: { low, high } } = customer;
   if (readings === 0) return <>No reading in this range, so it is unknown whether there was an anomaly.</>;
   const gap = gapOf(customer);
+  if (episodes.length > 0) return <>{summarize(episodes)}{gap && <>{" "}But {gap}.</>}</>;
   return gap === undefined
     ? <Flag kind="ok">No anomaly in this range: no reading is below {low} or above {high} bpm.</Flag>
     : <>No anomaly in the {countOf(readings, "reading")}; {gap}.</>;
@@ -167,12 +168,10 @@ function gapOf({ at, range, latest, coverage: { first, last, gapMs } }: Customer
 
 function Episodes(customer: Customer) {
   const { episodes, limits: { low, high } } = customer;
-  const gap = gapOf(customer);
   return (
     <>
       <p class="answer">
-        {episodes.length === 0 ? <NoEpisode {...customer} /> : summarize(episodes)}
-        {episodes.length > 0 && gap !== undefined && <span class="note">But {gap}.</span>}
+        <Answer {...customer} />
       </p>
       {episodes.length > 0 && (
         <Table

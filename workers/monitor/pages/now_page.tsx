@@ -1,7 +1,7 @@
 import { type Attention, type Now, PRESETS, type Range } from "../view/view.ts";
 import { Distribution } from "./distribution.tsx";
 import { Flag, HeartRate } from "./flag.tsx";
-import { Instant } from "./instant.tsx";
+import { Instant, Moment } from "./instant.tsx";
 import { CustomerLink, type Fragments, Layout, Section } from "./layout.tsx";
 import { Unknown } from "./state.tsx";
 import { Table } from "./table.tsx";
@@ -79,14 +79,14 @@ function AttentionList(now: Now) {
               <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
               <AttentionState {...entry} />,
               forHowLong(entry, unknownSince),
-              <Instant at={entry.since} as="clock" />,
+              <Moment at={entry.since} now={now.at} />,
             ])}
           />
         )}
       {all > listed && (
         <p class="note">
           {formatCount(listed)} of {formatCount(all)}{" "}
-          are listed: first those beyond a limit, then the silent ones, the longest first.
+          are listed: those beyond a limit before the silent ones, the longest first.
         </p>
       )}
       {longSilent !== 0 && (
@@ -102,7 +102,7 @@ function AttentionList(now: Now) {
 
 /** A time goes on only while the pipeline does. */
 function forHowLong({ since, lately }: Attention, unknownSince: number | null) {
-  if (lately !== undefined) return "–";
+  if (lately !== undefined) return `${countOf(lately, "reading")} in 10 min`;
   return unknownSince === null ? <Instant at={since} as="since" /> : formatDuration(unknownSince - since);
 }
 
@@ -117,7 +117,7 @@ function AttentionState({ kind, heartRate: bpm, lately }: Attention) {
   if (lately === undefined) return <HeartRate bpm={bpm} anomaly={kind} />;
   return (
     <Flag kind={kind}>
-      {kind} lately, {bpm} bpm, {countOf(lately, "reading")} in 10 min
+      {kind} lately, {bpm} bpm
     </Flag>
   );
 }

@@ -19,8 +19,8 @@ export function RejectList({ rejects }: { readonly rejects: readonly Reject[] })
           </div>
         </>,
         <>
-          <strong class="reason">{printable(reason)}</strong> {explainReason(reason)}
-          {detail !== "" && <p class="note detail">{printable(detail)}</p>}
+          <strong class="reason">{printable(reason)}</strong>
+          <p class="detail">{detail === "" ? explainReason(reason) : printable(detail)}</p>
         </>,
         <Payload {...content} />,
       ])}
