@@ -12,7 +12,7 @@ const CUSTOMER = setting(
   (text) => isCustomerId(text) ? text : undefined,
 );
 const RANGE = { from: optional(setting(INSTANT, parseMs)), to: optional(setting(INSTANT, parseMs)) };
-const RECORD = text({ expected: "the value of a link to a reject", pattern: /^\d{1,18}-\d{1,18}$/ });
+const RECORD = text({ expected: "the value of a link to a reject, or to earlier ones", pattern: /^\d{1,18}-\d{1,18}$/ });
 
 const CUSTOMER_PARAMETERS = {
   id: CUSTOMER,
@@ -24,11 +24,7 @@ const REJECT_PARAMETERS = {
   reason: optional(choice(REJECT_REASONS)),
   customer: optional(CUSTOMER),
   record: optional(RECORD),
-  before: optional(text({
-    expected: "the value of a link to earlier rejects",
-    // Microseconds since 1970, ledger row and offset. PostgreSQL has no later instant than this number of digits allows.
-    pattern: /^\d{1,17}-\d{1,18}-\d{1,18}$/,
-  })),
+  before: optional(RECORD),
 };
 
 /** A range that was chosen. */

@@ -137,13 +137,14 @@ Deno.test(
     await written.store([
       beat("beyond", now, 190),
       beat("lately", now, 70),
+      beat("rarely", now, 70),
       beat("over", now, 70),
       beat("silent", now - 60 * MINUTE_MS, 70),
     ]);
     await place.sql(
       `insert into public.heartbeats_1m (customer_id, minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high)
        select id, date_trunc('minute', now()) - ago * interval '1 minute', 10, 600, 38, 191, low, high
-         from (values ('beyond', 1, 0, 1), ('lately', 2, 3, 0), ('lately', 5, 2, 1), ('over', 11, 0, 9)) known (id, ago, low, high)`,
+         from (values ('beyond', 1, 0, 1), ('lately', 2, 3, 0), ('lately', 5, 2, 1), ('rarely', 3, 2, 0), ('over', 11, 0, 9)) known (id, ago, low, high)`,
     );
     const { attention } = await asked.queries.now();
     deepStrictEqual(

@@ -131,7 +131,7 @@ Deno.test(
         "The range ends before it begins, expected a beginning before its end.",
       "/customer?id=a&from=0&to=864000000000": "The range has 10000 days, expected at most 31.",
       "/rejects?before=-999999999999999999-1-1":
-        'before: is "-999999999999999999-1-1", expected the value of a link to earlier rejects',
+        'before: is "-999999999999999999-1-1", expected the value of a link to a reject, or to earlier ones',
       "/rejects?reason=bad": 'reason: is "bad", expected one of tombstone, ',
       "/customers?prefix=": `prefix: is missing, ${id}`,
     };

@@ -14,10 +14,11 @@ Deno.test("those beyond a limit come first, then those who were lately, then the
       entry("silent-longer", "silent", 0),
       entry("scenario-1", "high", 0),
       entry("lately", "low", 2, 12),
+      entry("lately-more", "low", 5, 40),
       entry("high", "high", 9),
       entry("low-longer", "low", 8),
     ),
-    ["low-longer", "high", "lately", "silent-longer", "silent", "scenario-1"],
+    ["low-longer", "high", "lately-more", "lately", "silent-longer", "silent", "scenario-1"],
   );
 });
 

@@ -10,6 +10,8 @@ const MAX_READINGS = 20_000;
 /** A search goes back at most this far. A longer episode begins there. */
 const SEARCHED_MS = 86_400_000;
 
+/** One or two readings beyond a limit are often errors of a sensor, and would fill the list. */
+const LATELY_READINGS = 3;
 // From the rollup, because the rows in memory have only the latest reading of each customer.
 const LATELY = `
   select customer_id as "customerId", case when sum(low) > sum(high) then 'low' else 'high' end as kind,
@@ -18,10 +20,11 @@ const LATELY = `
     from public.heartbeats_1m
    where minute > (select max(last_batch_at) from public.ingest_offsets) - interval '10 minutes' and low + high > 0
    group by customer_id
-   order by ${IS_SCENARIO}, min(minute), customer_id
+  having sum(low + high) >= ${LATELY_READINGS}
+   order by ${IS_SCENARIO}, lately desc, customer_id
    limit $1`;
 
-/** Customers with a reading beyond a limit in the last 10 minutes, also those whose latest reading is one. */
+/** Customers with several readings beyond a limit in the last 10 minutes, also those whose latest reading is one. */
 export async function readLately(database: Database): Promise<Attention[]> {
   return await database.query<Attention & Row>(LATELY, [MAX_SEARCHES]);
 }
@@ -32,12 +35,16 @@ function rankOf({ customerId, kind, lately }: Attention): number {
   return group + (SCENARIO_ID.test(customerId) ? 3 : 0);
 }
 
-/** @returns the rows of the list: a customer once, the most urgent ones, in each group the longest first */
+/**
+ * @returns the rows of the list: a customer once, the most urgent ones, in each group the longest first, and with `lately` the
+ * most readings first
+ */
 export function mostUrgent(all: readonly Attention[]): Attention[] {
   const seen = new Set<string>();
   return all.map((entry) => ({ entry, rank: rankOf(entry) }))
     .sort((a, b) =>
-      a.rank - b.rank || a.entry.since - b.entry.since || (a.entry.customerId < b.entry.customerId ? -1 : 1)
+      a.rank - b.rank || (b.entry.lately ?? 0) - (a.entry.lately ?? 0) || a.entry.since - b.entry.since ||
+      (a.entry.customerId < b.entry.customerId ? -1 : 1)
     )
     .map(({ entry }) => entry)
     .filter(({ customerId }) => !seen.has(customerId) && seen.add(customerId))
@@ -104,46 +111,32 @@ export class AttentionList {
       silent: readonly CustomerReading[];
     },
   ): Promise<Attention[]> {
-    const ids = new Map(beyond.map((reading) => [reading.id, reading]));
+    const readings = new Map(beyond.map((reading) => [reading.id, reading]));
     for (const [id, { kind, through }] of this.#episodes) {
-      const reading = ids.get(id);
+      const reading = readings.get(id);
       if (reading?.anomaly !== kind || reading.ts < through) this.#episodes.delete(id);
     }
-    await this.#run(session, this.#searches(beyond));
-    const row = (reading: CustomerReading, kind: Attention["kind"]): Attention => {
-      return { customerId: reading.id, kind, since: this.#since(reading), heartRate: reading.bpm };
-    };
-    return mostUrgent([
-      ...beyond.map((reading) => row(reading, reading.anomaly ?? "silent")),
-      ...lately,
-      ...silent.map((reading) => row(reading, "silent")),
-    ]);
-  }
-
-  #since({ id, ts }: CustomerReading): number {
-    return this.#episodes.get(id)?.since ?? ts;
-  }
-
-  /** Customers of the `scenarios` task come last. */
-  readonly #longestFirst = (a: CustomerReading, b: CustomerReading): number =>
-    Number(SCENARIO_ID.test(a.id)) - Number(SCENARIO_ID.test(b.id)) || this.#since(a) - this.#since(b) ||
-    (a.id < b.id ? -1 : 1);
-
-  /** First the known episodes that the list shows, then new ones. A known episode that is not on the list waits. */
-  #searches(beyond: readonly CustomerReading[]): EpisodeSearch[] {
-    const known = beyond.filter(({ id }) => this.#episodes.has(id));
+    // First the known episodes that the list shows, then new ones. A known episode that is not on the list waits.
+    const known = mostUrgent(beyond.filter(({ id }) => this.#episodes.has(id)).map(this.#row));
     const unknown = beyond.filter(({ id }) => !this.#episodes.has(id));
-    return [...known.sort(this.#longestFirst).slice(0, ATTENTION_ROWS), ...unknown]
-      .map((latest) => this.#searchFor(latest)).filter((search) => search !== undefined)
-      .slice(0, MAX_SEARCHES);
+    const wanted = [...known.map(({ customerId }) => readings.get(customerId)), ...unknown];
+    const searches = wanted.flatMap((latest) => latest === undefined ? [] : this.#searchesFor(latest));
+    await this.#run(session, searches.slice(0, MAX_SEARCHES));
+    const silentRows = silent.map((reading) => ({ ...this.#row(reading), kind: "silent" as const }));
+    return mostUrgent([...beyond.map(this.#row), ...lately, ...silentRows]);
   }
 
-  #searchFor(latest: CustomerReading): EpisodeSearch | undefined {
+  readonly #row = ({ id: customerId, ts, bpm: heartRate, anomaly }: CustomerReading): Attention => {
+    return { customerId, kind: anomaly ?? "silent", since: this.#episodes.get(customerId)?.since ?? ts, heartRate };
+  };
+
+  /** @returns one search, or none if the episode is known up to its beginning */
+  #searchesFor(latest: CustomerReading): EpisodeSearch[] {
     const episode = this.#episodes.get(latest.id);
     const until = latest.ts - SEARCHED_MS;
-    if (episode === undefined) return { latest, before: latest.ts, until };
-    if (episode.through < latest.ts) return { latest, before: latest.ts, until: episode.through };
-    return episode.complete ? undefined : { latest, before: episode.since, until };
+    if (episode === undefined) return [{ latest, before: latest.ts, until }];
+    if (episode.through < latest.ts) return [{ latest, before: latest.ts, until: episode.through }];
+    return episode.complete ? [] : [{ latest, before: episode.since, until }];
   }
 
   async #run(session: Session, searches: readonly EpisodeSearch[]): Promise<void> {

@@ -12,7 +12,6 @@ export const PENDING_UP_TO = 400_000;
 export const MAX_CUSTOMERS = 500_000;
 /** After a longer time without a poll, all rows are read again, because nearly all customers have changed. */
 const KEPT_MS = 60_000;
-const LOAD_MS = 5_000;
 /** Rows that were deleted, for example by `reopen_heartbeats`, are forgotten after this time. */
 const RELOAD_MS = 3_600_000;
 /** The delay is that of the readings that were stored in this time. */
@@ -102,7 +101,6 @@ export class LatestReadings {
     const isOld = at - (this.#last?.at ?? 0) > KEPT_MS || at - this.#loadedAt > RELOAD_MS;
     if (isOld || isRebuilt || this.omitsPending && canApplyAll) this.forget();
     const last = this.#last;
-    if (last === undefined) await session.query(`set local statement_timeout = ${LOAD_MS}`);
     const values = [
       last?.horizon ?? null,
       last !== undefined || canApplyAll,

@@ -1,7 +1,7 @@
 import { LAG_RECORDS, LOG_ENDS, RUNS, UNACCOUNTED_OF_LOG } from "../../_shared/ledger_sql.ts";
-import type { Database } from "../../_shared/postgres.ts";
+import type { Session } from "../../_shared/postgres.ts";
 import type { Ledger } from "../view/view.ts";
-import { ms } from "./snapshot.ts";
+import { firstRow, ms } from "./snapshot.ts";
 
 const MAX_LOGS = 1_000;
 
@@ -32,7 +32,6 @@ const LEDGER = `
             from (select * from log order by current desc, topic, kafka_partition, id desc limit ${MAX_LOGS}) shown
             left join (${LOG_ENDS}) told using (topic_id, kafka_partition)) as logs`;
 
-export async function readLedger(database: Database): Promise<Ledger> {
-  const [row] = await database.query<Ledger & Record<string, unknown>>(LEDGER);
-  return row as Ledger;
+export function readLedger(session: Session): Promise<Ledger> {
+  return firstRow(session, LEDGER);
 }

@@ -2,10 +2,10 @@ import type { Database, Session } from "../../_shared/postgres.ts";
 import { type Attention, type CustomerReading, type Now, SILENT_AFTER_MS, STEP_BPM } from "../view/view.ts";
 import { AttentionList, readLately } from "./attention.ts";
 import { LatestReadings } from "./latest_readings.ts";
-import { type PipelineWatch, STATEMENT_MS } from "./pipeline.ts";
+import type { PipelineWatch } from "./pipeline.ts";
 import { DEFAULT_LIMITS, inSnapshot, instant, kept } from "./snapshot.ts";
 
-const LATELY_EVERY_MS = 5_000;
+const LATELY_EVERY_MS = 10_000;
 /** Counting them reads all rows of customer_latest. */
 const COUNT_EVERY_MS = 30_000;
 const LONG_SILENT = `
@@ -32,7 +32,7 @@ export function createNow(database: Database, watch: PipelineWatch): () => Promi
   return async () => {
     // Before the transaction, which must not wait for it.
     const lately = await readKnownLately() ?? [];
-    const now = await inSnapshot(database, read(lately), STATEMENT_MS).catch((error) => {
+    const now = await inSnapshot(database, read(lately)).catch((error) => {
       latest.forget();
       return watch.failed(error);
     });

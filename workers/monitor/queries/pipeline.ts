@@ -2,10 +2,9 @@ import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, RUNS, UNACCOUNTED } from "../../_sh
 import type { Database, Session } from "../../_shared/postgres.ts";
 import type { BpmLimits, PipelineState } from "../view/view.ts";
 import type { Position } from "./latest_readings.ts";
-import { type ConsumerStatus, problemsOf, progressOf, REPORTS_WITHIN_MS, type Sample } from "./problems.ts";
+import { type Facts, problemsOf, progressOf, REPORTS_WITHIN_MS, type Sample } from "./problems.ts";
 import { firstRow, inSnapshot, kept, LIMITS, ms } from "./snapshot.ts";
 
-export const STATEMENT_MS = 2_000;
 /** Over a longer time, the rate would be slow to change. */
 const RATE_OVER_MS = 10_000;
 const SAMPLES_KEPT_MS = 30_000;
@@ -15,13 +14,8 @@ const GRACE_MS = 15_000;
 const AUDIT_EVERY_MS = 30_000;
 
 /** What one snapshot says about the pipeline. */
-export interface Pipeline extends Position {
-  /** A consumer that has not reported for longer is not counted. */
-  readonly aliveMs: number;
+export interface Pipeline extends Position, Pick<Facts, "consumers" | "aliveMs" | "lag"> {
   readonly stored: number;
-  readonly lag: { readonly records: number | null; readonly seconds: number | null };
-  /** Those of the last day. The one that reported last is the first. */
-  readonly consumers: readonly ConsumerStatus[];
   readonly limits: BpmLimits | null;
   readonly stands: boolean;
 }
@@ -63,7 +57,7 @@ export class PipelineWatch {
   /** Costs less than Now. */
   async state(): Promise<PipelineState> {
     const read = (session: Session) => this.read(session);
-    const pipeline = await inSnapshot(this.database, read, STATEMENT_MS).catch(this.failed);
+    const pipeline = await inSnapshot(this.database, read).catch(this.failed);
     return await this.stateOf(pipeline, { omitsPending: false, isFull: false });
   }
 

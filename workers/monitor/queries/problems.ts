@@ -3,7 +3,7 @@ import type { PipelineState, Problem } from "../view/view.ts";
 import { countOf, formatCount, formatDuration } from "../view/words.ts";
 import { MAX_CUSTOMERS, type RollupState } from "./latest_readings.ts";
 
-export interface ConsumerStatus {
+interface ConsumerStatus {
   readonly host: string;
   readonly reasons: readonly string[];
   readonly seenSeconds: number;
@@ -29,7 +29,8 @@ const MAX_REASONS = 20;
 /** A consumer that gives up writes a reason that begins with this. */
 const GAVE_UP = "consumer: ";
 
-interface Facts {
+export interface Facts {
+  /** Those of the last day. The one that reported last is the first. */
   readonly consumers: readonly ConsumerStatus[];
   /** A consumer that has not reported for longer is not counted. */
   readonly aliveMs: number;

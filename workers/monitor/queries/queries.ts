@@ -8,7 +8,6 @@ import { type Follow, readCsv, readSeries, readTail, search } from "./readings.t
 import { readRejects, REJECTED, type Rejected } from "./rejects.ts";
 import { firstRow, inSnapshot } from "./snapshot.ts";
 
-const STATEMENT_MS = 5_000;
 /** All pages show the state of the pipeline, and some are polled more often. */
 const STATE_EVERY_MS = 1_000;
 
@@ -33,7 +32,7 @@ export function createQueries(database: Database, measured: Measured) {
     inFlight.set(key, answer);
     return answer;
   };
-  const inOne = <T>(work: (session: Session) => Promise<T>) => inSnapshot(database, work, STATEMENT_MS);
+  const inOne = <T>(work: (session: Session) => Promise<T>) => inSnapshot(database, work);
   const watch = new PipelineWatch(database);
   const askState = shared("state", () => watch.state());
   let state: Promise<PipelineState> | undefined;
@@ -59,7 +58,7 @@ export function createQueries(database: Database, measured: Measured) {
     search: shared("search", (text: string) => search(database, text)),
     rejects: shared("rejects", (filter: RejectFilter) => inOne((session) => readRejects(session, filter))),
     rejected: shared("rejected", () => inOne((session) => firstRow<Rejected>(session, REJECTED))),
-    ledger: shared("ledger", () => readLedger(database)),
+    ledger: shared("ledger", () => inOne(readLedger)),
     /** Pieces of CSV text. */
     csv: async function* (id: string, range: Range): AsyncGenerator<string> {
       const pieces = readCsv(database, id, range);

@@ -12,14 +12,11 @@ const MAX_FOUND = 20;
 const CSV_PAGE_ROWS = 10_000;
 
 const RAW = `
-  select json_build_object('kind', 'raw', 'ts', coalesce(json_agg(${ms("ts")} order by ts), '[]'),
-                           'bpm', coalesce(json_agg(heart_rate order by ts), '[]'),
-                           'anomaly', coalesce(json_agg(anomaly order by ts), '[]')) as series
-    from (select ts, heart_rate, anomaly
-            from public.heartbeats
-           where customer_id = $1 and ts >= ${instant("$2")} and ts < ${instant("$3")}
-           order by ts
-           limit ${MAX_POINTS + 1}) reading`;
+  select ${ms("ts")} as ts, heart_rate as bpm, anomaly
+    from public.heartbeats
+   where customer_id = $1 and ts >= ${instant("$2")} and ts < ${instant("$3")}
+   order by ts
+   limit ${MAX_POINTS + 1}`;
 
 const minutesOf = (table: string) => `
           select minute, readings, heart_rate_sum, heart_rate_min, heart_rate_max, low, high
@@ -29,31 +26,28 @@ const minutesOf = (table: string) => `
 }`;
 
 const MINUTES = `
-  select json_build_object('kind', 'minute', 'ts', coalesce(json_agg(${ms("minute")} order by minute), '[]'),
-                           'low', coalesce(json_agg(lowest order by minute), '[]'),
-                           'mean', coalesce(json_agg(mean order by minute), '[]'),
-                           'high', coalesce(json_agg(highest order by minute), '[]'),
-                           'readings', coalesce(json_agg(readings order by minute), '[]'),
-                           'anomalies', coalesce(json_agg(anomalies order by minute), '[]')) as series
-    from (select minute, min(heart_rate_min) as lowest, max(heart_rate_max) as highest, sum(readings) as readings,
-                 round(sum(heart_rate_sum)::numeric / sum(readings), 1) as mean, sum(low + high) as anomalies
-            from (${minutesOf("public.heartbeats_1m")}
-                   union all
-                  ${
+  select ${ms("minute")} as ts, min(heart_rate_min) as low, max(heart_rate_max) as high,
+         round(sum(heart_rate_sum)::numeric / sum(readings), 1)::float8 as mean,
+         sum(readings)::float8 as readings, sum(part.low + part.high)::float8 as anomalies
+    from (${minutesOf("public.heartbeats_1m")}
+           union all
+          ${
   minutesOf("public.heartbeats_1m_pending")
 } and (select sum(offsets) from public.rollup_lag) <= ${PENDING_UP_TO}) part
-           group by minute
-           order by minute
-           limit ${MAX_POINTS + 1}) of_minute`;
+   group by minute
+   order by minute
+   limit ${MAX_POINTS + 1}`;
+
+const RAW_COLUMNS = ["ts", "bpm", "anomaly"] as const;
+const MINUTE_COLUMNS = ["ts", "low", "mean", "high", "readings", "anomalies"] as const;
 
 export async function readSeries(database: Database, id: string, { from, to }: Range): Promise<Series> {
-  const sql = to - from <= RAW_UP_TO_MS ? RAW : MINUTES;
-  const [row] = await database.query<{ series: Omit<Series, "truncated"> }>(sql, [id, from, to]);
-  const columns = Object.entries(row?.series ?? {}).map(([name, column]) =>
-    [name, Array.isArray(column) ? column.slice(0, MAX_POINTS) : column] as const
-  );
-  const truncated = (row?.series.ts.length ?? 0) > MAX_POINTS;
-  return { ...Object.fromEntries(columns), truncated } as unknown as Series;
+  const isRaw = to - from <= RAW_UP_TO_MS;
+  const rows = await database.query(isRaw ? RAW : MINUTES, [id, from, to]);
+  const shown = rows.slice(0, MAX_POINTS);
+  const columns = (isRaw ? RAW_COLUMNS : MINUTE_COLUMNS).map((name) => [name, shown.map((row) => row[name])]);
+  const kind = isRaw ? "raw" : "minute";
+  return { kind, ...Object.fromEntries(columns), truncated: rows.length > shown.length } as Series;
 }
 
 const TAIL = `

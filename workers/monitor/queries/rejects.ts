@@ -22,17 +22,18 @@ const FILTERED = `
           or exists (select from unnest($5::bytea[]) member
                       where position(member in substring(payload from 1 for ${SEARCHED_BYTES})) > 0))`;
 
-const CURSOR =
-  `(extract(epoch from rejected_at) * 1000000)::bigint || '-' || ledger_id || '-' || kafka_offset`;
+// $8 and $9: the last reject of the page before. Rejects are never deleted.
 const PAGE = `
   select ${
   ms("rejected_at")
 } as at, ledger_id || '-' || kafka_offset as record, topic, kafka_partition as partition, kafka_offset as "offset", reason,
          left(detail, 1000) as detail, substring(payload from 1 for ${PAYLOAD_BYTES}) as payload,
-         length(payload) > ${PAYLOAD_BYTES} as cut, emptied_at is not null as emptied, ${CURSOR} as cursor
+         length(payload) > ${PAYLOAD_BYTES} as cut, emptied_at is not null as emptied
   ${FILTERED}
-     and ($8::bigint is null or rejected_at <= to_timestamp($8 / 1e6)
-          and (rejected_at, ledger_id, kafka_offset) < (to_timestamp($8 / 1e6), $9::bigint, $10::bigint))
+     and ($8::bigint is null
+          or (rejected_at, ledger_id, kafka_offset) < (select rejected_at, ledger_id, kafka_offset
+                                                         from public.heartbeat_rejects
+                                                        where ledger_id = $8 and kafka_offset = $9::bigint))
    order by rejected_at desc, ledger_id desc, kafka_offset desc
    limit ${PAGE_ROWS + 1}`;
 
@@ -48,7 +49,7 @@ export const REJECTED = `
 export type Rejected = Pick<Rejects, "at" | "rejected">;
 
 type Step = { readonly reason: string; readonly place: number; readonly rejects: number };
-type Row = Omit<Reject, "payload"> & { payload: Uint8Array | null; cut: boolean | null; cursor: string };
+type Row = Omit<Reject, "payload"> & { payload: Uint8Array | null; cut: boolean | null };
 
 export async function readRejects(session: Session, filter: RejectFilter): Promise<Rejects> {
   const { from, to } = filter.range;
@@ -73,13 +74,13 @@ export async function readPage(
   session: Session,
   filter: RejectFilter,
 ): Promise<Pick<Rejects, "rejects" | "next">> {
-  const place = filter.before?.split("-") ?? [null, null, null];
-  const { rows } = await session.query<Row>(PAGE, [...parametersOf(filter), ...place]);
+  const values = [...parametersOf(filter), ...idOf(filter.before)];
+  const { rows } = await session.query<Row>(PAGE, values);
   const shown = rows.slice(0, PAGE_ROWS);
-  const rejects = shown.map(({ cursor: _, cut, payload, ...reject }) => {
+  const rejects = shown.map(({ cut, payload, ...reject }) => {
     return { ...reject, payload: payload === null ? null : { ...textOf(payload), cut: cut === true } };
   });
-  return { rejects, next: rows.length > shown.length ? shown.at(-1)?.cursor : undefined };
+  return { rejects, next: rows.length > shown.length ? shown.at(-1)?.record : undefined };
 }
 
 function parametersOf({ range: { from, to }, reason, customerId: id, record }: RejectFilter): unknown[] {
@@ -89,8 +90,13 @@ function parametersOf({ range: { from, to }, reason, customerId: id, record }: R
     reason ?? null,
     id === undefined ? null : Buffer.from(id),
     id === undefined ? null : membersOf(id),
-    ...record?.split("-") ?? [null, null],
+    ...idOf(record),
   ];
+}
+
+/** The ledger row and the offset of a reject, from its `record`. */
+function idOf(record: string | undefined) {
+  return record?.split("-") ?? [null, null];
 }
 
 /** The spellings of the member `customer_id` that JSON libraries write. A number must not be the beginning of a longer one. */

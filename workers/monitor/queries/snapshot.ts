@@ -26,13 +26,8 @@ const { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high } = limitsFrom(
 export const DEFAULT_LIMITS: BpmLimits = { min, max, low, high };
 
 /** All statements of `work` see the same committed changes. */
-export function inSnapshot<T>(
-  database: Database,
-  work: (session: Session) => Promise<T>,
-  statementMs: number,
-): Promise<T> {
-  const limits = `set local statement_timeout = ${statementMs}`;
-  return database.transaction(work, `set transaction isolation level repeatable read, read only; ${limits}`);
+export function inSnapshot<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
+  return database.transaction(work, "set transaction isolation level repeatable read, read only");
 }
 
 /**

@@ -29,8 +29,8 @@ export type MonitorTelemetry = ReturnType<typeof monitorTelemetry>;
 
 export function monitorTelemetry({ log, metrics: registry }: Pick<Telemetry, "log" | "metrics">) {
   const metrics = monitorMetrics(registry);
-  /** By query: if a single query fails, because the login lacks a right, the others must not end its outage. */
-  const outages = new Map<string, { readonly since: number; failures: number }>();
+  /** Since when a query fails. By query: if the login lacks a right for one, the others must not end its outage. */
+  const failingSince = new Map<string, number>();
   const addressChanged = (url: string) =>
     log.info("monitor.address", "Open this address in a browser", { url });
   return {
@@ -46,18 +46,18 @@ export function monitorTelemetry({ log, metrics: registry }: Pick<Telemetry, "lo
     queryAnswered: (query: string, seconds: number) => {
       metrics.queries.inc({ query, outcome: "answered" });
       metrics.seconds.observe({ query }, seconds);
-      const outage = outages.get(query);
-      if (outage === undefined) return;
-      outages.delete(query);
-      const length = Math.round((performance.now() - outage.since) / 100) / 10;
+      const since = failingSince.get(query);
+      if (since === undefined) return;
+      failingSince.delete(query);
+      const length = Math.round((performance.now() - since) / 100) / 10;
       const message = `The database answers again after ${length} s`;
-      log.info("monitor.query_recovered", message, { query, seconds: length, failures: outage.failures });
+      log.info("monitor.query_recovered", message, { query, seconds: length });
     },
     queryFailed: (query: string, failure: PipelineError) => {
       metrics.queries.inc({ query, outcome: "failed" });
-      const outage = outages.get(query) ?? { since: performance.now(), failures: 0 };
-      if (outage.failures++ === 0) log.error("monitor.query_failed", failure.message, { query });
-      outages.set(query, outage);
+      if (failingSince.has(query)) return;
+      failingSince.set(query, performance.now());
+      log.error("monitor.query_failed", failure.message, { query });
     },
     passwordRefused: (client: string) =>
       log.warning("monitor.login_refused", "Somebody gave a wrong password", { client }),

@@ -69,7 +69,7 @@ export interface Now extends PipelineState {
   readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
   /** Customers without a reading for more than a day. Null if they could not be counted in time. */
   readonly longSilent: number | null;
-  /** First those beyond a limit, then those who were lately, then the silent ones; each group the longest first. At most ATTENTION_ROWS. */
+  /** First those beyond a limit, the longest first; then those who were lately, the most readings first; then the silent ones. At most ATTENTION_ROWS. */
   readonly attention: readonly Attention[];
   /** Reporting customers by heart rate, in steps of STEP_BPM; `from` is inclusive. Steps without customers are left out. */
   readonly distribution: readonly { readonly from: number; readonly customers: number }[];
@@ -156,7 +156,7 @@ export interface RejectFilter {
   readonly reason: string | undefined;
   readonly customerId: string | undefined;
   readonly range: Range;
-  /** Continue after this reject. */
+  /** Continue after this reject: the value of its `record`. */
   readonly before: string | undefined;
   /** Only this reject, whatever its range. */
   readonly record?: string | undefined;
