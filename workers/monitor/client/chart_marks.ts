@@ -84,7 +84,8 @@ export function drawMarks(
   ctx.strokeStyle = colours.surface;
   ctx.lineWidth = 4 * unit;
   ctx.setLineDash([]);
-  for (const [kind, side] of [["low", 1], ["high", -1]] as const) {
+  // Within the limits, where the chart always has space for them.
+  for (const [kind, side] of [["low", -1], ["high", 1]] as const) {
     const place = [` limit ${limits[kind]}`, left, y(limits[kind]) + side * 9 * unit] as const;
     ctx.strokeText(...place);
     write(kind, ...place);

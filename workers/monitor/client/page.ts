@@ -22,8 +22,11 @@ function replace(old: Element | null, fresh: Element | null): void {
   nameRows(fresh);
   Idiomorph.morph(old, fresh, {
     ignoreActiveValue: true,
-    // The chart belongs to the script.
-    callbacks: { beforeNodeMorphed: (node) => node.id !== "chart" },
+    callbacks: {
+      // The chart belongs to the script, and what is unfolded to the viewer.
+      beforeNodeMorphed: (node) => node.id !== "chart",
+      beforeAttributeUpdated: (name) => name !== "open",
+    },
   });
 }
 

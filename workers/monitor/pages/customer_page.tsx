@@ -19,6 +19,8 @@ import { Unknown } from "./state.tsx";
 import { Table } from "./table.tsx";
 import { countOf, formatDuration } from "../view/words.ts";
 
+const UNFOLDED_EPISODES = 10;
+
 interface RangeProps {
   readonly customer: Customer;
   /** The preset range, which follows the present. Undefined: the range is fixed. */
@@ -174,19 +176,23 @@ function Episodes(customer: Customer) {
         <Answer {...customer} />
       </p>
       {episodes.length > 0 && (
-        <Table
-          caption="Episodes of anomalies, the newest first"
-          columns={["Began", "Ended", "Lasted", "Heart rate", "Readings#"]}
-          rows={episodes.map((episode) => [
-            <Instant at={episode.began} as="date" />,
-            episode.open ? "ongoing" : <Instant at={episode.ended} as="date" />,
-            `${lasted(episode)}${episode.open ? " so far" : ""}`,
-            <Flag kind={episode.kind}>
-              {episode.kind === "low" ? "lowest" : "highest"} {episode.extreme} bpm
-            </Flag>,
-            episode.readings,
-          ])}
-        />
+        // A long list is folded, so that the chart is near.
+        <details open={episodes.length <= UNFOLDED_EPISODES}>
+          <summary>{countOf(episodes.length, "episode")}, the newest first</summary>
+          <Table
+            caption="Episodes of anomalies, the newest first"
+            columns={["Began", "Ended", "Lasted", "Heart rate", "Readings#"]}
+            rows={episodes.map((episode) => [
+              <Instant at={episode.began} as="date" />,
+              episode.open ? "ongoing" : <Instant at={episode.ended} as="date" />,
+              `${lasted(episode)}${episode.open ? " so far" : ""}`,
+              <Flag kind={episode.kind}>
+                {episode.kind === "low" ? "lowest" : "highest"} {episode.extreme} bpm
+              </Flag>,
+              episode.readings,
+            ])}
+          />
+        </details>
       )}
       <p class="note">
         An episode is a series of readings below {low} or above {high}{" "}
