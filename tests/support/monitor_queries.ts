@@ -15,7 +15,11 @@ export interface Asked extends AsyncDisposable {
   /** The sum of heartbeat_monitor_queries_total. */
   readonly counted: () => Promise<number>;
   /** All statements so far, with the number of rows of each. */
-  readonly statements: { readonly sql: string; readonly values: readonly unknown[]; readonly rows: number }[];
+  readonly statements: {
+    readonly sql: string;
+    readonly values: readonly unknown[];
+    readonly rows: readonly unknown[];
+  }[];
 }
 
 /** The queries of the monitor as the reader, with the schema. */
@@ -26,12 +30,12 @@ export async function openQueries(place: Place): Promise<Asked> {
 
 export function askAs(url: string): Asked {
   const database = openReader(url, { connections: 2, name: "heartbeat-test" });
-  const statements: { sql: string; values: readonly unknown[]; rows: number }[] = [];
+  const statements: { sql: string; values: readonly unknown[]; rows: readonly unknown[] }[] = [];
   const noted: Database = {
     ...database,
     query: async <T extends Row>(sql: string, values?: readonly unknown[]) => {
       const rows = await database.query<T>(sql, values);
-      statements.push({ sql, values: values ?? [], rows: rows.length });
+      statements.push({ sql, values: values ?? [], rows });
       return rows;
     },
     transaction: (work, first) =>
@@ -40,7 +44,7 @@ export function askAs(url: string): Asked {
         const query = async (statement: any, values: any) => {
           const result = await session.query(statement, values);
           const { text: sql = statement } = statement;
-          statements.push({ sql, values: values ?? statement.values ?? [], rows: result.rows.length });
+          statements.push({ sql, values: values ?? statement.values ?? [], rows: result.rows });
           return result;
         };
         return work(Object.assign(Object.create(session), { query }), rows);

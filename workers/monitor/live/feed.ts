@@ -30,8 +30,6 @@ export interface Source {
 const encoder = new TextEncoder();
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 5_000;
-/** The pause is at least four times as long as the poll, so that a feed never takes more than a fifth of a connection. */
-const PAUSE_PER_POLL = 4;
 const TICK_MS = 1_000;
 
 /** A comment. It makes the server send the headers before the first poll has ended. */
@@ -73,7 +71,7 @@ export class Feed {
     await this.#poll();
     this.#send(this.#eventsSince(before));
     const tookMs = performance.now() - began;
-    const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, PAUSE_PER_POLL * tookMs));
+    const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(MIN_PAUSE_MS, tookMs));
     for (let leftMs = pauseMs; leftMs > 0 && !signal.aborted; leftMs -= TICK_MS) {
       await sleep(Math.min(leftMs, TICK_MS), { signal });
       if (leftMs > TICK_MS) this.#send(this.#eventsSince(this.#latest));

@@ -39,7 +39,7 @@ export function nowFragments(now: Now): Fragments {
 }
 
 function AttentionList(now: Now) {
-  const { unknownSince, attention, customers, longSilent, limits } = now;
+  const { unknownSince, attention, customers, longSilent } = now;
   const all = customers.low + customers.high + customers.silent;
   const listed = attention.filter(({ lately }) => lately === undefined).length;
   return (
@@ -47,20 +47,7 @@ function AttentionList(now: Now) {
       <p class="answer">
         <Unknown pipeline={now} who="patients" />
       </p>
-      <ul class="counts">
-        <li>
-          <strong>{formatCount(customers.high)}</strong> <Flag kind="high" /> above {limits.high} bpm
-        </li>
-        <li>
-          <strong>{formatCount(customers.low)}</strong> <Flag kind="low" /> below {limits.low} bpm
-        </li>
-        <li>
-          <strong>{formatCount(customers.silent)}</strong> <Flag kind="silent" /> no new reading
-        </li>
-        <li>
-          <strong>{formatCount(customers.reporting)}</strong> reporting
-        </li>
-      </ul>
+      <Counts {...now} />
       {attention.length === 0
         ? (
           <p class="answer">
@@ -97,6 +84,25 @@ function AttentionList(now: Now) {
         </p>
       )}
     </>
+  );
+}
+
+function Counts({ customers, limits }: Now) {
+  return (
+    <ul class="counts">
+      <li>
+        <strong>{formatCount(customers.high)}</strong> <Flag kind="high" /> above {limits.high} bpm
+      </li>
+      <li>
+        <strong>{formatCount(customers.low)}</strong> <Flag kind="low" /> below {limits.low} bpm
+      </li>
+      <li>
+        <strong>{formatCount(customers.silent)}</strong> <Flag kind="silent" /> no new reading
+      </li>
+      <li>
+        <strong>{formatCount(customers.reporting)}</strong> reporting
+      </li>
+    </ul>
   );
 }
 

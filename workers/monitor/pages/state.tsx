@@ -57,7 +57,7 @@ interface UnknownProps {
 
 /** Nothing while what is stored can be taken for the present. */
 export function Unknown({ pipeline: { at, stands, unknownSince }, who }: UnknownProps) {
-  if (unknownSince === null) return <></>;
+  if (unknownSince === null) return null;
   return (
     <>
       <Flag kind="trouble">
