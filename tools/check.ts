@@ -7,14 +7,13 @@ const STEPS: readonly (readonly string[])[] = [
   ["lint"],
   ["check"],
   ["task", "-q", "dashboards", "--check"],
-  ["task", "-q", "assets", "--check"],
   ["test", "-q", "-P", "tests/unit", "tests/architecture_test.ts"],
 ];
 
 await runWorker(async ({ args, signal }) => {
   new Command("check")
     .description(
-      "Checks format, lint, types and the generated dashboards and assets, and runs the architecture and unit tests. Stops at the first failure.",
+      "Checks format, lint, types and the generated dashboards, and runs the architecture and unit tests. Stops at the first failure.",
     )
     .addHelpText(
       "after",

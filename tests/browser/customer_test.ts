@@ -28,6 +28,15 @@ async function rangeOf(page: Page): Promise<readonly [from: number, to: number]>
   );
 }
 
+/** @returns the point of the screen at a share of the curve's width */
+async function curveOf(page: Page): Promise<(share: number) => { x: number; y: number }> {
+  const curve = await page.waitForSelector("#chart .u-over");
+  await curve?.scrollIntoView();
+  const box = await curve?.boundingBox();
+  ok(box);
+  return (share) => ({ x: box.x + box.width * share, y: box.y + box.height / 2 });
+}
+
 async function untilDrawn(page: Page): Promise<void> {
   await eventually("the chart", () => page.$eval("#chart canvas", (canvas) => canvas.clientWidth > 100));
 }
@@ -55,14 +64,10 @@ Deno.test(
       const [from, to] = await rangeOf(page);
       strictEqual(to - from, 8 * 3_600_000);
 
-      const curve = await page.waitForSelector("#chart .u-over");
-      await curve?.scrollIntoView();
-      const box = await curve?.boundingBox();
-      ok(box);
-      const at = (share: number) => [box.x + box.width * share, box.y + box.height / 2] as const;
-      await page.mouse.move(...at(0.8));
+      const at = await curveOf(page);
+      await page.mouse.move(at(0.8).x, at(0.8).y);
       await page.mouse.down();
-      await page.mouse.move(...at(0.9), { steps: 5 });
+      await page.mouse.move(at(0.9).x, at(0.9).y, { steps: 5 });
       await page.mouse.up();
       await eventually("the address to have the chosen range", () => page.url().includes("from="));
       const zoomed = await rangeOf(page);
@@ -72,6 +77,46 @@ Deno.test(
       await page.reload();
       deepStrictEqual(await rangeOf(page), zoomed);
       strictEqual(page.url(), address);
+    });
+  }),
+);
+
+Deno.test(
+  "on a touch screen, two fingers zoom the chart of a customer and one finger moves it",
+  onPlace({}, async (place) => {
+    await using monitor = await Monitor.start(place);
+    await place.publisher.send(ada(Date.now()));
+    await place.consumeAll();
+    await withTab(monitor, { width: 360 }, async ({ page }) => {
+      const screen = await page.createCDPSession();
+      await screen.send("Emulation.setTouchEmulationEnabled", { enabled: true, maxTouchPoints: 2 });
+      await page.goto(`${monitor.origin}/customer?id=ada&last=8h`);
+      const [from, to] = await rangeOf(page);
+      const at = await curveOf(page);
+      /** Puts fingers on the curve, moves them, and takes them away. */
+      const touch = async (...moves: readonly (readonly number[])[]) => {
+        for (const [turn, shares] of moves.entries()) {
+          await screen.send("Input.dispatchTouchEvent", {
+            type: turn === 0 ? "touchStart" : "touchMove",
+            touchPoints: shares.map((share, id) => ({ id, ...at(share) })),
+          });
+        }
+        await screen.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+      };
+
+      await touch([0.4, 0.6], [0.35, 0.65], [0.2, 0.8], [0.1, 0.9]);
+      await eventually("the address to have the zoomed range", () => page.url().includes("from="));
+      const zoomed = await rangeOf(page);
+      const isNear = (share: number, expected: number) => Math.abs(share - expected) < 0.02;
+      const width = zoomed[1] - zoomed[0];
+      ok(isNear(width / (to - from), 0.25), `the fingers had a quarter of ${[from, to]}: ${zoomed}`);
+      ok(isNear((zoomed[0] - from) / (to - from), 0.375), `the middle stays between the fingers: ${zoomed}`);
+
+      await touch([0.2], [0.3], [0.7]);
+      await eventually("the range to move", async () => (await rangeOf(page))[0] !== zoomed[0]);
+      const moved = await rangeOf(page);
+      ok(isNear((zoomed[0] - moved[0]) / width, 0.5), `half of ${zoomed} to the past: ${moved}`);
+      ok(isNear((moved[1] - moved[0]) / width, 1), `as wide as ${zoomed}: ${moved}`);
     });
   }),
 );

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import { doesNotMatch, match } from "node:assert";
+import { doesNotMatch, match, strictEqual } from "node:assert";
 import { sayProgress } from "../../stack/output.ts";
 import { textOf, untilShown, withTab } from "../support/browser.ts";
 import { reading } from "../../lab/beats.ts";
@@ -123,7 +123,8 @@ Deno.test(
       await untilShown(page, "#state", /All is well/);
       await place.stack.postgres.stop();
       try {
-        await untilShown(page, "#state", /State unknown since \d\d:\d\d:\d\d; then: all is well/);
+        await untilShown(page, "#past", /State unknown since \d\d:\d\d:\d\d; then: All is well$/);
+        strictEqual(await page.$eval("#state", (state) => state.checkVisibility()), false);
         await untilShown(page, "#connection", /PostgreSQL.*does not answer/s);
         // The last state stays, with its age.
         await untilShown(page, "#connection", /last update [5-9] s ago/);

@@ -35,9 +35,7 @@ export function createApp(dependencies: Dependencies): Hono {
   // Never event streams: a compressor would hold events back.
   app.use(compress({ encoding: "gzip" }));
   access.mount(app);
-  app.get("/assets/*", (c) => {
-    return assetResponse(c.req.path, c.req.header("accept-encoding")) ?? c.notFound();
-  });
+  app.get("/assets/*", (c) => assetResponse(c.req.path) ?? c.notFound());
   addPages(app, dependencies);
   addData(app, dependencies);
   addStreams(app, dependencies);

@@ -6,6 +6,7 @@ import { Monitor } from "../../../lab/monitor.ts";
 import { WorkerProcess } from "../../../lab/worker_process.ts";
 import { Listener } from "../../support/live_events.ts";
 import { onPlace } from "../../support/services.ts";
+import { asset } from "../../../workers/monitor/assets/assets.ts";
 
 interface Viewer {
   readonly origin: string;
@@ -165,6 +166,7 @@ Deno.test(
         "/customer?id=c-1",
         "/customer/data?id=c-1",
         "/customer.csv?id=c-1",
+        asset("client.js"),
       ]
     ) {
       strictEqual(await encodingOf(viewer, path), "gzip", path);

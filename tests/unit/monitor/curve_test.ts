@@ -1,6 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import {
-  longestInterval,
   silencesOf,
   summarize,
   toPoints,
@@ -54,7 +53,7 @@ function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): Read
 function breaks(series: Series): number[] {
   const points = toPoints(series, LIMITS);
   const range = { from: points[0]?.ts ?? 0, to: points.at(-1)?.ts ?? 0 };
-  return withSilences(points, longestInterval(points, series.kind), range)
+  return withSilences(points, series.kind, range)
     .filter(({ mean }) => mean === null).map(({ ts }) => ts / 1_000);
 }
 
@@ -119,7 +118,7 @@ Deno.test("the words for the chart count what is in the range", () => {
     LIMITS,
   );
   strictEqual(
-    summarize(withSilences(points, 25_000, { from: 0, to: 400_000 }), { from: 5_000, to: 400_000 }),
+    summarize(withSilences(points, "raw", { from: 0, to: 400_000 }), { from: 5_000, to: 400_000 }),
     "4 readings, lowest 41 bpm, highest 70 bpm, 1 marked low, 0 marked high, 1 silence.",
   );
 });
@@ -128,7 +127,7 @@ Deno.test("a silence that is still open is counted and shaded, and so is one bef
   const points = toPoints(raw([[100, 70], [110, 71], [120, 70]]), LIMITS);
   const shaded = (from: number, to: number) => {
     const range = { from: from * 1_000, to: to * 1_000 };
-    const all = withSilences(points, 50_000, range);
+    const all = withSilences(points, "raw", range);
     return [
       silencesOf(all, range).map(({ from, to }) => [from / 1_000, to / 1_000]),
       summarize(all, range).replace(/.*, /, ""),

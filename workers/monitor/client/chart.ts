@@ -1,34 +1,35 @@
 /** Folder `client`: the browser's part of the monitor page, which `deno task assets` bundles. This file: the chart of a customer. */
 import uPlot from "uplot";
 import type { BpmLimits, Range, Reading, Series } from "../view/view.ts";
-import { drawMarks, readStyle } from "./chart_marks.ts";
-import { chartOptions } from "./chart_options.ts";
-import {
-  longestInterval,
-  type Point,
-  silencesOf,
-  summarize,
-  toPoints,
-  withSilences,
-  withTail,
-} from "./curve.ts";
-import { bindKeys, bindPointers } from "./gestures.ts";
+import { drawMarks } from "./chart_marks.ts";
+import { chartOptions, readStyle } from "./chart_style.ts";
+import { type Point, silencesOf, summarize, toPoints, withSilences, withTail } from "./curve.ts";
+import { bindGestures } from "./gestures.ts";
 import { clampRange } from "./range.ts";
 import { now, rangeSearch } from "./times.ts";
 
 /** A new stream begins with the readings that a page can have missed in this time. */
 const MISSED_MS = 60_000;
-/** A window that moves is loaded again after this time, because the rollup can still change its minutes. */
+/** The data are loaded again after this time, because the rollup can still change its minutes. */
 const RELOAD_MS = 300_000;
 const RETRY_MS = 5_000;
 /** After this time without another change of the range, its data are loaded. */
 const SETTLE_MS = 300;
+const HELP =
+  "▼ low, ▲ high, ✕ rejected record. Zoom: drag, pinch, + and − or Ctrl and the wheel. Move: ← and →. Whole range: 0.";
 
 /** The columns of a `readings` event. */
 export interface Readings {
   readonly ts: readonly number[];
   readonly bpm: readonly number[];
   readonly anomaly: readonly Reading["anomaly"][];
+}
+
+interface Loaded {
+  readonly kind: Series["kind"];
+  readonly truncated: boolean;
+  readonly points: readonly Point[];
+  readonly range: Range;
 }
 
 function element<Tag extends keyof HTMLElementTagNameMap>(
@@ -48,16 +49,11 @@ export class Chart {
   readonly #summary = element("div", { className: "visually-hidden", id: "chart-summary" });
   readonly #reset = element("button", { type: "button", textContent: "Whole range", hidden: true });
   readonly #tail = new Map<number, Reading>();
-  #range: Range;
-  /** Whether the window moves with the present. */
-  #follows: boolean;
-  #series: Series | undefined;
-  #loaded: readonly Point[] = [];
-  #loadedRange: Range;
-  #longestMs = 0;
+  #zoomed: Range | undefined;
+  #loaded: Loaded | undefined;
   #points: readonly Point[] = [];
+  #silences: readonly Range[] = [];
   #plot: uPlot | undefined;
-  #style;
   #loadedAt = 0;
   #hasFailed = false;
   #heardAt = Date.now();
@@ -66,67 +62,50 @@ export class Chart {
 
   /** @param onRange shows the rest of the page for another range */
   constructor(private readonly root: HTMLElement, private readonly onRange: (search: string) => void) {
-    const { from, to, limits = "", liveTail } = root.dataset;
+    const { from, to, limits = "" } = root.dataset;
     this.#limits = JSON.parse(limits);
-    this.#home = this.#range = this.#loadedRange = { from: Number(from), to: Number(to) };
-    this.#follows = liveTail !== undefined;
+    this.#home = { from: Number(from), to: Number(to) };
     this.#layOut();
-    this.#style = readStyle(root);
+    bindGestures(root, this.#area, { range: () => this.#range, show: (range) => this.#show(range) });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.#style = readStyle(root);
-      this.#plot?.redraw(false, true);
+      this.#plot?.destroy();
+      this.#plot = undefined;
+      this.#draw();
     });
-    bindKeys(root, this.#view);
     new ResizeObserver(() => this.#plot?.setSize(this.#area.getBoundingClientRect())).observe(this.#area);
     void this.#load();
   }
 
   /** The range that the page follows now, which the parts around the chart must have, too. */
   get view(): string | undefined {
-    return this.#follows ? this.root.dataset.liveTail : undefined;
+    return this.#zoomed === undefined ? this.root.dataset.liveTail : undefined;
   }
 
-  /** With each sign that the stream is alive. */
-  resume(): void {
-    const hasMissed = Date.now() - this.#heardAt > MISSED_MS;
-    this.#heardAt = Date.now();
-    if (hasMissed || this.#hasFailed && Date.now() - this.#loadedAt > RETRY_MS) void this.#load();
+  get #range(): Range {
+    if (this.view === undefined) return this.#zoomed ?? this.#home;
+    const to = now();
+    return { from: to - this.#home.to + this.#home.from, to };
   }
 
   add({ ts, bpm, anomaly }: Readings): void {
     for (const [row, at] of ts.entries()) {
       this.#tail.set(at, { ts: at, bpm: bpm[row] ?? 0, anomaly: anomaly[row] ?? null });
     }
-    if (this.#follows) this.#move();
   }
 
-  /** Once a second: moves the window. */
+  /** Once a second while the stream is alive. Without it, a window that moves would show a silence. */
   tick(): void {
-    if (!this.#follows) return;
-    if (Date.now() - this.#loadedAt > RELOAD_MS) void this.#load();
-    const pixelMs = (this.#home.to - this.#home.from) / this.#area.clientWidth;
-    if (now() - this.#range.to > pixelMs) this.#move();
+    const hasMissed = Date.now() - this.#heardAt > MISSED_MS;
+    this.#heardAt = Date.now();
+    const isOld = Date.now() - this.#loadedAt > (this.#hasFailed ? RETRY_MS : RELOAD_MS);
+    if (hasMissed || isOld) void this.#load();
+    else if (this.view !== undefined) this.#draw();
   }
-
-  #move(): void {
-    const to = now();
-    this.#range = { from: to - this.#home.to + this.#home.from, to };
-    this.#draw();
-  }
-
-  readonly #view = {
-    range: () => this.#range,
-    show: (range: Range) => this.#show(clampRange(range, Math.max(this.#home.to, now()))),
-    reset: () => this.#show(undefined),
-  };
 
   #layOut(): void {
     const help = element("div", { className: "note chart-help", id: "chart-help" });
-    this.#reset.addEventListener("click", this.#view.reset);
-    help.append(
-      "▼ low, ▲ high, ✕ rejected record. Zoom: drag, pinch, + and − or Ctrl and the wheel. Move: ← and →. Whole range: 0.",
-      this.#reset,
-    );
+    this.#reset.addEventListener("click", () => this.#show(undefined));
+    help.append(HELP, this.#reset);
     this.#area.append(this.#message);
     this.root.replaceChildren(this.#area, help, this.#summary);
     Object.assign(this.root, {
@@ -139,14 +118,12 @@ export class Chart {
 
   /** @param range undefined: the page's own */
   #show(range: Range | undefined): void {
-    this.#range = range ?? this.#home;
-    this.#follows = range === undefined && this.root.dataset.liveTail !== undefined;
+    this.#zoomed = range && clampRange(range, Math.max(this.#home.to, now()));
     this.#reset.hidden = range === undefined;
-    if (this.#follows) this.#move();
-    else this.#draw();
+    this.#draw();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      const search = range === undefined ? this.#homeSearch : rangeSearch(this.#homeSearch, range);
+      const search = this.#zoomed ? rangeSearch(this.#homeSearch, this.#zoomed) : this.#homeSearch;
       history.replaceState(null, "", search);
       this.onRange(search);
       void this.#load();
@@ -158,39 +135,42 @@ export class Chart {
     const { signal } = this.#request = new AbortController();
     this.#loadedAt = Date.now();
     for (const ts of this.#tail.keys()) if (ts < now() - RELOAD_MS) this.#tail.delete(ts);
-    if (this.#series === undefined) this.#say("Loading the readings.");
+    if (this.#loaded === undefined) this.#say("Loading the readings.");
     try {
       const range = this.#range;
       const query = rangeSearch(`?${new URLSearchParams({ id: this.root.dataset.id ?? "" })}`, range);
       const response = await fetch(`/customer/data${query}`, { signal });
       if (!response.ok) throw new Error(await response.text());
       this.#hasFailed = false;
-      const series: Series = this.#series = await response.json();
-      this.#loaded = toPoints(series, this.#limits);
-      this.#loadedRange = range;
-      this.#longestMs = longestInterval(this.#loaded, series.kind);
+      const series: Series = await response.json();
+      const { kind, truncated } = series;
+      this.#loaded = { kind, truncated, points: toPoints(series, this.#limits), range };
       this.#draw();
     } catch (error) {
       if (signal.aborted) return;
       this.#hasFailed = true;
-      const retry = element("button", { type: "button", textContent: "Try again" });
-      retry.addEventListener("click", () => void this.#load());
-      this.#say(`The readings cannot be loaded. ${error instanceof Error ? error.message : ""} `, retry);
+      const why = error instanceof Error ? error.message : "";
+      this.#say(`The readings cannot be loaded, trying again. ${why}`);
     }
   }
 
-  #say(text: string, ...more: Node[]): void {
+  #say(text: string): void {
     // Only a change, because the message is read aloud.
-    if (this.#message.firstChild?.textContent !== text) this.#message.replaceChildren(text, ...more);
+    if (this.#message.textContent !== text) this.#message.textContent = text;
   }
 
   #draw(): void {
+    const range = this.#range;
     // For scripts that read what is shown.
-    Object.assign(this.root.dataset, this.#range);
-    if (this.#series === undefined) return;
-    const { kind, truncated } = this.#series;
-    const points = this.#follows ? withTail(this.#loaded, [...this.#tail.values()], kind) : this.#loaded;
-    this.#points = withSilences(points, this.#longestMs, this.#past);
+    Object.assign(this.root.dataset, range);
+    if (this.#loaded === undefined) return;
+    const { kind, truncated, points, range: { from, to } } = this.#loaded;
+    const follows = this.view !== undefined;
+    const all = follows ? withTail(points, [...this.#tail.values()], kind) : points;
+    // The future is no silence.
+    const known = { from, to: follows ? range.to : Math.min(to, now()) };
+    this.#points = withSilences(all, kind, known);
+    this.#silences = silencesOf(this.#points, known);
     const column = (name: "mean" | "lowest" | "highest") => this.#points.map((point) => point[name]);
     // The mean is the last, so that it lies above the band.
     const columns = kind === "raw" ? [column("mean")] : [column("lowest"), column("highest"), column("mean")];
@@ -198,43 +178,32 @@ export class Chart {
     if (this.#plot?.series.length !== data.length) {
       this.#plot?.destroy();
       this.#plot = this.#create(kind);
-      bindPointers(this.root, this.#plot.over, this.#view);
     }
     this.#plot.setData(data, false);
-    this.#plot.setScale("x", { min: this.#range.from, max: this.#range.to });
-    const summary = summarize(this.#points, this.#range);
+    this.#plot.setScale("x", { min: range.from, max: range.to });
+    const summary = summarize(this.#points, range);
     this.#summary.textContent = summary;
     const isCut = "This range has more readings than can be drawn. Its end is missing.";
-    this.#say(summary.startsWith("No ") ? summary : truncated ? isCut : "");
-  }
-
-  /** The part of the loaded range that is not in the future. */
-  get #past(): Range {
-    const { from, to } = this.#loadedRange;
-    return { from, to: this.#follows ? now() : Math.min(to, now()) };
+    if (!this.#hasFailed) this.#say(summary.startsWith("No ") ? summary : truncated ? isCut : "");
   }
 
   #create(kind: Series["kind"]): uPlot {
     const zoom = (plot: uPlot) => {
       const { left, width } = plot.select;
-      if (width > 0) {
-        this.#view.show({ from: plot.posToVal(left, "x"), to: plot.posToVal(left + width, "x") });
-      }
+      if (width > 0) this.#show({ from: plot.posToVal(left, "x"), to: plot.posToVal(left + width, "x") });
       plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
     };
+    const style = readStyle(this.root);
     const drawOver = (plot: uPlot) => {
       const times = [...document.querySelectorAll<HTMLTimeElement>("#rejects time")];
       const rejects = times.map(({ dateTime }) => Date.parse(dateTime));
-      const silences = silencesOf(this.#points, this.#past);
-      drawMarks(plot, { points: this.#points, silences, limits: this.#limits, rejects, style: this.#style });
+      const marks = { points: this.#points, silences: this.#silences, limits: this.#limits, rejects };
+      drawMarks(plot, marks, style);
     };
     const { width, height } = this.#area.getBoundingClientRect();
-    const look = { kind, limits: this.#limits, range: this.#view.range, style: () => this.#style };
-    const cursor: uPlot.Cursor = {
-      drag: { x: true, y: false, setScale: false, dist: 5 },
-      bind: { dblclick: () => () => (this.#view.reset(), null) },
-    };
+    const look = chartOptions({ kind, limits: this.#limits, range: () => this.#range, style });
+    const cursor: uPlot.Cursor = { drag: { x: true, y: false, setScale: false, dist: 5 } };
     const hooks = { setSelect: [zoom], draw: [drawOver] };
-    return new uPlot({ width, height, ...chartOptions(look), cursor, hooks }, undefined, this.#area);
+    return new uPlot({ width, height, ...look, cursor, hooks }, undefined, this.#area);
   }
 }

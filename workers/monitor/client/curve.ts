@@ -47,27 +47,24 @@ export function withTail(
   tail: readonly Reading[],
   kind: Series["kind"],
 ): readonly Point[] {
-  if (tail.length === 0) return points;
-  const begins = ({ ts }: Reading) => ts - ts % STEP_MS[kind];
-  const first = Math.min(...tail.map(begins));
-  const kept = points.findLastIndex(({ ts }) => ts < first) + 1;
-  const fresh = new Map(points.slice(kept).map((point) => [point.ts, point]));
-  for (const [ts, readings] of Map.groupBy(tail, begins)) {
-    if (readings.length > (fresh.get(ts)?.readings ?? 0)) fresh.set(ts, pointOf(ts, readings));
+  const all = new Map(points.map((point) => [point.ts, point]));
+  for (const [ts, readings] of Map.groupBy(tail, ({ ts }) => ts - ts % STEP_MS[kind])) {
+    if (readings.length > (all.get(ts)?.readings ?? 0)) all.set(ts, pointOf(ts, readings));
   }
-  return [...points.slice(0, kept), ...[...fresh.values()].sort((a, b) => a.ts - b.ts)];
+  return [...all.values()].sort((a, b) => a.ts - b.ts);
 }
 
 /** @returns the longest time between two points that is no silence. The usual interval is the median. */
-export function longestInterval(points: readonly Point[], kind: Series["kind"]): number {
-  const intervals = Float64Array.from(points.slice(1), ({ ts }, row) => ts - (points[row]?.ts ?? ts)).sort();
+function longestInterval(points: readonly Point[], kind: Series["kind"]): number {
+  const intervals = points.slice(1).map(({ ts }, row) => ts - (points[row]?.ts ?? ts)).sort((a, b) => a - b);
   const usual = intervals[intervals.length >> 1];
   if (kind === "minute" || usual === undefined) return SILENT_AFTER_MS;
   return Math.min(SILENT_AFTER_MS, Math.max(MISSING_READINGS * usual, MIN_SILENCE_MS));
 }
 
 /** Adds a point without values in each silence, also before the first and after the last reading of the range. */
-export function withSilences(points: readonly Point[], longestMs: number, { from, to }: Range): Point[] {
+export function withSilences(points: readonly Point[], kind: Series["kind"], { from, to }: Range): Point[] {
+  const longestMs = longestInterval(points, kind);
   const all: Point[] = [];
   let before = from;
   const goTo = (ts: number) => {
@@ -95,9 +92,8 @@ export function summarize(points: readonly Point[], { from, to }: Range): string
   const full = seen.filter(({ readings }) => readings > 0);
   if (full.length === 0) return "No readings in this range.";
   const readings = full.reduce((sum, point) => sum + point.readings, 0);
-  // Not Math.min(...): a call cannot have as many arguments as there are points.
-  const lowest = full.reduce((least, point) => Math.min(least, point.lowest ?? least), Infinity);
-  const highest = full.reduce((most, point) => Math.max(most, point.highest ?? most), 0);
+  const lowest = Math.min(...full.map((point) => point.lowest ?? Infinity));
+  const highest = Math.max(...full.map((point) => point.highest ?? 0));
   const marked = (kind: "low" | "high") => `${full.filter((point) => point[kind]).length} marked ${kind}`;
   const silences = countOf(seen.length - full.length, "silence");
   return `${countOf(readings, "reading")}, lowest ${lowest} bpm, highest ${highest} bpm, ${marked("low")}, ` +

@@ -35,9 +35,13 @@ export function replaceFragment(id: string, html: string): void {
   replace(document.getElementById(id), parser.parseFromString(html, "text/html").getElementById(id));
 }
 
+let request = new AbortController();
+
 /** Shows the same page for another address, but keeps the chart. */
-export async function loadPage(url: string, { signal }: { signal: AbortSignal }): Promise<void> {
-  const response = await fetch(url, { headers: { accept: "text/html" }, signal });
+export async function loadPage(url: string): Promise<void> {
+  request.abort();
+  request = new AbortController();
+  const response = await fetch(url, { headers: { accept: "text/html" }, signal: request.signal });
   if (!response.ok) return;
   const page = parser.parseFromString(await response.text(), "text/html");
   replace(document.querySelector("main"), page.querySelector("main"));

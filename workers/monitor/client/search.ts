@@ -2,27 +2,23 @@
 
 const PAUSE_MS = 150;
 
-export function startSearch(field: HTMLInputElement): void {
-  let request = new AbortController();
+export function startSearch(): void {
+  const field = document.querySelector<HTMLInputElement>("input[data-customer-search]");
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const suggest = async () => {
-    const prefix = field.value.trim();
-    request.abort();
-    request = new AbortController();
-    if (prefix === "") return field.list?.replaceChildren();
-    const response = await fetch(`/customers?${new URLSearchParams({ prefix })}`, request);
-    if (!response.ok) return;
+  const suggest = async (typed: string) => {
+    const response = await fetch(`/customers?${new URLSearchParams({ prefix: typed.trim() })}`);
+    if (!response.ok || field?.value !== typed) return;
     const ids: readonly string[] = await response.json();
-    field.list?.replaceChildren(
-      ...ids.map((id) => Object.assign(document.createElement("option"), { value: id })),
-    );
+    field.list?.replaceChildren(...ids.map((id) => new Option(id, id)));
   };
-  field.addEventListener("input", (event) => {
+  field?.addEventListener("input", (event) => {
     clearTimeout(timer);
+    const { value, form } = field;
+    if (value.trim() === "") return;
     // A suggestion was chosen: nothing is left to type.
     const isChosen = !(event instanceof InputEvent) || event.inputType === "insertReplacementText";
-    if (isChosen && field.value !== "") return field.form?.requestSubmit();
+    if (isChosen) return form?.requestSubmit();
     // Without suggestions, the field still works.
-    timer = setTimeout(() => suggest().catch(() => {}), PAUSE_MS);
+    timer = setTimeout(() => suggest(value).catch(() => {}), PAUSE_MS);
   });
 }

@@ -2,21 +2,20 @@
 
 /** The monitor sends an event at least every second, unless a query waits for its time limit. */
 const SILENT_AFTER_MS = 30_000;
-const MAX_PAUSE_MS = 10_000;
 
-export type StreamState =
-  | { readonly kind: "connecting" | "open" }
-  | { readonly kind: "lost"; readonly why: string; readonly retryAt: number }
-  /** The session ended: another attempt cannot succeed. */
-  | { readonly kind: "refused"; readonly why: string };
+/** `refused`: the session ended, so another attempt cannot succeed. */
+export type StreamState = "open" | "lost" | "refused";
 
 interface Listener {
-  readonly onState: (state: StreamState) => void;
+  /** @param why in the server's words, or empty */
+  readonly onState: (state: StreamState, why: string) => void;
   readonly onEvent: (name: string, data: unknown) => void;
 }
 
+// EventSource would hide why the server refused.
 export class Stream {
-  #stop: AbortController | undefined;
+  #stop = new AbortController();
+  #heardAt = Infinity;
 
   constructor(private readonly path: string, private readonly listener: Listener) {}
 
@@ -28,59 +27,50 @@ export class Stream {
   }
 
   close(): void {
-    this.#stop?.abort();
+    this.#stop.abort();
+    this.#heardAt = Infinity;
   }
 
-  async #run(stop: AbortSignal): Promise<void> {
-    for (let failures = 0; !stop.aborted; failures++) {
+  /** Once a second: the browser does not notice a connection that died, for example while the computer slept. */
+  check(): void {
+    if (Date.now() - this.#heardAt > SILENT_AFTER_MS) this.open();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#heardAt = Date.now();
       let why = "";
-      this.listener.onState({ kind: "connecting" });
       try {
-        const refused = await this.#read(stop, () => failures = 0);
-        if (refused !== undefined) return this.listener.onState({ kind: "refused", why: refused });
-      } catch (error) {
+        const response = await fetch(this.path, { headers: { accept: "text/event-stream" }, signal });
+        if (response.ok && response.body !== null) await this.#read(response.body, signal);
+        else why = await response.text();
+        if (response.status === 401) {
+          this.close();
+          return this.listener.onState("refused", why);
+        }
+      } catch {
         // The browser's own texts, such as "Failed to fetch", say nothing more than "disconnected".
-        if (error instanceof Refusal) why = error.message;
       }
-      if (stop.aborted) return;
-      // Half of the pause is random, so that not all viewers return at the same moment.
-      const pauseMs = Math.min(MAX_PAUSE_MS, 1_000 * 2 ** failures) * (0.5 + Math.random() / 2);
-      this.listener.onState({ kind: "lost", why, retryAt: Date.now() + pauseMs });
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (signal.aborted) return;
+      this.listener.onState("lost", why);
+      // Random, so that not all viewers return at the same moment.
+      await new Promise((resolve) => setTimeout(resolve, 1_000 + 4_000 * Math.random()));
     }
   }
 
-  /** @returns why the session has no access, or undefined when the stream ended */
-  async #read(stop: AbortSignal, onOpen: () => void): Promise<string | undefined> {
-    // EventSource would hide the status, and it does not notice a connection that died while the computer slept.
-    const silence = new AbortController();
-    const signal = AbortSignal.any([stop, silence.signal]);
-    let timer = setTimeout(() => silence.abort(), SILENT_AFTER_MS);
-    try {
-      const response = await fetch(this.path, { headers: { accept: "text/event-stream" }, signal });
-      if (response.status === 401) return await response.text();
-      if (!response.ok || response.body === null) throw new Refusal(await response.text());
-      onOpen();
-      this.listener.onState({ kind: "open" });
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let rest = ""; !signal.aborted;) {
-        const { value, done } = await reader.read();
-        if (done) return;
-        clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), SILENT_AFTER_MS);
-        const events = (rest + value).split("\n\n");
-        rest = events.pop() ?? "";
-        for (const event of events) if (!stop.aborted) this.#receive(event);
+  async #read(body: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal): Promise<void> {
+    this.listener.onState("open", "");
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "";;) {
+      const { value, done } = await reader.read();
+      if (done || signal.aborted) return;
+      this.#heardAt = Date.now();
+      const events = (rest + value).split("\n\n");
+      rest = events.pop() ?? "";
+      for (const event of events) {
+        const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+        if (name !== undefined && data !== undefined) this.listener.onEvent(name, JSON.parse(data));
       }
-    } finally {
-      clearTimeout(timer);
     }
-  }
-
-  #receive(event: string): void {
-    const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
-    if (name !== undefined && data !== undefined) this.listener.onEvent(name, JSON.parse(data));
   }
 }
-
-class Refusal extends Error {}

@@ -1,7 +1,8 @@
 /** Writes instants in the viewer's zone and keeps durations current. */
+import type { Range } from "../view/view.ts";
 import { formatDuration } from "../view/words.ts";
-import { fieldValue, formatClock, formatDate, formatZone } from "./local_time.ts";
-import { isRange, lastNight } from "./range.ts";
+import { formatClock, formatDate, formatZone } from "./local_time.ts";
+import { lastNight } from "./range.ts";
 
 let offsetMs = 0;
 let clockAt = 0;
@@ -36,9 +37,10 @@ function writeTimes(times: Iterable<HTMLTimeElement>): void {
 }
 
 /** Once a second. Of the past, it is not known whether what lasted then still lasts. */
-export function refreshDurations(isCurrent: boolean): void {
+export function refreshTimes(isCurrent: boolean): void {
   const growing = isCurrent ? "time:is([data-as=ago], [data-as=since])" : "time[data-as=ago]";
   writeTimes(document.querySelectorAll<HTMLTimeElement>(growing));
+  linkLastNight(document);
 }
 
 /** Turns what the server wrote in UTC into the viewer's zone. New HTML passes here before it gets into the page. */
@@ -46,25 +48,25 @@ export function localize(root: ParentNode): void {
   writeTimes(root.querySelectorAll<HTMLTimeElement>("time[data-as]"));
   for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = formatZone(now());
   for (const field of root.querySelectorAll<HTMLInputElement>("input[data-instant]")) {
-    const value = fieldValue(Date.parse(field.dataset.instant ?? ""));
-    field.setAttribute("value", value);
-    field.value = value;
+    field.value = formatDate(Date.parse(field.dataset.instant ?? "")).replace(" ", "T");
+    field.defaultValue = field.value;
   }
-  localizeLinks(root);
+  linkLastNight(root);
 }
 
 /** Only the browser knows when the viewer's last night was. */
-export function localizeLinks(root: ParentNode): void {
+function linkLastNight(root: ParentNode): void {
   for (const link of root.querySelectorAll<HTMLAnchorElement>("a[data-last-night]")) {
-    const night = lastNight(now());
-    link.search = rangeSearch(link.search, night);
+    link.search = rangeSearch(link.search, lastNight(now()));
     link.hidden = false;
-    if (isRange(location.search, night)) link.ariaCurrent = "true";
+    // During the night, its end moves on.
+    const [from, shownFrom] = [link, location].map(({ search }) => new URLSearchParams(search).get("from"));
+    link.ariaCurrent = from === shownFrom ? "true" : null;
   }
 }
 
 /** @returns the query with another range */
-export function rangeSearch(search: string, range: { readonly from: number; readonly to: number }): string {
+export function rangeSearch(search: string, range: Range): string {
   const query = new URLSearchParams(search);
   query.delete("last");
   for (const name of ["from", "to"] as const) query.set(name, new Date(range[name]).toISOString());
