@@ -19,7 +19,7 @@ Deno.test(
       ...beats({ customer: "ada", from: 3_000, bpm: (ago) => ago < 300 ? 200 : 80 }),
       ...beats({ customer: LONG_ID, from: 600, bpm: 35 }),
       ...beats({ customer: "gone", from: 7_200, to: 6_000, bpm: 70 }),
-      ...beats({ customer: "bob", from: 600, bpm: 66 }),
+      ...beats({ customer: "bob", from: 600, bpm: (ago) => ago > 60 && ago < 300 ? 191 : 66 }),
       { value: `{"customer_id":"ada",${"x".repeat(3_000)}` },
       { value: new Uint8Array(600).fill(0xfe) },
       { value: { customer_id: "ada", timestamp: new Date().toISOString(), heart_rate: 999 } },
@@ -28,6 +28,7 @@ Deno.test(
     await place.untilCaughtUp();
     await withTab(monitor, {}, async (tab) => {
       const { page } = tab;
+      await untilShown(page, "#attention", /high lately, 191 bpm/);
       const backgrounds: string[] = [];
       for (const path of PAGES) {
         for (const width of WIDTHS) {

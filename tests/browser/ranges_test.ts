@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import { doesNotMatch, match, notStrictEqual, ok, strictEqual } from "node:assert";
+import { doesNotMatch, match, notStrictEqual, strictEqual } from "node:assert";
 import type { Page } from "puppeteer-core";
 import { beats, reading } from "../../lab/beats.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -80,48 +80,6 @@ Deno.test(
       await Promise.all([page.waitForNavigation(), page.click("a[href*='last=8h']")]);
       strictEqual(await textOf(page, ".ranges [aria-current=true]"), "last 8 hours");
       doesNotMatch(await textOf(page, "#episodes"), /✓/);
-    });
-  }),
-);
-
-Deno.test(
-  "two fingers zoom the chart where they are, and one finger moves it",
-  onPlace({}, async (place) => {
-    await using monitor = await Monitor.start(place);
-    await place.publisher.send(beats({ customer: "ada", from: 50 * MINUTE, bpm: 75 }));
-    await place.consumeAll();
-    await withTab(monitor, {}, async ({ page }) => {
-      await page.goto(`${monitor.origin}/customer?id=ada&last=1h`);
-      await untilDrawn(page);
-      const curve = await page.waitForSelector("#chart .u-over");
-      await curve?.scrollIntoView();
-      const box = await curve?.boundingBox();
-      ok(box);
-      const devtools = await page.createCDPSession();
-      await devtools.send("Emulation.setTouchEmulationEnabled", { enabled: true, maxTouchPoints: 2 });
-      const y = box.y + box.height / 2;
-      const touch = (type: "touchStart" | "touchMove" | "touchEnd", ...places: number[]) =>
-        devtools.send("Input.dispatchTouchEvent", {
-          type,
-          touchPoints: places.map((place, id) => ({ id, x: box.x + place * box.width, y })),
-        });
-      const shown = () =>
-        page.$eval("div#chart", ({ dataset }) => [Number(dataset["from"]), Number(dataset["to"])]);
-      const [from = 0, to = 0] = await shown();
-      await touch("touchStart", 0.4, 0.6);
-      for (const step of [1, 2, 3, 4]) await touch("touchMove", 0.4 - step * 0.05, 0.6 + step * 0.05);
-      await touch("touchEnd");
-      const [pinchedFrom = 0, pinchedTo = 0] = await shown();
-      const share = (pinchedTo - pinchedFrom) / (to - from);
-      ok(share > 0.25 && share < 0.45, `the fingers are three times as far apart, but ${share} is shown`);
-      ok(Math.abs((pinchedFrom + pinchedTo) / 2 - (from + to) / 2) < 0.05 * (to - from));
-      await eventually("the address to have the range", () => page.url().includes("from="));
-      await touch("touchStart", 0.3);
-      for (const step of [1, 2, 3, 4]) await touch("touchMove", 0.3 + step * 0.1);
-      await touch("touchEnd");
-      const [movedFrom = 0, movedTo = 0] = await shown();
-      ok(movedFrom < pinchedFrom, "the chart goes with the finger");
-      ok(Math.abs(movedTo - movedFrom - (pinchedTo - pinchedFrom)) <= 1);
     });
   }),
 );

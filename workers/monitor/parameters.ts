@@ -12,7 +12,10 @@ const CUSTOMER = setting(
   (text) => isCustomerId(text) ? text : undefined,
 );
 const RANGE = { from: optional(setting(INSTANT, parseMs)), to: optional(setting(INSTANT, parseMs)) };
-const RECORD = text({ expected: "the value of a link to a reject, or to earlier ones", pattern: /^\d{1,18}-\d{1,18}$/ });
+const RECORD = text({
+  expected: "the value of a link to a reject, or to earlier ones",
+  pattern: /^\d{1,18}-\d{1,18}$/,
+});
 
 const CUSTOMER_PARAMETERS = {
   id: CUSTOMER,
@@ -41,7 +44,9 @@ export function customerParameters(query: Environment): Chosen & { readonly id: 
 }
 
 /** @throws UsageError with a line for each wrong parameter */
-export function rejectParameters(query: Environment): Pick<Chosen, "last"> & { readonly filter: RejectFilter } {
+export function rejectParameters(
+  query: Environment,
+): Pick<Chosen, "last"> & { readonly filter: RejectFilter } {
   const { from, to, customer, ...others } = parseSettings("page", REJECT_PARAMETERS, query);
   const { range, last } = chosenRange({ from, to }, "24h");
   return { filter: { ...others, customerId: customer, range }, last };

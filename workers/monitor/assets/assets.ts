@@ -13,10 +13,12 @@ const ASSETS = {
   "chart.css": { type: "text/css", text: uplot + chart },
   "icon.svg": { type: "image/svg+xml", text: icon },
 };
-const assetsByPath = new Map(Object.entries(ASSETS).map(([name, { text, type }]) => {
-  const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
-  return [`/assets/${hash}/${name}`, { name, text, type }];
-}));
+const assetsByPath = new Map(
+  Object.entries(ASSETS).map(([name, { text, type }]) => {
+    const hash = createHash("sha256").update(text).digest("hex").slice(0, 12);
+    return [`/assets/${hash}/${name}`, { name, text, type }];
+  }),
+);
 
 /** @returns the path of the file, with a hash of its content: another content has another address */
 export function asset(name: keyof typeof ASSETS): string {

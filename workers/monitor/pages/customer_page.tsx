@@ -95,7 +95,9 @@ export function Latest({ latest, pipeline }: LatestProps) {
     <p id="latest" class="latest">
       <Unknown pipeline={pipeline} who="patient" />
       {silentMs >= SILENT_AFTER_MS && (
-        <Flag kind="silent">silent for {silence}, since <Moment at={latest.ts} now={at} /></Flag>
+        <Flag kind="silent">
+          silent for {silence}, since <Moment at={latest.ts} now={at} />
+        </Flag>
       )} <HeartRate {...latest} />{" "}
       <span class="note">
         latest reading, <Instant at={latest.ts} as="ago" />

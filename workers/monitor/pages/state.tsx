@@ -38,13 +38,11 @@ export function State({ pipeline, whole = false }: StateProps) {
           {parts === "" ? well : `${countOf(problems.length, "problem")} with ${parts}.`}
         </Flag>
       </p>
-      {whole
-        ? texts.length > 0 && <ul>{texts.map((text) => <li>{text}</li>)}</ul>
-        : (
-          <p>
-            {texts[0]} <a href="/">See the page Now</a>
-          </p>
-        )}
+      {whole ? texts.length > 0 && <ul>{texts.map((text) => <li>{text}</li>)}</ul> : (
+        <p>
+          {texts[0]} <a href="/">See the page Now</a>
+        </p>
+      )}
     </div>
   );
 }
@@ -61,7 +59,8 @@ export function Unknown({ pipeline: { at, stands, unknownSince }, who }: Unknown
   return (
     <>
       <Flag kind="trouble">
-        Unknown since <Moment at={unknownSince} now={at} />: the pipeline {stands ? "stands" : "is late"}, not the {who}.
+        Unknown since <Moment at={unknownSince} now={at} />: the pipeline{" "}
+        {stands ? "stands" : "is late"}, not the {who}.
       </Flag>{" "}
       Then:{" "}
     </>

@@ -127,7 +127,12 @@ export class AttentionList {
   }
 
   readonly #row = ({ id: customerId, ts, bpm: heartRate, anomaly }: CustomerReading): Attention => {
-    return { customerId, kind: anomaly ?? "silent", since: this.#episodes.get(customerId)?.since ?? ts, heartRate };
+    return {
+      customerId,
+      kind: anomaly ?? "silent",
+      since: this.#episodes.get(customerId)?.since ?? ts,
+      heartRate,
+    };
   };
 
   /** @returns one search, or none if the episode is known up to its beginning */

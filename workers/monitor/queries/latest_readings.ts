@@ -122,7 +122,12 @@ export class LatestReadings {
       const writtenAt = written !== null ? written / 1_000 : isNew ? lastBatchAt ?? 0 : 0;
       if (writtenAt > at - DELAY_OVER_MS) delays.push(writtenAt - ts);
       if (known === undefined ? !this.isFull : known.ts < ts) {
-        this.#customers.set(id, { id, ts, bpm: changed.bpm[row] ?? 0, anomaly: changed.anomaly[row] ?? null });
+        this.#customers.set(id, {
+          id,
+          ts,
+          bpm: changed.bpm[row] ?? 0,
+          anomaly: changed.anomaly[row] ?? null,
+        });
       }
     }
     const delay = medianOf(delays);
