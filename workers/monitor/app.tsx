@@ -89,7 +89,7 @@ function addData(app: Hono, { queries }: Dependencies): void {
     const [begin, end] = [range.from, range.to].map((ms) =>
       new Date(ms).toISOString().slice(0, 16).replace(":", "")
     );
-    return c.body(ReadableStream.from(from(first, rows)).pipeThrough(new TextEncoderStream()), 200, {
+    return c.body(ReadableStream.from(startingWith(first, rows)).pipeThrough(new TextEncoderStream()), 200, {
       "content-type": "text/csv; charset=utf-8",
       "content-disposition": `attachment; filename="heart_rate_${begin}_${end}.csv"`,
     });
@@ -112,7 +112,7 @@ function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
 }
 
 /** Reads the next piece only after the viewer has taken the previous one. */
-async function* from<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
   yield first;
   yield* rest;
 }

@@ -64,7 +64,7 @@ export class Feed {
     return this.#viewers.size;
   }
 
-  /** Polls once and waits. The pause is not shorter for viewers that leave and come back at once. */
+  /** Polls once and pauses at least as long, so that a feed takes at most half of a connection. */
   async round({ signal }: { signal: AbortSignal }): Promise<void> {
     const began = performance.now();
     const before = this.#latest;

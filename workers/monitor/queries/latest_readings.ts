@@ -29,8 +29,8 @@ export interface RollupState {
 const micros = (instant: string) => `(date_part('epoch', ${instant}) * 1000000)::bigint`;
 
 /**
- * Reads the rows that were written since the last poll, or all rows. One JSON array for each column, because the driver takes
- * ten times as long for a row of its own for each reading.
+ * Reads the rows that were written since the last poll, or all rows. One JSON array for each column, because the driver is much
+ * slower with a row for each reading.
  * $1: the oldest transaction of the last poll. Every later commit has an equal or newer xmin. Null reads all rows.
  * $2: whether to read the change rows.
  * $3: the moves of each ledger row at the last poll. If the rollup has applied no later change row, `customer_latest` has
