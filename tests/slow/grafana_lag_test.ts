@@ -141,6 +141,11 @@ Deno.test("the newest readings come from the index on ts, with many day partitio
      select 'late-' || n, now() - interval '9 days' - n * interval '1 second', 70, null from generate_series(1, 5000) n`,
   );
   await owner.query(
+    `insert into public.heartbeats
+     select 'more-' || n % 9, now() - n * interval '4 seconds', 190, case when n % 50 = 0 then 'high' end
+       from generate_series(1, 43200) n`,
+  );
+  await owner.query(
     `select public.ensure_heartbeat_partition('public.heartbeats', day)
        from generate_series(now() - interval '60 days', now() - interval '11 days', interval '1 day') day`,
   );
@@ -148,9 +153,12 @@ Deno.test("the newest readings come from the index on ts, with many day partitio
   const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
   const plain = /^select [^;]*order by ts desc limit 20(?=;)/m.exec(readme)?.[0];
   assert.ok(plain !== undefined, "README has no query for the latest readings");
+  // The partition of a day that has just begun is so small that reading all of it is right.
+  const end = new Date();
+  if (end.getUTCHours() < 12) end.setUTCHours(0, 0, 0, -1);
   const panel = (part: string, rangeMs?: number) => {
     const { context, sql } = database.query(part);
-    return expandMacros(sql, context(new Date(), rangeMs));
+    return expandMacros(sql, context(end, rangeMs));
   };
   const explain = async (sql: string) => {
     const { rows } = await database.reader.query<Row>(`explain ${sql}`);
