@@ -47,7 +47,7 @@ export function views(text: string) {
     lagRecords: 1_234,
     rollupLagSeconds: 61,
     customers: { reporting: 20, low: 1, high: 1, silent: 1 },
-    longSilent: 0,
+    longSilent: { customers: 1, newest: [text] },
     attention: [
       ...(["low", "high", "silent"] as const).map((kind) => {
         return { customerId: text, kind, since: AT - MINUTE, heartRate: 191 };

@@ -7,18 +7,28 @@ const entry = (customerId: string, kind: Attention["kind"], since: number, latel
 };
 const ids = (...all: Attention[]) => mostUrgent(all).map(({ customerId }) => customerId);
 
-Deno.test("those beyond a limit come first, then those who were lately, then the silent ones, the longest first", () => {
+Deno.test("those beyond a limit come first, then the silent ones, the longest first, then those who were lately beyond it", () => {
   deepStrictEqual(
     ids(
       entry("silent", "silent", 1),
       entry("silent-longer", "silent", 0),
       entry("scenario-1", "high", 0),
+      entry("1000000000000001", "high", 0),
       entry("lately", "low", 2, 12),
       entry("lately-more", "low", 5, 40),
       entry("high", "high", 9),
       entry("low-longer", "low", 8),
     ),
-    ["low-longer", "high", "lately-more", "lately", "silent-longer", "silent", "scenario-1"],
+    [
+      "low-longer",
+      "high",
+      "1000000000000001",
+      "silent-longer",
+      "silent",
+      "lately-more",
+      "lately",
+      "scenario-1",
+    ],
   );
 });
 
@@ -29,9 +39,9 @@ Deno.test("a customer is listed once, in the most urgent group, and the list has
     entry("b", "high", 5),
     entry("b", "high", 1, 9),
   ];
-  deepStrictEqual(mostUrgent(both).map(({ customerId, lately }) => [customerId, lately]), [["b", undefined], [
-    "a",
-    3,
-  ]]);
+  deepStrictEqual(mostUrgent(both).map(({ customerId, kind, lately }) => [customerId, kind, lately]), [
+    ["b", "high", undefined],
+    ["a", "silent", undefined],
+  ]);
   deepStrictEqual(ids(...Array.from({ length: 60 }, (_, at) => entry(`${at}`, "high", at))).length, 50);
 });

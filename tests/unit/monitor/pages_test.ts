@@ -182,8 +182,8 @@ Deno.test("before the first reading, the page Now says how to send one", async (
 
 Deno.test("customers who are silent for more than a day do not vanish: the page Now counts them", async () => {
   const { now } = emptyViews();
-  const page = async (longSilent: number) =>
-    await html(NowPage({ now: { ...now, hasStored: true, longSilent } }));
+  const page = async (customers: number) =>
+    await html(NowPage({ now: { ...now, hasStored: true, longSilent: { customers, newest: ["c-1"] } } }));
   const [one, many] = [await page(1), await page(1_200)];
   match(one, /Silent for more than a day: 1 customer\./);
   match(many, /Silent for more than a day: 1\u202f200 customers\./);

@@ -18,10 +18,16 @@ export function setClock(at: number): void {
   clockAt = at;
 }
 
+/** An instant that is later than this in the future is from a clock that is ahead. */
+const CLOCKS_DIFFER_MS = 5_000;
+
 const WRITERS: Readonly<Record<string, (ms: number) => string>> = {
   clock: formatClock,
   date: formatDate,
-  ago: (ms) => `${formatDuration(now() - ms)} ago`,
+  ago: (ms) =>
+    ms - now() > CLOCKS_DIFFER_MS
+      ? `${formatDuration(ms - now())} ahead`
+      : `${formatDuration(now() - ms)} ago`,
   since: (ms) => formatDuration(now() - ms),
 };
 

@@ -39,7 +39,7 @@ export function nowFragments(now: Now): Fragments {
 }
 
 function AttentionList(now: Now) {
-  const { unknownSince, attention, customers, longSilent } = now;
+  const { unknownSince, attention, customers } = now;
   const all = customers.low + customers.high + customers.silent;
   const listed = attention.filter(({ lately }) => lately === undefined).length;
   return (
@@ -60,7 +60,7 @@ function AttentionList(now: Now) {
         )
         : (
           <Table
-            caption="Customers who need attention: beyond a limit, then lately beyond it, then silent"
+            caption="Customers who need attention: beyond a limit, then silent, then lately beyond a limit"
             columns={["Customer", "State", "For", "Since"]}
             rows={attention.map((entry) => [
               <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
@@ -76,14 +76,22 @@ function AttentionList(now: Now) {
           are listed: those beyond a limit before the silent ones, the longest first.
         </p>
       )}
-      {longSilent !== 0 && (
-        <p class="note">
-          Silent for more than a day: {longSilent === null
-            ? "unknown, because they could not be counted in time"
-            : countOf(longSilent, "customer")}.
-        </p>
-      )}
+      <LongSilent {...now} />
     </>
+  );
+}
+
+function LongSilent({ longSilent }: Now) {
+  if (longSilent === null) {
+    return <p class="note">Customers silent for more than a day could not be counted.</p>;
+  }
+  const { customers, newest } = longSilent;
+  if (customers === 0) return null;
+  return (
+    <p class="note">
+      Silent for more than a day: {countOf(customers, "customer")}. The newest of them:
+      {newest.map((id) => [" ", <CustomerLink id={id} />])}
+    </p>
   );
 }
 

@@ -29,10 +29,14 @@ export async function readLately(database: Database): Promise<Attention[]> {
   return await database.query<Attention & Row>(LATELY, [MAX_SEARCHES]);
 }
 
-/** Those beyond a limit first, then those who were lately, then the silent ones. Customers of the `scenarios` task come last. */
+/**
+ * Those beyond a limit first, then the silent ones, then those who were lately beyond it. Customers of the `scenarios` task come
+ * last; if only their number looks like that of one, a customer is the last of the group.
+ */
 function rankOf({ customerId, kind, lately }: Attention): number {
-  const group = kind === "silent" ? 2 : lately === undefined ? 0 : 1;
-  return group + (SCENARIO_ID.test(customerId) ? 3 : 0);
+  const group = lately !== undefined ? 2 : kind === "silent" ? 1 : 0;
+  if (customerId.startsWith("scenario-")) return group + 3;
+  return SCENARIO_ID.test(customerId) ? group + 0.5 : group;
 }
 
 /**

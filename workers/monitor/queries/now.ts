@@ -1,25 +1,27 @@
-import type { Database, Session } from "../../_shared/postgres.ts";
+import type { Database, Row, Session } from "../../_shared/postgres.ts";
 import { type Attention, type CustomerReading, type Now, SILENT_AFTER_MS, STEP_BPM } from "../view/view.ts";
 import { AttentionList, readLately } from "./attention.ts";
 import { LatestReadings } from "./latest_readings.ts";
 import type { PipelineWatch } from "./pipeline.ts";
-import { DEFAULT_LIMITS, inSnapshot, instant, kept } from "./snapshot.ts";
+import { DEFAULT_LIMITS, inSnapshot, instant, IS_SCENARIO, kept } from "./snapshot.ts";
 
 const LATELY_EVERY_MS = 10_000;
 /** Counting them reads all rows of customer_latest. */
 const COUNT_EVERY_MS = 30_000;
 const LONG_SILENT = `
-  select count(*)::float8 as customers
-    from public.customer_latest
-   where ts <= ${instant("$1")} - interval '1 day'`;
+  with silent as (select customer_id, ts from public.customer_latest where ts <= ${
+  instant("$1")
+} - interval '1 day')
+  select (select count(*)::float8 from silent) as customers,
+         array(select customer_id from silent order by ${IS_SCENARIO}, ts desc limit 5) as newest`;
 
 export function createNow(database: Database, watch: PipelineWatch): () => Promise<Now> {
   const latest = new LatestReadings();
   const list = new AttentionList();
   const readKnownLately = kept(LATELY_EVERY_MS, () => readLately(database));
   const longSilent = kept(COUNT_EVERY_MS, async (at: number) => {
-    const [row] = await database.query<{ customers: number }>(LONG_SILENT, [at]);
-    return row?.customers;
+    const [silent] = await database.query<NonNullable<Now["longSilent"]> & Row>(LONG_SILENT, [at]);
+    return silent;
   });
   const read = (lately: readonly Attention[]) => async (session: Session) => {
     const pipeline = await watch.read(session);

@@ -31,9 +31,9 @@ export function inSnapshot<T>(database: Database, work: (session: Session) => Pr
 }
 
 /**
- * Asks at most every `everyMs`, for questions that can take long. Meanwhile, and after a failure, the answer is the last one.
+ * Asks at most every `everyMs`, for questions that can take long. Meanwhile, the answer is the last one.
  *
- * @returns undefined before the first success. Only the first result is worth waiting for.
+ * @returns undefined after a failure. Only then, and the first time, it waits for the answer.
  */
 export function kept<A extends unknown[], T>(
   everyMs: number,
@@ -44,7 +44,7 @@ export function kept<A extends unknown[], T>(
   return async (...args) => {
     if (performance.now() < dueAt) return known;
     dueAt = performance.now() + everyMs;
-    const asking = ask(...args).then((answer) => void (known = answer), () => {});
+    const asking = ask(...args).then((answer) => void (known = answer), () => void (known = undefined));
     if (known === undefined) await asking;
     return known;
   };

@@ -67,9 +67,9 @@ export interface Now extends PipelineState {
   readonly rollupLagSeconds: number;
   /** Customers by their latest reading, at `unknownSince` if that is known. `reporting` includes those beyond a limit. `silent` ends after a day of silence. */
   readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
-  /** Customers without a reading for more than a day. Null if they could not be counted in time. */
-  readonly longSilent: number | null;
-  /** First those beyond a limit, the longest first; then those who were lately, the most readings first; then the silent ones. At most ATTENTION_ROWS. */
+  /** Customers without a reading for more than a day, and the ids of the newest five. Null if they could not be counted in time. */
+  readonly longSilent: { readonly customers: number; readonly newest: readonly string[] } | null;
+  /** First those beyond a limit, then the silent ones, the longest first; then those who were lately beyond a limit, the most readings first. At most ATTENTION_ROWS. */
   readonly attention: readonly Attention[];
   /** Reporting customers by heart rate, in steps of STEP_BPM; `from` is inclusive. Steps without customers are left out. */
   readonly distribution: readonly { readonly from: number; readonly customers: number }[];
