@@ -42,7 +42,7 @@ function writeTimes(times: Iterable<HTMLTimeElement>): void {
   }
 }
 
-/** Once a second. Of the past, it is not known whether what lasted then still lasts. */
+/** Once a second. While the page has only old data, durations do not grow: what lasted then may have ended. */
 export function refreshTimes(isCurrent: boolean): void {
   const growing = isCurrent ? "time:is([data-as=ago], [data-as=since])" : "time[data-as=ago]";
   writeTimes(document.querySelectorAll<HTMLTimeElement>(growing));

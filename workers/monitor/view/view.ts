@@ -34,7 +34,7 @@ export interface Attention {
   readonly kind: "low" | "high" | "silent";
   /** The first reading of the episode, the last reading before the silence, or the first minute with a reading of `lately`. */
   readonly since: number;
-  /** Of the latest reading. With `lately`, the furthest one. */
+  /** Of the latest reading. With `lately`: the lowest or highest of those beyond the limit. */
   readonly heartRate: number;
   /** Readings beyond a limit in the last 10 minutes. Only if the latest reading is not. */
   readonly lately?: number;
