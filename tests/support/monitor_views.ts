@@ -50,7 +50,7 @@ export function views(text: string) {
     longSilent: { customers: 1, newest: [text] },
     attention: [
       ...(["low", "high", "silent"] as const).map((kind) => {
-        return { customerId: text, kind, since: AT - MINUTE, heartRate: 191 };
+        return { customerId: text, kind, since: AT - MINUTE, heartRate: 191, latestAt: AT };
       }),
       { customerId: text, kind: "high", since: AT - MINUTE, heartRate: 196, lately: 12 },
     ],
@@ -62,12 +62,15 @@ export function views(text: string) {
     customerId: text,
     range: RANGE,
     latest: { ts: AT, bpm: 191, anomaly: "high" },
-    coverage: { readings: 720, first: RANGE.from, last: AT, gapMs: 5_000 },
+    readings: 720,
+    silences: [{ from: AT - 34 * MINUTE, to: AT - 28 * MINUTE }],
     episodes: [
       { kind: "high", began: AT - 12 * MINUTE - 4_000, ended: AT, open: true, extreme: 196, readings: 145 },
       { kind: "low", began: LONG_AGO, ended: LONG_AGO, open: false, extreme: 43, readings: 1 },
     ],
+    hasMoreEpisodes: true,
     rejects: [reject],
+    hasMoreRejects: true,
     limits: LIMITS,
   };
   const rejects: Rejects = {
@@ -110,9 +113,12 @@ export function emptyViews(): ReturnType<typeof views> {
     customer: {
       ...customer,
       latest: null,
-      coverage: { readings: 0, first: null, last: null, gapMs: null },
+      readings: 0,
+      silences: [RANGE],
       episodes: [],
+      hasMoreEpisodes: false,
       rejects: [],
+      hasMoreRejects: false,
     },
     rejects: { ...rejects, rejects: [], next: undefined, overTime: { stepMs: MINUTE, reasons: [] } },
     ledger: { at: AT, logs: [], unaccounted: "0" },

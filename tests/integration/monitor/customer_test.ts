@@ -33,13 +33,11 @@ Deno.test(
     ]);
     const ask = (minutes: number, end = now + SECOND_MS) =>
       asked.queries.customer(HOSTILE_CUSTOMER, { from: end - minutes * MINUTE_MS, to: end });
-    const { latest, episodes, limits, rejects, coverage } = await ask(200);
-    deepStrictEqual(coverage, {
-      readings: 5,
-      first: minutesAgo(120),
-      last: minutesAgo(1),
-      gapMs: 115 * MINUTE_MS,
-    });
+    const { latest, episodes, limits, rejects, readings, silences } = await ask(200);
+    deepStrictEqual([readings, silences], [5, [
+      { from: minutesAgo(119), to: minutesAgo(4) },
+      { from: now + SECOND_MS - 200 * MINUTE_MS, to: minutesAgo(120) },
+    ]]);
     deepStrictEqual(latest, { ts: now - MINUTE_MS, bpm: 190, anomaly: "high" });
     const low = {
       kind: "low",
@@ -85,8 +83,25 @@ Deno.test(
     deepStrictEqual((await ask("ada")).limits, later.limits);
 
     const unknown = await ask("nobody");
-    const none = { readings: 0, first: null, last: null, gapMs: null };
-    deepStrictEqual([unknown.latest, unknown.episodes, unknown.coverage], [null, [], none]);
+    deepStrictEqual([unknown.latest, unknown.episodes, unknown.readings], [null, [], 0]);
+    deepStrictEqual(unknown.silences, [{ from: now - HOUR_MS, to: unknown.at }]);
+  }),
+);
+
+Deno.test(
+  "a silence that goes on does not end with the range, unless the customer has later readings",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await using written = await openStore(place);
+    const now = Date.now();
+    const minutesAgo = (minutes: number) => now - minutes * MINUTE_MS;
+    const range = { from: minutesAgo(41), to: minutesAgo(20) };
+    await written.store([40, 36, 33].map((minutes) => beat("ada", minutesAgo(minutes), 70)));
+    const silent = await asked.queries.customer("ada", range);
+    deepStrictEqual(silent.silences, [{ from: minutesAgo(33), to: silent.at }]);
+    await written.store([beat("ada", minutesAgo(2), 70)]);
+    const back = await asked.queries.customer("ada", range);
+    deepStrictEqual(back.silences, [{ from: minutesAgo(33), to: range.to }]);
   }),
 );
 

@@ -73,7 +73,10 @@ Deno.test("the line of minutes breaks only after five minutes", () => {
 
 Deno.test("a series without readings has no line, no break and says so", () => {
   deepStrictEqual(breaks(raw([])), []);
-  strictEqual(summarize(toPoints(raw([]), LIMITS), { from: 0, to: 9e9 }), "No readings in this range.");
+  strictEqual(
+    summarize(toPoints(raw([]), LIMITS), "raw", { from: 0, to: 9e9 }),
+    "No readings in this range.",
+  );
 });
 
 Deno.test("a minute is marked only with anomalies of the limits' own side", () => {
@@ -118,8 +121,8 @@ Deno.test("the words for the chart count what is in the range", () => {
     LIMITS,
   );
   strictEqual(
-    summarize(withSilences(points, "raw", { from: 0, to: 400_000 }), { from: 5_000, to: 400_000 }),
-    "4 readings, lowest 41 bpm, highest 70 bpm, 1 marked low, 0 marked high, 1 silence.",
+    summarize(withSilences(points, "raw", { from: 0, to: 400_000 }), "raw", { from: 5_000, to: 400_000 }),
+    "4 readings, lowest 41 bpm, highest 70 bpm, 1 reading marked low, 0 readings marked high, 1 silence.",
   );
 });
 
@@ -130,7 +133,7 @@ Deno.test("a silence that is still open is counted and shaded, and so is one bef
     const all = withSilences(points, "raw", range);
     return [
       silencesOf(all, range).map(({ from, to }) => [from / 1_000, to / 1_000]),
-      summarize(all, range).replace(/.*, /, ""),
+      summarize(all, "raw", range).replace(/.*, /, ""),
     ];
   };
   deepStrictEqual(shaded(60, 170), [[], "0 silences."]);

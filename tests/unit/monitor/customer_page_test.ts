@@ -1,54 +1,96 @@
-import { match, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { CustomerPage } from "../../../workers/monitor/pages/customer_page.tsx";
-import type { Customer } from "../../../workers/monitor/view/view.ts";
+import type { Customer, Episode, Preset, Range } from "../../../workers/monitor/view/view.ts";
 import { HARMLESS, html, MINUTE, RANGE, views } from "../../support/monitor_views.ts";
 
-Deno.test("the page of a customer sums up the episodes in a sentence", async () => {
+/** The sentence that says whether there was an anomaly. */
+async function answerOf(change: Partial<Customer>, last: Preset | undefined): Promise<string> {
   const { customer, pipeline } = views(HARMLESS);
-  const [high, low] = customer.episodes;
+  const quiet = { silences: [], episodes: [], hasMoreEpisodes: false };
+  const page = await html(CustomerPage({ customer: { ...customer, ...quiet, ...change }, pipeline, last }));
+  return /class="answer">(.*?)<\/p>/s.exec(page)?.[1]?.replaceAll(/<[^>]*>/g, "").replaceAll(/\s+/g, " ")
+    .trim() ?? "";
+}
+
+Deno.test("the page of a customer sums up the episodes in a sentence", async () => {
+  const [high, low] = views(HARMLESS).customer.episodes;
   ok(high !== undefined && low !== undefined);
-  const sentence = async (...episodes: Customer["episodes"]) => {
-    const page = await html(CustomerPage({ pipeline, customer: { ...customer, episodes }, last: "8h" }));
-    return /class="answer">([^<]*)</.exec(page)?.[1];
-  };
+  const sentence = (episodes: readonly Episode[], hasMoreEpisodes = false) =>
+    answerOf({ episodes, hasMoreEpisodes }, "8h");
   strictEqual(
-    await sentence(high, low),
-    "2 episodes in this range: longest 12 min 4 s, highest 196 bpm, lowest 43 bpm, one is ongoing.",
+    await sentence([high, low]),
+    "2 episodes in the last 8 hours: longest 12 min 4 s, highest 196 bpm, lowest 43 bpm, one is ongoing.",
   );
-  strictEqual(await sentence(low), "1 episode in this range: a single reading, lowest 43 bpm.");
+  strictEqual(await sentence([low]), "1 episode in the last 8 hours: a single reading, lowest 43 bpm.");
+  strictEqual(
+    await sentence([low], true),
+    "More than 1 episode in the last 8 hours: of the newest ones, a single reading, lowest 43 bpm.",
+  );
+  strictEqual(
+    await answerOf({ episodes: [low] }, undefined),
+    "1 episode from 2026-01-31 07:00:00 UTC to 2026-01-31 08:00:00 UTC: a single reading, lowest 43 bpm.",
+  );
+});
+
+Deno.test("a minute after its last reading, the page does not say that an episode goes on", async () => {
+  const { customer, pipeline } = views(HARMLESS);
+  const [open] = customer.episodes;
+  ok(open !== undefined);
+  const shown = async (ended: number) => {
+    const episodes = [{ ...open, ended }];
+    const page = await html(
+      CustomerPage({ customer: { ...customer, episodes, silences: [] }, pipeline, last: "1h" }),
+    );
+    return [/data-label="Ended"><div>(.*?)<\/div>/s.exec(page)?.[1], /, it ([a-z ]+)\./.exec(page)?.[1]];
+  };
+  deepStrictEqual(await shown(customer.at - MINUTE), ["ongoing", "is ongoing"]);
+  const [ended, sentence] = await shown(customer.at - MINUTE - 1);
+  match(ended ?? "", /^unknown: no reading since <time/);
+  strictEqual(sentence, "may go on");
 });
 
 Deno.test("the page of a customer gives an all-clear only if no part of the range is without readings", async () => {
-  const { customer, pipeline } = views(HARMLESS);
   const { from, to } = RANGE;
-  const answer = async (change: Partial<Customer["coverage"]>, latestAt = to) => {
-    const coverage = { ...customer.coverage, ...change };
-    const latest = { ts: latestAt, bpm: 70, anomaly: null };
-    const page = await html(
-      CustomerPage({ customer: { ...customer, latest, episodes: [], coverage }, pipeline, last: "1h" }),
-    );
-    return /class="answer">(.*?)<\/p>/s.exec(page)?.[1]?.replaceAll(/<[^>]*>/g, "") ?? "";
+  strictEqual(
+    await answerOf({}, "1h"),
+    "✓ No anomaly in the last hour: no reading is below 45 or above 180 bpm.",
+  );
+  strictEqual(
+    await answerOf({ readings: 0, silences: [RANGE] }, "1h"),
+    "No reading in the last hour, so it is unknown whether there was an anomaly.",
+  );
+  const answer = async (...silences: Range[]) => {
+    const text = await answerOf({ readings: 26, silences }, "1h");
+    return text.replace("No anomaly in the last hour (26 readings). But ", "");
   };
-  match(await answer({}), /✓ No anomaly in this range: no reading is below 45 or above 180 bpm/);
-  match(await answer({ gapMs: 5 * MINUTE }), /✓/);
-  const unknown = await answer({ readings: 0, first: null, last: null, gapMs: null });
-  match(unknown, /^No reading in this range, so it is unknown/);
+  const [one, two] = [{ from, to: from + 25 * MINUTE }, { from: to - 16 * MINUTE, to: to - 7 * MINUTE }];
+  strictEqual(await answer(one), "no reading for 25 min.");
+  strictEqual(await answer(two, one), "no reading for 34 min, in 2 silences.");
+  const goesOn = { from: to - 6 * MINUTE, to };
+  strictEqual(await answer(goesOn), "no reading since 2026-01-31 07:54:00 UTC.");
   strictEqual(
-    await answer({ readings: 26, last: to - 6 * MINUTE }, to - 6 * MINUTE),
-    "No anomaly in the 26 readings; no reading since 2026-01-31 07:54:00 UTC.",
+    await answer(goesOn, two, one),
+    "no reading since 2026-01-31 07:54:00 UTC, and none for 34 min before, in 2 silences.",
   );
-  const within = "No anomaly in the 26 readings; no reading for 34 min of this range.";
-  strictEqual(await answer({ readings: 26, gapMs: 34 * MINUTE }), within);
-  strictEqual(
-    await answer({ readings: 26, last: to - 34 * MINUTE }),
-    within,
-    "later readings are after the range",
-  );
-  strictEqual(await answer({ readings: 26, first: from + 34 * MINUTE }), within);
+});
+
+Deno.test("the page of a customer lists the silences of the range, at most 100 of them", async () => {
+  const { customer, pipeline } = views(HARMLESS);
+  const { at } = customer;
+  const page = async (silences: Customer["silences"]) =>
+    await html(CustomerPage({ customer: { ...customer, silences }, pipeline, last: "1h" }));
+  const [goesOn, past] = [{ from: at - 6 * MINUTE, to: at }, {
+    from: at - 50 * MINUTE,
+    to: at - 16 * MINUTE,
+  }];
+  const text = (await page([goesOn, past])).replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " ");
   match(
-    await answer({ readings: 1, first: to, gapMs: null }),
-    /^No anomaly in the 1 reading; no reading for 1 h/,
+    text,
+    /2 silences, the newest first .* 07:54:00 UTC goes on 6 min .* 07:10:00 UTC .* 07:44:00 UTC 34 min/,
   );
+  const many = await page(Array.from({ length: 217 }, () => past));
+  match(many, /217 silences, the newest 100</);
+  strictEqual(many.match(/34 min</g)?.length, 100);
 });
 
 Deno.test("the page of a customer begins with the present state", async () => {
@@ -71,7 +113,8 @@ Deno.test("the page of a customer begins with the present state", async () => {
   strictEqual(await present(at - 34 * MINUTE), `◌ silent for ${silent}, since ${silent} 72 bpm`);
   strictEqual(
     await present(at - 34 * MINUTE, at - 32 * MINUTE),
-    "✕ Unknown since 2026-01-31 07:28:00 UTC: the pipeline stands, not the patient. Then: 72 bpm",
+    "✕ Unknown since 2026-01-31 07:28:00 UTC: the pipeline has stopped. This says nothing about the customer. " +
+      "Last known state: 72 bpm",
   );
-  match(await present(at - 34 * MINUTE, at - MINUTE), /Then: ◌ silent for 33 min, since/);
+  match(await present(at - 34 * MINUTE, at - MINUTE), /Last known state: ◌ silent for 33 min, since/);
 });

@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { axisLabels, formatDate, formatZone } from "../../../workers/monitor/client/local_time.ts";
-import { clampRange, dragRange, lastNight, zoomRange } from "../../../workers/monitor/client/range.ts";
+import { clampRange, dragRange, nightsOf, zoomRange } from "../../../workers/monitor/client/range.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -20,21 +20,27 @@ async function inZone(zone: string, run: () => void): Promise<void> {
 const hours = (range: { from: number; to: number }) =>
   [range.from, range.to].map((ms) => new Date(ms).toISOString().slice(0, 16));
 
-Deno.test("the last night is from 22:00 to 08:00 in the viewer's zone, or until now while it is night", async () => {
+Deno.test("a night is from 22:00 to 08:00 in the viewer's zone, and the last night is always over", async () => {
+  const nights = (now: number) => {
+    const { last, tonight } = nightsOf(now);
+    return [hours(last), tonight && hours(tonight)];
+  };
+  const before = ["2026-01-13T21:00", "2026-01-14T07:00"];
+  const night = ["2026-01-14T21:00", "2026-01-15T07:00"];
   await inZone("Europe/Berlin", () => {
-    deepStrictEqual(hours(lastNight(Date.UTC(2026, 0, 15, 12))), ["2026-01-14T21:00", "2026-01-15T07:00"]);
-    deepStrictEqual(hours(lastNight(Date.UTC(2026, 0, 15, 2, 30))), ["2026-01-14T21:00", "2026-01-15T02:30"]);
-    deepStrictEqual(hours(lastNight(Date.UTC(2026, 0, 15, 22, 30))), [
-      "2026-01-14T21:00",
-      "2026-01-15T07:00",
-    ]);
+    deepStrictEqual(nights(Date.UTC(2026, 0, 15, 12)), [night, undefined]);
+    deepStrictEqual(nights(Date.UTC(2026, 0, 15, 7)), [night, undefined]);
+    deepStrictEqual(nights(Date.UTC(2026, 0, 15, 6, 59)), [before, ["2026-01-14T21:00", "2026-01-15T06:59"]]);
+    deepStrictEqual(nights(Date.UTC(2026, 0, 15, 2, 30)), [before, ["2026-01-14T21:00", "2026-01-15T02:30"]]);
+    deepStrictEqual(nights(Date.UTC(2026, 0, 15, 22, 30)), [night, ["2026-01-15T21:00", "2026-01-15T22:30"]]);
   });
 });
 
-Deno.test("the last night is an hour shorter or longer when the clocks change", async () => {
+Deno.test("a night is an hour shorter or longer when the clocks change", async () => {
   await inZone("Europe/Berlin", () => {
-    deepStrictEqual(hours(lastNight(Date.UTC(2026, 2, 29, 12))), ["2026-03-28T21:00", "2026-03-29T06:00"]);
-    deepStrictEqual(hours(lastNight(Date.UTC(2026, 9, 25, 12))), ["2026-10-24T20:00", "2026-10-25T07:00"]);
+    const last = (now: number) => hours(nightsOf(now).last);
+    deepStrictEqual(last(Date.UTC(2026, 2, 29, 12)), ["2026-03-28T21:00", "2026-03-29T06:00"]);
+    deepStrictEqual(last(Date.UTC(2026, 9, 25, 12)), ["2026-10-24T20:00", "2026-10-25T07:00"]);
   });
 });
 

@@ -181,7 +181,7 @@ export class Chart {
     }
     this.#plot.setData(data, false);
     this.#plot.setScale("x", { min: range.from, max: range.to });
-    const summary = summarize(this.#points, range);
+    const summary = summarize(this.#points, kind, range);
     this.#summary.textContent = summary;
     const isCut = "This range has more readings than can be drawn. Its end is missing.";
     if (!this.#hasFailed) this.#say(summary.startsWith("No ") ? summary : truncated ? isCut : "");

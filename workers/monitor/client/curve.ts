@@ -87,14 +87,16 @@ export function silencesOf(points: readonly Point[], { from, to }: Range): Range
 }
 
 /** What the chart shows, in words for those who cannot see it. */
-export function summarize(points: readonly Point[], { from, to }: Range): string {
+export function summarize(points: readonly Point[], kind: Series["kind"], { from, to }: Range): string {
   const seen = points.filter(({ ts }) => ts >= from && ts <= to);
   const full = seen.filter(({ readings }) => readings > 0);
   if (full.length === 0) return "No readings in this range.";
   const readings = full.reduce((sum, point) => sum + point.readings, 0);
   const lowest = Math.min(...full.map((point) => point.lowest ?? Infinity));
   const highest = Math.max(...full.map((point) => point.highest ?? 0));
-  const marked = (kind: "low" | "high") => `${full.filter((point) => point[kind]).length} marked ${kind}`;
+  const unit = kind === "raw" ? "reading" : "minute";
+  const marked = (side: "low" | "high") =>
+    `${countOf(full.filter((point) => point[side]).length, unit)} marked ${side}`;
   const silences = countOf(seen.length - full.length, "silence");
   return `${countOf(readings, "reading")}, lowest ${lowest} bpm, highest ${highest} bpm, ${marked("low")}, ` +
     `${marked("high")}, ${silences}.`;

@@ -39,10 +39,17 @@ export function dragRange(range: Range, before: readonly number[], after: readon
   return { from: from + shift, to: to + shift };
 }
 
-/** The latest night that has begun and, unless it is still night, ended: from 22:00 to 08:00 in the viewer's zone. */
-export function lastNight(now: number): Range {
+/**
+ * The viewer's nights, from 22:00 to 08:00 in the viewer's zone.
+ *
+ * @returns the last one that is over and, during a night, the present one until now
+ */
+export function nightsOf(now: number): { readonly last: Range; readonly tonight: Range | undefined } {
   const today = new Date(now);
+  const hour = today.getHours();
   const at = (days: number, hour: number) =>
     new Date(today.getFullYear(), today.getMonth(), today.getDate() + days, hour).getTime();
-  return { from: at(-1, 22), to: Math.min(at(0, 8), now) };
+  const night = (days: number) => ({ from: at(days - 1, 22), to: at(days, 8) });
+  const tonight = hour < 8 ? night(0) : hour >= 22 ? night(1) : undefined;
+  return { last: night(hour < 8 ? -1 : 0), tonight: tonight && { ...tonight, to: now } };
 }

@@ -1,8 +1,8 @@
 /** Writes instants in the viewer's zone and keeps durations current. */
 import type { Range } from "../view/view.ts";
 import { formatDuration } from "../view/words.ts";
-import { formatClock, formatDate, formatZone } from "./local_time.ts";
-import { lastNight } from "./range.ts";
+import { formatClock, formatDate, formatDays, formatZone } from "./local_time.ts";
+import { nightsOf } from "./range.ts";
 
 let offsetMs = 0;
 let clockAt = 0;
@@ -46,7 +46,7 @@ function writeTimes(times: Iterable<HTMLTimeElement>): void {
 export function refreshTimes(isCurrent: boolean): void {
   const growing = isCurrent ? "time:is([data-as=ago], [data-as=since])" : "time[data-as=ago]";
   writeTimes(document.querySelectorAll<HTMLTimeElement>(growing));
-  linkLastNight(document);
+  linkNights(document);
 }
 
 /** Turns what the server wrote in UTC into the viewer's zone. New HTML passes here before it gets into the page. */
@@ -57,14 +57,22 @@ export function localize(root: ParentNode): void {
     field.value = formatDate(Date.parse(field.dataset.instant ?? "")).replace(" ", "T");
     field.defaultValue = field.value;
   }
-  linkLastNight(root);
+  linkNights(root);
 }
 
-/** Only the browser knows when the viewer's last night was. */
-function linkLastNight(root: ParentNode): void {
-  for (const link of root.querySelectorAll<HTMLAnchorElement>("a[data-last-night]")) {
-    link.search = rangeSearch(link.search, lastNight(now()));
-    link.hidden = false;
+/** Only the browser knows when the viewer's nights are. During a night, "last night" alone could mean either of two. */
+function linkNights(root: ParentNode): void {
+  const { last, tonight } = nightsOf(now());
+  const nights: Readonly<Record<string, readonly [range: Range | undefined, title: string]>> = {
+    last: [last, `last night, ${formatDays(last)}`],
+    tonight: [tonight, "tonight, since 22:00"],
+  };
+  for (const link of root.querySelectorAll<HTMLAnchorElement>("a[data-night]")) {
+    const [range, title] = nights[link.dataset.night ?? ""] ?? [];
+    link.hidden = range === undefined;
+    if (range === undefined || title === undefined) continue;
+    link.textContent = title;
+    link.search = rangeSearch(link.search, range);
     // During the night, its end moves on.
     const [from, shownFrom] = [link, location].map(({ search }) => new URLSearchParams(search).get("from"));
     link.ariaCurrent = from === shownFrom ? "true" : null;

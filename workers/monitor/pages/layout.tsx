@@ -20,15 +20,13 @@ interface LayoutProps {
   readonly live?: string | undefined;
   /** Without a stream: when the data was read. */
   readonly asOf?: number;
-  /** Stands in the search field. */
-  readonly customerId?: string;
   /** Stands at the top. Only the page Now lists all problems. */
   readonly pipeline?: PipelineState;
   readonly children?: Child;
 }
 
 /** The whole document around a page's content. */
-export function Layout({ title, page, live, asOf, customerId, pipeline, children }: LayoutProps) {
+export function Layout({ title, page, live, asOf, pipeline, children }: LayoutProps) {
   return (
     <>
       {raw("<!doctype html>")}
@@ -51,7 +49,7 @@ export function Layout({ title, page, live, asOf, customerId, pipeline, children
                 <a href={href} aria-current={key === page ? "page" : undefined}>{name}</a>
               ))}
             </nav>
-            <CustomerSearch id={customerId} />
+            <CustomerSearch />
             {live && <p id="connection" data-state="connecting">connecting</p>}
             {asOf !== undefined && (
               <p class="as-of">
@@ -75,7 +73,7 @@ export function Layout({ title, page, live, asOf, customerId, pipeline, children
   );
 }
 
-function CustomerSearch({ id }: { readonly id: string | undefined }) {
+function CustomerSearch() {
   const asTyped = { autocomplete: "off", autocapitalize: "off", spellcheck: false } as const;
   return (
     <form role="search" action="/customer">
@@ -83,7 +81,6 @@ function CustomerSearch({ id }: { readonly id: string | undefined }) {
       <input
         id="search"
         name="id"
-        value={id}
         placeholder="id"
         required
         {...asTyped}

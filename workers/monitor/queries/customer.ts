@@ -20,7 +20,8 @@ const LATEST = `
            order by ts desc
            limit 1) as latest,
          (select json_build_object('readings', count(*), 'first', ${ms("min(ts)")}, 'last', ${ms("max(ts)")},
-                                   'gapMs', ${ms("max(ts - before)")})
+                                   'gaps', json_agg(json_build_object('from', ${ms("before")}, 'to', ${ms("ts")}) order by ts desc)
+                                           filter (where ts - before > interval '${SILENT_AFTER_MS} milliseconds'))
             from (select ts, lag(ts) over (order by ts) as before
                     from public.heartbeats
                    where customer_id = $1 and ts >= ${instant("$2")} and ts < ${
@@ -33,18 +34,58 @@ const EPISODES = `
 } as ended, extreme, readings::float8 as readings
     from public.anomaly_episodes($1, ${instant("$2")}, ${instant("$3")}) episode
    order by episode.began desc
-   limit ${MAX_EPISODES}`;
+   limit ${MAX_EPISODES + 1}`;
 
-type Latest = Pick<Customer, "at" | "latest" | "coverage"> & { readonly limits: BpmLimits | null };
+/** What the readings of the range say. */
+interface Coverage {
+  readonly readings: number;
+  /** Null without readings. */
+  readonly first: number | null;
+  readonly last: number | null;
+  /** Between two readings, the newest first. Null if there is none. */
+  readonly gaps: readonly Range[] | null;
+}
+
+type Latest = Pick<Customer, "at" | "latest"> & {
+  readonly limits: BpmLimits | null;
+  readonly coverage: Coverage;
+};
 
 export async function readCustomer(session: Session, customerId: string, range: Range): Promise<Customer> {
   const asked = [customerId, range.from, range.to];
-  const { limits, ...known } = await firstRow<Latest>(session, LATEST, asked);
+  const { limits, coverage, ...known } = await firstRow<Latest>(session, LATEST, asked);
   const { rows } = await session.query<Omit<Episode, "open">>(EPISODES, asked);
-  const episodes = rows.map((row) => ({
+  const episodes = rows.slice(0, MAX_EPISODES).map((row) => ({
     ...row,
     open: row.ended === known.latest?.ts && known.at - row.ended <= SILENT_AFTER_MS,
   }));
-  const { rejects } = await readPage(session, { customerId, range, reason: undefined, before: undefined });
-  return { ...known, customerId, range, episodes, rejects, limits: limits ?? DEFAULT_LIMITS };
+  const { rejects, next } = await readPage(session, {
+    customerId,
+    range,
+    reason: undefined,
+    before: undefined,
+  });
+  return {
+    ...known,
+    customerId,
+    range,
+    readings: coverage.readings,
+    silences: silencesOf(known, range, coverage),
+    episodes,
+    hasMoreEpisodes: rows.length > episodes.length,
+    rejects,
+    hasMoreRejects: next !== undefined,
+    limits: limits ?? DEFAULT_LIMITS,
+  };
+}
+
+function silencesOf(
+  { at, latest }: Pick<Latest, "at" | "latest">,
+  { from, to }: Range,
+  { first, last, gaps }: Coverage,
+): Range[] {
+  // A silence that goes on does not end with the range.
+  const end = last !== null && last === latest?.ts ? at : Math.min(to, at);
+  const all = [{ from: last ?? from, to: end }, ...gaps ?? [], { from, to: first ?? from }];
+  return all.filter((silence) => silence.to - silence.from > SILENT_AFTER_MS);
 }

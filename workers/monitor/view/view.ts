@@ -10,6 +10,8 @@ export interface BpmLimits {
 
 /** After this time without a reading, a customer is silent and an episode has ended. `public.anomaly_episodes` has the same time. */
 export const SILENT_AFTER_MS = 5 * 60_000;
+/** After a longer time without a reading, the pages do not say that an episode goes on. */
+export const RECENT_MS = 60_000;
 
 export interface Reading {
   /** With a fraction, exact to the microsecond. */
@@ -36,6 +38,8 @@ export interface Attention {
   readonly since: number;
   /** Of the latest reading. With `lately`: the lowest or highest of those beyond the limit. */
   readonly heartRate: number;
+  /** When the latest reading was measured. Not with `lately`. */
+  readonly latestAt?: number;
   /** Readings beyond a limit in the last 10 minutes. Only if the latest reading is not. */
   readonly lately?: number;
 }
@@ -127,16 +131,6 @@ export type Series =
     readonly truncated: boolean;
   };
 
-/** Which part of a range has readings. */
-export interface Coverage {
-  readonly readings: number;
-  /** Null without readings, as all below. */
-  readonly first: number | null;
-  readonly last: number | null;
-  /** The longest time between two readings. Null also with one. */
-  readonly gapMs: number | null;
-}
-
 /** The page "Customer". */
 export interface Customer {
   readonly at: number;
@@ -144,11 +138,20 @@ export interface Customer {
   readonly range: Range;
   /** Null if the customer has no reading at all. */
   readonly latest: Reading | null;
-  readonly coverage: Coverage;
+  /** How many readings the range has. */
+  readonly readings: number;
+  /**
+   * Times of more than SILENT_AFTER_MS without a reading, the newest first. Each begins with the range or the last reading before
+   * it. One that goes on ends at `at`, also if the range ends earlier.
+   */
+  readonly silences: readonly Range[];
   /** The newest first. */
   readonly episodes: readonly Episode[];
-  /** Rejects of this customer that arrived in the range. */
+  /** Whether the range has more episodes than `episodes`. */
+  readonly hasMoreEpisodes: boolean;
+  /** The newest rejects of this customer that arrived in the range. */
   readonly rejects: readonly Reject[];
+  readonly hasMoreRejects: boolean;
   readonly limits: BpmLimits;
 }
 
