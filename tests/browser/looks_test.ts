@@ -28,7 +28,7 @@ Deno.test(
     await place.untilCaughtUp();
     await withTab(monitor, {}, async (tab) => {
       const { page } = tab;
-      await untilShown(page, "#attention", /high lately, 191 bpm/);
+      await untilShown(page, "#attention", /was high, highest 191 bpm/);
       const backgrounds: string[] = [];
       for (const path of PAGES) {
         for (const width of WIDTHS) {

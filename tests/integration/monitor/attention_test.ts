@@ -39,8 +39,8 @@ Deno.test(
       ]),
       [
         ["goes-on-over-4-minutes", "low", 16, 40],
-        ["ends-at-other-kind", "high", 7, 190],
         ["ends-at-silence", "low", 6.9, 40],
+        ["ends-at-other-kind", "high", 7, 190],
         ["ends-at-normal", "high", 3, 190],
         ["1000000000000001", "low", 4, 40],
         ["silent", "silent", 30, 70],

@@ -3,7 +3,8 @@ import { mostUrgent } from "../../../workers/monitor/queries/attention.ts";
 import type { Attention } from "../../../workers/monitor/view/view.ts";
 
 const entry = (customerId: string, kind: Attention["kind"], since: number, lately?: number): Attention => {
-  return { customerId, kind, since, heartRate: 70, ...(lately !== undefined && { lately }) };
+  const others = lately !== undefined ? { lately } : { latestAt: kind === "silent" ? since : 10 };
+  return { customerId, kind, since, heartRate: 70, ...others };
 };
 const ids = (...all: Attention[]) => mostUrgent(all).map(({ customerId }) => customerId);
 
@@ -30,6 +31,11 @@ Deno.test("those beyond a limit come first, then the silent ones, the longest fi
       "scenario-1",
     ],
   );
+});
+
+Deno.test("an episode lasts up to its latest reading, so one old reading does not come before an episode that goes on", () => {
+  const single: Attention = { ...entry("single", "high", 1), latestAt: 1 };
+  deepStrictEqual(ids(single, entry("goes-on", "low", 5)), ["goes-on", "single"]);
 });
 
 Deno.test("a customer is listed once, in the most urgent group, and the list has at most 50 rows", () => {

@@ -1,4 +1,4 @@
-import { type Attention, type Now, PRESETS, type Range } from "../view/view.ts";
+import { type Attention, type Now, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
 import { Distribution } from "./distribution.tsx";
 import { Flag, HeartRate } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";
@@ -45,26 +45,18 @@ function AttentionList(now: Now) {
   return (
     <>
       <p class="answer">
-        <Unknown pipeline={now} who="patients" />
+        <Unknown pipeline={now} who="customers" />
       </p>
       <Counts {...now} />
       {attention.length === 0
-        ? (
-          <p class="answer">
-            {unknownSince !== null
-              ? "No customer needed attention."
-              : customers.reporting > 0
-              ? <Flag kind="ok">No customer needs attention.</Flag>
-              : "No customer is reporting."}
-          </p>
-        )
+        ? <NoneListed {...now} />
         : (
           <Table
             caption="Customers who need attention: beyond a limit, then silent, then lately beyond a limit"
             columns={["Customer", "State", "For", "Since"]}
             rows={attention.map((entry) => [
               <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
-              <AttentionState {...entry} />,
+              <AttentionState entry={entry} at={now.at} />,
               forHowLong(entry, unknownSince),
               <Moment at={entry.since} now={now.at} />,
             ])}
@@ -81,6 +73,17 @@ function AttentionList(now: Now) {
   );
 }
 
+/** With a customer silent for long, nothing may look like an all-clear. */
+function NoneListed({ unknownSince, customers, longSilent }: Now) {
+  const text = unknownSince !== null
+    ? "No customer needed attention."
+    : customers.reporting === 0
+    ? "No customer is reporting."
+    : "No customer needs attention.";
+  const isClear = unknownSince === null && customers.reporting > 0 && longSilent?.customers === 0;
+  return <p class="answer">{isClear ? <Flag kind="ok">{text}</Flag> : text}</p>;
+}
+
 function LongSilent({ longSilent }: Now) {
   if (longSilent === null) {
     return <p class="note">Customers silent for more than a day could not be counted.</p>;
@@ -89,7 +92,7 @@ function LongSilent({ longSilent }: Now) {
   if (customers === 0) return null;
   return (
     <p class="note">
-      Silent for more than a day: {countOf(customers, "customer")}. The newest of them:
+      Silent for more than a day: {countOf(customers, "customer")}. Most recently heard from:
       {newest.map((id) => [" ", <CustomerLink id={id} />])}
     </p>
   );
@@ -105,7 +108,7 @@ function Counts({ customers, limits }: Now) {
         <strong>{formatCount(customers.low)}</strong> <Flag kind="low" /> below {limits.low} bpm
       </li>
       <li>
-        <strong>{formatCount(customers.silent)}</strong> <Flag kind="silent" /> no new reading
+        <strong>{formatCount(customers.silent)}</strong> <Flag kind="silent" /> no reading for 5 min
       </li>
       <li>
         <strong>{formatCount(customers.reporting)}</strong> reporting
@@ -114,9 +117,10 @@ function Counts({ customers, limits }: Now) {
   );
 }
 
-/** A time goes on only while the pipeline does. */
-function forHowLong({ since, lately }: Attention, unknownSince: number | null) {
+/** For how long, as far as the readings tell. A silence goes on only while the pipeline does. */
+function forHowLong({ kind, since, latestAt = since, lately }: Attention, unknownSince: number | null) {
   if (lately !== undefined) return `${countOf(lately, "reading")} in 10 min`;
+  if (kind !== "silent") return latestAt === since ? "a single reading" : formatDuration(latestAt - since);
   return unknownSince === null ? <Instant at={since} as="since" /> : formatDuration(unknownSince - since);
 }
 
@@ -126,13 +130,24 @@ function lastHourOf({ kind, since }: Attention): Range | undefined {
   return kind === "silent" ? { from: to - PRESETS["1h"].ms, to } : undefined;
 }
 
-function AttentionState({ kind, heartRate: bpm, lately }: Attention) {
+function AttentionState({ entry, at }: { readonly entry: Attention; readonly at: number }) {
+  const { kind, heartRate: bpm, latestAt = at, lately } = entry;
   if (kind === "silent") return <Flag kind="silent">silent, last {bpm} bpm</Flag>;
-  if (lately === undefined) return <HeartRate bpm={bpm} anomaly={kind} />;
+  if (lately !== undefined) {
+    return (
+      <Flag kind={kind}>
+        was {kind}, {kind === "low" ? "lowest" : "highest"} {bpm} bpm
+      </Flag>
+    );
+  }
   return (
-    <Flag kind={kind}>
-      {kind} lately, {bpm} bpm
-    </Flag>
+    <>
+      <HeartRate bpm={bpm} anomaly={kind} /> {at - latestAt > RECENT_MS && (
+        <span class="note">
+          <Instant at={latestAt} as="ago" />
+        </span>
+      )}
+    </>
   );
 }
 

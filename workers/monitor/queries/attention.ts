@@ -39,6 +39,11 @@ function rankOf({ customerId, kind, lately }: Attention): number {
   return SCENARIO_ID.test(customerId) ? group + 0.5 : group;
 }
 
+/** Within a group: how long the episode lasted up to the latest reading, or how many readings of `lately`. */
+function weightOf({ since, latestAt, lately }: Attention): number {
+  return lately ?? (latestAt ?? since) - since;
+}
+
 /**
  * @returns the rows of the list: a customer once, the most urgent ones, in each group the longest first, and with `lately` the
  * most readings first
@@ -47,7 +52,7 @@ export function mostUrgent(all: readonly Attention[]): Attention[] {
   const seen = new Set<string>();
   return all.map((entry) => ({ entry, rank: rankOf(entry) }))
     .sort((a, b) =>
-      a.rank - b.rank || (b.entry.lately ?? 0) - (a.entry.lately ?? 0) || a.entry.since - b.entry.since ||
+      a.rank - b.rank || weightOf(b.entry) - weightOf(a.entry) || a.entry.since - b.entry.since ||
       (a.entry.customerId < b.entry.customerId ? -1 : 1)
     )
     .map(({ entry }) => entry)
@@ -136,6 +141,7 @@ export class AttentionList {
       kind: anomaly ?? "silent",
       since: this.#episodes.get(customerId)?.since ?? ts,
       heartRate,
+      latestAt: ts,
     };
   };
 
