@@ -78,7 +78,7 @@ Deno.test(
       }
       await page.goto(monitor.origin);
       await place.publisher.send([reading("ada", Date.now(), 70)]);
-      await untilShown(page, "#state", /All is well/);
+      await untilShown(page, "#state", /The pipeline is well/);
       await untilShown(page, "#attention", /No customer needs attention/);
     });
   }),
@@ -91,13 +91,13 @@ Deno.test(
     const first = place.consumer({ env: QUICK });
     await place.publisher.send([reading("ada", Date.now(), 70)]);
     await withTab(monitor, {}, async ({ page }) => {
-      await untilShown(page, "#state", /All is well/);
+      await untilShown(page, "#state", /The pipeline is well/);
       first.kill("SIGKILL");
       await untilShown(page, "#state", /problem.*consumer/s);
       await untilShown(
         page,
         "#attention",
-        /Unknown since \d\d:\d\d:\d\d: the pipeline stands, not the patients/,
+        /Unknown since \d\d:\d\d:\d\d: the pipeline has stopped/,
       );
       await untilShown(page, "#connection", /not current/);
       await page.goto(`${monitor.origin}/ledger`);
@@ -105,7 +105,7 @@ Deno.test(
       await untilShown(page, "#unaccounted", /nothing was read for \d/);
       await page.goto(monitor.origin);
       place.consumer({ env: QUICK });
-      await untilShown(page, "#state", /All is well/);
+      await untilShown(page, "#state", /The pipeline is well/);
     });
   }),
 );
@@ -120,10 +120,14 @@ Deno.test(
       const { page } = tab;
       await untilShown(page, "#attention", /ada/);
       await untilShown(page, "#connection", /live/i);
-      await untilShown(page, "#state", /All is well/);
+      await untilShown(page, "#state", /The pipeline is well/);
       await place.stack.postgres.stop();
       try {
-        await untilShown(page, "#past", /State unknown since \d\d:\d\d:\d\d; then: All is well$/);
+        await untilShown(
+          page,
+          "#past",
+          /State unknown since \d\d:\d\d:\d\d\. Until then: The pipeline is well$/,
+        );
         strictEqual(await page.$eval("#state", (state) => state.checkVisibility()), false);
         await untilShown(page, "#connection", /PostgreSQL.*does not answer/s);
         // The last state stays, with its age.
@@ -139,7 +143,7 @@ Deno.test(
       } finally {
         await place.stack.postgres.start();
       }
-      await untilShown(page, "#state", /All is well/);
+      await untilShown(page, "#state", /The pipeline is well/);
       await place.publisher.send([reading("bob", Date.now(), 196)]);
       await untilShown(page, "#attention", /bob/);
       await untilShown(page, "#connection", /live/i);

@@ -6,7 +6,8 @@ import { isSame } from "./same_text.ts";
 import type { Sessions } from "./sessions.ts";
 import type { AccessSettings } from "./settings.ts";
 
-export const OPEN_ADDRESS = "Open the address that the terminal shows.";
+export const OPEN_ADDRESS =
+  "Open the address that the terminal shows. If you do not see the terminal, its owner can set a password for you: MONITOR_PASSWORD.";
 
 export interface LoginOptions extends Pick<AccessSettings, "password" | "proxies"> {
   readonly origin: () => string;

@@ -67,7 +67,7 @@ export class Connection {
     if (state === null || this.#past.isConnected) return;
     const [then] = state.querySelector(".flag")?.lastChild?.textContent?.trim().split(/[:.]/) ?? [];
     state.before(this.#past);
-    this.#past.textContent = `✕ State unknown since ${formatClock(this.#updatedAt)}; then: ${then}`;
+    this.#past.textContent = `✕ State unknown since ${formatClock(this.#updatedAt)}. Until then: ${then}`;
   }
 
   #words(): readonly [state: string, text: string, note?: string] {

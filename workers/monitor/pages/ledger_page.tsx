@@ -10,7 +10,7 @@ import { formatCount } from "../view/words.ts";
 const DELETED = "log_start";
 const COLUMNS = [
   "Partition",
-  "Read#",
+  "Offsets#",
   "Stored#",
   "Duplicates#",
   "Rejected#",
@@ -31,7 +31,7 @@ export function LedgerPage({ ledger, pipeline }: LedgerPageProps) {
       <h1>Ledger</h1>
       <p class="lead">
         Was anything lost? Kafka gives each record of a partition a number, its offset. The ledger says what
-        became of every offset that was read.
+        became of every offset up to the last one that was read.
       </p>
       {Object.values(ledgerFragments(ledger, pipeline))}
     </Layout>
@@ -52,6 +52,7 @@ export function ledgerFragments(ledger: Ledger, pipeline: PipelineState): Fragme
           (a marker of a transaction), <b>aborted</b> (its sender cancelled it), <b>compacted</b>{" "}
           (a newer record replaced it) or <b>log_start</b>{" "}
           (Kafka deleted it before it was read, so it is lost). Lag: records in Kafka that are not read yet.
+          Earlier log: its partition has a new one, for example because the topic was deleted and created again.
         </p>
       </Section>
     ),
@@ -67,7 +68,7 @@ function Verdict({ ledger: { logs, unaccounted }, pipeline: { stands, unknownSin
       <p role="status">
         <Flag kind={isComplete ? "ok" : "trouble"}>
           Unaccounted: {formatCount(unaccounted)} – {isComplete
-            ? "every offset that was read is stored, a duplicate, rejected, or a gap."
+            ? "every offset is stored, a duplicate, rejected, or a gap."
             : "the ledger does not add up, so records may be lost."}
         </Flag>
         {stands && unknownSince !== null && (
@@ -103,7 +104,7 @@ function Logs({ logs }: Pick<Ledger, "logs">) {
       caption="What became of the offsets"
       columns={COLUMNS}
       rows={logs.map((log) => [
-        `${printable(log.topic)} ${log.partition}${log.current ? "" : " (deleted topic)"}`,
+        `${printable(log.topic)} ${log.partition}${log.current ? "" : " (earlier log)"}`,
         formatCount(read(log)),
         formatCount(log.stored),
         formatCount(log.duplicates),

@@ -15,10 +15,7 @@ interface RejectsPageProps {
 }
 
 export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
-  const { at, filter, next, overTime: { stepMs, reasons } } = rejects;
-  const step = formatDuration(stepMs);
-  // The links of a live page do not fix the range.
-  const link = (change: Partial<RejectFilter>) => pageLink({ ...filter, ...change }, live);
+  const { at, filter, next } = rejects;
   return (
     <Layout
       title="Rejects"
@@ -32,43 +29,58 @@ export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
         disappears. Those of the <code>scenarios</code>{" "}
         task (their keys begin with "scenario-") are left out, unless you filter by a customer.
       </p>
-      <RangeForm range={filter.range} action="/rejects">
-        <label>
-          Reason{" "}
-          <select name="reason">
-            <option value="">all reasons</option>
-            {Object.keys(EXPLANATIONS).map((name) => <option selected={name === filter.reason}>{name}
-            </option>)}
-          </select>
-        </label>
-        <label>
-          Customer <input name="customer" value={filter.customerId} placeholder="id" autocomplete="off" />
-        </label>
-      </RangeForm>
-      {filter.record === undefined && (
-        <Section id="reasons" title="By reason">
-          {reasons.length === 0 ? <p class="empty">No record was rejected in this range.</p> : (
-            <Table
-              caption="Number of rejected records by reason"
-              columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
-              rows={reasons.map(({ reason, total, counts }) => [
-                <a class="reason" href={link({ reason, before: undefined })}>{printable(reason)}</a>,
-                explainReason(reason),
-                formatCount(total),
-                <Bars counts={counts} step={step} />,
-              ])}
-            />
-          )}
-        </Section>
+      {filter.record === undefined ? <Choice {...rejects} live={live} /> : (
+        <p>
+          <a class="button" href="/rejects">All rejects</a>
+        </p>
       )}
       <Section id="rejects" title="Rejected records, the newest first">
         {live && <a class="button" href="/rejects" data-rejected={rejects.rejected} hidden>new rejects</a>}
         {rejects.rejects.length === 0
           ? <p class="empty">No rejected record. Choose a longer range or fewer filters to see others.</p>
           : <RejectList {...rejects} />}
-        {next !== undefined && <a class="button" href={link({ before: next })}>Earlier rejects</a>}
+        {next !== undefined && <a class="button" href={pageLink({ ...filter, before: next }, live)}>Earlier rejects</a>}
       </Section>
     </Layout>
+  );
+}
+
+/** The filters, and how many records each reason has. */
+function Choice({ filter, live, overTime: { stepMs, reasons } }: Rejects & { readonly live: boolean }) {
+  const step = formatDuration(stepMs);
+  // A consumer of another version may know more reasons.
+  const names = new Set([...Object.keys(EXPLANATIONS), filter.reason].filter((name) => name !== undefined));
+  return (
+    <>
+      <RangeForm range={filter.range} action="/rejects">
+        <label>
+          Reason{" "}
+          <select name="reason">
+            <option value="">all reasons</option>
+            {[...names].map((name) => <option selected={name === filter.reason}>{name}</option>)}
+          </select>
+        </label>
+        <label>
+          Customer <input name="customer" value={filter.customerId} placeholder="id" autocomplete="off" />
+        </label>
+      </RangeForm>
+      <Section id="reasons" title="By reason">
+        {reasons.length === 0 ? <p class="empty">No record was rejected in this range.</p> : (
+          <Table
+            caption="Number of rejected records by reason"
+            columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
+            rows={reasons.map(({ reason, total, counts }) => [
+              <a class="reason" href={pageLink({ ...filter, reason, before: undefined }, live)}>
+                {printable(reason)}
+              </a>,
+              explainReason(reason),
+              formatCount(total),
+              <Bars counts={counts} step={step} />,
+            ])}
+          />
+        )}
+      </Section>
+    </>
   );
 }
 
@@ -87,6 +99,7 @@ function Bars({ counts, step }: { readonly counts: readonly number[]; readonly s
   );
 }
 
+/** The link of a live page does not fix the range. */
 function pageLink({ reason, customerId, range, before }: RejectFilter, live: boolean): string {
   const query = new URLSearchParams(live ? {} : rangeQuery(range));
   const optional = { reason, customer: customerId, before };

@@ -9,7 +9,7 @@ const LIST = new Intl.ListFormat("en-GB");
 
 interface StateProps {
   readonly pipeline: PipelineState;
-  /** Whether all problems are listed. Otherwise it is one line, which is hidden while all is well. */
+  /** Whether all problems are listed. Otherwise it is one line, which is hidden while the pipeline is well. */
   readonly whole?: boolean;
 }
 
@@ -23,7 +23,7 @@ export function State({ pipeline, whole = false }: StateProps) {
   const names = problems.map(({ part }) => `the ${part === "broker" ? "Kafka broker" : part}`);
   const parts = LIST.format(new Set(names));
   const well = hasStored
-    ? "All is well: every reading that arrives is stored."
+    ? "The pipeline is well: every valid reading that arrives is stored."
     : "The pipeline is ready. No reading has arrived yet.";
   const texts = problems.map(({ text }) => printable(text));
   return (
@@ -49,8 +49,7 @@ export function State({ pipeline, whole = false }: StateProps) {
 
 interface UnknownProps {
   readonly pipeline: PipelineState;
-  /** They must not be taken for what has stopped. */
-  readonly who: "patient" | "patients";
+  readonly who: "customer" | "customers";
 }
 
 /** Nothing while what is stored can be taken for the present. */
@@ -59,10 +58,9 @@ export function Unknown({ pipeline: { at, stands, unknownSince }, who }: Unknown
   return (
     <>
       <Flag kind="trouble">
-        Unknown since <Moment at={unknownSince} now={at} />: the pipeline{" "}
-        {stands ? "stands" : "is late"}, not the {who}.
+        Unknown since <Moment at={unknownSince} now={at} />: the pipeline {stands ? "has stopped" : "is late"}.
       </Flag>{" "}
-      Then:{" "}
+      This says nothing about the {who}. Last known state:{" "}
     </>
   );
 }
