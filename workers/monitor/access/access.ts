@@ -3,6 +3,7 @@ import type { HttpBindings } from "@hono/node-server";
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { OpeningPage } from "../pages/login.tsx";
 import { type LoginOptions, mountLogin, OPEN_ADDRESS } from "./login.ts";
+import { isForPerson, refuse } from "./refuse.ts";
 import { isSame } from "./same_text.ts";
 import { randomToken, Sessions } from "./sessions.ts";
 import type { AccessSettings } from "./settings.ts";
@@ -30,15 +31,15 @@ export function createAccess(options: AccessOptions) {
   const guard: MiddlewareHandler = async (c, next) => {
     const peer = (c.env as HttpBindings).incoming.socket.remoteAddress ?? "";
     if (onlyProxies && !proxies?.has(peer)) {
-      return c.text("This server accepts requests only from its proxy (MONITOR_TRUSTED_PROXIES).\n", 403);
+      return refuse(c, 403, "This server accepts requests only from its proxy (MONITOR_TRUSTED_PROXIES).");
     }
     const refusal = refusalOf(c, origin());
-    if (refusal !== undefined) return c.text(`${refusal[1]}\n`, refusal[0]);
+    if (refusal !== undefined) return refuse(c, ...refusal);
     if (/^\/(assets\/|login$|logout$)/.test(c.req.path)) return await next();
     const given = usesToken ? c.req.query("token") : undefined;
     if (!sessions.use(c)) {
       if (given === undefined) return askForLogin(c, usesToken);
-      if (!isSame(given, token)) return c.text(`This address was already used. ${OPEN_ADDRESS}\n`, 403);
+      if (!isSame(given, token)) return refuse(c, 403, `This address was already used. ${OPEN_ADDRESS}`);
       // A program that only checks a link must not use up the token.
       if (c.req.method === "HEAD") return c.body(null);
       token = randomToken();
@@ -67,11 +68,11 @@ function refusalOf(c: Context, origin: string): readonly [status: 403 | 405, tex
 
 function askForLogin(c: Context, usesToken: boolean): Response | Promise<Response> {
   const login = `/login?to=${encodeURIComponent(pathOf(c))}`;
-  const isPage = c.req.header("accept")?.includes("text/html") === true;
+  const isPage = isForPerson(c);
   // After a click on a link of another site, browsers send no SameSite=Strict cookie. They send it from this page to /login.
   if (isPage && c.req.header("sec-fetch-site") === "cross-site") return c.html(OpeningPage({ login }));
   if (isPage && !usesToken) return c.redirect(login, 303);
-  return c.text(usesToken ? `${OPEN_ADDRESS}\n` : "Sign in first.\n", 401);
+  return refuse(c, 401, usesToken ? OPEN_ADDRESS : "Sign in first.");
 }
 
 function pathOf(c: Context): string {

@@ -2,6 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import type { Context, Hono } from "hono";
 import { LoginPage } from "../pages/login.tsx";
 import { Attempts } from "./attempts.ts";
+import { refuse } from "./refuse.ts";
 import { isSame } from "./same_text.ts";
 import type { Sessions } from "./sessions.ts";
 import type { AccessSettings } from "./settings.ts";
@@ -35,7 +36,7 @@ export function mountLogin(
   };
   app.get("/login", (c) => {
     if (sessions.use(c)) return c.redirect(target(c), 303);
-    return password === undefined ? c.text(`${OPEN_ADDRESS}\n`, 401) : show(c, 200);
+    return password === undefined ? refuse(c, 401, OPEN_ADDRESS) : show(c, 200);
   });
   if (password !== undefined) {
     app.post("/login", async (c) => {
@@ -59,7 +60,7 @@ export function mountLogin(
   app.post("/logout", (c) => {
     sessions.end(c);
     return password === undefined
-      ? c.text(`You are signed out. ${OPEN_ADDRESS}\n`)
+      ? refuse(c, 200, `You are signed out. ${OPEN_ADDRESS}`)
       : c.redirect("/login", 303);
   });
 }

@@ -58,3 +58,12 @@ export function OpeningPage({ login }: { readonly login: string }) {
     </Page>
   );
 }
+
+/** Why the monitor shows nothing, and what to do. */
+export function RefusalPage({ text }: { readonly text: string }) {
+  return (
+    <Page>
+      <p class="state trouble">{text}</p>
+    </Page>
+  );
+}
