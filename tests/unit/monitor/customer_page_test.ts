@@ -77,8 +77,14 @@ Deno.test("the page of a customer gives an all-clear only if no part of the rang
 Deno.test("the page of a customer lists the silences of the range, at most 100 of them", async () => {
   const { customer, pipeline } = views(HARMLESS);
   const { at } = customer;
-  const page = async (silences: Customer["silences"]) =>
-    await html(CustomerPage({ customer: { ...customer, silences }, pipeline, last: "1h" }));
+  const page = async (silences: Customer["silences"], unknownSince: number | null = null) =>
+    await html(
+      CustomerPage({
+        customer: { ...customer, silences },
+        pipeline: { ...pipeline, unknownSince },
+        last: "1h",
+      }),
+    );
   const [goesOn, past] = [{ from: at - 6 * MINUTE, to: at }, {
     from: at - 50 * MINUTE,
     to: at - 16 * MINUTE,
@@ -88,6 +94,7 @@ Deno.test("the page of a customer lists the silences of the range, at most 100 o
     text,
     /2 silences, the newest first .* 07:54:00 UTC goes on 6 min .* 07:10:00 UTC .* 07:44:00 UTC 34 min/,
   );
+  match(await page([goesOn, past], at - 6 * MINUTE), />1 silence</, "the pipeline stopped, not the customer");
   const many = await page(Array.from({ length: 217 }, () => past));
   match(many, /217 silences, the newest 100</);
   strictEqual(many.match(/34 min</g)?.length, 100);

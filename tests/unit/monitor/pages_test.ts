@@ -25,7 +25,10 @@ async function pages({ now, pipeline, customer, rejects, ledger }: ReturnType<ty
     now: [NowPage({ now }), nowFragments(now)],
     customer: [
       CustomerPage({ customer, pipeline, last: "8h" }),
-      { latest: Latest({ latest: customer.latest, pipeline }), ...customerFragments(customer, "8h") },
+      {
+        latest: Latest({ latest: customer.latest, pipeline }),
+        ...customerFragments({ customer, pipeline, last: "8h" }),
+      },
     ],
     rejects: [RejectsPage({ rejects, pipeline, live: true }), {}],
     ledger: [LedgerPage({ pipeline, ledger }), ledgerFragments(ledger, pipeline)],

@@ -70,7 +70,7 @@ function pollCustomer(queries: Queries, tails: Tails, id: string): Source["poll"
       for (const view of views) {
         const customer = await queries.customer(id, { from: now - PRESETS[view].ms, to: now });
         stored = customer.latest;
-        Object.assign(html, await htmlOf(customerFragments(customer, view), view));
+        Object.assign(html, await htmlOf(customerFragments({ customer, pipeline, last: view }), view));
       }
       readAt = now;
     }

@@ -1,6 +1,6 @@
 /** Folder `pages`: the pages as HTML, whole and in fragments for the live streams. They show results of queries. */
 import type { Child } from "hono/jsx";
-import { type Customer, type Episode, type Preset, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
+import { type Customer, type Episode, type PipelineState, type Preset, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
 import { countOf, formatDuration } from "../view/words.ts";
 import { Flag } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";
@@ -11,21 +11,24 @@ const LISTED_SILENCES = 100;
 
 export interface RangeProps {
   readonly customer: Customer;
+  readonly pipeline: PipelineState;
   /** The preset range, which follows the present. Undefined: the range is fixed. */
   readonly last: Preset | undefined;
 }
 
 /** Whether the customer had an anomaly in the range: the answer, then the episodes and silences that it is made of. */
-export function Anomalies({ customer, last }: RangeProps) {
-  const { at, episodes, silences, limits: { low, high } } = customer;
-  const listed = silences.slice(0, LISTED_SILENCES);
+export function Anomalies({ customer, pipeline, last }: RangeProps) {
+  const { at, episodes, limits: { low, high } } = customer;
+  // While the pipeline has stopped or is late, no customer becomes silent.
+  const silences = customer.silences.filter(({ to }) => to !== at || pipeline.unknownSince === null);
   return (
     <>
       <p class="answer">
         <Answer customer={customer} last={last} />
       </p>
       <FoldedTable
-        summary={`${countOf(episodes.length, "episode")}, the newest first`}
+        total={episodes.length}
+        noun="episode"
         columns={["Began", "Ended", "Lasted", "Heart rate", "Readings#"]}
         rows={episodes.map((episode) => [
           <Instant at={episode.began} as="date" />,
@@ -38,11 +41,10 @@ export function Anomalies({ customer, last }: RangeProps) {
         ])}
       />
       <FoldedTable
-        summary={`${countOf(silences.length, "silence")}, the ${
-          listed.length < silences.length ? `newest ${listed.length}` : "newest first"
-        }`}
+        total={silences.length}
+        noun="silence"
         columns={["No reading from", "To", "Lasted"]}
-        rows={listed.map((silence) => [
+        rows={silences.slice(0, LISTED_SILENCES).map((silence) => [
           <Instant at={silence.from} as="date" />,
           silence.to === at ? "goes on" : <Instant at={silence.to} as="date" />,
           formatDuration(silence.to - silence.from),
@@ -58,14 +60,18 @@ export function Anomalies({ customer, last }: RangeProps) {
 }
 
 interface FoldedTableProps {
-  readonly summary: string;
+  /** The newest have a row. */
+  readonly total: number;
+  readonly noun: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Child[])[];
 }
 
 /** A long table is folded, so that the chart is near. Nothing without rows. */
-function FoldedTable({ summary, columns, rows }: FoldedTableProps) {
+function FoldedTable({ total, noun, columns, rows }: FoldedTableProps) {
   if (rows.length === 0) return null;
+  const order = total === 1 ? "" : `, the newest ${rows.length < total ? rows.length : "first"}`;
+  const summary = countOf(total, noun) + order;
   return (
     <details open={rows.length <= UNFOLDED_ROWS}>
       <summary>{summary}</summary>
@@ -85,7 +91,7 @@ function GoesOn({ at, ended }: { readonly at: number; readonly ended: number }) 
 }
 
 /** With a silence in the range, nothing may look like an all-clear. */
-function Answer({ customer, last }: RangeProps) {
+function Answer({ customer, last }: Omit<RangeProps, "pipeline">) {
   const { readings, range, episodes, silences, limits: { low, high } } = customer;
   const during = last === undefined ? <FromTo {...range} /> : <>in the {PRESETS[last].name}</>;
   if (readings === 0) return <>No reading {during}, so it is unknown whether there was an anomaly.</>;

@@ -16,13 +16,9 @@ import { RejectList } from "./reject_list.tsx";
 import { Unknown } from "./state.tsx";
 import { formatDuration } from "../view/words.ts";
 
-interface CustomerPageProps extends RangeProps {
-  readonly pipeline: PipelineState;
-}
-
-export function CustomerPage({ customer, pipeline, last }: CustomerPageProps) {
+export function CustomerPage({ customer, pipeline, last }: RangeProps) {
   const { customerId: id } = customer;
-  const { episodes, rejects } = customerFragments(customer, last);
+  const { episodes, rejects } = customerFragments({ customer, pipeline, last });
   const live = new URLSearchParams({ id, ...(last && { last }) });
   return (
     <Layout
@@ -44,13 +40,13 @@ export function CustomerPage({ customer, pipeline, last }: CustomerPageProps) {
 }
 
 /** What depends on the range. */
-export function customerFragments(customer: Customer, last: Preset | undefined) {
-  const { customerId, range, rejects, hasMoreRejects } = customer;
+export function customerFragments(props: RangeProps) {
+  const { customerId, range, rejects, hasMoreRejects } = props.customer;
   const all = new URLSearchParams({ customer: customerId, ...rangeQuery(range) });
   return {
     episodes: (
       <Section id="episodes" title="Anomalies">
-        <Anomalies customer={customer} last={last} />
+        <Anomalies {...props} />
       </Section>
     ),
     rejects: (
@@ -97,7 +93,7 @@ export function Latest({ latest, pipeline }: LatestProps) {
 }
 
 /** Only the browser knows when the viewer's nights are, so its script fills their links and shows them. */
-function Ranges({ customer: { customerId: id, range }, last }: RangeProps) {
+function Ranges({ customer: { customerId: id, range }, last }: Omit<RangeProps, "pipeline">) {
   const link = (preset: string) => `/customer?${new URLSearchParams({ id, last: preset })}`;
   return (
     <div class="ranges">
@@ -113,7 +109,7 @@ function Ranges({ customer: { customerId: id, range }, last }: RangeProps) {
   );
 }
 
-function Chart({ customer: { customerId: id, range, limits }, last }: RangeProps) {
+function Chart({ customer: { customerId: id, range, limits }, last }: Omit<RangeProps, "pipeline">) {
   const csv = new URLSearchParams({ id, ...rangeQuery(range) });
   const data = {
     "data-id": id,

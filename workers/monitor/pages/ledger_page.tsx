@@ -52,7 +52,8 @@ export function ledgerFragments(ledger: Ledger, pipeline: PipelineState): Fragme
           (a marker of a transaction), <b>aborted</b> (its sender cancelled it), <b>compacted</b>{" "}
           (a newer record replaced it) or <b>log_start</b>{" "}
           (Kafka deleted it before it was read, so it is lost). Lag: records in Kafka that are not read yet.
-          Earlier log: its partition has a new one, for example because the topic was deleted and created again.
+          {ledger.logs.some(({ current }) => !current) &&
+            " Earlier log: its partition has a new one, for example because the topic was deleted and created again."}
         </p>
       </Section>
     ),
