@@ -1,10 +1,10 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
-import { type Intended, reading } from "../support/judge.ts";
-import { onPlace } from "../support/services.ts";
-import type { WorkerProcess } from "../../lab/worker_process.ts";
-import { accountFor } from "./account.ts";
-import { backlog } from "./backlog.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { type Intended, reading } from "../../support/judge.ts";
+import { onPlace } from "../../support/services.ts";
+import type { WorkerProcess } from "../../../lab/worker_process.ts";
+import { accountFor } from "../account.ts";
+import { backlog } from "../backlog.ts";
 
 /** Liveness fails after 30 s, and the process exits 30 s later. */
 const PATIENCE = { withinMs: 150_000 };

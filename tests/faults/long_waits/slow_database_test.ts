@@ -1,12 +1,12 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
-import { reading } from "../support/judge.ts";
-import type { Place } from "../../lab/place.ts";
-import { linkToKafka, onPlace } from "../support/services.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
-import { backlog } from "./backlog.ts";
-import { assignmentsWhenStable, Requests } from "./heartbeats.ts";
-import { linkToDatabase } from "./links.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { reading } from "../../support/judge.ts";
+import type { Place } from "../../../lab/place.ts";
+import { linkToKafka, onPlace } from "../../support/services.ts";
+import { accountFor, QUICK_TAKEOVER } from "../account.ts";
+import { backlog } from "../backlog.ts";
+import { assignmentsWhenStable, Requests } from "../heartbeats.ts";
+import { linkToDatabase } from "../links.ts";
 
 /** Starts two consumers, and waits until each has one partition and the group's assignment is stable. */
 async function startPair(place: Place, env: Readonly<Record<string, string>>) {

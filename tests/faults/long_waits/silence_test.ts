@@ -1,9 +1,9 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
-import { judge } from "../support/judge.ts";
-import { gapsOf, secondsOf } from "../support/log_content.ts";
-import { linkToKafka, onPlace, servers } from "../support/services.ts";
-import { openSilentBroker } from "../support/silent_broker.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { judge } from "../../support/judge.ts";
+import { gapsOf, secondsOf } from "../../support/log_content.ts";
+import { linkToKafka, onPlace, servers } from "../../support/services.ts";
+import { openSilentBroker } from "../../support/silent_broker.ts";
 
 /** The pauses between fetches grow to seconds, so this many take about half a minute. */
 const EMPTY_RESPONSES = 16;

@@ -1,9 +1,9 @@
 import { deepStrictEqual, doesNotMatch, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
-import { bad, type Intended, judge, reading } from "../support/judge.ts";
-import type { Place } from "../../lab/place.ts";
-import { onPlace } from "../support/services.ts";
-import { WrongClock } from "../support/wrong_clock.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { bad, type Intended, judge, reading } from "../../support/judge.ts";
+import type { Place } from "../../../lab/place.ts";
+import { onPlace } from "../../support/services.ts";
+import { WrongClock } from "../../support/wrong_clock.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;

@@ -1,10 +1,10 @@
 import { ok, strictEqual } from "node:assert";
-import { eventually } from "../../lab/eventually.ts";
-import type { Place } from "../../lab/place.ts";
-import { onPlace } from "../support/services.ts";
-import { accountFor } from "./account.ts";
-import { backlog } from "./backlog.ts";
-import { countStored, PARTITIONS } from "./load.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import type { Place } from "../../../lab/place.ts";
+import { onPlace } from "../../support/services.ts";
+import { accountFor } from "../account.ts";
+import { backlog } from "../backlog.ts";
+import { countStored, PARTITIONS } from "../load.ts";
 
 /** The setting also applies to open sessions. */
 async function setReadOnly(place: Place, readOnly: boolean): Promise<void> {

@@ -1,10 +1,10 @@
 import { strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
-import { eventually } from "../../lab/eventually.ts";
-import { linkToKafka, onPlace } from "../support/services.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
-import { backlog } from "./backlog.ts";
-import { linkToDatabase } from "./links.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { linkToKafka, onPlace } from "../../support/services.ts";
+import { accountFor, QUICK_TAKEOVER } from "../account.ts";
+import { backlog } from "../backlog.ts";
+import { linkToDatabase } from "../links.ts";
 
 Deno.test(
   "a consumer replaces a database connection that goes silent, and shows the failure in readiness",
