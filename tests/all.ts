@@ -1,15 +1,23 @@
-/** Every test: both tiers, one after the other, and the sum of what they counted. */
+/** Every test, and the sum of what the tiers counted. */
 import { Command } from "commander";
 import { sayResult } from "../stack/output.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-const TIERS = ["test", "test:rest"];
+/** Tests that mostly wait for time limits of the workers. They use a sixth of a core. */
+const LONG_WAITS = "tests/faults/long_waits";
+/** One after the other. */
+const TIERS = [["task", "-q", "test"], ["task", "-q", "test:rest", `--ignore=${LONG_WAITS}`]];
+/** Beside the tiers, one file at a time. */
+const BESIDE = ["test", "-q", "-P", LONG_WAITS];
 /** Deno's closing line: "ok | 120 passed (3 steps) | 0 failed (2m3s)". */
 const SUMMARY = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/m;
 
 await runWorker(async ({ args, signal }) => {
   const command = new Command("test:all")
-    .description(`Runs ${TIERS.join(" and ")}, and adds up how many tests passed and failed.`)
+    .description(
+      "Runs the tests of test and test:rest, and adds up how many passed and failed. " +
+        `The tests in ${LONG_WAITS} run beside the others, and their output comes last.`,
+    )
     .option("--no-check", "leaves out the type check, if `deno task check` has just done it")
     .addHelpText(
       "after",
@@ -19,24 +27,35 @@ await runWorker(async ({ args, signal }) => {
     .exitOverride()
     .parse([...args], { from: "user" });
   const options = command.opts<{ check: boolean }>().check ? [] : ["--no-check"];
-  let passed = 0;
-  let failed = 0;
-  for (const tier of TIERS) {
-    const { code, output } = await run([tier, ...options], signal);
-    const [, ...counts] = SUMMARY.exec(output) ?? [];
-    const [tierPassed = 0, tierFailed = 0] = counts.map(Number);
-    passed += tierPassed;
-    // A tier that gave no summary, or failed otherwise, counts as a failure too.
-    failed += Math.max(tierFailed, code === 0 && tierPassed > 0 ? 0 : 1);
-  }
+  const shownLast: Uint8Array[] = [];
+  const beside = run([...BESIDE, ...options], signal, (bytes) => shownLast.push(bytes));
+  const counts: Counts[] = [];
+  for (const tier of TIERS) counts.push(await run([...tier, ...options], signal, show));
+  counts.push(await beside);
+  shownLast.forEach(show);
+  const passed = counts.reduce((sum, tier) => sum + tier.passed, 0);
+  const failed = counts.reduce((sum, tier) => sum + tier.failed, 0);
   sayResult(`${passed} passed, ${failed} failed`);
   return failed === 0 ? EXIT.ok : EXIT.failed;
 });
 
-/** Shows the output of a tier while it runs, and returns it without colours. */
-async function run(tier: readonly string[], signal: AbortSignal): Promise<{ code: number; output: string }> {
+function show(bytes: Uint8Array): void {
+  Deno.stdout.writeSync(bytes);
+}
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Runs Deno with these arguments, and counts the tests in its output. */
+async function run(
+  args: readonly string[],
+  signal: AbortSignal,
+  onOutput: (bytes: Uint8Array) => void,
+): Promise<Counts> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["task", "-q", ...tier],
+    args: [...args],
     stdin: "null",
     stdout: "piped",
     signal,
@@ -44,10 +63,13 @@ async function run(tier: readonly string[], signal: AbortSignal): Promise<{ code
   let output = "";
   const decoder = new TextDecoder();
   for await (const bytes of child.stdout) {
-    Deno.stdout.writeSync(bytes);
+    onOutput(bytes);
     output += decoder.decode(bytes, { stream: true });
   }
   const { code } = await child.status;
   // deno-lint-ignore no-control-regex -- the colours that Deno writes
-  return { code, output: output.replace(/\x1b\[[0-9;]*m/g, "") };
+  const [, ...found] = SUMMARY.exec(output.replace(/\x1b\[[0-9;]*m/g, "")) ?? [];
+  const [passed = 0, failed = 0] = found.map(Number);
+  // A run that gave no summary, or failed otherwise, counts as a failure too.
+  return { passed, failed: Math.max(failed, code === 0 && passed > 0 ? 0 : 1) };
 }
