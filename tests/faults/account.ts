@@ -9,9 +9,6 @@ const MEGABYTE = 1024 * 1024;
 /** The limit that docs/faults.md promises for any backlog. An idle consumer takes about 90 MB. */
 const MAX_MEMORY_BYTES = 256 * MEGABYTE;
 
-/** A new owner takes over after 6 s instead of 30 s. By default, a broker allows no shorter session timeout. */
-export const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
-
 /**
  * Waits until everything is stored, then checks that no record is lost or stored twice. The judge compares the tables
  * with what was sent. `reconcile` compares the ledger with the tables and Kafka, and shares no code with the consumer.

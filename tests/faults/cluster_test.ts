@@ -1,13 +1,14 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { FindCoordinatorKeyTypes } from "@platformatic/kafka";
 import type { Cluster } from "../../stack/cluster.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { onCluster, partitionStates, waitUntilInSync } from "../support/cluster_services.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { judge } from "../support/judge.ts";
 import { secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { accountFor } from "./account.ts";
 import { BATCH, countStored, Load, PARTITIONS, waitForNextOffsets } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 

@@ -4,10 +4,10 @@ import { Buffer } from "node:buffer";
 import { openLink } from "../../stack/network/link.ts";
 import { startStack } from "../../stack/mod.ts";
 import { HOST } from "../../stack/network/ports.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { judge } from "../support/judge.ts";
 import { createPlace, type Place } from "../../lab/place.ts";
 import { COUNTED, heldBy, waitForRelease } from "../support/resources.ts";
-import { QUICK_TAKEOVER } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { linkToDatabase } from "./links.ts";
 

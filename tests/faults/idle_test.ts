@@ -4,8 +4,9 @@ import type { Link } from "../../stack/network/link.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { linkToKafka, onPlace } from "../support/services.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { accountFor } from "./account.ts";
 import { backlog } from "./backlog.ts";
 import { Requests } from "./heartbeats.ts";
 

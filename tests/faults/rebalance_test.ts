@@ -2,8 +2,9 @@ import { ok, strictEqual } from "node:assert";
 import type { Intended } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
 import { waitForLockWait } from "../support/lock_wait.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { onPlace } from "../support/services.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { accountFor } from "./account.ts";
 import { backlog, seeded } from "./backlog.ts";
 
 const PARTITIONS = 6;

@@ -1,9 +1,10 @@
 import { match, ok, strictEqual } from "node:assert";
 import { type Intended, reading } from "../support/judge.ts";
 import type { Sent } from "../../lab/produce.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { onPlace } from "../support/services.ts";
 import { logStatements } from "../support/statements.ts";
-import { accountFor, QUICK_TAKEOVER } from "./account.ts";
+import { accountFor } from "./account.ts";
 
 const T = "2026-07-14T09:30:00Z";
 

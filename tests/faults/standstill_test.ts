@@ -1,11 +1,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { onCluster, partitionStates } from "../support/cluster_services.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { bad, judge } from "../support/judge.ts";
 import { secondsOf } from "../support/log_content.ts";
 import type { Place } from "../../lab/place.ts";
 import type { WorkerProcess } from "../../lab/worker_process.ts";
-import { QUICK_TAKEOVER } from "./account.ts";
 import { waitForNextOffsets } from "./load.ts";
 import { ProduceLoad } from "./produce_load.ts";
 

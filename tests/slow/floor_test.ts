@@ -3,6 +3,7 @@ import { assertAccountedFor, DAY_MS, migrateDatabase } from "../support/days.ts"
 import { eventually } from "../../lab/eventually.ts";
 import { bad, type IntendedReading, judge, reading } from "../support/judge.ts";
 import type { Place } from "../../lab/place.ts";
+import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
 import { onPlace } from "../support/services.ts";
 import { waitForLockWait } from "../support/lock_wait.ts";
 
@@ -178,7 +179,7 @@ for (
       const round = await place.session();
       await round.query("begin; select from public.rollup for update");
       await place.publisher.send(waiting);
-      const consumer = place.consumer();
+      const consumer = place.consumer({ env: QUICK_TAKEOVER });
       await eventually("the readings to be stored", async () => {
         return (await place.sql("select from public.heartbeats")).length === 11;
       });

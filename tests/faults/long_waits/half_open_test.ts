@@ -1,8 +1,9 @@
 import { strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { eventually } from "../../../lab/eventually.ts";
+import { QUICK_TAKEOVER } from "../../support/quick_takeover.ts";
 import { linkToKafka, onPlace } from "../../support/services.ts";
-import { accountFor, QUICK_TAKEOVER } from "../account.ts";
+import { accountFor } from "../account.ts";
 import { backlog } from "../backlog.ts";
 import { linkToDatabase } from "../links.ts";
 

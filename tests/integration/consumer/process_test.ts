@@ -2,6 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert";
 import { eventually } from "../../../lab/eventually.ts";
 import { judge } from "../../support/judge.ts";
 import { waitForLockWait } from "../../support/lock_wait.ts";
+import { QUICK_TAKEOVER } from "../../support/quick_takeover.ts";
 import { onPlace } from "../../support/services.ts";
 import { WorkerProcess } from "../../../lab/worker_process.ts";
 import { readings } from "./readings.ts";
@@ -40,7 +41,7 @@ Deno.test(
     strictEqual(await place.consumer({ args: ["--migrate-only"] }).exitCode(), 0);
     const holder = await place.session();
     await holder.query("begin; lock table public.heartbeats in share mode");
-    const late = place.consumer({ args: ["--until-caught-up", "--timeout", "3"] });
+    const late = place.consumer({ args: ["--until-caught-up", "--timeout", "3"], env: QUICK_TAKEOVER });
     strictEqual(await late.exitCode(), 1);
     match(late.output, /Cannot catch up within 3 s: .*100 of partition 0/);
     await holder.query("rollback");

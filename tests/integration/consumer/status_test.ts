@@ -3,6 +3,7 @@ import { eventually } from "../../../lab/eventually.ts";
 import type { Place } from "../../../lab/place.ts";
 import type { WorkerProcess } from "../../../lab/worker_process.ts";
 import { secondsOf } from "../../support/log_content.ts";
+import { QUICK_TAKEOVER } from "../../support/quick_takeover.ts";
 import { onPlace } from "../../support/services.ts";
 
 type Row = {
@@ -18,8 +19,6 @@ type Row = {
   rollup_lag_seconds: number | null;
   running: boolean;
 };
-
-const QUICK_TAKEOVER = { KAFKA_SESSION_TIMEOUT_MS: "6000" };
 
 /** Waits until the consumer's status row meets the condition. */
 async function waitForStatus(
