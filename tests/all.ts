@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { sayResult } from "../stack/output.ts";
 import { EXIT, runWorker } from "../workers/_shared/lifecycle.ts";
 
-/** Tests that mostly wait for time limits of the workers. They use a sixth of a core. */
+/** Tests that mostly wait for time limits of the workers. They use a fifth of a core. */
 const LONG_WAITS = "tests/faults/long_waits";
 /** One after the other. */
 const TIERS = [["task", "-q", "test"], ["task", "-q", "test:rest", `--ignore=${LONG_WAITS}`]];

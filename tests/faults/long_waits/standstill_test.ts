@@ -1,13 +1,13 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { QUICK_TAKEOVER } from "../support/quick_takeover.ts";
-import { onCluster, partitionStates } from "../support/cluster_services.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { bad, judge } from "../support/judge.ts";
-import { secondsOf } from "../support/log_content.ts";
-import type { Place } from "../../lab/place.ts";
-import type { WorkerProcess } from "../../lab/worker_process.ts";
-import { waitForNextOffsets } from "./load.ts";
-import { ProduceLoad } from "./produce_load.ts";
+import { QUICK_TAKEOVER } from "../../support/quick_takeover.ts";
+import { onCluster, partitionStates } from "../../support/cluster_services.ts";
+import { eventually } from "../../../lab/eventually.ts";
+import { bad, judge } from "../../support/judge.ts";
+import { secondsOf } from "../../support/log_content.ts";
+import type { Place } from "../../../lab/place.ts";
+import type { WorkerProcess } from "../../../lab/worker_process.ts";
+import { waitForNextOffsets } from "../load.ts";
+import { ProduceLoad } from "../produce_load.ts";
 
 /** Longer than the 30 s without a commit after which liveness could fail because of lag. */
 const WATCHED_MS = 40_000;
