@@ -31,20 +31,23 @@ export function inSnapshot<T>(database: Database, work: (session: Session) => Pr
 }
 
 /**
- * Asks at most every `everyMs`, for questions that can take long. Meanwhile, the answer is the last one.
+ * Asks at most every `everyMs`, for questions that can take long. Meanwhile, the answer is the last one. A caller
+ * waits only while there is none.
  *
- * @returns undefined after a failure. Only then, and the first time, it waits for the answer.
+ * @returns undefined after a failure
  */
 export function kept<A extends unknown[], T>(
   everyMs: number,
   ask: (...args: A) => Promise<T>,
 ): (...args: A) => Promise<T | undefined> {
   let known: T | undefined;
+  let asking: Promise<void> | undefined;
   let dueAt = 0;
   return async (...args) => {
-    if (performance.now() < dueAt) return known;
-    dueAt = performance.now() + everyMs;
-    const asking = ask(...args).then((answer) => void (known = answer), () => void (known = undefined));
+    if (performance.now() >= dueAt) {
+      dueAt = performance.now() + everyMs;
+      asking = ask(...args).then((answer) => void (known = answer), () => void (known = undefined));
+    }
     if (known === undefined) await asking;
     return known;
   };
