@@ -99,7 +99,7 @@ function addData(app: Hono, { queries }: Dependencies): void {
 function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
   const stream = (c: Context, source: Source) => {
     const events = feeds.listen(source);
-    if (typeof events === "string") return unavailable(c, `${events}. Close other pages of the monitor.`);
+    if (typeof events === "string") return unavailable(c, events);
     return c.body(events, 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
   };
   app.get("/live/now", (c) => stream(c, sources.now));

@@ -5,6 +5,8 @@ const MAX_VIEWERS = 512;
 /** The feed of each customer costs queries of its own. */
 const MAX_CUSTOMERS = 64;
 
+const NEXT = "Close other pages of the monitor.";
+
 /** The feeds that have viewers. */
 export class Feeds implements AsyncDisposable {
   readonly #open = new Map<string, { readonly feed: Feed; readonly ended: Promise<void> }>();
@@ -12,17 +14,17 @@ export class Feeds implements AsyncDisposable {
 
   constructor(private readonly telemetry: MonitorTelemetry) {}
 
-  /** @returns an event stream, or a sentence that says why there is none */
+  /** @returns an event stream, or sentences that say why there is none and what to do */
   listen(source: Source): ReadableStream<Uint8Array> | string {
     const key = `${source.name} ${source.customerId ?? ""}`;
     const known = this.#open.get(key);
     const viewers = [...this.#open.values()].reduce((sum, { feed }) => sum + feed.viewers, 0);
-    if (this.#stop.signal.aborted) return "the monitor stops";
-    if (viewers >= MAX_VIEWERS) return `${MAX_VIEWERS} pages are open already`;
+    if (this.#stop.signal.aborted) return "The monitor stops.";
+    if (viewers >= MAX_VIEWERS) return `${MAX_VIEWERS} pages are open already. ${NEXT}`;
     if (known !== undefined) return known.feed.join(source.view);
     const customers = [...this.#open.keys()].filter((open) => open.startsWith("customer ")).length;
     if (source.name === "customer" && customers >= MAX_CUSTOMERS) {
-      return `${MAX_CUSTOMERS} different customers are watched already`;
+      return `${MAX_CUSTOMERS} different customers are watched already. ${NEXT}`;
     }
     const feed = new Feed(source, this.telemetry);
     const stream = feed.join(source.view);
