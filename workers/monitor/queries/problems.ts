@@ -1,4 +1,5 @@
 /** The sentences about what is not well. */
+import { RUNS_SECONDS } from "../../_shared/ledger_sql.ts";
 import type { PipelineState, Problem } from "../view/view.ts";
 import { countOf, formatCount, formatDuration } from "../view/words.ts";
 import { MAX_CUSTOMERS, type RollupState } from "./latest_readings.ts";
@@ -16,8 +17,7 @@ export interface Sample {
   readonly lag: number | null;
 }
 
-/** A consumer reports every 5 s. */
-export const REPORTS_WITHIN_MS = 10_000;
+export const REPORTS_WITHIN_MS = RUNS_SECONDS * 1_000;
 const LATE_SECONDS = 60;
 /**
  * A consumer updates the end of the log every 5 s, and between two updates the lag falls. So the lowest lag of each window is
