@@ -43,7 +43,10 @@ Deno.test("a killed consumer is not counted after 15 s, but after an outage of t
     "broker: The consumer is not ready: kafka: away",
   ]);
   deepStrictEqual(problems({ consumers: [dead] }).length, 1);
-  deepStrictEqual(problems({ consumers: [dead], aliveMs: 20_000 }), []);
+  deepStrictEqual(problems({ consumers: [dead, dead], aliveMs: 20_000 }), [
+    "consumer: The database answers again. The last report of a consumer is 17 s old, so it is unknown whether one runs.",
+  ]);
+  deepStrictEqual(problems({ consumers: [READY, dead], aliveMs: 20_000 }), []);
 });
 
 Deno.test("the pipeline reads if a consumer reports that it can, or if a batch was written lately", () => {

@@ -32,7 +32,7 @@ const GAVE_UP = "consumer: ";
 export interface Facts {
   /** Those of the last day. The one that reported last is the first. */
   readonly consumers: readonly ConsumerStatus[];
-  /** A consumer that has not reported for longer is not counted. */
+  /** A consumer that has not reported for longer is not counted. It exceeds REPORTS_WITHIN_MS after an outage of the database. */
   readonly aliveMs: number;
   readonly lag: { readonly records: number | null; readonly seconds: number | null };
   readonly rollup: RollupState;
@@ -72,7 +72,14 @@ export function problemsOf(facts: Facts): Problem[] {
 
 function consumerProblems({ consumers, aliveMs }: Facts): Problem[] {
   const reporting = consumers.filter(({ seenSeconds }) => seenSeconds * 1_000 <= aliveMs);
-  if (reporting.length === 0) return [{ part: "consumer", text: whyNone(consumers[0]) }];
+  const last = reporting[0];
+  if (last === undefined) return [{ part: "consumer", text: whyNone(consumers[0]) }];
+  if (last.seenSeconds * 1_000 > REPORTS_WITHIN_MS) {
+    const age = duration(last.seenSeconds);
+    const text =
+      `The database answers again. The last report of a consumer is ${age} old, so it is unknown whether one runs.`;
+    return [{ part: "consumer", text }];
+  }
   const reasons = Map.groupBy(reporting.flatMap(({ reasons }) => reasons), (reason) => reason);
   return [...reasons].slice(0, MAX_REASONS).map(([reason, { length }]) => {
     const subject = reporting.length === 1
