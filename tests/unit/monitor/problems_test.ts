@@ -25,7 +25,7 @@ Deno.test("a pipeline that keeps up has no problem", () => {
 Deno.test("without a consumer that reports, the problem says since when, what it means, and why the last one ended", () => {
   const gone = { ...READY, seenSeconds: 130 };
   deepStrictEqual(problems({ consumers: [] }), [
-    "consumer: No consumer reports: the last one stopped in order, or more than a day ago. Readings wait in Kafka; none is lost. Start one: deno task consume",
+    "consumer: No consumer reports: none has run yet, or the last one was stopped. Readings wait in Kafka; none is lost. Start one: deno task consume",
   ]);
   deepStrictEqual(problems({ consumers: [gone] }), [
     "consumer: No consumer has reported for 2 min 10 s. Readings wait in Kafka; none is lost. The last one ran on host-a. If it has ended, its log says why. Start one: deno task consume",
@@ -101,12 +101,18 @@ Deno.test("the reasons of consumers name the part that fails, and each reason is
   deepStrictEqual(problems({ consumers: [away, READY, away] }), [
     "broker: 2 of 3 consumers are not ready: kafka: away",
   ]);
+  deepStrictEqual(problems({ consumers: [away, READY] }), [
+    "broker: 1 of 2 consumers is not ready: kafka: away",
+  ]);
 });
 
 Deno.test("lag is a problem if the consumer is more than a minute behind, or if the lag grew for 20 s", () => {
   const next = "If the lag does not fall, start more consumers, or look for what slows the database.";
   deepStrictEqual(problems({ lag: { records: 12_345, seconds: 200 } }), [
     `lag: The consumer is 3 min 20 s behind: 12\u202f345 records in Kafka are not stored yet. ${next}`,
+  ]);
+  deepStrictEqual(problems({ lag: { records: 1, seconds: 61 } }), [
+    `lag: The consumer is 1 min 1 s behind: 1 record in Kafka is not stored yet. ${next}`,
   ]);
   // A saw-tooth: the consumer hears of the end of the log every 5 s.
   const samples = (growth: number) =>
@@ -122,12 +128,12 @@ Deno.test("lag is a problem if the consumer is more than a minute behind, or if 
 });
 
 Deno.test("a rollup that is late, too late for this page, or rebuilding is a problem", () => {
-  const late = { records: 500_000, seconds: 75, cursor: null };
+  const late = { records: 400_000, seconds: 75, cursor: null };
   deepStrictEqual(problems({ rollup: late }), [
-    "rollup: The rollup is 1 min 15 s and 500\u202f000 records behind. Dashboards show customers as they were 1 min 15 s ago; this page is exact.",
+    "rollup: The rollup is 1 min 15 s and 400\u202f000 records behind. Until it has caught up, dashboards, the search and the list of customers who were lately beyond a limit are as of 1 min 15 s ago.",
   ]);
-  deepStrictEqual(problems({ rollup: { ...late, seconds: 9 }, omitsPending: true }), [
-    "rollup: The rollup is 9 s and 500\u202f000 records behind. Until it has caught up, this page shows customers as they were 9 s ago.",
+  deepStrictEqual(problems({ rollup: { ...late, records: 400_001, seconds: 9 }, omitsPending: true }), [
+    "rollup: The rollup is 9 s and 400\u202f001 records behind. Until it has caught up, dashboards, the search and the page Now are as of 9 s ago. So are curves of more than 2 h.",
   ]);
   deepStrictEqual(problems({ rollup: { records: 0, seconds: 0, cursor: "2026-07-14T09:31:00+00:00" } }), [
     "rollup: The rollup rebuilds minutes and latest readings, the newest first. It has reached 2026-07-14 09:31 UTC. " +
@@ -141,6 +147,9 @@ Deno.test("a rollup that is late, too late for this page, or rebuilding is a pro
 Deno.test("unaccounted offsets, or a ledger that could not be checked, are a problem", () => {
   deepStrictEqual(problems({ unaccounted: 13 }), [
     "ledger: 13 offsets are unaccounted for. To see which: deno task reconcile",
+  ]);
+  deepStrictEqual(problems({ unaccounted: 1 }), [
+    "ledger: 1 offset is unaccounted for. To see which: deno task reconcile",
   ]);
   deepStrictEqual(problems({ unaccounted: undefined }), [
     "ledger: The ledger could not be added up in time. To check it: deno task reconcile",

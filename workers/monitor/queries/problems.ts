@@ -2,7 +2,7 @@
 import { RUNS_SECONDS } from "../../_shared/ledger_sql.ts";
 import type { PipelineState, Problem } from "../view/view.ts";
 import { countOf, formatCount, formatDuration } from "../view/words.ts";
-import { MAX_CUSTOMERS, type RollupState } from "./latest_readings.ts";
+import { MAX_CUSTOMERS, PENDING_UP_TO, type RollupState } from "./latest_readings.ts";
 
 interface ConsumerStatus {
   readonly host: string;
@@ -30,7 +30,7 @@ const MAX_REASONS = 20;
 const GAVE_UP = "consumer: ";
 
 export interface Facts {
-  /** Those of the last day. The one that reported last is the first. */
+  /** The newest 100 statuses. The consumer that reported last is the first. */
   readonly consumers: readonly ConsumerStatus[];
   /** A consumer that has not reported for longer is not counted. It exceeds REPORTS_WITHIN_MS after an outage of the database. */
   readonly aliveMs: number;
@@ -39,13 +39,13 @@ export interface Facts {
   readonly samples: readonly Sample[];
   /** Whether the latest readings leave out those that wait for the rollup. */
   readonly omitsPending: boolean;
-  /** Whether there are more customers than this page keeps. */
+  /** Whether there are more customers than `LatestReadings` keeps. */
   readonly isFull: boolean;
   /** Undefined if no check succeeded. */
   readonly unaccounted: number | undefined;
 }
 
-/** How far what is stored can be taken for the present: see `PipelineState`. */
+/** Tells whether a consumer reads, and since when later readings may be missing. */
 export function progressOf(
   { at, consumers, aliveMs, lastBatchAt, lag }: Pick<Facts, "consumers" | "aliveMs" | "lag"> & {
     readonly at: number;
@@ -84,7 +84,7 @@ function consumerProblems({ consumers, aliveMs }: Facts): Problem[] {
   return [...reasons].slice(0, MAX_REASONS).map(([reason, { length }]) => {
     const subject = reporting.length === 1
       ? "The consumer is"
-      : `${length} of ${reporting.length} consumers are`;
+      : `${length} of ${reporting.length} consumers ${isOrAre(length)}`;
     return { part: partOf(reason), text: `${subject} not ready: ${reason}` };
   });
 }
@@ -94,7 +94,7 @@ function whyNone(last: ConsumerStatus | undefined): string {
   const meaning = "Readings wait in Kafka; none is lost.";
   const next = "Start one: deno task consume";
   if (last === undefined) {
-    return `No consumer reports: the last one stopped in order, or more than a day ago. ${meaning} ${next}`;
+    return `No consumer reports: none has run yet, or the last one was stopped. ${meaning} ${next}`;
   }
   const gaveUp = last.reasons.find((reason) => reason.startsWith(GAVE_UP))?.slice(GAVE_UP.length);
   const why = gaveUp === undefined ? `If it has ended, its log says why. ${next}` : `It gave up: ${gaveUp}`;
@@ -110,7 +110,7 @@ function partOf(reason: string): Problem["part"] {
 }
 
 function lagProblems({ lag: { records, seconds }, samples }: Facts): Problem[] {
-  const count = `${formatCount(records ?? 0)} records in Kafka are not stored yet`;
+  const count = `${countOf(records ?? 0, "record")} in Kafka ${isOrAre(records ?? 0)} not stored yet`;
   const next = "If the lag does not fall, start more consumers, or look for what slows the database.";
   if ((seconds ?? 0) > LATE_SECONDS) {
     return [{ part: "lag", text: `The consumer is ${duration(seconds ?? 0)} behind: ${count}. ${next}` }];
@@ -136,11 +136,13 @@ function rollupProblems({ rollup: { records, seconds, cursor }, omitsPending, is
     );
   }
   if (seconds > LATE_SECONDS || omitsPending) {
-    const then = `customers as they were ${duration(seconds)} ago`;
-    const effect = omitsPending
-      ? `Until it has caught up, this page shows ${then}`
-      : `Dashboards show ${then}; this page is exact`;
-    texts.push(`The rollup is ${duration(seconds)} and ${countOf(records, "record")} behind. ${effect}.`);
+    const age = duration(seconds);
+    const behind = `${age} and ${countOf(records, "record")} behind`;
+    const late = omitsPending ? "the page Now" : "the list of customers who were lately beyond a limit";
+    const effect = `Until it has caught up, dashboards, the search and ${late} are as of ${age} ago.`;
+    // Beyond this lag, `readSeries` leaves out what waits.
+    const curves = records > PENDING_UP_TO ? " So are curves of more than 2 h." : "";
+    texts.push(`The rollup is ${behind}. ${effect}${curves}`);
   }
   if (isFull) {
     const most = countOf(MAX_CUSTOMERS, "customer");
@@ -151,10 +153,12 @@ function rollupProblems({ rollup: { records, seconds, cursor }, omitsPending, is
 
 function ledgerProblems({ unaccounted }: Facts): Problem[] {
   if (unaccounted === 0) return [];
+  const next = "deno task reconcile";
   const text = unaccounted === undefined
-    ? "The ledger could not be added up in time. To check it: deno task reconcile"
-    : `${formatCount(unaccounted)} offsets are unaccounted for. To see which: deno task reconcile`;
+    ? `The ledger could not be added up in time. To check it: ${next}`
+    : `${countOf(unaccounted, "offset")} ${isOrAre(unaccounted)} unaccounted for. To see which: ${next}`;
   return [{ part: "ledger", text }];
 }
 
+const isOrAre = (count: number) => count === 1 ? "is" : "are";
 const duration = (seconds: number) => formatDuration(seconds * 1_000);
