@@ -12,6 +12,8 @@ const SEARCHED_MS = 86_400_000;
 
 /** One or two readings beyond a limit are often errors of a sensor, and would fill the list. */
 const LATELY_READINGS = 3;
+/** More than the list has rows, because customers who are beyond a limit now are among them. */
+const MAX_LATELY = 200;
 // From the rollup, because the rows in memory have only the latest reading of each customer.
 const LATELY = `
   select customer_id as "customerId", case when sum(low) > sum(high) then 'low' else 'high' end as kind,
@@ -22,11 +24,11 @@ const LATELY = `
    group by customer_id
   having sum(low + high) >= ${LATELY_READINGS}
    order by ${IS_SCENARIO}, lately desc, customer_id
-   limit $1`;
+   limit ${MAX_LATELY}`;
 
 /** Customers with several readings beyond a limit in the last 10 minutes, also those whose latest reading is one. */
 export async function readLately(database: Database): Promise<Attention[]> {
-  return await database.query<Attention & Row>(LATELY, [MAX_SEARCHES]);
+  return await database.query<Attention & Row>(LATELY);
 }
 
 /**
@@ -61,7 +63,7 @@ export function mostUrgent(all: readonly Attention[]): Attention[] {
 }
 
 /** An episode that goes on. */
-interface Episode {
+interface OpenEpisode {
   readonly kind: CustomerReading["anomaly"];
   /** The first reading that was found. */
   readonly since: number;
@@ -109,8 +111,8 @@ type Begin = { readonly since: number | null; readonly endFound: boolean; readon
  * reading costs no query. The search for a long episode takes several polls. Until it ends, `since` is where the search is. A
  * reading that arrives after later ones does not change a known episode.
  */
-export class AttentionList {
-  readonly #episodes = new Map<string, Episode>();
+export class AttentionWatch {
+  readonly #episodes = new Map<string, OpenEpisode>();
 
   async update(
     session: Session,

@@ -1,6 +1,6 @@
 import type { Database, Row, Session } from "../../_shared/postgres.ts";
 import { type Attention, type CustomerReading, type Now, SILENT_AFTER_MS, STEP_BPM } from "../view/view.ts";
-import { AttentionList, readLately } from "./attention.ts";
+import { AttentionWatch, readLately } from "./attention.ts";
 import { LatestReadings } from "./latest_readings.ts";
 import type { PipelineWatch } from "./pipeline.ts";
 import { DEFAULT_LIMITS, inSnapshot, instant, IS_SCENARIO, kept } from "./snapshot.ts";
@@ -17,7 +17,7 @@ const LONG_SILENT = `
 
 export function createNow(database: Database, watch: PipelineWatch): () => Promise<Now> {
   const latest = new LatestReadings();
-  const list = new AttentionList();
+  const attention = new AttentionWatch();
   const readKnownLately = kept(LATELY_EVERY_MS, () => readLately(database));
   const longSilent = kept(COUNT_EVERY_MS, async (at: number) => {
     const [silent] = await database.query<NonNullable<Now["longSilent"]> & Row>(LONG_SILENT, [at]);
@@ -29,7 +29,11 @@ export function createNow(database: Database, watch: PipelineWatch): () => Promi
     // While the pipeline stands, nobody becomes silent.
     const at = pipeline.unknownSince ?? pipeline.at;
     const customers = customersOf(latest.since(at), at);
-    return { ...pipeline, ...customers, attention: await list.update(session, { ...customers, lately }) };
+    return {
+      ...pipeline,
+      ...customers,
+      attention: await attention.update(session, { ...customers, lately }),
+    };
   };
   return async () => {
     // Before the transaction, which must not wait for it.
