@@ -35,7 +35,7 @@ const micros = (instant: string) => `(date_part('epoch', ${instant}) * 1000000):
  * $2: whether to read the change rows.
  * $3: the moves of each ledger row at the last poll. If the rollup has applied no later change row, `customer_latest` has
  * nothing that the last poll did not read.
- * $4: the present. Readings of the day before it are read.
+ * $4: the instant that Now shows: `unknownSince`, or the present. Readings from a day before it on are read.
  */
 const CHANGED = `
   select coalesce(json_agg(customer_id), '[]') as ids, coalesce(json_agg(${micros("ts")}), '[]') as ts,
@@ -56,10 +56,11 @@ const CHANGED = `
            where $2
              and entry.ts > ${instant("$4")} - interval '1 day'
              and ($1::xid is null or age(change.xmin) <= age($1::xid))
+           -- Bounds the memory. A customer can be in several change rows.
            limit ${MAX_CUSTOMERS + PENDING_UP_TO}) changed`;
 
 /** The state of the pipeline in the snapshot of a poll. */
-export interface Position {
+export interface PollSnapshot {
   readonly at: number;
   /** The oldest transaction that is running. */
   readonly horizon: string;
@@ -88,7 +89,7 @@ interface Changed {
  */
 export class LatestReadings {
   readonly #customers = new Map<string, CustomerReading>();
-  #last: Position | undefined;
+  #last: PollSnapshot | undefined;
   #loadedAt = 0;
   #delay: { readonly at: number; readonly ms: number } | undefined;
   /** Whether the readings that wait for the rollup are left out. */
@@ -98,8 +99,8 @@ export class LatestReadings {
     return this.#customers.size >= MAX_CUSTOMERS;
   }
 
-  async update(session: Session, position: Position): Promise<void> {
-    const { at, lastBatchAt, rollup: { records, cursor } } = position;
+  async update(session: Session, snapshot: PollSnapshot): Promise<void> {
+    const { at, lastBatchAt, rollup: { records, cursor } } = snapshot;
     const canApplyAll = records <= PENDING_UP_TO;
     const isRebuilt = (this.#last?.rollup.cursor ?? null) !== null && cursor === null;
     const isOld = at - (this.#last?.at ?? 0) > KEPT_MS || at - this.#loadedAt > RELOAD_MS;
@@ -109,7 +110,7 @@ export class LatestReadings {
       last?.horizon ?? null,
       last !== undefined || canApplyAll,
       JSON.stringify(this.omitsPending ? {} : last?.moves ?? {}),
-      position.unknownSince ?? at,
+      snapshot.unknownSince ?? at,
     ];
     const changed = await firstRow<Changed>(session, CHANGED, values);
     const delays: number[] = [];
@@ -133,7 +134,7 @@ export class LatestReadings {
     const delay = medianOf(delays);
     if (delay !== undefined) this.#delay = { at, ms: delay };
     if (last === undefined) [this.#loadedAt, this.omitsPending] = [at, !canApplyAll];
-    this.#last = position;
+    this.#last = snapshot;
   }
 
   /**

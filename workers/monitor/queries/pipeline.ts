@@ -1,7 +1,7 @@
 import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, RUNS, UNACCOUNTED } from "../../_shared/ledger_sql.ts";
 import type { Database, Session } from "../../_shared/postgres.ts";
 import type { BpmLimits, PipelineState } from "../view/view.ts";
-import type { Position } from "./latest_readings.ts";
+import type { PollSnapshot } from "./latest_readings.ts";
 import { type Facts, problemsOf, progressOf, REPORTS_WITHIN_MS, type Sample } from "./problems.ts";
 import { firstRow, inSnapshot, kept, LIMITS, ms } from "./snapshot.ts";
 
@@ -14,7 +14,7 @@ const GRACE_MS = 15_000;
 const AUDIT_EVERY_MS = 30_000;
 
 /** What one snapshot says about the pipeline. */
-export interface Pipeline extends Position, Pick<Facts, "consumers" | "aliveMs" | "lag"> {
+export interface Pipeline extends PollSnapshot, Pick<Facts, "consumers" | "aliveMs" | "lag"> {
   readonly stored: number;
   readonly limits: BpmLimits | null;
   readonly stands: boolean;
