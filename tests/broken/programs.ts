@@ -227,7 +227,7 @@ export const BROKEN_PROGRAMS: readonly BrokenBuild[] = [
   {
     promise: "4.8",
     breaks: "each viewer of the monitor page polls the database for itself",
-    edits: { "if (known !== undefined) return known.feed.join(source.view);": "" },
+    edits: { "if (known !== undefined) return known.feed.join(source.preset);": "" },
     test: "200 listeners cost the database the same statements as one",
   },
   {

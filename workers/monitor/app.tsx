@@ -107,7 +107,8 @@ function addStreams(app: Hono, { sources, feeds }: Dependencies): void {
   app.get("/live/rejects", (c) => stream(c, sources.rejects));
   app.get("/live/customer", (c) => {
     const { id, last } = customerParameters(c.req.query());
-    return stream(c, sources.customer(id, last));
+    // A page with a fixed range ignores what depends on the preset.
+    return stream(c, sources.customer(id, last ?? "1h"));
   });
 }
 

@@ -56,7 +56,7 @@ async function statementsOf(place: Place, count: number): Promise<{ statements: 
   const log = await logStatements(place, urlOf(place, "heartbeat_reader"));
   await using live = openLive(place, log.env.DATABASE_URL);
   const listeners = Array.from({ length: count }, () => new Listener(live.listen(live.sources.now)));
-  // During a long pause, a topic repeats the tick of its last snapshot.
+  // During a long pause, the feed repeats the tick of its last snapshot.
   const snapshots = (listener: Listener) => new Set(listener.named("tick").map(({ data }) => data.at)).size;
   await eventually("three snapshots", () => listeners.every((listener) => snapshots(listener) >= 3));
   await Promise.all(listeners.map((listener) => listener[Symbol.asyncDispose]()));
@@ -187,7 +187,7 @@ Deno.test(
   onPlace({ partitions: 0 }, async (place) => {
     await makeRoles(place);
     await using live = openLive(place);
-    const source = (id: number) => live.sources.customer(`c-${id}`, undefined);
+    const source = (id: number) => live.sources.customer(`c-${id}`, "1h");
     const listeners = Array.from({ length: 64 }, (_, id) => new Listener(live.listen(source(id))));
     await Promise.all(listeners.map((listener) => listener.until("tick", 4)));
     throws(() => live.listen(source(64)), /64 different customers/);

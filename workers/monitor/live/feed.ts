@@ -5,9 +5,9 @@ import type { MonitorTelemetry } from "../telemetry/telemetry.ts";
 import type { Preset, Reading } from "../view/view.ts";
 import { Viewer } from "./viewer.ts";
 
-export interface Snapshot {
+interface Snapshot {
   readonly at: number;
-  /** The HTML of whole elements, by their ids. One for pages of a single view has the name `id@view`. */
+  /** The HTML of whole elements, by their ids. If it depends on the preset range, its name is `id@preset`. */
   readonly fragments: Readonly<Record<string, string>>;
   /** The readings of the last minute. Later pages get all of them, open ones those that the snapshot before did not have. */
   readonly readings?: readonly Reading[];
@@ -22,9 +22,9 @@ export interface Source {
   /** Each customer has a feed. */
   readonly customerId?: string;
   /** The range of the page that opens the feed. */
-  readonly view?: Preset;
-  /** Rejects with an error whose message is a sentence for the viewers. @param views of all pages that opened the feed */
-  readonly poll: (views: ReadonlySet<Preset>) => Promise<Snapshot>;
+  readonly preset?: Preset;
+  /** Rejects with an error whose message is a sentence for the viewers. @param presets of all pages that opened the feed */
+  readonly poll: (presets: ReadonlySet<Preset>) => Promise<Snapshot>;
 }
 
 const encoder = new TextEncoder();
@@ -39,7 +39,7 @@ const BUG = "The monitor has a bug. Its log has the details.";
 /** An event stream that several viewers share. It polls while it has viewers, and sends each change to all of them. */
 export class Feed {
   readonly #viewers = new Set<Viewer>();
-  readonly #views = new Set<Preset>();
+  readonly #presets = new Set<Preset>();
   #latest: Snapshot | undefined;
   #trouble: string | undefined;
 
@@ -48,8 +48,8 @@ export class Feed {
     private readonly telemetry: MonitorTelemetry,
   ) {}
 
-  join(view: Preset | undefined): ReadableStream<Uint8Array> {
-    if (view !== undefined) this.#views.add(view);
+  join(preset: Preset | undefined): ReadableStream<Uint8Array> {
+    if (preset !== undefined) this.#presets.add(preset);
     const viewer = new Viewer((left, why) => {
       this.#viewers.delete(left);
       this.telemetry.viewerLeft(this.source.name, why);
@@ -64,7 +64,7 @@ export class Feed {
     return this.#viewers.size;
   }
 
-  /** Polls once and pauses at least as long, so that a feed takes at most half of a connection. */
+  /** Polls once and pauses as long as the poll took, but at least 0.5 s and at most 5 s. */
   async round({ signal }: { signal: AbortSignal }): Promise<void> {
     const began = performance.now();
     const before = this.#latest;
@@ -84,7 +84,7 @@ export class Feed {
 
   async #poll(): Promise<void> {
     try {
-      this.#latest = await this.source.poll(this.#views);
+      this.#latest = await this.source.poll(this.#presets);
       this.#trouble = undefined;
     } catch (error) {
       const text = error instanceof PipelineError ? error.message : BUG;

@@ -21,13 +21,13 @@ export class Feeds implements AsyncDisposable {
     const viewers = [...this.#open.values()].reduce((sum, { feed }) => sum + feed.viewers, 0);
     if (this.#stop.signal.aborted) return "The monitor stops.";
     if (viewers >= MAX_VIEWERS) return `${MAX_VIEWERS} pages are open already. ${NEXT}`;
-    if (known !== undefined) return known.feed.join(source.view);
+    if (known !== undefined) return known.feed.join(source.preset);
     const customers = [...this.#open.keys()].filter((open) => open.startsWith("customer ")).length;
     if (source.name === "customer" && customers >= MAX_CUSTOMERS) {
       return `${MAX_CUSTOMERS} different customers are watched already. ${NEXT}`;
     }
     const feed = new Feed(source, this.telemetry);
-    const stream = feed.join(source.view);
+    const stream = feed.join(source.preset);
     this.#open.set(key, { feed, ended: this.#run(key, feed) });
     return stream;
   }

@@ -47,11 +47,10 @@ export function createSources(queries: Queries) {
         return { ...rejected, fragments: await htmlOf({ state: State({ pipeline }) }) };
       },
     } satisfies Source,
-    /** @param view the range of the page. One with a fixed range ignores what depends on it. */
-    customer: (customerId: string, view: Preset = "1h"): Source => ({
+    customer: (customerId: string, preset: Preset): Source => ({
       name: "customer",
       customerId,
-      view,
+      preset,
       poll: pollCustomer(queries, tails, customerId),
     }),
   };
@@ -63,14 +62,14 @@ function pollCustomer(queries: Queries, tails: Tails, id: string): Source["poll"
   let stored: Reading | null = null;
   let readAt = -Infinity;
   let after: number | undefined;
-  return async (views) => {
+  return async (presets) => {
     const now = Date.now();
     const pipeline = await queries.state();
     if (now - readAt >= REFRESH_CUSTOMER_MS) {
-      for (const view of views) {
-        const customer = await queries.customer(id, { from: now - PRESETS[view].ms, to: now });
+      for (const preset of presets) {
+        const customer = await queries.customer(id, { from: now - PRESETS[preset].ms, to: now });
         stored = customer.latest;
-        Object.assign(html, await htmlOf(customerFragments({ customer, pipeline, last: view }), view));
+        Object.assign(html, await htmlOf(customerFragments({ customer, pipeline, last: preset }), preset));
       }
       readAt = now;
     }
@@ -85,10 +84,10 @@ function pollCustomer(queries: Queries, tails: Tails, id: string): Source["poll"
   };
 }
 
-/** @param view the only one that shows the fragments. Without it, all do. */
-async function htmlOf(fragments: Fragments, view?: Preset): Promise<Record<string, string>> {
+/** @param preset of the pages that show the fragments. Without it, all pages do. */
+async function htmlOf(fragments: Fragments, preset?: Preset): Promise<Record<string, string>> {
   const html = Object.entries(fragments).map(async ([id, element]) => {
-    return [view === undefined ? id : `${id}@${view}`, (await element).toString()];
+    return [preset === undefined ? id : `${id}@${preset}`, (await element).toString()];
   });
   return Object.fromEntries(await Promise.all(html));
 }

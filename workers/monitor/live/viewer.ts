@@ -1,4 +1,4 @@
-/** A viewer whose browser has taken nothing for this long is disconnected, so that no buffer grows for it. */
+/** If a browser takes no data for this long, the monitor disconnects it. Otherwise the queue of unsent events would grow. */
 const STALLED_AFTER_MS = 5_000;
 
 /** One open event stream. */
