@@ -70,14 +70,18 @@ function chosenRange({ from, to, last }: Given, otherwise: Preset): Chosen {
     const preset = last ?? otherwise;
     return { range: { from: now - PRESETS[preset].ms, to: now }, last: preset };
   }
-  if (last !== undefined) throw wrong("last: is given with from or to, expected one of them");
-  if (from === undefined) throw wrong("from: is missing, expected with to");
+  if (last !== undefined) {
+    throw wrong(`last: is "${last}" together with from or to, expected either last, or from and to`);
+  }
+  const end = to === undefined ? "the present" : `to, which is ${isoOf(to)}`;
+  if (from === undefined) throw wrong(`from: is missing, expected an instant before ${end}`);
   const range = { from, to: to ?? now };
-  if (from >= range.to) throw wrong("The range ends before it begins, expected a beginning before its end.");
-  const days = (range.to - from) / DAY_MS;
-  if (days <= MAX_RANGE_DAYS) return { range, last: undefined };
-  throw wrong(`The range has ${Math.ceil(days)} days, expected at most ${MAX_RANGE_DAYS}.`);
+  if (from >= range.to) throw wrong(`from: is ${isoOf(from)}, expected an instant before ${end}`);
+  if (range.to - from <= MAX_RANGE_DAYS * DAY_MS) return { range, last: undefined };
+  throw wrong(`from: is ${isoOf(from)}, expected an instant at most ${MAX_RANGE_DAYS} days before ${end}`);
 }
+
+const isoOf = (ms: number) => new Date(ms).toISOString();
 
 function wrong(problem: string): UsageError {
   return new UsageError(problem, [problem]);
@@ -85,7 +89,7 @@ function wrong(problem: string): UsageError {
 
 /** @returns milliseconds since the Unix epoch */
 function parseMs(text: string): number | undefined {
-  // The page cannot show instants after the year 9999.
+  // 14 digits end in the year 5138. 15 could exceed the year 9999, which the page cannot show.
   if (/^\d{1,14}$/.test(text)) return Number(text);
   const micros = parseInstant(text);
   return micros === undefined ? undefined : Math.floor(Number(micros) / 1_000);

@@ -126,11 +126,14 @@ Deno.test(
       "/customer?id=a&from=yesterday": `from: is "yesterday", ${instant}`,
       "/customer?id=a&from=2026-02-30T00:00:00Z": `from: is "2026-02-30T00:00:00Z", ${instant}`,
       "/customer?id=a&last=2h&to=x": `to: is "x", ${instant} last: is "2h", expected one of 1h, 8h, 24h, 7d.`,
-      "/customer?id=a&last=1h&from=1": "last: is given with from or to, expected one of them.",
-      "/customer/data?id=a&to=1": "from: is missing, expected with to.",
+      "/customer?id=a&last=1h&from=1":
+        'last: is "1h" together with from or to, expected either last, or from and to.',
+      "/customer/data?id=a&to=1":
+        "from: is missing, expected an instant before to, which is 1970-01-01T00:00:00.001Z.",
       "/customer.csv?id=a&from=2&to=1":
-        "The range ends before it begins, expected a beginning before its end.",
-      "/customer?id=a&from=0&to=864000000000": "The range has 10000 days, expected at most 31.",
+        "from: is 1970-01-01T00:00:00.002Z, expected an instant before to, which is 1970-01-01T00:00:00.001Z.",
+      "/customer?id=a&from=0&to=864000000000":
+        "from: is 1970-01-01T00:00:00.000Z, expected an instant at most 31 days before to, which is 1997-05-19T00:00:00.000Z.",
       "/rejects?before=-999999999999999999-1-1":
         'before: is "-999999999999999999-1-1", expected the value of a link to a reject, or to earlier ones',
       "/rejects?reason=bad": 'reason: is "bad", expected one of tombstone, ',
