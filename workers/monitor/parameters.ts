@@ -1,7 +1,7 @@
 /** The query parameters of the pages and streams. A wrong one is a sentence for the viewer. */
 import { choice, type Environment, optional, parseSettings, setting, text } from "../_shared/env.ts";
 import { UsageError } from "../_shared/errors.ts";
-import { CUSTOMER_ID_EXPECTED, isCustomerId, REJECT_REASONS } from "../_shared/record/heartbeat.ts";
+import { CUSTOMER_ID_EXPECTED, isCustomerId } from "../_shared/record/heartbeat.ts";
 import { parseInstant } from "../_shared/record/instant.ts";
 import { MAX_RANGE_DAYS, type Preset, PRESETS, type Range, type RejectFilter } from "./view/view.ts";
 
@@ -16,6 +16,8 @@ const RECORD = text({
   expected: "the value of a link to a reject, or to earlier ones",
   pattern: /^\d{1,18}-\d{1,18}$/,
 });
+/** Any reason that a consumer of another version may have stored, because the page links to it. */
+const REASON = text({ expected: "a reason such as invalid_json", pattern: /^[a-z_]{1,64}$/ });
 
 const CUSTOMER_PARAMETERS = {
   id: CUSTOMER,
@@ -24,7 +26,7 @@ const CUSTOMER_PARAMETERS = {
 };
 const REJECT_PARAMETERS = {
   ...RANGE,
-  reason: optional(choice(REJECT_REASONS)),
+  reason: optional(REASON),
   customer: optional(CUSTOMER),
   record: optional(RECORD),
   before: optional(RECORD),

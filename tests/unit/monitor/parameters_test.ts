@@ -1,5 +1,5 @@
-import { deepStrictEqual, throws } from "node:assert";
-import { customerParameters } from "../../../workers/monitor/parameters.ts";
+import { deepStrictEqual, strictEqual, throws } from "node:assert";
+import { customerParameters, rejectParameters } from "../../../workers/monitor/parameters.ts";
 
 Deno.test("a range is at most 31 days, begins before it ends, and ends before the year 10000", () => {
   const day = 86_400_000;
@@ -34,5 +34,14 @@ Deno.test("a range is at most 31 days, begins before it ends, and ends before th
   );
   for (const instant of [NaN, Infinity, -1, 1e14, 1e18]) {
     throws(() => of(0, instant), /to: is ".*", expected an instant/);
+  }
+});
+
+Deno.test("a reason may be one that only another version of the consumer knows", () => {
+  for (const reason of ["invalid_json", "from_the_future"]) {
+    strictEqual(rejectParameters({ reason }).filter.reason, reason);
+  }
+  for (const reason of ["Bad", "a b", "a-b", "<script>", "a".repeat(65)]) {
+    throws(() => rejectParameters({ reason }), /reason: is ".*", expected a reason such as invalid_json$/);
   }
 });
