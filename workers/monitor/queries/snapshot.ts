@@ -12,11 +12,11 @@ export const instant = (ms: string) => `to_timestamp(${ms}::float8 / 1000)`;
 
 /** Customers of the `scenarios` task: see `createRun` there. */
 export const SCENARIO_ID = /^(scenario-|1[0-2]\d{14}$)/;
-/** The same, with ranges, because the planner knows how many ids are in a range. */
+/** The same in SQL. It has ranges, because the planner can estimate how many ids are in a range. */
 export const IS_SCENARIO = `(customer_id >= 'scenario-' and customer_id < 'scenario.'
        or customer_id >= '10' and customer_id < '13' and customer_id ~ '^\\d{16}$')`;
 
-/** The limits of the consumer that started last. One that no longer reports counts only if none runs: it set the anomalies. */
+/** The limits of the running consumer that started last. If none runs, the last one to start: it decided which readings are anomalies. */
 export const LIMITS = `
   select limits from public.consumer_status order by ${RUNS} desc, started_at desc limit 1`;
 const { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high } = limitsFrom(

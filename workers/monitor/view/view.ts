@@ -159,7 +159,7 @@ export interface RejectFilter {
   readonly reason: string | undefined;
   readonly customerId: string | undefined;
   readonly range: Range;
-  /** Continue after this reject: the value of its `record`. */
+  /** Only older rejects than this one: the value of its `record`. */
   readonly before: string | undefined;
   /** Only this reject, whatever its range. */
   readonly record?: string | undefined;
@@ -205,7 +205,7 @@ export interface RejectCounts {
 export interface Ledger {
   readonly at: number;
   readonly logs: readonly LedgerLog[];
-  /** Sum over all logs. 0 means that nothing was lost. */
+  /** Sum over all logs. 0 does not mean that nothing was lost: records that Kafka deleted before they were read count as gaps. */
   readonly unaccounted: string;
 }
 
@@ -222,7 +222,7 @@ export interface LedgerLog {
   readonly rejected: string;
   readonly gaps: readonly { readonly cause: string; readonly offsets: string }[];
   readonly unaccounted: string;
-  /** Null if no consumer reads it. */
+  /** Null for an older incarnation, and if no running consumer knows the end of the log. */
   readonly lag: string | null;
   readonly lastBatch: number | null;
 }
