@@ -1,7 +1,7 @@
 import { withClient } from "../stack/postgres/postgres_client.ts";
 import { WorkerProcess } from "./worker_process.ts";
 
-const READER_PASSWORD = "monitor-reader-1";
+export const READER_PASSWORD = "monitor-reader-1";
 
 export interface MonitoredDatabase {
   /** As its owner. */

@@ -2,9 +2,10 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { type IncomingMessage, request } from "node:http";
 import { beats, reading } from "../../../lab/beats.ts";
 import { eventually } from "../../../lab/eventually.ts";
-import { Monitor } from "../../../lab/monitor.ts";
+import { Monitor, READER_PASSWORD } from "../../../lab/monitor.ts";
 import { WorkerProcess } from "../../../lab/worker_process.ts";
 import { Listener } from "../../support/live_events.ts";
+import { urlOf } from "../../support/roles.ts";
 import { onPlace } from "../../support/services.ts";
 import { asset } from "../../../workers/monitor/assets/assets.ts";
 
@@ -15,11 +16,12 @@ interface Viewer {
 }
 
 /** Opens the address that the monitor logs, and returns requests with the cookie. */
-async function signIn(monitor: Monitor): Promise<Viewer> {
-  const opened = await fetch(await monitor.address(), { redirect: "manual" });
+async function signIn(monitor: WorkerProcess): Promise<Viewer> {
+  const { url } = await monitor.untilLogged("monitor.address");
+  const opened = await fetch(String(url), { redirect: "manual" });
   await opened.body?.cancel();
   const cookie = opened.headers.get("set-cookie")?.split(";")[0] ?? "";
-  const { origin } = monitor;
+  const { origin } = new URL(String(url));
   return {
     origin,
     cookie,
@@ -51,35 +53,43 @@ Deno.test(
       databaseUrl: place.databaseUrl,
       superuserUrl: place.superuserUrl,
     });
-    const viewer = await signIn(monitor);
+    const viewer = await signIn(monitor.worker);
     await monitor.worker.untilReady();
     await place.stack.postgres.stop();
-    const { databaseUrl } = place;
     await using late = WorkerProcess.start("monitor", {
       env: {
-        DATABASE_URL: databaseUrl.replace("heartbeat_user", "heartbeat_reader"),
+        DATABASE_URL: urlOf(place, "heartbeat_reader", READER_PASSWORD),
         LOG_FORMAT: "json",
         MONITOR_PORT: "0",
       },
     });
-    await late.untilLogged("monitor.listening");
+    const viewers = [viewer, await signIn(late)];
     await late.untilNotReady(/database: Cannot ask at PostgreSQL/);
-    for (const path of ["/", "/customer?id=c-1", "/rejects", "/ledger"]) {
-      const response = await viewer.get(path, HTML);
-      strictEqual(response.status, 503, path);
-      match(await response.text(), /<!doctype html>.*PostgreSQL at [^ ]+ does not answer\./s);
-      deepStrictEqual([response.headers.get("refresh"), response.headers.get("retry-after")], ["5", "5"]);
+    for (const { get } of viewers) {
+      for (const path of ["/", "/customer?id=c-1", "/rejects", "/ledger"]) {
+        const response = await get(path, HTML);
+        strictEqual(response.status, 503, path);
+        match(
+          await response.text(),
+          /<!doctype html>.*PostgreSQL.* (does not answer|check that the server runs)/s,
+        );
+        deepStrictEqual([response.headers.get("refresh"), response.headers.get("retry-after")], ["5", "5"]);
+      }
     }
     await monitor.worker.untilNotReady(/database: Cannot ask at PostgreSQL/);
     strictEqual((await monitor.worker.get("/livez")).status, 200);
     await place.stack.postgres.start();
-    await eventually("the page to be back", async () => {
-      const response = await viewer.get("/", HTML);
-      await response.body?.cancel();
-      return response.status === 200;
-    });
-    await monitor.worker.untilReady();
-    strictEqual(await monitor.worker.stop(), 0);
+    for (const { get } of viewers) {
+      await eventually("the page to be back", async () => {
+        const response = await get("/", HTML);
+        await response.body?.cancel();
+        return response.status === 200;
+      });
+    }
+    for (const worker of [monitor.worker, late]) {
+      await worker.untilReady();
+      strictEqual(await worker.stop(), 0);
+    }
   }),
 );
 
@@ -92,15 +102,11 @@ Deno.test(
     await using monitor = WorkerProcess.start("monitor", {
       env: { DATABASE_URL: place.databaseUrl, LOG_FORMAT: "json", MONITOR_PORT: "0" },
     });
-    const { url } = await monitor.untilLogged("monitor.address");
-    const { origin } = new URL(String(url));
-    const opened = await fetch(String(url), { redirect: "manual" });
-    await opened.body?.cancel();
-    const headers = { cookie: opened.headers.get("set-cookie")?.split(";")[0] ?? "" };
+    const { get } = await signIn(monitor);
     await place.stack.postgres.start();
     const answers: string[] = [];
     await eventually("the monitor to end", async () => {
-      const answer = await fetch(origin, { headers }).then((response) => response.text(), () => undefined);
+      const answer = await get("/").then((response) => response.text(), () => undefined);
       if (answer !== undefined) answers.push(answer);
       return answer === undefined;
     });
@@ -116,7 +122,7 @@ Deno.test(
       databaseUrl: place.databaseUrl,
       superuserUrl: place.superuserUrl,
     });
-    const viewer = await signIn(monitor);
+    const viewer = await signIn(monitor.worker);
     const instant = "expected an instant such as 2026-01-31T08:00:00Z, or milliseconds since 1970.";
     const id =
       "expected a customer's id: 1 to 128 characters without NUL and unpaired surrogates, or an integer up to 2^53-1.";
@@ -152,13 +158,13 @@ Deno.test(
 );
 
 Deno.test(
-  "pages and data are compressed, event streams are not, the CSV has each reading, and the log names no customer",
+  "pages and data are compressed, event streams are not, the CSV has each reading, and neither the log nor a metric names a customer",
   onPlace({}, async (place) => {
     await using monitor = await Monitor.start({
       databaseUrl: place.databaseUrl,
       superuserUrl: place.superuserUrl,
     });
-    const viewer = await signIn(monitor);
+    const viewer = await signIn(monitor.worker);
     await place.publisher.send(beats({ customer: "c-1", from: 60, bpm: 71 }));
     await place.consumeAll();
     for (
@@ -180,6 +186,10 @@ Deno.test(
     await using listener = new Listener(stream.body ?? new ReadableStream());
     await listener.until("tick");
     await listener.until("fragment");
+    await using customer = new Listener(
+      (await viewer.get("/live/customer?id=c-1")).body ?? new ReadableStream(),
+    );
+    await customer.until("readings");
     const csv = await viewer.get("/customer.csv?id=c-1&last=1h");
     match(
       csv.headers.get("content-disposition") ?? "",
@@ -191,6 +201,7 @@ Deno.test(
     deepStrictEqual(await (await viewer.get("/customers?prefix=c-")).json(), ["c-1"]);
     const series = await (await viewer.get("/customer/data?id=c-1&last=1h")).json();
     deepStrictEqual([series.kind, series.bpm.length], ["raw", 13]);
+    doesNotMatch((await monitor.worker.get("/metrics")).text, /c-1/, "a metric names a customer");
     // Open streams do not delay the stop.
     strictEqual(await monitor.worker.stop(), 0);
     doesNotMatch(monitor.worker.output, /\bc-1\\*"|id=c-1/, "the log names a customer");
