@@ -105,6 +105,8 @@ function whyNone(last: ConsumerStatus | undefined): string {
 
 /** The consumer's reasons begin with their subject. */
 function partOf(reason: string): Problem["part"] {
+  // It has just started.
+  if (/ not (connected|joined) yet$/.test(reason)) return "consumer";
   if (/^(kafka|broker|topic|leaders|log|records)\b/.test(reason)) return "broker";
   return reason.startsWith("database") ? "database" : reason.startsWith("rollup") ? "rollup" : "consumer";
 }
