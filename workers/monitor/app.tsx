@@ -3,6 +3,7 @@ import { type Context, Hono } from "hono";
 import { compress } from "hono/compress";
 import { PipelineError, UsageError } from "../_shared/errors.ts";
 import type { Access } from "./access/access.ts";
+import { isForPerson } from "./access/refuse.ts";
 import { assetResponse } from "./assets/assets.ts";
 import type { Source } from "./live/feed.ts";
 import type { Feeds } from "./live/feeds.ts";
@@ -125,7 +126,5 @@ function unavailable(c: Context, text: string) {
 }
 
 function problem(c: Context, status: 400 | 404 | 500 | 503, text: string) {
-  // A script reads the text of its request. A person gets a page.
-  if (!c.req.header("accept")?.includes("text/html")) return c.text(text, status);
-  return c.html(<ProblemPage status={status} text={text} />, status);
+  return isForPerson(c) ? c.html(<ProblemPage status={status} text={text} />, status) : c.text(text, status);
 }

@@ -1,6 +1,14 @@
 /** Folder `pages`: the pages as HTML, whole and in fragments for the live streams. They show results of queries. */
 import type { Child } from "hono/jsx";
-import { type Customer, type Episode, type PipelineState, type Preset, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
+import {
+  type Customer,
+  type Episode,
+  type PipelineState,
+  type Preset,
+  PRESETS,
+  type Range,
+  RECENT_MS,
+} from "../view/view.ts";
 import { countOf, formatDuration } from "../view/words.ts";
 import { Flag } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";
@@ -52,8 +60,8 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
       />
       <p class="note">
         An episode is a series of readings below {low} or above {high}{" "}
-        bpm. Began, Ended and Lasted: from the first to the last reading beyond the limit. An episode ends at a
-        reading within the limits, or when no reading arrives for 5 minutes, which is a silence.
+        bpm. Began, Ended and Lasted: from the first to the last reading beyond the limit. An episode ends at
+        a reading within the limits, or when no reading arrives for 5 minutes, which is a silence.
       </p>
     </>
   );
@@ -100,14 +108,22 @@ function Answer({ customer, last }: Omit<RangeProps, "pipeline">) {
       <>
         {customer.hasMoreEpisodes && "More than "}
         {countOf(episodes.length, "episode")} {during}: {summarize(customer)}.
-        {silences.length > 0 && <>{" "}But <Silences {...customer} />.</>}
+        {silences.length > 0 && (
+          <>
+            {" "}But <Silences {...customer} />.
+          </>
+        )}
       </>
     );
   }
   if (silences.length === 0) {
     return <Flag kind="ok">No anomaly {during}: no reading is below {low} or above {high} bpm.</Flag>;
   }
-  return <>No anomaly {during} ({countOf(readings, "reading")}). But <Silences {...customer} />.</>;
+  return (
+    <>
+      No anomaly {during} ({countOf(readings, "reading")}). But <Silences {...customer} />.
+    </>
+  );
 }
 
 function FromTo({ from, to }: Range) {

@@ -1,12 +1,5 @@
 import { printable } from "../../_shared/output.ts";
-import {
-  type Customer,
-  type PipelineState,
-  type Preset,
-  PRESETS,
-  type Reading,
-  SILENT_AFTER_MS,
-} from "../view/view.ts";
+import { type PipelineState, PRESETS, type Reading, SILENT_AFTER_MS } from "../view/view.ts";
 import { Anomalies, type RangeProps } from "./anomalies.tsx";
 import { Flag, HeartRate } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";

@@ -48,20 +48,18 @@ function AttentionList(now: Now) {
         <Unknown pipeline={now} who="customers" />
       </p>
       <Counts {...now} />
-      {attention.length === 0
-        ? <NoneListed {...now} />
-        : (
-          <Table
-            caption="Customers who need attention: beyond a limit, then silent, then lately beyond a limit"
-            columns={["Customer", "State", "For", "Since"]}
-            rows={attention.map((entry) => [
-              <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
-              <AttentionState entry={entry} at={now.at} />,
-              forHowLong(entry, unknownSince),
-              <Moment at={entry.since} now={now.at} />,
-            ])}
-          />
-        )}
+      {attention.length === 0 ? <NoneListed {...now} /> : (
+        <Table
+          caption="Customers who need attention: beyond a limit, then silent, then lately beyond a limit"
+          columns={["Customer", "State", "For", "Since"]}
+          rows={attention.map((entry) => [
+            <CustomerLink id={entry.customerId} range={lastHourOf(entry)} />,
+            <AttentionState entry={entry} at={now.at} />,
+            forHowLong(entry, unknownSince),
+            <Moment at={entry.since} now={now.at} />,
+          ])}
+        />
+      )}
       {all > listed && (
         <p class="note">
           {formatCount(listed)} of {formatCount(all)}{" "}

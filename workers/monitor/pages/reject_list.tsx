@@ -30,7 +30,9 @@ export function RejectList({ rejects }: { readonly rejects: readonly Reject[] })
 
 function Payload({ payload, emptied }: Pick<Reject, "payload" | "emptied">) {
   if (payload === null) {
-    return <span class="note">{emptied ? "not kept: too old, or erased" : "none: the record has no value"}</span>;
+    return (
+      <span class="note">{emptied ? "not kept: too old, or erased" : "none: the record has no value"}</span>
+    );
   }
   const { encoding, text, cut } = payload;
   const notes = [

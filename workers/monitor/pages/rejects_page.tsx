@@ -39,7 +39,9 @@ export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
         {rejects.rejects.length === 0
           ? <p class="empty">No rejected record. Choose a longer range or fewer filters to see others.</p>
           : <RejectList {...rejects} />}
-        {next !== undefined && <a class="button" href={pageLink({ ...filter, before: next }, live)}>Earlier rejects</a>}
+        {next !== undefined && (
+          <a class="button" href={pageLink({ ...filter, before: next }, live)}>Earlier rejects</a>
+        )}
       </Section>
     </Layout>
   );

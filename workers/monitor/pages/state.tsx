@@ -58,7 +58,8 @@ export function Unknown({ pipeline: { at, stands, unknownSince }, who }: Unknown
   return (
     <>
       <Flag kind="trouble">
-        Unknown since <Moment at={unknownSince} now={at} />: the pipeline {stands ? "has stopped" : "is late"}.
+        Unknown since <Moment at={unknownSince} now={at} />: the pipeline{" "}
+        {stands ? "has stopped" : "is late"}.
       </Flag>{" "}
       This says nothing about the {who}. Last known state:{" "}
     </>

@@ -20,7 +20,9 @@ const LATEST = `
            order by ts desc
            limit 1) as latest,
          (select json_build_object('readings', count(*), 'first', ${ms("min(ts)")}, 'last', ${ms("max(ts)")},
-                                   'gaps', json_agg(json_build_object('from', ${ms("before")}, 'to', ${ms("ts")}) order by ts desc)
+                                   'gaps', json_agg(json_build_object('from', ${ms("before")}, 'to', ${
+  ms("ts")
+}) order by ts desc)
                                            filter (where ts - before > interval '${SILENT_AFTER_MS} milliseconds'))
             from (select ts, lag(ts) over (order by ts) as before
                     from public.heartbeats
