@@ -118,11 +118,14 @@ Deno.test(
     for (
       const ask of [
         () => asked.queries.now(),
+        () => asked.queries.state(),
         () => asked.queries.customer("a", range),
         () => asked.queries.series("a", range),
         () => asked.queries.tail([{ id: "a", after: range.from }]),
         () => asked.queries.search("a"),
         () => asked.queries.rejects(filter),
+        () => asked.queries.rejected(),
+        () => asked.queries.csv("a", range).next(),
         () => asked.queries.ledger(),
       ]
     ) {
@@ -222,5 +225,41 @@ Deno.test(
     const { customers, longSilent, delayMs } = await asked.queries.now();
     deepStrictEqual([customers.reporting, longSilent], [1, { customers: 1, newest: ["gone"] }]);
     ok(delayMs !== null && delayMs < -50_000, `${delayMs} ms`);
+  }),
+);
+
+Deno.test(
+  "Now reports how far the rollup and the consumer are behind, a rebuild, and the reasons of consumers",
+  onPlace({ partitions: 0 }, async (place) => {
+    await using asked = await openQueries(place);
+    await place.sql(
+      `insert into public.ingest_offsets (topic, topic_id, kafka_partition, first_offset, next_offset, stored, moves, updated_at, last_record_at)
+       values ('t', '00000000-0000-0000-0000-000000000001', 0, 0, 10, 10, 1, now() - interval '90 seconds', now() - interval '4 minutes')`,
+    );
+    await place.sql("update public.rollup set cursor = '2026-07-14T09:31:00Z'");
+    await place.sql(
+      `insert into public.consumer_status (consumer, host, pid, version, group_id, topic, topic_id, started_at, partitions,
+              log_end_offsets, reasons, limits)
+       values ('a', 'host', 1, '0', 'g', 't', '00000000-0000-0000-0000-000000000001', now(), '{0}', '{5010}',
+               '{"kafka: Cannot reach Kafka"}', '{"min":30,"max":220,"low":45,"high":180}')`,
+    );
+    const { problems, lagRecords, rollupLagSeconds } = await asked.queries.now();
+    // Seconds pass during the test.
+    const texts = problems.map(({ text }) => text.replace(/ min \d+ s /g, " min ").slice(0, 75));
+    deepStrictEqual(problems.map(({ part }, index) => `${part}: ${texts[index]}`), [
+      "broker: The consumer is not ready: kafka: Cannot reach Kafka",
+      "lag: The consumer is 4 min behind: 5\u202f000 records in Kafka are not stored yet. If",
+      "rollup: The rollup rebuilds minutes and latest readings, the newest first. It has r",
+      "rollup: The rollup is 1 min and 10 records behind. Until it has caught up, dashboar",
+    ]);
+    strictEqual(lagRecords, 5_000);
+    ok(rollupLagSeconds >= 90 && rollupLagSeconds < 150, `${rollupLagSeconds} s`);
+    await place.sql("update public.consumer_status set seen_at = now() - interval '130 seconds'");
+    const stopped = await asked.queries.now();
+    match(
+      stopped.problems[0]?.text ?? "",
+      /^No consumer has reported for 2 min( \d+ s)?\. Readings wait in Kafka; none is lost\./,
+    );
+    strictEqual(stopped.lagRecords, null);
   }),
 );
