@@ -27,7 +27,8 @@ export function measure(target: string, telemetry: MonitorTelemetry) {
 const NO_SCHEMA = /^(42P01|42703|42883|3F000)$/;
 
 function sentenceOf(error: unknown, target: string): string {
-  if (error instanceof PipelineError) return error.message;
+  // The check of the login says in its message what it asked, which means nothing to a viewer.
+  if (error instanceof PipelineError) return error.cause ? sentenceOf(error.cause, target) : error.message;
   const state = sqlState(error) ?? "";
   if (isTimeout(error)) return `PostgreSQL at ${target} did not finish a query in time`;
   if (NO_SCHEMA.test(state)) {
