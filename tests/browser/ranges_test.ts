@@ -39,6 +39,14 @@ Deno.test(
         return /No anomaly/.test(await textOf(page, "#episodes"));
       });
       await untilDrawn(page);
+      const end = () => page.$eval("input[name=to]", ({ dataset }) => Date.parse(dataset["instant"] ?? ""));
+      const before = await end();
+      await eventually("the fields to move with the present", async () => await end() > before);
+      match(
+        await page.$eval("#curve a.button", ({ search }) => search),
+        /last=1h/,
+        "the CSV file of the present",
+      );
       await page.focus("#chart");
       for (const key of ["+", "+", "ArrowLeft", "ArrowLeft"] as const) await page.keyboard.press(key);
       await eventually("the address to have the range", () => page.url().includes("from="));

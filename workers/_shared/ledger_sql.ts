@@ -1,8 +1,7 @@
 /** SQL about the ledger, for dashboards, alert rules and the monitor. It is indented for use in brackets. */
 
-/** A consumer writes its status every 5 s. After this time without a status, it counts as not running. */
-export const RUNS_SECONDS = 15;
-export const RUNS = `seen_at > now() - interval '${RUNS_SECONDS} seconds'`;
+/** A consumer writes its status every 5 s. After 15 s without a status, it counts as not running. */
+export const RUNS = "seen_at > now() - interval '15 seconds'";
 
 /** The newest log end offset of each log that a consumer wrote. */
 export const LOG_ENDS = `

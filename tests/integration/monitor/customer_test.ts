@@ -43,7 +43,6 @@ Deno.test(
       kind: "low",
       began: minutesAgo(120),
       ended: minutesAgo(120),
-      open: false,
       extreme: 40,
       readings: 1,
     };
@@ -51,7 +50,6 @@ Deno.test(
       kind: "high",
       began: minutesAgo(4),
       ended: minutesAgo(1),
-      open: true,
       extreme: 199,
       readings: 3,
     };
@@ -59,7 +57,7 @@ Deno.test(
     deepStrictEqual(limits, { min: 30, max: 220, low: 45, high: 180 });
     deepStrictEqual(rejects, []);
     deepStrictEqual((await ask(200, minutesAgo(150))).episodes, [
-      { kind: "low", began: minutesAgo(300), ended: minutesAgo(299), open: false, extreme: 30, readings: 2 },
+      { kind: "low", began: minutesAgo(300), ended: minutesAgo(299), extreme: 30, readings: 2 },
     ]);
   }),
 );
@@ -72,19 +70,18 @@ Deno.test(
     const now = Date.now();
     const ask = (id: string) => asked.queries.customer(id, { from: now - HOUR_MS, to: now + SECOND_MS });
     await written.store([beat("ada", now - MINUTE_MS, 190)]);
-    strictEqual((await ask("ada")).episodes[0]?.open, true);
 
     await place.sql(RUNNING_CONSUMER);
     await written.store([beat("ada", now, 70)]);
     const later = await ask("ada");
     deepStrictEqual(later.limits, { min: 20, max: 230, low: 35, high: 150 });
-    deepStrictEqual([later.latest?.bpm, later.episodes[0]?.open], [70, false]);
+    strictEqual(later.latest?.bpm, 70);
     await place.sql("update public.consumer_status set seen_at = now() - interval '1 hour'");
     deepStrictEqual((await ask("ada")).limits, later.limits);
 
     const unknown = await ask("nobody");
     deepStrictEqual([unknown.latest, unknown.episodes, unknown.readings], [null, [], 0]);
-    deepStrictEqual(unknown.silences, [{ from: now - HOUR_MS, to: unknown.at }]);
+    deepStrictEqual(unknown.silences, []);
   }),
 );
 

@@ -38,7 +38,7 @@ Deno.test("an episode lasts up to its latest reading, so one old reading does no
   deepStrictEqual(ids(single, entry("goes-on", "low", 5)), ["goes-on", "single"]);
 });
 
-Deno.test("a customer is listed once, in the most urgent group, and the list has at most 50 rows", () => {
+Deno.test("a customer is listed once, in the most urgent group, and the list has at most 50 rows and 20 of lately", () => {
   const both = [
     entry("a", "silent", 0),
     entry("a", "low", 0, 3),
@@ -49,5 +49,7 @@ Deno.test("a customer is listed once, in the most urgent group, and the list has
     ["b", "high", undefined],
     ["a", "silent", undefined],
   ]);
-  deepStrictEqual(ids(...Array.from({ length: 60 }, (_, at) => entry(`${at}`, "high", at))).length, 50);
+  const many = (lately?: number) =>
+    Array.from({ length: 60 }, (_, at) => entry(`${lately}-${at}`, "high", at, lately));
+  deepStrictEqual(ids(...many(), ...many(3)).length, 70);
 });

@@ -100,6 +100,12 @@ Deno.test("readings that arrive late or twice take their place in the line once"
   ]);
 });
 
+Deno.test("a reading with microseconds is one point, whether it was loaded or arrived", () => {
+  const ts = 1_700_000_000_000.456;
+  const points = toPoints({ kind: "raw", ts: [ts], bpm: [70], anomaly: [null], truncated: false }, LIMITS);
+  strictEqual(withTail(points, [{ ts, bpm: 70, anomaly: null }], "raw").length, 1);
+});
+
 Deno.test("arriving readings make a minute, but replace a loaded one only if they are more than it has", () => {
   const points = toPoints(minutes([[0, 50, 60, 70, 12, 0], [1, 60, 60, 60, 1, 0]]), LIMITS);
   const all = withTail(points, tailOf([[59, 99], [60, 60], [70, 190], [120, 80], [130, 90]]), "minute");
@@ -122,7 +128,7 @@ Deno.test("the words for the chart count what is in the range", () => {
   );
   strictEqual(
     summarize(withSilences(points, "raw", { from: 0, to: 400_000 }), "raw", { from: 5_000, to: 400_000 }),
-    "4 readings, lowest 41 bpm, highest 70 bpm, 1 reading marked low, 0 readings marked high, 1 silence.",
+    "4 readings, lowest 41 bpm, highest 70 bpm, 1 reading marked low, 0 readings marked high, 1 gap without readings.",
   );
 });
 
@@ -136,7 +142,11 @@ Deno.test("a silence that is still open is counted and shaded, and so is one bef
       summarize(all, "raw", range).replace(/.*, /, ""),
     ];
   };
-  deepStrictEqual(shaded(60, 170), [[], "0 silences."]);
-  deepStrictEqual(shaded(60, 171), [[[120, 171]], "1 silence."]);
-  deepStrictEqual(shaded(0, 500), [[[0, 100], [120, 500]], "2 silences."]);
+  deepStrictEqual(
+    shaded(60, 180),
+    [[], "0 gaps without readings."],
+    "the newest readings may be on their way",
+  );
+  deepStrictEqual(shaded(60, 181), [[[120, 181]], "1 gap without readings."]);
+  deepStrictEqual(shaded(0, 500), [[[0, 100], [120, 500]], "2 gaps without readings."]);
 });

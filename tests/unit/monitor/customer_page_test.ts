@@ -32,21 +32,51 @@ Deno.test("the page of a customer sums up the episodes in a sentence", async () 
   );
 });
 
-Deno.test("a minute after its last reading, the page does not say that an episode goes on", async () => {
+Deno.test("an episode goes on only while its last reading is new and the pipeline works, and no stop of the pipeline ends it", async () => {
   const { customer, pipeline } = views(HARMLESS);
-  const [open] = customer.episodes;
-  ok(open !== undefined);
-  const shown = async (ended: number) => {
-    const episodes = [{ ...open, ended }];
+  const { at } = customer;
+  const [high] = customer.episodes;
+  ok(high !== undefined);
+  const shown = async (ended: number, unknownSince: number | null = null, latestAt = ended) => {
+    const episodes = [{ ...high, ended }];
+    const latest = { ts: latestAt, bpm: 190, anomaly: "high" } as const;
     const page = await html(
-      CustomerPage({ customer: { ...customer, episodes, silences: [] }, pipeline, last: "1h" }),
+      CustomerPage({
+        customer: { ...customer, latest, episodes, silences: [], hasMoreEpisodes: false },
+        pipeline: { ...pipeline, unknownSince },
+        last: "1h",
+      }),
     );
-    return [/data-label="Ended"><div>(.*?)<\/div>/s.exec(page)?.[1], /, it ([a-z ]+)\./.exec(page)?.[1]];
+    const text = page.replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " ");
+    return [/Readings.*?UTC (.*?) \d+ min/.exec(text)?.[1], /bpm, (it [a-z ]+)\./.exec(text)?.[1]];
   };
-  deepStrictEqual(await shown(customer.at - MINUTE), ["ongoing", "is ongoing"]);
-  const [ended, sentence] = await shown(customer.at - MINUTE - 1);
-  match(ended ?? "", /^unknown: no reading since <time/);
-  strictEqual(sentence, "may go on");
+  deepStrictEqual(await shown(at - MINUTE), ["ongoing", "it is ongoing"]);
+  const unknown = (time: string) => [`unknown: no reading since 2026-01-31 ${time} UTC`, "it may go on"];
+  deepStrictEqual(await shown(at - MINUTE - 1_000), unknown("07:58:59"));
+  deepStrictEqual(await shown(at - 5 * MINUTE), unknown("07:55:00"));
+  const ended = await shown(at - 6 * MINUTE);
+  deepStrictEqual(ended, ["2026-01-31 07:54:00 UTC", undefined]);
+  deepStrictEqual(await shown(at - 6 * MINUTE, at - 6 * MINUTE), unknown("07:54:00"));
+  deepStrictEqual(await shown(at - 1_000, at - 1_000), unknown("07:59:59"));
+  deepStrictEqual(
+    await shown(at - 6 * MINUTE, at - 2 * MINUTE, at - 2 * MINUTE),
+    ended,
+    "a later reading ended it",
+  );
+});
+
+Deno.test("the page of a customer says that an episode reaches beyond the range", async () => {
+  const [, low] = views(HARMLESS).customer.episodes;
+  ok(low !== undefined);
+  const { from, to } = RANGE;
+  match(
+    await answerOf({ episodes: [{ ...low, began: from - MINUTE }] }, "1h"),
+    /, it reaches beyond this range\.$/,
+  );
+  match(
+    await answerOf({ episodes: [low, { ...low, ended: to + MINUTE }] }, "1h"),
+    /, one reaches beyond this range\.$/,
+  );
 });
 
 Deno.test("the page of a customer gives an all-clear only if no part of the range is without readings", async () => {

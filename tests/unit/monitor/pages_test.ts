@@ -98,7 +98,7 @@ Deno.test("the page Now names the parts that have a problem, and otherwise says 
   }));
   match(
     await html(NowPage({ now: { ...now, problems } })),
-    /3 problems with the database and the Kafka broker\./,
+    /There is a problem with the database and the Kafka broker\./,
   );
   match(await html(NowPage({ now: { ...now, problems: [] } })), /The pipeline is well/);
 });
@@ -112,7 +112,11 @@ Deno.test("each page says at its top in one line what is wrong with the pipeline
   for (const { name, page } of await pages({ ...well, pipeline: trouble })) {
     if (name === "problem" || name === "now") continue;
     const line = /<main[^>]*>(<div id="state".*?<\/div>)/s.exec(page)?.[1] ?? "";
-    match(line, /1 problem with the consumer.*No consumer has reported for 12 s\..*href="\/"/s, name);
+    match(
+      line,
+      /There is a problem with the consumer.*No consumer has reported for 12 s\..*href="\/"/s,
+      name,
+    );
     doesNotMatch(line, / hidden/, name);
   }
   for (const { name, page } of await pages({ ...well, pipeline: { ...well.pipeline, problems: [] } })) {

@@ -4,7 +4,7 @@ import { problemsOf, progressOf } from "../../../workers/monitor/queries/problem
 const READY = { host: "host-a", reasons: [] as readonly string[], seenSeconds: 2 };
 const WELL: Parameters<typeof problemsOf>[0] = {
   consumers: [READY],
-  aliveMs: 15_000,
+  aliveMs: 10_000,
   lag: { records: 20_000, seconds: 60 },
   rollup: { records: 300_000, seconds: 60, cursor: null },
   samples: [],
@@ -36,30 +36,30 @@ Deno.test("without a consumer that reports, the problem says since when, what it
   ]);
 });
 
-Deno.test("a killed consumer is not counted after 15 s, but after an outage of the database its age is no proof", () => {
-  const dead = { ...READY, seenSeconds: 17 };
+Deno.test("a killed consumer is not counted after 10 s, but after an outage of the database its age is no proof", () => {
+  const dead = { ...READY, seenSeconds: 12 };
   const away = { ...READY, reasons: ["kafka: away"] };
   deepStrictEqual(problems({ consumers: [away, dead] }), [
     "broker: The consumer is not ready: kafka: away",
   ]);
   deepStrictEqual(problems({ consumers: [dead] }).length, 1);
-  deepStrictEqual(problems({ consumers: [dead, dead], aliveMs: 20_000 }), [
-    "consumer: The database answers again. The last report of a consumer is 17 s old, so it is unknown whether one runs.",
+  deepStrictEqual(problems({ consumers: [dead, dead], aliveMs: 15_000 }), [
+    "consumer: The database answers again. The last report of a consumer is 12 s old, so it is unknown whether one runs.",
   ]);
-  deepStrictEqual(problems({ consumers: [READY, dead], aliveMs: 20_000 }), []);
+  deepStrictEqual(problems({ consumers: [READY, dead], aliveMs: 15_000 }), []);
 });
 
 Deno.test("the pipeline reads if a consumer reports that it can, or if a batch was written lately", () => {
-  const since = (consumers: readonly (typeof READY)[], lastBatchAt: number | null, aliveMs = 15_000) =>
+  const since = (consumers: readonly (typeof READY)[], lastBatchAt: number | null, aliveMs = 10_000) =>
     progressOf({ at: 100_000, consumers, lastBatchAt, aliveMs, lag: WELL.lag }).unknownSince;
   const away = { ...READY, reasons: ["kafka: away"] };
   deepStrictEqual(since([READY], 0), null);
   deepStrictEqual(since([{ ...READY, reasons: ["rollup: no round for 40 s"] }], 0), null);
   deepStrictEqual(since([away], 95_000), null);
   deepStrictEqual(since([away], 60_000), 60_000);
-  deepStrictEqual(since([{ ...READY, seenSeconds: 17 }], 60_000), 83_000);
+  deepStrictEqual(since([{ ...READY, seenSeconds: 12 }], 60_000), 88_000);
   deepStrictEqual(
-    since([{ ...READY, seenSeconds: 17 }], 60_000, 20_000),
+    since([{ ...READY, seenSeconds: 12 }], 60_000, 15_000),
     null,
     "after an outage of the database",
   );
@@ -69,7 +69,7 @@ Deno.test("the pipeline reads if a consumer reports that it can, or if a batch w
     at: 100_000,
     consumers: [READY],
     lastBatchAt: 99_000,
-    aliveMs: 15_000,
+    aliveMs: 10_000,
     lag: { records: 9, seconds: 70 },
   };
   deepStrictEqual(progressOf(late), { stands: false, unknownSince: 30_000 });
@@ -90,12 +90,12 @@ Deno.test("the reasons of consumers name the part that fails, and each reason is
       text.split(": The consumer is not ready: ")
     ),
     [
-      ["broker", "kafka: Cannot reach Kafka at k:9092"],
       ["database", "database: Cannot write at PostgreSQL"],
-      ["broker", "records of partition 3: corrupt"],
-      ["consumer", "kafka: not connected yet"],
       ["consumer", "group: not joined yet"],
+      ["broker", "kafka: Cannot reach Kafka at k:9092"],
+      ["consumer", "kafka: not connected yet"],
       ["consumer", "offset of partition 0: held"],
+      ["broker", "records of partition 3: corrupt"],
       ["rollup", "rollup: no round for 40 s"],
     ],
   );

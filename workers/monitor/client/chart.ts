@@ -6,6 +6,7 @@ import { chartOptions, readStyle } from "./chart_style.ts";
 import { type Point, silencesOf, summarize, toPoints, withSilences, withTail } from "./curve.ts";
 import { bindGestures } from "./gestures.ts";
 import { clampRange } from "./range.ts";
+import { showInRangeForm } from "./range_form.ts";
 import { now, rangeSearch } from "./times.ts";
 
 /** A new stream begins with the readings that a page can have missed in this time. */
@@ -100,6 +101,7 @@ export class Chart {
     const isOld = Date.now() - this.#loadedAt > (this.#hasFailed ? RETRY_MS : RELOAD_MS);
     if (hasMissed || isOld) void this.#load();
     else if (this.view !== undefined) this.#draw();
+    if (this.view !== undefined) showInRangeForm(this.#range);
   }
 
   #layOut(): void {
@@ -167,8 +169,9 @@ export class Chart {
     const { kind, truncated, points, range: { from, to } } = this.#loaded;
     const follows = this.view !== undefined;
     const all = follows ? withTail(points, [...this.#tail.values()], kind) : points;
-    // The future is no silence.
-    const known = { from, to: follows ? range.to : Math.min(to, now()) };
+    // Neither the future nor what may wait in Kafka is a silence.
+    const late = document.querySelector<HTMLElement>("#state[data-late]")?.dataset.late ?? Infinity;
+    const known = { from, to: Math.min(follows ? range.to : to, now(), Number(late)) };
     this.#points = withSilences(all, kind, known);
     this.#silences = silencesOf(this.#points, known);
     const column = (name: "mean" | "lowest" | "highest") => this.#points.map((point) => point[name]);

@@ -1,6 +1,13 @@
 /** The points of the chart. It uses no part of the browser, so that unit tests can import it. */
 import { countOf } from "../view/words.ts";
-import { type BpmLimits, type Range, type Reading, type Series, SILENT_AFTER_MS } from "../view/view.ts";
+import {
+  type BpmLimits,
+  type Range,
+  type Reading,
+  RECENT_MS,
+  type Series,
+  SILENT_AFTER_MS,
+} from "../view/view.ts";
 
 /** A reading or the readings of a minute. Without values: a silence, which no line crosses. */
 export interface Point {
@@ -18,7 +25,7 @@ export interface Point {
 const MISSING_READINGS = 5;
 const MIN_SILENCE_MS = 10_000;
 const SILENCE = { mean: null, lowest: null, highest: null, low: false, high: false, readings: 0 };
-const STEP_MS = { raw: 1, minute: 60_000 };
+const MINUTE_MS = 60_000;
 
 function pointOf(ts: number, readings: readonly Omit<Reading, "ts">[]): Point {
   const bpm = readings.map((reading) => reading.bpm);
@@ -48,7 +55,7 @@ export function withTail(
   kind: Series["kind"],
 ): readonly Point[] {
   const all = new Map(points.map((point) => [point.ts, point]));
-  for (const [ts, readings] of Map.groupBy(tail, ({ ts }) => ts - ts % STEP_MS[kind])) {
+  for (const [ts, readings] of Map.groupBy(tail, ({ ts }) => kind === "raw" ? ts : ts - ts % MINUTE_MS)) {
     if (readings.length > (all.get(ts)?.readings ?? 0)) all.set(ts, pointOf(ts, readings));
   }
   return [...all.values()].sort((a, b) => a.ts - b.ts);
@@ -75,7 +82,8 @@ export function withSilences(points: readonly Point[], kind: Series["kind"], { f
     goTo(point.ts);
     all.push(point);
   }
-  goTo(to);
+  // The newest readings may be on their way.
+  if (to - before > RECENT_MS) goTo(to);
   return all;
 }
 
@@ -97,7 +105,7 @@ export function summarize(points: readonly Point[], kind: Series["kind"], { from
   const unit = kind === "raw" ? "reading" : "minute";
   const marked = (side: "low" | "high") =>
     `${countOf(full.filter((point) => point[side]).length, unit)} marked ${side}`;
-  const silences = countOf(seen.length - full.length, "silence");
+  const gaps = countOf(seen.length - full.length, "gap");
   return `${countOf(readings, "reading")}, lowest ${lowest} bpm, highest ${highest} bpm, ${marked("low")}, ` +
-    `${marked("high")}, ${silences}.`;
+    `${marked("high")}, ${gaps} without readings.`;
 }

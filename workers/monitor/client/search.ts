@@ -11,6 +11,8 @@ export function startSearch(): void {
     const ids: readonly string[] = await response.json();
     field.list?.replaceChildren(...ids.map((id) => new Option(id, id)));
   };
+  // A copied id often has blanks around it.
+  field?.form?.addEventListener("submit", () => field.value = field.value.trim());
   field?.addEventListener("input", (event) => {
     clearTimeout(timer);
     const { value, form } = field;

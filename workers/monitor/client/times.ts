@@ -53,11 +53,14 @@ export function refreshTimes(isCurrent: boolean): void {
 export function localize(root: ParentNode): void {
   writeTimes(root.querySelectorAll<HTMLTimeElement>("time[data-as]"));
   for (const zone of root.querySelectorAll("[data-zone]")) zone.textContent = formatZone(now());
-  for (const field of root.querySelectorAll<HTMLInputElement>("input[data-instant]")) {
-    field.value = formatDate(Date.parse(field.dataset.instant ?? "")).replace(" ", "T");
-    field.defaultValue = field.value;
-  }
+  root.querySelectorAll<HTMLInputElement>("input[data-instant]").forEach(localizeField);
   linkNights(root);
+}
+
+/** Writes the instant of a field in the viewer's zone. */
+export function localizeField(field: HTMLInputElement): void {
+  field.value = formatDate(Date.parse(field.dataset.instant ?? "")).replace(" ", "T");
+  field.defaultValue = field.value;
 }
 
 /** Only the browser knows when the viewer's nights are. During a night, "last night" alone could mean either of two. */

@@ -8,6 +8,7 @@ import {
   PRESETS,
   type Range,
   RECENT_MS,
+  SILENT_AFTER_MS,
 } from "../view/view.ts";
 import { countOf, formatDuration } from "../view/words.ts";
 import { Flag } from "./flag.tsx";
@@ -32,7 +33,7 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
   return (
     <>
       <p class="answer">
-        <Answer customer={customer} last={last} />
+        <Answer {...{ customer, pipeline, last }} />
       </p>
       <FoldedTable
         total={episodes.length}
@@ -40,8 +41,8 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
         columns={["Began", "Ended", "Lasted", "Heart rate", "Readings#"]}
         rows={episodes.map((episode) => [
           <Instant at={episode.began} as="date" />,
-          episode.open ? <GoesOn at={at} ended={episode.ended} /> : <Instant at={episode.ended} as="date" />,
-          `${lasted(episode)}${episode.open ? " so far" : ""}`,
+          <Ended {...{ episode, customer, pipeline }} />,
+          `${lasted(episode)}${stateOf(episode, { customer, pipeline }) === "ended" ? "" : " so far"}`,
           <Flag kind={episode.kind}>
             {episode.kind === "low" ? "lowest" : "highest"} {episode.extreme} bpm
           </Flag>,
@@ -88,18 +89,30 @@ function FoldedTable({ total, noun, columns, rows }: FoldedTableProps) {
   );
 }
 
-/** An episode that has not ended. After a while without a reading, nobody knows whether it goes on. */
-function GoesOn({ at, ended }: { readonly at: number; readonly ended: number }) {
-  if (at - ended <= RECENT_MS) return <>ongoing</>;
+type Known = Pick<RangeProps, "customer" | "pipeline">;
+
+/** Unknown: its last reading is old, but not old enough to end it, or later readings may wait in Kafka. */
+function stateOf(
+  { ended }: Episode,
+  { customer: { at, latest }, pipeline: { unknownSince } }: Known,
+): "ended" | "ongoing" | "unknown" {
+  if (ended !== latest?.ts || (unknownSince ?? at) - ended > SILENT_AFTER_MS) return "ended";
+  return unknownSince === null && at - ended <= RECENT_MS ? "ongoing" : "unknown";
+}
+
+function Ended({ episode, ...known }: Known & { readonly episode: Episode }) {
+  const state = stateOf(episode, known);
+  if (state === "ended") return <Instant at={episode.ended} as="date" />;
+  if (state === "ongoing") return <>ongoing</>;
   return (
     <>
-      unknown: no reading since <Moment at={ended} now={at} />
+      unknown: no reading since <Moment at={episode.ended} now={known.customer.at} />
     </>
   );
 }
 
 /** With a silence in the range, nothing may look like an all-clear. */
-function Answer({ customer, last }: Omit<RangeProps, "pipeline">) {
+function Answer({ customer, pipeline, last }: RangeProps) {
   const { readings, range, episodes, silences, limits: { low, high } } = customer;
   const during = last === undefined ? <FromTo {...range} /> : <>in the {PRESETS[last].name}</>;
   if (readings === 0) return <>No reading {during}, so it is unknown whether there was an anomaly.</>;
@@ -107,7 +120,7 @@ function Answer({ customer, last }: Omit<RangeProps, "pipeline">) {
     return (
       <>
         {customer.hasMoreEpisodes && "More than "}
-        {countOf(episodes.length, "episode")} {during}: {summarize(customer)}.
+        {countOf(episodes.length, "episode")} {during}: {summarize({ customer, pipeline })}.
         {silences.length > 0 && (
           <>
             {" "}But <Silences {...customer} />.
@@ -155,18 +168,23 @@ function lasted({ began, ended }: Episode): string {
 }
 
 /** @returns such as "longest 12 min 4 s, highest 196 bpm, one is ongoing" */
-function summarize({ at, episodes, hasMoreEpisodes }: Customer): string {
+function summarize(known: Known): string {
+  const { range, episodes, hasMoreEpisodes } = known.customer;
   const longest = episodes.reduce((a, b) => b.ended - b.began > a.ended - a.began ? b : a);
   const extremes = (kind: Episode["kind"]) =>
     episodes.filter((each) => each.kind === kind).map((each) => each.extreme);
   const [lows, highs] = [extremes("low"), extremes("high")];
-  const open = episodes.find(({ open }) => open);
-  const which = episodes.length > 1 ? "one" : "it";
+  const states = new Set(episodes.map((episode) => stateOf(episode, known)));
+  const isCut = (episode: Episode) =>
+    episode.began < range.from || episode.ended >= range.to && stateOf(episode, known) === "ended";
+  const [the, one] = episodes.length > 1 ? ["longest ", "one"] : ["", "it"];
   const facts = [
-    `${episodes.length > 1 ? "longest " : ""}${lasted(longest)}`,
+    `${the}${lasted(longest)}`,
     highs.length > 0 && `highest ${Math.max(...highs)} bpm`,
     lows.length > 0 && `lowest ${Math.min(...lows)} bpm`,
-    open && `${which} ${at - open.ended <= RECENT_MS ? "is ongoing" : "may go on"}`,
+    states.has("ongoing") && `${one} is ongoing`,
+    states.has("unknown") && `${one} may go on`,
+    episodes.some(isCut) && `${one} reaches beyond this range`,
   ];
   return `${hasMoreEpisodes ? "of the newest ones, " : ""}${facts.filter(Boolean).join(", ")}`;
 }

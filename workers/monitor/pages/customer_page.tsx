@@ -103,7 +103,7 @@ function Ranges({ customer: { customerId: id, range }, last }: Omit<RangeProps, 
 }
 
 function Chart({ customer: { customerId: id, range, limits }, last }: Omit<RangeProps, "pipeline">) {
-  const csv = new URLSearchParams({ id, ...rangeQuery(range) });
+  const csv = new URLSearchParams({ id, ...(last ? { last } : rangeQuery(range)) });
   const data = {
     "data-id": id,
     "data-from": range.from,

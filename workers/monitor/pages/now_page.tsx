@@ -66,6 +66,12 @@ function AttentionList(now: Now) {
           are listed: those beyond a limit before the silent ones, the longest first.
         </p>
       )}
+      {listed < attention.length && (
+        <p class="note">
+          "Was low" and "was high": three or more readings beyond the limit in the last 10 minutes. At most 20
+          customers, those with the most readings first.
+        </p>
+      )}
       <LongSilent {...now} />
     </>
   );

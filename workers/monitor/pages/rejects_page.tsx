@@ -67,7 +67,7 @@ function Choice({ filter, live, overTime: { stepMs, reasons } }: Rejects & { rea
         </label>
       </RangeForm>
       <Section id="reasons" title="By reason">
-        {reasons.length === 0 ? <p class="empty">No record was rejected in this range.</p> : (
+        {reasons.length === 0 ? <p class="empty">{noneOf(filter)}</p> : (
           <Table
             caption="Number of rejected records by reason"
             columns={["Reason", "Meaning", "Records#", `Over time (one bar: ${step})`]}
@@ -84,6 +84,12 @@ function Choice({ filter, live, overTime: { stepMs, reasons } }: Rejects & { rea
       </Section>
     </>
   );
+}
+
+function noneOf({ reason, customerId }: RejectFilter): string {
+  return reason === undefined && customerId === undefined
+    ? "No record was rejected in this range."
+    : "No record that was rejected in this range matches the filters.";
 }
 
 function Bars({ counts, step }: { readonly counts: readonly number[]; readonly step: string }) {

@@ -1,6 +1,5 @@
 import { printable } from "../../_shared/output.ts";
 import type { PipelineState } from "../view/view.ts";
-import { countOf } from "../view/words.ts";
 import { Flag } from "./flag.tsx";
 import { Moment } from "./instant.tsx";
 
@@ -21,7 +20,6 @@ export function State({ pipeline, whole = false }: StateProps) {
   const { problems, hasStored, unknownSince } = pipeline;
   const kind = problems.length === 0 ? "ok" : "trouble";
   const names = problems.map(({ part }) => `the ${part === "broker" ? "Kafka broker" : part}`);
-  const parts = LIST.format(new Set(names));
   const well = hasStored
     ? "The pipeline is well: every valid reading that arrives is stored."
     : "The pipeline is ready. No reading has arrived yet.";
@@ -31,11 +29,11 @@ export function State({ pipeline, whole = false }: StateProps) {
       id="state"
       class={`state ${kind}${whole ? "" : " line"}`}
       hidden={!whole && kind === "ok"}
-      data-late={unknownSince === null ? undefined : "true"}
+      data-late={unknownSince ?? undefined}
     >
       <p role="status">
         <Flag kind={kind}>
-          {parts === "" ? well : `${countOf(problems.length, "problem")} with ${parts}.`}
+          {names.length === 0 ? well : `There is a problem with ${LIST.format(new Set(names))}.`}
         </Flag>
       </p>
       {whole ? texts.length > 0 && <ul>{texts.map((text) => <li>{text}</li>)}</ul> : (

@@ -4,6 +4,8 @@ import type { Attention, CustomerReading } from "../view/view.ts";
 import { instant, IS_SCENARIO, ms, SCENARIO_ID } from "./snapshot.ts";
 
 const ATTENTION_ROWS = 50;
+/** More rows for those who were lately beyond a limit, because many silent customers must not hide them. */
+const LATELY_ROWS = 20;
 /** Maximum of searches in one poll, and of readings that all of them read together. */
 const MAX_SEARCHES = 200;
 const MAX_READINGS = 20_000;
@@ -52,6 +54,7 @@ function weightOf({ since, latestAt, lately }: Attention): number {
  */
 export function mostUrgent(all: readonly Attention[]): Attention[] {
   const seen = new Set<string>();
+  let [urgent, lately] = [0, 0];
   return all.map((entry) => ({ entry, rank: rankOf(entry) }))
     .sort((a, b) =>
       a.rank - b.rank || weightOf(b.entry) - weightOf(a.entry) || a.entry.since - b.entry.since ||
@@ -59,7 +62,7 @@ export function mostUrgent(all: readonly Attention[]): Attention[] {
     )
     .map(({ entry }) => entry)
     .filter(({ customerId }) => !seen.has(customerId) && seen.add(customerId))
-    .slice(0, ATTENTION_ROWS);
+    .filter((entry) => entry.lately === undefined ? urgent++ < ATTENTION_ROWS : lately++ < LATELY_ROWS);
 }
 
 /** An episode that goes on. */

@@ -1,5 +1,5 @@
 import { type BpmLimits, type Customer, type Episode, type Range, SILENT_AFTER_MS } from "../view/view.ts";
-import type { Session } from "../../_shared/postgres.ts";
+import type { Row, Session } from "../../_shared/postgres.ts";
 import { readPage } from "./rejects.ts";
 import { DEFAULT_LIMITS, firstRow, instant, LIMITS, ms } from "./snapshot.ts";
 
@@ -56,11 +56,8 @@ type Latest = Pick<Customer, "at" | "latest"> & {
 export async function readCustomer(session: Session, customerId: string, range: Range): Promise<Customer> {
   const asked = [customerId, range.from, range.to];
   const { limits, coverage, ...known } = await firstRow<Latest>(session, LATEST, asked);
-  const { rows } = await session.query<Omit<Episode, "open">>(EPISODES, asked);
-  const episodes = rows.slice(0, MAX_EPISODES).map((row) => ({
-    ...row,
-    open: row.ended === known.latest?.ts && known.at - row.ended <= SILENT_AFTER_MS,
-  }));
+  const { rows } = await session.query<Episode & Row>(EPISODES, asked);
+  const episodes = rows.slice(0, MAX_EPISODES);
   const { rejects, next } = await readPage(session, {
     customerId,
     range,
@@ -86,6 +83,7 @@ function silencesOf(
   { from, to }: Range,
   { first, last, gaps }: Coverage,
 ): Range[] {
+  if (latest === null) return [];
   // A silence that goes on does not end with the range.
   const end = last !== null && last === latest?.ts ? at : Math.min(to, at);
   const all = [{ from: last ?? from, to: end }, ...gaps ?? [], { from, to: first ?? from }];

@@ -1,4 +1,4 @@
-import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, RUNS, UNACCOUNTED } from "../../_shared/ledger_sql.ts";
+import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, UNACCOUNTED } from "../../_shared/ledger_sql.ts";
 import type { Database, Session } from "../../_shared/postgres.ts";
 import type { BpmLimits, PipelineState } from "../view/view.ts";
 import type { PollSnapshot } from "./latest_readings.ts";
@@ -31,7 +31,7 @@ const PIPELINE = `
             from (select distinct on (topic_id, kafka_partition) *
                     from public.ingest_offsets order by topic_id, kafka_partition, id desc) log
             join (${LOG_ENDS}) told using (topic_id, kafka_partition)
-           where ${RUNS}) as lag,
+           where seen_at > now() - interval '${REPORTS_WITHIN_MS} milliseconds') as lag,
          (select json_build_object('cursor', max(cursor), 'records', coalesce(sum(offsets), 0), 'seconds', coalesce(max(lag_seconds), 0))
             from public.rollup left join public.rollup_lag on true) as rollup,
          (select coalesce(json_agg(json_build_object('host', host, 'reasons', reasons,

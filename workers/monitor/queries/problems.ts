@@ -1,5 +1,4 @@
 /** The sentences about what is not well. */
-import { RUNS_SECONDS } from "../../_shared/ledger_sql.ts";
 import type { PipelineState, Problem } from "../view/view.ts";
 import { countOf, formatCount, formatDuration } from "../view/words.ts";
 import { MAX_CUSTOMERS, PENDING_UP_TO, type RollupState } from "./latest_readings.ts";
@@ -17,7 +16,8 @@ export interface Sample {
   readonly lag: number | null;
 }
 
-export const REPORTS_WITHIN_MS = RUNS_SECONDS * 1_000;
+/** A consumer reports every 5 s. A person on duty should know soon, so this is shorter than the time of the alert rules (`RUNS`). */
+export const REPORTS_WITHIN_MS = 10_000;
 const LATE_SECONDS = 60;
 /**
  * A consumer updates the end of the log every 5 s, and between two updates the lag falls. So the lowest lag of each window is
@@ -81,7 +81,8 @@ function consumerProblems({ consumers, aliveMs }: Facts): Problem[] {
     return [{ part: "consumer", text }];
   }
   const reasons = Map.groupBy(reporting.flatMap(({ reasons }) => reasons), (reason) => reason);
-  return [...reasons].slice(0, MAX_REASONS).map(([reason, { length }]) => {
+  // In an order that stays, because a person reads them.
+  return [...reasons].sort(([a], [b]) => a < b ? -1 : 1).slice(0, MAX_REASONS).map(([reason, { length }]) => {
     const subject = reporting.length === 1
       ? "The consumer is"
       : `${length} of ${reporting.length} consumers ${isOrAre(length)}`;

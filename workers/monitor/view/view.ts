@@ -73,7 +73,7 @@ export interface Now extends PipelineState {
   readonly customers: Readonly<Record<"reporting" | "low" | "high" | "silent", number>>;
   /** Customers without a reading for more than a day, and the ids of the newest five. Null if they could not be counted in time. */
   readonly longSilent: { readonly customers: number; readonly newest: readonly string[] } | null;
-  /** First those beyond a limit, then the silent ones, the longest first; then those who were lately beyond a limit, the most readings first. At most ATTENTION_ROWS. */
+  /** First those beyond a limit, then the silent ones, the longest first; then those who were lately beyond a limit, the most readings first. At most ATTENTION_ROWS, and LATELY_ROWS of `lately`. */
   readonly attention: readonly Attention[];
   /** Reporting customers by heart rate, in steps of STEP_BPM; `from` is inclusive. Steps without customers are left out. */
   readonly distribution: readonly { readonly from: number; readonly customers: number }[];
@@ -102,8 +102,6 @@ export interface Episode {
   readonly began: number;
   /** The last reading beyond the limit. */
   readonly ended: number;
-  /** Whether it goes on: its last reading is the customer's latest one and not older than 5 min. */
-  readonly open: boolean;
   /** The lowest heart rate of a low episode, the highest of a high one. */
   readonly extreme: number;
   readonly readings: number;
