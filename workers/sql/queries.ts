@@ -2,7 +2,9 @@
 export const NAMED_QUERIES = `\
 -- episodes: customers beyond an alarm limit in the last hour, for how long, and how far
 select customer_id, episode.*
-  from (select distinct customer_id from public.heartbeats_1m where low + high > 0 and minute > now() - interval '1 hour') customers
+  from (select customer_id from public.heartbeats_1m where low + high > 0 and minute > now() - interval '61 minutes'
+         union
+        select customer_id from public.heartbeats_1m_pending where low + high > 0 and minute > now() - interval '61 minutes') customers
  cross join lateral public.anomaly_episodes(customer_id, now() - interval '1 hour', now()) episode order by began desc;
 -- readings: the latest twenty readings, without those of the scenarios task
 select customer_id, ts, heart_rate from public.heartbeats where customer_id !~ '^(scenario-|1[0-2][0-9]{14}$)' order by ts desc limit 20;
