@@ -39,15 +39,19 @@ export function createPrinter(
   return {
     print: (fields, rows) => {
       const lines = rows.map((row) => row.map((value, column) => asText(value, fields[column])));
-      const text = stringify(isFirst ? [fields.map(({ name }) => name), ...lines] : lines, {
+      const all = isFirst ? [fields.map(({ name }) => name), ...lines] : lines;
+      const options = {
         record_delimiter: "windows",
         // Quotes also an empty text, which differs from a null, and a single line break.
         quoted_match: /^$|[\r\n]/,
         escape_formulas: spreadsheet,
-      });
+      };
       isFirst = false;
       // No program reads what a terminal shows, and control characters could mislead a person.
-      return write(isTerminal ? text.split("\r\n").map(printable).join("\n") : text);
+      if (!isTerminal) return write(stringify(all, options));
+      return write(
+        all.map((line) => `${printable(stringify([line], { ...options, eof: false }))}\n`).join(""),
+      );
     },
     end: () => {},
   };

@@ -67,8 +67,8 @@ Deno.test("CSV for a spreadsheet has no formulas", () => {
 
 Deno.test("CSV on a terminal has no control characters besides the line breaks", () => {
   strictEqual(
-    printed("csv", [["a", TEXT]], [[["\x1b[2J\n"]]], { isTerminal: true }),
-    'a\n"\\u001b[2J\\u000a"\n',
+    printed("csv", [["a", TEXT]], [[["\x1b[2J\n"], ["b\r\nX"]]], { isTerminal: true }),
+    'a\n"\\u001b[2J\\u000a"\n"b\\u000d\\u000aX"\n',
   );
 });
 
