@@ -38,7 +38,8 @@ const MAY_WRITE = `
                          or exists (select from pg_class
                                      where relnamespace = 'public'::regnamespace
                                        and relkind in ('r', 'p')
-                                       and has_table_privilege(role.oid, pg_class.oid, 'insert, update, delete, truncate'))
+                                       and (has_table_privilege(role.oid, pg_class.oid, 'delete, truncate')
+                                            or has_any_column_privilege(role.oid, pg_class.oid, 'insert, update')))
                          or has_schema_privilege(role.oid, 'public', 'create')
                          or has_database_privilege(role.oid, current_database(), 'create'))) as may_write`;
 

@@ -25,6 +25,9 @@ Deno.test(
       name: "heartbeat-test",
     });
     await requireReader(database, "monitor");
+    await place.sql("grant update (heart_rate) on public.heartbeats to heartbeat_reader");
+    await refused(urlOf(place, "heartbeat_reader"), "heartbeat_reader");
+    await place.sql("revoke update (heart_rate) on public.heartbeats from heartbeat_reader");
     await place.asSuperuser(
       "create role member login password 'member-pass-1' noinherit in role heartbeat_writer",
     );
