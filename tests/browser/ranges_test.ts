@@ -58,6 +58,12 @@ Deno.test(
       await page.focus("#chart");
       await page.keyboard.press("0");
       await untilShown(page, "#episodes", /1 episode in the last hour/);
+
+      const range = new URLSearchParams({ from: `${Date.now() - 60_000}`, to: `${Date.now() + 3_600_000}` });
+      await page.goto(`${monitor.origin}/customer?id=ada&${range}`);
+      match(await textOf(page, "#episodes"), /1 episode from/);
+      await place.publisher.send([reading("ada", Date.now(), 75), reading("ada", Date.now() + 1, 196)]);
+      await untilShown(page, "#episodes", /2 episodes from/);
     });
   }),
 );

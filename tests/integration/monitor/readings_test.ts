@@ -64,7 +64,7 @@ Deno.test(
     const minutes = await asked.queries.series("a", range);
     const rows = await place.sql<{ ts: Date } & Record<string, number>>(
       `select date_trunc('minute', ts) as ts, min(heart_rate)::int as low, round(avg(heart_rate), 1)::float8 as mean,
-              max(heart_rate)::int as high, count(*)::int as readings, count(anomaly)::int as anomalies
+              max(heart_rate)::int as high, count(*)::int as readings, count(*) filter (where anomaly = 'low')::int as lows, count(*) filter (where anomaly = 'high')::int as highs
          from public.heartbeats
         where ts >= date_trunc('minute', $1::timestamptz) and ts < $2::timestamptz
         group by 1 order by 1`,
@@ -74,7 +74,7 @@ Deno.test(
     deepStrictEqual(minutes, {
       kind: "minute",
       ...Object.fromEntries(
-        ["ts", "low", "mean", "high", "readings", "anomalies"].map((
+        ["ts", "low", "mean", "high", "readings", "lows", "highs"].map((
           name,
         ) => [name, rows.map((row) => Number(row[name]))]),
       ),

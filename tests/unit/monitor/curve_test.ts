@@ -26,7 +26,7 @@ function anomalyOf(bpm: number): "low" | "high" | null {
   return bpm < LIMITS.low ? "low" : bpm > LIMITS.high ? "high" : null;
 }
 
-/** @param rows [minute, low, mean, high, readings, anomalies] */
+/** @param rows [minute, low, mean, high, readings, lows, highs] */
 function minutes(rows: readonly (readonly number[])[]): Series {
   const column = (place: number, factor = 1) => rows.map((row) => (row[place] ?? 0) * factor);
   return {
@@ -36,7 +36,8 @@ function minutes(rows: readonly (readonly number[])[]): Series {
     mean: column(2),
     high: column(3),
     readings: column(4),
-    anomalies: column(5),
+    lows: column(5),
+    highs: column(6),
     truncated: false,
   };
 }
@@ -51,7 +52,7 @@ function tailOf(rows: readonly (readonly [second: number, bpm: number])[]): Read
 
 /** The seconds at which the line breaks. */
 function breaks(series: Series): number[] {
-  const points = toPoints(series, LIMITS);
+  const points = toPoints(series);
   const range = { from: points[0]?.ts ?? 0, to: points.at(-1)?.ts ?? 0 };
   return withSilences(points, series.kind, range)
     .filter(({ mean }) => mean === null).map(({ ts }) => ts / 1_000);
@@ -74,22 +75,20 @@ Deno.test("the line of minutes breaks only after five minutes", () => {
 Deno.test("a series without readings has no line, no break and says so", () => {
   deepStrictEqual(breaks(raw([])), []);
   strictEqual(
-    summarize(toPoints(raw([]), LIMITS), "raw", { from: 0, to: 9e9 }),
+    summarize(toPoints(raw([])), "raw", { from: 0, to: 9e9 }),
     "No readings in this range.",
   );
 });
 
-Deno.test("a minute is marked only with anomalies of the limits' own side", () => {
-  const [calm, low, both] = toPoints(
-    minutes([[0, 40, 70, 80, 12, 0], [1, 40, 70, 180, 12, 3], [2, 44, 70, 181, 12, 3]]),
-    LIMITS,
-  ).map((point) => [point.low, point.high]);
-  // The first minute is from a time with another limit.
-  deepStrictEqual([calm, low, both], [[false, false], [true, false], [true, true]]);
+Deno.test("a minute is marked as its readings were when they arrived, whatever the limits are now", () => {
+  const points = toPoints(
+    minutes([[0, 40, 70, 190, 12, 0, 0], [1, 60, 70, 80, 12, 3, 0], [2, 60, 70, 80, 12, 0, 3]]),
+  );
+  deepStrictEqual(points.map(({ low, high }) => [low, high]), [[false, false], [true, false], [false, true]]);
 });
 
 Deno.test("readings that arrive late or twice take their place in the line once", () => {
-  const points = toPoints(raw([[0, 60], [10, 61], [20, 62]]), LIMITS);
+  const points = toPoints(raw([[0, 60], [10, 61], [20, 62]]));
   const all = withTail(points, tailOf([[20, 62], [25, 41], [5, 190], [25, 41]]), "raw");
   deepStrictEqual(all.map(({ ts, mean, low, high }) => [ts / 1_000, mean, low, high]), [
     [0, 60, false, false],
@@ -102,12 +101,12 @@ Deno.test("readings that arrive late or twice take their place in the line once"
 
 Deno.test("a reading with microseconds is one point, whether it was loaded or arrived", () => {
   const ts = 1_700_000_000_000.456;
-  const points = toPoints({ kind: "raw", ts: [ts], bpm: [70], anomaly: [null], truncated: false }, LIMITS);
+  const points = toPoints({ kind: "raw", ts: [ts], bpm: [70], anomaly: [null], truncated: false });
   strictEqual(withTail(points, [{ ts, bpm: 70, anomaly: null }], "raw").length, 1);
 });
 
 Deno.test("arriving readings make a minute, but replace a loaded one only if they are more than it has", () => {
-  const points = toPoints(minutes([[0, 50, 60, 70, 12, 0], [1, 60, 60, 60, 1, 0]]), LIMITS);
+  const points = toPoints(minutes([[0, 50, 60, 70, 12, 0], [1, 60, 60, 60, 1, 0]]));
   const all = withTail(points, tailOf([[59, 99], [60, 60], [70, 190], [120, 80], [130, 90]]), "minute");
   deepStrictEqual(
     all.map((
@@ -124,7 +123,6 @@ Deno.test("arriving readings make a minute, but replace a loaded one only if the
 Deno.test("the words for the chart count what is in the range", () => {
   const points = toPoints(
     raw([[0, 200], ...every(5, 3).map(([s, bpm]) => [s + 10, bpm] as const), [400, 41]]),
-    LIMITS,
   );
   strictEqual(
     summarize(withSilences(points, "raw", { from: 0, to: 400_000 }), "raw", { from: 5_000, to: 400_000 }),
@@ -133,7 +131,7 @@ Deno.test("the words for the chart count what is in the range", () => {
 });
 
 Deno.test("a silence that is still open is counted and shaded, and so is one before the first reading", () => {
-  const points = toPoints(raw([[100, 70], [110, 71], [120, 70]]), LIMITS);
+  const points = toPoints(raw([[100, 70], [110, 71], [120, 70]]));
   const shaded = (from: number, to: number) => {
     const range = { from: from * 1_000, to: to * 1_000 };
     const all = withSilences(points, "raw", range);

@@ -4,8 +4,13 @@ import type { Customer, Episode, Preset, Range } from "../../../workers/monitor/
 import { HARMLESS, html, MINUTE, RANGE, views } from "../../support/monitor_views.ts";
 
 /** The sentence that says whether there was an anomaly. */
-async function answerOf(change: Partial<Customer>, last: Preset | undefined): Promise<string> {
-  const { customer, pipeline } = views(HARMLESS);
+async function answerOf(
+  change: Partial<Customer>,
+  last: Preset | undefined,
+  unknownSince: number | null = null,
+): Promise<string> {
+  const { customer, pipeline: well } = views(HARMLESS);
+  const pipeline = { ...well, unknownSince };
   const quiet = { silences: [], episodes: [], hasMoreEpisodes: false };
   const page = await html(CustomerPage({ customer: { ...customer, ...quiet, ...change }, pipeline, last }));
   return /class="answer">(.*?)<\/p>/s.exec(page)?.[1]?.replaceAll(/<[^>]*>/g, "").replaceAll(/\s+/g, " ")
@@ -83,11 +88,18 @@ Deno.test("the page of a customer gives an all-clear only if no part of the rang
   const { from, to } = RANGE;
   strictEqual(
     await answerOf({}, "1h"),
-    "✓ No anomaly in the last hour: no reading is below 45 or above 180 bpm.",
+    "✓ No anomaly in the last hour (720 readings).",
   );
   strictEqual(
     await answerOf({ readings: 0, silences: [RANGE] }, "1h"),
     "No reading in the last hour, so it is unknown whether there was an anomaly.",
+  );
+  const soFar = "No anomaly in the last hour so far (720 readings).";
+  strictEqual(await answerOf({}, "1h", to - MINUTE), soFar, "the last minute may wait in Kafka");
+  match(
+    await answerOf({ range: { from, to: to + 6 * MINUTE } }, undefined),
+    /^No anomaly .* so far/,
+    "the future",
   );
   const answer = async (...silences: Range[]) => {
     const text = await answerOf({ readings: 26, silences }, "1h");

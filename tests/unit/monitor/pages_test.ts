@@ -153,9 +153,14 @@ Deno.test("the page Now says who needs attention, and how many more than it list
   match(page, /<time datetime="2026-01-31T07:59:00\.000Z" data-as="since">/);
   match(page, /3 of 10\u202f000 are listed/);
   const customers = { ...now.customers, low: 0, high: 0, silent: 0 };
-  const clear = async (longSilent: Now["longSilent"]) =>
-    await html(NowPage({ now: { ...now, customers, attention: [], longSilent } }));
+  const clear = async (longSilent: Now["longSilent"], problems: Now["problems"] = []) =>
+    await html(NowPage({ now: { ...now, customers, attention: [], longSilent, problems } }));
   match(await clear({ customers: 0, newest: [] }), /class="flag ok">[^.]*No customer needs attention/);
+  match(
+    await clear({ customers: 0, newest: [] }, now.problems),
+    /class="answer">No customer needs attention/,
+    "with a problem, the list may lack a customer",
+  );
   for (const longSilent of [now.longSilent, null]) {
     match(await clear(longSilent), /class="answer">No customer needs attention/, "a customer may be silent");
   }

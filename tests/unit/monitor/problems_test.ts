@@ -9,6 +9,7 @@ const WELL: Parameters<typeof problemsOf>[0] = {
   rollup: { records: 300_000, seconds: 60, cursor: null },
   samples: [],
   omitsPending: false,
+  omitsLately: false,
   isFull: false,
   unaccounted: 0,
 };

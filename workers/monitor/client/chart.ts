@@ -14,6 +14,8 @@ const MISSED_MS = 60_000;
 /** The data are loaded again after this time, because the rollup can still change its minutes. */
 const RELOAD_MS = 300_000;
 const RETRY_MS = 5_000;
+/** The answer for a fixed range is loaded again after this time, if the range can still get readings. */
+const ANSWER_MS = 15_000;
 /** After this time without another change of the range, its data are loaded. */
 const SETTLE_MS = 300;
 const HELP =
@@ -56,13 +58,17 @@ export class Chart {
   #silences: readonly Range[] = [];
   #plot: uPlot | undefined;
   #loadedAt = 0;
+  #answeredAt = Date.now();
   #hasFailed = false;
   #heardAt = Date.now();
   #request = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param onRange shows the rest of the page for another range */
-  constructor(private readonly root: HTMLElement, private readonly onRange: (search: string) => void) {
+  /** @param loadPage shows a part of the page for another range, or again */
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly loadPage: (search: string, part: string) => void,
+  ) {
     const { from, to, limits = "" } = root.dataset;
     this.#limits = JSON.parse(limits);
     this.#home = { from: Number(from), to: Number(to) };
@@ -101,7 +107,13 @@ export class Chart {
     const isOld = Date.now() - this.#loadedAt > (this.#hasFailed ? RETRY_MS : RELOAD_MS);
     if (hasMissed || isOld) void this.#load();
     else if (this.view !== undefined) this.#draw();
-    if (this.view !== undefined) showInRangeForm(this.#range);
+    if (this.view !== undefined) return showInRangeForm(this.#range);
+    // The stream has the answer only for the ranges that end now.
+    const isRecent = this.#range.to > now() - RELOAD_MS;
+    if (isRecent && Date.now() - this.#answeredAt > ANSWER_MS) {
+      this.#answeredAt = Date.now();
+      this.loadPage(location.search, "#episodes");
+    }
   }
 
   #layOut(): void {
@@ -127,7 +139,7 @@ export class Chart {
     this.#timer = setTimeout(() => {
       const search = this.#zoomed ? rangeSearch(this.#homeSearch, this.#zoomed) : this.#homeSearch;
       history.replaceState(null, "", search);
-      this.onRange(search);
+      this.loadPage(search, "main");
       void this.#load();
     }, SETTLE_MS);
   }
@@ -146,7 +158,7 @@ export class Chart {
       this.#hasFailed = false;
       const series: Series = await response.json();
       const { kind, truncated } = series;
-      this.#loaded = { kind, truncated, points: toPoints(series, this.#limits), range };
+      this.#loaded = { kind, truncated, points: toPoints(series), range };
       this.#draw();
     } catch (error) {
       if (signal.aborted) return;

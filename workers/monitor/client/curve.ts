@@ -1,13 +1,6 @@
 /** The points of the chart. It uses no part of the browser, so that unit tests can import it. */
 import { countOf } from "../view/words.ts";
-import {
-  type BpmLimits,
-  type Range,
-  type Reading,
-  RECENT_MS,
-  type Series,
-  SILENT_AFTER_MS,
-} from "../view/view.ts";
+import { type Range, type Reading, RECENT_MS, type Series, SILENT_AFTER_MS } from "../view/view.ts";
 
 /** A reading or the readings of a minute. Without values: a silence, which no line crosses. */
 export interface Point {
@@ -35,17 +28,21 @@ function pointOf(ts: number, readings: readonly Omit<Reading, "ts">[]): Point {
   return { ts, mean, lowest, highest, low: has("low"), high: has("high"), readings: bpm.length };
 }
 
-export function toPoints(series: Series, limits: BpmLimits): Point[] {
+export function toPoints(series: Series): Point[] {
   if (series.kind === "raw") {
     const { bpm, anomaly } = series;
     return series.ts.map((ts, row) => pointOf(ts, [{ bpm: bpm[row] ?? 0, anomaly: anomaly[row] ?? null }]));
   }
-  const { low, mean, high, readings, anomalies } = series;
-  return series.ts.map((ts, row) => {
-    const [lowest = 0, highest = 0, hasAnomaly] = [low[row], high[row], anomalies[row] !== 0];
-    const marks = { low: hasAnomaly && lowest < limits.low, high: hasAnomaly && highest > limits.high };
-    return { ts, mean: mean[row] ?? 0, lowest, highest, readings: readings[row] ?? 0, ...marks };
-  });
+  const { low, mean, high, readings, lows, highs } = series;
+  return series.ts.map((ts, row) => ({
+    ts,
+    mean: mean[row] ?? 0,
+    lowest: low[row] ?? 0,
+    highest: high[row] ?? 0,
+    low: (lows[row] ?? 0) > 0,
+    high: (highs[row] ?? 0) > 0,
+    readings: readings[row] ?? 0,
+  }));
 }
 
 /** Adds readings that arrived later. A minute is replaced if the tail has more of its readings. */

@@ -19,7 +19,8 @@ startSearch();
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 
 const chartElement = document.getElementById("chart");
-const chart = chartElement && new Chart(chartElement, (search) => void loadPage(search).catch(() => {}));
+const chart = chartElement &&
+  new Chart(chartElement, (search, part) => void loadPage(search, part).catch(() => {}));
 const connectionElement = document.getElementById("connection");
 const connection = connectionElement && new Connection(connectionElement);
 const { live } = document.documentElement.dataset;

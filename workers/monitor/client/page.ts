@@ -37,12 +37,16 @@ export function replaceFragment(id: string, html: string): void {
 
 let request = new AbortController();
 
-/** Shows the same page for another address, but keeps the chart. */
-export async function loadPage(url: string): Promise<void> {
+/**
+ * Shows the same page for another address, but keeps the chart.
+ *
+ * @param part selects the element to replace
+ */
+export async function loadPage(url: string, part: string): Promise<void> {
   request.abort();
   request = new AbortController();
   const response = await fetch(url, { headers: { accept: "text/html" }, signal: request.signal });
   if (!response.ok) return;
   const page = parser.parseFromString(await response.text(), "text/html");
-  replace(document.querySelector("main"), page.querySelector("main"));
+  replace(document.querySelector(part), page.querySelector(part));
 }

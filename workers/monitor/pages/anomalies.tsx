@@ -60,9 +60,15 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
         ])}
       />
       <p class="note">
-        An episode is a series of readings below {low} or above {high}{" "}
-        bpm. Began, Ended and Lasted: from the first to the last reading beyond the limit. An episode ends at
-        a reading within the limits, or when no reading arrives for 5 minutes, which is a silence.
+        {last === undefined && (
+          <>
+            As of <Instant at={at} as="clock" />.{" "}
+          </>
+        )}
+        An episode is a series of readings that were beyond a limit when they arrived (now {low} and {high}
+        {" "}
+        bpm). Began, Ended and Lasted: from the first to the last of them. It ends at a reading within the
+        limits, or when no reading arrives for 5 minutes, which is a silence.
       </p>
     </>
   );
@@ -111,9 +117,9 @@ function Ended({ episode, ...known }: Known & { readonly episode: Episode }) {
   );
 }
 
-/** With a silence in the range, nothing may look like an all-clear. */
+/** With a silence in the range, or a part that is not known yet, nothing may look like an all-clear. */
 function Answer({ customer, pipeline, last }: RangeProps) {
-  const { readings, range, episodes, silences, limits: { low, high } } = customer;
+  const { at, readings, range, episodes, silences } = customer;
   const during = last === undefined ? <FromTo {...range} /> : <>in the {PRESETS[last].name}</>;
   if (readings === 0) return <>No reading {during}, so it is unknown whether there was an anomaly.</>;
   if (episodes.length > 0) {
@@ -129,14 +135,16 @@ function Answer({ customer, pipeline, last }: RangeProps) {
       </>
     );
   }
-  if (silences.length === 0) {
-    return <Flag kind="ok">No anomaly {during}: no reading is below {low} or above {high} bpm.</Flag>;
+  const [none, count] = [<>No anomaly {during}</>, countOf(readings, "reading")];
+  if (silences.length > 0) {
+    return (
+      <>
+        {none} ({count}). But <Silences {...customer} />.
+      </>
+    );
   }
-  return (
-    <>
-      No anomaly {during} ({countOf(readings, "reading")}). But <Silences {...customer} />.
-    </>
-  );
+  const isKnown = range.to <= (pipeline.unknownSince ?? at + SILENT_AFTER_MS);
+  return isKnown ? <Flag kind="ok">{none} ({count}).</Flag> : <>{none} so far ({count}).</>;
 }
 
 function FromTo({ from, to }: Range) {

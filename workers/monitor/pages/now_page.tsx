@@ -77,14 +77,14 @@ function AttentionList(now: Now) {
   );
 }
 
-/** With a customer silent for long, nothing may look like an all-clear. */
-function NoneListed({ unknownSince, customers, longSilent }: Now) {
+/** While a customer is silent for long, or the list may lack one, nothing may look like an all-clear. */
+function NoneListed({ unknownSince, customers, longSilent, problems }: Now) {
   const text = unknownSince !== null
     ? "No customer needed attention."
     : customers.reporting === 0
     ? "No customer is reporting."
     : "No customer needs attention.";
-  const isClear = unknownSince === null && customers.reporting > 0 && longSilent?.customers === 0;
+  const isClear = problems.length === 0 && customers.reporting > 0 && longSilent?.customers === 0;
   return <p class="answer">{isClear ? <Flag kind="ok">{text}</Flag> : text}</p>;
 }
 

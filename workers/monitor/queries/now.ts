@@ -6,6 +6,8 @@ import type { PipelineWatch } from "./pipeline.ts";
 import { DEFAULT_LIMITS, inSnapshot, instant, IS_SCENARIO, kept } from "./snapshot.ts";
 
 const LATELY_EVERY_MS = 10_000;
+/** `readLately` counts back from the last batch, which can be old. Its instants are whole minutes. */
+const LATELY_UP_TO_MS = 660_000;
 /** Counting them reads all rows of customer_latest. */
 const COUNT_EVERY_MS = 30_000;
 const LONG_SILENT = `
@@ -23,12 +25,13 @@ export function createNow(database: Database, watch: PipelineWatch): () => Promi
     const [silent] = await database.query<NonNullable<Now["longSilent"]> & Row>(LONG_SILENT, [at]);
     return silent;
   });
-  const read = (lately: readonly Attention[]) => async (session: Session) => {
+  const read = (found: readonly Attention[]) => async (session: Session) => {
     const pipeline = await watch.read(session);
     await latest.update(session, pipeline);
     // While the pipeline stands, nobody becomes silent.
     const at = pipeline.unknownSince ?? pipeline.at;
     const customers = customersOf(latest.since(at), at);
+    const lately = found.filter(({ since }) => since > at - LATELY_UP_TO_MS);
     return {
       ...pipeline,
       ...customers,
@@ -37,13 +40,17 @@ export function createNow(database: Database, watch: PipelineWatch): () => Promi
   };
   return async () => {
     // Before the transaction, which must not wait for it.
-    const lately = await readKnownLately() ?? [];
-    const now = await inSnapshot(database, read(lately)).catch((error) => {
+    const lately = await readKnownLately();
+    const now = await inSnapshot(database, read(lately ?? [])).catch((error) => {
       latest.forget();
       return watch.failed(error);
     });
     return {
-      ...await watch.stateOf(now, latest),
+      ...await watch.stateOf(now, {
+        omitsPending: latest.omitsPending,
+        omitsLately: lately === undefined,
+        isFull: latest.isFull,
+      }),
       readingsPerSecond: watch.readingsPerSecond,
       delayMs: latest.delayMs(now.at) ?? null,
       lagRecords: now.lag.records,

@@ -58,7 +58,7 @@ export class PipelineWatch {
   async state(): Promise<PipelineState> {
     const read = (session: Session) => this.read(session);
     const pipeline = await inSnapshot(this.database, read).catch(this.failed);
-    return await this.stateOf(pipeline, { omitsPending: false, isFull: false });
+    return await this.stateOf(pipeline, { omitsPending: false, omitsLately: false, isFull: false });
   }
 
   async read(session: Session): Promise<Pipeline> {
@@ -79,12 +79,11 @@ export class PipelineWatch {
   /** @param shown what the page leaves out */
   async stateOf(
     pipeline: Pipeline,
-    shown: { readonly omitsPending: boolean; readonly isFull: boolean },
+    shown: Pick<Facts, "omitsPending" | "omitsLately" | "isFull">,
   ): Promise<PipelineState> {
     const { at, stored, stands, unknownSince } = pipeline;
-    const { omitsPending, isFull } = shown;
     const unaccounted = await this.#unaccounted();
-    const problems = problemsOf({ ...pipeline, omitsPending, isFull, samples: this.#samples, unaccounted });
+    const problems = problemsOf({ ...pipeline, ...shown, samples: this.#samples, unaccounted });
     return { at, problems, hasStored: stored > 0, stands, unknownSince };
   }
 

@@ -39,6 +39,8 @@ export interface Facts {
   readonly samples: readonly Sample[];
   /** Whether the latest readings leave out those that wait for the rollup. */
   readonly omitsPending: boolean;
+  /** Whether the customers who were lately beyond a limit could not be read. */
+  readonly omitsLately: boolean;
   /** Whether there are more customers than `LatestReadings` keeps. */
   readonly isFull: boolean;
   /** Undefined if no check succeeded. */
@@ -127,7 +129,9 @@ function lagProblems({ lag: { records, seconds }, samples }: Facts): Problem[] {
   return grows ? [{ part: "lag", text: `The lag grows: ${count}, ${more}. ${next}` }] : [];
 }
 
-function rollupProblems({ rollup: { records, seconds, cursor }, omitsPending, isFull }: Facts): Problem[] {
+function rollupProblems(
+  { rollup: { records, seconds, cursor }, omitsPending, omitsLately, isFull }: Facts,
+): Problem[] {
   const texts: string[] = [];
   if (cursor !== null) {
     const done = cursor === "infinity"
@@ -147,6 +151,7 @@ function rollupProblems({ rollup: { records, seconds, cursor }, omitsPending, is
     const curves = records > PENDING_UP_TO ? " So are curves of more than 2 h." : "";
     texts.push(`The rollup is ${behind}. ${effect}${curves}`);
   }
+  if (omitsLately) texts.push("The customers who were lately beyond a limit could not be read in time.");
   if (isFull) {
     const most = countOf(MAX_CUSTOMERS, "customer");
     texts.push(`More than ${most} reported in the last day. This page leaves out the others.`);

@@ -28,7 +28,7 @@ const minutesOf = (table: string) => `
 const MINUTES = `
   select ${ms("minute")} as ts, min(heart_rate_min) as low, max(heart_rate_max) as high,
          round(sum(heart_rate_sum)::numeric / sum(readings), 1)::float8 as mean,
-         sum(readings)::float8 as readings, sum(part.low + part.high)::float8 as anomalies
+         sum(readings)::float8 as readings, sum(part.low)::float8 as lows, sum(part.high)::float8 as highs
     from (${minutesOf("public.heartbeats_1m")}
            union all
           ${
@@ -39,7 +39,7 @@ const MINUTES = `
    limit ${MAX_POINTS + 1}`;
 
 const RAW_COLUMNS = ["ts", "bpm", "anomaly"] as const;
-const MINUTE_COLUMNS = ["ts", "low", "mean", "high", "readings", "anomalies"] as const;
+const MINUTE_COLUMNS = ["ts", "low", "mean", "high", "readings", "lows", "highs"] as const;
 
 export async function readSeries(database: Database, id: string, { from, to }: Range): Promise<Series> {
   const isRaw = to - from <= RAW_UP_TO_MS;

@@ -124,8 +124,9 @@ export type Series =
     readonly mean: readonly number[];
     readonly high: readonly number[];
     readonly readings: readonly number[];
-    /** Readings of the minute beyond either limit. */
-    readonly anomalies: readonly number[];
+    /** Readings of the minute below and above the limits that applied when they arrived. */
+    readonly lows: readonly number[];
+    readonly highs: readonly number[];
     readonly truncated: boolean;
   };
 
