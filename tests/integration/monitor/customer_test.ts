@@ -96,6 +96,8 @@ Deno.test(
     await written.store([40, 36, 33].map((minutes) => beat("ada", minutesAgo(minutes), 70)));
     const silent = await asked.queries.customer("ada", range);
     deepStrictEqual(silent.silences, [{ from: minutesAgo(33), to: silent.at }]);
+    const whole = await asked.queries.customer("ada", { from: minutesAgo(30), to: minutesAgo(20) });
+    deepStrictEqual(whole.silences, [{ from: minutesAgo(30), to: whole.at }], "it began before the range");
     await written.store([beat("ada", minutesAgo(2), 70)]);
     const back = await asked.queries.customer("ada", range);
     deepStrictEqual(back.silences, [{ from: minutesAgo(33), to: range.to }]);

@@ -25,3 +25,15 @@ Deno.test("after a failure there is no answer until the next question", async ()
   strictEqual(await answer(), undefined);
   strictEqual(asked(), 1);
 });
+
+Deno.test("while a later question runs, callers get the last answer", async () => {
+  const answers = [1, 2].map(() => Promise.withResolvers<number>());
+  let asked = 0;
+  const answer = kept(0, () => answers[asked++]?.promise ?? Promise.reject(new TypeError("asked too often")));
+  answers[0]?.resolve(1);
+  strictEqual(await answer(), 1);
+  strictEqual(await answer(), 1);
+  answers[1]?.resolve(2);
+  await answers[1]?.promise;
+  deepStrictEqual(asked, 2);
+});

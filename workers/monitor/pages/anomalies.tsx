@@ -17,6 +17,8 @@ import { Table } from "./table.tsx";
 
 const UNFOLDED_ROWS = 10;
 const LISTED_SILENCES = 100;
+/** A range that ends now, by the monitor's clock, may end a little later by the database's. */
+const CLOCKS_DIFFER_MS = 5_000;
 
 export interface RangeProps {
   readonly customer: Customer;
@@ -28,16 +30,15 @@ export interface RangeProps {
 /** Whether the customer had an anomaly in the range: the answer, then the episodes and silences that it is made of. */
 export function Anomalies({ customer, pipeline, last }: RangeProps) {
   const { at, episodes, limits: { low, high } } = customer;
-  // While the pipeline has stopped or is late, no customer becomes silent.
-  const silences = customer.silences.filter(({ to }) => to !== at || pipeline.unknownSince === null);
+  const silences = listedSilences({ customer, pipeline });
   return (
     <>
       <p class="answer">
         <Answer {...{ customer, pipeline, last }} />
       </p>
       <FoldedTable
-        total={episodes.length}
-        noun="episode"
+        total={`${customer.hasMoreEpisodes ? "more than " : ""}${countOf(episodes.length, "episode")}`}
+        isCut={customer.hasMoreEpisodes}
         columns={["Began", "Ended", "Lasted", "Heart rate", "Readings#"]}
         rows={episodes.map((episode) => [
           <Instant at={episode.began} as="date" />,
@@ -50,12 +51,12 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
         ])}
       />
       <FoldedTable
-        total={silences.length}
-        noun="silence"
+        total={countOf(silences.length, "silence")}
+        isCut={silences.length > LISTED_SILENCES}
         columns={["No reading from", "To", "Lasted"]}
         rows={silences.slice(0, LISTED_SILENCES).map((silence) => [
           <Instant at={silence.from} as="date" />,
-          silence.to === at ? "goes on" : <Instant at={silence.to} as="date" />,
+          silence.open ?? <Instant at={silence.to} as="date" />,
           formatDuration(silence.to - silence.from),
         ])}
       />
@@ -75,18 +76,22 @@ export function Anomalies({ customer, pipeline, last }: RangeProps) {
 }
 
 interface FoldedTableProps {
-  /** The newest have a row. */
-  readonly total: number;
-  readonly noun: string;
+  /** Such as "217 silences". */
+  readonly total: string;
+  /** Whether `rows` has only the newest. */
+  readonly isCut: boolean;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Child[])[];
 }
 
 /** A long table is folded, so that the chart is near. Nothing without rows. */
-function FoldedTable({ total, noun, columns, rows }: FoldedTableProps) {
+function FoldedTable({ total, isCut, columns, rows }: FoldedTableProps) {
   if (rows.length === 0) return null;
-  const order = total === 1 ? "" : `, the newest ${rows.length < total ? rows.length : "first"}`;
-  const summary = countOf(total, noun) + order;
+  const summary = isCut
+    ? `The newest ${rows.length} of ${total}`
+    : rows.length === 1
+    ? total
+    : `${total}, the newest first`;
   return (
     <details open={rows.length <= UNFOLDED_ROWS}>
       <summary>{summary}</summary>
@@ -97,7 +102,19 @@ function FoldedTable({ total, noun, columns, rows }: FoldedTableProps) {
 
 type Known = Pick<RangeProps, "customer" | "pipeline">;
 
-/** Unknown: its last reading is old, but not old enough to end it, or later readings may wait in Kafka. */
+/** While the pipeline has stopped or is late, no silence begins or grows. */
+function listedSilences({ customer: { at, silences }, pipeline: { unknownSince } }: Known) {
+  const state = unknownSince === null ? "goes on" : "unknown";
+  return silences
+    .map(({ from, to }) => ({
+      from,
+      to: Math.min(to, unknownSince ?? at),
+      open: to === at ? state : undefined,
+    }))
+    .filter(({ from, to }) => to - from > SILENT_AFTER_MS);
+}
+
+/** Unknown: the last reading is 1 to 5 min old, or later readings may wait in Kafka. */
 function stateOf(
   { ended }: Episode,
   { customer: { at, latest }, pipeline: { unknownSince } }: Known,
@@ -143,7 +160,7 @@ function Answer({ customer, pipeline, last }: RangeProps) {
       </>
     );
   }
-  const isKnown = range.to <= (pipeline.unknownSince ?? at + SILENT_AFTER_MS);
+  const isKnown = range.to <= (pipeline.unknownSince ?? at + CLOCKS_DIFFER_MS);
   return isKnown ? <Flag kind="ok">{none} ({count}).</Flag> : <>{none} so far ({count}).</>;
 }
 

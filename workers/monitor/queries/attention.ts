@@ -34,8 +34,8 @@ export async function readLately(database: Database): Promise<Attention[]> {
 }
 
 /**
- * Those beyond a limit first, then the silent ones, then those who were lately beyond it. Customers of the `scenarios` task come
- * last; if only their number looks like that of one, a customer is the last of the group.
+ * Those beyond a limit first, then the silent ones, then those who were lately beyond it. Customers whose id begins with
+ * `scenario-` come last. An id of 16 digits may also be of the `scenarios` task: it comes last in its group.
  */
 function rankOf({ customerId, kind, lately }: Attention): number {
   const group = lately !== undefined ? 2 : kind === "silent" ? 1 : 0;
@@ -43,7 +43,7 @@ function rankOf({ customerId, kind, lately }: Attention): number {
   return SCENARIO_ID.test(customerId) ? group + 0.5 : group;
 }
 
-/** Within a group: how long the episode lasted up to the latest reading, or how many readings of `lately`. */
+/** Within a group: how long the episode lasted up to the latest reading, or how many readings of `lately`. 0 for silent customers. */
 function weightOf({ since, latestAt, lately }: Attention): number {
   return lately ?? (latestAt ?? since) - since;
 }

@@ -85,7 +85,8 @@ function silencesOf(
 ): Range[] {
   if (latest === null) return [];
   // A silence that goes on does not end with the range.
-  const end = last !== null && last === latest?.ts ? at : Math.min(to, at);
+  const goesOn = last === null ? latest.ts < from : last === latest.ts;
+  const end = goesOn ? at : Math.min(to, at);
   const all = [{ from: last ?? from, to: end }, ...gaps ?? [], { from, to: first ?? from }];
   return all.filter((silence) => silence.to - silence.from > SILENT_AFTER_MS);
 }

@@ -1,6 +1,7 @@
-import { LAG_RECORDS, LOG_ENDS, RUNS, UNACCOUNTED_OF_LOG } from "../../_shared/ledger_sql.ts";
+import { LAG_RECORDS, LOG_ENDS, UNACCOUNTED_OF_LOG } from "../../_shared/ledger_sql.ts";
 import type { Session } from "../../_shared/postgres.ts";
 import type { Ledger } from "../view/view.ts";
+import { REPORTS } from "./problems.ts";
 import { firstRow, ms } from "./snapshot.ts";
 
 const MAX_LOGS = 1_000;
@@ -25,7 +26,7 @@ const LEDGER = `
                    'topic', topic, 'partition', kafka_partition, 'current', current, 'first', first_offset::text,
                    'next', next_offset::text, 'stored', stored::text, 'duplicates', duplicates::text,
                    'rejected', rejected::text, 'gaps', coalesce(causes, '[]'), 'unaccounted', unaccounted::text,
-                   'lag', case when current and ${RUNS} then (${LAG_RECORDS})::text end,
+                   'lag', case when current and ${REPORTS} then (${LAG_RECORDS})::text end,
                    'lastBatch', ${
   ms("last_batch_at")
 }) order by current desc, topic, kafka_partition, id desc), '[]')

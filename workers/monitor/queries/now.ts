@@ -3,11 +3,14 @@ import { type Attention, type CustomerReading, type Now, SILENT_AFTER_MS, STEP_B
 import { AttentionWatch, readLately } from "./attention.ts";
 import { LatestReadings } from "./latest_readings.ts";
 import type { PipelineWatch } from "./pipeline.ts";
-import { DEFAULT_LIMITS, inSnapshot, instant, IS_SCENARIO, kept } from "./snapshot.ts";
+import { DEFAULT_LIMITS, inSnapshot, instant, IS_SCENARIO, kept, type Measured } from "./snapshot.ts";
 
 const LATELY_EVERY_MS = 10_000;
-/** `readLately` counts back from the last batch, which can be old. Its instants are whole minutes. */
-const LATELY_UP_TO_MS = 660_000;
+/**
+ * `readLately` counts back 10 min from the last batch. If that batch is old, its rows are too old to show. One minute more, because
+ * `since` is the start of a minute.
+ */
+const LATELY_UP_TO_MS = 11 * 60_000;
 /** Counting them reads all rows of customer_latest. */
 const COUNT_EVERY_MS = 30_000;
 const LONG_SILENT = `
@@ -17,13 +20,13 @@ const LONG_SILENT = `
   select (select count(*)::float8 from silent) as customers,
          array(select customer_id from silent order by ${IS_SCENARIO}, ts desc limit 5) as newest`;
 
-export function createNow(database: Database, watch: PipelineWatch): () => Promise<Now> {
+export function createNow(database: Database, watch: PipelineWatch, measured: Measured): () => Promise<Now> {
   const latest = new LatestReadings();
   const attention = new AttentionWatch();
-  const readKnownLately = kept(LATELY_EVERY_MS, () => readLately(database));
+  const readKnownLately = kept(LATELY_EVERY_MS, () => measured("lately", () => readLately(database)));
   const longSilent = kept(COUNT_EVERY_MS, async (at: number) => {
-    const [silent] = await database.query<NonNullable<Now["longSilent"]> & Row>(LONG_SILENT, [at]);
-    return silent;
+    const ask = () => database.query<NonNullable<Now["longSilent"]> & Row>(LONG_SILENT, [at]);
+    return (await measured("long_silent", ask))[0];
   });
   const read = (found: readonly Attention[]) => async (session: Session) => {
     const pipeline = await watch.read(session);

@@ -2,8 +2,8 @@ import { LAG_RECORDS, LAG_SECONDS, LOG_ENDS, UNACCOUNTED } from "../../_shared/l
 import type { Database, Session } from "../../_shared/postgres.ts";
 import type { BpmLimits, PipelineState } from "../view/view.ts";
 import type { PollSnapshot } from "./latest_readings.ts";
-import { type Facts, problemsOf, progressOf, REPORTS_WITHIN_MS, type Sample } from "./problems.ts";
-import { firstRow, inSnapshot, kept, LIMITS, ms } from "./snapshot.ts";
+import { type Facts, problemsOf, progressOf, REPORTS, REPORTS_WITHIN_MS, type Sample } from "./problems.ts";
+import { firstRow, inSnapshot, kept, LIMITS, type Measured, ms } from "./snapshot.ts";
 
 /** Over a longer time, the rate would be slow to change. */
 const RATE_OVER_MS = 10_000;
@@ -31,7 +31,7 @@ const PIPELINE = `
             from (select distinct on (topic_id, kafka_partition) *
                     from public.ingest_offsets order by topic_id, kafka_partition, id desc) log
             join (${LOG_ENDS}) told using (topic_id, kafka_partition)
-           where seen_at > now() - interval '${REPORTS_WITHIN_MS} milliseconds') as lag,
+           where ${REPORTS}) as lag,
          (select json_build_object('cursor', max(cursor), 'records', coalesce(sum(offsets), 0), 'seconds', coalesce(max(lag_seconds), 0))
             from public.rollup left join public.rollup_lag on true) as rollup,
          (select coalesce(json_agg(json_build_object('host', host, 'reasons', reasons,
@@ -47,9 +47,10 @@ export class PipelineWatch {
   #calmAt: number | undefined;
   readonly #unaccounted;
 
-  constructor(private readonly database: Database) {
+  constructor(private readonly database: Database, measured: Measured) {
+    const sql = `select (${UNACCOUNTED})::float8 as offsets`;
     this.#unaccounted = kept(AUDIT_EVERY_MS, async () => {
-      const [row] = await database.query<{ offsets: number }>(`select (${UNACCOUNTED})::float8 as offsets`);
+      const [row] = await measured("audit", () => database.query<{ offsets: number }>(sql));
       return row?.offsets;
     });
   }

@@ -18,6 +18,7 @@ export interface Sample {
 
 /** A consumer reports every 5 s. A person on duty should know soon, so this is shorter than the time of the alert rules (`RUNS`). */
 export const REPORTS_WITHIN_MS = 10_000;
+export const REPORTS = `seen_at > now() - interval '${REPORTS_WITHIN_MS} milliseconds'`;
 const LATE_SECONDS = 60;
 /**
  * A consumer updates the end of the log every 5 s, and between two updates the lag falls. So the lowest lag of each window is
@@ -32,7 +33,7 @@ const GAVE_UP = "consumer: ";
 export interface Facts {
   /** The newest 100 statuses. The consumer that reported last is the first. */
   readonly consumers: readonly ConsumerStatus[];
-  /** A consumer that has not reported for longer is not counted. It exceeds REPORTS_WITHIN_MS after an outage of the database. */
+  /** Maximum age of a report that counts: REPORTS_WITHIN_MS, and more just after an outage of the database. */
   readonly aliveMs: number;
   readonly lag: { readonly records: number | null; readonly seconds: number | null };
   readonly rollup: RollupState;
@@ -58,7 +59,9 @@ export function progressOf(
   const reading = consumers.filter(({ reasons }) => reasons.every((reason) => partOf(reason) === "rollup"))
     .map(({ seenSeconds }) => at - seenSeconds * 1_000);
   const last = Math.max(lastBatchAt ?? -Infinity, ...reading);
-  if (last !== -Infinity && at - last > aliveMs) return { stands: true, unknownSince: last };
+  if (last !== -Infinity && at - last > REPORTS_WITHIN_MS) {
+    return { stands: at - last > aliveMs, unknownSince: last };
+  }
   const lateSeconds = lag.seconds ?? 0;
   return { stands: false, unknownSince: lateSeconds > LATE_SECONDS ? at - lateSeconds * 1_000 : null };
 }
@@ -83,7 +86,7 @@ function consumerProblems({ consumers, aliveMs }: Facts): Problem[] {
     return [{ part: "consumer", text }];
   }
   const reasons = Map.groupBy(reporting.flatMap(({ reasons }) => reasons), (reason) => reason);
-  // In an order that stays, because a person reads them.
+  // Sorted, so that the list does not jump between polls.
   return [...reasons].sort(([a], [b]) => a < b ? -1 : 1).slice(0, MAX_REASONS).map(([reason, { length }]) => {
     const subject = reporting.length === 1
       ? "The consumer is"
@@ -142,7 +145,7 @@ function rollupProblems(
         "missing here.",
     );
   }
-  if (seconds > LATE_SECONDS || omitsPending) {
+  if (seconds > LATE_SECONDS || records > PENDING_UP_TO || omitsPending) {
     const age = duration(seconds);
     const behind = `${age} and ${countOf(records, "record")} behind`;
     const late = omitsPending ? "the page Now" : "the list of customers who were lately beyond a limit";
@@ -151,7 +154,9 @@ function rollupProblems(
     const curves = records > PENDING_UP_TO ? " So are curves of more than 2 h." : "";
     texts.push(`The rollup is ${behind}. ${effect}${curves}`);
   }
-  if (omitsLately) texts.push("The customers who were lately beyond a limit could not be read in time.");
+  if (omitsLately) {
+    texts.push("The customers who were lately beyond a limit could not be read; the monitor's log says why.");
+  }
   if (isFull) {
     const most = countOf(MAX_CUSTOMERS, "customer");
     texts.push(`More than ${most} reported in the last day. This page leaves out the others.`);
@@ -163,7 +168,7 @@ function ledgerProblems({ unaccounted }: Facts): Problem[] {
   if (unaccounted === 0) return [];
   const next = "deno task reconcile";
   const text = unaccounted === undefined
-    ? `The ledger could not be added up in time. To check it: ${next}`
+    ? `The ledger could not be added up; the monitor's log says why. To check it: ${next}`
     : `${countOf(unaccounted, "offset")} ${isOrAre(unaccounted)} unaccounted for. To see which: ${next}`;
   return [{ part: "ledger", text }];
 }

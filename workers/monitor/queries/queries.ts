@@ -6,15 +6,12 @@ import { createNow } from "./now.ts";
 import { PipelineWatch } from "./pipeline.ts";
 import { type Follow, readCsv, readSeries, readTail, search } from "./readings.ts";
 import { readRejects, REJECTED, type Rejected } from "./rejects.ts";
-import { firstRow, inSnapshot } from "./snapshot.ts";
+import { firstRow, inSnapshot, type Measured } from "./snapshot.ts";
 
 /** All pages show the state of the pipeline, and some are polled more often. */
 const STATE_EVERY_MS = 1_000;
 
 export type Queries = ReturnType<typeof createQueries>;
-
-/** Runs a query, counts it under its name, and translates its error. */
-export type Measured = <T>(name: string, query: () => Promise<T>) => Promise<T>;
 
 /**
  * All questions of the pages. Equal questions at the same time share one query. Each query has a time limit and a row limit.
@@ -33,13 +30,13 @@ export function createQueries(database: Database, measured: Measured) {
     return answer;
   };
   const inOne = <T>(work: (session: Session) => Promise<T>) => inSnapshot(database, work);
-  const watch = new PipelineWatch(database);
+  const watch = new PipelineWatch(database, measured);
   const askState = shared("state", () => watch.state());
   let state: Promise<PipelineState> | undefined;
   let stateAt = 0;
   return {
     /** Remembers the last snapshots, for the rate and for the list of customers who need attention. */
-    now: shared("now", createNow(database, watch)),
+    now: shared("now", createNow(database, watch, measured)),
     /** At most a second old. */
     state: () => {
       if (state === undefined || performance.now() - stateAt > STATE_EVERY_MS) {

@@ -25,16 +25,21 @@ const { minBpm: min, maxBpm: max, lowBpm: low, highBpm: high } = limitsFrom(
 );
 export const DEFAULT_LIMITS: BpmLimits = { min, max, low, high };
 
+/** Runs a query, counts it under its name, and translates its error. */
+export type Measured = <T>(name: string, query: () => Promise<T>) => Promise<T>;
+
 /** All statements of `work` see the same committed changes. */
 export function inSnapshot<T>(database: Database, work: (session: Session) => Promise<T>): Promise<T> {
   return database.transaction(work, "set transaction isolation level repeatable read, read only");
 }
 
+const RETRY_MS = 1_000;
+
 /**
  * Asks at most every `everyMs`, for questions that can take long. Meanwhile, the answer is the last one. A caller
  * waits only while there is none.
  *
- * @returns undefined after a failure
+ * @returns undefined after a failure, until the next try
  */
 export function kept<A extends unknown[], T>(
   everyMs: number,
@@ -46,7 +51,10 @@ export function kept<A extends unknown[], T>(
   return async (...args) => {
     if (performance.now() >= dueAt) {
       dueAt = performance.now() + everyMs;
-      asking = ask(...args).then((answer) => void (known = answer), () => void (known = undefined));
+      asking = ask(...args).then((answer) => void (known = answer), () => {
+        known = undefined;
+        dueAt = performance.now() + Math.min(everyMs, RETRY_MS);
+      });
     }
     if (known === undefined) await asking;
     return known;

@@ -32,7 +32,7 @@ export interface Problem {
 
 export interface Attention {
   readonly customerId: string;
-  /** `low` and `high`: the latest reading, or one of the last 10 minutes, is beyond the limit. `silent`: no reading for SILENT_AFTER_MS. */
+  /** `low` and `high`: the latest reading, or at least three of the last 10 minutes, are beyond a limit. `silent`: no reading for SILENT_AFTER_MS. */
   readonly kind: "low" | "high" | "silent";
   /** The first reading of the episode, the last reading before the silence, or the first minute with a reading of `lately`. */
   readonly since: number;
@@ -56,7 +56,7 @@ export interface PipelineState {
   readonly hasStored: boolean;
   /** Whether no consumer reads. */
   readonly stands: boolean;
-  /** Later readings may wait in Kafka, because no consumer reads, or because the consumer is late. Otherwise null. */
+  /** After this instant readings may be missing, because no consumer reads, or the consumer is late. Null if what is stored is current. */
   readonly unknownSince: number | null;
 }
 
