@@ -18,7 +18,7 @@ await runWorker(async ({ args, signal }) => {
       "Runs the tests of test and test:rest, and adds up how many passed and failed. " +
         `The tests in ${LONG_WAITS} run beside the others, and their output comes last.`,
     )
-    .option("--no-check", "leaves out the type check, if `deno task check` has just done it")
+    .option("--no-check", "does not check types; use it right after `deno task check`")
     .addHelpText(
       "after",
       '\nExit code 1 unless every test passed. The last line is "N passed, N failed".\n\n' +

@@ -126,7 +126,7 @@ Deno.test(
         await untilShown(
           page,
           "#past",
-          /State unknown since \d\d:\d\d:\d\d\. Until then: The pipeline is well$/,
+          /Pipeline state unknown since \d\d:\d\d:\d\d\. Last known state: The pipeline is well$/,
         );
         strictEqual(await page.$eval("#state", (state) => state.checkVisibility()), false);
         await untilShown(page, "#connection", /PostgreSQL.*does not answer/s);

@@ -13,5 +13,5 @@ Deno.test("a refused viewer is told why, and to close other pages only if that h
   for (let viewer = 0; viewer < 512; viewer++) feeds.listen(source);
   strictEqual(feeds.listen(source), "512 pages are open already. Close other pages of the monitor.");
   await feeds[Symbol.asyncDispose]();
-  strictEqual(feeds.listen(source), "The monitor stops.");
+  strictEqual(feeds.listen(source), "The monitor is stopping.");
 });

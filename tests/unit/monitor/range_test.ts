@@ -1,6 +1,11 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { axisLabels, formatDate, formatZone } from "../../../workers/monitor/client/local_time.ts";
+import {
+  axisLabels,
+  formatDate,
+  formatDays,
+  formatZone,
+} from "../../../workers/monitor/client/local_time.ts";
 import { clampRange, dragRange, nightsOf, zoomRange } from "../../../workers/monitor/client/range.ts";
 
 const HOUR_MS = 3_600_000;
@@ -48,6 +53,7 @@ Deno.test("instants are written in the viewer's zone, and the zone is named", as
   const at = Date.UTC(2026, 6, 1, 22, 3, 4);
   await inZone("Europe/Berlin", () => {
     deepStrictEqual([formatDate(at), formatZone(at)], ["2026-07-02 00:03:04", "Europe/Berlin (GMT+2)"]);
+    strictEqual(formatDays({ from: at, to: at + 24 * HOUR_MS }), "2–3 Jul");
   });
   await inZone(
     "UTC",

@@ -6,7 +6,9 @@ export function refuse(
   status: 200 | 401 | 403 | 405,
   text: string,
 ): Response | Promise<Response> {
-  return isForPerson(c) ? c.html(RefusalPage({ text }), status) : c.text(`${text}\n`, status);
+  return isForPerson(c)
+    ? c.html(RefusalPage({ text, isExpected: status === 200 }), status)
+    : c.text(`${text}\n`, status);
 }
 
 /** A person gets a page, a script the text. */

@@ -139,6 +139,7 @@ export class Chart {
     this.#timer = setTimeout(() => {
       const search = this.#zoomed ? rangeSearch(this.#homeSearch, this.#zoomed) : this.#homeSearch;
       history.replaceState(null, "", search);
+      this.#answeredAt = Date.now();
       this.loadPage(search, "main");
       void this.#load();
     }, SETTLE_MS);

@@ -40,7 +40,7 @@ export class Connection {
   /** @param why the stream is not open, or the server has no current data */
   show(stream: StreamState, why: string): void {
     this.#stream = stream;
-    this.#why = why.trim();
+    this.#why = why.trim().replace(/\.$/, "");
     this.refresh();
   }
 
@@ -65,18 +65,22 @@ export class Connection {
     if (this.isCurrent) return this.#past.remove();
     const state = document.getElementById("state");
     if (state === null || this.#past.isConnected) return;
-    const [then] = state.querySelector(".flag")?.lastChild?.textContent?.trim().split(/[:.]/) ?? [];
+    const [lastKnown] = state.querySelector(".flag")?.lastChild?.textContent?.trim().split(/[:.]/) ?? [];
     state.before(this.#past);
-    this.#past.textContent = `✕ State unknown since ${formatClock(this.#updatedAt)}. Until then: ${then}`;
+    this.#past.textContent = `✕ Pipeline state unknown since ${
+      formatClock(this.#updatedAt)
+    }. Last known state: ${lastKnown}`;
   }
 
   #words(): readonly [state: string, text: string, note?: string] {
     const ageMs = Date.now() - this.#updatedAt;
-    const age = `, last update ${formatDuration(ageMs)} ago`;
-    if (this.#stream === "refused") return ["disconnected", `The session has ended. ${this.#why} `];
-    if (this.#stream === "lost") return ["disconnected", this.#why || "disconnected", `, trying again${age}`];
-    if (this.#why !== "") return ["stale", this.#why, age];
-    if (ageMs >= STALE_AFTER_MS) return ["stale", "no update", age];
+    const age = `last update ${formatDuration(ageMs)} ago`;
+    if (this.#stream === "refused") return ["disconnected", `The session has ended. ${this.#why}. `];
+    if (this.#stream === "lost") {
+      return ["disconnected", this.#why || "disconnected", `, trying again, ${age}`];
+    }
+    if (this.#why !== "") return ["stale", this.#why, `, ${age}`];
+    if (ageMs >= STALE_AFTER_MS) return ["stale", "no update", `, ${age}`];
     if (this.#stream === "connecting") return ["connecting", "connecting"];
     return document.querySelector("#state[data-late]") === null ? ["live", "live"] : ["late", "not current"];
   }

@@ -15,7 +15,7 @@ export function formatDate(ms: number): string {
   return new Date(ms).toLocaleString(ISO);
 }
 
-/** @returns such as "29 – 30 Nov" */
+/** @returns such as "29–30 Nov" or "30 Nov – 1 Dec" */
 export function formatDays({ from, to }: Range): string {
   return new Intl.DateTimeFormat("en-GB", DAY).formatRange(from, to);
 }

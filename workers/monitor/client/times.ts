@@ -74,9 +74,10 @@ function linkNights(root: ParentNode): void {
     const [range, title] = nights[link.dataset.night ?? ""] ?? [];
     link.hidden = range === undefined;
     if (range === undefined || title === undefined) continue;
-    link.textContent = title;
+    // Only a change, so that a selection in the text survives.
+    if (link.textContent !== title) link.textContent = title;
     link.search = rangeSearch(link.search, range);
-    // During the night, its end moves on.
+    // Only from: the end of tonight's range moves on.
     const [from, shownFrom] = [link, location].map(({ search }) => new URLSearchParams(search).get("from"));
     link.ariaCurrent = from === shownFrom ? "true" : null;
   }

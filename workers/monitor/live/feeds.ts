@@ -19,7 +19,7 @@ export class Feeds implements AsyncDisposable {
     const key = `${source.name} ${source.customerId ?? ""}`;
     const known = this.#open.get(key);
     const viewers = [...this.#open.values()].reduce((sum, { feed }) => sum + feed.viewers, 0);
-    if (this.#stop.signal.aborted) return "The monitor stops.";
+    if (this.#stop.signal.aborted) return "The monitor is stopping.";
     if (viewers >= MAX_VIEWERS) return `${MAX_VIEWERS} pages are open already. ${NEXT}`;
     if (known !== undefined) return known.feed.join(source.preset);
     const customers = [...this.#open.keys()].filter((open) => open.startsWith("customer ")).length;

@@ -3,7 +3,13 @@ import type { Child } from "hono/jsx";
 import { asset } from "../assets/assets.ts";
 
 /** Unlike the other pages, it has no navigation and no script, because the viewer is not signed in yet. */
-function Page({ next, children }: { readonly next?: string; readonly children: Child }) {
+function Page(
+  { title = "Sign in", next, children }: {
+    readonly title?: string;
+    readonly next?: string;
+    readonly children: Child;
+  },
+) {
   return (
     <>
       {raw("<!doctype html>")}
@@ -12,7 +18,7 @@ function Page({ next, children }: { readonly next?: string; readonly children: C
           <meta charset="utf-8" />
           <meta name="viewport" content="width=device-width, initial-scale=1" />
           {next && <meta http-equiv="refresh" content={`0; url=${next}`} />}
-          <title>Sign in · Heartbeat pipeline</title>
+          <title>{title} · Heartbeat pipeline</title>
           <link rel="icon" href={asset("icon.svg")} type="image/svg+xml" />
           <link rel="stylesheet" href={asset("style.css")} />
         </head>
@@ -60,10 +66,10 @@ export function OpeningPage({ login }: { readonly login: string }) {
 }
 
 /** Why the monitor shows nothing, and what to do. */
-export function RefusalPage({ text }: { readonly text: string }) {
+export function RefusalPage({ text, isExpected }: { readonly text: string; readonly isExpected: boolean }) {
   return (
-    <Page>
-      <p class="state trouble">{text}</p>
+    <Page title={isExpected ? "Signed out" : "Refused"}>
+      <p class={isExpected ? "state" : "state trouble"}>{text}</p>
     </Page>
   );
 }

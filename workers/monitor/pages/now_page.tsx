@@ -68,8 +68,8 @@ function AttentionList(now: Now) {
       )}
       {listed < attention.length && (
         <p class="note">
-          "Was low" and "was high": three or more readings beyond the limit in the last 10 minutes. At most 20
-          customers, those with the most readings first.
+          "Was low" and "was high": three or more readings beyond a limit in the last 10 minutes. The word
+          names the more frequent kind. At most 20 customers, those with the most readings first.
         </p>
       )}
       <LongSilent {...now} />

@@ -7,6 +7,8 @@ import { explainReason, EXPLANATIONS } from "./reject_reasons.ts";
 import { Table } from "./table.tsx";
 import { formatCount, formatDuration } from "../view/words.ts";
 
+const NONE_LISTED = "No rejected record. Choose a longer range or fewer filters to see others.";
+
 interface RejectsPageProps {
   readonly rejects: Rejects;
   readonly pipeline: PipelineState;
@@ -34,10 +36,17 @@ export function RejectsPage({ rejects, pipeline, live }: RejectsPageProps) {
           <a class="button" href="/rejects">All rejects</a>
         </p>
       )}
-      <Section id="rejects" title="Rejected records, the newest first">
+      <Section
+        id="rejects"
+        title={filter.record === undefined ? "Rejected records, the newest first" : "Rejected record"}
+      >
         {live && <a class="button" href="/rejects" data-rejected={rejects.rejected} hidden>new rejects</a>}
         {rejects.rejects.length === 0
-          ? <p class="empty">No rejected record. Choose a longer range or fewer filters to see others.</p>
+          ? (
+            <p class="empty">
+              {filter.record === undefined ? NONE_LISTED : "There is no reject with this address."}
+            </p>
+          )
           : <RejectList {...rejects} />}
         {next !== undefined && (
           <a class="button" href={pageLink({ ...filter, before: next }, live)}>Earlier rejects</a>

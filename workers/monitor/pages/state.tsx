@@ -59,7 +59,7 @@ export function Unknown({ pipeline: { at, stands, unknownSince }, who }: Unknown
         Unknown since <Moment at={unknownSince} now={at} />: the pipeline{" "}
         {stands ? "has stopped" : "is late"}.
       </Flag>{" "}
-      This says nothing about the {who}. Last known state:{" "}
+      The present state of the {who} is unknown. Last known state:{" "}
     </>
   );
 }
