@@ -87,6 +87,12 @@ export async function openStore(place: Place) {
   };
 }
 
+/** The status of a consumer that has just reported and has nothing to complain about. */
+export const READY_CONSUMER = `
+  insert into public.consumer_status (consumer, host, pid, version, group_id, topic, started_at, partitions, log_end_offsets,
+         reasons, limits)
+  values ('a', 'host', 1, '0', 'g', 't', now(), '{}', '{}', '{}', '{"min":30,"max":220,"low":45,"high":180}')`;
+
 /** The value of a record. */
 export function beat(customer_id: string, at: number, heart_rate: number): string {
   return JSON.stringify({ customer_id, timestamp: new Date(at).toISOString(), heart_rate });

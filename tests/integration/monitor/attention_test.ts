@@ -1,6 +1,13 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import type { Place } from "../../../lab/place.ts";
-import { askAs, type Asked, beat, openQueries, openStore } from "../../support/monitor_queries.ts";
+import {
+  askAs,
+  type Asked,
+  beat,
+  openQueries,
+  openStore,
+  READY_CONSUMER,
+} from "../../support/monitor_queries.ts";
 import { urlOf } from "../../support/roles.ts";
 import { onPlace } from "../../support/services.ts";
 
@@ -165,11 +172,7 @@ Deno.test(
     const { problems } = await askAgain();
     match(problems.map(({ text }) => text).join("\n"), /lately beyond a limit could not be read/);
     await place.sql("alter table public.gone rename to heartbeats_1m");
-    await place.sql(
-      `insert into public.consumer_status (consumer, host, pid, version, group_id, topic, started_at, partitions, log_end_offsets,
-              reasons, limits)
-       values ('a', 'host', 1, '0', 'g', 't', now(), '{}', '{}', '{}', '{"min":30,"max":220,"low":45,"high":180}')`,
-    );
+    await place.sql(READY_CONSUMER);
     await place.sql("update public.heartbeats_1m set minute = minute - interval '2 days'");
     await place.sql("update public.ingest_offsets set last_batch_at = last_batch_at - interval '2 days'");
     deepStrictEqual(
