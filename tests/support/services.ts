@@ -25,7 +25,16 @@ export class SharedServers<S extends Stack = Stack> {
   }
 
   started(): Promise<S> {
-    return this.#starting ??= Deno.makeTempDir({ prefix: "heartbeat-test-" }).then(this.#start);
+    return this.#starting ??= this.#startOnFreePorts();
+  }
+
+  /** Two test files that run at the same time can choose the same port before either listens on it. */
+  async #startOnFreePorts(): Promise<S> {
+    const start = async () => await this.#start(await Deno.makeTempDir({ prefix: "heartbeat-test-" }));
+    return await start().catch((error) => {
+      if (!/Address already in use/.test(String(error))) throw error;
+      return start();
+    });
   }
 
   /** Returns the body of a test that has its own topic and database. */
@@ -51,6 +60,7 @@ export class SharedServers<S extends Stack = Stack> {
 let link: Link | undefined;
 
 const shared = new SharedServers(async (home) => {
+  await link?.[Symbol.asyncDispose]();
   const kafkaLink = link = await openLink();
   const stack = await startStack({ home, kafkaConfig: QUICK_COMPACTION, kafkaLinks: [kafkaLink.port] });
   kafkaLink.target = { host: "127.0.0.1", port: stack.kafkaLinkPorts[0] ?? 0 };
