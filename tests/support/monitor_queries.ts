@@ -3,6 +3,8 @@ import type { Place } from "../../lab/place.ts";
 import { type Database, openDatabase, type Row, sessionLimits } from "../../workers/_shared/postgres.ts";
 import { openReader } from "../../workers/_shared/reader.ts";
 import { openLedger } from "../../workers/consumer/store/ledger.ts";
+import { DEFAULT_LIMITS } from "../../workers/monitor/queries/snapshot.ts";
+import type { BpmLimits } from "../../workers/monitor/view/view.ts";
 import { createQueries, type Queries } from "../../workers/monitor/queries/queries.ts";
 import { measure } from "../../workers/monitor/telemetry/measure.ts";
 import { monitorTelemetry } from "../../workers/monitor/telemetry/telemetry.ts";
@@ -87,11 +89,13 @@ export async function openStore(place: Place) {
   };
 }
 
-/** The status of a consumer that has just reported and has nothing to complain about. */
-export const READY_CONSUMER = `
-  insert into public.consumer_status (consumer, host, pid, version, group_id, topic, started_at, partitions, log_end_offsets,
-         reasons, limits)
-  values ('a', 'host', 1, '0', 'g', 't', now(), '{}', '{}', '{}', '{"min":30,"max":220,"low":45,"high":180}')`;
+/** SQL that stores the status of a consumer that has just reported and has nothing to complain about. */
+export function readyConsumer(limits: BpmLimits = DEFAULT_LIMITS): string {
+  return `
+    insert into public.consumer_status (consumer, host, pid, version, group_id, topic, started_at, partitions, log_end_offsets,
+           reasons, limits)
+    values ('a', 'host', 1, '0', 'g', 't', now(), '{}', '{}', '{}', '${JSON.stringify(limits)}')`;
+}
 
 /** The value of a record. */
 export function beat(customer_id: string, at: number, heart_rate: number): string {

@@ -6,7 +6,7 @@ import {
   beat,
   openQueries,
   openStore,
-  READY_CONSUMER,
+  readyConsumer,
 } from "../../support/monitor_queries.ts";
 import { urlOf } from "../../support/roles.ts";
 import { onPlace } from "../../support/services.ts";
@@ -172,7 +172,7 @@ Deno.test(
     const { problems } = await askAgain();
     match(problems.map(({ text }) => text).join("\n"), /lately beyond a limit could not be read/);
     await place.sql("alter table public.gone rename to heartbeats_1m");
-    await place.sql(READY_CONSUMER);
+    await place.sql(readyConsumer());
     await place.sql("update public.heartbeats_1m set minute = minute - interval '2 days'");
     await place.sql("update public.ingest_offsets set last_batch_at = last_batch_at - interval '2 days'");
     deepStrictEqual(

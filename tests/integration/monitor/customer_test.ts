@@ -1,16 +1,11 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { HOSTILE_CUSTOMER } from "../../support/grafana_day.ts";
-import { beat, openQueries, openStore } from "../../support/monitor_queries.ts";
+import { beat, openQueries, openStore, readyConsumer } from "../../support/monitor_queries.ts";
 import { onPlace } from "../../support/services.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-
-const RUNNING_CONSUMER = `
-  insert into public.consumer_status (consumer, host, pid, version, group_id, topic, started_at, partitions, log_end_offsets,
-         reasons, limits)
-  values ('a', 'host', 1, '0', 'g', 't', now(), '{}', '{}', '{}', '{"min":20,"max":230,"low":35,"high":150}')`;
 
 Deno.test(
   "a customer's page has the latest reading at once, and the episodes, the newest first",
@@ -71,7 +66,7 @@ Deno.test(
     const ask = (id: string) => asked.queries.customer(id, { from: now - HOUR_MS, to: now + SECOND_MS });
     await written.store([beat("ada", now - MINUTE_MS, 190)]);
 
-    await place.sql(RUNNING_CONSUMER);
+    await place.sql(readyConsumer({ min: 20, max: 230, low: 35, high: 150 }));
     await written.store([beat("ada", now, 70)]);
     const later = await ask("ada");
     deepStrictEqual(later.limits, { min: 20, max: 230, low: 35, high: 150 });

@@ -5,7 +5,7 @@ import type { Place } from "../../../lab/place.ts";
 import type { Queries } from "../../../workers/monitor/queries/queries.ts";
 import type { Now } from "../../../workers/monitor/view/view.ts";
 import { reading } from "../../support/judge.ts";
-import { askAs, beat, openQueries, openStore, READY_CONSUMER } from "../../support/monitor_queries.ts";
+import { askAs, beat, openQueries, openStore, readyConsumer } from "../../support/monitor_queries.ts";
 import { urlOf } from "../../support/roles.ts";
 import { onPlace } from "../../support/services.ts";
 
@@ -218,7 +218,7 @@ Deno.test(
   "just after the database failed, it is unknown whether a consumer runs that could not report",
   onPlace({ partitions: 0 }, async (place) => {
     await using asked = await openQueries(place);
-    await place.sql(READY_CONSUMER);
+    await place.sql(readyConsumer());
     deepStrictEqual((await asked.queries.now()).problems, []);
     await place.sql("alter table public.customer_latest rename to gone");
     await rejects(asked.queries.now());
