@@ -1,4 +1,4 @@
-import { type Attention, type Now, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
+import { type Attention, LATELY_ROWS, type Now, PRESETS, type Range, RECENT_MS } from "../view/view.ts";
 import { Distribution } from "./distribution.tsx";
 import { Flag, HeartRate } from "./flag.tsx";
 import { Instant, Moment } from "./instant.tsx";
@@ -69,7 +69,7 @@ function AttentionList(now: Now) {
       {listed < attention.length && (
         <p class="note">
           "Was low" and "was high": three or more readings beyond a limit in the last 10 minutes. The word
-          names the more frequent kind. At most 20 customers, those with the most readings first.
+          names the more frequent kind. At most {LATELY_ROWS} customers, those with the most readings first.
         </p>
       )}
       <LongSilent {...now} />

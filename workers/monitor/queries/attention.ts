@@ -1,11 +1,9 @@
 /** Folder `queries`: asks PostgreSQL what the pages show, with limits on time, rows and ranges. This file: who needs attention. */
 import type { Database, Row, Session } from "../../_shared/postgres.ts";
-import type { Attention, CustomerReading } from "../view/view.ts";
+import { type Attention, type CustomerReading, LATELY_ROWS } from "../view/view.ts";
 import { instant, IS_SCENARIO, ms, SCENARIO_ID } from "./snapshot.ts";
 
 const ATTENTION_ROWS = 50;
-/** More rows for those who were lately beyond a limit, because many silent customers must not hide them. */
-const LATELY_ROWS = 20;
 /** Maximum of searches in one poll, and of readings that all of them read together. */
 const MAX_SEARCHES = 200;
 const MAX_READINGS = 20_000;

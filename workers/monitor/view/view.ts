@@ -44,6 +44,9 @@ export interface Attention {
   readonly lately?: number;
 }
 
+/** Rows of the list for those who were lately beyond a limit, beside the others: many silent customers must not hide them. */
+export const LATELY_ROWS = 20;
+
 export const STEP_BPM = 5;
 
 /** What every page says about the pipeline. */
